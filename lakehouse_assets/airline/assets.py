@@ -1,0 +1,24 @@
+"""All assets of the airline domain, bronze to segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from lakehouse_assets.airline.gold import gold_assets
+from lakehouse_assets.airline.segments import segment_assets
+from lakehouse_assets.airline.silver import airline_silver_assets
+from lakehouse_assets.airline.tables import DATASETS
+from lakehouse_assets.ingest.assets import bronze_assets
+from lakehouse_assets.partitions import Calendar
+
+
+def airline_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
+    """Make every asset of the domain."""
+    return [
+        *(bronze_assets(dataset, calendar) for dataset in DATASETS),
+        *airline_silver_assets(calendar),
+        *gold_assets(calendar),
+        *segment_assets(calendar),
+    ]

@@ -1,0 +1,24 @@
+"""Reference data of the airline domain.
+
+`places.csv` maps spelling variants of places (kind, variant, canonical) to one name each; city and
+province variants are compared in lower case, country variants in upper case. Add a row to teach
+silver a new variant.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@lru_cache(maxsize=1)
+def places() -> pa.Table:
+    """Return the mapping table: kind, variant, canonical, all text."""
+    import pyarrow.csv as pa_csv
+
+    with files(__package__).joinpath("places.csv").open("rb") as stream:
+        return cast("pa.Table", pa_csv.read_csv(stream))

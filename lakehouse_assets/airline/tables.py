@@ -1,0 +1,410 @@
+"""Every table and landing dataset of the airline domain, declared once.
+
+Belongs here: names, types, meanings, units, keys, constraints and references. Not here: rules that
+compute the columns (`transforms/`) or judge rows (`expectations.py`).
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.ingest.datasets import (
+    Dataset,
+    bronze_table,
+    delivery_columns,
+    provenance_columns,
+    quarantine_table,
+    rejects_table,
+)
+from lakehouse_assets.lake.registry import Column, PartitionColumn, Reference, Table
+
+DOMAIN = "airline"
+OWNER = "team:loyalty"
+MONEY = "decimal(18,2)"
+CURRENCY = "source currency"
+
+
+def _field(source: str, description: str, *, unit: str | None = None, pii: bool = False) -> Column:
+    return Column(source.lower(), "string", description, unit=unit, pii=pii, source=source)
+
+
+FLIGHTS = Dataset(
+    domain=DOMAIN,
+    name="flights",
+    grain="month",
+    description="One member of the loyalty programme, with two years of flying, as a snapshot.",
+    owner=OWNER,
+    fields=(
+        _field("MEMBER_NO", "Member number."),
+        _field("FFP_DATE", "Day of joining the programme, M/d/yyyy."),
+        _field("FIRST_FLIGHT_DATE", "Day of the first flight, M/d/yyyy."),
+        _field("GENDER", "Male or Female.", pii=True),
+        _field("FFP_TIER", "Tier: 4, 5 or 6."),
+        _field("WORK_CITY", "City of work.", pii=True),
+        _field("WORK_PROVINCE", "Province of work."),
+        _field("WORK_COUNTRY", "Country of work, ISO 3166 alpha-2."),
+        _field("AGE", "Age.", unit="years", pii=True),
+        _field("LOAD_TIME", "End of the observation window, M/d/yyyy."),
+        _field("FLIGHT_COUNT", "Flights in the window."),
+        _field("BP_SUM", "Base points in the window.", unit="points"),
+        _field("SUM_YR_1", "Fare revenue of the window's first year.", unit=CURRENCY),
+        _field("SUM_YR_2", "Fare revenue of the window's second year.", unit=CURRENCY),
+        _field("SEG_KM_SUM", "Distance flown in the window.", unit="km"),
+        _field("LAST_FLIGHT_DATE", "Day of the last flight, M/d/yyyy."),
+        _field("LAST_TO_END", "Days from the last flight to the end of the window.", unit="days"),
+        _field("AVG_INTERVAL", "Mean interval between flights.", unit="days"),
+        _field("MAX_INTERVAL", "Longest interval between flights.", unit="days"),
+        _field("EXCHANGE_COUNT", "Point redemptions."),
+        _field("avg_discount", "Mean fare as a share of the full fare."),
+        _field("Points_Sum", "All points in the window.", unit="points"),
+        _field("Point_NotFlight", "Point events other than flights."),
+    ),
+)
+
+TRANSACTIONS = Dataset(
+    domain=DOMAIN,
+    name="transactions",
+    grain="day",
+    description="One purchase of a member.",
+    owner=OWNER,
+    fields=(
+        _field("transaction_id", "Identifier of the purchase."),
+        _field("customer_id", "Member number; number, text or garbage."),
+        _field("customer_name", "Name.", pii=True),
+        _field("email", "E-mail address.", pii=True),
+        _field("purchase_date", "Day of purchase: yyyy-MM-dd, MM/dd/yyyy or yyyy/MM/dd."),
+        _field("amount", "Amount, number or text.", unit=CURRENCY),
+        _field("status", "Status in any case."),
+        _field("payment_method", "Payment method in any spelling."),
+        _field("region", "Sales region in any case."),
+    ),
+)
+
+DATASETS = (FLIGHTS, TRANSACTIONS)
+
+_FLAGS = Column(
+    "quality_flags", "array<string>", "What was repaired or set to null in this row.", False
+)
+
+SILVER_FLIGHTS = Table(
+    domain=DOMAIN,
+    name="silver_flights",
+    layer="silver",
+    description=(
+        "One row per member and snapshot month: typed, places normalised, implausible attributes "
+        "null and flagged. Of several deliveries in a month the latest counts, then the first row."
+    ),
+    columns=(
+        Column("member_no", "bigint", "Member number.", False),
+        Column("ffp_date", "date", "Day of joining the programme.", False),
+        Column("first_flight_date", "date", "First flight; null if implausible (flagged)."),
+        Column("gender", "string", "Male, Female or Unknown.", False, pii=True),
+        Column("ffp_tier", "int", "Tier: 4 Gold, 5 Platinum, 6 Diamond.", False),
+        Column("work_city", "string", "City of work, normalised; Unknown if not given.", False),
+        Column("work_province", "string", "Province, normalised; Unknown if not given.", False),
+        Column("work_country", "string", "Country, ISO alpha-2; Unknown if not given.", False),
+        Column("age", "int", "Age; null if not given or outside 12 to 100.", unit="years", pii=True),
+        Column("window_end", "date", "Last day of the observation window (LOAD_TIME).", False),
+        Column("flight_count", "bigint", "Flights in the window.", False),
+        Column("bp_sum", "bigint", "Base points.", unit="points"),
+        Column("sum_yr_1", MONEY, "Fare revenue, first year.", unit=CURRENCY),
+        Column("sum_yr_2", MONEY, "Fare revenue, second year.", unit=CURRENCY),
+        Column("seg_km_sum", "bigint", "Distance flown.", False, unit="km"),
+        Column(
+            "last_flight_date", "date",
+            "Last flight; checked against LAST_TO_END, repaired from it where impossible.", False,
+        ),
+        Column("last_to_end", "bigint", "Days from last flight to window end.", False, "days"),
+        Column("avg_interval", "double", "Mean interval between flights.", unit="days"),
+        Column("max_interval", "bigint", "Longest interval between flights.", unit="days"),
+        Column("exchange_count", "bigint", "Point redemptions."),
+        Column("avg_discount", "double", "Mean fare as a share of the full fare."),
+        Column("points_sum", "bigint", "All points.", False, unit="points"),
+        Column("point_notflight", "bigint", "Point events other than flights."),
+        _FLAGS,
+        *provenance_columns(),
+        *delivery_columns(FLIGHTS),
+    ),
+    keys=("snapshot_month", "member_no"),
+    owner=OWNER,
+    partition=FLIGHTS.partition,
+    constraints={
+        "age_plausible": "age IS NULL OR (age >= 12 AND age <= 100)",
+        "flights_not_negative": "flight_count >= 0",
+    },
+)  # fmt: skip
+
+SILVER_TRANSACTIONS = Table(
+    domain=DOMAIN,
+    name="silver_transactions",
+    layer="silver",
+    description=(
+        "One row per transaction_id over all deliveries: typed, labels normalised. The first "
+        "delivery of an id counts (by day, file, row); correct one by delivering its day again."
+    ),
+    columns=(
+        Column("transaction_id", "string", "Identifier of the purchase.", False),
+        Column("customer_id", "bigint", "Member number.", False),
+        Column("customer_name", "string", "Name, blanks collapsed; Unknown if not given.", False,
+               pii=True),
+        Column("email", "string", "E-mail, lower case; null if not an address.", pii=True),
+        Column("purchase_date", "date", "Day of purchase.", False),
+        Column("amount", MONEY, "Amount.", False, unit=CURRENCY),
+        Column("status", "string", "Status, lower case; unknown if not given.", False),
+        Column("payment_method", "string", "credit_card, debit_card, paypal, ... or unknown.", False),
+        Column("region", "string", "Sales region, upper case; UNKNOWN if not given.", False),
+        _FLAGS,
+        *provenance_columns(),
+        *delivery_columns(TRANSACTIONS),
+    ),
+    keys=("transaction_id",),
+    owner=OWNER,
+    partition=TRANSACTIONS.partition,
+)  # fmt: skip
+
+MONTH = PartitionColumn("as_of_month", "month")
+_AS_OF = Column("as_of_month", "date", "Month at whose end the row holds, as its first day.", False)
+_LOADED = Column("load_timestamp", "timestamp", "When the run that wrote the row began.", False)
+_CUSTOMER = Column("customer_key", "bigint", "Member number.", False)
+_GEO = Column("geo_key", "bigint", "Hash of country, province and city.", False)
+_GENDER = Column("gender", "string", "Male, Female or Unknown.", False, pii=True)
+_AGE = Column("age", "int", "Age; null if not known.", unit="years", pii=True)
+_AGE_GROUP = Column("age_group", "string", "Under 18, 18-29, 30-39, 40-49, 50-59, 60+ or Unknown.", False)
+_TIER = Column("loyalty_tier", "int", "Tier number.", False)
+_TIER_NAME = Column("tier_name", "string", "4 Gold, 5 Platinum, 6 Diamond, other Silver.", False)
+_FLIGHTS_TOTAL = Column("total_flights", "bigint", "Flights in the window.", False)
+_KM = Column("total_km_flown", "bigint", "Distance flown in the window.", False, "km")
+_POINTS = Column("total_loyalty_points", "bigint", "All points in the window.", False, "points")
+_RECENCY = Column("days_since_last_flight", "bigint", "Days to the end of the window.", False, "days")
+_PROVINCE = Column("province", "string", "Province of work; Unknown if not given.", False)
+
+
+def _gold(
+    name: str,
+    description: str,
+    columns: tuple[Column, ...],
+    keys: tuple[str, ...],
+    *,
+    references: tuple[Reference, ...] = (),
+    layer: str = "gold",
+) -> Table:
+    """Declare a monthly table: the month leads its columns and its keys."""
+    return Table(
+        domain=DOMAIN,
+        name=name,
+        layer="segments" if layer == "segments" else "gold",
+        description=description,
+        columns=(_AS_OF, *columns),
+        keys=("as_of_month", *keys),
+        owner=OWNER,
+        partition=MONTH,
+        references=references,
+    )
+
+
+def _same_month(columns: tuple[str, ...], table: str, *, required: bool = True) -> Reference:
+    return Reference(("as_of_month", *columns), table, ("as_of_month", *columns), required)
+
+
+def _dates(column: str) -> Reference:
+    return Reference((column,), "dim_date", ("date",))
+
+
+DIM_CUSTOMERS = _gold(
+    "dim_customers",
+    "One row per member as of the end of a month, from the latest snapshot delivered by then.",
+    (
+        _CUSTOMER, _GENDER, _AGE, _AGE_GROUP, _TIER, _TIER_NAME,
+        Column("loyalty_join_date", "date", "Day of joining the programme.", False),
+        Column("first_flight_date", "date", "First flight; null if not known."),
+        Column("city", "string", "City of work; Unknown if not given.", False),
+        _PROVINCE,
+        Column("country", "string", "Country of work; Unknown if not given.", False),
+        _GEO, _LOADED,
+    ),
+    ("customer_key",),
+    references=(_same_month(("geo_key",), "dim_geography"), _dates("loyalty_join_date")),
+)  # fmt: skip
+
+DIM_GEOGRAPHY = _gold(
+    "dim_geography",
+    "One row per country, province and city in which members work, as of the end of a month.",
+    (
+        _GEO,
+        Column("country", "string", "Country, ISO alpha-2 or Unknown.", False),
+        _PROVINCE,
+        Column("city", "string", "City or Unknown.", False),
+        _LOADED,
+    ),
+    ("geo_key",),
+)
+
+DIM_DATE = Table(
+    domain=DOMAIN,
+    name="dim_date",
+    layer="gold",
+    description="The full calendar from 1900 to 2099, one row per day; the lab calls it dim_time.",
+    columns=(
+        Column("date", "date", "The day.", False),
+        Column("year", "int", "Year.", False),
+        Column("month", "int", "Month, 1 to 12.", False),
+        Column("day", "int", "Day of the month.", False),
+        Column("quarter", "int", "Quarter, 1 to 4.", False),
+        Column("day_of_week", "int", "1 Sunday to 7 Saturday (Spark's convention).", False),
+        Column("day_name", "string", "English name of the day.", False),
+        Column("month_name", "string", "English name of the month.", False),
+        Column("year_month", "string", "yyyy-MM.", False),
+        Column("week_start", "date", "Monday of the week.", False),
+        Column("is_weekend", "boolean", "Saturday or Sunday.", False),
+        _LOADED,
+    ),
+    keys=("date",),
+    owner=OWNER,
+    aliases=("dim_time",),
+)
+
+FACT_FLIGHTS = _gold(
+    "fact_flights",
+    "One row per member: two years of flying as of the end of a month.",
+    (
+        _CUSTOMER, _FLIGHTS_TOTAL,
+        Column("base_points", "bigint", "Base points.", unit="points"),
+        Column("year_1_revenue", MONEY, "Fare revenue of the first year (the lab's "
+               "year_1_flights, which is money).", unit=CURRENCY),
+        Column("year_2_revenue", MONEY, "Fare revenue of the second year (the lab's "
+               "year_2_flights, which is money).", unit=CURRENCY),
+        _KM,
+        Column("avg_flight_interval_days", "double", "Mean interval between flights.", unit="days"),
+        Column("max_flight_interval_days", "bigint", "Longest interval.", unit="days"),
+        _RECENCY,
+        Column("exchange_count", "bigint", "Point redemptions."),
+        Column("avg_discount_rate", "double", "Mean fare as a share of the full fare."),
+        _POINTS,
+        Column("non_flight_points", "bigint", "Point events other than flights."),
+        Column("last_flight_date", "date", "Day of the last flight.", False),
+        _LOADED,
+    ),
+    ("customer_key",),
+    references=(_same_month(("customer_key",), "dim_customers"), _dates("last_flight_date")),
+)  # fmt: skip
+
+FACT_TRANSACTIONS = _gold(
+    "fact_transactions",
+    "One row per purchase, in the month of its delivery.",
+    (
+        Column("transaction_id", "string", "Identifier of the purchase.", False),
+        _CUSTOMER,
+        Column("transaction_date", "date", "Day of purchase.", False),
+        Column("transaction_amount", MONEY, "Amount.", False, unit=CURRENCY),
+        Column("status", "string", "Status, lower case.", False),
+        Column("region", "string", "Sales region, upper case.", False),
+        Column("payment_method", "string", "Payment method.", False),
+        _LOADED,
+    ),
+    ("transaction_id",),
+    references=(
+        _same_month(("customer_key",), "dim_customers", required=False),
+        _dates("transaction_date"),
+    ),
+)
+
+CUSTOMER_SPEND = _gold(
+    "customer_spend",
+    "Completed purchases per customer delivered in a month: the aggregate that later months add "
+    "up, so that a new month costs one month.",
+    (
+        _CUSTOMER,
+        Column("completed_amount", MONEY, "Sum of completed purchases.", False, unit=CURRENCY),
+        Column("completed_count", "bigint", "Number of completed purchases.", False),
+    ),
+    ("customer_key",),
+)
+
+_KPI_COLUMNS = (
+    _CUSTOMER, _GENDER, _AGE, _AGE_GROUP, _TIER, _TIER_NAME, _PROVINCE,
+    _FLIGHTS_TOTAL, _KM, _POINTS, _RECENCY,
+    Column("total_spent", MONEY, "Sum of completed purchases delivered so far.", False, CURRENCY),
+    Column("transaction_count", "bigint", "Completed purchases delivered so far.", False),
+    Column("customer_status", "string",
+           "Days since the last flight: to 90 Active, to 180 At Risk, above Inactive.", False),
+)  # fmt: skip
+
+KPI_CUSTOMER_VALUE = _gold(
+    "kpi_customer_value",
+    "One row per member: what the member is worth as of the end of a month.",
+    _KPI_COLUMNS,
+    ("customer_key",),
+    references=(_same_month(("customer_key",), "dim_customers"),),
+)
+
+_SEGMENT = Column("segment", "int", "Code of the segment; null without all features.")
+_SEGMENT_NAME = Column("segment_name", "string", "Persona, or Uncategorized.", False)
+
+GOLD_CUSTOMER_SEGMENTS_ML = _gold(
+    "gold_customer_segments_ml",
+    "Customer value with RFM scores and the ML segment, named by what its centre means.",
+    (
+        *_KPI_COLUMNS,
+        Column("recency_score", "int", "1 to 5 by days since the last flight.", False),
+        Column("frequency_score", "int", "1 to 5 by flights.", False),
+        Column("monetary_score", "int", "1 to 5 by loyalty points.", False),
+        _SEGMENT, _SEGMENT_NAME,
+    ),
+    ("customer_key",),
+    layer="segments",
+    references=(_same_month(("customer_key",), "dim_customers"),),
+)  # fmt: skip
+
+
+def _average(name: str, what: str, unit: str | None = None) -> Column:
+    return Column(name, "double", f"Mean {what}; null if no member has one.", unit=unit)
+
+
+GOLD_SEGMENT_SUMMARY = _gold(
+    "gold_segment_summary",
+    "One row per segment: size and means, with the columns of both of the lab's versions.",
+    (
+        _SEGMENT, _SEGMENT_NAME,
+        Column("customer_count", "bigint", "Members.", False),
+        _average("avg_age", "age, 1 decimal", "years"),
+        _average("avg_flights", "flights, 1 decimal"),
+        _average("avg_km", "distance, whole", "km"),
+        _average("avg_points", "loyalty points, whole", "points"),
+        _average("avg_days_since_flight", "days since the last flight, whole", "days"),
+        _average("avg_spent", "completed spend, 2 decimals", CURRENCY),
+        _average("avg_revenue", "completed spend, 2 decimals (the lab's other name)", CURRENCY),
+        _average("avg_recency", "recency score, 2 decimals"),
+        _average("avg_frequency", "frequency score, 2 decimals"),
+        _average("avg_monetary", "monetary score, 2 decimals"),
+        Column("total_spent", MONEY, "Completed spend of all members.", False, CURRENCY),
+    ),
+    ("segment_name", "segment"),
+    layer="segments",
+)  # fmt: skip
+
+CUSTOMER_SEGMENTS_ML = _gold(
+    "customer_segments_ml",
+    "The lab's small model: five clusters on flights and points alone, unscaled; segment 0 flies "
+    "least.",
+    (_CUSTOMER, Column("segment", "int", "Cluster by rising mean of points.", False),
+     _FLIGHTS_TOTAL, _POINTS),
+    ("customer_key",),
+    layer="segments",
+    references=(_same_month(("customer_key",), "dim_customers"),),
+)  # fmt: skip
+
+TABLES = (
+    *(make(dataset) for dataset in DATASETS for make in (bronze_table, rejects_table)),
+    SILVER_FLIGHTS,
+    quarantine_table(FLIGHTS),
+    SILVER_TRANSACTIONS,
+    quarantine_table(TRANSACTIONS),
+    DIM_DATE,
+    DIM_CUSTOMERS,
+    DIM_GEOGRAPHY,
+    FACT_FLIGHTS,
+    FACT_TRANSACTIONS,
+    CUSTOMER_SPEND,
+    KPI_CUSTOMER_VALUE,
+    GOLD_CUSTOMER_SEGMENTS_ML,
+    GOLD_SEGMENT_SUMMARY,
+    CUSTOMER_SEGMENTS_ML,
+)

@@ -1,0 +1,226 @@
+"""Bronze text to typed, cleaned silver rows.
+
+Belongs here: how a delivered field becomes a typed value, and what is repaired and flagged. Not
+here: which rows are trusted (`expectations.py`) and deduplication (`quality/classify.py`).
+
+Rules are those of the lab (spec, section 3) in the corrected semantics of section 7. Both functions
+keep every row, and the delivered text of each field as `raw_<field>`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from lakehouse_assets.airline.tables import FLIGHTS, TRANSACTIONS
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.ingest.datasets import Dataset, delivery_columns, provenance_columns
+
+UNKNOWN = "Unknown"
+# What sources write for "nothing": section 1 counts ".", "-", "0", "*", "?" and "--" among places.
+PLACEHOLDERS = (".", "..", "-", "--", "*", "?", "??", "0", "N/A", "NULL", "null", "none")
+PLAUSIBLE_AGES = (12, 100)
+# No passenger flew on a scheduled airline before 1 January 1914.
+FIRST_AIRLINE_FLIGHT = date(1914, 1, 1)
+# The source system counted a 29 February 2014, so days on either side are one further apart.
+BEFORE_PHANTOM_DAY = date(2014, 2, 28)
+AFTER_PHANTOM_DAY = date(2014, 3, 1)
+
+SOURCE_DATES = ("M/d/yyyy",)
+PURCHASE_DATES = ("yyyy-M-d", "M/d/yyyy", "yyyy/M/d")
+
+
+def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
+    """Type members' snapshots.
+
+    Args:
+        bronze: Rows of `bronze_flights`.
+        places: Place variants: kind, variant, canonical.
+
+    Returns:
+        One row per bronze row: the columns of `silver_flights` (null where a value cannot be
+        read), `raw_*` text, and `expected_last_to_end`, what LAST_TO_END should be for the last
+        flight's date by the identity of section 1.
+    """
+    frame = _with_raw(bronze, FLIGHTS)
+    text = {c.name: v.text(F.col(f"raw_{c.name}")) for c in FLIGHTS.fields}
+    frame = frame.select(
+        *frame.columns,
+        v.whole_number(text["member_no"]).alias("member_no"),
+        v.parse_date(text["ffp_date"], *SOURCE_DATES).alias("ffp_date"),
+        v.parse_date(text["first_flight_date"], *SOURCE_DATES).alias("first_flight"),
+        F.lower(v.without(text["gender"], PLACEHOLDERS)).alias("given_gender"),
+        v.whole_number(text["ffp_tier"]).alias("tier"),
+        F.lower(v.without(text["work_city"], PLACEHOLDERS)).alias("given_city"),
+        F.lower(v.without(text["work_province"], PLACEHOLDERS)).alias("given_province"),
+        F.upper(v.without(text["work_country"], PLACEHOLDERS)).alias("given_country"),
+        v.whole_number(v.without(text["age"], PLACEHOLDERS)).alias("given_age"),
+        v.parse_date(text["load_time"], *SOURCE_DATES).alias("window_end"),
+        v.whole_number(text["flight_count"]).alias("flight_count"),
+        v.whole_number(text["bp_sum"]).alias("bp_sum"),
+        v.decimal(text["sum_yr_1"]).alias("sum_yr_1"),
+        v.decimal(text["sum_yr_2"]).alias("sum_yr_2"),
+        v.whole_number(text["seg_km_sum"]).alias("seg_km_sum"),
+        v.parse_date(text["last_flight_date"], *SOURCE_DATES).alias("last_flight"),
+        v.whole_number(text["last_to_end"]).alias("last_to_end"),
+        v.real(text["avg_interval"]).alias("avg_interval"),
+        v.whole_number(text["max_interval"]).alias("max_interval"),
+        v.whole_number(text["exchange_count"]).alias("exchange_count"),
+        v.real(text["avg_discount"]).alias("avg_discount"),
+        v.whole_number(text["points_sum"]).alias("points_sum"),
+        v.whole_number(text["point_notflight"]).alias("point_notflight"),
+    )
+    for kind in ("city", "province", "country"):
+        frame = _normalised(frame, places, kind)
+    country_known = F.col("country").rlike("^[A-Z]{2}$")
+    age_plausible = F.col("given_age").between(*PLAUSIBLE_AGES)
+    first_plausible = (F.col("first_flight") >= F.lit(FIRST_AIRLINE_FLIGHT)) & (
+        F.col("first_flight") <= F.col("window_end")
+    )
+    repaired = F.col("last_flight").isNull() & F.col("last_to_end").isNotNull()
+    last_flight = F.coalesce(F.col("last_flight"), _last_flight_by_distance())
+    frame = frame.withColumn("last_flight_date", last_flight)
+    flags = {
+        "age_implausible": F.col("given_age").isNotNull() & ~age_plausible,
+        "age_unreadable": _given("age") & F.col("given_age").isNull(),
+        "first_flight_implausible": F.col("first_flight").isNotNull() & ~first_plausible,
+        "first_flight_unreadable": _given("first_flight_date") & F.col("first_flight").isNull(),
+        "last_flight_date_repaired": repaired & F.col("last_flight_date").isNotNull(),
+        "gender_unknown": ~F.coalesce(F.col("given_gender").isin("male", "female"), F.lit(True)),
+        "country_unknown": F.col("country").isNotNull() & ~country_known,
+    }
+    return frame.select(
+        *[c for c in frame.columns if c.startswith("raw_")],
+        "member_no",
+        "ffp_date",
+        F.when(first_plausible, F.col("first_flight")).alias("first_flight_date"),
+        F.when(F.col("given_gender") == F.lit("male"), F.lit("Male"))
+        .when(F.col("given_gender") == F.lit("female"), F.lit("Female"))
+        .otherwise(F.lit(UNKNOWN))
+        .alias("gender"),
+        F.col("tier").cast("int").alias("ffp_tier"),
+        F.coalesce(F.col("city"), F.lit(UNKNOWN)).alias("work_city"),
+        F.coalesce(F.col("province"), F.lit(UNKNOWN)).alias("work_province"),
+        F.coalesce(F.when(country_known, F.col("country")), F.lit(UNKNOWN)).alias("work_country"),
+        F.when(age_plausible, F.col("given_age")).cast("int").alias("age"),
+        "window_end",
+        "flight_count",
+        "bp_sum",
+        "sum_yr_1",
+        "sum_yr_2",
+        "seg_km_sum",
+        "last_flight_date",
+        "last_to_end",
+        "avg_interval",
+        "max_interval",
+        "exchange_count",
+        "avg_discount",
+        "points_sum",
+        "point_notflight",
+        _flags(flags).alias("quality_flags"),
+        _expected_last_to_end(F.col("last_flight")).alias("expected_last_to_end"),
+        *_lineage_columns(FLIGHTS),
+    )
+
+
+def type_transactions(bronze: DataFrame) -> DataFrame:
+    """Type purchases.
+
+    Args:
+        bronze: Rows of `bronze_transactions`.
+
+    Returns:
+        One row per bronze row: the columns of `silver_transactions` (null where a key or fact
+        cannot be read) and `raw_*` text.
+    """
+    frame = _with_raw(bronze, TRANSACTIONS)
+    text = {c.name: v.text(F.col(f"raw_{c.name}")) for c in TRANSACTIONS.fields}
+    email = F.lower(text["email"])
+    is_address = email.rlike(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
+    method = F.regexp_replace(
+        F.lower(v.without(text["payment_method"], PLACEHOLDERS)), r"[\s_-]+", "_"
+    )
+    name = F.regexp_replace(v.without(text["customer_name"], PLACEHOLDERS), r"\s+", " ")
+    flags = {
+        "email_removed": text["email"].isNotNull() & ~is_address,
+        "status_unknown": text["status"].isNull(),
+        "region_unknown": v.without(text["region"], PLACEHOLDERS).isNull(),
+        "payment_method_unknown": method.isNull(),
+    }
+    return frame.select(
+        *[c for c in frame.columns if c.startswith("raw_")],
+        text["transaction_id"].alias("transaction_id"),
+        v.whole_number(text["customer_id"]).alias("customer_id"),
+        F.coalesce(name, F.lit(UNKNOWN)).alias("customer_name"),
+        F.when(is_address, email).alias("email"),
+        v.parse_date(text["purchase_date"], *PURCHASE_DATES).alias("purchase_date"),
+        v.decimal(text["amount"]).alias("amount"),
+        F.coalesce(F.lower(text["status"]), F.lit("unknown")).alias("status"),
+        F.when(method.rlike("credit.?card"), F.lit("credit_card"))
+        .when(method.rlike("debit.?card"), F.lit("debit_card"))
+        .when(method.contains("paypal"), F.lit("paypal"))
+        .when(method.rlike("wire.?transfer"), F.lit("wire_transfer"))
+        .otherwise(F.coalesce(method, F.lit("unknown")))
+        .alias("payment_method"),
+        F.coalesce(F.upper(v.without(text["region"], PLACEHOLDERS)), F.lit("UNKNOWN")).alias("region"),
+        _flags(flags).alias("quality_flags"),
+        *_lineage_columns(TRANSACTIONS),
+    )
+
+
+def _with_raw(bronze: DataFrame, dataset: Dataset) -> DataFrame:
+    return bronze.select(
+        *[F.col(c.name).alias(f"raw_{c.name}") for c in dataset.fields],
+        *_lineage_columns(dataset),
+    )
+
+
+def _lineage_columns(dataset: Dataset) -> list[str]:
+    return [c.name for c in (*provenance_columns(), *delivery_columns(dataset))]
+
+
+def _given(field: str) -> Col:
+    return v.without(v.text(F.col(f"raw_{field}")), PLACEHOLDERS).isNotNull()
+
+
+def _normalised(frame: DataFrame, places: DataFrame, kind: str) -> DataFrame:
+    """Replace a place's spelling variant by its canonical name, in a column named by the kind."""
+    known = places.filter(F.col("kind") == F.lit(kind)).select(
+        F.col("variant").alias("place_variant"), F.col("canonical").alias("place_canonical")
+    )
+    given = f"given_{kind}"
+    joined = frame.join(known, F.col(given) == F.col("place_variant"), "left")
+    return joined.select(
+        *frame.columns, F.coalesce(F.col("place_canonical"), F.col(given)).alias(kind)
+    )
+
+
+def _phantom_day(last_flight: Col) -> Col:
+    """Return 1 where the source's imaginary 29 February 2014 lies between flight and window end."""
+    crossed = (last_flight <= F.lit(BEFORE_PHANTOM_DAY)) & (
+        F.col("window_end") >= F.lit(AFTER_PHANTOM_DAY)
+    )
+    return F.when(crossed, F.lit(1)).otherwise(F.lit(0))
+
+
+def _expected_last_to_end(last_flight: Col) -> Col:
+    """Compute LAST_TO_END from the date: days to the window's end, which is counted exclusive."""
+    return F.datediff(F.col("window_end"), last_flight) + F.lit(1) + _phantom_day(last_flight)
+
+
+def _last_flight_by_distance() -> Col:
+    """Compute the last flight's date from LAST_TO_END, which survives an impossible date.
+
+    On the phantom day itself the date is the real day before it, 28 February.
+    """
+    plain = F.date_add(F.col("window_end"), (F.lit(1) - F.col("last_to_end")).cast("int"))
+    plain = plain.cast("date")
+    shifted = F.date_add(F.col("window_end"), (F.lit(2) - F.col("last_to_end")).cast("int"))
+    shifted = shifted.cast("date")
+    crossed = (plain < F.lit(AFTER_PHANTOM_DAY)) & (F.col("window_end") >= F.lit(AFTER_PHANTOM_DAY))
+    return F.when(crossed, F.least(shifted, F.lit(BEFORE_PHANTOM_DAY))).otherwise(plain)
+
+
+def _flags(conditions: dict[str, Col]) -> Col:
+    """Collect the names of the conditions that hold, in their order."""
+    return F.array_compact(F.array(*[F.when(c, F.lit(name)) for name, c in conditions.items()]))

@@ -1,0 +1,48 @@
+"""Everything Dagster loads: the one `Definitions` object, and how to build another.
+
+Belongs here: putting assets, jobs and resources together. Not here: any of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets.airline.assets import airline_assets
+from lakehouse_assets.ingest.resource import LandingResource
+from lakehouse_assets.lake.io_manager import DeltaIOManager
+from lakehouse_assets.lake.resource import LakeResource
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.partitions import Calendar
+from lakehouse_assets.settings import Settings, load_settings
+
+
+def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
+    """Build the definitions for some settings.
+
+    Args:
+        settings: Where the lake is and what runs it.
+        overrides: Resources that replace the default ones, by name: `lake`, `landing`, `mlflow`,
+            `io_manager`.
+    """
+    lake = LakeResource(
+        root=str(settings.root),
+        engine=settings.engine,
+        memory_limit=settings.memory_limit,
+        threads=settings.threads,
+    )
+    resources: dict[str, Any] = {
+        "lake": lake,
+        "landing": LandingResource(root=str(settings.landing)),
+        "mlflow": MlflowTracking(tracking_uri=settings.mlflow_uri),
+        "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
+    }
+    return dg.Definitions(
+        assets=airline_assets(Calendar(settings.first_partition)),
+        resources={**resources, **overrides},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs(load_settings())

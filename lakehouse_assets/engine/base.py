@@ -1,0 +1,125 @@
+"""What every engine can do: the boundary's contract.
+
+Belongs here: the `Engine` protocol and the small records it speaks in. Not here: any engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lakehouse_assets.engine.types import Col, DataFrame
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakehouse_assets.lake.registry import Column
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column of a stored table, as column lineage names it."""
+
+    table: str
+    column: str
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A delivered CSV file and the constant values its rows carry.
+
+    Attributes:
+        path: Where the file is.
+        constants: Provenance written into every row: column name to value.
+        newline: Line ending that the file uses.
+        blank_at: Byte offsets of its empty lines, which are no records.
+    """
+
+    path: Path
+    constants: Mapping[str, str | date]
+    newline: str
+    blank_at: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class MalformedLine:
+    """A record that the CSV reader could not take.
+
+    Attributes:
+        path: File it stands in.
+        position: Byte at which it starts in the unpacked file, from 0.
+        text: The record as delivered.
+        reason: What is wrong with it.
+    """
+
+    path: Path
+    position: int
+    text: str
+    reason: str
+
+
+class Dialect(Protocol):
+    """Functions of the vocabulary that an engine implements in its own way."""
+
+    def trim(self, column: Col, characters: str) -> Col: ...
+    def parse_date(self, column: Col, formats: Sequence[str]) -> Col: ...
+    def hash_text(self, column: Col) -> Col: ...
+    def to_decimal(self, column: Col, precision: int, scale: int) -> Col: ...
+    def round_half_up(self, column: Col, digits: int) -> Col: ...
+
+
+class Engine(Protocol):
+    """An engine: a session, its functions, and how data gets in and out."""
+
+    name: str
+    functions: Any
+    window: Any
+    dialect: Dialect
+
+    def scan_delta(
+        self, uri: str, version: int, table: str, columns: Sequence[Column]
+    ) -> DataFrame:
+        """Read one version of a Delta table lazily; its columns are the declared ones."""
+        ...
+
+    def read_csv(
+        self, files: Sequence[CsvFile], columns: Sequence[str]
+    ) -> tuple[DataFrame, list[MalformedLine]]:
+        """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
+        ...
+
+    def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
+        """Take Arrow data in."""
+        ...
+
+    def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
+        """Compute a frame once and keep it until the scope ends."""
+        ...
+
+    def scope(self) -> AbstractContextManager[None]:
+        """Free what was checkpointed inside when it ends."""
+        ...
+
+    def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
+        """Run a frame and stream its rows."""
+        ...
+
+    def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
+        """Run a small frame and return its rows."""
+        ...
+
+    def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
+        """Derive, from the plan, which stored columns each output column comes from."""
+        ...
+
+    def versions_read(self, frame: DataFrame) -> dict[str, int]:
+        """Return the Delta versions that the frame's plan reads, by table name."""
+        ...
+
+    def progress(self) -> Iterator[str]:
+        """Describe the session for people, line by line."""
+        ...

@@ -1,0 +1,52 @@
+"""The active engine of this process and the PySpark API as it offers it.
+
+Belongs here: which engine runs, and `F` and `W`, which stand for `pyspark.sql.functions` and
+`pyspark.sql.Window` of that engine. Not here: how an engine works.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse_assets.engine.base import Engine
+
+_active: list[Engine] = []
+
+
+def activate(engine: Engine) -> None:
+    """Make an engine the one that `F`, `W` and the vocabulary speak to."""
+    _active[:] = [engine]
+
+
+def active() -> Engine:
+    """Return the active engine.
+
+    Raises:
+        LakehouseError: none was started.
+    """
+    if not _active:
+        raise LakehouseError(
+            "No engine is running; start one with lakehouse_assets.engine.start.start_engine()."
+        )
+    return _active[0]
+
+
+class _Functions:
+    """`pyspark.sql.functions` of the active engine."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(active().functions, name)
+
+
+class _Window:
+    """`pyspark.sql.Window` of the active engine."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(active().window, name)
+
+
+F: Any = _Functions()
+W: Any = _Window()

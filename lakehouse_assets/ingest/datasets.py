@@ -1,0 +1,163 @@
+"""What a source delivers: the declaration of a landing dataset.
+
+Belongs here: `Dataset` and the tables that follow from it (bronze rows, rejects, quarantine). Not
+here: the datasets themselves (each domain's `tables.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lakehouse_assets.lake.registry import Column, PartitionColumn, Table
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Files of one kind, delivered into dated folders of the landing zone.
+
+    Attributes:
+        domain: First folder of the landing zone, and the domain of its tables.
+        name: Second folder, e.g. `flights`; tables are `bronze_<name>` and so on.
+        grain: Whether a partition is a day or a month of deliveries.
+        fields: Delivered fields in order; `source` is the name in the file.
+        description: What one delivered row is.
+        owner: Owner of the tables.
+    """
+
+    domain: str
+    name: str
+    grain: Literal["day", "month"]
+    fields: tuple[Column, ...]
+    description: str
+    owner: str
+
+    @property
+    def path(self) -> str:
+        """Name by which people call the dataset: `<domain>/<name>`."""
+        return f"{self.domain}/{self.name}"
+
+    @property
+    def partition(self) -> PartitionColumn:
+        """Partition column of every table that holds deliveries of the dataset."""
+        column = "delivered_on" if self.grain == "day" else "snapshot_month"
+        return PartitionColumn(column, self.grain)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Field names as the file has them, in order."""
+        return tuple(column.source or column.name for column in self.fields)
+
+
+def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
+    """Columns that say when rows were delivered; the last one is the partition column."""
+    delivered = Column(
+        "delivered_on", "date", "Day of delivery: the dated landing folder.", nullable=False
+    )
+    if dataset.grain == "day":
+        return (delivered,)
+    month = Column(
+        "snapshot_month", "date", "Month of delivery, as its first day.", nullable=False
+    )
+    return (delivered, month)
+
+
+def provenance_columns() -> tuple[Column, ...]:
+    """Columns that lead from a row back to the delivered file and line."""
+    return (
+        Column("_source_file", "string", "Delivered file, relative to the landing zone.", False),
+        Column(
+            "_row_number", "bigint",
+            "Position of the record in its file from 1, malformed records counted.", False,
+        ),
+    )  # fmt: skip
+
+
+def _file_columns() -> tuple[Column, ...]:
+    return (
+        Column("_file_sha256", "string", "SHA-256 of the file as delivered.", False),
+        Column("_ingested_at", "timestamp", "When the run that read the file began.", False),
+    )
+
+
+def bronze_table(dataset: Dataset) -> Table:
+    """Every delivered row as text, with its provenance."""
+    return Table(
+        domain=dataset.domain,
+        name=f"bronze_{dataset.name}",
+        layer="bronze",
+        description=f"{dataset.description} Every field as the text that was delivered.",
+        columns=(
+            *dataset.fields, *provenance_columns(), *_file_columns(), *delivery_columns(dataset),
+        ),
+        keys=("_source_file", "_row_number"),
+        owner=dataset.owner,
+        partition=dataset.partition,
+    )  # fmt: skip
+
+
+def rejects_table(dataset: Dataset) -> Table:
+    """Records that could not be split into fields, and files that were refused as a whole."""
+    return Table(
+        domain=dataset.domain,
+        name=f"bronze_{dataset.name}_rejects",
+        layer="bronze",
+        description=(
+            f"Deliveries of {dataset.path} that could not be read: malformed records with their "
+            "raw text, and refused files (line 0, no text)."
+        ),
+        columns=(
+            Column("line_number", "bigint", "Physical line from 1; 0 for a whole file.", False),
+            Column("raw_text", "string", "The record as delivered.", pii=True),
+            Column("reason", "string", "Why it could not be read.", False),
+            provenance_columns()[0],
+            Column("_file_sha256", "string", "SHA-256 of the file; null if it is unreadable."),
+            _file_columns()[1],
+            *delivery_columns(dataset),
+        ),
+        keys=("_source_file", "line_number", "raw_text"),
+        owner=dataset.owner,
+        partition=dataset.partition,
+    )
+
+
+def quarantine_table(dataset: Dataset) -> Table:
+    """Bronze rows that silver does not take, with every reason."""
+    return Table(
+        domain=dataset.domain,
+        name=f"silver_{dataset.name}_quarantine",
+        layer="silver",
+        description=(
+            f"Rows of bronze_{dataset.name} that are not in silver_{dataset.name}: quarantined "
+            "with all reasons that apply, or a named duplicate of a kept row."
+        ),
+        columns=(
+            Column("disposition", "string", "`quarantined` or `duplicate`.", False),
+            Column("reasons", "array<string>", "Names of the expectations the row fails."),
+            Column("duplicate_of", "string", "`<file>#<row>` of the kept row, for a duplicate."),
+            *dataset.fields,
+            *provenance_columns(),
+            *delivery_columns(dataset),
+        ),
+        keys=("_source_file", "_row_number"),
+        owner=dataset.owner,
+        partition=dataset.partition,
+        constraints={"known_disposition": "disposition IN ('quarantined', 'duplicate')"},
+    )
+
+
+def dataset_named(datasets: Sequence[Dataset], path: str) -> Dataset:
+    """Find a dataset by `<domain>/<name>`.
+
+    Raises:
+        LakehouseError: there is none; the message lists what there is.
+    """
+    from lakehouse_assets.errors import LakehouseError
+
+    for dataset in datasets:
+        if dataset.path == path:
+            return dataset
+    raise LakehouseError(
+        f"No dataset is called {path!r}; known are {', '.join(d.path for d in datasets)}."
+    )

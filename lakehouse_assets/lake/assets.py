@@ -1,0 +1,112 @@
+"""Assets of declared tables: what the registry says, said to Dagster once.
+
+Belongs here: translating a `Table` into an asset's attributes, and the factory of assets that are
+one transformation per month. Not here: the transformations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import reduce
+from typing import Any, TypeAlias
+
+import dagster as dg
+
+from lakehouse_assets.engine.types import DataFrame
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.io_manager import dimension_selection
+from lakehouse_assets.lake.registry import PartitionColumn, Table
+from lakehouse_assets.lake.schema import dagster_schema
+from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
+
+
+@dataclass(frozen=True)
+class Moment:
+    """For what and with what a table is built.
+
+    Attributes:
+        month: The month, as its first day.
+        loaded_at: When the run began.
+        lake: The lake, for what the log of a table tells.
+    """
+
+    month: date
+    loaded_at: datetime
+    lake: Lake
+
+
+Build: TypeAlias = Callable[[Moment, Mapping[str, DataFrame]], DataFrame]
+
+
+def asset_attributes(table: Table) -> dict[str, Any]:
+    """Return the attributes that an asset or an asset output takes from its declaration."""
+    return {
+        "key": table.asset_key,
+        "description": table.description,
+        "group_name": f"{table.domain}_{table.layer}",
+        "owners": [table.owner],
+        "kinds": {"deltalake", "pyspark", "gold" if table.layer == "segments" else table.layer},
+        "tags": {"pii": ""} if any(column.pii for column in table.columns) else {},
+        "metadata": {
+            "dagster/column_schema": dagster_schema(table),
+            "dagster/table_name": f"{table.domain}.{table.name}",
+        },
+    }
+
+
+def _partition_column(table: Table) -> PartitionColumn:
+    if table.partition is None:
+        raise LakehouseError(f"Table {table.name} is not partitioned; declare its month column.")
+    return table.partition
+
+
+def months_of(context: dg.AssetExecutionContext) -> list[date]:
+    """Return the months of a run, each as its first day."""
+    return [date.fromisoformat(key) for key in context.partition_keys]
+
+
+def monthly_asset(
+    table: Table,
+    build: Build,
+    partitions: dg.TimeWindowPartitionsDefinition,
+    inputs: Mapping[Table, dg.PartitionMapping | None],
+) -> dg.AssetsDefinition:
+    """Make the asset of a monthly table from a transformation.
+
+    Args:
+        table: The declared table.
+        build: Builds one month's rows from the frames of the inputs, by table name.
+        partitions: Monthly partitions.
+        inputs: Tables it is built from and how their partitions map; None for the same month.
+
+    Returns:
+        An asset that replaces the run's months and checks keys and references.
+    """
+
+    @dg.asset(
+        **asset_attributes(table),
+        ins={
+            upstream.name: dg.AssetIn(key=upstream.asset_key, partition_mapping=mapping)
+            for upstream, mapping in inputs.items()
+        },
+        partitions_def=partitions,
+        check_specs=declared_check_specs(table),
+        required_resource_keys={"lake"},
+    )
+    def build_months(
+        context: dg.AssetExecutionContext, **frames: Any
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        lake: Lake = context.resources.lake.open()
+        loaded_at = datetime.now(UTC)
+        with lake.engine.scope():
+            months = [build(Moment(m, loaded_at, lake), frames) for m in months_of(context)]
+            yield dg.Output(reduce(lambda a, b: a.unionByName(b), months))
+            selection = dimension_selection(
+                partitions, context.partition_keys, _partition_column(table), table.name
+            )
+            yield from declared_check_results(table, lake, selection, selection)
+
+    return build_months

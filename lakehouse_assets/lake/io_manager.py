@@ -1,0 +1,235 @@
+"""The Dagster IO manager: asset partitions in, Delta predicates out.
+
+Belongs here: reading Dagster's contexts, and the metadata that a materialisation shows. Not here:
+SQL predicates (`predicate.py`) and Delta (`delta.py`).
+
+dagster-deltalake's own IO manager is not used because it replaces the whole table whenever it
+cannot build a predicate; here that is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets.engine.base import SourceColumn
+from lakehouse_assets.engine.types import DataFrame
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.delta import Commit, Lake, WriteReport
+from lakehouse_assets.lake.predicate import (
+    Both,
+    Everything,
+    Keys,
+    Selection,
+    Window,
+    Windows,
+    rectangle,
+)
+from lakehouse_assets.lake.registry import PartitionColumn, Registry, Table
+from lakehouse_assets.lake.resource import LakeResource
+from lakehouse_assets.lake.schema import dagster_schema
+
+PREVIEW_ROWS = 5
+
+
+class DeltaIOManager(dg.ConfigurableIOManager):
+    """Keep asset values as Delta tables: frames in, lazy frames out.
+
+    Asset metadata it understands: `merge: True` upserts by the table's keys instead of replacing
+    the partition, and, on an input, `columns: [...]` reads only those columns. A dimension of a
+    multi-partitioned asset names its column by `partition_columns: {dimension: column}`.
+    """
+
+    lake: LakeResource
+
+    def handle_output(self, context: dg.OutputContext, obj: DataFrame) -> None:
+        """Replace the run's partitions of the asset's table by the frame.
+
+        Raises:
+            LakehouseError: the asset is not declared, the partitions form no predicate, or the rows
+                do not fit the table.
+        """
+        if obj is None:
+            raise LakehouseError(
+                f"Asset {context.asset_key.to_user_string()} returned nothing; return a frame (an "
+                "empty one empties the partition)."
+            )
+        lake = self.lake.open()
+        table = lake.registry.by_key(tuple(context.asset_key.path))
+        definition_metadata = context.definition_metadata or {}
+        selection = selection_of(context, table, definition_metadata)
+        commit = Commit(
+            run_id=context.run_id,
+            asset=context.asset_key.to_user_string(),
+            partition=_partition_text(context),
+            code_version=str(_code_version(context)),
+        )
+        write = lake.merge if definition_metadata.get("merge") else lake.write
+        report = write(table, obj, selection, commit)
+        context.add_output_metadata(output_metadata(lake, table, report, selection))
+
+    def load_input(self, context: dg.InputContext) -> DataFrame:
+        """Read the upstream partitions that the run's partitions map to, lazily."""
+        lake = self.lake.open()
+        table = lake.registry.by_key(tuple(context.asset_key.path))
+        upstream = context.upstream_output
+        metadata = (upstream.definition_metadata if upstream else None) or {}
+        columns = (context.definition_metadata or {}).get("columns")
+        selection = selection_of(context, table, metadata)
+        return lake.read(table, selection, columns=columns)
+
+
+def selection_of(
+    context: dg.OutputContext | dg.InputContext, table: Table, metadata: Mapping[str, Any]
+) -> Selection:
+    """Turn the partitions that a context names into a selection of rows.
+
+    Raises:
+        LakehouseError: the table and the asset disagree on being partitioned, or the partitions
+            cannot be expressed; there is no fallback to the whole table.
+    """
+    if not context.has_asset_partitions:
+        if isinstance(context, dg.OutputContext) and table.partition is not None:
+            raise LakehouseError(
+                f"Table {table.name} is partitioned by {table.partition.column}, but this run has "
+                "no partition; choose a partition or a range."
+            )
+        return Everything()
+    definition = context.asset_partitions_def
+    keys = list(context.asset_partition_keys)
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        return _rectangle_selection(definition, keys, table, metadata)
+    if table.partition is None:
+        raise LakehouseError(
+            f"The asset of table {table.name} is partitioned, but the table declares no partition "
+            "column; declare it."
+        )
+    return dimension_selection(definition, keys, table.partition, table.name)
+
+
+def dimension_selection(
+    definition: dg.PartitionsDefinition[Any],
+    keys: Sequence[str],
+    partition: PartitionColumn,
+    table: str,
+) -> Window | Windows | Keys:
+    """Select one dimension: touching time windows become one half-open window."""
+    if not keys:
+        raise LakehouseError(f"The run names no partition of table {table}; name at least one.")
+    if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return Keys(partition, tuple(keys))
+    first, last = _window(definition, keys[0]), _window(definition, keys[-1])
+    span = dg.TimeWindow(first[0], last[1])
+    ordered = first[0] <= last[0]
+    if ordered and definition.get_num_partitions_in_window(span) == len(keys):
+        return Window(partition, first[0], last[1])
+    windows: list[Window] = []
+    for start, end in sorted(_window(definition, key) for key in set(keys)):
+        if windows and windows[-1].end == start:
+            windows[-1] = Window(partition, windows[-1].start, end)
+        else:
+            windows.append(Window(partition, start, end))
+    return windows[0] if len(windows) == 1 else Windows(tuple(windows))
+
+
+def _window(
+    definition: dg.TimeWindowPartitionsDefinition, key: str
+) -> tuple[datetime, datetime]:
+    window = definition.time_window_for_partition_key(key)
+    return window.start, window.end
+
+
+def _rectangle_selection(
+    definition: dg.MultiPartitionsDefinition,
+    keys: Sequence[str],
+    table: Table,
+    metadata: Mapping[str, Any],
+) -> Both:
+    columns: Mapping[str, str] = metadata.get("partition_columns") or {}
+    dimensions = definition.partitions_defs
+    missing = [d.name for d in dimensions if d.name not in columns]
+    if missing:
+        raise LakehouseError(
+            f"Table {table.name} does not say which column holds the dimension "
+            f"{', '.join(missing)}; add partition_columns to the asset's metadata."
+        )
+    multi = [definition.get_partition_key_from_str(key) for key in keys]
+    names = [dimension.name for dimension in dimensions]
+    lists = rectangle([(m.keys_by_dimension[names[0]], m.keys_by_dimension[names[1]]) for m in multi])
+    parts = []
+    for dimension, values in zip(dimensions, lists, strict=True):
+        inner = dimension.partitions_def
+        timed = isinstance(inner, dg.TimeWindowPartitionsDefinition)
+        column = PartitionColumn(columns[dimension.name], "day" if timed else "keys")
+        parts.append(dimension_selection(inner, sorted(values), column, table.name))
+    return Both(tuple(parts))
+
+
+def output_metadata(
+    lake: Lake, table: Table, report: WriteReport, selection: Selection
+) -> dict[str, Any]:
+    """Return what a materialisation shows: size, version, lineage and a preview of the rows."""
+    metadata: dict[str, Any] = {
+        "dagster/row_count": report.rows,
+        "dagster/partition_row_count": report.partition_rows,
+        "dagster/column_schema": dagster_schema(table),
+        "dagster/table_name": f"{table.domain}.{table.name}",
+        "dagster/uri": lake.uri(table),
+        "delta_version": report.version,
+        "files": report.files,
+        "bytes": report.bytes,
+        "preview": dg.MetadataValue.md(preview(lake, table, selection)),
+    }
+    lineage = column_lineage(lake.registry, report.lineage)
+    if lineage:
+        metadata["dagster/column_lineage"] = lineage
+    return metadata
+
+
+def column_lineage(
+    registry: Registry, lineage: Mapping[str, frozenset[SourceColumn]]
+) -> dg.TableColumnLineage | None:
+    """Translate a plan's lineage into Dagster's form; None if nothing comes from a table."""
+    dependencies = {
+        column: [
+            dg.TableColumnDep(asset_key=registry[source.table].asset_key, column_name=source.column)
+            for source in sorted(sources, key=lambda s: (s.table, s.column))
+        ]
+        for column, sources in lineage.items()
+        if sources
+    }
+    return dg.TableColumnLineage(dependencies) if dependencies else None
+
+
+def preview(lake: Lake, table: Table, selection: Selection) -> str:
+    """Show some rows as a Markdown table; columns with personal data are masked."""
+    frame = lake.read(table, selection).limit(PREVIEW_ROWS)
+    rows = lake.engine.rows(frame)
+    if not rows:
+        return "*no rows*"
+    names = list(table.column_names)
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for row in rows:
+        cells = ["•••" if table.column(n).pii else _cell(row[n]) for n in names]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")[:60]
+
+
+def _partition_text(context: dg.OutputContext) -> str:
+    if not context.has_asset_partitions:
+        return ""
+    keys = context.asset_partition_keys
+    return keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
+
+
+def _code_version(context: dg.OutputContext) -> str:
+    version = context.version
+    return version or ""

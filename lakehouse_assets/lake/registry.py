@@ -1,0 +1,230 @@
+"""The vocabulary in which tables are declared, and the registry that holds the declarations.
+
+Belongs here: `Column`, `Table` and what every table has in common. Not here: the tables themselves
+(each domain's `tables.py`) and anything that reads or writes them.
+
+One declaration drives table creation, enforcement in the IO manager, asset checks, Dagster metadata
+and the documentation; nothing repeats it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+Layer = Literal["bronze", "silver", "gold", "segments"]
+Grain = Literal["day", "month", "keys"]
+
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_PLAIN_TYPES = frozenset(
+    {
+        "string", "bigint", "int", "double", "boolean", "date", "timestamp", "timestamp_ntz",
+        "array<string>",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, type, meaning and how far it may be trusted.
+
+    Attributes:
+        name: Lower-case name in the table.
+        type: `string`, `bigint`, `int`, `double`, `boolean`, `date`, `timestamp` (UTC),
+            `timestamp_ntz`, `array<string>` or `decimal(p,s)`.
+        description: What the value means; for derived values the source of the rule.
+        nullable: Whether null is a legal value.
+        unit: Unit of the value, e.g. `km`, `years`, `source currency`.
+        pii: Whether the value identifies or describes a natural person.
+        source: Name of the field in the delivered file, for bronze columns.
+    """
+
+    name: str
+    type: str
+    description: str
+    nullable: bool = True
+    unit: str | None = None
+    pii: bool = False
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.type not in _PLAIN_TYPES and not _DECIMAL.fullmatch(self.type):
+            raise LakehouseError(
+                f"Column {self.name} has the unknown type {self.type!r}; use one of "
+                f"{', '.join(sorted(_PLAIN_TYPES))} or decimal(p,s)."
+            )
+
+    @property
+    def decimal(self) -> tuple[int, int] | None:
+        """Precision and scale of a decimal column, None for every other type."""
+        match = _DECIMAL.fullmatch(self.type)
+        return (int(match[1]), int(match[2])) if match else None
+
+
+@dataclass(frozen=True)
+class PartitionColumn:
+    """The column by which a table is partitioned and what a partition key means in it.
+
+    Attributes:
+        column: Name of the column; a month is stored as its first day.
+        grain: `day` and `month` are half-open time windows, `keys` is a set of literal keys.
+        format: strftime format when a time partition is stored as text or as an integer.
+    """
+
+    column: str
+    grain: Grain
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key: `columns` of this table are found as `to_columns` in `to_table`.
+
+    `required=True` makes a missing parent block what is downstream; otherwise it is a warning.
+    """
+
+    columns: tuple[str, ...]
+    to_table: str
+    to_columns: tuple[str, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the lake, declared once.
+
+    Attributes:
+        domain: Folder of the table and first part of its asset key.
+        name: Name of the table and last part of its asset key.
+        layer: bronze, silver, gold or segments; the asset's group.
+        description: What one row is and what the table is for.
+        columns: All columns, in order.
+        keys: Columns that identify a row (within the table, or within a partition for snapshots).
+        owner: Owner as Dagster shows it, `team:<name>` or an e-mail address.
+        partition: How the table is partitioned; None for one whole table.
+        constraints: Delta CHECK constraints by name.
+        references: Foreign keys.
+        aliases: Other names under which analysts know the table.
+        allow_new_columns: Opt-in: writing a frame with added columns extends the table.
+    """
+
+    domain: str
+    name: str
+    layer: Layer
+    description: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+    owner: str
+    partition: PartitionColumn | None = None
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    aliases: tuple[str, ...] = ()
+    allow_new_columns: bool = False
+
+    def __post_init__(self) -> None:
+        names = self.column_names
+        if len(set(names)) != len(names):
+            raise LakehouseError(f"Table {self.name} declares a column twice; remove one of them.")
+        wanted = [*self.keys, *(c for r in self.references for c in r.columns)]
+        if self.partition:
+            wanted.append(self.partition.column)
+        for name in wanted:
+            if name not in names:
+                raise LakehouseError(
+                    f"Table {self.name} names the column {name} in its keys, partition or "
+                    "references but does not declare it; add the column."
+                )
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of all columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """Return the column of that name; KeyError if there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Parts of the asset key."""
+        return (self.domain, self.name)
+
+    @property
+    def asset_key(self) -> dg.AssetKey:
+        """The asset that is this table."""
+        import dagster as dg
+
+        return dg.AssetKey([self.domain, self.name])
+
+
+class Registry:
+    """All declared tables, found by asset key, name or alias."""
+
+    def __init__(self, tables: Iterable[Table]) -> None:
+        self._tables: dict[tuple[str, str], Table] = {}
+        self._names: dict[str, Table] = {}
+        for table in tables:
+            for name in (table.name, *table.aliases):
+                if name in self._names:
+                    raise LakehouseError(
+                        f"The name {name} is declared by two tables; rename one of them."
+                    )
+                self._names[name] = table
+            self._tables[table.key] = table
+        self._check_references()
+
+    def _check_references(self) -> None:
+        for table in self:
+            for reference in table.references:
+                target = self._names.get(reference.to_table)
+                missing = target is None or any(
+                    name not in target.column_names for name in reference.to_columns
+                )
+                if missing:
+                    raise LakehouseError(
+                        f"Table {table.name} references {reference.to_table}"
+                        f"({', '.join(reference.to_columns)}), which is not declared; declare it."
+                    )
+
+    def __iter__(self) -> Iterator[Table]:
+        return iter(self._tables.values())
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __getitem__(self, name: str) -> Table:
+        """Return a table by name or alias.
+
+        Raises:
+            LakehouseError: no table has that name.
+        """
+        try:
+            return self._names[name]
+        except KeyError:
+            raise LakehouseError(
+                f"No table is called {name!r}; declared are {', '.join(sorted(self._names))}."
+            ) from None
+
+    def by_key(self, key: tuple[str, ...]) -> Table:
+        """Return the table of an asset key.
+
+        Raises:
+            LakehouseError: the asset is not declared in the registry.
+        """
+        try:
+            return self._tables[key]  # type: ignore[index]  # a key of another length is missing
+        except KeyError:
+            raise LakehouseError(
+                f"Asset {'/'.join(key)} has no table in the registry; declare it in its domain's "
+                "tables.py, which is where the IO manager finds its schema and partition column."
+            ) from None

@@ -1,0 +1,40 @@
+"""The Dagster resource through which assets and the IO manager reach the lake.
+
+Belongs here: configuration of lake and engine as Dagster sees it. Not here: what a lake does.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.registry import Registry
+
+
+class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
+    """Where the lake is and which engine works on it; opened once per process.
+
+    Attributes:
+        root: Folder of the lake.
+        engine: Name of the engine.
+        memory_limit: Memory the embedded engine may use.
+        threads: Threads of the embedded engine; 0 means every core.
+    """
+
+    root: str
+    engine: str = "duckdb"
+    memory_limit: str = "4GB"
+    threads: int = 0
+
+    def open(self) -> Lake:
+        """Start the engine if it is not running and return the lake."""
+        from lakehouse_assets.engine.start import start_engine
+
+        engine = start_engine(self.engine, self.memory_limit, self.threads)
+        return Lake(self.root, engine, self.registry())
+
+    def registry(self) -> Registry:
+        """Return the declared tables of the project."""
+        from lakehouse_assets.tables import REGISTRY
+
+        return REGISTRY

@@ -1,0 +1,97 @@
+"""Declared columns as the schemas of Arrow, Delta and Dagster.
+
+Belongs here: translations of `Column` types. Not here: what columns there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from lakehouse_assets.lake.registry import Column, Table
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import pyarrow as pa
+
+
+def arrow_type(column: Column) -> Any:
+    """Return the Arrow type of a column."""
+    import pyarrow as pa
+
+    if column.decimal:
+        return pa.decimal128(*column.decimal)
+    return {
+        "string": pa.string(),
+        "bigint": pa.int64(),
+        "int": pa.int32(),
+        "double": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        "timestamp_ntz": pa.timestamp("us"),
+        "array<string>": pa.list_(pa.string()),
+    }[column.type]
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Return the declared schema; descriptions become Delta column comments."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field(
+                column.name,
+                arrow_type(column),
+                nullable=column.nullable,
+                metadata={"comment": comment(column)},
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def comment(column: Column) -> str:
+    """Describe a column in one text: meaning and unit."""
+    return column.description + (f" Unit: {column.unit}." if column.unit else "")
+
+
+def dagster_schema(table: Table) -> dg.TableSchema:
+    """Return the column schema that the Dagster UI shows."""
+    import dagster as dg
+
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.type,
+                description=comment(column),
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable, unique=table.keys == (column.name,)
+                ),
+                tags={"pii": ""} if column.pii else {},
+            )
+            for column in table.columns
+        ],
+        constraints=dg.TableConstraints(other=list(table.constraints.values())),
+    )
+
+
+def differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
+    """Say in words how a frame's schema differs from the declared columns."""
+    import pyarrow as pa
+
+    have = {field.name: field.type for field in found}
+    wanted = {column.name: column for column in declared}
+    texts = []
+    for name, column in wanted.items():
+        if name not in have:
+            texts.append(f"column {name} is missing")
+            continue
+        kind = have[name]
+        if kind == pa.large_string():
+            kind = pa.string()
+        if kind != arrow_type(column):
+            texts.append(f"column {name} is {kind} where {column.type} is declared")
+    texts += [f"column {name} is not declared" for name in have if name not in wanted]
+    return texts

@@ -1,0 +1,1 @@
+"""Whether rows can be trusted: expectations, quarantine, conservation and declared keys."""

@@ -1,0 +1,191 @@
+"""The silver assets of a dataset: kept rows and rows set aside.
+
+Belongs here: the factory that runs typing, expectations and deduplication on a dataset's bronze
+rows. Not here: the rules themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.ingest.datasets import Dataset, bronze_table, quarantine_table
+from lakehouse_assets.lake.assets import asset_attributes
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.partitions import EARLIER, Calendar
+from lakehouse_assets.quality.classify import (
+    KEPT,
+    classify,
+    kept,
+    mark_delivered_before,
+    set_aside,
+    violations,
+)
+from lakehouse_assets.quality.conservation import Balance
+from lakehouse_assets.quality.expectations import Expectation
+
+CONSERVED = "bronze_rows_are_conserved"
+_EARLIER = "delivered_before"
+
+
+@dataclass(frozen=True)
+class SilverRule:
+    """How a dataset's bronze rows become a silver table.
+
+    Attributes:
+        dataset: The dataset.
+        table: Its silver table.
+        key: Column that identifies a row.
+        expectations: What rows must fulfil.
+        transform: Types the bronze rows; the lake is given for reference data.
+        newest_delivery_first: Within a partition a later delivery replaces an earlier one (state);
+            otherwise the first delivery counts (events).
+        unique_over_time: A key that an earlier partition has kept is a duplicate.
+    """
+
+    dataset: Dataset
+    table: Table
+    key: str
+    expectations: tuple[Expectation, ...]
+    transform: Callable[[DataFrame, Lake], DataFrame]
+    newest_delivery_first: bool = False
+    unique_over_time: bool = False
+
+
+def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
+    """Make the assets of a dataset's silver table and its quarantine."""
+    dataset, table = rule.dataset, rule.table
+    aside, bronze = quarantine_table(dataset), bronze_table(dataset)
+    inputs = {"bronze": dg.AssetIn(key=bronze.asset_key)}
+    upstream = {bronze.asset_key}
+    if rule.unique_over_time:
+        inputs[_EARLIER] = dg.AssetIn(
+            key=table.asset_key,
+            partition_mapping=EARLIER,
+            metadata={"columns": [rule.key, "_source_file", "_row_number"]},
+        )
+
+    @dg.multi_asset(
+        name=f"{dataset.domain}__clean_{dataset.name}",
+        ins=inputs,
+        outs={t.name: dg.AssetOut(**asset_attributes(t)) for t in (table, aside)},
+        internal_asset_deps={
+            table.name: upstream | ({table.asset_key} if rule.unique_over_time else set()),
+            aside.name: upstream | ({table.asset_key} if rule.unique_over_time else set()),
+        },
+        partitions_def=calendar.of_grain(dataset.grain),
+        check_specs=[
+            dg.AssetCheckSpec(
+                CONSERVED,
+                asset=table.asset_key,
+                blocking=True,
+                description="Bronze rows = silver + quarantined + named duplicates.",
+            ),
+            *(
+                dg.AssetCheckSpec(
+                    e.name,
+                    asset=table.asset_key,
+                    blocking=e.action == "fail",
+                    description=f"{e.description} ({e.action})",
+                )
+                for e in rule.expectations
+            ),
+        ],
+        required_resource_keys={"lake"},
+    )
+    def clean(
+        context: dg.AssetExecutionContext, **frames: Any
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        lake: Lake = context.resources.lake.open()
+        engine = lake.engine
+        with engine.scope():
+            typed = rule.transform(frames["bronze"], lake)
+            rows = engine.checkpoint(
+                classify(typed, rule.expectations, rule.key, rule.newest_delivery_first)
+            )
+            if rule.unique_over_time:
+                rows = _without_delivered_before(lake, rows, frames[_EARLIER], rule.key)
+            yield dg.Output(kept(rows, table.column_names), table.name)
+            yield dg.Output(set_aside(rows, dataset), aside.name)
+            counts = engine.rows(violations(rows, rule.expectations))[0]
+            column = dataset.partition.column
+            sides = engine.rows(
+                rows.groupBy(column, "disposition").agg(F.count(F.lit(1)).alias("n"))
+            )
+        yield _balance(context, lake, rule, sides).check_result(table.asset_key, CONSERVED)
+        for expectation in rule.expectations:
+            yield _verdict(table, expectation, int(counts[expectation.name]), int(counts["all_rows"]))
+
+    return clean
+
+
+def _without_delivered_before(
+    lake: Lake, rows: DataFrame, earlier: DataFrame, key: str
+) -> DataFrame:
+    """Name as duplicates the keys that earlier partitions hold, reading little of them.
+
+    The batch's lowest and highest key become a filter on the history, which file statistics turn
+    into skipped files wherever keys rise with time.
+    """
+    engine = lake.engine
+    is_kept = F.col("disposition") == F.lit(KEPT)
+    bounds = engine.rows(
+        rows.filter(is_kept).agg(F.min(key).alias("lowest"), F.max(key).alias("highest"))
+    )[0]
+    if bounds["lowest"] is None:
+        return rows
+    candidates = earlier.filter(
+        (F.col(key) >= F.lit(bounds["lowest"])) & (F.col(key) <= F.lit(bounds["highest"]))
+    )
+    batch = rows.filter(is_kept).select(F.col(key).alias("batch_key"))
+    found = engine.checkpoint(candidates.join(batch, F.col(key) == F.col("batch_key"), "left_semi"))
+    if not engine.rows(found.limit(1)):
+        return rows
+    return engine.checkpoint(mark_delivered_before(rows, found, key))
+
+
+def _balance(
+    context: dg.AssetExecutionContext, lake: Lake, rule: SilverRule, sides: list[dict[str, Any]]
+) -> Balance:
+    """Balance the stored tables; the quarantine's two kinds are told apart by what was computed."""
+    dataset = rule.dataset
+    incoming = lake.rows_by_partition(bronze_table(dataset))
+    aside = lake.rows_by_partition(quarantine_table(dataset))
+    window = context.partition_time_window
+    start, end = window.start.date(), window.end.date()
+    partitions = sorted(p for p in {*incoming, *aside} if start <= p < end)
+    duplicates = {
+        row[dataset.partition.column]: int(row["n"])
+        for row in sides
+        if row["disposition"] == "duplicate"
+    }
+    return Balance(
+        source="bronze",
+        incoming=incoming,
+        parts={
+            "silver": lake.rows_by_partition(rule.table),
+            "quarantined": {p: n - duplicates.get(p, 0) for p, n in aside.items()},
+            "named duplicates": duplicates,
+        },
+        partitions=partitions,
+    )
+
+
+def _verdict(
+    table: Table, expectation: Expectation, failing: int, rows: int
+) -> dg.AssetCheckResult:
+    fails = expectation.action == "fail"
+    done = {"warn": "kept and reported", "drop": "moved to quarantine", "fail": "downstream stops"}
+    return dg.AssetCheckResult(
+        asset_key=table.asset_key,
+        check_name=expectation.name,
+        passed=failing == 0,
+        severity=dg.AssetCheckSeverity.ERROR if fails else dg.AssetCheckSeverity.WARN,
+        description=f"{failing:,} of {rows:,} rows fail: {done[expectation.action]}.",
+        metadata={"failing_rows": failing, "rows": rows, "action": expectation.action},
+    )

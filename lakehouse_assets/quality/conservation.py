@@ -1,0 +1,71 @@
+"""Conservation of rows: what was delivered is somewhere, and the numbers add up.
+
+Belongs here: the two equations, checked on row counts read back from the stored tables. Not here:
+counting what files hold (`ingest/reader.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+
+@dataclass(frozen=True)
+class Balance:
+    """One equation per partition: what went in, and what it became.
+
+    Attributes:
+        source: Name of what went in.
+        incoming: Rows that went in, by partition value.
+        parts: Name of each destination and its rows, by partition value.
+        partitions: The partition values to balance.
+    """
+
+    source: str
+    incoming: Mapping[Any, int]
+    parts: Mapping[str, Mapping[Any, int]]
+    partitions: Sequence[Any]
+
+    def gaps(self) -> dict[Any, int]:
+        """Return, by partition, the rows that are missing (positive) or too many (negative)."""
+        found = {}
+        for partition in self.partitions:
+            out = sum(part.get(partition, 0) for part in self.parts.values())
+            if out != self.incoming.get(partition, 0):
+                found[partition] = self.incoming.get(partition, 0) - out
+        return found
+
+    def totals(self) -> dict[str, int]:
+        """Return the rows of each side, over all balanced partitions."""
+        sides = {self.source: self.incoming, **self.parts}
+        return {
+            name: sum(counts.get(partition, 0) for partition in self.partitions)
+            for name, counts in sides.items()
+        }
+
+    def check_result(self, asset_key: dg.AssetKey, check_name: str) -> dg.AssetCheckResult:
+        """Report the balance as a blocking asset check with its numbers as metadata."""
+        gaps = self.gaps()
+        totals = self.totals()
+        names = " + ".join(f"{count:,} {name}" for name, count in list(totals.items())[1:])
+        text = f"{totals[self.source]:,} {self.source} = {names}"
+        if gaps:
+            worst = ", ".join(f"{key}: {gap:+,}" for key, gap in list(gaps.items())[:5])
+            text = (
+                f"Rows do not add up ({text}); unaccounted for by partition: {worst}. "
+                "Materialise the partition again from its landing files."
+            )
+        return dg.AssetCheckResult(
+            asset_key=asset_key,
+            check_name=check_name,
+            passed=not gaps,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=text,
+            metadata={
+                **{name.replace(" ", "_"): count for name, count in totals.items()},
+                "partitions": len(self.partitions),
+            },
+        )

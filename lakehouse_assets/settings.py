@@ -1,0 +1,82 @@
+"""Typed settings from the environment and `.env`: where the lake is and what runs it.
+
+Belongs here: every `LAKEHOUSE_*` variable, its default and its meaning. Not here: anything a
+table, an asset or a model declares for itself.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakehouse_assets.errors import LakehouseError
+
+STATE = Path(".lakehouse")
+
+
+class Settings(BaseSettings):
+    """Settings of one lakehouse; each field is the variable `LAKEHOUSE_<FIELD>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LAKEHOUSE_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    landing: Path = Field(Path("data"), description="Landing zone: <domain>/<dataset>/<date>/<file>.")
+    root: Path = Field(STATE / "lake", description="Lake root: Delta tables at <domain>/<table>.")
+    engine: Literal["duckdb"] = Field("duckdb", description="Engine that runs transformations.")
+    mlflow_uri: str = Field(
+        f"sqlite:///{(STATE / 'mlflow' / 'mlflow.db').as_posix()}",
+        description="MLflow tracking store; sqlite:///<file>, a database or a server.",
+    )
+    dagster_home: Path = Field(STATE / "dagster", description="Persistent home of the Dagster instance.")
+    first_partition: date = Field(
+        date(2010, 1, 1), description="First day for which partitions exist (first of a month)."
+    )
+    memory_limit: str = Field("4GB", description="Memory the embedded engine may use.")
+    threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 means every core.")
+
+    @field_validator("first_partition")
+    @classmethod
+    def _starts_a_month(cls, value: date) -> date:
+        if value.day != 1:
+            raise ValueError("must be the first day of a month, e.g. 2010-01-01")
+        return value
+
+    @field_validator("landing", "root", "dagster_home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        if "://" in str(value) or ":/" in str(value):
+            raise ValueError("must be a local folder; cloud locations are not supported yet")
+        return value.expanduser().absolute()
+
+    @field_validator("mlflow_uri")
+    @classmethod
+    def _absolute_sqlite(cls, value: str) -> str:
+        prefix = "sqlite:///"
+        if value.startswith(prefix) and not value.startswith(prefix + "/"):
+            return prefix + Path(value.removeprefix(prefix)).absolute().as_posix()
+        return value
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        LakehouseError: a variable holds a value that cannot be used; the message names the
+            variable and the reason, never a value (it could be a secret).
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]  # every field has a default or a variable
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise LakehouseError(
+            f"Setting LAKEHOUSE_{name} cannot be used: {reason}; change it in the environment or in "
+            f"{os.path.join('.', '.env')}."
+        ) from None

@@ -1,0 +1,198 @@
+"""Clustering: determinism, quality figures against their definitions, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import silhouette_samples, silhouette_score
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml import clustering
+from lakehouse_assets.ml.clustering import (
+    SEGMENT_FEATURES,
+    ClusteringConfig,
+    fit_clusters,
+    silhouette_squared_euclidean,
+)
+
+NAMES = ("flights", "points", "days")
+
+
+def _blobs(rows: int = 600, columns: int = 3, centres: int = 5, seed: int = 7) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    middles = rng.uniform(-20, 20, size=(centres, columns))
+    return middles[rng.integers(centres, size=rows)] + rng.normal(size=(rows, columns))
+
+
+def _brute_force(rows: np.ndarray, labels: np.ndarray) -> float:
+    scores = []
+    for i, row in enumerate(rows):
+        distances = ((rows - row) ** 2).sum(axis=1)
+        own = labels == labels[i]
+        if own.sum() == 1:
+            scores.append(0.0)
+            continue
+        inner = distances[own].sum() / (own.sum() - 1)
+        outer = min(distances[labels == c].mean() for c in set(labels) - {labels[i]})
+        larger = max(inner, outer)
+        scores.append((outer - inner) / larger if larger > 0 else 0.0)
+    return float(np.mean(scores))
+
+
+def test_the_features_are_the_specifications_ten_in_order():
+    assert SEGMENT_FEATURES == (
+        "age", "total_flights", "total_km_flown", "total_loyalty_points",
+        "days_since_last_flight", "total_spent", "transaction_count",
+        "recency_score", "frequency_score", "monetary_score",
+    )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(4, 40), st.integers(2, 6), st.integers(0, 10_000), st.booleans())
+def test_squared_silhouette_equals_its_definition(rows, clusters, seed, far_away):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-3, 4, size=(rows, 3)).astype(float) + (1e5 if far_away else 0.0)
+    labels = rng.integers(0, clusters, size=rows) * 10 - 3
+    labels[:2] = (0, 1)
+    assert silhouette_squared_euclidean(x, labels) == pytest.approx(
+        _brute_force(x, labels), abs=1e-7
+    )
+
+
+def test_squared_silhouette_equals_scikit_learn_with_squared_distances():
+    x = _blobs()
+    labels = np.random.default_rng(1).integers(0, 4, size=len(x))
+    expected = silhouette_score(x, labels, metric="sqeuclidean")
+    assert silhouette_squared_euclidean(x, labels) == pytest.approx(expected, abs=1e-12)
+
+
+def test_squared_silhouette_of_identical_rows_is_zero():
+    assert silhouette_squared_euclidean(np.full((6, 2), 3.3), [0, 0, 0, 1, 1, 1]) == 0.0
+
+
+def test_squared_silhouette_refuses_one_cluster_and_missing_labels():
+    with pytest.raises(LakehouseError, match="at least two clusters"):
+        silhouette_squared_euclidean(_blobs(10), [0] * 10)
+    with pytest.raises(LakehouseError, match="one label a row"):
+        silhouette_squared_euclidean(_blobs(10), [0, 1])
+
+
+def test_fit_finds_the_blobs_and_reports_in_both_units():
+    x = _blobs() * [1.0, 1000.0, 0.01]
+    result = fit_clusters(x, ClusteringConfig(), NAMES)
+    scaled = (x - x.mean(axis=0)) / x.std(axis=0)
+    assert sum(result.sizes) == len(x)
+    assert result.sizes == tuple(np.bincount(result.labels))
+    for cluster in range(5):
+        members = result.labels == cluster
+        assert result.centres[cluster] == pytest.approx(x[members].mean(axis=0), rel=1e-6)
+        assert result.centres_standardised[cluster] == pytest.approx(
+            scaled[members].mean(axis=0), abs=1e-6
+        )
+    own = result.centres_standardised[result.labels]
+    assert result.inertia == pytest.approx(((scaled - own) ** 2).sum())
+    assert result.silhouette_squared_euclidean == pytest.approx(
+        silhouette_score(scaled, result.labels, metric="sqeuclidean")
+    )
+    assert result.silhouette_euclidean == pytest.approx(silhouette_score(scaled, result.labels))
+    assert result.silhouette_squared_euclidean > result.silhouette_euclidean > 0.3
+    assert result.silhouette_sample_rows == len(x)
+
+
+def test_euclidean_silhouette_is_scikit_learns_on_a_seeded_sample(monkeypatch):
+    monkeypatch.setattr(clustering, "SILHOUETTE_SAMPLE_ROWS", 300)
+    x = _blobs(1000)
+    result = fit_clusters(x, ClusteringConfig(sweep=()), NAMES)
+    chosen = np.sort(np.random.default_rng(42).choice(1000, 300, replace=False))
+    scaled = (x - x.mean(axis=0)) / x.std(axis=0)
+    expected = silhouette_samples(scaled[chosen], result.labels[chosen]).mean()
+    assert result.silhouette_euclidean == pytest.approx(expected, abs=1e-9)
+    assert result.silhouette_sample_rows == 300
+
+
+def test_a_sample_of_a_single_cluster_has_no_euclidean_silhouette(monkeypatch):
+    monkeypatch.setattr(clustering, "SILHOUETTE_SAMPLE_ROWS", 1)
+    result = fit_clusters(_blobs(50), ClusteringConfig(k=2, sweep=()), NAMES)
+    assert np.isnan(result.silhouette_euclidean)
+    assert result.silhouette_squared_euclidean > 0
+
+
+def test_sweep_reuses_the_chosen_k_and_starts_less_often_elsewhere():
+    result = fit_clusters(_blobs(), ClusteringConfig(sweep=(7, 5, 3)), NAMES)
+    assert [(point.k, point.n_init) for point in result.sweep] == [(3, 3), (5, 10), (7, 3)]
+    assert result.sweep[1].inertia == result.inertia
+    assert result.sweep[1].silhouette_euclidean == result.silhouette_euclidean
+    assert result.sweep[0].inertia > result.sweep[1].inertia > result.sweep[2].inertia
+
+
+def test_sweep_leaves_out_more_clusters_than_distinct_rows():
+    x = np.repeat(_blobs(4), 3, axis=0)
+    result = fit_clusters(x, ClusteringConfig(k=2, sweep=(2, 4, 5)), NAMES)
+    assert [point.k for point in result.sweep] == [2, 4]
+
+
+def test_two_fits_agree_to_the_byte_whatever_order_the_rows_arrived_in():
+    x = _blobs(3000)
+    keys = np.arange(len(x))
+    first = fit_clusters(x, ClusteringConfig(), NAMES)
+    shuffle = np.random.default_rng(3).permutation(len(x))
+    arrived_keys, arrived = keys[shuffle], x[shuffle]
+    second = fit_clusters(arrived[np.argsort(arrived_keys)], ClusteringConfig(), NAMES)
+    assert first.labels.tobytes() == second.labels.tobytes()
+    assert first.centres.tobytes() == second.centres.tobytes()
+    assert first.sweep == second.sweep
+
+
+def test_the_fit_leaves_its_input_alone_and_knows_its_column_names():
+    x = _blobs()
+    before = x.copy()
+    result = fit_clusters(x, ClusteringConfig(sweep=()), NAMES)
+    assert np.array_equal(x, before)
+    assert tuple(result.pipeline["scaler"].feature_names_in_) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        ({"k": 1}, "k is 1; it must be a whole number of at least 2"),
+        ({"k": 2.0}, "k is 2.0"),
+        ({"k": True}, "k is True"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32}, "at most 4294967295"),
+        ({"n_init": 0}, "n_init is 0"),
+        ({"max_iter": 0}, "max_iter is 0"),
+        ({"sweep": (3, 1)}, "each k of the sweep is 1"),
+        ({"sweep": (3, 3)}, "lists a k twice"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings_, message):
+    with pytest.raises(LakehouseError, match=message):
+        ClusteringConfig(**settings_)
+
+
+def test_rows_that_cannot_be_clustered_are_refused_by_name():
+    good = _blobs(20)
+    holes = good.copy()
+    holes[3, 1] = np.nan
+    holes[4, 2] = np.inf
+    config = ClusteringConfig(sweep=())
+    for rows, message in (
+        (holes, "columns points, days hold missing or infinite"),
+        (good[:4], "4 rows for 5 clusters"),
+        (np.repeat(good[:3], 4, axis=0), "only 3 distinct rows for 5 clusters"),
+        (good[:, :2], "pass float64 rows with the 3 columns flights, points, days"),
+        (good.astype(np.float32), "type float32"),
+    ):
+        with pytest.raises(LakehouseError, match=message):
+            fit_clusters(rows, config, NAMES)
+
+
+def test_a_constant_column_tells_nobody_apart_and_does_no_harm():
+    flat = _blobs(20)
+    flat[:, 2] = 7.0
+    config = ClusteringConfig(sweep=())
+    result = fit_clusters(flat, config, NAMES)
+    assert (result.centres_standardised[:, 2] == 0).all()
+    assert (result.centres[:, 2] == 7.0).all()
