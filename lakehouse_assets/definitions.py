@@ -11,6 +11,7 @@ import dagster as dg
 
 from lakehouse_assets.airline.assets import airline_assets
 from lakehouse_assets.ingest.resource import LandingResource
+from lakehouse_assets.jobs import family_jobs
 from lakehouse_assets.lake.io_manager import DeltaIOManager
 from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.ml.tracking import MlflowTracking
@@ -38,8 +39,10 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         "mlflow": MlflowTracking(tracking_uri=settings.mlflow_uri),
         "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
     }
+    assets = airline_assets(Calendar(settings.first_partition))
     return dg.Definitions(
-        assets=airline_assets(Calendar(settings.first_partition)),
+        assets=assets,
+        jobs=family_jobs(assets),
         resources={**resources, **overrides},
         executor=dg.in_process_executor,
     )

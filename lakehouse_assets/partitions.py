@@ -11,13 +11,14 @@ from datetime import date
 
 import dagster as dg
 
-# More than any lake has; Dagster clips the window at the first partition.
-_EVER = -100_000
+# A century reaches behind the first partition of any lake; Dagster clips the window there.
+_CENTURY_OF_MONTHS = 1_200
+_CENTURY_OF_DAYS = 36_500
 
-# As of a partition's end: it and everything delivered before.
-SO_FAR = dg.TimeWindowPartitionMapping(start_offset=_EVER)
-# Everything delivered before a partition, without it.
-EARLIER = dg.TimeWindowPartitionMapping(start_offset=_EVER, end_offset=-1)
+# Monthly: as of the end of a month, it and everything delivered before.
+SO_FAR = dg.TimeWindowPartitionMapping(start_offset=-_CENTURY_OF_MONTHS)
+# Daily: everything delivered before a day, without it.
+EARLIER = dg.TimeWindowPartitionMapping(start_offset=-_CENTURY_OF_DAYS, end_offset=-1)
 # The same span of time, whatever its grain: a month's days.
 WITHIN = dg.TimeWindowPartitionMapping()
 

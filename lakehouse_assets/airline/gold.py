@@ -4,8 +4,6 @@ Belongs here: which tables gold is built from and through which partitions. Not 
 (`transforms/gold.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -29,16 +27,16 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
     return (
         _dim_date(),
         monthly_asset(
-            t.DIM_CUSTOMERS,
-            lambda now, f: rules.dim_customers(latest_members(now, f), now.month, now.loaded_at),
+            t.DIM_GEOGRAPHY,
+            lambda now, f: rules.dim_geography(latest_members(now, f), now.month, now.loaded_at),
             monthly,
             {t.SILVER_FLIGHTS: SO_FAR},
         ),
         monthly_asset(
-            t.DIM_GEOGRAPHY,
-            lambda now, f: rules.dim_geography(of_month(f["dim_customers"], now)),
+            t.DIM_CUSTOMERS,
+            lambda now, f: rules.dim_customers(latest_members(now, f), now.month, now.loaded_at),
             monthly,
-            {t.DIM_CUSTOMERS: None},
+            {t.SILVER_FLIGHTS: SO_FAR, t.DIM_GEOGRAPHY: None, t.DIM_DATE: None},
         ),
         monthly_asset(
             t.FACT_FLIGHTS,

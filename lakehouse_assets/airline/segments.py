@@ -4,8 +4,6 @@ Belongs here: the assets and their settings in the launchpad. Not here: clusteri
 MLflow (`ml/`), or the rules around them (`transforms/segments.py`).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -118,7 +116,9 @@ def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
 class _Trained:
     """A month's model and its figures."""
 
-    def __init__(self, model: TrackedModel, result: ClusteringResult, promoted: bool) -> None:
+    def __init__(
+        self, model: "TrackedModel", result: "ClusteringResult", promoted: bool
+    ) -> None:
         self.model = model
         self.result = result
         self.promoted = promoted
@@ -161,7 +161,7 @@ def _segment_month(
     names = [personas[label].name for label in result.labels]
     assigned = engine.checkpoint(rules.assign(scored, _labels(lake, rows, codes, names)))
     profile = engine.rows(rules.summarise(assigned))
-    tracking: MlflowTracking = context.resources.mlflow
+    tracking: "MlflowTracking" = context.resources.mlflow
     model = log_segmentation(
         tracking,
         result,
@@ -184,7 +184,7 @@ def _segment_month(
     return assigned, _Trained(model, result, promoted)
 
 
-def _features(lake: Lake, scored: DataFrame, names: Sequence[str]) -> pa.Table:
+def _features(lake: Lake, scored: DataFrame, names: Sequence[str]) -> "pa.Table":
     """Fetch the customers that have every feature, in the order of their keys."""
     complete = F.lit(True)
     for name in names:
@@ -201,14 +201,14 @@ def _features(lake: Lake, scored: DataFrame, names: Sequence[str]) -> pa.Table:
     return lake.engine.arrow_stream(frame).read_all().sort_by("customer_key")
 
 
-def _matrix(rows: pa.Table, names: Sequence[str]) -> Any:
+def _matrix(rows: "pa.Table", names: Sequence[str]) -> Any:
     import numpy as np
 
     return np.column_stack([rows[name].to_numpy() for name in names]).astype(np.float64)
 
 
 def _labels(
-    lake: Lake, rows: pa.Table, codes: Sequence[int], names: Sequence[str]
+    lake: Lake, rows: "pa.Table", codes: Sequence[int], names: Sequence[str]
 ) -> DataFrame:
     import pyarrow as pa
 
@@ -223,7 +223,7 @@ def _labels(
     )
 
 
-def _digest(rows: pa.Table) -> str:
+def _digest(rows: "pa.Table") -> str:
     """Hash the training rows: keys and features in order."""
     digest = hashlib.sha256()
     for name in rows.column_names:

@@ -4,8 +4,6 @@ Belongs here: the factory that turns a dataset into its bronze table and rejects
 reading files (`reader.py`) and declaring datasets (`datasets.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any

@@ -4,8 +4,6 @@ Belongs here: translating a `Table` into an asset's attributes, and the factory 
 one transformation per month. Not here: the transformations.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime

@@ -9,8 +9,12 @@ refused by the writer, and only "this table does not exist" means that a table i
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -19,9 +23,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine, SourceColumn
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.predicate import Everything, Selection, to_sql
+from lakehouse_assets.lake.predicate import (
+    Everything,
+    Selection,
+    columns_of,
+    to_filter,
+    to_sql,
+    to_test,
+)
 from lakehouse_assets.lake.registry import Registry, Table
-from lakehouse_assets.lake.schema import arrow_schema, differences
+from lakehouse_assets.lake.schema import arrow_schema, differences, stored_differences
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,9 +40,14 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# What delta-rs does not read right: it would show deleted rows or wrong names.
-_UNREADABLE = frozenset({"deletionVectors", "columnMapping", "v2Checkpoint", "typeWidening"})
-_COMMIT_ATTEMPTS = 5
+# Reader features that the embedded engine is known to read right. Any other, such as
+# deletionVectors or columnMapping, could show deleted rows or wrong names.
+_READABLE = frozenset({"timestampNtz", "vacuumProtocolCheck"})
+_COMMIT_ATTEMPTS = 10
+_LONGEST_PAUSE = 1.0
+_COMMITTED = re.compile(r"\d{20}\.(json|checkpoint.*\.parquet)")
+_CONSTRAINT = "delta.constraints."
+SAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ class WriteReport:
         files: Data files of the written partitions.
         bytes: Their size.
         lineage: Stored columns from which each written column is computed.
+        sample: Some of the written rows, for a preview; never log them as they are.
     """
 
     version: int
@@ -79,6 +96,7 @@ class WriteReport:
     files: int
     bytes: int
     lineage: Mapping[str, frozenset[SourceColumn]] = field(default_factory=dict)
+    sample: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 class Lake:
@@ -121,16 +139,19 @@ class Lake:
         try:
             found = DeltaTable(uri, storage_options=self._options or None)
         except TableNotFoundError:
-            log = Path(uri) / "_delta_log"
-            if "://" not in uri and log.is_dir() and any(log.iterdir()):
-                # The log is there, so the table is; treating it as new could replace it.
-                raise
-            return None
-        features = set(found.protocol().reader_features or ())
-        if features & _UNREADABLE:
+            if not _has_log(uri):
+                return None
+            # There is a log, so there is a table: another writer has just created it, or it is
+            # broken. Treating it as new could replace it.
+            found = DeltaTable(uri, storage_options=self._options or None)
+        unreadable = set(found.protocol().reader_features or ()) - _READABLE
+        # Reader version 2 stands for column mapping without naming it as a feature.
+        if found.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
+            unreadable.add("columnMapping")
+        if unreadable:
             raise LakehouseError(
-                f"Table {table.name} uses {', '.join(sorted(features & _UNREADABLE))}, which the "
-                "embedded engine would read wrong; read it on Spark, or rewrite it without."
+                f"Table {table.name} uses {', '.join(sorted(unreadable))}, which the embedded "
+                "engine would read wrong; read it on Spark, or rewrite it without."
             )
         return found
 
@@ -142,23 +163,29 @@ class Lake:
     def ensure(self, table: Table) -> DeltaTable:
         """Open a table, creating it from its declaration first if it does not exist.
 
-        Creating up front with mode `ignore` lets several first writers start at once.
+        Creating up front with mode `ignore` lets several first writers start at once. Constraints
+        that were declared since are added, which fails if stored rows break them.
 
         Raises:
-            LakehouseError: the stored schema or partitioning is not the declared one, or the lake
-                cannot be written.
+            LakehouseError: the stored schema, partitioning or a constraint is not the declared one,
+                or the lake cannot be written.
         """
         found = self.open(table)
         if found is None:
             found = self._create(table)
         self._check_declaration(table, found)
-        return found
+        return self._constrain(table, found)
 
     def _create(self, table: Table) -> DeltaTable:
         from deltalake import DeltaTable
         from deltalake.exceptions import CommitFailedError, DeltaError
 
         uri = self.uri(table)
+        configuration = {_CONSTRAINT + name: rule for name, rule in table.constraints.items()}
+        if configuration:
+            # Constraints are part of the first commit, so no writer ever sees the table without
+            # them; they are enforced from writer version 3 on, which delta-rs does not infer.
+            configuration["delta.minWriterVersion"] = "3"
 
         def create() -> DeltaTable:
             return DeltaTable.create(
@@ -168,32 +195,44 @@ class Lake:
                 partition_by=[table.partition.column] if table.partition else None,
                 name=table.name,
                 description=table.description,
+                configuration=configuration,
                 storage_options=self._options or None,
+                raise_if_key_not_exists=False,
             )
 
         try:
-            found = _retrying(create, (CommitFailedError, DeltaError, OSError), uri)
-            if table.constraints and not _constraints(found):
-                found = _retrying(lambda: self._constrain(table), (CommitFailedError,), uri)
-        except OSError as error:
+            return _retrying(create, CommitFailedError)
+        except (OSError, DeltaError) as error:
             raise LakehouseError(
-                f"Table {table.name} cannot be created at {uri} ({error}); check free space and "
-                "write rights of the lake (LAKEHOUSE_ROOT)."
+                f"Table {table.name} cannot be created at {uri} ({_one_line(error)}); check free "
+                "space and write rights of the lake (LAKEHOUSE_ROOT)."
             ) from error
-        return found
 
-    def _constrain(self, table: Table) -> DeltaTable:
-        found = self.open(table)
-        if found is None:
-            raise LakehouseError(f"Table {table.name} vanished while it was created; run again.")
-        missing = {k: v for k, v in table.constraints.items() if k not in _constraints(found)}
-        if missing:
-            found.alter.add_constraint(missing)
-        return found
+    def _constrain(self, table: Table, found: DeltaTable) -> DeltaTable:
+        from deltalake.exceptions import CommitFailedError
+
+        stored = _constraints(found)
+        for name, rule in table.constraints.items():
+            if name in stored and not _same_rule(stored[name], rule):
+                raise LakehouseError(
+                    f"Table {table.name} is stored with the constraint {name} as {stored[name]}, "
+                    f"but it is declared as {rule}; give the new rule a new name."
+                )
+        if set(table.constraints) <= set(stored):
+            return found
+
+        def add() -> DeltaTable:
+            fresh = self.open(table) or found
+            kept = _constraints(fresh)
+            missing = {n: rule for n, rule in table.constraints.items() if n not in kept}
+            if missing:
+                fresh.alter.add_constraint(missing)
+            return fresh
+
+        with _explained(table, self.uri(table)):
+            return _retrying(add, CommitFailedError)
 
     def _check_declaration(self, table: Table, found: DeltaTable) -> None:
-        import pyarrow as pa
-
         partitions = tuple(found.metadata().partition_columns)
         declared = (table.partition.column,) if table.partition else ()
         if partitions != declared:
@@ -201,10 +240,14 @@ class Lake:
                 f"Table {table.name} is stored with partition columns {list(partitions)} but "
                 f"declared with {list(declared)}; change the declaration, or move the table away."
             )
-        stored = pa.schema(found.schema().to_arrow())
-        texts = differences(table.columns, stored)
+        stored = _stored_schema(found)
+        columns = table.columns
         if table.allow_new_columns:
-            texts = [text for text in texts if not text.endswith("is missing")]
+            # Declared columns that may be null are added by the next write; stored ones that are
+            # not declared came with an earlier frame.
+            columns = tuple(c for c in columns if c.name in stored.names or not c.nullable)
+            stored = _only(stored, table.column_names)
+        texts = stored_differences(columns, stored)
         if texts:
             raise LakehouseError(
                 f"Table {table.name} is stored otherwise than declared: {'; '.join(texts)}; "
@@ -220,24 +263,58 @@ class Lake:
     ) -> DataFrame:
         """Read the selected rows and columns of one version, lazily.
 
-        A table that does not exist yet reads as empty: an upstream partition nobody has delivered.
+        The version is fixed here, so the frame stays the same whatever is committed later. A table
+        that does not exist yet reads as empty: an upstream partition nobody has delivered.
+
+        Raises:
+            LakehouseError: there is no such version or column, the selection cannot be expressed,
+                or the table is stored otherwise than declared.
         """
         declared = self.registry[table] if isinstance(table, str) else table
+        unknown = sorted(set(columns or ()) - set(declared.column_names))
+        if unknown:
+            raise LakehouseError(
+                f"Table {declared.name} has no column {', '.join(unknown)}; it has "
+                f"{', '.join(declared.column_names)}."
+            )
         found = self.open(declared)
+        if version is not None:
+            found = self._at_version(declared, found, version)
         if found is None:
             frame = self.engine.from_arrow(arrow_schema(declared).empty_table())
         else:
             self._check_declaration(declared, found)
-            frame = self.engine.scan_delta(
-                self.uri(declared),
-                found.version() if version is None else version,
-                declared.name,
-                declared.columns,
-            )
-        where = to_sql(selection or Everything(), declared.columns)
+            frame = self._scan(declared, found)
+        where = to_filter(selection or Everything(), declared.columns)
         if where is not None:
-            frame = frame.filter(F.expr(where))
+            frame = frame.filter(where)
         return frame.select(*columns) if columns else frame
+
+    def _at_version(self, table: Table, found: DeltaTable | None, version: int) -> DeltaTable:
+        from deltalake.exceptions import DeltaError
+
+        if found is None or not 0 <= version <= found.version():
+            newest = "it does not exist" if found is None else f"its newest is {found.version()}"
+            raise LakehouseError(
+                f"Table {table.name} has no version {version}, {newest}; choose another."
+            )
+        try:
+            found.load_as_version(version)
+        except DeltaError as error:
+            raise LakehouseError(
+                f"Version {version} of table {table.name} can no longer be read "
+                f"({_one_line(error)}); choose a newer one."
+            ) from error
+        return found
+
+    def _scan(self, table: Table, found: DeltaTable) -> DataFrame:
+        stored = set(_stored_schema(found).names)
+        columns = [column for column in table.columns if column.name in stored]
+        frame = self.engine.scan_delta(self.uri(table), found.version(), table.name, columns)
+        for column in table.columns:
+            if column.name not in stored:
+                frame = frame.withColumn(column.name, F.lit(None).cast(column.type))
+        return frame.select(*table.column_names) if len(columns) < len(table.columns) else frame
 
     def write(
         self, table: Table, frame: DataFrame, selection: Selection, commit: Commit
@@ -260,25 +337,30 @@ class Lake:
             )
         found = self.ensure(table)
         lineage = self.engine.lineage(frame)
-        extra = self._added_columns(table, frame, found)
-        with _explained(table, self.uri(table)):
+        rows = _Rows(self._stream(table, frame, found))
+        extended = set(rows.stream.schema.names) != set(_stored_schema(found).names)
+        with _explained(table, self.uri(table)), rows.errors():
             write_deltalake(
                 found,
-                self._stream(table, frame, extra),
+                rows.stream,
                 mode="overwrite",
                 predicate=predicate,
-                schema_mode="merge" if extra else None,
+                schema_mode="merge" if extended else None,
                 commit_properties=CommitProperties(custom_metadata=commit.as_metadata()),
             )
-        return self._report(table, found, selection, lineage)
+        return self._report(table, found, selection, lineage, rows.sample)
 
     def merge(
         self, table: Table, frame: DataFrame, selection: Selection, commit: Commit
     ) -> WriteReport:
         """Insert new keys and update known ones within the selection; other rows stay.
 
+        A key counts within its partition, so one run over a range does what one run per partition
+        would do. The rows are held in memory.
+
         Raises:
-            LakehouseError: the table declares no keys, or as for `write`.
+            LakehouseError: the table declares no keys, a key is null or comes twice, or as for
+                `write`.
         """
         from deltalake import CommitProperties
         from deltalake.exceptions import CommitFailedError
@@ -287,20 +369,23 @@ class Lake:
             raise LakehouseError(
                 f"Table {table.name} declares no keys, so rows cannot be merged; declare them."
             )
-        self.ensure(table)
         lineage = self.engine.lineage(frame)
-        rows = self._stream(table, frame, ()).read_all()
+        rows = self._stream(table, frame, self.ensure(table)).read_all()
         self._refuse_outside(table, rows, selection)
-        where = to_sql(selection, table.columns)
-        on = " AND ".join(f"target.{key} = source.{key}" for key in table.keys)
+        identity = [*table.keys]
+        if table.partition and table.partition.column not in identity:
+            identity.append(table.partition.column)
+        self._refuse_ambiguous(table, rows, identity)
+        on = [f'target."{name}" = source."{name}"' for name in identity]
+        where = to_sql(selection, table.columns, relation="target")
         if where is not None:
-            on += f" AND ({_qualified(where)})"
+            on.append(f"({where})")
 
         def attempt() -> DeltaTable:
             found = self.ensure(table)
             merger = found.merge(
                 rows,
-                predicate=on,
+                predicate=" AND ".join(on),
                 source_alias="source",
                 target_alias="target",
                 commit_properties=CommitProperties(custom_metadata=commit.as_metadata()),
@@ -309,48 +394,55 @@ class Lake:
             return found
 
         with _explained(table, self.uri(table)):
-            found = _retrying(attempt, (CommitFailedError,), self.uri(table))
-        return self._report(table, found, selection, lineage)
+            found = _retrying(attempt, CommitFailedError)
+        sample = rows.slice(0, SAMPLE_ROWS).to_pylist()
+        return self._report(table, found, selection, lineage, sample)
 
     def _refuse_outside(self, table: Table, rows: pa.Table, selection: Selection) -> None:
-        where = to_sql(selection, table.columns)
-        if where is None:
+        names = list(columns_of(selection))
+        if not names:
             return
-        with self.engine.scope():
-            frame = self.engine.from_arrow(rows)
-            outside = self.engine.rows(
-                frame.filter(~F.coalesce(F.expr(where), F.lit(False))).agg(
-                    F.count(F.lit(1)).alias("n")
-                )
-            )[0]["n"]
+        inside = to_test(selection, table.columns)
+        counted = rows.group_by(names).aggregate([([], "count_all")]).to_pylist()
+        outside = sum(group["count_all"] for group in counted if not inside(group))
         if outside:
             raise LakehouseError(
                 f"{outside} rows for table {table.name} lie outside the written partitions "
-                f"({where}); nothing was written. Filter them in the transformation."
+                f"({to_sql(selection, table.columns)}); nothing was written. Filter them in the "
+                "transformation."
             )
 
-    def _added_columns(
-        self, table: Table, frame: DataFrame, found: DeltaTable
-    ) -> tuple[str, ...]:
-        stored = {f.name for f in found.schema().fields}
-        added = tuple(name for name in frame.columns if name not in stored)
-        return added if table.allow_new_columns else ()
+    def _refuse_ambiguous(self, table: Table, rows: pa.Table, identity: Sequence[str]) -> None:
+        import pyarrow.compute as pc
 
-    def _stream(
-        self, table: Table, frame: DataFrame, extra: Sequence[str]
-    ) -> pa.RecordBatchReader:
-        """Run the frame and hold its schema against the declared one."""
+        nulls = sum(rows.column(name).null_count for name in identity)
+        counts = rows.group_by(list(identity)).aggregate([([], "count_all")]).column("count_all")
+        twice = pc.sum(pc.greater(counts, 1)).as_py() or 0
+        if nulls or twice:
+            raise LakehouseError(
+                f"The rows for table {table.name} cannot be merged by {', '.join(identity)}: "
+                f"{nulls} keys are null and {twice} come more than once; nothing was written. "
+                "Deduplicate in the transformation."
+            )
+
+    def _stream(self, table: Table, frame: DataFrame, found: DeltaTable) -> pa.RecordBatchReader:
+        """Run the frame and hold its schema against the declared and the stored one."""
         import pyarrow as pa
 
-        order = [*(n for n in table.column_names if n in frame.columns), *extra]
-        unknown = [n for n in frame.columns if n not in order]
-        stream = self.engine.arrow_stream(frame.select(*order, *unknown))
-        declared = [c for c in table.columns if c.name in order or not table.allow_new_columns]
-        texts = [
-            text
-            for text in differences(declared, stream.schema)
-            if not any(text == f"column {name} is not declared" for name in extra)
-        ]
+        names = list(frame.columns)  # SQLFrame works them out anew each time
+        extra = [name for name in names if name not in table.column_names]
+        order = [*(n for n in table.column_names if n in names), *extra]
+        stream = self.engine.arrow_stream(frame if names == order else frame.select(*order))
+        if table.allow_new_columns:
+            texts = differences(table.columns, _only(stream.schema, table.column_names))
+            stored = _stored_schema(found)
+            texts += [
+                f"column {f.name} is {f.type} where {stored.field(f.name).type} is stored"
+                for f in _only(stream.schema, [n for n in extra if n in stored.names])
+                if f.type != stored.field(f.name).type
+            ]
+        else:
+            texts = differences(table.columns, stream.schema)
         if texts:
             raise LakehouseError(
                 f"The rows for table {table.name} do not fit its declaration: {'; '.join(texts)}; "
@@ -366,35 +458,99 @@ class Lake:
         found: DeltaTable,
         selection: Selection,
         lineage: Mapping[str, frozenset[SourceColumn]],
+        sample: Sequence[Mapping[str, Any]],
     ) -> WriteReport:
-        found.update_incremental()
-        everything = _files(found)
-        chosen = everything
-        if table.partition is not None and not isinstance(selection, Everything):
-            chosen = _within(found, table, selection, self.engine)
+        """Sum up the version that was committed from its log."""
+        files = _files(found)
+        partition = table.partition.column if table.partition else ""
+        inside = to_test(selection, table.columns)
+        chosen = [f for f in files if inside({partition: f.partition} if partition else {})]
+        rows = _sum_rows(files)
+        if rows is None:
+            rows = self._count(table, found, Everything())
+        # The log knows rows by file: what is finer, or has no statistics, is counted.
+        told_by_files = set(columns_of(selection)) <= {partition}
+        partition_rows = _sum_rows(chosen) if told_by_files else None
+        if partition_rows is None:
+            partition_rows = self._count(table, found, selection)
         return WriteReport(
             version=found.version(),
-            rows=sum(f.rows for f in everything),
-            partition_rows=sum(f.rows for f in chosen),
+            rows=rows,
+            partition_rows=partition_rows,
             files=len(chosen),
             bytes=sum(f.bytes for f in chosen),
             lineage=lineage,
+            sample=tuple(sample),
         )
 
+    def _count(self, table: Table, found: DeltaTable, selection: Selection) -> int:
+        frame = self._scan(table, found)
+        where = to_filter(selection, table.columns)
+        if where is not None:
+            frame = frame.filter(where)
+        return int(self.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
+
     def rows_by_partition(self, table: Table) -> dict[Any, int]:
-        """Count rows by partition value from the table's log, without reading data."""
+        """Count rows by partition value from the table's log, without reading data.
+
+        Raises:
+            LakehouseError: the log was written without row counts.
+        """
         found = self.open(table)
-        counts: dict[Any, int] = {}
+        counts: Counter[Any] = Counter()
         for file in _files(found) if found else ():
-            counts[file.partition] = counts.get(file.partition, 0) + file.rows
-        return counts
+            if file.rows is None:
+                raise LakehouseError(
+                    f"The log of table {table.name} has no row counts; rewrite the table with "
+                    "statistics on."
+                )
+            counts[file.partition] += file.rows
+        return dict(counts)
 
 
 @dataclass(frozen=True)
 class _File:
     partition: Any
-    rows: int
+    rows: int | None
     bytes: int
+
+
+class _Rows:
+    """A stream of rows on its way to the writer, of which the first few are remembered.
+
+    Attributes:
+        stream: The rows, for one pass.
+        sample: The first rows, once they have passed.
+    """
+
+    def __init__(self, source: pa.RecordBatchReader) -> None:
+        import pyarrow as pa
+
+        self.sample: list[Mapping[str, Any]] = []
+        self._source = source
+        self._failure: BaseException | None = None
+        self.stream = pa.RecordBatchReader.from_batches(source.schema, self._pass_on())
+
+    def _pass_on(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self._source:
+                missing = SAMPLE_ROWS - len(self.sample)
+                if missing > 0:
+                    self.sample += batch.slice(0, missing).to_pylist()
+                yield batch
+        except Exception as error:
+            self._failure = error
+            raise
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise what failed while the rows were computed, not how the writer retells it."""
+        try:
+            yield
+        except Exception:
+            if self._failure is not None:
+                raise self._failure from None
+            raise
 
 
 def _files(found: DeltaTable) -> list[_File]:
@@ -402,102 +558,113 @@ def _files(found: DeltaTable) -> list[_File]:
     actions = found.get_add_actions(flatten=True)
     names = actions.schema.names
     partitions = [name for name in names if name.startswith("partition.")]
-    count = actions.num_rows
-    rows = actions["num_records"].to_pylist() if "num_records" in names else [None] * count
-    sizes = actions["size_bytes"].to_pylist() if count else []
-    values = actions[partitions[0]].to_pylist() if partitions else [None] * count
-    if any(n is None for n in rows):
+    nothing = [None] * int(actions.num_rows)
+    rows = actions["num_records"].to_pylist() if "num_records" in names else nothing
+    values = actions[partitions[0]].to_pylist() if partitions else nothing
+    sizes = actions["size_bytes"].to_pylist()
+    return [_File(v, n, int(s)) for v, n, s in zip(values, rows, sizes, strict=True)]
+
+
+def _sum_rows(files: Sequence[_File]) -> int | None:
+    """Add up the files' rows; None if a file was written without statistics."""
+    counts = [f.rows for f in files]
+    return None if None in counts else sum(n for n in counts if n is not None)
+
+
+def _has_log(uri: str) -> bool:
+    """Say whether a folder holds a Delta log; leftovers of an interrupted creation are none."""
+    if "://" in uri:
+        return False
+    log = Path(uri) / "_delta_log"
+    try:
+        return any(_COMMITTED.fullmatch(entry.name) for entry in log.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
         raise LakehouseError(
-            f"The log of {found.metadata().name} has no row counts, so rows cannot be added up; "
-            "rewrite the table with statistics on."
-        )
-    return [_File(v, int(n), int(s)) for v, n, s in zip(values, rows, sizes, strict=True)]
+            f"The lake cannot be read at {uri} ({_one_line(error)}); LAKEHOUSE_ROOT must be a "
+            "folder that you may read and write."
+        ) from error
 
 
-def _within(
-    found: DeltaTable, table: Table, selection: Selection, engine: Engine
-) -> list[_File]:
-    """Select files by the same predicate that selects rows."""
+def _stored_schema(found: DeltaTable) -> pa.Schema:
     import pyarrow as pa
 
-    if table.partition is None:
-        return _files(found)
-    files = _files(found)
-    column = table.column(table.partition.column)
-    where = to_sql(selection, table.columns)
-    values = list({f.partition for f in files})
-    if where is None or not values:
-        return files
-    schema = arrow_schema(table)
-    with engine.scope():
-        frame = engine.from_arrow(
-            pa.table({column.name: pa.array(values, schema.field(column.name).type)})
-        )
-        kept = {row[column.name] for row in engine.rows(frame.filter(F.expr(where)))}
-    return [f for f in files if f.partition in kept]
+    return pa.schema(found.schema().to_arrow())
 
 
-def _constraints(found: DeltaTable) -> set[str]:
-    prefix = "delta.constraints."
-    return {k.removeprefix(prefix) for k in found.metadata().configuration if k.startswith(prefix)}
+def _only(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([f for f in schema if f.name in names])
 
 
-def _qualified(where: str) -> str:
-    return re.sub(r'"(\w+)"', r'target."\1"', where)
+def _constraints(found: DeltaTable) -> dict[str, str]:
+    configuration = found.metadata().configuration
+    return {
+        key.removeprefix(_CONSTRAINT): str(rule)
+        for key, rule in configuration.items()
+        if key.startswith(_CONSTRAINT)
+    }
 
 
-def _retrying(attempt: Callable[[], _T], errors: tuple[type[Exception], ...], uri: str) -> _T:
+def _same_rule(stored: str, declared: str) -> bool:
+    """Compare rules by meaning: delta-rs rewrites `<>` as `!=` when it adds a constraint."""
+    if stored == declared:
+        return True
+    import sqlglot
+
+    return sqlglot.parse_one(stored) == sqlglot.parse_one(declared)
+
+
+def _one_line(error: BaseException) -> str:
+    """Put an error's text on one line, without the colours and arrows of delta-rs's error trees."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|\u21b3", "", str(error))
+    return " ".join(plain.split())
+
+
+def _retrying(attempt: Callable[[], _T], error: type[Exception]) -> _T:
     """Try again when another writer was faster; the last failure is raised."""
-    import random
-    import time
-
-    for number in range(1, _COMMIT_ATTEMPTS + 1):
+    for number in range(1, _COMMIT_ATTEMPTS):
         try:
             return attempt()
-        except errors:
-            if number == _COMMIT_ATTEMPTS:
-                raise
+        except error:
             # Jitter keeps competing writers apart; it decides nothing about the data.
-            time.sleep(0.05 * 2**number * (1 + random.random()))  # noqa: S311
-    raise LakehouseError(f"No attempt was made to write {uri}.")
+            pause = min(0.05 * 2**number, _LONGEST_PAUSE)
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311
+    return attempt()
 
 
-class _explained:  # noqa: N801 - reads as a with-statement
+@contextmanager
+def _explained(table: Table, uri: str) -> Iterator[None]:
     """Turn delta-rs's errors on writing into sentences without the rows they preview."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
 
-    def __init__(self, table: Table, uri: str) -> None:
-        self._table = table
-        self._uri = uri
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from deltalake.exceptions import CommitFailedError, DeltaError
-
-        if error is None or isinstance(error, LakehouseError):
-            return
-        name, text = self._table.name, str(error)
-        if isinstance(error, CommitFailedError):
-            raise LakehouseError(
-                f"Another writer changed table {name} at the same time; nothing was written, run "
-                "the partition again."
-            ) from error
-        if isinstance(error, DeltaError) and "failed validation check" in text:
-            # The original message previews rows, which may be personal data: it is cut off.
-            count = re.search(r"(\d+) rows? failed", text)
-            rules = [f"{c.name} is not null" for c in self._table.columns if not c.nullable]
-            rules += list(self._table.constraints.values())
-            raise LakehouseError(
-                f"{count[1] if count else 'Some'} rows for table {name} break a constraint, a "
-                "non-null column or the bounds of the written partition; nothing was written. "
-                f"Declared: {'; '.join(rules)}."
-            ) from None
-        if isinstance(error, OSError):
-            raise LakehouseError(
-                f"Table {name} cannot be written at {self._uri} ({text.splitlines()[0]}); check "
-                "free space and write rights, then run the partition again."
-            ) from error
+    try:
+        yield
+    except CommitFailedError as error:
+        raise LakehouseError(
+            f"Another writer changed table {table.name} at the same time; nothing was written, run "
+            "the partition again."
+        ) from error
+    except DeltaError as error:
+        text = str(error)
+        if "failed validation check" not in text and "Check constraint violated" not in text:
+            raise
+        # The original message previews rows, which may be personal data: it is cut off.
+        count = re.search(r"(\d+) rows? failed", text)
+        rules = [f"{c.name} is not null" for c in table.columns if not c.nullable]
+        rules += list(table.constraints.values())
+        raise LakehouseError(
+            f"{count[1] if count else 'Some'} rows for table {table.name} break a constraint, a "
+            "non-null column or the bounds of the written partition; nothing was written. "
+            f"Declared: {'; '.join(rules)}."
+        ) from None
+    except OSError as error:
+        raise LakehouseError(
+            f"Table {table.name} cannot be written at {uri} ({_one_line(error)}); check free space "
+            "and write rights, then run the partition again."
+        ) from error
 
 
 def partition_dates(counts: Mapping[Any, int]) -> list[date]:

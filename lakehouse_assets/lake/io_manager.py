@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
@@ -31,8 +32,6 @@ from lakehouse_assets.lake.predicate import (
 from lakehouse_assets.lake.registry import PartitionColumn, Registry, Table
 from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.lake.schema import dagster_schema
-
-PREVIEW_ROWS = 5
 
 
 class DeltaIOManager(dg.ConfigurableIOManager):
@@ -65,11 +64,11 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             run_id=context.run_id,
             asset=context.asset_key.to_user_string(),
             partition=_partition_text(context),
-            code_version=str(_code_version(context)),
+            code_version=context.asset_spec.code_version or "",
         )
         write = lake.merge if definition_metadata.get("merge") else lake.write
         report = write(table, obj, selection, commit)
-        context.add_output_metadata(output_metadata(lake, table, report, selection))
+        context.add_output_metadata(output_metadata(lake, table, report))
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
         """Read the upstream partitions that the run's partitions map to, lazily."""
@@ -78,6 +77,10 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         upstream = context.upstream_output
         metadata = (upstream.definition_metadata if upstream else None) or {}
         columns = (context.definition_metadata or {}).get("columns")
+        if context.has_asset_partitions and not context.asset_partition_keys:
+            # The run's partitions map to no upstream partition, as for the first partition of an
+            # asset that depends on its own past.
+            return lake.read(table, columns=columns).filter(F.lit(False))
         selection = selection_of(context, table, metadata)
         return lake.read(table, selection, columns=columns)
 
@@ -121,11 +124,6 @@ def dimension_selection(
         raise LakehouseError(f"The run names no partition of table {table}; name at least one.")
     if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
         return Keys(partition, tuple(keys))
-    first, last = _window(definition, keys[0]), _window(definition, keys[-1])
-    span = dg.TimeWindow(first[0], last[1])
-    ordered = first[0] <= last[0]
-    if ordered and definition.get_num_partitions_in_window(span) == len(keys):
-        return Window(partition, first[0], last[1])
     windows: list[Window] = []
     for start, end in sorted(_window(definition, key) for key in set(keys)):
         if windows and windows[-1].end == start:
@@ -135,9 +133,7 @@ def dimension_selection(
     return windows[0] if len(windows) == 1 else Windows(tuple(windows))
 
 
-def _window(
-    definition: dg.TimeWindowPartitionsDefinition, key: str
-) -> tuple[datetime, datetime]:
+def _window(definition: dg.TimeWindowPartitionsDefinition, key: str) -> tuple[datetime, datetime]:
     window = definition.time_window_for_partition_key(key)
     return window.start, window.end
 
@@ -158,19 +154,21 @@ def _rectangle_selection(
         )
     multi = [definition.get_partition_key_from_str(key) for key in keys]
     names = [dimension.name for dimension in dimensions]
-    lists = rectangle([(m.keys_by_dimension[names[0]], m.keys_by_dimension[names[1]]) for m in multi])
+    lists = rectangle(
+        [(m.keys_by_dimension[names[0]], m.keys_by_dimension[names[1]]) for m in multi]
+    )
     parts = []
     for dimension, values in zip(dimensions, lists, strict=True):
         inner = dimension.partitions_def
         timed = isinstance(inner, dg.TimeWindowPartitionsDefinition)
         column = PartitionColumn(columns[dimension.name], "day" if timed else "keys")
-        parts.append(dimension_selection(inner, sorted(values), column, table.name))
+        if table.partition and table.partition.column == column.column:
+            column = table.partition
+        parts.append(dimension_selection(inner, values, column, table.name))
     return Both(tuple(parts))
 
 
-def output_metadata(
-    lake: Lake, table: Table, report: WriteReport, selection: Selection
-) -> dict[str, Any]:
+def output_metadata(lake: Lake, table: Table, report: WriteReport) -> dict[str, Any]:
     """Return what a materialisation shows: size, version, lineage and a preview of the rows."""
     metadata: dict[str, Any] = {
         "dagster/row_count": report.rows,
@@ -181,7 +179,7 @@ def output_metadata(
         "delta_version": report.version,
         "files": report.files,
         "bytes": report.bytes,
-        "preview": dg.MetadataValue.md(preview(lake, table, selection)),
+        "preview": dg.MetadataValue.md(preview(table, report.sample)),
     }
     lineage = column_lineage(lake.registry, report.lineage)
     if lineage:
@@ -204,16 +202,14 @@ def column_lineage(
     return dg.TableColumnLineage(dependencies) if dependencies else None
 
 
-def preview(lake: Lake, table: Table, selection: Selection) -> str:
-    """Show some rows as a Markdown table; columns with personal data are masked."""
-    frame = lake.read(table, selection).limit(PREVIEW_ROWS)
-    rows = lake.engine.rows(frame)
+def preview(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Show rows as a Markdown table; columns with personal data are masked."""
     if not rows:
         return "*no rows*"
     names = list(table.column_names)
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for row in rows:
-        cells = ["•••" if table.column(n).pii else _cell(row[n]) for n in names]
+        cells = ["•••" if table.column(n).pii else _cell(row.get(n)) for n in names]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -228,8 +224,3 @@ def _partition_text(context: dg.OutputContext) -> str:
         return ""
     keys = context.asset_partition_keys
     return keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
-
-
-def _code_version(context: dg.OutputContext) -> str:
-    version = context.version
-    return version or ""

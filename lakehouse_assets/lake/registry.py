@@ -142,6 +142,9 @@ class Table:
                     "references but does not declare it; add the column."
                 )
 
+    def __hash__(self) -> int:
+        return hash(self.key)
+
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names of all columns, in order."""

@@ -6,7 +6,9 @@ Belongs here: configuration of lake and engine as Dagster sees it. Not here: wha
 from __future__ import annotations
 
 import dagster as dg
+from pydantic import Field
 
+from lakehouse_assets.lake.credentials import Credentials, LocalCredentials
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Registry
 
@@ -19,19 +21,21 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         engine: Name of the engine.
         memory_limit: Memory the embedded engine may use.
         threads: Threads of the embedded engine; 0 means every core.
+        credentials: How the lake's store is entered, told apart by `kind`.
     """
 
     root: str
     engine: str = "duckdb"
     memory_limit: str = "4GB"
     threads: int = 0
+    credentials: Credentials = Field(default=LocalCredentials(), discriminator="kind")
 
     def open(self) -> Lake:
         """Start the engine if it is not running and return the lake."""
         from lakehouse_assets.engine.start import start_engine
 
         engine = start_engine(self.engine, self.memory_limit, self.threads)
-        return Lake(self.root, engine, self.registry())
+        return Lake(self.root, engine, self.registry(), self.credentials.storage_options())
 
     def registry(self) -> Registry:
         """Return the declared tables of the project."""

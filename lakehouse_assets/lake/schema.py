@@ -91,7 +91,22 @@ def differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
         kind = have[name]
         if kind == pa.large_string():
             kind = pa.string()
+        if pa.types.is_timestamp(kind) and kind.tz == "Etc/UTC":
+            # An engine's other name for UTC.
+            kind = pa.timestamp(kind.unit, "UTC")
         if kind != arrow_type(column):
             texts.append(f"column {name} is {kind} where {column.type} is declared")
     texts += [f"column {name} is not declared" for name in have if name not in wanted]
     return texts
+
+
+def stored_differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
+    """Say in words how a stored table differs from the declared columns, nullability included."""
+    columns = list(declared)
+    nullable = {field.name: field.nullable for field in found}
+    return differences(columns, found) + [
+        f"column {c.name} is {'nullable' if nullable[c.name] else 'not nullable'} but declared "
+        f"{'nullable' if c.nullable else 'not nullable'}"
+        for c in columns
+        if nullable.get(c.name, c.nullable) != c.nullable
+    ]

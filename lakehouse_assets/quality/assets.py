@@ -4,8 +4,6 @@ Belongs here: the factory that runs typing, expectations and deduplication on a 
 rows. Not here: the rules themselves.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any

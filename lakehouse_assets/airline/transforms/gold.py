@@ -30,16 +30,26 @@ def dim_customers(members: DataFrame, month: date, loaded_at: datetime) -> DataF
         F.col("work_city").alias("city"),
         F.col("work_province").alias("province"),
         F.col("work_country").alias("country"),
-        v.hash_key(F.col("work_country"), F.col("work_province"), F.col("work_city")).alias("geo_key"),
+        geo_key().alias("geo_key"),
         F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     )
 
 
-def dim_geography(dim_customers: DataFrame) -> DataFrame:
-    """List the places in which customers work; columns as declared for `dim_geography`."""
-    return dim_customers.select(
-        "as_of_month", "geo_key", "country", "province", "city", "load_timestamp"
+def dim_geography(members: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+    """List the places in which members work; columns as declared for `dim_geography`."""
+    return members.select(
+        F.lit(month).alias("as_of_month"),
+        geo_key().alias("geo_key"),
+        F.col("work_country").alias("country"),
+        F.col("work_province").alias("province"),
+        F.col("work_city").alias("city"),
+        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     ).distinct()
+
+
+def geo_key() -> Col:
+    """Identify a member's place by its names alone, so that the key never changes."""
+    return v.hash_key(F.col("work_country"), F.col("work_province"), F.col("work_city"))
 
 
 def dim_date(days: DataFrame, loaded_at: datetime) -> DataFrame:

@@ -1,0 +1,180 @@
+"""The command line: `lakehouse run`, `land`, `sql` and `tables`.
+
+Belongs here: arguments, printing and exit codes. Not here: what the commands do.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as Grid
+
+from lakehouse_assets.errors import LakehouseError
+
+app = typer.Typer(
+    help="A whole lakehouse on Delta Lake, run by Dagster. Settings are LAKEHOUSE_* variables or "
+    ".env; see `lakehouse run --help`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """Run the command line; a known error is one sentence and exit code 1."""
+    try:
+        app()
+    except LakehouseError as error:
+        errors.print(f"[red]Error:[/red] {error}", markup=True)
+        sys.exit(1)
+
+
+@app.command()
+def run() -> None:
+    """Materialise every partition that the landing zone holds, then show the lake.
+
+    Reads LAKEHOUSE_LANDING (default ./data), writes LAKEHOUSE_ROOT (default ./.lakehouse/lake) and
+    tracks models in LAKEHOUSE_MLFLOW_URI. Running again gives the same tables.
+    """
+    from lakehouse_assets.report import open_lake, print_lake, print_segments
+    from lakehouse_assets.run import PlannedRun, execute, plan
+    from lakehouse_assets.settings import load_settings
+
+    started = time.monotonic()
+    settings = load_settings()
+    runs = plan(settings)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("runs"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("starting", total=len(runs))
+
+        def on_start(planned: PlannedRun) -> None:
+            progress.update(bar, completed=runs.index(planned), description=planned.label)
+            if not console.is_terminal:
+                console.print(f"· {planned.label}")
+
+        def on_step(step: str, _seconds: float) -> None:
+            progress.update(bar, description=step.replace("__", "."))
+
+        outcome = execute(settings, runs, on_start, on_step)
+        progress.update(bar, completed=len(runs), description="done")
+    lake = open_lake(settings)
+    print_lake(console, lake, outcome.seconds)
+    print_segments(console, lake)
+    for line in outcome.warnings:
+        console.print(f"[yellow]warn[/yellow]  {line}", soft_wrap=True, highlight=False)
+    for line in outcome.errors:
+        errors.print(f"[red]error[/red] {line}")
+    console.print(
+        f"{len(runs)} runs in {time.monotonic() - started:.1f} s. Next: [bold]make ui[/bold] opens "
+        "the Dagster UI, [bold]make mlflow[/bold] the models, [bold]lakehouse sql[/bold] asks "
+        "questions.",
+        soft_wrap=True,
+    )
+    if outcome.errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def land(
+    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>, such as airline/flights.")],
+    file: Annotated[Path, typer.Argument(help="The delivered file; it stays where it is.")],
+    day: Annotated[str, typer.Option("--date", help="Day of delivery, YYYY-MM-DD.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Correct a delivery of the same file name.")
+    ] = False,
+) -> None:
+    """Put a delivered file into the landing zone, whole or not at all."""
+    from lakehouse_assets.ingest.datasets import dataset_named
+    from lakehouse_assets.ingest.landing import LandingZone
+    from lakehouse_assets.settings import load_settings
+    from lakehouse_assets.tables import DATASETS
+
+    settings = load_settings()
+    target, news = LandingZone(settings.landing).land(
+        dataset_named(DATASETS, dataset), file, _date(day), replace=replace
+    )
+    console.print(f"{'Landed' if news else 'Already landed'}: {target}", soft_wrap=True)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SQL statement over the tables of the lake.")],
+    rows: Annotated[int, typer.Option(help="Rows to print at most.")] = 50,
+) -> None:
+    """Ask the lake a question, e.g. lakehouse sql "select * from gold_segment_summary".
+
+    Every table is there by name, by alias (dim_time) and as <domain>.<table>.
+    """
+    from lakehouse_assets.report import open_lake
+    from lakehouse_assets.settings import load_settings
+
+    lake = open_lake(load_settings())
+    for table in lake.registry:
+        if lake.open(table) is not None:
+            frame = lake.read(table)
+            for name in (table.name, *table.aliases, f"{table.domain}.{table.name}"):
+                lake.engine.name_view(name, frame)
+    result = lake.engine.query(query)
+    grid = Grid(*result.column_names, header_style="bold")
+    for row in result.slice(0, rows).to_pylist():
+        grid.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(grid)
+    if result.num_rows > rows:
+        console.print(f"{rows} of {result.num_rows:,} rows; --rows shows more.")
+
+
+@app.command()
+def tables(
+    name: Annotated[str | None, typer.Argument(help="A table, to see its columns.")] = None,
+) -> None:
+    """List the declared tables, or describe one: columns, types, units, keys, references."""
+    from lakehouse_assets.lake.schema import comment
+    from lakehouse_assets.tables import REGISTRY
+
+    if name is None:
+        grid = Grid("table", "layer", "partition", "what a row is", header_style="bold")
+        for table in REGISTRY:
+            part = f"{table.partition.column} ({table.partition.grain})" if table.partition else ""
+            grid.add_row(f"{table.domain}.{table.name}", table.layer, part, table.description)
+        console.print(grid)
+        return
+    table = REGISTRY[name]
+    console.print(f"[bold]{table.domain}.{table.name}[/bold]: {table.description}")
+    grid = Grid("column", "type", "null", "PII", "meaning", header_style="bold")
+    for column in table.columns:
+        grid.add_row(
+            column.name,
+            column.type,
+            "yes" if column.nullable else "",
+            "yes" if column.pii else "",
+            comment(column),
+        )
+    console.print(grid)
+    console.print(f"Key: {', '.join(table.keys)}")
+    for reference in table.references:
+        console.print(f"Reference: {', '.join(reference.columns)} → {reference.to_table}")
+
+
+def _date(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise LakehouseError(
+            f"{text!r} is no date; write --date as YYYY-MM-DD, such as 2024-01-31."
+        ) from None

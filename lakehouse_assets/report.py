@@ -1,0 +1,123 @@
+"""What people see after a run: the lake as a table, the segments, and where to look next.
+
+Belongs here: reading the lake for display and printing it. Not here: running anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from lakehouse_assets.airline.tables import GOLD_SEGMENT_SUMMARY
+from lakehouse_assets.engine import F
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.settings import Settings
+
+
+def open_lake(settings: Settings) -> Lake:
+    """Open the lake of the settings outside Dagster."""
+    from lakehouse_assets.lake.resource import LakeResource
+
+    return LakeResource(
+        root=str(settings.root),
+        engine=settings.engine,
+        memory_limit=settings.memory_limit,
+        threads=settings.threads,
+    ).open()
+
+
+def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> None:
+    """Print every table: rows, rows set aside, Delta version and seconds spent in this run."""
+    grid = Grid(title="The lake", title_justify="left", header_style="bold")
+    grid.add_column("table")
+    for name in ("rows", "quarantined", "version", "time"):
+        grid.add_column(name, justify="right")
+    layer = None
+    for table in lake.registry:
+        found = lake.open(table)
+        if found is None:
+            continue
+        if layer not in {None, table.layer}:
+            grid.add_section()
+        layer = table.layer
+        aside = quarantined(lake, table)
+        spent = seconds.get(step_of(table))
+        grid.add_row(
+            f"{table.domain}.{table.name}",
+            f"{sum(lake.rows_by_partition(table).values()):,}",
+            "" if aside is None else f"{aside:,}",
+            str(found.version()),
+            "" if spent is None else f"{spent:.2f} s",
+        )
+    console.print(grid)
+
+
+def step_of(table: Table) -> str:
+    """Return the name of the Dagster step that writes a table."""
+    name = table.name
+    if table.layer == "bronze":
+        dataset = name.removeprefix("bronze_").removesuffix("_rejects")
+        return f"{table.domain}__load_{dataset}"
+    if table.layer == "silver":
+        dataset = name.removeprefix("silver_").removesuffix("_quarantine")
+        return f"{table.domain}__clean_{dataset}"
+    return f"{table.domain}__{name}"
+
+
+def quarantined(lake: Lake, table: Table) -> int | None:
+    """Count the rows that a bronze or silver table's source lost to rejects or quarantine."""
+    if table.name.endswith(("_rejects", "_quarantine")) or table.layer not in {"bronze", "silver"}:
+        return None
+    suffix = "_rejects" if table.layer == "bronze" else "_quarantine"
+    aside = lake.registry[f"{table.name}{suffix}"]
+    if lake.open(aside) is None:
+        return None
+    frame = lake.read(aside)
+    if table.layer == "silver":
+        frame = frame.filter(F.col("disposition") == F.lit("quarantined"))
+    return int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
+
+
+def print_segments(console: Console, lake: Lake) -> None:
+    """Print the latest month's segments with their profile."""
+    counts = lake.rows_by_partition(GOLD_SEGMENT_SUMMARY)
+    month = max((month for month, rows in counts.items() if rows), default=None)
+    if month is None:
+        console.print("No segments yet: a month needs members with all features.")
+        return
+    rows = lake.engine.rows(
+        lake.read(GOLD_SEGMENT_SUMMARY).filter(F.col("as_of_month") == F.lit(month))
+    )
+    rows.sort(key=lambda row: (row["segment"] is None, row["segment"]))
+    everyone = sum(row["customer_count"] for row in rows)
+    grid = Grid(
+        title=f"Customer segments, end of {month:%B %Y}", title_justify="left", header_style="bold"
+    )
+    grid.add_column("segment")
+    for name in ("customers", "share", "age", "flights", "km", "points", "days since", "spent", "R F M"):
+        grid.add_column(name, justify="right")
+    for row in rows:
+        scores = " ".join(
+            _number(row[f"avg_{score}"], 1) for score in ("recency", "frequency", "monetary")
+        )
+        grid.add_row(
+            row["segment_name"],
+            f"{row['customer_count']:,}",
+            f"{row['customer_count'] / everyone:.1%}",
+            _number(row["avg_age"], 1),
+            _number(row["avg_flights"], 1),
+            _number(row["avg_km"], 0),
+            _number(row["avg_points"], 0),
+            _number(row["avg_days_since_flight"], 0),
+            _number(row["avg_spent"], 2),
+            scores,
+        )
+    console.print(grid)
+
+
+def _number(value: Any, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,241 @@
+"""Running every partition that the landing zone holds, in process, with progress.
+
+Belongs here: planning runs from deliveries, executing them one after the other through Dagster, and
+what came of them. Not here: printing (`report.py`) and the command line (`cli.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets.definitions import build_defs
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.datasets import Dataset
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.jobs import DAILY, MONTHLY, UNPARTITIONED
+from lakehouse_assets.settings import Settings
+from lakehouse_assets.tables import DATASETS
+
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+_INSTANCE_CONFIG = "# Written by `lakehouse run`; yours to change.\ntelemetry:\n  enabled: false\n"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One Dagster run: a job and the partitions it covers, both ends included.
+
+    Attributes:
+        job: Name of the job.
+        first: First partition key, None for an unpartitioned job.
+        last: Last partition key.
+    """
+
+    job: str
+    first: str | None = None
+    last: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Say what the run does, for people."""
+        if self.first is None:
+            return self.job
+        return f"{self.job} {self.first if self.first == self.last else f'{self.first}..{self.last}'}"
+
+
+@dataclass
+class Outcome:
+    """What came of all runs.
+
+    Attributes:
+        seconds: Time spent by step.
+        warnings: Failed checks that stopped nothing.
+        errors: Failed checks and steps that mean the result is not complete.
+    """
+
+    seconds: Counter[str] = field(default_factory=Counter)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def plan(settings: Settings, datasets: tuple[Dataset, ...] = DATASETS) -> list[PlannedRun]:
+    """Plan the runs for every partition that the landing zone holds, oldest first.
+
+    Raises:
+        LakehouseError: the zone is missing or empty, holds what nobody reads, or holds deliveries
+            for which there is no partition.
+    """
+    zone = LandingZone(settings.landing)
+    zone.check_folders(datasets)
+    days: dict[str, set[date]] = {"day": set(), "month": set()}
+    for dataset in datasets:
+        for file in zone.files(dataset):
+            _check_date(settings, dataset, file.delivered_on)
+            days[dataset.grain].add(file.delivered_on)
+    if not any(days.values()):
+        raise LakehouseError(
+            f"The landing zone {settings.landing} holds no deliveries; land a file with `lakehouse "
+            f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
+        )
+    runs = [PlannedRun(UNPARTITIONED)]
+    for month in sorted({day.replace(day=1) for found in days.values() for day in found}):
+        within = sorted(day for day in days["day"] if day.replace(day=1) == month)
+        if within:
+            runs.append(PlannedRun(DAILY, within[0].isoformat(), within[-1].isoformat()))
+        runs.append(PlannedRun(MONTHLY, month.isoformat(), month.isoformat()))
+    return runs
+
+
+def _check_date(settings: Settings, dataset: Dataset, day: date) -> None:
+    if day < settings.first_partition:
+        raise LakehouseError(
+            f"{dataset.path} has a delivery of {day}, before the first partition "
+            f"{settings.first_partition}; set LAKEHOUSE_FIRST_PARTITION to {day.replace(day=1)} or "
+            "earlier."
+        )
+    if day > datetime.now(UTC).date() + timedelta(days=1):
+        raise LakehouseError(
+            f"{dataset.path} has a delivery of {day}, which is in the future; rename the folder to "
+            "the day of delivery."
+        )
+
+
+def execute(
+    settings: Settings,
+    runs: list[PlannedRun],
+    on_start: Callable[[PlannedRun], None] = lambda _run: None,
+    on_step: Callable[[str, float], None] = lambda _step, _seconds: None,
+) -> Outcome:
+    """Execute runs in order, in this process, recorded in the persistent Dagster instance.
+
+    A failed check is noted and the next run starts; an error in a step stops.
+
+    Args:
+        settings: Settings of the lakehouse.
+        runs: What `plan` returned.
+        on_start: Called before each run.
+        on_step: Called after each step with its name and seconds.
+    """
+    _check_writable(settings.root)
+    outcome = Outcome()
+
+    def finished(step: str, seconds: float) -> None:
+        outcome.seconds[step] += seconds
+        on_step(step, seconds)
+
+    definitions = dg.Definitions.merge(
+        build_defs(settings), dg.Definitions(loggers={"steps": _step_logger(finished)})
+    )
+    with dagster_instance(settings) as instance:
+        for planned in runs:
+            on_start(planned)
+            tags = {}
+            if planned.first is not None and planned.last is not None:
+                tags = {_RANGE_START: planned.first, _RANGE_END: planned.last}
+            result = definitions.resolve_job_def(planned.job).execute_in_process(
+                instance=instance,
+                tags=tags,
+                raise_on_error=False,
+                run_config={"loggers": {"steps": {}}},
+            )
+            _note_checks(planned, result, outcome)
+            if not _note_failures(planned, result, outcome):
+                break
+    return outcome
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open the persistent Dagster instance, which the UI shows; telemetry is off."""
+    home = settings.dagster_home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        if not config.exists():
+            config.write_text(_INSTANCE_CONFIG, encoding="utf-8")
+    except OSError as error:
+        raise LakehouseError(
+            f"Dagster's home {home} cannot be written ({error.strerror or error}); check its rights "
+            "or set LAKEHOUSE_DAGSTER_HOME."
+        ) from None
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def _check_writable(root: Path) -> None:
+    """Write and remove a probe, so that nothing starts that cannot end."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root) as probe:
+            probe.write(b"\0" * 65536)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise LakehouseError(
+            f"The lake {root} cannot be written ({error.strerror or error}); check free space and "
+            "rights, or set LAKEHOUSE_ROOT."
+        ) from None
+
+
+def _step_logger(finished: Callable[[str, float], None]) -> dg.LoggerDefinition:
+    """Make a Dagster logger that prints nothing and reports finished steps."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event = getattr(record, "dagster_event", None)
+            if isinstance(event, dg.DagsterEvent) and event.is_step_success:
+                milliseconds = event.step_success_data.duration_ms
+                finished(str(event.step_key), milliseconds / 1000)
+
+    @dg.logger
+    def steps(_context: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("lakehouse.steps", level=logging.DEBUG)
+        logger.addHandler(Handler())
+        return logger
+
+    return steps
+
+
+def _note_checks(
+    planned: PlannedRun, result: dg.ExecuteInProcessResult, outcome: Outcome
+) -> None:
+    for check in result.get_asset_check_evaluations():
+        if check.passed:
+            continue
+        line = f"{check.asset_key.path[-1]} [{planned.label}] {check.check_name}: {check.description}"
+        serious = check.severity == dg.AssetCheckSeverity.ERROR
+        (outcome.errors if serious else outcome.warnings).append(line)
+
+
+def _note_failures(
+    planned: PlannedRun, result: dg.ExecuteInProcessResult, outcome: Outcome
+) -> bool:
+    """Note failed steps; return whether the next run may start."""
+    if result.success:
+        return True
+    only_checks = True
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        error: Any = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is None or error.cls_name == "DagsterAssetCheckFailedError":
+            continue
+        only_checks = False
+        message = " ".join(str(error.message).split())
+        plain = message.removeprefix("lakehouse_assets.errors.").removeprefix("LakehouseError: ")
+        outcome.errors.append(f"{event.step_key} [{planned.label}]: {plain}")
+    if only_checks and not outcome.errors:
+        outcome.errors.append(f"{planned.label} failed; open the Dagster UI (make ui) for its log.")
+    return only_checks
