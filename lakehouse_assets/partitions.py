@@ -11,14 +11,6 @@ from datetime import date
 
 import dagster as dg
 
-# A century reaches behind the first partition of any lake; Dagster clips the window there.
-_CENTURY_OF_MONTHS = 1_200
-_CENTURY_OF_DAYS = 36_500
-
-# Monthly: as of the end of a month, it and everything delivered before.
-SO_FAR = dg.TimeWindowPartitionMapping(start_offset=-_CENTURY_OF_MONTHS)
-# Daily: everything delivered before a day, without it.
-EARLIER = dg.TimeWindowPartitionMapping(start_offset=-_CENTURY_OF_DAYS, end_offset=-1)
 # The same span of time, whatever its grain: a month's days.
 WITHIN = dg.TimeWindowPartitionMapping()
 
@@ -32,6 +24,24 @@ class Calendar:
     """
 
     first: date
+
+    @property
+    def so_far(self) -> dg.TimeWindowPartitionMapping:
+        """Monthly: as of the end of a month, it and everything delivered before."""
+        return dg.TimeWindowPartitionMapping(start_offset=-self._months())
+
+    @property
+    def earlier(self) -> dg.TimeWindowPartitionMapping:
+        """Daily: everything delivered before a day, without it."""
+        return dg.TimeWindowPartitionMapping(start_offset=-self._months() * 31, end_offset=-1)
+
+    def _months(self) -> int:
+        """Return more months than there are partitions, for years to come.
+
+        Dagster clips the window at the first partition but walks the offset month by month, so it
+        should not be much longer than needed.
+        """
+        return (date.today().year + 5 - self.first.year) * 12
 
     @property
     def daily(self) -> dg.DailyPartitionsDefinition:

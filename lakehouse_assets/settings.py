@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     )
     dagster_home: Path = Field(STATE / "dagster", description="Persistent home of the Dagster instance.")
     first_partition: date = Field(
-        date(2010, 1, 1), description="First day for which partitions exist (first of a month)."
+        date(2014, 1, 1), description="First day for which partitions exist (first of a month)."
     )
     memory_limit: str = Field("4GB", description="Memory the embedded engine may use.")
     threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 means every core.")
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     @classmethod
     def _starts_a_month(cls, value: date) -> date:
         if value.day != 1:
-            raise ValueError("must be the first day of a month, e.g. 2010-01-01")
+            raise ValueError("must be the first day of a month, e.g. 2014-01-01")
         return value
 
     @field_validator("landing", "root", "dagster_home")

@@ -17,32 +17,32 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.assets import Moment, asset_attributes, monthly_asset
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
-from lakehouse_assets.partitions import SO_FAR, WITHIN, Calendar
+from lakehouse_assets.partitions import WITHIN, Calendar
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 
 
 def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
     """Make the gold assets: dimensions, facts, and customer value."""
-    monthly = calendar.monthly
+    monthly, so_far = calendar.monthly, calendar.so_far
     return (
         _dim_date(),
         monthly_asset(
             t.DIM_GEOGRAPHY,
             lambda now, f: rules.dim_geography(latest_members(now, f), now.month, now.loaded_at),
             monthly,
-            {t.SILVER_FLIGHTS: SO_FAR},
+            {t.SILVER_FLIGHTS: so_far},
         ),
         monthly_asset(
             t.DIM_CUSTOMERS,
             lambda now, f: rules.dim_customers(latest_members(now, f), now.month, now.loaded_at),
             monthly,
-            {t.SILVER_FLIGHTS: SO_FAR, t.DIM_GEOGRAPHY: None, t.DIM_DATE: None},
+            {t.SILVER_FLIGHTS: so_far, t.DIM_GEOGRAPHY: None, t.DIM_DATE: None},
         ),
         monthly_asset(
             t.FACT_FLIGHTS,
             lambda now, f: rules.fact_flights(latest_members(now, f), now.month, now.loaded_at),
             monthly,
-            {t.SILVER_FLIGHTS: SO_FAR, t.DIM_CUSTOMERS: None, t.DIM_DATE: None},
+            {t.SILVER_FLIGHTS: so_far, t.DIM_CUSTOMERS: None, t.DIM_DATE: None},
         ),
         monthly_asset(
             t.FACT_TRANSACTIONS,
@@ -67,7 +67,7 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
                 now.month,
             ),
             monthly,
-            {t.DIM_CUSTOMERS: None, t.FACT_FLIGHTS: None, t.CUSTOMER_SPEND: SO_FAR},
+            {t.DIM_CUSTOMERS: None, t.FACT_FLIGHTS: None, t.CUSTOMER_SPEND: so_far},
         ),
     )
 

@@ -35,14 +35,14 @@ class CsvFile:
     Attributes:
         path: Where the file is.
         constants: Provenance written into every row: column name to value.
-        newline: Line ending that the file uses.
-        blank_at: Byte offsets of its empty lines, which are no records.
+        newline: Line ending that every line of the file has.
+        first_blank: Byte at which its first empty line starts, if there is one.
     """
 
     path: Path
     constants: Mapping[str, str | date]
     newline: str
-    blank_at: tuple[int, ...] = ()
+    first_blank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,29 @@ class MalformedLine:
     reason: str
 
 
+@dataclass(frozen=True)
+class CsvRead:
+    """What an engine's CSV reader took and what it left.
+
+    Attributes:
+        rows: The fields as text (empty text is null), `_row_number` and the files' constants.
+        malformed: Records that are in no row.
+        counts: Rows by file.
+        unsure: Files that the engine does not vouch for. Their rows and malformed records are not
+            to be used; the files have to be read record by record.
+    """
+
+    rows: DataFrame
+    malformed: list[MalformedLine]
+    counts: Mapping[Path, int]
+    unsure: frozenset[Path]
+
+
 class Dialect(Protocol):
     """Functions of the vocabulary that an engine implements in its own way."""
 
     def trim(self, column: Col, characters: str) -> Col: ...
-    def parse_date(self, column: Col, formats: Sequence[str]) -> Col: ...
+    def parse_date(self, column: Col, pattern: str) -> Col: ...
     def hash_text(self, column: Col) -> Col: ...
     def to_decimal(self, column: Col, precision: int, scale: int) -> Col: ...
     def round_half_up(self, column: Col, digits: int) -> Col: ...
@@ -86,9 +104,7 @@ class Engine(Protocol):
         """Read one version of a Delta table lazily; its columns are the declared ones."""
         ...
 
-    def read_csv(
-        self, files: Sequence[CsvFile], columns: Sequence[str]
-    ) -> tuple[DataFrame, list[MalformedLine]]:
+    def read_csv(self, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
         """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
         ...
 
@@ -98,6 +114,10 @@ class Engine(Protocol):
 
     def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
         """Compute a frame once and keep it until the scope ends."""
+        ...
+
+    def stage(self, frame: DataFrame) -> DataFrame:
+        """Start a new plan where a frame's plan ends, without computing; valid in the scope."""
         ...
 
     def scope(self) -> AbstractContextManager[None]:

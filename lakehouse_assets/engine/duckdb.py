@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import tempfile
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from lakehouse_assets.engine.base import CsvFile, MalformedLine, SourceColumn
+from lakehouse_assets.engine.base import CsvFile, CsvRead, MalformedLine, SourceColumn
 from lakehouse_assets.engine.lineage import columns_of_query
 from lakehouse_assets.engine.types import Col, DataFrame
 from lakehouse_assets.errors import LakehouseError
@@ -27,7 +30,17 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.lake.registry import Column
 
-_STRPTIME = {"yyyy": "%Y", "M": "%m", "d": "%d"}
+# DuckDB cuts the text of a malformed record off here.
+_KEPT_TEXT = 10_000
+
+
+@dataclass(frozen=True)
+class _Reject:
+    """A malformed record, its line as DuckDB counts, and whether only its field count is wrong."""
+
+    number: int
+    line: MalformedLine
+    plain: bool
 
 
 class DuckDBDialect:
@@ -37,13 +50,9 @@ class DuckDBDialect:
         """Trim any of the characters at both ends."""
         return _call("trim", column, characters)
 
-    def parse_date(self, column: Col, formats: Sequence[str]) -> Col:
-        """Parse with the first format that fits; years below 1000 are no four digits."""
-        from sqlframe.duckdb import functions as F
-
-        patterns = F.array(*[F.lit(_strptime(fmt)) for fmt in formats])
-        parsed = _call("try_strptime", column, patterns).cast("date")
-        return F.when(F.year(parsed) >= F.lit(1000), parsed)
+    def parse_date(self, column: Col, pattern: str) -> Col:
+        """Parse with the pattern, whose shape the vocabulary has checked."""
+        return _call("try_strptime", column, _strptime(pattern)).cast("date")
 
     def hash_text(self, column: Col) -> Col:
         """Take the first 60 bits of MD5 as a number."""
@@ -56,10 +65,12 @@ class DuckDBDialect:
         return _try_cast(column, f"decimal({precision},{scale})")
 
     def round_half_up(self, column: Col, digits: int) -> Col:
-        """Round by way of a decimal of nine places, where halves are exact."""
+        """Round the number's shortest decimal text, in which a half is a half."""
         from sqlframe.duckdb import functions as F
 
-        return F.round(column.cast("decimal(38,9)"), digits).cast("double")
+        rounded = _try_cast(column.cast("string"), f"decimal(38,{digits})").cast("double")
+        # What is not finite, or too large for a decimal, has no decimals to round.
+        return F.coalesce(rounded, column.cast("double"))
 
 
 class DuckDBEngine:
@@ -102,10 +113,12 @@ class DuckDBEngine:
         self.window = Window
         self.dialect = DuckDBDialect()
         self._numbers = itertools.count(1)
-        self._scans: dict[str, tuple[str, int]] = {}
+        self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
         self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
         self._origin_versions: dict[str, dict[str, int]] = {}
-        self._checkpoints: list[str] = []
+        self._checkpoints: list[tuple[str, str]] = []
+        # Generating a plan's SQL copies the plan; one write needs it several times.
+        self._queries: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
     def _frame(self, name: str, types: Mapping[str, str]) -> DataFrame:
         self._session.catalog.add_table(name, dict(types))
@@ -113,114 +126,213 @@ class DuckDBEngine:
 
     def _query(self, frame: DataFrame) -> str:
         # The plan is handed to DuckDB as it stands: DuckDB optimises, SQLFrame need not.
-        return str(frame.sql(dialect="duckdb", optimize=False, pretty=False))
+        query = self._queries.get(frame)
+        if query is None:
+            query = str(frame.sql(dialect="duckdb", optimize=False, pretty=False))
+            self._queries[frame] = query
+        return query
+
+    def _new_name(self, kind: str) -> str:
+        return f"{kind}_{next(self._numbers)}"
 
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]
     ) -> DataFrame:
         """Read one version of a Delta table lazily; its columns are the declared ones."""
-        name = f"scan_{table}_{version}"
-        known = self._scans.get(name)
-        if known is None or known != (f"{table}@{uri}", version):
-            selected = ", ".join(_identifier(column.name) for column in columns)
-            self._connection.execute(
-                f"CREATE OR REPLACE VIEW {name} AS SELECT {selected} "  # noqa: S608 - quoted names
+        names = tuple(column.name for column in columns)
+        # A view of its own per place: two lakes may hold a table of one name at one version.
+        key = (uri, version, table, names)
+        name = self._scans.get(key)
+        if name is None:
+            name = self._new_name(f"scan_{table}")
+            self._run(
+                f"CREATE VIEW {name} AS SELECT {', '.join(map(_identifier, names))} "  # noqa: S608
                 f"FROM delta_scan({_literal(uri)}, version => {int(version)})"
             )
-            self._scans[name] = (f"{table}@{uri}", version)
-            self._origins[name] = {
-                column.name: frozenset({SourceColumn(table, column.name)}) for column in columns
-            }
+            self._scans[key] = name
+            self._origins[name] = {n: frozenset({SourceColumn(table, n)}) for n in names}
             self._origin_versions[name] = {table: version}
         return self._frame(name, {column.name: column.type for column in columns})
 
-    def read_csv(
-        self, files: Sequence[CsvFile], columns: Sequence[str]
-    ) -> tuple[DataFrame, list[MalformedLine]]:
-        """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
-        typed = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in columns)
-        name = f"checkpoint_{next(self._numbers)}"
-        constants = list(files[0].constants)
-        target = ", ".join(
-            [f"{_identifier(c)} VARCHAR" for c in columns]
-            + ["_row_number BIGINT"]
-            + [f"{_identifier(c)} {_constant_type(files[0].constants[c])}" for c in constants]
-        )
-        self._connection.execute(f"CREATE TABLE {name} ({target})")
-        self._checkpoints.append(name)
+    def read_csv(self, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
+        """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart.
+
+        A row's number follows from its place: a table filled in the order of the files keeps that
+        order in its row ids, also when several threads fill it. The malformed records before it
+        are added.
+        """
         malformed: list[MalformedLine] = []
-        # Rows are numbered by their order in the file, which DuckDB keeps only when told to.
+        counts: dict[Path, int] = {}
+        # DuckDB would look for what a name with such a sign could match.
+        unsure = {file.path for file in files if set("*?[") & set(str(file.path))}
+        parts = []
+        waiting: list[list[CsvFile]] = [
+            [file for file in files if file.newline == newline and file.path not in unsure]
+            for newline in sorted({file.newline for file in files})
+        ]
+        while waiting:
+            group = waiting.pop()
+            if not group:
+                continue
+            loaded = self._load_csv(group, columns)
+            if loaded is not None:
+                raw, rejects = loaded
+                parts.append(self._number_rows(raw, rejects, group, columns, counts, unsure))
+                malformed += [reject.line for found in rejects.values() for reject in found]
+            elif len(group) > 1:
+                # One of them breaks the reader; it must not take the others with it.
+                waiting += [[file] for file in group]
+            else:
+                unsure.add(group[0].path)
+        constants = {
+            name: "date" if isinstance(value, date) else "string"
+            for name, value in files[0].constants.items()
+        }
+        types = dict.fromkeys(columns, "string") | {"_row_number": "bigint"} | constants
+        if not parts:
+            nothing = [f"CAST(NULL AS {_duckdb_type(t)}) {_identifier(n)}" for n, t in types.items()]
+            parts.append(f"SELECT {', '.join(nothing)} WHERE false")
+        name = self._new_name("checkpoint")
+        self._run(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
+        self._checkpoints.append(("VIEW", name))
+        return CsvRead(
+            rows=self._delivered_frame(name, types),
+            malformed=[line for line in malformed if line.path not in unsure],
+            counts=counts,
+            unsure=frozenset(unsure),
+        )
+
+    def _load_csv(
+        self, files: Sequence[CsvFile], columns: Sequence[str]
+    ) -> tuple[str, dict[Path, list[_Reject]]] | None:
+        """Load files of one line ending into a table, in their order.
+
+        Returns:
+            The table and the malformed records by file; None if a file breaks the reader.
+        """
+        import duckdb
+
+        name, rejects = self._new_name("csv"), self._new_name("rejects")
+        typed = ", ".join(f"{_literal(column)}: 'VARCHAR'" for column in columns)
+        paths = ", ".join(_literal(str(file.path)) for file in files)
+        source = (
+            f"read_csv([{paths}], columns = {{{typed}}}, filename = '_csv_file', "
+            "hive_partitioning = false, header = true, "
+            "auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
+            f"new_line = {_literal(files[0].newline.encode('unicode_escape').decode())}, encoding = 'utf-8', "
+            "store_rejects = true, rejects_limit = 0, "
+            f"rejects_table = '{rejects}', rejects_scan = '{rejects}_scan')"
+        )
         self._connection.execute("SET preserve_insertion_order = true")
         try:
-            for file in files:
-                rejects = f"rejects_{next(self._numbers)}"
-                source = (
-                    f"read_csv({_literal(str(file.path))}, columns = {{{typed}}}, header = true, "
-                    "auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
-                    f"new_line = {_literal(file.newline.encode('unicode_escape').decode())}, encoding = 'utf-8', "
-                    "store_rejects = true, rejects_limit = 0, "
-                    f"rejects_table = '{rejects}', rejects_scan = '{rejects}_scan')"
-                )
-                values = ", ".join(_constant(file.constants[c]) for c in constants)
-                self._connection.execute(
-                    f"INSERT INTO {name} "  # noqa: S608 - quoted identifiers and literals
-                    f"SELECT *, row_number() OVER (), {values} FROM {source}"
-                )
-                malformed += self._take_rejects(rejects, file, name)
+            self._run(f"CREATE TABLE {name} AS FROM {source}")
+        except duckdb.InvalidInputException:
+            return None
+        else:
+            self._checkpoints.append(("TABLE", name))
+            return name, self._malformed_lines(rejects)
         finally:
             self._connection.execute("SET preserve_insertion_order = false")
-        types = dict.fromkeys(columns, "string") | {"_row_number": "bigint"}
-        types |= {c: "date" if isinstance(files[0].constants[c], date) else "string" for c in constants}
-        self._origins[name] = {column: frozenset() for column in types}
-        self._origin_versions[name] = {}
-        return self._frame(name, types), malformed
+            self._connection.execute(f"DROP TABLE IF EXISTS {rejects}")
+            self._connection.execute(f"DROP TABLE IF EXISTS {rejects}_scan")
 
-    def _take_rejects(self, rejects: str, file: CsvFile, target: str) -> list[MalformedLine]:
-        """Collect a file's malformed records once each and let row numbers count them."""
+    def _malformed_lines(self, rejects: str) -> dict[Path, list[_Reject]]:
+        """Collect malformed records, once each however many errors they have."""
         found = self._connection.execute(
-            "SELECT line, any_value(line_byte_position), any_value(csv_line), "
-            "string_agg(DISTINCT error_message, '; ' ORDER BY error_message) "
-            f"FROM {rejects} GROUP BY line ORDER BY line"  # noqa: S608 - generated name
+            "SELECT s.file_path, r.line, any_value(r.line_byte_position), any_value(r.csv_line), "
+            "arg_max(r.error_message, coalesce(r.column_idx, 0)), "
+            "bool_and(r.error_type IN ('MISSING COLUMNS', 'TOO MANY COLUMNS')) "
+            f"FROM {rejects} r JOIN {rejects}_scan s USING (scan_id, file_id) "  # noqa: S608
+            "GROUP BY s.file_path, r.line ORDER BY r.line"
         ).fetchall()
-        self._connection.execute(f"DROP TABLE {rejects}")
-        self._connection.execute(f"DROP TABLE {rejects}_scan")
-        if not found:
-            return []
-        # To DuckDB the header is line 1, blank lines count and line breaks inside quotes do not.
-        # The i-th reject (from 0) at data record j precedes every accepted row whose running
-        # number among accepted rows exceeds j - i - 1.
-        records = [int(row[0]) - 1 - bisect_left(file.blank_at, int(row[1]) - 1) for row in found]
-        shifts = [(record - index - 1, index + 1) for index, record in enumerate(records)]
-        values = ", ".join(f"({threshold}, {count})" for threshold, count in shifts)
-        source = _literal(str(file.constants["_source_file"]))
-        self._connection.execute(
-            f"UPDATE {target} SET _row_number = _row_number + s.shift "  # noqa: S608 - generated
-            "FROM (SELECT r._row_number AS n, max(v.shift) AS shift "
-            f"FROM {target} r JOIN (VALUES {values}) v(threshold, shift) "
-            f"ON r._row_number > v.threshold WHERE r._source_file = {source} GROUP BY 1) s "
-            f"WHERE {target}._row_number = s.n AND {target}._source_file = {source}"
-        )
-        return [
-            MalformedLine(
-                path=file.path,
-                position=max(int(row[1]) - 1, 0),
-                text=str(row[2] or "").rstrip("\r\n"),
-                reason=" ".join(str(row[3]).split()).rstrip("."),
+        lines: dict[Path, list[_Reject]] = {}
+        for file_path, number, position, text, reason, plain in found:
+            line = MalformedLine(
+                path=Path(file_path),
+                position=max(int(position) - 1, 0),
+                # DuckDB may hand over half of the line end before the record, or the one after.
+                text=str(text or "").strip("\r\n"),
+                reason=str(reason).rstrip("."),
             )
-            for row in found
-        ]
+            lines.setdefault(line.path, []).append(_Reject(int(number), line, bool(plain)))
+        return lines
+
+    def _number_rows(
+        self,
+        raw: str,
+        rejects: Mapping[Path, Sequence[_Reject]],
+        files: Sequence[CsvFile],
+        columns: Sequence[str],
+        counts: dict[Path, int],
+        unsure: set[Path],
+    ) -> str:
+        """Select a loaded table's rows with their numbers and constants; count them by file."""
+        import pyarrow as pa
+
+        found = self._connection.execute(
+            f"SELECT _csv_file, min(rowid), max(rowid), count(*) FROM {raw} GROUP BY 1"  # noqa: S608
+        ).fetchall()
+        spans = {Path(row[0]): (int(row[1]), int(row[2]), int(row[3])) for row in found}
+        shifted: list[tuple[int, int, int]] = []
+        for file in files:
+            first, last, count = spans.get(file.path, (0, -1, 0))
+            counts[file.path] = count
+            bad = rejects.get(file.path, ())
+            if last - first + 1 != count or not all(_trustworthy(file, reject) for reject in bad):
+                unsure.add(file.path)
+                continue
+            # To DuckDB the header is line 1 and line breaks inside quotes do not count. The i-th
+            # reject (from 0), data record j, precedes the accepted rows after the (j - i - 1)-th.
+            starts = [first + reject.number - 2 - index for index, reject in enumerate(bad)]
+            ends = [*starts[1:], last + 1]
+            shifted += [
+                (start, end, index + 1)
+                for index, (start, end) in enumerate(zip(starts, ends, strict=False))
+                if start < end
+            ]
+        shifts = self._new_name("csv_shifts")
+        fields = [("first", pa.int64()), ("past", pa.int64()), ("shift", pa.int64())]
+        ranges = pa.table(
+            {name: pa.array([row[i] for row in shifted], kind) for i, (name, kind) in enumerate(fields)}
+        )
+        self._connection.register(f"arrow_{shifts}", ranges)
+        try:
+            self._run(
+                f"CREATE TABLE {shifts} AS SELECT unnest(range(first, past)) AS id, shift "  # noqa: S608
+                f"FROM arrow_{shifts}"
+            )
+        finally:
+            self._connection.unregister(f"arrow_{shifts}")
+        self._checkpoints.append(("TABLE", shifts))
+        names = list(files[0].constants)
+        values = ", ".join(
+            f"({_literal(str(file.path))}, {spans.get(file.path, (0,))[0]}, "
+            + ", ".join(_constant(file.constants[name]) for name in names)
+            + ")"
+            for file in files
+        )
+        return (
+            f"SELECT {', '.join(f'r.{_identifier(c)}' for c in columns)}, "  # noqa: S608 - quoted
+            "r.rowid - f.first_id + 1 + coalesce(s.shift, 0) AS _row_number, "
+            f"{', '.join(f'f.{_identifier(name)}' for name in names)} FROM {raw} r "
+            f"JOIN (VALUES {values}) f(path, first_id, {', '.join(map(_identifier, names))}) "
+            f"ON r._csv_file = f.path LEFT JOIN {shifts} s ON s.id = r.rowid"
+        )
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
         """Take Arrow data in; it is kept until the scope ends."""
-        name = f"checkpoint_{next(self._numbers)}"
+        name = self._new_name("checkpoint")
         arrow_input = f"arrow_{name}"
         self._connection.register(arrow_input, data)
         try:
-            self._connection.execute(f"CREATE TABLE {name} AS SELECT * FROM {arrow_input}")  # noqa: S608
+            self._run(f"CREATE TABLE {name} AS SELECT * FROM {arrow_input}")  # noqa: S608
         finally:
             self._connection.unregister(arrow_input)
-        self._checkpoints.append(name)
-        types = self._types(name)
+        self._checkpoints.append(("TABLE", name))
+        return self._delivered_frame(name, self._types(name))
+
+    def _delivered_frame(self, name: str, types: Mapping[str, str]) -> DataFrame:
+        """Make a frame of data that comes from no stored table."""
         self._origins[name] = {column: frozenset() for column in types}
         self._origin_versions[name] = {}
         return self._frame(name, types)
@@ -233,10 +345,21 @@ class DuckDBEngine:
         """Compute a frame once and keep it until the scope ends."""
         if columns is not None:
             frame = frame.select(*columns)
-        name = f"checkpoint_{next(self._numbers)}"
+        return self._kept(frame, "TABLE")
+
+    def stage(self, frame: DataFrame) -> DataFrame:
+        """Start a new plan where a frame's plan ends; nothing is computed.
+
+        SQLFrame copies the whole plan at each step, so building a long one costs the square of its
+        length; a view in between keeps it short, and DuckDB sees through it.
+        """
+        return self._kept(frame, "VIEW")
+
+    def _kept(self, frame: DataFrame, kind: str) -> DataFrame:
+        name = self._new_name("checkpoint" if kind == "TABLE" else "stage")
         origins, versions = self.lineage(frame), self.versions_read(frame)
-        self._run(f"CREATE TABLE {name} AS {self._query(frame)}")
-        self._checkpoints.append(name)
+        self._run(f"CREATE {kind} {name} AS {self._query(frame)}")
+        self._checkpoints.append((kind, name))
         self._origins[name] = origins
         self._origin_versions[name] = versions
         return self._frame(name, self._types(name))
@@ -248,8 +371,8 @@ class DuckDBEngine:
         try:
             yield
         finally:
-            for name in self._checkpoints[before:]:
-                self._connection.execute(f"DROP TABLE IF EXISTS {name}")
+            for kind, name in reversed(self._checkpoints[before:]):
+                self._connection.execute(f"DROP {kind} IF EXISTS {name}")
                 self._origins.pop(name, None)
                 self._origin_versions.pop(name, None)
             del self._checkpoints[before:]
@@ -337,11 +460,8 @@ def _try_cast(column: Col, type_name: str) -> Col:
 
 
 def _strptime(java_pattern: str) -> str:
-    out = java_pattern
-    for letters, directive in _STRPTIME.items():
-        out = out.replace(letters * 2 if letters in {"M", "d"} else letters, letters)
-        out = out.replace(letters, directive)
-    return out
+    directives = {"yyyy": "%Y", "M": "%m", "d": "%d"}
+    return re.sub("yyyy|M+|d+", lambda m: directives[m[0] if m[0] == "yyyy" else m[0][0]], java_pattern)
 
 
 def _spark_type(duckdb_type: str) -> str:
@@ -369,5 +489,16 @@ def _constant(value: str | date) -> str:
     return f"DATE '{value.isoformat()}'" if isinstance(value, date) else _literal(value)
 
 
-def _constant_type(value: str | date) -> str:
-    return "DATE" if isinstance(value, date) else "VARCHAR"
+def _duckdb_type(spark_type: str) -> str:
+    return {"string": "VARCHAR", "bigint": "BIGINT", "date": "DATE"}[spark_type]
+
+
+def _trustworthy(file: CsvFile, reject: _Reject) -> bool:
+    """Say whether a malformed record is what DuckDB makes of it.
+
+    It is not where quotes are out of order (an open one swallows rows, and loses them where it
+    outgrows a buffer), where the line is too long for DuckDB or its text was cut off, and after an
+    empty line, which DuckDB counts as a record.
+    """
+    blank_before = file.first_blank is not None and file.first_blank <= reject.line.position
+    return reject.plain and len(reject.line.text) < _KEPT_TEXT and not blank_before

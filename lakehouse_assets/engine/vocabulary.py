@@ -7,11 +7,12 @@ in its `Dialect`; the meaning is fixed here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 
 from lakehouse_assets.engine.current import F, active
-from lakehouse_assets.engine.types import Col
+from lakehouse_assets.engine.types import Col, DataFrame
 
 # Everything Unicode calls white space, and the two invisible marks that exports leave behind.
 # An engine's own trim removes the ASCII blank only, so U+3000 alone would survive as a city.
@@ -21,8 +22,19 @@ WHITE_SPACE = (
     "\u2028\u2029\u202f\u205f\u3000\ufeff\u200b"
 )
 
-_WHOLE_NUMBER = r"^[+-]?[0-9]{1,18}(\.0*)?$"
-_NUMBER = r"^[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
+# `\z` is the end of the text everywhere; to a JVM `$` is also the place before a last line end.
+_WHOLE_NUMBER = r"^[+-]?[0-9]{1,18}(\.0*)?\z"
+_NUMBER = r"^[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?\z"
+_DATE_PARTS = {"y": "[1-9][0-9]{3}", "M": "[0-9]{1,2}", "d": "[0-9]{1,2}"}
+# The API wants a length where the rest of a word is meant.
+_LONGEST_WORD = 2**31 - 1
+# Days of the week are counted from this Sunday.
+_SUNDAY = date(1899, 12, 31)
+
+
+def staged(frame: DataFrame) -> DataFrame:
+    """Mark where a long transformation may be cut into stages; the rows stay the same."""
+    return active().stage(frame)
 
 
 def text(column: Col) -> Col:
@@ -61,21 +73,81 @@ def real(column: Col) -> Col:
 def parse_date(column: Col, *formats: str) -> Col:
     """Read text as a date in the first of the formats that fits; null if none does.
 
-    Formats are Java patterns of `yyyy`, `M` and `d` with separators (`M/d/yyyy`); a month or day
-    may have one or two digits, a year has four; days that do not exist are null.
+    Formats are Java patterns of `yyyy`, `M` and `d` with separators (`M/d/yyyy`). A month or day
+    may have one or two digits, a year has four and is 1000 at least; days that do not exist are
+    null, and so is text with anything before or after.
     """
-    return active().dialect.parse_date(column, formats)
+    parse = active().dialect.parse_date
+    parsed = [
+        parse(F.when(column.rlike(_shape_of(pattern)), column), pattern) for pattern in formats
+    ]
+    return F.coalesce(*parsed)
+
+
+def _shape_of(pattern: str) -> str:
+    parts = re.split("(yyyy|M+|d+)", pattern)
+    return "^" + "".join(_DATE_PARTS.get(p[:1], re.escape(p)) for p in parts) + r"\z"
+
+
+def add_days(day: Col, days: Col) -> Col:
+    """Add whole days to a date, or take them away; the result is a date."""
+    return F.date_add(day, days.cast("int")).cast("date")
+
+
+def days_between(start: Col, end: Col) -> Col:
+    """Count the days from one date to another as bigint; negative if the end comes first."""
+    return F.datediff(end, start).cast("bigint")
+
+
+def day_of_week(day: Col) -> Col:
+    """Number the day of a date's week: 1 Sunday to 7 Saturday, as int."""
+    # What is left of a negative number is negative on some engines: it is lifted above zero.
+    left = days_between(F.lit(_SUNDAY), day) % F.lit(7)
+    return ((left + F.lit(7)) % F.lit(7) + F.lit(1)).cast("int")
+
+
+def week_start(day: Col) -> Col:
+    """Return the Monday of a date's week, as a date."""
+    return add_days(day, F.lit(0) - (day_of_week(day) + F.lit(5)) % F.lit(7))
+
+
+def month_start(day: Col) -> Col:
+    """Return the first day of a date's month, as a date."""
+    return add_days(day, F.lit(1) - F.dayofmonth(day))
+
+
+def last_of_month(day: Col) -> Col:
+    """Return the last day of a date's month, as a date."""
+    return F.last_day(day).cast("date")
+
+
+def title_case(column: Col) -> Col:
+    """Write words with a capital letter first and small letters after it.
+
+    Words are what blanks separate, so that an apostrophe or hyphen starts no new one; blanks stay.
+    """
+    words = F.split(F.lower(column), " ")
+    return F.array_join(F.transform(words, _capitalised), " ")
+
+
+def _capitalised(word: Col) -> Col:
+    return F.concat(F.upper(F.substring(word, 1, 1)), F.substring(word, 2, _LONGEST_WORD))
 
 
 def round_half_up(column: Col, digits: int) -> Col:
-    """Round a number half away from zero to a double of that many decimals."""
+    """Round a number half away from zero to a double of that many decimals (0 or more).
+
+    What is rounded is the number as it is written, the shortest text that stands for the double:
+    1.255 rounds to 1.26 although the double is a little less. What is not finite stays.
+    """
     return active().dialect.round_half_up(column, digits)
 
 
 def mean(column: Col, digits: int) -> Col:
-    """Average a whole-number or decimal column, rounded half up.
+    """Average a whole-number or decimal column, rounded half up; null without values.
 
-    The sum is exact, so the result does not depend on the order in which threads add.
+    The sum is exact, so the result does not depend on the order in which threads add. The division
+    is one of doubles: sums of up to 15 digits give the exact mean, rounded.
     """
     return round_half_up(F.sum(column).cast("double") / F.count(column), digits)
 
@@ -83,19 +155,12 @@ def mean(column: Col, digits: int) -> Col:
 def hash_key(*columns: Col) -> Col:
     """Hash values to a positive bigint of 60 bits, the same on every run and engine.
 
-    Null and empty text differ, and neighbours cannot run into each other.
+    Null and empty text differ. Each value is hashed with its length, so that neighbours cannot run
+    into each other whatever they hold.
     """
-    separator = "\x1f"
-    parts = [F.coalesce(F.concat(F.lit("="), column), F.lit("~")) for column in columns]
-    return active().dialect.hash_text(F.concat_ws(separator, *parts))
-
-
-def day_of_week(day: Col) -> Col:
-    """Number the day of a date's week: 1 Sunday to 7 Saturday."""
-    # 1899-12-31 was a Sunday; days between dates mean the same on every engine.
-    return F.datediff(day, F.lit(date(1899, 12, 31))) % F.lit(7) + F.lit(1)
-
-
-def week_start(day: Col) -> Col:
-    """Return the Monday of a date's week, as a date."""
-    return F.date_sub(day, ((day_of_week(day) + F.lit(5)) % F.lit(7)).cast("int")).cast("date")
+    parts = []
+    for column in columns:
+        value = column.cast("string")
+        measured = F.concat(F.length(value).cast("string"), F.lit(":"), value)
+        parts.append(F.coalesce(measured, F.lit("-")))
+    return active().dialect.hash_text(F.concat(*parts))

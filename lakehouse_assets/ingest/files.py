@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import io
 import re
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Any, Literal, cast
 
 from lakehouse_assets.errors import FileRefusedError
 
@@ -25,7 +26,7 @@ _CHUNK = 1 << 22
 _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
 }  # fmt: skip
-_BLANK_LINE = re.compile(rb"\n(?=\r?\n)")
+_BLANK_LINE = re.compile(rb"(?<=\n)\r?\n")
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,21 @@ class FileFacts:
         sha256: Hash of the content as delivered (packed, if it is packed).
         size: Bytes as delivered.
         lines: Physical lines of the unpacked text, a last one without line end included.
-        blank_lines: How many of them are empty.
-        blank_at: Byte offsets of the empty ones outside quoted values.
+        blank_lines: How many of them after the first are empty, inside quoted values or not.
+        first_blank: Byte of the unpacked text at which the first of them starts.
         has_quotes: Whether a double quote occurs, so that a record may span lines.
-        newline: Line ending of the first line.
-        first_line: The first line without byte order mark and line end.
+        newline: The one line ending of all lines; None where endings are mixed or a carriage
+            return occurs elsewhere.
+        first_line: The first line without byte order mark and line end; cut off after some MB.
     """
 
     sha256: str
     size: int
     lines: int
     blank_lines: int
-    blank_at: tuple[int, ...]
+    first_blank: int | None
     has_quotes: bool
-    newline: str
+    newline: str | None
     first_line: str
 
 
@@ -78,49 +80,127 @@ def open_delivered(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
+class _Hashed(io.RawIOBase):
+    """A file whose bytes are hashed as they are read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """A raw stream has to say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer, as raw streams do."""
+        count = cast("int", cast("Any", self._file).readinto(buffer))
+        self.digest.update(memoryview(buffer)[:count])
+        return count
+
+
+class _Counter:
+    """Counts over text that arrives in chunks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._decoder = getincrementaldecoder("utf-8")()
+        self._decoding = False
+        self._tail = b""
+        self.offset = self.lines = self.blanks = 0
+        self._returns = self._pairs = 0
+        self.first_blank: int | None = None
+        self.has_quotes = False
+        self.head = b""
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next chunk."""
+        start = 0
+        if self.offset == 0:
+            if chunk.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+                raise FileRefusedError(
+                    f"{self._path.name} is UTF-16, not UTF-8; export the file as UTF-8 and deliver "
+                    "it again."
+                )
+            start = len(BOM_UTF8) if chunk.startswith(BOM_UTF8) else 0
+            self.head = chunk[start:]
+        if b"\0" in chunk:
+            raise FileRefusedError(
+                f"{self._path.name} holds zero bytes, so it is no text; deliver it as UTF-8 CSV or "
+                "JSON."
+            )
+        self._check_text(chunk)
+        # The last two bytes of the chunk before it complete what lies across the border.
+        joined, shift = self._tail + chunk[start:], len(self._tail)
+        if b"\n\n" in joined or b"\n\r\n" in joined:
+            for match in _BLANK_LINE.finditer(joined):
+                if match.end() > shift:
+                    self.blanks += 1
+                    if self.first_blank is None:
+                        self.first_blank = self.offset + start - shift + match.start()
+        self.lines += chunk.count(b"\n")
+        if b"\r" in joined:
+            self._returns += chunk.count(b"\r")
+            self._pairs += joined.count(b"\r\n")
+            # A pair within the tail was counted with its own chunk.
+            self._pairs -= self._tail.count(b"\r\n")
+        self.has_quotes = self.has_quotes or b'"' in chunk
+        self.offset += len(chunk)
+        self._tail = joined[-2:]
+
+    def finish(self) -> None:
+        """Take the end of the text."""
+        try:
+            self._decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            raise FileRefusedError(
+                f"{self._path.name} ends in the middle of a character; it was cut off, deliver it "
+                "again."
+            ) from None
+        if self._tail and not self._tail.endswith(b"\n"):
+            self.lines += 1
+
+    @property
+    def newline(self) -> str | None:
+        """The one line ending, if there is one."""
+        if self._returns == 0:
+            return "\n"
+        unended = 0 if self._tail.endswith(b"\n") else 1
+        uniform = self._returns == self._pairs == self.lines - unended
+        return "\r\n" if uniform else None
+
+    def _check_text(self, chunk: bytes) -> None:
+        # Most text is ASCII, which is told many times faster than it is decoded.
+        if not self._decoding and chunk.isascii():
+            return
+        try:
+            self._decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            # A character that began in the chunk before is part of what the decoder looked at.
+            at = error.start - (len(error.object) - len(chunk))
+            line = self.lines + chunk.count(b"\n", 0, max(at, 0)) + 1
+            raise FileRefusedError(
+                f"{self._path.name} is not UTF-8 text: byte 0x{error.object[error.start]:02x} in "
+                f"line {line} is not valid; export the file as UTF-8 and deliver it again."
+            ) from None
+        self._decoding = bool(self._decoder.getstate()[0])
+
+
 def examine(path: Path) -> FileFacts:
     """Read a file once: hash it, check that it is UTF-8 text, count its lines.
 
     Raises:
         FileRefusedError: the file cannot be read, is no UTF-8 text or holds nothing.
     """
-    decoder = getincrementaldecoder("utf-8")()
-    lines = offset = quotes = 0
-    blank: dict[int, bool] = {}
-    head = b""
-    tail = b"\n"
+    counter = _Counter(path)
     try:
-        with open_delivered(path) as stream:
+        with path.open("rb", buffering=0) as file:
+            hashed = _Hashed(file)
+            packed = path.suffix.lower() == ".gz"
+            stream: Any = gzip.GzipFile(fileobj=io.BufferedReader(hashed)) if packed else hashed
             while chunk := stream.read(_CHUNK):
-                if offset == 0:
-                    _refuse_foreign_encoding(path, chunk)
-                    if chunk.startswith(BOM_UTF8):
-                        chunk = chunk[len(BOM_UTF8) :]
-                        offset = len(BOM_UTF8)
-                try:
-                    decoder.decode(chunk)
-                except UnicodeDecodeError as error:
-                    line = lines + chunk.count(b"\n", 0, error.start) + 1
-                    raise FileRefusedError(
-                        f"{path.name} is not UTF-8 text: byte 0x{chunk[error.start]:02x} in line "
-                        f"{line} is not valid; export the file as UTF-8 and deliver it again."
-                    ) from None
-                lines += chunk.count(b"\n")
-                joined = tail + chunk
-                if b"\n\n" in joined or b"\n\r\n" in joined:
-                    for match in _BLANK_LINE.finditer(joined):
-                        before = quotes + joined.count(b'"', len(tail), match.end())
-                        blank.setdefault(offset - len(tail) + match.end(), before % 2 == 1)
-                quotes += chunk.count(b'"')
-                if b"\n" not in head:
-                    head += chunk
-                tail = chunk[-2:]
-                offset += len(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        raise FileRefusedError(
-            f"{path.name} ends in the middle of a character; it was cut off, deliver it again."
-        ) from None
+                counter.add(chunk)
+            size = file.tell()
+        counter.finish()
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise FileRefusedError(
             f"{path.name} is named .gz but cannot be unpacked; it was cut off or is no gzip file, "
@@ -130,20 +210,18 @@ def examine(path: Path) -> FileFacts:
         raise FileRefusedError(
             f"{path.name} cannot be read ({error.strerror or error}); check its permissions."
         ) from None
-    if offset == 0:
+    if not counter.head.strip():
         raise FileRefusedError(f"{path.name} is empty; deliver it again with its rows.")
-    if not tail.endswith(b"\n"):
-        lines += 1
-    first, _, _ = head.partition(b"\n")
+    first, _, _ = counter.head.partition(b"\n")
     return FileFacts(
-        sha256=_sha256(path),
-        size=path.stat().st_size,
-        lines=lines,
-        blank_lines=len(blank),
-        blank_at=tuple(at for at, inside in blank.items() if not inside),
-        has_quotes=quotes > 0,
-        newline="\r\n" if first.endswith(b"\r") else "\n",
-        first_line=first.rstrip(b"\r").decode("utf-8"),
+        sha256=hashed.digest.hexdigest(),
+        size=size,
+        lines=counter.lines,
+        blank_lines=counter.blanks,
+        first_blank=counter.first_blank,
+        has_quotes=counter.has_quotes,
+        newline=counter.newline,
+        first_line=first.rstrip(b"\r").decode("utf-8", errors="ignore"),
     )
 
 
@@ -153,7 +231,11 @@ def check_header(path: Path, facts: FileFacts, columns: Sequence[str]) -> None:
     Raises:
         FileRefusedError: it differs, or no line follows it; the message names the place.
     """
-    found = next(csv.reader([facts.first_line]), [])
+    try:
+        found = next(csv.reader([facts.first_line]), [])
+    except csv.Error:
+        # A carriage return inside, or more text than any header has.
+        found = [facts.first_line[:80]]
     for position, (want, have) in enumerate(zip(columns, found, strict=False), start=1):
         if want != have.strip():
             raise FileRefusedError(
@@ -188,19 +270,3 @@ def line_numbers(path: Path, positions: Sequence[int]) -> list[int]:
     for _, index in wanted[current:]:
         lines[index] = line
     return lines
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _refuse_foreign_encoding(path: Path, chunk: bytes) -> None:
-    if chunk.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        raise FileRefusedError(
-            f"{path.name} is UTF-16, not UTF-8; export the file as UTF-8 and deliver it again."
-        )
-    if b"\0" in chunk:
-        raise FileRefusedError(
-            f"{path.name} holds zero bytes, so it is no text; deliver it as UTF-8 CSV or JSON."
-        )

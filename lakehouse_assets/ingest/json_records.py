@@ -12,31 +12,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lakehouse_assets.ingest.files import open_delivered
+from lakehouse_assets.ingest.records import Malformed, Record
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]')
 _SPACE = re.compile(r"[ \t\r\n]*")
-
-
-@dataclass(frozen=True)
-class Record:
-    """A readable record: its position among all records from 1 and its fields as text."""
-
-    number: int
-    values: tuple[str | None, ...]
-
-
-@dataclass(frozen=True)
-class Malformed:
-    """An unreadable record: the line it starts on, its raw text and what is wrong."""
-
-    line: int
-    text: str
-    reason: str
 
 
 class _AmbiguousError(ValueError):

@@ -7,14 +7,16 @@ take, and counting what was delivered. Not here: listing the zone (`landing.py`)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.engine import DataFrame, F
-from lakehouse_assets.engine.base import CsvFile, Engine, MalformedLine
+from lakehouse_assets.engine.base import CsvFile, CsvRead, Engine
 from lakehouse_assets.errors import FileRefusedError
+from lakehouse_assets.ingest.csv_records import csv_records
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
 from lakehouse_assets.ingest.files import (
     FileFacts,
@@ -23,8 +25,9 @@ from lakehouse_assets.ingest.files import (
     file_format,
     line_numbers,
 )
-from lakehouse_assets.ingest.json_records import Malformed, json_records
+from lakehouse_assets.ingest.json_records import json_records
 from lakehouse_assets.ingest.landing import LandedFile
+from lakehouse_assets.ingest.records import Malformed, Record
 from lakehouse_assets.lake.schema import arrow_schema
 
 if TYPE_CHECKING:
@@ -64,7 +67,8 @@ def read_delivery(
     import pyarrow as pa
 
     csv_files: list[tuple[LandedFile, FileFacts]] = []
-    json_files: list[tuple[LandedFile, FileFacts]] = []
+    # JSON, and CSV that the engine's reader is unsure of, is split record by record.
+    slow_files: list[tuple[LandedFile, FileFacts]] = []
     rejects: list[dict[str, Any]] = []
     refused: list[str] = []
 
@@ -86,7 +90,8 @@ def read_delivery(
             facts = examine(file.path)
             if kind == "csv":
                 check_header(file.path, facts, dataset.source_names)
-            (csv_files if kind == "csv" else json_files).append((file, facts))
+            sound = kind == "csv" and facts.newline is not None
+            (csv_files if sound else slow_files).append((file, facts))
         except FileRefusedError as error:
             refused.append(f"{file.name}: {error}")
             reject(file, None, 0, None, str(error))
@@ -94,148 +99,165 @@ def read_delivery(
     delivered: Counter[date] = Counter()
     frames: list[DataFrame] = []
     if csv_files:
-        frame, malformed = _read_csv(dataset, csv_files, engine)
+        read, records = _read_csv(dataset, csv_files, engine)
         for file, facts in csv_files:
-            lost = [bad for bad in malformed if bad.path == file.path]
+            if file.path not in records:
+                # The engine does not vouch for it, or its rows and rejects are not all there is.
+                slow_files.append((file, facts))
+                continue
+            lost = [bad for bad in read.malformed if bad.path == file.path]
             lines = line_numbers(file.path, [bad.position for bad in lost]) if lost else []
             for line, bad in zip(lines, lost, strict=True):
                 reject(file, facts.sha256, line, bad.text, bad.reason)
-            delivered[partition_value(dataset, file.delivered_on)] += _csv_records(
-                engine, frame, dataset, file, facts, lost
-            )
-        frames.append(frame)
-    if json_files:
-        batches = _json_batches(dataset, json_files, delivered, reject, refused)
-        schema = pa.schema([field for field in _row_schema(dataset) if field.name != "_ingested_at"])
-        frames.append(engine.from_arrow(pa.RecordBatchReader.from_batches(schema, batches)))
-
+            delivered[partition_value(dataset, file.delivered_on)] += records[file.path]
+        doubted = [file.name for file, _ in csv_files if file.path not in records]
+        frame = read.rows
+        frames.append(frame.filter(~F.col("_source_file").isin(doubted)) if doubted else frame)
     bronze = bronze_table(dataset)
-    if not frames:
-        frames.append(engine.from_arrow(arrow_schema(bronze).empty_table().drop(["_ingested_at"])))
+    schema = pa.schema([f for f in arrow_schema(bronze) if f.name != "_ingested_at"])
+    if slow_files or not frames:
+        batches = _batches(dataset, slow_files, schema, delivered, reject, refused)
+        frames.append(engine.from_arrow(pa.RecordBatchReader.from_batches(schema, batches)))
     rows = frames[0]
     for frame in frames[1:]:
         rows = rows.unionByName(frame)
     rows = rows.withColumn("_ingested_at", F.lit(ingested_at).cast("timestamp"))
-    schema = arrow_schema(rejects_table(dataset))
+    reject_schema = arrow_schema(rejects_table(dataset))
     return Delivery(
         rows=rows.select(*bronze.column_names),
-        rejects=engine.from_arrow(pa.Table.from_pylist(rejects, schema=schema)),
+        rejects=engine.from_arrow(pa.Table.from_pylist(rejects, schema=reject_schema)),
         delivered=delivered,
         refused=refused,
         files=len(files),
     )
 
 
-def _row_schema(dataset: Dataset) -> pa.Schema:
-    return arrow_schema(bronze_table(dataset))
-
-
 def _read_csv(
     dataset: Dataset, files: Sequence[tuple[LandedFile, FileFacts]], engine: Engine
-) -> tuple[DataFrame, list[MalformedLine]]:
-    delivered = [
-        CsvFile(
-            path=file.path,
-            constants={
-                "_source_file": file.name,
-                "_file_sha256": facts.sha256,
-                "delivered_on": file.delivered_on,
-                dataset.partition.column: partition_value(dataset, file.delivered_on),
-            },
-            newline=facts.newline,
-            blank_at=facts.blank_at,
-        )
-        for file, facts in files
-    ]
-    return engine.read_csv(delivered, [column.name for column in dataset.fields])
+) -> tuple[CsvRead, dict[Path, int]]:
+    """Let the engine read CSV files; return what it read and the record count of the sound ones."""
+    read = engine.read_csv(
+        [
+            CsvFile(
+                path=file.path,
+                constants=_constants(dataset, file, facts),
+                newline=facts.newline or "",
+                first_blank=facts.first_blank,
+            )
+            for file, facts in files
+        ],
+        [column.name for column in dataset.fields],
+    )
+    counted = _csv_records(dataset, files, read, engine)
+    bad = Counter(line.path for line in read.malformed)
+    return read, {
+        path: count for path, count in counted.items() if count == read.counts[path] + bad[path]
+    }
 
 
 def _csv_records(
-    engine: Engine,
-    rows: DataFrame,
     dataset: Dataset,
-    file: LandedFile,
-    facts: FileFacts,
-    malformed: Sequence[MalformedLine],
-) -> int:
-    """Count a CSV file's records by its lines, independently of the reader's own count.
+    files: Sequence[tuple[LandedFile, FileFacts]],
+    read: CsvRead,
+    engine: Engine,
+) -> dict[Path, int]:
+    """Count the records of CSV files by their lines, independently of the reader's own count.
 
     Every line is the header, blank, the start of a record, or the continuation of one whose quoted
     value holds line breaks. Only the last kind has to be looked up in what was read.
     """
-    continued = blank_inside = 0
-    if facts.has_quotes:
-        names = [column.name for column in dataset.fields]
+    names = [column.name for column in dataset.fields]
+    sure = [(file, facts) for file, facts in files if file.path not in read.unsure]
+    inside: Counter[str] = Counter()
+    quoted = [file.name for file, facts in sure if facts.has_quotes]
+    if quoted:
         broken = F.lit(False)
         for name in names:
             broken = broken | F.coalesce(F.col(name).contains("\n"), F.lit(False))
-        found = rows.filter((F.col("_source_file") == F.lit(file.name)) & broken).select(*names)
-        texts = [bad.text for bad in malformed]
-        for batch in engine.arrow_stream(found):
+        found = read.rows.filter(F.col("_source_file").isin(quoted) & broken)
+        for batch in engine.arrow_stream(found.select("_source_file", *names)):
             for row in batch.to_pylist():
-                texts += [value for value in row.values() if value]
-        for text in texts:
-            lines = text.split("\n")
-            continued += len(lines) - 1
-            blank_inside += sum(not line.strip("\r") for line in lines[1:-1])
-    return facts.lines - 1 - (facts.blank_lines - blank_inside) - continued
+                file_name = row.pop("_source_file")
+                for value in row.values():
+                    inside[file_name] += _lines_within(value or "", len(names))
+    for line in read.malformed:
+        inside[str(line.path)] += _lines_within(line.text, len(names))
+    counts = {}
+    for file, facts in sure:
+        blank = facts.blank_lines if len(names) > 1 else 0
+        within = inside[file.name] + inside[str(file.path)]
+        counts[file.path] = facts.lines - 1 - blank - within
+    return counts
 
 
-def _json_batches(
+def _lines_within(text: str, fields: int) -> int:
+    """Count the line breaks in a value that start no record and were not counted as blank."""
+    lines = text.split("\n")
+    blank = sum(not line.strip("\r") for line in lines[1:-1]) if fields > 1 else 0
+    return len(lines) - 1 - blank
+
+
+def _constants(dataset: Dataset, file: LandedFile, facts: FileFacts) -> dict[str, str | date]:
+    return {
+        "_source_file": file.name,
+        "_file_sha256": facts.sha256,
+        "delivered_on": file.delivered_on,
+        dataset.partition.column: partition_value(dataset, file.delivered_on),
+    }
+
+
+def _batches(
     dataset: Dataset,
     files: Sequence[tuple[LandedFile, FileFacts]],
+    schema: pa.Schema,
     delivered: Counter[date],
-    reject: Any,
+    reject: Callable[[LandedFile, str | None, int, str | None, str], None],
     refused: list[str],
 ) -> Iterator[pa.RecordBatch]:
-    """Stream JSON files as Arrow batches, counting and rejecting on the way."""
-    import pyarrow as pa
-
-    names = [column.name for column in dataset.fields]
+    """Stream files record by record as Arrow batches, counting and rejecting on the way."""
     for file, facts in files:
-        partition = partition_value(dataset, file.delivered_on)
-        constants = {
-            "_source_file": file.name, "_file_sha256": facts.sha256,
-            "delivered_on": file.delivered_on, dataset.partition.column: partition,
-        }  # fmt: skip
-        schema = pa.schema([f for f in _row_schema(dataset) if f.name != "_ingested_at"])
-        numbers: list[int] = []
-        values: list[tuple[str | None, ...]] = []
+        constants = _constants(dataset, file, facts)
+        if file_format(file.path) == "csv":
+            records = csv_records(file.path, len(dataset.fields))
+        else:
+            records = json_records(file.path, dataset.source_names)
         count = 0
-
-        def batch(
-            numbers: list[int] = numbers,
-            values: list[tuple[str | None, ...]] = values,
-            constants: dict[str, Any] = constants,
-            schema: pa.Schema = schema,
-        ) -> pa.RecordBatch:
-            columns = dict(zip(names, zip(*values, strict=True), strict=True)) if values else {}
-            arrays = []
-            for field in schema:
-                if field.name == "_row_number":
-                    arrays.append(pa.array(numbers, field.type))
-                elif field.name in constants:
-                    arrays.append(pa.array([constants[field.name]] * len(numbers), field.type))
-                else:
-                    arrays.append(pa.array(columns.get(field.name, ()), field.type))
-            out = pa.RecordBatch.from_arrays(arrays, schema=schema)
-            numbers.clear()
-            values.clear()
-            return out
-
-        for record in json_records(file.path, dataset.source_names):
+        rows: list[Record] = []
+        for record in records:
             count += 1
             if isinstance(record, Malformed):
                 reject(file, facts.sha256, record.line, record.text, record.reason)
                 continue
-            numbers.append(record.number)
-            values.append(record.values)
-            if len(numbers) >= _BATCH:
-                yield batch()
+            rows.append(record)
+            if len(rows) >= _BATCH:
+                yield _batch(rows, dataset, constants, schema)
+                rows = []
         if count == 0:
             sentence = f"{file.path.name} holds no records; deliver it again with its rows."
             refused.append(f"{file.name}: {sentence}")
             reject(file, facts.sha256, 0, None, sentence)
-        delivered[partition] += count
-        if numbers:
-            yield batch()
+        delivered[partition_value(dataset, file.delivered_on)] += count
+        if rows:
+            yield _batch(rows, dataset, constants, schema)
+
+
+def _batch(
+    rows: Sequence[Record], dataset: Dataset, constants: Mapping[str, str | date], schema: pa.Schema
+) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    columns: dict[str, Sequence[Any]] = dict(
+        zip(
+            (column.name for column in dataset.fields),
+            zip(*(row.values for row in rows), strict=True),
+            strict=True,
+        )
+    )
+    columns["_row_number"] = [row.number for row in rows]
+    arrays = [
+        pa.repeat(pa.scalar(constants[field.name], field.type), len(rows))
+        if field.name in constants
+        else pa.array(columns[field.name], field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -15,7 +15,7 @@ from lakehouse_assets.ingest.datasets import Dataset, bronze_table, quarantine_t
 from lakehouse_assets.lake.assets import asset_attributes
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Table
-from lakehouse_assets.partitions import EARLIER, Calendar
+from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.classify import (
     KEPT,
     classify,
@@ -64,7 +64,7 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
     if rule.unique_over_time:
         inputs[_EARLIER] = dg.AssetIn(
             key=table.asset_key,
-            partition_mapping=EARLIER,
+            partition_mapping=calendar.earlier,
             metadata={"columns": [rule.key, "_source_file", "_row_number"]},
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lakehouse_assets.engine import Col, DataFrame, F, W
+from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.ingest.datasets import Dataset, quarantine_table
 from lakehouse_assets.quality.expectations import Expectation
 
@@ -40,16 +41,20 @@ def classify(
     drops = [e for e in expectations if e.action == "drop"]
     failed = [F.when(~_holds(e), F.lit(e.name)) for e in drops]
     reasons = F.array_compact(F.array(*failed)) if failed else F.array().cast("array<string>")
-    frame = typed.withColumn("reasons", reasons)
-    frame = frame.withColumn("trusted", F.size(F.col("reasons")) == F.lit(0))
+    trusted = F.size(F.col("reasons")) == F.lit(0)
     day = F.col("delivered_on")
-    order = W.partitionBy("trusted", key).orderBy(
+    order = W.partitionBy(trusted, key).orderBy(
         day.desc_nulls_last() if newest_delivery_first else day.asc_nulls_last(),
         F.col("_source_file").asc_nulls_last(),
         F.col("_row_number").asc_nulls_last(),
     )
-    frame = frame.withColumn("place", F.row_number().over(order))
-    frame = frame.withColumn("first_of_key", F.first(_address()).over(order))
+    judged = v.staged(v.staged(typed).select(*typed.columns, reasons.alias("reasons")))
+    frame = judged.select(
+        *judged.columns,
+        trusted.alias("trusted"),
+        F.row_number().over(order).alias("place"),
+        F.first(_address()).over(order).alias("first_of_key"),
+    )
     repeated = F.col("trusted") & (F.col("place") > F.lit(1))
     return frame.select(
         *typed.columns,

@@ -42,7 +42,7 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         read), `raw_*` text, and `expected_last_to_end`, what LAST_TO_END should be for the last
         flight's date by the identity of section 1.
     """
-    frame = _with_raw(bronze, FLIGHTS)
+    frame = v.staged(_with_raw(bronze, FLIGHTS))
     text = {c.name: v.text(F.col(f"raw_{c.name}")) for c in FLIGHTS.fields}
     frame = frame.select(
         *frame.columns,
@@ -70,22 +70,20 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         v.whole_number(text["points_sum"]).alias("points_sum"),
         v.whole_number(text["point_notflight"]).alias("point_notflight"),
     )
-    for kind in ("city", "province", "country"):
-        frame = _normalised(frame, places, kind)
+    frame = _normalised(v.staged(frame), places)
     country_known = F.col("country").rlike("^[A-Z]{2}$")
     age_plausible = F.col("given_age").between(*PLAUSIBLE_AGES)
     first_plausible = (F.col("first_flight") >= F.lit(FIRST_AIRLINE_FLIGHT)) & (
         F.col("first_flight") <= F.col("window_end")
     )
     repaired = F.col("last_flight").isNull() & F.col("last_to_end").isNotNull()
-    last_flight = F.coalesce(F.col("last_flight"), _last_flight_by_distance())
-    frame = frame.withColumn("last_flight_date", last_flight)
+    last_flight_date = F.coalesce(F.col("last_flight"), _last_flight_by_distance())
     flags = {
         "age_implausible": F.col("given_age").isNotNull() & ~age_plausible,
         "age_unreadable": _given("age") & F.col("given_age").isNull(),
         "first_flight_implausible": F.col("first_flight").isNotNull() & ~first_plausible,
         "first_flight_unreadable": _given("first_flight_date") & F.col("first_flight").isNull(),
-        "last_flight_date_repaired": repaired & F.col("last_flight_date").isNotNull(),
+        "last_flight_date_repaired": repaired & last_flight_date.isNotNull(),
         "gender_unknown": ~F.coalesce(F.col("given_gender").isin("male", "female"), F.lit(True)),
         "country_unknown": F.col("country").isNotNull() & ~country_known,
     }
@@ -109,7 +107,7 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         "sum_yr_1",
         "sum_yr_2",
         "seg_km_sum",
-        "last_flight_date",
+        last_flight_date.alias("last_flight_date"),
         "last_to_end",
         "avg_interval",
         "max_interval",
@@ -133,7 +131,7 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
         One row per bronze row: the columns of `silver_transactions` (null where a key or fact
         cannot be read) and `raw_*` text.
     """
-    frame = _with_raw(bronze, TRANSACTIONS)
+    frame = v.staged(_with_raw(bronze, TRANSACTIONS))
     text = {c.name: v.text(F.col(f"raw_{c.name}")) for c in TRANSACTIONS.fields}
     email = F.lower(text["email"])
     is_address = email.rlike(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
@@ -183,16 +181,19 @@ def _given(field: str) -> Col:
     return v.without(v.text(F.col(f"raw_{field}")), PLACEHOLDERS).isNotNull()
 
 
-def _normalised(frame: DataFrame, places: DataFrame, kind: str) -> DataFrame:
-    """Replace a place's spelling variant by its canonical name, in a column named by the kind."""
-    known = places.filter(F.col("kind") == F.lit(kind)).select(
-        F.col("variant").alias("place_variant"), F.col("canonical").alias("place_canonical")
-    )
-    given = f"given_{kind}"
-    joined = frame.join(known, F.col(given) == F.col("place_variant"), "left")
-    return joined.select(
-        *frame.columns, F.coalesce(F.col("place_canonical"), F.col(given)).alias(kind)
-    )
+def _normalised(frame: DataFrame, places: DataFrame) -> DataFrame:
+    """Add `city`, `province` and `country`: spelling variants replaced by canonical names."""
+    columns = list(frame.columns)
+    kinds = ("city", "province", "country")
+    for kind in kinds:
+        known = places.filter(F.col("kind") == F.lit(kind)).select(
+            F.col("variant").alias(f"{kind}_variant"), F.col("canonical").alias(f"{kind}_canonical")
+        )
+        frame = frame.join(known, F.col(f"given_{kind}") == F.col(f"{kind}_variant"), "left")
+    names = [
+        F.coalesce(F.col(f"{kind}_canonical"), F.col(f"given_{kind}")).alias(kind) for kind in kinds
+    ]
+    return v.staged(frame.select(*columns, *names))
 
 
 def _phantom_day(last_flight: Col) -> Col:
@@ -205,7 +206,7 @@ def _phantom_day(last_flight: Col) -> Col:
 
 def _expected_last_to_end(last_flight: Col) -> Col:
     """Compute LAST_TO_END from the date: days to the window's end, which is counted exclusive."""
-    return F.datediff(F.col("window_end"), last_flight) + F.lit(1) + _phantom_day(last_flight)
+    return v.days_between(last_flight, F.col("window_end")) + F.lit(1) + _phantom_day(last_flight)
 
 
 def _last_flight_by_distance() -> Col:
@@ -213,10 +214,8 @@ def _last_flight_by_distance() -> Col:
 
     On the phantom day itself the date is the real day before it, 28 February.
     """
-    plain = F.date_add(F.col("window_end"), (F.lit(1) - F.col("last_to_end")).cast("int"))
-    plain = plain.cast("date")
-    shifted = F.date_add(F.col("window_end"), (F.lit(2) - F.col("last_to_end")).cast("int"))
-    shifted = shifted.cast("date")
+    plain = v.add_days(F.col("window_end"), F.lit(1) - F.col("last_to_end"))
+    shifted = v.add_days(F.col("window_end"), F.lit(2) - F.col("last_to_end"))
     crossed = (plain < F.lit(AFTER_PHANTOM_DAY)) & (F.col("window_end") >= F.lit(AFTER_PHANTOM_DAY))
     return F.when(crossed, F.least(shifted, F.lit(BEFORE_PHANTOM_DAY))).otherwise(plain)
 

@@ -1,0 +1,103 @@
+"""Small declared tables, frames and lakes that the tests of this folder share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.lake.delta import Commit, Lake
+from lakehouse_assets.lake.predicate import Keys, Window
+from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry, Table
+from lakehouse_assets.lake.schema import arrow_type
+
+COMMIT = Commit(run_id="run-1", asset="shop/daily", partition="p", code_version="v1")
+
+
+def table(name: str, *columns: Column, **attributes: Any) -> Table:
+    """Declare a table of the domain `shop`."""
+    attributes = {"keys": (), "owner": "team:test", "layer": "silver"} | attributes
+    return Table(
+        domain="shop", name=name, description=f"Table {name}.", columns=columns, **attributes
+    )
+
+
+DAILY = table(
+    "daily",
+    Column("day", "date", "Day.", nullable=False),
+    Column("id", "bigint", "Number.", nullable=False),
+    Column("email", "string", "Address.", pii=True),
+    partition=PartitionColumn("day", "day"),
+    keys=("id",),
+    constraints={"id_not_negative": "id >= 0"},
+)
+WHOLE = table(
+    "whole",
+    Column("id", "bigint", "Number.", nullable=False, unit="pieces"),
+    Column("tags", "array<string>", "Tags."),
+    keys=("id",),
+)
+
+
+def day(number: int) -> date:
+    """Return the n-th day of January 2024, from 1."""
+    return date(2024, 1, 1) + timedelta(days=number - 1)
+
+
+def window(first: int, last: int, column: PartitionColumn = DAILY.partition) -> Window:  # type: ignore[assignment]
+    """Select whole days of January 2024, both ends included."""
+    start = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=first - 1)
+    return Window(column, start, start + timedelta(days=last - first + 1))
+
+
+def make_lake(root: Path | str, *tables: Table) -> Lake:
+    """Open a lake of those tables on the embedded engine."""
+    return Lake(root, start_engine("duckdb", "1GB", 2), Registry(tables or (DAILY, WHOLE)))
+
+
+def frame(lake: Lake, declared: Table, rows: Sequence[Sequence[Any]]) -> Any:
+    """Make a frame of rows in the order of the declared columns."""
+    data = {
+        column.name: pa.array([row[i] for row in rows], arrow_type(column))
+        for i, column in enumerate(declared.columns)
+    }
+    return lake.engine.from_arrow(pa.table(data))
+
+
+def put(lake: Lake, declared: Table, selection: Any, rows: Sequence[Sequence[Any]]) -> Any:
+    """Write rows and return the report."""
+    return lake.write(declared, frame(lake, declared, rows), selection, COMMIT)
+
+
+def content(lake: Lake, declared: Table, *arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
+    """Read a table as a sorted list of tuples."""
+    return tuples(lake, lake.read(declared, *arguments, **options))
+
+
+def tuples(lake: Lake, found: Any) -> list[tuple[Any, ...]]:
+    """Run a frame; rows as sorted tuples."""
+    return in_order(tuple(row.values()) for row in lake.engine.rows(found))
+
+
+def in_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Sort rows that may hold nulls."""
+    return sorted(rows, key=repr)
+
+
+def keys(column: str, *values: str) -> Keys:
+    """Select partition keys."""
+    return Keys(PartitionColumn(column, "keys"), values)
+
+
+def log_of(lake: Lake, declared: Table) -> Path:
+    """Return the folder of a table's Delta log."""
+    return Path(lake.uri(declared)) / "_delta_log"
+
+
+def state(lake: Lake, declared: Table) -> Mapping[str, bytes]:
+    """Return every commit of a table, to show that nothing changed."""
+    return {p.name: p.read_bytes() for p in sorted(log_of(lake, declared).glob("*.json"))}
