@@ -1,4 +1,4 @@
-"""The command line: `lakehouse run`, `land`, `sql` and `tables`.
+"""The command line: `lakehouse run`, `land`, `sql`, `tables` and what scripts need.
 
 Belongs here: arguments, printing and exit codes. Not here: what the commands do.
 """
@@ -171,6 +171,44 @@ def tables(
         console.print(f"Reference: {', '.join(reference.columns)} → {reference.to_table}")
 
 
+@app.command()
+def selection(
+    family: Annotated[str, typer.Argument(help="calendar, daily or monthly.")],
+) -> None:
+    """Print the assets of one family of partitions for `dagster asset materialize --select`.
+
+    Dagster runs everything when a selection matches nothing, so an unknown family is an error.
+    """
+    from lakehouse_assets.definitions import build_defs
+    from lakehouse_assets.settings import load_settings
+
+    definitions = build_defs(load_settings())
+    names = {job.name for job in definitions.jobs or []}
+    if family not in names:
+        raise LakehouseError(f"There is no family {family!r}; use one of {', '.join(sorted(names))}.")
+    keys = definitions.resolve_job_def(family).asset_layer.executable_asset_keys
+    print(",".join(sorted(key.to_user_string() for key in keys)))  # noqa: T201 - for scripts
+
+
+@app.command()
+def home() -> None:
+    """Create the persistent Dagster home (telemetry off) and print where it is."""
+    from lakehouse_assets.run import dagster_instance
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    with dagster_instance(settings):
+        print(settings.dagster_home)  # noqa: T201 - for scripts
+
+
+@app.command("mlflow-uri")
+def mlflow_uri() -> None:
+    """Print the address of the MLflow store, for `mlflow server`."""
+    from lakehouse_assets.settings import load_settings
+
+    print(load_settings().mlflow_uri)  # noqa: T201 - for scripts
+
+
 def _date(text: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()
@@ -178,3 +216,7 @@ def _date(text: str) -> date:
         raise LakehouseError(
             f"{text!r} is no date; write --date as YYYY-MM-DD, such as 2024-01-31."
         ) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -449,7 +449,15 @@ class Lake:
                 "nothing was written. Cast or select in the transformation, or change the table."
             )
         fields = {f.name: f for f in arrow_schema(table)}
-        target = pa.schema([fields.get(f.name, f).with_nullable(True) for f in stream.schema])
+        # Extending the table takes over the stream's nullability; otherwise the writer's own check
+        # of non-null columns is the one that explains itself.
+        extended = set(stream.schema.names) != set(_stored_schema(found).names)
+        target = pa.schema(
+            [
+                f if extended else f.with_nullable(True)
+                for f in (fields.get(f.name, f) for f in stream.schema)
+            ]
+        )
         return stream.cast(target) if target != stream.schema else stream
 
     def _report(
@@ -647,8 +655,14 @@ def _explained(table: Table, uri: str) -> Iterator[None]:
             f"Another writer changed table {table.name} at the same time; nothing was written, run "
             "the partition again."
         ) from error
-    except DeltaError as error:
+    except (DeltaError, OSError) as error:
         text = str(error)
+        # delta-rs has an error class for failing files and raises others for them all the same.
+        if isinstance(error, OSError) or "(os error " in text:
+            raise LakehouseError(
+                f"Table {table.name} cannot be written at {uri} ({_one_line(error)}); check free "
+                "space and write rights, then run the partition again."
+            ) from error
         if "failed validation check" not in text and "Check constraint violated" not in text:
             raise
         # The original message previews rows, which may be personal data: it is cut off.
@@ -660,11 +674,6 @@ def _explained(table: Table, uri: str) -> Iterator[None]:
             "non-null column or the bounds of the written partition; nothing was written. "
             f"Declared: {'; '.join(rules)}."
         ) from None
-    except OSError as error:
-        raise LakehouseError(
-            f"Table {table.name} cannot be written at {uri} ({_one_line(error)}); check free space "
-            "and write rights, then run the partition again."
-        ) from error
 
 
 def partition_dates(counts: Mapping[Any, int]) -> list[date]:

@@ -332,9 +332,10 @@ def _stamp(moment: datetime) -> str:
 def _literal(value: _Value, column_type: str) -> str:
     """Write a value as an SQL literal of the column's type."""
     if isinstance(value, datetime):
-        if column_type == "timestamp":
-            return f"CAST('{_stamp(value)}+00:00' AS TIMESTAMP WITH TIME ZONE)"
-        return f"CAST('{_stamp(value)}' AS TIMESTAMP)"
+        # No CAST: to delta-rs it would be nanoseconds, which it cannot compare with the column's
+        # microseconds. A bare literal takes the column's type, here and in DuckDB.
+        zone = "+00:00" if column_type == "timestamp" else ""
+        return f"'{_stamp(value)}{zone}'"
     if isinstance(value, date):
         return f"CAST('{value.isoformat()}' AS DATE)"
     if isinstance(value, int):

@@ -56,7 +56,9 @@ def test_a_name_or_alias_of_two_tables_is_refused():
 
 
 def test_an_unknown_name_lists_the_declared_ones():
-    with pytest.raises(LakehouseError, match="No table is called 'nope'; declared are daily, whole"):
+    with pytest.raises(
+        LakehouseError, match="No table is called 'nope'; declared are daily, whole"
+    ):
         Registry((DAILY, WHOLE))["nope"]
 
 

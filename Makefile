@@ -1,0 +1,55 @@
+# The project's commands. `make demo` and `make test` set up everything they need.
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)/.lakehouse/dagster
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+
+.PHONY: help setup demo test test-fast lint types ui mlflow sample bench constraints clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready ## Create the environment from the pinned constraints
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; install Python 3.11 or set PYTHON=..."; exit 1; }
+	@echo "Creating the environment in $(VENV) (a few minutes, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui,dev,bench]'
+	@$(BIN)/python -m compileall -q $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
+	@touch $@
+
+demo: setup ## Build the whole lake from data/ and show it
+	@LAKEHOUSE_LANDING=data LAKEHOUSE_ROOT=.lakehouse/lake $(BIN)/lakehouse run
+
+test: setup ## Run every test
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+lint: setup ## Check style, docstrings and security rules
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup ## Check types, strictly
+	@$(BIN)/mypy
+
+ui: setup ## Open the Dagster UI on http://127.0.0.1:3000
+	@$(BIN)/lakehouse home >/dev/null
+	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+mlflow: setup ## Open the MLflow UI on http://127.0.0.1:5000
+	@$(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
+
+sample: setup ## Make the sample landing zone in data/ again (seeded: the same bytes)
+	@rm -rf data/airline && $(BIN)/python -m lakehouse_assets.airline.generator --out data
+
+bench: setup ## Compare the pipeline with hand-written DuckDB SQL + delta-rs (long)
+	@$(BIN)/python -m lakehouse_assets_tests.benchmark
+
+constraints: setup ## Write constraints.txt from the environment
+	@{ echo "# Every package of the environment, pinned. Made by \`make constraints\`; names and versions only."; \
+	  $(BIN)/python -m pip freeze --exclude-editable; } > constraints.txt
+
+clean: ## Remove the environment and the local lake
+	@rm -rf $(VENV) .lakehouse

@@ -1,0 +1,230 @@
+"""A lint for transformations: it keeps out what does not mean the same on every engine.
+
+Belongs here: what transformations may import and which parts of the DataFrame API they may not use,
+each with the reason and what to use instead. Not here: style, which ruff checks. A lint sees names,
+not types; what it cannot see, such as casting 1.9 to int, the vocabulary's tests cover.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_NUMBER = "v.whole_number, v.decimal or v.real"
+_DAYS = "v.add_days, v.days_between, v.week_start or v.month_start"
+
+# Function of F to why it is kept out and what to use instead.
+FUNCTIONS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("trim", "ltrim", "rtrim", "btrim"),
+        ("Spark strips the ASCII blank only, others more", "v.text"),
+    ),
+    **dict.fromkeys(
+        ("to_date", "to_timestamp", "try_to_date", "try_to_timestamp", "unix_timestamp"),
+        ("engines read malformed dates differently or not at all", "v.parse_date"),
+    ),
+    **dict.fromkeys(
+        ("to_number", "try_to_number", "try_cast"),
+        ("1.5 and 1e3 become whole numbers on some engines", _NUMBER),
+    ),
+    **dict.fromkeys(
+        ("round", "bround"), ("halves are rounded on different digits", "v.round_half_up")
+    ),
+    **dict.fromkeys(
+        ("avg", "mean", "try_avg"), ("means of decimals become doubles on some engines", "v.mean")
+    ),
+    **dict.fromkeys(
+        ("dayofweek", "weekday"), ("days are numbered from different days", "v.day_of_week")
+    ),
+    **dict.fromkeys(
+        ("date_trunc", "trunc", "date_add", "date_sub", "dateadd", "add_months"),
+        ("the result is a timestamp on some engines", _DAYS),
+    ),
+    **dict.fromkeys(
+        ("date_diff", "datediff", "months_between", "timestampdiff"),
+        ("units, the order of arguments and the result's type differ", "v.days_between"),
+    ),
+    "last_day": ("the result is a timestamp on some engines", "v.last_of_month"),
+    **dict.fromkeys(
+        ("collect_list", "collect_set", "array_agg", "array_distinct"),
+        ("nulls are kept on some engines and the order is open", "a join or a window"),
+    ),
+    **dict.fromkeys(
+        ("corr", "covar_pop", "covar_samp"), ("nulls count differently", "sums of products")
+    ),
+    **dict.fromkeys(
+        ("window", "session_window"), ("it is missing on the embedded engine", "v.week_start")
+    ),
+    "pmod": ("it is missing on the embedded engine", "% after making the number positive"),
+    **dict.fromkeys(
+        ("xxhash64", "hash", "crc32", "md5", "sha1", "sha2"),
+        ("engines hash differently, or null and neighbours alike", "v.hash_key"),
+    ),
+    **dict.fromkeys(
+        ("udf", "pandas_udf", "udtf"), ("it runs on one engine only", "the API's functions")
+    ),
+    "initcap": ("apostrophes start a word on some engines", "v.title_case"),
+    **dict.fromkeys(
+        ("expr", "call_function", "callUDF"),
+        ("SQL text means what the engine's dialect makes of it", "the API's functions"),
+    ),
+    **dict.fromkeys(
+        ("rand", "randn", "uuid", "shuffle", "monotonically_increasing_id"),
+        ("every run gives other values", "v.hash_key or F.row_number over a full order"),
+    ),
+    **dict.fromkeys(
+        ("current_date", "current_timestamp", "now", "localtimestamp"),
+        ("a transformation knows no clock", "a parameter"),
+    ),
+}
+
+# Method of a frame or column to the same.
+METHODS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("collect", "toPandas", "toArrow", "toLocalIterator", "show", "take", "head", "foreach"),
+        ("a transformation is lazy and reads no rows", "frames"),
+    ),
+    **dict.fromkeys(
+        ("selectExpr", "sql"),
+        ("SQL text means what the engine's dialect makes of it", "the API's functions"),
+    ),
+    **dict.fromkeys(
+        ("avg", "mean"), ("means of decimals become doubles on some engines", "agg with v.mean")
+    ),
+    **dict.fromkeys(
+        ("sample", "randomSplit"), ("every run gives other rows", "a filter on v.hash_key")
+    ),
+    **dict.fromkeys(
+        ("cache", "persist", "checkpoint"),
+        ("keeping a frame is the caller's matter", "the engine's checkpoint, outside"),
+    ),
+    **dict.fromkeys(("write", "writeTo"), ("a transformation writes nothing", "its result")),
+    "try_cast": ("1.5 and 1e3 become whole numbers on some engines", _NUMBER),
+}
+
+_VOCABULARY = frozenset({"v", "vocabulary"})
+_SORTS = frozenset({"orderBy", "sort", "sortWithinPartitions"})
+_NULL_ORDERS = frozenset(
+    {"asc_nulls_first", "asc_nulls_last", "desc_nulls_first", "desc_nulls_last"}
+)
+_BUILT_INS = frozenset({"open", "print", "input", "eval", "exec", "__import__"})
+_LIBRARY = frozenset(
+    {"__future__", "collections", "dataclasses", "datetime", "decimal", "functools", "itertools",
+     "math", "re", "typing"}
+)  # fmt: skip
+# Rooms of the project that hold declarations and pure functions.
+_PURE_ROOMS = ("engine", "engine.types", "engine.vocabulary", "errors", "ingest.datasets",
+               "lake.registry", "ml.personas")  # fmt: skip
+_PROJECT = "lakehouse_assets"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A place where a transformation uses what it should not.
+
+    Attributes:
+        file: Name of the file.
+        line: Line in it.
+        text: What is used, why not, and what to use instead.
+    """
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
+
+def check_transforms(package: Path) -> list[Problem]:
+    """Check every module in the `transforms` rooms of the package's domains."""
+    return [
+        problem
+        for path in sorted(package.glob("*/transforms/**/*.py"))
+        for problem in check_source(
+            path.read_text(encoding="utf-8"), path.relative_to(package).as_posix()
+        )
+    ]
+
+
+def check_source(source: str, name: str) -> list[Problem]:
+    """Check the text of one module."""
+    found = {
+        Problem(name, node.lineno, text)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.expr | ast.stmt)
+        for text in _complaints(node)
+    }
+    return sorted(found, key=lambda problem: (problem.line, problem.text))
+
+
+def _complaints(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (_import(alias.name) for alias in node.names if not _allowed(alias.name))
+    elif isinstance(node, ast.ImportFrom):
+        module = node.module or ""
+        whole = [f"{module}.{alias.name}" for alias in node.names]
+        # `from lakehouse_assets.engine import vocabulary` names a module by its second half.
+        if node.level or not (_allowed(module) or all(map(_allowed, whole))):
+            yield _import("." * node.level + module)
+        elif module.endswith(".functions"):
+            yield _import(module)
+    elif isinstance(node, ast.Attribute):
+        owner = node.value.id if isinstance(node.value, ast.Name) else ""
+        of_functions = owner == "F"
+        table = FUNCTIONS if of_functions else METHODS
+        if node.attr in table and owner not in _VOCABULARY:
+            reason, instead = table[node.attr]
+            shown = f"F.{node.attr}" if of_functions else f".{node.attr}"
+            yield f"{shown}: {reason}; use {instead}."
+    elif isinstance(node, ast.Call):
+        yield from _call_complaints(node)
+
+
+def _call_complaints(node: ast.Call) -> Iterator[str]:
+    if isinstance(node.func, ast.Name) and node.func.id in _BUILT_INS:
+        yield f"{node.func.id}(): a transformation takes frames and gives frames; IO belongs to assets."
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _SORTS:
+        for argument in node.args:
+            if not _says_where_nulls_go(argument):
+                yield (
+                    f".{node.func.attr} without a place for nulls: engines put them at different "
+                    "ends; use .asc_nulls_last() or its like on every column."
+                )
+
+
+def _says_where_nulls_go(node: ast.expr) -> bool:
+    if isinstance(node, ast.Starred):
+        return _says_where_nulls_go(node.value)
+    if isinstance(node, ast.List | ast.Tuple):
+        return all(map(_says_where_nulls_go, node.elts))
+    if isinstance(node, ast.ListComp | ast.GeneratorExp):
+        return _says_where_nulls_go(node.elt)
+    if isinstance(node, ast.IfExp):
+        return _says_where_nulls_go(node.body) and _says_where_nulls_go(node.orelse)
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in _NULL_ORDERS
+    )
+
+
+def _allowed(module: str) -> bool:
+    first, _, rest = module.partition(".")
+    if first in _LIBRARY:
+        return True
+    if first != _PROJECT:
+        return False
+    # A domain's own declarations and transformations.
+    parts = rest.split(".")
+    domain = len(parts) > 1 and (parts[1] == "transforms" or parts[1:] == ["tables"])
+    return rest in _PURE_ROOMS or domain
+
+
+def _import(module: str) -> str:
+    return (
+        f"import of {module}: transformations know no engine, no Dagster and no IO; use "
+        "lakehouse_assets.engine and declarations."
+    )

@@ -1,0 +1,429 @@
+"""Each word of the vocabulary against a model in plain Python, on hostile values.
+
+A test hands many values to one query: starting queries costs more than running them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakehouse_assets.engine import F
+from lakehouse_assets.engine import vocabulary as v
+
+_BATCHES = settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+_SIZE = 500
+_WIDE = Context(prec=200)
+
+BLANKS = [*v.WHITE_SPACE]
+HOSTILE = [
+    None, "", " ", "\u3000", "\ufeff", "\u200b", "0", "-0", "+0", "00042", "42", "+42", "-42", "42.",
+    "42.0", "42.000", "42.5", ".5", "-.5", "1.", ".", "-", "+", "--1", "+-1", "1e3", "1E3", "1e",
+    "e3", "1e+3", "1e-3", "5e-3", "1e99", "1e100", "1_000", "1,000", "0x10", "1L", "1d", "1f",
+    "NaN", "nan", "inf", "-Infinity", "null", "NULL", "true", " 42", "42 ", "\t42", "42\n", "4 2",
+    "\uff14\uff12", "\u0664\u0662", "\u00b2", "\u00bd", "12abc", "999999999999999999",
+    "-999999999999999999", "1000000000000000000", "9223372036854775807", "9223372036854775808",
+    "99999999999999999999", "100000000000000000000", "0.005", "0.004999999999999999999", "-0.005",
+    "1.255", "2.675", "1.005", "9999999999999999.99", "9999999999999999.994",
+    "9999999999999999.995", "10000000000000000", "1e15", "1e16", "12345678901234567890.5e-4",
+    "0.1", "123456789012345678.9", "1\x00", "\u20281",
+]  # fmt: skip
+
+digits = st.text("0123456789", min_size=1, max_size=22)
+numbers_as_text = st.builds(
+    lambda sign, whole, point, part, exponent: f"{sign}{whole}{point}{part}{exponent}",
+    st.sampled_from(["", "+", "-", " ", "--"]),
+    st.one_of(st.just(""), digits),
+    st.sampled_from(["", ".", ",", ".."]),
+    st.one_of(st.just(""), st.text("0123456789", max_size=12), st.text("045", max_size=4)),
+    st.one_of(
+        st.just(""),
+        st.builds(
+            lambda e, sign, n: f"{e}{sign}{n}",
+            st.sampled_from(["e", "E"]),
+            st.sampled_from(["", "+", "-"]),
+            st.sampled_from(["", "0", "1", "3", "7", "12", "25", "99", "100"]),
+        ),
+    ),
+)
+texts = st.text(
+    st.one_of(
+        st.sampled_from(BLANKS),
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+    ),
+    max_size=12,
+)
+maybe_numbers = st.lists(
+    st.one_of(numbers_as_text, numbers_as_text, texts, st.sampled_from(HOSTILE[:-2])),
+    min_size=_SIZE,
+    max_size=_SIZE,
+)
+
+
+def run(
+    engine: Any, rows: dict[str, Any], word: Callable[..., Any], *columns: str
+) -> list[Any]:
+    """Apply a word to every row, in order."""
+    table = pa.table({"n": pa.array(range(len(next(iter(rows.values()))))), **rows})
+    with engine.scope():
+        frame = engine.from_arrow(table).select("n", word(*map(F.col, columns)).alias("x"))
+        found = {row["n"]: row["x"] for row in engine.rows(frame)}
+    return [found[n] for n in range(table.num_rows)]
+
+
+def column(values: Sequence[Any], kind: pa.DataType | None = None) -> dict[str, pa.Array]:
+    return {"a": pa.array(values, kind or pa.string())}
+
+
+def differing(values: Sequence[Any], got: Sequence[Any], want: Sequence[Any]) -> list[Any]:
+    triples = list(zip(values, got, want, strict=True))
+    return [t for t in triples if t[1] != t[2] or isinstance(t[1], float) != isinstance(t[2], float)]
+
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}(?:\.0*)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,20}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+
+
+def whole_number_model(text: str | None) -> int | None:
+    if text is None or not _WHOLE.fullmatch(text):
+        return None
+    return int(text.split(".")[0])
+
+
+def decimal_model(text: str | None, precision: int = 18, scale: int = 2) -> Decimal | None:
+    if text is None or not _NUMBER.fullmatch(text):
+        return None
+    try:
+        value = Decimal(text).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _WIDE)
+    except InvalidOperation:
+        return None
+    return value if abs(value) < Decimal(10) ** (precision - scale) else None
+
+
+def real_model(text: str | None) -> float | None:
+    return float(text) if text is not None and _NUMBER.fullmatch(text) else None
+
+
+def half_up_model(value: float | int | Decimal | None, places: int) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return value
+    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    return float(exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _WIDE))
+
+
+def date_model(text: str | None, formats: Sequence[str]) -> date | None:
+    for pattern in formats:
+        shape = re.sub("yyyy", "(?P<y>[1-9][0-9]{3})", re.escape(pattern))
+        shape = re.sub("M+", "(?P<m>[0-9]{1,2})", shape, count=1)
+        shape = re.sub("(?<![?P<])d+", "(?P<d>[0-9]{1,2})", shape, count=1)
+        match = re.fullmatch(shape, text or "")
+        if match:
+            try:
+                return date(int(match["y"]), int(match["m"]), int(match["d"]))
+            except ValueError:
+                continue
+    return None
+
+
+def text_model(value: str | None) -> str | None:
+    return (value or "").strip(v.WHITE_SPACE) or None
+
+
+@_BATCHES
+@given(st.lists(st.one_of(texts, st.none()), min_size=_SIZE, max_size=_SIZE))
+def test_text(engine, values):
+    got = run(engine, column(values), v.text, "a")
+    assert differing(values, got, [text_model(value) for value in values]) == []
+
+
+def test_text_knows_every_unicode_blank(engine):
+    unicode_blanks = [chr(n) for n in range(0x110000) if chr(n).isspace()]
+    assert set(unicode_blanks) <= set(v.WHITE_SPACE)
+    values = [f"{blank}a{blank}b{blank}" for blank in v.WHITE_SPACE]
+    got = run(engine, column(values), v.text, "a")
+    assert got == [f"a{blank}b" for blank in v.WHITE_SPACE]
+
+
+def test_without(engine):
+    values = ["-", ".", "--", "", None, " -", "x", "N/A"]
+    got = run(engine, column(values), lambda c: v.without(c, ("-", ".", "N/A")), "a")
+    assert got == [None, None, "--", "", None, " -", "x", None]
+
+
+@_BATCHES
+@given(maybe_numbers)
+def test_whole_number(engine, values):
+    got = run(engine, column(values), v.whole_number, "a")
+    assert differing(values, got, [whole_number_model(value) for value in values]) == []
+
+
+@_BATCHES
+@given(maybe_numbers, st.sampled_from([(18, 2), (38, 9), (5, 0), (20, 10)]))
+def test_decimal(engine, values, kind):
+    got = run(engine, column(values), lambda c: v.decimal(c, *kind), "a")
+    want = [decimal_model(value, *kind) for value in values]
+    assert differing(values, got, want) == []
+
+
+@_BATCHES
+@given(maybe_numbers)
+def test_real(engine, values):
+    got = run(engine, column(values), v.real, "a")
+    assert differing(values, got, [real_model(value) for value in values]) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "model"),
+    [(v.whole_number, whole_number_model), (v.decimal, decimal_model), (v.real, real_model)],
+    ids=["whole_number", "decimal", "real"],
+)
+def test_numbers_of_the_hostile_list(engine, word, model):
+    values = [value for value in HOSTILE if value is None or "\0" not in value]
+    got = run(engine, column(values), word, "a")
+    assert differing(values, got, [model(value) for value in values]) == []
+
+
+_PART = st.integers(0, 40).flatmap(lambda n: st.sampled_from([str(n), f"{n:02}", f"{n:03}"]))
+_YEAR = st.one_of(
+    st.integers(990, 2110).map(str), st.sampled_from(["14", "0999", "20141", "0", "1900", "2000"])
+)
+_DATES = st.one_of(
+    st.builds(
+        lambda a, b, c, s, t: f"{a}{s}{b}{t}{c}",
+        st.one_of(_PART, _YEAR),
+        _PART,
+        st.one_of(_PART, _YEAR),
+        st.sampled_from("/-. "),
+        st.sampled_from(["/", "-", "/ ", ""]),
+    ),
+    st.dates(date(1000, 1, 1), date(9999, 12, 31)).map(lambda d: f"{d.month}/{d.day}/{d.year}"),
+    st.dates(date(1000, 1, 1), date(9999, 12, 31)).map(date.isoformat),
+    st.builds(
+        lambda y, d: f"{y}-02-{d}", st.sampled_from([1900, 2000, 2014, 2016, 2100]),
+        st.sampled_from([28, 29, 30]),
+    ),
+    st.sampled_from(
+        [" 2014-01-01", "2014-01-01 ", "2014-01-01\n", "2014-01-01T00:00", "2014-1-1x", "",
+         "1/2/2014 10:00", "02/29/2014", "02/29/2016", "\uff12014-01-01", "13/01/2014"]
+    ),
+    st.none(),
+)  # fmt: skip
+
+
+@_BATCHES
+@given(
+    st.lists(_DATES, min_size=_SIZE, max_size=_SIZE),
+    st.sampled_from(
+        [("M/d/yyyy",), ("yyyy-M-d", "M/d/yyyy", "yyyy/M/d"), ("d.M.yyyy", "yyyy-MM-dd")]
+    ),
+)
+def test_parse_date(engine, values, formats):
+    got = run(engine, column(values), lambda c: v.parse_date(c, *formats), "a")
+    assert differing(values, got, [date_model(value, formats) for value in values]) == []
+
+
+def test_the_first_format_that_fits_counts(engine):
+    values = ["1/2/2014", "13/2/2014"]
+    got = run(engine, column(values), lambda c: v.parse_date(c, "M/d/yyyy", "d/M/yyyy"), "a")
+    assert got == [date(2014, 1, 2), date(2014, 2, 13)]
+
+
+_HALVES = st.builds(
+    lambda n, places: float(Decimal(2 * n + 1) / 2 / (Decimal(10) ** places)),
+    st.integers(-(10**9), 10**9),
+    st.integers(0, 6),
+)
+
+
+@_BATCHES
+@given(
+    st.lists(
+        st.one_of(
+            _HALVES, st.floats(-1e20, 1e20), st.floats(-10, 10), st.none(),
+            st.sampled_from([float("inf"), float("-inf"), 1.255, 2.675, -1.005, 1e-7, 1e22, 0.5]),
+        ),
+        min_size=_SIZE, max_size=_SIZE,
+    ),
+    st.integers(0, 6),
+)  # fmt: skip
+def test_round_half_up(engine, values, places):
+    got = run(engine, column(values, pa.float64()), lambda c: v.round_half_up(c, places), "a")
+    want = [half_up_model(value, places) for value in values]
+    assert differing(values, got, want) == []
+
+
+def test_round_half_up_keeps_what_has_no_decimals(engine):
+    values = [float("nan"), 1e300, -1e300, 1e29, 5e-324]
+    got = run(engine, column(values, pa.float64()), lambda c: v.round_half_up(c, 2), "a")
+    assert math.isnan(got[0])
+    assert got[1:] == [1e300, -1e300, 1e29, 0.0]
+
+
+def test_round_half_up_of_decimals_and_whole_numbers(engine):
+    exact = [Decimal("1.255"), Decimal("-0.005"), Decimal("99999999999.995"), None]
+    got = run(
+        engine, column(exact, pa.decimal128(20, 3)), lambda c: v.round_half_up(c, 2), "a"
+    )
+    assert got == [1.26, -0.01, 100000000000.0, None]
+    got = run(engine, column([5, -7, None], pa.int64()), lambda c: v.round_half_up(c, 1), "a")
+    assert got == [5.0, -7.0, None]
+
+
+@_BATCHES
+@given(
+    st.lists(
+        st.lists(st.one_of(st.none(), st.integers(-(10**12), 10**12)), min_size=1, max_size=8),
+        min_size=60, max_size=60,
+    ),
+    st.sampled_from([0, 1, 2]),
+    st.sampled_from([0, 2]),
+)  # fmt: skip
+def test_mean(engine, groups, places, scale):
+    rows = [(key, value) for key, group in enumerate(groups) for value in group]
+    kind = pa.decimal128(18, scale) if scale else pa.int64()
+    values = [
+        None if value is None else Decimal(value).scaleb(-scale) if scale else value
+        for _, value in rows
+    ]
+    table = pa.table({"k": pa.array([key for key, _ in rows]), "a": pa.array(values, kind)})
+    with engine.scope():
+        frame = engine.from_arrow(table).groupBy("k").agg(v.mean(F.col("a"), places).alias("x"))
+        got = {row["k"]: row["x"] for row in engine.rows(frame)}
+    for key, group in enumerate(groups):
+        given_values = [value for value in group if value is not None]
+        if not given_values:
+            assert got[key] is None
+            continue
+        exact = Fraction(sum(given_values), len(given_values)) / 10**scale * 10**places
+        rounded = math.floor(abs(exact) + Fraction(1, 2)) * (1 if exact >= 0 else -1)
+        assert got[key] == pytest.approx(float(Fraction(rounded, 10**places)), rel=1e-15)
+
+
+def test_mean_does_not_depend_on_order(engine):
+    values = [10**15, 1, -(10**15), 2] * 1000
+    for ordered in (values, sorted(values), values[::-1]):
+        frame = engine.from_arrow(pa.table(column(ordered, pa.int64())))
+        assert engine.rows(frame.agg(v.mean(F.col("a"), 2).alias("x"))) == [{"x": 0.75}]
+
+
+days = st.dates(date(1000, 1, 1), date(9990, 12, 31))
+
+
+@_BATCHES
+@given(st.lists(st.one_of(days, st.none()), min_size=_SIZE, max_size=_SIZE))
+def test_days_of_weeks_and_months(engine, values):
+    models: dict[Callable[..., Any], Callable[[date], Any]] = {
+        v.day_of_week: lambda d: d.isoweekday() % 7 + 1,
+        v.week_start: lambda d: d - timedelta(days=d.weekday()),
+        v.month_start: lambda d: d.replace(day=1),
+        v.last_of_month: lambda d: (d.replace(day=28) + timedelta(4)).replace(day=1) - timedelta(1),
+    }
+    for word, model in models.items():
+        got = run(engine, column(values, pa.date32()), word, "a")
+        assert differing(values, got, [d and model(d) for d in values]) == []
+
+
+@_BATCHES
+@given(
+    st.lists(
+        st.tuples(st.one_of(days, st.none()), st.one_of(st.integers(-300_000, 3_000), st.none())),
+        min_size=_SIZE, max_size=_SIZE,
+    ),
+)  # fmt: skip
+def test_adding_and_counting_days(engine, pairs):
+    pairs = [(d, n if n is None or d is None or d.toordinal() + n > 1 else 0) for d, n in pairs]
+    rows = {
+        "a": pa.array([d for d, _ in pairs], pa.date32()),
+        "b": pa.array([n for _, n in pairs], pa.int64()),
+    }
+    want = [None if d is None or n is None else d + timedelta(days=n) for d, n in pairs]
+    assert differing(pairs, run(engine, rows, v.add_days, "a", "b"), want) == []
+    ends = {"a": rows["a"], "b": pa.array(want, pa.date32())}
+    counted = [None if end is None else n for end, (_, n) in zip(want, pairs, strict=True)]
+    assert differing(pairs, run(engine, ends, v.days_between, "a", "b"), counted) == []
+
+
+def test_dates_stay_dates_and_numbers_whole(engine):
+    frame = engine.from_arrow(pa.table({"d": pa.array([date(2024, 2, 29)])}))
+    day = F.col("d")
+    words = {
+        "add_days": v.add_days(day, F.lit(1)), "week_start": v.week_start(day),
+        "month_start": v.month_start(day), "last_of_month": v.last_of_month(day),
+        "day_of_week": v.day_of_week(day), "days_between": v.days_between(day, day),
+    }  # fmt: skip
+    stream = engine.arrow_stream(frame.select(*[c.alias(n) for n, c in words.items()]))
+    kinds = [str(kind) for kind in stream.schema.types]
+    assert kinds == ["date32[day]"] * 4 + ["int32", "int64"]
+
+
+@_BATCHES
+@given(
+    st.lists(
+        st.one_of(st.text("aBéÉ '-\tz0", max_size=15), st.none()), min_size=_SIZE, max_size=_SIZE
+    )
+)
+def test_title_case(engine, values):
+    def model(text: str | None) -> str | None:
+        if text is None:
+            return None
+        return " ".join(word[:1].upper() + word[1:] for word in text.lower().split(" "))
+
+    got = run(engine, column(values), v.title_case, "a")
+    assert differing(values, got, [model(value) for value in values]) == []
+
+
+def test_title_case_of_names(engine):
+    values = ["o'neil smith-JONES", "NEW  YORK", "école normale", ""]
+    got = run(engine, column(values), v.title_case, "a")
+    assert got == ["O'neil Smith-jones", "New  York", "École Normale", ""]
+
+
+_PARTS = st.one_of(
+    st.none(),
+    st.sampled_from(["", "-", "~", "=", "\x1f", "1:a", "0:", "a\x1f=b", "2:", ":", "é", "\u3000"]),
+    st.text("0123:-ab\x1f=~", max_size=5),
+)
+
+
+@_BATCHES
+@given(st.lists(st.tuples(_PARTS, _PARTS), min_size=_SIZE, max_size=_SIZE))
+def test_hash_keys_differ_where_values_do(engine, pairs):
+    pairs += [("a\x1f=b", "c"), ("a", "b\x1f=c"), (None, ""), ("", None), ("-", None), (None, "-")]
+    rows = {
+        "a": pa.array([a for a, _ in pairs], pa.string()),
+        "b": pa.array([b for _, b in pairs], pa.string()),
+    }
+    got = run(engine, rows, v.hash_key, "a", "b")
+    assert len(set(got)) == len(set(pairs))
+    assert all(0 <= key < 2**60 for key in got)
+
+
+def test_hash_key_is_fixed(engine):
+    import hashlib
+
+    got = run(engine, {"a": ["CN", None], "b": ["Ünï", "x"]}, v.hash_key, "a", "b")
+    want = [int(hashlib.md5(t.encode()).hexdigest()[:15], 16) for t in ("2:CN3:Ünï", "-1:x")]  # noqa: S324
+    assert got == want
+    assert got[0] == run(engine, {"a": ["CN"], "b": ["Ünï"]}, v.hash_key, "a", "b")[0]
+
+
+def test_hash_key_of_numbers_and_dates_is_that_of_their_text(engine):
+    typed = {"a": pa.array([7]), "b": pa.array([date(2014, 3, 1)])}
+    text = {"a": pa.array(["7"]), "b": pa.array(["2014-03-01"])}
+    assert run(engine, typed, v.hash_key, "a", "b") == run(engine, text, v.hash_key, "a", "b")

@@ -1,0 +1,1 @@
+"""Tests of the way from delivered files to bronze."""

@@ -1,0 +1,616 @@
+"""Delta tables in a folder: created as declared, replaced exactly, never by accident."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import deltalake
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
+
+from lakehouse_assets.engine import F
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.delta import Commit
+from lakehouse_assets.lake.predicate import Both, Everything
+from lakehouse_assets.lake.registry import Column, PartitionColumn
+from lakehouse_assets_tests.lake.samples import (
+    COMMIT,
+    DAILY,
+    WHOLE,
+    content,
+    day,
+    frame,
+    in_order,
+    keys,
+    log_of,
+    make_lake,
+    put,
+    state,
+    table,
+    tuples,
+    window,
+)
+from lakehouse_assets_tests.lake.writer import Rows, arrow_lake, batch
+
+ROOT = Path(__file__).parents[2]
+SECRET = "jane.doe@example.org"  # noqa: S105
+A, B, C = (day(1), 1, "a@x"), (day(2), 2, "b@x"), (day(3), 3, "c@x")
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return make_lake(tmp_path)
+
+
+@pytest.fixture
+def three_days(lake):
+    put(lake, DAILY, window(1, 3), [A, B, C])
+    return lake
+
+
+def changed(declared, **attributes):
+    """Declare a table again, a little differently."""
+    return dataclasses.replace(declared, **attributes)
+
+
+# -- creating ------------------------------------------------------------------------------------
+
+
+def test_a_table_is_created_as_declared(lake):
+    lake.ensure(DAILY)
+    found = lake.ensure(WHOLE)
+    stored = pa.schema(found.schema().to_arrow())
+    assert [(f.name, f.nullable) for f in stored] == [("id", False), ("tags", True)]
+    assert stored.field("id").metadata[b"comment"] == b"Number. Unit: pieces."
+    assert stored.field("tags").type == pa.list_(pa.string())
+    assert found.metadata().partition_columns == []
+    assert found.metadata().name == "whole"
+
+    daily = lake.open(DAILY)
+    assert daily.metadata().partition_columns == ["day"]
+    assert daily.version() == 0, "constraints are part of the first commit"
+    assert daily.metadata().configuration["delta.constraints.id_not_negative"] == "id >= 0"
+    assert daily.protocol().min_writer_version == 3
+    assert lake.version(DAILY) == 0
+
+
+def test_ensure_leaves_an_existing_table_alone(three_days):
+    before = state(three_days, DAILY)
+    three_days.ensure(DAILY)
+    assert state(three_days, DAILY) == before
+
+
+def test_a_missing_table_has_no_version_and_reads_as_empty(lake):
+    assert lake.version(DAILY) is None
+    assert lake.open(DAILY) is None
+    assert lake.read(DAILY).columns == ["day", "id", "email"]
+    assert content(lake, DAILY) == []
+    assert lake.rows_by_partition(DAILY) == {}
+
+
+@pytest.mark.parametrize("error", [OSError("503 Slow Down"), DeltaError("Generic error")])
+def test_any_error_but_not_found_propagates_and_nothing_is_written(three_days, monkeypatch, error):
+    before = state(three_days, DAILY)
+
+    def fail(*_args, **_options):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deltalake, "DeltaTable", fail)
+        for attempt in (
+            lambda: three_days.open(DAILY),
+            lambda: three_days.read(DAILY),
+            lambda: put(three_days, DAILY, window(1, 1), [A]),
+        ):
+            with pytest.raises(type(error), match=str(error)):
+                attempt()
+    assert state(three_days, DAILY) == before
+    assert content(three_days, DAILY) == [A, B, C]
+
+
+def test_a_corrupt_log_propagates_and_is_not_replaced(three_days):
+    first = log_of(three_days, DAILY) / f"{0:020}.json"
+    first.write_text("{broken")
+    with pytest.raises(DeltaError):
+        put(three_days, DAILY, window(1, 1), [A])
+    assert first.read_text() == "{broken"
+
+
+def test_a_log_that_delta_calls_missing_is_not_treated_as_new(three_days, monkeypatch):
+    def missing(*_args, **_options):
+        raise deltalake.exceptions.TableNotFoundError("not found")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deltalake, "DeltaTable", missing)
+        with pytest.raises(deltalake.exceptions.TableNotFoundError):
+            three_days.open(DAILY)
+        with pytest.raises(deltalake.exceptions.TableNotFoundError):
+            put(three_days, DAILY, window(1, 1), [A])
+    assert content(three_days, DAILY) == [A, B, C]
+
+
+def test_leftovers_of_an_interrupted_creation_are_no_table(lake):
+    log_of(lake, DAILY).mkdir(parents=True)
+    (log_of(lake, DAILY) / f"{0:020}.json#1").write_text("{half a comm")
+    assert lake.open(DAILY) is None
+    put(lake, DAILY, window(1, 1), [A])
+    assert content(lake, DAILY) == [A]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"columns": (DAILY.columns[0], DAILY.columns[1])}, "column email is not declared"),
+        (
+            {"columns": (*DAILY.columns, Column("more", "int", "M."))},
+            "column more is missing",
+        ),
+        (
+            {"columns": (*DAILY.columns[:2], Column("email", "int", "E."))},
+            "column email is string where int is declared",
+        ),
+        (
+            {"columns": (*DAILY.columns[:2], Column("email", "string", "E.", nullable=False))},
+            "column email is nullable but declared not nullable",
+        ),
+        (
+            {"columns": (DAILY.columns[0], Column("id", "bigint", "I."), DAILY.columns[2])},
+            "column id is not nullable but declared nullable",
+        ),
+        ({"partition": None}, r"partition columns \['day'\] but declared with \[\]"),
+        ({"constraints": {"id_not_negative": "id > 7"}}, "constraint id_not_negative as id >= 0"),
+    ],
+)
+def test_a_table_stored_otherwise_than_declared_is_refused(three_days, attributes, reason):
+    other = changed(DAILY, **attributes)
+    before = state(three_days, DAILY)
+    with pytest.raises(LakehouseError, match=reason):
+        three_days.ensure(other)
+    if "constraints" not in attributes:
+        with pytest.raises(LakehouseError, match=reason):
+            three_days.read(other)
+    assert state(three_days, DAILY) == before
+
+
+def test_a_constraint_declared_later_is_added_and_enforced(three_days):
+    stricter = changed(
+        DAILY, constraints={**DAILY.constraints, "known": "email <> 'nobody'", "small": "id < 9"}
+    )
+    three_days.ensure(stricter)
+    three_days.ensure(stricter)  # delta-rs stores `<>` as `!=`; the rule is still the same
+    with pytest.raises(LakehouseError, match="break a constraint"):
+        put(three_days, stricter, window(1, 1), [(day(1), 9, "a@x")])
+    assert content(three_days, stricter) == [A, B, C]
+
+
+def test_a_constraint_that_stored_rows_break_is_refused(three_days):
+    with pytest.raises(LakehouseError, match="break a constraint") as caught:
+        three_days.ensure(changed(DAILY, constraints={**DAILY.constraints, "small": "id < 2"}))
+    assert "b@x" not in str(caught.value)
+    assert content(three_days, DAILY) == [A, B, C]
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def test_a_write_replaces_only_its_partitions(three_days):
+    new = [(day(2), 20, "n@x"), (day(2), 21, None)]
+    report = put(three_days, DAILY, window(2, 2), new)
+    assert content(three_days, DAILY) == in_order([A, *new, C])
+    assert (report.version, report.rows, report.partition_rows, report.files) == (2, 4, 2, 1)
+    newest = max(
+        Path(three_days.uri(DAILY), "day=2024-01-02").iterdir(), key=lambda p: p.stat().st_mtime_ns
+    )
+    assert report.bytes == newest.stat().st_size
+    assert in_order(tuple(r.values()) for r in report.sample) == in_order(new)
+    assert "n@x" not in repr(report)
+
+
+def test_an_empty_frame_empties_only_its_partition(three_days):
+    report = put(three_days, DAILY, window(2, 2), [])
+    assert content(three_days, DAILY) == [A, C]
+    assert (report.rows, report.partition_rows, report.files, report.bytes) == (2, 0, 0, 0)
+    assert report.sample == ()
+
+
+def test_a_whole_table_is_replaced_as_a_whole(lake):
+    put(lake, WHOLE, Everything(), [(1, ["a", None]), (2, None)])
+    assert content(lake, WHOLE) == in_order([(1, ["a", None]), (2, None)])
+    put(lake, WHOLE, Everything(), [(3, [])])
+    assert content(lake, WHOLE) == [(3, [])]
+
+
+def test_a_partitioned_table_is_never_replaced_as_a_whole(three_days):
+    before = state(three_days, DAILY)
+    with pytest.raises(LakehouseError, match="a write must name its partitions"):
+        put(three_days, DAILY, Everything(), [A])
+    assert state(three_days, DAILY) == before
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (day(3), 9, SECRET),
+        (None, 9, SECRET),
+        (day(2), -1, SECRET),
+        (day(2), None, SECRET),
+    ],
+    ids=["outside the partition", "no partition", "constraint", "null in a non-null column"],
+)
+@pytest.mark.parametrize("how", ["write", "merge"])
+def test_bad_rows_are_refused_without_showing_them(three_days, row, how):
+    before = state(three_days, DAILY)
+    good = (day(2), 22, SECRET)
+    with pytest.raises(LakehouseError, match="nothing was written") as caught:
+        getattr(three_days, how)(DAILY, frame(three_days, DAILY, [good, row]), window(2, 2), COMMIT)
+    told = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in told
+    assert state(three_days, DAILY) == before
+    assert content(three_days, DAILY) == [A, B, C]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda f: f.select("day", "id"), "column email is missing"),
+        (lambda f: f.withColumn("more", F.lit(1)), "column more is not declared"),
+        (
+            lambda f: f.withColumn("id", F.col("id").cast("int")),
+            "column id is int32 where bigint is declared",
+        ),
+    ],
+)
+def test_a_frame_that_does_not_fit_the_declaration_is_refused(three_days, change, reason):
+    before = state(three_days, DAILY)
+    odd = change(frame(three_days, DAILY, [B]))
+    for how in (three_days.write, three_days.merge):
+        with pytest.raises(LakehouseError, match=reason):
+            how(DAILY, odd, window(2, 2), COMMIT)
+    assert state(three_days, DAILY) == before
+
+
+def test_columns_of_a_frame_may_come_in_any_order(three_days):
+    put_back = frame(three_days, DAILY, [B]).select("email", "id", "day")
+    three_days.write(DAILY, put_back, window(2, 2), COMMIT)
+    assert content(three_days, DAILY) == [A, B, C]
+
+
+def test_a_failure_while_rows_are_computed_is_raised_as_it_is_and_changes_nothing(three_days):
+    before = state(three_days, DAILY)
+    rows = [(day(2), i, "x") for i in range(200_000)]
+    number = F.when(F.col("id") == 199_999, F.col("email").cast("bigint")).otherwise(F.col("id"))
+    bad = frame(three_days, DAILY, rows).withColumn("id", number)
+    with pytest.raises(Exception, match="(?i)convert|error") as caught:
+        three_days.write(DAILY, bad, window(2, 2), COMMIT)
+    assert "Python exception: Traceback" not in str(caught.value)
+    assert state(three_days, DAILY) == before
+
+
+def test_a_commit_says_where_it_came_from(lake):
+    commit = Commit("run-7", "shop/daily", "2024-01-01", "v9")
+    lake.write(DAILY, frame(lake, DAILY, [A]), window(1, 1), commit)
+    lake.merge(DAILY, frame(lake, DAILY, [A]), window(1, 1), commit)
+    for entry in lake.open(DAILY).history(2):
+        assert {k: v for k, v in entry.items() if k.startswith("lakehouse.")} == {
+            "lakehouse.run_id": "run-7",
+            "lakehouse.asset": "shop/daily",
+            "lakehouse.partition": "2024-01-01",
+            "lakehouse.code_version": "v9",
+        }
+
+
+# -- opt-in: new columns and merge ---------------------------------------------------------------
+
+OPEN = changed(DAILY, allow_new_columns=True)
+
+
+def test_new_columns_extend_the_table_where_that_is_allowed(three_days):
+    wider = changed(OPEN, columns=(*DAILY.columns, Column("more", "int", "M.")))
+    assert content(three_days, wider) == [(*row, None) for row in (A, B, C)]
+    put(three_days, wider, window(2, 2), [(*B, 5)])
+    assert content(three_days, wider) == [(*A, None), (*B, 5), (*C, None)]
+    # What an undeclared column of a frame adds stays in the table and is not read.
+    odd = frame(three_days, wider, [(*C, 6)]).withColumn("odd", F.lit("y"))
+    three_days.write(wider, odd, window(3, 3), COMMIT)
+    put(three_days, wider, window(1, 1), [(*A, 4)])
+    assert content(three_days, wider) == [(*A, 4), (*B, 5), (*C, 6)]
+    stored = pa.schema(three_days.open(wider).schema().to_arrow())
+    assert {f.name: f.nullable for f in stored} == {
+        "day": False, "id": False, "email": True, "more": True, "odd": True
+    }  # fmt: skip
+    before = state(three_days, wider)
+    with pytest.raises((LakehouseError, ValueError)) as caught:
+        put(three_days, wider, window(1, 1), [(day(1), None, SECRET, 4)])
+    assert SECRET not in str(caught.value)
+    assert state(three_days, wider) == before
+
+
+def test_a_type_change_is_refused_even_where_columns_may_be_added(three_days):
+    odd = frame(three_days, OPEN, [C]).withColumn("odd", F.lit("y"))
+    three_days.write(OPEN, odd, window(3, 3), COMMIT)
+    before = state(three_days, OPEN)
+    other = frame(three_days, OPEN, [C]).withColumn("odd", F.lit(7))
+    with pytest.raises(LakehouseError, match="column odd is int32 where string is stored"):
+        three_days.write(OPEN, other, window(3, 3), COMMIT)
+    retyped = changed(OPEN, columns=(*DAILY.columns[:2], Column("email", "int", "E.")))
+    with pytest.raises(LakehouseError, match="column email is string where int is declared"):
+        put(three_days, retyped, window(3, 3), [(day(3), 3, 1)])
+    short = frame(three_days, OPEN, [C]).select("day", "id")
+    with pytest.raises(LakehouseError, match="column email is missing"):
+        three_days.write(OPEN, short, window(3, 3), COMMIT)
+    strict = changed(OPEN, columns=(*DAILY.columns, Column("n", "int", "N.", nullable=False)))
+    with pytest.raises(LakehouseError, match="column n is missing"):
+        three_days.ensure(strict)
+    assert state(three_days, OPEN) == before
+
+
+def test_a_merge_inserts_and_updates_within_its_partitions_only(three_days):
+    # Key 1 also lives in day 1, which is not written.
+    rows = [(day(2), 2, "new"), (day(2), 1, "same key, other day"), (day(3), 4, "d@x")]
+    report = three_days.merge(DAILY, frame(three_days, DAILY, rows), window(2, 3), COMMIT)
+    assert content(three_days, DAILY) == in_order([A, *rows, C])
+    assert (report.rows, report.partition_rows) == (5, 4)
+    assert {r["email"] for r in report.sample} == {r[2] for r in rows}
+
+
+def test_a_merge_over_a_range_does_what_one_merge_per_partition_does(tmp_path):
+    stored = [(day(1), 1, "a"), (day(2), 1, "b")]
+    rows = [(day(1), 1, "A"), (day(2), 1, "B"), (day(2), 2, "C")]
+    results = []
+    for number, ranges in enumerate([[(1, 2)], [(1, 1), (2, 2)]]):
+        lake = make_lake(tmp_path / str(number))
+        put(lake, DAILY, window(1, 2), stored)
+        for first, last in ranges:
+            part = [r for r in rows if day(first) <= r[0] <= day(last)]
+            lake.merge(DAILY, frame(lake, DAILY, part), window(first, last), COMMIT)
+        results.append(content(lake, DAILY))
+    assert results == [in_order(rows)] * 2
+
+
+def test_a_merge_refuses_ambiguous_keys_and_tables_without_keys(three_days):
+    before = state(three_days, DAILY)
+    twice = frame(three_days, DAILY, [(day(2), 2, "x"), (day(2), 2, "y")])
+    with pytest.raises(LakehouseError, match="0 keys are null and 1 come more than once"):
+        three_days.merge(DAILY, twice, window(2, 2), COMMIT)
+    with pytest.raises(LakehouseError, match="declares no keys"):
+        three_days.merge(changed(DAILY, keys=()), twice, window(2, 2), COMMIT)
+    assert state(three_days, DAILY) == before
+
+
+def test_a_merge_knows_text_that_looks_like_a_column(tmp_path):
+    declared = table(
+        "t", Column("p", "string", "P."), Column("n", "bigint", "N."), keys=("n",),
+        partition=PartitionColumn("p", "keys"),
+    )  # fmt: skip
+    lake = make_lake(tmp_path, declared)
+    selection = keys("p", 'say "p"')
+    for _ in range(2):
+        lake.merge(declared, frame(lake, declared, [('say "p"', 1)]), selection, COMMIT)
+    assert content(lake, declared) == [('say "p"', 1)]
+
+
+def test_a_rectangle_replaces_its_cells_only(tmp_path):
+    declared = table(
+        "cells", Column("day", "date", "D."), Column("shop", "string", "S."),
+        Column("n", "bigint", "N."), partition=PartitionColumn("day", "day"),
+    )  # fmt: skip
+    lake = make_lake(tmp_path, declared)
+
+    def cells(first, last, *shops):
+        return Both((window(first, last), keys("shop", *shops)))
+
+    rows = [(day(d), s, d) for d in (1, 2, 3) for s in ("a", "b", "c")]
+    put(lake, declared, cells(1, 3, "a", "b", "c"), rows)
+    report = put(lake, declared, cells(2, 3, "a", "c"), [(day(2), "c", 77)])
+    left = [r for r in rows if r[0] == day(1) or r[1] == "b"]
+    assert content(lake, declared) == in_order([*left, (day(2), "c", 77)])
+    assert (report.rows, report.partition_rows) == (6, 1)
+    with pytest.raises(LakehouseError, match="nothing was written"):
+        put(lake, declared, cells(2, 3, "a", "c"), [(day(2), "b", 1)])
+    assert content(lake, declared, cells(1, 2, "b")) == [(day(1), "b", 1), (day(2), "b", 2)]
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def test_an_older_version_and_some_columns_can_be_read(three_days):
+    put(three_days, DAILY, window(2, 2), [])
+    assert content(three_days, "daily", version=1, columns=["id"]) == [(1,), (2,), (3,)]
+    assert content(three_days, DAILY, version=0) == []
+    assert content(three_days, DAILY) == [A, C]
+    for wrong in (3, -1):
+        with pytest.raises(LakehouseError, match=f"no version {wrong}, its newest is 2"):
+            three_days.read(DAILY, version=wrong)
+    with pytest.raises(LakehouseError, match="no version 0, it does not exist"):
+        three_days.read(WHOLE, version=0)
+    with pytest.raises(LakehouseError, match="has no column nope; it has day, id, email"):
+        three_days.read(DAILY, columns=["id", "nope"])
+
+
+def test_a_lazy_frame_stays_as_it_was_while_versions_are_committed(three_days):
+    lazy = three_days.read(DAILY, window(1, 2))
+    assert three_days.engine.versions_read(lazy) == {"daily": 1}
+    put(three_days, DAILY, window(1, 1), [])
+    three_days.write(DAILY, lazy, window(1, 2), COMMIT)  # reads the old version, writes a new one
+    put(three_days, DAILY, window(2, 2), [])
+    assert tuples(three_days, lazy) == [A, B]
+    assert content(three_days, DAILY) == [A, C]
+
+
+def test_rows_are_counted_by_partition(three_days):
+    put(three_days, DAILY, window(2, 2), [(day(2), i, None) for i in range(4)])
+    assert three_days.rows_by_partition(DAILY) == {day(1): 1, day(2): 4, day(3): 1}
+
+
+def test_tables_written_without_statistics_are_counted_from_their_rows(three_days):
+    log = log_of(three_days, DAILY) / f"{1:020}.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        action.get("add", {}).pop("stats", None)
+    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
+    with pytest.raises(LakehouseError, match="has no row counts"):
+        three_days.rows_by_partition(DAILY)
+    report = put(three_days, DAILY, window(2, 2), [B, (day(2), 4, None)])
+    assert (report.rows, report.partition_rows) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "configuration", "feature"),
+    [
+        ({"readerFeatures": ["deletionVectors"]}, {}, "deletionVectors"),
+        ({"readerFeatures": ["columnMapping"]}, {}, "columnMapping"),
+        (
+            {"readerFeatures": ["columnMapping"]},
+            {"delta.columnMapping.mode": "none"},
+            "columnMapping",
+        ),
+    ],
+)
+def test_features_that_would_be_read_wrong_are_refused(lake, protocol, configuration, feature):
+    lake.ensure(WHOLE)
+    log = log_of(lake, WHOLE) / f"{0:020}.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        if "protocol" in action:
+            action["protocol"] = {
+                "minReaderVersion": 3, "minWriterVersion": 7,
+                "writerFeatures": protocol["readerFeatures"], **protocol,
+            }  # fmt: skip
+        if "metaData" in action:
+            action["metaData"]["configuration"] = configuration
+    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
+    for attempt in (lambda: lake.read(WHOLE), lambda: put(lake, WHOLE, Everything(), [])):
+        with pytest.raises(LakehouseError, match=f"uses {feature}, which .* read it on Spark"):
+            attempt()
+
+
+# -- several writers, full disks, kills ----------------------------------------------------------
+
+
+def writer(root: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start a real process that writes; it waits for a line on its input."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lakehouse_assets_tests.lake.writer", str(root), *map(str, arguments)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_eight_first_writers_at_once_lose_no_row(tmp_path):
+    """Four processes of two threads each, all of which find the table missing."""
+    processes = [writer(tmp_path, "first", number) for number in range(4)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    lake = make_lake(tmp_path)
+    expected = [(day(n + 1), n, f"{i}") for n in range(8) for i in range(10)]
+    assert content(lake, DAILY) == in_order(expected)
+
+
+def test_different_partitions_are_replaced_at_once(three_days):
+    def replace(number: int) -> None:
+        rows = Rows([batch([(day(number), number, text) for text in "xyz"])])
+        arrow_lake(three_days.root).write(DAILY, rows, window(number, number), COMMIT)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(replace, range(1, 7)))
+    expected = [(day(n), n, s) for n in range(1, 7) for s in "xyz"]
+    assert content(three_days, DAILY) == in_order(expected)
+
+
+def test_concurrent_merges_are_retried_until_all_are_in(three_days):
+    processes = [writer(three_days.root, "merge", number) for number in range(3)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    expected = [A, B, C, *[(day(1), 100 + n, "m") for n in range(3)]]
+    assert content(three_days, DAILY) == in_order(expected)
+
+
+def test_a_writer_that_was_overtaken_says_so(three_days, monkeypatch):
+    stale = three_days.open(DAILY)
+    put(three_days, DAILY, window(2, 2), [])
+    monkeypatch.setattr(three_days, "ensure", lambda _: stale)
+    with pytest.raises(LakehouseError, match="Another writer changed table daily"):
+        put(three_days, DAILY, window(2, 2), [B])
+    assert content(three_days, DAILY) == [A, C]
+
+
+def test_a_lake_under_a_file_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    lake = make_lake(tmp_path / "file")
+    for attempt in (lambda: put(lake, DAILY, window(1, 1), [A]), lambda: lake.read(DAILY)):
+        with pytest.raises(LakehouseError, match="LAKEHOUSE_ROOT") as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
+        assert "\x1b" not in str(caught.value)
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_disk_that_takes_no_more_is_reported_and_keeps_the_old_version(tmp_path):
+    lake = make_lake(tmp_path)
+    put(lake, DAILY, window(1, 1), [A])
+    process = writer(tmp_path, "full", 0)
+    output, errors = process.communicate("go\n", timeout=60)
+    assert process.returncode == 3, errors
+    assert "cannot be written at" in output
+    assert "check free space and write rights" in output
+    assert content(lake, DAILY) == [A]
+
+
+def test_a_killed_writer_leaves_the_old_version_and_a_rerun_repairs_it(tmp_path):
+    """Ten kills: before the table exists, between batches, and around the commit."""
+    points = [0, 1, 2, 3, 5, 8, 11, 12, "written", "created"]
+    processes = [(point, writer(tmp_path / str(point), "slow", point)) for point in points]
+    outcomes = set()
+    for point, process in processes:
+        root = tmp_path / str(point)
+        lake = make_lake(root)
+        assert process.stdout.readline() == "ready\n"
+        if point != "created":
+            put(lake, DAILY, window(1, 2), [A, B])
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == f"at {point}\n"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        old = [] if point == "created" else [A, B]
+        new = [*old[:1], *[(day(2), i, "n") for i in range(12_000)]]
+        found = content(lake, DAILY)
+        # After the commit the new version stands; before it nothing of it is seen.
+        assert found == (in_order(new) if point == "written" else old)
+        outcomes.add(len(found))
+        put(lake, DAILY, window(2, 2), [(day(2), i, "n") for i in range(12_000)])
+        assert content(lake, DAILY) == in_order(new)
+    assert outcomes == {0, 2, 12_001}
+
+
+def test_foreign_tables_of_the_declared_shape_are_taken_over(lake):
+    rows = pa.table(
+        {"id": pa.array([1], pa.int64()), "tags": pa.array([["a"]], pa.list_(pa.string()))}
+    )
+    schema = pa.schema([pa.field("id", pa.int64(), nullable=False), rows.schema.field("tags")])
+    write_deltalake(lake.uri(WHOLE), rows.cast(schema))
+    assert content(lake, WHOLE) == [(1, ["a"])]
+    assert DeltaTable(lake.uri(WHOLE)).version() == 0
