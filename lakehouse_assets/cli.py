@@ -26,7 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console()
+# Without a terminal there is no width to keep to: tables in logs and pipes stay whole.
+console = Console(width=None if sys.stdout.isatty() else 140)
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     try:
         app()
     except LakehouseError as error:
-        errors.print(f"[red]Error:[/red] {error}", markup=True)
+        errors.print(f"Error: {error}", style="red", markup=False)
         sys.exit(1)
 
 
@@ -46,7 +47,7 @@ def run() -> None:
     Reads LAKEHOUSE_LANDING (default ./data), writes LAKEHOUSE_ROOT (default ./.lakehouse/lake) and
     tracks models in LAKEHOUSE_MLFLOW_URI. Running again gives the same tables.
     """
-    from lakehouse_assets.report import open_lake, print_lake, print_segments
+    from lakehouse_assets.report import open_lake, print_lake, print_segments, print_warnings
     from lakehouse_assets.run import PlannedRun, execute, plan
     from lakehouse_assets.settings import load_settings
 
@@ -76,10 +77,9 @@ def run() -> None:
     lake = open_lake(settings)
     print_lake(console, lake, outcome.seconds)
     print_segments(console, lake)
-    for line in outcome.warnings:
-        console.print(f"[yellow]warn[/yellow]  {line}", soft_wrap=True, highlight=False)
+    print_warnings(console, outcome.warnings)
     for line in outcome.errors:
-        errors.print(f"[red]error[/red] {line}")
+        errors.print(f"Error: {line}", style="red", markup=False)
     console.print(
         f"{len(runs)} runs in {time.monotonic() - started:.1f} s. Next: [bold]make ui[/bold] opens "
         "the Dagster UI, [bold]make mlflow[/bold] the models, [bold]lakehouse sql[/bold] asks "
@@ -185,7 +185,9 @@ def selection(
     definitions = build_defs(load_settings())
     names = {job.name for job in definitions.jobs or []}
     if family not in names:
-        raise LakehouseError(f"There is no family {family!r}; use one of {', '.join(sorted(names))}.")
+        raise LakehouseError(
+            f"There is no family {family!r}; use one of {', '.join(sorted(names))}."
+        )
     keys = definitions.resolve_job_def(family).asset_layer.executable_asset_keys
     print(",".join(sorted(key.to_user_string() for key in keys)))  # noqa: T201 - for scripts
 

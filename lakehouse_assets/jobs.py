@@ -29,7 +29,9 @@ def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAsse
         MONTHLY: "Monthly snapshots, and gold and segments as of the end of the month.",
     }
     return [
-        dg.define_asset_job(name, selection=dg.AssetSelection.assets(*keys), description=texts[name])
+        dg.define_asset_job(
+            name, selection=dg.AssetSelection.assets(*keys), description=texts[name]
+        )
         for name, keys in families.items()
         if keys
     ]

@@ -5,7 +5,7 @@ Belongs here: reading the lake for display and printing it. Not here: running an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from lakehouse_assets.airline.tables import GOLD_SEGMENT_SUMMARY
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.run import FailedCheck
 from lakehouse_assets.settings import Settings
 
 
@@ -98,12 +99,10 @@ def print_segments(console: Console, lake: Lake) -> None:
         title=f"Customer segments, end of {month:%B %Y}", title_justify="left", header_style="bold"
     )
     grid.add_column("segment")
-    for name in ("customers", "share", "age", "flights", "km", "points", "days since", "spent", "R F M"):
-        grid.add_column(name, justify="right")
+    grid.columns[0].no_wrap = True
+    for name in ("members", "share", "age", "flights", "km", "days", "spent", "R", "F", "M"):
+        grid.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        scores = " ".join(
-            _number(row[f"avg_{score}"], 1) for score in ("recency", "frequency", "monetary")
-        )
         grid.add_row(
             row["segment_name"],
             f"{row['customer_count']:,}",
@@ -111,13 +110,31 @@ def print_segments(console: Console, lake: Lake) -> None:
             _number(row["avg_age"], 1),
             _number(row["avg_flights"], 1),
             _number(row["avg_km"], 0),
-            _number(row["avg_points"], 0),
             _number(row["avg_days_since_flight"], 0),
-            _number(row["avg_spent"], 2),
-            scores,
+            _number(row["avg_spent"], 0),
+            *(_number(row[f"avg_{score}"], 1) for score in ("recency", "frequency", "monetary")),
         )
     console.print(grid)
 
 
+def print_warnings(console: Console, warnings: Sequence[FailedCheck]) -> None:
+    """Print what checks found without stopping anything, one line per check."""
+    found: dict[tuple[str, str], list[FailedCheck]] = {}
+    for warning in warnings:
+        found.setdefault((warning.table, warning.check), []).append(warning)
+    if not found:
+        return
+    grid = Grid(
+        title="What the checks found (nothing was lost)", title_justify="left", header_style="bold"
+    )
+    grid.add_column("table", no_wrap=True)
+    grid.add_column("check", no_wrap=True)
+    grid.add_column("runs", justify="right")
+    grid.add_column("latest")
+    for (table, check), cases in found.items():
+        grid.add_row(table, check, str(len(cases)), cases[-1].description)
+    console.print(grid)
+
+
 def _number(value: Any, digits: int) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
+    return "-" if value is None else f"{value:,.{digits}f}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,7 +50,26 @@ class PlannedRun:
         """Say what the run does, for people."""
         if self.first is None:
             return self.job
-        return f"{self.job} {self.first if self.first == self.last else f'{self.first}..{self.last}'}"
+        return (
+            f"{self.job} {self.first if self.first == self.last else f'{self.first}..{self.last}'}"
+        )
+
+
+@dataclass(frozen=True)
+class FailedCheck:
+    """An asset check that did not pass.
+
+    Attributes:
+        table: Name of the table.
+        check: Name of the check.
+        run: What the run covered.
+        description: What was found.
+    """
+
+    table: str
+    check: str
+    run: str
+    description: str
 
 
 @dataclass
@@ -61,11 +79,11 @@ class Outcome:
     Attributes:
         seconds: Time spent by step.
         warnings: Failed checks that stopped nothing.
-        errors: Failed checks and steps that mean the result is not complete.
+        errors: What means that the result is not complete, one sentence each.
     """
 
-    seconds: Counter[str] = field(default_factory=Counter)
-    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[FailedCheck] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
@@ -131,7 +149,7 @@ def execute(
     outcome = Outcome()
 
     def finished(step: str, seconds: float) -> None:
-        outcome.seconds[step] += seconds
+        outcome.seconds[step] = outcome.seconds.get(step, 0.0) + seconds
         on_step(step, seconds)
 
     definitions = dg.Definitions.merge(
@@ -166,8 +184,8 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             config.write_text(_INSTANCE_CONFIG, encoding="utf-8")
     except OSError as error:
         raise LakehouseError(
-            f"Dagster's home {home} cannot be written ({error.strerror or error}); check its rights "
-            "or set LAKEHOUSE_DAGSTER_HOME."
+            f"Dagster's home {home} cannot be written ({error.strerror or error}); check its "
+            "rights or set LAKEHOUSE_DAGSTER_HOME."
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     with dg.DagsterInstance.get() as instance:
@@ -208,15 +226,18 @@ def _step_logger(finished: Callable[[str, float], None]) -> dg.LoggerDefinition:
     return steps
 
 
-def _note_checks(
-    planned: PlannedRun, result: dg.ExecuteInProcessResult, outcome: Outcome
-) -> None:
+def _note_checks(planned: PlannedRun, result: dg.ExecuteInProcessResult, outcome: Outcome) -> None:
     for check in result.get_asset_check_evaluations():
         if check.passed:
             continue
-        line = f"{check.asset_key.path[-1]} [{planned.label}] {check.check_name}: {check.description}"
-        serious = check.severity == dg.AssetCheckSeverity.ERROR
-        (outcome.errors if serious else outcome.warnings).append(line)
+        table = check.asset_key.path[-1]
+        if check.severity == dg.AssetCheckSeverity.ERROR:
+            where = f"{table} ({planned.label})"
+            outcome.errors.append(f"{where}: {check.check_name} failed. {check.description}")
+        else:
+            outcome.warnings.append(
+                FailedCheck(table, check.check_name, planned.label, str(check.description))
+            )
 
 
 def _note_failures(
@@ -235,7 +256,7 @@ def _note_failures(
         only_checks = False
         message = " ".join(str(error.message).split())
         plain = message.removeprefix("lakehouse_assets.errors.").removeprefix("LakehouseError: ")
-        outcome.errors.append(f"{event.step_key} [{planned.label}]: {plain}")
+        outcome.errors.append(f"{event.step_key} ({planned.label}): {plain}")
     if only_checks and not outcome.errors:
         outcome.errors.append(f"{planned.label} failed; open the Dagster UI (make ui) for its log.")
     return only_checks

@@ -6,7 +6,6 @@ table, an asset or a model declares for itself.
 
 from __future__ import annotations
 
-import os
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -26,14 +25,18 @@ class Settings(BaseSettings):
         env_prefix="LAKEHOUSE_", env_file=".env", extra="ignore", frozen=True
     )
 
-    landing: Path = Field(Path("data"), description="Landing zone: <domain>/<dataset>/<date>/<file>.")
+    landing: Path = Field(
+        Path("data"), description="Landing zone: <domain>/<dataset>/<date>/<file>."
+    )
     root: Path = Field(STATE / "lake", description="Lake root: Delta tables at <domain>/<table>.")
     engine: Literal["duckdb"] = Field("duckdb", description="Engine that runs transformations.")
     mlflow_uri: str = Field(
         f"sqlite:///{(STATE / 'mlflow' / 'mlflow.db').as_posix()}",
         description="MLflow tracking store; sqlite:///<file>, a database or a server.",
     )
-    dagster_home: Path = Field(STATE / "dagster", description="Persistent home of the Dagster instance.")
+    dagster_home: Path = Field(
+        STATE / "dagster", description="Persistent home of the Dagster instance."
+    )
     first_partition: date = Field(
         date(2014, 1, 1), description="First day for which partitions exist (first of a month)."
     )
@@ -71,12 +74,12 @@ def load_settings() -> Settings:
             variable and the reason, never a value (it could be a secret).
     """
     try:
-        return Settings()  # type: ignore[call-arg]  # every field has a default or a variable
+        return Settings()
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         reason = str(first["msg"]).removeprefix("Value error, ")
         raise LakehouseError(
-            f"Setting LAKEHOUSE_{name} cannot be used: {reason}; change it in the environment or in "
-            f"{os.path.join('.', '.env')}."
+            f"Setting LAKEHOUSE_{name} cannot be used: {reason}; change it in the environment or "
+            "in .env."
         ) from None

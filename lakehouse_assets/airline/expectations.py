@@ -28,8 +28,10 @@ def _readable_if_given(name: str) -> Expectation:
         f"{name}_is_readable",
         "drop",
         f"{name.upper()} can be read if it is given; null is legal (spec, section 1).",
-        lambda: F.col(name).isNotNull()
-        | F.coalesce(F.col(f"raw_{name}").isin("", ".", "-"), F.lit(True)),
+        lambda: (
+            F.col(name).isNotNull()
+            | F.coalesce(F.col(f"raw_{name}").isin("", ".", "-"), F.lit(True))
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.expectations import CALENDAR
 from lakehouse_assets.airline.transforms import gold as rules
 from lakehouse_assets.engine import DataFrame, F
-from lakehouse_assets.lake.assets import Moment, asset_attributes, monthly_asset
+from lakehouse_assets.lake.assets import MakeAsset, Moment, asset_attributes, monthly_asset
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.partitions import WITHIN, Calendar
@@ -93,11 +93,12 @@ def delivered_in_month(frame: DataFrame, now: Moment) -> DataFrame:
 
 
 def _dim_date() -> dg.AssetsDefinition:
-    @dg.asset(
+    make: MakeAsset = dg.asset(
         **asset_attributes(t.DIM_DATE),
         check_specs=declared_check_specs(t.DIM_DATE),
         required_resource_keys={"lake"},
     )
+
     def dim_date(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -111,4 +112,4 @@ def _dim_date() -> dg.AssetsDefinition:
             yield dg.Output(rules.dim_date(frame, datetime.now(UTC)))
             yield from declared_check_results(t.DIM_DATE, lake, Everything(), Everything())
 
-    return dim_date
+    return make(dim_date)

@@ -11,13 +11,20 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.gold import of_month
 from lakehouse_assets.airline.transforms import segments as rules
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.assets import Moment, asset_attributes, monthly_asset, months_of
+from lakehouse_assets.lake.assets import (
+    MakeAsset,
+    Moment,
+    asset_attributes,
+    monthly_asset,
+    months_of,
+)
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
 from lakehouse_assets.partitions import Calendar
@@ -51,7 +58,7 @@ class SegmentationConfig(dg.Config):
     seed: int = 42
     n_init: int = 10
     max_iter: int = 300
-    sweep: list[int] = [3, 4, 5, 6, 7]
+    sweep: list[int] = Field(default_factory=lambda: [3, 4, 5, 6, 7])
 
 
 def segment_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
@@ -74,7 +81,7 @@ def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
     table = t.GOLD_CUSTOMER_SEGMENTS_ML
     attributes = asset_attributes(table)
 
-    @dg.asset(
+    make: MakeAsset = dg.asset(
         **{**attributes, "kinds": {"deltalake", "mlflow", "scikitlearn"}},
         ins={"kpi": dg.AssetIn(key=t.KPI_CUSTOMER_VALUE.asset_key)},
         partitions_def=calendar.monthly,
@@ -92,6 +99,7 @@ def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
         ],
         required_resource_keys={"lake", "mlflow"},
     )
+
     def gold_customer_segments_ml(
         context: dg.AssetExecutionContext, config: SegmentationConfig, kpi: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -101,24 +109,23 @@ def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
                 _segment_month(context, config, lake, kpi, month) for month in months_of(context)
             ]
             frame = reduce(lambda a, b: a.unionByName(b), [frame for frame, _ in trained])
-            models = {str(month): model for month, (_, model) in zip(months_of(context), trained, strict=True)}
+            models = {
+                str(month): model
+                for month, (_, model) in zip(months_of(context), trained, strict=True)
+            }
             yield dg.Output(frame, metadata=_model_metadata(models))
             yield _separation(table, models)
             partitions = calendar.monthly
-            selection = dimension_selection(
-                partitions, context.partition_keys, t.MONTH, table.name
-            )
+            selection = dimension_selection(partitions, context.partition_keys, t.MONTH, table.name)
             yield from declared_check_results(table, lake, selection, selection)
 
-    return gold_customer_segments_ml
+    return make(gold_customer_segments_ml)
 
 
 class _Trained:
     """A month's model and its figures."""
 
-    def __init__(
-        self, model: "TrackedModel", result: "ClusteringResult", promoted: bool
-    ) -> None:
+    def __init__(self, model: "TrackedModel", result: "ClusteringResult", promoted: bool) -> None:
         self.model = model
         self.result = result
         self.promoted = promoted
@@ -161,7 +168,7 @@ def _segment_month(
     names = [personas[label].name for label in result.labels]
     assigned = engine.checkpoint(rules.assign(scored, _labels(lake, rows, codes, names)))
     profile = engine.rows(rules.summarise(assigned))
-    tracking: "MlflowTracking" = context.resources.mlflow
+    tracking: MlflowTracking = context.resources.mlflow
     model = log_segmentation(
         tracking,
         result,
@@ -207,9 +214,7 @@ def _matrix(rows: "pa.Table", names: Sequence[str]) -> Any:
     return np.column_stack([rows[name].to_numpy() for name in names]).astype(np.float64)
 
 
-def _labels(
-    lake: Lake, rows: "pa.Table", codes: Sequence[int], names: Sequence[str]
-) -> DataFrame:
+def _labels(lake: Lake, rows: "pa.Table", codes: Sequence[int], names: Sequence[str]) -> DataFrame:
     import pyarrow as pa
 
     return lake.engine.from_arrow(

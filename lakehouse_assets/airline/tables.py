@@ -149,7 +149,7 @@ SILVER_TRANSACTIONS = Table(
         Column("purchase_date", "date", "Day of purchase.", False),
         Column("amount", MONEY, "Amount.", False, unit=CURRENCY),
         Column("status", "string", "Status, lower case; unknown if not given.", False),
-        Column("payment_method", "string", "credit_card, debit_card, paypal, ... or unknown.", False),
+        Column("payment_method", "string", "credit_card, debit_card, paypal ... or unknown.", False),
         Column("region", "string", "Sales region, upper case; UNKNOWN if not given.", False),
         _FLAGS,
         *provenance_columns(),
@@ -167,13 +167,15 @@ _CUSTOMER = Column("customer_key", "bigint", "Member number.", False)
 _GEO = Column("geo_key", "bigint", "Hash of country, province and city.", False)
 _GENDER = Column("gender", "string", "Male, Female or Unknown.", False, pii=True)
 _AGE = Column("age", "int", "Age; null if not known.", unit="years", pii=True)
-_AGE_GROUP = Column("age_group", "string", "Under 18, 18-29, 30-39, 40-49, 50-59, 60+ or Unknown.", False)
+_AGE_GROUP = Column("age_group", "string", "Decade: Under 18, 18-29 ... 60+ or Unknown.", False)
 _TIER = Column("loyalty_tier", "int", "Tier number.", False)
 _TIER_NAME = Column("tier_name", "string", "4 Gold, 5 Platinum, 6 Diamond, other Silver.", False)
 _FLIGHTS_TOTAL = Column("total_flights", "bigint", "Flights in the window.", False)
 _KM = Column("total_km_flown", "bigint", "Distance flown in the window.", False, "km")
 _POINTS = Column("total_loyalty_points", "bigint", "All points in the window.", False, "points")
-_RECENCY = Column("days_since_last_flight", "bigint", "Days to the end of the window.", False, "days")
+_RECENCY = Column(
+    "days_since_last_flight", "bigint", "Days to the end of the window.", False, "days"
+)
 _PROVINCE = Column("province", "string", "Province of work; Unknown if not given.", False)
 
 

@@ -30,6 +30,20 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.lake.registry import Column
 
+# Numbers as text without an exponent: DuckDB casts 5e-324 to 0.01 and loses 1234567890.5e-4.
+_PLAIN = "lakehouse_plain_number"
+_MACROS = (
+    f"""CREATE MACRO {_PLAIN}_with_point(sign, digits, point) AS sign || CASE
+        WHEN point <= 0 THEN '0.' || repeat('0', -point) || digits
+        WHEN point >= length(digits) THEN digits || repeat('0', point - length(digits))
+        ELSE digits[1:point] || '.' || digits[point + 1:] END""",
+    f"""CREATE MACRO {_PLAIN}(number) AS CASE WHEN NOT regexp_matches(number, '[eE]') THEN number
+        ELSE {_PLAIN}_with_point(
+            regexp_extract(number, '^[+-]?'),
+            regexp_extract(number, '^[+-]?([0-9]*)', 1) || regexp_extract(number, '[.]([0-9]*)', 1),
+            length(regexp_extract(number, '^[+-]?([0-9]*)', 1))
+            + TRY_CAST(regexp_extract(number, '[eE]([+-]?[0-9]+)$', 1) AS INTEGER)) END""",
+)
 # DuckDB cuts the text of a malformed record off here.
 _KEPT_TEXT = 10_000
 
@@ -62,13 +76,13 @@ class DuckDBDialect:
 
     def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
         """Cast text to decimal, null on overflow; DuckDB rounds half away from zero here."""
-        return _try_cast(column, f"decimal({precision},{scale})")
+        return _try_cast(_call(_PLAIN, column), f"decimal({precision},{scale})")
 
     def round_half_up(self, column: Col, digits: int) -> Col:
         """Round the number's shortest decimal text, in which a half is a half."""
         from sqlframe.duckdb import functions as F
 
-        rounded = _try_cast(column.cast("string"), f"decimal(38,{digits})").cast("double")
+        rounded = self.to_decimal(column.cast("string"), 38, digits).cast("double")
         # What is not finite, or too large for a decimal, has no decimals to round.
         return F.coalesce(rounded, column.cast("double"))
 
@@ -108,6 +122,8 @@ class DuckDBEngine:
         duckdb_extensions.import_extension("delta", con=self._connection)
         self._connection.execute("LOAD delta")
         self._connection.execute("SET TimeZone = 'UTC'")
+        for macro in _MACROS:
+            self._connection.execute(macro)
         self._session = DuckDBSession(conn=self._connection)
         self.functions = functions
         self.window = Window
@@ -242,7 +258,7 @@ class DuckDBEngine:
             "SELECT s.file_path, r.line, any_value(r.line_byte_position), any_value(r.csv_line), "
             "arg_max(r.error_message, coalesce(r.column_idx, 0)), "
             "bool_and(r.error_type IN ('MISSING COLUMNS', 'TOO MANY COLUMNS')) "
-            f"FROM {rejects} r JOIN {rejects}_scan s USING (scan_id, file_id) "  # noqa: S608
+            f"FROM {rejects} r JOIN {rejects}_scan s USING (scan_id, file_id) "
             "GROUP BY s.file_path, r.line ORDER BY r.line"
         ).fetchall()
         lines: dict[Path, list[_Reject]] = {}

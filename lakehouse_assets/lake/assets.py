@@ -36,6 +36,7 @@ class Moment:
     lake: Lake
 
 
+MakeAsset: TypeAlias = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 Build: TypeAlias = Callable[[Moment, Mapping[str, DataFrame]], DataFrame]
 
 
@@ -83,8 +84,7 @@ def monthly_asset(
     Returns:
         An asset that replaces the run's months and checks keys and references.
     """
-
-    @dg.asset(
+    make: MakeAsset = dg.asset(
         **asset_attributes(table),
         ins={
             upstream.name: dg.AssetIn(key=upstream.asset_key, partition_mapping=mapping)
@@ -94,6 +94,7 @@ def monthly_asset(
         check_specs=declared_check_specs(table),
         required_resource_keys={"lake"},
     )
+
     def build_months(
         context: dg.AssetExecutionContext, **frames: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -107,4 +108,4 @@ def monthly_asset(
             )
             yield from declared_check_results(table, lake, selection, selection)
 
-    return build_months
+    return make(build_months)

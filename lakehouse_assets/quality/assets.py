@@ -117,7 +117,9 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
             )
         yield _balance(context, lake, rule, sides).check_result(table.asset_key, CONSERVED)
         for expectation in rule.expectations:
-            yield _verdict(table, expectation, int(counts[expectation.name]), int(counts["all_rows"]))
+            yield _verdict(
+                table, expectation, int(counts[expectation.name]), int(counts["all_rows"])
+            )
 
     return clean
 

@@ -1,0 +1,1 @@
+"""Tests of the lake, on real Delta tables in temporary folders."""

@@ -39,7 +39,9 @@ def utc(*parts: int) -> datetime:
 KINDS = {
     "date": ("date", None, timedelta(days=1), lambda m: date(m.year, m.month, m.day)),
     "timestamp": ("timestamp", None, timedelta(hours=7), lambda m: m),
-    "timestamp_ntz": ("timestamp_ntz", None, timedelta(minutes=5), lambda m: m.replace(tzinfo=None)),
+    "timestamp_ntz": (
+        "timestamp_ntz", None, timedelta(minutes=5), lambda m: m.replace(tzinfo=None),
+    ),
     "string": (
         "string", "%Y/%m/%d", timedelta(days=1), lambda m: f"{m.year:04}/{m.month:02}/{m.day:02}",
     ),

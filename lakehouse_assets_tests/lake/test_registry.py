@@ -13,7 +13,7 @@ ID = Column("id", "bigint", "Number.")
 
 @pytest.mark.parametrize("kind", ["text", "decimal(18)", "decimal(18, 2)", "STRING", "array<int>"])
 def test_an_unknown_type_is_refused(kind):
-    with pytest.raises(LakehouseError, match="unknown type .* use one of"):
+    with pytest.raises(LakehouseError, match=r"unknown type .* use one of"):
         Column("x", kind, "X.")
 
 

@@ -160,7 +160,9 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
         .when(method.rlike("wire.?transfer"), F.lit("wire_transfer"))
         .otherwise(F.coalesce(method, F.lit("unknown")))
         .alias("payment_method"),
-        F.coalesce(F.upper(v.without(text["region"], PLACEHOLDERS)), F.lit("UNKNOWN")).alias("region"),
+        F.coalesce(F.upper(v.without(text["region"], PLACEHOLDERS)), F.lit("UNKNOWN")).alias(
+            "region"
+        ),
         _flags(flags).alias("quality_flags"),
         *_lineage_columns(TRANSACTIONS),
     )
