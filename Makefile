@@ -20,6 +20,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui,dev,bench]'
 	@$(BIN)/python -m compileall -q $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
+	@$(BIN)/lakehouse home >/dev/null
 	@touch $@
 
 demo: setup ## Build the whole lake from data/ and show it

@@ -194,12 +194,14 @@ def selection(
 
 @app.command()
 def home() -> None:
-    """Create the persistent Dagster home (telemetry off) and print where it is."""
+    """Create the persistent stores of Dagster (telemetry off) and MLflow; print Dagster's home."""
+    from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.run import dagster_instance
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     with dagster_instance(settings):
+        MlflowTracking(tracking_uri=settings.mlflow_uri).experiment_id()
         print(settings.dagster_home)  # noqa: T201 - for scripts
 
 

@@ -28,6 +28,8 @@ from lakehouse_assets.tables import DATASETS
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
+# Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
+MONTHS_PER_RUN = 3
 _INSTANCE_CONFIG = "# Written by `lakehouse run`; yours to change.\ntelemetry:\n  enabled: false\n"
 
 
@@ -87,8 +89,17 @@ class Outcome:
     errors: list[str] = field(default_factory=list)
 
 
-def plan(settings: Settings, datasets: tuple[Dataset, ...] = DATASETS) -> list[PlannedRun]:
+def plan(
+    settings: Settings,
+    datasets: tuple[Dataset, ...] = DATASETS,
+    months_per_run: int = MONTHS_PER_RUN,
+) -> list[PlannedRun]:
     """Plan the runs for every partition that the landing zone holds, oldest first.
+
+    Args:
+        settings: Settings of the lakehouse.
+        datasets: Datasets that the zone may hold.
+        months_per_run: Consecutive months that one run may cover.
 
     Raises:
         LakehouseError: the zone is missing or empty, holds what nobody reads, or holds deliveries
@@ -107,12 +118,25 @@ def plan(settings: Settings, datasets: tuple[Dataset, ...] = DATASETS) -> list[P
             f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
         )
     runs = [PlannedRun(UNPARTITIONED)]
-    for month in sorted({day.replace(day=1) for found in days.values() for day in found}):
-        within = sorted(day for day in days["day"] if day.replace(day=1) == month)
+    months = sorted({day.replace(day=1) for found in days.values() for day in found})
+    for chunk in _consecutive(months, months_per_run):
+        within = sorted(day for day in days["day"] if day.replace(day=1) in chunk)
         if within:
             runs.append(PlannedRun(DAILY, within[0].isoformat(), within[-1].isoformat()))
-        runs.append(PlannedRun(MONTHLY, month.isoformat(), month.isoformat()))
+        runs.append(PlannedRun(MONTHLY, chunk[0].isoformat(), chunk[-1].isoformat()))
     return runs
+
+
+def _consecutive(months: list[date], most: int) -> list[list[date]]:
+    """Group months that follow each other, at most so many to a group."""
+    groups: list[list[date]] = []
+    for month in months:
+        last = groups[-1] if groups else []
+        if last and len(last) < most and (last[-1] + timedelta(days=32)).replace(day=1) == month:
+            last.append(month)
+        else:
+            groups.append([month])
+    return groups
 
 
 def _check_date(settings: Settings, dataset: Dataset, day: date) -> None:

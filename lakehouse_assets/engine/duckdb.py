@@ -7,6 +7,7 @@ DuckDB's Delta reader comes from a wheel.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import re
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 # Numbers as text without an exponent: DuckDB casts 5e-324 to 0.01 and loses 1234567890.5e-4.
 _PLAIN = "lakehouse_plain_number"
+_MEAN = "lakehouse_mean"
 _MACROS = (
     f"""CREATE MACRO {_PLAIN}_with_point(sign, digits, point) AS sign || CASE
         WHEN point <= 0 THEN '0.' || repeat('0', -point) || digits
@@ -43,6 +45,11 @@ _MACROS = (
             regexp_extract(number, '^[+-]?([0-9]*)', 1) || regexp_extract(number, '[.]([0-9]*)', 1),
             length(regexp_extract(number, '^[+-]?([0-9]*)', 1))
             + TRY_CAST(regexp_extract(number, '[eE]([+-]?[0-9]+)$', 1) AS INTEGER)) END""",
+    # Whole millionths divided as whole numbers, where DuckDB's own division would be of doubles.
+    f"""CREATE MACRO {_MEAN}(total, n, digits) AS sign(total)
+        * CAST((CAST(abs(CAST(total AS DECIMAL(38,6))) * 1000000 AS HUGEINT)
+                * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000) AS DOUBLE)
+        / 10 ** digits""",
 )
 # DuckDB cuts the text of a malformed record off here.
 _KEPT_TEXT = 10_000
@@ -82,9 +89,17 @@ class DuckDBDialect:
         """Round the number's shortest decimal text, in which a half is a half."""
         from sqlframe.duckdb import functions as F
 
-        rounded = self.to_decimal(column.cast("string"), 38, digits).cast("double")
+        rounded = self.to_decimal(column.cast("string"), 38, digits)
+        # By way of text once more: DuckDB divides to make a double of a decimal, which is inexact.
+        rounded = rounded.cast("string").cast("double")
         # What is not finite, or too large for a decimal, has no decimals to round.
         return F.coalesce(rounded, column.cast("double"))
+
+    def mean(self, column: Col, digits: int) -> Col:
+        """Divide the exact sum by the count in whole numbers."""
+        from sqlframe.duckdb import functions as F
+
+        return _call(_MEAN, F.sum(column), F.count(column), F.lit(digits))
 
 
 class DuckDBEngine:
@@ -103,6 +118,8 @@ class DuckDBEngine:
         from sqlframe.duckdb import DuckDBSession, Window, functions
 
         self._spill = tempfile.TemporaryDirectory(prefix="lakehouse-duckdb-")
+        # An engine lives as long as its process, so that nobody closes it.
+        atexit.register(self._spill.cleanup)
         try:
             self._connection = duckdb.connect(
                 config={
@@ -256,18 +273,22 @@ class DuckDBEngine:
         """Collect malformed records, once each however many errors they have."""
         found = self._connection.execute(
             "SELECT s.file_path, r.line, any_value(r.line_byte_position), any_value(r.csv_line), "
-            "arg_max(r.error_message, coalesce(r.column_idx, 0)), "
+            # Each column too few or too many is an error; one of them has the count found.
+            "CASE WHEN bool_or(r.error_type = 'MISSING COLUMNS') "
+            "THEN arg_min(r.error_message, r.column_idx) "
+            "ELSE arg_max(r.error_message, coalesce(r.column_idx, 0)) END, "
             "bool_and(r.error_type IN ('MISSING COLUMNS', 'TOO MANY COLUMNS')) "
             f"FROM {rejects} r JOIN {rejects}_scan s USING (scan_id, file_id) "
             "GROUP BY s.file_path, r.line ORDER BY r.line"
         ).fetchall()
         lines: dict[Path, list[_Reject]] = {}
-        for file_path, number, position, text, reason, plain in found:
+        for file_path, number, position, raw, reason, plain in found:
+            text = str(raw or "")
             line = MalformedLine(
                 path=Path(file_path),
-                position=max(int(position) - 1, 0),
                 # DuckDB may hand over half of the line end before the record, or the one after.
-                text=str(text or "").strip("\r\n"),
+                position=max(int(position) - 1, 0) + len(text) - len(text.lstrip("\r\n")),
+                text=text.strip("\r\n"),
                 reason=str(reason).rstrip("."),
             )
             lines.setdefault(line.path, []).append(_Reject(int(number), line, bool(plain)))

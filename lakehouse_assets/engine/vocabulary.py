@@ -144,12 +144,12 @@ def round_half_up(column: Col, digits: int) -> Col:
 
 
 def mean(column: Col, digits: int) -> Col:
-    """Average a whole-number or decimal column, rounded half up; null without values.
+    """Average a whole-number or decimal column (up to 6 decimals), rounded half up.
 
-    The sum is exact, so the result does not depend on the order in which threads add. The division
-    is one of doubles: sums of up to 15 digits give the exact mean, rounded.
+    Sum and division are exact, so that the result is the true mean, rounded, in whatever order
+    threads add. Without values it is null.
     """
-    return round_half_up(F.sum(column).cast("double") / F.count(column), digits)
+    return active().dialect.mean(column, digits)
 
 
 def hash_key(*columns: Col) -> Col:

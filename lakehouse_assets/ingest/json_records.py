@@ -18,7 +18,8 @@ from typing import Any
 from lakehouse_assets.ingest.files import open_delivered
 from lakehouse_assets.ingest.records import Malformed, Record
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]')
+# A string ends with its line: one that is left open must not swallow what follows.
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\[\]{},]')
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -39,7 +40,7 @@ def json_records(path: Path, fields: Sequence[str]) -> Iterator[Record | Malform
         if isinstance(value, ValueError):
             yield Malformed(line, text, _plain(value))
             continue
-        reason = _unfit(value, known)
+        reason = _unfit(value, known) or _half_character(text, value)
         if reason:
             yield Malformed(line, text, reason)
         else:
@@ -55,6 +56,16 @@ def _unfit(value: Any, known: frozenset[str]) -> str | None:
     nested = sorted(name for name, item in value.items() if isinstance(item, dict | list))
     if nested:
         return f"attribute {', '.join(nested)} is not a plain value"
+    return None
+
+
+def _half_character(text: str, value: dict[str, Any]) -> str | None:
+    # Only an escape can stand for half of a pair, which is no character and cannot be stored.
+    if "\\u" in text:
+        try:
+            "".join(item for item in value.values() if isinstance(item, str)).encode()
+        except UnicodeEncodeError:
+            return "half of a surrogate pair is no character"
     return None
 
 
@@ -121,18 +132,29 @@ def _array_elements(path: Path) -> Iterator[tuple[int, str, Any]]:
 
 
 def _end_of_element(text: str, start: int) -> int:
-    """Find where a broken element ends: at the comma or bracket that closes it."""
-    depth = 0
+    """Find where a broken element ends: before the comma or bracket that follows it.
+
+    An object that directly follows a comma inside an object cannot be part of it, so the element
+    that was never closed ends before that comma.
+    """
+    opened: list[str] = []
+    comma = -1
     for token in _TOKEN.finditer(text, start):
-        sign = token[0]
+        sign, at = token[0], token.start()
+        if sign == "{" and opened[-1:] == ["{"] and comma >= 0 and not text[comma + 1 : at].strip():
+            return comma
+        comma = at if sign == "," else -1
         if sign in "{[":
-            depth += 1
+            opened.append(sign)
         elif sign in "}]":
-            if depth == 0:
-                return token.start()
-            depth -= 1
-        elif sign == "," and depth == 0:
-            return token.start()
+            pair = "{" if sign == "}" else "["
+            if pair in opened:
+                while opened.pop() != pair:
+                    pass
+            elif sign == "]":
+                return at
+        elif sign == "," and not opened:
+            return at
     return len(text)
 
 

@@ -7,10 +7,10 @@ events hold the variable's name and never its value.
 
 # Dagster reads the annotations of config classes at run time, so they stay real types.
 import os
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import dagster as dg
-from pydantic import ConfigDict, SecretStr
+from pydantic import ConfigDict, Field, SecretStr
 
 from lakehouse_assets.errors import LakehouseError
 
@@ -138,14 +138,15 @@ class AzureCliCredentials(_Credentials):
         return {"azure_storage_account_name": self.account, "azure_use_azure_cli": "true"}
 
 
-Credentials: TypeAlias = (
+Credentials: TypeAlias = Annotated[
     LocalCredentials
     | AccountKeyCredentials
     | SasCredentials
     | ServicePrincipalCredentials
     | ManagedIdentityCredentials
-    | AzureCliCredentials
-)
+    | AzureCliCredentials,
+    Field(discriminator="kind"),
+]
 
 
 def _secret(variable: str) -> SecretStr:

@@ -284,7 +284,7 @@ class Lake:
             frame = self.engine.from_arrow(arrow_schema(declared).empty_table())
         else:
             self._check_declaration(declared, found)
-            frame = self._scan(declared, found)
+            frame = self._scan(declared, found, columns)
         where = to_filter(selection or Everything(), declared.columns)
         if where is not None:
             frame = frame.filter(where)
@@ -307,8 +307,15 @@ class Lake:
             ) from error
         return found
 
-    def _scan(self, table: Table, found: DeltaTable) -> DataFrame:
+    def _scan(
+        self, table: Table, found: DeltaTable, names: Sequence[str] | None = None
+    ) -> DataFrame:
+        """Scan the named columns and the partition column; a narrow plan is a cheap plan."""
         stored = set(_stored_schema(found).names)
+        if names and stored.issuperset(names):
+            by_partition = {table.partition.column} if table.partition else set()
+            wanted = [c for c in table.columns if c.name in by_partition.union(names)]
+            return self.engine.scan_delta(self.uri(table), found.version(), table.name, wanted)
         columns = [column for column in table.columns if column.name in stored]
         frame = self.engine.scan_delta(self.uri(table), found.version(), table.name, columns)
         for column in table.columns:

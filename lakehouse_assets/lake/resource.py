@@ -6,7 +6,7 @@ Belongs here: configuration of lake and engine as Dagster sees it. Not here: wha
 from __future__ import annotations
 
 import dagster as dg
-from pydantic import Field
+from pydantic import ConfigDict
 
 from lakehouse_assets.lake.credentials import Credentials, LocalCredentials
 from lakehouse_assets.lake.delta import Lake
@@ -24,11 +24,14 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         credentials: How the lake's store is entered, told apart by `kind`.
     """
 
+    # Errors do not show inputs, which may be secrets in the wrong place.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     root: str
     engine: str = "duckdb"
     memory_limit: str = "4GB"
     threads: int = 0
-    credentials: Credentials = Field(default=LocalCredentials(), discriminator="kind")
+    credentials: Credentials = LocalCredentials()
 
     def open(self) -> Lake:
         """Start the engine if it is not running and return the lake."""

@@ -104,7 +104,13 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
         with engine.scope():
             typed = rule.transform(frames["bronze"], lake)
             rows = engine.checkpoint(
-                classify(typed, rule.expectations, rule.key, rule.newest_delivery_first)
+                classify(
+                    typed,
+                    rule.expectations,
+                    rule.key,
+                    rule.newest_delivery_first,
+                    within=None if rule.unique_over_time else dataset.partition.column,
+                )
             )
             if rule.unique_over_time:
                 rows = _without_delivered_before(lake, rows, frames[_EARLIER], rule.key)

@@ -23,6 +23,7 @@ def classify(
     expectations: Sequence[Expectation],
     key: str,
     newest_delivery_first: bool,
+    within: str | None = None,
 ) -> DataFrame:
     """Give each row its disposition.
 
@@ -34,6 +35,8 @@ def classify(
         expectations: What rows must fulfil.
         key: Column that identifies a row.
         newest_delivery_first: Whether a later delivery replaces an earlier one.
+        within: Column that keeps keys apart: the partition column of a table of states, where
+            each partition has its own row per key.
 
     Returns:
         The rows with `reasons`, `disposition` and `duplicate_of` (`<file>#<row>` of the kept row).
@@ -43,7 +46,7 @@ def classify(
     reasons = F.array_compact(F.array(*failed)) if failed else F.array().cast("array<string>")
     trusted = F.size(F.col("reasons")) == F.lit(0)
     day = F.col("delivered_on")
-    order = W.partitionBy(trusted, key).orderBy(
+    order = W.partitionBy(trusted, key, *([within] if within else [])).orderBy(
         day.desc_nulls_last() if newest_delivery_first else day.asc_nulls_last(),
         F.col("_source_file").asc_nulls_last(),
         F.col("_row_number").asc_nulls_last(),

@@ -51,7 +51,8 @@ def declared_check_results(
         selection: The partitions just written.
         parent_selection: The partitions of the referenced tables (ignored by unpartitioned ones).
     """
-    rows = lake.read(table, selection)
+    wanted = {*table.keys, *(name for r in table.references for name in r.columns)}
+    rows = lake.read(table, selection, columns=sorted(wanted))
     repeated = rows.groupBy(*table.keys).agg(F.count(F.lit(1)).alias("rows_of_key"))
     number = _count(lake, repeated.filter(F.col("rows_of_key") > F.lit(1)))
     yield dg.AssetCheckResult(
@@ -63,9 +64,9 @@ def declared_check_results(
     )
     for reference in table.references:
         parent = lake.registry[reference.to_table]
-        targets = lake.read(parent, parent_selection if parent.partition else None).select(
-            *[F.col(c).alias(f"parent_{c}") for c in reference.to_columns]
-        )
+        targets = lake.read(
+            parent, parent_selection if parent.partition else None, columns=reference.to_columns
+        ).select(*[F.col(c).alias(f"parent_{c}") for c in reference.to_columns])
         condition = F.lit(True)
         present = F.lit(True)
         for column, target in zip(reference.columns, reference.to_columns, strict=True):

@@ -1,13 +1,18 @@
-"""The embedded engine for tests of the engine boundary."""
+"""The embedded engine, and small stored tables to scan with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.lake.registry import Column
 
 
 @pytest.fixture
@@ -15,3 +20,16 @@ def engine() -> Iterator[Engine]:
     started = start_engine()
     with started.scope():
         yield started
+
+
+@pytest.fixture
+def scan(engine: Engine, tmp_path: Path) -> Callable[..., Any]:
+    """Store whole numbers as a Delta table and scan it."""
+
+    def store(name: str, columns: dict[str, list[int]], lake: str = "lake") -> Any:
+        uri = str(tmp_path / lake / name)
+        write_deltalake(uri, pa.table(columns), mode="append")
+        declared = [Column(column, "bigint", "A number.") for column in columns]
+        return engine.scan_delta(uri, 0, name, declared)
+
+    return store

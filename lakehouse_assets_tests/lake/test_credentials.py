@@ -103,21 +103,28 @@ def test_a_missing_secret_is_named(monkeypatch, credentials, _options, value):
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("kind", "made_of"),
     [
-        {"kind": "sas", "account": "a", "sas_token_env": NAME, "sas_token": SECRET},
-        {"kind": "account_key", "account": "a", "account_key": SECRET},
-        {"kind": "azure_cli", "account": "a", "acount": SECRET},
-        {"kind": "local", "account_key": SECRET},
-        {"kind": SECRET},
-        {"account": SECRET},
+        (SasCredentials, {"account": "a", "sas_token_env": NAME, "sas_token": SECRET}),
+        (AccountKeyCredentials, {"account": "a", "account_key": SECRET}),
+        (AzureCliCredentials, {"account": "a", "acount": SECRET}),
+        (LocalCredentials, {"account_key": SECRET}),
     ],
 )
-def test_unknown_keys_and_kinds_are_refused_without_showing_values(given):
-    adapter = TypeAdapter(Credentials)
-    with pytest.raises(ValidationError) as caught:
-        adapter.validate_python(given)
-    assert SECRET not in str(caught.value)
+def test_unknown_keys_are_refused_without_showing_values(kind, made_of):
+    with pytest.raises(ValidationError) as direct:
+        kind(**made_of)
+    assert SECRET not in str(direct.value)
+    name = kind.model_fields["kind"].default
+    with pytest.raises(ValidationError) as nested:
+        SampleLake(root="lake", credentials={name: made_of})
+    assert SECRET not in str(nested.value)
+
+
+@pytest.mark.parametrize("given", [{"kind": "password"}, {"account": "a"}, {}])
+def test_an_unknown_or_missing_kind_is_refused(given):
+    with pytest.raises(ValidationError, match="union_tag"):
+        TypeAdapter(Credentials).validate_python(given)
 
 
 def test_a_secret_in_place_of_a_variables_name_is_refused_unseen():

@@ -16,7 +16,7 @@ import deltalake
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import LakehouseError
@@ -290,7 +290,7 @@ def test_a_failure_while_rows_are_computed_is_raised_as_it_is_and_changes_nothin
     rows = [(day(2), i, "x") for i in range(200_000)]
     number = F.when(F.col("id") == 199_999, F.col("email").cast("bigint")).otherwise(F.col("id"))
     bad = frame(three_days, DAILY, rows).withColumn("id", number)
-    with pytest.raises(Exception, match="(?i)convert|error") as caught:
+    with pytest.raises(Exception, match=r"(?i)convert|error") as caught:
         three_days.write(DAILY, bad, window(2, 2), COMMIT)
     assert "Python exception: Traceback" not in str(caught.value)
     assert state(three_days, DAILY) == before
@@ -500,7 +500,7 @@ def test_features_that_would_be_read_wrong_are_refused(lake, protocol, configura
 def writer(root: Path, *arguments: object) -> subprocess.Popen[str]:
     """Start a real process that writes; it waits for a line on its input."""
     return subprocess.Popen(
-        [sys.executable, "-m", "lakehouse_assets_tests.lake.writer", str(root), *map(str, arguments)],
+        [sys.executable, "-m", "lakehouse_assets_tests.lake.writer", *map(str, (root, *arguments))],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
@@ -520,6 +520,21 @@ def test_eight_first_writers_at_once_lose_no_row(tmp_path):
     lake = make_lake(tmp_path)
     expected = [(day(n + 1), n, f"{i}") for n in range(8) for i in range(10)]
     assert content(lake, DAILY) == in_order(expected)
+
+
+def test_a_creation_that_another_writer_overtakes_is_tried_again(lake, monkeypatch):
+    real, failures = DeltaTable.create, [1, 1]
+
+    def overtaken(*args, **options):
+        if failures:
+            failures.pop()
+            raise CommitFailedError("Protocol changed")
+        return real(*args, **options)
+
+    monkeypatch.setattr(DeltaTable, "create", overtaken)
+    put(lake, DAILY, window(1, 1), [A])
+    assert failures == []
+    assert content(lake, DAILY) == [A]
 
 
 def test_different_partitions_are_replaced_at_once(three_days):

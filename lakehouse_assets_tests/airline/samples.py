@@ -1,0 +1,334 @@
+"""Hand-made deliveries, lakes in temporary folders, and reading them back on a way of our own.
+
+Belongs here: what several test modules need to build a small lakehouse and look at it. Not here:
+expected values, which each test works out itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.definitions import build_defs
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.ingest.datasets import Dataset, bronze_table
+from lakehouse_assets.lake.delta import Commit, Lake
+from lakehouse_assets.lake.predicate import Everything, Window
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.run import Outcome, execute, plan
+from lakehouse_assets.settings import Settings
+from lakehouse_assets.tables import REGISTRY
+
+REPOSITORY = Path(__file__).parents[2]
+COMMIT = Commit(run_id="test", asset="test", partition="", code_version="")
+
+# A plausible member: 31 March 2014 is the window's last day, so LAST_TO_END is 31 - 21 + 1.
+MEMBER = {
+    "MEMBER_NO": "7", "FFP_DATE": "2/1/2007", "FIRST_FLIGHT_DATE": "8/30/2007", "GENDER": "Male",
+    "FFP_TIER": "6", "WORK_CITY": "beijing", "WORK_PROVINCE": "beijing", "WORK_COUNTRY": "CN",
+    "AGE": "40", "LOAD_TIME": "3/31/2014", "FLIGHT_COUNT": "135", "BP_SUM": "351159",
+    "SUM_YR_1": "163618", "SUM_YR_2": "164982.5", "SEG_KM_SUM": "283712",
+    "LAST_FLIGHT_DATE": "3/21/2014", "LAST_TO_END": "11", "AVG_INTERVAL": "5.298507463",
+    "MAX_INTERVAL": "18", "EXCHANGE_COUNT": "20", "avg_discount": "1.254675516",
+    "Points_Sum": "406361", "Point_NotFlight": "39",
+}  # fmt: skip
+
+PURCHASE = {
+    "transaction_id": "T1", "customer_id": 7, "customer_name": "Ann Lee",
+    "email": "ann.lee@example.org", "purchase_date": "2014-03-05", "amount": 12.5,
+    "status": "completed", "payment_method": "credit_card", "region": "North",
+}  # fmt: skip
+
+
+def member(number: int | str, **fields: Any) -> dict[str, Any]:
+    """Return a member as delivered."""
+    return {**MEMBER, "MEMBER_NO": str(number), **fields}
+
+
+def purchase(name: str, **fields: Any) -> dict[str, Any]:
+    """Return a purchase as delivered."""
+    return {**PURCHASE, "transaction_id": name, **fields}
+
+
+def bronze(
+    engine: Engine,
+    dataset: Dataset,
+    rows: Sequence[Mapping[str, str | None]],
+    delivered_on: date = date(2014, 3, 31),
+) -> Any:
+    """Make a bronze frame of text rows; a row may name its own provenance columns."""
+    provenance = {
+        "_source_file": "file.csv",
+        "_file_sha256": "0" * 64,
+        "_ingested_at": datetime(2014, 4, 1, tzinfo=UTC),
+        "delivered_on": delivered_on,
+        "snapshot_month": delivered_on.replace(day=1),
+    }
+    names = {c.name: c.source or c.name for c in dataset.fields}
+    data = [
+        {
+            **provenance,
+            "_row_number": number,
+            **{name: row.get(source) for name, source in names.items()},
+            **{name: value for name, value in row.items() if name in {*provenance, "_row_number"}},
+        }
+        for number, row in enumerate(rows, start=1)
+    ]
+    schema = arrow_schema(bronze_table(dataset))
+    return engine.from_arrow(
+        pa.table({f.name: pa.array([row[f.name] for row in data], f.type) for f in schema})
+    )
+
+
+def differing_types(engine: Engine, frame: Any, table: Table) -> dict[str, str]:
+    """Return the columns whose type in the frame is not the declared one."""
+    found = engine.arrow_stream(frame).schema
+    pairs = {
+        # UTC has two names; what a table stores is the same.
+        field.name: (str(found.field(field.name).type).replace("Etc/UTC", "UTC"), str(field.type))
+        for field in arrow_schema(table)
+        if field.name in found.names
+    }
+    return {name: f"{a} instead of {b}" for name, (a, b) in pairs.items() if a != b}
+
+
+@lru_cache(maxsize=1)
+def _reader() -> Any:
+    import duckdb
+    import duckdb_extensions
+
+    connection = duckdb.connect(config={"threads": 2})
+    duckdb_extensions.import_extension("delta", con=connection)
+    connection.execute("LOAD delta")
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def ask(query: str, **places: Path) -> list[dict[str, Any]]:
+    """Run SQL in a DuckDB session of the tests; `{name}` stands for the Delta table in a folder."""
+    scans = {name: f"delta_scan('{path.as_posix()}')" for name, path in places.items()}
+    return _reader().execute(query.format(**scans)).to_arrow_table().to_pylist()
+
+
+@dataclass(frozen=True)
+class House:
+    """A small lakehouse in a folder of its own."""
+
+    settings: Settings
+
+    @classmethod
+    def at(cls, folder: Path, mlflow: str | None = None) -> House:
+        """Make one whose landing zone, lake, models and Dagster home lie in a folder."""
+        (folder / "landing").mkdir(parents=True, exist_ok=True)
+        return cls(
+            Settings(
+                landing=folder / "landing",
+                root=folder / "lake",
+                mlflow_uri=mlflow or f"sqlite:///{folder / 'mlflow' / 'mlflow.db'}",
+                dagster_home=folder / "dagster",
+            )
+        )
+
+    def deliver(self, dataset: str, day: str, name: str, content: bytes | str) -> Path:
+        """Put a file into a dated landing folder."""
+        path = self.settings.landing / "airline" / dataset / day / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def deliver_members(
+        self, day: str, rows: Iterable[Mapping[str, Any]], name: str = "flight.csv"
+    ) -> Path:
+        """Deliver a snapshot of members as CSV."""
+        return self.deliver("flights", day, name, csv_text(list(MEMBER), rows))
+
+    def deliver_purchases(
+        self, day: str, rows: Sequence[Mapping[str, Any]], name: str = "transactions.json"
+    ) -> Path:
+        """Deliver purchases in the format that the file's name says."""
+        if name.removesuffix(".gz").endswith(".csv"):
+            text = csv_text(list(PURCHASE), rows)
+        elif name.removesuffix(".gz").endswith(".jsonl"):
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+        else:
+            text = json.dumps(list(rows))
+        data = text.encode()
+        return self.deliver(
+            "transactions", day, name, gzip.compress(data, mtime=0) if name[-3:] == ".gz" else data
+        )
+
+    def definitions(self, **overrides: Any) -> dg.Definitions:
+        """Build the project's definitions on this house."""
+        return build_defs(self.settings, **overrides)
+
+    def materialise(
+        self,
+        job: str,
+        partition: str | None,
+        *tables: Table,
+        last: str | None = None,
+        run_config: Mapping[str, Any] | None = None,
+        instance: dg.DagsterInstance | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Materialise tables (default: all of the job) for a partition or a range of them."""
+        tags = {}
+        if partition is not None:
+            tags = {
+                "dagster/asset_partition_range_start": partition,
+                "dagster/asset_partition_range_end": last or partition,
+            }
+        return (
+            self.definitions()
+            .resolve_job_def(job)
+            .execute_in_process(
+                tags=tags,
+                asset_selection=[table.asset_key for table in tables] or None,
+                run_config=dict(run_config or {}),
+                instance=instance,
+                raise_on_error=False,
+            )
+        )
+
+    def run(self) -> Outcome:
+        """Run everything that the landing zone holds, as `lakehouse run` does."""
+        return execute(self.settings, plan(self.settings))
+
+    @property
+    def lake(self) -> Lake:
+        """The lake through the project's own eyes, for arranging what tests need."""
+        return Lake(self.settings.root, start_engine(), REGISTRY)
+
+    def put(self, table: Table, rows: Sequence[Mapping[str, Any]], month: date | None = None) -> None:
+        """Store rows as if a run had: what is not named is null."""
+        lake = self.lake
+        selection = Everything()
+        if table.partition is not None:
+            assert month is not None
+            following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+            selection = Window(table.partition, midnight(month), midnight(following))
+        schema = arrow_schema(table)
+        data = {f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema}
+        with lake.engine.scope():
+            lake.write(table, lake.engine.from_arrow(pa.table(data)), selection, COMMIT)
+
+    def path(self, table: str | Table) -> Path:
+        """Return where a table lies."""
+        declared = REGISTRY[table] if isinstance(table, str) else table
+        return self.settings.root / declared.domain / declared.name
+
+    def sql(self, query: str, **tables: Table) -> list[dict[str, Any]]:
+        """Run SQL over tables; `{t}` stands for the table given as `t`."""
+        return ask(query, **{name: self.path(table) for name, table in tables.items()})
+
+    def rows(self, table: str | Table, where: str = "true", order: str = "all") -> list[dict[str, Any]]:
+        """Read a table as dictionaries in a fixed order."""
+        query = f"SELECT * FROM {{t}} WHERE {where} ORDER BY {order}"  # noqa: S608
+        return ask(query, t=self.path(table))
+
+    def count(self, table: str | Table, where: str = "true") -> int:
+        """Count rows."""
+        return int(ask(f"SELECT count(*) AS n FROM {{t}} WHERE {where}", t=self.path(table))[0]["n"])  # noqa: S608
+
+    def commits(self, table: str | Table) -> dict[str, bytes]:
+        """Return a table's Delta log by file, which shows whether anything was written."""
+        log = self.path(table) / "_delta_log"
+        return {path.name: path.read_bytes() for path in sorted(log.glob("*.json"))}
+
+
+def midnight(day: date) -> datetime:
+    """Return a day's first moment in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Write rows as CSV; what is None is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def members_of(path: Path) -> list[dict[str, str]]:
+    """Read a delivered CSV file with nothing but Python."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def check(result: dg.ExecuteInProcessResult, table: Table, name: str) -> dg.AssetCheckEvaluation:
+    """Return the one evaluation of a check in a run."""
+    (found,) = [
+        c
+        for c in result.get_asset_check_evaluations()
+        if c.asset_key == table.asset_key and c.check_name == name
+    ]
+    return found
+
+
+def numbers(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
+    """Return a check's metadata as plain values."""
+    return {name: value.value for name, value in evaluation.metadata.items()}
+
+
+def steps(result: dg.ExecuteInProcessResult, kind: str) -> set[str]:
+    """Return the steps that ended as `SUCCESS`, `FAILURE` or `SKIPPED`, without the domain."""
+    return {
+        str(event.step_key).removeprefix(f"{t.DOMAIN}__")
+        for event in result.all_events
+        if event.event_type_value == f"STEP_{kind}"
+    }
+
+
+def command(*arguments: str, variables: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run `lakehouse` as people do, with no settings but the given ones."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "lakehouse_assets", *arguments],
+        env={**clean, "NO_COLOR": "1", **variables},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def variables_of(house: House) -> dict[str, str]:
+    """Return a house's settings as environment variables."""
+    settings = house.settings
+    return {
+        "LAKEHOUSE_LANDING": str(settings.landing),
+        "LAKEHOUSE_ROOT": str(settings.root),
+        "LAKEHOUSE_MLFLOW_URI": settings.mlflow_uri,
+        "LAKEHOUSE_DAGSTER_HOME": str(settings.dagster_home),
+    }
+
+
+@dataclass(frozen=True)
+class SampleRun:
+    """The repository's sample after `lakehouse run`.
+
+    Attributes:
+        house: Where it all lies; its landing zone is the repository's `data`.
+        process: What the command printed and returned.
+    """
+
+    house: House
+    process: subprocess.CompletedProcess[str]

@@ -1,0 +1,271 @@
+"""Segments through Dagster: reproducible, judged by their separation, tracked, configurable."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.ml.tracking import DEFAULT_MODEL_NAME
+from lakehouse_assets_tests.airline.samples import (
+    REPOSITORY,
+    House,
+    SampleRun,
+    check,
+    members_of,
+    numbers,
+    steps,
+)
+
+MONTH = date(2014, 3, 1)
+PARTITION = MONTH.isoformat()
+SEPARATED = "segments_are_separated"
+TABLES = (t.GOLD_CUSTOMER_SEGMENTS_ML, t.GOLD_SEGMENT_SUMMARY, t.CUSTOMER_SEGMENTS_ML)
+UPSTREAM = tuple(
+    table
+    for table in t.TABLES
+    if table.partition and table.partition.column in {"snapshot_month", "as_of_month"}
+)
+# Two starts and no sweep: what is tested here does not hang on the best of ten.
+QUICK = {"n_init": 2, "sweep": []}
+
+
+def launchpad(**config: Any) -> dict[str, Any]:
+    """Return run config as the launchpad sends it."""
+    return {"ops": {"airline__gold_customer_segments_ml": {"config": config}}}
+
+
+def snapshot() -> list[dict[str, str]]:
+    """Return 400 of the sample's members, three of them without a usable age."""
+    path = REPOSITORY / "data" / "airline" / "flights" / "2014-03-31" / "flight.csv"
+    rows = [r for r in members_of(path) if r["MEMBER_NO"].isdigit() and r["Point_NotFlight"]][::3]
+    for row, age in zip(rows, ("", "110", "."), strict=False):
+        row["AGE"] = age
+    return rows[:400]
+
+
+def no_age(row: dict[str, str]) -> bool:
+    """Say whether a delivered member has no usable age."""
+    return not row["AGE"].isdigit() or not 12 <= int(row["AGE"]) <= 100
+
+
+@pytest.fixture(scope="module")
+def segmented(new_house: Callable[..., House]) -> tuple[House, Any]:
+    """A month of those members, and the run that made it."""
+    house = new_house("segments")
+    house.deliver_members("2014-03-31", snapshot())
+    house.materialise("calendar", None)
+    result = house.materialise("monthly", PARTITION, *UPSTREAM, run_config=launchpad(**QUICK))
+    assert result.success
+    return house, result
+
+
+def test_the_same_members_in_another_order_give_the_same_tables_to_the_byte(
+    segmented: tuple[House, Any], new_house: Callable[..., House]
+) -> None:
+    first, _ = segmented
+    second = new_house("again")
+    second.deliver_members("2014-03-31", reversed(snapshot()))
+    second.materialise("calendar", None)
+    second.materialise("monthly", PARTITION, *UPSTREAM, run_config=launchpad(**QUICK))
+    for table in TABLES:
+        assert repr(first.rows(table)) == repr(second.rows(table))
+        assert first.count(table) > 0
+
+
+def test_running_again_changes_no_value_and_registers_no_second_model(
+    segmented: tuple[House, Any],
+) -> None:
+    house, _ = segmented
+    before = {table.name: house.rows(table) for table in TABLES}
+    client = MlflowClient(house.settings.mlflow_uri)
+    versions = client.search_model_versions(f"name = '{DEFAULT_MODEL_NAME}'")
+    house.materialise("monthly", PARTITION, *TABLES, run_config=launchpad(**QUICK))
+    assert {table.name: house.rows(table) for table in TABLES} == before
+    assert len(client.search_model_versions(f"name = '{DEFAULT_MODEL_NAME}'")) == len(versions) == 1
+
+
+def test_members_without_an_age_come_back_as_uncategorized(segmented: tuple[House, Any]) -> None:
+    house, _ = segmented
+    delivered = snapshot()
+    expected = {int(r["MEMBER_NO"]) for r in delivered if no_age(r)}
+    assert len(expected) >= 3
+    rows = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+    assert {r["customer_key"] for r in rows} == {int(r["MEMBER_NO"]) for r in delivered}
+    uncategorized = {r["customer_key"] for r in rows if r["segment_name"] == "Uncategorized"}
+    assert uncategorized == expected
+    assert {r["customer_key"] for r in rows if r["segment"] is None} == expected
+
+
+def test_the_summary_counts_and_averages_what_the_members_table_says(
+    segmented: tuple[House, Any],
+) -> None:
+    house, _ = segmented
+    members = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+    summary = house.rows(t.GOLD_SEGMENT_SUMMARY)
+    sizes = Counter(row["segment_name"] for row in members)
+    assert {row["segment_name"]: row["customer_count"] for row in summary} == sizes
+    for row in summary:
+        of_segment = [m for m in members if m["segment_name"] == row["segment_name"]]
+        flights = Decimal(sum(m["total_flights"] for m in of_segment)) / len(of_segment)
+        assert row["avg_flights"] == pytest.approx(float(flights), abs=0.0500001)
+        assert row["total_spent"] == sum(m["total_spent"] for m in of_segment)
+        assert row["avg_spent"] == row["avg_revenue"]
+
+
+def test_personas_mean_what_they_say(sample: SampleRun) -> None:
+    for month in (1, 2, 3):
+        rows = sample.house.rows(t.GOLD_SEGMENT_SUMMARY, f"month(as_of_month) = {month}")
+        named = {r["segment_name"]: r for r in rows if r["segment"] is not None}
+        assert {name: row["segment"] for name, row in named.items()} == {
+            "Premium Elite Members": 1, "Loyal Frequent Flyers": 2, "New Joiners": 3,
+            "Occasional Travelers": 4, "At-Risk Customers": 5,
+        }  # fmt: skip
+        premium, at_risk = named["Premium Elite Members"], named["At-Risk Customers"]
+        assert premium["avg_points"] == max(r["avg_points"] for r in named.values())
+        assert at_risk["avg_days_since_flight"] == max(
+            r["avg_days_since_flight"] for r in named.values()
+        )
+        loyal, occasional = named["Loyal Frequent Flyers"], named["Occasional Travelers"]
+        assert loyal["avg_flights"] > occasional["avg_flights"]
+
+
+def test_the_sample_passes_and_its_silhouettes_are_named_for_what_they_are(
+    segmented: tuple[House, Any],
+) -> None:
+    house, result = segmented
+    verdict = check(result, t.GOLD_CUSTOMER_SEGMENTS_ML, SEPARATED)
+    assert verdict.passed
+    assert verdict.blocking
+    lowest = numbers(verdict)["lowest_silhouette_squared_euclidean"]
+    client = MlflowClient(house.settings.mlflow_uri)
+    champion = client.get_model_version_by_alias(DEFAULT_MODEL_NAME, "champion")
+    metrics = client.get_run(champion.run_id).data.metrics
+    assert metrics["silhouette_squared_euclidean"] == lowest > 0.3
+    # Of the same labels the plain distance always shows less separation than its square.
+    assert 0 < metrics["silhouette_euclidean"] < lowest
+
+
+def test_the_champion_carries_run_partition_and_the_versions_read(
+    segmented: tuple[House, Any],
+) -> None:
+    house, result = segmented
+    client = MlflowClient(house.settings.mlflow_uri)
+    champion = client.get_model_version_by_alias(DEFAULT_MODEL_NAME, "champion")
+    run = client.get_run(champion.run_id)
+    newest = max(house.commits(t.KPI_CUSTOMER_VALUE)).removesuffix(".json")
+    assert run.data.tags["dagster_run_id"] == result.run_id
+    assert run.data.tags["partition"] == PARTITION
+    assert run.data.tags["delta_version.kpi_customer_value"] == str(int(newest))
+    assert {k: run.data.params[k] for k in ("n_clusters", "random_state", "n_init")} == {
+        "n_clusters": "5",
+        "random_state": "42",
+        "n_init": "2",
+    }
+    summary = house.rows(t.GOLD_SEGMENT_SUMMARY, "segment IS NOT NULL")
+    assert {f"size_segment_{r['segment']}": float(r["customer_count"]) for r in summary} == {
+        k: v for k, v in run.data.metrics.items() if k.startswith("size_segment_")
+    }
+    assert run.info.status == "FINISHED"
+    files = {file.path for file in client.list_artifacts(champion.run_id)}
+    assert {"segment_analysis.png", "centres.json"} <= files
+
+
+def test_the_launchpad_decides_how_many_segments_and_what_is_swept(
+    segmented: tuple[House, Any], new_house: Callable[..., House]
+) -> None:
+    source, _ = segmented
+    house = new_house("launchpad")
+    for table in (t.DIM_CUSTOMERS, t.KPI_CUSTOMER_VALUE):
+        house.put(table, source.rows(table), MONTH)
+    result = house.materialise(
+        "monthly",
+        PARTITION,
+        t.GOLD_CUSTOMER_SEGMENTS_ML,
+        run_config=launchpad(k=3, seed=1, n_init=2, sweep=[2, 4]),
+    )
+    assert check(result, t.GOLD_CUSTOMER_SEGMENTS_ML, "keys_are_unique").passed
+    rows = house.sql(
+        "SELECT DISTINCT segment FROM {s} WHERE segment IS NOT NULL", s=t.GOLD_CUSTOMER_SEGMENTS_ML
+    )
+    assert len(rows) == 3
+    client = MlflowClient(house.settings.mlflow_uri)
+    (experiment,) = [e for e in client.search_experiments() if e.name.startswith("Customer")]
+    runs = client.search_runs([experiment.experiment_id])
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert sorted(r.data.params["n_clusters"] for r in children) == ["2", "4"]
+    (parent,) = [r for r in runs if r not in children]
+    assert parent.data.params["n_clusters"] == "3"
+
+
+def value(number: int, rng: random.Random) -> dict[str, Any]:
+    """Return a customer without any structure: all scores are 5, the rest is noise."""
+    return {
+        "as_of_month": MONTH, "customer_key": number, "gender": "Male", "age": rng.randint(20, 80),
+        "age_group": "Unknown", "loyalty_tier": 4, "tier_name": "Gold", "province": "Unknown",
+        "total_flights": rng.randint(40, 90), "total_km_flown": rng.randint(0, 90_000),
+        "total_loyalty_points": rng.randint(50_000, 90_000),
+        "days_since_last_flight": rng.randint(1, 90), "total_spent": Decimal(rng.randint(0, 900)),
+        "transaction_count": rng.randint(0, 50), "customer_status": "Active",
+    }  # fmt: skip
+
+
+def as_customer(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the customer that a value row refers to."""
+    joined = {"loyalty_join_date": date(2010, 1, 1), "city": "Unknown", "country": "Unknown"}
+    return {**row, **joined, "geo_key": 1, "load_timestamp": date(2014, 4, 1)}
+
+
+def test_customers_without_structure_stop_everything_downstream(house: House) -> None:
+    rng = random.Random(7)  # noqa: S311 - noise for a test
+    rows = [value(number, rng) for number in range(300)]
+    house.put(t.DIM_CUSTOMERS, [as_customer(row) for row in rows], MONTH)
+    house.put(t.KPI_CUSTOMER_VALUE, rows, MONTH)
+    result = house.materialise(
+        "monthly",
+        PARTITION,
+        t.GOLD_CUSTOMER_SEGMENTS_ML,
+        t.GOLD_SEGMENT_SUMMARY,
+        run_config=launchpad(**QUICK),
+    )
+    verdict = check(result, t.GOLD_CUSTOMER_SEGMENTS_ML, SEPARATED)
+    assert not verdict.passed
+    assert numbers(verdict)["lowest_silhouette_squared_euclidean"] < 0.3
+    assert not result.success
+    assert "gold_segment_summary" in steps(result, "SKIPPED")
+    client = MlflowClient(house.settings.mlflow_uri)
+    (version,) = client.search_model_versions(f"name = '{DEFAULT_MODEL_NAME}'")
+    assert list(version.aliases) == []
+
+
+def test_fewer_customers_than_segments_stay_uncategorized(house: House) -> None:
+    rng = random.Random(7)  # noqa: S311 - noise for a test
+    rows = [value(number, rng) for number in range(4)]
+    house.put(t.DIM_CUSTOMERS, [as_customer(row) for row in rows], MONTH)
+    house.put(t.KPI_CUSTOMER_VALUE, rows, MONTH)
+    result = house.materialise(
+        "monthly", PARTITION, t.GOLD_CUSTOMER_SEGMENTS_ML, run_config=launchpad(**QUICK)
+    )
+    assert result.success
+    found = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+    assert [r["segment_name"] for r in found] == ["Uncategorized"] * 4
+
+
+def test_the_small_model_has_five_clusters_by_rising_points(segmented: tuple[House, Any]) -> None:
+    house, _ = segmented
+    means = house.sql(
+        "SELECT segment, avg(total_loyalty_points) AS points, count(*) AS n FROM {s} "
+        "GROUP BY 1 ORDER BY 1",
+        s=t.CUSTOMER_SEGMENTS_ML,
+    )
+    assert [row["segment"] for row in means] == [0, 1, 2, 3, 4]
+    assert [row["points"] for row in means] == sorted(row["points"] for row in means)
+    # No age is needed here: every member is in.
+    assert sum(row["n"] for row in means) == len(snapshot())

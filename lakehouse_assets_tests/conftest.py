@@ -1,0 +1,99 @@
+"""Lakes that are built once and read by many tests.
+
+Nothing here touches the repository's own `.lakehouse` folder: every setting points into pytest's
+temporary folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets_tests.airline.samples import (
+    REPOSITORY,
+    House,
+    SampleRun,
+    command,
+    member,
+    purchase,
+    variables_of,
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a warning pass that Dagster causes itself: a resource within a resource."""
+    config.addinivalue_line(
+        "filterwarnings", "ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning"
+    )
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """The embedded engine; what a test checkpoints is freed after it."""
+    started = start_engine()
+    with started.scope():
+        yield started
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store with tables only: making them takes seconds, copying them does not."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowTracking(tracking_uri=f"sqlite:///{path}").client()
+    return path
+
+
+@pytest.fixture(scope="session")
+def new_house(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Callable[..., House]:
+    """Make houses, each in a folder of its own."""
+
+    def make(name: str = "house") -> House:
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "mlflow").mkdir()
+        shutil.copy(empty_store, folder / "mlflow" / "mlflow.db")
+        return House.at(folder)
+
+    return make
+
+
+@pytest.fixture
+def house(new_house: Callable[..., House]) -> House:
+    """An empty house."""
+    return new_house()
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+    """`lakehouse run` on the repository's sample, in a process of its own; only to be read."""
+    folder = tmp_path_factory.mktemp("sample")
+    house = House.at(folder)
+    house = House(house.settings.model_copy(update={"landing": REPOSITORY / "data"}))
+    return SampleRun(house, command("run", variables=variables_of(house), cwd=folder))
+
+
+@pytest.fixture(scope="session")
+def three_months(new_house: Callable[..., House]) -> House:
+    """Only to be read: a snapshot in January, none in February, two in March; purchases in all of them."""
+    house: House = new_house("months")
+    house.deliver_members("2014-01-31", [member(1, FLIGHT_COUNT="10"), member(2), member(3)])
+    house.deliver_members("2014-03-15", [member(1, FLIGHT_COUNT="12"), member(2), member(4)])
+    house.deliver_members("2014-03-31", [member(1, FLIGHT_COUNT="14"), member(2)], "late.csv")
+    house.deliver_purchases("2014-01-10", [purchase("A", customer_id=1, amount=1)])
+    house.deliver_purchases("2014-02-10", [purchase("B", customer_id=1, amount=2)])
+    house.deliver_purchases(
+        "2014-03-10",
+        [
+            purchase("C", customer_id=1, amount=4),
+            purchase("D", customer_id=1, amount=8, status="pending"),
+            purchase("E", customer_id=77, amount=16),
+        ],
+    )
+    outcome = house.run()
+    assert outcome.errors == []
+    return house

@@ -1,0 +1,237 @@
+"""The embedded engine: what it keeps, streams, refuses and knows about its plans."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from lakehouse_assets.engine import F, current
+from lakehouse_assets.engine.base import CsvFile
+from lakehouse_assets.engine.duckdb import DuckDBEngine
+from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.registry import Column
+
+
+def relations(engine: DuckDBEngine) -> set[str]:
+    found = engine.query("SELECT table_name FROM information_schema.tables")
+    return {name for name in found["table_name"].to_pylist() if not name.startswith("scan_")}
+
+
+def test_a_scope_frees_what_was_kept_inside(engine):
+    before = relations(engine)
+    with engine.scope():
+        outer = engine.from_arrow(pa.table({"x": [1, 2]}))
+        kept = relations(engine)
+        with engine.scope():
+            inner = engine.checkpoint(outer.filter(F.col("x") > F.lit(1)))
+            assert engine.rows(inner) == [{"x": 2}]
+            assert len(relations(engine)) == len(kept) + 1
+        assert relations(engine) == kept
+        assert sorted(row["x"] for row in engine.rows(outer)) == [1, 2]
+    assert relations(engine) == before
+
+
+def test_a_scope_frees_on_errors_too(engine):
+    before = relations(engine)
+    with pytest.raises(ZeroDivisionError), engine.scope():
+        engine.checkpoint(engine.from_arrow(pa.table({"x": [1]})))
+        raise ZeroDivisionError
+    assert relations(engine) == before
+
+
+def test_a_scope_frees_what_csv_files_left(engine, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n1,2\n3\n")
+    before = relations(engine)
+    with engine.scope():
+        read = engine.read_csv([CsvFile(path, {"f": "a.csv"}, "\n")], ["a", "b"])
+        assert engine.rows(read.rows) == [{"a": "1", "b": "2", "_row_number": 1, "f": "a.csv"}]
+    assert relations(engine) == before
+
+
+def test_a_checkpoint_is_computed_once(engine):
+    source = engine.from_arrow(pa.table({"x": list(range(100))}))
+    kept = engine.checkpoint(source.select(F.rand().alias("r")))
+    first = sorted(row["r"] for row in engine.rows(kept))
+    assert first == sorted(row["r"] for row in engine.rows(kept))
+    assert len(set(first)) == 100
+
+
+def test_a_checkpoint_may_keep_some_columns(engine):
+    source = engine.from_arrow(pa.table({"x": [1], "y": ["a"], "z": [date(2014, 1, 1)]}))
+    assert engine.rows(engine.checkpoint(source, ["z", "x"])) == [{"z": date(2014, 1, 1), "x": 1}]
+
+
+def test_a_stream_is_lazy_and_in_batches(engine):
+    n = 3_000_000
+    source = engine.from_arrow(pa.table({"x": pa.array(range(1000))}))
+    many = source.crossJoin(source.withColumnRenamed("x", "y")).crossJoin(
+        source.filter(F.col("x") < F.lit(3)).withColumnRenamed("x", "z")
+    )
+    stream = engine.arrow_stream(many, batch_rows=10_000)
+    before = pa.total_allocated_bytes()
+    sizes, peak = [], 0
+    for batch in stream:
+        sizes.append(batch.num_rows)
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        del batch
+    assert sum(sizes) == n
+    assert max(sizes) <= 10_240
+    assert peak < 8 << 20
+
+
+def test_a_stream_leaves_the_session_free(engine):
+    source = engine.from_arrow(pa.table({"x": list(range(200_000))}))
+    stream = engine.arrow_stream(source, batch_rows=1_000)
+    first = stream.read_next_batch()
+    assert engine.rows(source.agg(F.count(F.lit(1)).alias("n"))) == [{"n": 200_000}]
+    with engine.scope():
+        engine.checkpoint(source.filter(F.col("x") < F.lit(10)))
+    second = engine.arrow_stream(source, batch_rows=1_000)
+    rest = sum(batch.num_rows for batch in stream)
+    assert first.num_rows + rest == 200_000
+    assert second.read_all().num_rows == 200_000
+
+
+def test_rows_are_python_values(engine):
+    moment = datetime(2014, 3, 31, 22, 30, tzinfo=UTC)
+    table = pa.table(
+        {
+            "s": ["ü"], "i": pa.array([2**62]), "d": pa.array([date(2014, 2, 28)]),
+            "m": pa.array([Decimal("1250.50")], pa.decimal128(18, 2)),
+            "t": pa.array([moment], pa.timestamp("us", "UTC")),
+            "l": pa.array([["a", "b"]]), "n": pa.array([None], pa.string()),
+        }
+    )  # fmt: skip
+    (row,) = engine.rows(engine.from_arrow(table))
+    assert row == {
+        "s": "ü", "i": 2**62, "d": date(2014, 2, 28), "m": Decimal("1250.50"), "t": moment,
+        "l": ["a", "b"], "n": None,
+    }  # fmt: skip
+
+
+def test_the_clock_is_utc(engine):
+    moment = datetime(2014, 3, 31, 23, 30, tzinfo=UTC)
+    table = pa.table({"t": pa.array([moment], pa.timestamp("us", "UTC"))})
+    frame = engine.from_arrow(table).select(F.col("t").cast("date").alias("d"))
+    assert engine.rows(frame) == [{"d": date(2014, 3, 31)}]
+    assert engine.query("SELECT current_setting('TimeZone') AS z")["z"].to_pylist() in (["UTC"], ["Etc/UTC"])
+
+
+def test_nothing_is_fetched_from_anywhere(engine):
+    names = ("autoinstall_known_extensions", "autoload_known_extensions")
+    for name in names:
+        found = engine.query(f"SELECT current_setting('{name}') AS x")
+        assert found["x"].to_pylist() == [False]
+    with pytest.raises(LakehouseError, match="The query does not run"):
+        engine.query("SELECT * FROM read_csv('https://localhost:1/x.csv')")
+
+
+def test_a_scan_reads_the_version_it_names(engine, tmp_path):
+    uri = str(tmp_path / "t")
+    write_deltalake(uri, pa.table({"x": [1]}))
+    write_deltalake(uri, pa.table({"x": [2]}), mode="append")
+    declared = [Column("x", "bigint", "A number.")]
+    old, new = (engine.scan_delta(uri, version, "t", declared) for version in (0, 1))
+    assert engine.rows(old) == [{"x": 1}]
+    assert sorted(row["x"] for row in engine.rows(new)) == [1, 2]
+    assert engine.versions_read(old) == {"t": 0}
+    assert engine.versions_read(new.filter(F.col("x") > F.lit(0))) == {"t": 1}
+
+
+def test_tables_of_one_name_in_two_lakes_stay_apart(engine, scan):
+    here = scan("same", {"x": [1]}, lake="one")
+    there = scan("same", {"x": [2]}, lake="two")
+    assert engine.rows(here) == [{"x": 1}]
+    assert engine.rows(there) == [{"x": 2}]
+
+
+def test_versions_are_those_of_the_plan_and_pass_through_checkpoints(engine, scan):
+    a, b = scan("ta", {"x": [1]}), scan("tb", {"x": [1]})
+    scan("tc", {"x": [1]})
+    kept = engine.checkpoint(a)
+    assert engine.versions_read(kept) == {"ta": 0}
+    joined = kept.join(b.withColumnRenamed("x", "y"), F.col("x") == F.col("y"))
+    assert engine.versions_read(joined) == {"ta": 0, "tb": 0}
+    assert engine.versions_read(engine.from_arrow(pa.table({"x": [1]}))) == {}
+
+
+def test_the_sql_of_a_plan_is_generated_once(engine, monkeypatch):
+    frame = engine.from_arrow(pa.table({"x": [1]})).select("x")
+    engine.lineage(frame)
+
+    def twice(**_: object) -> str:
+        raise AssertionError("the plan was generated again")
+
+    monkeypatch.setattr(frame, "sql", twice)
+    assert engine.versions_read(frame) == {}
+    assert engine.rows(frame) == [{"x": 1}]
+
+
+def test_too_little_memory_is_one_sentence():
+    before = current.active()
+    try:
+        engine = DuckDBEngine(memory_limit="20MB", threads=1)
+        current.activate(engine)
+        source = engine.from_arrow(pa.table({"x": list(range(3000))}))
+        pairs = source.crossJoin(source.withColumnRenamed("x", "y"))
+        # A text aggregate has to hold everything at once and cannot spill.
+        wide = pairs.agg(F.max(F.col("x")).alias("m"), F.sort_array(F.collect_list("y")).alias("l"))
+        with pytest.raises(LakehouseError, match="LAKEHOUSE_MEMORY_LIMIT"):
+            engine.rows(wide)
+    finally:
+        current.activate(before)
+
+
+def test_a_wrong_memory_limit_names_the_setting():
+    with pytest.raises(LakehouseError, match="LAKEHOUSE_MEMORY_LIMIT"):
+        DuckDBEngine(memory_limit="lots")
+
+
+def test_an_unknown_engine_is_refused(engine):
+    with pytest.raises(LakehouseError, match="There is no engine 'spork'"):
+        start_engine("spork")
+    assert current.active() is engine
+
+
+def test_starting_twice_gives_the_running_engine(engine):
+    assert start_engine() is engine
+
+
+def test_no_engine_says_how_to_start_one():
+    code = """
+        from lakehouse_assets.engine import F
+        from lakehouse_assets.errors import LakehouseError
+        try:
+            F.col
+        except LakehouseError as error:
+            print(error)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("No engine is running; start one with")
+
+
+def test_a_wrong_query_says_where(engine):
+    with pytest.raises(LakehouseError, match="The query does not run: .*nowhere"):
+        engine.query("SELECT * FROM nowhere")
+
+
+def test_views_have_names_that_queries_know(engine):
+    engine.name_view("shop.things", engine.from_arrow(pa.table({"x": [1, 2]})))
+    found = engine.query('SELECT sum(x)::INT AS s FROM shop."things"')
+    assert found["s"].to_pylist() == [3]
+
+
+def test_it_describes_itself(engine):
+    (line,) = engine.progress()
+    assert line.startswith("DuckDB 1.")

@@ -1,0 +1,126 @@
+"""The record splitter for CSV files that the engine's reader is unsure of."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lakehouse_assets.ingest import csv_records as module
+from lakehouse_assets.ingest.csv_records import csv_records
+from lakehouse_assets.ingest.records import Malformed, Record
+
+NOT_CLOSED = "A quoted value is not closed"
+TEXT_AFTER = "Text follows the quote that closes a value"
+
+
+@pytest.fixture
+def split(tmp_path):
+    def records(content: bytes, fields: int = 2, name: str = "a.csv"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        return list(csv_records(path, fields))
+
+    return records
+
+
+def good(*rows: tuple[str | None, ...]) -> list[Record]:
+    return [Record(number, row) for number, row in enumerate(rows, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        (b"1,2\n3,4", [("1", "2"), ("3", "4")]),
+        (b"1,2\r\n3,4\n5,6\r\n", [("1", "2"), ("3", "4"), ("5", "6")]),
+        (b"1,x\ry\n", [("1", "x\ry")]),
+        (b"\n1,2\n\r\n\n3,4\n\n", [("1", "2"), ("3", "4")]),
+        (b",\n1,\n,2\n", [(None, None), ("1", None), (None, "2")]),
+        (b'"",""\n', [(None, None)]),
+        (b'"a,b","c""d"\n', [("a,b", 'c"d')]),
+        (b'"1\n\n2","3\r\n4"\n5,6\n', [("1\n\n2", "3\r\n4"), ("5", "6")]),
+        (b'a"b,c"\n', [('a"b', 'c"')]),
+        (b' "x" , y\n', [("x", " y")]),
+        (b"1,2,\n", [("1", "2")]),
+        ("é,\u3000\n".encode(), [("é", "\u3000")]),
+    ],
+)
+def test_sound_text(split, body, rows):
+    assert split(b"a,b\n" + body) == good(*rows)
+
+
+@pytest.mark.parametrize(
+    ("body", "want"),
+    [
+        (b"1\n2,3\n", [Malformed(2, "1", "Expected Number of Columns: 2 Found: 1"), Record(2, ("2", "3"))]),
+        (b"1,2,3\n", [Malformed(2, "1,2,3", "Expected Number of Columns: 2 Found: 3")]),
+        (b'"x\ny"\n2,3\n', [Malformed(2, '"x\ny"', "Expected Number of Columns: 2 Found: 1"), Record(2, ("2", "3"))]),
+        (b'"5"x,6\n7,8\n', [Malformed(2, '"5"x,6', TEXT_AFTER), Record(2, ("7", "8"))]),
+        (b'1,2\n"3,4\n5,6\n7,8\n', [Record(1, ("1", "2")), Malformed(3, '"3,4', NOT_CLOSED), Record(3, ("5", "6")), Record(4, ("7", "8"))]),
+        (b'"3,4\n5,6\n"7",8\n', [Malformed(2, '"3,4', TEXT_AFTER), Record(2, ("5", "6")), Record(3, ("7", "8"))]),
+        (b' \n1,2\n', [Malformed(2, " ", "Expected Number of Columns: 2 Found: 1"), Record(2, ("1", "2"))]),
+    ],
+)  # fmt: skip
+def test_malformed_lines_cost_nobody_else(split, body, want):
+    assert split(b"a,b\n" + body) == want
+
+
+def test_lines_after_a_quoted_break_keep_their_physical_number(split):
+    assert split(b'a,b\n"1\n2\n3",4\nbad\n')[1] == Malformed(
+        5, "bad", "Expected Number of Columns: 2 Found: 1"
+    )
+
+
+def test_marks_and_packing(split):
+    content = b"\xef\xbb\xbfa,b\n1,2\n"
+    assert split(content) == good(("1", "2"))
+    assert split(gzip.compress(content), name="a.csv.gz") == good(("1", "2"))
+
+
+def test_one_column(split):
+    assert split(b"a\n1\n\n2\n", fields=1) == good(("1",), (None,), ("2",))
+
+
+def test_a_quote_that_is_never_closed_is_given_up_early(split, monkeypatch):
+    monkeypatch.setattr(module, "_LONGEST_RECORD", 1000)
+    body = b'"x,1\n' + b"1,2\n" * 5000 + b'3,"4"\n'
+    found = split(b"a,b\n" + body)
+    assert found[0] == Malformed(2, '"x,1', NOT_CLOSED)
+    assert len(found) == 5002
+    assert found[-1] == Record(5002, ("3", "4"))
+
+
+def test_memory_is_bounded(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n" + (b'"x",' + b"y" * 1000 + b"\n") * 20_000)
+    tracemalloc.start()
+    count = sum(1 for _ in csv_records(path, 2))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 20_000
+    assert peak < 2 << 20
+
+
+cells = st.text(
+    st.one_of(st.sampled_from(' ,"\n\r'), st.characters(exclude_categories=["Cs"])), max_size=6
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=10),
+    end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_what_python_writes_is_read(tmp_path_factory, rows, end, quoting):
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator=end, quoting=quoting).writerows([("a", "b", "c"), *rows])
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    path.write_bytes(out.getvalue().encode())
+    want = good(*(tuple(cell or None for cell in row) for row in rows))
+    assert list(csv_records(path, 3)) == want

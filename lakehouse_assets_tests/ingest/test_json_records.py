@@ -1,0 +1,166 @@
+"""Records of JSON deliveries: what is read, what is malformed, and that nothing is lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakehouse_assets.ingest.json_records import json_records
+from lakehouse_assets.ingest.records import Malformed, Record
+from lakehouse_assets_tests.ingest.samples import FIELDS, deliver_bytes
+
+
+@pytest.fixture
+def split(tmp_path):
+    def records(text: str | bytes, name: str = "a.json"):
+        path = Path(tmp_path / name)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return list(json_records(path, ("a", "b")))
+
+    return records
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.ndjson"])
+def test_the_content_decides_between_array_and_lines(split, name):
+    want = [Record(1, ("1", None)), Record(2, (None, "x"))]
+    assert split('[{"a":1},\n {"b":"x"}]', name) == want
+    assert split('{"a":1}\n{"b":"x"}\n', name) == want
+    assert split('\ufeff  \n [{"a":1}, {"b":"x"}]\n', name) == want
+    assert split('\ufeff{"a":1}\r\n\r\n{"b":"x"}', name) == want
+
+
+def test_packed(split):
+    assert split(gzip.compress(b'{"a":"\xc3\xbc"}\n'), "a.jsonl.gz") == [Record(1, ("ü", None))]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["0", "-0", "1250.50", "1e400", "1E-7", "12345678901234567890123456789.123456789012345678901"],
+)
+def test_numbers_are_kept_digit_by_digit(split, number):
+    assert split(f'[{{"a":{number}}}]') == [Record(1, (number, None))]
+
+
+def test_other_plain_values(split):
+    text = '{"a":true,"b":false}\n{"a":null,"b":""}\n{"b":"line\\nbreak \\"q\\" \\u00e9"}'
+    assert split(text) == [
+        Record(1, ("true", "false")), Record(2, (None, "")), Record(3, (None, 'line\nbreak "q" é')),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("element", "reason"),
+    [
+        ('{"a":1,"a":2}', "attribute a occurs twice"),
+        ('{"a":{"x":1}}', "attribute a is not a plain value"),
+        ('{"a":[1],"b":{}}', "attribute a, b is not a plain value"),
+        ('{"a":1,"z":2,"y":3}', "undeclared attribute y, z"),
+        ('{"a":NaN}', "NaN is no JSON value"),
+        ('{"a":-Infinity}', "-Infinity is no JSON value"),
+        ("[1]", "expected an object, found an array"),
+        ("null", "expected an object, found null"),
+        ("12", "expected an object, found a plain value"),
+        ('"x"', "expected an object, found a plain value"),
+        ('{"a":"\\ud800"}', "half of a surrogate pair is no character"),
+        ('{"a":' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+    ],
+)
+def test_malformed_records(split, element, reason):
+    good = '{"a":"ok"}'
+    array = split(f"[{good},\n{element},\n{good}]")
+    assert array == [Record(1, ("ok", None)), Malformed(2, element, reason), Record(3, ("ok", None))]
+    if not element.startswith("["):
+        assert split(f"{good}\n{element}\n{good}") == array
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        "{", "}", "{]", '{"a":}', '{"a" 1}', '{"a":1', '{"a":"x}', "{'a':1}", "xyz", '{"a":1}x',
+        '{"a":[1}', '{"a":{"b":1}', '{"a":"tab\there"}', "tru", "-", '{"a":"\\x"}',
+    ],
+)  # fmt: skip
+def test_broken_elements_do_not_take_their_neighbours_with_them(split, element):
+    good = '{"a":"ok"}'
+    found = split(f"[{good},\n{element},\n{good},\n{good}\n]")
+    bad = [record for record in found if isinstance(record, Malformed)]
+    # `{]` closes the array; `{"a":1}x` has a readable object before what is broken.
+    if element == "{]":
+        assert found[0] == Record(1, ("ok", None))
+        assert found[-1].reason == "text after the end of the array"
+        return
+    assert [record.line for record in bad] == [2]
+    assert [r.values for r in found if isinstance(r, Record)].count(("ok", None)) == 3
+    lines = split(f"{good}\n{element}\n{good}\n")
+    assert [type(record) for record in lines] == [Record, Malformed, Record]
+    assert (lines[1].line, lines[1].text) == (2, element)
+
+
+def test_an_array_that_is_cut_off(split):
+    found = split('[{"a":1},\n{"a":2},\n{"a":')
+    assert found[:2] == [Record(1, ("1", None)), Record(2, ("2", None))]
+    assert (found[2].line, found[2].text) == (3, '{"a":')
+    assert found[3] == Malformed(3, "", "the array is not closed: cut off?")
+    assert split('[{"a":1}')[1] == Malformed(1, "", "the array is not closed: cut off?")
+
+
+def test_text_after_an_array(split):
+    assert split('[{"a":1}]\n{"a":2}')[1] == Malformed(
+        1, '{"a":2}', "text after the end of the array"
+    )
+
+
+def test_an_empty_array_holds_no_records(split, engine, tmp_path):
+    assert split("[ ]") == []
+    outcome = deliver_bytes(engine, tmp_path, b"[]", "a.json")
+    sentence = "a.json holds no records; deliver it again with its rows."
+    assert outcome.refused == [f"shop/things/2014-03-31/a.json: {sentence}"]
+    assert outcome.bad == [(0, None, sentence)]
+    assert (outcome.rows, sum(outcome.delivered.values())) == ([], 0)
+
+
+def test_json_lines_are_streamed(tmp_path):
+    path = tmp_path / "a.jsonl"
+    line = json.dumps({"a": "x" * 1000}).encode() + b"\n"
+    path.write_bytes(line * 20_000)
+    tracemalloc.start()
+    count = sum(isinstance(record, Record) for record in json_records(path, ("a", "b")))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 20_000
+    assert peak < 2 << 20
+
+
+hostile = st.one_of(
+    st.none(),
+    st.sampled_from(["", "\\", '"', "],[", "{", "}", ",", "\n", "\r\n", "\u2028", "\ufeff", "NaN"]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+)
+tables = st.lists(st.tuples(hostile, hostile, hostile), min_size=1, max_size=12)
+broken = st.sampled_from(["{", "nope", "{'ID':1}", '{"ID":', "17", '{"other":1}', '{"ID":{}}', "}"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), rows=tables, array=st.booleans(), ascii_only=st.booleans())
+def test_round_trip(engine, tmp_path, data, rows, array, ascii_only):
+    elements, want, bad = [], [], []
+    for number, row in enumerate(rows, start=1):
+        if data.draw(st.booleans()) and data.draw(st.booleans()):
+            elements.append(data.draw(broken))
+            bad.append((number + array, elements[-1]))
+        else:
+            pairs = {f: v for f, v in zip(FIELDS, row, strict=True) if v is not None}
+            elements.append(json.dumps(pairs, ensure_ascii=ascii_only))
+            want.append((number, *row))
+    text = "[\n" + ",\n".join(elements) + "\n]" if array else "\n".join(elements)
+    outcome = deliver_bytes(engine, tmp_path, text.encode(), "a.json")
+    assert outcome.values == want
+    assert [(line, raw) for line, raw, _ in outcome.bad] == bad
+    assert outcome.complete
+    assert sum(outcome.delivered.values()) == len(rows)

@@ -1,0 +1,417 @@
+"""Delivered files become bronze rows and rejects, and nothing is lost between them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from datetime import date
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakehouse_assets.engine import F
+from lakehouse_assets.ingest import reader
+from lakehouse_assets.ingest.csv_records import csv_records
+from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
+from lakehouse_assets.ingest.reader import partition_value, read_delivery
+from lakehouse_assets.ingest.records import Malformed, Record
+from lakehouse_assets.lake.registry import Column
+from lakehouse_assets.lake.schema import arrow_schema, differences
+from lakehouse_assets_tests.ingest.samples import (
+    DAY,
+    HEADER,
+    INGESTED,
+    THINGS,
+    deliver,
+    deliver_bytes,
+    landed,
+)
+
+TOO_FEW = "Expected Number of Columns: 3 Found: {}".format
+_MANY = settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Names of the files that were split record by record."""
+    used = []
+
+    def splitting(path, fields):
+        used.append(path.name)
+        return csv_records(path, fields)
+
+    monkeypatch.setattr(reader, "csv_records", splitting)
+    return used
+
+
+def body(*lines: str, end: str = "\n") -> bytes:
+    return end.join([HEADER, *lines, ""]).encode()
+
+
+def test_rows_carry_their_provenance(engine, tmp_path):
+    content = body("1,ü,x", "2,,  y ")
+    outcome = deliver_bytes(engine, tmp_path, content)
+    provenance = {
+        "_source_file": "shop/things/2014-03-31/a.csv",
+        "_file_sha256": hashlib.sha256(content).hexdigest(),
+        "_ingested_at": INGESTED,
+        "delivered_on": DAY,
+    }
+    assert outcome.rows == [
+        {"id": "1", "name": "ü", "note": "x", "_row_number": 1, **provenance},
+        {"id": "2", "name": None, "note": "  y ", "_row_number": 2, **provenance},
+    ]
+    assert (outcome.rejects, outcome.refused) == ([], [])
+    assert outcome.delivered == {DAY: 2}
+
+
+def test_rejects_carry_theirs(engine, tmp_path):
+    content = body("1,2,3", "oops", "4,5,6,7", "8,9,10")
+    outcome = deliver_bytes(engine, tmp_path, content)
+    assert outcome.values == [(1, "1", "2", "3"), (4, "8", "9", "10")]
+    provenance = {
+        "_source_file": "shop/things/2014-03-31/a.csv",
+        "_file_sha256": hashlib.sha256(content).hexdigest(),
+        "_ingested_at": INGESTED,
+        "delivered_on": DAY,
+    }
+    assert outcome.rejects == [
+        {"line_number": 3, "raw_text": "oops", "reason": TOO_FEW(1), **provenance},
+        {"line_number": 4, "raw_text": "4,5,6,7", "reason": TOO_FEW(4), **provenance},
+    ]
+    assert outcome.delivered == {DAY: 4}
+
+
+def test_frames_fit_their_tables(engine, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(body("1,2,3", "oops"))
+    lines = tmp_path / "b.jsonl"
+    lines.write_bytes(b'{"ID":"1"}\n')
+    for files in ([landed(path)], [landed(lines)], [landed(path), landed(lines)], []):
+        with engine.scope():
+            found = read_delivery(THINGS, files, engine, INGESTED)
+            for table, frame in ((bronze_table, found.rows), (rejects_table, found.rejects)):
+                schema = engine.arrow_stream(frame).schema
+                assert schema.names == arrow_schema(table(THINGS)).names
+                assert differences(table(THINGS).columns, schema) == []
+
+
+def test_months(engine, tmp_path):
+    monthly = Dataset(
+        domain="shop", name="things", grain="month", fields=THINGS.fields, description="A thing.",
+        owner="team:shop",
+    )  # fmt: skip
+    path = tmp_path / "a.csv"
+    path.write_bytes(body("1,2,3", "x"))
+    outcome = deliver(engine, landed(path), landed(path, date(2014, 2, 28)), dataset=monthly)
+    assert partition_value(monthly, DAY) == date(2014, 3, 1)
+    assert [(r["delivered_on"], r["snapshot_month"]) for r in outcome.rows + outcome.rejects] == [
+        (date(2014, 2, 28), date(2014, 2, 1)), (DAY, date(2014, 3, 1)),
+    ] * 2  # fmt: skip
+    assert outcome.delivered == {date(2014, 2, 1): 2, date(2014, 3, 1): 2}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_marks_line_ends_and_packing(engine, tmp_path, slow, end, mark, packed):
+    content = mark + body("1,é,3", "bad", "4,5,6", end=end)
+    name = "a.csv.gz" if packed else "a.csv"
+    outcome = deliver_bytes(engine, tmp_path, gzip.compress(content) if packed else content, name)
+    assert outcome.values == [(1, "1", "é", "3"), (3, "4", "5", "6")]
+    assert outcome.bad == [(3, "bad", TOO_FEW(1))]
+    assert outcome.delivered == {DAY: 3}
+    assert slow == []
+
+
+def test_packed_members_in_a_row(engine, tmp_path):
+    content = gzip.compress(body("1,2,3")) + gzip.compress(b"4,5,6\n")
+    outcome = deliver_bytes(engine, tmp_path, content, "a.csv.gz")
+    assert outcome.values == [(1, "1", "2", "3"), (2, "4", "5", "6")]
+    assert outcome.complete
+
+
+@pytest.mark.parametrize(
+    ("lines", "values", "bad", "split"),
+    [
+        # The last line without its end.
+        (["1,2,3", "4,5,6"], [(1, "1", "2", "3"), (2, "4", "5", "6")], [], False),
+        (["1,2,3", "4,5"], [(1, "1", "2", "3")], [(3, "4,5", TOO_FEW(2))], False),
+        # Empty lines are no records; they count as lines.
+        (["1,2,3", "", "4,5,6"], [(1, "1", "2", "3"), (2, "4", "5", "6")], [], False),
+        (["bad", "", "4,5,6"], [(2, "4", "5", "6")], [(2, "bad", TOO_FEW(1))], False),
+        (["", "bad", "4,5,6"], [(2, "4", "5", "6")], [(3, "bad", TOO_FEW(1))], True),
+        (["1,2,3", "", "  ", "4,5,6"], [(1, "1", "2", "3"), (3, "4", "5", "6")], [(4, "  ", TOO_FEW(1))], True),
+        # Quoted values hold commas, line ends, empty lines and quotes.
+        (['"1\n\n2","a,b","""q"""', "bad", "4,5,6"], [(1, "1\n\n2", "a,b", '"q"'), (3, "4", "5", "6")], [(5, "bad", TOO_FEW(1))], True),
+        (['"1\n2","a,b","""q"""', "bad", "4,5,6"], [(1, "1\n2", "a,b", '"q"'), (3, "4", "5", "6")], [(4, "bad", TOO_FEW(1))], False),
+        # Stray quotes are text within a value, and wrong after one.
+        (['1,2"3,4"', "5,6,7"], [(1, "1", '2"3', '4"'), (2, "5", "6", "7")], [], False),
+        (['"1"x,2,3', "5,6,7"], [(2, "5", "6", "7")], [(2, '"1"x,2,3', "Text follows the quote that closes a value")], True),
+        (['1,"2,3', "5,6,7", "8,9,10"], [(2, "5", "6", "7"), (3, "8", "9", "10")], [(2, '1,"2,3', "A quoted value is not closed")], True),
+        # Mixed line ends are read; a lone carriage return is text.
+        (["1,2,3\r", "4,5,6"], [(1, "1", "2", "3"), (2, "4", "5", "6")], [], True),
+        (["1,2\r2,3", "4,5,6"], [(1, "1", "2\r2", "3"), (2, "4", "5", "6")], [], True),
+        # One empty field too many at the end is no mistake.
+        (["1,2,3,"], [(1, "1", "2", "3")], [], False),
+        # Nothing is guessed: text stays as it was delivered.
+        (["NULL,\\N,#x", "NaN,1e3,007"], [(1, "NULL", "\\N", "#x"), (2, "NaN", "1e3", "007")], [], False),
+        ([",,", '"","",""'], [(1, None, None, None), (2, None, None, None)], [], False),
+    ],
+)  # fmt: skip
+def test_csv_line_by_line(engine, tmp_path, slow, lines, values, bad, split):
+    content = "\n".join([HEADER, *lines]).encode()
+    outcome = deliver_bytes(engine, tmp_path, content)
+    assert outcome.values == values
+    assert outcome.bad == bad
+    assert outcome.complete
+    assert outcome.delivered == {DAY: len(values) + len(bad)}
+    assert (slow == ["a.csv"]) is split
+
+
+def test_a_file_of_malformed_lines_only(engine, tmp_path):
+    outcome = deliver_bytes(engine, tmp_path, body("a", "b"))
+    assert outcome.rows == []
+    assert [line for line, _, _ in outcome.bad] == [2, 3]
+    assert outcome.refused == []
+    assert outcome.delivered == {DAY: 2}
+
+
+def test_refused_files_are_named_and_the_others_go_on(engine, tmp_path):
+    contents = {
+        "a.csv": body("1,2,3"),
+        "b.csv": b"ID,Note,Name\n1,2,3\n",
+        "c.csv": "ID,Name,Note\n1,ü,3\n".encode("latin-1"),
+        "d.csv": body(),
+        "e.csv": b"",
+        "f.txt": body("1,2,3"),
+        "g.csv.gz": gzip.compress(body("1,2,3"))[:-6],
+        "h.json": b'[{"ID":4}]',
+        "i.csv": body("7,8,9"),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    outcome = deliver(engine, *(landed(tmp_path / name) for name in contents))
+    assert [(r["_source_file"][-5:], r["id"]) for r in outcome.rows] == [
+        ("a.csv", "1"), (".json"[-5:], "4"), ("i.csv", "7"),
+    ]  # fmt: skip
+    starts = {
+        "b.csv": "b.csv has a wrong header: column 2 is 'Note' where 'Name' is expected;",
+        "c.csv": "c.csv is not UTF-8 text: byte 0xfc in line 2 is not valid;",
+        "d.csv": "d.csv has a header but no rows;",
+        "e.csv": "e.csv is empty;",
+        "f.txt": "f.txt is neither CSV nor JSON by its name;",
+        "g.csv.gz": "g.csv.gz is named .gz but cannot be unpacked;",
+    }
+    assert len(outcome.refused) == len(outcome.rejects) == len(starts)
+    for sentence, row, (name, start) in zip(
+        outcome.refused, outcome.rejects, starts.items(), strict=True
+    ):
+        assert sentence == f"shop/things/2014-03-31/{name}: {row['reason']}"
+        assert row["reason"].startswith(start)
+        assert row["reason"].count(". ") == 0
+        assert (row["line_number"], row["raw_text"], row["_file_sha256"]) == (0, None, None)
+        assert row["delivered_on"] == DAY
+    assert outcome.delivered == {DAY: 3}
+    assert outcome.complete
+
+
+def test_nothing_delivered_is_an_empty_frame(engine):
+    outcome = deliver(engine)
+    assert (outcome.rows, outcome.rejects, outcome.refused, outcome.delivered) == ([], [], [], {})
+
+
+def test_a_file_that_breaks_the_engine_does_not_take_the_others_with_it(
+    engine, tmp_path, slow, monkeypatch
+):
+    # Were a mixed file not told apart beforehand, DuckDB would end the whole read on it.
+    for name, content in (("a.csv", body("1,2,3")), ("b.csv", body("1,2,3\r", "4,5,6"))):
+        (tmp_path / name).write_bytes(content)
+    examine = reader.examine
+
+    def overlooking(path):
+        from dataclasses import replace
+
+        return replace(examine(path), newline="\n")
+
+    monkeypatch.setattr(reader, "examine", overlooking)
+    outcome = deliver(engine, landed(tmp_path / "a.csv"), landed(tmp_path / "b.csv"))
+    assert [r["id"] for r in outcome.rows] == ["1", "1", "4"]
+    assert slow == ["b.csv"]
+    assert outcome.complete
+
+
+def test_names_that_look_like_patterns(engine, tmp_path):
+    (tmp_path / "a1.csv").write_bytes(body("other,2,3"))
+    for name in ("a[1].csv", "a*.csv", "it's ü.csv", "k=v.csv"):
+        outcome = deliver_bytes(engine, tmp_path, body(f'"{name}",2,3'), name)
+        assert outcome.values == [(1, name, "2", "3")]
+
+
+def test_long_values_and_lines_are_kept(engine, tmp_path, slow):
+    long = "x" * 3_000_000
+    outcome = deliver_bytes(engine, tmp_path, body(f"1,{long},3", "4,5,6", "y" * 20_000))
+    assert outcome.values == [(1, "1", long, "3"), (2, "4", "5", "6")]
+    assert outcome.bad == [(4, "y" * 20_000, TOO_FEW(1))]
+    assert slow == ["a.csv"]
+
+
+def test_many_files_at_once_keep_their_numbers(engine, tmp_path, slow):
+    files, want, bad = [], [], []
+    for index in range(12):
+        lines = []
+        for number in range(1, 60):
+            if (number * 7 + index) % 11 == 0 and index % 3:
+                lines.append(f"bad {index}")
+                bad.append((f"{index:02}.csv", number + 1))
+            else:
+                lines.append(f"{index},{number},x")
+                want.append((f"{index:02}.csv", number, str(index), str(number)))
+        path = tmp_path / f"{index:02}.csv"
+        path.write_bytes(body(*lines, end="\r\n" if index % 2 else "\n"))
+        files.append(landed(path))
+    outcome = deliver(engine, *reversed(files))
+    found = [(r["_source_file"][-6:], r["_row_number"], r["id"], r["name"]) for r in outcome.rows]
+    assert found == want
+    assert [(r["_source_file"][-6:], r["line_number"]) for r in outcome.rejects] == bad
+    assert outcome.delivered == {DAY: 12 * 59}
+    assert slow == []
+
+
+def test_the_count_does_not_come_from_the_reader(engine, tmp_path, slow, monkeypatch):
+    """A reader that loses a row is found out, and the file is split record by record."""
+    read_csv = engine.read_csv
+
+    def losing(files, columns):
+        from dataclasses import replace
+
+        read = read_csv(files, columns)
+        rows = read.rows.filter(F.col("_row_number") != F.lit(2))
+        return replace(read, rows=rows, counts={p: n - 1 for p, n in read.counts.items()})
+
+    monkeypatch.setattr(engine, "read_csv", losing)
+    outcome = deliver_bytes(engine, tmp_path, body("1,2,3", "4,5,6", "7,8,9"))
+    assert [row["_row_number"] for row in outcome.rows] == [1, 2, 3]
+    assert slow == ["a.csv"]
+
+
+def test_one_column(engine, tmp_path):
+    single = Dataset(
+        domain="shop", name="things", grain="day", owner="team:shop", description="A word.",
+        fields=(Column("word", "string", "A word."),),
+    )  # fmt: skip
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'word\na\n\nb,c\n"d\n\ne"\n')
+    outcome = deliver(engine, landed(path), dataset=single)
+    assert [(r["_row_number"], r["word"]) for r in outcome.rows] == [(1, "a"), (2, None), (4, "d\n\ne")]
+    assert [(r["line_number"], r["raw_text"]) for r in outcome.rejects] == [(4, "b,c")]
+    assert outcome.delivered == {DAY: 4}
+
+
+def test_a_large_file_read_by_several_threads(engine, tmp_path, slow):
+    """Some 45 MB, more than DuckDB reads at once: numbers and lines stay right throughout."""
+    path = tmp_path / "a.csv"
+    count, line, bad = 420_000, 1, []
+    pad = "p" * 90
+    with path.open("w", newline="", encoding="utf-8") as out:
+        out.write(HEADER + "\n")
+        for number in range(1, count + 1):
+            line += 1
+            if number % 49_999 == 0:
+                bad.append((line, f"bad {number}", TOO_FEW(1)))
+                out.write(f"bad {number}\n")
+            elif number % 1_009 == 0:
+                out.write(f'{number},"{pad}\n, ""q"" \n",é\n')
+                line += 2
+            else:
+                out.write(f"{number},{pad},é\n")
+    assert path.stat().st_size > 40 << 20
+    with engine.scope():
+        found = read_delivery(THINGS, [landed(path)], engine, INGESTED)
+        wrong = found.rows.filter(
+            (F.col("id").cast("bigint") != F.col("_row_number")) | (F.col("note") != F.lit("é"))
+        )
+        assert engine.rows(wrong.limit(3)) == []
+        total = found.rows.agg(F.count(F.lit(1)).alias("n"), F.sum("_row_number").alias("s"))
+        (sums,) = engine.rows(total)
+        rejects = engine.rows(found.rejects)
+    lost = [number for number in range(1, count + 1) if number % 49_999 == 0]
+    assert sums["n"] == count - len(lost)
+    assert int(sums["s"]) == count * (count + 1) // 2 - sum(lost)
+    assert sorted((r["line_number"], r["raw_text"], r["reason"]) for r in rejects) == bad
+    assert found.delivered == {DAY: count}
+    assert slow == []
+
+
+hostile = st.one_of(
+    st.sampled_from(["", " ", '"', '""', ",", "\n", "\n\n", "\r\n", "a,b", 'a"b', "'", "\\", "NULL",
+                     "\u3000", "\ufeff", "\u2028", "#", "-", " x ", ' "x"']),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6),
+)  # fmt: skip
+tables = st.lists(st.tuples(hostile, hostile, hostile), min_size=1, max_size=15)
+broken = st.sampled_from(["x", "1,2", "1,2,3,4", "1,2,3,4,5", " ", "é", "'"])
+
+
+@_MANY
+@given(
+    data=st.data(),
+    rows=tables,
+    end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_csv_round_trip(engine, tmp_path, data, rows, end, quoting):
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator=end, quoting=quoting)
+    out.write(HEADER + end)
+    want, bad = [], []
+    for number, row in enumerate(rows, start=1):
+        if data.draw(st.integers(0, 3)) == 0:
+            text = data.draw(broken)
+            bad.append((out.getvalue().count("\n") + 1, text))
+            out.write(text + end)
+        else:
+            writer.writerow(row)
+            want.append((number, *(cell or None for cell in row)))
+    content = out.getvalue()
+    if data.draw(st.booleans()):
+        content = content.removesuffix(end)
+    outcome = deliver_bytes(engine, tmp_path, content.encode())
+    assert outcome.values == want
+    assert [(line, text) for line, text, _ in outcome.bad] == bad
+    assert outcome.complete
+    assert outcome.delivered == {DAY: len(rows)}
+
+
+@settings(_MANY, max_examples=120)
+@given(
+    st.lists(st.sampled_from(["a", "é", " ", ",", ",", ",", '"', '"', "END", "END"]), max_size=60),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_engine_and_splitter_agree_on_any_text(engine, tmp_path, signs, end):
+    content = f"{HEADER}END1,2,3END{''.join(signs)}".replace("END", end).encode()
+    outcome = deliver_bytes(engine, tmp_path, content)
+    records = list(csv_records(tmp_path / "a.csv", 3))
+    assert outcome.values == [(r.number, *r.values) for r in records if isinstance(r, Record)]
+    assert outcome.bad == [
+        (r.line, r.text, r.reason) for r in records if isinstance(r, Malformed)
+    ]
+    assert outcome.complete
+
+
+def test_json_and_csv_of_one_table_are_the_same(engine, tmp_path):
+    rows = [("1", "ü", "a,b"), ("2", None, "c\nd")]
+    names = [field.source for field in THINGS.fields]
+    as_json = [dict(zip(names, row, strict=True)) for row in rows]
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerows([names, *rows])
+    want = [(number, *row) for number, row in enumerate(rows, start=1)]
+    lines = "\n".join(map(json.dumps, as_json)).encode()
+    assert deliver_bytes(engine, tmp_path, out.getvalue().encode()).values == want
+    assert deliver_bytes(engine, tmp_path, json.dumps(as_json).encode(), "a.json").values == want
+    assert deliver_bytes(engine, tmp_path, gzip.compress(lines), "a.jsonl.gz").values == want

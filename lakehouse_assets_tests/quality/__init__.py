@@ -1,0 +1,1 @@
+"""Tests of expectations, quarantine, conservation and declared keys."""

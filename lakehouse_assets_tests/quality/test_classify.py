@@ -1,0 +1,172 @@
+"""Sorting rows: against a model in plain Python, on rows of any kind and in any order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.engine import F
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.quality.classify import (
+    classify,
+    kept,
+    mark_delivered_before,
+    set_aside,
+    violations,
+)
+from lakehouse_assets.quality.expectations import Expectation
+from lakehouse_assets_tests.airline.samples import bronze, purchase
+from lakehouse_assets.airline.expectations import TRANSACTIONS
+from lakehouse_assets.airline.transforms.silver import type_transactions
+
+EXPECTATIONS = (
+    Expectation("id_is_given", "drop", "An id.", lambda: F.col("id").isNotNull()),
+    Expectation("amount_is_given", "drop", "An amount.", lambda: F.col("amount").isNotNull()),
+    Expectation("amount_is_small", "drop", "Below 10.", lambda: F.col("amount") < F.lit(10)),
+    Expectation("amount_is_even", "warn", "Even.", lambda: F.col("amount") % F.lit(2) == F.lit(0)),
+    Expectation("amount_is_not_9", "fail", "Not 9.", lambda: F.col("amount") != F.lit(9)),
+)
+TYPES = {
+    "id": pa.int64(), "amount": pa.int64(), "delivered_on": pa.date32(),
+    "_source_file": pa.string(), "_row_number": pa.int64(),
+}  # fmt: skip
+
+rows_of_any_kind = st.lists(
+    st.tuples(
+        st.one_of(st.none(), st.integers(1, 4)),
+        st.one_of(st.none(), st.integers(0, 12)),
+        st.integers(1, 3),
+        st.sampled_from(["a.csv", "b.csv"]),
+    ),
+    max_size=40,
+)
+
+
+def delivered(drawn: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """Give drawn rows a place of their own in their file."""
+    return [
+        {"id": id_, "amount": amount, "delivered_on": date(2024, 1, day),
+         "_source_file": f"{day}/{file}", "_row_number": number}
+        for number, (id_, amount, day, file) in enumerate(drawn, start=1)
+    ]  # fmt: skip
+
+
+def frame(engine: Engine, rows: list[dict[str, Any]]) -> Any:
+    """Make a frame of typed rows."""
+    return engine.from_arrow(
+        pa.table({name: pa.array([r[name] for r in rows], kind) for name, kind in TYPES.items()})
+    )
+
+
+def address(row: dict[str, Any]) -> str:
+    """Return `<file>#<row>`."""
+    return f"{row['_source_file']}#{row['_row_number']}"
+
+
+def model(rows: list[dict[str, Any]], *, newest_first: bool) -> dict[str, tuple[Any, ...]]:
+    """Work out disposition, reasons and original of each row with plain Python."""
+    found: dict[str, tuple[Any, ...]] = {}
+    first: dict[int, str] = {}
+    for row in sorted(
+        rows,
+        key=lambda r: (
+            r["delivered_on"].toordinal() * (-1 if newest_first else 1),
+            r["_source_file"],
+            r["_row_number"],
+        ),
+    ):
+        reasons = []
+        if row["id"] is None:
+            reasons.append("id_is_given")
+        if row["amount"] is None:
+            reasons += ["amount_is_given", "amount_is_small"]
+        elif row["amount"] >= 10:
+            reasons.append("amount_is_small")
+        if reasons:
+            found[address(row)] = ("quarantined", reasons, None)
+        elif row["id"] in first:
+            found[address(row)] = ("duplicate", [], first[row["id"]])
+        else:
+            first[row["id"]] = address(row)
+            found[address(row)] = ("kept", [], None)
+    return found
+
+
+def verdicts(engine: Engine, classified: Any) -> dict[str, tuple[Any, ...]]:
+    """Return disposition, reasons and original by address."""
+    return {
+        address(row): (row["disposition"], row["reasons"], row["duplicate_of"])
+        for row in engine.rows(classified)
+    }
+
+
+@given(rows_of_any_kind, st.randoms(use_true_random=False), st.booleans())
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_row_comes_out_once_with_all_its_reasons_in_whatever_order_rows_come(
+    drawn: list[tuple[Any, ...]], random: Any, newest_first: bool
+) -> None:
+    engine = start_engine()
+    rows = delivered(drawn)
+    expected = model(rows, newest_first=newest_first)
+    random.shuffle(rows)
+    with engine.scope():
+        classified = engine.checkpoint(classify(frame(engine, rows), EXPECTATIONS, "id", newest_first))
+        assert verdicts(engine, classified) == expected
+        names = list(TYPES)
+        aside = engine.rows(classified.filter(F.col("disposition") != F.lit("kept")).select(*names))
+        taken = engine.rows(kept(classified, names))
+        (counts,) = engine.rows(violations(classified, EXPECTATIONS))
+    out = Counter(address(row) for row in [*aside, *taken])
+    assert out == Counter(address(row) for row in rows)
+    assert counts["all_rows"] == len(rows)
+    reasons = Counter(reason for _, found, _ in expected.values() for reason in found)
+    for name in ("id_is_given", "amount_is_given", "amount_is_small"):
+        assert counts[name] == reasons[name]
+    stays = [r["amount"] for r in rows if expected[address(r)][0] == "kept"]
+    assert counts["amount_is_even"] == sum(amount % 2 for amount in stays)
+    assert counts["amount_is_not_9"] == stays.count(9)
+
+
+def test_an_expectation_that_cannot_be_judged_does_not_hold(engine: Engine) -> None:
+    rows = delivered([(1, None, 1, "a.csv")])
+    found = verdicts(engine, classify(frame(engine, rows), EXPECTATIONS, "id", False))
+    assert found == {"1/a.csv#1": ("quarantined", ["amount_is_given", "amount_is_small"], None)}
+
+
+def test_without_drop_expectations_nothing_is_quarantined(engine: Engine) -> None:
+    rows = delivered([(1, 99, 1, "a.csv"), (1, None, 1, "a.csv")])
+    found = verdicts(engine, classify(frame(engine, rows), EXPECTATIONS[3:], "id", False))
+    assert found == {"1/a.csv#1": ("kept", [], None), "1/a.csv#2": ("duplicate", [], "1/a.csv#1")}
+
+
+def test_a_key_of_an_earlier_delivery_names_the_row_that_was_kept_there(engine: Engine) -> None:
+    rows = delivered([(1, 2, 2, "a.csv"), (1, 4, 2, "a.csv"), (2, 2, 2, "a.csv"), (3, 99, 2, "a.csv")])
+    earlier = delivered([(1, 8, 1, "b.csv"), (3, 8, 1, "b.csv")])
+    classified = classify(frame(engine, rows), EXPECTATIONS, "id", False)
+    found = verdicts(engine, mark_delivered_before(classified, frame(engine, earlier), "id"))
+    assert found == {
+        "2/a.csv#1": ("duplicate", [], "1/b.csv#1"),
+        # It repeats a row of its own file, which repeats the earlier one.
+        "2/a.csv#2": ("duplicate", [], "2/a.csv#1"),
+        "2/a.csv#3": ("kept", [], None),
+        "2/a.csv#4": ("quarantined", ["amount_is_small"], None),
+    }
+
+
+def test_what_is_set_aside_keeps_the_delivered_text(engine: Engine) -> None:
+    text = {**purchase("T1"), "customer_id": " 12x ", "amount": "1,5", "purchase_date": "soon"}
+    typed = type_transactions(bronze(engine, t.TRANSACTIONS, [text]))
+    classified = classify(typed, TRANSACTIONS, "transaction_id", False)
+    (row,) = engine.rows(set_aside(classified, t.TRANSACTIONS))
+    assert {name: row[name] for name in text} == text
+    assert row["reasons"] == [
+        "customer_id_is_readable", "purchase_date_is_readable", "amount_is_readable",
+    ]  # fmt: skip
+    assert row["disposition"] == "quarantined"

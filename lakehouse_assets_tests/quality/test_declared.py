@@ -1,0 +1,123 @@
+"""Keys and references that a declaration states are looked for in what is stored."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.lake.predicate import Everything
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
+from lakehouse_assets_tests.airline.samples import House, midnight, steps
+
+MARCH, APRIL = date(2014, 3, 1), date(2014, 4, 1)
+
+
+def customer(number: int, month: date = MARCH, **fields: Any) -> dict[str, Any]:
+    """Return a stored customer."""
+    return {
+        "as_of_month": month, "customer_key": number, "gender": "Male", "age_group": "Unknown",
+        "loyalty_tier": 4, "tier_name": "Gold", "loyalty_join_date": date(2010, 1, 1),
+        "city": "c", "province": "p", "country": "CN", "geo_key": 5,
+        "load_timestamp": midnight(month), **fields,
+    }  # fmt: skip
+
+
+def geography(number: int, month: date = MARCH) -> dict[str, Any]:
+    """Return a stored place."""
+    return {
+        "as_of_month": month, "geo_key": number, "country": "CN", "province": "p", "city": "c",
+        "load_timestamp": midnight(month),
+    }  # fmt: skip
+
+
+def calendar_day(day: date) -> dict[str, Any]:
+    """Return a stored day; what is not looked at is made up."""
+    return {
+        "date": day, "year": day.year, "month": day.month, "day": day.day, "quarter": 1,
+        "day_of_week": 1, "day_name": "x", "month_name": "x", "year_month": "x", "week_start": day,
+        "is_weekend": False, "load_timestamp": midnight(MARCH),
+    }  # fmt: skip
+
+
+def results(house: House, table: Table) -> dict[str, tuple[bool, int, dg.AssetCheckSeverity]]:
+    """Run a table's declared checks over everything stored."""
+    lake = house.lake
+    with lake.engine.scope():
+        return {
+            str(r.check_name): (r.passed, next(iter(r.metadata.values())).value, r.severity)
+            for r in declared_check_results(table, lake, Everything(), Everything())
+        }
+
+
+def test_repeated_keys_and_orphans_are_counted(house: House) -> None:
+    house.put(t.DIM_DATE, [calendar_day(date(2010, 1, 1))])
+    house.put(t.DIM_GEOGRAPHY, [geography(5)], MARCH)
+    house.put(t.DIM_CUSTOMERS, [customer(1), customer(2)], MARCH)
+    error = dg.AssetCheckSeverity.ERROR
+    assert results(house, t.DIM_CUSTOMERS) == {
+        "keys_are_unique": (True, 0, error),
+        "geo_key_is_in_dim_geography": (True, 0, error),
+        "loyalty_join_date_is_in_dim_date": (True, 0, error),
+    }
+    house.put(
+        t.DIM_CUSTOMERS,
+        [
+            customer(1), customer(1), customer(1), customer(2), customer(2), customer(3, geo_key=6),
+            customer(4, loyalty_join_date=date(2010, 1, 2)),
+        ],
+        MARCH,
+    )  # fmt: skip
+    assert results(house, t.DIM_CUSTOMERS) == {
+        "keys_are_unique": (False, 2, error),
+        "geo_key_is_in_dim_geography": (False, 1, error),
+        "loyalty_join_date_is_in_dim_date": (False, 1, error),
+    }
+
+
+def test_a_parent_of_another_month_does_not_count(house: House) -> None:
+    house.put(t.DIM_DATE, [calendar_day(date(2010, 1, 1))])
+    house.put(t.DIM_GEOGRAPHY, [geography(5, APRIL)], APRIL)
+    house.put(t.DIM_CUSTOMERS, [customer(1), customer(2)], MARCH)
+    assert results(house, t.DIM_CUSTOMERS)["geo_key_is_in_dim_geography"][:2] == (False, 2)
+
+
+def test_the_same_customer_in_two_months_is_no_repeated_key(house: House) -> None:
+    house.put(t.DIM_CUSTOMERS, [customer(1)], MARCH)
+    house.put(t.DIM_CUSTOMERS, [customer(1, APRIL)], APRIL)
+    assert results(house, t.DIM_CUSTOMERS)["keys_are_unique"][:2] == (True, 0)
+
+
+def test_a_purchase_of_an_unknown_member_warns_and_does_not_block(house: House) -> None:
+    specs = {spec.name: spec.blocking for spec in declared_check_specs(t.FACT_TRANSACTIONS)}
+    assert specs == {
+        "keys_are_unique": True,
+        "customer_key_is_in_dim_customers": False,
+        "transaction_date_is_in_dim_date": True,
+    }
+
+
+def test_an_orphan_stops_what_is_downstream(house: House) -> None:
+    # No calendar is materialised, so the date of joining is found nowhere.
+    house.put(t.DIM_GEOGRAPHY, [geography(5)], MARCH)
+    house.put(t.SILVER_FLIGHTS, [silver_member()], MARCH)
+    result = house.materialise(
+        "monthly", "2014-03-01", t.DIM_GEOGRAPHY, t.DIM_CUSTOMERS, t.FACT_FLIGHTS
+    )
+    assert not result.success
+    assert steps(result, "FAILURE") == {"dim_customers"}
+    assert steps(result, "SKIPPED") == {"fact_flights"}
+
+
+def silver_member() -> dict[str, Any]:
+    """Return a stored silver member."""
+    return {
+        "member_no": 1, "ffp_date": date(2010, 1, 1), "gender": "Male", "ffp_tier": 4,
+        "work_city": "c", "work_province": "p", "work_country": "CN", "window_end": MARCH,
+        "flight_count": 1, "seg_km_sum": 1, "last_flight_date": date(2014, 2, 1), "last_to_end": 1,
+        "points_sum": 1, "quality_flags": [], "_source_file": "f", "_row_number": 1,
+        "delivered_on": date(2014, 3, 31), "snapshot_month": MARCH,
+    }  # fmt: skip

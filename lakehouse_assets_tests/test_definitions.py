@@ -1,0 +1,163 @@
+"""What Dagster loads: quickly, without warnings, complete, and in line with the registry."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+
+import dagster as dg
+import pytest
+import yaml
+
+from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets_tests.airline.samples import REPOSITORY, House
+
+SECRET = "hunter2"  # noqa: S105
+HEAVY = ("mlflow", "sklearn", "duckdb", "pandas", "pyspark", "sqlframe", "pyarrow", "deltalake", "matplotlib")
+
+
+@pytest.fixture(scope="module")
+def definitions(new_house) -> dg.Definitions:
+    house: House = new_house("definitions")
+    return house.definitions()
+
+
+def python(code: str, *options: str) -> str:
+    """Run code in a fresh interpreter, in the repository as Dagster does, and return its output."""
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_definitions_load_in_under_a_second() -> None:
+    code = (
+        "import time; start = time.process_time(); import lakehouse_assets.definitions; "
+        "print(time.process_time() - start)"
+    )
+    # Processor time, so that a busy machine does not count; the best of three, for cold caches.
+    own = min(float(python(code)) for _ in range(3))
+    plain = min(
+        float(python(code.replace("lakehouse_assets.definitions", "dagster"))) for _ in range(2)
+    )
+    assert own < max(1.0, plain + 0.5)
+
+
+def test_definitions_load_with_warnings_as_errors() -> None:
+    assert python("import lakehouse_assets.definitions as d; print(bool(d.defs))", "-W", "error") == "True"
+
+
+def test_loading_definitions_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, lakehouse_assets.definitions; "
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    assert python(code) == "[]"
+
+
+def test_workspace_and_pyproject_name_the_same_module() -> None:
+    workspace = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text(encoding="utf-8"))
+    (loaded,) = [entry["python_module"] for entry in workspace["load_from"]]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    dagster = project["tool"]["dagster"]
+    assert loaded["module_name"] == dagster["module_name"] == "lakehouse_assets.definitions"
+    assert loaded["location_name"] == dagster["code_location_name"]
+    assert "dg" not in project["tool"]
+
+
+def test_every_table_is_exactly_one_asset_and_every_asset_a_table(
+    definitions: dg.Definitions,
+) -> None:
+    keys = [spec.key for spec in definitions.resolve_all_asset_specs()]
+    assert Counter(keys) == Counter(table.asset_key for table in REGISTRY)
+
+
+def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> None:
+    for spec in definitions.resolve_all_asset_specs():
+        table = REGISTRY.by_key(tuple(spec.key.path))
+        assert list(spec.owners) == [table.owner]
+        assert spec.group_name == f"{table.domain}_{table.layer}"
+        assert spec.description == table.description
+        assert "deltalake" in spec.kinds
+        schema = spec.metadata["dagster/column_schema"]
+        columns = [(c.name, c.type, c.constraints.nullable) for c in schema.columns]
+        assert columns == [(c.name, c.type, c.nullable) for c in table.columns]
+        assert all(column.description for column in schema.columns)
+
+
+def test_every_column_is_described() -> None:
+    empty = [
+        f"{table.name}.{column.name}"
+        for table in REGISTRY
+        for column in table.columns
+        if len(column.description.strip()) < 4
+    ]
+    assert empty == []
+
+
+def test_jobs_cover_every_asset_exactly_once(definitions: dg.Definitions) -> None:
+    covered: Counter[dg.AssetKey] = Counter()
+    for name in ("calendar", "daily", "monthly"):
+        job = definitions.resolve_job_def(name)
+        covered.update(job.asset_layer.executable_asset_keys)
+    assert covered == Counter(spec.key for spec in definitions.resolve_all_asset_specs())
+
+
+def test_partitions_follow_the_deliveries(definitions: dg.Definitions) -> None:
+    kinds = {
+        "/".join(spec.key.path): type(spec.partitions_def).__name__
+        for spec in definitions.resolve_all_asset_specs()
+    }
+    assert kinds.pop("airline/dim_date") == "NoneType"
+    daily = {name for name, kind in kinds.items() if kind == "DailyPartitionsDefinition"}
+    assert daily == {
+        "airline/bronze_transactions", "airline/bronze_transactions_rejects",
+        "airline/silver_transactions", "airline/silver_transactions_quarantine",
+    }  # fmt: skip
+    assert {kinds[name] for name in kinds.keys() - daily} == {"MonthlyPartitionsDefinition"}
+
+
+def test_what_must_block_blocks(definitions: dg.Definitions) -> None:
+    checks = {
+        (spec.asset_key.path[-1], spec.name): spec.blocking
+        for definition in definitions.assets or []
+        for spec in definition.check_specs
+    }
+    for key in (
+        ("bronze_flights", "delivered_rows_are_conserved"),
+        ("bronze_transactions", "delivered_rows_are_conserved"),
+        ("silver_flights", "bronze_rows_are_conserved"),
+        ("silver_transactions", "bronze_rows_are_conserved"),
+        ("silver_flights", "silver_key_is_positive"),
+        ("gold_customer_segments_ml", "segments_are_separated"),
+        ("dim_customers", "geo_key_is_in_dim_geography"),
+        ("fact_flights", "customer_key_is_in_dim_customers"),
+    ):
+        assert checks[key], key
+    # One refused file, or a purchase of an unknown member, must not stop the others.
+    assert not checks["bronze_flights", "files_are_readable"]
+    assert not checks["fact_transactions", "customer_key_is_in_dim_customers"]
+    for table in REGISTRY:
+        if table.layer in {"gold", "segments"}:
+            assert checks[table.name, "keys_are_unique"]
+
+
+def test_no_resource_shows_the_password_of_the_mlflow_store(house: House) -> None:
+    uri = f"postgresql://mlflow:{SECRET}@db.example.org/mlflow"
+    settings = house.settings.model_copy(update={"mlflow_uri": uri})
+    loaded = House(settings).definitions()
+    shown = f"{loaded.resources['mlflow']!r} {loaded.resources['mlflow']!s} {loaded.resources!r}"
+    assert "db.example.org" in shown
+    assert SECRET not in shown
+
+
+def test_overrides_replace_a_resource(house: House) -> None:
+    other = dg.ResourceDefinition.hardcoded_resource(object())
+    assert house.definitions(landing=other).resources["landing"] is other
