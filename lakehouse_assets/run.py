@@ -30,7 +30,7 @@ _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 # Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
 MONTHS_PER_RUN = 3
-_INSTANCE_CONFIG = "# Written by `lakehouse run`; yours to change.\ntelemetry:\n  enabled: false\n"
+_INSTANCE_CONFIG = "# Written by `lakehouse run`; yours to change.\ntelemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,9 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             "rights or set LAKEHOUSE_DAGSTER_HOME."
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
+    # A range of days is many materialisations: stored together they cost one transaction, not one
+    # each with its own wait for the disk.
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
     with dg.DagsterInstance.get() as instance:
         yield instance
 
@@ -272,15 +275,30 @@ def _note_failures(
         return True
     only_checks = True
     for event in result.filter_events(lambda e: e.is_step_failure):
-        error: Any = event.step_failure_data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
+        error = _root_cause(event.step_failure_data.error)
         if error is None or error.cls_name == "DagsterAssetCheckFailedError":
             continue
         only_checks = False
-        message = " ".join(str(error.message).split())
-        plain = message.removeprefix("lakehouse_assets.errors.").removeprefix("LakehouseError: ")
-        outcome.errors.append(f"{event.step_key} ({planned.label}): {plain}")
-    if only_checks and not outcome.errors:
+        outcome.errors.append(f"{event.step_key} ({planned.label}): {_plain(error.message)}")
+    if not any(result.filter_events(lambda e: e.is_step_failure)):
+        # The run ended before its first step: a resource did not open.
+        only_checks = False
+        for event in result.filter_events(lambda e: e.is_run_failure):
+            error = _root_cause(event.job_failure_data.error)
+            if error is not None:
+                outcome.errors.append(f"{planned.label}: {_plain(error.message)}")
+    if not outcome.errors:
         outcome.errors.append(f"{planned.label} failed; open the Dagster UI (make ui) for its log.")
     return only_checks
+
+
+def _root_cause(error: Any) -> Any:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error
+
+
+def _plain(message: str) -> str:
+    """Return an error's message as one line, without the name of our own error class."""
+    line = " ".join(message.split())
+    return line.removeprefix("lakehouse_assets.errors.").removeprefix("LakehouseError: ")

@@ -27,10 +27,14 @@ from lakehouse_assets_tests.airline.samples import (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let a warning pass that Dagster causes itself: a resource within a resource."""
-    config.addinivalue_line(
-        "filterwarnings", "ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning"
-    )
+    """Let warnings pass that packages cause themselves."""
+    for warning in (
+        # Dagster, on a resource within a resource.
+        "ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning",
+        # Typer, on being imported.
+        "ignore:'click.utils:DeprecationWarning",
+    ):
+        config.addinivalue_line("filterwarnings", warning)
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def _segment_month(
         personas,
         segment_figure(profile),
         tags={
-            "dagster_run_id": context.run_id,
+            "dagster_run_id": context.run.run_id,
             **{
                 f"delta_version.{name}": str(version)
                 for name, version in engine.versions_read(scored).items()

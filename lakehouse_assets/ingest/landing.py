@@ -69,6 +69,9 @@ class LandingZone:
                 )
             try:
                 day = date.fromisoformat(entry.name)
+                # Python also knows 20140331 and 2014-W13-1; two names for a day are one too many.
+                if day.isoformat() != entry.name:
+                    raise ValueError(entry.name)
             except ValueError:
                 raise LakehouseError(
                     f"The landing folder {self._relative(entry)} is not named by a date; name it "
@@ -79,9 +82,7 @@ class LandingZone:
             found += [
                 LandedFile(day, self._relative(file), file, file.stat().st_size)
                 for file in self._listing(entry)
-                if file.is_file()
-                and not file.name.startswith((".", "_"))
-                and not file.name.endswith(_UNFINISHED)
+                if file.is_file() and _is_delivery(file.name)
             ]
         return sorted(found)
 
@@ -135,6 +136,11 @@ class LandingZone:
         if not file.is_file():
             raise LakehouseError(f"There is no file {file}; check the path.")
         file_format(file)
+        if not _is_delivery(file.name):
+            raise LakehouseError(
+                f"{file.name} would be overlooked: names that begin with a dot or _ stand for "
+                "hidden files and markers; rename it and land it again."
+            )
         folder = self.root / dataset.domain / dataset.name / delivered_on.isoformat()
         target = folder / file.name
         if target.exists():
@@ -172,7 +178,8 @@ class LandingZone:
         try:
             return sorted(folder.iterdir())
         except FileNotFoundError:
-            if folder == self.root:
+            # A dataset without a folder has no deliveries; a zone that is gone has lost them.
+            if not self.root.is_dir():
                 raise LakehouseError(
                     f"The landing zone {self.root} does not exist; create it or set "
                     "LAKEHOUSE_LANDING."
@@ -183,6 +190,10 @@ class LandingZone:
                 f"The landing zone cannot be listed at {folder} ({error.strerror or error}); check "
                 "its permissions."
             ) from None
+
+
+def _is_delivery(name: str) -> bool:
+    return not name.startswith((".", "_")) and not name.endswith(_UNFINISHED)
 
 
 def _digest(path: Path) -> str:

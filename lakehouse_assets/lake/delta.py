@@ -13,7 +13,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -284,7 +284,8 @@ class Lake:
             frame = self.engine.from_arrow(arrow_schema(declared).empty_table())
         else:
             self._check_declaration(declared, found)
-            frame = self._scan(declared, found, columns)
+            needed = {*columns, *columns_of(selection or Everything())} if columns else None
+            frame = self._scan(declared, found, needed)
         where = to_filter(selection or Everything(), declared.columns)
         if where is not None:
             frame = frame.filter(where)
@@ -308,13 +309,12 @@ class Lake:
         return found
 
     def _scan(
-        self, table: Table, found: DeltaTable, names: Sequence[str] | None = None
+        self, table: Table, found: DeltaTable, names: Collection[str] | None = None
     ) -> DataFrame:
-        """Scan the named columns and the partition column; a narrow plan is a cheap plan."""
+        """Scan the named columns, or all of them; a narrow plan is a cheap plan."""
         stored = set(_stored_schema(found).names)
         if names and stored.issuperset(names):
-            by_partition = {table.partition.column} if table.partition else set()
-            wanted = [c for c in table.columns if c.name in by_partition.union(names)]
+            wanted = [c for c in table.columns if c.name in names]
             return self.engine.scan_delta(self.uri(table), found.version(), table.name, wanted)
         columns = [column for column in table.columns if column.name in stored]
         frame = self.engine.scan_delta(self.uri(table), found.version(), table.name, columns)

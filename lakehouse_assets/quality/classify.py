@@ -43,7 +43,8 @@ def classify(
     """
     drops = [e for e in expectations if e.action == "drop"]
     failed = [F.when(~_holds(e), F.lit(e.name)) for e in drops]
-    reasons = F.array_compact(F.array(*failed)) if failed else F.array().cast("array<string>")
+    # An array needs an element to have a type, so there is always one that says nothing.
+    reasons = F.array_compact(F.array(*failed, F.lit(None).cast("string")))
     trusted = F.size(F.col("reasons")) == F.lit(0)
     day = F.col("delivered_on")
     order = W.partitionBy(trusted, key, *([within] if within else [])).orderBy(

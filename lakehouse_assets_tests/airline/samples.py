@@ -288,7 +288,7 @@ def numbers(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
 
 
 def steps(result: dg.ExecuteInProcessResult, kind: str) -> set[str]:
-    """Return the steps that ended as `SUCCESS`, `FAILURE` or `SKIPPED`, without the domain."""
+    """Return the steps with an event such as `START`, `SUCCESS` or `FAILURE`, without the domain."""
     return {
         str(event.step_key).removeprefix(f"{t.DOMAIN}__")
         for event in result.all_events

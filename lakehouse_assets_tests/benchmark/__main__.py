@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         help="landing zone: used as it is if it exists, else generated there and kept",
     )
     parser.add_argument("--rounds", type=int, default=2, help="how often each contestant runs")
+    parser.add_argument(
+        "--months-per-run", type=int, help="months per Dagster run (default: the project's choice)"
+    )
     parser.add_argument("--work", type=Path, help="folder for the lakes (default: temporary)")
     parser.add_argument("--keep", action="store_true", help="keep the last round's lakes")
     parser.add_argument(
@@ -62,26 +65,26 @@ def _benchmark(given: argparse.Namespace, work: Path) -> int:
     landing = given.landing or work / "landing"
     if not landing.is_dir():
         _generate(landing, given)
+    chunks = ["--months-per-run", str(given.months_per_run)] if given.months_per_run else []
     ours: list[Usage] = []
     theirs: list[Usage] = []
     wrong: list[str] = []
     for number in range(1, given.rounds + 1):
         for name, usages in (("pipeline", ours), ("baseline", theirs)):
-            usages.append(_run(name, landing, work / name))
+            usages.append(_run(name, landing, work / name, *(chunks if usages is ours else ())))
             load = os.getloadavg()[0]
             _say(f"round {number}: {name} {usages[-1].wall:.1f} s (load {load:.1f})")
         wrong += differences(_fingerprint(work / "pipeline"), _fingerprint(work / "baseline"))
     if given.profile:
-        _run("pipeline", landing, work / "profiled", "--profile", str(given.profile))
+        _run("pipeline", landing, work / "profiled", *chunks, "--profile", str(given.profile))
     for line in ("", *report(ours, theirs, wrong)):
         _say(line)
     return 1 if wrong else 0
 
 
 def _generate(landing: Path, given: argparse.Namespace) -> None:
-    _say(
-        f"Generating {given.members:,} members x {given.months}, {given.transactions:,} transactions"
-    )
+    rows = f"{given.members:,} members x {given.months} and {given.transactions:,} transactions"
+    _say(f"Generating {rows}")
     sizes = ["--members", given.members, "--months", given.months]
     sizes += ["--transactions", given.transactions]
     command = [sys.executable, "-m", _GENERATOR, "--out", str(landing), *map(str, sizes)]

@@ -26,11 +26,14 @@ class Timings:
         start: Seconds before the first month: imports, definitions, calendar.
         months: Seconds of each month, oldest first, by its name.
         steps: Seconds by step over all months.
+        cold: How many of the first months came in the first run, which pays for what is done once:
+            imports, creating tables and stores.
     """
 
     start: float = 0.0
     months: dict[str, float] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
+    cold: int = 0
 
     def save(self, path: Path) -> None:
         """Write the timings for the measuring process to read."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lakehouse_assets.ingest.json_records import json_records
 from lakehouse_assets.ingest.records import Malformed, Record
-from lakehouse_assets_tests.ingest.samples import FIELDS, deliver_bytes
+from lakehouse_assets_tests.ingest.samples import FIELDS, deliver_bytes, deliver_each
 
 
 @pytest.fixture
@@ -146,21 +146,29 @@ tables = st.lists(st.tuples(hostile, hostile, hostile), min_size=1, max_size=12)
 broken = st.sampled_from(["{", "nope", "{'ID':1}", '{"ID":', "17", '{"other":1}', '{"ID":{}}', "}"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), rows=tables, array=st.booleans(), ascii_only=st.booleans())
-def test_round_trip(engine, tmp_path, data, rows, array, ascii_only):
+@st.composite
+def written_files(draw):
+    """Draw a JSON file as Python writes it, with its rows and malformed elements."""
+    array, ascii_only = draw(st.booleans()), draw(st.booleans())
     elements, want, bad = [], [], []
-    for number, row in enumerate(rows, start=1):
-        if data.draw(st.booleans()) and data.draw(st.booleans()):
-            elements.append(data.draw(broken))
+    for number, row in enumerate(draw(tables), start=1):
+        if draw(st.integers(0, 3)) == 0:
+            elements.append(draw(broken))
             bad.append((number + array, elements[-1]))
         else:
             pairs = {f: v for f, v in zip(FIELDS, row, strict=True) if v is not None}
             elements.append(json.dumps(pairs, ensure_ascii=ascii_only))
             want.append((number, *row))
     text = "[\n" + ",\n".join(elements) + "\n]" if array else "\n".join(elements)
-    outcome = deliver_bytes(engine, tmp_path, text.encode(), "a.json")
-    assert outcome.values == want
-    assert [(line, raw) for line, raw, _ in outcome.bad] == bad
-    assert outcome.complete
-    assert sum(outcome.delivered.values()) == len(rows)
+    return text.encode(), want, bad
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(written_files(), min_size=8, max_size=8))
+def test_round_trip(engine, tmp_path, files):
+    outcomes = deliver_each(engine, tmp_path, [content for content, _, _ in files], ".json")
+    for outcome, (_, want, bad) in zip(outcomes, files, strict=True):
+        assert outcome.values == want
+        assert [(line, raw) for line, raw, _ in outcome.bad] == bad
+        assert outcome.complete
+        assert [*outcome.delivered.values()] == [len(want) + len(bad)]

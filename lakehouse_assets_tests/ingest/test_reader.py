@@ -28,12 +28,13 @@ from lakehouse_assets_tests.ingest.samples import (
     THINGS,
     deliver,
     deliver_bytes,
+    deliver_each,
     landed,
 )
 
 TOO_FEW = "Expected Number of Columns: 3 Found: {}".format
 _MANY = settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -358,50 +359,65 @@ tables = st.lists(st.tuples(hostile, hostile, hostile), min_size=1, max_size=15)
 broken = st.sampled_from(["x", "1,2", "1,2,3,4", "1,2,3,4,5", " ", "é", "'"])
 
 
-@_MANY
-@given(
-    data=st.data(),
-    rows=tables,
-    end=st.sampled_from(["\n", "\r\n"]),
-    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-)
-def test_csv_round_trip(engine, tmp_path, data, rows, end, quoting):
+@st.composite
+def written_files(draw):
+    """Draw a CSV file as Python writes it, with its rows and malformed lines."""
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator=end, quoting=quoting)
     out.write(HEADER + end)
     want, bad = [], []
-    for number, row in enumerate(rows, start=1):
-        if data.draw(st.integers(0, 3)) == 0:
-            text = data.draw(broken)
+    for number, row in enumerate(draw(tables), start=1):
+        if draw(st.integers(0, 3)) == 0:
+            text = draw(broken)
             bad.append((out.getvalue().count("\n") + 1, text))
             out.write(text + end)
         else:
             writer.writerow(row)
             want.append((number, *(cell or None for cell in row)))
     content = out.getvalue()
-    if data.draw(st.booleans()):
+    if draw(st.booleans()):
         content = content.removesuffix(end)
-    outcome = deliver_bytes(engine, tmp_path, content.encode())
-    assert outcome.values == want
-    assert [(line, text) for line, text, _ in outcome.bad] == bad
-    assert outcome.complete
-    assert outcome.delivered == {DAY: len(rows)}
+    return content.encode(), want, bad
 
 
-@settings(_MANY, max_examples=120)
+@_MANY
+@given(st.lists(written_files(), min_size=8, max_size=8))
+def test_csv_round_trip(engine, tmp_path, files):
+    outcomes = deliver_each(engine, tmp_path, [content for content, _, _ in files], ".csv")
+    for outcome, (_, want, bad) in zip(outcomes, files, strict=True):
+        assert outcome.values == want
+        assert [(line, text) for line, text, _ in outcome.bad] == bad
+        assert outcome.complete
+        assert [*outcome.delivered.values()] == [len(want) + len(bad)]
+        assert outcome.refused == []
+
+
+@_MANY
 @given(
-    st.lists(st.sampled_from(["a", "é", " ", ",", ",", ",", '"', '"', "END", "END"]), max_size=60),
-    st.sampled_from(["\n", "\r\n"]),
+    st.lists(
+        st.tuples(
+            st.lists(
+                st.sampled_from(["a", "é", " ", ",", ",", ",", '"', '"', "END", "END"]), max_size=40
+            ),
+            st.sampled_from(["\n", "\r\n"]),
+        ),
+        min_size=16,
+        max_size=16,
+    )
 )
-def test_engine_and_splitter_agree_on_any_text(engine, tmp_path, signs, end):
-    content = f"{HEADER}END1,2,3END{''.join(signs)}".replace("END", end).encode()
-    outcome = deliver_bytes(engine, tmp_path, content)
-    records = list(csv_records(tmp_path / "a.csv", 3))
-    assert outcome.values == [(r.number, *r.values) for r in records if isinstance(r, Record)]
-    assert outcome.bad == [
-        (r.line, r.text, r.reason) for r in records if isinstance(r, Malformed)
+def test_engine_and_splitter_agree_on_any_text(engine, tmp_path, files):
+    contents = [
+        f"{HEADER}END1,2,3END{''.join(signs)}".replace("END", end).encode() for signs, end in files
     ]
-    assert outcome.complete
+    for index, outcome in enumerate(deliver_each(engine, tmp_path, contents, ".csv")):
+        records = list(csv_records(tmp_path / f"{index:03}.csv", 3))
+        assert outcome.values == [(r.number, *r.values) for r in records if isinstance(r, Record)]
+        assert outcome.bad == [
+            (r.line, r.text, r.reason) for r in records if isinstance(r, Malformed)
+        ]
+        assert outcome.complete
 
 
 def test_json_and_csv_of_one_table_are_the_same(engine, tmp_path):

@@ -418,6 +418,8 @@ def test_a_rectangle_replaces_its_cells_only(tmp_path):
     with pytest.raises(LakehouseError, match="nothing was written"):
         put(lake, declared, cells(2, 3, "a", "c"), [(day(2), "b", 1)])
     assert content(lake, declared, cells(1, 2, "b")) == [(day(1), "b", 1), (day(2), "b", 2)]
+    # The columns that select need not be among those that are asked for.
+    assert content(lake, declared, cells(1, 2, "b"), columns=["n"]) == [(1,), (2,)]
 
 
 # -- reading -------------------------------------------------------------------------------------

@@ -1,0 +1,272 @@
+"""The landing zone: what counts as a delivery, and that files arrive whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lakehouse_assets.errors import FileRefusedError, LakehouseError
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets_tests.ingest.samples import DAY, THINGS
+
+
+@pytest.fixture
+def zone(tmp_path):
+    root = tmp_path / "landing"
+    root.mkdir()
+    return LandingZone(root)
+
+
+def put(zone: LandingZone, name: str, content: bytes = b"x") -> Path:
+    path = zone.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def names(zone: LandingZone, *window: date | None) -> list[str]:
+    return [file.name for file in zone.files(THINGS, *window)]
+
+
+def test_files_are_listed_oldest_first(zone):
+    for name in ("2014-03-31/b.csv", "2014-03-31/a.csv", "2013-12-01/z.csv"):
+        put(zone, f"shop/things/{name}", b"12345")
+    found = zone.files(THINGS)
+    assert [file.name for file in found] == [
+        "shop/things/2013-12-01/z.csv",
+        "shop/things/2014-03-31/a.csv",
+        "shop/things/2014-03-31/b.csv",
+    ]
+    first = found[0]
+    assert (first.delivered_on, first.size) == (date(2013, 12, 1), 5)
+    assert first.path.read_bytes() == b"12345"
+
+
+def test_the_window_is_half_open(zone):
+    for day in ("2014-03-30", "2014-03-31", "2014-04-01"):
+        put(zone, f"shop/things/{day}/a.csv")
+    window = date(2014, 3, 31), date(2014, 4, 1)
+    assert names(zone, *window) == ["shop/things/2014-03-31/a.csv"]
+    assert len(names(zone, window[0], None)) == 2
+    assert len(names(zone, None, window[0])) == 1
+    assert names(zone, window[0], window[0]) == []
+
+
+def test_what_is_no_delivery_is_not_listed(zone):
+    for name in (
+        "2014-03-31/_SUCCESS", "2014-03-31/.hidden.csv", "2014-03-31/a.csv.part",
+        "2014-03-31/a.csv.tmp", "2014-03-31/a.csv.crdownload", "_old/a.csv", ".cache/a.csv",
+        "_SUCCESS", "2014-03-31/folder/a.csv",
+    ):  # fmt: skip
+        put(zone, f"shop/things/{name}")
+    assert names(zone) == []
+    put(zone, "shop/things/2014-03-31/a.csv")
+    assert names(zone) == ["shop/things/2014-03-31/a.csv"]
+
+
+def test_a_dataset_nobody_delivered_has_no_files(zone):
+    assert names(zone) == []
+
+
+@pytest.mark.parametrize("folder", ["new", "2014-3-1", "2014-02-30", "2014-03", "31.03.2014"])
+def test_a_folder_without_a_date_is_an_error(zone, folder):
+    put(zone, f"shop/things/{folder}/a.csv")
+    with pytest.raises(LakehouseError, match=f"shop/things/{folder} is not named by a date"):
+        names(zone)
+
+
+@pytest.mark.parametrize("folder", ["20140331", "2014-W13-1"])
+def test_other_spellings_of_a_date_are_errors(zone, folder):
+    put(zone, f"shop/things/{folder}/a.csv")
+    with pytest.raises(LakehouseError, match="name it YYYY-MM-DD"):
+        names(zone)
+
+
+def test_a_file_outside_a_dated_folder_is_an_error(zone):
+    put(zone, "shop/things/a.csv")
+    with pytest.raises(LakehouseError, match="shop/things/a.csv lies outside a dated folder"):
+        names(zone)
+
+
+def test_a_zone_that_cannot_be_listed_is_an_error_and_not_empty(zone, monkeypatch):
+    put(zone, "shop/things/2014-03-31/a.csv")
+    for hidden in (zone.root / "shop" / "things", zone.root / "shop" / "things" / "2014-03-31"):
+        with monkeypatch.context() as patch:
+            list_folder = Path.iterdir
+
+            def refuse(self, hidden=hidden, list_folder=list_folder):
+                if self == hidden:
+                    raise PermissionError(13, "Permission denied")
+                return list_folder(self)
+
+            patch.setattr(Path, "iterdir", refuse)
+            with pytest.raises(LakehouseError, match=r"cannot be listed at .*Permission denied"):
+                names(zone)
+
+
+def test_a_missing_zone_is_an_error_and_not_empty(tmp_path):
+    gone = LandingZone(tmp_path / "gone")
+    with pytest.raises(LakehouseError, match="does not exist; create it"):
+        gone.files(THINGS)
+    with pytest.raises(LakehouseError, match="does not exist; create it"):
+        gone.check_folders([THINGS])
+
+
+def test_folders_that_nobody_reads_are_errors(zone):
+    put(zone, "shop/things/2014-03-31/a.csv")
+    put(zone, "_ignored/x/a.csv")
+    put(zone, "shop/_ignored/a.csv")
+    put(zone, "readme.txt")
+    zone.check_folders([THINGS])
+    put(zone, "shop/thing/2014-03-31/a.csv")
+    with pytest.raises(
+        LakehouseError,
+        match="landing folder shop/thing belongs to no dataset; known are shop/things",
+    ):
+        zone.check_folders([THINGS])
+
+
+def test_unknown_domains_are_errors(zone):
+    put(zone, "shopp/things/2014-03-31/a.csv")
+    with pytest.raises(LakehouseError, match="landing folder shopp belongs to no dataset"):
+        zone.check_folders([THINGS])
+
+
+def test_landing_a_file(zone, tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_bytes(b"a\n1\n")
+    target, news = zone.land(THINGS, source, DAY)
+    assert (target, news) == (zone.root / "shop/things/2014-03-31/a.csv", True)
+    assert target.read_bytes() == source.read_bytes() == b"a\n1\n"
+    assert target.stat().st_mode & 0o777 == 0o644
+    assert [file.name for file in target.parent.iterdir()] == ["a.csv"]
+
+
+def test_landing_the_same_content_twice_changes_nothing(zone, tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_bytes(b"a\n1\n")
+    target, _ = zone.land(THINGS, source, DAY)
+    before = target.stat()
+    assert zone.land(THINGS, source, DAY) == (target, False)
+    assert zone.land(THINGS, source, DAY, replace=True) == (target, False)
+    assert (target.stat().st_mtime_ns, target.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_other_content_needs_replace(zone, tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_bytes(b"a\n1\n")
+    target, _ = zone.land(THINGS, source, DAY)
+    source.write_bytes(b"a\n2\n")
+    with pytest.raises(LakehouseError, match="already delivered with other content; use --replace"):
+        zone.land(THINGS, source, DAY)
+    assert target.read_bytes() == b"a\n1\n"
+    assert zone.land(THINGS, source, DAY, replace=True) == (target, True)
+    assert target.read_bytes() == b"a\n2\n"
+    # Another day is another delivery.
+    assert zone.land(THINGS, source, date(2014, 4, 1))[1] is True
+
+
+def test_what_cannot_be_landed(zone, tmp_path):
+    with pytest.raises(LakehouseError, match=r"There is no file .*nothing\.csv"):
+        zone.land(THINGS, tmp_path / "nothing.csv", DAY)
+    (tmp_path / "a.xlsx").write_bytes(b"x")
+    with pytest.raises(FileRefusedError, match="neither CSV nor JSON"):
+        zone.land(THINGS, tmp_path / "a.xlsx", DAY)
+    assert list(zone.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".a.csv", "_a.csv"])
+def test_a_name_that_would_never_be_listed_is_refused(zone, tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(LakehouseError, match="would be overlooked"):
+        zone.land(THINGS, tmp_path / name, DAY)
+
+
+def test_a_failed_copy_leaves_nothing(zone, tmp_path, monkeypatch):
+    source = tmp_path / "a.csv"
+    source.write_bytes(b"a\n1\n")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(LakehouseError, match="No space left on device"):
+        zone.land(THINGS, source, DAY)
+    assert list((zone.root / "shop/things/2014-03-31").iterdir()) == []
+
+
+def test_a_process_killed_in_mid_copy_leaves_no_visible_file(zone, tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_bytes(b"x" * (3 << 20))
+    code = f"""
+        import shutil, time
+        from datetime import date
+        from pathlib import Path
+        from lakehouse_assets.ingest.landing import LandingZone
+        from lakehouse_assets_tests.ingest.samples import THINGS
+
+        def half(source, out, size):
+            out.write(source.read(size))
+            out.flush()
+            print("half", flush=True)
+            time.sleep(60)
+
+        shutil.copyfileobj = half
+        LandingZone(Path({str(zone.root)!r})).land(THINGS, Path({str(source)!r}), date(2014, 3, 31))
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        process.send_signal(signal.SIGKILL)
+    folder = zone.root / "shop/things/2014-03-31"
+    (left,) = folder.iterdir()
+    assert left.name.startswith(".")
+    assert left.stat().st_size == 1 << 20
+    assert names(zone) == []
+    # What is left behind is in nobody's way.
+    assert zone.land(THINGS, source, DAY)[1] is True
+    assert [file.size for file in zone.files(THINGS)] == [3 << 20]
+
+
+def test_a_reader_never_sees_half_a_file(zone, tmp_path):
+    """While a process lands versions of a file, each is seen whole."""
+    code = f"""
+        from datetime import date
+        from pathlib import Path
+        from lakehouse_assets.ingest.landing import LandingZone
+        from lakehouse_assets_tests.ingest.samples import THINGS
+
+        zone, source = LandingZone(Path({str(zone.root)!r})), Path({str(tmp_path / "a.csv")!r})
+        for number in range(40):
+            source.write_bytes(str(number % 10).encode() * (1 << 20))
+            zone.land(THINGS, source, date(2014, 3, 31), replace=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    seen = set()
+    with process:
+        while process.poll() is None:
+            for file in zone.files(THINGS):
+                content = file.path.read_bytes()
+                assert len(content) == 1 << 20
+                assert len(set(content)) == 1
+                seen.add(content[:1])
+            time.sleep(0.002)
+    assert process.returncode == 0
+    assert len(seen) > 1

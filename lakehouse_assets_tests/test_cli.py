@@ -1,0 +1,289 @@
+"""The command line: what works prints what it did, what does not is one sentence and exit code 1."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lakehouse_assets import cli
+from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets_tests.airline.samples import (
+    REPOSITORY,
+    House,
+    SampleRun,
+    command,
+    member,
+    purchase,
+    variables_of,
+)
+
+Lakehouse = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def lakehouse(
+    house: House,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Lakehouse:
+    """Run the command line on a house; exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    # Set and removed again with the test: a run leaves its own value behind.
+    monkeypatch.setenv("DAGSTER_HOME", str(house.settings.dagster_home))
+    for name, value in variables_of(house).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lakehouse", *arguments])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def refuses(result: tuple[int, str, str], *parts: str) -> None:
+    """Assert exit code 1 and one sentence that holds the parts, without a traceback."""
+    code, _, said = result
+    assert code == 1, said
+    assert said.startswith("Error: ")
+    assert len(said.strip().splitlines()) == 1
+    assert "Traceback" not in said
+    assert said.rstrip().endswith((".", ")"))
+    for part in parts:
+        assert part in said
+
+
+# --- lakehouse run, end to end --------------------------------------------------------------
+
+
+def test_run_ends_with_the_lake_and_the_segments(sample: SampleRun) -> None:
+    process = sample.process
+    assert process.returncode == 0, process.stderr
+    assert "Error" not in process.stderr
+    for table in REGISTRY:
+        line = next(x for x in process.stdout.splitlines() if f" {table.domain}.{table.name} " in x)
+        assert f" {sample.house.count(table):,} " in line
+    for name in ("Premium Elite Members", "Loyal Frequent Flyers", "Uncategorized"):
+        assert name in process.stdout
+    assert "March 2014" in process.stdout
+    assert "make ui" in process.stdout
+
+
+def test_run_gives_back_every_row_that_the_files_hold(sample: SampleRun) -> None:
+    zone = sample.house.settings.landing / "airline" / "flights"
+    lines = sum(
+        len(path.read_text(encoding="utf-8").splitlines()) - 1 for path in zone.glob("*/flight.csv")
+    )
+    house = sample.house
+    assert house.count("bronze_flights") + house.count("bronze_flights_rejects") == lines
+    aside = house.count("silver_flights_quarantine")
+    assert house.count("silver_flights") + aside == house.count("bronze_flights")
+
+
+def test_sql_knows_tables_by_name_alias_and_domain(
+    sample: SampleRun, lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables_of(sample.house).items():
+        monkeypatch.setenv(name, value)
+    for name in ("dim_time", "dim_date", "airline.dim_date"):
+        code, out, err = lakehouse("sql", f"select count(*) as days from {name}")  # noqa: S608
+        assert (code, err) == (0, "")
+        assert "73049" in out
+
+
+def test_sql_shows_as_many_rows_as_asked_for(
+    sample: SampleRun, lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables_of(sample.house).items():
+        monkeypatch.setenv(name, value)
+    code, out, _ = lakehouse("sql", "select date from dim_time order by 1", "--rows", "3")
+    assert code == 0
+    assert re.findall(r"\d{4}-\d\d-\d\d", out) == ["1900-01-01", "1900-01-02", "1900-01-03"]
+    assert "3 of 73,049 rows" in out
+
+
+def test_sql_that_is_wrong_is_one_sentence(lakehouse: Lakehouse) -> None:
+    refuses(lakehouse("sql", "select * from nothing"), "nothing")
+
+
+def test_tables_lists_all_and_describes_one(lakehouse: Lakehouse) -> None:
+    code, out, _ = lakehouse("tables")
+    assert code == 0
+    assert all(table.name[:30] in out for table in REGISTRY)
+    code, out, _ = lakehouse("tables", "dim_time")
+    assert code == 0
+    assert "day_of_week" in out
+    assert "Key: date" in out
+    refuses(lakehouse("tables", "nothing"), "'nothing'", "dim_time")
+
+
+def test_help_lists_the_commands(lakehouse: Lakehouse) -> None:
+    code, out, _ = lakehouse("--help")
+    assert code == 0
+    for name in ("run", "land", "sql", "tables"):
+        assert re.search(rf"\b{name}\b", out)
+
+
+def test_selection_refuses_an_unknown_family(lakehouse: Lakehouse) -> None:
+    code, out, _ = lakehouse("selection", "daily")
+    assert code == 0
+    assert set(out.strip().split(",")) == {
+        "airline/bronze_transactions", "airline/bronze_transactions_rejects",
+        "airline/silver_transactions", "airline/silver_transactions_quarantine",
+    }  # fmt: skip
+    refuses(lakehouse("selection", "hourly"), "'hourly'", "monthly")
+
+
+# --- landing --------------------------------------------------------------------------------
+
+
+def test_land_puts_a_file_into_its_dated_folder_once(
+    lakehouse: Lakehouse, house: House, tmp_path: Path
+) -> None:
+    file = tmp_path / "delivery.json"
+    file.write_text(json.dumps([purchase("A")]), encoding="utf-8")
+    target = house.settings.landing / "airline" / "transactions" / "2014-03-05" / "delivery.json"
+    arguments = ("land", "airline/transactions", str(file), "--date", "2014-03-05")
+    assert lakehouse(*arguments)[:2] == (0, f"Landed: {target}\n")
+    assert lakehouse(*arguments)[:2] == (0, f"Already landed: {target}\n")
+    assert target.read_bytes() == file.read_bytes()
+    file.write_text("[]", encoding="utf-8")
+    refuses(lakehouse(*arguments), "delivery.json", "--replace")
+    assert lakehouse(*arguments, "--replace")[0] == 0
+    assert target.read_text(encoding="utf-8") == "[]"
+    assert [path.name for path in target.parent.iterdir()] == ["delivery.json"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "day", "parts"),
+    [
+        ("airline/hotels", "a.csv", "2014-03-05", ("airline/hotels", "airline/flights")),
+        ("flights", "a.csv", "2014-03-05", ("airline/flights",)),
+        ("airline/flights", "a.csv", "31.03.2014", ("31.03.2014", "YYYY-MM-DD")),
+        ("airline/flights", "a.csv", "2014-02-29", ("2014-02-29",)),
+        ("airline/flights", "missing.csv", "2014-03-05", ("missing.csv",)),
+        ("airline/flights", "a.xlsx", "2014-03-05", ("a.xlsx",)),
+    ],
+)
+def test_land_refuses_what_it_cannot_place(
+    lakehouse: Lakehouse, house: House, tmp_path: Path, dataset: str, name: str, day: str,
+    parts: tuple[str, ...],
+) -> None:  # fmt: skip
+    for file in ("a.csv", "a.xlsx"):
+        (tmp_path / file).write_text("x", encoding="utf-8")
+    refuses(lakehouse("land", dataset, str(tmp_path / name), "--date", day), *parts)
+    assert list(house.settings.landing.iterdir()) == []
+
+
+# --- bad input to run -----------------------------------------------------------------------
+
+
+def nothing_is_written(house: House) -> None:
+    """Assert that no table and no run came into being."""
+    assert not house.settings.root.exists() or list(house.settings.root.iterdir()) == []
+
+
+def test_an_empty_landing_zone_is_refused_with_the_remedy(lakehouse: Lakehouse, house: House) -> None:
+    refuses(lakehouse("run"), "holds no deliveries", "lakehouse land")
+    nothing_is_written(house)
+
+
+def test_a_missing_landing_zone_is_refused(lakehouse: Lakehouse, house: House) -> None:
+    house.settings.landing.rmdir()
+    refuses(lakehouse("run"), "does not exist", "LAKEHOUSE_LANDING")
+    nothing_is_written(house)
+
+
+@pytest.mark.parametrize("folder", ["airline/hotels/2014-03-05", "retail/sales/2014-03-05"])
+def test_a_folder_that_nobody_reads_is_refused(
+    lakehouse: Lakehouse, house: House, folder: str
+) -> None:
+    (house.settings.landing / folder).mkdir(parents=True)
+    refuses(lakehouse("run"), "belongs to no dataset", folder.split("/")[-2 if "airline" in folder else 0])
+    nothing_is_written(house)
+
+
+@pytest.mark.parametrize("name", ["march", "2014-02-30", "2014-3-5"])
+def test_a_folder_without_a_date_is_refused(lakehouse: Lakehouse, house: House, name: str) -> None:
+    house.deliver_members("2014-03-31", [member(1)])
+    house.deliver_members(name, [member(1)])
+    refuses(lakehouse("run"), name, "YYYY-MM-DD")
+    nothing_is_written(house)
+
+
+def test_a_file_outside_a_dated_folder_is_refused(lakehouse: Lakehouse, house: House) -> None:
+    house.deliver_members(".", [member(1)])
+    refuses(lakehouse("run"), "flight.csv", "outside a dated folder")
+    nothing_is_written(house)
+
+
+def test_deliveries_for_which_there_is_no_partition_are_refused(
+    lakehouse: Lakehouse, house: House
+) -> None:
+    early = house.deliver_members("2013-12-31", [member(1)])
+    refuses(lakehouse("run"), "2013-12-31", "LAKEHOUSE_FIRST_PARTITION")
+    early.unlink()
+    early.parent.rmdir()
+    future = (datetime.now(UTC).date() + timedelta(days=40)).isoformat()
+    house.deliver_members(future, [member(1)])
+    refuses(lakehouse("run"), future, "in the future")
+    nothing_is_written(house)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LAKEHOUSE_ENGINE", "spork"),
+        ("LAKEHOUSE_THREADS", "many"),
+        ("LAKEHOUSE_THREADS", "-1"),
+        ("LAKEHOUSE_FIRST_PARTITION", "2014-01-15"),
+        ("LAKEHOUSE_FIRST_PARTITION", "soon"),
+        ("LAKEHOUSE_ROOT", "s3://bucket/lake"),
+    ],
+)
+def test_a_wrong_setting_is_named_but_its_value_is_not(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    result = lakehouse("run")
+    refuses(result, name)
+    assert value not in result[2] or value == "many"
+
+
+def test_a_lake_that_cannot_be_written_is_refused_before_anything_starts(
+    lakehouse: Lakehouse, house: House
+) -> None:
+    house.deliver_members("2014-03-31", [member(1)])
+    house.settings.root.write_text("a file in its place", encoding="utf-8")
+    refuses(lakehouse("run"), str(house.settings.root), "LAKEHOUSE_ROOT")
+    assert not house.settings.dagster_home.exists()
+
+
+def test_a_dagster_home_that_cannot_be_written_is_refused(
+    lakehouse: Lakehouse, house: House
+) -> None:
+    house.deliver_members("2014-03-31", [member(1)])
+    house.settings.dagster_home.write_text("a file in its place", encoding="utf-8")
+    refuses(lakehouse("run"), str(house.settings.dagster_home), "LAKEHOUSE_DAGSTER_HOME")
+    nothing_is_written(house)
+
+
+def test_wrong_settings_are_one_sentence_even_in_a_fresh_process(tmp_path: Path, house: House) -> None:
+    variables = {**variables_of(house), "LAKEHOUSE_FIRST_PARTITION": "2014-01-15"}
+    done = command("run", variables=variables, cwd=tmp_path)
+    refuses((done.returncode, done.stdout, done.stderr), "LAKEHOUSE_FIRST_PARTITION")
+    assert not (REPOSITORY / ".lakehouse" / "probe").exists()
+    assert list(tmp_path.iterdir()) == []

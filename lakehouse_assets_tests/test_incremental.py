@@ -1,0 +1,220 @@
+"""Partitions: a delivery changes its own and nothing else, whatever the order and the format."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
+from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets_tests.airline.samples import House, member, purchase, steps
+
+ASIDE = quarantine_table(t.TRANSACTIONS)
+BRONZE = bronze_table(t.TRANSACTIONS)
+# When a run began is no value of the data.
+CLOCKS = ("load_timestamp", "_ingested_at")
+MONTHLY = tuple(x for x in REGISTRY if x.partition and x.partition.grain == "month")
+
+
+@pytest.fixture
+def copy(three_months: House, tmp_path: Path) -> House:
+    """Three months that a test may change."""
+    shutil.copytree(three_months.settings.landing.parent, tmp_path / "copy")
+    return House.at(tmp_path / "copy")
+
+
+def values(house: House) -> dict[str, dict[date | None, list[dict[str, Any]]]]:
+    """Return every table's rows by partition, without clocks."""
+    found: dict[str, dict[date | None, list[dict[str, Any]]]] = {}
+    for table in REGISTRY:
+        if not house.path(table).is_dir() or table is t.DIM_DATE:
+            continue
+        partitions = found.setdefault(table.name, {})
+        rows = house.rows(table, order=", ".join(f'"{key}"' for key in table.keys))
+        for row in rows:
+            key = row[table.partition.column] if table.partition else None
+            partitions.setdefault(key, []).append({k: v for k, v in row.items() if k not in CLOCKS})
+    return found
+
+
+def touched(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> set[str | None]:
+    """Return the partitions in which commits since then add or remove files."""
+    found: set[str | None] = set()
+    assert {name: after[name] for name in before} == before
+    for name in after.keys() - before.keys():
+        for line in after[name].splitlines():
+            action = json.loads(line)
+            for kind in ("add", "remove"):
+                if kind in action:
+                    found |= set((action[kind].get("partitionValues") or {}).values())
+    return found
+
+
+def logs(house: House) -> dict[str, dict[str, bytes]]:
+    """Return every table's Delta log."""
+    return {table.name: house.commits(table) for table in REGISTRY}
+
+
+def test_running_one_month_again_changes_no_value_and_touches_no_other(copy: House) -> None:
+    before, history = values(copy), logs(copy)
+    result = copy.materialise("monthly", "2014-01-01")
+    assert result.success
+    assert values(copy) == before
+    for table in REGISTRY:
+        found = touched(history[table.name], copy.commits(table))
+        assert found <= ({"2014-01-01"} if table in MONTHLY else set()), table.name
+    assert touched(history["dim_customers"], copy.commits("dim_customers")) == {"2014-01-01"}
+
+
+def test_a_new_month_writes_its_own_partitions_only(copy: House) -> None:
+    before, history = values(copy), logs(copy)
+    copy.deliver_members("2014-04-30", [member(1, FLIGHT_COUNT="20"), member(9)])
+    copy.deliver_purchases("2014-04-02", [purchase("N", customer_id=1, amount=100)])
+    assert copy.materialise("daily", "2014-04-02").success
+    assert copy.materialise("monthly", "2014-04-01").success
+    after = values(copy)
+    april = {date(2014, 4, 1), date(2014, 4, 2)}
+    for name, partitions in after.items():
+        assert {k: v for k, v in partitions.items() if k not in april} == before.get(name, {}), name
+    for table in REGISTRY:
+        found = touched(history[table.name], copy.commits(table))
+        assert found <= {"2014-04-01", "2014-04-02"}, table.name
+    (row,) = copy.rows(t.KPI_CUSTOMER_VALUE, "customer_key = 1 AND month(as_of_month) = 4")
+    assert (row["total_flights"], float(row["total_spent"])) == (20, 107.0)
+
+
+def test_running_everything_again_gives_the_same_values(copy: House) -> None:
+    before = values(copy)
+    assert copy.run().errors == []
+    assert values(copy) == before
+
+
+# --- days -----------------------------------------------------------------------------------
+
+
+def silver(house: House) -> dict[str, tuple[date, float]]:
+    """Return the day and amount of every purchase in silver."""
+    return {
+        row["transaction_id"]: (row["delivered_on"], float(row["amount"]))
+        for row in house.rows(t.SILVER_TRANSACTIONS)
+    }
+
+
+def day(number: int) -> str:
+    """Return a day of March 2014 as a partition key."""
+    return f"2014-03-{number:02}"
+
+
+def march(number: int) -> date:
+    """Return a day of March 2014."""
+    return date(2014, 3, number)
+
+
+def test_an_id_delivered_on_two_days_counts_once_and_is_named(house: House) -> None:
+    house.deliver_purchases(day(3), [purchase("A", amount=1), purchase("B", amount=2)])
+    house.deliver_purchases(day(5), [purchase("B", amount=99), purchase("C", amount=3)])
+    for number in (3, 5):
+        assert house.materialise("daily", day(number)).success
+    assert silver(house) == {"A": (march(3), 1.0), "B": (march(3), 2.0), "C": (march(5), 3.0)}
+    (row,) = house.rows(ASIDE)
+    assert (row["transaction_id"], row["amount"], row["disposition"]) == ("B", "99", "duplicate")
+    assert row["duplicate_of"] == f"airline/transactions/{day(3)}/transactions.json#2"
+    assert row["reasons"] == []
+
+
+def test_two_days_in_one_run_are_the_same_as_two_runs(
+    house: House, new_house: Callable[..., House]
+) -> None:
+    other = new_house()
+    for one in (house, other):
+        one.deliver_purchases(day(3), [purchase("A", amount=1), purchase("B", amount=2)])
+        one.deliver_purchases(day(4), [purchase("A", amount=7), purchase("A", amount=8)])
+    assert house.materialise("daily", day(3), last=day(4)).success
+    for number in (3, 4):
+        assert other.materialise("daily", day(number)).success
+    assert silver(house) == silver(other) == {"A": (march(3), 1.0), "B": (march(3), 2.0)}
+    originals = {r["_row_number"]: r["duplicate_of"] for r in house.rows(ASIDE)}
+    first = f"airline/transactions/{day(3)}/transactions.json#1"
+    assert set(originals.values()) == {first}
+    assert other.count(ASIDE, "disposition = 'duplicate'") == 2
+
+
+def test_a_late_day_leaves_later_days_alone(house: House) -> None:
+    house.deliver_purchases(day(5), [purchase("C", amount=3)])
+    assert house.materialise("daily", day(5)).success
+    before = house.rows(t.SILVER_TRANSACTIONS)
+    history = house.commits(t.SILVER_TRANSACTIONS)
+    house.deliver_purchases(day(3), [purchase("A", amount=1)])
+    assert house.materialise("daily", day(3)).success
+    assert house.rows(t.SILVER_TRANSACTIONS, f"delivered_on = DATE '{day(5)}'") == before
+    assert touched(history, house.commits(t.SILVER_TRANSACTIONS)) == {day(3)}
+    assert silver(house) == {"A": (march(3), 1.0), "C": (march(5), 3.0)}
+
+
+def test_an_id_that_a_late_day_brings_too_counts_once_after_the_later_day_ran_again(
+    house: House,
+) -> None:
+    house.deliver_purchases(day(5), [purchase("A", amount=9)])
+    house.materialise("daily", day(5))
+    house.deliver_purchases(day(3), [purchase("A", amount=1)])
+    house.materialise("daily", day(3))
+    house.materialise("daily", day(5))
+    assert silver(house) == {"A": (march(3), 1.0)}
+
+
+def test_a_corrected_delivery_replaces_its_day(house: House) -> None:
+    house.deliver_purchases(day(3), [purchase("A", amount=1), purchase("B", amount="oops")])
+    house.deliver_purchases(day(4), [purchase("C", amount=3)])
+    house.materialise("daily", day(3), last=day(4))
+    assert silver(house) == {"A": (march(3), 1.0), "C": (march(4), 3.0)}
+    house.deliver_purchases(day(3), [purchase("B", amount=2), purchase("D", amount=4)])
+    house.materialise("daily", day(3))
+    assert silver(house) == {"B": (march(3), 2.0), "D": (march(3), 4.0), "C": (march(4), 3.0)}
+    assert house.count(ASIDE) == 0
+    assert house.count(BRONZE) == 3
+
+
+def test_a_withdrawn_delivery_empties_its_day(house: House) -> None:
+    file = house.deliver_purchases(day(3), [purchase("A")])
+    house.deliver_purchases(day(4), [purchase("C", amount=3)])
+    house.materialise("daily", day(3), last=day(4))
+    file.unlink()
+    assert house.materialise("daily", day(3)).success
+    assert silver(house) == {"C": (march(4), 3.0)}
+    assert house.count(BRONZE, f"delivered_on = DATE '{day(3)}'") == 0
+
+
+def test_formats_compressed_or_not_and_marked_or_not_mix_in_one_day(house: House) -> None:
+    house.deliver_purchases(day(3), [purchase("A", amount=1)], "a.json")
+    house.deliver_purchases(day(3), [purchase("B", amount=2), purchase("A", amount=9)], "b.jsonl.gz")
+    house.deliver_purchases(day(3), [purchase("C", amount=3)], "c.csv")
+    house.deliver_purchases(day(3), [purchase("D", amount=4)], "d.csv.gz")
+    text = json.dumps([purchase("E", amount=5)])
+    house.deliver("transactions", day(3), "e.json", b"\xef\xbb\xbf" + text.encode())
+    line = json.dumps(purchase("F", amount=6, customer_name="王 芳"), ensure_ascii=False)
+    house.deliver("transactions", day(3), "f.jsonl", ("\ufeff" + line + "\r\n").encode())
+    result = house.materialise("daily", day(3))
+    assert result.success
+    amounts = {name: amount for name, (_, amount) in silver(house).items()}
+    assert amounts == {"A": 1, "B": 2, "C": 3, "D": 4, "E": 5, "F": 6}
+    (row,) = house.rows(ASIDE)
+    assert row["duplicate_of"] == f"airline/transactions/{day(3)}/a.json#1"
+    (named,) = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'F'")
+    assert named["customer_name"] == "王 芳"
+
+
+def test_a_refused_file_does_not_stop_the_others_of_its_day(house: House) -> None:
+    house.deliver_purchases(day(3), [purchase("A", amount=1)], "a.json")
+    house.deliver("transactions", day(3), "wrong.csv", "id,name\n1,x\n")
+    result = house.materialise("daily", day(3))
+    assert silver(house) == {"A": (march(3), 1.0)}
+    assert "clean_transactions" in steps(result, "SUCCESS")
+    (row,) = house.rows(f"{BRONZE.name}_rejects")
+    assert (row["_source_file"], row["line_number"]) == (f"airline/transactions/{day(3)}/wrong.csv", 0)

@@ -1,0 +1,128 @@
+"""Planning runs from deliveries, and what comes of runs that do not go well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.run import PlannedRun, dagster_instance, execute, plan
+from lakehouse_assets_tests.airline.samples import House, SampleRun, member, purchase
+
+
+@pytest.fixture(autouse=True)
+def _restore_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Undo what opening the persistent instance does to the environment."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
+
+def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: House) -> None:
+    house.deliver_members("2014-02-28", [member(1)])
+    house.deliver_purchases("2014-02-03", [purchase("A")])
+    house.deliver_purchases("2014-02-20", [purchase("B")])
+    house.deliver_purchases("2014-01-31", [purchase("C")])
+    house.deliver_members("2014-05-31", [member(1)])
+    assert plan(house.settings) == [
+        PlannedRun("calendar"),
+        PlannedRun("daily", "2014-01-31", "2014-01-31"),
+        PlannedRun("monthly", "2014-01-01", "2014-01-01"),
+        PlannedRun("daily", "2014-02-03", "2014-02-20"),
+        PlannedRun("monthly", "2014-02-01", "2014-02-01"),
+        PlannedRun("monthly", "2014-05-01", "2014-05-01"),
+    ]
+
+
+def test_unfinished_and_hidden_files_are_no_deliveries(house: House) -> None:
+    house.deliver_members("2014-02-28", [member(1)], "flight.csv.part")
+    house.deliver_members("2014-02-28", [member(1)], ".hidden.csv")
+    house.deliver_members("2014-02-28", [member(1)], "_SUCCESS")
+    with pytest.raises(LakehouseError, match="holds no deliveries"):
+        plan(house.settings)
+
+
+def test_a_refused_file_is_named_and_the_others_go_on(house: House) -> None:
+    house.deliver_members("2014-03-31", [member(1), member(2)])
+    house.deliver("flights", "2014-03-31", "wrong.csv", "a,b\n1,2\n")
+    outcome = execute(house.settings, [PlannedRun("calendar"), *plan(house.settings)[1:]])
+    assert house.count(t.SILVER_FLIGHTS) == house.count(t.KPI_CUSTOMER_VALUE) == 2
+    (sentence,) = outcome.errors
+    assert "airline/flights/2014-03-31/wrong.csv" in sentence
+    assert "monthly 2014-03-01" in sentence
+
+
+def test_a_step_that_breaks_is_one_sentence_and_stops_the_runs_after_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.deliver_members("2014-02-28", [member(1)])
+    house.deliver_members("2014-03-31", [member(1)])
+    house.settings.root.mkdir()
+    (house.settings.root / "airline").mkdir()
+    house.path(t.SILVER_FLIGHTS).write_text("a file in its place", encoding="utf-8")
+    started: list[str] = []
+    outcome = execute(house.settings, plan(house.settings), lambda run: started.append(run.label))
+    assert started == ["calendar", "monthly 2014-02-01"]
+    assert len(outcome.errors) == 1
+    assert outcome.errors[0].startswith("airline__clean_flights (monthly 2014-02-01): ")
+    assert "\n" not in outcome.errors[0]
+
+
+def test_a_run_that_cannot_start_stops_with_its_reason(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resource that does not open fails the run before any step."""
+    from lakehouse_assets.lake.io_manager import DeltaIOManager
+
+    def refuse(_self: DeltaIOManager, _context: dg.InitResourceContext) -> None:
+        raise LakehouseError("The store is closed; open it.")
+
+    monkeypatch.setattr(DeltaIOManager, "setup_for_execution", refuse)
+    house.deliver_members("2014-03-31", [member(1)])
+    started: list[str] = []
+    outcome = execute(house.settings, plan(house.settings), lambda run: started.append(run.label))
+    assert started == ["calendar"]
+    assert outcome.errors == ["calendar: The store is closed; open it."]
+
+
+def test_the_home_has_telemetry_off_and_keeps_what_people_changed(house: House) -> None:
+    with dagster_instance(house.settings) as instance:
+        assert not instance.telemetry_enabled
+    config = house.settings.dagster_home / "dagster.yaml"
+    config.write_text("telemetry:\n  enabled: false\n# mine\n", encoding="utf-8")
+    with dagster_instance(house.settings):
+        pass
+    assert "# mine" in config.read_text(encoding="utf-8")
+
+
+def test_what_dagster_remembers_of_the_sample_is_what_the_tables_hold(sample: SampleRun) -> None:
+    house = sample.house
+    with dagster_instance(house.settings) as instance:
+        for table in (t.SILVER_FLIGHTS, t.KPI_CUSTOMER_VALUE, t.GOLD_CUSTOMER_SEGMENTS_ML):
+            event = instance.get_latest_materialization_event(table.asset_key)
+            assert event is not None
+            materialization = event.asset_materialization
+            assert materialization is not None
+            assert materialization.partition == "2014-03-01"
+            metadata = {name: value.value for name, value in materialization.metadata.items()}
+            assert table.partition is not None
+            march = f"{table.partition.column} = DATE '2014-03-01'"
+            assert metadata["dagster/partition_row_count"] == house.count(table, march)
+            assert metadata["dagster/row_count"] == house.count(table)
+            assert metadata["delta_version"] == int(max(house.commits(table)).removesuffix(".json"))
+            assert metadata["dagster/table_name"] == f"airline.{table.name}"
+            assert metadata["dagster/column_lineage"].deps_by_column
+
+
+def test_personal_data_is_not_in_what_dagster_remembers(sample: SampleRun) -> None:
+    house = sample.house
+    people = house.rows(t.SILVER_TRANSACTIONS, "email IS NOT NULL")
+    emails = {row["email"] for row in people}
+    with dagster_instance(house.settings) as instance:
+        event = instance.get_latest_materialization_event(t.SILVER_TRANSACTIONS.asset_key)
+        assert event is not None
+        assert event.asset_materialization is not None
+        preview = str(event.asset_materialization.metadata["preview"].value)
+    assert people[0]["status"] in preview or "completed" in preview
+    assert not any(email in preview for email in emails)
