@@ -6,7 +6,6 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.lakehouse/dagster
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
-export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 
 .PHONY: help setup demo test test-fast lint types ui mlflow sample bench constraints clean
 

@@ -6,6 +6,7 @@ what came of them. Not here: printing (`report.py`) and the command line (`cli.p
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
@@ -30,7 +31,18 @@ _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 # Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
 MONTHS_PER_RUN = 3
-_INSTANCE_CONFIG = "# Written by `lakehouse run`; yours to change.\ntelemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+_INSTANCE_CONFIG = """\
+# Written by `lakehouse run`; yours to change.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+event_log_storage:
+  module: lakehouse_assets.event_log
+  class: PooledSqliteEventLogStorage
+  config:
+    base_dir: {base_dir}
+"""
 
 
 @dataclass(frozen=True)
@@ -205,16 +217,16 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         home.mkdir(parents=True, exist_ok=True)
         config = home / "dagster.yaml"
         if not config.exists():
-            config.write_text(_INSTANCE_CONFIG, encoding="utf-8")
+            config.write_text(
+                _INSTANCE_CONFIG.format(base_dir=json.dumps(str(home / "history"))),
+                encoding="utf-8",
+            )
     except OSError as error:
         raise LakehouseError(
             f"Dagster's home {home} cannot be written ({error.strerror or error}); check its "
             "rights or set LAKEHOUSE_DAGSTER_HOME."
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
-    # A range of days is many materialisations: stored together they cost one transaction, not one
-    # each with its own wait for the disk.
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
     with dg.DagsterInstance.get() as instance:
         yield instance
 
@@ -293,7 +305,10 @@ def _note_failures(
 
 
 def _root_cause(error: Any) -> Any:
+    """Return our own error in a chain of causes, or else what it all began with."""
     while error is not None and error.cause is not None:
+        if error.cls_name in {"LakehouseError", "FileRefusedError"}:
+            return error
         error = error.cause
     return error
 

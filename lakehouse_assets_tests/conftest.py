@@ -83,7 +83,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
 
 @pytest.fixture(scope="session")
 def three_months(new_house: Callable[..., House]) -> House:
-    """Only to be read: a snapshot in January, none in February, two in March; purchases in all of them."""
+    """Only to be read: snapshots in January and March (two), purchases in all three months."""
     house: House = new_house("months")
     house.deliver_members("2014-01-31", [member(1, FLIGHT_COUNT="10"), member(2), member(3)])
     house.deliver_members("2014-03-15", [member(1, FLIGHT_COUNT="12"), member(2), member(4)])

@@ -15,7 +15,17 @@ from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House
 
 SECRET = "hunter2"  # noqa: S105
-HEAVY = ("mlflow", "sklearn", "duckdb", "pandas", "pyspark", "sqlframe", "pyarrow", "deltalake", "matplotlib")
+HEAVY = (
+    "mlflow",
+    "sklearn",
+    "duckdb",
+    "pandas",
+    "pyspark",
+    "sqlframe",
+    "pyarrow",
+    "deltalake",
+    "matplotlib",
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +61,10 @@ def test_definitions_load_in_under_a_second() -> None:
 
 
 def test_definitions_load_with_warnings_as_errors() -> None:
-    assert python("import lakehouse_assets.definitions as d; print(bool(d.defs))", "-W", "error") == "True"
+    assert (
+        python("import lakehouse_assets.definitions as d; print(bool(d.defs))", "-W", "error")
+        == "True"
+    )
 
 
 def test_loading_definitions_imports_nothing_heavy() -> None:

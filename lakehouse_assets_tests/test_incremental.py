@@ -96,6 +96,12 @@ def test_running_everything_again_gives_the_same_values(copy: House) -> None:
     assert values(copy) == before
 
 
+def test_months_in_one_run_are_the_same_as_one_run_each(copy: House) -> None:
+    before = values(copy)
+    assert copy.materialise("monthly", "2014-01-01", last="2014-03-01").success
+    assert values(copy) == before
+
+
 # --- days -----------------------------------------------------------------------------------
 
 
@@ -136,6 +142,8 @@ def test_two_days_in_one_run_are_the_same_as_two_runs(
     for one in (house, other):
         one.deliver_purchases(day(3), [purchase("A", amount=1), purchase("B", amount=2)])
         one.deliver_purchases(day(4), [purchase("A", amount=7), purchase("A", amount=8)])
+    assert house.materialise("daily", day(3), last=day(4)).success
+    # Again: what the run itself stored the first time is no earlier delivery.
     assert house.materialise("daily", day(3), last=day(4)).success
     for number in (3, 4):
         assert other.materialise("daily", day(number)).success
@@ -193,7 +201,9 @@ def test_a_withdrawn_delivery_empties_its_day(house: House) -> None:
 
 def test_formats_compressed_or_not_and_marked_or_not_mix_in_one_day(house: House) -> None:
     house.deliver_purchases(day(3), [purchase("A", amount=1)], "a.json")
-    house.deliver_purchases(day(3), [purchase("B", amount=2), purchase("A", amount=9)], "b.jsonl.gz")
+    house.deliver_purchases(
+        day(3), [purchase("B", amount=2), purchase("A", amount=9)], "b.jsonl.gz"
+    )
     house.deliver_purchases(day(3), [purchase("C", amount=3)], "c.csv")
     house.deliver_purchases(day(3), [purchase("D", amount=4)], "d.csv.gz")
     text = json.dumps([purchase("E", amount=5)])
@@ -217,4 +227,7 @@ def test_a_refused_file_does_not_stop_the_others_of_its_day(house: House) -> Non
     assert silver(house) == {"A": (march(3), 1.0)}
     assert "clean_transactions" in steps(result, "SUCCESS")
     (row,) = house.rows(f"{BRONZE.name}_rejects")
-    assert (row["_source_file"], row["line_number"]) == (f"airline/transactions/{day(3)}/wrong.csv", 0)
+    assert (row["_source_file"], row["line_number"]) == (
+        f"airline/transactions/{day(3)}/wrong.csv",
+        0,
+    )

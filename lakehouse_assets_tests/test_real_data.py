@@ -38,16 +38,46 @@ PHANTOM = "2014/2/29  0:00:00"
 NOTHING = {"", ".", "..", "-", "--", "*", "?", "??", "0", "N/A", "NULL", "null", "none"}
 # What TXN... holds after typing, from reading the JSON file with one's own eyes.
 TYPED = {
-    "TXN001": (1001, "John Doe", "john.doe@example.com", 15, "1250.50", "completed", "credit_card", "NORTH"),
-    "TXN003": (1003, "Unknown", None, 17, "2100.00", "pending", "credit_card", "EAST"),
-    "TXN004": (1001, "John Doe", "john.doe@example.com", 18, "450.75", "completed", "credit_card", "NORTH"),
-    "TXN006": (1006, "Emily Davis", "emily.davis@example.com", 20, "3200.00", "pending", "wire_transfer", "NORTH"),
-    "TXN007": (1007, "Michael Brown", None, 21, "1800.50", "completed", "credit_card", "UNKNOWN"),
-    "TXN008": (1003, "Sarah Wilson", "sarah.wilson@example.com", 22, "675.25", "completed", "debit_card", "EAST"),
-    "TXN010": (1010, "Lisa Anderson", "lisa.anderson@example.com", 24, "4500.00", "completed", "credit_card", "WEST"),
-    "TXN012": (1006, "Emily Davis", "emily.davis@example.com", 25, "1200.00", "completed", "wire_transfer", "NORTH"),
-    "TXN013": (1013, "James Taylor", "james.taylor@example.com", 26, "2800.75", "completed", "credit_card", "EAST"),
-    "TXN015": (1015, "Christopher Lee", "chris@example.com", 28, "5100.00", "completed", "credit_card", "WEST"),
+    "TXN001": (
+        1001, "John Doe", "john.doe@example.com", 15, "1250.50",
+        "completed", "credit_card", "NORTH",
+    ),
+    "TXN003": (
+        1003, "Unknown", None, 17, "2100.00",
+        "pending", "credit_card", "EAST",
+    ),
+    "TXN004": (
+        1001, "John Doe", "john.doe@example.com", 18, "450.75",
+        "completed", "credit_card", "NORTH",
+    ),
+    "TXN006": (
+        1006, "Emily Davis", "emily.davis@example.com", 20, "3200.00",
+        "pending", "wire_transfer", "NORTH",
+    ),
+    "TXN007": (
+        1007, "Michael Brown", None, 21, "1800.50",
+        "completed", "credit_card", "UNKNOWN",
+    ),
+    "TXN008": (
+        1003, "Sarah Wilson", "sarah.wilson@example.com", 22, "675.25",
+        "completed", "debit_card", "EAST",
+    ),
+    "TXN010": (
+        1010, "Lisa Anderson", "lisa.anderson@example.com", 24, "4500.00",
+        "completed", "credit_card", "WEST",
+    ),
+    "TXN012": (
+        1006, "Emily Davis", "emily.davis@example.com", 25, "1200.00",
+        "completed", "wire_transfer", "NORTH",
+    ),
+    "TXN013": (
+        1013, "James Taylor", "james.taylor@example.com", 26, "2800.75",
+        "completed", "credit_card", "EAST",
+    ),
+    "TXN015": (
+        1015, "Christopher Lee", "chris@example.com", 28, "5100.00",
+        "completed", "credit_card", "WEST",
+    ),
 }  # fmt: skip
 QUARANTINED = {
     "TXN002": {"customer_id_is_readable"},
@@ -91,7 +121,9 @@ def real(new_house: Callable[..., House]) -> Real:
             ("airline/flights", "flight.csv", "2014-03-31"),
             ("airline/transactions", "customer_transactions.json", "2024-01-31"),
         ):
-            patch.setattr(sys, "argv", ["lakehouse", "land", dataset, str(SHARED / name), "--date", day])
+            patch.setattr(
+                sys, "argv", ["lakehouse", "land", dataset, str(SHARED / name), "--date", day]
+            )
             with pytest.raises(SystemExit) as stop:
                 cli.main()
             assert not stop.value.code
@@ -117,7 +149,9 @@ def canonical(kind: str) -> Callable[[str], str]:
     """Normalise a place with the mapping file, in plain Python."""
     path = Path(reference.__file__).with_name("places.csv")
     with path.open(encoding="utf-8", newline="") as stream:
-        mapping = {r["variant"]: r["canonical"] for r in csv.DictReader(stream) if r["kind"] == kind}
+        mapping = {
+            r["variant"]: r["canonical"] for r in csv.DictReader(stream) if r["kind"] == kind
+        }
 
     def normalise(text: str) -> str:
         # str.strip removes U+3000 and its like too.
@@ -172,7 +206,9 @@ def test_all_other_last_flights_are_as_delivered_and_agree_with_last_to_end(real
     rows = {r["member_no"]: r["last_flight_date"] for r in real.house.rows(t.SILVER_FLIGHTS)}
     for delivered in real.members:
         if delivered["LAST_FLIGHT_DATE"] != PHANTOM:
-            assert rows[int(delivered["MEMBER_NO"])] == us(delivered["LAST_FLIGHT_DATE"].split(" ")[0])
+            assert rows[int(delivered["MEMBER_NO"])] == us(
+                delivered["LAST_FLIGHT_DATE"].split(" ")[0]
+            )
     warned = {warning.check for warning in real.outcome.warnings}
     assert "last_to_end_agrees_with_last_flight_date" not in warned
     assert "no_last_flight_date_repaired" in warned
@@ -183,11 +219,9 @@ def test_ages_are_the_plausible_ones_of_the_file(real: Real) -> None:
     found = {r["member_no"]: r["age"] for r in real.house.rows(t.SILVER_FLIGHTS)}
     assert found == expected
     missing = [m for m in real.members if not m["AGE"].strip() or m["AGE"].strip() == "."]
-    flagged = real.house.count(
-        t.SILVER_FLIGHTS, "list_contains(quality_flags, 'age_implausible')"
-    )
+    flagged = real.house.count(t.SILVER_FLIGHTS, "list_contains(quality_flags, 'age_implausible')")
     assert flagged == 1
-    assert sum(age is None for age in expected.values()) == len(missing) + flagged == 105 + 1
+    assert sum(age is None for age in expected.values()) == len(missing) + flagged == 106 + 1
 
 
 def test_three_first_flights_cannot_be_true(real: Real) -> None:
@@ -240,7 +274,12 @@ def test_five_purchases_are_quarantined_with_their_reasons(real: Real) -> None:
 
 
 def test_gold_holds_both_months_of_every_member(real: Real) -> None:
-    for table in (t.DIM_CUSTOMERS, t.FACT_FLIGHTS, t.KPI_CUSTOMER_VALUE, t.GOLD_CUSTOMER_SEGMENTS_ML):
+    for table in (
+        t.DIM_CUSTOMERS,
+        t.FACT_FLIGHTS,
+        t.KPI_CUSTOMER_VALUE,
+        t.GOLD_CUSTOMER_SEGMENTS_ML,
+    ):
         counts = real.house.sql(
             "SELECT as_of_month AS month, count(*) AS n, count(DISTINCT customer_key) AS keys "
             "FROM {g} GROUP BY 1 ORDER BY 1",
@@ -278,12 +317,16 @@ def test_statuses_tiers_and_age_groups_are_those_of_the_file(real: Real) -> None
         "Inactive": sum(d > 180 for d in days),
     }
     tiers = {"4": "Gold", "5": "Platinum", "6": "Diamond"}
-    assert Counter(r["tier_name"] for r in rows) == Counter(tiers[m["FFP_TIER"]] for m in real.members)
+    assert Counter(r["tier_name"] for r in rows) == Counter(
+        tiers[m["FFP_TIER"]] for m in real.members
+    )
 
     def group(age: int | None) -> str:
         if age is None:
             return "Unknown"
-        return "Under 18" if age < 18 else "18-29" if age < 30 else "60+" if age >= 60 else f"{age // 10}0-{age // 10}9"
+        if age < 30:
+            return "Under 18" if age < 18 else "18-29"
+        return "60+" if age >= 60 else f"{age // 10}0-{age // 10}9"
 
     ages = Counter(group(usable_age(m)) for m in real.members)
     assert Counter(r["age_group"] for r in rows) == ages
@@ -293,7 +336,8 @@ def test_completed_revenue_is_the_sum_of_the_completed_and_readable(real: Real) 
     completed = [Decimal(TYPED[n][4]) for n in TYPED if TYPED[n][5] == "completed"]
     assert (len(completed), sum(completed)) == (8, Decimal("17777.75"))
     (found,) = real.house.sql(
-        "SELECT count(*) AS n, sum(transaction_amount) AS revenue FROM {f} WHERE status = 'completed'",
+        "SELECT count(*) AS n, sum(transaction_amount) AS revenue FROM {f} "
+        "WHERE status = 'completed'",
         f=t.FACT_TRANSACTIONS,
     )
     assert found == {"n": 8, "revenue": Decimal("17777.75")}
@@ -326,7 +370,7 @@ def test_every_member_has_its_place(real: Real) -> None:
 
 def test_members_without_a_usable_age_are_the_uncategorized(real: Real) -> None:
     expected = {int(m["MEMBER_NO"]) for m in real.members if usable_age(m) is None}
-    assert len(expected) == 106
+    assert len(expected) == 107
     for month in (MARCH, JANUARY):
         rows = real.house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML, f"as_of_month = DATE '{month}'")
         assert {r["customer_key"] for r in rows if r["segment"] is None} == expected
@@ -334,7 +378,7 @@ def test_members_without_a_usable_age_are_the_uncategorized(real: Real) -> None:
         assert len(sizes) == 6
         assert sum(r["customer_count"] for r in sizes) == 14_951
         (uncategorized,) = [r for r in sizes if r["segment_name"] == "Uncategorized"]
-        assert uncategorized["customer_count"] == 106
+        assert uncategorized["customer_count"] == 107
 
 
 def test_segments_of_the_real_members_are_separated(real: Real) -> None:
@@ -374,7 +418,9 @@ def checks_of(real: Real, table: Any, name: str) -> list[dg.AssetCheckEvaluation
     return [c for c in found if c.check_name == name and c.asset_key == table.asset_key]
 
 
-def test_conservation_says_where_every_row_went(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conservation_says_where_every_row_went(
+    real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(real.house.settings.dagster_home))
 
     def sums(table: Any, name: str) -> dict[str, int]:

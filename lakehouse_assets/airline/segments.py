@@ -7,7 +7,6 @@ MLflow (`ml/`), or the rules around them (`transforms/segments.py`).
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -108,7 +107,7 @@ def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
             trained = [
                 _segment_month(context, config, lake, kpi, month) for month in months_of(context)
             ]
-            frame = reduce(lambda a, b: a.unionByName(b), [frame for frame, _ in trained])
+            frame = lake.engine.union([frame for frame, _ in trained])
             models = {
                 str(month): model
                 for month, (_, model) in zip(months_of(context), trained, strict=True)

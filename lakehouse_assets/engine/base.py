@@ -62,6 +62,13 @@ class MalformedLine:
     reason: str
 
 
+def column_count_reason(found: int, expected: int) -> str:
+    """Say that a record has too few or too many columns."""
+    if found > expected:
+        return f"more than {expected} columns"
+    return f"{found} columns where {expected} are expected"
+
+
 @dataclass(frozen=True)
 class CsvRead:
     """What an engine's CSV reader took and what it left.
@@ -83,21 +90,53 @@ class CsvRead:
 class Dialect(Protocol):
     """Functions of the vocabulary that an engine implements in its own way."""
 
-    def trim(self, column: Col, characters: str) -> Col: ...
-    def parse_date(self, column: Col, pattern: str) -> Col: ...
-    def hash_text(self, column: Col) -> Col: ...
-    def to_decimal(self, column: Col, precision: int, scale: int) -> Col: ...
-    def round_half_up(self, column: Col, digits: int) -> Col: ...
-    def mean(self, column: Col, digits: int) -> Col: ...
+    def trim(self, column: Col, characters: str) -> Col:
+        """Trim any of the characters at both ends."""
+        ...
+
+    def parse_date(self, column: Col, pattern: str) -> Col:
+        """Parse text of the right shape as a date; null if there is no such day."""
+        ...
+
+    def hash_text(self, column: Col) -> Col:
+        """Take the first 60 bits of MD5 as a number."""
+        ...
+
+    def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
+        """Cast text to decimal, rounded half up; null on overflow."""
+        ...
+
+    def round_half_up(self, column: Col, digits: int) -> Col:
+        """Round half away from zero to a double."""
+        ...
+
+    def mean(self, column: Col, digits: int) -> Col:
+        """Average, rounded half up."""
+        ...
 
 
 class Engine(Protocol):
     """An engine: a session, its functions, and how data gets in and out."""
 
-    name: str
-    functions: Any
-    window: Any
-    dialect: Dialect
+    @property
+    def name(self) -> str:
+        """Name by which the settings choose it."""
+        ...
+
+    @property
+    def functions(self) -> Any:
+        """The engine's `pyspark.sql.functions`."""
+        ...
+
+    @property
+    def window(self) -> Any:
+        """The engine's `pyspark.sql.Window`."""
+        ...
+
+    @property
+    def dialect(self) -> Dialect:
+        """The engine's forms of the vocabulary."""
+        ...
 
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]
@@ -121,6 +160,10 @@ class Engine(Protocol):
         """Start a new plan where a frame's plan ends, without computing; valid in the scope."""
         ...
 
+    def union(self, frames: Sequence[DataFrame]) -> DataFrame:
+        """Put the rows of frames with the same columns together; valid in the scope."""
+        ...
+
     def scope(self) -> AbstractContextManager[None]:
         """Free what was checkpointed inside when it ends."""
         ...
@@ -139,6 +182,14 @@ class Engine(Protocol):
 
     def versions_read(self, frame: DataFrame) -> dict[str, int]:
         """Return the Delta versions that the frame's plan reads, by table name."""
+        ...
+
+    def query(self, sql: str) -> pa.Table:
+        """Run one SQL statement over named views and return all of its rows."""
+        ...
+
+    def name_view(self, name: str, frame: DataFrame) -> None:
+        """Give a frame a name that `query` knows."""
         ...
 
     def progress(self) -> Iterator[str]:

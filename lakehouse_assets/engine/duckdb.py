@@ -20,7 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from lakehouse_assets.engine.base import CsvFile, CsvRead, MalformedLine, SourceColumn
+from lakehouse_assets.engine.base import (
+    CsvFile,
+    CsvRead,
+    MalformedLine,
+    SourceColumn,
+    column_count_reason,
+)
 from lakehouse_assets.engine.lineage import columns_of_query
 from lakehouse_assets.engine.types import Col, DataFrame
 from lakehouse_assets.errors import LakehouseError
@@ -34,7 +40,12 @@ if TYPE_CHECKING:
 # Numbers as text without an exponent: DuckDB casts 5e-324 to 0.01 and loses 1234567890.5e-4.
 _PLAIN = "lakehouse_plain_number"
 _MEAN = "lakehouse_mean"
+_TRIM = "lakehouse_trim"
 _MACROS = (
+    # DuckDB's trim of a set of characters is slow; most values start and end in plain ASCII.
+    f"""CREATE MACRO {_TRIM}(text, characters) AS CASE
+        WHEN text[1] BETWEEN '!' AND '~' AND text[-1] BETWEEN '!' AND '~' THEN text
+        ELSE trim(text, characters) END""",
     f"""CREATE MACRO {_PLAIN}_with_point(sign, digits, point) AS sign || CASE
         WHEN point <= 0 THEN '0.' || repeat('0', -point) || digits
         WHEN point >= length(digits) THEN digits || repeat('0', point - length(digits))
@@ -69,7 +80,7 @@ class DuckDBDialect:
 
     def trim(self, column: Col, characters: str) -> Col:
         """Trim any of the characters at both ends."""
-        return _call("trim", column, characters)
+        return _call(_TRIM, column, characters)
 
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse with the pattern, whose shape the vocabulary has checked."""
@@ -223,7 +234,9 @@ class DuckDBEngine:
         }
         types = dict.fromkeys(columns, "string") | {"_row_number": "bigint"} | constants
         if not parts:
-            nothing = [f"CAST(NULL AS {_duckdb_type(t)}) {_identifier(n)}" for n, t in types.items()]
+            nothing = [
+                f"CAST(NULL AS {_duckdb_type(t)}) {_identifier(n)}" for n, t in types.items()
+            ]
             parts.append(f"SELECT {', '.join(nothing)} WHERE false")
         name = self._new_name("checkpoint")
         self._run(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
@@ -252,7 +265,8 @@ class DuckDBEngine:
             f"read_csv([{paths}], columns = {{{typed}}}, filename = '_csv_file', "
             "hive_partitioning = false, header = true, "
             "auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
-            f"new_line = {_literal(files[0].newline.encode('unicode_escape').decode())}, encoding = 'utf-8', "
+            f"new_line = {_literal(files[0].newline.encode('unicode_escape').decode())}, "
+            "encoding = 'utf-8', "
             "store_rejects = true, rejects_limit = 0, "
             f"rejects_table = '{rejects}', rejects_scan = '{rejects}_scan')"
         )
@@ -263,33 +277,34 @@ class DuckDBEngine:
             return None
         else:
             self._checkpoints.append(("TABLE", name))
-            return name, self._malformed_lines(rejects)
+            return name, self._malformed_lines(rejects, len(columns))
         finally:
             self._connection.execute("SET preserve_insertion_order = false")
             self._connection.execute(f"DROP TABLE IF EXISTS {rejects}")
             self._connection.execute(f"DROP TABLE IF EXISTS {rejects}_scan")
 
-    def _malformed_lines(self, rejects: str) -> dict[Path, list[_Reject]]:
+    def _malformed_lines(self, rejects: str, columns: int) -> dict[Path, list[_Reject]]:
         """Collect malformed records, once each however many errors they have."""
         found = self._connection.execute(
-            "SELECT s.file_path, r.line, any_value(r.line_byte_position), any_value(r.csv_line), "
-            # Each column too few or too many is an error; one of them has the count found.
-            "CASE WHEN bool_or(r.error_type = 'MISSING COLUMNS') "
-            "THEN arg_min(r.error_message, r.column_idx) "
-            "ELSE arg_max(r.error_message, coalesce(r.column_idx, 0)) END, "
+            "SELECT s.file_path, r.line, any_value(r.line_byte_position), "  # noqa: S608 - generated
+            "any_value(r.csv_line), "
+            # Every missing column is an error; the first of them says how many there are.
+            "min(r.column_idx) FILTER (r.error_type = 'MISSING COLUMNS'), "
             "bool_and(r.error_type IN ('MISSING COLUMNS', 'TOO MANY COLUMNS')) "
             f"FROM {rejects} r JOIN {rejects}_scan s USING (scan_id, file_id) "
             "GROUP BY s.file_path, r.line ORDER BY r.line"
         ).fetchall()
         lines: dict[Path, list[_Reject]] = {}
-        for file_path, number, position, raw, reason, plain in found:
+        for file_path, number, position, raw, missing_from, plain in found:
             text = str(raw or "")
             line = MalformedLine(
                 path=Path(file_path),
                 # DuckDB may hand over half of the line end before the record, or the one after.
                 position=max(int(position) - 1, 0) + len(text) - len(text.lstrip("\r\n")),
                 text=text.strip("\r\n"),
-                reason=str(reason).rstrip("."),
+                reason=column_count_reason(
+                    columns + 1 if missing_from is None else int(missing_from), columns
+                ),
             )
             lines.setdefault(line.path, []).append(_Reject(int(number), line, bool(plain)))
         return lines
@@ -330,7 +345,10 @@ class DuckDBEngine:
         shifts = self._new_name("csv_shifts")
         fields = [("first", pa.int64()), ("past", pa.int64()), ("shift", pa.int64())]
         ranges = pa.table(
-            {name: pa.array([row[i] for row in shifted], kind) for i, (name, kind) in enumerate(fields)}
+            {
+                name: pa.array([row[i] for row in shifted], kind)
+                for i, (name, kind) in enumerate(fields)
+            }
         )
         self._connection.register(f"arrow_{shifts}", ranges)
         try:
@@ -391,6 +409,33 @@ class DuckDBEngine:
         length; a view in between keeps it short, and DuckDB sees through it.
         """
         return self._kept(frame, "VIEW")
+
+    def union(self, frames: Sequence[DataFrame]) -> DataFrame:
+        """Put the rows of frames with the same columns together, each frame a stage of its own."""
+        if len(frames) == 1:
+            return frames[0]
+        columns = list(frames[0].columns)
+        stages = [self._stage_name(frame.select(*columns)) for frame in frames]
+        name = self._new_name("stage")
+        selected = ", ".join(_identifier(column) for column in columns)
+        parts = " UNION ALL ".join(f"SELECT {selected} FROM {part}" for part in stages)  # noqa: S608
+        self._run(f"CREATE VIEW {name} AS {parts}")
+        self._checkpoints.append(("VIEW", name))
+        self._origins[name] = {
+            column: frozenset().union(*(self._origins[part][column] for part in stages))
+            for column in columns
+        }
+        self._origin_versions[name] = {
+            table: version
+            for part in stages
+            for table, version in self._origin_versions[part].items()
+        }
+        return self._frame(name, self._types(name))
+
+    def _stage_name(self, frame: DataFrame) -> str:
+        """Stage a frame and return the name of its view."""
+        self._kept(frame, "VIEW")
+        return self._checkpoints[-1][1]
 
     def _kept(self, frame: DataFrame, kind: str) -> DataFrame:
         name = self._new_name("checkpoint" if kind == "TABLE" else "stage")
@@ -492,13 +537,17 @@ def _try_cast(column: Col, type_name: str) -> Col:
     from sqlglot import exp
 
     return Column(
-        exp.TryCast(this=column.column_expression, to=exp.DataType.build(type_name, dialect="duckdb"))
+        exp.TryCast(
+            this=column.column_expression, to=exp.DataType.build(type_name, dialect="duckdb")
+        )
     )
 
 
 def _strptime(java_pattern: str) -> str:
     directives = {"yyyy": "%Y", "M": "%m", "d": "%d"}
-    return re.sub("yyyy|M+|d+", lambda m: directives[m[0] if m[0] == "yyyy" else m[0][0]], java_pattern)
+    return re.sub(
+        "yyyy|M+|d+", lambda m: directives[m[0] if m[0] == "yyyy" else m[0][0]], java_pattern
+    )
 
 
 def _spark_type(duckdb_type: str) -> str:

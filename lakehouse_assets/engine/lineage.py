@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse_assets.engine.base import SourceColumn
 
@@ -44,7 +44,7 @@ def _parse(query: str) -> exp.Query:
     return sqlglot.parse_one(query, read="duckdb")  # type: ignore[return-value]  # plans are queries
 
 
-def _relation(node: exp.Expression, scope: Mapping[str, Origins]) -> Origins:
+def _relation(node: Any, scope: Mapping[str, Origins]) -> Origins:
     from sqlglot import exp
 
     if isinstance(node, exp.SetOperation):

@@ -185,7 +185,7 @@ def _complaints(node: ast.AST) -> Iterator[str]:
 
 def _call_complaints(node: ast.Call) -> Iterator[str]:
     if isinstance(node.func, ast.Name) and node.func.id in _BUILT_INS:
-        yield f"{node.func.id}(): a transformation takes frames and gives frames; IO belongs to assets."
+        yield f"{node.func.id}(): a transformation takes and gives frames; IO belongs to assets."
     if isinstance(node.func, ast.Attribute) and node.func.attr in _SORTS:
         for argument in node.args:
             if not _says_where_nulls_go(argument):

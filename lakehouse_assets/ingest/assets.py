@@ -61,9 +61,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
             delivery = read_delivery(dataset, files, lake.engine, datetime.now(UTC))
             yield dg.Output(delivery.rows, rows.name)
             yield dg.Output(delivery.rejects, rejects.name)
-            refused_rows = {
-                partition_value(dataset, file.delivered_on): 0 for file in files
-            }
+            refused_rows = {partition_value(dataset, file.delivered_on): 0 for file in files}
             for row in lake.engine.rows(
                 delivery.rejects.filter("line_number = 0").select(dataset.partition.column)
             ):
@@ -74,9 +72,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
             incoming=delivery.delivered,
             parts={
                 "bronze": lake.rows_by_partition(rows),
-                "rejects": {
-                    day: count - refused_rows.get(day, 0) for day, count in stored.items()
-                },
+                "rejects": {day: count - refused_rows.get(day, 0) for day, count in stored.items()},
             },
             partitions=sorted(refused_rows),
         )

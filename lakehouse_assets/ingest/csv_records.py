@@ -3,12 +3,12 @@
 Belongs here: splitting CSV text into records with nothing lost. Not here: deciding which files need
 it (`reader.py`); sound files are read many times faster by the engine, with the same result.
 
-What counts as CSV: fields are separated by commas; a field that begins with a double quote (blanks
-before it aside) ends at the next single one, and holds commas, line breaks and doubled quotes; any
-other double quote is text. Records end at LF or CRLF, also mixed in one file; a lone carriage
-return is text. Empty lines are no records. Empty fields are null, and one empty field too many at
-the end is no mistake. Where quotes are out of order only the line on which the record begins is
-malformed, and reading goes on with the next.
+What counts as CSV: fields are separated by commas; a field that begins with a double quote (one
+blank before it aside) ends at the next single one, and holds commas, line breaks and doubled
+quotes; any other double quote is text. Records end at LF or CRLF, also mixed in one file; a lone
+carriage return is text. Empty lines are no records. Empty fields are null, and empty fields too
+many at the end are no mistake. Where quotes are out of order only the line on which the record
+begins is malformed, and reading goes on with the next.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from lakehouse_assets.engine.base import column_count_reason
 from lakehouse_assets.ingest.files import open_delivered
 from lakehouse_assets.ingest.records import Malformed, Record
 
 # A quote that is not closed within so many characters was never meant to open anything.
 _LONGEST_RECORD = 1 << 24
-_QUOTED = re.compile(r' *"([^"]*(?:""[^"]*)*)')
+_QUOTED = re.compile(r' ?"([^"]*(?:""[^"]*)*)')
 _INSIDE = re.compile(r'[^"]*(?:""[^"]*)*')
 
 
@@ -50,13 +51,10 @@ def csv_records(path: Path, fields: int) -> Iterator[Record | Malformed]:
                 continue
         else:
             values = record.split(",")
-        if len(values) == fields + 1 and not values[-1]:
-            values.pop()
-        if len(values) == fields:
-            yield Record(number, tuple(value or None for value in values))
+        if len(values) < fields or any(values[fields:]):
+            yield Malformed(start, record, column_count_reason(len(values), fields))
         else:
-            reason = f"Expected Number of Columns: {fields} Found: {len(values)}"
-            yield Malformed(start, record, reason)
+            yield Record(number, tuple(value or None for value in values[:fields]))
 
 
 class _Lines:
@@ -99,7 +97,7 @@ def _with_quotes(line: str, lines: _Lines) -> tuple[str, list[str]]:
                 following = lines.take()
                 if following is None or size > _LONGEST_RECORD:
                     taken += [following] if following else []
-                    raise _QuoteError("A quoted value is not closed")
+                    raise _QuoteError("a quoted value is not closed")
                 taken.append(following)
                 size += len(following)
                 inside = _INSIDE.match(following)
@@ -130,7 +128,7 @@ def _fields(text: str) -> list[str] | None:
         if end == len(text):
             return values
         if text[end] != ",":
-            raise _QuoteError("Text follows the quote that closes a value")
+            raise _QuoteError("text follows the quote that closes a value")
         position = end + 1
 
 

@@ -57,9 +57,7 @@ def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
     )
     if dataset.grain == "day":
         return (delivered,)
-    month = Column(
-        "snapshot_month", "date", "Month of delivery, as its first day.", nullable=False
-    )
+    month = Column("snapshot_month", "date", "Month of delivery, as its first day.", nullable=False)
     return (delivered, month)
 
 

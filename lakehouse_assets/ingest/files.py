@@ -26,6 +26,7 @@ _CHUNK = 1 << 22
 _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
 }  # fmt: skip
+_ODD_QUOTES = re.compile(rb'" +"')
 _BLANK_LINE = re.compile(rb"(?<=\n)\r?\n")
 
 
@@ -40,6 +41,8 @@ class FileFacts:
         blank_lines: How many of them after the first are empty, inside quoted values or not.
         first_blank: Byte of the unpacked text at which the first of them starts.
         has_quotes: Whether a double quote occurs, so that a record may span lines.
+        odd_quotes: Whether only blanks lie between two quotes. Where the first one closes a value
+            the second is a mistake; readers repair it by dropping both, so they are not asked.
         newline: The one line ending of all lines; None where endings are mixed or a carriage
             return occurs elsewhere.
         first_line: The first line without byte order mark and line end; cut off after some MB.
@@ -51,6 +54,7 @@ class FileFacts:
     blank_lines: int
     first_blank: int | None
     has_quotes: bool
+    odd_quotes: bool
     newline: str | None
     first_line: str
 
@@ -109,7 +113,7 @@ class _Counter:
         self.offset = self.lines = self.blanks = 0
         self._returns = self._pairs = 0
         self.first_blank: int | None = None
-        self.has_quotes = False
+        self.has_quotes = self.odd_quotes = False
         self.head = b""
 
     def add(self, chunk: bytes) -> None:
@@ -131,19 +135,23 @@ class _Counter:
         self._check_text(chunk)
         # The last two bytes of the chunk before it complete what lies across the border.
         joined, shift = self._tail + chunk[start:], len(self._tail)
-        if b"\n\n" in joined or b"\n\r\n" in joined:
+        # One byte is looked for many times faster than two.
+        has_returns, has_quotes = b"\r" in joined, b'"' in joined
+        if b"\n\n" in joined or (has_returns and b"\n\r\n" in joined):
             for match in _BLANK_LINE.finditer(joined):
                 if match.end() > shift:
                     self.blanks += 1
                     if self.first_blank is None:
                         self.first_blank = self.offset + start - shift + match.start()
         self.lines += chunk.count(b"\n")
-        if b"\r" in joined:
+        if has_returns:
             self._returns += chunk.count(b"\r")
             self._pairs += joined.count(b"\r\n")
             # A pair within the tail was counted with its own chunk.
             self._pairs -= self._tail.count(b"\r\n")
-        self.has_quotes = self.has_quotes or b'"' in chunk
+        if has_quotes:
+            self.has_quotes = True
+            self.odd_quotes = self.odd_quotes or _ODD_QUOTES.search(joined) is not None
         self.offset += len(chunk)
         self._tail = joined[-2:]
 
@@ -220,6 +228,7 @@ def examine(path: Path) -> FileFacts:
         blank_lines=counter.blanks,
         first_blank=counter.first_blank,
         has_quotes=counter.has_quotes,
+        odd_quotes=counter.odd_quotes,
         newline=counter.newline,
         first_line=first.rstrip(b"\r").decode("utf-8", errors="ignore"),
     )

@@ -120,7 +120,9 @@ def _array_elements(path: Path) -> Iterator[tuple[int, str, Any]]:
             value, end = _DECODER.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
             end = _end_of_element(text, position)
-            reason = error if isinstance(error, ValueError) else _AmbiguousError("nested too deeply")
+            reason = (
+                error if isinstance(error, ValueError) else _AmbiguousError("nested too deeply")
+            )
             yield line, text[position:end].strip(), reason
         else:
             yield line, text[position:end], value

@@ -102,11 +102,13 @@ class LandingZone:
         for domain in self._listing(self.root):
             if domain.name.startswith((".", "_")) or not domain.is_dir():
                 continue
-            names = (
-                [f"{domain.name}/{child.name}" for child in self._listing(domain) if child.is_dir()]
-                if domain.name in domains
-                else [domain.name]
-            )
+            names = [domain.name]
+            if domain.name in domains:
+                names = [
+                    f"{domain.name}/{child.name}"
+                    for child in self._listing(domain)
+                    if child.is_dir() and not child.name.startswith((".", "_"))
+                ]
             for name in names:
                 if name not in known:
                     raise LakehouseError(

@@ -90,7 +90,7 @@ def read_delivery(
             facts = examine(file.path)
             if kind == "csv":
                 check_header(file.path, facts, dataset.source_names)
-            sound = kind == "csv" and facts.newline is not None
+            sound = kind == "csv" and facts.newline is not None and not facts.odd_quotes
             (csv_files if sound else slow_files).append((file, facts))
         except FileRefusedError as error:
             refused.append(f"{file.name}: {error}")

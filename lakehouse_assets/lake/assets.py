@@ -7,7 +7,6 @@ one transformation per month. Not here: the transformations.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import reduce
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -102,7 +101,7 @@ def monthly_asset(
         loaded_at = datetime.now(UTC)
         with lake.engine.scope():
             months = [build(Moment(m, loaded_at, lake), frames) for m in months_of(context)]
-            yield dg.Output(reduce(lambda a, b: a.unionByName(b), months))
+            yield dg.Output(lake.engine.union(months))
             selection = dimension_selection(
                 partitions, context.partition_keys, _partition_column(table), table.name
             )

@@ -65,7 +65,9 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
         inputs[_EARLIER] = dg.AssetIn(
             key=table.asset_key,
             partition_mapping=calendar.earlier,
-            metadata={"columns": [rule.key, "_source_file", "_row_number"]},
+            metadata={
+                "columns": [rule.key, "_source_file", "_row_number", dataset.partition.column]
+            },
         )
 
     @dg.multi_asset(
@@ -113,7 +115,12 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
                 )
             )
             if rule.unique_over_time:
-                rows = _without_delivered_before(lake, rows, frames[_EARLIER], rule.key)
+                # A run over many days has days before its last one, but those are its own: what it
+                # stored for them last time says nothing about the deliveries before the run.
+                start = context.partition_time_window.start.date()
+                before = F.col(dataset.partition.column) < F.lit(start)
+                earlier = frames[_EARLIER].filter(before)
+                rows = _without_delivered_before(lake, rows, earlier, rule.key)
             yield dg.Output(kept(rows, table.column_names), table.name)
             yield dg.Output(set_aside(rows, dataset), aside.name)
             counts = engine.rows(violations(rows, rule.expectations))[0]

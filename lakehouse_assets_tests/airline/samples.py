@@ -215,7 +215,9 @@ class House:
         """The lake through the project's own eyes, for arranging what tests need."""
         return Lake(self.settings.root, start_engine(), REGISTRY)
 
-    def put(self, table: Table, rows: Sequence[Mapping[str, Any]], month: date | None = None) -> None:
+    def put(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], month: date | None = None
+    ) -> None:
         """Store rows as if a run had: what is not named is null."""
         lake = self.lake
         selection = Everything()
@@ -237,14 +239,17 @@ class House:
         """Run SQL over tables; `{t}` stands for the table given as `t`."""
         return ask(query, **{name: self.path(table) for name, table in tables.items()})
 
-    def rows(self, table: str | Table, where: str = "true", order: str = "all") -> list[dict[str, Any]]:
+    def rows(
+        self, table: str | Table, where: str = "true", order: str = "all"
+    ) -> list[dict[str, Any]]:
         """Read a table as dictionaries in a fixed order."""
         query = f"SELECT * FROM {{t}} WHERE {where} ORDER BY {order}"  # noqa: S608
         return ask(query, t=self.path(table))
 
     def count(self, table: str | Table, where: str = "true") -> int:
         """Count rows."""
-        return int(ask(f"SELECT count(*) AS n FROM {{t}} WHERE {where}", t=self.path(table))[0]["n"])  # noqa: S608
+        query = f"SELECT count(*) AS n FROM {{t}} WHERE {where}"  # noqa: S608
+        return int(ask(query, t=self.path(table))[0]["n"])
 
     def commits(self, table: str | Table) -> dict[str, bytes]:
         """Return a table's Delta log by file, which shows whether anything was written."""
@@ -288,7 +293,7 @@ def numbers(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
 
 
 def steps(result: dg.ExecuteInProcessResult, kind: str) -> set[str]:
-    """Return the steps with an event such as `START`, `SUCCESS` or `FAILURE`, without the domain."""
+    """Return the steps with an event such as `START` or `FAILURE`, without the domain."""
     return {
         str(event.step_key).removeprefix(f"{t.DOMAIN}__")
         for event in result.all_events
@@ -296,7 +301,9 @@ def steps(result: dg.ExecuteInProcessResult, kind: str) -> set[str]:
     }
 
 
-def command(*arguments: str, variables: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: str, variables: Mapping[str, str], cwd: Path
+) -> subprocess.CompletedProcess[str]:
     """Run `lakehouse` as people do, with no settings but the given ones."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_"))}
     return subprocess.run(

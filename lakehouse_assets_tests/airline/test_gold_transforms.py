@@ -44,9 +44,7 @@ def by_key(engine: Engine, found: Any, key: str = "customer_key") -> dict[Any, d
 def labels(engine: Engine, kind: pa.DataType, values: list[Any], rule: Any) -> list[Any]:
     """Apply a rule to values, in their order."""
     table = pa.table({"n": range(len(values)), "x": pa.array(values, kind)})
-    found = engine.rows(
-        engine.from_arrow(table).select("n", rule(F.col("x")).alias("label"))
-    )
+    found = engine.rows(engine.from_arrow(table).select("n", rule(F.col("x")).alias("label")))
     return [row["label"] for row in sorted(found, key=lambda row: row["n"])]
 
 
@@ -54,7 +52,14 @@ def labels(engine: Engine, kind: pa.DataType, values: list[Any], rule: Any) -> l
 
 
 def test_customer_status_changes_after_90_and_180_days(engine: Engine) -> None:
-    days = {1: "Active", 90: "Active", 91: "At Risk", 180: "At Risk", 181: "Inactive", 731: "Inactive"}
+    days = {
+        1: "Active",
+        90: "Active",
+        91: "At Risk",
+        180: "At Risk",
+        181: "Inactive",
+        731: "Inactive",
+    }
     found = labels(engine, pa.int64(), list(days), gold.customer_status)
     assert found == list(days.values())
 
@@ -216,9 +221,13 @@ def test_value_adds_up_all_months_so_far_and_none_later(engine: Engine) -> None:
             (date(2014, 1, 1), "10.10", 1), (date(2014, 2, 1), "20.20", 2),
             (date(2014, 3, 1), "30.30", 3), (date(2014, 4, 1), "999.99", 9),
         )
-    ] + [{"as_of_month": MONTH, "customer_key": 99, "completed_amount": Decimal(5), "completed_count": 1}]  # fmt: skip
+    ]  # fmt: skip
+    nobody = {"as_of_month": MONTH, "customer_key": 99, "completed_amount": Decimal(5)}
+    spend.append({**nobody, "completed_count": 1})
     found = gold.kpi_customer_value(
-        frame(engine, t.DIM_CUSTOMERS, *[{"as_of_month": MONTH, "customer_key": n} for n in (1, 2)]),
+        frame(
+            engine, t.DIM_CUSTOMERS, *[{"as_of_month": MONTH, "customer_key": n} for n in (1, 2)]
+        ),
         frame(
             engine,
             t.FACT_FLIGHTS,
@@ -268,7 +277,9 @@ def test_spend_grows_by_month_with_completed_purchases(three_months: House) -> N
 
 def test_a_purchase_of_an_unknown_member_stays_in_the_facts(three_months: House) -> None:
     rows = three_months.rows("fact_transactions", "customer_key = 77")
-    assert [(r["transaction_id"], r["transaction_amount"]) for r in rows] == [("E", Decimal("16.00"))]
+    assert [(r["transaction_id"], r["transaction_amount"]) for r in rows] == [
+        ("E", Decimal("16.00"))
+    ]
     assert three_months.count("kpi_customer_value", "customer_key = 77") == 0
 
 
@@ -279,7 +290,9 @@ def test_a_month_whose_snapshot_is_withdrawn_uses_the_one_before(new_house) -> N
     tables = (
         t.SILVER_FLIGHTS, t.DIM_GEOGRAPHY, t.DIM_CUSTOMERS, t.FACT_FLIGHTS,
     )  # fmt: skip
-    loading = [table for table in t.TABLES if table.name.startswith(("bronze_flights", "silver_flights"))]
+    loading = [
+        table for table in t.TABLES if table.name.startswith(("bronze_flights", "silver_flights"))
+    ]
     house.materialise("calendar", None)
     for month in ("2014-01-01", "2014-02-01"):
         house.materialise("monthly", month, *loading, *tables)
@@ -310,8 +323,8 @@ def test_means_are_rounded_half_up_to_their_decimals(engine: Engine) -> None:
     spent = ("0.01", "0.01", "0.02", "0.02")  # 0.015
     recency = (1, 1, 1, 2, 1, 1, 1, 2)  # 1.25
     rows = [
-        scored(n, 1, "Premium Elite Members", age=age, total_km_flown=km, total_spent=Decimal(money),
-               total_flights=flights, recency_score=recency[n])
+        scored(n, 1, "Premium Elite Members", age=age, total_km_flown=km, total_flights=flights,
+               total_spent=Decimal(money), recency_score=recency[n])
         for n, (age, km, money, flights) in enumerate(
             zip(ages, kilometres, spent, (1, 1, 1, 2), strict=True)
         )

@@ -41,9 +41,14 @@ def test_a_scope_frees_what_was_kept_inside(engine):
 
 def test_a_scope_frees_on_errors_too(engine):
     before = relations(engine)
-    with pytest.raises(ZeroDivisionError), engine.scope():
-        engine.checkpoint(engine.from_arrow(pa.table({"x": [1]})))
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with engine.scope():
+            engine.checkpoint(engine.from_arrow(pa.table({"x": [1]})))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert relations(engine) == before
 
 
@@ -123,7 +128,10 @@ def test_the_clock_is_utc(engine):
     table = pa.table({"t": pa.array([moment], pa.timestamp("us", "UTC"))})
     frame = engine.from_arrow(table).select(F.col("t").cast("date").alias("d"))
     assert engine.rows(frame) == [{"d": date(2014, 3, 31)}]
-    assert engine.query("SELECT current_setting('TimeZone') AS z")["z"].to_pylist() in (["UTC"], ["Etc/UTC"])
+    assert engine.query("SELECT current_setting('TimeZone') AS z")["z"].to_pylist() in (
+        ["UTC"],
+        ["Etc/UTC"],
+    )
 
 
 def test_nothing_is_fetched_from_anywhere(engine):
@@ -222,7 +230,7 @@ def test_no_engine_says_how_to_start_one():
 
 
 def test_a_wrong_query_says_where(engine):
-    with pytest.raises(LakehouseError, match="The query does not run: .*nowhere"):
+    with pytest.raises(LakehouseError, match=r"The query does not run: .*nowhere"):
         engine.query("SELECT * FROM nowhere")
 
 

@@ -33,7 +33,10 @@ def lineage(query: str) -> dict[str, set[str]]:
         ),
         ("SELECT x.a, y.c FROM t AS x JOIN u AS y ON x.k = y.k", {"a": {"t.a"}, "c": {"u.c"}}),
         ("SELECT COALESCE(t.k, u.k) AS k FROM t FULL JOIN u ON t.k = u.k", {"k": {"t.k", "u.k"}}),
-        ("SELECT a, b FROM t UNION ALL SELECT c, b FROM u", {"a": {"t.a", "u.c"}, "b": {"t.b", "u.b"}}),
+        (
+            "SELECT a, b FROM t UNION ALL SELECT c, b FROM u",
+            {"a": {"t.a", "u.c"}, "b": {"t.b", "u.b"}},
+        ),
         (
             "SELECT a FROM t UNION ALL SELECT c FROM u UNION ALL SELECT 1",
             {"a": {"t.a", "u.c"}},
@@ -49,7 +52,10 @@ def lineage(query: str) -> dict[str, set[str]]:
             "SUM(a) OVER (PARTITION BY k) AS s FROM t",
             {"n": {"t.b", "t.k"}, "s": {"t.a", "t.k"}},
         ),
-        ("SELECT k, SUM(a) AS s, COUNT(*) AS n FROM t GROUP BY k", {"k": {"t.k"}, "s": {"t.a"}, "n": set()}),
+        (
+            "SELECT k, SUM(a) AS s, COUNT(*) AS n FROM t GROUP BY k",
+            {"k": {"t.k"}, "s": {"t.a"}, "n": set()},
+        ),
         ("SELECT x AS y FROM unknown_relation", {"y": set()}),
     ],
 )  # fmt: skip
@@ -92,8 +98,11 @@ def test_plans_of_the_dataframe_api(engine, scan):
         .select("a", "s", "n", F.lit(1).alias("one"))
     )
     want = {
-        "a": {("t", "a")}, "s": {("t", "a"), ("u", "c")}, "n": {("t", "k"), ("t", "b")}, "one": set(),
-    }  # fmt: skip
+        "a": {("t", "a")},
+        "s": {("t", "a"), ("u", "c")},
+        "n": {("t", "k"), ("t", "b")},
+        "one": set(),
+    }
     assert as_pairs(engine.lineage(frame)) == want
     # A checkpoint passes on where its columns come from.
     kept = engine.checkpoint(frame)

@@ -33,9 +33,9 @@ _WIDE = Context(prec=200)
 
 BLANKS = [*v.WHITE_SPACE]
 HOSTILE = [
-    None, "", " ", "\u3000", "\ufeff", "\u200b", "0", "-0", "+0", "00042", "42", "+42", "-42", "42.",
-    "42.0", "42.000", "42.5", ".5", "-.5", "1.", ".", "-", "+", "--1", "+-1", "1e3", "1E3", "1e",
-    "e3", "1e+3", "1e-3", "5e-3", "1e99", "1e100", "1_000", "1,000", "0x10", "1L", "1d", "1f",
+    None, "", " ", "\u3000", "\ufeff", "\u200b", "0", "-0", "+0", "00042", "42", "+42", "-42",
+    "42.", "42.0", "42.000", "42.5", ".5", "-.5", "1.", ".", "-", "+", "--1", "+-1", "1e3", "1E3",
+    "1e", "e3", "1e+3", "1e-3", "5e-3", "1e99", "1e100", "1_000", "1,000", "0x10", "1L", "1d", "1f",
     "NaN", "nan", "inf", "-Infinity", "null", "NULL", "true", " 42", "42 ", "\t42", "42\n", "4 2",
     "\uff14\uff12", "\u0664\u0662", "\u00b2", "\u00bd", "12abc", "999999999999999999",
     "-999999999999999999", "1000000000000000000", "9223372036854775807", "9223372036854775808",
@@ -76,9 +76,7 @@ maybe_numbers = st.lists(
 )
 
 
-def run(
-    engine: Any, rows: dict[str, Any], word: Callable[..., Any], *columns: str
-) -> list[Any]:
+def run(engine: Any, rows: dict[str, Any], word: Callable[..., Any], *columns: str) -> list[Any]:
     """Apply a word to every row, in order."""
     table = pa.table({"n": pa.array(range(len(next(iter(rows.values()))))), **rows})
     with engine.scope():
@@ -93,7 +91,9 @@ def column(values: Sequence[Any], kind: pa.DataType | None = None) -> dict[str, 
 
 def differing(values: Sequence[Any], got: Sequence[Any], want: Sequence[Any]) -> list[Any]:
     triples = list(zip(values, got, want, strict=True))
-    return [t for t in triples if t[1] != t[2] or isinstance(t[1], float) != isinstance(t[2], float)]
+    return [
+        t for t in triples if t[1] != t[2] or isinstance(t[1], float) != isinstance(t[2], float)
+    ]
 
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(?:\.0*)?")
@@ -279,9 +279,7 @@ def test_round_half_up_keeps_what_has_no_decimals(engine):
 
 def test_round_half_up_of_decimals_and_whole_numbers(engine):
     exact = [Decimal("1.255"), Decimal("-0.005"), Decimal("99999999999.995"), None]
-    got = run(
-        engine, column(exact, pa.decimal128(20, 3)), lambda c: v.round_half_up(c, 2), "a"
-    )
+    got = run(engine, column(exact, pa.decimal128(20, 3)), lambda c: v.round_half_up(c, 2), "a")
     assert got == [1.26, -0.01, 100000000000.0, None]
     got = run(engine, column([5, -7, None], pa.int64()), lambda c: v.round_half_up(c, 1), "a")
     assert got == [5.0, -7.0, None]

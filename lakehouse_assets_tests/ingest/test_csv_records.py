@@ -15,8 +15,10 @@ from lakehouse_assets.ingest import csv_records as module
 from lakehouse_assets.ingest.csv_records import csv_records
 from lakehouse_assets.ingest.records import Malformed, Record
 
-NOT_CLOSED = "A quoted value is not closed"
-TEXT_AFTER = "Text follows the quote that closes a value"
+TOO_FEW = "1 columns where 2 are expected"
+TOO_MANY = "more than 2 columns"
+NOT_CLOSED = "a quoted value is not closed"
+TEXT_AFTER = "text follows the quote that closes a value"
 
 
 @pytest.fixture
@@ -45,8 +47,8 @@ def good(*rows: tuple[str | None, ...]) -> list[Record]:
         (b'"a,b","c""d"\n', [("a,b", 'c"d')]),
         (b'"1\n\n2","3\r\n4"\n5,6\n', [("1\n\n2", "3\r\n4"), ("5", "6")]),
         (b'a"b,c"\n', [('a"b', 'c"')]),
-        (b' "x" , y\n', [("x", " y")]),
-        (b"1,2,\n", [("1", "2")]),
+        (b' "x" , y\n  "x",y\n', [("x", " y"), ('  "x"', "y")]),
+        (b'1,2,\n1,2,,,\n1,2,""\n', [("1", "2")] * 3),
         ("é,\u3000\n".encode(), [("é", "\u3000")]),
     ],
 )
@@ -57,23 +59,32 @@ def test_sound_text(split, body, rows):
 @pytest.mark.parametrize(
     ("body", "want"),
     [
-        (b"1\n2,3\n", [Malformed(2, "1", "Expected Number of Columns: 2 Found: 1"), Record(2, ("2", "3"))]),
-        (b"1,2,3\n", [Malformed(2, "1,2,3", "Expected Number of Columns: 2 Found: 3")]),
-        (b'"x\ny"\n2,3\n', [Malformed(2, '"x\ny"', "Expected Number of Columns: 2 Found: 1"), Record(2, ("2", "3"))]),
+        (b"1\n2,3\n", [Malformed(2, "1", TOO_FEW), Record(2, ("2", "3"))]),
+        (b"1,2,3\n", [Malformed(2, "1,2,3", TOO_MANY)]),
+        (b'"x\ny"\n2,3\n', [Malformed(2, '"x\ny"', TOO_FEW), Record(2, ("2", "3"))]),
         (b'"5"x,6\n7,8\n', [Malformed(2, '"5"x,6', TEXT_AFTER), Record(2, ("7", "8"))]),
-        (b'1,2\n"3,4\n5,6\n7,8\n', [Record(1, ("1", "2")), Malformed(3, '"3,4', NOT_CLOSED), Record(3, ("5", "6")), Record(4, ("7", "8"))]),
-        (b'"3,4\n5,6\n"7",8\n', [Malformed(2, '"3,4', TEXT_AFTER), Record(2, ("5", "6")), Record(3, ("7", "8"))]),
-        (b' \n1,2\n', [Malformed(2, " ", "Expected Number of Columns: 2 Found: 1"), Record(2, ("1", "2"))]),
+        (
+            b'1,2\n"3,4\n5,6\n7,8\n',
+            [
+                Record(1, ("1", "2")),
+                Malformed(3, '"3,4', NOT_CLOSED),
+                Record(3, ("5", "6")),
+                Record(4, ("7", "8")),
+            ],
+        ),
+        (
+            b'"3,4\n5,6\n"7",8\n',
+            [Malformed(2, '"3,4', TEXT_AFTER), Record(2, ("5", "6")), Record(3, ("7", "8"))],
+        ),
+        (b" \n1,2\n", [Malformed(2, " ", TOO_FEW), Record(2, ("1", "2"))]),
     ],
-)  # fmt: skip
+)
 def test_malformed_lines_cost_nobody_else(split, body, want):
     assert split(b"a,b\n" + body) == want
 
 
 def test_lines_after_a_quoted_break_keep_their_physical_number(split):
-    assert split(b'a,b\n"1\n2\n3",4\nbad\n')[1] == Malformed(
-        5, "bad", "Expected Number of Columns: 2 Found: 1"
-    )
+    assert split(b'a,b\n"1\n2\n3",4\nbad\n')[1] == Malformed(5, "bad", TOO_FEW)
 
 
 def test_marks_and_packing(split):
@@ -108,7 +119,7 @@ def test_memory_is_bounded(tmp_path):
 
 cells = st.text(
     st.one_of(st.sampled_from(' ,"\n\r'), st.characters(exclude_categories=["Cs"])), max_size=6
-)
+).map(lambda cell: cell.rstrip("\r"))  # before a line feed it would end the line
 
 
 @settings(max_examples=200, deadline=None)

@@ -30,8 +30,8 @@ def facts(tmp_path):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("a.csv", "csv"), ("A.CSV", "csv"), ("a.csv.gz", "csv"), ("a.b.csv", "csv"), ("a.json", "json"),
-        ("a.jsonl", "json"), ("a.ndjson.gz", "json"), ("a.JSON.GZ", "json"),
+        ("a.csv", "csv"), ("A.CSV", "csv"), ("a.csv.gz", "csv"), ("a.b.csv", "csv"),
+        ("a.json", "json"), ("a.jsonl", "json"), ("a.ndjson.gz", "json"), ("a.JSON.GZ", "json"),
     ],
 )  # fmt: skip
 def test_formats_by_name(tmp_path, name, kind):

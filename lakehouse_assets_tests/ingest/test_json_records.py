@@ -8,7 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lakehouse_assets.ingest.json_records import json_records
@@ -74,7 +74,11 @@ def test_other_plain_values(split):
 def test_malformed_records(split, element, reason):
     good = '{"a":"ok"}'
     array = split(f"[{good},\n{element},\n{good}]")
-    assert array == [Record(1, ("ok", None)), Malformed(2, element, reason), Record(3, ("ok", None))]
+    assert array == [
+        Record(1, ("ok", None)),
+        Malformed(2, element, reason),
+        Record(3, ("ok", None)),
+    ]
     if not element.startswith("["):
         assert split(f"{good}\n{element}\n{good}") == array
 
@@ -143,7 +147,9 @@ hostile = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
 )
 tables = st.lists(st.tuples(hostile, hostile, hostile), min_size=1, max_size=12)
-broken = st.sampled_from(["{", "nope", "{'ID':1}", '{"ID":', "17", '{"other":1}', '{"ID":{}}', "}"])
+broken = st.sampled_from(["nope", "{'ID':1}", "17", '{"other":1}', '{"ID":{}}', "}"])
+# In an array nobody can tell whether a plain value after one belongs to it.
+unclosed = st.sampled_from(["{", '{"ID":', '{"ID":"'])
 
 
 @st.composite
@@ -153,7 +159,7 @@ def written_files(draw):
     elements, want, bad = [], [], []
     for number, row in enumerate(draw(tables), start=1):
         if draw(st.integers(0, 3)) == 0:
-            elements.append(draw(broken))
+            elements.append(draw(broken if array else st.one_of(broken, unclosed)))
             bad.append((number + array, elements[-1]))
         else:
             pairs = {f: v for f, v in zip(FIELDS, row, strict=True) if v is not None}
@@ -163,7 +169,12 @@ def written_files(draw):
     return text.encode(), want, bad
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=12,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.lists(written_files(), min_size=8, max_size=8))
 def test_round_trip(engine, tmp_path, files):
     outcomes = deliver_each(engine, tmp_path, [content for content, _, _ in files], ".json")

@@ -10,7 +10,7 @@ import json
 from datetime import date
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lakehouse_assets.engine import F
@@ -32,9 +32,15 @@ from lakehouse_assets_tests.ingest.samples import (
     landed,
 )
 
-TOO_FEW = "Expected Number of Columns: 3 Found: {}".format
+TOO_FEW = "{} columns where 3 are expected".format
+TEXT_AFTER = "text follows the quote that closes a value"
+NOT_CLOSED = "a quoted value is not closed"
+ONE = (1, "1", "2", "3")
 _MANY = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
 )
 
 
@@ -84,7 +90,7 @@ def test_rejects_carry_theirs(engine, tmp_path):
     }
     assert outcome.rejects == [
         {"line_number": 3, "raw_text": "oops", "reason": TOO_FEW(1), **provenance},
-        {"line_number": 4, "raw_text": "4,5,6,7", "reason": TOO_FEW(4), **provenance},
+        {"line_number": 4, "raw_text": "4,5,6,7", "reason": "more than 3 columns", **provenance},
     ]
     assert outcome.delivered == {DAY: 4}
 
@@ -142,30 +148,52 @@ def test_packed_members_in_a_row(engine, tmp_path):
     ("lines", "values", "bad", "split"),
     [
         # The last line without its end.
-        (["1,2,3", "4,5,6"], [(1, "1", "2", "3"), (2, "4", "5", "6")], [], False),
-        (["1,2,3", "4,5"], [(1, "1", "2", "3")], [(3, "4,5", TOO_FEW(2))], False),
+        (["1,2,3", "4,5,6"], [ONE, (2, "4", "5", "6")], [], False),
+        (["1,2,3", "4,5"], [ONE], [(3, "4,5", TOO_FEW(2))], False),
         # Empty lines are no records; they count as lines.
-        (["1,2,3", "", "4,5,6"], [(1, "1", "2", "3"), (2, "4", "5", "6")], [], False),
+        (["1,2,3", "", "4,5,6"], [ONE, (2, "4", "5", "6")], [], False),
         (["bad", "", "4,5,6"], [(2, "4", "5", "6")], [(2, "bad", TOO_FEW(1))], False),
         (["", "bad", "4,5,6"], [(2, "4", "5", "6")], [(3, "bad", TOO_FEW(1))], True),
-        (["1,2,3", "", "  ", "4,5,6"], [(1, "1", "2", "3"), (3, "4", "5", "6")], [(4, "  ", TOO_FEW(1))], True),
+        (["1,2,3", "", "  ", "4,5,6"], [ONE, (3, "4", "5", "6")], [(4, "  ", TOO_FEW(1))], True),
         # Quoted values hold commas, line ends, empty lines and quotes.
-        (['"1\n\n2","a,b","""q"""', "bad", "4,5,6"], [(1, "1\n\n2", "a,b", '"q"'), (3, "4", "5", "6")], [(5, "bad", TOO_FEW(1))], True),
-        (['"1\n2","a,b","""q"""', "bad", "4,5,6"], [(1, "1\n2", "a,b", '"q"'), (3, "4", "5", "6")], [(4, "bad", TOO_FEW(1))], False),
+        (
+            ['"1\n\n2","a,b","""q"""', "bad", "4,5,6"],
+            [(1, "1\n\n2", "a,b", '"q"'), (3, "4", "5", "6")],
+            [(5, "bad", TOO_FEW(1))],
+            True,
+        ),
+        (
+            ['"1\n2","a,b","""q"""', "bad", "4,5,6"],
+            [(1, "1\n2", "a,b", '"q"'), (3, "4", "5", "6")],
+            [(4, "bad", TOO_FEW(1))],
+            False,
+        ),
         # Stray quotes are text within a value, and wrong after one.
         (['1,2"3,4"', "5,6,7"], [(1, "1", '2"3', '4"'), (2, "5", "6", "7")], [], False),
-        (['"1"x,2,3', "5,6,7"], [(2, "5", "6", "7")], [(2, '"1"x,2,3', "Text follows the quote that closes a value")], True),
-        (['1,"2,3', "5,6,7", "8,9,10"], [(2, "5", "6", "7"), (3, "8", "9", "10")], [(2, '1,"2,3', "A quoted value is not closed")], True),
+        (['"1"x,2,3', "5,6,7"], [(2, "5", "6", "7")], [(2, '"1"x,2,3', TEXT_AFTER)], True),
+        (
+            ['1,"2,3', "5,6,7", "8,9,10"],
+            [(2, "5", "6", "7"), (3, "8", "9", "10")],
+            [(2, '1,"2,3', NOT_CLOSED)],
+            True,
+        ),
+        (['"a" "b",2,3'], [], [(2, '"a" "b",2,3', TEXT_AFTER)], True),
+        (['"""a"" ""b""",2,3'], [(1, '"a" "b"', "2", "3")], [], True),
         # Mixed line ends are read; a lone carriage return is text.
-        (["1,2,3\r", "4,5,6"], [(1, "1", "2", "3"), (2, "4", "5", "6")], [], True),
+        (["1,2,3\r", "4,5,6"], [ONE, (2, "4", "5", "6")], [], True),
         (["1,2\r2,3", "4,5,6"], [(1, "1", "2\r2", "3"), (2, "4", "5", "6")], [], True),
-        # One empty field too many at the end is no mistake.
-        (["1,2,3,"], [(1, "1", "2", "3")], [], False),
+        # Empty fields too many at the end are no mistake.
+        (["1,2,3,", ",,,,,"], [ONE, (2, None, None, None)], [], False),
         # Nothing is guessed: text stays as it was delivered.
-        (["NULL,\\N,#x", "NaN,1e3,007"], [(1, "NULL", "\\N", "#x"), (2, "NaN", "1e3", "007")], [], False),
+        (
+            ["NULL,\\N,#x", "NaN,1e3,007"],
+            [(1, "NULL", "\\N", "#x"), (2, "NaN", "1e3", "007")],
+            [],
+            False,
+        ),
         ([",,", '"","",""'], [(1, None, None, None), (2, None, None, None)], [], False),
     ],
-)  # fmt: skip
+)
 def test_csv_line_by_line(engine, tmp_path, slow, lines, values, bad, split):
     content = "\n".join([HEADER, *lines]).encode()
     outcome = deliver_bytes(engine, tmp_path, content)
@@ -310,7 +338,11 @@ def test_one_column(engine, tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b'word\na\n\nb,c\n"d\n\ne"\n')
     outcome = deliver(engine, landed(path), dataset=single)
-    assert [(r["_row_number"], r["word"]) for r in outcome.rows] == [(1, "a"), (2, None), (4, "d\n\ne")]
+    assert [(r["_row_number"], r["word"]) for r in outcome.rows] == [
+        (1, "a"),
+        (2, None),
+        (4, "d\n\ne"),
+    ]
     assert [(r["line_number"], r["raw_text"]) for r in outcome.rejects] == [(4, "b,c")]
     assert outcome.delivered == {DAY: 4}
 
@@ -353,7 +385,10 @@ def test_a_large_file_read_by_several_threads(engine, tmp_path, slow):
 hostile = st.one_of(
     st.sampled_from(["", " ", '"', '""', ",", "\n", "\n\n", "\r\n", "a,b", 'a"b', "'", "\\", "NULL",
                      "\u3000", "\ufeff", "\u2028", "#", "-", " x ", ' "x"']),
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6),
+    # Python 3.11 writes a carriage return without quotes, and before a line feed it ends a line.
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6).map(
+        lambda cell: cell.rstrip("\r")
+    ),
 )  # fmt: skip
 tables = st.lists(st.tuples(hostile, hostile, hostile), min_size=1, max_size=15)
 broken = st.sampled_from(["x", "1,2", "1,2,3,4", "1,2,3,4,5", " ", "é", "'"])

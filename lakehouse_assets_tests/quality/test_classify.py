@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehouse_assets.airline import tables as t
+from lakehouse_assets.airline.expectations import TRANSACTIONS
+from lakehouse_assets.airline.transforms.silver import type_transactions
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
@@ -23,8 +25,6 @@ from lakehouse_assets.quality.classify import (
 )
 from lakehouse_assets.quality.expectations import Expectation
 from lakehouse_assets_tests.airline.samples import bronze, purchase
-from lakehouse_assets.airline.expectations import TRANSACTIONS
-from lakehouse_assets.airline.transforms.silver import type_transactions
 
 EXPECTATIONS = (
     Expectation("id_is_given", "drop", "An id.", lambda: F.col("id").isNotNull()),
@@ -70,10 +70,12 @@ def address(row: dict[str, Any]) -> str:
     return f"{row['_source_file']}#{row['_row_number']}"
 
 
-def model(rows: list[dict[str, Any]], *, newest_first: bool) -> dict[str, tuple[Any, ...]]:
+def model(
+    rows: list[dict[str, Any]], *, newest_first: bool, apart: bool
+) -> dict[str, tuple[Any, ...]]:
     """Work out disposition, reasons and original of each row with plain Python."""
     found: dict[str, tuple[Any, ...]] = {}
-    first: dict[int, str] = {}
+    first: dict[Any, str] = {}
     for row in sorted(
         rows,
         key=lambda r: (
@@ -83,6 +85,7 @@ def model(rows: list[dict[str, Any]], *, newest_first: bool) -> dict[str, tuple[
         ),
     ):
         reasons = []
+        key = (row["id"], row["delivered_on"] if apart else None)
         if row["id"] is None:
             reasons.append("id_is_given")
         if row["amount"] is None:
@@ -91,10 +94,10 @@ def model(rows: list[dict[str, Any]], *, newest_first: bool) -> dict[str, tuple[
             reasons.append("amount_is_small")
         if reasons:
             found[address(row)] = ("quarantined", reasons, None)
-        elif row["id"] in first:
-            found[address(row)] = ("duplicate", [], first[row["id"]])
+        elif key in first:
+            found[address(row)] = ("duplicate", [], first[key])
         else:
-            first[row["id"]] = address(row)
+            first[key] = address(row)
             found[address(row)] = ("kept", [], None)
     return found
 
@@ -107,17 +110,20 @@ def verdicts(engine: Engine, classified: Any) -> dict[str, tuple[Any, ...]]:
     }
 
 
-@given(rows_of_any_kind, st.randoms(use_true_random=False), st.booleans())
+@given(rows_of_any_kind, st.randoms(use_true_random=False), st.booleans(), st.booleans())
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_row_comes_out_once_with_all_its_reasons_in_whatever_order_rows_come(
-    drawn: list[tuple[Any, ...]], random: Any, newest_first: bool
+    drawn: list[tuple[Any, ...]], random: Any, newest_first: bool, apart: bool
 ) -> None:
     engine = start_engine()
     rows = delivered(drawn)
-    expected = model(rows, newest_first=newest_first)
+    expected = model(rows, newest_first=newest_first, apart=apart)
     random.shuffle(rows)
     with engine.scope():
-        classified = engine.checkpoint(classify(frame(engine, rows), EXPECTATIONS, "id", newest_first))
+        within = "delivered_on" if apart else None
+        classified = engine.checkpoint(
+            classify(frame(engine, rows), EXPECTATIONS, "id", newest_first, within)
+        )
         assert verdicts(engine, classified) == expected
         names = list(TYPES)
         aside = engine.rows(classified.filter(F.col("disposition") != F.lit("kept")).select(*names))
@@ -147,7 +153,9 @@ def test_without_drop_expectations_nothing_is_quarantined(engine: Engine) -> Non
 
 
 def test_a_key_of_an_earlier_delivery_names_the_row_that_was_kept_there(engine: Engine) -> None:
-    rows = delivered([(1, 2, 2, "a.csv"), (1, 4, 2, "a.csv"), (2, 2, 2, "a.csv"), (3, 99, 2, "a.csv")])
+    rows = delivered(
+        [(1, 2, 2, "a.csv"), (1, 4, 2, "a.csv"), (2, 2, 2, "a.csv"), (3, 99, 2, "a.csv")]
+    )
     earlier = delivered([(1, 8, 1, "b.csv"), (3, 8, 1, "b.csv")])
     classified = classify(frame(engine, rows), EXPECTATIONS, "id", False)
     found = verdicts(engine, mark_delivered_before(classified, frame(engine, earlier), "id"))

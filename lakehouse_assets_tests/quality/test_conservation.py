@@ -29,7 +29,11 @@ def balance(silver: int, aside: int, duplicates: int) -> Balance:
     return Balance(
         "bronze",
         {DAY: 10, date(1999, 1, 1): 77},
-        {"silver": {DAY: silver}, "quarantined": {DAY: aside}, "named duplicates": {DAY: duplicates}},
+        {
+            "silver": {DAY: silver},
+            "quarantined": {DAY: aside},
+            "named duplicates": {DAY: duplicates},
+        },
         [DAY],
     )
 

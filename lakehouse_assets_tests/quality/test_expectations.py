@@ -14,7 +14,9 @@ from lakehouse_assets_tests.airline.samples import House, check, member, numbers
 
 MONTH = "2014-03-01"
 ASIDE = quarantine_table(t.FLIGHTS)
-LOADING = [table for table in t.TABLES if table.name.startswith(("bronze_flights", "silver_flights"))]
+LOADING = [
+    table for table in t.TABLES if table.name.startswith(("bronze_flights", "silver_flights"))
+]
 
 
 def clean(house: House) -> dg.ExecuteInProcessResult:
