@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.lake.registry import Column
 
+# SQLFrame has one session and catalog per process, so that two engines must not share names.
+_NUMBERS = itertools.count(1)
 # Numbers as text without an exponent: DuckDB casts 5e-324 to 0.01 and loses 1234567890.5e-4.
 _PLAIN = "lakehouse_plain_number"
 _MEAN = "lakehouse_mean"
@@ -156,7 +158,6 @@ class DuckDBEngine:
         self.functions = functions
         self.window = Window
         self.dialect = DuckDBDialect()
-        self._numbers = itertools.count(1)
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
         self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
         self._origin_versions: dict[str, dict[str, int]] = {}
@@ -177,7 +178,7 @@ class DuckDBEngine:
         return query
 
     def _new_name(self, kind: str) -> str:
-        return f"{kind}_{next(self._numbers)}"
+        return f"{kind}_{next(_NUMBERS)}"
 
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]

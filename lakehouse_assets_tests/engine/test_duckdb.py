@@ -184,6 +184,15 @@ def test_the_sql_of_a_plan_is_generated_once(engine, monkeypatch):
     assert engine.rows(frame) == [{"x": 1}]
 
 
+def test_two_engines_in_one_process_stay_apart(engine):
+    here = engine.from_arrow(pa.table({"x": [1]}))
+    other = DuckDBEngine(memory_limit="100MB", threads=1)
+    for name in ("y", "z"):
+        there = other.from_arrow(pa.table({name: [2]}))
+        assert other.rows(there.select(name)) == [{name: 2}]
+    assert engine.rows(here.select("x")) == [{"x": 1}]
+
+
 def test_too_little_memory_is_one_sentence():
     before = current.active()
     try:
