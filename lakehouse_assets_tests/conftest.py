@@ -26,17 +26,6 @@ from lakehouse_assets_tests.airline.samples import (
 )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let warnings pass that packages cause themselves."""
-    for warning in (
-        # Dagster, on a resource within a resource.
-        "ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning",
-        # Typer, on being imported.
-        "ignore:'click.utils:DeprecationWarning",
-    ):
-        config.addinivalue_line("filterwarnings", warning)
-
-
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     """The embedded engine; what a test checkpoints is freed after it."""

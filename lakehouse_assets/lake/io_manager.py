@@ -68,7 +68,12 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         )
         write = lake.merge if definition_metadata.get("merge") else lake.write
         report = write(table, obj, selection, commit)
-        context.add_output_metadata(output_metadata(lake, table, report))
+        metadata = output_metadata(lake, table, report)
+        if context.has_asset_partitions and len(context.asset_partition_keys) > 1:
+            # Dagster shows one run's metadata on each of its partitions, where the total of a range
+            # would pass for the rows of one; the table's log has the true numbers.
+            metadata["range_row_count"] = metadata.pop("dagster/partition_row_count")
+        context.add_output_metadata(metadata)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
         """Read the upstream partitions that the run's partitions map to, lazily."""

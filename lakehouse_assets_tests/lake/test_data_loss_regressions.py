@@ -40,10 +40,6 @@ from lakehouse_assets_tests.lake.samples import (
 )
 
 # Dagster itself asks a resource's context in this way when resources are nested.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning"
-)
-
 HOURS = dg.HourlyPartitionsDefinition("2024-01-01-00:00", end_date="2024-01-02-00:00")
 BY_INTEGER = table(
     "by_integer", Column("p", "int", "P."), Column("n", "bigint", "N."),

@@ -43,10 +43,6 @@ from lakehouse_assets_tests.lake.samples import (
 )
 
 # Dagster itself asks a resource's context in this way when resources are nested.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning"
-)
-
 PARTITIONS = {"partition_columns": {"day": "day", "shop": "shop"}}
 
 
