@@ -5,7 +5,7 @@ Belongs here: the `Engine` protocol and the small records it speaks in. Not here
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -190,8 +190,4 @@ class Engine(Protocol):
 
     def name_view(self, name: str, frame: DataFrame) -> None:
         """Give a frame a name that `query` knows."""
-        ...
-
-    def progress(self) -> Iterator[str]:
-        """Describe the session for people, line by line."""
         ...

@@ -516,12 +516,6 @@ class DuckDBEngine:
                 found |= versions
         return found
 
-    def progress(self) -> Iterator[str]:
-        """Describe the session for people, line by line."""
-        import duckdb
-
-        yield f"DuckDB {duckdb.__version__} through SQLFrame, embedded"
-
 
 def _call(function: str, column: Col, *arguments: Any) -> Col:
     """Call a DuckDB function that the PySpark API does not have."""

@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -681,8 +680,3 @@ def _explained(table: Table, uri: str) -> Iterator[None]:
             "non-null column or the bounds of the written partition; nothing was written. "
             f"Declared: {'; '.join(rules)}."
         ) from None
-
-
-def partition_dates(counts: Mapping[Any, int]) -> list[date]:
-    """Return the dates among partition values, sorted."""
-    return sorted(value for value in counts if isinstance(value, date))

@@ -247,8 +247,3 @@ def test_views_have_names_that_queries_know(engine):
     engine.name_view("shop.things", engine.from_arrow(pa.table({"x": [1, 2]})))
     found = engine.query('SELECT sum(x)::INT AS s FROM shop."things"')
     assert found["s"].to_pylist() == [3]
-
-
-def test_it_describes_itself(engine):
-    (line,) = engine.progress()
-    assert line.startswith("DuckDB 1.")
