@@ -94,6 +94,10 @@ class Dialect(Protocol):
         """Trim any of the characters at both ends."""
         ...
 
+    def is_any(self, column: Col, values: Sequence[str]) -> Col:
+        """Say whether text is one of the values; null if it is null."""
+        ...
+
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse text of the right shape as a date; null if there is no such day."""
         ...

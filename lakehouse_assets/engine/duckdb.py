@@ -84,6 +84,12 @@ class DuckDBDialect:
         """Trim any of the characters at both ends."""
         return _call(_TRIM, column, characters)
 
+    def is_any(self, column: Col, values: Sequence[str]) -> Col:
+        """Look the text up in a list; DuckDB makes a join of a long IN, once per use."""
+        from sqlframe.duckdb import functions as F
+
+        return F.array_contains(F.array(*map(F.lit, values)), column)
+
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse with the pattern, whose shape the vocabulary has checked."""
         return _call("try_strptime", column, _strptime(pattern)).cast("date")

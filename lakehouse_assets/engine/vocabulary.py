@@ -43,9 +43,14 @@ def text(column: Col) -> Col:
     return F.when(trimmed != F.lit(""), trimmed)
 
 
+def is_any(column: Col, values: Sequence[str]) -> Col:
+    """Say whether text is one of the values; null if it is null."""
+    return active().dialect.is_any(column, values)
+
+
 def without(column: Col, placeholders: Sequence[str]) -> Col:
     """Make null of a value that stands for 'nothing', such as `.` or `-`."""
-    return F.when(~column.isin(*placeholders), column)
+    return F.when(~is_any(column, placeholders), column)
 
 
 def whole_number(column: Col) -> Col:

@@ -19,8 +19,10 @@ from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.classify import (
     KEPT,
     classify,
+    duplicates_of_earlier,
+    duplicates_within,
+    judge,
     kept,
-    mark_delivered_before,
     set_aside,
     violations,
 )
@@ -105,14 +107,10 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
         engine = lake.engine
         with engine.scope():
             typed = rule.transform(frames["bronze"], lake)
-            rows = engine.checkpoint(
-                classify(
-                    typed,
-                    rule.expectations,
-                    rule.key,
-                    rule.newest_delivery_first,
-                    within=None if rule.unique_over_time else dataset.partition.column,
-                )
+            judged = engine.checkpoint(judge(typed, rule.expectations))
+            apart = None if rule.unique_over_time else dataset.partition.column
+            duplicates = engine.checkpoint(
+                duplicates_within(judged, rule.key, rule.newest_delivery_first, apart)
             )
             if rule.unique_over_time:
                 # A run over many days has days before its last one, but those are its own: what it
@@ -120,7 +118,8 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
                 start = context.partition_time_window.start.date()
                 before = F.col(dataset.partition.column) < F.lit(start)
                 earlier = frames[_EARLIER].filter(before)
-                rows = _without_delivered_before(lake, rows, earlier, rule.key)
+                duplicates = _with_delivered_before(lake, judged, duplicates, earlier, rule.key)
+            rows = engine.stage(classify(judged, duplicates))
             yield dg.Output(kept(rows, table.column_names), table.name)
             yield dg.Output(set_aside(rows, dataset), aside.name)
             counts = engine.rows(violations(rows, rule.expectations))[0]
@@ -137,29 +136,29 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
     return clean
 
 
-def _without_delivered_before(
-    lake: Lake, rows: DataFrame, earlier: DataFrame, key: str
+def _with_delivered_before(
+    lake: Lake, judged: DataFrame, duplicates: DataFrame, earlier: DataFrame, key: str
 ) -> DataFrame:
-    """Name as duplicates the keys that earlier partitions hold, reading little of them.
+    """Add the rows whose keys earlier partitions hold to the duplicates, reading little of them.
 
     The batch's lowest and highest key become a filter on the history, which file statistics turn
     into skipped files wherever keys rise with time.
     """
     engine = lake.engine
-    is_kept = F.col("disposition") == F.lit(KEPT)
-    bounds = engine.rows(
-        rows.filter(is_kept).agg(F.min(key).alias("lowest"), F.max(key).alias("highest"))
-    )[0]
+    batch = (
+        classify(judged, duplicates)
+        .filter(F.col("disposition") == F.lit(KEPT))
+        .select(key, "_source_file", "_row_number")
+    )
+    bounds = engine.rows(batch.agg(F.min(key).alias("lowest"), F.max(key).alias("highest")))[0]
     if bounds["lowest"] is None:
-        return rows
+        return duplicates
     candidates = earlier.filter(
         (F.col(key) >= F.lit(bounds["lowest"])) & (F.col(key) <= F.lit(bounds["highest"]))
     )
-    batch = rows.filter(is_kept).select(F.col(key).alias("batch_key"))
-    found = engine.checkpoint(candidates.join(batch, F.col(key) == F.col("batch_key"), "left_semi"))
-    if not engine.rows(found.limit(1)):
-        return rows
-    return engine.checkpoint(mark_delivered_before(rows, found, key))
+    return engine.checkpoint(
+        engine.union([duplicates, duplicates_of_earlier(batch, candidates, key)])
+    )
 
 
 def _balance(

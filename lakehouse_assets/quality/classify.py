@@ -18,77 +18,106 @@ QUARANTINED = "quarantined"
 DUPLICATE = "duplicate"
 
 
-def classify(
-    typed: DataFrame,
-    expectations: Sequence[Expectation],
-    key: str,
-    newest_delivery_first: bool,
-    within: str | None = None,
-) -> DataFrame:
-    """Give each row its disposition.
-
-    A row that fails a `drop` expectation is quarantined with all the reasons that apply. Of the
-    others, the first per key is kept: by delivery day (newest first if asked), then file, then row.
+def judge(typed: DataFrame, expectations: Sequence[Expectation]) -> DataFrame:
+    """Add `reasons`: the names of all `drop` expectations that a row fails.
 
     Args:
         typed: Typed rows with their provenance columns.
         expectations: What rows must fulfil.
+    """
+    drops = [e for e in expectations if e.action == "drop"]
+    failed = [F.when(~_holds(e), F.lit(e.name)) for e in drops]
+    # An array needs an element to have a type, so there is always one that says nothing.
+    reasons = F.array_compact(F.array(*failed, F.lit(None).cast("string")))
+    return v.staged(typed).select(*typed.columns, reasons.alias("reasons"))
+
+
+def duplicates_within(
+    judged: DataFrame, key: str, newest_delivery_first: bool, within: str | None = None
+) -> DataFrame:
+    """Find the rows without reasons that are not the first of their key.
+
+    The first is by delivery day (newest first if asked), then file, then row. Only keys that occur
+    more than once are put in order: they are few, and the order is what costs.
+
+    Args:
+        judged: Result of `judge`.
         key: Column that identifies a row.
         newest_delivery_first: Whether a later delivery replaces an earlier one.
         within: Column that keeps keys apart: the partition column of a table of states, where
             each partition has its own row per key.
 
     Returns:
-        The rows with `reasons`, `disposition` and `duplicate_of` (`<file>#<row>` of the kept row).
+        `repeated_file`, `repeated_row`, and `duplicate_of`: `<file>#<row>` of the first of the key.
     """
-    drops = [e for e in expectations if e.action == "drop"]
-    failed = [F.when(~_holds(e), F.lit(e.name)) for e in drops]
-    # An array needs an element to have a type, so there is always one that says nothing.
-    reasons = F.array_compact(F.array(*failed, F.lit(None).cast("string")))
-    trusted = F.size(F.col("reasons")) == F.lit(0)
+    identity = [key, *([within] if within else [])]
+    trusted = judged.filter(_trusted()).select(
+        *identity,
+        *[c for c in ("delivered_on", "_source_file", "_row_number") if c not in identity],
+    )
+    repeated = (
+        trusted.groupBy(*identity)
+        .agg(F.count(F.lit(1)).alias("occurrences"))
+        .filter(F.col("occurrences") > F.lit(1))
+        .select(*[F.col(name).alias(f"repeated_{name}") for name in identity])
+    )
+    same = F.lit(True)
+    for name in identity:
+        same = same & F.col(name).eqNullSafe(F.col(f"repeated_{name}"))
     day = F.col("delivered_on")
-    order = W.partitionBy(trusted, key, *([within] if within else [])).orderBy(
+    order = W.partitionBy(*identity).orderBy(
         day.desc_nulls_last() if newest_delivery_first else day.asc_nulls_last(),
         F.col("_source_file").asc_nulls_last(),
         F.col("_row_number").asc_nulls_last(),
     )
-    judged = v.staged(v.staged(typed).select(*typed.columns, reasons.alias("reasons")))
-    frame = judged.select(
-        *judged.columns,
-        trusted.alias("trusted"),
+    ranked = trusted.join(repeated, same, "left_semi").select(
+        F.col("_source_file").alias("repeated_file"),
+        F.col("_row_number").alias("repeated_row"),
         F.row_number().over(order).alias("place"),
-        F.first(_address()).over(order).alias("first_of_key"),
+        F.first(_address()).over(order).alias("duplicate_of"),
     )
-    repeated = F.col("trusted") & (F.col("place") > F.lit(1))
-    return frame.select(
-        *typed.columns,
-        "reasons",
-        F.when(~F.col("trusted"), F.lit(QUARANTINED))
-        .when(repeated, F.lit(DUPLICATE))
-        .otherwise(F.lit(KEPT))
-        .alias("disposition"),
-        F.when(repeated, F.col("first_of_key")).alias("duplicate_of"),
-    )
+    return ranked.filter(F.col("place") > F.lit(1)).drop("place")
 
 
-def mark_delivered_before(classified: DataFrame, earlier: DataFrame, key: str) -> DataFrame:
-    """Turn kept rows whose key an earlier delivery already brought into named duplicates.
+def duplicates_of_earlier(candidates: DataFrame, earlier: DataFrame, key: str) -> DataFrame:
+    """Find the rows whose key an earlier delivery already brought.
 
     Args:
-        classified: Result of `classify`.
-        earlier: Kept rows of earlier deliveries: the key and their provenance.
+        candidates: Rows to look up: their key and provenance.
+        earlier: Kept rows of earlier deliveries: the key, once each, and provenance.
         key: Column that identifies a row.
+
+    Returns:
+        As for `duplicates_within`.
     """
     known = earlier.select(F.col(key).alias("known_key"), _address().alias("known_address"))
-    joined = classified.join(known, F.col(key) == F.col("known_key"), "left")
-    repeated = (F.col("disposition") == F.lit(KEPT)) & F.col("known_key").isNotNull()
-    names = [c for c in classified.columns if c not in {"disposition", "duplicate_of"}]
-    return joined.select(
-        *names,
-        F.when(repeated, F.lit(DUPLICATE)).otherwise(F.col("disposition")).alias("disposition"),
-        F.when(repeated, F.col("known_address"))
-        .otherwise(F.col("duplicate_of"))
-        .alias("duplicate_of"),
+    return candidates.join(known, F.col(key) == F.col("known_key"), "inner").select(
+        F.col("_source_file").alias("repeated_file"),
+        F.col("_row_number").alias("repeated_row"),
+        F.col("known_address").alias("duplicate_of"),
+    )
+
+
+def classify(judged: DataFrame, duplicates: DataFrame) -> DataFrame:
+    """Give each row its disposition: quarantined with reasons, a named duplicate, or kept.
+
+    Args:
+        judged: Result of `judge`.
+        duplicates: Rows found by the functions above, each at most once.
+
+    Returns:
+        The rows with `reasons`, `disposition` and `duplicate_of`.
+    """
+    same = (F.col("_source_file") == F.col("repeated_file")) & (
+        F.col("_row_number") == F.col("repeated_row")
+    )
+    return judged.join(duplicates, same, "left").select(
+        *judged.columns,
+        F.when(~_trusted(), F.lit(QUARANTINED))
+        .when(F.col("repeated_row").isNotNull(), F.lit(DUPLICATE))
+        .otherwise(F.lit(KEPT))
+        .alias("disposition"),
+        "duplicate_of",
     )
 
 
@@ -127,6 +156,10 @@ def violations(classified: DataFrame, expectations: Sequence[Expectation]) -> Da
 
 def _holds(expectation: Expectation) -> Col:
     return F.coalesce(expectation.condition(), F.lit(False))
+
+
+def _trusted() -> Col:
+    return F.size(F.col("reasons")) == F.lit(0)
 
 
 def _address() -> Col:

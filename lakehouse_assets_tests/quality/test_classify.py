@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -18,8 +19,10 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.quality.classify import (
     classify,
+    duplicates_of_earlier,
+    duplicates_within,
+    judge,
     kept,
-    mark_delivered_before,
     set_aside,
     violations,
 )
@@ -102,6 +105,18 @@ def model(
     return found
 
 
+def sorted_out(
+    typed: Any,
+    expectations: Sequence[Expectation],
+    key: str = "id",
+    newest_first: bool = False,
+    within: str | None = None,
+) -> Any:
+    """Judge rows and give them their dispositions."""
+    judged = judge(typed, expectations)
+    return classify(judged, duplicates_within(judged, key, newest_first, within))
+
+
 def verdicts(engine: Engine, classified: Any) -> dict[str, tuple[Any, ...]]:
     """Return disposition, reasons and original by address."""
     return {
@@ -122,7 +137,7 @@ def test_every_row_comes_out_once_with_all_its_reasons_in_whatever_order_rows_co
     with engine.scope():
         within = "delivered_on" if apart else None
         classified = engine.checkpoint(
-            classify(frame(engine, rows), EXPECTATIONS, "id", newest_first, within)
+            sorted_out(frame(engine, rows), EXPECTATIONS, "id", newest_first, within)
         )
         assert verdicts(engine, classified) == expected
         names = list(TYPES)
@@ -142,13 +157,13 @@ def test_every_row_comes_out_once_with_all_its_reasons_in_whatever_order_rows_co
 
 def test_an_expectation_that_cannot_be_judged_does_not_hold(engine: Engine) -> None:
     rows = delivered([(1, None, 1, "a.csv")])
-    found = verdicts(engine, classify(frame(engine, rows), EXPECTATIONS, "id", False))
+    found = verdicts(engine, sorted_out(frame(engine, rows), EXPECTATIONS))
     assert found == {"1/a.csv#1": ("quarantined", ["amount_is_given", "amount_is_small"], None)}
 
 
 def test_without_drop_expectations_nothing_is_quarantined(engine: Engine) -> None:
     rows = delivered([(1, 99, 1, "a.csv"), (1, None, 1, "a.csv")])
-    found = verdicts(engine, classify(frame(engine, rows), EXPECTATIONS[3:], "id", False))
+    found = verdicts(engine, sorted_out(frame(engine, rows), EXPECTATIONS[3:]))
     assert found == {"1/a.csv#1": ("kept", [], None), "1/a.csv#2": ("duplicate", [], "1/a.csv#1")}
 
 
@@ -157,8 +172,11 @@ def test_a_key_of_an_earlier_delivery_names_the_row_that_was_kept_there(engine: 
         [(1, 2, 2, "a.csv"), (1, 4, 2, "a.csv"), (2, 2, 2, "a.csv"), (3, 99, 2, "a.csv")]
     )
     earlier = delivered([(1, 8, 1, "b.csv"), (3, 8, 1, "b.csv")])
-    classified = classify(frame(engine, rows), EXPECTATIONS, "id", False)
-    found = verdicts(engine, mark_delivered_before(classified, frame(engine, earlier), "id"))
+    judged = judge(frame(engine, rows), EXPECTATIONS)
+    repeated = duplicates_within(judged, "id", newest_delivery_first=False)
+    stays = classify(judged, repeated).filter(F.col("disposition") == F.lit("kept"))
+    before = duplicates_of_earlier(stays, frame(engine, earlier), "id")
+    found = verdicts(engine, classify(judged, engine.union([repeated, before])))
     assert found == {
         "2/a.csv#1": ("duplicate", [], "1/b.csv#1"),
         # It repeats a row of its own file, which repeats the earlier one.
@@ -171,7 +189,7 @@ def test_a_key_of_an_earlier_delivery_names_the_row_that_was_kept_there(engine: 
 def test_what_is_set_aside_keeps_the_delivered_text(engine: Engine) -> None:
     text = {**purchase("T1"), "customer_id": " 12x ", "amount": "1,5", "purchase_date": "soon"}
     typed = type_transactions(bronze(engine, t.TRANSACTIONS, [text]))
-    classified = classify(typed, TRANSACTIONS, "transaction_id", False)
+    classified = sorted_out(typed, TRANSACTIONS, "transaction_id")
     (row,) = engine.rows(set_aside(classified, t.TRANSACTIONS))
     assert {name: row[name] for name in text} == text
     assert row["reasons"] == [

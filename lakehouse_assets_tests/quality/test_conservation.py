@@ -120,8 +120,9 @@ def test_a_transformation_that_doubles_rows_is_found(house: House) -> None:
     )
     verdict = check(result, t.SILVER_TRANSACTIONS, "bronze_rows_are_conserved")
     assert not verdict.passed
+    # Both copies stand at one address, so neither can be called the first.
     assert numbers(verdict) == {
-        "bronze": 2, "silver": 1, "quarantined": 2, "named_duplicates": 1, "partitions": 1,
+        "bronze": 2, "silver": 0, "quarantined": 2, "named_duplicates": 2, "partitions": 1,
     }  # fmt: skip
 
 
