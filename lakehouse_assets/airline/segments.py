@@ -6,6 +6,7 @@ MLflow (`ml/`), or the rules around them (`transforms/segments.py`).
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -103,13 +104,15 @@ def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: SegmentationConfig, kpi: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         lake: Lake = context.resources.lake.open()
-        with lake.engine.scope():
+        # One month is tracked while the next one trains; a single thread keeps their order.
+        with lake.engine.scope(), ThreadPoolExecutor(1, "mlflow") as tracker:
             trained = [
-                _segment_month(context, config, lake, kpi, month) for month in months_of(context)
+                _segment_month(context, config, lake, kpi, month, tracker)
+                for month in months_of(context)
             ]
             frame = lake.engine.union([frame for frame, _ in trained])
             models = {
-                str(month): model
+                str(month): model.result() if model else None
                 for month, (_, model) in zip(months_of(context), trained, strict=True)
             }
             yield dg.Output(frame, metadata=_model_metadata(models))
@@ -136,12 +139,11 @@ def _segment_month(
     lake: Lake,
     kpi: DataFrame,
     month: date,
-) -> tuple[DataFrame, _Trained | None]:
-    """Train on a month's customers, track the model and assign segments."""
+    tracker: Executor,
+) -> "tuple[DataFrame, Future[_Trained] | None]":
+    """Train on a month's customers, assign segments, and hand the model over to be tracked."""
     from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig, fit_clusters
-    from lakehouse_assets.ml.figures import segment_figure
     from lakehouse_assets.ml.personas import assign_personas
-    from lakehouse_assets.ml.tracking import log_segmentation
 
     engine = lake.engine
     now = Moment(month, datetime.now(UTC), lake)
@@ -152,8 +154,7 @@ def _segment_month(
             f"{month:%Y-%m}: {rows.num_rows} customers have all features, too few for {config.k} "
             "segments; all stay Uncategorized."
         )
-        return rules.assign(scored, _labels(lake, rows, [], [])), None
-    matrix = _matrix(rows, SEGMENT_FEATURES)
+        return rules.assign(scored, _labels(lake, rows.slice(0, 0), [], [], [])), None
     clustering = ClusteringConfig(
         k=config.k,
         seed=config.seed,
@@ -161,33 +162,43 @@ def _segment_month(
         max_iter=config.max_iter,
         sweep=tuple(config.sweep),
     )
-    result = fit_clusters(matrix, clustering)
+    result = fit_clusters(_matrix(rows, SEGMENT_FEATURES), clustering)
     personas = assign_personas(result.centres)
-    codes = [personas[label].code for label in result.labels]
-    names = [personas[label].name for label in result.labels]
-    assigned = engine.checkpoint(rules.assign(scored, _labels(lake, rows, codes, names)))
-    profile = engine.rows(rules.summarise(assigned))
-    tracking: MlflowTracking = context.resources.mlflow
-    model = log_segmentation(
-        tracking,
-        result,
-        clustering,
-        personas,
-        segment_figure(profile),
-        tags={
-            "dagster_run_id": context.run.run_id,
-            **{
-                f"delta_version.{name}": str(version)
-                for name, version in engine.versions_read(scored).items()
-            },
-        },
-        partition=month.isoformat(),
-        input_digest=_digest(rows),
-        feature_names=SEGMENT_FEATURES,
+    labels = _labels(
+        lake, rows, result.labels, [p.code for p in personas], [p.name for p in personas]
     )
-    good = result.silhouette_squared_euclidean > LEAST_SILHOUETTE
-    promoted = good and tracking.promote(model.model_version, month.isoformat())
-    return assigned, _Trained(model, result, promoted)
+    assigned = engine.checkpoint(rules.assign(scored, labels))
+    profile = engine.rows(rules.summarise(assigned))
+    tags = {
+        "dagster_run_id": context.run.run_id,
+        **{
+            f"delta_version.{name}": str(version)
+            for name, version in engine.versions_read(scored).items()
+        },
+    }
+    tracking: MlflowTracking = context.resources.mlflow
+    digest = _digest(rows)
+
+    def track() -> _Trained:
+        from lakehouse_assets.ml.figures import segment_figure
+        from lakehouse_assets.ml.tracking import log_segmentation
+
+        model = log_segmentation(
+            tracking,
+            result,
+            clustering,
+            personas,
+            segment_figure(profile),
+            tags=tags,
+            partition=month.isoformat(),
+            input_digest=digest,
+            feature_names=SEGMENT_FEATURES,
+        )
+        good = result.silhouette_squared_euclidean > LEAST_SILHOUETTE
+        promoted = good and tracking.promote(model.model_version, month.isoformat())
+        return _Trained(model, result, promoted)
+
+    return assigned, tracker.submit(track)
 
 
 def _features(lake: Lake, scored: DataFrame, names: Sequence[str]) -> "pa.Table":
@@ -213,15 +224,23 @@ def _matrix(rows: "pa.Table", names: Sequence[str]) -> Any:
     return np.column_stack([rows[name].to_numpy() for name in names]).astype(np.float64)
 
 
-def _labels(lake: Lake, rows: "pa.Table", codes: Sequence[int], names: Sequence[str]) -> DataFrame:
+def _labels(
+    lake: Lake,
+    rows: "pa.Table",
+    clusters: Any,
+    codes: Sequence[int],
+    names: Sequence[str],
+) -> DataFrame:
+    """Label customers, given the cluster of each and the code and name of each cluster."""
     import pyarrow as pa
 
+    places = pa.array(clusters, pa.int32())
     return lake.engine.from_arrow(
         pa.table(
             {
-                "labelled_key": rows["customer_key"].slice(0, len(codes)),
-                "segment": pa.array(codes, pa.int32()),
-                "segment_name": pa.array(names, pa.string()),
+                "labelled_key": rows["customer_key"],
+                "segment": pa.array(codes, pa.int32()).take(places),
+                "segment_name": pa.array(names, pa.string()).take(places),
             }
         )
     )
@@ -278,8 +297,8 @@ def _small_model(now: Moment, frames: Mapping[str, DataFrame]) -> DataFrame:
 
     flying = of_month(frames["fact_flights"], now)
     rows = _features(now.lake, flying, SMALL_MODEL_FEATURES)
-    codes = cluster_unscaled(_matrix(rows, SMALL_MODEL_FEATURES), k=5, seed=42)
-    labels = _labels(now.lake, rows, codes, [""] * len(codes))
+    clusters = cluster_unscaled(_matrix(rows, SMALL_MODEL_FEATURES), k=5, seed=42)
+    labels = _labels(now.lake, rows, clusters, range(5), [""] * 5)
     return flying.join(labels, F.col("customer_key") == F.col("labelled_key"), "inner").select(
         *t.CUSTOMER_SEGMENTS_ML.column_names
     )

@@ -9,7 +9,9 @@ module for its constants loads quickly.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +21,7 @@ import numpy.typing as npt
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
     from sklearn.pipeline import Pipeline
 
 FloatArray = npt.NDArray[np.float64]
@@ -49,6 +52,9 @@ With 5,000 rows its standard error is about 0.003; 10,000 would take four times 
 
 # Distances are computed in blocks of this many rows: 512 x 5,000 doubles are 20 MB.
 _BLOCK_ROWS: Final = 512
+
+# Enough rows to hold more distinct ones than anyone asks for clusters.
+_FIRST_ROWS: Final = 1_000
 
 _MAX_SEED: Final = 2**32 - 1
 
@@ -138,7 +144,8 @@ def fit_clusters(
     """Standardise the rows and cluster them with K-means (specification section 5).
 
     Deterministic to the byte for the same rows in the same order: the caller sorts them by key,
-    and native threads are capped to one, because parallel sums depend on their scheduling.
+    and native threads are capped to one, because parallel sums depend on their scheduling; the
+    fits of different k, which share nothing, run side by side.
     A k of the sweep with fewer distinct rows than clusters is left out of the result's sweep.
 
     Args:
@@ -160,18 +167,23 @@ def fit_clusters(
     from threadpoolctl import threadpool_limits
 
     names = tuple(feature_names)
-    distinct_rows = _check_features(features, names, config.k)
+    distinct_rows = _check_features(features, names, config.k, max(config.k, *config.sweep, 0))
     with threadpool_limits(limits=1):
         scaler = StandardScaler()
         scaled: FloatArray = scaler.fit_transform(features)
         sweep_ks = [k for k in sorted(config.sweep) if k <= distinct_rows]
-        fits: dict[int, KMeans] = {}
-        for k in {config.k, *sweep_ks}:
-            n_init = config.n_init if k == config.k else min(SWEEP_N_INIT, config.n_init)
-            model = KMeans(
+        # The chosen k takes longest, so it starts first.
+        starts = {config.k: config.n_init}
+        starts |= {k: min(SWEEP_N_INIT, config.n_init) for k in sweep_ks if k != config.k}
+        models = {
+            k: KMeans(
                 n_clusters=k, random_state=config.seed, n_init=n_init, max_iter=config.max_iter
             )
-            fits[k] = model.fit(scaled)
+            for k, n_init in starts.items()
+        }
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            fitted = pool.map(lambda model: _fit_alone(model, scaled), models.values())
+            fits: dict[int, KMeans] = dict(zip(models, fitted, strict=True))
         sample = _sample_rows(len(scaled), config.seed)
         points = {
             k: SweepPoint(
@@ -207,6 +219,14 @@ def fit_clusters(
         silhouette_sample_rows=len(sample),
         sweep=tuple(points[k] for k in sweep_ks),
     )
+
+
+def _fit_alone(model: KMeans, rows: FloatArray) -> KMeans:
+    """Fit in this thread alone: OpenMP's limit holds for the thread that sets it."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="openmp"):
+        return model.fit(rows)
 
 
 def silhouette_squared_euclidean(rows: FloatArray, labels: npt.ArrayLike) -> float:
@@ -312,8 +332,8 @@ def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
     return np.sort(chosen)
 
 
-def _check_features(features: FloatArray, names: tuple[str, ...], k: int) -> int:
-    """Refuse rows that cannot be clustered; the number of distinct rows otherwise."""
+def _check_features(features: FloatArray, names: tuple[str, ...], k: int, most: int) -> int:
+    """Refuse rows that cannot be clustered; count distinct rows, up to `most`, otherwise."""
     if features.ndim != 2 or features.shape[1] != len(names) or features.dtype != np.float64:
         msg = (
             f"The features have shape {features.shape} and type {features.dtype}; pass float64 "
@@ -331,11 +351,19 @@ def _check_features(features: FloatArray, names: tuple[str, ...], k: int) -> int
             "out of the training set."
         )
         raise LakehouseError(msg)
-    distinct = len(np.unique(features, axis=0))
+    distinct = _distinct_rows(features, most)
     if distinct < k:
         msg = f"There are only {distinct} distinct rows for {k} clusters; lower k."
         raise LakehouseError(msg)
     return distinct
+
+
+def _distinct_rows(features: FloatArray, most: int) -> int:
+    """Count distinct rows up to a number, which the first rows nearly always reach."""
+    found = len(np.unique(features[:_FIRST_ROWS], axis=0))
+    if found < most and len(features) > _FIRST_ROWS:
+        found = len(np.unique(features, axis=0))
+    return min(found, most)
 
 
 def _require_whole(name: str, value: object, *, low: int, high: int | None = None) -> None:
@@ -351,7 +379,7 @@ def _require_whole(name: str, value: object, *, low: int, high: int | None = Non
     raise LakehouseError(msg)
 
 
-def cluster_unscaled(features: FloatArray, k: int, seed: int) -> list[int]:
+def cluster_unscaled(features: FloatArray, k: int, seed: int) -> IntArray:
     """Cluster rows as they are, without standardising: the lab's two-feature model.
 
     Args:
@@ -367,11 +395,12 @@ def cluster_unscaled(features: FloatArray, k: int, seed: int) -> list[int]:
     from threadpoolctl import threadpool_limits
 
     if len(features) == 0:
-        return []
-    clusters = min(k, len(np.unique(features, axis=0)))
+        return np.empty(0, np.int32)
+    clusters = _distinct_rows(features, k)
     with threadpool_limits(limits=1):
         model = KMeans(n_clusters=clusters, random_state=seed, n_init=10).fit(features)
     order = np.argsort(model.cluster_centers_[:, -1], kind="stable")
-    rank = np.empty(clusters, dtype=int)
+    rank = np.empty(clusters, dtype=np.int32)
     rank[order] = np.arange(clusters)
-    return [int(code) for code in rank[model.labels_]]
+    ranked: IntArray = rank[model.labels_]
+    return ranked
