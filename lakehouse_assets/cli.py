@@ -5,6 +5,8 @@ Belongs here: arguments, printing and exit codes. Not here: what the commands do
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 import time
 from datetime import date, datetime
@@ -33,6 +35,8 @@ errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def main() -> None:
     """Run the command line; a known error is one sentence and exit code 1."""
+    # At the end Python would look for cycles in all that was imported, which takes a while.
+    atexit.register(gc.freeze)
     try:
         app()
     except LakehouseError as error:

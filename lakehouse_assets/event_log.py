@@ -6,16 +6,21 @@ anything about the lake.
 Dagster's own class opens and closes a database connection for every event and waits for the disk at
 every commit; a run of many partitions spends more time there than on its data. This one keeps the
 connections of the shards in use and lets SQLite's write-ahead log order the commits: after a power
-cut the newest events may be missing, never half written; the Delta tables do not need them.
+cut the newest events may be missing, never half written; the Delta tables do not need them. Events
+of many partitions are stored together.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
+from dagster import EventLogEntry
+from dagster._core.events import ASSET_EVENTS
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
@@ -59,6 +64,36 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             self._engines.popitem(last=False)[1].dispose()
         return engine
 
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store the events of a range's partitions in one transaction per database.
+
+        Dagster hands them over together if `DAGSTER_EVENT_BATCH_SIZE` says so.
+        """
+        for (run_id, plain), group in groupby(events, key=_run_and_kind):
+            if plain:
+                self._store_asset_events(run_id, list(group))
+            else:
+                for entry in group:
+                    self.store_event(entry)
+
+    def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
+        """Store asset events of one run as `store_event` does, in the run's and the index shard."""
+        insert = SqlEventLogStorageTable.insert()
+        rows = [self._event_to_row(entry) for entry in events]
+        with self.run_connection(run_id) as connection:
+            connection.execute(insert, rows)
+        with self.index_transaction() as connection:
+            numbered = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+            ids = [int(row[0]) for row in connection.execute(numbered, rows)]
+            self._store_asset_event_tags(connection, events, ids)
+            # An asset's entry shows its newest event only.
+            newest = {
+                entry.get_dagster_event().asset_key: (entry, number)
+                for entry, number in zip(events, ids, strict=True)
+            }
+            for entry, number in newest.values():
+                self._store_asset_event(connection, entry, number)
+
     def wipe(self) -> None:
         """Delete every event."""
         self._close()
@@ -73,6 +108,11 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         with self._db_lock:
             while self._engines:
                 self._engines.popitem()[1].dispose()
+
+
+def _run_and_kind(entry: EventLogEntry) -> tuple[str, bool]:
+    """Return an event's run and whether it is an asset event."""
+    return entry.run_id, entry.is_dagster_event and entry.dagster_event_type in ASSET_EVENTS
 
 
 def _order_commits_by_the_log(connection: Any, _record: Any) -> None:

@@ -24,6 +24,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.jobs import DAILY, MONTHLY, UNPARTITIONED
+from lakehouse_assets.ml import worker
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS
 
@@ -31,6 +32,8 @@ _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 # Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
 MONTHS_PER_RUN = 3
+# A range's partitions have an event each; Dagster stores them one by one unless told otherwise.
+_EVENTS_AT_ONCE = 1_000
 _INSTANCE_CONFIG = """\
 # Written by `lakehouse run`; yours to change.
 telemetry:
@@ -182,6 +185,8 @@ def execute(
         on_step: Called after each step with its name and seconds.
     """
     _check_writable(settings.root)
+    # Its imports take seconds, so they begin with the first table.
+    worker.start()
     outcome = Outcome()
 
     def finished(step: str, seconds: float) -> None:
@@ -227,6 +232,7 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             "rights or set LAKEHOUSE_DAGSTER_HOME."
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_AT_ONCE))
     with dg.DagsterInstance.get() as instance:
         yield instance
 

@@ -6,9 +6,9 @@ MLflow (`ml/`), or the rules around them (`transforms/segments.py`).
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 from pydantic import Field
@@ -27,14 +27,19 @@ from lakehouse_assets.lake.assets import (
 )
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.ml import worker
+from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig, cluster_unscaled
+from lakehouse_assets.ml.segmentation import Segmentation, Store, Tracked, track, train
+from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse_assets.ml.clustering import ClusteringResult
-    from lakehouse_assets.ml.tracking import MlflowTracking, TrackedModel
+# A month's training and its tracked model; None where there were too few customers.
+Models: TypeAlias = Mapping[str, tuple[Segmentation, Tracked] | None]
 
 SEPARATED = "segments_are_separated"
 LEAST_SILHOUETTE = 0.3
@@ -104,16 +109,13 @@ def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: SegmentationConfig, kpi: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         lake: Lake = context.resources.lake.open()
-        # One month is tracked while the next one trains; a single thread keeps their order.
-        with lake.engine.scope(), ThreadPoolExecutor(1, "mlflow") as tracker:
-            trained = [
-                _segment_month(context, config, lake, kpi, month, tracker)
-                for month in months_of(context)
-            ]
+        with lake.engine.scope():
+            months = months_of(context)
+            trained = [_segment_month(context, config, lake, kpi, month) for month in months]
             frame = lake.engine.union([frame for frame, _ in trained])
             models = {
-                str(month): model.result() if model else None
-                for month, (_, model) in zip(months_of(context), trained, strict=True)
+                str(month): (model[0], worker.result_of(model[1])) if model else None
+                for month, (_, model) in zip(months, trained, strict=True)
             }
             yield dg.Output(frame, metadata=_model_metadata(models))
             yield _separation(table, models)
@@ -124,27 +126,14 @@ def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
     return make(gold_customer_segments_ml)
 
 
-class _Trained:
-    """A month's model and its figures."""
-
-    def __init__(self, model: "TrackedModel", result: "ClusteringResult", promoted: bool) -> None:
-        self.model = model
-        self.result = result
-        self.promoted = promoted
-
-
 def _segment_month(
     context: dg.AssetExecutionContext,
     config: SegmentationConfig,
     lake: Lake,
     kpi: DataFrame,
     month: date,
-    tracker: Executor,
-) -> "tuple[DataFrame, Future[_Trained] | None]":
-    """Train on a month's customers, assign segments, and hand the model over to be tracked."""
-    from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig, fit_clusters
-    from lakehouse_assets.ml.personas import assign_personas
-
+) -> tuple[DataFrame, tuple[Segmentation, Future[Tracked]] | None]:
+    """Train on a month's customers, assign segments, and let the worker track the model."""
     engine = lake.engine
     now = Moment(month, datetime.now(UTC), lake)
     scored = engine.checkpoint(rules.with_scores(of_month(kpi, now)))
@@ -162,43 +151,28 @@ def _segment_month(
         max_iter=config.max_iter,
         sweep=tuple(config.sweep),
     )
-    result = fit_clusters(_matrix(rows, SEGMENT_FEATURES), clustering)
-    personas = assign_personas(result.centres)
-    labels = _labels(
-        lake, rows, result.labels, [p.code for p in personas], [p.name for p in personas]
+    found = worker.result_of(
+        worker.submit(train, _matrix(rows, SEGMENT_FEATURES), SEGMENT_FEATURES, clustering)
     )
+    codes, names = [p.code for p in found.personas], [p.name for p in found.personas]
+    labels = _labels(lake, rows, found.labels, codes, names)
     assigned = engine.checkpoint(rules.assign(scored, labels))
-    profile = engine.rows(rules.summarise(assigned))
-    tags = {
-        "dagster_run_id": context.run.run_id,
-        **{
-            f"delta_version.{name}": str(version)
-            for name, version in engine.versions_read(scored).items()
-        },
-    }
     tracking: MlflowTracking = context.resources.mlflow
-    digest = _digest(rows)
-
-    def track() -> _Trained:
-        from lakehouse_assets.ml.figures import segment_figure
-        from lakehouse_assets.ml.tracking import log_segmentation
-
-        model = log_segmentation(
-            tracking,
-            result,
-            clustering,
-            personas,
-            segment_figure(profile),
-            tags=tags,
-            partition=month.isoformat(),
-            input_digest=digest,
-            feature_names=SEGMENT_FEATURES,
-        )
-        good = result.silhouette_squared_euclidean > LEAST_SILHOUETTE
-        promoted = good and tracking.promote(model.model_version, month.isoformat())
-        return _Trained(model, result, promoted)
-
-    return assigned, tracker.submit(track)
+    versions = engine.versions_read(scored)
+    tracked = worker.submit(
+        track,
+        found,
+        Store(tracking.tracking_uri, tracking.experiment, tracking.artifact_root),
+        profile=engine.rows(rules.summarise(assigned)),
+        tags={
+            "dagster_run_id": context.run.run_id,
+            **{f"delta_version.{name}": str(version) for name, version in versions.items()},
+        },
+        partition=month.isoformat(),
+        input_digest=_digest(rows),
+        promote=found.silhouette_squared_euclidean > LEAST_SILHOUETTE,
+    )
+    return assigned, (found, tracked)
 
 
 def _features(lake: Lake, scored: DataFrame, names: Sequence[str]) -> "pa.Table":
@@ -255,27 +229,28 @@ def _digest(rows: "pa.Table") -> str:
     return digest.hexdigest()
 
 
-def _model_metadata(models: Mapping[str, _Trained | None]) -> dict[str, Any]:
+def _model_metadata(models: Models) -> dict[str, Any]:
     last = next((m for m in reversed(list(models.values())) if m is not None), None)
     if last is None:
         return {}
+    found, tracked = last
     return {
-        "mlflow_run_id": last.model.run_id,
-        "mlflow_model": dg.MetadataValue.text(last.model.model_uri),
-        "model_version": last.model.model_version,
-        "champion": last.promoted,
-        "silhouette_squared_euclidean": last.result.silhouette_squared_euclidean,
-        "silhouette_euclidean": last.result.silhouette_euclidean,
-        "inertia": last.result.inertia,
+        "mlflow_run_id": tracked.model.run_id,
+        "mlflow_model": dg.MetadataValue.text(tracked.model.model_uri),
+        "model_version": tracked.model.model_version,
+        "champion": tracked.promoted,
+        "silhouette_squared_euclidean": found.silhouette_squared_euclidean,
+        "silhouette_euclidean": found.silhouette_euclidean,
+        "inertia": found.inertia,
     }
 
 
-def _separation(table: Any, models: Mapping[str, _Trained | None]) -> dg.AssetCheckResult:
+def _separation(table: Table, models: Models) -> dg.AssetCheckResult:
     """Judge the models by the silhouette that Spark reports; the Euclidean one stands beside it."""
     figures = {
-        month: (m.result.silhouette_squared_euclidean, m.result.silhouette_euclidean)
-        for month, m in models.items()
-        if m is not None
+        month: (model[0].silhouette_squared_euclidean, model[0].silhouette_euclidean)
+        for month, model in models.items()
+        if model is not None
     }
     worst = min((squared for squared, _ in figures.values()), default=None)
     lines = [
@@ -293,11 +268,11 @@ def _separation(table: Any, models: Mapping[str, _Trained | None]) -> dg.AssetCh
 
 def _small_model(now: Moment, frames: Mapping[str, DataFrame]) -> DataFrame:
     """Cluster on flights and points alone, unscaled, as the lab's first version does."""
-    from lakehouse_assets.ml.clustering import cluster_unscaled
-
     flying = of_month(frames["fact_flights"], now)
     rows = _features(now.lake, flying, SMALL_MODEL_FEATURES)
-    clusters = cluster_unscaled(_matrix(rows, SMALL_MODEL_FEATURES), k=5, seed=42)
+    clusters = worker.result_of(
+        worker.submit(cluster_unscaled, _matrix(rows, SMALL_MODEL_FEATURES), k=5, seed=42)
+    )
     labels = _labels(now.lake, rows, clusters, range(5), [""] * 5)
     return flying.join(labels, F.col("customer_key") == F.col("labelled_key"), "inner").select(
         *t.CUSTOMER_SEGMENTS_ML.column_names

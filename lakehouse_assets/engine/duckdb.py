@@ -12,6 +12,7 @@ import itertools
 import os
 import re
 import tempfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from lakehouse_assets.engine.base import (
     column_count_reason,
 )
 from lakehouse_assets.engine.lineage import columns_of_query
+from lakehouse_assets.engine.plan_copies import copy_plans_quickly
 from lakehouse_assets.engine.types import Col, DataFrame
 from lakehouse_assets.errors import LakehouseError
 
@@ -64,6 +66,8 @@ _MACROS = (
                 * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000) AS DOUBLE)
         / 10 ** digits""",
 )
+# Versions of tables kept open: more than one run reads.
+_MOST_SNAPSHOTS = 64
 # DuckDB cuts the text of a malformed record off here.
 _KEPT_TEXT = 10_000
 
@@ -158,12 +162,14 @@ class DuckDBEngine:
         duckdb_extensions.import_extension("delta", con=self._connection)
         self._connection.execute("LOAD delta")
         self._connection.execute("SET TimeZone = 'UTC'")
+        copy_plans_quickly()
         for macro in _MACROS:
             self._connection.execute(macro)
         self._session = DuckDBSession(conn=self._connection)
         self.functions = functions
         self.window = Window
         self.dialect = DuckDBDialect()
+        self._snapshots: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
         self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
         self._origin_versions: dict[str, dict[str, int]] = {}
@@ -196,14 +202,37 @@ class DuckDBEngine:
         name = self._scans.get(key)
         if name is None:
             name = self._new_name(f"scan_{table}")
-            self._run(
-                f"CREATE VIEW {name} AS SELECT {', '.join(map(_identifier, names))} "  # noqa: S608
-                f"FROM delta_scan({_literal(uri)}, version => {int(version)})"
-            )
+            self._show_scan(name, names, self._attached(uri, version))
             self._scans[key] = name
             self._origins[name] = {n: frozenset({SourceColumn(table, n)}) for n in names}
             self._origin_versions[name] = {table: version}
         return self._frame(name, {column.name: column.type for column in columns})
+
+    def _show_scan(self, name: str, columns: Sequence[str], source: str) -> None:
+        selected = ", ".join(map(_identifier, columns))
+        self._run(f"CREATE OR REPLACE VIEW {name} AS SELECT {selected} FROM {source}")  # noqa: S608
+
+    def _attached(self, uri: str, version: int) -> str:
+        """Attach one version of a table, so that its log is read once and not by every query."""
+        name = self._snapshots.pop((uri, version), None)
+        if name is None:
+            name = self._new_name("delta")
+            self._run(
+                f"ATTACH {_literal(uri)} AS {name} "
+                f"(TYPE delta, PIN_SNAPSHOT true, VERSION {int(version)}, READ_ONLY)"
+            )
+        self._snapshots[uri, version] = name
+        while len(self._snapshots) > _MOST_SNAPSHOTS:
+            self._detach(*next(iter(self._snapshots)))
+        return f"{name}.main.{name}"
+
+    def _detach(self, uri: str, version: int) -> None:
+        """Let go of a version; frames that still read it read its log anew."""
+        for (at, of, _table, names), view in self._scans.items():
+            if (at, of) == (uri, version):
+                source = f"delta_scan({_literal(uri)}, version => {int(version)})"
+                self._show_scan(view, names, source)
+        self._run(f"DETACH {self._snapshots.pop((uri, version))}")
 
     def read_csv(self, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
         """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart.

@@ -33,6 +33,8 @@ from lakehouse_assets.lake.registry import PartitionColumn, Registry, Table
 from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.lake.schema import dagster_schema
 
+_LONG = ("dagster/column_schema", "dagster/column_lineage", "preview")
+
 
 class DeltaIOManager(dg.ConfigurableIOManager):
     """Keep asset values as Delta tables: frames in, lazy frames out.
@@ -73,6 +75,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             # Dagster shows one run's metadata on each of its partitions, where the total of a range
             # would pass for the rows of one; the table's log has the true numbers.
             metadata["range_row_count"] = metadata.pop("dagster/partition_row_count")
+            _show_once(context, metadata)
         context.add_output_metadata(metadata)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
@@ -88,6 +91,18 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             return lake.read(table, columns=columns).filter(F.lit(False))
         selection = selection_of(context, table, metadata)
         return lake.read(table, selection, columns=columns)
+
+
+def _show_once(context: dg.OutputContext, metadata: dict[str, Any]) -> None:
+    """Move what is long and the same for a whole range to the last partition's event alone.
+
+    That event is the asset's newest, which the UI shows; a copy for every day of a month would be
+    most of what a run stores.
+    """
+    long = {name: metadata.pop(name) for name in _LONG if name in metadata}
+    context.step_context.add_asset_metadata(
+        long, asset_key=context.asset_key, partition_key=context.asset_partition_keys[-1]
+    )
 
 
 def selection_of(

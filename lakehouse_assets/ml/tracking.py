@@ -586,6 +586,13 @@ def score(pipeline: Pipeline, features: npt.NDArray[np.float64]) -> npt.NDArray[
     return np.asarray(pipeline["kmeans"].predict(scaled), dtype=np.int32)
 
 
+def import_libraries() -> None:
+    """Import the libraries of training and tracking, which takes seconds, ahead of their use."""
+    _prepare_environment()
+    import mlflow.sklearn  # noqa: F401
+    import sklearn.cluster  # noqa: F401
+
+
 def redact_uri(uri: str) -> str:
     """The address without user, password and query values, so that it may be printed.
 

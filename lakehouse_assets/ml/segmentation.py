@@ -1,0 +1,146 @@
+"""One segmentation from features to a tracked model, as the worker process does it.
+
+Belongs here: the two pieces of work, training and tracking, and what passes between them and the
+asset. Not here: the clustering, personas, figure and MLflow themselves, and reading tables.
+
+The fitted model stays in the worker between the two: the asset needs the labels only, and would
+have to import scikit-learn to hold the rest.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from uuid import uuid4
+
+from lakehouse_assets.ml.clustering import (
+    ClusteringConfig,
+    ClusteringResult,
+    FloatArray,
+    IntArray,
+    fit_clusters,
+)
+from lakehouse_assets.ml.personas import Persona, assign_personas
+from lakehouse_assets.ml.tracking import MlflowTracking, TrackedModel, log_segmentation
+
+# A model whose run failed before it was tracked is dropped when so many newer ones are waiting.
+_MOST_WAITING = 4
+_waiting: OrderedDict[str, tuple[ClusteringResult, ClusteringConfig]] = OrderedDict()
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What training found.
+
+    Attributes:
+        ticket: Name under which the model waits in the worker.
+        labels: Cluster id per row, in the order of the rows.
+        personas: The persona of each cluster, in the order of the cluster ids.
+        inertia: Sum of squared standardised distances to the nearest centre.
+        silhouette_squared_euclidean: What Spark's ClusteringEvaluator reports.
+        silhouette_euclidean: What scikit-learn reports.
+    """
+
+    ticket: str
+    labels: IntArray
+    personas: tuple[Persona, ...]
+    inertia: float
+    silhouette_squared_euclidean: float
+    silhouette_euclidean: float
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where a model is tracked; the address may hold a password and is not shown."""
+
+    tracking_uri: str
+    experiment: str
+    artifact_root: str | None
+
+    def __repr__(self) -> str:
+        """Name the experiment only."""
+        return f"Store({self.experiment!r})"
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A registered model, and whether it became the champion."""
+
+    model: TrackedModel
+    promoted: bool
+
+
+def train(
+    features: FloatArray, feature_names: Sequence[str], config: ClusteringConfig
+) -> Segmentation:
+    """Cluster rows and name the clusters; `track` takes the model from there.
+
+    Raises:
+        LakehouseError: as for `fit_clusters` and `assign_personas`.
+    """
+    result = fit_clusters(features, config, feature_names)
+    ticket = uuid4().hex
+    _waiting[ticket] = (result, config)
+    while len(_waiting) > _MOST_WAITING:
+        _waiting.popitem(last=False)
+    return Segmentation(
+        ticket=ticket,
+        labels=result.labels,
+        personas=tuple(assign_personas(result.centres, feature_names)),
+        inertia=result.inertia,
+        silhouette_squared_euclidean=result.silhouette_squared_euclidean,
+        silhouette_euclidean=result.silhouette_euclidean,
+    )
+
+
+def track(
+    segmentation: Segmentation,
+    store: Store,
+    profile: Sequence[Mapping[str, object]],
+    tags: Mapping[str, str],
+    partition: str,
+    input_digest: str,
+    promote: bool,
+) -> Tracked:
+    """Record a trained model with its figure, register it, and promote it if asked.
+
+    Args:
+        segmentation: What `train` returned.
+        store: Where to track.
+        profile: One mapping per segment, as the figure takes them.
+        tags: Further tags for the run and the version.
+        partition: Partition key, a text that sorts by time.
+        input_digest: Digest of the rows that were clustered.
+        promote: Whether the model is good enough to become the champion.
+
+    Raises:
+        LakehouseError: MLflow fails.
+    """
+    from lakehouse_assets.ml.figures import segment_figure
+
+    result, config = _waiting.pop(segmentation.ticket)
+    tracking = _tracking(store)
+    model = log_segmentation(
+        tracking,
+        result,
+        config,
+        segmentation.personas,
+        segment_figure(profile),
+        tags=tags,
+        partition=partition,
+        input_digest=input_digest,
+        feature_names=result.feature_names,
+    )
+    return Tracked(model, promote and tracking.promote(model.model_version, partition))
+
+
+@lru_cache(maxsize=4)
+def _tracking(store: Store) -> MlflowTracking:
+    """Open a store once: its client looks over the whole database on opening."""
+    return MlflowTracking(
+        tracking_uri=store.tracking_uri,
+        experiment=store.experiment,
+        artifact_root=store.artifact_root,
+    )

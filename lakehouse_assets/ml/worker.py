@@ -1,0 +1,79 @@
+"""The process that trains and tracks models.
+
+Belongs here: one worker process per lakehouse process, and handing it work. Not here: the work.
+
+Importing scikit-learn and MLflow takes seconds, and training keeps a Python interpreter busy. In a
+process of its own both happen beside the engine's work; `start` early, and the imports cost nobody
+any time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from typing import ParamSpec, TypeVar
+
+from lakehouse_assets.errors import LakehouseError
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_pool: list[ProcessPoolExecutor] = []
+
+
+def start() -> None:
+    """Start the worker unless it runs already; it imports what it needs meanwhile."""
+    if not _pool:
+        # A fork would copy the engine's threads and locks in whatever state they are.
+        _pool.append(ProcessPoolExecutor(1, get_context("spawn"), initializer=_prepare))
+        _pool[0].submit(os.getpid)
+
+
+def submit(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+    """Queue work, a function of an importable module; one piece after the other is done."""
+    start()
+    try:
+        return _pool[0].submit(work, *args, **kwargs)
+    except BrokenProcessPool:
+        # It died with work that nobody waited for.
+        _pool.clear()
+        start()
+        return _pool[0].submit(work, *args, **kwargs)
+
+
+def result_of(future: Future[_T]) -> _T:
+    """Wait for a piece of work; what it raised is raised here.
+
+    Raises:
+        LakehouseError: the worker died, most likely because memory ran out.
+    """
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        _pool.clear()
+        raise LakehouseError(
+            "The process that trains the models was ended from outside, most likely for want of "
+            "memory; free some, or lower LAKEHOUSE_MEMORY_LIMIT, and run the partition again."
+        ) from None
+
+
+def _prepare() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Registered first and so called last: taking a loaded interpreter apart takes a second.
+    atexit.register(os._exit, 0)
+    from lakehouse_assets.ml.tracking import import_libraries
+
+    import_libraries()
+
+
+def _end_with_parent() -> None:
+    """Leave no worker behind whose parent was killed and could not stop it."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

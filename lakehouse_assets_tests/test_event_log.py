@@ -1,0 +1,86 @@
+"""The event log: events stored together are the events stored one by one."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets.event_log import PooledSqliteEventLogStorage
+
+DAYS = dg.DailyPartitionsDefinition("2024-01-01", "2024-01-11")
+KEY = dg.AssetKey(["tests", "daily"])
+
+
+@dg.asset(
+    key=KEY,
+    partitions_def=DAYS,
+    check_specs=[dg.AssetCheckSpec("sound", asset=KEY)],
+)
+def daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Materialise all days of a run at once."""
+    return dg.MaterializeResult(
+        metadata={"days": len(context.partition_keys)},
+        check_results=[dg.AssetCheckResult(check_name="sound", passed=True)],
+    )
+
+
+def stored(home: Path) -> tuple[object, ...]:
+    """Materialise a range and return what the event log tells of it."""
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(
+        str(home),
+        overrides={
+            "event_log_storage": {
+                "module": "lakehouse_assets.event_log",
+                "class": "PooledSqliteEventLogStorage",
+                "config": {"base_dir": str(home / "history")},
+            }
+        },
+    ) as instance:
+        assert isinstance(instance.event_log_storage, PooledSqliteEventLogStorage)
+        result = dg.materialize(
+            [daily],
+            instance=instance,
+            tags={
+                "dagster/asset_partition_range_start": "2024-01-02",
+                "dagster/asset_partition_range_end": "2024-01-08",
+            },
+        )
+        log = instance.event_log_storage
+        latest = instance.get_latest_materialization_event(KEY)
+        assert latest is not None
+        assert latest.asset_materialization is not None
+        planned = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, KEY)
+        (entry,) = log.get_asset_records([KEY])
+        assert entry.asset_entry.last_run_id == result.run_id
+        return (
+            log.get_materialized_partitions(KEY),
+            latest.asset_materialization.partition,
+            latest.asset_materialization.metadata["days"].value,
+            [record.partition_key for record in log.get_event_records(planned, ascending=True)],
+            sorted(
+                str(event.event_type_value)
+                for record in log.get_records_for_run(result.run_id).records
+                if (event := record.event_log_entry.dagster_event)
+            ),
+            [
+                record.status.value
+                for record in log.get_asset_check_execution_history(
+                    dg.AssetCheckKey(KEY, "sound"), limit=10
+                )
+            ],
+        )
+
+
+def test_events_of_a_range_stored_together_are_those_stored_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    alone = stored(tmp_path / "alone")
+    # Smaller than the range, so that it takes several batches.
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "5")
+    together = stored(tmp_path / "together")
+    assert together == alone
+    days = {f"2024-01-{day:02d}" for day in range(2, 9)}
+    assert together[:3] == (days, "2024-01-08", 7)
+    assert set(together[3]) == days  # type: ignore[call-overload]
