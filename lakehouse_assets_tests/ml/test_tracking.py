@@ -279,8 +279,13 @@ def test_an_interrupt_signal_leaves_the_run_killed(tracking):
         with tracking.run("long", {}):
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
+    # A shell starts background jobs with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert [run.info.status for run in _runs(tracking)] == ["KILLED"]
 
 
