@@ -25,6 +25,7 @@ from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.jobs import DAILY, MONTHLY, UNPARTITIONED
 from lakehouse_assets.ml import worker
+from lakehouse_assets.ml.segmentation import Store, open_store
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS
 
@@ -185,8 +186,9 @@ def execute(
         on_step: Called after each step with its name and seconds.
     """
     _check_writable(settings.root)
-    # Its imports take seconds, so they begin with the first table.
-    worker.start()
+    # Imports and a new store take seconds, so they begin with the first table; if the store fails,
+    # the first model says so.
+    worker.submit(open_store, Store(settings.mlflow_uri))
     outcome = Outcome()
 
     def finished(step: str, seconds: float) -> None:

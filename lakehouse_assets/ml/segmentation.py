@@ -23,7 +23,12 @@ from lakehouse_assets.ml.clustering import (
     fit_clusters,
 )
 from lakehouse_assets.ml.personas import Persona, assign_personas
-from lakehouse_assets.ml.tracking import MlflowTracking, TrackedModel, log_segmentation
+from lakehouse_assets.ml.tracking import (
+    DEFAULT_EXPERIMENT,
+    MlflowTracking,
+    TrackedModel,
+    log_segmentation,
+)
 
 # A model whose run failed before it was tracked is dropped when so many newer ones are waiting.
 _MOST_WAITING = 4
@@ -56,8 +61,8 @@ class Store:
     """Where a model is tracked; the address may hold a password and is not shown."""
 
     tracking_uri: str
-    experiment: str
-    artifact_root: str | None
+    experiment: str = DEFAULT_EXPERIMENT
+    artifact_root: str | None = None
 
     def __repr__(self) -> str:
         """Name the experiment only."""
@@ -70,6 +75,15 @@ class Tracked:
 
     model: TrackedModel
     promoted: bool
+
+
+def open_store(store: Store) -> None:
+    """Open a store ahead of its first model: a new one takes seconds to make its tables.
+
+    Raises:
+        LakehouseError: MLflow fails.
+    """
+    _tracking(store).experiment_id()
 
 
 def train(

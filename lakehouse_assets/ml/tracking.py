@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -589,8 +590,8 @@ def score(pipeline: Pipeline, features: npt.NDArray[np.float64]) -> npt.NDArray[
 def import_libraries() -> None:
     """Import the libraries of training and tracking, which takes seconds, ahead of their use."""
     _prepare_environment()
-    import mlflow.sklearn  # noqa: F401
-    import sklearn.cluster  # noqa: F401
+    for name in ("sklearn.cluster", "mlflow.sklearn", "skops.io", "matplotlib.figure"):
+        import_module(name)
 
 
 def redact_uri(uri: str) -> str:
