@@ -526,8 +526,10 @@ FROM raw JOIN files USING (path) JOIN starts USING (path) LEFT JOIN shifts USING
             rejects_table(dataset),
             f"""
 SELECT line AS line_number, any_value(csv_line) AS raw_text,
-    rtrim(CASE WHEN bool_or(error_type = 'MISSING COLUMNS') THEN arg_min(error_message, column_idx)
-        ELSE arg_max(error_message, coalesce(column_idx, 0)) END, '.') AS reason,
+    coalesce(
+        min(column_idx) FILTER (error_type = 'MISSING COLUMNS')
+            || ' columns where {len(names)} are expected',
+        'more than {len(names)} columns') AS reason,
     name AS _source_file, {origin}
 FROM reject_errors JOIN reject_scans s USING (scan_id, file_id) JOIN files ON path = s.file_path
 GROUP BY ALL
