@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.lake.delta import Commit, Lake
+from lakehouse_assets.lake.commits import Commit
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Keys, Window
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry, Table
 from lakehouse_assets.lake.schema import arrow_type

@@ -20,7 +20,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.delta import Commit
+from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.predicate import Both, Everything
 from lakehouse_assets.lake.registry import Column, PartitionColumn
 from lakehouse_assets_tests.lake.samples import (
