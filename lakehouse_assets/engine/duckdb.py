@@ -84,6 +84,18 @@ class DuckDBDialect:
         """Trim any of the characters at both ends."""
         return _call(_TRIM, column, characters)
 
+    def lower(self, column: Col) -> Col:
+        """Write small letters; DuckDB goes letter by letter."""
+        from sqlframe.duckdb import functions as F
+
+        return F.lower(column)
+
+    def upper(self, column: Col) -> Col:
+        """Write capital letters; DuckDB goes letter by letter."""
+        from sqlframe.duckdb import functions as F
+
+        return F.upper(column)
+
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse with the pattern, whose shape the vocabulary has checked."""
         return _call("try_strptime", column, _strptime(pattern)).cast("date")

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ _MEANING: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     # A value that does not fit raises, as on the embedded engine; the vocabulary asks for null.
     "spark.sql.ansi.enabled": "true",
+    # The same blocks of the same files in every job, however many workers there are by then.
+    "spark.sql.files.minPartitionNum": "32",
     # Column lineage is read off the plan's text, which is to be whole.
     "spark.sql.debug.maxToStringFields": "100000",
     "spark.sql.maxPlanStringLength": "2147483632",
@@ -259,7 +262,9 @@ def _connect(config: SparkConfig, remote: str) -> Any:
         parameters.append(f"token={config.token.get_secret_value()}")
     if parameters:
         url += ";" + ";".join(parameters)
-    session = _build({"spark.remote": url}, f"The Spark Connect server {host}:{port} gives no session")
+    session = _build(
+        {"spark.remote": url}, f"The Spark Connect server {host}:{port} gives no session"
+    )
     if "delta" not in (session.conf.get("spark.sql.catalog.spark_catalog", "") or "").lower():
         raise LakehouseError(
             f"The Spark Connect server {host}:{port} has no Delta Lake; start it with the jars of "
@@ -271,15 +276,12 @@ def _connect(config: SparkConfig, remote: str) -> Any:
 def _databricks(config: SparkConfig) -> Any:
     try:
         # Its package replaces pyspark, so that the two are never installed together.
-        from databricks.connect import (  # type: ignore[import-not-found,unused-ignore]
-            DatabricksSession,
-        )
+        builder = import_module("databricks.connect").DatabricksSession.builder
     except ImportError:
         raise LakehouseError(
             "Databricks Connect is not installed; in an environment without pyspark, "
             "pip install 'lakehouse_assets[databricks]'."
         ) from None
-    builder = DatabricksSession.builder
     if config.databricks == "serverless":
         builder = builder.serverless(True)
     else:
@@ -355,7 +357,6 @@ def _set(session: Any, name: str, value: str) -> None:
 
 
 def _stop(session: Any) -> None:
-    try:
+    # At the end there may be nobody left to stop.
+    with suppress(Exception):
         session.stop()
-    except Exception:  # noqa: BLE001, S110 - at the end there may be nobody left to stop
-        pass
