@@ -59,10 +59,11 @@ _MACROS = (
             length(regexp_extract(number, '^[+-]?([0-9]*)', 1))
             + TRY_CAST(regexp_extract(number, '[eE]([+-]?[0-9]+)$', 1) AS INTEGER)) END""",
     # Whole millionths divided as whole numbers, where DuckDB's own division would be of doubles.
+    # By way of text to a double: DuckDB makes one of a large whole number inexactly.
     f"""CREATE MACRO {_MEAN}(total, n, digits) AS sign(total)
-        * CAST((CAST(abs(CAST(total AS DECIMAL(38,6))) * 1000000 AS HUGEINT)
-                * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000) AS DOUBLE)
-        / 10 ** digits""",
+        * CAST(((CAST(abs(CAST(total AS DECIMAL(38,6))) * 1000000 AS HUGEINT)
+                * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000))
+               || 'e-' || digits AS DOUBLE)""",
 )
 # DuckDB cuts the text of a malformed record off here.
 _KEPT_TEXT = 10_000

@@ -143,7 +143,7 @@ class SparkEngine:
         import pyarrow as pa
         from pyspark.sql.pandas.types import to_arrow_schema
 
-        schema = to_arrow_schema(frame.schema, timezone="UTC")
+        schema = _open(to_arrow_schema(frame.schema, timezone="UTC"))
         batches = (
             self._remote_batches(frame) if self._remote else _batches(frame, batch_rows, schema)
         )
@@ -244,6 +244,16 @@ def _batches(frame: DataFrame, batch_rows: int, schema: pa.Schema) -> Iterator[p
     served = jvm.PythonRDD.toLocalIteratorAndServe(stored, True)
     for message in _local_iterator_from_socket(served, NoOpSerializer()):
         yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
+
+
+def _open(schema: pa.Schema) -> pa.Schema:
+    """Leave out that something cannot be null, which depends on how a value is come by."""
+    import pyarrow as pa
+
+    def kind(given: Any) -> Any:
+        return pa.list_(given.value_type) if pa.types.is_list(given) else given
+
+    return pa.schema([pa.field(field.name, kind(field.type)) for field in schema])
 
 
 def _pieces(batch: pa.RecordBatch, rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

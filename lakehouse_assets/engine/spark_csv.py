@@ -58,7 +58,12 @@ def read_csv(session: Any, files: Sequence[CsvFile], columns: Sequence[str]) -> 
     """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
     from pyspark.sql import functions as F
 
-    wanted = {file.path.absolute(): file for file in files if _readable(file.path)}
+    times = Counter(file.path.absolute() for file in files)
+    wanted = {
+        file.path.absolute(): file
+        for file in files
+        if _readable(file.path) and times[file.path.absolute()] == 1
+    }
     blocks: list[_Block] = []
     numbered: DataFrame | None = None
     if wanted:

@@ -74,14 +74,16 @@ class SparkDialect:
 
         exact = f"decimal(38,{digits})"
         number = column.cast("double")
-        rounded = F.abs(column.cast("string").try_cast(exact))
         rounded = column.cast("string").try_cast(exact)
         sign = F.when(number < F.lit(0.0), F.lit(-1)).otherwise(F.lit(1)).cast("decimal(1,0)")
         half = (F.lit("0." + "0" * digits + "5")).cast(f"decimal({digits + 1},{digits + 1})")
         unit = F.lit(f"1e-{digits}").cast(f"decimal({digits + 1},{digits})")
         size = F.abs(rounded).cast(f"decimal(22,{digits})")
-        missed = (F.abs(number) < F.lit(10.0 ** (_SURE_DIGITS - 1 - digits))) & (
-            (size + half).cast("string").cast("double") == F.abs(number)
+        # Decimals and whole numbers are written as they are.
+        missed = (
+            (F.typeof(column) == F.lit("double"))
+            & (F.abs(number) < F.lit(10.0 ** (_SURE_DIGITS - 1 - digits)))
+            & ((size + half).cast("string").cast("double") == F.abs(number))
         )
         closer = F.when(missed, (sign * (size + unit)).cast("string").cast("double"))
         # What is not finite, or too large for a decimal, has no decimals to round.
@@ -98,9 +100,10 @@ class SparkDialect:
         part = (count * F.lit(2 * _MILLION)).cast(whole)
         above = (millionths * F.lit(2 * 10**digits)).cast(whole) + count * F.lit(_MILLION)
         above = above.cast(whole)
-        quotient = ((above - above % part) / part).cast("double")
-        signed = F.when(total < F.lit(0), -quotient).otherwise(quotient)
-        return F.when(count > F.lit(0), signed / F.lit(float(10**digits)))
+        quotient = ((above - above % part) / part).cast(whole).cast("string")
+        size = F.concat(quotient, F.lit(f"e-{digits}")).cast("double")
+        # A number of values that is 0 would be divided by.
+        return F.when(count > F.lit(0), F.when(total < F.lit(0), -size).otherwise(size))
 
 
 def _is_ascii(column: Col) -> Col:
