@@ -75,6 +75,7 @@ class DeltaRsWriter:
 
         rows = _Rows(_fitted(target.table, change))
         with _explained(target), rows.errors(), local_lock(target.uri, alone=False):
+            _list_features(target, change)
             write_deltalake(
                 target.found,
                 rows.stream,
@@ -100,6 +101,7 @@ class DeltaRsWriter:
 
         def attempt() -> None:
             target.found.update_incremental()
+            _list_features(target, change)
             merger = target.found.merge(
                 rows,
                 predicate=" AND ".join(on),
@@ -167,6 +169,25 @@ def _fitted(table: Table, change: Change) -> pa.RecordBatchReader:
         ]
     )
     return change.rows.cast(target) if target != change.rows.schema else change.rows
+
+
+def _list_features(target: Target, change: Change) -> None:
+    """Name a table's features before a new column's type makes its protocol a list of them.
+
+    delta-rs would list the new one only, and Spark refuses a table that has what it does not list.
+    """
+    import pyarrow as pa
+    from deltalake import TableFeatures
+
+    if not change.reshapes or target.found.protocol().min_writer_version >= 7:
+        return
+    stored = log.stored_schema(target.found).names
+    added = [f.type for f in change.rows.schema if f.name not in stored]
+    if any(pa.types.is_timestamp(kind) and kind.tz is None for kind in added):
+        features = [TableFeatures.Invariants, TableFeatures.AppendOnly]
+        if log.stored_constraints(target.found):
+            features.append(TableFeatures.CheckConstraints)
+        target.found.alter.add_feature(features, allow_protocol_versions_increase=True)
 
 
 def _properties(commit: Commit) -> CommitProperties:

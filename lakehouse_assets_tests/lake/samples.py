@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
+from lakehouse_assets.engine import current
+from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Keys, Window
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry, Table
 from lakehouse_assets.lake.schema import arrow_type
+
+# What a lake promises holds on every engine, so that the same test runs on each.
+on_both_engines = pytest.mark.parametrize("engine", ["duckdb", "spark"], indirect=True)
 
 COMMIT = Commit(run_id="run-1", asset="shop/daily", partition="p", code_version="v1")
 
@@ -55,9 +61,17 @@ def window(first: int, last: int, column: PartitionColumn = DAILY.partition) -> 
     return Window(column, start, start + timedelta(days=last - first + 1))
 
 
-def make_lake(root: Path | str, *tables: Table) -> Lake:
-    """Open a lake of those tables on the embedded engine."""
-    return Lake(root, start_engine("duckdb", "1GB", 2), Registry(tables or (DAILY, WHOLE)))
+def make_lake(root: Path | str, *tables: Table, engine: Engine | None = None) -> Lake:
+    """Open a lake of those tables, on the test's engine if no other is named."""
+    return Lake(root, engine or current.active(), Registry(tables or (DAILY, WHOLE)))
+
+
+def embedded_lake(root: Path | str, *tables: Table) -> Lake:
+    """Open a lake on the embedded engine, while the test's own engine stays the active one."""
+    own = current.active()
+    other = start_engine("duckdb", "1GB", 2)
+    current.activate(own)
+    return make_lake(root, *tables, engine=other)
 
 
 def frame(lake: Lake, declared: Table, rows: Sequence[Sequence[Any]]) -> Any:
