@@ -25,7 +25,6 @@ from lakehouse_assets.engine.types import Col, DataFrame
 
 # Signs that Spark takes for a pattern of names, or for a part of an address.
 _ODD_SIGNS = frozenset("*?[]{}\\:")
-_MOST_FIELDS = 2**31 - 1
 # Java's regular expressions need a stack as deep as a line has doubled quotes.
 _LONGEST_QUOTED = 10_000
 # A field as `csv_records.py` has it; possessive, so that no line takes time without end.
@@ -135,16 +134,18 @@ def _lines(session: Any, paths: Collection[Path], width: int) -> DataFrame:
         }
     )
     whole = F.concat_ws(",", "raw") == F.col("line")
-    beyond = F.slice("raw", width + 1, _MOST_FIELDS)
-    enough = (F.size("raw") >= F.lit(width)) & ~F.exists(beyond, lambda field: field != F.lit(""))
-    return marked.select(
+    split = marked.select(
         "line",
         *_PLACE,
         "mark",
         F.when(quoted, F.transform("raw", _unquoted)).otherwise(F.col("raw")).alias("fields"),
         (quoted & ~F.coalesce(whole, F.lit(False))).alias("doubtful"),
-        F.coalesce(enough, F.lit(False)).alias("sound"),
     )
+    beyond = F.slice("fields", F.lit(width + 1), F.size("fields"))
+    enough = (F.size("fields") >= F.lit(width)) & ~F.exists(
+        beyond, lambda field: field != F.lit("")
+    )
+    return split.withColumn("sound", F.coalesce(enough, F.lit(False)))
 
 
 def _unquoted(field: Col) -> Col:
