@@ -26,8 +26,8 @@ WORDS = (
     "mcDONALD", "jean-luc", "d\u2019Arc", "ﬁsh", "ŉdebele", "Ǆ ǅ ǆ", "são  paulo", " leading",
     "trailing ", "a\tb", "x\ny", "", " ", "\u3000tokyo\u3000", "\ufeffbom", "\u200bzero", "é",
     "\u0345", "𐐨𐐀", "\u017ftra\u017f\u017fe", "K\u212a", "\x0bvt", "a\x0bb", "\x85nel",
-    "ls\u2028ps\u2029", "#7", "a#1L", "x AS y#2", "'quoted'", "\"double\"", "back\\slash", "$1", "\\1", "%_",
-    "[a]", "(b", "a,b", ",", ",,",
+    "ls\u2028ps\u2029", "#7", "a#1L", "x AS y#2", "'quoted'", "\"double\"", "back\\slash", "$1",
+    "\\1", "%_", "[a]", "(b", "a,b", ",", ",,",
 )  # fmt: skip
 
 
