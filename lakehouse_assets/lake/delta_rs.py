@@ -26,6 +26,7 @@ from lakehouse_assets.lake.writer import (
     Written,
     ambiguous_rows,
     broken_rules,
+    foreign_table,
     rows_outside,
     unwritable,
 )
@@ -57,17 +58,16 @@ class DeltaRsWriter:
 
     def add_constraints(self, target: Target, rules: Mapping[str, str]) -> None:
         """Add CHECK constraints that the table does not have."""
-        from deltalake.exceptions import CommitFailedError
 
         def add() -> None:
-            target.found.update_incremental()
-            kept = log.stored_constraints(target.found)
-            missing = {name: rule for name, rule in rules.items() if name not in kept}
-            if missing:
-                target.found.alter.add_constraint(missing)
+            with _explained(target), local_lock(target.uri, alone=False):
+                target.found.update_incremental()
+                kept = log.stored_constraints(target.found)
+                missing = {name: rule for name, rule in rules.items() if name not in kept}
+                if missing:
+                    target.found.alter.add_constraint(missing)
 
-        with _explained(target), local_lock(target.uri, alone=False):
-            log.retrying(add, CommitFailedError)
+        log.retrying(add, OvertakenError)
 
     def replace(self, target: Target, change: Change) -> Written:
         """Replace exactly the selected rows, in one commit."""
@@ -88,8 +88,6 @@ class DeltaRsWriter:
 
     def merge(self, target: Target, change: Change, identity: Sequence[str]) -> Written:
         """Insert rows of new identity and update known ones; the rows are held in memory."""
-        from deltalake.exceptions import CommitFailedError
-
         table = target.table
         rows = _fitted(table, change).read_all()
         _refuse_outside(table, rows, change.selection)
@@ -100,20 +98,20 @@ class DeltaRsWriter:
             on.append(f"({where})")
 
         def attempt() -> None:
-            target.found.update_incremental()
-            _list_features(target, change)
-            merger = target.found.merge(
-                rows,
-                predicate=" AND ".join(on),
-                source_alias="source",
-                target_alias="target",
-                merge_schema=change.reshapes,
-                commit_properties=_properties(change.commit),
-            )
-            merger.when_matched_update_all().when_not_matched_insert_all().execute()
+            with _explained(target), local_lock(target.uri, alone=False):
+                target.found.update_incremental()
+                _list_features(target, change)
+                merger = target.found.merge(
+                    rows,
+                    predicate=" AND ".join(on),
+                    source_alias="source",
+                    target_alias="target",
+                    merge_schema=change.reshapes,
+                    commit_properties=_properties(change.commit),
+                )
+                merger.when_matched_update_all().when_not_matched_insert_all().execute()
 
-        with _explained(target), local_lock(target.uri, alone=False):
-            log.retrying(attempt, CommitFailedError)
+        log.retrying(attempt, OvertakenError)
         return Written(target.found, rows.slice(0, SAMPLE_ROWS).to_pylist())
 
 
@@ -229,6 +227,9 @@ def _explained(target: Target) -> Iterator[None]:
     try:
         yield
     except CommitFailedError as error:
+        foreign = re.search(r"Unsupported table features required: \[([^\]]*)\]", str(error))
+        if foreign:
+            raise foreign_table(target.table, foreign[1], "the embedded engine", "Spark") from error
         raise OvertakenError(target.table) from error
     except (DeltaError, OSError) as error:
         text = str(error)

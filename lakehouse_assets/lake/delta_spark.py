@@ -32,6 +32,7 @@ from lakehouse_assets.lake.writer import (
     Written,
     ambiguous_rows,
     broken_rules,
+    foreign_table,
     rows_outside,
     unwritable,
 )
@@ -56,6 +57,9 @@ _BROKEN = re.compile(
 )
 _OVERTAKEN = re.compile(
     r"\[DELTA_(CONCURRENT_\w+|METADATA_CHANGED|PROTOCOL_CHANGED|MAX_COMMIT_RETRIES_EXCEEDED)"
+)
+_FOREIGN = re.compile(
+    r"\[DELTA_(FEATURES_PROTOCOL_METADATA_MISMATCH|UNSUPPORTED_FEATURES_FOR_\w+)\] (.*)"
 )
 _UNWRITABLE = re.compile(
     r"(java\.io\.(IOException|FileNotFoundException)|java\.nio\.file\.\w+Exception"
@@ -296,6 +300,10 @@ def _explained(target: Target) -> Iterator[None]:
             raise broken_rules(target.table, count[1] if count else "Some") from None
         if _OVERTAKEN.search(text):
             raise OvertakenError(target.table) from error
+        foreign = _FOREIGN.search(text)
+        if foreign:
+            features = foreign[2].rstrip(".")
+            raise foreign_table(target.table, features, "Spark", "the embedded engine") from error
         failed = _UNWRITABLE.search(text)
         if failed:
             raise unwritable(target.uri, target.table, failed[0]) from error

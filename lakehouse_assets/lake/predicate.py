@@ -360,7 +360,9 @@ def _spark_literal(value: _Value, column_type: str) -> str:
         return f"DATE '{value.isoformat()}'"
     if isinstance(value, int):
         return str(value)
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # A dollar sign could begin the name of a setting, which Spark would put in its place.
+    escapes = {"\\": "\\\\", "'": "\\'", "$": "\\u0024"}
+    return "'" + "".join(escapes.get(sign, sign) for sign in value) + "'"
 
 
 def _lit(value: _Value, column_type: str) -> Col:

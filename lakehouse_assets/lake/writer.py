@@ -122,6 +122,14 @@ class OvertakenError(LakehouseError):
         )
 
 
+def foreign_table(table: Table, features: str, engine: str, other: str) -> LakehouseError:
+    """Say that a table has features which one engine cannot keep up."""
+    return LakehouseError(
+        f"Table {table.name} has features that {engine} cannot write ({features}); nothing was "
+        f"written. Write it on {other}, or rewrite it without."
+    )
+
+
 def unwritable(uri: str, table: Table, reason: str) -> LakehouseError:
     """Say that files could not be written."""
     return LakehouseError(

@@ -549,6 +549,20 @@ def test_features_that_would_be_read_wrong_are_refused(lake, protocol, configura
             attempt()
 
 
+def test_features_that_cannot_be_written_are_named(three_days):
+    log = log_of(three_days, DAILY) / f"{0:020}.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        if "protocol" in action:
+            features = ["appendOnly", "checkConstraints", "domainMetadata", "invariants"]
+            action["protocol"] |= {"minWriterVersion": 7, "writerFeatures": features}
+    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
+    assert content(three_days, DAILY) == [A, B, C]
+    for how in (three_days.write, three_days.merge):
+        with pytest.raises(LakehouseError, match=r"cannot write \(DomainMetadata\).*on Spark"):
+            how(DAILY, frame(three_days, DAILY, [B]), window(2, 2), COMMIT)
+
+
 # -- several writers, full disks, kills ----------------------------------------------------------
 
 
