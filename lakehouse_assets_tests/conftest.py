@@ -47,7 +47,12 @@ def spark_session_engine(request: pytest.FixtureRequest) -> Engine:
         master="local[2]",
         jars=Path(jars),
         memory="2g",
-        options={"spark.sql.shuffle.partitions": "3", "spark.default.parallelism": "2"},
+        options={
+            "spark.sql.shuffle.partitions": "3",
+            "spark.default.parallelism": "2",
+            # A JVM that lives for minutes gains nothing from compiling hard.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        },
     )
     try:
         started = start_engine("spark", spark=config)

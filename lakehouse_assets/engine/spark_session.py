@@ -245,7 +245,12 @@ def _classic(config: SparkConfig) -> Any:
         }
         # Python on the workers is the one that runs here.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    return _build({**options, **config.options}, f"Spark does not start on {config.master}")
+    java = "spark.driver.extraJavaOptions"
+    given = dict(config.options)
+    if java in given:
+        # What is given for Java comes after ours, not in place of it.
+        given[java] = f"{options[java]} {given[java]}"
+    return _build({**options, **given}, f"Spark does not start on {config.master}")
 
 
 def _connect(config: SparkConfig, remote: str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from lakehouse_assets.lake.credentials import Credentials, LocalCredentials
 from lakehouse_assets.lake.delta import Lake
@@ -50,7 +50,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     spark_databricks: str | None = None
     spark_jars: str = ".lakehouse/spark-jars"
     spark_memory: str = "4g"
-    spark_options: dict[str, str] = {}
+    spark_options: dict[str, str] = Field(default_factory=dict)
     credentials: Credentials = LocalCredentials()
 
     def open(self) -> Lake:
