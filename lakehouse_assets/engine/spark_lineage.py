@@ -104,9 +104,9 @@ def _outputs(node: _Node, known: _Known) -> list[_Output]:
         return below[0]
     if kind in {"Project", "Aggregate"}:
         listed = node.text.split(" ", 1)[1]
-        # Of an aggregate, what it groups by comes first.
-        listed = listed.partition("], [")[2] if kind == "Aggregate" else listed[1:]
-        return _listed(listed, flat)
+        # Of an aggregate, what it groups by comes first, if it groups.
+        grouped = listed.partition("], [")[2] if kind == "Aggregate" else ""
+        return _listed(grouped or listed[1:], flat)
     if kind == "Window":
         return flat + _listed(node.text.split(" ", 1)[1][1:], flat)
     if kind in {"Generate", "Expand"} or kind.startswith("MapIn"):
