@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,17 @@ def embedded_lake(root: Path | str, *tables: Table) -> Lake:
     return make_lake(root, *tables, engine=other)
 
 
+@contextmanager
+def using(lake: Lake) -> Iterator[None]:
+    """Let the lake's engine be the active one, as it is in a process that has only that."""
+    before = current.active()
+    current.activate(lake.engine)
+    try:
+        yield
+    finally:
+        current.activate(before)
+
+
 def frame(lake: Lake, declared: Table, rows: Sequence[Sequence[Any]]) -> Any:
     """Make a frame of rows in the order of the declared columns."""
     data = {
@@ -85,12 +97,14 @@ def frame(lake: Lake, declared: Table, rows: Sequence[Sequence[Any]]) -> Any:
 
 def put(lake: Lake, declared: Table, selection: Any, rows: Sequence[Sequence[Any]]) -> Any:
     """Write rows and return the report."""
-    return lake.write(declared, frame(lake, declared, rows), selection, COMMIT)
+    with using(lake):
+        return lake.write(declared, frame(lake, declared, rows), selection, COMMIT)
 
 
 def content(lake: Lake, declared: Table, *arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
     """Read a table as a sorted list of tuples."""
-    return tuples(lake, lake.read(declared, *arguments, **options))
+    with using(lake):
+        return tuples(lake, lake.read(declared, *arguments, **options))
 
 
 def tuples(lake: Lake, found: Any) -> list[tuple[Any, ...]]:

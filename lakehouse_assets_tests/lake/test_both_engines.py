@@ -9,9 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +17,6 @@ from pathlib import Path
 import deltalake
 import pytest
 
-from lakehouse_assets.engine import current
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.registry import Column, PartitionColumn
 from lakehouse_assets_tests.lake.samples import (
@@ -77,29 +74,13 @@ def wide(number, identity, name):
 NOTHING = (day(2), 7, *[None] * 8)
 
 
-@contextmanager
-def using(lake) -> Iterator[None]:
-    """Let the lake's engine be the active one, as it is in a process that has only that."""
-    before = current.active()
-    current.activate(lake.engine)
-    try:
-        yield
-    finally:
-        current.activate(before)
-
-
-def rows_in(lake, declared):
-    with using(lake):
-        return content(lake, declared)
-
-
 def test_each_engine_reads_and_extends_what_the_other_wrote(tmp_path, spark_engine):
     spark, embedded = make_lake(tmp_path, WIDE), embedded_lake(tmp_path, WIDE)
     more = Decimal("0.0000000001")
 
     def both(declared):
-        found = rows_in(embedded, declared)
-        assert rows_in(spark, declared) == found
+        found = content(embedded, declared)
+        assert content(spark, declared) == found
         counts = spark.rows_by_partition(declared)
         assert counts == embedded.rows_by_partition(declared)
         assert sum(counts.values()) == len(found)
@@ -146,7 +127,7 @@ def test_a_column_that_the_embedded_engine_adds_is_read_and_filled_by_spark(tmp_
     put(embedded, zoned, window(2, 2), [(day(2), 2, 2, moment)])
     put(spark, zoned, window(3, 3), [(day(3), 3, 3, moment)])
     expected = [(day(1), 1, 1, None), (day(2), 2, 2, moment), (day(3), 3, 3, moment)]
-    assert rows_in(spark, zoned) == rows_in(embedded, zoned) == in_order(expected)
+    assert content(spark, zoned) == content(embedded, zoned) == in_order(expected)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +149,7 @@ def test_a_feature_that_only_spark_knows_is_refused_by_the_other(
     with pytest.raises(LakehouseError, match=f"uses {feature}, which .* read it on Spark"):
         embedded.read(DAILY)
     left = [row for row in rows if row[1] not in (10, 21)]
-    assert rows_in(spark, DAILY) == left
+    assert content(spark, DAILY) == left
     assert spark.rows_by_partition(DAILY) == {day(1): 2, day(2): 2}
     report = put(spark, DAILY, window(3, 3), [(day(3), 1, "new")])
     assert (report.rows, report.partition_rows) == (5, 1)
