@@ -166,6 +166,22 @@ def check_versions() -> None:
             )
 
 
+def check_connect() -> None:
+    """Check that what pyspark needs to speak to a Spark Connect server is installed.
+
+    Raises:
+        LakehouseError: a package is missing.
+    """
+    for package in ("grpcio", "grpcio-status", "googleapis-common-protos", "zstandard"):
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError:
+            raise LakehouseError(
+                f"Spark Connect needs the package {package}, which is not installed; "
+                "pip install 'lakehouse_assets[connect]'."
+            ) from None
+
+
 def check_java() -> None:
     """Check that there is a Java that Spark runs on.
 
@@ -256,6 +272,7 @@ def _classic(config: SparkConfig) -> Any:
 def _connect(config: SparkConfig, remote: str) -> Any:
     host, port = _address(remote, "LAKEHOUSE_SPARK_REMOTE", _CONNECT_PORT)
     check_versions()
+    check_connect()
     _reach(host, port, "Spark Connect server", "LAKEHOUSE_SPARK_REMOTE")
     url = f"sc://{host}:{port}/"
     parameters = ["use_ssl=true"] if config.tls else []

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from lakehouse_assets.engine import spark_session
 from lakehouse_assets.engine.spark_session import (
     SparkConfig,
+    check_connect,
     check_java,
     declared_jars,
     find_jars,
@@ -41,6 +42,12 @@ def sound(monkeypatch, tmp_path):
         (tmp_path / jar.file_name).touch()
     monkeypatch.setattr(spark_session, "check_java", lambda: None)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _connect_is_installed(monkeypatch):
+    """Spark Connect's packages are an extra; what is tested here does not use them."""
+    monkeypatch.setattr(spark_session, "check_connect", lambda: None)
 
 
 def mistake(config: SparkConfig) -> str:
@@ -233,6 +240,23 @@ def test_somebody_else_answers(monkeypatch, listening):
         SparkConfig(remote=f"sc://127.0.0.1:{listening}", tls=True, token=SecretStr(SECRET))
     )
     assert f"127.0.0.1:{listening} gives no session (ConnectionError)" in sentence
+
+
+def test_packages_of_connect_that_are_missing(monkeypatch):
+    version = metadata.version
+
+    def missing(name: str) -> str:
+        if name == "grpcio-status":
+            raise metadata.PackageNotFoundError(name)
+        return version(name) if name == "grpcio" else "1.0"
+
+    monkeypatch.setattr(spark_session.metadata, "version", missing)
+    with pytest.raises(LakehouseError) as caught:
+        check_connect()
+    assert str(caught.value) == (
+        "Spark Connect needs the package grpcio-status, which is not installed; "
+        "pip install 'lakehouse_assets[connect]'."
+    )
 
 
 def test_two_places_at_once(no_session):
