@@ -7,7 +7,9 @@ export DAGSTER_HOME ?= $(CURDIR)/.lakehouse/dagster
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: help setup demo test test-fast lint types ui mlflow sample bench constraints clean
+SPARK_JARS := $(or $(LAKEHOUSE_SPARK_JARS),$(CURDIR)/.lakehouse/spark-jars)
+
+.PHONY: help setup spark demo test test-fast lint types ui mlflow sample bench constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +24,12 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(BIN)/python -m compileall -q $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
 	@$(BIN)/lakehouse home >/dev/null
 	@touch $@
+
+spark: ## Fetch Spark's jars with Maven, once; nothing is fetched during a run
+	@command -v mvn >/dev/null || { echo "Maven is not installed; install it, or copy the jars that lakehouse_assets/engine/jars/pom.xml names to $(SPARK_JARS)"; exit 1; }
+	@mkdir -p $(SPARK_JARS) && rm -f $(SPARK_JARS)/*.jar
+	@mvn -q -B -f lakehouse_assets/engine/jars/pom.xml dependency:copy-dependencies -DoutputDirectory=$(SPARK_JARS)
+	@echo "Spark's jars are in $(SPARK_JARS)"
 
 demo: setup ## Build the whole lake from data/ and show it
 	@LAKEHOUSE_LANDING=data LAKEHOUSE_ROOT=.lakehouse/lake $(BIN)/lakehouse run

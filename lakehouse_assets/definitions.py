@@ -32,6 +32,13 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         engine=settings.engine,
         memory_limit=settings.memory_limit,
         threads=settings.threads,
+        spark_master=settings.spark_master,
+        spark_remote=settings.spark_remote,
+        spark_tls=settings.spark_tls,
+        spark_databricks=settings.spark_databricks,
+        spark_jars=str(settings.spark_jars),
+        spark_memory=settings.spark_memory,
+        spark_options=settings.spark_options,
     )
     resources: dict[str, Any] = {
         "lake": lake,

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse_assets.errors import LakehouseError
@@ -29,7 +29,27 @@ class Settings(BaseSettings):
         Path("data"), description="Landing zone: <domain>/<dataset>/<date>/<file>."
     )
     root: Path = Field(STATE / "lake", description="Lake root: Delta tables at <domain>/<table>.")
-    engine: Literal["duckdb"] = Field("duckdb", description="Engine that runs transformations.")
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="Engine that runs transformations."
+    )
+    spark_master: str = Field(
+        "local[*]", description="Spark on this machine (local[<n>]), or spark://<host>:<port>."
+    )
+    spark_remote: str | None = Field(
+        None, description="Spark Connect server, sc://<host>:<port>; replaces the master."
+    )
+    spark_token: SecretStr | None = Field(None, description="Token for the Connect server.")
+    spark_tls: bool = Field(False, description="Speak TLS with the Connect server.")
+    spark_databricks: str | None = Field(
+        None, description="Databricks: serverless, or the id of a cluster; replaces the master."
+    )
+    spark_jars: Path = Field(
+        STATE / "spark-jars", description="Folder of the jars that `make spark` fetched."
+    )
+    spark_memory: str = Field("4g", description="Memory of Spark's driver, as Java writes it.")
+    spark_options: dict[str, str] = Field(
+        default_factory=dict, description="Further options of Spark, as JSON; no secrets."
+    )
     mlflow_uri: str = Field(
         f"sqlite:///{(STATE / 'mlflow' / 'mlflow.db').as_posix()}",
         description="MLflow tracking store; sqlite:///<file>, a database or a server.",
@@ -50,7 +70,7 @@ class Settings(BaseSettings):
             raise ValueError("must be the first day of a month, e.g. 2014-01-01")
         return value
 
-    @field_validator("landing", "root", "dagster_home")
+    @field_validator("landing", "root", "dagster_home", "spark_jars")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         if "://" in str(value) or ":/" in str(value):

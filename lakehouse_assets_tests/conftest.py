@@ -6,14 +6,18 @@ temporary folder.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.engine.spark_session import SparkConfig
 from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
@@ -24,6 +28,53 @@ from lakehouse_assets_tests.airline.samples import (
     purchase,
     variables_of,
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-spark",
+        action="store_true",
+        help="fail instead of skipping where Spark cannot be had",
+    )
+
+
+@pytest.fixture(scope="session")
+def spark_session_engine(request: pytest.FixtureRequest) -> Engine:
+    """Spark on this machine, one session for all tests."""
+    before = current._active[:]
+    jars = os.environ.get("LAKEHOUSE_SPARK_JARS") or REPOSITORY / ".lakehouse" / "spark-jars"
+    config = SparkConfig(
+        master="local[2]",
+        jars=Path(jars),
+        memory="2g",
+        options={
+            "spark.sql.shuffle.partitions": "3",
+            "spark.default.parallelism": "2",
+            # A JVM that lives for minutes gains nothing from compiling hard.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        },
+    )
+    try:
+        started = start_engine("spark", spark=config)
+    except LakehouseError as error:
+        if request.config.getoption("--require-spark"):
+            pytest.fail(f"--require-spark: {error}")
+        pytest.skip(f"Spark cannot be had: {error}")
+    finally:
+        current._active[:] = before
+    return started
+
+
+@pytest.fixture
+def spark_engine(spark_session_engine: Engine) -> Iterator[Engine]:
+    """Spark as the active engine; what a test checkpoints is freed after it."""
+    before = current._active[:]
+    current.activate(spark_session_engine)
+    try:
+        with spark_session_engine.scope():
+            yield spark_session_engine
+    finally:
+        current._active[:] = before
 
 
 @pytest.fixture

@@ -98,6 +98,14 @@ class Dialect(Protocol):
         """Say whether text is one of the values; null if it is null."""
         ...
 
+    def lower(self, column: Col) -> Col:
+        """Write small letters, one for each letter."""
+        ...
+
+    def upper(self, column: Col) -> Col:
+        """Write capital letters, one for each letter."""
+        ...
+
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse text of the right shape as a date; null if there is no such day."""
         ...

@@ -61,10 +61,11 @@ _MACROS = (
             length(regexp_extract(number, '^[+-]?([0-9]*)', 1))
             + TRY_CAST(regexp_extract(number, '[eE]([+-]?[0-9]+)$', 1) AS INTEGER)) END""",
     # Whole millionths divided as whole numbers, where DuckDB's own division would be of doubles.
+    # By way of text to a double: DuckDB makes one of a large whole number inexactly.
     f"""CREATE MACRO {_MEAN}(total, n, digits) AS sign(total)
-        * CAST((CAST(abs(CAST(total AS DECIMAL(38,6))) * 1000000 AS HUGEINT)
-                * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000) AS DOUBLE)
-        / 10 ** digits""",
+        * CAST(((CAST(abs(CAST(total AS DECIMAL(38,6))) * 1000000 AS HUGEINT)
+                * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000))
+               || 'e-' || digits AS DOUBLE)""",
 )
 # Versions of tables kept open: more than one run reads.
 _MOST_SNAPSHOTS = 64
@@ -93,6 +94,18 @@ class DuckDBDialect:
         from sqlframe.duckdb import functions as F
 
         return F.array_contains(F.array(*map(F.lit, values)), column)
+
+    def lower(self, column: Col) -> Col:
+        """Write small letters; DuckDB goes letter by letter."""
+        from sqlframe.duckdb import functions as F
+
+        return F.lower(column)
+
+    def upper(self, column: Col) -> Col:
+        """Write capital letters; DuckDB goes letter by letter."""
+        from sqlframe.duckdb import functions as F
+
+        return F.upper(column)
 
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse with the pattern, whose shape the vocabulary has checked."""

@@ -126,17 +126,27 @@ def last_of_month(day: Col) -> Col:
     return F.last_day(day).cast("date")
 
 
+def lower(column: Col) -> Col:
+    """Write small letters, one for each letter, whatever stands around it."""
+    return active().dialect.lower(column)
+
+
+def upper(column: Col) -> Col:
+    """Write capital letters, one for each letter; that of a sharp s is one letter, too."""
+    return active().dialect.upper(column)
+
+
 def title_case(column: Col) -> Col:
     """Write words with a capital letter first and small letters after it.
 
     Words are what blanks separate, so that an apostrophe or hyphen starts no new one; blanks stay.
     """
-    words = F.split(F.lower(column), " ")
+    words = F.split(lower(column), " ")
     return F.array_join(F.transform(words, _capitalised), " ")
 
 
 def _capitalised(word: Col) -> Col:
-    return F.concat(F.upper(F.substring(word, 1, 1)), F.substring(word, 2, _LONGEST_WORD))
+    return F.concat(upper(F.substring(word, 1, 1)), F.substring(word, 2, _LONGEST_WORD))
 
 
 def round_half_up(column: Col, digits: int) -> Col:

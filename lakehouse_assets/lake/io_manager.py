@@ -19,7 +19,8 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.delta import Commit, Lake, WriteReport
+from lakehouse_assets.lake.commits import Commit, WriteReport
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import (
     Both,
     Everything,

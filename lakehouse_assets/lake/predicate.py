@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.errors import LakehouseError
@@ -71,6 +71,8 @@ class _Condition:
     values: tuple[_Value, ...] = ()
 
 
+Dialect: TypeAlias = Literal["standard", "spark"]
+
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _BITS = {"int": 32, "bigint": 64}
 
@@ -91,16 +93,20 @@ def rectangle(pairs: Collection[tuple[str, str]]) -> tuple[tuple[str, ...], tupl
     return first, second
 
 
-def to_sql(selection: Selection, columns: Sequence[Column], relation: str = "") -> str | None:
+def to_sql(
+    selection: Selection,
+    columns: Sequence[Column],
+    relation: str = "",
+    dialect: Dialect = "standard",
+) -> str | None:
     """Render a selection as SQL over typed columns; None stands for the whole table.
-
-    The text is for delta-rs (DataFusion) and DuckDB, to which double quotes hold names. Spark SQL
-    reads them as text, so frames are filtered by `to_filter`.
 
     Args:
         selection: Rows to select.
         columns: Columns of the table.
         relation: Name that qualifies the columns, for a merge.
+        dialect: Who reads the text: delta-rs (DataFusion) and DuckDB, or Spark, to which double
+            quotes hold text and a backslash escapes.
 
     Raises:
         LakehouseError: the column's type and the selection do not fit, or nothing is selected.
@@ -108,13 +114,15 @@ def to_sql(selection: Selection, columns: Sequence[Column], relation: str = "") 
     prefix = f"{relation}." if relation else ""
     parts = []
     for condition in _conditions(selection, columns):
-        name, kind = prefix + _quoted(condition.column.name), condition.column.type
+        name = prefix + quoted(condition.column.name, dialect)
+        write = _spark_literal if dialect == "spark" else _literal
+        kind = condition.column.type
         alternatives = [
-            f"{name} >= {_literal(start, kind)} AND {name} < {_literal(end, kind)}"
+            f"{name} >= {write(start, kind)} AND {name} < {write(end, kind)}"
             for start, end in condition.ranges
         ]
         if condition.values:
-            listed = ", ".join(_literal(value, kind) for value in condition.values)
+            listed = ", ".join(write(value, kind) for value in condition.values)
             alternatives.append(f"{name} IN ({listed})")
         parts.append(" OR ".join(f"({text})" for text in alternatives))
     return " AND ".join(f"({part})" for part in parts) or None
@@ -343,6 +351,20 @@ def _literal(value: _Value, column_type: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def _spark_literal(value: _Value, column_type: str) -> str:
+    """Write a value as a Spark SQL literal of the column's type."""
+    if isinstance(value, datetime):
+        zone = "+00:00" if column_type == "timestamp" else ""
+        return f"{column_type.upper()} '{_stamp(value)}{zone}'"
+    if isinstance(value, date):
+        return f"DATE '{value.isoformat()}'"
+    if isinstance(value, int):
+        return str(value)
+    # A dollar sign could begin the name of a setting, which Spark would put in its place.
+    escapes = {"\\": "\\\\", "'": "\\'", "$": "\\u0024"}
+    return "'" + "".join(escapes.get(sign, sign) for sign in value) + "'"
+
+
 def _lit(value: _Value, column_type: str) -> Col:
     """Write a value as a DataFrame literal of the column's type."""
     if isinstance(value, datetime):
@@ -351,5 +373,7 @@ def _lit(value: _Value, column_type: str) -> Col:
     return F.lit(value)
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def quoted(name: str, dialect: Dialect) -> str:
+    """Write a name as SQL."""
+    mark = "`" if dialect == "spark" else '"'
+    return mark + name.replace(mark, mark + mark) + mark

@@ -5,12 +5,18 @@ Belongs here: configuration of lake and engine as Dagster sees it. Not here: wha
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import dagster as dg
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from lakehouse_assets.lake.credentials import Credentials, LocalCredentials
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Registry
+
+if TYPE_CHECKING:
+    from lakehouse_assets.engine.spark_session import SparkConfig
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
@@ -21,6 +27,13 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         engine: Name of the engine.
         memory_limit: Memory the embedded engine may use.
         threads: Threads of the embedded engine; 0 means every core.
+        spark_master: Spark on this machine, or a standalone master.
+        spark_remote: Spark Connect server; its token is read from the environment when it is used.
+        spark_tls: Whether the Connect server is spoken to over TLS.
+        spark_databricks: `serverless` or the id of a Databricks cluster.
+        spark_jars: Folder of Spark's jars.
+        spark_memory: Memory of Spark's driver.
+        spark_options: Further options of Spark.
         credentials: How the lake's store is entered, told apart by `kind`.
     """
 
@@ -31,14 +44,38 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     engine: str = "duckdb"
     memory_limit: str = "4GB"
     threads: int = 0
+    spark_master: str = "local[*]"
+    spark_remote: str | None = None
+    spark_tls: bool = False
+    spark_databricks: str | None = None
+    spark_jars: str = ".lakehouse/spark-jars"
+    spark_memory: str = "4g"
+    spark_options: dict[str, str] = Field(default_factory=dict)
     credentials: Credentials = LocalCredentials()
 
     def open(self) -> Lake:
         """Start the engine if it is not running and return the lake."""
         from lakehouse_assets.engine.start import start_engine
 
-        engine = start_engine(self.engine, self.memory_limit, self.threads)
+        spark = self._spark() if self.engine == "spark" else None
+        engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
         return Lake(self.root, engine, self.registry(), self.credentials.storage_options())
+
+    def _spark(self) -> SparkConfig:
+        from lakehouse_assets.engine.spark_session import SparkConfig
+        from lakehouse_assets.settings import load_settings
+
+        return SparkConfig(
+            master=self.spark_master,
+            remote=self.spark_remote,
+            tls=self.spark_tls,
+            databricks=self.spark_databricks,
+            jars=Path(self.spark_jars),
+            memory=self.spark_memory,
+            options=self.spark_options,
+            # A token in the resource's configuration would be shown by Dagster.
+            token=load_settings().spark_token,
+        )
 
     def registry(self) -> Registry:
         """Return the declared tables of the project."""

@@ -28,7 +28,8 @@ from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table
-from lakehouse_assets.lake.delta import Commit, Lake
+from lakehouse_assets.lake.commits import Commit
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Window
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 import lakehouse_assets
-from lakehouse_assets.engine.lint import FUNCTIONS, METHODS, check_source, check_transforms
+from lakehouse_assets.engine.lint import (
+    FUNCTIONS,
+    METHODS,
+    PROVEN,
+    check_source,
+    check_transforms,
+)
+from lakehouse_assets_tests.engine import test_parity
 
 
 def test_the_projects_transformations_are_clean():
@@ -26,6 +33,40 @@ def test_every_listed_function_is_found(name):
 
 def test_a_function_is_found_without_being_called():
     assert len(check_source("f = F.trim", "m.py")) == 1
+
+
+def test_every_permitted_function_has_a_case_in_the_parity_suite():
+    assert not PROVEN & set(FUNCTIONS)
+    source = Path(test_parity.__file__).read_text(encoding="utf-8")
+    assert {name for name in PROVEN if f"F.{name}(" not in source} == set()
+
+
+def test_a_function_without_a_case_is_not_permitted():
+    (problem,) = check_source("F.soundex(F.col('a'))", "m.py")
+    assert problem.text.startswith("F.soundex: nobody has shown that engines agree on it;")
+
+
+@pytest.mark.parametrize(
+    ("source", "start"),
+    [
+        ("c.rlike('a$')", ".rlike: `$`"),
+        ("c.rlike('a.b')", ".rlike: `.`"),
+        (r"F.regexp_replace(c, r'\s+', '')", r".regexp_replace: `\s`"),
+        (r"F.regexp_replace(c, r'[\s_]+', '')", r".regexp_replace: `\s`"),
+        (r"c.rlike(r'\bword')", r".rlike: `\b`"),
+        ("c.rlike('(?i)word')", ".rlike: `(?`"),
+        ("F.substring(c, 0, 3)", ".substring from 0"),
+        ("c.substr(0, 3)", ".substr from 0"),
+        ("a.join(b, 'k', 'full')", ".join of both sides"),
+        ("a.join(b, on=['k'], how='outer')", ".join of both sides"),
+        ("F.transform(c, lambda x, i: x)", ".transform with an index"),
+        ("F.col('a') / F.lit(2)", "/ of columns"),
+        ("total / v.days_between(a, b)", "/ of columns"),
+    ],
+)
+def test_arguments_that_engines_take_differently(source, start):
+    (problem,) = check_source(source, "m.py")
+    assert problem.text.startswith(start)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
@@ -59,6 +100,12 @@ def test_an_order_must_say_where_nulls_go(source):
         "v.text(F.col('a'))",
         "F.coalesce(F.sum('a'), F.lit(0))",
         "names.append('x')",
+        r"c.rlike(r'^a\.[.$][^\n]?b\z')",
+        "F.split(c, ' ')",
+        "F.substring(c, 1, 7)",
+        "a.join(b, F.col('k') == F.col('l'), 'left')",
+        "F.transform(c, lambda x: x)",
+        "half = 7 / 2",
     ],
 )
 def test_what_agrees_is_allowed(source):

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse_assets.engine import F
+from lakehouse_assets.engine import F, current
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import DeltaIOManager
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry, Table
@@ -55,9 +55,14 @@ class SampleLake(LakeResource):
         return Registry(TABLES)
 
 
+def sample_lake(root: Path) -> SampleLake:
+    """Configure the sample lake for the test's engine."""
+    return SampleLake(root=str(root), engine=current.active().name)
+
+
 def lake_at(root: Path) -> Lake:
     """Open the sample lake."""
-    return SampleLake(root=str(root)).open()
+    return sample_lake(root).open()
 
 
 def run(
@@ -71,7 +76,7 @@ def run(
             "dagster/asset_partition_range_end": last,
         }
     upstream = options.pop("upstream", [])
-    manager = DeltaIOManager(lake=SampleLake(root=str(root)))
+    manager = DeltaIOManager(lake=sample_lake(root))
     with dg.DagsterInstance.ephemeral() as instance:
         return dg.materialize(
             [asset, *upstream],

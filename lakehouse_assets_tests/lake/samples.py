@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
+from lakehouse_assets.engine import current
+from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.lake.delta import Commit, Lake
+from lakehouse_assets.lake.commits import Commit
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Keys, Window
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry, Table
 from lakehouse_assets.lake.schema import arrow_type
+
+# What a lake promises holds on every engine, so that the same test runs on each.
+on_both_engines = pytest.mark.parametrize("engine", ["duckdb", "spark"], indirect=True)
 
 COMMIT = Commit(run_id="run-1", asset="shop/daily", partition="p", code_version="v1")
 
@@ -54,9 +62,28 @@ def window(first: int, last: int, column: PartitionColumn = DAILY.partition) -> 
     return Window(column, start, start + timedelta(days=last - first + 1))
 
 
-def make_lake(root: Path | str, *tables: Table) -> Lake:
-    """Open a lake of those tables on the embedded engine."""
-    return Lake(root, start_engine("duckdb", "1GB", 2), Registry(tables or (DAILY, WHOLE)))
+def make_lake(root: Path | str, *tables: Table, engine: Engine | None = None) -> Lake:
+    """Open a lake of those tables, on the test's engine if no other is named."""
+    return Lake(root, engine or current.active(), Registry(tables or (DAILY, WHOLE)))
+
+
+def embedded_lake(root: Path | str, *tables: Table) -> Lake:
+    """Open a lake on the embedded engine, while the test's own engine stays the active one."""
+    own = current.active()
+    other = start_engine("duckdb", "1GB", 2)
+    current.activate(own)
+    return make_lake(root, *tables, engine=other)
+
+
+@contextmanager
+def using(lake: Lake) -> Iterator[None]:
+    """Let the lake's engine be the active one, as it is in a process that has only that."""
+    before = current.active()
+    current.activate(lake.engine)
+    try:
+        yield
+    finally:
+        current.activate(before)
 
 
 def frame(lake: Lake, declared: Table, rows: Sequence[Sequence[Any]]) -> Any:
@@ -70,12 +97,14 @@ def frame(lake: Lake, declared: Table, rows: Sequence[Sequence[Any]]) -> Any:
 
 def put(lake: Lake, declared: Table, selection: Any, rows: Sequence[Sequence[Any]]) -> Any:
     """Write rows and return the report."""
-    return lake.write(declared, frame(lake, declared, rows), selection, COMMIT)
+    with using(lake):
+        return lake.write(declared, frame(lake, declared, rows), selection, COMMIT)
 
 
 def content(lake: Lake, declared: Table, *arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
     """Read a table as a sorted list of tuples."""
-    return tuples(lake, lake.read(declared, *arguments, **options))
+    with using(lake):
+        return tuples(lake, lake.read(declared, *arguments, **options))
 
 
 def tuples(lake: Lake, found: Any) -> list[tuple[Any, ...]]:

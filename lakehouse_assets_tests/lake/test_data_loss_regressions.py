@@ -10,7 +10,8 @@ import dagster as dg
 import deltalake
 import pytest
 
-from lakehouse_assets.lake.io_manager import DeltaIOManager
+from lakehouse_assets.engine import current
+from lakehouse_assets.lake.io_manager import DeltaIOManager, dimension_selection
 from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry
 from lakehouse_assets.lake.resource import LakeResource
@@ -32,11 +33,14 @@ from lakehouse_assets_tests.lake.samples import (
     DAILY,
     content,
     day,
+    embedded_lake,
     frame,
     in_order,
     make_lake,
+    on_both_engines,
     put,
     table,
+    window,
 )
 
 # Dagster itself asks a resource's context in this way when resources are nested.
@@ -64,7 +68,7 @@ class OddLake(LakeResource):
 
 
 def materialise(root, declared, partitions, rows, key) -> None:
-    lake = OddLake(root=str(root))
+    lake = OddLake(root=str(root), engine=current.active().name)
 
     @dg.asset(key=declared.asset_key, partitions_def=partitions)
     def made():
@@ -77,8 +81,14 @@ def materialise(root, declared, partitions, rows, key) -> None:
         )  # fmt: skip
 
 
+def fill_three_days(root) -> None:
+    """Fill days by the embedded engine, which the test's own engine then finds."""
+    put(embedded_lake(root), DAILY, window(1, 3), daily_rows(days_from("2024-01-01", 3)))
+
+
+@on_both_engines
 def test_a_single_run_backfill_of_two_of_three_keys_keeps_the_third(tmp_path):
-    run(tmp_path, daily_asset(tmp_path), "2024-01-01", "2024-01-03")
+    fill_three_days(tmp_path)
     again = rows_asset(
         tmp_path, DAILY, DAYS, lambda keys: [(date.fromisoformat(k), 1, "again") for k in keys]
     )
@@ -89,6 +99,7 @@ def test_a_single_run_backfill_of_two_of_three_keys_keeps_the_third(tmp_path):
     assert content(lake_at(tmp_path), DAILY) == in_order(expected)
 
 
+@on_both_engines
 @pytest.mark.parametrize(
     ("declared", "partitions", "keys", "stored"),
     [
@@ -106,15 +117,17 @@ def test_a_single_run_backfill_of_two_of_three_keys_keeps_the_third(tmp_path):
 def test_an_unusual_partition_column_keeps_the_other_partitions(
     tmp_path, declared, partitions, keys, stored
 ):
-    for number, key in enumerate(keys):
-        materialise(tmp_path, declared, partitions, [(stored[number], number)], key)
+    numbered = [(value, number) for number, value in enumerate(stored)]
+    selection = dimension_selection(partitions, keys, declared.partition, declared.name)
+    put(embedded_lake(tmp_path, declared), declared, selection, numbered)
     materialise(tmp_path, declared, partitions, [(stored[1], 10)], keys[1])
-    lake = OddLake(root=str(tmp_path)).open()
+    lake = OddLake(root=str(tmp_path), engine=current.active().name).open()
     assert content(lake, declared) == in_order([(stored[0], 0), (stored[1], 10), (stored[2], 2)])
 
 
+@on_both_engines
 def test_one_failed_open_fails_the_run_and_keeps_every_row(tmp_path, monkeypatch):
-    run(tmp_path, daily_asset(tmp_path), "2024-01-01", "2024-01-03")
+    fill_three_days(tmp_path)
     real, failures = deltalake.DeltaTable, [1]
 
     def flaky(*args, **options):
@@ -142,6 +155,7 @@ def test_a_weekly_and_an_unpartitioned_reader_miss_no_day(tmp_path):
     assert content(lake, TOTAL) == [(62, "2024-01-31@x")]
 
 
+@on_both_engines
 def test_a_second_first_writer_does_not_replace_the_first(tmp_path, monkeypatch):
     """Both find the table missing; one creates and writes it before the other goes on."""
     first, second = make_lake(tmp_path), make_lake(tmp_path)

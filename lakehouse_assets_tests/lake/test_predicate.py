@@ -287,3 +287,47 @@ def test_years_below_1000_keep_four_digits():
         1,
         2,
     ]
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_spark_reads_its_sql_as_the_test_does(spark_engine, name):
+    column, partition, step, store = kind(name)
+    start = utc(999, 12, 31) if name not in ("int", "bigint") else utc(1999, 12, 31)
+    selection = Windows((Window(partition, start, start + 2 * step),
+                         Window(partition, start + 5 * step, start + 6 * step)))  # fmt: skip
+    values = [store(start + n * step) for n in range(-1, 8)] + [None]
+    rows = spark_filter(spark_engine, column, values, selection)
+    test = to_test(selection, [column])
+    assert rows == [n for n, value in enumerate(values) if test({"p": value})] == [1, 2, 6]
+
+
+def test_spark_reads_keys_as_they_are(spark_engine):
+    texts = [
+        "a",
+        "o'west",
+        'say "x"',
+        "back\\slash",
+        "\\'",
+        "`p`",
+        "%",
+        "日本",
+        "",
+        "\n",
+        "A",
+        "${x}",
+    ]
+    column = Column("p", "string", "P.")
+    for chosen in (texts[::2], texts[1::2]):
+        rows = spark_filter(spark_engine, column, texts, keys("p", *chosen))
+        assert [texts[n] for n in rows] == chosen
+    numbers = [-(2**63), -1, 0, 2**63 - 1, None]
+    whole = Column("p", "bigint", "P.")
+    chosen = keys("p", str(-(2**63)), "0", str(2**63 - 1))
+    assert spark_filter(spark_engine, whole, numbers, chosen) == [0, 2, 3]
+
+
+def spark_filter(engine, column, values, selection) -> list[int]:
+    data = pa.table({"n": range(len(values)), column.name: pa.array(values, arrow_type(column))})
+    where = to_sql(selection, [column], dialect="spark")
+    found = engine.from_arrow(data).filter(where).select("n")
+    return sorted(row["n"] for row in engine.rows(found))

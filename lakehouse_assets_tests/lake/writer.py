@@ -41,6 +41,8 @@ class Rows:
 class ArrowEngine:
     """An engine whose frames are batches of Arrow rows; it starts fast and takes any thread."""
 
+    name = "arrow"
+
     def lineage(self, _frame: Rows) -> dict[str, Any]:
         """Know nothing of where columns come from."""
         return {}

@@ -19,6 +19,9 @@ from lakehouse_assets.ingest.datasets import Dataset, delivery_columns, provenan
 UNKNOWN = "Unknown"
 # What sources write for "nothing": section 1 counts ".", "-", "0", "*", "?" and "--" among places.
 PLACEHOLDERS = (".", "..", "-", "--", "*", "?", "??", "0", "N/A", "NULL", "null", "none")
+# Blanks within a text; `\s` is not the same set on every engine.
+_BLANKS = r" \t\n\f\r"
+_ADDRESS = rf"^[^@{_BLANKS}]+@[^@{_BLANKS}]+\.[^@{_BLANKS}]+\z"
 PLAUSIBLE_AGES = (12, 100)
 # No passenger flew on a scheduled airline before 1 January 1914.
 FIRST_AIRLINE_FLIGHT = date(1914, 1, 1)
@@ -49,11 +52,11 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         v.whole_number(text["member_no"]).alias("member_no"),
         v.parse_date(text["ffp_date"], *SOURCE_DATES).alias("ffp_date"),
         v.parse_date(text["first_flight_date"], *SOURCE_DATES).alias("first_flight"),
-        F.lower(v.without(text["gender"], PLACEHOLDERS)).alias("given_gender"),
+        v.lower(v.without(text["gender"], PLACEHOLDERS)).alias("given_gender"),
         v.whole_number(text["ffp_tier"]).alias("tier"),
-        F.lower(v.without(text["work_city"], PLACEHOLDERS)).alias("given_city"),
-        F.lower(v.without(text["work_province"], PLACEHOLDERS)).alias("given_province"),
-        F.upper(v.without(text["work_country"], PLACEHOLDERS)).alias("given_country"),
+        v.lower(v.without(text["work_city"], PLACEHOLDERS)).alias("given_city"),
+        v.lower(v.without(text["work_province"], PLACEHOLDERS)).alias("given_province"),
+        v.upper(v.without(text["work_country"], PLACEHOLDERS)).alias("given_country"),
         v.whole_number(v.without(text["age"], PLACEHOLDERS)).alias("given_age"),
         v.parse_date(text["load_time"], *SOURCE_DATES).alias("window_end"),
         v.whole_number(text["flight_count"]).alias("flight_count"),
@@ -71,7 +74,7 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         v.whole_number(text["point_notflight"]).alias("point_notflight"),
     )
     frame = _normalised(v.staged(frame), places)
-    country_known = F.col("country").rlike("^[A-Z]{2}$")
+    country_known = F.col("country").rlike(r"^[A-Z]{2}\z")
     age_plausible = F.col("given_age").between(*PLAUSIBLE_AGES)
     first_plausible = (F.col("first_flight") >= F.lit(FIRST_AIRLINE_FLIGHT)) & (
         F.col("first_flight") <= F.col("window_end")
@@ -133,12 +136,12 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
     """
     frame = v.staged(_with_raw(bronze, TRANSACTIONS))
     text = {c.name: v.text(F.col(f"raw_{c.name}")) for c in TRANSACTIONS.fields}
-    email = F.lower(text["email"])
-    is_address = email.rlike(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
+    email = v.lower(text["email"])
+    is_address = email.rlike(_ADDRESS)
     method = F.regexp_replace(
-        F.lower(v.without(text["payment_method"], PLACEHOLDERS)), r"[\s_-]+", "_"
+        v.lower(v.without(text["payment_method"], PLACEHOLDERS)), f"[{_BLANKS}_-]+", "_"
     )
-    name = F.regexp_replace(v.without(text["customer_name"], PLACEHOLDERS), r"\s+", " ")
+    name = F.regexp_replace(v.without(text["customer_name"], PLACEHOLDERS), f"[{_BLANKS}]+", " ")
     flags = {
         "email_removed": text["email"].isNotNull() & ~is_address,
         "status_unknown": text["status"].isNull(),
@@ -153,14 +156,14 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
         F.when(is_address, email).alias("email"),
         v.parse_date(text["purchase_date"], *PURCHASE_DATES).alias("purchase_date"),
         v.decimal(text["amount"]).alias("amount"),
-        F.coalesce(F.lower(text["status"]), F.lit("unknown")).alias("status"),
-        F.when(method.rlike("credit.?card"), F.lit("credit_card"))
-        .when(method.rlike("debit.?card"), F.lit("debit_card"))
+        F.coalesce(v.lower(text["status"]), F.lit("unknown")).alias("status"),
+        F.when(method.rlike(r"credit[^\n]?card"), F.lit("credit_card"))
+        .when(method.rlike(r"debit[^\n]?card"), F.lit("debit_card"))
         .when(method.contains("paypal"), F.lit("paypal"))
-        .when(method.rlike("wire.?transfer"), F.lit("wire_transfer"))
+        .when(method.rlike(r"wire[^\n]?transfer"), F.lit("wire_transfer"))
         .otherwise(F.coalesce(method, F.lit("unknown")))
         .alias("payment_method"),
-        F.coalesce(F.upper(v.without(text["region"], PLACEHOLDERS)), F.lit("UNKNOWN")).alias(
+        F.coalesce(v.upper(v.without(text["region"], PLACEHOLDERS)), F.lit("UNKNOWN")).alias(
             "region"
         ),
         _flags(flags).alias("quality_flags"),

@@ -1,0 +1,284 @@
+"""Apache Spark as an engine: scans, Arrow in and out, what it keeps and knows about plans.
+
+Belongs here: what the engine does with a session, classic or Spark Connect. Not here: how a session
+is come by (`spark_session.py`), CSV (`spark_csv.py`), the vocabulary (`spark_dialect.py`), rules,
+tables, Dagster.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
+from lakehouse_assets.engine.spark_csv import read_csv
+from lakehouse_assets.engine.spark_dialect import SparkDialect
+from lakehouse_assets.engine.spark_lineage import columns_of_plan, marks_of_plan
+from lakehouse_assets.engine.types import DataFrame
+from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakehouse_assets.lake.registry import Column
+
+# Names that Spark shows in plans: scans say what they read, kept frames are looked up.
+_SCAN = re.compile(r"lakehouse_scan_(\w+)_at_(\d+)")
+_KEPT = "lakehouse_kept_"
+_NUMBERS = itertools.count(1)
+# Rows of Arrow data that the driver holds at once before Spark stores them.
+_CHUNK_ROWS = 1_000_000
+
+
+class SparkEngine:
+    """One Spark session for the process.
+
+    Args:
+        session: Classic or Spark Connect session.
+    """
+
+    name = "spark"
+
+    def __init__(self, session: Any) -> None:
+        from pyspark.sql import Window, functions
+
+        self.session = session
+        self.functions = functions
+        self.window = Window
+        self.dialect = SparkDialect()
+        self._remote = ".connect." in type(session).__module__
+        self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
+        self._origin_versions: dict[str, dict[str, int]] = {}
+        self._checkpoints: list[tuple[str, DataFrame]] = []
+        self._views: set[str] = set()
+        # Asking for a plan has Spark print it, or a server answer; one write needs it twice.
+        self._plans: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    def scan_delta(
+        self, uri: str, version: int, table: str, columns: Sequence[Column]
+    ) -> DataFrame:
+        """Read one version of a Delta table lazily; its columns are the declared ones."""
+        stored = self.session.read.format("delta").option("versionAsOf", int(version)).load(uri)
+        declared = stored.select(*[_quoted(column.name) for column in columns])
+        return declared.alias(f"lakehouse_scan_{table}_at_{int(version)}")
+
+    def read_csv(self, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
+        """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
+        return read_csv(self.session, files, columns)
+
+    def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
+        """Take Arrow data in; it is kept until the scope ends.
+
+        A stream is handed to Spark piece by piece, so that the driver never holds all of it.
+        """
+        import pyarrow as pa
+
+        # A column that is said to hold no nulls would not be checked for them.
+        schema = pa.schema([field.with_nullable(True).remove_metadata() for field in data.schema])
+        if isinstance(data, pa.Table):
+            return self._from_table(data.cast(schema))
+        parts = [self._keep(self._from_table(chunk), {}, {}) for chunk in _chunks(data, schema)]
+        return reduce(_union, parts) if parts else self._from_table(schema.empty_table())
+
+    def _from_table(self, table: pa.Table) -> DataFrame:
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        schema = from_arrow_schema(table.schema, prefer_timestamp_ntz=True)
+        return self.session.createDataFrame(table, schema)
+
+    def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
+        """Compute a frame once and keep it until the scope ends.
+
+        Its rows are stored and its plan ends there. Spark's cache would compute lost rows anew, and
+        then they might be others.
+        """
+        if columns is not None:
+            frame = frame.select(*columns)
+        return self._keep(frame, self.lineage(frame), self.versions_read(frame))
+
+    def _keep(
+        self,
+        frame: DataFrame,
+        origins: dict[str, frozenset[SourceColumn]],
+        versions: dict[str, int],
+    ) -> DataFrame:
+        name = f"{_KEPT}{next(_NUMBERS)}"
+        stored = frame.localCheckpoint(eager=True)
+        self._checkpoints.append((name, stored))
+        self._origins[name] = origins
+        self._origin_versions[name] = versions
+        return stored.alias(name)
+
+    def stage(self, frame: DataFrame) -> DataFrame:
+        """Return the frame: Spark's plans grow by reference, so that cutting them gains nothing."""
+        return frame
+
+    def union(self, frames: Sequence[DataFrame]) -> DataFrame:
+        """Put the rows of frames with the same columns together."""
+        columns = list(frames[0].columns)
+        return reduce(_union, [frame.select(*map(_quoted, columns)) for frame in frames])
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Free what was checkpointed inside when it ends."""
+        before = len(self._checkpoints)
+        try:
+            yield
+        finally:
+            for name, frame in reversed(self._checkpoints[before:]):
+                if not self._remote:
+                    # A server frees what no client refers to; here the stored rows are at hand.
+                    frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
+                self._origins.pop(name, None)
+                self._origin_versions.pop(name, None)
+            del self._checkpoints[before:]
+
+    def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
+        """Run a frame and stream its rows: one part of it after the other is held in memory."""
+        import pyarrow as pa
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        schema = _open(to_arrow_schema(frame.schema, timezone="UTC"))
+        batches = (
+            self._remote_batches(frame) if self._remote else _batches(frame, batch_rows, schema)
+        )
+        return pa.RecordBatchReader.from_batches(
+            schema, (piece for batch in batches for piece in _pieces(batch, batch_rows, schema))
+        )
+
+    def _remote_batches(self, frame: DataFrame) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        plan = frame._plan.to_proto(self.session.client)
+        for answer in self.session.client.to_table_as_iterator(plan, frame._plan.observations):
+            if isinstance(answer, pa.Table):
+                yield from answer.to_batches()
+
+    def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
+        """Run a small frame and return its rows."""
+        return list(frame.toArrow().to_pylist())
+
+    def query(self, sql: str) -> pa.Table:
+        """Run one SQL statement over named views and return all of its rows.
+
+        Raises:
+            LakehouseError: the SQL is wrong; the message is Spark's, which points at the place.
+        """
+        from pyspark.errors import PySparkException
+
+        try:
+            return self.session.sql(self._with_view_names(sql)).toArrow()
+        except PySparkException as error:
+            message = str(error).partition("\nJVM stacktrace")[0].strip()
+            raise LakehouseError(f"The query does not run: {message}") from None
+
+    def name_view(self, name: str, frame: DataFrame) -> None:
+        """Give a frame a name that `query` knows; `domain.table` or a plain name."""
+        frame.createOrReplaceTempView(_quoted(name))
+        self._views.add(name.lower())
+
+    def _with_view_names(self, sql: str) -> str:
+        """Quote names of two parts as one: Spark's temporary views are in no schema."""
+        from sqlglot.dialects.spark import Spark
+        from sqlglot.errors import TokenError
+
+        try:
+            tokens = Spark().tokenize(sql)
+        except TokenError:
+            # Spark will say what is wrong.
+            return sql
+        for schema, dot, name in reversed(list(zip(tokens, tokens[1:], tokens[2:], strict=False))):
+            full = f"{schema.text}.{name.text}"
+            if dot.text == "." and full.lower() in self._views:
+                sql = sql[: schema.start] + _quoted(full) + sql[name.end + 1 :]
+        return sql
+
+    def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
+        """Derive, from the plan, which stored columns each output column comes from."""
+        return columns_of_plan(self._plan(frame), self._known)
+
+    def versions_read(self, frame: DataFrame) -> dict[str, int]:
+        """Return the Delta versions that the frame's plan reads, by table name."""
+        found: dict[str, int] = {}
+        for mark in marks_of_plan(self._plan(frame)):
+            scan = _SCAN.fullmatch(mark)
+            found |= {scan[1]: int(scan[2])} if scan else self._origin_versions.get(mark, {})
+        return found
+
+    def _known(self, mark: str) -> Callable[[str], frozenset[SourceColumn]] | None:
+        scan = _SCAN.fullmatch(mark)
+        if scan is not None:
+            return lambda column: frozenset({SourceColumn(scan[1], column)})
+        origins = self._origins.get(mark)
+        return None if origins is None else lambda column: origins.get(column, frozenset())
+
+    def _plan(self, frame: DataFrame) -> str:
+        """Return the text of the frame's analyzed plan."""
+        text = self._plans.get(frame)
+        if text is None:
+            if self._remote:
+                text = frame._explain_string(extended=True)
+                text = text.partition("== Analyzed Logical Plan ==\n")[2]
+                # The first line is the schema.
+                text = text.partition("\n")[2].partition("\n\n== Optimized Logical Plan ==")[0]
+            else:
+                text = str(frame._jdf.queryExecution().analyzed().toString())
+            self._plans[frame] = text
+        return text
+
+
+def _batches(frame: DataFrame, batch_rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Run a classic frame, one part of it after the other, Arrow as the JVM writes it."""
+    import pyarrow as pa
+    from pyspark.serializers import NoOpSerializer
+    from pyspark.util import _local_iterator_from_socket
+
+    stored = frame._jdf.toArrowBatchRdd(batch_rows, "UTC", False, False)
+    jvm = frame.sparkSession.sparkContext._jvm
+    # The next part is computed while this one is read.
+    served = jvm.PythonRDD.toLocalIteratorAndServe(stored, True)
+    for message in _local_iterator_from_socket(served, NoOpSerializer()):
+        yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
+
+
+def _open(schema: pa.Schema) -> pa.Schema:
+    """Leave out that something cannot be null, which depends on how a value is come by."""
+    import pyarrow as pa
+
+    def kind(given: Any) -> Any:
+        return pa.list_(given.value_type) if pa.types.is_list(given) else given
+
+    return pa.schema([pa.field(field.name, kind(field.type)) for field in schema])
+
+
+def _pieces(batch: pa.RecordBatch, rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Cut a batch to size; a server gives them in its own."""
+    batch = batch.cast(schema) if batch.schema != schema else batch
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _chunks(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    for batch in reader:
+        waiting.append(batch)
+        if sum(b.num_rows for b in waiting) >= _CHUNK_ROWS:
+            yield pa.Table.from_batches(waiting).cast(schema)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting).cast(schema)
+
+
+def _union(left: DataFrame, right: DataFrame) -> DataFrame:
+    return left.union(right)
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"

@@ -1,0 +1,117 @@
+"""The vocabulary's functions as Spark runs them.
+
+Belongs here: the forms in which Spark gives what the vocabulary means. Not here: the meaning.
+Everything is made of Spark's own functions, so that no Python runs on the workers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from lakehouse_assets.engine.letters import capitals, small_letters
+from lakehouse_assets.engine.types import Col
+
+# As many digits of a double are always the shortest text of it, if they stand for it at all.
+_SURE_DIGITS = 15
+_MILLION = 1_000_000
+
+
+class SparkDialect:
+    """The vocabulary's functions as Spark runs them."""
+
+    def trim(self, column: Col, characters: str) -> Col:
+        """Trim any of the characters at both ends."""
+        from pyspark.sql import functions as F
+
+        return F.trim(column, F.lit(characters))
+
+    def is_any(self, column: Col, values: Sequence[str]) -> Col:
+        """Compare with each of the values."""
+        return column.isin(*values)
+
+    def lower(self, column: Col) -> Col:
+        """Write small letters, one for one."""
+        from pyspark.sql import functions as F
+
+        # Plain ASCII, which most text is, takes the short way.
+        return F.when(_is_ascii(column), F.lower(column)).otherwise(
+            F.translate(column, *small_letters())
+        )
+
+    def upper(self, column: Col) -> Col:
+        """Write capital letters, one for one."""
+        from pyspark.sql import functions as F
+
+        return F.when(_is_ascii(column), F.upper(column)).otherwise(
+            F.translate(column, *capitals())
+        )
+
+    def parse_date(self, column: Col, pattern: str) -> Col:
+        """Put year, month and day in order and cast; Spark's own patterns fail or guess."""
+        from pyspark.sql import functions as F
+
+        parts = re.split("(yyyy|M+|d+)", pattern)
+        groups = [part[0] for part in parts[1::2]]
+        shape = "".join(
+            re.escape(part) if index % 2 == 0 else "([0-9]+)" for index, part in enumerate(parts)
+        )
+        order = "-".join(f"${groups.index(part) + 1}" for part in "yMd")
+        return F.regexp_replace(column, f"^{shape}\\z", order).try_cast("date")
+
+    def hash_text(self, column: Col) -> Col:
+        """Take the first 60 bits of MD5 as a number."""
+        from pyspark.sql import functions as F
+
+        return F.conv(F.substring(F.md5(column), 1, 15), 16, 10).cast("bigint")
+
+    def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
+        """Cast text to decimal, null on overflow; Spark rounds half away from zero here."""
+        return column.try_cast(f"decimal({precision},{scale})")
+
+    def round_half_up(self, column: Col, digits: int) -> Col:
+        """Round the number's shortest decimal text, in which a half is a half.
+
+        Java 17 does not always write the shortest text of a double. Where what it writes lies just
+        below a half, and the half itself is the same double, the half is the shorter text.
+        """
+        from pyspark.sql import functions as F
+
+        exact = f"decimal(38,{digits})"
+        number = column.cast("double")
+        rounded = column.cast("string").try_cast(exact)
+        sign = F.when(number < F.lit(0.0), F.lit(-1)).otherwise(F.lit(1)).cast("decimal(1,0)")
+        half = (F.lit("0." + "0" * digits + "5")).cast(f"decimal({digits + 1},{digits + 1})")
+        unit = F.lit(f"1e-{digits}").cast(f"decimal({digits + 1},{digits})")
+        size = F.abs(rounded).cast(f"decimal(22,{digits})")
+        # Decimals and whole numbers are written as they are.
+        missed = (
+            (F.typeof(column) == F.lit("double"))
+            & (F.abs(number) < F.lit(10.0 ** (_SURE_DIGITS - 1 - digits)))
+            & ((size + half).cast("string").cast("double") == F.abs(number))
+        )
+        closer = F.when(missed, (sign * (size + unit)).cast("string").cast("double"))
+        # What is not finite, or too large for a decimal, has no decimals to round.
+        return F.coalesce(closer, rounded.cast("string").cast("double"), number)
+
+    def mean(self, column: Col, digits: int) -> Col:
+        """Divide the exact sum by the count in whole numbers."""
+        from pyspark.sql import functions as F
+
+        whole = "decimal(38,0)"
+        total = F.sum(column.cast("decimal(32,6)"))
+        millionths = (F.abs(total).cast("decimal(38,6)") * F.lit(_MILLION)).cast(whole)
+        count = F.count(column).cast("decimal(19,0)")
+        part = (count * F.lit(2 * _MILLION)).cast(whole)
+        above = (millionths * F.lit(2 * 10**digits)).cast(whole) + count * F.lit(_MILLION)
+        above = above.cast(whole)
+        quotient = ((above - above % part) / part).cast(whole).cast("string")
+        size = F.concat(quotient, F.lit(f"e-{digits}")).cast("double")
+        # A number of values that is 0 would be divided by.
+        return F.when(count > F.lit(0), F.when(total < F.lit(0), -size).otherwise(size))
+
+
+def _is_ascii(column: Col) -> Col:
+    from pyspark.sql import functions as F
+
+    return F.length(column) == F.octet_length(column)

@@ -1,0 +1,125 @@
+"""What a commit says about where it came from, and what a write reports back.
+
+Belongs here: the records that writers take and give, and reading a commit's entries out of a
+table's history whichever engine wrote it. Not here: writing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from lakehouse_assets.engine.base import SourceColumn
+
+SAMPLE_ROWS = 5
+_PREFIX = "lakehouse."
+_ENTRIES = ("run_id", "asset", "partition", "code_version")
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """A step of an application that is written once, however often it is tried.
+
+    Attributes:
+        application: What counts the steps, such as `kafka:<group>:<topic>:<partition>`.
+        version: Number of the step; a table that has it or a later one skips the write.
+    """
+
+    application: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a commit says about where it came from; kept in the table's history.
+
+    Attributes:
+        run_id: Dagster run.
+        asset: Asset key.
+        partition: Partition key or range, empty for an unpartitioned table.
+        code_version: Version of the code that made the rows.
+        transaction: Step of an application that is to be written once only.
+    """
+
+    run_id: str
+    asset: str
+    partition: str = ""
+    code_version: str = ""
+    transaction: Transaction | None = None
+
+    def as_metadata(self) -> dict[str, str]:
+        """Return the entries as the commit stores them."""
+        return {_PREFIX + name: str(getattr(self, name)) for name in _ENTRIES}
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a table, as its history tells it.
+
+    Attributes:
+        number: The version.
+        committed_at: When it was committed.
+        operation: What Delta calls the change, such as `WRITE` or `MERGE`.
+        commit: Where it came from; None if it was not written by a lake.
+    """
+
+    number: int
+    committed_at: datetime
+    operation: str
+    commit: Commit | None
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What a write left behind.
+
+    Attributes:
+        version: Delta version of the table after the write.
+        rows: Rows in the whole table.
+        partition_rows: Rows in the partitions that were written.
+        files: Data files of the written partitions.
+        bytes: Their size.
+        lineage: Stored columns from which each written column is computed.
+        sample: Some of the written rows, for a preview; never log them as they are.
+        skipped: Whether nothing was written because the commit's transaction was already there.
+    """
+
+    version: int
+    rows: int
+    partition_rows: int
+    files: int
+    bytes: int
+    lineage: Mapping[str, frozenset[SourceColumn]] = field(default_factory=dict)
+    sample: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    skipped: bool = False
+
+
+def read_version(entry: Mapping[str, Any]) -> Version:
+    """Read an entry of a table's history.
+
+    The embedded engine keeps what a commit says as entries of their own, Spark as one JSON text.
+    """
+    entries: Mapping[str, Any] = entry
+    if "userMetadata" in entry:
+        entries = _json(entry["userMetadata"])
+    run_id, asset, partition, code_version = (entries.get(_PREFIX + name) for name in _ENTRIES)
+    known = run_id is not None and asset is not None
+    return Version(
+        number=int(entry["version"]),
+        committed_at=datetime.fromtimestamp(int(entry["timestamp"]) / 1000, UTC),
+        operation=str(entry.get("operation", "")),
+        commit=Commit(str(run_id), str(asset), str(partition or ""), str(code_version or ""))
+        if known
+        else None,
+    )
+
+
+def _json(text: Any) -> Mapping[str, Any]:
+    try:
+        found = json.loads(str(text))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,233 @@
+"""The log of a Delta table: opening and creating tables, and what the log tells of them.
+
+Belongs here: everything that is known without reading a row. It goes through delta-rs on every
+engine: that is cheap, starts no JVM, and creates a table's first commit under the one name that
+only one writer can take, which Spark cannot do on a local disk. Not here: changing rows.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.commits import Version, read_version
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.lake.schema import arrow_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+_T = TypeVar("_T")
+
+# Reader features that delta-rs and the embedded engine are known to read right. Any other, such
+# as deletionVectors or columnMapping, could show deleted rows or wrong names.
+_READABLE = frozenset({"timestampNtz", "vacuumProtocolCheck"})
+_COMMIT_ATTEMPTS = 10
+_LONGEST_PAUSE = 1.0
+_COMMITTED = re.compile(r"\d{20}\.(json|checkpoint.*\.parquet)")
+_CONSTRAINT = "delta.constraints."
+
+
+def open_table(uri: str, options: Mapping[str, str]) -> DeltaTable | None:
+    """Open a table; None if and only if it does not exist.
+
+    Raises:
+        Exception: whatever else goes wrong on opening, unchanged.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        return DeltaTable(uri, storage_options=dict(options) or None)
+    except TableNotFoundError:
+        if not _has_log(uri):
+            return None
+        # There is a log, so there is a table: another writer has just created it, or it is broken.
+        # Treating it as new could replace it.
+        return DeltaTable(uri, storage_options=dict(options) or None)
+
+
+def create_table(table: Table, uri: str, options: Mapping[str, str]) -> DeltaTable:
+    """Create a table as declared, constraints and all, in its first commit.
+
+    Mode `ignore` lets several first writers start at once.
+
+    Raises:
+        LakehouseError: the lake cannot be written.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    configuration = {_CONSTRAINT + name: rule for name, rule in table.constraints.items()}
+    if any(column.type == "timestamp_ntz" for column in table.columns):
+        # The type needs a protocol that lists its features. delta-rs lists the one for non-null
+        # columns only where this version is asked for, and Spark refuses tables that lack it.
+        configuration["delta.minWriterVersion"] = "7"
+    elif configuration:
+        # Constraints are part of the first commit, so no writer ever sees the table without them;
+        # they are enforced from writer version 3 on, which delta-rs does not infer.
+        configuration["delta.minWriterVersion"] = "3"
+
+    def create() -> DeltaTable:
+        return DeltaTable.create(
+            uri,
+            schema=arrow_schema(table),
+            mode="ignore",
+            partition_by=[table.partition.column] if table.partition else None,
+            name=table.name,
+            description=table.description,
+            configuration=configuration,
+            storage_options=dict(options) or None,
+            raise_if_key_not_exists=False,
+        )
+
+    try:
+        return retrying(create, CommitFailedError)
+    except (OSError, DeltaError) as error:
+        raise LakehouseError(
+            f"Table {table.name} cannot be created at {uri} ({one_line(error)}); check free "
+            "space and write rights of the lake (LAKEHOUSE_ROOT)."
+        ) from error
+
+
+def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaTable:
+    """Go to a version of a table.
+
+    Raises:
+        LakehouseError: there is no such version, or it can no longer be read.
+    """
+    from deltalake.exceptions import DeltaError
+
+    if found is None or not 0 <= version <= found.version():
+        newest = "it does not exist" if found is None else f"its newest is {found.version()}"
+        raise LakehouseError(
+            f"Table {table.name} has no version {version}, {newest}; choose another."
+        )
+    try:
+        found.load_as_version(version)
+    except DeltaError as error:
+        raise LakehouseError(
+            f"Version {version} of table {table.name} can no longer be read "
+            f"({one_line(error)}); choose a newer one."
+        ) from error
+    return found
+
+
+def foreign_features(found: DeltaTable) -> frozenset[str]:
+    """Return the features under which the log alone does not tell rows or names right."""
+    features = set(found.protocol().reader_features or ()) - _READABLE
+    # Reader version 2 stands for column mapping without naming it as a feature.
+    if found.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
+        features.add("columnMapping")
+    return frozenset(features)
+
+
+def history(found: DeltaTable, limit: int | None = None) -> list[Version]:
+    """Return the newest versions, newest first."""
+    return [read_version(entry) for entry in found.history(limit)]
+
+
+def written_transaction(found: DeltaTable, application: str) -> int:
+    """Return the last step of an application that a table has; -1 if it has none."""
+    version = found.transaction_version(application)
+    return -1 if version is None else int(version)
+
+
+@dataclass(frozen=True)
+class File:
+    """A live data file.
+
+    Attributes:
+        partition: Value of the partition column; None without one.
+        rows: Its rows; None if it was written without statistics.
+        bytes: Its size.
+    """
+
+    partition: Any
+    rows: int | None
+    bytes: int
+
+
+def files_of(found: DeltaTable) -> list[File]:
+    """List the live data files as the log has them."""
+    actions = found.get_add_actions(flatten=True)
+    names = actions.schema.names
+    partitions = [name for name in names if name.startswith("partition.")]
+    nothing = [None] * int(actions.num_rows)
+    rows = actions["num_records"].to_pylist() if "num_records" in names else nothing
+    values = actions[partitions[0]].to_pylist() if partitions else nothing
+    sizes = actions["size_bytes"].to_pylist()
+    return [File(v, n, int(s)) for v, n, s in zip(values, rows, sizes, strict=True)]
+
+
+def sum_rows(files: Sequence[File]) -> int | None:
+    """Add up the files' rows; None if a file was written without statistics."""
+    counts = [f.rows for f in files]
+    return None if None in counts else sum(n for n in counts if n is not None)
+
+
+def stored_schema(found: DeltaTable) -> pa.Schema:
+    """Return the stored schema, comments and nullability included."""
+    import pyarrow as pa
+
+    return pa.schema(found.schema().to_arrow())
+
+
+def stored_constraints(found: DeltaTable) -> dict[str, str]:
+    """Return the stored CHECK constraints by name."""
+    configuration = found.metadata().configuration
+    return {
+        key.removeprefix(_CONSTRAINT): str(rule)
+        for key, rule in configuration.items()
+        if key.startswith(_CONSTRAINT)
+    }
+
+
+def same_rule(stored: str, declared: str) -> bool:
+    """Compare rules by meaning: delta-rs rewrites `<>` as `!=` when it adds a constraint."""
+    if stored == declared:
+        return True
+    import sqlglot
+
+    return sqlglot.parse_one(stored) == sqlglot.parse_one(declared)
+
+
+def retrying(attempt: Callable[[], _T], error: type[Exception]) -> _T:
+    """Try again when another writer was faster; the last failure is raised."""
+    for number in range(1, _COMMIT_ATTEMPTS):
+        try:
+            return attempt()
+        except error:
+            # Jitter keeps competing writers apart; it decides nothing about the data.
+            pause = min(0.05 * 2**number, _LONGEST_PAUSE)
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311
+    return attempt()
+
+
+def one_line(error: BaseException) -> str:
+    """Put an error's text on one line, without the colours and arrows of delta-rs's error trees."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|\u21b3", "", str(error))
+    return " ".join(plain.split())
+
+
+def _has_log(uri: str) -> bool:
+    """Say whether a folder holds a Delta log; leftovers of an interrupted creation are none."""
+    if "://" in uri:
+        return False
+    log = Path(uri) / "_delta_log"
+    try:
+        return any(_COMMITTED.fullmatch(entry.name) for entry in log.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise LakehouseError(
+            f"The lake cannot be read at {uri} ({one_line(error)}); LAKEHOUSE_ROOT must be a "
+            "folder that you may read and write."
+        ) from error

@@ -1,0 +1,301 @@
+"""Spark as an engine: what it keeps, streams, refuses and knows about its plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from lakehouse_assets.airline import expectations
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.airline.transforms import gold, segments, silver
+from lakehouse_assets.engine import F, W, current
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.engine.spark_lineage import columns_of_plan
+from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.datasets import bronze_table
+from lakehouse_assets.lake.registry import Column, Table
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.quality.classify import classify, kept, mark_delivered_before, set_aside
+
+NUMBER = [Column("x", "bigint", "A number.")]
+
+
+def stored(engine: Engine) -> int:
+    """Count the frames that Spark keeps; Delta's own notes on tables aside."""
+    kept_rdds = engine.session.sparkContext._jsc.getPersistentRDDs()
+    return sum("localCheckpoint" in str(kept_rdds[key].toString()) for key in kept_rdds)
+
+
+def test_a_scope_frees_what_was_kept_inside(spark_engine):
+    before = stored(spark_engine)
+
+    def fail() -> None:
+        with spark_engine.scope():
+            spark_engine.checkpoint(spark_engine.from_arrow(pa.table({"x": [1]})))
+            raise ZeroDivisionError
+
+    with spark_engine.scope():
+        outer = spark_engine.checkpoint(spark_engine.from_arrow(pa.table({"x": [1, 2]})))
+        with spark_engine.scope():
+            inner = spark_engine.checkpoint(outer.filter(F.col("x") > F.lit(1)))
+            assert spark_engine.rows(inner) == [{"x": 2}]
+            assert stored(spark_engine) == before + 2
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert stored(spark_engine) == before + 1
+        assert sorted(row["x"] for row in spark_engine.rows(outer)) == [1, 2]
+    assert stored(spark_engine) == before
+
+
+def test_a_checkpoint_is_computed_once(spark_engine):
+    source = spark_engine.from_arrow(pa.table({"x": list(range(100))}))
+    frame = spark_engine.checkpoint(source.select("x", F.rand().alias("r")), ["r"])
+    assert frame.columns == ["r"]
+    first = sorted(row["r"] for row in spark_engine.rows(frame))
+    assert first == sorted(row["r"] for row in spark_engine.rows(frame))
+    assert len(set(first)) == 100
+
+
+def test_a_checkpoint_does_not_change_with_what_it_was_read_from(spark_engine, tmp_path):
+    path = str(tmp_path / "x.parquet")
+    spark_engine.session.range(3).write.parquet(path)
+    frame = spark_engine.checkpoint(spark_engine.session.read.parquet(path))
+    spark_engine.session.range(9).write.mode("overwrite").parquet(path)
+    assert len(spark_engine.rows(frame)) == 3
+
+
+def test_a_stream_is_in_batches_and_part_by_part(spark_engine):
+    n = 400_000
+    frame = spark_engine.session.range(0, n, 1, 8).select("id", F.lit("x" * 50).alias("pad"))
+    sizes, peak, before = [], 0, pa.total_allocated_bytes()
+    for batch in spark_engine.arrow_stream(frame, batch_rows=10_000):
+        sizes.append(batch.num_rows)
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        del batch
+    assert sum(sizes) == n
+    assert max(sizes) <= 10_000
+    assert peak < 4 << 20
+
+
+def test_a_stream_leaves_the_session_free_and_may_be_left(spark_engine):
+    source = spark_engine.session.range(0, 50_000, 1, 4).withColumnRenamed("id", "x")
+    stream = spark_engine.arrow_stream(source, batch_rows=1_000)
+    first = stream.read_next_batch()
+    assert spark_engine.rows(source.agg(F.count(F.lit(1)).alias("n"))) == [{"n": 50_000}]
+    assert first.num_rows + sum(batch.num_rows for batch in stream) == 50_000
+    left = spark_engine.arrow_stream(source, batch_rows=1_000)
+    left.read_next_batch()
+    del left
+    assert spark_engine.rows(source.limit(1).select(F.lit(1).alias("one"))) == [{"one": 1}]
+
+
+def test_rows_are_python_values(spark_engine):
+    moment = datetime(2014, 3, 31, 22, 30, tzinfo=UTC)
+    table = pa.table(
+        {
+            "s": ["ü"], "i": pa.array([2**62]), "d": pa.array([date(2014, 2, 28)]),
+            "m": pa.array([Decimal("1250.50")], pa.decimal128(18, 2)),
+            "t": pa.array([moment], pa.timestamp("us", "UTC")),
+            "z": pa.array([moment.replace(tzinfo=None)], pa.timestamp("us")),
+            "l": pa.array([["a", "b"]]), "n": pa.array([None], pa.string()),
+        }
+    )  # fmt: skip
+    want = {
+        "s": "ü", "i": 2**62, "d": date(2014, 2, 28), "m": Decimal("1250.50"), "t": moment,
+        "z": moment.replace(tzinfo=None), "l": ["a", "b"], "n": None,
+    }  # fmt: skip
+    for data in (table, table.to_reader()):
+        frame = spark_engine.from_arrow(data)
+        assert spark_engine.rows(frame) == [want]
+        read = spark_engine.arrow_stream(frame).read_all()
+        assert read.to_pylist() == [want]
+        assert read.schema.types == table.schema.types
+        assert spark_engine.lineage(frame) == dict.fromkeys(want, frozenset())
+    midnight = spark_engine.from_arrow(table).select(F.col("t").cast("date").alias("d"))
+    assert spark_engine.rows(midnight) == [{"d": date(2014, 3, 31)}]
+
+
+def test_arrow_data_that_says_it_holds_no_nulls_is_looked_at(spark_engine):
+    schema = pa.schema([pa.field("x", pa.int64(), nullable=False)])
+    frame = spark_engine.from_arrow(pa.Table.from_arrays([pa.array([1, None])], schema=schema))
+    assert spark_engine.rows(frame.filter(F.col("x").isNull())) == [{"x": None}]
+
+
+def test_a_stream_of_many_chunks_comes_in_whole(spark_engine, monkeypatch):
+    from lakehouse_assets.engine import spark
+
+    monkeypatch.setattr(spark, "_CHUNK_ROWS", 100)
+    table = pa.table({"x": list(range(1_000))})
+    reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=40))
+    frame = spark_engine.from_arrow(reader)
+    assert sorted(row["x"] for row in spark_engine.rows(frame)) == list(range(1_000))
+    empty = pa.RecordBatchReader.from_batches(table.schema, iter(()))
+    assert spark_engine.rows(spark_engine.from_arrow(empty)) == []
+
+
+def test_a_scan_reads_the_version_it_names(spark_engine, tmp_path):
+    uri = str(tmp_path / "t")
+    write_deltalake(uri, pa.table({"x": [1], "other": ["a"]}))
+    write_deltalake(uri, pa.table({"x": [2], "other": ["b"]}), mode="append")
+    old, new = (spark_engine.scan_delta(uri, version, "t", NUMBER) for version in (0, 1))
+    assert spark_engine.rows(old) == [{"x": 1}]
+    assert sorted(row["x"] for row in spark_engine.rows(new)) == [1, 2]
+    assert spark_engine.versions_read(old) == {"t": 0}
+    assert spark_engine.versions_read(new.filter(F.col("x") > F.lit(0))) == {"t": 1}
+
+
+def test_versions_and_lineage_pass_through_checkpoints(spark_engine, tmp_path):
+    for name in ("ta", "tb"):
+        write_deltalake(str(tmp_path / name), pa.table({"x": [1]}))
+    a, b = (spark_engine.scan_delta(str(tmp_path / n), 0, n, NUMBER) for n in ("ta", "tb"))
+    kept_a = spark_engine.checkpoint(a.select((F.col("x") + F.lit(1)).alias("y")))
+    joined = kept_a.join(b, F.col("x") == F.col("y"), "left")
+    # Twice the same frame: Spark gives its columns new numbers.
+    twice = joined.unionByName(joined).groupBy("x").agg(F.sum("y").alias("s"))
+    assert spark_engine.versions_read(kept_a) == {"ta": 0}
+    assert spark_engine.versions_read(twice) == {"ta": 0, "tb": 0}
+    assert as_pairs(spark_engine.lineage(twice)) == {"x": {("tb", "x")}, "s": {("ta", "x")}}
+    assert spark_engine.versions_read(spark_engine.from_arrow(pa.table({"x": [1]}))) == {}
+
+
+def test_a_union_goes_by_name(spark_engine):
+    one = spark_engine.from_arrow(pa.table({"a": [1], "b": ["x"]}))
+    two = spark_engine.from_arrow(pa.table({"b": ["y"], "a": [2]}))
+    rows = spark_engine.rows(spark_engine.union([one, two]))
+    assert sorted(rows, key=lambda row: row["a"]) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+
+
+def test_queries_over_named_views(spark_engine):
+    spark_engine.name_view("shop.things", spark_engine.from_arrow(pa.table({"x": [1, 2]})))
+    spark_engine.name_view("plain", spark_engine.from_arrow(pa.table({"y": [2]})))
+    found = spark_engine.query(
+        "SELECT Shop.Things.x, 'shop.things' AS s FROM SHOP.things JOIN plain ON x = y"
+    )
+    assert found.to_pylist() == [{"x": 2, "s": "shop.things"}]
+    for wrong in ("SELEC 1", "SELECT z FROM plain", "SELECT 'x FROM plain", "SELECT 1/0"):
+        with pytest.raises(LakehouseError, match="The query does not run: ") as caught:
+            spark_engine.query(wrong)
+        assert "at org.apache" not in str(caught.value)
+
+
+def test_the_session_means_what_the_engine_needs(spark_engine):
+    conf = spark_engine.session.conf
+    assert conf.get("spark.sql.session.timeZone") == "UTC"
+    assert conf.get("spark.sql.ansi.enabled") == "true"
+    config = spark_engine.session.sparkContext.getConf()
+    assert config.get("spark.driver.bindAddress") == "127.0.0.1"
+    assert config.get("spark.ui.enabled") == "false"
+    assert start_engine("spark") is spark_engine
+
+
+def as_pairs(found: dict[str, Any]) -> dict[str, set[tuple[str, str]]]:
+    return {name: {(s.table, s.column) for s in origins} for name, origins in found.items()}
+
+
+PLAN = """\
+Project [a#1, concat(a#1, a, (b], x AS y, 
+ of two lines#, c#4) AS x#9, 1 AS one#10]
++- Join LeftOuter, (a#1 = k#3L)
+   :- SubqueryAlias mark_t
+   :  +- Project [a#1, b#2L]
+   :     +- Relation [a#1,b#2L] parquet
+   +- Project [k#3L, c#4]
+      +- SubqueryAlias mark_u
+         +- LocalRelation [k#3L, c#4]
+"""
+
+
+def test_texts_inside_a_plan_do_not_mislead():
+    def known(mark: str) -> Callable[[str], frozenset[Any]] | None:
+        return (lambda column: frozenset({f"{mark}.{column}"})) if "mark" in mark else None
+
+    assert columns_of_plan(PLAN, known) == {
+        "a": {"mark_t.a"},
+        "x": {"mark_t.a", "mark_u.c"},
+        "one": frozenset(),
+    }
+
+
+MONTH, NOW = date(2014, 3, 1), datetime(2014, 4, 1, tzinfo=UTC)
+PLACES = pa.table({"kind": ["city"], "variant": ["pekin"], "canonical": ["beijing"]})
+
+
+def _silver(f: Any, engine: Engine) -> Any:
+    return silver.type_flights(f(bronze_table(t.FLIGHTS)), engine.from_arrow(PLACES))
+
+
+def _classified(f: Any, engine: Engine) -> Any:
+    rows = classify(_silver(f, engine), expectations.FLIGHTS, "member_no", True, "snapshot_month")
+    return engine.checkpoint(rows)
+
+
+def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
+    members, kpi = t.SILVER_FLIGHTS, t.KPI_CUSTOMER_VALUE
+    return {
+        "type_flights": _silver,
+        "type_transactions": lambda f, _: silver.type_transactions(
+            f(bronze_table(t.TRANSACTIONS))
+        ),
+        "kept": lambda f, e: kept(_classified(f, e), members.column_names),
+        "set_aside": lambda f, e: set_aside(_classified(f, e), t.FLIGHTS),
+        "delivered_before": lambda f, e: mark_delivered_before(
+            _classified(f, e), f(members), "member_no"
+        ),
+        "dim_customers": lambda f, _: gold.dim_customers(f(members), MONTH, NOW),
+        "dim_geography": lambda f, _: gold.dim_geography(f(members), MONTH, NOW),
+        "dim_date": lambda f, _: gold.dim_date(f(t.DIM_DATE).select("date"), NOW),
+        "fact_flights": lambda f, _: gold.fact_flights(f(members), MONTH, NOW),
+        "fact_transactions": lambda f, _: gold.fact_transactions(
+            f(t.SILVER_TRANSACTIONS), MONTH, NOW
+        ),
+        "customer_spend": lambda f, _: gold.customer_spend(f(t.FACT_TRANSACTIONS)),
+        "kpi": lambda f, _: gold.kpi_customer_value(
+            f(t.DIM_CUSTOMERS), f(t.FACT_FLIGHTS), f(t.CUSTOMER_SPEND), MONTH
+        ),
+        "assign": lambda f, e: segments.assign(
+            segments.with_scores(f(kpi)),
+            e.from_arrow(pa.table({"labelled_key": [1], "segment": [1], "segment_name": ["x"]})),
+        ),
+        "summarise": lambda f, _: segments.summarise(f(t.GOLD_CUSTOMER_SEGMENTS_ML)),
+        "window": lambda f, _: f(members).select(
+            F.sum("age").over(W.partitionBy("gender").orderBy(F.col("age").asc_nulls_last())).alias("s")
+        ),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory):
+    """An empty table for every table the transformations read."""
+    root = tmp_path_factory.mktemp("lineage")
+
+    def uri(table: Table) -> str:
+        where = root / table.domain / table.name
+        if not where.exists():
+            DeltaTable.create(str(where), arrow_schema(table))
+        return str(where)
+
+    return uri
+
+
+@pytest.mark.parametrize("name", _small_transforms())
+def test_lineage_is_what_the_embedded_engine_says(spark_engine, lake, name):
+    """Column by column and version by version, for every transformation of the project."""
+    found = []
+    for engine in (start_engine(), spark_engine):
+        current.activate(engine)
+        with engine.scope():
+            frame = _small_transforms()[name](
+                lambda table, e=engine: e.scan_delta(lake(table), 0, table.name, table.columns),
+                engine,
+            )
+            found.append((as_pairs(engine.lineage(frame)), engine.versions_read(frame)))
+    (here, here_versions), (there, there_versions) = found
+    assert there == here
+    assert there_versions == here_versions

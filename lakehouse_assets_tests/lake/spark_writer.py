@@ -1,0 +1,58 @@
+"""A writer with a Spark of its own: `python -m lakehouse_assets_tests.lake.spark_writer JARS ROOT`.
+
+It says `ready` and then obeys its input: `replace DAY TIMES` replaces one day of the table that
+often; `hang MARKER` begins to replace the second day, makes the file once rows are computed, and
+never ends.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from lakehouse_assets.engine import F
+from lakehouse_assets.engine.spark_session import SparkConfig
+from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets_tests.lake.samples import (
+    COMMIT,
+    DAILY,
+    day,
+    frame,
+    make_lake,
+    put,
+    window,
+)
+from lakehouse_assets_tests.lake.writer import say
+
+
+def main(jars: str, root: str) -> None:
+    """Write as told."""
+    engine = start_engine("spark", spark=SparkConfig("local[1]", jars=Path(jars), memory="1g"))
+    lake = make_lake(root, engine=engine)
+    say("ready")
+    for line in sys.stdin:
+        order, argument, *times = line.split()
+        if order == "replace":
+            for number in range(int(times[0])):
+                put(lake, DAILY, window(int(argument), int(argument)), rows(int(argument), number))
+            say("done")
+        else:
+
+            def hang(identity: int, marker: str = argument) -> int:
+                Path(marker).touch()
+                time.sleep(300)
+                return identity
+
+            slow = frame(lake, DAILY, [(day(2), 9, "never")])
+            slow = slow.withColumn("id", F.udf(hang, "bigint")("id"))
+            lake.write(DAILY, slow, window(2, 2), COMMIT)
+
+
+def rows(number: int, time: int) -> list[tuple[object, ...]]:
+    """Make the rows of a day, as it is written for that time."""
+    return [(day(number), time * 10 + i, "spark") for i in range(3)]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,247 @@
+"""One table in the hands of two engines: read, extended and written at once by both."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import deltalake
+import pytest
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.registry import Column, PartitionColumn
+from lakehouse_assets_tests.lake.samples import (
+    COMMIT,
+    DAILY,
+    content,
+    day,
+    embedded_lake,
+    frame,
+    in_order,
+    log_of,
+    make_lake,
+    put,
+    table,
+    window,
+)
+from lakehouse_assets_tests.lake.spark_writer import rows as rows_of_day
+from lakehouse_assets_tests.lake.writer import Rows, arrow_lake, batch
+
+ROOT = Path(__file__).parents[2]
+# A Java that lives for seconds is better off without its second compiler.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+WIDE = table(
+    "wide",
+    Column("day", "date", "Day.", nullable=False),
+    Column("id", "bigint", "Number.", nullable=False),
+    Column("small", "int", "Small."),
+    Column("ratio", "double", "Ratio."),
+    Column("flag", "boolean", "Flag."),
+    Column("at", "timestamp", "Moment."),
+    Column("local", "timestamp_ntz", "Wall clock."),
+    Column("price", "decimal(18,2)", "Price.", unit="CNY"),
+    Column("tags", "array<string>", "Tags."),
+    Column("name", "string", "Name."),
+    partition=PartitionColumn("day", "day"),
+    keys=("id",),
+    constraints={"id_not_negative": "id >= 0"},
+)
+WIDER = dataclasses.replace(
+    WIDE,
+    columns=(*WIDE.columns, Column("more", "decimal(38,10)", "More.", unit="g")),
+    allow_new_columns=True,
+)
+
+
+def wide(number, identity, name):
+    """Make a row with a value at an edge of each type."""
+    moment = datetime(1969, 12, 31, 23, 59, 59, 999_999)
+    return (
+        day(number), identity, -(2**31), 5e-324, False, moment.replace(tzinfo=UTC), moment,
+        Decimal("-9999999999999999.99"), ["", None, "\u3000é"], name,
+    )  # fmt: skip
+
+
+NOTHING = (day(2), 7, *[None] * 8)
+
+
+def test_each_engine_reads_and_extends_what_the_other_wrote(tmp_path, spark_engine):
+    spark, embedded = make_lake(tmp_path, WIDE), embedded_lake(tmp_path, WIDE)
+    more = Decimal("0.0000000001")
+
+    def both(declared):
+        found = content(embedded, declared)
+        assert content(spark, declared) == found
+        counts = spark.rows_by_partition(declared)
+        assert counts == embedded.rows_by_partition(declared)
+        assert sum(counts.values()) == len(found)
+        return found
+
+    # Created and filled by Spark; replaced by the embedded engine; merged by Spark.
+    first = [wide(1, 1, "spark"), wide(2, 2, "spark"), NOTHING]
+    put(spark, WIDE, window(1, 2), first)
+    assert both(WIDE) == in_order(first)
+    put(embedded, WIDE, window(1, 1), [wide(1, 3, "embedded")])
+    changed = wide(2, 2, "merged")
+    spark.merge(WIDE, frame(spark, WIDE, [changed]), window(2, 2), COMMIT)
+    second = [wide(1, 3, "embedded"), changed, NOTHING]
+    assert both(WIDE) == in_order(second)
+    # Extended by Spark's merge; merged by the embedded engine before and after a checkpoint.
+    extended = [(*wide(2, 8, "new"), more)]
+    spark.merge(WIDER, frame(spark, WIDER, extended), window(2, 2), COMMIT)
+    third = [*((*row, None) for row in second), *extended]
+    assert both(WIDER) == in_order(third)
+    added = embedded.open(WIDER).schema().fields[-1]
+    assert (added.name, added.metadata) == ("more", {"comment": "More. Unit: g."})
+    for number in range(5):
+        row = (*wide(3, 9, str(number)), more)
+        embedded.merge(WIDER, frame(embedded, WIDER, [row]), window(3, 3), COMMIT)
+    put(spark, WIDER, window(2, 2), [])
+    assert any(log_of(spark, WIDE).glob(f"{10:020}.checkpoint*.parquet")), "Spark's"
+    last = (*wide(3, 10, "last"), more)
+    embedded.merge(WIDER, frame(embedded, WIDER, [last]), window(3, 3), COMMIT)
+    assert both(WIDER) == in_order([third[0], row, last])
+    for lake in (spark, embedded):
+        with pytest.raises(LakehouseError, match="break a constraint"):
+            put(lake, WIDER, window(1, 1), [(*wide(1, -1, "bad"), more)])
+    assert [v.commit for v in embedded.history(WIDER)[:-1]] == [COMMIT] * 11
+
+
+def test_a_column_that_the_embedded_engine_adds_is_read_and_filled_by_spark(tmp_path, spark_engine):
+    narrow = dataclasses.replace(WIDE, columns=WIDE.columns[:3])
+    zoned = dataclasses.replace(
+        narrow, columns=(*narrow.columns, WIDE.column("local")), allow_new_columns=True
+    )
+    spark, embedded = make_lake(tmp_path, narrow), embedded_lake(tmp_path, narrow)
+    put(embedded, narrow, window(1, 1), [(day(1), 1, 1)])
+    moment = datetime(2024, 1, 1, 12)
+    put(embedded, zoned, window(2, 2), [(day(2), 2, 2, moment)])
+    put(spark, zoned, window(3, 3), [(day(3), 3, 3, moment)])
+    expected = [(day(1), 1, 1, None), (day(2), 2, 2, moment), (day(3), 3, 3, moment)]
+    assert content(spark, zoned) == content(embedded, zoned) == in_order(expected)
+
+
+@pytest.mark.parametrize(
+    ("feature", "properties"),
+    [
+        ("deletionVectors", "'delta.enableDeletionVectors' = 'true'"),
+        ("columnMapping", "'delta.columnMapping.mode' = 'name'"),
+    ],
+)
+def test_a_feature_that_only_spark_knows_is_refused_by_the_other(
+    tmp_path, spark_engine, feature, properties
+):
+    spark, embedded = make_lake(tmp_path), embedded_lake(tmp_path)
+    path = f"delta.`{spark.uri(DAILY)}`"
+    rows = [(day(d), d * 10 + i, "x") for d in (1, 2) for i in range(3)]
+    put(embedded, DAILY, window(1, 2), rows)
+    spark_engine.session.sql(f"ALTER TABLE {path} SET TBLPROPERTIES ({properties})")
+    spark_engine.session.sql(f"DELETE FROM {path} WHERE id IN (10, 21)")  # noqa: S608 - our own
+    with pytest.raises(LakehouseError, match=f"uses {feature}, which .* read it on Spark"):
+        embedded.read(DAILY)
+    left = [row for row in rows if row[1] not in (10, 21)]
+    assert content(spark, DAILY) == left
+    assert spark.rows_by_partition(DAILY) == {day(1): 2, day(2): 2}
+    report = put(spark, DAILY, window(3, 3), [(day(3), 1, "new")])
+    assert (report.rows, report.partition_rows) == (5, 1)
+
+
+def test_a_table_whose_features_spark_refuses_is_named(tmp_path, spark_engine, monkeypatch):
+    lake = make_lake(tmp_path, WIDE)
+    with monkeypatch.context() as patched:
+        # As delta-rs lists them if it is left to itself.
+        created = deltalake.DeltaTable.create
+        patched.setattr(
+            deltalake.DeltaTable, "create",
+            lambda *a, configuration, **k: created(
+                *a, configuration=configuration | {"delta.minWriterVersion": "3"}, **k
+            ),
+        )  # fmt: skip
+        lake.ensure(WIDE)
+    with pytest.raises(LakehouseError, match=r"features that Spark cannot write .*: invariants"):
+        put(lake, WIDE, window(1, 1), [wide(1, 1, "x")])
+
+
+# -- several writers, kills ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def other_spark(spark_session_engine, tmp_path_factory):
+    """A second Spark, in a process of its own, and the lake that it writes."""
+    root = tmp_path_factory.mktemp("shared")
+    jars = Path(spark_session_engine.session.conf.get("spark.jars").split(",")[0]).parent
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lakehouse_assets_tests.lake.spark_writer", jars, root],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JDK_JAVA_OPTIONS": QUICK},
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    yield process, root
+    if process.poll() is None:
+        process.communicate(timeout=60)
+
+
+def tell(process, order) -> None:
+    process.stdin.write(order + "\n")
+    process.stdin.flush()
+
+
+def test_writers_of_both_engines_at_once_lose_no_commit(spark_engine, other_spark):
+    """Two Sparks and two threads of the embedded engine, each with a day of its own."""
+    process, root = other_spark
+    lake, times, finished = make_lake(root), 3, threading.Event()
+
+    def replace(number: int) -> int:
+        own = arrow_lake(str(root))
+        for again in range(1000):
+            rows = Rows([batch([(day(number), again, text) for text in "xyz"])])
+            own.write(DAILY, rows, window(number, number), COMMIT)
+            if finished.wait(0.1):
+                break
+        return again
+
+    with ThreadPoolExecutor(2) as pool:
+        tell(process, f"replace 1 {times}")
+        threads = [pool.submit(replace, number) for number in (3, 4)]
+        try:
+            for again in range(times):
+                put(lake, DAILY, window(2, 2), rows_of_day(2, again))
+            assert process.stdout.readline() == "done\n"
+        finally:
+            finished.set()
+        lasts = [thread.result() for thread in threads]
+    embedded = [(day(d), n, s) for d, n in zip((3, 4), lasts, strict=True) for s in "xyz"]
+    expected = [*rows_of_day(1, times - 1), *rows_of_day(2, times - 1), *embedded]
+    assert content(lake, DAILY) == in_order(expected)
+    commits = [version.commit for version in lake.history(DAILY)]
+    assert commits.count(COMMIT) == 2 * times + sum(lasts) + 2
+
+
+def test_a_killed_spark_leaves_the_old_version_and_a_rerun_repairs_it(
+    spark_engine, other_spark, tmp_path
+):
+    process, root = other_spark
+    lake, marker = make_lake(root), tmp_path / "marker"
+    old = [(day(2), 1, "old")]
+    put(embedded_lake(root), DAILY, window(1, 4), old)
+    tell(process, f"hang {marker}")
+    until = time.monotonic() + 60
+    while not marker.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    # Python and the Java that it started; Python alone would let Java go on.
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert content(lake, DAILY) == old
+    put(lake, DAILY, window(2, 2), [(day(2), 2, "again")])
+    assert content(lake, DAILY) == [(day(2), 2, "again")]
