@@ -101,6 +101,7 @@ def read_version(entry: Mapping[str, Any]) -> Version:
     """Read an entry of a table's history.
 
     The embedded engine keeps what a commit says as entries of their own, Spark as one JSON text.
+    Transactions are no part of the history: a table tells the last one of each application.
     """
     entries: Mapping[str, Any] = entry
     if "userMetadata" in entry:

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.engine.spark import SparkEngine
 
-# Settings belong to the session, which the threads of a process share.
+# Settings belong to the session, which the threads of a process share: one writes at a time, or a
+# write could say another's words, and be skipped for another's transaction.
 _SETTINGS = threading.Lock()
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _APPLICATION = "spark.databricks.delta.write.txnAppId"
@@ -139,7 +140,7 @@ class SparkWriter:
         if change.reshapes:
             options["mergeSchema"] = "true"
             rows = self._described(target, rows)
-        with _held(target), _explained(target):
+        with _held(target), _SETTINGS, _explained(target):
             rows.write.format("delta").mode("overwrite").options(**options).save(target.uri)
         return self._written(target, change.commit, said)
 

@@ -155,7 +155,6 @@ def test_a_weekly_and_an_unpartitioned_reader_miss_no_day(tmp_path):
     assert content(lake, TOTAL) == [(62, "2024-01-31@x")]
 
 
-@on_both_engines
 def test_a_second_first_writer_does_not_replace_the_first(tmp_path, monkeypatch):
     """Both find the table missing; one creates and writes it before the other goes on."""
     first, second = make_lake(tmp_path), make_lake(tmp_path)

@@ -294,7 +294,6 @@ def test_a_frame_that_does_not_fit_the_declaration_is_refused(three_days, change
     assert state(three_days, DAILY) == before
 
 
-@on_both_engines
 def test_columns_of_a_frame_may_come_in_any_order(three_days):
     put_back = frame(three_days, DAILY, [B]).select("email", "id", "day")
     three_days.write(DAILY, put_back, window(2, 2), COMMIT)
@@ -378,7 +377,6 @@ def test_new_columns_extend_the_table_where_that_is_allowed(three_days):
     assert state(three_days, wider) == before
 
 
-@on_both_engines
 def test_a_type_change_is_refused_even_where_columns_may_be_added(three_days):
     odd = frame(three_days, OPEN, [C]).withColumn("odd", F.lit("y"))
     three_days.write(OPEN, odd, window(3, 3), COMMIT)
@@ -499,7 +497,6 @@ def test_a_lazy_frame_stays_as_it_was_while_versions_are_committed(three_days):
     assert content(three_days, DAILY) == [A, C]
 
 
-@on_both_engines
 def test_rows_are_counted_by_partition(three_days):
     put(three_days, DAILY, window(2, 2), [(day(2), i, None) for i in range(4)])
     assert three_days.rows_by_partition(DAILY) == {day(1): 1, day(2): 4, day(3): 1}

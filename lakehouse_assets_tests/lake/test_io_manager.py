@@ -216,7 +216,6 @@ def test_4_an_unpartitioned_asset_reads_every_partition(tmp_path):
     assert content(lake_at(tmp_path), TOTAL) == [(120, "2024-02-29@x")]
 
 
-@on_both_engines
 def test_4_an_upstream_that_nobody_has_delivered_reads_as_empty(tmp_path):
     run(tmp_path, counting_asset(TOTAL, None), upstream=[daily_asset(tmp_path)])
     assert content(lake_at(tmp_path), TOTAL) == [(0, None)]
