@@ -74,7 +74,7 @@ class DeltaRsWriter:
         from deltalake import write_deltalake
 
         rows = _Rows(_fitted(target.table, change))
-        with _explained(target), rows.errors(), local_lock(target.uri, alone=False):
+        with rows.errors(), _explained(target), local_lock(target.uri, alone=False):
             _list_features(target, change)
             write_deltalake(
                 target.found,

@@ -56,6 +56,10 @@ def day(number: int) -> date:
     return date(2024, 1, 1) + timedelta(days=number - 1)
 
 
+# One row of each of three days.
+A, B, C = (day(1), 1, "a@x"), (day(2), 2, "b@x"), (day(3), 3, "c@x")
+
+
 def window(first: int, last: int, column: PartitionColumn = DAILY.partition) -> Window:  # type: ignore[assignment]
     """Select whole days of January 2024, both ends included."""
     start = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=first - 1)

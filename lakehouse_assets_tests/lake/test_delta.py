@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import signal
-import subprocess
-import sys
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import deltalake
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import DeltaError
 
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import LakehouseError
@@ -27,9 +20,11 @@ from lakehouse_assets_tests.lake.samples import (
     COMMIT,
     DAILY,
     WHOLE,
+    A,
+    B,
+    C,
     content,
     day,
-    embedded_lake,
     frame,
     in_order,
     keys,
@@ -39,26 +34,10 @@ from lakehouse_assets_tests.lake.samples import (
     put,
     state,
     table,
-    tuples,
     window,
 )
-from lakehouse_assets_tests.lake.writer import Rows, arrow_lake, batch
 
-ROOT = Path(__file__).parents[2]
 SECRET = "jane.doe@example.org"  # noqa: S105
-A, B, C = (day(1), 1, "a@x"), (day(2), 2, "b@x"), (day(3), 3, "c@x")
-
-
-@pytest.fixture
-def lake(tmp_path, engine):
-    return make_lake(tmp_path, engine=engine)
-
-
-@pytest.fixture
-def three_days(lake):
-    """A table that the embedded engine wrote, for whichever engine goes on."""
-    put(embedded_lake(lake.root), DAILY, window(1, 3), [A, B, C])
-    return lake
 
 
 def changed(declared, **attributes):
@@ -306,9 +285,10 @@ def test_a_failure_while_rows_are_computed_is_raised_as_it_is_and_changes_nothin
     rows = [(day(2), i, "x") for i in range(200_000)]
     number = F.when(F.col("id") == 199_999, F.col("email").cast("bigint")).otherwise(F.col("id"))
     bad = frame(three_days, DAILY, rows).withColumn("id", number)
-    with pytest.raises(Exception, match=r"(?i)convert|cast") as caught:
+    with pytest.raises(Exception, match=r"(?i)convert|cast|interrupt") as caught:
         three_days.write(DAILY, bad, window(2, 2), COMMIT)
     assert "Python exception: Traceback" not in str(caught.value)
+    assert not isinstance(caught.value, LakehouseError)
     assert state(three_days, DAILY) == before
 
 
@@ -466,231 +446,3 @@ def test_a_rectangle_replaces_its_cells_only(tmp_path):
     assert content(lake, declared, cells(1, 2, "b")) == [(day(1), "b", 1), (day(2), "b", 2)]
     # The columns that select need not be among those that are asked for.
     assert content(lake, declared, cells(1, 2, "b"), columns=["n"]) == [(1,), (2,)]
-
-
-# -- reading -------------------------------------------------------------------------------------
-
-
-@on_both_engines
-def test_an_older_version_and_some_columns_can_be_read(three_days):
-    put(three_days, DAILY, window(2, 2), [])
-    assert content(three_days, "daily", version=1, columns=["id"]) == [(1,), (2,), (3,)]
-    assert content(three_days, DAILY, version=0) == []
-    assert content(three_days, DAILY) == [A, C]
-    for wrong in (3, -1):
-        with pytest.raises(LakehouseError, match=f"no version {wrong}, its newest is 2"):
-            three_days.read(DAILY, version=wrong)
-    with pytest.raises(LakehouseError, match="no version 0, it does not exist"):
-        three_days.read(WHOLE, version=0)
-    with pytest.raises(LakehouseError, match="has no column nope; it has day, id, email"):
-        three_days.read(DAILY, columns=["id", "nope"])
-
-
-@on_both_engines
-def test_a_lazy_frame_stays_as_it_was_while_versions_are_committed(three_days):
-    lazy = three_days.read(DAILY, window(1, 2))
-    assert three_days.engine.versions_read(lazy) == {"daily": 1}
-    put(three_days, DAILY, window(1, 1), [])
-    three_days.write(DAILY, lazy, window(1, 2), COMMIT)  # reads the old version, writes a new one
-    put(three_days, DAILY, window(2, 2), [])
-    assert tuples(three_days, lazy) == [A, B]
-    assert content(three_days, DAILY) == [A, C]
-
-
-def test_rows_are_counted_by_partition(three_days):
-    put(three_days, DAILY, window(2, 2), [(day(2), i, None) for i in range(4)])
-    assert three_days.rows_by_partition(DAILY) == {day(1): 1, day(2): 4, day(3): 1}
-
-
-@on_both_engines
-def test_tables_written_without_statistics_are_counted_from_their_rows(three_days):
-    log = log_of(three_days, DAILY) / f"{1:020}.json"
-    actions = [json.loads(line) for line in log.read_text().splitlines()]
-    for action in actions:
-        action.get("add", {}).pop("stats", None)
-    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
-    with pytest.raises(LakehouseError, match="has no row counts"):
-        three_days.rows_by_partition(DAILY)
-    report = put(three_days, DAILY, window(2, 2), [B, (day(2), 4, None)])
-    assert (report.rows, report.partition_rows) == (4, 2)
-
-
-@pytest.mark.parametrize(
-    ("protocol", "configuration", "feature"),
-    [
-        ({"readerFeatures": ["deletionVectors"]}, {}, "deletionVectors"),
-        ({"readerFeatures": ["columnMapping"]}, {}, "columnMapping"),
-        (
-            {"readerFeatures": ["columnMapping"]},
-            {"delta.columnMapping.mode": "none"},
-            "columnMapping",
-        ),
-    ],
-)
-def test_features_that_would_be_read_wrong_are_refused(lake, protocol, configuration, feature):
-    lake.ensure(WHOLE)
-    log = log_of(lake, WHOLE) / f"{0:020}.json"
-    actions = [json.loads(line) for line in log.read_text().splitlines()]
-    for action in actions:
-        if "protocol" in action:
-            action["protocol"] = {
-                "minReaderVersion": 3, "minWriterVersion": 7,
-                "writerFeatures": protocol["readerFeatures"], **protocol,
-            }  # fmt: skip
-        if "metaData" in action:
-            action["metaData"]["configuration"] = configuration
-    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
-    for attempt in (lambda: lake.read(WHOLE), lambda: put(lake, WHOLE, Everything(), [])):
-        with pytest.raises(LakehouseError, match=f"uses {feature}, which .* read it on Spark"):
-            attempt()
-
-
-def test_features_that_cannot_be_written_are_named(three_days):
-    log = log_of(three_days, DAILY) / f"{0:020}.json"
-    actions = [json.loads(line) for line in log.read_text().splitlines()]
-    for action in actions:
-        if "protocol" in action:
-            features = ["appendOnly", "checkConstraints", "domainMetadata", "invariants"]
-            action["protocol"] |= {"minWriterVersion": 7, "writerFeatures": features}
-    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
-    assert content(three_days, DAILY) == [A, B, C]
-    for how in (three_days.write, three_days.merge):
-        with pytest.raises(LakehouseError, match=r"cannot write \(DomainMetadata\).*on Spark"):
-            how(DAILY, frame(three_days, DAILY, [B]), window(2, 2), COMMIT)
-
-
-# -- several writers, full disks, kills ----------------------------------------------------------
-
-
-def writer(root: Path, *arguments: object) -> subprocess.Popen[str]:
-    """Start a real process that writes; it waits for a line on its input."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "lakehouse_assets_tests.lake.writer", *map(str, (root, *arguments))],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-
-
-def test_eight_first_writers_at_once_lose_no_row(tmp_path):
-    """Four processes of two threads each, all of which find the table missing."""
-    processes = [writer(tmp_path, "first", number) for number in range(4)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
-    lake = make_lake(tmp_path)
-    expected = [(day(n + 1), n, f"{i}") for n in range(8) for i in range(10)]
-    assert content(lake, DAILY) == in_order(expected)
-
-
-def test_a_creation_that_another_writer_overtakes_is_tried_again(lake, monkeypatch):
-    real, failures = DeltaTable.create, [1, 1]
-
-    def overtaken(*args, **options):
-        if failures:
-            failures.pop()
-            raise CommitFailedError("Protocol changed")
-        return real(*args, **options)
-
-    monkeypatch.setattr(DeltaTable, "create", overtaken)
-    put(lake, DAILY, window(1, 1), [A])
-    assert failures == []
-    assert content(lake, DAILY) == [A]
-
-
-def test_different_partitions_are_replaced_at_once(three_days):
-    def replace(number: int) -> None:
-        rows = Rows([batch([(day(number), number, text) for text in "xyz"])])
-        arrow_lake(three_days.root).write(DAILY, rows, window(number, number), COMMIT)
-
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(replace, range(1, 7)))
-    expected = [(day(n), n, s) for n in range(1, 7) for s in "xyz"]
-    assert content(three_days, DAILY) == in_order(expected)
-
-
-def test_concurrent_merges_are_retried_until_all_are_in(three_days):
-    processes = [writer(three_days.root, "merge", number) for number in range(3)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
-    expected = [A, B, C, *[(day(1), 100 + n, "m") for n in range(3)]]
-    assert content(three_days, DAILY) == in_order(expected)
-
-
-def test_a_writer_that_was_overtaken_says_so(three_days, monkeypatch):
-    stale = three_days.open(DAILY)
-    put(three_days, DAILY, window(2, 2), [])
-    monkeypatch.setattr(three_days, "ensure", lambda _: stale)
-    with pytest.raises(LakehouseError, match="Another writer changed table daily"):
-        put(three_days, DAILY, window(2, 2), [B])
-    assert content(three_days, DAILY) == [A, C]
-
-
-def test_a_lake_under_a_file_is_refused_in_one_sentence(tmp_path):
-    (tmp_path / "file").write_text("x")
-    lake = make_lake(tmp_path / "file")
-    for attempt in (lambda: put(lake, DAILY, window(1, 1), [A]), lambda: lake.read(DAILY)):
-        with pytest.raises(LakehouseError, match="LAKEHOUSE_ROOT") as caught:
-            attempt()
-        assert "\n" not in str(caught.value)
-        assert "\x1b" not in str(caught.value)
-    assert (tmp_path / "file").read_text() == "x"
-
-
-def test_a_disk_that_takes_no_more_is_reported_and_keeps_the_old_version(tmp_path):
-    lake = make_lake(tmp_path)
-    put(lake, DAILY, window(1, 1), [A])
-    process = writer(tmp_path, "full", 0)
-    output, errors = process.communicate("go\n", timeout=60)
-    assert process.returncode == 3, errors
-    assert "cannot be written at" in output
-    assert "check free space and write rights" in output
-    assert content(lake, DAILY) == [A]
-
-
-def test_a_killed_writer_leaves_the_old_version_and_a_rerun_repairs_it(tmp_path):
-    """Ten kills: before the table exists, between batches, and around the commit."""
-    points = [0, 1, 2, 3, 5, 8, 11, 12, "written", "created"]
-    processes = [(point, writer(tmp_path / str(point), "slow", point)) for point in points]
-    outcomes = set()
-    for point, process in processes:
-        root = tmp_path / str(point)
-        lake = make_lake(root)
-        assert process.stdout.readline() == "ready\n"
-        if point != "created":
-            put(lake, DAILY, window(1, 2), [A, B])
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == f"at {point}\n"
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-        old = [] if point == "created" else [A, B]
-        new = [*old[:1], *[(day(2), i, "n") for i in range(12_000)]]
-        found = content(lake, DAILY)
-        # After the commit the new version stands; before it nothing of it is seen.
-        assert found == (in_order(new) if point == "written" else old)
-        outcomes.add(len(found))
-        put(lake, DAILY, window(2, 2), [(day(2), i, "n") for i in range(12_000)])
-        assert content(lake, DAILY) == in_order(new)
-    assert outcomes == {0, 2, 12_001}
-
-
-def test_foreign_tables_of_the_declared_shape_are_taken_over(lake):
-    rows = pa.table(
-        {"id": pa.array([1], pa.int64()), "tags": pa.array([["a"]], pa.list_(pa.string()))}
-    )
-    schema = pa.schema([pa.field("id", pa.int64(), nullable=False), rows.schema.field("tags")])
-    write_deltalake(lake.uri(WHOLE), rows.cast(schema))
-    assert content(lake, WHOLE) == [(1, ["a"])]
-    assert DeltaTable(lake.uri(WHOLE)).version() == 0
