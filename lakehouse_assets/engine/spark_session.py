@@ -138,6 +138,7 @@ def open_session(config: SparkConfig) -> Any:
         session = _classic(config)
     for name, value in {**_MEANING, **_changeable(config.options)}.items():
         _set(session, name, value)
+    _silence()
     atexit.register(_stop, session)
     return session
 
@@ -376,6 +377,14 @@ def _changeable(options: Mapping[str, str]) -> dict[str, str]:
 def _set(session: Any, name: str, value: str) -> None:
     if session.conf.get(name, None) != value and session.conf.isModifiable(name):
         session.conf.set(name, value)
+
+
+def _silence() -> None:
+    """Keep PySpark from logging errors that it raises: their texts repeat values of rows."""
+    from pyspark.logger import PySparkLogger
+
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        PySparkLogger.getLogger(name).disabled = True
 
 
 def _stop(session: Any) -> None:
