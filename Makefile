@@ -8,8 +8,26 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 SPARK_JARS := $(or $(LAKEHOUSE_SPARK_JARS),$(CURDIR)/.lakehouse/spark-jars)
+SPARK_POM := lakehouse_assets/engine/jars/pom.xml
+PYTEST_ARGS ?=
 
-.PHONY: help setup spark demo test test-fast lint types ui mlflow sample bench constraints clean
+# `make demo|ui|mlflow ENGINE=spark` works in places of its own; STATE=.lakehouse shares the others.
+ENGINE := duckdb
+ifeq ($(ENGINE),spark)
+STATE ?= .lakehouse/spark
+demo ui mlflow: export LAKEHOUSE_ENGINE := spark
+demo ui mlflow: export LAKEHOUSE_ROOT := $(abspath $(STATE))/lake
+demo ui mlflow: export LAKEHOUSE_MLFLOW_URI := sqlite:///$(abspath $(STATE))/mlflow/mlflow.db
+demo ui mlflow: export LAKEHOUSE_DAGSTER_HOME := $(abspath $(STATE))/dagster
+demo ui mlflow: export DAGSTER_HOME := $(abspath $(STATE))/dagster
+demo ui: spark
+else ifneq ($(ENGINE),duckdb)
+$(error ENGINE is $(ENGINE); use ENGINE=duckdb or ENGINE=spark)
+else
+demo: export LAKEHOUSE_ROOT := .lakehouse/lake
+endif
+
+.PHONY: help setup spark demo test test-cluster lint types ui mlflow sample bench bench-engines constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,22 +38,29 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; install Python 3.11 or set PYTHON=..."; exit 1; }
 	@echo "Creating the environment in $(VENV) (a few minutes, once)"
 	@$(PYTHON) -m venv $(VENV)
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui,dev]'
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui,dev,connect]'
 	@$(BIN)/python -m compileall -q $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
 	@$(BIN)/lakehouse home >/dev/null
 	@touch $@
 
-spark: ## Fetch Spark's jars with Maven, once; nothing is fetched during a run
-	@command -v mvn >/dev/null || { echo "Maven is not installed; install it, or copy the jars that lakehouse_assets/engine/jars/pom.xml names to $(SPARK_JARS)"; exit 1; }
-	@mkdir -p $(SPARK_JARS) && rm -f $(SPARK_JARS)/*.jar
-	@mvn -q -B -f lakehouse_assets/engine/jars/pom.xml dependency:copy-dependencies -DoutputDirectory=$(SPARK_JARS)
+spark: $(SPARK_JARS)/.ready ## Fetch Spark's jars with Maven, once; nothing is fetched during a run
 	@echo "Spark's jars are in $(SPARK_JARS)"
 
-demo: setup ## Build the whole lake from data/ and show it
-	@LAKEHOUSE_LANDING=data LAKEHOUSE_ROOT=.lakehouse/lake $(BIN)/lakehouse run
+$(SPARK_JARS)/.ready: $(SPARK_POM)
+	@command -v mvn >/dev/null || { echo "Maven is not installed; install it, or copy the jars that $(SPARK_POM) names to $(SPARK_JARS) and \`touch $@\`"; exit 1; }
+	@mkdir -p $(SPARK_JARS) && rm -f $(SPARK_JARS)/*.jar
+	@mvn -q -B -f $(SPARK_POM) dependency:copy-dependencies -DoutputDirectory=$(SPARK_JARS)
+	@touch $@
 
-test: setup ## Run every test
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+demo: setup ## Build the whole lake from data/ and show it (ENGINE=spark: on Spark)
+	@LAKEHOUSE_LANDING=data $(BIN)/lakehouse run
+	@$(if $(filter spark,$(ENGINE)),echo "This lake is in $(STATE): make ui ENGINE=spark and make mlflow ENGINE=spark show it.")
+
+test: setup ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_ARGS)
+
+test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine
+	@$(BIN)/python -m pytest -q --cluster --require-spark lakehouse_assets_tests/engine/test_cluster.py
 
 lint: setup ## Check style, docstrings and security rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -55,6 +80,9 @@ sample: setup ## Make the sample landing zone in data/ again (seeded: the same b
 
 bench: setup ## Compare the pipeline with hand-written DuckDB SQL + delta-rs (long)
 	@$(BIN)/python -m lakehouse_assets_tests.benchmark
+
+bench-engines: setup spark ## Compare the embedded engine with Spark on this machine by size (long)
+	@$(BIN)/python -m lakehouse_assets_tests.benchmark.engines
 
 constraints: setup ## Write constraints.txt from the environment
 	@{ echo "# Every package of the environment, pinned. Made by \`make constraints\`; names and versions only."; \

@@ -27,19 +27,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         overrides: Resources that replace the default ones, by name: `lake`, `landing`, `mlflow`,
             `io_manager`.
     """
-    lake = LakeResource(
-        root=str(settings.root),
-        engine=settings.engine,
-        memory_limit=settings.memory_limit,
-        threads=settings.threads,
-        spark_master=settings.spark_master,
-        spark_remote=settings.spark_remote,
-        spark_tls=settings.spark_tls,
-        spark_databricks=settings.spark_databricks,
-        spark_jars=str(settings.spark_jars),
-        spark_memory=settings.spark_memory,
-        spark_options=settings.spark_options,
-    )
+    lake = LakeResource.of(settings)
     resources: dict[str, Any] = {
         "lake": lake,
         "landing": LandingResource(root=str(settings.landing)),

@@ -23,12 +23,7 @@ def open_lake(settings: Settings) -> Lake:
     """Open the lake of the settings outside Dagster."""
     from lakehouse_assets.lake.resource import LakeResource
 
-    return LakeResource(
-        root=str(settings.root),
-        engine=settings.engine,
-        memory_limit=settings.memory_limit,
-        threads=settings.threads,
-    ).open()
+    return LakeResource.of(settings).open()
 
 
 def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> None:

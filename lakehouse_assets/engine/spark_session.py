@@ -15,8 +15,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
@@ -34,6 +35,9 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _JAVA = (17, 21)
 _CONNECT_PORT, _MASTER_PORT = 15002, 7077
 _PATIENCE = 5.0
+_STDERR = 2
+# Java's remark on the module with which Spark counts faster.
+_NOTICE = b"WARNING: Using incubator modules"
 
 # What any session needs for the engine's results to be right, a server's own included.
 _MEANING: Mapping[str, str] = {
@@ -267,7 +271,8 @@ def _classic(config: SparkConfig) -> Any:
     if java in given:
         # What is given for Java comes after ours, not in place of it.
         given[java] = f"{options[java]} {given[java]}"
-    return _build({**options, **given}, f"Spark does not start on {config.master}")
+    with _without_notices():
+        return _build({**options, **given}, f"Spark does not start on {config.master}")
 
 
 def _connect(config: SparkConfig, remote: str) -> Any:
@@ -331,6 +336,29 @@ def _build(options: Mapping[str, str], complaint: str) -> Any:
             "(LAKEHOUSE_SPARK_*)."
         ) from None
     return session
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keep out of stderr what a JVM that starts meanwhile says each time; the rest goes through."""
+    sys.stderr.flush()
+    kept = os.dup(_STDERR)
+    reader, writer = os.pipe()
+
+    def pass_on() -> None:
+        with open(reader, "rb") as said, open(kept, "wb", buffering=0) as out:  # noqa: PTH123
+            for line in said:
+                if not line.startswith(_NOTICE):
+                    out.write(line)
+
+    os.dup2(writer, _STDERR)
+    os.close(writer)
+    threading.Thread(target=pass_on, name="stderr of Spark", daemon=True).start()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, _STDERR)
 
 
 def _reason(error: Exception) -> str:

@@ -28,6 +28,7 @@ _NUMBER = r"^[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?\z"
 _DATE_PARTS = {"y": "[1-9][0-9]{3}", "M": "[0-9]{1,2}", "d": "[0-9]{1,2}"}
 # The API wants a length where the rest of a word is meant.
 _LONGEST_WORD = 2**31 - 1
+_MOST_DAYS = date.max.toordinal()
 # Days of the week are counted from this Sunday.
 _SUNDAY = date(1899, 12, 31)
 
@@ -64,6 +65,12 @@ def whole_number(column: Col) -> Col:
     )
 
 
+def small_number(column: Col) -> Col:
+    """Read text as int, as `whole_number` does; null if it does not fit."""
+    number = whole_number(column)
+    return F.when(number.between(-(2**31), 2**31 - 1), number).cast("int")
+
+
 def decimal(column: Col, precision: int = 18, scale: int = 2) -> Col:
     """Read text as an exact decimal, rounded half up; null if it is no number or does not fit."""
     number = F.when(column.rlike(_NUMBER), column)
@@ -95,8 +102,12 @@ def _shape_of(pattern: str) -> str:
 
 
 def add_days(day: Col, days: Col) -> Col:
-    """Add whole days to a date, or take them away; the result is a date."""
-    return F.date_add(day, days.cast("int")).cast("date")
+    """Add whole days to a date, or take them away; the result is a date.
+
+    It is null where the days are more than all that a calendar of four-digit years has.
+    """
+    near = F.when(days.between(-_MOST_DAYS, _MOST_DAYS), days)
+    return F.date_add(day, near.cast("int")).cast("date")
 
 
 def days_between(start: Col, end: Col) -> Col:

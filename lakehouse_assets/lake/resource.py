@@ -17,6 +17,7 @@ from lakehouse_assets.lake.registry import Registry
 
 if TYPE_CHECKING:
     from lakehouse_assets.engine.spark_session import SparkConfig
+    from lakehouse_assets.settings import Settings
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
@@ -52,6 +53,23 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     spark_memory: str = "4g"
     spark_options: dict[str, str] = Field(default_factory=dict)
     credentials: Credentials = LocalCredentials()
+
+    @classmethod
+    def of(cls, settings: Settings) -> LakeResource:
+        """Make the resource of some settings."""
+        return cls(
+            root=str(settings.root),
+            engine=settings.engine,
+            memory_limit=settings.memory_limit,
+            threads=settings.threads,
+            spark_master=settings.spark_master,
+            spark_remote=settings.spark_remote,
+            spark_tls=settings.spark_tls,
+            spark_databricks=settings.spark_databricks,
+            spark_jars=str(settings.spark_jars),
+            spark_memory=settings.spark_memory,
+            spark_options=settings.spark_options,
+        )
 
     def open(self) -> Lake:
         """Start the engine if it is not running and return the lake."""

@@ -203,6 +203,18 @@ def test_an_unreadable_last_flight_is_repaired_from_last_to_end(engine: Engine) 
     assert all(row["quality_flags"] == ["last_flight_date_repaired"] for row in rows)
 
 
+def test_numbers_too_large_for_a_tier_or_a_calendar_are_not_readable(engine: Engine) -> None:
+    """One such row must not keep all others from being built."""
+    tiers = each(engine, "FFP_TIER", "2147483647", "2147483648", "999999999999999999")
+    assert [row["ffp_tier"] for row in tiers] == [2147483647, None, None]
+    distant = [
+        member(n, LAST_FLIGHT_DATE="", LAST_TO_END=days)
+        for n, days in enumerate(("32", "2147483647", "999999999999999999", "-2147483648"))
+    ]
+    dates = [row["last_flight_date"] for row in flights(engine, *distant)]
+    assert dates == [date(2014, 2, 28), None, None, None]
+
+
 def test_a_window_before_the_phantom_day_has_no_extra_day(engine: Engine) -> None:
     january = {"LOAD_TIME": "1/31/2014"}
     plain, lost, leap = flights(

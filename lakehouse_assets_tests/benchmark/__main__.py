@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _benchmark(given, work)
     finally:
         if given.keep:
-            _say(f"Kept: {work}")
+            say(f"Kept: {work}")
         else:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 def _benchmark(given: argparse.Namespace, work: Path) -> int:
     landing = given.landing or work / "landing"
     if not landing.is_dir():
-        _generate(landing, given)
+        generate(landing, given.members, given.months, given.transactions)
     chunks = ["--months-per-run", str(given.months_per_run)] if given.months_per_run else []
     ours: list[Usage] = []
     theirs: list[Usage] = []
@@ -73,20 +73,19 @@ def _benchmark(given: argparse.Namespace, work: Path) -> int:
         for name, usages in (("pipeline", ours), ("baseline", theirs)):
             usages.append(_run(name, landing, work / name, *(chunks if usages is ours else ())))
             load = os.getloadavg()[0]
-            _say(f"round {number}: {name} {usages[-1].wall:.1f} s (load {load:.1f})")
-        wrong += differences(_fingerprint(work / "pipeline"), _fingerprint(work / "baseline"))
+            say(f"round {number}: {name} {usages[-1].wall:.1f} s (load {load:.1f})")
+        wrong += differences(fingerprint_of(work / "pipeline"), fingerprint_of(work / "baseline"))
     if given.profile:
         _run("pipeline", landing, work / "profiled", *chunks, "--profile", str(given.profile))
     for line in ("", *report(ours, theirs, wrong)):
-        _say(line)
+        say(line)
     return 1 if wrong else 0
 
 
-def _generate(landing: Path, given: argparse.Namespace) -> None:
-    rows = f"{given.members:,} members x {given.months} and {given.transactions:,} transactions"
-    _say(f"Generating {rows}")
-    sizes = ["--members", given.members, "--months", given.months]
-    sizes += ["--transactions", given.transactions]
+def generate(landing: Path, members: int, months: int, transactions: int) -> None:
+    """Generate a landing zone of CSV files, purchases on every day."""
+    say(f"Generating {members:,} members x {months} and {transactions:,} transactions")
+    sizes = ["--members", members, "--months", months, "--transactions", transactions]
     command = [sys.executable, "-m", _GENERATOR, "--out", str(landing), *map(str, sizes)]
     subprocess.run(
         [*command, "--format", "csv", "--delivery-days", "all"],
@@ -105,7 +104,8 @@ def _run(name: str, landing: Path, folder: Path, *more: str) -> Usage:
     return measured(f"{_PACKAGE}.{module}", [*fixed, *more], timings)
 
 
-def _fingerprint(folder: Path) -> Fingerprint:
+def fingerprint_of(folder: Path) -> Fingerprint:
+    """Take the fingerprint of the lake that a contestant left in its folder."""
     target = folder / "fingerprint.json"
     command = [sys.executable, "-m", f"{_PACKAGE}.fingerprint", str(folder / "lake"), str(target)]
     subprocess.run(command, check=True)
@@ -113,7 +113,8 @@ def _fingerprint(folder: Path) -> Fingerprint:
     return found
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -103,7 +104,10 @@ CASES: dict[str, tuple[str, Words]] = {
             "title": v.title_case(F.col("a")),
         },
     ),
-    "whole_number": ("numbers", lambda: {"x": v.whole_number(F.col("a"))}),
+    "whole_number": (
+        "numbers",
+        lambda: {"x": v.whole_number(F.col("a")), "small": v.small_number(F.col("a"))},
+    ),
     "decimal": (
         "numbers",
         lambda: {
@@ -147,6 +151,7 @@ CASES: dict[str, tuple[str, Words]] = {
         },
     ),
     "add_days": ("small", lambda: {"x": v.add_days(F.col("day"), F.col("small"))}),
+    "add_any_days": ("whole", lambda: {"x": v.add_days(F.lit(date(2014, 3, 1)), F.col("a"))}),
 }
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -302,6 +305,29 @@ def test_databricks_that_gives_none(databricks, name, call):
     sentence = mistake(SparkConfig(databricks=name))
     assert sentence.startswith("Databricks gives no session (ValueError); check DATABRICKS_HOST")
     assert databricks == [call]
+
+
+def test_what_java_says_each_time_is_kept_back(capfd):
+    before = threading.active_count()
+    with spark_session._without_notices():
+        os.write(2, b"WARNING: Using incubator modules: jdk.incubator.vector\nERROR Disk: full\n")
+    os.write(2, b"afterwards\n")
+    while threading.active_count() > before:
+        time.sleep(0.01)
+    assert sorted(capfd.readouterr().err.splitlines()) == ["ERROR Disk: full", "afterwards"]
+
+
+def test_every_setting_reaches_the_lake():
+    given = Settings(
+        engine="spark", spark_master="spark://h:1", spark_remote="sc://h", spark_tls=True,
+        spark_databricks="serverless", spark_jars=Path("/jars"), spark_memory="9g",
+        spark_options={"a": "b"}, memory_limit="1GB", threads=3,
+    )  # fmt: skip
+    found = LakeResource.of(given).model_dump()
+    wanted = given.model_dump(exclude={"spark_token"})
+    assert {name for name in wanted if name.startswith("spark_")} < set(found)
+    for name in wanted.keys() & found.keys():
+        assert str(found[name]) == str(wanted[name])
 
 
 def test_secrets_are_not_shown(monkeypatch):

@@ -176,6 +176,21 @@ def test_whole_number(engine, values):
 
 
 @_BATCHES
+@given(maybe_numbers)
+def test_small_number(engine, values):
+    got = run(engine, column(values), v.small_number, "a")
+    numbers = [whole_number_model(value) for value in values]
+    fitting = [n if n is not None and -(2**31) <= n < 2**31 else None for n in numbers]
+    assert differing(values, got, fitting) == []
+
+
+def test_the_ends_of_small_numbers(engine):
+    ends = ["2147483647", "2147483648", "-2147483648", "-2147483649", "999999999999999999"]
+    got = run(engine, column(ends), v.small_number, "a")
+    assert got == [2**31 - 1, None, -(2**31), None, None]
+
+
+@_BATCHES
 @given(maybe_numbers, st.sampled_from([(18, 2), (38, 9), (5, 0), (20, 10)]))
 def test_decimal(engine, values, kind):
     got = run(engine, column(values), lambda c: v.decimal(c, *kind), "a")
@@ -357,6 +372,12 @@ def test_adding_and_counting_days(engine, pairs):
     ends = {"a": rows["a"], "b": pa.array(want, pa.date32())}
     counted = [None if end is None else n for end, (_, n) in zip(want, pairs, strict=True)]
     assert differing(pairs, run(engine, ends, v.days_between, "a", "b"), counted) == []
+
+
+def test_days_beyond_every_calendar_are_no_days_to_add(engine):
+    far = [3_652_060, -3_652_060, 2**31 - 1, 2**31, -(2**31), 10**18 - 1, 1 - 10**18]
+    rows = {"a": pa.array([date(2014, 3, 31)] * len(far)), "b": pa.array(far, pa.int64())}
+    assert run(engine, rows, v.add_days, "a", "b") == [None] * len(far)
 
 
 def test_dates_stay_dates_and_numbers_whole(engine):

@@ -53,7 +53,7 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         v.parse_date(text["ffp_date"], *SOURCE_DATES).alias("ffp_date"),
         v.parse_date(text["first_flight_date"], *SOURCE_DATES).alias("first_flight"),
         v.lower(v.without(text["gender"], PLACEHOLDERS)).alias("given_gender"),
-        v.whole_number(text["ffp_tier"]).alias("tier"),
+        v.small_number(text["ffp_tier"]).alias("ffp_tier"),
         v.lower(v.without(text["work_city"], PLACEHOLDERS)).alias("given_city"),
         v.lower(v.without(text["work_province"], PLACEHOLDERS)).alias("given_province"),
         v.upper(v.without(text["work_country"], PLACEHOLDERS)).alias("given_country"),
@@ -99,7 +99,7 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         .when(F.col("given_gender") == F.lit("female"), F.lit("Female"))
         .otherwise(F.lit(UNKNOWN))
         .alias("gender"),
-        F.col("tier").cast("int").alias("ffp_tier"),
+        "ffp_tier",
         F.coalesce(F.col("city"), F.lit(UNKNOWN)).alias("work_city"),
         F.coalesce(F.col("province"), F.lit(UNKNOWN)).alias("work_province"),
         F.coalesce(F.when(country_known, F.col("country")), F.lit(UNKNOWN)).alias("work_country"),

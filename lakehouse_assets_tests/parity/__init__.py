@@ -1,0 +1,1 @@
+"""The pipeline on both engines: every table, value for value."""
