@@ -1,10 +1,8 @@
 """A landing zone in which everything is delivered that engines may take differently.
 
-Belongs here: hostile files, the same on every run. Not here: what should become of them, which the
-engines have to agree on. All of it lies in one zone, so that it costs one run for each engine.
-
-January to March are delivered without a gap; May and July stand alone, so that a plan has them
-apart and a lake can be left half built before them.
+Belongs here: files of the sample, hostile files, and the real ones where they are at hand, the same
+on every run. Not here: what should become of them, which the engines have to agree on. All of it
+lies in one zone of three months, because what costs on Spark is the number of its runs.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import gzip
 import json
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lakehouse_assets_tests.airline.samples import (
@@ -27,7 +26,7 @@ from lakehouse_assets_tests.airline.samples import (
 )
 from lakehouse_assets_tests.engine import hostile
 
-SAMPLE = REPOSITORY / "data" / "airline" / "flights" / "2014-03-31" / "flight.csv"
+SAMPLE = REPOSITORY / "data" / "airline"
 MEMBERS = 400
 PURCHASES = 900
 
@@ -44,17 +43,34 @@ _PLACES = (
 )  # fmt: skip
 
 
-def deliver_everything(house: House) -> None:
-    """Fill a landing zone."""
+def deliver_everything(house: House, real: Path | None = None) -> None:
+    """Fill a landing zone.
+
+    Args:
+        house: Whose landing zone.
+        real: Folder of the real files, if there is one.
+    """
     rng = random.Random(11)  # noqa: S311 - nothing is kept secret with it
+    _deliver_sample(house)
     _deliver_members(house, rng)
     _deliver_purchases(house, rng)
-    _deliver_stops(house)
+    if real is not None:
+        for dataset, name in (
+            ("flights", "flight.csv"),
+            ("transactions", "customer_transactions.json"),
+        ):
+            house.deliver(dataset, "2014-03-31", f"real-{name}", (real / name).read_bytes())
+
+
+def _deliver_sample(house: House) -> None:
+    """Deliver the sample's January as it is."""
+    for file in sorted(SAMPLE.glob("*/2014-01-*/*")):
+        house.deliver(file.parts[-3], file.parts[-2], f"sample-{file.name}", file.read_bytes())
 
 
 def _deliver_members(house: House, rng: random.Random) -> None:
     plain = _usual_members()
-    # January: lines that are whole records, so that every engine reads them natively.
+    # January, beside the sample: lines that are whole records, which every engine reads natively.
     january = [_bent(row, rng, lines=False) for row in plain] + _odd_members(1_000)
     house.deliver_members("2014-01-31", january)
     # February: no member at all; the month's partition is empty.
@@ -76,7 +92,7 @@ def _usual_members() -> list[dict[str, Any]]:
     """Return members of the sample, once each, whose clusters are well apart."""
     found = {
         row["MEMBER_NO"]: row
-        for row in members_of(SAMPLE)
+        for row in members_of(SAMPLE / "flights" / "2014-03-31" / "flight.csv")
         if row["MEMBER_NO"].isdigit() and row["Point_NotFlight"]
     }
     return [dict(row) for row in found.values()][:MEMBERS]
@@ -204,11 +220,9 @@ def _deliver_purchases(house: House, rng: random.Random) -> None:
     house.deliver_purchases(days[5], parts[4] + parts[5], "packed.json.gz")
     house.deliver("transactions", days[5], "torn.jsonl", _torn_lines())
     house.deliver("transactions", days[5], "torn.json", _torn_array())
-    # A day with a file and no rows, and one whose ids were all delivered before.
+    # A day whose file has no rows, and one all of whose ids were delivered before.
     house.deliver_purchases("2014-03-20", [])
-    house.deliver_purchases("2014-05-05", [dict(row) for row in rng.sample(parts[0], 30)])
-    later = [purchase(f"L{n}", customer_id=usual[n], amount=n + 0.005) for n in range(60)]
-    house.deliver_purchases("2014-05-06", later + [dict(row) for row in rng.sample(parts[3], 20)])
+    house.deliver_purchases("2014-03-21", [dict(row) for row in rng.sample(parts[0], 30)])
 
 
 _AMOUNTS = (
@@ -304,8 +318,3 @@ def _torn_array() -> str:
     """Write an array with broken elements that ends too early."""
     rows = [json.dumps(purchase(f"A{n}"), indent=1) for n in range(4)]
     return f"[{rows[0]},\n{rows[1][:-30]},\n{rows[2]}, 7, {rows[3]}"
-
-
-def _deliver_stops(house: House) -> None:
-    """Deliver, last of all, a month whose silver table must stop what is built from it."""
-    house.deliver_members("2014-07-31", [member(0), member(-1), member(3), member(4)])

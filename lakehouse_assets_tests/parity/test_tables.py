@@ -17,42 +17,32 @@ import pytest
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.run import Outcome, PlannedRun, execute, plan
-from lakehouse_assets_tests.airline.samples import REPOSITORY, House
+from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.parity.deliveries import deliver_everything
 from lakehouse_assets_tests.parity.lakes import differences, empty_tables
 from lakehouse_assets_tests.test_real_data import SHARED
 
-# What is built again, by the other engine: a month with everything in it, and one of its days.
-AGAIN = (
-    PlannedRun("daily", "2014-03-31", "2014-03-31"),
-    PlannedRun("monthly", "2014-03-01", "2014-03-01"),
-)
+REAL_FILES = (SHARED / "flight.csv").is_file()
+# A day that the first half has built already.
+AGAIN = PlannedRun("daily", "2014-01-02", "2014-01-02")
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One landing zone built on both engines, and on each what came of it."""
+class Halves:
+    """One landing zone, of which each engine has built January and February.
+
+    Attributes:
+        embedded: What the embedded engine built.
+        spark: What Spark built.
+        here: What came of the embedded engine's runs.
+        there: What came of Spark's.
+        rest: The runs that complete a lake, with one that was there before.
+    """
 
     embedded: House
     spark: House
     here: Outcome
     there: Outcome
-
-
-@dataclass(frozen=True)
-class Halves:
-    """The hostile landing zone built on both engines; lakes were copied when they were half built.
-
-    Attributes:
-        pair: The complete lakes.
-        half_embedded: What the embedded engine had built by then.
-        half_spark: What Spark had built by then.
-        rest: The runs that the halves lack.
-    """
-
-    pair: Pair
-    half_embedded: House
-    half_spark: House
     rest: Sequence[PlannedRun]
 
 
@@ -66,92 +56,78 @@ def _as_before(spark_session_engine: Engine) -> Iterator[None]:
     current._active[:] = before
 
 
+@pytest.fixture(scope="module")
+def halves(new_house: Callable[..., House]) -> Halves:
+    """Build the first half on both engines."""
+    embedded, spark = new_house("embedded"), new_house("spark")
+    deliver_everything(embedded, SHARED if REAL_FILES else None)
+    spark = changed(spark, engine="spark", landing=embedded.settings.landing)
+    runs = plan(embedded.settings, months_per_run=2)
+    middle = 1 + next(n for n, run in enumerate(runs) if run.job == "monthly")
+    here, there = (execute(house.settings, runs[:middle]) for house in (embedded, spark))
+    return Halves(embedded, spark, here, there, [AGAIN, *runs[middle:]])
+
+
+@pytest.fixture(scope="module")
+def whole(halves: Halves, new_house: Callable[..., House]) -> tuple[House, Outcome]:
+    """Let the embedded engine finish what it began."""
+    house = copied(halves.embedded, new_house)
+    return house, execute(house.settings, list(halves.rest))
+
+
 def changed(house: House, **settings: Any) -> House:
     return House(house.settings.model_copy(update=settings))
 
 
-def two_houses(new_house: Callable[..., House], name: str) -> tuple[House, House]:
-    """Make two houses with one landing zone, one for each engine."""
-    embedded = new_house(name)
-    spark = changed(new_house(f"{name}-spark"), engine="spark", landing=embedded.settings.landing)
-    return embedded, spark
+def copied(house: House, new_house: Callable[..., House], **settings: Any) -> House:
+    """Copy a lake into a house of its own, with the same landing zone."""
+    copy = changed(new_house("copy"), landing=house.settings.landing, **settings)
+    shutil.copytree(house.settings.root, copy.settings.root)
+    return copy
 
 
-def build(house: House, runs: Sequence[PlannedRun]) -> Outcome:
-    return execute(house.settings, list(runs))
-
-
-def together(first: Outcome, second: Outcome) -> Outcome:
-    return Outcome(warnings=first.warnings + second.warnings, errors=first.errors + second.errors)
+def assert_same(here: House, there: House) -> None:
+    assert [str(found) for found in differences(here, there)] == []
 
 
 def reported(outcome: Outcome) -> dict[str, set[Any]]:
     return {"warnings": set(outcome.warnings), "errors": set(outcome.errors)}
 
 
-def assert_same(pair: Pair) -> None:
-    assert [str(found) for found in differences(pair.embedded, pair.spark)] == []
-    assert reported(pair.there) == reported(pair.here)
+def test_two_months_of_both_engines_are_the_same(halves: Halves) -> None:
+    assert_same(halves.embedded, halves.spark)
+    assert reported(halves.there) == reported(halves.here)
 
 
-@pytest.fixture(scope="module")
-def hostile(new_house: Callable[..., House], tmp_path_factory: pytest.TempPathFactory) -> Halves:
-    """Build the hostile landing zone; half built means January to March."""
-    embedded, spark = two_houses(new_house, "hostile")
-    deliver_everything(embedded)
-    runs = plan(embedded.settings)
-    middle = 1 + next(n for n, run in enumerate(runs) if run.job == "monthly")
-    outcomes, halves = [], []
-    for house in (embedded, spark):
-        first = build(house, runs[:middle])
-        copied = changed(new_house("half"), landing=embedded.settings.landing)
-        shutil.copytree(house.settings.root, copied.settings.root)
-        halves.append(copied)
-        outcomes.append(together(first, build(house, runs[middle:])))
-    return Halves(Pair(embedded, spark, *outcomes), halves[0], halves[1], runs[middle:])
+def test_spark_finishes_and_repeats_what_the_embedded_engine_began(
+    halves: Halves, whole: tuple[House, Outcome], new_house: Callable[..., House]
+) -> None:
+    house = copied(halves.embedded, new_house, engine="spark")
+    outcome = execute(house.settings, list(halves.rest))
+    assert_same(whole[0], house)
+    assert reported(outcome) == reported(whole[1])
 
 
-def test_hostile_deliveries_give_the_same_tables(hostile: Halves) -> None:
-    assert empty_tables(hostile.pair.embedded) == set()
-    assert_same(hostile.pair)
+def test_the_embedded_engine_finishes_and_repeats_what_spark_began(
+    halves: Halves, whole: tuple[House, Outcome], new_house: Callable[..., House]
+) -> None:
+    house = copied(halves.spark, new_house)
+    outcome = execute(house.settings, list(halves.rest))
+    assert_same(whole[0], house)
+    assert reported(outcome) == reported(whole[1])
 
 
-def test_spark_finishes_and_repeats_what_the_embedded_engine_began(hostile: Halves) -> None:
-    house = changed(hostile.half_embedded, engine="spark")
-    build(house, [*AGAIN, *hostile.rest])
-    assert [str(found) for found in differences(hostile.pair.embedded, house)] == []
-
-
-def test_the_embedded_engine_finishes_and_repeats_what_spark_began(hostile: Halves) -> None:
-    build(hostile.half_spark, [*AGAIN, *hostile.rest])
-    found = differences(hostile.pair.embedded, hostile.half_spark)
-    assert [str(difference) for difference in found] == []
-
-
-def test_a_month_of_the_sample_gives_the_same_tables(new_house: Callable[..., House]) -> None:
-    embedded, spark = two_houses(new_house, "sample")
-    for dataset in ("flights", "transactions"):
-        for day in sorted((REPOSITORY / "data" / "airline" / dataset).glob("2014-01-*")):
-            for file in day.iterdir():
-                embedded.deliver(dataset, day.name, file.name, file.read_bytes())
-    runs = plan(embedded.settings)
-    pair = Pair(embedded, spark, build(embedded, runs), build(spark, runs))
-    assert empty_tables(embedded) <= {"bronze_flights_rejects", "bronze_transactions_rejects"}
-    assert_same(pair)
+def test_there_were_rows_of_every_table_to_compare(whole: tuple[House, Outcome]) -> None:
+    house, _ = whole
+    assert empty_tables(house) == set()
+    segments = house.rows("gold_segment_summary", "month(as_of_month) = 3")
+    assert {row["segment"] for row in segments} == {None, 1, 2, 3, 4, 5}
 
 
 @pytest.mark.skipif(
-    not (SHARED / "flight.csv").is_file(),
-    reason="the original files (../shared/data/airline) are not on this machine",
+    not REAL_FILES, reason="the original files (../shared/data/airline) are not on this machine"
 )
-def test_the_real_files_give_the_same_tables(new_house: Callable[..., House]) -> None:
-    embedded, spark = two_houses(new_house, "real")
-    for dataset, name, day in (
-        ("flights", "flight.csv", "2014-03-31"),
-        ("transactions", "customer_transactions.json", "2014-03-31"),
-    ):
-        embedded.deliver(dataset, day, name, (SHARED / name).read_bytes())
-    runs = plan(embedded.settings)
-    pair = Pair(embedded, spark, build(embedded, runs), build(spark, runs))
-    assert embedded.count("gold_customer_segments_ml") == 62_988
-    assert_same(pair)
+def test_the_real_files_were_among_what_was_compared(whole: tuple[House, Outcome]) -> None:
+    names = {"flights": "real-flight.csv", "transactions": "real-customer_transactions.json"}
+    for dataset, name in names.items():
+        assert whole[0].count(f"bronze_{dataset}", f"_source_file LIKE '%/{name}'") > 0
