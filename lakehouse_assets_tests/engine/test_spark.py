@@ -22,7 +22,14 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import bronze_table
 from lakehouse_assets.lake.registry import Column, Table
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.quality.classify import classify, kept, mark_delivered_before, set_aside
+from lakehouse_assets.quality.classify import (
+    classify,
+    duplicates_of_earlier,
+    duplicates_within,
+    judge,
+    kept,
+    set_aside,
+)
 
 NUMBER = [Column("x", "bigint", "A number.")]
 
@@ -232,8 +239,9 @@ def _silver(f: Any, engine: Engine) -> Any:
 
 
 def _classified(f: Any, engine: Engine) -> Any:
-    rows = classify(_silver(f, engine), expectations.FLIGHTS, "member_no", True, "snapshot_month")
-    return engine.checkpoint(rows)
+    judged = judge(_silver(f, engine), expectations.FLIGHTS)
+    duplicates = duplicates_within(judged, "member_no", True, "snapshot_month")
+    return engine.checkpoint(classify(judged, duplicates))
 
 
 def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
@@ -245,7 +253,7 @@ def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
         ),
         "kept": lambda f, e: kept(_classified(f, e), members.column_names),
         "set_aside": lambda f, e: set_aside(_classified(f, e), t.FLIGHTS),
-        "delivered_before": lambda f, e: mark_delivered_before(
+        "delivered_before": lambda f, e: duplicates_of_earlier(
             _classified(f, e), f(members), "member_no"
         ),
         "dim_customers": lambda f, _: gold.dim_customers(f(members), MONTH, NOW),
