@@ -36,6 +36,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail instead of skipping where Spark cannot be had",
     )
+    parser.addoption(
+        "--cluster",
+        action="store_true",
+        help="run the tests that start a Spark cluster on this machine, too",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave a cluster's processes out of runs that did not ask for them."""
+    if not config.getoption("--cluster"):
+        for item in items:
+            if item.get_closest_marker("cluster"):
+                item.add_marker(pytest.mark.skip(reason="starts a cluster: make test-cluster"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ Belongs here: the `Engine` protocol and the small records it speaks in. Not here
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -174,6 +174,27 @@ class Engine(Protocol):
 
     def union(self, frames: Sequence[DataFrame]) -> DataFrame:
         """Put the rows of frames with the same columns together; valid in the scope."""
+        ...
+
+    def add_columns(
+        self,
+        frame: DataFrame,
+        needed: Sequence[str],
+        added: pa.Schema,
+        compute: Callable[[pa.RecordBatch], pa.RecordBatch],
+    ) -> DataFrame:
+        """Compute columns in Python, batch by batch, once; they are kept until the scope ends.
+
+        Args:
+            frame: The rows.
+            needed: Columns that `compute` is given; the new ones are said to come from them.
+            added: The new columns, which may hold nulls.
+            compute: Makes of some rows the new columns of as many, in their order. It may run in
+                other processes and on other machines, which have NumPy and PyArrow only.
+
+        Raises:
+            LakehouseError: `compute` returns other columns or another number of rows.
+        """
         ...
 
     def scope(self) -> AbstractContextManager[None]:

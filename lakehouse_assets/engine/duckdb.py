@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -28,6 +28,7 @@ from lakehouse_assets.engine.base import (
     SourceColumn,
     column_count_reason,
 )
+from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.lineage import columns_of_query
 from lakehouse_assets.engine.plan_copies import copy_plans_quickly
 from lakehouse_assets.engine.types import Col, DataFrame
@@ -480,6 +481,45 @@ class DuckDBEngine:
             for table, version in self._origin_versions[part].items()
         }
         return self._frame(name, self._types(name))
+
+    def add_columns(
+        self,
+        frame: DataFrame,
+        needed: Sequence[str],
+        added: pa.Schema,
+        compute: Callable[[pa.RecordBatch], pa.RecordBatch],
+    ) -> DataFrame:
+        """Compute columns in Python, batch by batch, once; they are kept until the scope ends.
+
+        One batch is in Python's memory at a time.
+        """
+        import duckdb
+        import pyarrow as pa
+
+        origins, versions = self.lineage(frame), self.versions_read(frame)
+        given = self.arrow_stream(frame)
+        failed: list[Exception] = []
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from adding_columns(needed, added, compute)(given)
+            except Exception as error:
+                # DuckDB tells of it as of an error of its own.
+                failed.append(error)
+                raise
+
+        schema = pa.schema([*given.schema, *added])
+        try:
+            wider = self.from_arrow(pa.RecordBatchReader.from_batches(schema, batches()))
+        except duckdb.Error:
+            if failed:
+                raise not_computed(added, str(failed[0])) from failed[0]
+            raise
+        _, name = self._checkpoints[-1]
+        source = frozenset[SourceColumn]().union(*(origins[column] for column in needed))
+        self._origins[name] = origins | dict.fromkeys(added.names, source)
+        self._origin_versions[name] = versions
+        return wider
 
     def _stage_name(self, frame: DataFrame) -> str:
         """Stage a frame and return the name of its view."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
+from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.spark_csv import read_csv
 from lakehouse_assets.engine.spark_dialect import SparkDialect
 from lakehouse_assets.engine.spark_lineage import columns_of_plan, marks_of_plan
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # Names that Spark shows in plans: scans say what they read, kept frames are looked up.
 _SCAN = re.compile(r"lakehouse_scan_(\w+)_at_(\d+)")
 _KEPT = "lakehouse_kept_"
+# What a function in Python raised is the last line of its traceback.
+_RAISED = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception): (.*)$", re.MULTILINE)
 _NUMBERS = itertools.count(1)
 # Rows of Arrow data that the driver holds at once before Spark stores them.
 _CHUNK_ROWS = 1_000_000
@@ -122,6 +125,34 @@ class SparkEngine:
         """Put the rows of frames with the same columns together."""
         columns = list(frames[0].columns)
         return reduce(_union, [frame.select(*map(_quoted, columns)) for frame in frames])
+
+    def add_columns(
+        self,
+        frame: DataFrame,
+        needed: Sequence[str],
+        added: pa.Schema,
+        compute: Callable[[pa.RecordBatch], pa.RecordBatch],
+    ) -> DataFrame:
+        """Compute columns in Python, batch by batch, once; they are kept until the scope ends.
+
+        Python runs beside Spark's workers: no row comes to the driver.
+        """
+        from pyspark.errors import PySparkException
+        from pyspark.sql.pandas.types import from_arrow_schema
+        from pyspark.sql.types import StructType
+
+        origins, versions = self.lineage(frame), self.versions_read(frame)
+        source = frozenset[SourceColumn]().union(*(origins[column] for column in needed))
+        new = from_arrow_schema(added, prefer_timestamp_ntz=True)
+        schema = StructType([*frame.schema.fields, *new.fields])
+        wider = frame.mapInArrow(adding_columns(needed, added, compute), schema)
+        try:
+            return self._keep(wider, origins | dict.fromkeys(added.names, source), versions)
+        except PySparkException as error:
+            found = _RAISED.findall(str(error))
+            if not found:
+                raise
+            raise not_computed(added, found[-1]) from error
 
     @contextmanager
     def scope(self) -> Iterator[None]:

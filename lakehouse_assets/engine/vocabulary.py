@@ -28,7 +28,8 @@ _NUMBER = r"^[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?\z"
 _DATE_PARTS = {"y": "[1-9][0-9]{3}", "M": "[0-9]{1,2}", "d": "[0-9]{1,2}"}
 # The API wants a length where the rest of a word is meant.
 _LONGEST_WORD = 2**31 - 1
-_MOST_DAYS = date.max.toordinal()
+_EPOCH = date(1970, 1, 1)
+_CALENDAR = ((date.min - _EPOCH).days, (date.max - _EPOCH).days)
 # Days of the week are counted from this Sunday.
 _SUNDAY = date(1899, 12, 31)
 
@@ -104,9 +105,10 @@ def _shape_of(pattern: str) -> str:
 def add_days(day: Col, days: Col) -> Col:
     """Add whole days to a date, or take them away; the result is a date.
 
-    It is null where the days are more than all that a calendar of four-digit years has.
+    It is null where it would lie outside the years 1 to 9999.
     """
-    near = F.when(days.between(-_MOST_DAYS, _MOST_DAYS), days)
+    after = days_between(F.lit(_EPOCH), day) + days
+    near = F.when(after.between(*_CALENDAR), days)
     return F.date_add(day, near.cast("int")).cast("date")
 
 

@@ -239,9 +239,9 @@ def _silver(f: Any, engine: Engine) -> Any:
 
 
 def _classified(f: Any, engine: Engine) -> Any:
-    judged = engine.checkpoint(judge(_silver(f, engine), expectations.FLIGHTS))
-    repeated = duplicates_within(judged, "member_no", True, "snapshot_month")
-    return engine.checkpoint(classify(judged, repeated))
+    judged = judge(_silver(f, engine), expectations.FLIGHTS)
+    duplicates = duplicates_within(judged, "member_no", True, "snapshot_month")
+    return engine.checkpoint(classify(judged, duplicates))
 
 
 def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
@@ -253,7 +253,7 @@ def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
         ),
         "kept": lambda f, e: kept(_classified(f, e), members.column_names),
         "set_aside": lambda f, e: set_aside(_classified(f, e), t.FLIGHTS),
-        "duplicates_of_earlier": lambda f, e: duplicates_of_earlier(
+        "delivered_before": lambda f, e: duplicates_of_earlier(
             _classified(f, e), f(members), "member_no"
         ),
         "dim_customers": lambda f, _: gold.dim_customers(f(members), MONTH, NOW),
