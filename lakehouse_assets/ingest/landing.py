@@ -31,12 +31,15 @@ class LandedFile:
         name: Its path relative to the landing zone, with forward slashes.
         path: Where it is.
         size: Bytes.
+        version: What changes when a file of that name is delivered anew: on a disk, when it was
+            last written.
     """
 
     delivered_on: date
     name: str
     path: Path
     size: int
+    version: str
 
 
 class LandingZone:
@@ -80,7 +83,7 @@ class LandingZone:
             if (start and day < start) or (end and day >= end):
                 continue
             found += [
-                LandedFile(day, self._relative(file), file, file.stat().st_size)
+                self._landed(day, file)
                 for file in self._listing(entry)
                 if file.is_file() and _is_delivery(file.name)
             ]
@@ -172,6 +175,10 @@ class LandingZone:
                 "free space and write rights, then land it again."
             ) from None
         return target, True
+
+    def _landed(self, day: date, file: Path) -> LandedFile:
+        found = file.stat()
+        return LandedFile(day, self._relative(file), file, found.st_size, str(found.st_mtime_ns))
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -58,7 +58,7 @@ class Outcome:
 
 
 def landed(path: Path, day: date = DAY) -> LandedFile:
-    return LandedFile(day, f"shop/things/{day}/{path.name}", path, path.stat().st_size)
+    return LandedFile(day, f"shop/things/{day}/{path.name}", path, path.stat().st_size, "1")
 
 
 def deliver(engine: Engine, *files: LandedFile, dataset: Dataset = THINGS) -> Outcome:

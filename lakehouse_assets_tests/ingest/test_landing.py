@@ -50,6 +50,15 @@ def test_files_are_listed_oldest_first(zone):
     assert first.path.read_bytes() == b"12345"
 
 
+def test_a_file_delivered_anew_has_another_version(zone):
+    path = put(zone, "shop/things/2014-03-31/a.csv", b"12345")
+    (before,) = zone.files(THINGS)
+    os.utime(path, ns=(1, 1))
+    (after,) = zone.files(THINGS)
+    assert before.version != after.version
+    assert zone.files(THINGS) == [after]
+
+
 def test_the_window_is_half_open(zone):
     for day in ("2014-03-30", "2014-03-31", "2014-04-01"):
         put(zone, f"shop/things/{day}/a.csv")
