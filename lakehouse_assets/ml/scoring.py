@@ -24,7 +24,7 @@ from lakehouse_assets.ml.personas import UNCATEGORIZED, Persona
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse_assets.ml.tracking import Champion
+    from lakehouse_assets.ml.model_registry import Champion
 
 ADDED = ("cluster", "segment", "segment_name")
 # So many rows of distances are in memory at once.

@@ -22,13 +22,10 @@ from lakehouse_assets.ml.clustering import (
     IntArray,
     fit_clusters,
 )
+from lakehouse_assets.ml.model_registry import TrackedModel, promote_version
 from lakehouse_assets.ml.personas import Persona, assign_personas
-from lakehouse_assets.ml.tracking import (
-    DEFAULT_EXPERIMENT,
-    MlflowTracking,
-    TrackedModel,
-    log_segmentation,
-)
+from lakehouse_assets.ml.recording import log_segmentation
+from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
 
 # A model whose run failed before it was tracked is dropped when so many newer ones are waiting.
 _MOST_WAITING = 4
@@ -147,7 +144,7 @@ def track(
         input_digest=input_digest,
         feature_names=result.feature_names,
     )
-    return Tracked(model, promote and tracking.promote(model.model_version, partition))
+    return Tracked(model, promote and promote_version(tracking, model.model_version, partition))
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from lakehouse_assets.airline import tables as t
-from lakehouse_assets.ml.tracking import DEFAULT_MODEL_NAME
+from lakehouse_assets.ml.model_registry import DEFAULT_MODEL_NAME
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
     House,

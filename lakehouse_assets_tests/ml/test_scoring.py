@@ -13,9 +13,10 @@ import pytest
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.clustering import ClusteringConfig, fit_clusters
+from lakehouse_assets.ml.model_files import score
+from lakehouse_assets.ml.model_registry import Champion
 from lakehouse_assets.ml.personas import Persona
 from lakehouse_assets.ml.scoring import Centres, score_frame
-from lakehouse_assets.ml.tracking import Champion, score
 
 NAMES = ("flights", "spent", "age")
 PERSONAS = tuple(Persona(code, name) for code, name in ((2, "Loyal"), (1, "Premium"), (5, "Risk")))

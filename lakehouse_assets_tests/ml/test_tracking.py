@@ -21,16 +21,18 @@ from mlflow import MlflowClient
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig, fit_clusters
-from lakehouse_assets.ml.personas import PERSONAS, assign_personas
-from lakehouse_assets.ml.tracking import (
-    DEFAULT_EXPERIMENT,
+from lakehouse_assets.ml.mlflow_address import redact_uri
+from lakehouse_assets.ml.model_files import score
+from lakehouse_assets.ml.model_registry import (
     DEFAULT_MODEL_NAME,
-    MlflowTracking,
-    log_segmentation,
-    redact_uri,
-    score,
-    segmentation_tags,
+    find_version,
+    load_champion,
+    promote_version,
+    register,
 )
+from lakehouse_assets.ml.personas import PERSONAS, assign_personas
+from lakehouse_assets.ml.recording import log_segmentation, segmentation_tags
+from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
 
 CONFIG = ClusteringConfig(n_init=2, sweep=(4, 5))
 SECRET = "s3cr3t"  # noqa: S105
@@ -183,45 +185,45 @@ def test_another_partition_input_or_setting_is_another_version(tracking, result)
 
 def test_registering_twice_under_one_identity_writes_one_version(tracking, result):
     with tracking.run("a", {}) as run_id:
-        first = tracking.register(run_id, result.pipeline, SEGMENT_FEATURES, IDENTITY, "other")
-        second = tracking.register(run_id, result.pipeline, SEGMENT_FEATURES, IDENTITY, "other")
+        first = register(tracking, run_id, result.pipeline, SEGMENT_FEATURES, IDENTITY, "other")
+        second = register(tracking, run_id, result.pipeline, SEGMENT_FEATURES, IDENTITY, "other")
     assert first.model_uri == second.model_uri == "models:/other/1"
     assert (first.reused, second.reused) == (False, True)
 
 
 def test_an_identity_that_breaks_the_filter_is_refused(tracking):
     with pytest.raises(LakehouseError, match="model input_digest is \"d' or"):
-        tracking.find_version({**IDENTITY, "input_digest": "d' or 1"})
+        find_version(tracking, {**IDENTITY, "input_digest": "d' or 1"})
     with pytest.raises(LakehouseError, match="model partition is ''"):
-        tracking.find_version({})
+        find_version(tracking, {})
     with pytest.raises(LakehouseError, match="model name is \"a' or"):
-        tracking.find_version(IDENTITY, "a' or name = 'b")
+        find_version(tracking, IDENTITY, "a' or name = 'b")
 
 
 def test_the_champion_never_goes_back_in_time(tracking, result):
     january, march = (
         _log(tracking, result, partition=month).model_version for month in ("2014-01", "2014-03")
     )
-    assert tracking.promote(january, "2014-01")
-    assert tracking.promote(march, "2014-03")
-    assert not tracking.promote(january, "2014-01")
-    assert tracking.load_champion().model_version == march
+    assert promote_version(tracking, january, "2014-01")
+    assert promote_version(tracking, march, "2014-03")
+    assert not promote_version(tracking, january, "2014-01")
+    assert load_champion(tracking).model_version == march
     newer = _log(tracking, result, partition="2014-03", digest="corrected").model_version
-    assert tracking.promote(newer, "2014-03")
-    assert tracking.load_champion().model_version == newer
+    assert promote_version(tracking, newer, "2014-03")
+    assert load_champion(tracking).model_version == newer
 
 
 def test_a_champion_of_unknown_partition_is_left_alone(tracking, result):
     version = _log(tracking, result).model_version
-    tracking.promote(version, "2014-01")
+    promote_version(tracking, version, "2014-01")
     tracking.client().delete_model_version_tag(DEFAULT_MODEL_NAME, str(version), "partition")
     with pytest.raises(LakehouseError, match="version 1, has no tag partition"):
-        tracking.promote(version, "2014-01")
+        promote_version(tracking, version, "2014-01")
 
 
 def test_the_champion_scores_as_it_was_trained(tracking, result, features):
-    tracking.promote(_log(tracking, result).model_version, "2014-01")
-    champion = tracking.load_champion()
+    promote_version(tracking, _log(tracking, result).model_version, "2014-01")
+    champion = load_champion(tracking)
     assert np.array_equal(score(champion.pipeline, features), result.labels)
     assert np.array_equal(score(result.pipeline, features), result.labels)
     assert list(champion.personas) == assign_personas(result.centres)
@@ -234,14 +236,14 @@ def test_the_champion_scores_as_it_was_trained(tracking, result, features):
 
 def test_without_a_usable_champion_there_is_a_plain_message(tracking, result):
     with pytest.raises(LakehouseError, match="has no champion yet"):
-        tracking.load_champion()
+        load_champion(tracking)
     version = _log(tracking, result).model_version
     with pytest.raises(LakehouseError, match="has no champion yet"):
-        tracking.load_champion()
-    tracking.promote(version, "2014-01")
+        load_champion(tracking)
+    promote_version(tracking, version, "2014-01")
     tracking.client().delete_model_version_tag(DEFAULT_MODEL_NAME, str(version), "personas")
     with pytest.raises(LakehouseError, match="names no personas"):
-        tracking.load_champion()
+        load_champion(tracking)
 
 
 @pytest.mark.parametrize(
@@ -398,6 +400,7 @@ def test_importing_the_modules_loads_nothing_heavy():
         "import sys\n"
         "import lakehouse_assets.ml.tracking, lakehouse_assets.ml.clustering\n"
         "import lakehouse_assets.ml.personas, lakehouse_assets.ml.figures\n"
+        "import lakehouse_assets.ml.model_registry, lakehouse_assets.ml.recording\n"
         "print([m for m in ('mlflow', 'sklearn', 'matplotlib', 'pandas') if m in sys.modules])\n"
     )
     root = Path(__file__).resolve().parents[2]

@@ -1,0 +1,68 @@
+"""An MLflow store's address: what is accepted, and how it is shown without its secrets.
+
+Belongs here: pure functions of the address. Not here: opening a store.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote
+
+from lakehouse_assets.errors import LakehouseError
+
+
+def redact_uri(uri: str) -> str:
+    """The address without user, password and query values, so that it may be printed.
+
+    When in doubt more is hidden: with an @ inside the query nothing but the scheme remains.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return uri
+    base, question, query = rest.partition("?")
+    if "@" in query:
+        return f"{scheme}://***"
+    if "@" in base and not scheme.startswith("sqlite"):
+        base = f"***@{base.rpartition('@')[2]}"
+    return f"{scheme}://{base}{'?***' if question else ''}"
+
+
+def without_secrets(text: str, uri: str) -> str:
+    """The text with every secret part of the address blanked out."""
+    if redact_uri(uri) == uri:
+        return text
+    rest = uri.partition("://")[2]
+    user_info = rest.rpartition("@")[0]
+    query = rest.partition("?")[2]
+    secrets = {uri, rest, user_info, user_info.partition(":")[2], query}
+    secrets |= {pair.partition("=")[2] for pair in query.split("&")}
+    secrets |= {unquote(secret) for secret in secrets}
+    for secret in sorted(secrets - {""}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def check_uri(uri: str) -> None:
+    """Refuse addresses that MLflow 3.17 refuses, or that would forget everything."""
+    if uri.startswith("file:") or ("://" not in uri and uri != "databricks"):
+        msg = (
+            f"The MLflow address {redact_uri(uri)} is a folder, and MLflow no longer keeps runs "
+            "in folders; use sqlite:///<folder>/mlflow.db or a tracking server."
+        )
+        raise LakehouseError(msg)
+    path = sqlite_path(uri)
+    if path is not None and path.name in ("", ":memory:"):
+        msg = (
+            "The MLflow address names no database file and would forget every run; use "
+            "sqlite:///<folder>/mlflow.db."
+        )
+        raise LakehouseError(msg)
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The database file of an SQLite address; None for any other address."""
+    scheme, _, rest = uri.partition("://")
+    if scheme.partition("+")[0] != "sqlite":
+        return None
+    # Three slashes: relative to the working folder; four: absolute.
+    return Path(rest.partition("?")[0].removeprefix("/"))

@@ -1,0 +1,254 @@
+"""The registry of models: versions with an identity, the champion, and who may replace it.
+
+Belongs here: the rules for reusing, promoting and loading model versions. Does not belong here:
+the store (`tracking.py`), a model's files (`model_files.py`), fitting, tables.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.model_files import load_pipeline, save_pipeline
+from lakehouse_assets.ml.personas import Persona
+from lakehouse_assets.ml.tracking import MlflowTracking
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from sklearn.pipeline import Pipeline
+
+DEFAULT_MODEL_NAME: Final = "airline_customer_segments"
+"""Registered model that holds one version per partition, input and configuration."""
+
+CHAMPION: Final = "champion"
+"""Alias of the version that scores; see `promote_version`."""
+
+PARTITION_TAG: Final = "partition"
+INPUT_DIGEST_TAG: Final = "input_digest"
+CONFIG_DIGEST_TAG: Final = "config_digest"
+PERSONAS_TAG: Final = "personas"
+
+_IDENTITY_TAGS: Final = (PARTITION_TAG, INPUT_DIGEST_TAG, CONFIG_DIGEST_TAG)
+# These values travel inside a quoted filter of the registry's search.
+_FILTER_SAFE: Final = re.compile(r"[A-Za-z0-9_.:|/+\-]+")
+
+
+@dataclass(frozen=True)
+class TrackedModel:
+    """A model version in the registry and the run that produced it.
+
+    `model_uri` is `models:/<name>/<version>`. `reused` says that the version existed already.
+    """
+
+    run_id: str
+    model_version: int
+    model_uri: str
+    reused: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """The model that scores, with the persona of each of its cluster ids in their order."""
+
+    pipeline: Pipeline
+    model_version: int
+    partition: str
+    personas: tuple[Persona, ...]
+
+
+def find_version(
+    tracking: MlflowTracking, identity: Mapping[str, str], name: str = DEFAULT_MODEL_NAME
+) -> TrackedModel | None:
+    """The newest model version with the given partition, input digest and config digest.
+
+    Args:
+        tracking: The store.
+        identity: Mapping with at least the keys `partition`, `input_digest` and
+            `config_digest`; other keys are not compared.
+        name: Registered model.
+
+    Raises:
+        LakehouseError: If a key is missing, a value cannot stand in a filter, or MLflow
+            fails.
+    """
+    wanted = {key: identity.get(key, "") for key in _IDENTITY_TAGS}
+    for what, value in {"name": name, **wanted}.items():
+        if not _FILTER_SAFE.fullmatch(value):
+            msg = (
+                f"The model {what} is {value!r}; it must be set and consist of letters, "
+                "digits and _ . : | / + - only."
+            )
+            raise LakehouseError(msg)
+    filters = [f"name = '{name}'", *(f"tags.`{key}` = '{v}'" for key, v in wanted.items())]
+    with tracking.plain_errors():
+        found = tracking.client().search_model_versions(
+            " and ".join(filters), order_by=["version_number DESC"], max_results=1
+        )
+    if not found:
+        return None
+    return _tracked(found[0], reused=True)
+
+
+def register(
+    tracking: MlflowTracking,
+    run_id: str,
+    pipeline: Pipeline,
+    feature_names: Sequence[str],
+    tags: Mapping[str, str],
+    name: str = DEFAULT_MODEL_NAME,
+) -> TrackedModel:
+    """Save the pipeline as a model of the run and register it, unless it is there already.
+
+    Its files are those of `save_pipeline`. A version with the same partition, input digest and
+    config digest is reused and nothing is written. Two processes which register the same
+    identity at the same moment may both write one; the newest is then the one that is found.
+
+    Args:
+        tracking: The store.
+        run_id: Run that produced the model.
+        pipeline: Fitted scaler and k-means.
+        feature_names: Names of the input columns in their order.
+        tags: Tags of the version. `partition`, `input_digest` and `config_digest` are its
+            identity; add the Dagster run id and the versions of the source tables.
+        name: Registered model; it is made on first use.
+
+    Raises:
+        LakehouseError: If an identity tag is missing or MLflow fails.
+    """
+    existing = find_version(tracking, tags, name)
+    if existing is not None:
+        return existing
+    client = tracking.client()
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    with tracking.plain_errors(), tempfile.TemporaryDirectory() as scratch:
+        logged = client.create_logged_model(
+            tracking.experiment_id(), name=name, source_run_id=run_id, tags=dict(tags)
+        )
+        folder = Path(scratch) / "model"
+        # The steps of mlflow.sklearn.log_model without its look-ups of the active run, the
+        # git commit and the installed packages, and without the global tracking URI.
+        description = Model(
+            artifact_path=logged.artifact_location,
+            run_id=run_id,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        )
+        save_pipeline(pipeline, feature_names, folder, description)
+        client.log_model_artifacts(logged.model_id, str(folder))
+        client.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        # The source is the folder, not `models:/<model id>`: the SQL registry would look
+        # that up under MLflow's global address.
+        created = client.create_model_version(
+            name, logged.artifact_location, run_id, tags=dict(tags), model_id=logged.model_id
+        )
+    return _tracked(created, reused=False)
+
+
+def promote_version(
+    tracking: MlflowTracking, version: int, partition: str, name: str = DEFAULT_MODEL_NAME
+) -> bool:
+    """Make a version the champion unless the champion belongs to a later partition.
+
+    A re-run of January thus replaces January's champion but never March's. Partition keys
+    are compared as text, which orders ISO dates and months correctly.
+
+    Args:
+        tracking: The store.
+        version: Model version.
+        partition: Its partition key.
+        name: Registered model.
+
+    Returns:
+        Whether the version is the champion now.
+
+    Raises:
+        LakehouseError: If the champion has no partition tag, the version does not exist, or
+            MLflow fails.
+    """
+    current = _champion_version(tracking, name)
+    if current is not None:
+        if PARTITION_TAG not in current.tags:
+            msg = (
+                f"The champion of {name}, version {current.version}, has no tag "
+                f"{PARTITION_TAG}; tag it or move the alias {CHAMPION} by hand."
+            )
+            raise LakehouseError(msg)
+        if current.tags[PARTITION_TAG] > partition:
+            return False
+    with tracking.plain_errors():
+        tracking.client().set_registered_model_alias(name, CHAMPION, str(version))
+    return True
+
+
+def load_champion(tracking: MlflowTracking, name: str = DEFAULT_MODEL_NAME) -> Champion:
+    """The champion's pipeline and the persona of each of its clusters, for scoring.
+
+    Raises:
+        LakehouseError: If there is no champion, it carries no personas, or MLflow fails.
+    """
+    current = _champion_version(tracking, name)
+    if current is None:
+        msg = f"The model {name} has no {CHAMPION} yet; run the segmentation first."
+        raise LakehouseError(msg)
+    if PERSONAS_TAG not in current.tags:
+        msg = (
+            f"Version {current.version} of {name} names no personas; run the segmentation "
+            f"again or move the alias {CHAMPION} to a version that it wrote."
+        )
+        raise LakehouseError(msg)
+    import mlflow.artifacts
+
+    with tracking.plain_errors(), tempfile.TemporaryDirectory() as scratch:
+        # The place of the files, not `models:/...`: MLflow resolves that form with its
+        # global address whatever it is told here, and makes a stray mlflow.db for it.
+        place = tracking.client().get_model_version_download_uri(name, str(current.version))
+        folder = mlflow.artifacts.download_artifacts(
+            artifact_uri=place, dst_path=scratch, tracking_uri=tracking.tracking_uri
+        )
+        pipeline = load_pipeline(folder)
+    return Champion(
+        pipeline=pipeline,
+        model_version=int(current.version),
+        partition=current.tags.get(PARTITION_TAG, ""),
+        personas=tuple(Persona(**entry) for entry in json.loads(current.tags[PERSONAS_TAG])),
+    )
+
+
+def _champion_version(tracking: MlflowTracking, name: str) -> ModelVersion | None:
+    """The version behind the alias; None without a model or alias of that name."""
+    client = tracking.client()
+    from mlflow.exceptions import MlflowException
+
+    with tracking.plain_errors():
+        try:
+            return client.get_model_version_by_alias(name, CHAMPION)
+        except MlflowException as error:
+            # A missing alias is an "invalid parameter" to some stores.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+
+def _tracked(version: ModelVersion, *, reused: bool) -> TrackedModel:
+    """A registry entry in this module's terms."""
+    return TrackedModel(
+        run_id=str(version.run_id),
+        model_version=int(version.version),
+        model_uri=f"models:/{version.name}/{version.version}",
+        reused=reused,
+    )
