@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
+from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.spark_csv import read_csv
 from lakehouse_assets.engine.spark_dialect import SparkDialect
 from lakehouse_assets.engine.spark_lineage import columns_of_plan, marks_of_plan
@@ -57,7 +58,7 @@ class SparkEngine:
         self._remote = ".connect." in type(session).__module__
         self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
         self._origin_versions: dict[str, dict[str, int]] = {}
-        self._checkpoints: list[tuple[str, DataFrame]] = []
+        self._kept: Kept[tuple[str, DataFrame]] = Kept(self._free)
         self._views: set[str] = set()
         # Asking for a plan has Spark print it, or a server answer; one write needs it twice.
         self._plans: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -112,7 +113,7 @@ class SparkEngine:
     ) -> DataFrame:
         name = f"{_KEPT}{next(_NUMBERS)}"
         stored = frame.localCheckpoint(eager=True)
-        self._checkpoints.append((name, stored))
+        self._kept.add((name, stored))
         self._origins[name] = origins
         self._origin_versions[name] = versions
         return stored.alias(name)
@@ -154,20 +155,17 @@ class SparkEngine:
                 raise
             raise not_computed(added, found[-1]) from error
 
-    @contextmanager
-    def scope(self) -> Iterator[None]:
+    def scope(self) -> AbstractContextManager[None]:
         """Free what was checkpointed inside when it ends."""
-        before = len(self._checkpoints)
-        try:
-            yield
-        finally:
-            for name, frame in reversed(self._checkpoints[before:]):
-                if not self._remote:
-                    # A server frees what no client refers to; here the stored rows are at hand.
-                    frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
-                self._origins.pop(name, None)
-                self._origin_versions.pop(name, None)
-            del self._checkpoints[before:]
+        return self._kept.scope()
+
+    def _free(self, kept: tuple[str, DataFrame]) -> None:
+        name, frame = kept
+        if not self._remote:
+            # A server frees what no client refers to; here the stored rows are at hand.
+            frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
+        self._origins.pop(name, None)
+        self._origin_versions.pop(name, None)
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
         """Run a frame and stream its rows: one part of it after the other is held in memory."""

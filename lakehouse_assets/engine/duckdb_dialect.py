@@ -1,0 +1,125 @@
+"""The vocabulary's functions as DuckDB runs them, through SQLFrame.
+
+Belongs here: the forms in which DuckDB gives what the vocabulary means, and the macros they need.
+Not here: the meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from lakehouse_assets.engine.types import Col
+
+# Numbers as text without an exponent: DuckDB casts 5e-324 to 0.01 and loses 1234567890.5e-4.
+_PLAIN = "lakehouse_plain_number"
+_MEAN = "lakehouse_mean"
+_TRIM = "lakehouse_trim"
+# Each connection needs them once.
+MACROS = (
+    # DuckDB's trim of a set of characters is slow; most values start and end in plain ASCII.
+    f"""CREATE MACRO {_TRIM}(text, characters) AS CASE
+        WHEN text[1] BETWEEN '!' AND '~' AND text[-1] BETWEEN '!' AND '~' THEN text
+        ELSE trim(text, characters) END""",
+    f"""CREATE MACRO {_PLAIN}_with_point(sign, digits, point) AS sign || CASE
+        WHEN point <= 0 THEN '0.' || repeat('0', -point) || digits
+        WHEN point >= length(digits) THEN digits || repeat('0', point - length(digits))
+        ELSE digits[1:point] || '.' || digits[point + 1:] END""",
+    f"""CREATE MACRO {_PLAIN}(number) AS CASE WHEN NOT regexp_matches(number, '[eE]') THEN number
+        ELSE {_PLAIN}_with_point(
+            regexp_extract(number, '^[+-]?'),
+            regexp_extract(number, '^[+-]?([0-9]*)', 1) || regexp_extract(number, '[.]([0-9]*)', 1),
+            length(regexp_extract(number, '^[+-]?([0-9]*)', 1))
+            + TRY_CAST(regexp_extract(number, '[eE]([+-]?[0-9]+)$', 1) AS INTEGER)) END""",
+    # Whole millionths divided as whole numbers, where DuckDB's own division would be of doubles.
+    # By way of text to a double: DuckDB makes one of a large whole number inexactly.
+    f"""CREATE MACRO {_MEAN}(total, n, digits) AS sign(total)
+        * CAST(((CAST(abs(CAST(total AS DECIMAL(38,6))) * 1000000 AS HUGEINT)
+                * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000))
+               || 'e-' || digits AS DOUBLE)""",
+)
+
+
+class DuckDBDialect:
+    """The vocabulary's functions as DuckDB runs them."""
+
+    def trim(self, column: Col, characters: str) -> Col:
+        """Trim any of the characters at both ends."""
+        return _call(_TRIM, column, characters)
+
+    def is_any(self, column: Col, values: Sequence[str]) -> Col:
+        """Look the text up in a list; DuckDB makes a join of a long IN, once per use."""
+        from sqlframe.duckdb import functions as F
+
+        return F.array_contains(F.array(*map(F.lit, values)), column)
+
+    def lower(self, column: Col) -> Col:
+        """Write small letters; DuckDB goes letter by letter."""
+        from sqlframe.duckdb import functions as F
+
+        return F.lower(column)
+
+    def upper(self, column: Col) -> Col:
+        """Write capital letters; DuckDB goes letter by letter."""
+        from sqlframe.duckdb import functions as F
+
+        return F.upper(column)
+
+    def parse_date(self, column: Col, pattern: str) -> Col:
+        """Parse with the pattern, whose shape the vocabulary has checked."""
+        return _call("try_strptime", column, _strptime(pattern)).cast("date")
+
+    def hash_text(self, column: Col) -> Col:
+        """Take the first 60 bits of MD5 as a number."""
+        from sqlframe.duckdb import functions as F
+
+        return F.concat(F.lit("0x"), F.substring(F.md5(column), 1, 15)).cast("bigint")
+
+    def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
+        """Cast text to decimal, null on overflow; DuckDB rounds half away from zero here."""
+        return _try_cast(_call(_PLAIN, column), f"decimal({precision},{scale})")
+
+    def round_half_up(self, column: Col, digits: int) -> Col:
+        """Round the number's shortest decimal text, in which a half is a half."""
+        from sqlframe.duckdb import functions as F
+
+        rounded = self.to_decimal(column.cast("string"), 38, digits)
+        # By way of text once more: DuckDB divides to make a double of a decimal, which is inexact.
+        rounded = rounded.cast("string").cast("double")
+        # What is not finite, or too large for a decimal, has no decimals to round.
+        return F.coalesce(rounded, column.cast("double"))
+
+    def mean(self, column: Col, digits: int) -> Col:
+        """Divide the exact sum by the count in whole numbers."""
+        from sqlframe.duckdb import functions as F
+
+        return _call(_MEAN, F.sum(column), F.count(column), F.lit(digits))
+
+
+def _call(function: str, column: Col, *arguments: Any) -> Col:
+    """Call a DuckDB function that the PySpark API does not have."""
+    from sqlframe.duckdb import Column
+    from sqlframe.duckdb import functions as F
+
+    rest = [F.lit(a) if isinstance(a, str) else a for a in arguments]
+    return Column.invoke_anonymous_function(column, function, *rest)
+
+
+def _try_cast(column: Col, type_name: str) -> Col:
+    """Cast to a type, null where the value does not fit."""
+    from sqlframe.duckdb import Column
+    from sqlglot import exp
+
+    return Column(
+        exp.TryCast(
+            this=column.column_expression, to=exp.DataType.build(type_name, dialect="duckdb")
+        )
+    )
+
+
+def _strptime(java_pattern: str) -> str:
+    directives = {"yyyy": "%Y", "M": "%m", "d": "%d"}
+    return re.sub(
+        "yyyy|M+|d+", lambda m: directives[m[0] if m[0] == "yyyy" else m[0][0]], java_pattern
+    )

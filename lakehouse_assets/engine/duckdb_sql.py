@@ -1,0 +1,54 @@
+"""Statements of DuckDB: names and values in them, running them, and what is said when one fails.
+
+Belongs here: what every module that writes SQL for DuckDB itself needs. Not here: what is asked.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    import duckdb
+
+# SQLFrame has one session and catalog per process, so that two engines must not share names.
+_NUMBERS = itertools.count(1)
+
+
+def new_name(kind: str) -> str:
+    """Return a name that nothing in this process has."""
+    return f"{kind}_{next(_NUMBERS)}"
+
+
+def identifier(name: str) -> str:
+    """Quote a name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """Quote a text."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what DuckDB says; the others point at the statement."""
+    return str(error).splitlines()[0]
+
+
+def run(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyConnection:
+    """Run a statement.
+
+    Raises:
+        LakehouseError: memory or the disk for spilling is used up; the message has the remedy.
+    """
+    import duckdb
+
+    try:
+        return connection.execute(query)
+    except duckdb.OutOfMemoryException as error:
+        raise LakehouseError(
+            f"The embedded engine ran out of memory ({first_line(error)}); raise "
+            "LAKEHOUSE_MEMORY_LIMIT or free disk for its spill files."
+        ) from error
