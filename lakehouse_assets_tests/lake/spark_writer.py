@@ -1,19 +1,21 @@
 """A writer with a Spark of its own: `python -m lakehouse_assets_tests.lake.spark_writer JARS ROOT`.
 
 It says `ready` and then obeys its input: `replace DAY TIMES` replaces one day of the table that
-often; `hang MARKER` begins to replace the second day, makes the file once rows are computed, and
-never ends.
+often; `refuse NUMBER` tries to write rows with it that break a rule, and repeats what it is told;
+`hang MARKER` begins to replace the second day, makes the file once rows are computed, and hangs.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.spark_session import SparkConfig
 from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets_tests.lake.samples import (
     COMMIT,
     DAILY,
@@ -37,6 +39,13 @@ def main(jars: str, root: str) -> None:
             for number in range(int(times[0])):
                 put(lake, DAILY, window(int(argument), int(argument)), rows(int(argument), number))
             say("done")
+        elif order == "refuse":
+            number = int(argument)
+            for row in ((day(2), -number, argument), (day(9), number, argument)):
+                try:
+                    put(lake, DAILY, window(2, 2), [row])
+                except LakehouseError as error:
+                    say(" ".join(traceback.format_exception(error)).replace("\n", " "))
         else:
 
             def hang(identity: int, marker: str = argument) -> int:

@@ -179,16 +179,22 @@ def other_spark(spark_session_engine, tmp_path_factory):
     """A second Spark, in a process of its own, and the lake that it writes."""
     root = tmp_path_factory.mktemp("shared")
     jars = Path(spark_session_engine.session.conf.get("spark.jars").split(",")[0]).parent
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lakehouse_assets_tests.lake.spark_writer", jars, root],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JDK_JAVA_OPTIONS": QUICK},
-        start_new_session=True,
-    )  # fmt: skip
+    with heard(root).open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lakehouse_assets_tests.lake.spark_writer", jars, root],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "JDK_JAVA_OPTIONS": QUICK},
+            start_new_session=True,
+        )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
     yield process, root
     if process.poll() is None:
         process.communicate(timeout=60)
+
+
+def heard(root: Path) -> Path:
+    """Where the other process' complaints go, beside the lake."""
+    return root.with_suffix(".stderr")
 
 
 def tell(process, order) -> None:
@@ -225,6 +231,14 @@ def test_writers_of_both_engines_at_once_lose_no_commit(spark_engine, other_spar
     assert content(lake, DAILY) == in_order(expected)
     commits = [version.commit for version in lake.history(DAILY)]
     assert commits.count(COMMIT) == 2 * times + sum(lasts) + 2
+
+
+def test_neither_errors_nor_logs_of_spark_repeat_a_value_that_was_refused(other_spark):
+    process, root = other_spark
+    tell(process, "refuse 7654321")
+    told = [process.stdout.readline() for _ in range(2)]
+    assert ["nothing was written" in line for line in told] == [True] * 2, told
+    assert "7654321" not in "".join(told) + heard(root).read_text()
 
 
 def test_a_killed_spark_leaves_the_old_version_and_a_rerun_repairs_it(

@@ -22,6 +22,8 @@ from lakehouse_assets_tests.parity.deliveries import deliver_everything
 from lakehouse_assets_tests.parity.lakes import differences, empty_tables
 from lakehouse_assets_tests.test_real_data import SHARED
 
+# A lake is built on Spark within one test; a timeout in the midst of it would leave Spark unusable.
+pytestmark = pytest.mark.timeout(1200)
 REAL_FILES = (SHARED / "flight.csv").is_file()
 # A day that the first half has built already.
 AGAIN = PlannedRun("daily", "2014-01-02", "2014-01-02")
