@@ -363,9 +363,11 @@ def _without_notices() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """Say what went wrong without the text of a request, which holds the token."""
-    code = getattr(error, "code", None)
-    if callable(code):
-        return str(getattr(code(), "name", type(error).__name__))
+    # gRPC's own errors and PySpark's, which most calls make of them, tell it in their own ways.
+    for ask in ("getGrpcStatusCode", "code"):
+        code = getattr(error, ask, None)
+        if callable(code):
+            return str(getattr(code(), "name", type(error).__name__))
     return type(error).__name__
 
 

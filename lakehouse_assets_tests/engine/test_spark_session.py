@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from grpc import StatusCode
 from pydantic import SecretStr
 
 from lakehouse_assets.engine import spark_session
@@ -227,14 +228,30 @@ def test_what_the_session_is_asked_for(monkeypatch, listening):
         assert asked == {"spark.remote": f"{remote}/{want}"}
 
 
-def test_somebody_else_answers(monkeypatch, listening):
+class Coded(Exception):  # noqa: N818 - stands for errors of others
+    """An error that tells its gRPC code by a method of that name."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(SECRET)
+        setattr(self, method, lambda: StatusCode.UNAUTHENTICATED)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionError(SECRET), "ConnectionError"),
+        (Coded("code"), "UNAUTHENTICATED"),
+        (Coded("getGrpcStatusCode"), "UNAUTHENTICATED"),
+    ],
+)
+def test_somebody_else_answers(monkeypatch, listening, error, reason):
     class Resource:
         def __init__(self, spark_config):
-            self.config = spark_config
+            assert SECRET in str(spark_config)
 
         @property
         def spark_session(self):
-            raise ConnectionError(f"request with token {self.config}")
+            raise error
 
     import dagster_pyspark
 
@@ -242,7 +259,7 @@ def test_somebody_else_answers(monkeypatch, listening):
     sentence = mistake(
         SparkConfig(remote=f"sc://127.0.0.1:{listening}", tls=True, token=SecretStr(SECRET))
     )
-    assert f"127.0.0.1:{listening} gives no session (ConnectionError)" in sentence
+    assert f"127.0.0.1:{listening} gives no session ({reason})" in sentence
 
 
 def test_packages_of_connect_that_are_missing(monkeypatch):
