@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.airline.assets import airline_assets
+from lakehouse_assets.automation.sensors import delivery_sensors
 from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.jobs import family_jobs
 from lakehouse_assets.lake.io_manager import DeltaIOManager
@@ -17,6 +18,7 @@ from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.settings import Settings, load_settings
+from lakehouse_assets.tables import DATASETS
 
 
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
@@ -34,10 +36,12 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         "mlflow": MlflowTracking(tracking_uri=settings.mlflow_uri),
         "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
     }
-    assets = airline_assets(Calendar(settings.first_partition))
+    calendar = Calendar(settings.first_partition)
+    assets = airline_assets(calendar)
     return dg.Definitions(
         assets=assets,
         jobs=family_jobs(assets),
+        sensors=delivery_sensors(DATASETS, calendar, running=settings.automation),
         resources={**resources, **overrides},
         executor=dg.in_process_executor,
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.automation.sensors import RANGE_END, RANGE_START, days_to_run_again
 from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
@@ -29,8 +30,6 @@ from lakehouse_assets.ml.segmentation import Store, open_store
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS
 
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
 # Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
 MONTHS_PER_RUN = 3
 # A range's partitions have an event each; Dagster stores them one by one unless told otherwise.
@@ -199,11 +198,13 @@ def execute(
         build_defs(settings), dg.Definitions(loggers={"steps": _step_logger(finished)})
     )
     with dagster_instance(settings) as instance:
-        for planned in runs:
+        waiting = list(runs)
+        while waiting:
+            planned = waiting.pop(0)
             on_start(planned)
             tags = {}
             if planned.first is not None and planned.last is not None:
-                tags = {_RANGE_START: planned.first, _RANGE_END: planned.last}
+                tags = {RANGE_START: planned.first, RANGE_END: planned.last}
             result = definitions.resolve_job_def(planned.job).execute_in_process(
                 instance=instance,
                 tags=tags,
@@ -213,7 +214,44 @@ def execute(
             _note_checks(planned, result, outcome)
             if not _note_failures(planned, result, outcome):
                 break
+            waiting = with_follow_ups(waiting, _outdated(result))
     return outcome
+
+
+def with_follow_ups(waiting: list[PlannedRun], outdated: set[date]) -> list[PlannedRun]:
+    """Add runs of the days that a late day put out of date, and of their months.
+
+    Args:
+        waiting: Runs still to come.
+        outdated: Days to run again; those that are still to come are not added.
+    """
+    days = sorted(day for day in outdated if not _covered(waiting, DAILY, day))
+    months = {day.replace(day=1) for day in days}
+    return [
+        *(PlannedRun(DAILY, day.isoformat(), day.isoformat()) for day in days),
+        *waiting,
+        *(
+            PlannedRun(MONTHLY, month.isoformat(), month.isoformat())
+            for month in sorted(months)
+            if not _covered(waiting, MONTHLY, month)
+        ),
+    ]
+
+
+def _covered(runs: list[PlannedRun], job: str, partition: date) -> bool:
+    key = partition.isoformat()
+    return any(
+        run.job == job and run.first is not None and run.last is not None
+        and run.first <= key <= run.last
+        for run in runs
+    )  # fmt: skip
+
+
+def _outdated(result: dg.ExecuteInProcessResult) -> set[date]:
+    found: set[date] = set()
+    for event in result.filter_events(lambda e: e.is_step_materialization):
+        found |= days_to_run_again(event.step_materialization_data.materialization.metadata)
+    return found
 
 
 @contextmanager

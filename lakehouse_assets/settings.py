@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     first_partition: date = Field(
         date(2014, 1, 1), description="First day for which partitions exist (first of a month)."
     )
+    automation: bool = Field(
+        False, description="Sensors and schedules run from the start, not when switched on."
+    )
     memory_limit: str = Field("4GB", description="Memory the embedded engine may use.")
     threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 means every core.")
 

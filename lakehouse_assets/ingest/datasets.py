@@ -24,6 +24,8 @@ class Dataset:
         fields: Delivered fields in order; `source` is the name in the file.
         description: What one delivered row is.
         owner: Owner of the tables.
+        announced: Whether the source says that a day is complete by a `_SUCCESS` file; a day
+            without one is not read.
     """
 
     domain: str
@@ -32,6 +34,7 @@ class Dataset:
     fields: tuple[Column, ...]
     description: str
     owner: str
+    announced: bool = False
 
     @property
     def path(self) -> str:
@@ -43,6 +46,16 @@ class Dataset:
         """Partition column of every table that holds deliveries of the dataset."""
         column = "delivered_on" if self.grain == "day" else "snapshot_month"
         return PartitionColumn(column, self.grain)
+
+    @property
+    def loaded_tables(self) -> tuple[str, ...]:
+        """Names of the tables that hold the dataset's rows before anything is joined to them."""
+        return (
+            f"bronze_{self.name}",
+            f"bronze_{self.name}_rejects",
+            f"silver_{self.name}",
+            f"silver_{self.name}_quarantine",
+        )
 
     @property
     def source_names(self) -> tuple[str, ...]:

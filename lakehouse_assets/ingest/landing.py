@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lakehouse_assets.errors import LakehouseError
@@ -20,6 +20,7 @@ from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.files import file_format
 
 _UNFINISHED = (".tmp", ".part", ".crdownload")
+ANNOUNCEMENT = "_SUCCESS"
 
 
 @dataclass(frozen=True, order=True)
@@ -31,15 +32,17 @@ class LandedFile:
         name: Its path relative to the landing zone, with forward slashes.
         path: Where it is.
         size: Bytes.
-        version: What changes when a file of that name is delivered anew: on a disk, when it was
-            last written.
+        version: What changes with its content: an object's ETag, a local file's time in
+            nanoseconds; empty if it is not known.
+        modified_at: When it was last written.
     """
 
     delivered_on: date
     name: str
     path: Path
     size: int
-    version: str
+    version: str = ""
+    modified_at: datetime | None = None
 
 
 class LandingZone:
@@ -54,7 +57,7 @@ class LandingZone:
         """List a dataset's delivered files of the half-open window [start, end), oldest first.
 
         Hidden files, markers such as `_SUCCESS` and files still being written (`.tmp`, `.part`) are
-        not deliveries.
+        not deliveries. Of a dataset that is announced, a day counts once its marker lies there.
 
         Raises:
             LakehouseError: the zone cannot be listed (which is not an empty zone), or a folder's
@@ -82,10 +85,13 @@ class LandingZone:
                 ) from None
             if (start and day < start) or (end and day >= end):
                 continue
+            children = self._listing(entry)
+            if dataset.announced and all(child.name != ANNOUNCEMENT for child in children):
+                continue
             found += [
                 self._landed(day, file)
-                for file in self._listing(entry)
-                if file.is_file() and _is_delivery(file.name)
+                for file in children
+                if _is_delivery(file.name) and file.is_file()
             ]
         return sorted(found)
 
@@ -177,8 +183,15 @@ class LandingZone:
         return target, True
 
     def _landed(self, day: date, file: Path) -> LandedFile:
-        found = file.stat()
-        return LandedFile(day, self._relative(file), file, found.st_size, str(found.st_mtime_ns))
+        facts = file.stat()
+        return LandedFile(
+            day,
+            self._relative(file),
+            file,
+            facts.st_size,
+            str(facts.st_mtime_ns),
+            datetime.fromtimestamp(facts.st_mtime, UTC),
+        )
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -4,16 +4,24 @@ Belongs here: the factory that runs typing, expectations and deduplication on a 
 rows. Not here: the rules themselves.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
 from lakehouse_assets.engine import DataFrame, F
-from lakehouse_assets.ingest.datasets import Dataset, bronze_table, quarantine_table
+from lakehouse_assets.ingest.datasets import (
+    Dataset,
+    bronze_table,
+    delivery_columns,
+    provenance_columns,
+    quarantine_table,
+)
 from lakehouse_assets.lake.assets import asset_attributes
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.classify import (
@@ -23,13 +31,18 @@ from lakehouse_assets.quality.classify import (
     duplicates_within,
     judge,
     kept,
+    named_after_the_earliest,
     set_aside,
     violations,
 )
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.expectations import Expectation
+from lakehouse_assets.quality.late import duplicates_of, kept_twice, named_wrongly
 
 CONSERVED = "bronze_rows_are_conserved"
+LATER_DAYS_AGREE = "later_days_agree"
+# Metadata of the silver table: days that its run has put out of date, as ISO dates.
+RUN_AGAIN = "run_again"
 _EARLIER = "delivered_before"
 
 
@@ -97,6 +110,7 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
                 )
                 for e in rule.expectations
             ),
+            *(_later_days_spec(table) if rule.unique_over_time else ()),
         ],
         required_resource_keys={"lake"},
     )
@@ -120,7 +134,12 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
                 earlier = frames[_EARLIER].filter(before)
                 duplicates = _with_delivered_before(lake, judged, duplicates, earlier, rule.key)
             rows = engine.stage(classify(judged, duplicates))
-            yield dg.Output(kept(rows, table.column_names), table.name)
+            outdated = _days_to_run_again(context, lake, rule, rows)
+            yield dg.Output(
+                kept(rows, table.column_names),
+                table.name,
+                metadata={RUN_AGAIN: [day.isoformat() for day in outdated]} if outdated else None,
+            )
             yield dg.Output(set_aside(rows, dataset), aside.name)
             counts = engine.rows(violations(rows, rule.expectations))[0]
             column = dataset.partition.column
@@ -132,8 +151,73 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
             yield _verdict(
                 table, expectation, int(counts[expectation.name]), int(counts["all_rows"])
             )
+        if rule.unique_over_time:
+            yield _later_days_verdict(table, outdated)
 
     return clean
+
+
+def _days_to_run_again(
+    context: dg.AssetExecutionContext, lake: Lake, rule: SilverRule, rows: DataFrame
+) -> list[date]:
+    """Find the later days that the run's days put out of date; none in a run that goes forward."""
+    if not rule.unique_over_time:
+        return []
+    dataset, aside = rule.dataset, quarantine_table(rule.dataset)
+    window = context.partition_time_window
+    first, end = window.start.date(), window.end.date()
+    column = dataset.partition.column
+    stored = [*lake.rows_by_partition(rule.table), *lake.rows_by_partition(aside)]
+    newest = max((day for day in stored if day >= end), default=None)
+    if newest is None:
+        return []
+    later = Window(dataset.partition, window.end, _midnight(newest + timedelta(days=1)))
+    mine = rows.filter(F.col("disposition") == F.lit(KEPT))
+    kept_later = lake.read(rule.table, later, [rule.key, column])
+    named = duplicates_of(lake.read(aside, later), dataset, first, end)
+    typed = rule.transform(named.select(*_bronze_columns(dataset)), lake)
+    found = lake.engine.union(
+        [
+            kept_twice(mine, kept_later, rule.key, dataset),
+            named_wrongly(mine, named, typed, rule.key, dataset),
+        ]
+    )
+    return sorted({row["day"] for row in lake.engine.rows(found)})
+
+
+def _bronze_columns(dataset: Dataset) -> list[str]:
+    """Name the columns that rows set aside have in common with bronze."""
+    columns = (*dataset.fields, *provenance_columns(), *delivery_columns(dataset))
+    return [column.name for column in columns]
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _later_days_spec(table: Table) -> Iterator[dg.AssetCheckSpec]:
+    yield dg.AssetCheckSpec(
+        LATER_DAYS_AGREE,
+        asset=table.asset_key,
+        description="No stored later day keeps an id of this run, or names a row that it lost.",
+    )
+
+
+def _later_days_verdict(table: Table, outdated: Sequence[date]) -> dg.AssetCheckResult:
+    named = ", ".join(day.isoformat() for day in outdated)
+    return dg.AssetCheckResult(
+        asset_key=table.asset_key,
+        check_name=LATER_DAYS_AGREE,
+        passed=not outdated,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"This delivery puts later days out of date: {named}. `lakehouse run` and the sensor "
+            "late_deliveries run them again; by hand, materialise these days."
+            if outdated
+            else "No later day is out of date."
+        ),
+        metadata={"days": len(outdated)},
+    )
 
 
 def _with_delivered_before(
@@ -156,9 +240,8 @@ def _with_delivered_before(
     candidates = earlier.filter(
         (F.col(key) >= F.lit(bounds["lowest"])) & (F.col(key) <= F.lit(bounds["highest"]))
     )
-    return engine.checkpoint(
-        engine.union([duplicates, duplicates_of_earlier(batch, candidates, key)])
-    )
+    found = engine.checkpoint(duplicates_of_earlier(batch, candidates, key))
+    return engine.checkpoint(engine.union([named_after_the_earliest(duplicates, found), found]))
 
 
 def _balance(

@@ -98,6 +98,29 @@ def duplicates_of_earlier(candidates: DataFrame, earlier: DataFrame, key: str) -
     )
 
 
+def named_after_the_earliest(within: DataFrame, of_earlier: DataFrame) -> DataFrame:
+    """Name duplicates after the row that is kept, where the first of the batch is a duplicate too.
+
+    Args:
+        within: Duplicates within the batch, as from `duplicates_within`.
+        of_earlier: Firsts of the batch that an earlier delivery already brought.
+
+    Returns:
+        `within` with `duplicate_of` as it is in the end.
+    """
+    first = of_earlier.select(
+        F.concat(F.col("repeated_file"), F.lit("#"), F.col("repeated_row").cast("string")).alias(
+            "first_address"
+        ),
+        F.col("duplicate_of").alias("kept_address"),
+    )
+    return within.join(first, F.col("duplicate_of") == F.col("first_address"), "left").select(
+        "repeated_file",
+        "repeated_row",
+        F.coalesce(F.col("kept_address"), F.col("duplicate_of")).alias("duplicate_of"),
+    )
+
+
 def classify(judged: DataFrame, duplicates: DataFrame) -> DataFrame:
     """Give each row its disposition: quarantined with reasons, a named duplicate, or kept.
 

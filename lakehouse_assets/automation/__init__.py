@@ -1,0 +1,1 @@
+"""What makes the lakehouse run itself: deliveries, follow-ups, conditions and schedules."""

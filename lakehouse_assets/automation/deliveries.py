@@ -1,0 +1,211 @@
+"""From a listing of the landing zone to the partitions that have to run. Pure functions.
+
+Belongs here: what counts as new, corrected, still being written or gone, and what is remembered
+between two listings. Not here: listing the zone (`ingest/landing.py`) and Dagster (`sensors.py`).
+
+A file is known by name, size and version (an object's ETag, a local file's time). A partition is
+asked for when a version of one of its files was never asked for, and once all of its files are
+whole: a run reads every file of a partition, so it would also read one half written.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import groupby
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.datasets import Dataset
+from lakehouse_assets.ingest.landing import LandedFile
+from lakehouse_assets.ingest.reader import partition_value
+
+# A file that nobody touched for so long is whole; a younger one has to be seen twice.
+SETTLED_AFTER = timedelta(seconds=30)
+# A run over a range shares the cost of starting; its length bounds the memory and what a failure
+# takes down with it.
+LONGEST_SPAN = {"day": 31, "month": 3}
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is remembered of a file.
+
+    Attributes:
+        seen: Fingerprint of the version last listed.
+        taken: Fingerprint of the version for which a run was asked; empty if there was none.
+    """
+
+    seen: str
+    taken: str = ""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """What is remembered between two listings of a dataset.
+
+    Attributes:
+        files: The files last listed, by name.
+        asked: Runs asked for so far, which tells apart two requests for the same files.
+    """
+
+    files: Mapping[str, Memory] = field(default_factory=dict)
+    asked: int = 0
+
+    def encode(self) -> str:
+        """Write the cursor as short text: Dagster stores a copy with every tick."""
+        files = {name: [memory.seen, memory.taken] for name, memory in self.files.items()}
+        text = json.dumps({"format": _FORMAT, "asked": self.asked, "files": files})
+        return base64.b85encode(zlib.compress(text.encode(), 9)).decode()
+
+    @classmethod
+    def decode(cls, text: str | None) -> Cursor:
+        """Read what `encode` wrote; nothing is a first listing.
+
+        Raises:
+            LakehouseError: the text is something else.
+        """
+        if not text:
+            return cls()
+        try:
+            found = json.loads(zlib.decompress(base64.b85decode(text)))
+            if found["format"] != _FORMAT:
+                raise ValueError(found["format"])
+            files = {str(name): Memory(*pair) for name, pair in found["files"].items()}
+            return cls(files, int(found["asked"]))
+        except (ValueError, zlib.error, KeyError, TypeError, AttributeError):
+            raise LakehouseError(
+                "The sensor's cursor cannot be read, it was written by another version; reset it "
+                "in the Dagster UI (the sensor's page, Set cursor, empty): every partition that "
+                "the landing zone holds then runs once more, with the same result."
+            ) from None
+
+
+@dataclass(frozen=True)
+class Span:
+    """Partitions that follow each other, in one run.
+
+    Attributes:
+        first: First partition: a day, or the first day of a month.
+        last: Last partition.
+        run_key: What makes the request unique, so that Dagster never starts it twice.
+    """
+
+    first: date
+    last: date
+    run_key: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a listing means.
+
+    Attributes:
+        spans: Runs to ask for, oldest first.
+        waiting: Files whose partitions wait until they are whole.
+        deleted: Files that were there before; nothing runs because of them.
+        outside: Files delivered on days for which there is no partition.
+        cursor: What to remember.
+    """
+
+    spans: tuple[Span, ...]
+    waiting: tuple[str, ...]
+    deleted: tuple[str, ...]
+    outside: tuple[str, ...]
+    cursor: Cursor
+
+
+def fingerprint(file: LandedFile) -> str:
+    """Tell one version of a file from every other."""
+    text = f"{file.size}:{file.version}"
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def changes(
+    dataset: Dataset,
+    listing: Sequence[LandedFile],
+    cursor: Cursor,
+    now: datetime,
+    first: date,
+    last: date,
+) -> Changes:
+    """Compare a complete listing with what is remembered.
+
+    Args:
+        dataset: What was listed.
+        listing: Every delivered file; a failed listing must not come here as an empty one.
+        cursor: What the comparison before this one said to remember.
+        now: When the listing was made.
+        first: First day that has a partition.
+        last: Last day that has a partition.
+    """
+    within = [file for file in listing if first <= file.delivered_on <= last]
+    files: dict[str, Memory] = {}
+    due: dict[date, str] = {}
+    waiting: list[str] = []
+    for partition, members in _by_partition(dataset, within).items():
+        marks = {file.name: fingerprint(file) for file in members}
+        known = {name: cursor.files.get(name, Memory("")) for name in marks}
+        torn = [f.name for f in members if not _is_whole(f, marks[f.name], known[f.name], now)]
+        news = any(known[name].taken != mark for name, mark in marks.items())
+        taking = news and not torn
+        if taking:
+            due[partition] = "".join(f"{name}={mark};" for name, mark in sorted(marks.items()))
+        elif news:
+            waiting += torn
+        for name, mark in marks.items():
+            files[name] = Memory(mark, mark if taking else known[name].taken)
+    spans = _spans(dataset, due, cursor.asked)
+    return Changes(
+        spans=spans,
+        waiting=tuple(sorted(waiting)),
+        deleted=tuple(sorted(cursor.files.keys() - {file.name for file in listing})),
+        outside=tuple(sorted({f.name for f in listing} - files.keys())),
+        cursor=Cursor(files, cursor.asked + len(spans)),
+    )
+
+
+def consecutive(partitions: Iterable[date], grain: str) -> list[list[date]]:
+    """Group partitions that follow each other, at most so many as one run takes."""
+    groups: list[list[date]] = []
+    for partition in sorted(partitions):
+        group = groups[-1] if groups else []
+        if group and len(group) < LONGEST_SPAN[grain] and _next(group[-1], grain) == partition:
+            group.append(partition)
+        else:
+            groups.append([partition])
+    return groups
+
+
+def _by_partition(dataset: Dataset, listing: Iterable[LandedFile]) -> dict[date, list[LandedFile]]:
+    def partition(file: LandedFile) -> date:
+        return partition_value(dataset, file.delivered_on)
+
+    return {key: list(group) for key, group in groupby(sorted(listing, key=partition), partition)}
+
+
+def _is_whole(file: LandedFile, mark: str, known: Memory, now: datetime) -> bool:
+    """Say whether nobody writes a file any more: it is old enough, or was the same last time."""
+    age = now - file.modified_at if file.modified_at else timedelta(0)
+    return known.seen == mark or age >= SETTLED_AFTER
+
+
+def _spans(dataset: Dataset, due: Mapping[date, str], asked: int) -> tuple[Span, ...]:
+    spans = []
+    for number, group in enumerate(consecutive(due, dataset.grain), start=asked + 1):
+        content = "".join(due[partition] for partition in group)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        key = f"{dataset.path}:{group[0]}..{group[-1]}:{number}:{digest}"
+        spans.append(Span(group[0], group[-1], key))
+    return tuple(spans)
+
+
+def _next(partition: date, grain: str) -> date:
+    if grain == "day":
+        return partition + timedelta(days=1)
+    return (partition + timedelta(days=32)).replace(day=1)

@@ -1,0 +1,85 @@
+"""Later days that a late one changes.
+
+Belongs here: finding the stored days whose rows would be sorted otherwise if they ran again. Not
+here: running them (`automation/sensors.py`, `run.py`).
+
+Of an id that several days deliver, the earliest day keeps it. When an earlier day is loaded after a
+later one, or is corrected, the later day is out of date in one of two ways: it keeps an id that the
+earlier day now has too, or it calls a row the duplicate of one that is no longer kept.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.ingest.datasets import Dataset
+
+
+def kept_twice(kept: DataFrame, later: DataFrame, key: str, dataset: Dataset) -> DataFrame:
+    """Find the later days that keep an id which the loaded days keep as well.
+
+    Args:
+        kept: Rows that the loaded days keep: the key, once each.
+        later: Kept rows of later days: the key and the day.
+        key: Column that identifies a row.
+        dataset: What was delivered.
+
+    Returns:
+        The days, in `day`.
+    """
+    known = kept.select(F.col(key).alias("known_key"))
+    day = F.col(dataset.partition.column).alias("day")
+    return later.join(known, F.col(key) == F.col("known_key"), "left_semi").select(day).distinct()
+
+
+def duplicates_of(later_aside: DataFrame, dataset: Dataset, first: date, end: date) -> DataFrame:
+    """Find the rows that later days set aside as duplicates of rows of the loaded days.
+
+    Args:
+        later_aside: Rows set aside on later days.
+        dataset: What was delivered.
+        first: First of the loaded days.
+        end: The day after the last of them.
+    """
+    # An address begins <domain>/<dataset>/<day>/, and days of this form sort as text.
+    delivered = F.substring(F.col("duplicate_of"), len(dataset.path) + 2, 10)
+    return later_aside.filter(
+        (F.col("disposition") == F.lit("duplicate"))
+        & (delivered >= F.lit(first.isoformat()))
+        & (delivered < F.lit(end.isoformat()))
+    )
+
+
+def named_wrongly(
+    kept: DataFrame, named: DataFrame, typed: DataFrame, key: str, dataset: Dataset
+) -> DataFrame:
+    """Find the later days with duplicates of a row that the loaded days no longer keep.
+
+    Args:
+        kept: Rows that the loaded days keep, with their provenance.
+        named: Result of `duplicates_of`.
+        typed: The same rows, typed: their key and provenance.
+        key: Column that identifies a row.
+        dataset: What was delivered.
+
+    Returns:
+        The days, in `day`.
+    """
+    keys = typed.select(
+        F.col(key).alias("own_key"),
+        F.col("_source_file").alias("own_file"),
+        F.col("_row_number").alias("own_row"),
+    )
+    same_row = (F.col("_source_file") == F.col("own_file")) & (
+        F.col("_row_number") == F.col("own_row")
+    )
+    own = named.join(keys, same_row, "inner").select(
+        "own_key", "duplicate_of", F.col(dataset.partition.column).alias("day")
+    )
+    address = F.concat(F.col("_source_file"), F.lit("#"), F.col("_row_number").cast("string"))
+    known = kept.select(F.col(key).alias("known_key"), address.alias("known_address"))
+    same = (F.col("own_key") == F.col("known_key")) & (
+        F.col("duplicate_of") == F.col("known_address")
+    )
+    return own.join(known, same, "left_anti").select("day").distinct()

@@ -1,0 +1,100 @@
+"""A daemon for tests: it evaluates sensors and runs what they ask for, in this process.
+
+Belongs here: playing what Dagster's daemon does, tick by tick, against a real instance. Not here:
+what a tick should lead to.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from lakehouse_assets_tests.airline.samples import House
+
+
+@dataclass
+class Caretaker:
+    """Looks after one house.
+
+    Attributes:
+        house: The house.
+        instance: Where runs are recorded.
+        runs: What ran, in order: the job's assets and the first and last partition.
+    """
+
+    house: House
+    instance: dg.DagsterInstance
+    runs: list[tuple[frozenset[str], str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.definitions = self.house.definitions()
+        self._cursors: dict[str, str | None] = {}
+        self._keys: set[str] = set()
+
+    def settle(self) -> None:
+        """Let every delivered file be so old that nobody can be writing it."""
+        past = (datetime.now(UTC) - timedelta(minutes=5)).timestamp()
+        for path in Path(self.house.settings.landing).rglob("*"):
+            if path.is_file() and path.stat().st_mtime > past:
+                os.utime(path, (past, past))
+
+    def tick(self, sensor: str) -> dg.SensorResult:
+        """Evaluate a sensor and remember its cursor."""
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self._cursors.get(sensor),
+            definitions=self.definitions,
+            resources={"landing": self.definitions.resources["landing"]},
+        ) as context:
+            (found,) = [s for s in self.definitions.sensors or [] if s.name == sensor]
+            result = found(context)
+        assert isinstance(result, dg.SensorResult)
+        self._cursors[sensor] = result.cursor
+        return result
+
+    def obey(self, result: dg.SensorResult) -> list[tuple[str, str]]:
+        """Run what a sensor asks for; return the partitions, first and last of each run."""
+        done = []
+        for request in result.run_requests or []:
+            assert request.run_key not in self._keys
+            self._keys.add(str(request.run_key))
+            tags = dict(request.tags)
+            first = request.partition_key or tags["dagster/asset_partition_range_start"]
+            last = request.partition_key or tags["dagster/asset_partition_range_end"]
+            self.run(list(request.asset_selection or []), first, last)
+            done.append((first, last))
+        return done
+
+    def run(self, keys: list[dg.AssetKey], first: str | None, last: str | None) -> None:
+        """Run assets for a range of partitions, in the job that has them."""
+        tags = {}
+        if first is not None and last is not None:
+            tags = {
+                "dagster/asset_partition_range_start": first,
+                "dagster/asset_partition_range_end": last,
+            }
+        for name in ("calendar", "daily", "monthly"):
+            job = self.definitions.resolve_job_def(name)
+            mine = [key for key in keys if key in job.asset_layer.executable_asset_keys]
+            if mine:
+                result = job.execute_in_process(
+                    instance=self.instance, asset_selection=mine, tags=tags
+                )
+                assert result.success
+                names = frozenset(key.path[-1] for key in mine)
+                self.runs.append((names, str(first), str(last)))
+
+    def deliveries(self, dataset: str) -> list[tuple[str, str]]:
+        """Tick a dataset's delivery sensor and run what it asks for."""
+        return self.obey(self.tick(f"airline_{dataset}_deliveries"))
+
+    def late(self) -> list[tuple[str, str]]:
+        """Tick the sensor of late days until it is content."""
+        done = []
+        while found := self.obey(self.tick("airline_transactions_late_deliveries")):
+            done += found
+        return done

@@ -1,0 +1,229 @@
+"""Sensors on real folders and tables: what arrives runs, and only that."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
+from lakehouse_assets.run import PlannedRun, execute, with_follow_ups
+from lakehouse_assets_tests.airline.samples import House, member, purchase
+from lakehouse_assets_tests.automation.caretaker import Caretaker
+
+ASIDE = quarantine_table(t.TRANSACTIONS)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def caretaker(house: House, instance: dg.DagsterInstance) -> Caretaker:
+    return Caretaker(house, instance)
+
+
+def day(number: int) -> str:
+    return f"2014-03-{number:02}"
+
+
+def both(number: int) -> tuple[str, str]:
+    return day(number), day(number)
+
+
+def sorted_rows(house: House) -> list[tuple[Any, ...]]:
+    """Return how purchases were sorted, whatever the order in which they came."""
+    kept = [
+        (r["transaction_id"], str(r["delivered_on"]), "kept", None)
+        for r in house.rows(t.SILVER_TRANSACTIONS)
+    ]
+    aside = [
+        (r["transaction_id"], str(r["delivered_on"]), r["disposition"], r["duplicate_of"])
+        for r in house.rows(ASIDE)
+    ]
+    return sorted(kept) + sorted(aside)
+
+
+def test_every_dataset_has_a_sensor_that_is_off_until_it_is_asked_for(house: House) -> None:
+    names = {"airline_flights_deliveries", "airline_transactions_deliveries"}
+    off = {s.name: s.default_status for s in house.definitions().sensors or []}
+    assert names <= off.keys()
+    assert set(off.values()) == {dg.DefaultSensorStatus.STOPPED}
+    running = House(house.settings.model_copy(update={"automation": True})).definitions()
+    assert {s.default_status for s in running.sensors or []} == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_deliveries_corrections_and_snapshots_load_what_they_touch(caretaker: Caretaker) -> None:
+    house = caretaker.house
+    house.deliver_purchases(day(3), [purchase("A", amount=1)])
+    house.deliver_purchases(day(4), [purchase("B", amount=2)])
+    house.deliver_members("2014-03-31", [member(1)])
+    caretaker.settle()
+    assert caretaker.deliveries("transactions") == [(day(3), day(4))]
+    assert caretaker.deliveries("transactions") == []
+    assert caretaker.deliveries("flights") == [("2014-03-01", "2014-03-01")]
+    assert house.count(t.SILVER_TRANSACTIONS) == 2
+    assert house.count(t.SILVER_FLIGHTS) == 1
+    house.deliver_purchases(day(4), [purchase("B", amount=5)])
+    house.deliver_purchases(day(4), [purchase("C")], "more.json")
+    caretaker.settle()
+    assert caretaker.deliveries("transactions") == [both(4)]
+    assert caretaker.deliveries("flights") == []
+    rows = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'B'")
+    assert [float(row["amount"]) for row in rows] == [5.0]
+    assert house.count(t.SILVER_TRANSACTIONS) == 3
+
+
+def test_a_file_just_written_waits_for_the_next_tick(caretaker: Caretaker) -> None:
+    file = caretaker.house.deliver_purchases(day(3), [purchase("A")])
+    caretaker.house.deliver("transactions", day(4), "big.json.part", "[")
+    first = caretaker.tick("airline_transactions_deliveries")
+    assert not first.run_requests
+    assert file.name in str(first.skip_reason)
+    assert caretaker.deliveries("transactions") == [both(3)]
+
+
+def test_an_announced_day_waits_for_its_marker(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from lakehouse_assets.ingest.landing import LandingZone
+
+    announced = replace(t.TRANSACTIONS, announced=True)
+    house.deliver_purchases(day(3), [purchase("A")])
+    zone = LandingZone(house.settings.landing)
+    assert zone.files(announced) == []
+    assert len(zone.files(t.TRANSACTIONS)) == 1
+    house.deliver("transactions", day(3), "_SUCCESS", "")
+    assert [f.name for f in zone.files(announced)] == [
+        f"airline/transactions/{day(3)}/transactions.json"
+    ]
+
+
+def test_a_deleted_file_is_recorded_and_its_rows_stay(caretaker: Caretaker) -> None:
+    house = caretaker.house
+    file = house.deliver_purchases(day(3), [purchase("A")])
+    house.deliver_purchases(day(4), [purchase("B")])
+    caretaker.settle()
+    caretaker.deliveries("transactions")
+    file.unlink()
+    result = caretaker.tick("airline_transactions_deliveries")
+    assert not result.run_requests
+    (event,) = result.asset_events
+    assert event.asset_key == bronze_table(t.TRANSACTIONS).asset_key
+    assert event.metadata["deleted_files"].value == [
+        f"airline/transactions/{day(3)}/transactions.json"
+    ]
+    assert house.count(t.SILVER_TRANSACTIONS) == 2
+
+
+def test_a_failed_listing_is_an_error_and_forgets_nothing(caretaker: Caretaker) -> None:
+    house = caretaker.house
+    house.deliver_purchases(day(3), [purchase("A")])
+    caretaker.settle()
+    caretaker.deliveries("transactions")
+    away = house.settings.landing.rename(house.settings.landing.with_name("away"))
+    with pytest.raises(LakehouseError, match="landing zone"):
+        caretaker.tick("airline_transactions_deliveries")
+    shutil.move(away, house.settings.landing)
+    result = caretaker.tick("airline_transactions_deliveries")
+    assert not result.run_requests
+    assert not result.asset_events
+
+
+# --- late days --------------------------------------------------------------------------------
+
+
+def test_a_late_day_takes_its_ids_from_the_later_days_that_have_them(
+    caretaker: Caretaker,
+) -> None:
+    house = caretaker.house
+    house.deliver_purchases(day(5), [purchase("A"), purchase("B")])
+    house.deliver_purchases(day(6), [purchase("A"), purchase("C")])
+    house.deliver_purchases(day(7), [purchase("D")])
+    caretaker.settle()
+    caretaker.deliveries("transactions")
+    house.deliver_purchases(day(3), [purchase("A")])
+    caretaker.settle()
+    assert caretaker.deliveries("transactions") == [both(3)]
+    assert house.count(t.SILVER_TRANSACTIONS, "transaction_id = 'A'") == 2
+    # The 6th called its A a duplicate of the 5th's, which is one itself now.
+    assert caretaker.late() == [both(5), both(6)]
+    assert house.count(t.SILVER_TRANSACTIONS, "transaction_id = 'A'") == 1
+    first = f"airline/transactions/{day(3)}/transactions.json#1"
+    assert {row["duplicate_of"] for row in house.rows(ASIDE)} == {first}
+
+
+def test_a_correction_that_drops_an_id_gives_it_to_the_next_day_that_has_it(
+    caretaker: Caretaker,
+) -> None:
+    house = caretaker.house
+    house.deliver_purchases(day(3), [purchase("A"), purchase("B")])
+    house.deliver_purchases(day(5), [purchase("A", amount=7)])
+    caretaker.settle()
+    caretaker.deliveries("transactions")
+    house.deliver_purchases(day(3), [purchase("B")])
+    caretaker.settle()
+    caretaker.deliveries("transactions")
+    assert house.count(t.SILVER_TRANSACTIONS, "transaction_id = 'A'") == 0
+    assert caretaker.late() == [both(5)]
+    (row,) = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'A'")
+    assert float(row["amount"]) == 7
+
+
+def test_days_in_any_order_end_as_days_in_order(
+    caretaker: Caretaker, new_house: Any, instance: dg.DagsterInstance
+) -> None:
+    chance = random.Random(7)  # noqa: S311
+    numbers = [3, 4, 5, 6, 8]
+    content = {
+        n: [purchase(f"T{chance.randrange(6)}", amount=n) for _ in range(4)] for n in numbers
+    }
+    chance.shuffle(numbers)
+    for number in numbers:
+        caretaker.house.deliver_purchases(day(number), content[number])
+        caretaker.settle()
+        assert caretaker.deliveries("transactions") == [both(number)]
+        caretaker.late()
+    straight: House = new_house()
+    for number in sorted(numbers):
+        straight.deliver_purchases(day(number), content[number])
+    assert straight.materialise("daily", day(3), last=day(8)).success
+    assert sorted_rows(caretaker.house) == sorted_rows(straight)
+
+
+def test_running_late_days_by_hand_runs_the_later_ones_and_their_month(house: House) -> None:
+    house.deliver_purchases(day(5), [purchase("A", amount=9)])
+    first = [PlannedRun("calendar"), PlannedRun("daily", *both(5))]
+    assert execute(house.settings, first).errors == []
+    house.deliver_purchases(day(3), [purchase("A", amount=1)])
+    started: list[str] = []
+    outcome = execute(
+        house.settings, [PlannedRun("daily", *both(3))], lambda run: started.append(run.label)
+    )
+    assert outcome.errors == []
+    assert started == [f"daily {day(3)}", f"daily {day(5)}", "monthly 2014-03-01"]
+    assert [w.run for w in outcome.warnings if w.check == "later_days_agree"] == [started[0]]
+    assert [float(r["transaction_amount"]) for r in house.rows(t.FACT_TRANSACTIONS)] == [1.0]
+
+
+def test_days_that_are_still_to_run_are_not_added() -> None:
+    waiting = [
+        PlannedRun("daily", day(4), day(6)), PlannedRun("monthly", "2014-03-01", "2014-03-01"),
+    ]  # fmt: skip
+    outdated = {date(2014, 3, 5), date(2014, 4, 9)}
+    assert with_follow_ups(waiting, outdated) == [
+        PlannedRun("daily", "2014-04-09", "2014-04-09"),
+        *waiting,
+        PlannedRun("monthly", "2014-04-01", "2014-04-01"),
+    ]
