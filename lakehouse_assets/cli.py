@@ -177,7 +177,7 @@ def tables(
 
 @app.command()
 def selection(
-    family: Annotated[str, typer.Argument(help="calendar, daily or monthly.")],
+    family: Annotated[str, typer.Argument(help="calendar, or <domain>_daily, <domain>_monthly.")],
 ) -> None:
     """Print the assets of one family of partitions for `dagster asset materialize --select`.
 

@@ -1,4 +1,4 @@
-"""The jobs: one per family of partitions, because one run cannot mix them."""
+"""The jobs: one per domain and family of partitions, because one run cannot mix them."""
 
 from __future__ import annotations
 
@@ -6,32 +6,40 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+# Tables without partitions, of whatever domain.
 UNPARTITIONED = "calendar"
 DAILY = "daily"
 MONTHLY = "monthly"
 
+_TEXTS = {
+    DAILY: "Daily deliveries of {domain} to bronze and silver, and what is counted by day.",
+    MONTHLY: "Monthly snapshots of {domain}, and gold and segments as of the end of the month.",
+}
+
+
+def job_name(domain: str, family: str) -> str:
+    """Name the job of a domain's tables that have daily or monthly partitions."""
+    return f"{domain}_{family}"
+
 
 def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAssetJobDefinition]:
-    """Make the jobs that materialise all assets of each family of partitions."""
-    families: dict[str, list[dg.AssetKey]] = {UNPARTITIONED: [], DAILY: [], MONTHLY: []}
+    """Make the jobs that materialise all assets of each domain and family of partitions."""
+    jobs: dict[str, list[dg.AssetKey]] = {UNPARTITIONED: []}
+    texts = {UNPARTITIONED: "Tables without partitions: the calendar."}
     for definition in assets:
         partitions = definition.partitions_def
-        if partitions is None:
-            family = UNPARTITIONED
-        elif isinstance(partitions, dg.DailyPartitionsDefinition):
-            family = DAILY
-        else:
-            family = MONTHLY
-        families[family] += definition.keys
-    texts = {
-        UNPARTITIONED: "Tables without partitions: the calendar.",
-        DAILY: "Daily deliveries to bronze and silver.",
-        MONTHLY: "Monthly snapshots, and gold and segments as of the end of the month.",
-    }
+        for key in definition.keys:
+            name = UNPARTITIONED
+            if partitions is not None:
+                daily = isinstance(partitions, dg.DailyPartitionsDefinition)
+                family, domain = DAILY if daily else MONTHLY, key.path[0]
+                name = job_name(domain, family)
+                texts[name] = _TEXTS[family].format(domain=domain)
+            jobs.setdefault(name, []).append(key)
     return [
         dg.define_asset_job(
             name, selection=dg.AssetSelection.assets(*keys), description=texts[name]
         )
-        for name, keys in families.items()
+        for name, keys in jobs.items()
         if keys
     ]

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -24,7 +24,7 @@ from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.jobs import DAILY, MONTHLY, UNPARTITIONED
+from lakehouse_assets.jobs import DAILY, MONTHLY, UNPARTITIONED, job_name
 from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.segmentation import Store, open_store
 from lakehouse_assets.settings import Settings
@@ -109,7 +109,7 @@ def plan(
     datasets: tuple[Dataset, ...] = DATASETS,
     months_per_run: int = MONTHS_PER_RUN,
 ) -> list[PlannedRun]:
-    """Plan the runs for every partition that the landing zone holds, oldest first.
+    """Plan the runs for every partition that the landing zone holds, by domain, oldest first.
 
     Args:
         settings: Settings of the lakehouse.
@@ -122,23 +122,32 @@ def plan(
     """
     zone = LandingZone(settings.landing)
     zone.check_folders(datasets)
-    days: dict[str, set[date]] = {"day": set(), "month": set()}
+    found: dict[str, dict[str, set[date]]] = {}
     for dataset in datasets:
+        days = found.setdefault(dataset.domain, {"day": set(), "month": set()})
         for file in zone.files(dataset):
             _check_date(settings, dataset, file.delivered_on)
             days[dataset.grain].add(file.delivered_on)
-    if not any(days.values()):
+    runs = [run for domain in found for run in _of_domain(domain, found[domain], months_per_run)]
+    if not runs:
         raise LakehouseError(
             f"The landing zone {settings.landing} holds no deliveries; land a file with `lakehouse "
             f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
         )
-    runs = [PlannedRun(UNPARTITIONED)]
+    return [PlannedRun(UNPARTITIONED), *runs]
+
+
+def _of_domain(domain: str, days: dict[str, set[date]], months_per_run: int) -> list[PlannedRun]:
+    """Plan a domain's runs from its days of delivery by grain: days before their months."""
+    runs = []
     months = sorted({day.replace(day=1) for found in days.values() for day in found})
     for chunk in _consecutive(months, months_per_run):
         within = sorted(day for day in days["day"] if day.replace(day=1) in chunk)
         if within:
-            runs.append(PlannedRun(DAILY, within[0].isoformat(), within[-1].isoformat()))
-        runs.append(PlannedRun(MONTHLY, chunk[0].isoformat(), chunk[-1].isoformat()))
+            daily = job_name(domain, DAILY)
+            runs.append(PlannedRun(daily, within[0].isoformat(), within[-1].isoformat()))
+        monthly = job_name(domain, MONTHLY)
+        runs.append(PlannedRun(monthly, chunk[0].isoformat(), chunk[-1].isoformat()))
     return runs
 
 
@@ -218,24 +227,27 @@ def execute(
     return outcome
 
 
-def with_follow_ups(waiting: list[PlannedRun], outdated: set[date]) -> list[PlannedRun]:
+def with_follow_ups(
+    waiting: list[PlannedRun], outdated: Mapping[str, set[date]]
+) -> list[PlannedRun]:
     """Add runs of the days that a late day put out of date, and of their months.
 
     Args:
         waiting: Runs still to come.
-        outdated: Days to run again; those that are still to come are not added.
+        outdated: Days to run again by domain; those that are still to come are not added.
     """
-    days = sorted(day for day in outdated if not _covered(waiting, DAILY, day))
-    months = {day.replace(day=1) for day in days}
-    return [
-        *(PlannedRun(DAILY, day.isoformat(), day.isoformat()) for day in days),
-        *waiting,
-        *(
-            PlannedRun(MONTHLY, month.isoformat(), month.isoformat())
-            for month in sorted(months)
-            if not _covered(waiting, MONTHLY, month)
-        ),
-    ]
+    before, after = [], []
+    for domain, found in outdated.items():
+        daily, monthly = job_name(domain, DAILY), job_name(domain, MONTHLY)
+        days = sorted(day for day in found if not _covered(waiting, daily, day))
+        months = sorted({day.replace(day=1) for day in days})
+        before += [PlannedRun(daily, day.isoformat(), day.isoformat()) for day in days]
+        after += [
+            PlannedRun(monthly, month.isoformat(), month.isoformat())
+            for month in months
+            if not _covered(waiting, monthly, month)
+        ]
+    return [*before, *waiting, *after]
 
 
 def _covered(runs: list[PlannedRun], job: str, partition: date) -> bool:
@@ -247,10 +259,13 @@ def _covered(runs: list[PlannedRun], job: str, partition: date) -> bool:
     )  # fmt: skip
 
 
-def _outdated(result: dg.ExecuteInProcessResult) -> set[date]:
-    found: set[date] = set()
+def _outdated(result: dg.ExecuteInProcessResult) -> dict[str, set[date]]:
+    """Collect, by domain, the days that the run put out of date."""
+    found: dict[str, set[date]] = {}
     for event in result.filter_events(lambda e: e.is_step_materialization):
-        found |= days_to_run_again(event.step_materialization_data.materialization.metadata)
+        materialization = event.step_materialization_data.materialization
+        days = found.setdefault(materialization.asset_key.path[0], set())
+        days |= days_to_run_again(materialization.metadata)
     return found
 
 

@@ -143,13 +143,13 @@ def test_help_lists_the_commands(lakehouse: Lakehouse) -> None:
 
 
 def test_selection_refuses_an_unknown_family(lakehouse: Lakehouse) -> None:
-    code, out, _ = lakehouse("selection", "daily")
+    code, out, _ = lakehouse("selection", "airline_daily")
     assert code == 0
     assert set(out.strip().split(",")) == {
         "airline/bronze_transactions", "airline/bronze_transactions_rejects",
         "airline/silver_transactions", "airline/silver_transactions_quarantine",
     }  # fmt: skip
-    refuses(lakehouse("selection", "hourly"), "'hourly'", "monthly")
+    refuses(lakehouse("selection", "hourly"), "'hourly'", "airline_monthly")
 
 
 # --- landing --------------------------------------------------------------------------------

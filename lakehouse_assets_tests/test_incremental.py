@@ -64,7 +64,7 @@ def logs(house: House) -> dict[str, dict[str, bytes]]:
 
 def test_running_one_month_again_changes_no_value_and_touches_no_other(copy: House) -> None:
     before, history = values(copy), logs(copy)
-    result = copy.materialise("monthly", "2014-01-01")
+    result = copy.materialise("airline_monthly", "2014-01-01")
     assert result.success
     assert values(copy) == before
     for table in REGISTRY:
@@ -77,8 +77,8 @@ def test_a_new_month_writes_its_own_partitions_only(copy: House) -> None:
     before, history = values(copy), logs(copy)
     copy.deliver_members("2014-04-30", [member(1, FLIGHT_COUNT="20"), member(9)])
     copy.deliver_purchases("2014-04-02", [purchase("N", customer_id=1, amount=100)])
-    assert copy.materialise("daily", "2014-04-02").success
-    assert copy.materialise("monthly", "2014-04-01").success
+    assert copy.materialise("airline_daily", "2014-04-02").success
+    assert copy.materialise("airline_monthly", "2014-04-01").success
     after = values(copy)
     april = {date(2014, 4, 1), date(2014, 4, 2)}
     for name, partitions in after.items():
@@ -98,7 +98,7 @@ def test_running_everything_again_gives_the_same_values(copy: House) -> None:
 
 def test_months_in_one_run_are_the_same_as_one_run_each(copy: House) -> None:
     before = values(copy)
-    assert copy.materialise("monthly", "2014-01-01", last="2014-03-01").success
+    assert copy.materialise("airline_monthly", "2014-01-01", last="2014-03-01").success
     assert values(copy) == before
 
 
@@ -127,7 +127,7 @@ def test_an_id_delivered_on_two_days_counts_once_and_is_named(house: House) -> N
     house.deliver_purchases(day(3), [purchase("A", amount=1), purchase("B", amount=2)])
     house.deliver_purchases(day(5), [purchase("B", amount=99), purchase("C", amount=3)])
     for number in (3, 5):
-        assert house.materialise("daily", day(number)).success
+        assert house.materialise("airline_daily", day(number)).success
     assert silver(house) == {"A": (march(3), 1.0), "B": (march(3), 2.0), "C": (march(5), 3.0)}
     (row,) = house.rows(ASIDE)
     assert (row["transaction_id"], row["amount"], row["disposition"]) == ("B", "99", "duplicate")
@@ -142,11 +142,11 @@ def test_two_days_in_one_run_are_the_same_as_two_runs(
     for one in (house, other):
         one.deliver_purchases(day(3), [purchase("A", amount=1), purchase("B", amount=2)])
         one.deliver_purchases(day(4), [purchase("A", amount=7), purchase("A", amount=8)])
-    assert house.materialise("daily", day(3), last=day(4)).success
+    assert house.materialise("airline_daily", day(3), last=day(4)).success
     # Again: what the run itself stored the first time is no earlier delivery.
-    assert house.materialise("daily", day(3), last=day(4)).success
+    assert house.materialise("airline_daily", day(3), last=day(4)).success
     for number in (3, 4):
-        assert other.materialise("daily", day(number)).success
+        assert other.materialise("airline_daily", day(number)).success
     assert silver(house) == silver(other) == {"A": (march(3), 1.0), "B": (march(3), 2.0)}
     originals = {r["_row_number"]: r["duplicate_of"] for r in house.rows(ASIDE)}
     first = f"airline/transactions/{day(3)}/transactions.json#1"
@@ -156,11 +156,11 @@ def test_two_days_in_one_run_are_the_same_as_two_runs(
 
 def test_a_late_day_leaves_later_days_alone(house: House) -> None:
     house.deliver_purchases(day(5), [purchase("C", amount=3)])
-    assert house.materialise("daily", day(5)).success
+    assert house.materialise("airline_daily", day(5)).success
     before = house.rows(t.SILVER_TRANSACTIONS)
     history = house.commits(t.SILVER_TRANSACTIONS)
     house.deliver_purchases(day(3), [purchase("A", amount=1)])
-    assert house.materialise("daily", day(3)).success
+    assert house.materialise("airline_daily", day(3)).success
     assert house.rows(t.SILVER_TRANSACTIONS, f"delivered_on = DATE '{day(5)}'") == before
     assert touched(history, house.commits(t.SILVER_TRANSACTIONS)) == {day(3)}
     assert silver(house) == {"A": (march(3), 1.0), "C": (march(5), 3.0)}
@@ -170,20 +170,20 @@ def test_an_id_that_a_late_day_brings_too_counts_once_after_the_later_day_ran_ag
     house: House,
 ) -> None:
     house.deliver_purchases(day(5), [purchase("A", amount=9)])
-    house.materialise("daily", day(5))
+    house.materialise("airline_daily", day(5))
     house.deliver_purchases(day(3), [purchase("A", amount=1)])
-    house.materialise("daily", day(3))
-    house.materialise("daily", day(5))
+    house.materialise("airline_daily", day(3))
+    house.materialise("airline_daily", day(5))
     assert silver(house) == {"A": (march(3), 1.0)}
 
 
 def test_a_corrected_delivery_replaces_its_day(house: House) -> None:
     house.deliver_purchases(day(3), [purchase("A", amount=1), purchase("B", amount="oops")])
     house.deliver_purchases(day(4), [purchase("C", amount=3)])
-    house.materialise("daily", day(3), last=day(4))
+    house.materialise("airline_daily", day(3), last=day(4))
     assert silver(house) == {"A": (march(3), 1.0), "C": (march(4), 3.0)}
     house.deliver_purchases(day(3), [purchase("B", amount=2), purchase("D", amount=4)])
-    house.materialise("daily", day(3))
+    house.materialise("airline_daily", day(3))
     assert silver(house) == {"B": (march(3), 2.0), "D": (march(3), 4.0), "C": (march(4), 3.0)}
     assert house.count(ASIDE) == 0
     assert house.count(BRONZE) == 3
@@ -192,9 +192,9 @@ def test_a_corrected_delivery_replaces_its_day(house: House) -> None:
 def test_a_withdrawn_delivery_empties_its_day(house: House) -> None:
     file = house.deliver_purchases(day(3), [purchase("A")])
     house.deliver_purchases(day(4), [purchase("C", amount=3)])
-    house.materialise("daily", day(3), last=day(4))
+    house.materialise("airline_daily", day(3), last=day(4))
     file.unlink()
-    assert house.materialise("daily", day(3)).success
+    assert house.materialise("airline_daily", day(3)).success
     assert silver(house) == {"C": (march(4), 3.0)}
     assert house.count(BRONZE, f"delivered_on = DATE '{day(3)}'") == 0
 
@@ -210,7 +210,7 @@ def test_formats_compressed_or_not_and_marked_or_not_mix_in_one_day(house: House
     house.deliver("transactions", day(3), "e.json", b"\xef\xbb\xbf" + text.encode())
     line = json.dumps(purchase("F", amount=6, customer_name="王 芳"), ensure_ascii=False)
     house.deliver("transactions", day(3), "f.jsonl", ("\ufeff" + line + "\r\n").encode())
-    result = house.materialise("daily", day(3))
+    result = house.materialise("airline_daily", day(3))
     assert result.success
     amounts = {name: amount for name, (_, amount) in silver(house).items()}
     assert amounts == {"A": 1, "B": 2, "C": 3, "D": 4, "E": 5, "F": 6}
@@ -223,7 +223,7 @@ def test_formats_compressed_or_not_and_marked_or_not_mix_in_one_day(house: House
 def test_a_refused_file_does_not_stop_the_others_of_its_day(house: House) -> None:
     house.deliver_purchases(day(3), [purchase("A", amount=1)], "a.json")
     house.deliver("transactions", day(3), "wrong.csv", "id,name\n1,x\n")
-    result = house.materialise("daily", day(3))
+    result = house.materialise("airline_daily", day(3))
     assert silver(house) == {"A": (march(3), 1.0)}
     assert "clean_transactions" in steps(result, "SUCCESS")
     (row,) = house.rows(f"{BRONZE.name}_rejects")

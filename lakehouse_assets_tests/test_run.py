@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -27,18 +28,32 @@ def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: H
     house.deliver_members("2014-05-31", [member(1)])
     assert plan(house.settings, months_per_run=1) == [
         PlannedRun("calendar"),
-        PlannedRun("daily", "2014-01-31", "2014-01-31"),
-        PlannedRun("monthly", "2014-01-01", "2014-01-01"),
-        PlannedRun("daily", "2014-02-03", "2014-02-20"),
-        PlannedRun("monthly", "2014-02-01", "2014-02-01"),
-        PlannedRun("monthly", "2014-05-01", "2014-05-01"),
+        PlannedRun("airline_daily", "2014-01-31", "2014-01-31"),
+        PlannedRun("airline_monthly", "2014-01-01", "2014-01-01"),
+        PlannedRun("airline_daily", "2014-02-03", "2014-02-20"),
+        PlannedRun("airline_monthly", "2014-02-01", "2014-02-01"),
+        PlannedRun("airline_monthly", "2014-05-01", "2014-05-01"),
     ]
     # Months that follow each other may share a run; March and April have no deliveries.
     assert plan(house.settings, months_per_run=3) == [
         PlannedRun("calendar"),
-        PlannedRun("daily", "2014-01-31", "2014-02-20"),
-        PlannedRun("monthly", "2014-01-01", "2014-02-01"),
-        PlannedRun("monthly", "2014-05-01", "2014-05-01"),
+        PlannedRun("airline_daily", "2014-01-31", "2014-02-20"),
+        PlannedRun("airline_monthly", "2014-01-01", "2014-02-01"),
+        PlannedRun("airline_monthly", "2014-05-01", "2014-05-01"),
+    ]
+
+
+def test_the_domains_of_one_zone_have_runs_of_their_own(house: House) -> None:
+    house.deliver_members("2014-02-28", [member(1)])
+    other = replace(t.TRANSACTIONS, domain="retail")
+    folder = house.settings.landing / other.path / "2021-09-03"
+    folder.mkdir(parents=True)
+    (folder / "a.json").write_text("[]", encoding="utf-8")
+    assert plan(house.settings, (t.FLIGHTS, other)) == [
+        PlannedRun("calendar"),
+        PlannedRun("airline_monthly", "2014-02-01", "2014-02-01"),
+        PlannedRun("retail_daily", "2021-09-03", "2021-09-03"),
+        PlannedRun("retail_monthly", "2021-09-01", "2021-09-01"),
     ]
 
 
@@ -57,7 +72,7 @@ def test_a_refused_file_is_named_and_the_others_go_on(house: House) -> None:
     assert house.count(t.SILVER_FLIGHTS) == house.count(t.KPI_CUSTOMER_VALUE) == 2
     (sentence,) = outcome.errors
     assert "airline/flights/2014-03-31/wrong.csv" in sentence
-    assert "monthly 2014-03-01" in sentence
+    assert "airline_monthly 2014-03-01" in sentence
 
 
 def test_a_step_that_breaks_is_one_sentence_and_stops_the_runs_after_it(
@@ -74,9 +89,9 @@ def test_a_step_that_breaks_is_one_sentence_and_stops_the_runs_after_it(
         plan(house.settings, months_per_run=1),
         lambda run: started.append(run.label),
     )
-    assert started == ["calendar", "monthly 2014-02-01"]
+    assert started == ["calendar", "airline_monthly 2014-02-01"]
     assert len(outcome.errors) == 1
-    assert outcome.errors[0].startswith("airline__clean_flights (monthly 2014-02-01): ")
+    assert outcome.errors[0].startswith("airline__clean_flights (airline_monthly 2014-02-01): ")
     assert "\n" not in outcome.errors[0]
 
 

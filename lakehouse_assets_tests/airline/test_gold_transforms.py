@@ -295,10 +295,10 @@ def test_a_month_whose_snapshot_is_withdrawn_uses_the_one_before(new_house) -> N
     ]
     house.materialise("calendar", None)
     for month in ("2014-01-01", "2014-02-01"):
-        house.materialise("monthly", month, *loading, *tables)
+        house.materialise("airline_monthly", month, *loading, *tables)
     assert house.count("fact_flights", "as_of_month = DATE '2014-02-01'") == 2
     file.unlink()
-    result = house.materialise("monthly", "2014-02-01", *loading, *tables)
+    result = house.materialise("airline_monthly", "2014-02-01", *loading, *tables)
     assert "fact_flights" in steps(result, "SUCCESS")
     rows = house.rows("fact_flights", "as_of_month = DATE '2014-02-01'")
     assert [(r["customer_key"], r["total_flights"]) for r in rows] == [(1, 10)]

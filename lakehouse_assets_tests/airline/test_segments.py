@@ -63,7 +63,9 @@ def segmented(new_house: Callable[..., House]) -> tuple[House, Any]:
     house = new_house("segments")
     house.deliver_members("2014-03-31", snapshot())
     house.materialise("calendar", None)
-    result = house.materialise("monthly", PARTITION, *UPSTREAM, run_config=launchpad(**QUICK))
+    result = house.materialise(
+        "airline_monthly", PARTITION, *UPSTREAM, run_config=launchpad(**QUICK)
+    )
     assert result.success
     return house, result
 
@@ -75,7 +77,7 @@ def test_the_same_members_in_another_order_give_the_same_tables_to_the_byte(
     second = new_house("again")
     second.deliver_members("2014-03-31", reversed(snapshot()))
     second.materialise("calendar", None)
-    second.materialise("monthly", PARTITION, *UPSTREAM, run_config=launchpad(**QUICK))
+    second.materialise("airline_monthly", PARTITION, *UPSTREAM, run_config=launchpad(**QUICK))
     for table in TABLES:
         assert repr(first.rows(table)) == repr(second.rows(table))
         assert first.count(table) > 0
@@ -88,7 +90,7 @@ def test_running_again_changes_no_value_and_registers_no_second_model(
     before = {table.name: house.rows(table) for table in TABLES}
     client = MlflowClient(house.settings.mlflow_uri)
     versions = client.search_model_versions(f"name = '{DEFAULT_MODEL_NAME}'")
-    house.materialise("monthly", PARTITION, *TABLES, run_config=launchpad(**QUICK))
+    house.materialise("airline_monthly", PARTITION, *TABLES, run_config=launchpad(**QUICK))
     assert {table.name: house.rows(table) for table in TABLES} == before
     assert len(client.search_model_versions(f"name = '{DEFAULT_MODEL_NAME}'")) == len(versions) == 1
 
@@ -187,7 +189,7 @@ def test_the_launchpad_decides_how_many_segments_and_what_is_swept(
     for table in (t.DIM_CUSTOMERS, t.KPI_CUSTOMER_VALUE):
         house.put(table, source.rows(table), MONTH)
     result = house.materialise(
-        "monthly",
+        "airline_monthly",
         PARTITION,
         t.GOLD_CUSTOMER_SEGMENTS_ML,
         run_config=launchpad(k=3, seed=1, n_init=2, sweep=[2, 4]),
@@ -230,7 +232,7 @@ def test_customers_without_structure_stop_everything_downstream(house: House) ->
     house.put(t.DIM_CUSTOMERS, [as_customer(row) for row in rows], MONTH)
     house.put(t.KPI_CUSTOMER_VALUE, rows, MONTH)
     result = house.materialise(
-        "monthly",
+        "airline_monthly",
         PARTITION,
         t.GOLD_CUSTOMER_SEGMENTS_ML,
         t.GOLD_SEGMENT_SUMMARY,
@@ -252,7 +254,7 @@ def test_fewer_customers_than_segments_stay_uncategorized(house: House) -> None:
     house.put(t.DIM_CUSTOMERS, [as_customer(row) for row in rows], MONTH)
     house.put(t.KPI_CUSTOMER_VALUE, rows, MONTH)
     result = house.materialise(
-        "monthly", PARTITION, t.GOLD_CUSTOMER_SEGMENTS_ML, run_config=launchpad(**QUICK)
+        "airline_monthly", PARTITION, t.GOLD_CUSTOMER_SEGMENTS_ML, run_config=launchpad(**QUICK)
     )
     assert result.success
     found = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)

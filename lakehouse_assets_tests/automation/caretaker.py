@@ -77,8 +77,8 @@ class Caretaker:
                 "dagster/asset_partition_range_start": first,
                 "dagster/asset_partition_range_end": last,
             }
-        for name in ("calendar", "daily", "monthly"):
-            job = self.definitions.resolve_job_def(name)
+        for found in self.definitions.jobs or ():
+            job = self.definitions.resolve_job_def(found.name)
             mine = [key for key in keys if key in job.asset_layer.executable_asset_keys]
             if mine:
                 result = job.execute_in_process(

@@ -198,32 +198,48 @@ def test_days_in_any_order_end_as_days_in_order(
     straight: House = new_house()
     for number in sorted(numbers):
         straight.deliver_purchases(day(number), content[number])
-    assert straight.materialise("daily", day(3), last=day(8)).success
+    assert straight.materialise("airline_daily", day(3), last=day(8)).success
     assert sorted_rows(caretaker.house) == sorted_rows(straight)
 
 
 def test_running_late_days_by_hand_runs_the_later_ones_and_their_month(house: House) -> None:
     house.deliver_purchases(day(5), [purchase("A", amount=9)])
-    first = [PlannedRun("calendar"), PlannedRun("daily", *both(5))]
+    first = [PlannedRun("calendar"), PlannedRun("airline_daily", *both(5))]
     assert execute(house.settings, first).errors == []
     house.deliver_purchases(day(3), [purchase("A", amount=1)])
     started: list[str] = []
     outcome = execute(
-        house.settings, [PlannedRun("daily", *both(3))], lambda run: started.append(run.label)
+        house.settings,
+        [PlannedRun("airline_daily", *both(3))],
+        lambda run: started.append(run.label),
     )
     assert outcome.errors == []
-    assert started == [f"daily {day(3)}", f"daily {day(5)}", "monthly 2014-03-01"]
+    assert started == [
+        f"airline_daily {day(3)}",
+        f"airline_daily {day(5)}",
+        "airline_monthly 2014-03-01",
+    ]
     assert [w.run for w in outcome.warnings if w.check == "later_days_agree"] == [started[0]]
     assert [float(r["transaction_amount"]) for r in house.rows(t.FACT_TRANSACTIONS)] == [1.0]
 
 
 def test_days_that_are_still_to_run_are_not_added() -> None:
     waiting = [
-        PlannedRun("daily", day(4), day(6)), PlannedRun("monthly", "2014-03-01", "2014-03-01"),
-    ]  # fmt: skip
-    outdated = {date(2014, 3, 5), date(2014, 4, 9)}
+        PlannedRun("airline_daily", day(4), day(6)),
+        PlannedRun("airline_monthly", "2014-03-01", "2014-03-01"),
+    ]
+    outdated = {"airline": {date(2014, 3, 5), date(2014, 4, 9)}}
     assert with_follow_ups(waiting, outdated) == [
-        PlannedRun("daily", "2014-04-09", "2014-04-09"),
+        PlannedRun("airline_daily", "2014-04-09", "2014-04-09"),
         *waiting,
-        PlannedRun("monthly", "2014-04-01", "2014-04-01"),
+        PlannedRun("airline_monthly", "2014-04-01", "2014-04-01"),
+    ]
+
+
+def test_late_days_of_one_domain_run_nothing_of_another() -> None:
+    waiting = [PlannedRun("airline_daily", day(5), day(5))]
+    assert with_follow_ups(waiting, {"retail": {date(2014, 3, 5)}, "airline": set()}) == [
+        PlannedRun("retail_daily", day(5), day(5)),
+        *waiting,
+        PlannedRun("retail_monthly", "2014-03-01", "2014-03-01"),
     ]

@@ -26,7 +26,7 @@ from lakehouse_assets_tests.test_real_data import SHARED
 pytestmark = pytest.mark.timeout(1200)
 REAL_FILES = (SHARED / "flight.csv").is_file()
 # A day that the first half has built already.
-AGAIN = PlannedRun("daily", "2014-01-02", "2014-01-02")
+AGAIN = PlannedRun("airline_daily", "2014-01-02", "2014-01-02")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def halves(new_house: Callable[..., House]) -> Halves:
     deliver_everything(embedded, SHARED if REAL_FILES else None)
     spark = changed(spark, engine="spark", landing=embedded.settings.landing)
     runs = plan(embedded.settings, months_per_run=2)
-    middle = 1 + next(n for n, run in enumerate(runs) if run.job == "monthly")
+    middle = 1 + next(n for n, run in enumerate(runs) if run.job == "airline_monthly")
     here, there = (execute(house.settings, runs[:middle]) for house in (embedded, spark))
     return Halves(embedded, spark, here, there, [AGAIN, *runs[middle:]])
 

@@ -105,7 +105,7 @@ def test_an_orphan_stops_what_is_downstream(house: House) -> None:
     house.put(t.DIM_GEOGRAPHY, [geography(5)], MARCH)
     house.put(t.SILVER_FLIGHTS, [silver_member()], MARCH)
     result = house.materialise(
-        "monthly", "2014-03-01", t.DIM_GEOGRAPHY, t.DIM_CUSTOMERS, t.FACT_FLIGHTS
+        "airline_monthly", "2014-03-01", t.DIM_GEOGRAPHY, t.DIM_CUSTOMERS, t.FACT_FLIGHTS
     )
     assert not result.success
     assert steps(result, "FAILURE") == {"dim_customers"}

@@ -21,7 +21,7 @@ LOADING = [
 
 def clean(house: House) -> dg.ExecuteInProcessResult:
     """Run members from their files to their first gold table."""
-    return house.materialise("monthly", MONTH, *LOADING, t.DIM_GEOGRAPHY)
+    return house.materialise("airline_monthly", MONTH, *LOADING, t.DIM_GEOGRAPHY)
 
 
 @pytest.fixture(scope="module")
