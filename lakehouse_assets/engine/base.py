@@ -5,7 +5,7 @@ Belongs here: the `Engine` protocol and the small records it speaks in. Not here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -190,10 +190,33 @@ class Engine(Protocol):
             needed: Columns that `compute` is given; the new ones are said to come from them.
             added: The new columns, which may hold nulls.
             compute: Makes of some rows the new columns of as many, in their order. It may run in
-                other processes and on other machines, which have NumPy and PyArrow only.
+                other processes and on other machines, which have NumPy and PyArrow only; what
+                it needs of this project is sent along.
 
         Raises:
             LakehouseError: `compute` returns other columns or another number of rows.
+        """
+        ...
+
+    def fold_batches(
+        self,
+        frame: DataFrame,
+        needed: Sequence[str],
+        result: pa.Schema,
+        compute: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    ) -> pa.Table:
+        """Run Python over the rows, part by part where they are, and fetch the little it gives.
+
+        Args:
+            frame: The rows.
+            needed: Columns that `compute` is given.
+            result: The columns that it returns.
+            compute: Makes of the batches of a part of the rows a few rows; called once for each
+                part, of which there are as many as the engine likes. It may run elsewhere, as in
+                `add_columns`.
+
+        Raises:
+            LakehouseError: `compute` raises, or returns other columns.
         """
         ...
 

@@ -1,10 +1,9 @@
-"""Columns computed in Python beside those of a batch: what every engine does with them.
+"""Python on Arrow batches: what every engine does with what it computes.
 
-Belongs here: running a function on one Arrow batch and holding its result against what was said of
-it. Not here: where batches come from and go to (`duckdb.py`, `spark.py`).
+Belongs here: running a function on batches and holding its result against what was said of it. Not
+here: where batches come from and go to (`duckdb.py`, `spark.py`).
 
-Spark runs this on its workers. The function is made such that it is sent there as it is, and
-needs nothing of this project there.
+Spark runs this on its workers.
 """
 
 from __future__ import annotations
@@ -43,6 +42,27 @@ def adding_columns(
             yield pyarrow.RecordBatch.from_arrays([*batch.columns, *found.columns], schema=schema)
 
     return add
+
+
+def folding(
+    needed: Sequence[str],
+    result: pa.Schema,
+    compute: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Make a function that folds batches; see `Engine.fold_batches`.
+
+    It raises a ValueError if `compute` returns other columns.
+    """
+    names = list(needed)
+
+    def fold(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for found in compute(batch.select(names) for batch in batches):
+            if not found.schema.equals(result):
+                wanted, got = (", ".join(map(str, s)) for s in (result, found.schema))
+                raise ValueError(f"the rows were to give {wanted}; they gave {got}")
+            yield found
+
+    return fold
 
 
 def not_computed(added: pa.Schema, reason: str) -> LakehouseError:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
-from lakehouse_assets.engine.batches import adding_columns, not_computed
+from lakehouse_assets.engine.batches import adding_columns, folding, not_computed
 from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.spark_csv import read_csv
 from lakehouse_assets.engine.spark_dialect import SparkDialect
@@ -146,7 +147,7 @@ class SparkEngine:
         source = frozenset[SourceColumn]().union(*(origins[column] for column in needed))
         new = from_arrow_schema(added, prefer_timestamp_ntz=True)
         schema = StructType([*frame.schema.fields, *new.fields])
-        wider = frame.mapInArrow(adding_columns(needed, added, compute), schema)
+        wider = frame.mapInArrow(_sent_whole(adding_columns(needed, added, compute)), schema)
         try:
             return self._keep(wider, origins | dict.fromkeys(added.names, source), versions)
         except PySparkException as error:
@@ -154,6 +155,29 @@ class SparkEngine:
             if not found:
                 raise
             raise not_computed(added, found[-1]) from error
+
+    def fold_batches(
+        self,
+        frame: DataFrame,
+        needed: Sequence[str],
+        result: pa.Schema,
+        compute: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    ) -> pa.Table:
+        """Run Python over the rows beside Spark's workers, one call for each partition."""
+        from pyspark.errors import PySparkException
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        rows = frame.select(*map(_quoted, needed))
+        folded = rows.mapInArrow(
+            _sent_whole(folding(needed, result, compute)), from_arrow_schema(result)
+        )
+        try:
+            return folded.toArrow().cast(result)
+        except PySparkException as error:
+            found = _RAISED.findall(str(error))
+            if not found:
+                raise
+            raise not_computed(result, found[-1]) from error
 
     def scope(self) -> AbstractContextManager[None]:
         """Free what was checkpointed inside when it ends."""
@@ -259,6 +283,14 @@ class SparkEngine:
                 text = str(frame._jdf.queryExecution().analyzed().toString())
             self._plans[frame] = text
         return text
+
+
+def _sent_whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Have Spark send what a function needs of this project: workers need not have it installed."""
+    from pyspark.cloudpickle import register_pickle_by_value
+
+    register_pickle_by_value(sys.modules[__package__.partition(".")[0]])  # type: ignore[no-untyped-call]
+    return function
 
 
 def _batches(frame: DataFrame, batch_rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
