@@ -37,7 +37,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
     }
     calendar = Calendar(settings.first_partition)
-    assets = airline_assets(calendar)
+    assets = airline_assets(calendar, settings.training_rows)
     return dg.Definitions(
         assets=assets,
         jobs=family_jobs(assets),

@@ -14,11 +14,16 @@ from lakehouse_assets.ingest.assets import bronze_assets
 from lakehouse_assets.partitions import Calendar
 
 
-def airline_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
-    """Make every asset of the domain."""
+def airline_assets(calendar: Calendar, training_rows: int) -> Sequence[dg.AssetsDefinition]:
+    """Make every asset of the domain.
+
+    Args:
+        calendar: Days and months, and how they map.
+        training_rows: Most rows that a model's training fetches.
+    """
     return [
         *(bronze_assets(dataset, calendar) for dataset in DATASETS),
         *airline_silver_assets(calendar),
         *gold_assets(calendar),
-        *segment_assets(calendar),
+        *segment_assets(calendar, training_rows),
     ]

@@ -4,11 +4,10 @@ Belongs here: the assets and their settings in the launchpad. Not here: clusteri
 MLflow (`ml/`), or the rules around them (`transforms/segments.py`).
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import dagster as dg
 from pydantic import Field
@@ -17,7 +16,6 @@ from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.gold import of_month
 from lakehouse_assets.airline.transforms import segments as rules
 from lakehouse_assets.engine import DataFrame, F
-from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.assets import (
     MakeAsset,
     Moment,
@@ -29,14 +27,12 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.ml import worker
-from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig, cluster_unscaled
-from lakehouse_assets.ml.segmentation import Segmentation, Store, Tracked, track, train
+from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
+from lakehouse_assets.ml.segmentation import Segmentation, Store, Tracked, track
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.ml.training import label_unscaled, train_segments
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # A month's training and its tracked model; None where there were too few customers.
 Models: TypeAlias = Mapping[str, tuple[Segmentation, Tracked] | None]
@@ -44,8 +40,7 @@ Models: TypeAlias = Mapping[str, tuple[Segmentation, Tracked] | None]
 SEPARATED = "segments_are_separated"
 LEAST_SILHOUETTE = 0.3
 SMALL_MODEL_FEATURES = ("total_flights", "total_loyalty_points")
-# Clustering fetches its features into memory: ten doubles a row, so about 1 GB at this bound.
-MOST_TRAINING_ROWS = 10_000_000
+SMALL_MODEL = ClusteringConfig(k=5, seed=42, sweep=())
 
 
 class SegmentationConfig(dg.Config):
@@ -66,10 +61,10 @@ class SegmentationConfig(dg.Config):
     sweep: list[int] = Field(default_factory=lambda: [3, 4, 5, 6, 7])
 
 
-def segment_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
-    """Make the segment assets."""
+def segment_assets(calendar: Calendar, training_rows: int) -> Sequence[dg.AssetsDefinition]:
+    """Make the segment assets; with more customers than so many, rows are not fetched."""
     return (
-        _gold_customer_segments_ml(calendar),
+        _gold_customer_segments_ml(calendar, training_rows),
         monthly_asset(
             t.GOLD_SEGMENT_SUMMARY,
             lambda now, f: rules.summarise(of_month(f["gold_customer_segments_ml"], now)),
@@ -77,12 +72,15 @@ def segment_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
             {t.GOLD_CUSTOMER_SEGMENTS_ML: None},
         ),
         monthly_asset(
-            t.CUSTOMER_SEGMENTS_ML, _small_model, calendar.monthly, {t.FACT_FLIGHTS: None}
+            t.CUSTOMER_SEGMENTS_ML,
+            lambda now, f: _small_model(now, f, training_rows),
+            calendar.monthly,
+            {t.FACT_FLIGHTS: None},
         ),
     )
 
 
-def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
+def _gold_customer_segments_ml(calendar: Calendar, training_rows: int) -> dg.AssetsDefinition:
     table = t.GOLD_CUSTOMER_SEGMENTS_ML
     attributes = asset_attributes(table)
 
@@ -111,7 +109,9 @@ def _gold_customer_segments_ml(calendar: Calendar) -> dg.AssetsDefinition:
         lake: Lake = context.resources.lake.open()
         with lake.engine.scope():
             months = months_of(context)
-            trained = [_segment_month(context, config, lake, kpi, month) for month in months]
+            trained = [
+                _segment_month(context, config, lake, kpi, month, training_rows) for month in months
+            ]
             frame = lake.engine.union([frame for frame, _ in trained])
             models = {
                 str(month): (model[0], worker.result_of(model[1])) if model else None
@@ -132,18 +132,12 @@ def _segment_month(
     lake: Lake,
     kpi: DataFrame,
     month: date,
+    training_rows: int,
 ) -> tuple[DataFrame, tuple[Segmentation, Future[Tracked]] | None]:
     """Train on a month's customers, assign segments, and let the worker track the model."""
     engine = lake.engine
     now = Moment(month, datetime.now(UTC), lake)
     scored = engine.checkpoint(rules.with_scores(of_month(kpi, now)))
-    rows = _features(lake, scored, SEGMENT_FEATURES)
-    if rows.num_rows < config.k:
-        context.log.warning(
-            f"{month:%Y-%m}: {rows.num_rows} customers have all features, too few for {config.k} "
-            "segments; all stay Uncategorized."
-        )
-        return rules.assign(scored, _labels(lake, rows.slice(0, 0), [], [], [])), None
     clustering = ClusteringConfig(
         k=config.k,
         seed=config.seed,
@@ -151,12 +145,17 @@ def _segment_month(
         max_iter=config.max_iter,
         sweep=tuple(config.sweep),
     )
-    found = worker.result_of(
-        worker.submit(train, _matrix(rows, SEGMENT_FEATURES), SEGMENT_FEATURES, clustering)
+    trained = train_segments(
+        engine, scored, "customer_key", SEGMENT_FEATURES, clustering, training_rows
     )
-    codes, names = [p.code for p in found.personas], [p.name for p in found.personas]
-    labels = _labels(lake, rows, found.labels, codes, names)
-    assigned = engine.checkpoint(rules.assign(scored, labels))
+    found = trained.segmentation
+    if found is None:
+        context.log.warning(
+            f"{month:%Y-%m}: {trained.rows} customers have all features, too few for {config.k} "
+            "segments; all stay Uncategorized."
+        )
+        return rules.assign(scored, trained.labels), None
+    assigned = engine.checkpoint(rules.assign(scored, trained.labels))
     tracking: MlflowTracking = context.resources.mlflow
     versions = engine.versions_read(scored)
     tracked = worker.submit(
@@ -169,64 +168,10 @@ def _segment_month(
             **{f"delta_version.{name}": str(version) for name, version in versions.items()},
         },
         partition=month.isoformat(),
-        input_digest=_digest(rows),
+        input_digest=trained.input_digest,
         promote=found.silhouette_squared_euclidean > LEAST_SILHOUETTE,
     )
     return assigned, (found, tracked)
-
-
-def _features(lake: Lake, scored: DataFrame, names: Sequence[str]) -> "pa.Table":
-    """Fetch the customers that have every feature, in the order of their keys."""
-    complete = F.lit(True)
-    for name in names:
-        complete = complete & F.col(name).isNotNull()
-    frame = scored.filter(complete).select(
-        "customer_key", *[F.col(name).cast("double").alias(name) for name in names]
-    )
-    number = int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
-    if number > MOST_TRAINING_ROWS:
-        raise LakehouseError(
-            f"{number:,} customers are more than this machine trains on ({MOST_TRAINING_ROWS:,}); "
-            "train on a cluster, or on a sample."
-        )
-    return lake.engine.arrow_stream(frame).read_all().sort_by("customer_key")
-
-
-def _matrix(rows: "pa.Table", names: Sequence[str]) -> Any:
-    import numpy as np
-
-    return np.column_stack([rows[name].to_numpy() for name in names]).astype(np.float64)
-
-
-def _labels(
-    lake: Lake,
-    rows: "pa.Table",
-    clusters: Any,
-    codes: Sequence[int],
-    names: Sequence[str],
-) -> DataFrame:
-    """Label customers, given the cluster of each and the code and name of each cluster."""
-    import pyarrow as pa
-
-    places = pa.array(clusters, pa.int32())
-    return lake.engine.from_arrow(
-        pa.table(
-            {
-                "labelled_key": rows["customer_key"],
-                "segment": pa.array(codes, pa.int32()).take(places),
-                "segment_name": pa.array(names, pa.string()).take(places),
-            }
-        )
-    )
-
-
-def _digest(rows: "pa.Table") -> str:
-    """Hash the training rows: keys and features in order."""
-    digest = hashlib.sha256()
-    for name in rows.column_names:
-        digest.update(name.encode())
-        digest.update(rows[name].to_numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _model_metadata(models: Models) -> dict[str, Any]:
@@ -239,6 +184,7 @@ def _model_metadata(models: Models) -> dict[str, Any]:
         "mlflow_model": dg.MetadataValue.text(tracked.model.model_uri),
         "model_version": tracked.model.model_version,
         "champion": tracked.promoted,
+        "trained_by": found.trained_by,
         "silhouette_squared_euclidean": found.silhouette_squared_euclidean,
         "silhouette_euclidean": found.silhouette_euclidean,
         "inertia": found.inertia,
@@ -266,14 +212,13 @@ def _separation(table: Table, models: Models) -> dg.AssetCheckResult:
     )
 
 
-def _small_model(now: Moment, frames: Mapping[str, DataFrame]) -> DataFrame:
+def _small_model(now: Moment, frames: Mapping[str, DataFrame], training_rows: int) -> DataFrame:
     """Cluster on flights and points alone, unscaled, as the lab's first version does."""
-    flying = of_month(frames["fact_flights"], now)
-    rows = _features(now.lake, flying, SMALL_MODEL_FEATURES)
-    clusters = worker.result_of(
-        worker.submit(cluster_unscaled, _matrix(rows, SMALL_MODEL_FEATURES), k=5, seed=42)
+    engine = now.lake.engine
+    flying = engine.checkpoint(of_month(frames["fact_flights"], now))
+    labels = label_unscaled(
+        engine, flying, "customer_key", SMALL_MODEL_FEATURES, SMALL_MODEL, training_rows
     )
-    labels = _labels(now.lake, rows, clusters, range(5), [""] * 5)
     return flying.join(labels, F.col("customer_key") == F.col("labelled_key"), "inner").select(
         *t.CUSTOMER_SEGMENTS_ML.column_names
     )

@@ -1,7 +1,8 @@
-"""K-means clustering of members, with its quality figures.
+"""K-means clustering of members held in memory, with its quality figures.
 
-Belongs here: the feature list, the fit, and the metrics, as pure functions of arrays (NumPy and
-scikit-learn). Does not belong here: reading tables, naming segments, tracking, Dagster.
+Belongs here: the feature list and the fit, as pure functions of arrays (scikit-learn). Does not
+belong here: silhouettes (`silhouettes.py`), rows that are too many for arrays (`in_place.py`),
+reading tables, naming segments, tracking, Dagster.
 
 scikit-learn is imported inside the functions, so that a Dagster code location which imports this
 module for its constants loads quickly.
@@ -10,7 +11,7 @@ module for its constants loads quickly.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -19,13 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.silhouettes import (
+    FloatArray,
+    IntArray,
+    silhouette_squared_euclidean,
+    silhouettes_euclidean,
+)
 
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
     from sklearn.pipeline import Pipeline
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int32]
 
 SEGMENT_FEATURES: Final[tuple[str, ...]] = (
     "age",
@@ -41,6 +45,9 @@ SEGMENT_FEATURES: Final[tuple[str, ...]] = (
 )
 """The ten features of the airline specification's section 5, in its order."""
 
+TRAINED_IN_MEMORY: Final = "scikit-learn on all rows"
+"""What `fit_clusters` says of itself."""
+
 SWEEP_N_INIT: Final = 3
 """Starts per k in the sweep: it only compares values of k, the chosen k gets the full n_init."""
 
@@ -49,9 +56,6 @@ SILHOUETTE_SAMPLE_ROWS: Final = 5_000
 
 With 5,000 rows its standard error is about 0.003; 10,000 would take four times as long.
 """
-
-# Distances are computed in blocks of this many rows: 512 x 5,000 doubles are 20 MB.
-_BLOCK_ROWS: Final = 512
 
 # Enough rows to hold more distinct ones than anyone asks for clusters.
 _FIRST_ROWS: Final = 1_000
@@ -112,7 +116,8 @@ class ClusteringResult:
         pipeline: The fitted scikit-learn pipeline of `scaler` and `kmeans`; it takes rows in
             original units, in the order of `feature_names`.
         feature_names: Names of the columns.
-        labels: Cluster id per row, in the order of the rows. The ids are arbitrary.
+        labels: Cluster id per row, in the order of the rows; the ids are arbitrary. None where
+            the rows stayed where they are, and are labelled there.
         centres: One centre per cluster in original units, shape (k, d).
         centres_standardised: The same in standard deviations from the mean.
         sizes: Rows per cluster; they sum to the number of rows.
@@ -121,11 +126,12 @@ class ClusteringResult:
         silhouette_euclidean: What scikit-learn reports, over `silhouette_sample_rows` rows.
         silhouette_sample_rows: Rows that the Euclidean silhouette used, here and in the sweep.
         sweep: One entry per feasible k, ascending.
+        trained_by: What found the centres, and on which rows.
     """
 
     pipeline: Pipeline
     feature_names: tuple[str, ...]
-    labels: IntArray
+    labels: IntArray | None
     centres: FloatArray
     centres_standardised: FloatArray
     sizes: tuple[int, ...]
@@ -134,6 +140,7 @@ class ClusteringResult:
     silhouette_euclidean: float
     silhouette_sample_rows: int
     sweep: tuple[SweepPoint, ...]
+    trained_by: str
 
 
 def fit_clusters(
@@ -161,7 +168,7 @@ def fit_clusters(
             distinct rows than clusters. A constant column is legal: it tells nobody apart.
     """
     # Loaded before the cap: threadpool_limits reaches only the libraries that are loaded.
-    from sklearn.cluster import KMeans
+    import sklearn.cluster  # noqa: F401
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
@@ -171,19 +178,7 @@ def fit_clusters(
     with threadpool_limits(limits=1):
         scaler = StandardScaler()
         scaled: FloatArray = scaler.fit_transform(features)
-        sweep_ks = [k for k in sorted(config.sweep) if k <= distinct_rows]
-        # The chosen k takes longest, so it starts first.
-        starts = {config.k: config.n_init}
-        starts |= {k: min(SWEEP_N_INIT, config.n_init) for k in sweep_ks if k != config.k}
-        models = {
-            k: KMeans(
-                n_clusters=k, random_state=config.seed, n_init=n_init, max_iter=config.max_iter
-            )
-            for k, n_init in starts.items()
-        }
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            fitted = pool.map(lambda model: _fit_alone(model, scaled), models.values())
-            fits: dict[int, KMeans] = dict(zip(models, fitted, strict=True))
+        fits = _fit_each(scaled, starts_of_each_k(config, distinct_rows), config)
         sample = _sample_rows(len(scaled), config.seed)
         points = {
             k: SweepPoint(
@@ -195,7 +190,7 @@ def fit_clusters(
             )
             for (k, model), euclidean in zip(
                 fits.items(),
-                _silhouettes_euclidean(
+                silhouettes_euclidean(
                     scaled[sample], [model.labels_[sample] for model in fits.values()]
                 ),
                 strict=True,
@@ -217,8 +212,46 @@ def fit_clusters(
         silhouette_squared_euclidean=best.silhouette_squared_euclidean,
         silhouette_euclidean=best.silhouette_euclidean,
         silhouette_sample_rows=len(sample),
-        sweep=tuple(points[k] for k in sweep_ks),
+        sweep=tuple(points[k] for k in sorted(config.sweep) if k in points),
+        trained_by=TRAINED_IN_MEMORY,
     )
+
+
+def starts_of_each_k(config: ClusteringConfig, distinct_rows: int) -> dict[int, int]:
+    """Say how many starts the chosen k and each feasible k of the sweep get."""
+    # The chosen k takes longest, so it starts first.
+    starts = {config.k: config.n_init}
+    for k in sorted(config.sweep):
+        if k <= distinct_rows and k != config.k:
+            starts[k] = min(SWEEP_N_INIT, config.n_init)
+    return starts
+
+
+def find_centres(
+    rows: FloatArray, starts: Mapping[int, int], config: ClusteringConfig
+) -> dict[int, FloatArray]:
+    """Find centres for each k on rows that are standardised already, from so many starts."""
+    import sklearn.cluster  # noqa: F401 - loaded before the cap
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        fits = _fit_each(rows, starts, config)
+    return {k: model.cluster_centers_ for k, model in fits.items()}
+
+
+def _fit_each(
+    rows: FloatArray, starts: Mapping[int, int], config: ClusteringConfig
+) -> dict[int, KMeans]:
+    """Fit each k side by side, in the order in which they are named."""
+    from sklearn.cluster import KMeans
+
+    models = {
+        k: KMeans(n_clusters=k, random_state=config.seed, n_init=n_init, max_iter=config.max_iter)
+        for k, n_init in starts.items()
+    }
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        fitted = pool.map(lambda model: _fit_alone(model, rows), models.values())
+        return dict(zip(models, fitted, strict=True))
 
 
 def _fit_alone(model: KMeans, rows: FloatArray) -> KMeans:
@@ -227,101 +260,6 @@ def _fit_alone(model: KMeans, rows: FloatArray) -> KMeans:
 
     with threadpool_limits(limits=1, user_api="openmp"):
         return model.fit(rows)
-
-
-def silhouette_squared_euclidean(rows: FloatArray, labels: npt.ArrayLike) -> float:
-    """Mean silhouette under the squared Euclidean distance, exact and linear in the rows.
-
-    This is the figure of Spark's ClusteringEvaluator. It is a different metric from
-    scikit-learn's Euclidean silhouette and usually larger: name which one is meant. The mean
-    squared distance of x to a cluster of n rows follows from the cluster's sums alone:
-    |x|^2 + (sum of |y|^2)/n - 2 x.(sum of y)/n. A row alone in its cluster counts as 0.
-
-    Args:
-        rows: Rows by columns, in the units in which the distance is meant (standardised).
-        labels: Cluster id of each row, any whole numbers.
-
-    Returns:
-        The mean over all rows, from -1 to 1.
-
-    Raises:
-        LakehouseError: If the lengths differ or there are fewer than two clusters.
-    """
-    ids, codes = np.unique(np.asarray(labels), return_inverse=True)
-    if rows.ndim != 2 or len(codes) != len(rows):
-        msg = f"There are {len(codes)} labels for rows of shape {rows.shape}; pass one label a row."
-        raise LakehouseError(msg)
-    if len(ids) < 2:
-        msg = "A silhouette needs at least two clusters; fit with a larger k."
-        raise LakehouseError(msg)
-    # Distances do not change when everything moves, and near the origin less cancels out.
-    centred = rows - rows.mean(axis=0)
-    squares = np.einsum("ij,ij->i", centred, centred)
-    sizes = np.bincount(codes).astype(np.float64)
-    means = _one_hot(codes, len(ids)).T @ centred / sizes[:, None]
-    mean_squares = np.bincount(codes, weights=squares) / sizes
-    distances = squares[:, None] + mean_squares - 2.0 * (centred @ means.T)
-    # Rounding can push the distance between equal rows just below zero.
-    np.maximum(distances, 0.0, out=distances)
-    return float(_silhouette_of_rows(distances * sizes, codes, sizes).mean())
-
-
-def _silhouettes_euclidean(rows: FloatArray, labelings: Sequence[IntArray]) -> list[float]:
-    """Euclidean mean silhouette of several labelings, sharing one pass over the distances.
-
-    Equal to scikit-learn's silhouette_score for each. The pairwise distances are the expensive
-    part and do not depend on the labels, so a sweep pays for them once. A labeling with a single
-    cluster among the rows has no silhouette: NaN.
-    """
-    from sklearn.metrics.pairwise import euclidean_distances
-
-    coded = [np.unique(labels, return_inverse=True)[1] for labels in labelings]
-    widths = [int(codes.max()) + 1 for codes in coded]
-    indicator = np.hstack(
-        [_one_hot(codes, width) for codes, width in zip(coded, widths, strict=True)]
-    )
-    squares = np.einsum("ij,ij->i", rows, rows)[:, None]
-    sums = np.empty((len(rows), indicator.shape[1]))
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        distances = euclidean_distances(
-            rows[block], rows, X_norm_squared=squares[block], Y_norm_squared=squares.T
-        )
-        # The distance of a row to itself is zero by definition, not by rounding.
-        at = np.arange(start, min(start + _BLOCK_ROWS, len(rows)))
-        distances[at - start, at] = 0.0
-        sums[block] = distances @ indicator
-    scores = []
-    for codes, part in zip(coded, np.split(sums, np.cumsum(widths)[:-1], axis=1), strict=True):
-        if part.shape[1] < 2:
-            scores.append(float("nan"))
-            continue
-        sizes = np.bincount(codes).astype(np.float64)
-        scores.append(float(_silhouette_of_rows(part, codes, sizes).mean()))
-    return scores
-
-
-def _silhouette_of_rows(
-    sums: FloatArray, codes: npt.NDArray[np.intp], sizes: FloatArray
-) -> FloatArray:
-    """Silhouette of each row from its summed distances to each cluster, shape (n, clusters)."""
-    at = np.arange(len(codes))
-    own_size = sizes[codes]
-    inner = sums[at, codes] / np.maximum(own_size - 1.0, 1.0)
-    others = sums / sizes
-    others[at, codes] = np.inf
-    outer = others.min(axis=1)
-    larger = np.maximum(inner, outer)
-    scores = np.divide(outer - inner, larger, out=np.zeros_like(larger), where=larger > 0.0)
-    scores[own_size == 1.0] = 0.0
-    return np.asarray(scores, dtype=np.float64)
-
-
-def _one_hot(codes: npt.NDArray[np.intp], width: int) -> FloatArray:
-    """Indicator matrix of codes 0 to width - 1."""
-    matrix = np.zeros((len(codes), width))
-    matrix[np.arange(len(codes)), codes] = 1.0
-    return matrix
 
 
 def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:

@@ -16,6 +16,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse_assets.ml.clustering import TRAINED_IN_MEMORY, ClusteringConfig, ClusteringResult
 from lakehouse_assets.ml.model_registry import (
     CONFIG_DIGEST_TAG,
     INPUT_DIGEST_TAG,
@@ -30,8 +31,6 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from lakehouse_assets.ml.clustering import ClusteringConfig, ClusteringResult
 
 
 def log_segmentation(
@@ -48,12 +47,12 @@ def log_segmentation(
     """Record one segmentation: a run, its sweep as child runs, and the registered model.
 
     The run is named `KMeans_<k>_Clusters` and holds the parameters n_clusters, algorithm,
-    random_state, n_init, max_iter and features, the metrics inertia, both silhouettes and the
-    size of each segment (`size_segment_<code>`), the files `segment_analysis.png` and
-    `centres.json`, and the model (specification section 5). If a version with the same
-    partition, input digest and configuration is registered already, nothing is written: no new
-    run appears and the earlier run and version are returned. Ask
-    `find_version` for `segmentation_tags` first to save fitting and drawing as well.
+    random_state, n_init, max_iter, features and trained_by, the metrics inertia, both silhouettes
+    and the size of each segment (`size_segment_<code>`), the files `segment_analysis.png` and
+    `centres.json`, and the model (specification section 5). If a version with the same partition,
+    input digest and configuration is registered already, nothing is written: no new run appears
+    and the earlier run and version are returned. Ask `find_version` for `segmentation_tags` first
+    to save fitting and drawing as well.
 
     Args:
         tracking: The resource.
@@ -69,7 +68,7 @@ def log_segmentation(
     Raises:
         LakehouseError: If MLflow fails or a digest cannot stand in a filter.
     """
-    identity = segmentation_tags(partition, input_digest, config, feature_names)
+    identity = segmentation_tags(partition, input_digest, config, feature_names, result.trained_by)
     existing = find_version(tracking, identity)
     if existing is not None:
         return existing
@@ -84,6 +83,7 @@ def log_segmentation(
                 "n_init": config.n_init,
                 "max_iter": config.max_iter,
                 "features": ",".join(feature_names),
+                "trained_by": result.trained_by,
                 "silhouette_sample_rows": result.silhouette_sample_rows,
             },
             metrics={
@@ -121,16 +121,21 @@ def log_segmentation(
 
 
 def segmentation_tags(
-    partition: str, input_digest: str, config: ClusteringConfig, feature_names: Sequence[str]
+    partition: str,
+    input_digest: str,
+    config: ClusteringConfig,
+    feature_names: Sequence[str],
+    trained_by: str = TRAINED_IN_MEMORY,
 ) -> dict[str, str]:
     """The tags that identify a segmentation: partition, input digest and config digest.
 
-    The config digest covers the settings, the features and scikit-learn's version, because
-    another version may find other clusters.
+    The config digest covers the settings, the features, what trained, and scikit-learn's version,
+    because another version may find other clusters.
     """
     settings = {
         "config": dataclasses.asdict(config),
         "features": list(feature_names),
+        "trained_by": trained_by,
         "scikit-learn": installed_version("scikit-learn"),
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

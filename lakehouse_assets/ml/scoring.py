@@ -15,11 +15,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, FloatArray
+from lakehouse_assets.ml.batch_work import feature_matrix, nearest
+from lakehouse_assets.ml.clustering import SEGMENT_FEATURES
 from lakehouse_assets.ml.personas import UNCATEGORIZED, Persona
+from lakehouse_assets.ml.silhouettes import FloatArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,8 +31,6 @@ if TYPE_CHECKING:
     from lakehouse_assets.ml.model_registry import Champion
 
 ADDED = ("cluster", "segment", "segment_name")
-# So many rows of distances are in memory at once.
-_ROWS = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,32 +103,17 @@ def _scoring(centres: Centres, added: pa.Schema) -> Callable[[pa.RecordBatch], p
     means, scales, standardised = centres.means, centres.scales, centres.standardised
     codes = [persona.code for persona in centres.personas]
     labels = [persona.name for persona in centres.personas]
-    nobody, rows_at_once = UNCATEGORIZED, _ROWS
+    nobody = UNCATEGORIZED
 
     def score(batch: pa.RecordBatch) -> pa.RecordBatch:
-        import numpy
         import pyarrow
         from pyarrow import compute
 
-        features = numpy.empty((batch.num_rows, len(means)))
-        for place, column in enumerate(batch.columns):
-            # Text between, because a decimal is not always made a double to the nearest.
-            if pyarrow.types.is_decimal(column.type):
-                column = column.cast(pyarrow.string())
-            numbers = column.cast(pyarrow.float64(), safe=False)
-            features[:, place] = compute.fill_null(numbers, numpy.nan).to_numpy(
-                zero_copy_only=False
-            )
-        complete = numpy.isfinite(features).all(axis=1)
+        features = feature_matrix(batch)
+        complete = np.isfinite(features).all(axis=1)
         features[~complete] = 0.0
-        nearest = numpy.zeros(batch.num_rows, dtype=numpy.int32)
-        for start in range(0, batch.num_rows, rows_at_once):
-            part = (features[start : start + rows_at_once] - means) / scales
-            distances = numpy.zeros((len(part), len(standardised)))
-            for place in range(len(means)):
-                distances += (part[:, place, None] - standardised[None, :, place]) ** 2
-            nearest[start : start + rows_at_once] = distances.argmin(axis=1)
-        clusters = pyarrow.array(nearest, pyarrow.int32(), mask=~complete)
+        found, _ = nearest((features - means) / scales, standardised)
+        clusters = pyarrow.array(found, pyarrow.int32(), mask=~complete)
         segments = pyarrow.array(codes, pyarrow.int32()).take(clusters)
         names = pyarrow.array(labels, pyarrow.string()).take(clusters)
         columns = [clusters, segments, compute.fill_null(names, nobody)]

@@ -1,10 +1,11 @@
 """One segmentation from features to a tracked model, as the worker process does it.
 
-Belongs here: the two pieces of work, training and tracking, and what passes between them and the
-asset. Not here: the clustering, personas, figure and MLflow themselves, and reading tables.
+Belongs here: the pieces of work, training (or adopting what was trained where the rows are) and
+tracking, and what passes between them and the asset. Not here: the clustering, personas, figure
+and MLflow themselves, and reading tables.
 
-The fitted model stays in the worker between the two: the asset needs the labels only, and would
-have to import scikit-learn to hold the rest.
+The fitted model stays in the worker between the two: the asset needs labels or centres only, and
+would have to import scikit-learn to hold the rest.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import uuid4
 
+from lakehouse_assets.ml.adoption import InPlaceFit, clustering_result
 from lakehouse_assets.ml.clustering import (
     ClusteringConfig,
     ClusteringResult,
-    FloatArray,
-    IntArray,
     fit_clusters,
 )
 from lakehouse_assets.ml.model_registry import TrackedModel, promote_version
 from lakehouse_assets.ml.personas import Persona, assign_personas
 from lakehouse_assets.ml.recording import log_segmentation
+from lakehouse_assets.ml.silhouettes import FloatArray, IntArray
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
 
 # A model whose run failed before it was tracked is dropped when so many newer ones are waiting.
@@ -38,19 +39,21 @@ class Segmentation:
 
     Attributes:
         ticket: Name under which the model waits in the worker.
-        labels: Cluster id per row, in the order of the rows.
+        labels: Cluster id per row, in the order of the rows; None where they stayed elsewhere.
         personas: The persona of each cluster, in the order of the cluster ids.
         inertia: Sum of squared standardised distances to the nearest centre.
         silhouette_squared_euclidean: What Spark's ClusteringEvaluator reports.
         silhouette_euclidean: What scikit-learn reports.
+        trained_by: What found the centres, and on which rows.
     """
 
     ticket: str
-    labels: IntArray
+    labels: IntArray | None
     personas: tuple[Persona, ...]
     inertia: float
     silhouette_squared_euclidean: float
     silhouette_euclidean: float
+    trained_by: str
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,19 @@ def train(
     Raises:
         LakehouseError: as for `fit_clusters` and `assign_personas`.
     """
-    result = fit_clusters(features, config, feature_names)
+    return _waiting_for_track(fit_clusters(features, config, feature_names), config)
+
+
+def adopt(fit: InPlaceFit, config: ClusteringConfig) -> Segmentation:
+    """Name the clusters of a fit that was made where the rows are, as `train` does.
+
+    Raises:
+        LakehouseError: as for `assign_personas`.
+    """
+    return _waiting_for_track(clustering_result(fit, config), config)
+
+
+def _waiting_for_track(result: ClusteringResult, config: ClusteringConfig) -> Segmentation:
     ticket = uuid4().hex
     _waiting[ticket] = (result, config)
     while len(_waiting) > _MOST_WAITING:
@@ -99,10 +114,11 @@ def train(
     return Segmentation(
         ticket=ticket,
         labels=result.labels,
-        personas=tuple(assign_personas(result.centres, feature_names)),
+        personas=tuple(assign_personas(result.centres, result.feature_names)),
         inertia=result.inertia,
         silhouette_squared_euclidean=result.silhouette_squared_euclidean,
         silhouette_euclidean=result.silhouette_euclidean,
+        trained_by=result.trained_by,
     )
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from lakehouse_assets.airline import segments
 from lakehouse_assets.airline import tables as t
-from lakehouse_assets.ml.model_registry import DEFAULT_MODEL_NAME
+from lakehouse_assets.ml.clustering import SEGMENT_FEATURES
+from lakehouse_assets.ml.model_files import score
+from lakehouse_assets.ml.model_registry import DEFAULT_MODEL_NAME, load_champion
+from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
     House,
@@ -272,3 +278,62 @@ def test_the_small_model_has_five_clusters_by_rising_points(segmented: tuple[Hou
     assert [row["points"] for row in means] == sorted(row["points"] for row in means)
     # No age is needed here: every member is in.
     assert sum(row["n"] for row in means) == len(snapshot())
+
+
+@pytest.mark.parametrize("engine_name", ["duckdb", "spark"])
+def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
+    segmented: tuple[House, Any],
+    new_house: Callable[..., House],
+    engine_name: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source, before = segmented
+    house = new_house("beyond")
+    for table in (t.DIM_CUSTOMERS, t.FACT_FLIGHTS, t.KPI_CUSTOMER_VALUE):
+        house.put(table, source.rows(table), MONTH)
+    if engine_name == "spark":
+        request.getfixturevalue("spark_engine")
+        monkeypatch.setattr(segments, "SMALL_MODEL", replace(segments.SMALL_MODEL, n_init=2))
+    # Of 397 customers with all features.
+    settings = house.settings.model_copy(update={"engine": engine_name, "training_rows": 300})
+    result = House(settings).materialise(
+        "airline_monthly", PARTITION, *TABLES, run_config=launchpad(**QUICK)
+    )
+    assert result.success
+    checks = result.get_asset_check_evaluations()
+    assert {check.check_name for check in checks} >= {SEPARATED, "keys_are_unique"}
+    assert all(check.passed for check in checks)
+    rows = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+    assert {row["customer_key"] for row in rows} == {int(r["MEMBER_NO"]) for r in snapshot()}
+    assert sum(row["segment"] is None for row in rows) == sum(map(no_age, snapshot()))
+    client = MlflowClient(house.settings.mlflow_uri)
+    champion = client.get_model_version_by_alias(DEFAULT_MODEL_NAME, "champion")
+    run = client.get_run(champion.run_id)
+    how = {"duckdb": "scikit-learn on a sample of 300 rows", "spark": "Spark ML on all rows"}
+    assert run.data.params["trained_by"] == f"{how[engine_name]}, refined on all rows"
+    # The model from the registry gives every customer the segment that the table has.
+    known = load_champion(MlflowTracking(tracking_uri=house.settings.mlflow_uri))
+    whole = [row for row in rows if row["segment"] is not None]
+    features = np.array([[float(row[name]) for name in SEGMENT_FEATURES] for row in whole])
+    codes = [known.personas[cluster].code for cluster in score(known.pipeline, features)]
+    assert codes == [row["segment"] for row in whole]
+    sizes = Counter(f"size_segment_{code}" for code in codes)
+    metrics = run.data.metrics
+    assert {k: v for k, v in metrics.items() if k.startswith("size_segment_")} == sizes
+    # It is about as good as the one that saw all rows in memory.
+    (inertia,) = (
+        m.value
+        for name, m in before.asset_materializations_for_node("airline__gold_customer_segments_ml")[
+            0
+        ].metadata.items()
+        if name == "inertia"
+    )
+    assert metrics["inertia"] < 1.1 * inertia
+    small = house.rows(t.CUSTOMER_SEGMENTS_ML)
+    assert len(small) == len(snapshot())
+    means = [
+        np.mean([row["total_loyalty_points"] for row in small if row["segment"] == segment])
+        for segment in range(5)
+    ]
+    assert means == sorted(means)

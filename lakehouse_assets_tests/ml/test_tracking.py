@@ -95,7 +95,7 @@ def test_a_segmentation_is_recorded_with_its_sweep_files_and_model(tracking, res
     assert run.data.params == {
         "n_clusters": "5", "algorithm": "KMeans (lloyd)", "random_state": "42", "n_init": "2",
         "max_iter": "300", "features": ",".join(SEGMENT_FEATURES),
-        "silhouette_sample_rows": "400",
+        "silhouette_sample_rows": "400", "trained_by": "scikit-learn on all rows",
     }  # fmt: skip
     metrics = run.data.metrics
     assert metrics["inertia"] == result.inertia
