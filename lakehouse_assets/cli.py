@@ -199,8 +199,8 @@ def selection(
 @app.command()
 def home() -> None:
     """Create the persistent stores of Dagster (telemetry off) and MLflow; print Dagster's home."""
+    from lakehouse_assets.instance import dagster_instance
     from lakehouse_assets.ml.tracking import MlflowTracking
-    from lakehouse_assets.run import dagster_instance
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()

@@ -10,6 +10,10 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.airline.assets import airline_assets
+from lakehouse_assets.automation.conditions import following_sensor, with_conditions
+from lakehouse_assets.automation.freshness import with_freshness
+from lakehouse_assets.automation.recovery import healing_sensor
+from lakehouse_assets.automation.schedules import daily_refresh
 from lakehouse_assets.automation.sensors import delivery_sensors
 from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.jobs import family_jobs
@@ -37,11 +41,16 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
     }
     calendar = Calendar(settings.first_partition)
-    assets = airline_assets(calendar, settings.training_rows)
+    assets = with_freshness(with_conditions(airline_assets(calendar, settings.training_rows)))
     return dg.Definitions(
         assets=assets,
         jobs=family_jobs(assets),
-        sensors=delivery_sensors(DATASETS, calendar, running=settings.automation),
+        sensors=[
+            *delivery_sensors(DATASETS, calendar, running=settings.automation),
+            following_sensor(running=settings.automation),
+            healing_sensor(running=settings.automation),
+        ],
+        schedules=[daily_refresh(DATASETS, calendar, running=settings.automation)],
         resources={**resources, **overrides},
         executor=dg.in_process_executor,
     )

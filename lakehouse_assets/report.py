@@ -13,6 +13,7 @@ from rich.table import Table as Grid
 
 from lakehouse_assets.airline.tables import GOLD_SEGMENT_SUMMARY
 from lakehouse_assets.engine import F
+from lakehouse_assets.lake.assets import step_of
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.run import FailedCheck
@@ -50,18 +51,6 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
             "" if spent is None else f"{spent:.2f} s",
         )
     console.print(grid)
-
-
-def step_of(table: Table) -> str:
-    """Return the name of the Dagster step that writes a table."""
-    name = table.name
-    if table.layer == "bronze":
-        dataset = name.removeprefix("bronze_").removesuffix("_rejects")
-        return f"{table.domain}__load_{dataset}"
-    if table.layer == "silver":
-        dataset = name.removeprefix("silver_").removesuffix("_quarantine")
-        return f"{table.domain}__clean_{dataset}"
-    return f"{table.domain}__{name}"
 
 
 def quarantined(lake: Lake, table: Table) -> int | None:

@@ -6,12 +6,10 @@ what came of them. Not here: printing (`report.py`) and the command line (`cli.p
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,33 +17,21 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.automation.recovery import active_runs, end_dead_runs
 from lakehouse_assets.automation.sensors import RANGE_END, RANGE_START, days_to_run_again
 from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets.jobs import DAILY, MONTHLY, UNPARTITIONED, job_name
 from lakehouse_assets.ml import worker
-from lakehouse_assets.ml.segmentation import Store, open_store
+from lakehouse_assets.ml.segmentation import Store, end_abandoned, open_store
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS
 
 # Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
 MONTHS_PER_RUN = 3
-# A range's partitions have an event each; Dagster stores them one by one unless told otherwise.
-_EVENTS_AT_ONCE = 1_000
-_INSTANCE_CONFIG = """\
-# Written by `lakehouse run`; yours to change.
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-event_log_storage:
-  module: lakehouse_assets.event_log
-  class: PooledSqliteEventLogStorage
-  config:
-    base_dir: {base_dir}
-"""
 
 
 @dataclass(frozen=True)
@@ -196,7 +182,8 @@ def execute(
     _check_writable(settings.root)
     # Imports and a new store take seconds, so they begin with the first table; if the store fails,
     # the first model says so.
-    worker.submit(open_store, Store(settings.mlflow_uri))
+    store = Store(settings.mlflow_uri)
+    worker.submit(open_store, store)
     outcome = Outcome()
 
     def finished(step: str, seconds: float) -> None:
@@ -207,6 +194,10 @@ def execute(
         build_defs(settings), dg.Definitions(loggers={"steps": _step_logger(finished)})
     )
     with dagster_instance(settings) as instance:
+        # What a killed process left behind would hold up the runs of this one.
+        now = datetime.now(UTC)
+        end_dead_runs(instance)
+        worker.submit(end_abandoned, store, active_runs(instance), now)
         waiting = list(runs)
         while waiting:
             planned = waiting.pop(0)
@@ -267,29 +258,6 @@ def _outdated(result: dg.ExecuteInProcessResult) -> dict[str, set[date]]:
         days = found.setdefault(materialization.asset_key.path[0], set())
         days |= days_to_run_again(materialization.metadata)
     return found
-
-
-@contextmanager
-def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the persistent Dagster instance, which the UI shows; telemetry is off."""
-    home = settings.dagster_home
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        config = home / "dagster.yaml"
-        if not config.exists():
-            config.write_text(
-                _INSTANCE_CONFIG.format(base_dir=json.dumps(str(home / "history"))),
-                encoding="utf-8",
-            )
-    except OSError as error:
-        raise LakehouseError(
-            f"Dagster's home {home} cannot be written ({error.strerror or error}); check its "
-            "rights or set LAKEHOUSE_DAGSTER_HOME."
-        ) from None
-    os.environ["DAGSTER_HOME"] = str(home)
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_AT_ONCE))
-    with dg.DagsterInstance.get() as instance:
-        yield instance
 
 
 def _check_writable(root: Path) -> None:

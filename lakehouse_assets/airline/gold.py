@@ -14,9 +14,11 @@ from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.expectations import CALENDAR
 from lakehouse_assets.airline.transforms import gold as rules
 from lakehouse_assets.engine import DataFrame, F
-from lakehouse_assets.lake.assets import MakeAsset, Moment, asset_attributes, monthly_asset
+from lakehouse_assets.ingest.datasets import quarantine_table
+from lakehouse_assets.lake.assets import MakeAsset, Moment, asset_attributes, monthly_asset, step_of
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
+from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.partitions import WITHIN, Calendar
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 
@@ -31,6 +33,9 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
             lambda now, f: rules.dim_geography(latest_members(now, f), now.month, now.loaded_at),
             monthly,
             {t.SILVER_FLIGHTS: so_far},
+            # The month begins with whatever of it was delivered and cleaned; what was set aside is
+            # written last. Gold's first table says so for all that are built on it.
+            begun_by=[quarantine_table(t.FLIGHTS), quarantine_table(t.TRANSACTIONS)],
         ),
         monthly_asset(
             t.DIM_CUSTOMERS,
@@ -97,8 +102,10 @@ def _dim_date() -> dg.AssetsDefinition:
         **asset_attributes(t.DIM_DATE),
         check_specs=declared_check_specs(t.DIM_DATE),
         required_resource_keys={"lake"},
+        pool=step_of(t.DIM_DATE),
     )
 
+    @transient_faults_tried_again
     def dim_date(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

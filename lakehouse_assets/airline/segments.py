@@ -22,10 +22,12 @@ from lakehouse_assets.lake.assets import (
     asset_attributes,
     monthly_asset,
     months_of,
+    step_of,
 )
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
 from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
 from lakehouse_assets.ml.segmentation import Segmentation, Store, Tracked, track
@@ -101,8 +103,10 @@ def _gold_customer_segments_ml(calendar: Calendar, training_rows: int) -> dg.Ass
             *declared_check_specs(table),
         ],
         required_resource_keys={"lake", "mlflow"},
+        pool=step_of(table),
     )
 
+    @transient_faults_tried_again
     def gold_customer_segments_ml(
         context: dg.AssetExecutionContext, config: SegmentationConfig, kpi: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

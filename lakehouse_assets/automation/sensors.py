@@ -48,7 +48,7 @@ def delivery_sensor(
     dataset: Dataset, calendar: Calendar, status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     """Make the sensor that loads what is delivered of a dataset into bronze and silver."""
-    keys = _keys(dataset, dataset.loaded_tables)
+    keys = keys_of(dataset, dataset.loaded_tables)
     partitions = calendar.of_grain(dataset.grain)
 
     @dg.sensor(
@@ -79,7 +79,7 @@ def delivery_sensor(
         for line in told:
             context.log.warning(line)
         return dg.SensorResult(
-            run_requests=[_request(dataset, span, keys) for span in found.spans],
+            run_requests=[request(dataset, span, keys) for span in found.spans],
             skip_reason=None if found.spans else " ".join(told) or "Nothing new was delivered.",
             cursor=found.cursor.encode(),
             asset_events=[
@@ -98,7 +98,7 @@ def delivery_sensor(
 
 def late_sensor(dataset: Dataset, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     """Make the sensor that runs days again which a late or corrected one put out of date."""
-    silver, aside = _keys(dataset, dataset.loaded_tables[2:])
+    silver, aside = keys_of(dataset, dataset.loaded_tables[2:])
 
     @dg.sensor(
         name=f"{dataset.domain}_{dataset.name}_late_deliveries",
@@ -119,15 +119,15 @@ def late_sensor(dataset: Dataset, status: dg.DefaultSensorStatus) -> dg.SensorDe
             limit=_EVENTS_AT_ONCE,
             ascending=True,
         )
-        requests = [
-            _request(dataset, Span(days[0], days[-1], f"late:{run_id}:{days[0]}"), [silver, aside])
+        requested = [
+            request(dataset, Span(days[0], days[-1], f"late:{run_id}:{days[0]}"), [silver, aside])
             for run_id, again in _outdated(found.records).items()
             for days in consecutive(again, dataset.grain)
         ]
         newest = str(found.records[-1].storage_id) if found.records else context.cursor
         return dg.SensorResult(
-            run_requests=requests,
-            skip_reason=None if requests else "No later day is out of date.",
+            run_requests=requested,
+            skip_reason=None if requested else "No later day is out of date.",
             cursor=newest,
         )
 
@@ -151,11 +151,13 @@ def _outdated(records: Iterable[dg.EventLogRecord]) -> dict[str, set[date]]:
     return found
 
 
-def _keys(dataset: Dataset, names: Sequence[str]) -> list[dg.AssetKey]:
+def keys_of(dataset: Dataset, names: Sequence[str]) -> list[dg.AssetKey]:
+    """Return the assets of some of a dataset's tables."""
     return [dg.AssetKey([dataset.domain, name]) for name in names]
 
 
-def _request(dataset: Dataset, span: Span, keys: Sequence[dg.AssetKey]) -> dg.RunRequest:
+def request(dataset: Dataset, span: Span, keys: Sequence[dg.AssetKey]) -> dg.RunRequest:
+    """Ask for a run over partitions that follow each other."""
     first, last = span.first.isoformat(), span.last.isoformat()
     tags = {"lakehouse/dataset": dataset.path}
     if first == last:

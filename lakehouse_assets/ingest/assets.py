@@ -12,8 +12,9 @@ import dagster as dg
 
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
 from lakehouse_assets.ingest.reader import partition_value, read_delivery
-from lakehouse_assets.lake.assets import asset_attributes
+from lakehouse_assets.lake.assets import asset_attributes, step_of
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.conservation import Balance
 
@@ -30,7 +31,8 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
     rows, rejects = bronze_table(dataset), rejects_table(dataset)
 
     @dg.multi_asset(
-        name=f"{dataset.domain}__load_{dataset.name}",
+        name=step_of(rows),
+        pool=step_of(rows),
         outs={table.name: dg.AssetOut(**asset_attributes(table)) for table in (rows, rejects)},
         partitions_def=calendar.of_grain(dataset.grain),
         check_specs=[
@@ -48,6 +50,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
         ],
         required_resource_keys={"lake", "landing"},
     )
+    @transient_faults_tried_again
     def load(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

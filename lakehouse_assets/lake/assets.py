@@ -4,7 +4,7 @@ Belongs here: translating a `Table` into an asset's attributes, and the factory 
 one transformation per month. Not here: the transformations.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
@@ -17,6 +17,8 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
 from lakehouse_assets.lake.registry import PartitionColumn, Table
 from lakehouse_assets.lake.schema import dagster_schema
+from lakehouse_assets.lake.transient import transient_faults_tried_again
+from lakehouse_assets.partitions import WITHIN
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 
 
@@ -55,6 +57,21 @@ def asset_attributes(table: Table) -> dict[str, Any]:
     }
 
 
+def step_of(table: Table) -> str:
+    """Return the name of the step that writes a table, which is also the name of its pool.
+
+    Bronze and silver steps write two tables each: rows, and rows that were set aside.
+    """
+    name = table.name
+    if table.layer == "bronze":
+        dataset = name.removeprefix("bronze_").removesuffix("_rejects")
+        return f"{table.domain}__load_{dataset}"
+    if table.layer == "silver":
+        dataset = name.removeprefix("silver_").removesuffix("_quarantine")
+        return f"{table.domain}__clean_{dataset}"
+    return f"{table.domain}__{name}"
+
+
 def _partition_column(table: Table) -> PartitionColumn:
     if table.partition is None:
         raise LakehouseError(f"Table {table.name} is not partitioned; declare its month column.")
@@ -71,6 +88,7 @@ def monthly_asset(
     build: Build,
     partitions: dg.TimeWindowPartitionsDefinition,
     inputs: Mapping[Table, dg.PartitionMapping | None],
+    begun_by: Sequence[Table] = (),
 ) -> dg.AssetsDefinition:
     """Make the asset of a monthly table from a transformation.
 
@@ -79,6 +97,8 @@ def monthly_asset(
         build: Builds one month's rows from the frames of the inputs, by table name.
         partitions: Monthly partitions.
         inputs: Tables it is built from and how their partitions map; None for the same month.
+        begun_by: Tables of which any partition within a month means that the month is delivered;
+            they are not read.
 
     Returns:
         An asset that replaces the run's months and checks keys and references.
@@ -89,11 +109,14 @@ def monthly_asset(
             upstream.name: dg.AssetIn(key=upstream.asset_key, partition_mapping=mapping)
             for upstream, mapping in inputs.items()
         },
+        deps=[dg.AssetDep(table.asset_key, partition_mapping=WITHIN) for table in begun_by],
         partitions_def=partitions,
         check_specs=declared_check_specs(table),
         required_resource_keys={"lake"},
+        pool=step_of(table),
     )
 
+    @transient_faults_tried_again
     def build_months(
         context: dg.AssetExecutionContext, **frames: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

@@ -33,6 +33,8 @@ from lakehouse_assets.lake.predicate import (
 from lakehouse_assets.lake.registry import PartitionColumn, Registry, Table
 from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.lake.schema import dagster_schema
+from lakehouse_assets.lake.transient import tried_again
+from lakehouse_assets.process import PROCESS_TAG, Process
 
 _LONG = ("dagster/column_schema", "dagster/column_lineage", "preview")
 
@@ -47,13 +49,23 @@ class DeltaIOManager(dg.ConfigurableIOManager):
 
     lake: LakeResource
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Say which process executes the run, so that a killed one can be told from a slow one."""
+        if context.instance is not None and context.run is not None:
+            context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: str(Process.current())})
+
     def handle_output(self, context: dg.OutputContext, obj: DataFrame) -> None:
         """Replace the run's partitions of the asset's table by the frame.
 
         Raises:
             LakehouseError: the asset is not declared, the partitions form no predicate, or the rows
                 do not fit the table.
+            RetryRequested: the store failed in a way that may pass.
         """
+        with tried_again(context.step_context.previous_attempt_count):
+            self._store(context, obj)
+
+    def _store(self, context: dg.OutputContext, obj: DataFrame) -> None:
         if obj is None:
             raise LakehouseError(
                 f"Asset {context.asset_key.to_user_string()} returned nothing; return a frame (an "
@@ -80,7 +92,15 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(metadata)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
-        """Read the upstream partitions that the run's partitions map to, lazily."""
+        """Read the upstream partitions that the run's partitions map to, lazily.
+
+        Raises:
+            RetryRequested: the store failed in a way that may pass.
+        """
+        with tried_again(context.step_context.previous_attempt_count):
+            return self._read(context)
+
+    def _read(self, context: dg.InputContext) -> DataFrame:
         lake = self.lake.open()
         table = lake.registry.by_key(tuple(context.asset_key.path))
         upstream = context.upstream_output

@@ -11,11 +11,13 @@ would have to import scikit-learn to hold the rest.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from uuid import uuid4
 
+from lakehouse_assets.ml.abandoned import end_abandoned_runs
 from lakehouse_assets.ml.adoption import InPlaceFit, clustering_result
 from lakehouse_assets.ml.clustering import (
     ClusteringConfig,
@@ -84,6 +86,15 @@ def open_store(store: Store) -> None:
         LakehouseError: MLflow fails.
     """
     _tracking(store).experiment_id()
+
+
+def end_abandoned(store: Store, active: Collection[str], before: datetime) -> list[str]:
+    """End MLflow runs whose Dagster run has ended; see `end_abandoned_runs`.
+
+    Raises:
+        LakehouseError: MLflow fails.
+    """
+    return end_abandoned_runs(_tracking(store), active, before)
 
 
 def train(

@@ -19,10 +19,11 @@ from lakehouse_assets.ingest.datasets import (
     provenance_columns,
     quarantine_table,
 )
-from lakehouse_assets.lake.assets import asset_attributes
+from lakehouse_assets.lake.assets import asset_attributes, step_of
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.classify import (
     KEPT,
@@ -86,7 +87,8 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
         )
 
     @dg.multi_asset(
-        name=f"{dataset.domain}__clean_{dataset.name}",
+        name=step_of(table),
+        pool=step_of(table),
         ins=inputs,
         outs={t.name: dg.AssetOut(**asset_attributes(t)) for t in (table, aside)},
         internal_asset_deps={
@@ -114,6 +116,7 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
         ],
         required_resource_keys={"lake"},
     )
+    @transient_faults_tried_again
     def clean(
         context: dg.AssetExecutionContext, **frames: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

@@ -7,9 +7,11 @@ what a tick should lead to.
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -34,6 +36,7 @@ class Caretaker:
         self.definitions = self.house.definitions()
         self._cursors: dict[str, str | None] = {}
         self._keys: set[str] = set()
+        self._conditions: Any = None
 
     def settle(self) -> None:
         """Let every delivered file be so old that nobody can be writing it."""
@@ -91,6 +94,43 @@ class Caretaker:
     def deliveries(self, dataset: str) -> list[tuple[str, str]]:
         """Tick a dataset's delivery sensor and run what it asks for."""
         return self.obey(self.tick(f"airline_{dataset}_deliveries"))
+
+    def follow(self) -> int:
+        """Look at the conditions until they are content; return how many partitions were made."""
+        made = 0
+        while True:
+            with warnings.catch_warnings():
+                # Dagster's own tester selects by a parameter that is in beta.
+                warnings.simplefilter("ignore")
+                found = dg.evaluate_automation_conditions(
+                    self.definitions, self.instance, cursor=self._conditions
+                )
+            self._conditions = found.cursor
+            wanted: dict[str | None, list[dg.AssetKey]] = {}
+            for result in found.results:
+                subset = result.true_subset
+                keys: list[str | None] = [None] if not subset.is_empty else []
+                if subset.is_partitioned:
+                    keys = [*subset.expensively_compute_partition_keys()]
+                for key in keys:
+                    wanted.setdefault(key, []).append(result.key)
+            if not wanted:
+                return made
+            for partition, assets in sorted(wanted.items(), key=lambda item: item[0] or ""):
+                self.run(assets, partition, partition)
+                made += len(assets)
+
+    def wake(self) -> None:
+        """Do everything that a daemon does until all is quiet."""
+        self.settle()
+        self.deliveries("flights")
+        self.deliveries("transactions")
+        self.late()
+        self.follow()
+
+    def runs_of(self, table: str) -> list[str]:
+        """Return the first partitions of the runs that made a table."""
+        return [first for names, first, _ in self.runs if table in names]
 
     def late(self) -> list[tuple[str, str]]:
         """Tick the sensor of late days until it is content."""

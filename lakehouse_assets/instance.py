@@ -1,0 +1,76 @@
+"""Dagster's persistent instance: its home, and the settings that it starts with.
+
+Belongs here: making the home and opening the instance. Not here: what runs on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.settings import Settings
+
+# A range's partitions have an event each; Dagster stores them one by one unless told otherwise.
+_EVENTS_AT_ONCE = 1_000
+_CONFIG = """\
+# Written by `lakehouse`; yours to change.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+event_log_storage:
+  module: lakehouse_assets.event_log
+  class: PooledSqliteEventLogStorage
+  config:
+    base_dir: {base_dir}
+# Every table has a pool: whoever writes it, a load, a backfill or its maintenance, writes alone.
+concurrency:
+  pools:
+    default_limit: 1
+    granularity: op
+  runs:
+    max_concurrent_runs: 2
+# A run whose process was killed starts again; steps try transient faults again by themselves.
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false
+run_monitoring:
+  enabled: true
+  free_slots_after_run_end_seconds: 60
+freshness:
+  enabled: true
+# Each tick of a sensor keeps a copy of what it remembers.
+retention:
+  sensor:
+    purge_after_days:
+      skipped: 1
+      success: 30
+"""
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open the persistent Dagster instance, which the UI shows; telemetry is off."""
+    home = settings.dagster_home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        if not config.exists():
+            config.write_text(
+                _CONFIG.format(base_dir=json.dumps(str(home / "history"))), encoding="utf-8"
+            )
+    except OSError as error:
+        raise LakehouseError(
+            f"Dagster's home {home} cannot be written ({error.strerror or error}); check its "
+            "rights or set LAKEHOUSE_DAGSTER_HOME."
+        ) from None
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_AT_ONCE))
+    with dg.DagsterInstance.get() as instance:
+        yield instance

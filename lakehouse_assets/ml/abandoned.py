@@ -1,0 +1,66 @@
+"""MLflow runs whose process was killed before it could end them.
+
+Belongs here: finding them and ending them. Not here: telling whether a Dagster run is alive
+(`automation/recovery.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from lakehouse_assets.ml.tracking import MlflowTracking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DAGSTER_RUN_TAG = "dagster_run_id"
+_PARENT_TAG = "mlflow.parentRunId"
+_AT_ONCE = 1_000
+
+
+def end_abandoned_runs(
+    tracking: MlflowTracking, active: Collection[str], before: datetime
+) -> list[str]:
+    """End the runs that stand as RUNNING although their Dagster run has ended.
+
+    A run whose model is registered had only its end to write and is FINISHED; others are KILLED.
+    Runs that no Dagster run started are left alone, and so are those younger than `before`.
+
+    Args:
+        tracking: Where the runs are.
+        active: Ids of the Dagster runs that are alive.
+        before: When `active` was asked for.
+
+    Returns:
+        The ids of the runs that were ended.
+
+    Raises:
+        LakehouseError: MLflow fails.
+    """
+    client = tracking.client()
+    experiment = tracking.experiment_id()
+    ended: list[str] = []
+    with tracking.plain_errors():
+        running = client.search_runs(
+            [experiment], "attributes.status = 'RUNNING'", max_results=_AT_ONCE
+        )
+        tags = {str(run.info.run_id): run.data.tags for run in running}
+        for run in running:
+            run_id = str(run.info.run_id)
+            # A child of the sweep says by its parent whose it is.
+            parent = tags[run_id].get(_PARENT_TAG)
+            if parent is not None and parent not in tags:
+                tags[parent] = client.get_run(parent).data.tags
+            owner = tags[parent if parent is not None else run_id].get(DAGSTER_RUN_TAG)
+            young = run.info.start_time >= before.timestamp() * 1000
+            if owner is None or owner in active or young:
+                continue
+            client.set_terminated(run_id, "FINISHED" if _is_complete(client, run_id) else "KILLED")
+            ended.append(run_id)
+    return ended
+
+
+def _is_complete(client: MlflowClient, run_id: str) -> bool:
+    return bool(client.search_model_versions(f"run_id = '{run_id}'", max_results=1))

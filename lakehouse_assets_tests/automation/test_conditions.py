@@ -1,0 +1,163 @@
+"""Tables follow their sources: a month of deliveries on paper, and a short one for real.
+
+On paper a run is an event in the instance and nothing else, so that a month takes seconds; sensors
+and conditions are the real ones.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets_tests.airline.samples import House, member, purchase
+from lakehouse_assets_tests.automation.caretaker import Caretaker
+from lakehouse_assets_tests.test_incremental import values
+
+DAILY = frozenset(t.TRANSACTIONS.loaded_tables)
+SNAPSHOTS = frozenset(t.FLIGHTS.loaded_tables)
+GOLD = frozenset(
+    table.name for table in REGISTRY if table.layer in {"gold", "segments"} and table.partition
+)
+# What a purchase changes: the members themselves stay as they are.
+OF_PURCHASES = frozenset(
+    {
+        "fact_transactions", "customer_spend", "kpi_customer_value", "gold_customer_segments_ml",
+        "gold_segment_summary",
+    }
+)  # fmt: skip
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+class Paper(Caretaker):
+    """A caretaker whose runs are events only."""
+
+    def run(self, keys: list[dg.AssetKey], first: str | None, last: str | None) -> None:
+        """Record the partitions as made."""
+        for key in keys:
+            for partition in _partitions(self.definitions, key, first, last):
+                self.instance.report_runless_asset_event(
+                    dg.AssetMaterialization(key, partition=partition)
+                )
+                self.runs.append((frozenset({key.path[-1]}), str(partition), str(partition)))
+
+    def day(self) -> Counter[tuple[str, str]]:
+        """Let everything follow; return what ran, with how often it did."""
+        before = len(self.runs)
+        self.settle()
+        self.deliveries("flights")
+        self.deliveries("transactions")
+        self.follow()
+        assert self.follow() == 0
+        return Counter((name, first) for names, first, _ in self.runs[before:] for name in names)
+
+
+def _partitions(
+    definitions: dg.Definitions, key: dg.AssetKey, first: str | None, last: str | None
+) -> list[str | None]:
+    partitions = definitions.resolve_asset_graph().get(key).partitions_def
+    if partitions is None or first is None or last is None:
+        return [None]
+    return list(partitions.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
+
+
+def once(names: frozenset[str], *partitions: str) -> Counter[tuple[str, str]]:
+    return Counter((name, partition) for name in names for partition in partitions)
+
+
+def test_a_month_of_deliveries_runs_exactly_what_each_touches(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    caretaker = Paper(house, instance)
+    assert caretaker.day() == once(frozenset({"dim_date"}), "None")
+    assert caretaker.day() == Counter()
+    for number in range(1, 32):
+        day = date(2014, 3, number).isoformat()
+        house.deliver_purchases(day, [purchase(f"T{number}")])
+        # The first delivery begins the month: every table of it is made, once.
+        expected = GOLD if number == 1 else OF_PURCHASES
+        assert caretaker.day() == once(DAILY, day) + once(expected, "2014-03-01"), day
+    house.deliver_members("2014-03-31", [member(1)])
+    assert caretaker.day() == once(SNAPSHOTS | GOLD, "2014-03-01")
+    # A quiet month: no month comes into being that nobody delivered.
+    assert caretaker.day() == Counter()
+    # April builds on March and leaves it alone.
+    house.deliver_purchases("2014-04-01", [purchase("T99")])
+    assert caretaker.day() == once(DAILY, "2014-04-01") + once(GOLD, "2014-04-01")
+    # A correction in March changes what April adds up, and nothing else of April.
+    house.deliver_purchases("2014-03-10", [purchase("T10", amount=1_000)])
+    sums = frozenset({"kpi_customer_value", "gold_customer_segments_ml", "gold_segment_summary"})
+    assert caretaker.day() == (
+        once(DAILY, "2014-03-10") + once(OF_PURCHASES, "2014-03-01") + once(sums, "2014-04-01")
+    )
+
+
+def test_what_was_loaded_before_the_sensors_were_on_is_followed_up(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    house.deliver_purchases("2014-03-10", [purchase("A")])
+    first = Paper(house, instance)
+    first.settle()
+    first.deliveries("transactions")
+    late = Paper(house, instance)
+    late.follow()
+    assert late.runs_of("fact_transactions") == ["2014-03-01"]
+    assert late.follow() == 0
+
+
+def test_days_out_of_order_end_in_the_same_lake_as_one_run_over_all(
+    house: House, instance: dg.DagsterInstance, new_house: Callable[..., House]
+) -> None:
+    straight = new_house("straight")
+    caretaker = Caretaker(house, instance)
+
+    def deliver(day: str, *names: str) -> None:
+        rows = [purchase(name, customer_id=1, amount=int(day[-2:])) for name in names]
+        for one in (house, straight):
+            one.deliver_purchases(day, rows)
+
+    for one in (house, straight):
+        one.deliver_members("2014-02-28", [member(1), member(2)])
+    deliver("2014-03-05", "A", "B")
+    caretaker.wake()
+    deliver("2014-02-20", "A", "C")
+    caretaker.wake()
+    assert straight.run().errors == []
+    assert values(house) == values(straight)
+    assert {row["transaction_id"] for row in house.rows(t.FACT_TRANSACTIONS)} == {"A", "B", "C"}
+    # Nothing ran for a month of its own accord, and no partition twice in one round.
+    months = {first for _, first, _ in caretaker.runs if first.endswith("-01")}
+    assert months == {"2014-02-01", "2014-03-01"}
+
+
+def test_conditions_load_under_strict_warnings_and_leave_bronze_to_the_sensors(
+    house: House,
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        specs = {s.key.path[-1]: s for s in house.definitions().resolve_all_asset_specs()}
+    without = {name for name, spec in specs.items() if spec.automation_condition is None}
+    assert without == {name for name in specs if name.startswith("bronze_")}
+
+
+def test_freshness_is_declared_for_every_table_that_ages(house: House) -> None:
+    specs = {s.key.path[-1]: s for s in house.definitions().resolve_all_asset_specs()}
+    assert {name for name, spec in specs.items() if spec.freshness_policy is None} == {"dim_date"}
+    windows = {
+        name: spec.freshness_policy.fail_window.to_timedelta()
+        for name, spec in specs.items()
+        if isinstance(spec.freshness_policy, dg.FreshnessPolicy)
+    }
+    assert windows["bronze_transactions"] < timedelta(days=3)
+    assert windows["bronze_flights"] > timedelta(days=60)

@@ -1,0 +1,59 @@
+"""The daily refresh asks for what is behind its files, and for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets.instance import dagster_instance
+from lakehouse_assets_tests.airline.samples import House, purchase
+from lakehouse_assets_tests.automation.caretaker import Caretaker
+
+
+@pytest.fixture
+def caretaker(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caretaker]:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with dagster_instance(house.settings) as instance:
+        yield Caretaker(house, instance)
+
+
+def refresh(caretaker: Caretaker, now: datetime) -> Any:
+    (schedule,) = caretaker.definitions.schedules or []
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert schedule.cron_schedule == "0 6 * * *"
+    with dg.build_schedule_context(
+        instance=caretaker.instance,
+        scheduled_execution_time=now,
+        resources={"landing": caretaker.definitions.resources["landing"]},
+    ) as context:
+        return schedule(context)
+
+
+def test_what_the_sensors_missed_is_asked_for(caretaker: Caretaker) -> None:
+    house, now = caretaker.house, datetime.now(UTC)
+    for day in ("2014-03-03", "2014-03-04", "2014-03-06"):
+        house.deliver_purchases(day, [purchase(day)])
+    caretaker.settle()
+    found = refresh(caretaker, now)
+    ranges = [(r.partition_key or r.tags["dagster/asset_partition_range_start"]) for r in found]
+    assert ranges == ["2014-03-03", "2014-03-06"]
+    caretaker.deliveries("transactions")
+    assert isinstance(refresh(caretaker, now), dg.SkipReason)
+    # A correction that nobody loaded, because its run failed or the sensor was off.
+    house.deliver_purchases("2014-03-04", [purchase("B")])
+    late = datetime.now(UTC) + timedelta(hours=1)
+    (request,) = refresh(caretaker, late)
+    assert request.partition_key == "2014-03-04"
+    assert {key.path[-1] for key in request.asset_selection} == {
+        "bronze_transactions", "bronze_transactions_rejects",
+        "silver_transactions", "silver_transactions_quarantine",
+    }  # fmt: skip
+
+
+def test_a_file_being_written_is_left_to_the_sensor(caretaker: Caretaker) -> None:
+    caretaker.house.deliver_purchases("2014-03-03", [purchase("A")])
+    assert isinstance(refresh(caretaker, datetime.now(UTC)), dg.SkipReason)
