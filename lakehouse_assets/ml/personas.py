@@ -20,6 +20,9 @@ from lakehouse_assets.ml.clustering import SEGMENT_FEATURES
 UNCATEGORIZED: Final = "Uncategorized"
 """Segment name of members that were left out of training, for instance without an age."""
 
+NAMING_RULE: Final = 2
+"""Number of the rule in `assign_personas`; with another one the same clusters are another model."""
+
 FIRST_SURPLUS_CODE: Final = 6
 """First code of the additional occasional segments when there are more than five clusters."""
 
@@ -34,6 +37,8 @@ _REQUIRED: Final = (
 # Centres carry rounding noise of about 1e-12 (a mean of zeros is rarely exactly 0), and a rank
 # would turn that noise into an order. None of the features means anything below a millionth.
 _DECIMALS: Final = 6
+# The frequency score that ten flights get.
+_TEN_FLIGHTS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ def assign_personas(
        so that a tiny cluster with one extreme amount does not win by that amount alone.
     2. At-Risk Customers: the most days since the last flight.
     3. Loyal Frequent Flyers: the most flights.
-    4. New Joiners: the fewest days since the last flight.
+    4. New Joiners: of those that fly little (a mean frequency score below 3, that is fewer than
+       ten flights), the fewest days since the last flight; of all, if none flies little. When
+       people joined is no feature, so this is as near to the intent as centres come.
     5. Occasional Travelers: the others. With more than five clusters there are several; by
        descending monetary score (then spend, then points) they get the codes 4, 6, 7, ...
 
@@ -110,7 +117,7 @@ def assign_personas(
     take(PREMIUM, lambda i: (value_rank[i], *values(i, "total_loyalty_points", "total_km_flown")))
     take(AT_RISK, lambda i: values(i, "days_since_last_flight"))
     take(LOYAL, lambda i: values(i, "total_flights"))
-    take(NEW, lambda i: (-table[i]["days_since_last_flight"],))
+    take(NEW, lambda i: (_flies_little(table[i]), -table[i]["days_since_last_flight"]))
     surplus = FIRST_SURPLUS_CODE
     occasional = OCCASIONAL
     while left:
@@ -120,6 +127,10 @@ def assign_personas(
         occasional = Persona(surplus, OCCASIONAL.name)
         surplus += 1
     return [result[i] for i in range(len(table))]
+
+
+def _flies_little(centre: _Centre) -> bool:
+    return centre["frequency_score"] < _TEN_FLIGHTS
 
 
 def _check_centres(centres: npt.NDArray[np.float64], names: list[str]) -> None:

@@ -26,7 +26,7 @@ from lakehouse_assets.ml.model_registry import (
     find_version,
     register,
 )
-from lakehouse_assets.ml.personas import Persona
+from lakehouse_assets.ml.personas import NAMING_RULE, Persona
 from lakehouse_assets.ml.tracking import MlflowTracking
 
 if TYPE_CHECKING:
@@ -129,13 +129,14 @@ def segmentation_tags(
 ) -> dict[str, str]:
     """The tags that identify a segmentation: partition, input digest and config digest.
 
-    The config digest covers the settings, the features, what trained, and scikit-learn's version,
-    because another version may find other clusters.
+    The config digest covers the settings, the features, what trained, scikit-learn's version,
+    because another version may find other clusters, and the rule that names them.
     """
     settings = {
         "config": dataclasses.asdict(config),
         "features": list(feature_names),
         "trained_by": trained_by,
+        "naming_rule": NAMING_RULE,
         "scikit-learn": installed_version("scikit-learn"),
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -45,6 +45,25 @@ def test_an_extreme_spend_alone_does_not_make_a_segment_premium():
     assert _names(centres)[:2] == ["Occasional Travelers", "Premium Elite Members"]
 
 
+def test_recent_frequent_flyers_are_no_new_joiners():
+    """Six clusters of real members: the most recent ones left after Loyal fly 30 times."""
+    frequent = [45, 29.6, 41_000, 36_000, 45, 0, 0, 4.8, 3.96, 4.1]
+    little = [40, 2.5, 3_500, 1_960, 87, 0, 0, 4.5, 1.04, 1.1]
+    top = [47, 79.4, 120_000, 177_000, 19, 0, 0, 4.95, 4.72, 5.0]
+    gone = [35, 2.4, 3_400, 2_070, 435.4, 0, 0, 2.37, 1.02, 1.1]
+    older = [53, 2.4, 3_600, 2_212, 434.6, 0, 0, 2.41, 1.04, 1.11]
+    second = [43, 58.8, 80_000, 66_560, 20, 0, 0, 4.96, 4.91, 4.73]
+    names = _names(np.array([frequent, little, top, gone, older, second]))
+    assert names[1] == "New Joiners"
+    assert names[0] == "Occasional Travelers"
+
+
+def test_where_everybody_flies_much_the_most_recent_are_new():
+    centres = FIVE.copy()
+    centres[:, 8] = [3.1, 3.6, 3.2, 4.8, 3.0]
+    assert _names(centres) == _names(FIVE)
+
+
 def test_equal_ranks_are_decided_by_points_then_kilometres():
     high, low = list(PREMIUM), list(PREMIUM)
     low[3] -= 1

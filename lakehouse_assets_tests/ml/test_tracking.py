@@ -183,6 +183,16 @@ def test_another_partition_input_or_setting_is_another_version(tracking, result)
     assert not any(tracked.reused for tracked in versions)
 
 
+def test_what_trained_and_the_rule_of_names_are_part_of_the_identity(monkeypatch):
+    def digest(*trained_by: str) -> str:
+        tags = segmentation_tags("2014-01", "d1", CONFIG, SEGMENT_FEATURES, *trained_by)
+        return tags["config_digest"]
+
+    found = {digest(), digest("Spark ML on all rows")}
+    monkeypatch.setattr("lakehouse_assets.ml.recording.NAMING_RULE", 99)
+    assert len({*found, digest()}) == 3
+
+
 def test_registering_twice_under_one_identity_writes_one_version(tracking, result):
     with tracking.run("a", {}) as run_id:
         first = register(tracking, run_id, result.pipeline, SEGMENT_FEATURES, IDENTITY, "other")
