@@ -24,11 +24,11 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.instance import dagster_instance
-from lakehouse_assets.jobs import DAILY, MONTHLY, UNPARTITIONED, job_name
+from lakehouse_assets.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, job_name
 from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.segmentation import Store, end_abandoned, open_store
 from lakehouse_assets.settings import Settings
-from lakehouse_assets.tables import DATASETS
+from lakehouse_assets.tables import DATASETS, REGISTRY
 
 # Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
 MONTHS_PER_RUN = 3
@@ -42,11 +42,13 @@ class PlannedRun:
         job: Name of the job.
         first: First partition key, None for an unpartitioned job.
         last: Last partition key.
+        tables: Names of the tables to make; all of the job if there are none.
     """
 
     job: str
     first: str | None = None
     last: str | None = None
+    tables: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -112,18 +114,18 @@ def plan(
     for dataset in datasets:
         days = found.setdefault(dataset.domain, {"day": set(), "month": set()})
         for file in zone.files(dataset):
-            _check_date(settings, dataset, file.delivered_on)
+            check_date(settings, dataset, file.delivered_on)
             days[dataset.grain].add(file.delivered_on)
-    runs = [run for domain in found for run in _of_domain(domain, found[domain], months_per_run)]
+    runs = [run for domain in found for run in of_domain(domain, found[domain], months_per_run)]
     if not runs:
         raise LakehouseError(
             f"The landing zone {settings.landing} holds no deliveries; land a file with `lakehouse "
             f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
         )
-    return [PlannedRun(UNPARTITIONED), *runs]
+    return [PlannedRun(UNPARTITIONED), *runs, PlannedRun(QUALITY)]
 
 
-def _of_domain(domain: str, days: dict[str, set[date]], months_per_run: int) -> list[PlannedRun]:
+def of_domain(domain: str, days: Mapping[str, set[date]], months_per_run: int) -> list[PlannedRun]:
     """Plan a domain's runs from its days of delivery by grain: days before their months."""
     runs = []
     months = sorted({day.replace(day=1) for found in days.values() for day in found})
@@ -149,7 +151,12 @@ def _consecutive(months: list[date], most: int) -> list[list[date]]:
     return groups
 
 
-def _check_date(settings: Settings, dataset: Dataset, day: date) -> None:
+def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
+    """Make sure that a day of delivery has a partition.
+
+    Raises:
+        LakehouseError: it has none; the message says how to give it one.
+    """
     if day < settings.first_partition:
         raise LakehouseError(
             f"{dataset.path} has a delivery of {day}, before the first partition "
@@ -168,6 +175,7 @@ def execute(
     runs: list[PlannedRun],
     on_start: Callable[[PlannedRun], None] = lambda _run: None,
     on_step: Callable[[str, float], None] = lambda _step, _seconds: None,
+    on_done: Callable[[PlannedRun], None] = lambda _run: None,
 ) -> Outcome:
     """Execute runs in order, in this process, recorded in the persistent Dagster instance.
 
@@ -178,6 +186,7 @@ def execute(
         runs: What `plan` returned.
         on_start: Called before each run.
         on_step: Called after each step with its name and seconds.
+        on_done: Called after each run in which everything went well.
     """
     _check_writable(settings.root)
     # Imports and a new store take seconds, so they begin with the first table; if the store fails,
@@ -208,10 +217,13 @@ def execute(
             result = definitions.resolve_job_def(planned.job).execute_in_process(
                 instance=instance,
                 tags=tags,
+                asset_selection=[REGISTRY[name].asset_key for name in planned.tables] or None,
                 raise_on_error=False,
                 run_config={"loggers": {"steps": {}}},
             )
             _note_checks(planned, result, outcome)
+            if result.success:
+                on_done(planned)
             if not _note_failures(planned, result, outcome):
                 break
             waiting = with_follow_ups(waiting, _outdated(result))
