@@ -10,6 +10,9 @@ export DO_NOT_TRACK := true
 SPARK_JARS := $(or $(LAKEHOUSE_SPARK_JARS),$(CURDIR)/.lakehouse/spark-jars)
 SPARK_POM := lakehouse_assets/engine/jars/pom.xml
 PYTEST_ARGS ?=
+# Azurite, the storage emulator of the tests in lakehouse_assets_tests/azure.
+AZURITE := $(CURDIR)/.lakehouse/azurite
+AZURITE_FILES := $(addprefix lakehouse_assets_tests/azure/,package.json package-lock.json .npmrc)
 
 # `make demo|ui|mlflow ENGINE=spark` works in places of its own; STATE=.lakehouse shares the others.
 ENGINE := duckdb
@@ -27,7 +30,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark demo test test-cluster lint types ui mlflow sample bench bench-engines constraints clean
+.PHONY: help setup spark azurite demo test test-cluster lint types ui mlflow sample bench bench-engines constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,7 +41,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; install Python 3.11 or set PYTHON=..."; exit 1; }
 	@echo "Creating the environment in $(VENV) (a few minutes, once)"
 	@$(PYTHON) -m venv $(VENV)
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui,dev,connect]'
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui,dev,connect,azure]'
 	@$(BIN)/python -m compileall -q $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
 	@$(BIN)/lakehouse home >/dev/null
 	@touch $@
@@ -52,11 +55,18 @@ $(SPARK_JARS)/.ready: $(SPARK_POM)
 	@mvn -q -B -f $(SPARK_POM) dependency:copy-dependencies -DoutputDirectory=$(SPARK_JARS)
 	@touch $@
 
+azurite: $(AZURITE)/.ready ## Fetch the storage emulator of the tests with npm, once
+
+$(AZURITE)/.ready: $(AZURITE_FILES)
+	@command -v npm >/dev/null || { echo "npm is not installed; the tests against Azurite will be skipped."; exit 0; }; \
+	rm -rf $(AZURITE) && mkdir -p $(AZURITE) && cp $(AZURITE_FILES) $(AZURITE) \
+	&& cd $(AZURITE) && npm ci --silent --ignore-scripts --omit=optional && touch $@
+
 demo: setup ## Build the whole lake from data/ and show it (ENGINE=spark: on Spark)
 	@LAKEHOUSE_LANDING=data $(BIN)/lakehouse run
 	@$(if $(filter spark,$(ENGINE)),echo "This lake is in $(STATE): make ui ENGINE=spark and make mlflow ENGINE=spark show it.")
 
-test: setup ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
+test: setup azurite ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine

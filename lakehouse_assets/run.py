@@ -7,12 +7,10 @@ what came of them. Not here: printing (`report.py`) and the command line (`cli.p
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -24,12 +22,16 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.instance import dagster_instance
-from lakehouse_assets.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, job_name
+from lakehouse_assets.jobs import DAILY, MONTHLY, UNPARTITIONED, job_name
+from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.segmentation import Store, end_abandoned, open_store
+from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.settings import Settings
-from lakehouse_assets.tables import DATASETS, REGISTRY
+from lakehouse_assets.tables import DATASETS
 
+# Every error of this project is a sentence for users.
+_OWN_ERROR = re.compile(r"lakehouse_assets(\.\w+)+: ")
 # Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
 MONTHS_PER_RUN = 3
 
@@ -42,13 +44,11 @@ class PlannedRun:
         job: Name of the job.
         first: First partition key, None for an unpartitioned job.
         last: Last partition key.
-        tables: Names of the tables to make; all of the job if there are none.
     """
 
     job: str
     first: str | None = None
     last: str | None = None
-    tables: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -108,24 +108,24 @@ def plan(
         LakehouseError: the zone is missing or empty, holds what nobody reads, or holds deliveries
             for which there is no partition.
     """
-    zone = LandingZone(settings.landing)
+    zone = LandingZone(settings.landing, settings.zone_identity)
     zone.check_folders(datasets)
     found: dict[str, dict[str, set[date]]] = {}
     for dataset in datasets:
         days = found.setdefault(dataset.domain, {"day": set(), "month": set()})
         for file in zone.files(dataset):
-            check_date(settings, dataset, file.delivered_on)
+            _check_date(settings, dataset, file.delivered_on)
             days[dataset.grain].add(file.delivered_on)
-    runs = [run for domain in found for run in of_domain(domain, found[domain], months_per_run)]
+    runs = [run for domain in found for run in _of_domain(domain, found[domain], months_per_run)]
     if not runs:
         raise LakehouseError(
             f"The landing zone {settings.landing} holds no deliveries; land a file with `lakehouse "
             f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
         )
-    return [PlannedRun(UNPARTITIONED), *runs, PlannedRun(QUALITY)]
+    return [PlannedRun(UNPARTITIONED), *runs]
 
 
-def of_domain(domain: str, days: Mapping[str, set[date]], months_per_run: int) -> list[PlannedRun]:
+def _of_domain(domain: str, days: dict[str, set[date]], months_per_run: int) -> list[PlannedRun]:
     """Plan a domain's runs from its days of delivery by grain: days before their months."""
     runs = []
     months = sorted({day.replace(day=1) for found in days.values() for day in found})
@@ -151,12 +151,7 @@ def _consecutive(months: list[date], most: int) -> list[list[date]]:
     return groups
 
 
-def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
-    """Make sure that a day of delivery has a partition.
-
-    Raises:
-        LakehouseError: it has none; the message says how to give it one.
-    """
+def _check_date(settings: Settings, dataset: Dataset, day: date) -> None:
     if day < settings.first_partition:
         raise LakehouseError(
             f"{dataset.path} has a delivery of {day}, before the first partition "
@@ -175,7 +170,6 @@ def execute(
     runs: list[PlannedRun],
     on_start: Callable[[PlannedRun], None] = lambda _run: None,
     on_step: Callable[[str, float], None] = lambda _step, _seconds: None,
-    on_done: Callable[[PlannedRun], None] = lambda _run: None,
 ) -> Outcome:
     """Execute runs in order, in this process, recorded in the persistent Dagster instance.
 
@@ -186,12 +180,11 @@ def execute(
         runs: What `plan` returned.
         on_start: Called before each run.
         on_step: Called after each step with its name and seconds.
-        on_done: Called after each run in which everything went well.
     """
-    _check_writable(settings.root)
+    files_at(settings.root, settings.identity).check_writable()
     # Imports and a new store take seconds, so they begin with the first table; if the store fails,
     # the first model says so.
-    store = Store(settings.mlflow_uri)
+    store = Store.of(MlflowTracking.of(settings))
     worker.submit(open_store, store)
     outcome = Outcome()
 
@@ -217,13 +210,10 @@ def execute(
             result = definitions.resolve_job_def(planned.job).execute_in_process(
                 instance=instance,
                 tags=tags,
-                asset_selection=[REGISTRY[name].asset_key for name in planned.tables] or None,
                 raise_on_error=False,
                 run_config={"loggers": {"steps": {}}},
             )
             _note_checks(planned, result, outcome)
-            if result.success:
-                on_done(planned)
             if not _note_failures(planned, result, outcome):
                 break
             waiting = with_follow_ups(waiting, _outdated(result))
@@ -270,21 +260,6 @@ def _outdated(result: dg.ExecuteInProcessResult) -> dict[str, set[date]]:
         days = found.setdefault(materialization.asset_key.path[0], set())
         days |= days_to_run_again(materialization.metadata)
     return found
-
-
-def _check_writable(root: Path) -> None:
-    """Write and remove a probe, so that nothing starts that cannot end."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root) as probe:
-            probe.write(b"\0" * 65536)
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
-        raise LakehouseError(
-            f"The lake {root} cannot be written ({error.strerror or error}); check free space and "
-            "rights, or set LAKEHOUSE_ROOT."
-        ) from None
 
 
 def _step_logger(finished: Callable[[str, float], None]) -> dg.LoggerDefinition:
@@ -348,7 +323,7 @@ def _note_failures(
 def _root_cause(error: Any) -> Any:
     """Return our own error in a chain of causes, or else what it all began with."""
     while error is not None and error.cause is not None:
-        if error.cls_name in {"LakehouseError", "FileRefusedError"}:
+        if _OWN_ERROR.match(error.message):
             return error
         error = error.cause
     return error
@@ -356,5 +331,4 @@ def _root_cause(error: Any) -> Any:
 
 def _plain(message: str) -> str:
     """Return an error's message as one line, without the name of our own error class."""
-    line = " ".join(message.split())
-    return line.removeprefix("lakehouse_assets.errors.").removeprefix("LakehouseError: ")
+    return _OWN_ERROR.sub("", " ".join(message.split()), count=1)

@@ -8,27 +8,69 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.identity import DefaultIdentity, Identity, parse_identity
+from lakehouse_assets.lake.location import Location, lake_root, landing_root, parse_location
 
 STATE = Path(".lakehouse")
+
+
+def _lake_root(value: Any) -> Location:
+    return lake_root(str(value))
+
+
+def _landing_root(value: Any) -> Location:
+    return landing_root(str(value))
+
+
+def _location(value: Any) -> Location | None:
+    return None if value is None else parse_location(str(value))
+
+
+_Identity = Annotated[Identity, NoDecode, BeforeValidator(parse_identity)]
 
 
 class Settings(BaseSettings):
     """Settings of one lakehouse; each field is the variable `LAKEHOUSE_<FIELD>`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LAKEHOUSE_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="LAKEHOUSE_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
+        # Errors do not show inputs, which may be secrets in the wrong place.
+        hide_input_in_errors=True,
     )
 
-    landing: Path = Field(
-        Path("data"), description="Landing zone: <domain>/<dataset>/<date>/<file>."
+    landing: Annotated[Location, NoDecode, PlainValidator(_landing_root)] = Field(
+        Path("data"),
+        description="Landing zone: <domain>/<dataset>/<date>/<file>; a folder, abfss:// or https://"
+        " of ADLS or OneLake.",
     )
-    root: Path = Field(STATE / "lake", description="Lake root: Delta tables at <domain>/<table>.")
+    root: Annotated[Location, NoDecode, PlainValidator(_lake_root)] = Field(
+        STATE / "lake",
+        description="Lake root: Delta tables at <domain>/<table>; a folder, ADLS or OneLake.",
+    )
+    identity: _Identity = Field(
+        DefaultIdentity(),
+        description="As whom cloud locations are entered: a kind, or JSON with its fields.",
+    )
+    landing_identity: Annotated[Identity | None, NoDecode, BeforeValidator(parse_identity)] = Field(
+        None, description="As whom the landing zone is entered, if not as the lake is."
+    )
     engine: Literal["duckdb", "spark"] = Field(
         "duckdb", description="Engine that runs transformations."
     )
@@ -54,6 +96,9 @@ class Settings(BaseSettings):
         f"sqlite:///{(STATE / 'mlflow' / 'mlflow.db').as_posix()}",
         description="MLflow tracking store; sqlite:///<file>, a database or a server.",
     )
+    mlflow_artifacts: Annotated[Location | None, NoDecode, PlainValidator(_location)] = Field(
+        None, description="Where MLflow keeps artefacts, if not beside its SQLite store."
+    )
     dagster_home: Path = Field(
         STATE / "dagster", description="Persistent home of the Dagster instance."
     )
@@ -78,12 +123,17 @@ class Settings(BaseSettings):
             raise ValueError("must be the first day of a month, e.g. 2014-01-01")
         return value
 
-    @field_validator("landing", "root", "dagster_home", "spark_jars")
+    @field_validator("dagster_home", "spark_jars")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         if "://" in str(value) or ":/" in str(value):
-            raise ValueError("must be a local folder; cloud locations are not supported yet")
+            raise ValueError("must be a local folder")
         return value.expanduser().absolute()
+
+    @property
+    def zone_identity(self) -> Identity:
+        """As whom the landing zone is entered."""
+        return self.landing_identity or self.identity
 
     @field_validator("mlflow_uri")
     @classmethod
@@ -107,6 +157,10 @@ def load_settings() -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         reason = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"].startswith("union_tag"):
+            # The message repeats what was given for the kind.
+            kinds = first.get("ctx", {}).get("expected_tags", "")
+            reason = f"its kind must be one of {kinds}" if kinds else "it must name its kind"
         raise LakehouseError(
             f"Setting LAKEHOUSE_{name} cannot be used: {reason}; change it in the environment or "
             "in .env."

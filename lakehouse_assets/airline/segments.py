@@ -165,7 +165,7 @@ def _segment_month(
     tracked = worker.submit(
         track,
         found,
-        Store(tracking.tracking_uri, tracking.experiment, tracking.artifact_root),
+        Store.of(tracking),
         profile=engine.rows(rules.summarise(assigned)),
         tags={
             "dagster_run_id": context.run.run_id,

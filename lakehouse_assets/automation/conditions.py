@@ -103,8 +103,7 @@ def condition_of(
     """
     deps = Dependencies.of(spec, unpartitioned)
     if spec.partitions_def is None:
-        # Tables about other tables are filled by their schedule.
-        return None if spec.deps else _made_once()
+        return _made_once()
     if not deps.aligned | deps.within:
         return None
     # A table that depends on its own past (purchases: the first delivery of an id counts) is not

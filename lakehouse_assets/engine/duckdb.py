@@ -22,6 +22,7 @@ from lakehouse_assets.engine.batches import adding_columns, folding, not_compute
 from lakehouse_assets.engine.duckdb_csv import CsvLoader
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
 from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, new_name, run
+from lakehouse_assets.engine.duckdb_store import DuckDBStores
 from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.lineage import columns_of_query
 from lakehouse_assets.engine.plan_copies import copy_plans_quickly
@@ -29,6 +30,7 @@ from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
     from lakehouse_assets.lake.registry import Column
@@ -89,6 +91,7 @@ class DuckDBEngine:
         self.functions = functions
         self.window = Window
         self.dialect = DuckDBDialect()
+        self._stores = DuckDBStores(self._connection)
         self._snapshots: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
         self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
@@ -109,6 +112,35 @@ class DuckDBEngine:
             self._queries[frame] = query
         return query
 
+    def open_store(
+        self,
+        root: str,
+        address: str,
+        secret: Callable[[], Mapping[str, str]],
+        explained: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        """Read tables below a root in an object store from now on.
+
+        Args:
+            root: Location as the lake names it.
+            address: The same for DuckDB.
+            secret: Gives the current fields of DuckDB's secret.
+            explained: Turns the store's refusals into sentences.
+
+        Raises:
+            LakehouseError: DuckDB's reader for such stores is not installed.
+        """
+        self._stores.open(root, address, secret, explained)
+
+    def close_stores(self) -> None:
+        """Leave every store; frames that read one cannot be read any more."""
+        for root in self._stores.close():
+            for uri, version in list(self._snapshots):
+                if uri.startswith(f"{root}/"):
+                    self._run(f"DETACH {self._snapshots.pop((uri, version))}")
+            for key in [key for key in self._scans if key[0].startswith(f"{root}/")]:
+                self._run(f"DROP VIEW {self._scans.pop(key)}")
+
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]
     ) -> DataFrame:
@@ -127,30 +159,41 @@ class DuckDBEngine:
 
     def _show_scan(self, name: str, columns: Sequence[str], source: str) -> None:
         selected = ", ".join(map(identifier, columns))
-        run(self._connection, f"CREATE OR REPLACE VIEW {name} AS SELECT {selected} FROM {source}")  # noqa: S608
+        self._run(f"CREATE OR REPLACE VIEW {name} AS SELECT {selected} FROM {source}")  # noqa: S608
 
     def _attached(self, uri: str, version: int) -> str:
         """Attach one version of a table, so that its log is read once and not by every query."""
         name = self._snapshots.pop((uri, version), None)
         if name is None:
             name = new_name("delta")
-            run(
-                self._connection,
-                f"ATTACH {literal(uri)} AS {name} "
-                f"(TYPE delta, PIN_SNAPSHOT true, VERSION {int(version)}, READ_ONLY)",
-            )
+            self._attach(uri, version, name)
         self._snapshots[uri, version] = name
         while len(self._snapshots) > _MOST_SNAPSHOTS:
             self._detach(*next(iter(self._snapshots)))
         return f"{name}.main.{name}"
 
+    def _attach(self, uri: str, version: int, name: str) -> None:
+        self._run(
+            f"ATTACH {literal(self._stores.address(uri))} AS {name} "
+            f"(TYPE delta, PIN_SNAPSHOT true, VERSION {int(version)}, READ_ONLY)"
+        )
+
+    def _renew_stores(self) -> None:
+        """Let DuckDB in anew where a token was renewed: what is attached keeps the old one."""
+        for root in self._stores.renew():
+            for (uri, version), name in list(self._snapshots.items()):
+                if uri.startswith(f"{root}/"):
+                    self._connection.execute(f"DETACH {name}")
+                    self._attach(uri, version, name)
+
     def _detach(self, uri: str, version: int) -> None:
         """Let go of a version; frames that still read it read its log anew."""
         for (at, of, _table, names), view in self._scans.items():
             if (at, of) == (uri, version):
-                source = f"delta_scan({literal(uri)}, version => {int(version)})"
+                place = literal(self._stores.address(uri))
+                source = f"delta_scan({place}, version => {int(version)})"
                 self._show_scan(view, names, source)
-        run(self._connection, f"DETACH {self._snapshots.pop((uri, version))}")
+        self._run(f"DETACH {self._snapshots.pop((uri, version))}")
 
     def read_csv(self, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
         """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
@@ -159,7 +202,7 @@ class DuckDBEngine:
         )
         query, types = loader.load(files)
         name = new_name("checkpoint")
-        run(self._connection, f"CREATE VIEW {name} AS {query}")
+        self._run(f"CREATE VIEW {name} AS {query}")
         self._kept.add(_Stored("VIEW", name))
         return CsvRead(
             rows=self._delivered_frame(name, types),
@@ -174,7 +217,7 @@ class DuckDBEngine:
         arrow_input = f"arrow_{name}"
         self._connection.register(arrow_input, data)
         try:
-            run(self._connection, f"CREATE TABLE {name} AS SELECT * FROM {arrow_input}")  # noqa: S608
+            self._run(f"CREATE TABLE {name} AS SELECT * FROM {arrow_input}")  # noqa: S608
         finally:
             self._connection.unregister(arrow_input)
         self._kept.add(_Stored("TABLE", name))
@@ -213,7 +256,7 @@ class DuckDBEngine:
         name = new_name("stage")
         selected = ", ".join(identifier(column) for column in columns)
         parts = " UNION ALL ".join(f"SELECT {selected} FROM {part}" for part in stages)  # noqa: S608
-        run(self._connection, f"CREATE VIEW {name} AS {parts}")
+        self._run(f"CREATE VIEW {name} AS {parts}")
         self._kept.add(_Stored("VIEW", name))
         self._origins[name] = {
             column: frozenset().union(*(self._origins[part][column] for part in stages))
@@ -293,7 +336,7 @@ class DuckDBEngine:
     def _keep(self, frame: DataFrame, kind: str) -> DataFrame:
         name = new_name("checkpoint" if kind == "TABLE" else "stage")
         origins, versions = self.lineage(frame), self.versions_read(frame)
-        run(self._connection, f"CREATE {kind} {name} AS {self._query(frame)}")
+        self._run(f"CREATE {kind} {name} AS {self._query(frame)}")
         self._kept.add(_Stored(kind, name))
         self._origins[name] = origins
         self._origin_versions[name] = versions
@@ -310,12 +353,23 @@ class DuckDBEngine:
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
         """Run a frame and stream its rows; a cursor of its own leaves the session free."""
-        return run(self._connection.cursor(), self._query(frame)).to_arrow_reader(batch_rows)
+        result = self._run(self._query(frame), self._connection.cursor())
+        reader = result.to_arrow_reader(batch_rows)
+        return self._stores.explaining(reader) if self._stores else reader
 
     def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
         """Run a small frame and return its rows."""
-        reader = run(self._connection, self._query(frame)).to_arrow_reader(10_000)
-        return list(reader.read_all().to_pylist())
+        reader = self._run(self._query(frame)).to_arrow_reader(10_000)
+        with self._stores.explained():
+            return list(reader.read_all().to_pylist())
+
+    def _run(
+        self, query: str, connection: duckdb.DuckDBPyConnection | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Run a statement, let in anew where a token is near its end."""
+        self._renew_stores()
+        with self._stores.explained():
+            return run(connection or self._connection, query)
 
     def query(self, sql: str) -> pa.Table:
         """Run one SQL statement over registered views and return all of its rows.
@@ -325,8 +379,10 @@ class DuckDBEngine:
         """
         import duckdb
 
+        self._renew_stores()
         try:
-            return self._connection.cursor().execute(sql).to_arrow_table()
+            with self._stores.explained():
+                return self._connection.cursor().execute(sql).to_arrow_table()
         except duckdb.Error as error:
             raise LakehouseError(f"The query does not run: {error}") from None
 

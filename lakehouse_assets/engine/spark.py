@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,15 @@ class SparkEngine:
         self._views: set[str] = set()
         # Asking for a plan has Spark print it, or a server answer; one write needs it twice.
         self._plans: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    def open_store(self, settings: Mapping[str, str]) -> None:
+        """Read and write what lies in an object store from now on.
+
+        Args:
+            settings: Settings of the store's driver, which may hold secrets.
+        """
+        for name, value in settings.items():
+            self.session.conf.set(name, value)
 
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]

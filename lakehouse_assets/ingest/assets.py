@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
+from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import partition_value, read_delivery
 from lakehouse_assets.lake.assets import asset_attributes, step_of
 from lakehouse_assets.lake.delta import Lake
@@ -56,11 +57,10 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         lake: Lake = context.resources.lake.open()
         window = context.partition_time_window
-        files = context.resources.landing.open().files(
-            dataset, window.start.date(), window.end.date()
-        )
-        context.log.info(f"{len(files)} files of {dataset.path} to read")
-        with lake.engine.scope():
+        zone: LandingZone = context.resources.landing.open()
+        listed = zone.files(dataset, window.start.date(), window.end.date())
+        context.log.info(f"{len(listed)} files of {dataset.path} to read")
+        with zone.fetched(listed) as files, lake.engine.scope():
             delivery = read_delivery(dataset, files, lake.engine, datetime.now(UTC))
             yield dg.Output(delivery.rows, rows.name)
             yield dg.Output(delivery.rejects, rejects.name)

@@ -1,23 +1,23 @@
 """The landing zone: where delivered files lie and how a file gets there.
 
 Belongs here: listing `<domain>/<dataset>/<YYYY-MM-DD>/<file>` and landing a file atomically. Not
-here: reading what is in the files.
+here: what is in the files, and whether they lie on a disk or in a store (`lake/store.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.files import file_format
+from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.lake.location import Location
+from lakehouse_assets.lake.store import Entry, digest_of, files_at
 
 _UNFINISHED = (".tmp", ".part", ".crdownload")
 ANNOUNCEMENT = "_SUCCESS"
@@ -39,17 +39,36 @@ class LandedFile:
 
     delivered_on: date
     name: str
-    path: Path
+    path: Location
     size: int
     version: str = ""
     modified_at: datetime | None = None
 
+    @property
+    def local(self) -> Path:
+        """Where its content lies on this machine.
+
+        Raises:
+            LakehouseError: it lies in a store and was not fetched.
+        """
+        if not isinstance(self.path, Path):
+            raise LakehouseError(
+                f"{self.name} lies in a store; read it within LandingZone.fetched()."
+            )
+        return self.path
+
 
 class LandingZone:
-    """The dated folders into which sources deliver."""
+    """The dated folders into which sources deliver.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: Folder of the zone, on a disk or in a store.
+        identity: As whom a store is entered.
+    """
+
+    def __init__(self, root: Location, identity: Identity | None = None) -> None:
         self.root = root
+        self._files = files_at(root, identity or DefaultIdentity())
 
     def files(
         self, dataset: Dataset, start: date | None = None, end: date | None = None
@@ -63,37 +82,58 @@ class LandingZone:
             LakehouseError: the zone cannot be listed (which is not an empty zone), or a folder's
                 name is no date.
         """
-        folder = self.root / dataset.domain / dataset.name
-        found: list[LandedFile] = []
-        for entry in self._listing(folder):
-            if entry.name.startswith((".", "_")):
+
+        def inside(folder: str) -> bool:
+            if folder.startswith((".", "_")):
+                return False
+            day = _day(f"{dataset.path}/{folder}")
+            return (start is None or day >= start) and (end is None or day < end)
+
+        entries = self._files.below(dataset.path, inside)
+        if not entries:
+            # A dataset without a folder has no deliveries; a zone that is gone has lost them.
+            self._check_exists()
+        announced = {
+            entry.path.partition("/")[0]
+            for entry in entries
+            if entry.path.partition("/")[2] == ANNOUNCEMENT and not entry.is_folder
+        }
+        found = []
+        for entry in entries:
+            first, within, name = entry.path.partition("/")
+            if first.startswith((".", "_")) or entry.is_folder:
                 continue
-            if not entry.is_dir():
+            if not within:
                 raise LakehouseError(
-                    f"{self._relative(entry)} lies outside a dated folder; move it to "
+                    f"{dataset.path}/{first} lies outside a dated folder; move it to "
                     f"{dataset.path}/<YYYY-MM-DD>/ or use `lakehouse land`."
                 )
-            try:
-                day = date.fromisoformat(entry.name)
-                # Python also knows 20140331 and 2014-W13-1; two names for a day are one too many.
-                if day.isoformat() != entry.name:
-                    raise ValueError(entry.name)
-            except ValueError:
-                raise LakehouseError(
-                    f"The landing folder {self._relative(entry)} is not named by a date; name it "
-                    "YYYY-MM-DD, the day of delivery."
-                ) from None
-            if (start and day < start) or (end and day >= end):
+            if dataset.announced and first not in announced:
                 continue
-            children = self._listing(entry)
-            if dataset.announced and all(child.name != ANNOUNCEMENT for child in children):
-                continue
-            found += [
-                self._landed(day, file)
-                for file in children
-                if _is_delivery(file.name) and file.is_file()
-            ]
-        return sorted(found)
+            if _is_delivery(name):
+                path = f"{dataset.path}/{entry.path}"
+                found.append(
+                    LandedFile(
+                        date.fromisoformat(first),
+                        path,
+                        self.root / path,
+                        entry.size,
+                        entry.version,
+                        entry.modified_at,
+                    )
+                )
+        return sorted(found, key=lambda file: (file.delivered_on, file.name))
+
+    @contextmanager
+    def fetched(self, files: Sequence[LandedFile]) -> Iterator[list[LandedFile]]:
+        """Give files whose content lies on this machine, for the time of the block.
+
+        Raises:
+            LakehouseError: a file cannot be read, or was delivered anew since it was listed.
+        """
+        entries = [Entry(file.name, False, file.size, file.version) for file in files]
+        with self._files.fetched(entries) as paths:
+            yield [replace(file, path=path) for file, path in zip(files, paths, strict=True)]
 
     def check_folders(self, datasets: Iterable[Dataset]) -> None:
         """Make sure that every folder belongs to a dataset, so that no delivery is overlooked.
@@ -101,22 +141,18 @@ class LandingZone:
         Raises:
             LakehouseError: the zone does not exist, or holds a folder nobody reads.
         """
-        if not self.root.is_dir():
-            raise LakehouseError(
-                f"The landing zone {self.root} does not exist; create it, or set LAKEHOUSE_LANDING "
-                "to the folder that holds <domain>/<dataset>/<date>/."
-            )
+        self._check_exists()
         known = {dataset.path for dataset in datasets}
         domains = {path.split("/")[0] for path in known}
-        for domain in self._listing(self.root):
-            if domain.name.startswith((".", "_")) or not domain.is_dir():
+        for domain in self._files.folders(""):
+            if domain.startswith((".", "_")):
                 continue
-            names = [domain.name]
-            if domain.name in domains:
+            names = [domain]
+            if domain in domains:
                 names = [
-                    f"{domain.name}/{child.name}"
-                    for child in self._listing(domain)
-                    if child.is_dir() and not child.name.startswith((".", "_"))
+                    f"{domain}/{child}"
+                    for child in self._files.folders(domain)
+                    if not child.startswith((".", "_"))
                 ]
             for name in names:
                 if name not in known:
@@ -128,7 +164,7 @@ class LandingZone:
 
     def land(
         self, dataset: Dataset, file: Path, delivered_on: date, *, replace: bool = False
-    ) -> tuple[Path, bool]:
+    ) -> tuple[Location, bool]:
         """Put a delivered file into its dated folder, whole or not at all.
 
         Args:
@@ -152,72 +188,41 @@ class LandingZone:
                 f"{file.name} would be overlooked: names that begin with a dot or _ stand for "
                 "hidden files and markers; rename it and land it again."
             )
-        folder = self.root / dataset.domain / dataset.name / delivered_on.isoformat()
-        target = folder / file.name
-        if target.exists():
-            if _digest(target) == _digest(file):
-                return target, False
+        target = f"{dataset.path}/{delivered_on.isoformat()}/{file.name}"
+        there = self._files.digest(target)
+        if there is not None:
+            if there == digest_of(file):
+                return self.root / target, False
             if not replace:
                 raise LakehouseError(
-                    f"{self._relative(target)} was already delivered with other content; use "
-                    "--replace to correct that delivery, or another file name to add to it."
+                    f"{target} was already delivered with other content; use --replace to correct "
+                    "that delivery, or another file name to add to it."
                 )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
-            try:
-                with os.fdopen(handle, "wb") as out, file.open("rb") as source:
-                    shutil.copyfileobj(source, out, 1 << 20)
-                    out.flush()
-                    os.fsync(out.fileno())
-                Path(name).chmod(0o644)
-                Path(name).replace(target)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-        except OSError as error:
+        self._files.put(target, file)
+        return self.root / target, True
+
+    def _check_exists(self) -> None:
+        if not self._files.exists():
             raise LakehouseError(
-                f"{file.name} cannot be landed in {folder} ({error.strerror or error}); check "
-                "free space and write rights, then land it again."
-            ) from None
-        return target, True
+                f"The landing zone {self.root} does not exist; create it, or set LAKEHOUSE_LANDING "
+                "to the folder that holds <domain>/<dataset>/<date>/."
+            )
 
-    def _landed(self, day: date, file: Path) -> LandedFile:
-        facts = file.stat()
-        return LandedFile(
-            day,
-            self._relative(file),
-            file,
-            facts.st_size,
-            str(facts.st_mtime_ns),
-            datetime.fromtimestamp(facts.st_mtime, UTC),
-        )
 
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
-
-    def _listing(self, folder: Path) -> Sequence[Path]:
-        try:
-            return sorted(folder.iterdir())
-        except FileNotFoundError:
-            # A dataset without a folder has no deliveries; a zone that is gone has lost them.
-            if not self.root.is_dir():
-                raise LakehouseError(
-                    f"The landing zone {self.root} does not exist; create it or set "
-                    "LAKEHOUSE_LANDING."
-                ) from None
-            return ()
-        except OSError as error:
-            raise LakehouseError(
-                f"The landing zone cannot be listed at {folder} ({error.strerror or error}); check "
-                "its permissions."
-            ) from None
+def _day(folder: str) -> date:
+    name = folder.rpartition("/")[2]
+    try:
+        day = date.fromisoformat(name)
+        # Python also knows 20140331 and 2014-W13-1; two names for a day are one too many.
+        if day.isoformat() != name:
+            raise ValueError(name)
+    except ValueError:
+        raise LakehouseError(
+            f"The landing folder {folder} is not named by a date; name it YYYY-MM-DD, the day of "
+            "delivery."
+        ) from None
+    return day
 
 
 def _is_delivery(name: str) -> bool:
     return not name.startswith((".", "_")) and not name.endswith(_UNFINISHED)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

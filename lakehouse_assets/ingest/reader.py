@@ -86,10 +86,10 @@ def read_delivery(
 
     for file in files:
         try:
-            kind = file_format(file.path)
-            facts = examine(file.path)
+            kind = file_format(file.local)
+            facts = examine(file.local)
             if kind == "csv":
-                check_header(file.path, facts, dataset.source_names)
+                check_header(file.local, facts, dataset.source_names)
             sound = kind == "csv" and facts.newline is not None and not facts.odd_quotes
             (csv_files if sound else slow_files).append((file, facts))
         except FileRefusedError as error:
@@ -101,16 +101,16 @@ def read_delivery(
     if csv_files:
         read, records = _read_csv(dataset, csv_files, engine)
         for file, facts in csv_files:
-            if file.path not in records:
+            if file.local not in records:
                 # The engine does not vouch for it, or its rows and rejects are not all there is.
                 slow_files.append((file, facts))
                 continue
-            lost = [bad for bad in read.malformed if bad.path == file.path]
-            lines = line_numbers(file.path, [bad.position for bad in lost]) if lost else []
+            lost = [bad for bad in read.malformed if bad.path == file.local]
+            lines = line_numbers(file.local, [bad.position for bad in lost]) if lost else []
             for line, bad in zip(lines, lost, strict=True):
                 reject(file, facts.sha256, line, bad.text, bad.reason)
-            delivered[partition_value(dataset, file.delivered_on)] += records[file.path]
-        doubted = [file.name for file, _ in csv_files if file.path not in records]
+            delivered[partition_value(dataset, file.delivered_on)] += records[file.local]
+        doubted = [file.name for file, _ in csv_files if file.local not in records]
         frame = read.rows
         frames.append(frame.filter(~F.col("_source_file").isin(doubted)) if doubted else frame)
     bronze = bronze_table(dataset)
@@ -139,7 +139,7 @@ def _read_csv(
     read = engine.read_csv(
         [
             CsvFile(
-                path=file.path,
+                path=file.local,
                 constants=_constants(dataset, file, facts),
                 newline=facts.newline or "",
                 first_blank=facts.first_blank,
@@ -167,7 +167,7 @@ def _csv_records(
     value holds line breaks. Only the last kind has to be looked up in what was read.
     """
     names = [column.name for column in dataset.fields]
-    sure = [(file, facts) for file, facts in files if file.path not in read.unsure]
+    sure = [(file, facts) for file, facts in files if file.local not in read.unsure]
     inside: Counter[str] = Counter()
     quoted = [file.name for file, facts in sure if facts.has_quotes]
     if quoted:
@@ -185,8 +185,8 @@ def _csv_records(
     counts = {}
     for file, facts in sure:
         blank = facts.blank_lines if len(names) > 1 else 0
-        within = inside[file.name] + inside[str(file.path)]
-        counts[file.path] = facts.lines - 1 - blank - within
+        within = inside[file.name] + inside[str(file.local)]
+        counts[file.local] = facts.lines - 1 - blank - within
     return counts
 
 
@@ -217,10 +217,10 @@ def _batches(
     """Stream files record by record as Arrow batches, counting and rejecting on the way."""
     for file, facts in files:
         constants = _constants(dataset, file, facts)
-        if file_format(file.path) == "csv":
-            records = csv_records(file.path, len(dataset.fields))
+        if file_format(file.local) == "csv":
+            records = csv_records(file.local, len(dataset.fields))
         else:
-            records = json_records(file.path, dataset.source_names)
+            records = json_records(file.local, dataset.source_names)
         count = 0
         rows: list[Record] = []
         for record in records:
@@ -233,7 +233,7 @@ def _batches(
                 yield _batch(rows, dataset, constants, schema)
                 rows = []
         if count == 0:
-            sentence = f"{file.path.name} holds no records; deliver it again with its rows."
+            sentence = f"{file.local.name} holds no records; deliver it again with its rows."
             refused.append(f"{file.name}: {sentence}")
             reject(file, facts.sha256, 0, None, sentence)
         delivered[partition_value(dataset, file.delivered_on)] += count

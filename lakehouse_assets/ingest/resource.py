@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import dagster as dg
+from pydantic import ConfigDict
 
 from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.lake.location import landing_root
 
 
 class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
     """Where sources deliver.
 
     Attributes:
-        root: Folder of the landing zone.
+        root: The landing zone: a folder, or a location in ADLS or OneLake.
+        identity: As whom a store is entered, told apart by `kind`.
     """
 
+    # Errors do not show inputs, which may be secrets in the wrong place.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     root: str
+    identity: Identity = DefaultIdentity()
 
     def open(self) -> LandingZone:
         """Return the landing zone."""
-        return LandingZone(Path(self.root))
+        return LandingZone(landing_root(self.root), self.identity)

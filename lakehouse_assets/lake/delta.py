@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lakehouse_assets.engine import DataFrame, F
@@ -21,6 +20,9 @@ from lakehouse_assets.engine.base import Engine, SourceColumn
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import SAMPLE_ROWS, Commit, Version, WriteReport
+from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.lake.location import Location, parse_location
+from lakehouse_assets.lake.place import Folder, place_of
 from lakehouse_assets.lake.predicate import (
     Everything,
     Selection,
@@ -44,37 +46,49 @@ class Lake:
     """Declared tables at a root location.
 
     Args:
-        root: Folder under which tables lie at `<domain>/<table>`.
+        root: Location under which tables lie at `<domain>/<table>`.
         engine: Engine whose frames are written and returned.
         registry: Declared tables.
-        storage_options: Options of the object store, for locations that need them.
+        identity: As whom a store is entered.
+
+    Raises:
+        LakehouseError: the engine cannot enter the store as that identity.
     """
 
     def __init__(
         self,
-        root: Path | str,
+        root: Location | str,
         engine: Engine,
         registry: Registry,
-        storage_options: Mapping[str, str] | None = None,
+        identity: Identity | None = None,
     ) -> None:
-        self.root = str(root)
+        self.location = parse_location(root) if isinstance(root, str) else root
+        self.root = str(self.location)
         self.engine = engine
         self.registry = registry
-        self._options = dict(storage_options or {})
-        self._writer = _writer_for(engine, self._options)
+        self._place = place_of(self.location, identity or DefaultIdentity())
+        self._place.admit(engine)
+        self._writer = _writer_for(engine)
 
     def uri(self, table: Table) -> str:
         """Return where the table lies."""
-        return f"{self.root.rstrip('/')}/{table.domain}/{table.name}"
+        return str(self.location / table.domain / table.name)
 
-    def open(self, table: Table) -> DeltaTable | None:
+    def _folder(self, table: Table) -> Folder:
+        return self._place.folder(f"{table.domain}/{table.name}")
+
+    def open(self, table: Table, *, lasting: bool = False) -> DeltaTable | None:
         """Open a table's log; None if and only if the table does not exist.
+
+        Args:
+            table: Which.
+            lasting: Whether it is opened to be written, which may take long.
 
         Raises:
             LakehouseError: the table needs features this engine would read wrong.
             Exception: whatever else goes wrong on opening, unchanged.
         """
-        found = log.open_table(self.uri(table), self._options)
+        found = log.open_table(self._folder(table), lasting=lasting)
         foreign = log.foreign_features(found) if found else frozenset()
         if foreign and not self._writer.knows_every_feature:
             raise LakehouseError(
@@ -102,9 +116,9 @@ class Lake:
             LakehouseError: the stored schema, partitioning or a constraint is not the declared one,
                 or the lake cannot be written.
         """
-        found = self.open(table)
+        found = self.open(table, lasting=True)
         if found is None:
-            found = log.create_table(table, self.uri(table), self._options)
+            found = log.create_table(table, self._folder(table))
         self._check_declaration(table, found)
         stored = log.stored_constraints(found)
         for name, rule in table.constraints.items():
@@ -115,8 +129,8 @@ class Lake:
                 )
         missing = {n: rule for n, rule in table.constraints.items() if n not in stored}
         if missing:
-            self._writer.add_constraints(Target(table, self.uri(table), found), missing)
-            found = self.open(table) or found
+            self._writer.add_constraints(Target(table, self._folder(table), found), missing)
+            found = self.open(table, lasting=True) or found
         return found
 
     def _check_declaration(self, table: Table, found: DeltaTable) -> None:
@@ -214,7 +228,7 @@ class Lake:
         if _has(found, commit):
             return self._report(table, selection, Written(found, skipped=True), lineage)
         change = self._change(table, frame, selection, commit, found)
-        written = self._writer.replace(Target(table, self.uri(table), found), change)
+        written = self._writer.replace(Target(table, self._folder(table), found), change)
         return self._report(table, selection, written, lineage)
 
     def merge(
@@ -241,7 +255,7 @@ class Lake:
         identity = [*table.keys]
         if table.partition and table.partition.column not in identity:
             identity.append(table.partition.column)
-        written = self._writer.merge(Target(table, self.uri(table), found), change, identity)
+        written = self._writer.merge(Target(table, self._folder(table), found), change, identity)
         return self._report(table, selection, written, lineage)
 
     def _change(
@@ -350,11 +364,11 @@ class Lake:
         return {row["value"]: int(row["rows"]) for row in self.engine.rows(groups)}
 
 
-def _writer_for(engine: Engine, options: Mapping[str, str]) -> Writer:
+def _writer_for(engine: Engine) -> Writer:
     if engine.name == "spark":
         from lakehouse_assets.lake.delta_spark import SparkWriter
 
-        return SparkWriter(cast("SparkEngine", engine), options)
+        return SparkWriter(cast("SparkEngine", engine))
     from lakehouse_assets.lake.delta_rs import DeltaRsWriter
 
     return DeltaRsWriter(engine)

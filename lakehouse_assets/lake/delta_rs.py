@@ -226,18 +226,21 @@ def _explained(target: Target) -> Iterator[None]:
 
     try:
         yield
-    except CommitFailedError as error:
-        foreign = re.search(r"Unsupported table features required: \[([^\]]*)\]", str(error))
-        if foreign:
-            raise foreign_table(target.table, foreign[1], "the embedded engine", "Spark") from error
-        raise OvertakenError(target.table) from error
     except (DeltaError, OSError) as error:
         text = str(error)
+        if "failed validation check" in text or "Check constraint violated" in text:
+            # The original message previews rows, which may be personal data: it is cut off.
+            count = re.search(r"(\d+) rows? failed", text)
+            raise broken_rules(target.table, count[1] if count else "Some") from None
+        fault = target.folder.fault(error)
+        if fault is not None:
+            raise fault from None
+        if isinstance(error, CommitFailedError):
+            foreign = re.search(r"Unsupported table features required: \[([^\]]*)\]", text)
+            if foreign is None:
+                raise OvertakenError(target.table) from error
+            raise foreign_table(target.table, foreign[1], "the embedded engine", "Spark") from error
         # delta-rs has an error class for failing files and raises others for them all the same.
         if isinstance(error, OSError) or "(os error " in text:
             raise unwritable(target.uri, target.table, log.one_line(error)) from error
-        if "failed validation check" not in text and "Check constraint violated" not in text:
-            raise
-        # The original message previews rows, which may be personal data: it is cut off.
-        count = re.search(r"(\d+) rows? failed", text)
-        raise broken_rules(target.table, count[1] if count else "Some") from None
+        raise

@@ -73,14 +73,12 @@ class SparkWriter:
 
     Args:
         engine: The engine whose session runs them.
-        options: Options with which delta-rs reads the log.
     """
 
     knows_every_feature = True
 
-    def __init__(self, engine: SparkEngine, options: Mapping[str, str]) -> None:
+    def __init__(self, engine: SparkEngine) -> None:
         self._engine = engine
-        self._options = options
 
     def rows_of(self, frame: DataFrame) -> DataFrame:
         """Return the frame; nothing runs yet."""
@@ -225,7 +223,7 @@ class SparkWriter:
         return Written(found, sample, skipped=commit.transaction is not None)
 
     def _newest(self, target: Target) -> DeltaTable:
-        return log.open_table(target.uri, self._options) or target.found
+        return log.open_table(target.folder) or target.found
 
     @contextmanager
     def _settings(self, commit: Commit, said: str) -> Iterator[None]:

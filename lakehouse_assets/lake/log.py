@@ -10,13 +10,13 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.commits import Version, read_version
+from lakehouse_assets.lake.place import Folder
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
 
@@ -31,30 +31,42 @@ _T = TypeVar("_T")
 _READABLE = frozenset({"timestampNtz", "vacuumProtocolCheck"})
 _COMMIT_ATTEMPTS = 10
 _LONGEST_PAUSE = 1.0
-_COMMITTED = re.compile(r"\d{20}\.(json|checkpoint.*\.parquet)")
 _CONSTRAINT = "delta.constraints."
 
 
-def open_table(uri: str, options: Mapping[str, str]) -> DeltaTable | None:
+def open_table(folder: Folder, *, lasting: bool = False) -> DeltaTable | None:
     """Open a table; None if and only if it does not exist.
 
+    Args:
+        folder: Where it lies.
+        lasting: Whether it is opened to be written, which may take long.
+
     Raises:
+        LakehouseError: a store refuses; the message has the remedy.
         Exception: whatever else goes wrong on opening, unchanged.
     """
     from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
+    from deltalake.exceptions import DeltaError, TableNotFoundError
 
+    options = folder.options(lasting=lasting) or None
     try:
-        return DeltaTable(uri, storage_options=dict(options) or None)
-    except TableNotFoundError:
-        if not _has_log(uri):
-            return None
-        # There is a log, so there is a table: another writer has just created it, or it is broken.
-        # Treating it as new could replace it.
-        return DeltaTable(uri, storage_options=dict(options) or None)
+        try:
+            return DeltaTable(folder.address, storage_options=options)
+        except TableNotFoundError:
+            if not folder.has_log():
+                return None
+            # There is a log, so there is a table: another writer has just created it, or it is
+            # broken. Treating it as new could replace it.
+            return DeltaTable(folder.address, storage_options=options)
+    except (OSError, DeltaError) as error:
+        fault = folder.fault(error)
+        if fault is None:
+            raise
+        # The chain would repeat the client's words, in which an address may carry a signature.
+        raise fault from None
 
 
-def create_table(table: Table, uri: str, options: Mapping[str, str]) -> DeltaTable:
+def create_table(table: Table, folder: Folder) -> DeltaTable:
     """Create a table as declared, constraints and all, in its first commit.
 
     Mode `ignore` lets several first writers start at once.
@@ -66,33 +78,38 @@ def create_table(table: Table, uri: str, options: Mapping[str, str]) -> DeltaTab
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     configuration = {_CONSTRAINT + name: rule for name, rule in table.constraints.items()}
+    needs_version = bool(configuration)
+    configuration |= folder.properties
     if any(column.type == "timestamp_ntz" for column in table.columns):
         # The type needs a protocol that lists its features. delta-rs lists the one for non-null
         # columns only where this version is asked for, and Spark refuses tables that lack it.
         configuration["delta.minWriterVersion"] = "7"
-    elif configuration:
+    elif needs_version:
         # Constraints are part of the first commit, so no writer ever sees the table without them;
         # they are enforced from writer version 3 on, which delta-rs does not infer.
         configuration["delta.minWriterVersion"] = "3"
 
     def create() -> DeltaTable:
         return DeltaTable.create(
-            uri,
+            folder.address,
             schema=arrow_schema(table),
             mode="ignore",
             partition_by=[table.partition.column] if table.partition else None,
             name=table.name,
             description=table.description,
             configuration=configuration,
-            storage_options=dict(options) or None,
+            storage_options=folder.options(lasting=True) or None,
             raise_if_key_not_exists=False,
         )
 
     try:
         return retrying(create, CommitFailedError)
     except (OSError, DeltaError) as error:
+        fault = folder.fault(error)
+        if fault is not None:
+            raise fault from None
         raise LakehouseError(
-            f"Table {table.name} cannot be created at {uri} ({one_line(error)}); check free "
+            f"Table {table.name} cannot be created at {folder.uri} ({one_line(error)}); check free "
             "space and write rights of the lake (LAKEHOUSE_ROOT)."
         ) from error
 
@@ -215,19 +232,3 @@ def one_line(error: BaseException) -> str:
     """Put an error's text on one line, without the colours and arrows of delta-rs's error trees."""
     plain = re.sub(r"\x1b\[[0-9;]*m|\u21b3", "", str(error))
     return " ".join(plain.split())
-
-
-def _has_log(uri: str) -> bool:
-    """Say whether a folder holds a Delta log; leftovers of an interrupted creation are none."""
-    if "://" in uri:
-        return False
-    log = Path(uri) / "_delta_log"
-    try:
-        return any(_COMMITTED.fullmatch(entry.name) for entry in log.iterdir())
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise LakehouseError(
-            f"The lake cannot be read at {uri} ({one_line(error)}); LAKEHOUSE_ROOT must be a "
-            "folder that you may read and write."
-        ) from error

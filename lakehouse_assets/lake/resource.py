@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import ConfigDict, Field
 
-from lakehouse_assets.lake.credentials import Credentials, LocalCredentials
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.lake.location import lake_root
 from lakehouse_assets.lake.registry import Registry
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     """Where the lake is and which engine works on it; opened once per process.
 
     Attributes:
-        root: Folder of the lake.
+        root: The lake: a folder, or a location in ADLS or OneLake.
         engine: Name of the engine.
         memory_limit: Memory the embedded engine may use.
         threads: Threads of the embedded engine; 0 means every core.
@@ -35,7 +36,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         spark_jars: Folder of Spark's jars.
         spark_memory: Memory of Spark's driver.
         spark_options: Further options of Spark.
-        credentials: How the lake's store is entered, told apart by `kind`.
+        identity: As whom a store is entered, told apart by `kind`.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.
@@ -52,7 +53,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     spark_jars: str = ".lakehouse/spark-jars"
     spark_memory: str = "4g"
     spark_options: dict[str, str] = Field(default_factory=dict)
-    credentials: Credentials = LocalCredentials()
+    identity: Identity = DefaultIdentity()
 
     @classmethod
     def of(cls, settings: Settings) -> LakeResource:
@@ -69,6 +70,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
             spark_jars=str(settings.spark_jars),
             spark_memory=settings.spark_memory,
             spark_options=settings.spark_options,
+            identity=settings.identity,
         )
 
     def open(self) -> Lake:
@@ -77,7 +79,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
 
         spark = self._spark() if self.engine == "spark" else None
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
-        return Lake(self.root, engine, self.registry(), self.credentials.storage_options())
+        return Lake(lake_root(self.root), engine, self.registry(), self.identity)
 
     def _spark(self) -> SparkConfig:
         from lakehouse_assets.engine.spark_session import SparkConfig

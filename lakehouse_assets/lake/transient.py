@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.lake.faults import StoreError
 from lakehouse_assets.lake.writer import OvertakenError
 
 # Seconds before each further attempt; a store that throttles needs longer pauses, not more of them.
@@ -44,6 +45,8 @@ def is_transient(error: BaseException | None) -> bool:
         seen.add(id(error))
         if isinstance(error, OvertakenError | TimeoutError | ConnectionError):
             return True
+        if isinstance(error, StoreError):
+            return error.passes
         if isinstance(error, OSError) and error.errno in _ERRNOS:
             return True
         text = str(error)

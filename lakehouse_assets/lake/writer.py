@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.commits import Commit
+from lakehouse_assets.lake.place import Folder
 from lakehouse_assets.lake.predicate import Selection
 from lakehouse_assets.lake.registry import Table
 
@@ -28,13 +29,18 @@ class Target:
 
     Attributes:
         table: Its declaration.
-        uri: Where it lies.
+        folder: Where it lies.
         found: The version that the change starts from.
     """
 
     table: Table
-    uri: str
+    folder: Folder
     found: DeltaTable
+
+    @property
+    def uri(self) -> str:
+        """Where it lies, for people and for engines."""
+        return self.folder.uri
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from uuid import uuid4
 
+from lakehouse_assets.lake.identity import DefaultIdentity, Identity
 from lakehouse_assets.ml.abandoned import end_abandoned_runs
 from lakehouse_assets.ml.adoption import InPlaceFit, clustering_result
 from lakehouse_assets.ml.clustering import (
@@ -65,6 +66,14 @@ class Store:
     tracking_uri: str
     experiment: str = DEFAULT_EXPERIMENT
     artifact_root: str | None = None
+    identity: Identity = field(default_factory=DefaultIdentity)
+
+    @classmethod
+    def of(cls, tracking: MlflowTracking) -> Store:
+        """Return the store of a tracking resource, as another process can be told of it."""
+        return cls(
+            tracking.tracking_uri, tracking.experiment, tracking.artifact_root, tracking.identity
+        )
 
     def __repr__(self) -> str:
         """Name the experiment only."""
@@ -181,4 +190,5 @@ def _tracking(store: Store) -> MlflowTracking:
         tracking_uri=store.tracking_uri,
         experiment=store.experiment,
         artifact_root=store.artifact_root,
+        identity=store.identity,
     )

@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
-from pydantic import PrivateAttr
+from pydantic import ConfigDict, PrivateAttr
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.ml.artifacts import artifact_address, let_in
 from lakehouse_assets.ml.mlflow_address import (
     check_uri,
     redact_uri,
@@ -34,6 +36,8 @@ from lakehouse_assets.ml.mlflow_address import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from lakehouse_assets.settings import Settings
 
 DEFAULT_EXPERIMENT: Final = "Customer_Segmentation_Experiment"
 """Experiment name of the airline specification's section 5."""
@@ -53,14 +57,29 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             one, SQLite keeps them in the folder `artifacts` beside the database, and everything
             else uses the server's own. MLflow stores the place with the experiment, so a
             later change does not move it.
+        identity: As whom a store of artefacts is entered, told apart by `kind`.
     """
+
+    # Errors do not show inputs, which may be secrets in the wrong place.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     tracking_uri: str
     experiment: str = DEFAULT_EXPERIMENT
     artifact_root: str | None = None
+    identity: Identity = DefaultIdentity()
 
     _client: Any = PrivateAttr(default=None)
     _experiment_id: str | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, settings: Settings) -> MlflowTracking:
+        """Make the resource of some settings."""
+        root = settings.mlflow_artifacts
+        return cls(
+            tracking_uri=settings.mlflow_uri,
+            artifact_root=None if root is None else str(root),
+            identity=settings.identity,
+        )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """The fields as repr and str show them: without the credentials of the address."""
@@ -84,6 +103,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
             _prepare_environment()
+            if self.artifact_root is not None:
+                let_in(self.artifact_root, self.identity)
             from mlflow import MlflowClient
 
             with self.plain_errors():
@@ -193,9 +214,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             root = str(path.parent / "artifacts")
         if root is None:
             return None
-        if "://" not in root:
-            root = Path(root).resolve().as_uri()
-        return f"{root.rstrip('/')}/{self.experiment}"
+        return f"{artifact_address(root).rstrip('/')}/{self.experiment}"
 
     def _terminate_after(self, run_id: str, status: str, error: BaseException) -> None:
         """End a broken run; a failure to do so must not hide what broke it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.identity import DefaultIdentity
 from lakehouse_assets.lake.predicate import Keys, Window
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry, Table
 from lakehouse_assets.lake.schema import arrow_type
+from lakehouse_assets.lake.store import files_at
 
 # What a lake promises holds on every engine, so that the same test runs on each.
 on_both_engines = pytest.mark.parametrize("engine", ["duckdb", "spark"], indirect=True)
@@ -133,4 +136,13 @@ def log_of(lake: Lake, declared: Table) -> Path:
 
 def state(lake: Lake, declared: Table) -> Mapping[str, bytes]:
     """Return every commit of a table, to show that nothing changed."""
-    return {p.name: p.read_bytes() for p in sorted(log_of(lake, declared).glob("*.json"))}
+    folder = f"{declared.domain}/{declared.name}"
+    files = files_at(lake.location, DefaultIdentity())
+    entries = files.below(folder, lambda name: name == "_delta_log")
+    commits = [
+        replace(entry, path=f"{folder}/{entry.path}")
+        for entry in entries
+        if entry.path.startswith("_delta_log/") and entry.path.endswith(".json")
+    ]
+    with files.fetched(commits) as paths:
+        return {path.name: path.read_bytes() for path in paths}

@@ -160,7 +160,7 @@ def test_a_second_first_writer_does_not_replace_the_first(tmp_path, monkeypatch)
     first, second = make_lake(tmp_path), make_lake(tmp_path)
     stale = []
 
-    def open_once(declared):
+    def open_once(declared, **_options):
         # What the second writer saw before the first one had written.
         if not stale:
             stale.append(declared)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse_assets.lake import log
+from lakehouse_assets.lake.place import local_folder
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import House, ask
 
-# When a run began, and its name, are the run's own.
-CLOCKS = frozenset({"load_timestamp", "_ingested_at", "run_id", "recorded_at"})
+# When a run began is the run's own.
+CLOCKS = frozenset({"load_timestamp", "_ingested_at"})
 _SHOWN = 3
 
 
@@ -77,7 +78,7 @@ def _of_table(table: Table, here: House, there: House) -> Iterable[Difference]:
 
 def _facts(path: Path) -> dict[str, Any]:
     """Return what a table's log says of its shape."""
-    found = log.open_table(str(path), {})
+    found = log.open_table(local_folder(path))
     assert found is not None
     metadata = found.metadata()
     return {
@@ -116,7 +117,7 @@ def _by_key(
     groups: dict[tuple[Any, ...], tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
     for side, rows in enumerate((left, right)):
         for row in rows:
-            key = tuple(row[name] for name in table.keys if name not in CLOCKS)
+            key = tuple(row[name] for name in table.keys)
             groups.setdefault(key, ([], []))[side].append(row)
     return groups
 

@@ -1,0 +1,177 @@
+"""Where the tables of a lake lie, as those who open them need it: on a disk or in a store.
+
+Belongs here: the address and options under which a table's folder is opened, whether it holds a
+log, and letting an engine in. Not here: tables (`delta.py`), logs (`log.py`), and the words of the
+clients (`clients.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.access import Access
+from lakehouse_assets.lake.faults import explain, explained
+from lakehouse_assets.lake.identity import Identity
+from lakehouse_assets.lake.location import Location
+from lakehouse_assets.lake.store import CloudFiles
+
+if TYPE_CHECKING:
+    from lakehouse_assets.engine.base import Engine
+    from lakehouse_assets.engine.duckdb import DuckDBEngine
+    from lakehouse_assets.engine.spark import SparkEngine
+
+_COMMITTED = re.compile(r"\d{20}\.(json|checkpoint.*\.parquet)")
+
+
+class Folder(Protocol):
+    """The folder of a table."""
+
+    @property
+    def uri(self) -> str:
+        """Where it lies, for people and for engines."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where it lies, for delta-rs."""
+        ...
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Properties of a new table that follow from where it lies."""
+        ...
+
+    def options(self, *, lasting: bool) -> dict[str, str]:
+        """Return the options with which delta-rs opens it, secrets in the clear.
+
+        Args:
+            lasting: Whether it is opened to be written, which may take long.
+
+        Raises:
+            LakehouseError: a secret is missing, or no token is given.
+        """
+        ...
+
+    def has_log(self) -> bool:
+        """Say whether it holds a Delta log; leftovers of an interrupted creation are none.
+
+        Raises:
+            LakehouseError: that cannot be told.
+        """
+        ...
+
+    def fault(self, error: BaseException) -> LakehouseError | None:
+        """Return the sentence for what a store refused; None if the error tells of nothing such."""
+        ...
+
+
+class Place(Protocol):
+    """A lake's root."""
+
+    def folder(self, path: str) -> Folder:
+        """Return a folder below the root."""
+        ...
+
+    def admit(self, engine: Engine) -> None:
+        """Let an engine read what lies here.
+
+        Raises:
+            LakehouseError: it cannot enter the store as the lake's identity.
+        """
+        ...
+
+
+def place_of(location: Location, identity: Identity) -> Place:
+    """Return the place at a location, entered as an identity where that is asked for."""
+    if isinstance(location, Path):
+        return _LocalPlace(location)
+    return _CloudPlace(Access(location, identity))
+
+
+def local_folder(path: Path) -> Folder:
+    """Return a folder of this machine."""
+    return _LocalFolder(path)
+
+
+class _LocalPlace:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def folder(self, path: str) -> Folder:
+        return _LocalFolder(self._root / path)
+
+    def admit(self, engine: Engine) -> None:
+        """Every engine reads local folders."""
+
+
+class _LocalFolder:
+    def __init__(self, path: Path) -> None:
+        self.uri = self.address = str(path)
+        self.properties: dict[str, str] = {}
+
+    def options(self, *, lasting: bool) -> dict[str, str]:
+        return {}
+
+    def has_log(self) -> bool:
+        from lakehouse_assets.lake.log import one_line
+
+        try:
+            entries = (Path(self.uri) / "_delta_log").iterdir()
+            return any(_COMMITTED.fullmatch(entry.name) for entry in entries)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise LakehouseError(
+                f"The lake cannot be read at {self.uri} ({one_line(error)}); LAKEHOUSE_ROOT must "
+                "be a folder that you may read and write."
+            ) from error
+
+    def fault(self, error: BaseException) -> LakehouseError | None:
+        return None
+
+
+class _CloudPlace:
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def folder(self, path: str) -> Folder:
+        return _CloudFolder(self._access, path)
+
+    def admit(self, engine: Engine) -> None:
+        if engine.name == "duckdb":
+            root, address = str(self._access.location), self._access.duckdb_uri()
+            embedded = cast("DuckDBEngine", engine)
+            embedded.open_store(root, address, self._access.duckdb_secret, self._explained)
+        elif engine.name == "spark":
+            cast("SparkEngine", engine).open_store(self._access.spark())
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        with explained(self._access.location, self._access.identity):
+            yield
+
+
+class _CloudFolder:
+    def __init__(self, access: Access, path: str) -> None:
+        self._access = access
+        self._path = path
+        self.uri = str(access.location / path)
+        self.address = f"{access.object_store_uri()}/{path}"
+
+    # Each commit since the last checkpoint is a request or two when a table is opened.
+    properties: ClassVar[dict[str, str]] = {"delta.checkpointInterval": "10"}
+
+    def options(self, *, lasting: bool) -> dict[str, str]:
+        return self._access.object_store(lasting=lasting)
+
+    def has_log(self) -> bool:
+        entries = CloudFiles(self._access).list_all(f"{self._path}/_delta_log")
+        return any(_COMMITTED.fullmatch(entry.path) for entry in entries)
+
+    def fault(self, error: BaseException) -> LakehouseError | None:
+        return explain(error, self._access.location, self._access.identity)

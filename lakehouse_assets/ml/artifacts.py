@@ -1,0 +1,39 @@
+"""Where MLflow keeps artefacts when that is ADLS or OneLake, and how its clients get in.
+
+Belongs here: MLflow's address of a location, and the variables from which its Azure clients learn
+who they are. Not here: what is kept (`recording.py`, `model_files.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lakehouse_assets.lake import clients
+from lakehouse_assets.lake.access import Access
+from lakehouse_assets.lake.identity import Identity
+from lakehouse_assets.lake.location import LocationError, parse_location
+
+
+def artifact_address(root: str) -> str:
+    """Return MLflow's address of a root; what is no folder, ADLS or OneLake is MLflow's own."""
+    try:
+        location = parse_location(root)
+    except LocationError:
+        return root
+    return location.as_uri() if isinstance(location, Path) else clients.mlflow_uri(location)
+
+
+def let_in(root: str, identity: Identity) -> None:
+    """Let the Azure clients that this process gives MLflow in, if the root lies in a store.
+
+    Raises:
+        LakehouseError: a secret is missing, or MLflow has no such identity.
+    """
+    try:
+        location = parse_location(root)
+    except LocationError:
+        return
+    if not isinstance(location, Path):
+        # MLflow makes these clients itself, and they ask the environment and nothing else.
+        os.environ.update(Access(location, identity).mlflow())

@@ -1,0 +1,122 @@
+"""The whole airline pipeline with landing zone, lake and models in stores, through `lakehouse run`.
+
+The same deliveries are built in local folders; both lakes must be the same, value for value.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lakehouse_assets.ingest.datasets import dataset_named
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.lake.access import Access
+from lakehouse_assets.lake.identity import ServicePrincipal
+from lakehouse_assets.lake.location import AdlsLocation, CloudLocation, OneLakeLocation
+from lakehouse_assets.lake.store import CloudFiles
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.settings import Settings
+from lakehouse_assets.tables import DATASETS
+from lakehouse_assets_tests.airline.samples import House, command
+from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
+from lakehouse_assets_tests.azure.entra import CLIENT, SECRET, TENANT
+from lakehouse_assets_tests.parity.lakes import differences, empty_tables
+
+IDENTITY = f'{{"kind": "service_principal", "tenant_id": "{TENANT}", "client_id": "{CLIENT}"}}'
+
+
+def land_all(source: Path, zone: LandingZone) -> int:
+    """Land every delivery of a local zone in another."""
+    landed = 0
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        domain, dataset, day, _name = file.relative_to(source).parts
+        known = dataset_named(DATASETS, f"{domain}/{dataset}")
+        landed += zone.land(known, file, date.fromisoformat(day))[1]
+    return landed
+
+
+def copy_of(place: CloudLocation, settings: Settings, folder: Path) -> House:
+    """Copy a lake to this machine, so that it can be held against another."""
+    files = CloudFiles(Access(place, settings.identity))
+    entries = files.list_all("")
+    with files.fetched(entries) as paths:
+        for entry, path in zip(entries, paths, strict=True):
+            target = folder / entry.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+    return House(settings.model_copy(update={"root": folder}))
+
+
+def test_the_lake_in_a_store_is_the_lake_on_a_disk(
+    cloud: Cloud,
+    folder: str,
+    three_months: House,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    landing = AdlsLocation(ACCOUNT, "landing", folder)
+    root = OneLakeLocation("sales", f"L{folder.replace('-', '')}.Lakehouse", "Tables")
+    variables = {
+        "LAKEHOUSE_ROOT": str(root),
+        "LAKEHOUSE_LANDING": str(landing),
+        "LAKEHOUSE_IDENTITY": IDENTITY,
+        "LAKEHOUSE_MLFLOW_URI": f"sqlite:///{tmp_path}/mlflow/mlflow.db",
+        "LAKEHOUSE_MLFLOW_ARTIFACTS": str(AdlsLocation(ACCOUNT, "models", folder)),
+        "LAKEHOUSE_DAGSTER_HOME": str(tmp_path / "dagster"),
+        "LAKEHOUSE_MEMORY_LIMIT": "1GB",
+    }
+    with monkeypatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        settings = Settings()
+    assert settings.root == root
+    zone = LandingZone(landing, settings.identity)
+    local = three_months.settings.landing
+    assert isinstance(local, Path)
+    assert land_all(local, zone) > 0
+    assert land_all(local, zone) == 0, "landing twice is landing once"
+    done = command("run", variables=variables, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    copy = copy_of(root, settings, tmp_path / "copy")
+    assert differences(copy, three_months) == []
+    assert empty_tables(copy) == empty_tables(three_months)
+    # Nothing of the lake lies on this machine, and nothing that was said holds the secret.
+    assert not (tmp_path / ".lakehouse").exists()
+    said = done.stdout + done.stderr
+    assert SECRET not in said
+    assert not re.search(r"eyJ[\w-]+\.eyJ", said), "no token was shown"
+    for path in (tmp_path / "dagster").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert SECRET.encode() not in content, path
+            assert b"eyJhbGciOi" not in content, path
+
+
+def test_models_are_kept_in_a_store(
+    cloud: Cloud, folder: str, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_TOKEN_CREDENTIALS"):
+        # What the tracking resource sets for MLflow ends with the test.
+        monkeypatch.setenv(name, "")
+    place = AdlsLocation(ACCOUNT, "models", folder)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    tracking = MlflowTracking(
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        artifact_root=str(place),
+        identity=ServicePrincipal(tenant_id=TENANT, client_id=CLIENT),
+    )
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "figure.txt").write_text("drawn", encoding="utf-8")
+    with tracking.run("figures", {}) as run:
+        tracking.log_files(run, tmp_path / "given")
+    kept = CloudFiles(Access(place, tracking.identity)).list_all("")
+    assert [entry.path.rpartition("/")[2] for entry in kept] == ["figure.txt"]
+    fetched = tracking.client().download_artifacts(run, "figure.txt", str(tmp_path))
+    assert Path(fetched).read_text(encoding="utf-8") == "drawn"
+    asked = {r["flow"] for r in cloud.requests() if r["flow"]}
+    assert asked == {"client_secret", "discovery"}
+    assert SECRET not in repr(tracking)

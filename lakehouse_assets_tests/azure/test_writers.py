@@ -1,0 +1,78 @@
+"""Several writers at once and kills, with real processes, on a store instead of a disk."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.location import AdlsLocation
+from lakehouse_assets.lake.registry import Registry
+from lakehouse_assets_tests.azure.cloud import ACCOUNT
+from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
+from lakehouse_assets_tests.lake.samples import DAILY, A, B, C, content, day, in_order, put, window
+from lakehouse_assets_tests.lake.test_writers import writer
+
+WRITERS = 6
+
+
+@pytest.fixture(autouse=True)
+def _as_the_application(cloud, monkeypatch):
+    """The writers' processes enter by the default, which these variables decide."""
+    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
+    monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
+
+
+@pytest.fixture
+def lake(engine, folder) -> Lake:
+    return Lake(AdlsLocation(ACCOUNT, "lake", folder), engine, Registry((DAILY,)))
+
+
+def run_at_once(lake: Lake, how: str) -> None:
+    """Start the writers, let them go at the same moment, and wait for them."""
+    processes = [writer(lake.root, how, number) for number in range(WRITERS)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=90)
+        assert process.returncode == 0, errors
+
+
+def test_six_processes_create_and_fill_one_table_and_lose_no_row(lake):
+    """Twelve threads find the table missing, and each writes a day of its own."""
+    run_at_once(lake, "first")
+    expected = [(day(n + 1), n, f"{i}") for n in range(2 * WRITERS) for i in range(10)]
+    assert content(lake, DAILY) == in_order(expected)
+    written = [version for version in lake.history(DAILY) if version.operation == "WRITE"]
+    assert len(written) == 2 * WRITERS, "each day is written once"
+
+
+def test_six_processes_merge_into_one_partition_and_double_nothing(lake):
+    put(lake, DAILY, window(1, 3), [A, B, C])
+    run_at_once(lake, "merge")
+    expected = [A, B, C, *[(day(1), 100 + n, "m") for n in range(WRITERS)]]
+    assert content(lake, DAILY) == in_order(expected)
+
+
+@pytest.mark.parametrize("point", [0, 5, 11, 12, "written", "created"])
+def test_a_killed_writer_leaves_the_old_version_and_a_rerun_repairs_it(lake, point):
+    """Kills before the table exists, between batches, and around the commit."""
+    process = writer(lake.root, "slow", point)
+    assert process.stdout.readline() == "ready\n"
+    if point != "created":
+        put(lake, DAILY, window(1, 2), [A, B])
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == f"at {point}\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    old = [] if point == "created" else [A, B]
+    new = [*old[:1], *[(day(2), i, "n") for i in range(12_000)]]
+    # After the commit the new version stands; before it nothing of it is seen.
+    assert content(lake, DAILY) == (in_order(new) if point == "written" else old)
+    put(lake, DAILY, window(2, 2), [(day(2), i, "n") for i in range(12_000)])
+    assert content(lake, DAILY) == in_order(new)

@@ -1,0 +1,293 @@
+"""One location and one identity in the words of each client, word for word."""
+
+from __future__ import annotations
+
+import pytest
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake import clients
+from lakehouse_assets.lake.identity import (
+    AccountKey,
+    AzureCli,
+    ManagedIdentity,
+    ServicePrincipal,
+    ServicePrincipalCertificate,
+    SharedAccessSignature,
+    WorkloadIdentity,
+)
+from lakehouse_assets.lake.location import AdlsLocation, OneLakeLocation
+
+ADLS = AdlsLocation("acc01", "lake", "a b/c")
+GOV = AdlsLocation("acc01", "lake", "a", "core.usgovcloudapi.net")
+ONELAKE = OneLakeLocation("Sales", "air.Lakehouse", "Tables")
+HOST = "acc01.dfs.core.windows.net"
+IDS = {"tenant_id": "tenant", "client_id": "client"}
+EMULATOR = "http://127.0.0.1:10000/acc01"
+
+KEY, SAS = AccountKey(key_env="K"), SharedAccessSignature(token_env="S")  # noqa: S106
+LOCAL_KEY = AccountKey(key_env="K", endpoint=EMULATOR)
+SECRET = ServicePrincipal(**IDS, secret_env="P")  # noqa: S106
+SYSTEM, CHOSEN = ManagedIdentity(), ManagedIdentity(client_id="mine")
+CONNECTOR = ManagedIdentity(resource_id="/subscriptions/s/x")
+OBJECT = ManagedIdentity(object_id="oid")
+CLI = AzureCli()
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch):
+    for name, value in {"K": "key==", "S": "?sv=1&sig=x", "P": "pass"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def workload(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("t", encoding="utf-8")
+    return WorkloadIdentity(**IDS, token_file=str(path))
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    path = tmp_path / "app.pem"
+    path.write_text("t", encoding="utf-8")
+    return ServicePrincipalCertificate(**IDS, certificate_file=str(path), password_env="P")  # noqa: S106
+
+
+ADLS_NAME = {"azure_storage_account_name": "acc01"}
+FABRIC = {"azure_storage_account_name": "onelake", "azure_use_fabric_endpoint": "true"}
+PRINCIPAL = {
+    "azure_storage_tenant_id": "tenant",
+    "azure_storage_client_id": "client",
+    "azure_storage_client_secret": "pass",
+    "azure_storage_authority_host": "https://login.microsoftonline.com",
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "identity", "uri", "options"),
+    [
+        (
+            ADLS, KEY, "abfss://lake@acc01.dfs.core.windows.net/a%20b/c",
+            ADLS_NAME | {"azure_storage_account_key": "key=="},
+        ),
+        (
+            ADLS, LOCAL_KEY, "az://lake/a%20b/c",
+            ADLS_NAME
+            | {"azure_storage_account_key": "key==", "azure_storage_endpoint": EMULATOR},
+        ),
+        (ADLS, SAS, str(ADLS), ADLS_NAME | {"azure_storage_sas_token": "sv=1&sig=x"}),
+        (ADLS, SECRET, str(ADLS), ADLS_NAME | PRINCIPAL),
+        (
+            GOV, SECRET, "az://lake/a",
+            ADLS_NAME
+            | PRINCIPAL
+            | {
+                "azure_storage_endpoint": "https://acc01.blob.core.usgovcloudapi.net",
+                "azure_storage_authority_host": "https://login.microsoftonline.us",
+            },
+        ),
+        (
+            ONELAKE, SECRET,
+            "abfss://Sales@onelake.dfs.fabric.microsoft.com/air.Lakehouse/Tables",
+            FABRIC | PRINCIPAL,
+        ),
+        (ADLS, SYSTEM, str(ADLS), ADLS_NAME),
+        (ADLS, CHOSEN, str(ADLS), ADLS_NAME | {"azure_storage_client_id": "mine"}),
+        (ADLS, OBJECT, str(ADLS), ADLS_NAME | {"azure_object_id": "oid"}),
+        (ADLS, CONNECTOR, str(ADLS), ADLS_NAME | {"azure_msi_resource_id": "/subscriptions/s/x"}),
+        (ADLS, CLI, str(ADLS), ADLS_NAME | {"azure_use_azure_cli": "true"}),
+    ],
+)  # fmt: skip
+def test_delta_rs_and_obstore(place, identity, uri, options):
+    assert clients.object_store_uri(place, identity) == uri
+    assert clients.object_store_options(place, identity, {}) == options
+
+
+def test_a_token_takes_the_place_of_a_flow(certificate):
+    found = clients.object_store_options(ADLS, certificate, {}, "bearer")
+    assert found == ADLS_NAME | {"azure_storage_token": "bearer"}
+    assert clients.object_store_options(ADLS, SECRET, {}, "bearer") == found
+    with pytest.raises(LakehouseError, match="no flow for certificates"):
+        clients.object_store_options(ADLS, certificate, {})
+
+
+def test_workload_identity_of_delta_rs(workload):
+    assert clients.object_store_options(ADLS, workload, {}) == ADLS_NAME | {
+        "azure_storage_tenant_id": "tenant",
+        "azure_storage_client_id": "client",
+        "azure_federated_token_file": workload.token_file,
+        "azure_storage_authority_host": "https://login.microsoftonline.com",
+    }
+
+
+def test_a_hosted_app_has_an_identity_endpoint_of_its_own():
+    found = clients.object_store_options(ADLS, SYSTEM, {"IDENTITY_ENDPOINT": "http://here/msi"})
+    assert found == ADLS_NAME | {"azure_msi_endpoint": "http://here/msi"}
+
+
+@pytest.mark.parametrize(
+    ("place", "told", "found"),
+    [
+        (ADLS, {}, "login.microsoftonline.com"),
+        (GOV, {}, "login.microsoftonline.us"),
+        (AdlsLocation("acc01", "lake", "", "core.chinacloudapi.cn"), {}, "login.chinacloudapi.cn"),
+        (ONELAKE, {}, "login.microsoftonline.com"),
+        (GOV, {"AZURE_AUTHORITY_HOST": "https://login.example.org/"}, "login.example.org"),
+    ],
+)
+def test_the_login_host_follows_the_cloud(place, told, found):
+    assert clients.authority(place, told) == found
+
+
+@pytest.mark.parametrize(
+    ("place", "identity", "token", "uri", "fields"),
+    [
+        (
+            ADLS, SECRET, "bearer", str(ADLS),
+            {"account_name": "acc01", "provider": "access_token", "access_token": "bearer"},
+        ),
+        (
+            ONELAKE, CLI, "bearer", str(ONELAKE),
+            {"account_name": "onelake", "provider": "access_token", "access_token": "bearer"},
+        ),
+        (
+            ADLS, KEY, None, str(ADLS),
+            {
+                "account_name": "acc01", "provider": "config",
+                "connection_string": "AccountName=acc01;"
+                "BlobEndpoint=https://acc01.blob.core.windows.net;AccountKey=key==",
+            },
+        ),
+        (
+            ADLS, LOCAL_KEY, None, "az://lake/a%20b/c",
+            {
+                "account_name": "acc01", "provider": "config", "endpoint": EMULATOR,
+                "connection_string": f"AccountName=acc01;BlobEndpoint={EMULATOR};AccountKey=key==",
+            },
+        ),
+        (
+            GOV, SAS, None, "az://lake/a",
+            {
+                "account_name": "acc01", "provider": "config",
+                "endpoint": "https://acc01.blob.core.usgovcloudapi.net",
+                "connection_string": "AccountName=acc01;"
+                "BlobEndpoint=https://acc01.blob.core.usgovcloudapi.net;"
+                "SharedAccessSignature=sv=1&sig=x",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_duckdb(place, identity, token, uri, fields):
+    assert clients.duckdb_uri(place, identity) == uri
+    assert clients.duckdb_secret(place, identity, token, None) == {"type": "azure"} | fields
+    proxied = clients.duckdb_secret(place, identity, token, "http://proxy:8080")
+    assert proxied == {"type": "azure", "http_proxy": "http://proxy:8080"} | fields
+
+
+def test_duckdb_enters_no_sovereign_cloud_by_token():
+    with pytest.raises(LakehouseError, match="by account key or shared access signature only"):
+        clients.duckdb_uri(GOV, SECRET)
+
+
+def test_spark(workload):
+    oauth = "org.apache.hadoop.fs.azurebfs.oauth2."
+    expected = {
+        KEY: {"auth.type": "SharedKey", "key": "key=="},
+        SECRET: {
+            "auth.type": "OAuth",
+            "oauth.provider.type": oauth + "ClientCredsTokenProvider",
+            "oauth2.client.id": "client",
+            "oauth2.client.secret": "pass",
+            "oauth2.client.endpoint": "https://login.microsoftonline.com/tenant/oauth2/token",
+        },
+        workload: {
+            "auth.type": "OAuth",
+            "oauth.provider.type": oauth + "WorkloadIdentityTokenProvider",
+            "oauth2.msi.tenant": "tenant",
+            "oauth2.client.id": "client",
+            "oauth2.token.file": workload.token_file,
+            "oauth2.msi.authority": "https://login.microsoftonline.com/",
+        },
+        SYSTEM: {
+            "auth.type": "OAuth",
+            "oauth.provider.type": oauth + "MsiTokenProvider",
+            "oauth2.msi.endpoint": "http://169.254.169.254/metadata/identity/oauth2/token",
+            "oauth2.msi.authority": "https://login.microsoftonline.com/",
+        },
+    }
+    for identity, fields in expected.items():
+        found = clients.spark_settings(ADLS, identity, {})
+        assert found == {f"fs.azure.account.{name}.{HOST}": v for name, v in fields.items()}
+    chosen = clients.spark_settings(ADLS, CHOSEN, {})
+    assert chosen[f"fs.azure.account.oauth2.client.id.{HOST}"] == "mine"
+
+
+def test_spark_on_onelake_and_by_signature():
+    found = clients.spark_settings(ONELAKE, SECRET, {})
+    assert {name.partition("onelake")[2] for name in found} == {".dfs.fabric.microsoft.com"}
+    assert clients.spark_settings(GOV, SAS, {}) == {
+        "fs.azure.account.auth.type.acc01.dfs.core.usgovcloudapi.net": "SAS",
+        "fs.azure.sas.token.provider.type.acc01.dfs.core.usgovcloudapi.net": (
+            "org.apache.hadoop.fs.azurebfs.sas.FixedSASTokenProvider"
+        ),
+        "fs.azure.sas.fixed.token.acc01.dfs.core.usgovcloudapi.net": "sv=1&sig=x",
+    }
+
+
+@pytest.mark.parametrize("identity", [CLI, CONNECTOR, OBJECT, LOCAL_KEY])
+def test_what_spark_has_no_words_for_is_told(identity):
+    with pytest.raises(LakehouseError, match=f"cannot enter {HOST} by {identity.kind}"):
+        clients.spark_settings(ADLS, identity, {})
+
+
+def test_mlflow(workload, certificate):
+    login = {"AZURE_AUTHORITY_HOST": "login.microsoftonline.com"}
+    environment = {"AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"}
+    ids = {"AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "client"}
+    expected = {
+        KEY: {
+            "AZURE_STORAGE_CONNECTION_STRING": "AccountName=acc01;AccountKey=key==;"
+            "BlobEndpoint=https://acc01.blob.core.windows.net"
+        },
+        SAS: {
+            "AZURE_STORAGE_CONNECTION_STRING": "BlobEndpoint=https://acc01.blob.core.windows.net;"
+            "SharedAccessSignature=sv=1&sig=x"
+        },
+        SECRET: login | environment | ids | {"AZURE_CLIENT_SECRET": "pass"},
+        certificate: login
+        | environment
+        | ids
+        | {
+            "AZURE_CLIENT_CERTIFICATE_PATH": certificate.certificate_file,
+            "AZURE_CLIENT_CERTIFICATE_PASSWORD": "pass",
+        },
+        workload: login
+        | ids
+        | {
+            "AZURE_TOKEN_CREDENTIALS": "WorkloadIdentityCredential",
+            "AZURE_FEDERATED_TOKEN_FILE": workload.token_file,
+        },
+        SYSTEM: {"AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"},
+        CHOSEN: {
+            "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential", "AZURE_CLIENT_ID": "mine",
+        },
+        CLI: {"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"},
+    }  # fmt: skip
+    for identity, variables in expected.items():
+        assert clients.mlflow_environment(ADLS, identity, {}) == variables
+    assert clients.mlflow_uri(ADLS) == "wasbs://lake@acc01.blob.core.windows.net/a%20b/c"
+    assert clients.mlflow_uri(ONELAKE) == str(ONELAKE)
+
+
+@pytest.mark.parametrize(
+    ("place", "identity", "told"),
+    [
+        (ADLS, CONNECTOR, "by its client id only"),
+        (ADLS, OBJECT, "by its client id only"),
+        (ONELAKE, KEY, "cannot enter OneLake by account_key"),
+        (ONELAKE, SAS, "cannot enter OneLake by sas"),
+    ],
+)
+def test_what_mlflow_has_no_words_for_is_told(place, identity, told):
+    with pytest.raises(LakehouseError, match=told):
+        clients.mlflow_environment(place, identity, {})
