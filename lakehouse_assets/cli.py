@@ -9,16 +9,28 @@ import atexit
 import gc
 import sys
 import time
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table as Grid
 
 from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse_assets.run import Outcome, PlannedRun
+    from lakehouse_assets.settings import Settings
 
 app = typer.Typer(
     help="A whole lakehouse on Delta Lake, run by Dagster. Settings are LAKEHOUSE_* variables or "
@@ -52,32 +64,13 @@ def run() -> None:
     tracks models in LAKEHOUSE_MLFLOW_URI. Running again gives the same tables.
     """
     from lakehouse_assets.report import open_lake, print_lake, print_segments, print_warnings
-    from lakehouse_assets.run import PlannedRun, execute, plan
+    from lakehouse_assets.run import plan
     from lakehouse_assets.settings import load_settings
 
     started = time.monotonic()
     settings = load_settings()
     runs = plan(settings)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("starting", total=len(runs))
-
-        def on_start(planned: PlannedRun) -> None:
-            progress.update(bar, completed=runs.index(planned), description=planned.label)
-            if not console.is_terminal:
-                console.print(f"· {planned.label}")
-
-        def on_step(step: str, _seconds: float) -> None:
-            progress.update(bar, description=step.replace("__", "."))
-
-        outcome = execute(settings, runs, on_start, on_step)
-        progress.update(bar, completed=len(runs), description="done")
+    outcome = _watched(settings, runs)
     lake = open_lake(settings)
     print_lake(console, lake, outcome.seconds)
     print_segments(console, lake)
@@ -90,6 +83,115 @@ def run() -> None:
         "questions.",
         soft_wrap=True,
     )
+    if outcome.errors:
+        raise typer.Exit(1)
+
+
+def _watched(
+    settings: Settings,
+    runs: list[PlannedRun],
+    note: Callable[[PlannedRun], None] = lambda _run: None,
+) -> Outcome:
+    """Execute runs behind a progress bar that shows what is left, by runs and by time."""
+    from lakehouse_assets.run import execute
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("runs"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("starting", total=len(runs))
+        count = 0
+
+        def on_start(planned: PlannedRun) -> None:
+            nonlocal count
+            # Days that a late one put out of date are runs that nobody planned.
+            total = max(len(runs), count + 1)
+            progress.update(bar, completed=count, total=total, description=planned.label)
+            count += 1
+            if not console.is_terminal:
+                console.print(f"· {planned.label}")
+
+        def on_step(step: str, _seconds: float) -> None:
+            progress.update(bar, description=step.replace("__", "."))
+
+        outcome = execute(settings, runs, on_start, on_step, note)
+        if not outcome.errors:
+            progress.update(bar, completed=count, total=count, description="done")
+    return outcome
+
+
+@app.command()
+def backfill(
+    domain: Annotated[str, typer.Argument(help="The domain, such as airline.")],
+    months: Annotated[str, typer.Argument(help="A range such as 2024-01..2024-12, or a month.")],
+    chunk: Annotated[int, typer.Option(min=1, help="Months in one run; bounds its memory.")] = 3,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Do again what an interrupted backfill has done.")
+    ] = False,
+) -> None:
+    """Run a range of delivered partitions, in chunks; interrupted, it goes on where it was.
+
+    The tables are the same as if each partition had been run by itself, oldest first.
+    """
+    from lakehouse_assets.backfill import Months, plan_backfill
+    from lakehouse_assets.report import print_warnings
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    planned = plan_backfill(settings, domain, Months.parse(months), chunk, restart=restart)
+    if planned.done:
+        console.print(f"{planned.done} runs were done before; --restart does them again.")
+    outcome = _watched(settings, planned.runs, planned.note)
+    print_warnings(console, outcome.warnings)
+    _end(outcome)
+    planned.progress.forget()
+
+
+@app.command()
+def replay(
+    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>, such as airline/flights.")],
+    days: Annotated[
+        list[str] | None,
+        typer.Option("--date", help="A day of delivery; may be repeated. Default: all with rows."),
+    ] = None,
+) -> None:
+    """Clean stored deliveries again, after a rule was mended: quarantined rows get their chance.
+
+    The delivered rows are in bronze, so nothing is delivered again. What builds on them follows.
+    """
+    from lakehouse_assets.backfill import plan_replay
+    from lakehouse_assets.ingest.datasets import dataset_named, quarantine_table
+    from lakehouse_assets.report import open_lake, print_warnings, quarantined
+    from lakehouse_assets.settings import load_settings
+    from lakehouse_assets.tables import DATASETS, REGISTRY
+
+    settings = load_settings()
+    found = dataset_named(DATASETS, dataset)
+    lake = open_lake(settings)
+    silver = REGISTRY[found.loaded_tables[2]]
+    counts = lake.rows_by_partition(quarantine_table(found))
+    chosen = [_date(day) for day in days] if days else [day for day, n in counts.items() if n]
+    if not chosen:
+        console.print(f"No rows of {dataset} are set aside; there is nothing to replay.")
+        return
+    before = quarantined(lake, silver) or 0
+    outcome = _watched(settings, plan_replay(found, chosen))
+    print_warnings(console, outcome.warnings)
+    after = quarantined(lake, silver) or 0
+    console.print(f"{before:,} rows of {dataset} were quarantined, {after:,} still are.")
+    _end(outcome)
+
+
+def _end(outcome: Outcome) -> None:
+    """Print what went wrong, and end with exit code 1 if anything did."""
+    for line in outcome.errors:
+        errors.print(f"Error: {line}", style="red", markup=False)
     if outcome.errors:
         raise typer.Exit(1)
 

@@ -13,7 +13,7 @@ from lakehouse_assets.airline.assets import airline_assets
 from lakehouse_assets.automation.conditions import following_sensor, with_conditions
 from lakehouse_assets.automation.freshness import with_freshness
 from lakehouse_assets.automation.recovery import healing_sensor
-from lakehouse_assets.automation.schedules import daily_refresh
+from lakehouse_assets.automation.schedules import daily_refresh, quality_schedule
 from lakehouse_assets.automation.sensors import delivery_sensors
 from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.jobs import family_jobs
@@ -21,8 +21,15 @@ from lakehouse_assets.lake.io_manager import DeltaIOManager
 from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.partitions import Calendar
+from lakehouse_assets.quality.log_assets import quality_assets
 from lakehouse_assets.settings import Settings, load_settings
-from lakehouse_assets.tables import DATASETS
+from lakehouse_assets.tables import DATASETS, REGISTRY
+
+
+def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinition]:
+    """Make the assets of every domain, and of the quality log over them."""
+    silver = [table for table in REGISTRY if table.watched]
+    return [*airline_assets(calendar, settings.training_rows), *quality_assets(silver)]
 
 
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
@@ -41,7 +48,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
     }
     calendar = Calendar(settings.first_partition)
-    assets = with_freshness(with_conditions(airline_assets(calendar, settings.training_rows)))
+    assets = with_freshness(with_conditions(every_asset(calendar, settings)))
     return dg.Definitions(
         assets=assets,
         jobs=family_jobs(assets),
@@ -50,7 +57,10 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             following_sensor(running=settings.automation),
             healing_sensor(running=settings.automation),
         ],
-        schedules=[daily_refresh(DATASETS, calendar, running=settings.automation)],
+        schedules=[
+            daily_refresh(DATASETS, calendar, running=settings.automation),
+            quality_schedule(running=settings.automation),
+        ],
         resources={**resources, **overrides},
         executor=dg.in_process_executor,
     )

@@ -10,6 +10,8 @@ import dagster as dg
 UNPARTITIONED = "calendar"
 DAILY = "daily"
 MONTHLY = "monthly"
+# Tables about the other tables, filled after them.
+QUALITY = "quality"
 
 _TEXTS = {
     DAILY: "Daily deliveries of {domain} to bronze and silver, and what is counted by day.",
@@ -25,11 +27,14 @@ def job_name(domain: str, family: str) -> str:
 def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAssetJobDefinition]:
     """Make the jobs that materialise all assets of each domain and family of partitions."""
     jobs: dict[str, list[dg.AssetKey]] = {UNPARTITIONED: []}
-    texts = {UNPARTITIONED: "Tables without partitions: the calendar."}
+    texts = {
+        UNPARTITIONED: "Tables without partitions: the calendar.",
+        QUALITY: "The quality log: what the runs so far have found, and drift.",
+    }
     for definition in assets:
         partitions = definition.partitions_def
         for key in definition.keys:
-            name = UNPARTITIONED
+            name = QUALITY if key.path[0] == QUALITY else UNPARTITIONED
             if partitions is not None:
                 daily = isinstance(partitions, dg.DailyPartitionsDefinition)
                 family, domain = DAILY if daily else MONTHLY, key.path[0]

@@ -22,13 +22,13 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.instance import dagster_instance
-from lakehouse_assets.jobs import DAILY, MONTHLY, UNPARTITIONED, job_name
+from lakehouse_assets.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, job_name
 from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.segmentation import Store, end_abandoned, open_store
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.settings import Settings
-from lakehouse_assets.tables import DATASETS
+from lakehouse_assets.tables import DATASETS, REGISTRY
 
 # Every error of this project is a sentence for users.
 _OWN_ERROR = re.compile(r"lakehouse_assets(\.\w+)+: ")
@@ -44,11 +44,13 @@ class PlannedRun:
         job: Name of the job.
         first: First partition key, None for an unpartitioned job.
         last: Last partition key.
+        tables: Names of the tables to make; all of the job if there are none.
     """
 
     job: str
     first: str | None = None
     last: str | None = None
+    tables: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -114,18 +116,18 @@ def plan(
     for dataset in datasets:
         days = found.setdefault(dataset.domain, {"day": set(), "month": set()})
         for file in zone.files(dataset):
-            _check_date(settings, dataset, file.delivered_on)
+            check_date(settings, dataset, file.delivered_on)
             days[dataset.grain].add(file.delivered_on)
-    runs = [run for domain in found for run in _of_domain(domain, found[domain], months_per_run)]
+    runs = [run for domain in found for run in of_domain(domain, found[domain], months_per_run)]
     if not runs:
         raise LakehouseError(
             f"The landing zone {settings.landing} holds no deliveries; land a file with `lakehouse "
             f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
         )
-    return [PlannedRun(UNPARTITIONED), *runs]
+    return [PlannedRun(UNPARTITIONED), *runs, PlannedRun(QUALITY)]
 
 
-def _of_domain(domain: str, days: dict[str, set[date]], months_per_run: int) -> list[PlannedRun]:
+def of_domain(domain: str, days: Mapping[str, set[date]], months_per_run: int) -> list[PlannedRun]:
     """Plan a domain's runs from its days of delivery by grain: days before their months."""
     runs = []
     months = sorted({day.replace(day=1) for found in days.values() for day in found})
@@ -151,7 +153,12 @@ def _consecutive(months: list[date], most: int) -> list[list[date]]:
     return groups
 
 
-def _check_date(settings: Settings, dataset: Dataset, day: date) -> None:
+def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
+    """Make sure that a day of delivery has a partition.
+
+    Raises:
+        LakehouseError: it has none; the message says how to give it one.
+    """
     if day < settings.first_partition:
         raise LakehouseError(
             f"{dataset.path} has a delivery of {day}, before the first partition "
@@ -170,6 +177,7 @@ def execute(
     runs: list[PlannedRun],
     on_start: Callable[[PlannedRun], None] = lambda _run: None,
     on_step: Callable[[str, float], None] = lambda _step, _seconds: None,
+    on_done: Callable[[PlannedRun], None] = lambda _run: None,
 ) -> Outcome:
     """Execute runs in order, in this process, recorded in the persistent Dagster instance.
 
@@ -180,6 +188,7 @@ def execute(
         runs: What `plan` returned.
         on_start: Called before each run.
         on_step: Called after each step with its name and seconds.
+        on_done: Called after each run in which everything went well.
     """
     files_at(settings.root, settings.identity).check_writable()
     # Imports and a new store take seconds, so they begin with the first table; if the store fails,
@@ -210,10 +219,13 @@ def execute(
             result = definitions.resolve_job_def(planned.job).execute_in_process(
                 instance=instance,
                 tags=tags,
+                asset_selection=[REGISTRY[name].asset_key for name in planned.tables] or None,
                 raise_on_error=False,
                 run_config={"loggers": {"steps": {}}},
             )
             _note_checks(planned, result, outcome)
+            if result.success:
+                on_done(planned)
             if not _note_failures(planned, result, outcome):
                 break
             waiting = with_follow_ups(waiting, _outdated(result))

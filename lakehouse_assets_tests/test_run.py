@@ -34,6 +34,7 @@ def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: H
         PlannedRun("airline_daily", "2014-02-03", "2014-02-20"),
         PlannedRun("airline_monthly", "2014-02-01", "2014-02-01"),
         PlannedRun("airline_monthly", "2014-05-01", "2014-05-01"),
+        PlannedRun("quality"),
     ]
     # Months that follow each other may share a run; March and April have no deliveries.
     assert plan(house.settings, months_per_run=3) == [
@@ -41,6 +42,7 @@ def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: H
         PlannedRun("airline_daily", "2014-01-31", "2014-02-20"),
         PlannedRun("airline_monthly", "2014-01-01", "2014-02-01"),
         PlannedRun("airline_monthly", "2014-05-01", "2014-05-01"),
+        PlannedRun("quality"),
     ]
 
 
@@ -55,6 +57,7 @@ def test_the_domains_of_one_zone_have_runs_of_their_own(house: House) -> None:
         PlannedRun("airline_monthly", "2014-02-01", "2014-02-01"),
         PlannedRun("retail_daily", "2021-09-03", "2021-09-03"),
         PlannedRun("retail_monthly", "2021-09-01", "2021-09-01"),
+        PlannedRun("quality"),
     ]
 
 

@@ -126,6 +126,7 @@ SILVER_FLIGHTS = Table(
     keys=("snapshot_month", "member_no"),
     owner=OWNER,
     partition=FLIGHTS.partition,
+    watched=("ffp_tier", "age", "flight_count", "points_sum"),
     constraints={
         "age_plausible": "age IS NULL OR (age >= 12 AND age <= 100)",
         "flights_not_negative": "flight_count >= 0",
@@ -158,6 +159,7 @@ SILVER_TRANSACTIONS = Table(
     keys=("transaction_id",),
     owner=OWNER,
     partition=TRANSACTIONS.partition,
+    watched=("amount", "status", "payment_method", "region"),
 )  # fmt: skip
 
 MONTH = PartitionColumn("as_of_month", "month")

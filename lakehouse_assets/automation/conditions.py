@@ -103,7 +103,8 @@ def condition_of(
     """
     deps = Dependencies.of(spec, unpartitioned)
     if spec.partitions_def is None:
-        return _made_once()
+        # Tables about other tables are filled by their schedule.
+        return None if spec.deps else _made_once()
     if not deps.aligned | deps.within:
         return None
     # A table that depends on its own past (purchases: the first delivery of an id counts) is not

@@ -175,7 +175,7 @@ def consecutive(partitions: Iterable[date], grain: str) -> list[list[date]]:
     groups: list[list[date]] = []
     for partition in sorted(partitions):
         group = groups[-1] if groups else []
-        if group and len(group) < LONGEST_SPAN[grain] and _next(group[-1], grain) == partition:
+        if group and len(group) < LONGEST_SPAN[grain] and following(group[-1], grain) == partition:
             group.append(partition)
         else:
             groups.append([partition])
@@ -205,7 +205,8 @@ def _spans(dataset: Dataset, due: Mapping[date, str], asked: int) -> tuple[Span,
     return tuple(spans)
 
 
-def _next(partition: date, grain: str) -> date:
+def following(partition: date, grain: str) -> date:
+    """Return the partition after one."""
     if grain == "day":
         return partition + timedelta(days=1)
     return (partition + timedelta(days=32)).replace(day=1)

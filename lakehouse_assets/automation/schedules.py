@@ -1,7 +1,7 @@
-"""The daily refresh: what the sensors may have missed.
+"""The schedules: what the sensors may have missed, once a day, and the quality log, once an hour.
 
-Belongs here: the schedule and how it finds partitions that are behind their files. Not here: what
-is new since the last look (`deliveries.py`).
+Belongs here: the schedules, and how the daily refresh finds partitions that are behind their files.
+Not here: what is new since the last look (`deliveries.py`).
 
 The sensors ask once for each delivery, even if the run then fails for good, and not at all while
 they are off. Once a day the refresh holds the files against what Dagster says was loaded, and asks
@@ -19,9 +19,11 @@ from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandedFile
 from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.ingest.resource import LandingResource
+from lakehouse_assets.jobs import QUALITY
 from lakehouse_assets.partitions import Calendar
 
 CRON = "0 6 * * *"
+_HOURLY = "15 * * * *"
 # Older files were loaded or corrected long ago; only that they were loaded at all is looked up.
 _LOOK_BACK = timedelta(days=35)
 _EVENTS_AT_ONCE = 5_000
@@ -111,6 +113,24 @@ def daily_refresh(
         return requests or dg.SkipReason("Every partition is as new as its files.")
 
     return refresh
+
+
+def quality_schedule(*, running: bool) -> dg.ScheduleDefinition:
+    """Make the schedule that brings the quality log up to date every hour.
+
+    Args:
+        running: Whether it runs from the start; otherwise people switch it on in the UI.
+    """
+    return dg.ScheduleDefinition(
+        name="quality_log",
+        cron_schedule=_HOURLY,
+        execution_timezone="UTC",
+        job_name=QUALITY,
+        description="Adds what the runs of the last hour found to the quality log.",
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+        ),
+    )
 
 
 def _loaded(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[date]:

@@ -113,6 +113,7 @@ class Table:
         references: Foreign keys.
         aliases: Other names under which analysts know the table.
         allow_new_columns: Opt-in: writing a frame with added columns extends the table.
+        watched: Columns whose distribution is compared over time.
     """
 
     domain: str
@@ -127,19 +128,20 @@ class Table:
     references: tuple[Reference, ...] = ()
     aliases: tuple[str, ...] = ()
     allow_new_columns: bool = False
+    watched: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.column_names
         if len(set(names)) != len(names):
             raise LakehouseError(f"Table {self.name} declares a column twice; remove one of them.")
-        wanted = [*self.keys, *(c for r in self.references for c in r.columns)]
+        wanted = [*self.keys, *self.watched, *(c for r in self.references for c in r.columns)]
         if self.partition:
             wanted.append(self.partition.column)
         for name in wanted:
             if name not in names:
                 raise LakehouseError(
-                    f"Table {self.name} names the column {name} in its keys, partition or "
-                    "references but does not declare it; add the column."
+                    f"Table {self.name} names the column {name} in its keys, partition, "
+                    "references or watched columns but does not declare it; add the column."
                 )
 
     def __hash__(self) -> int:

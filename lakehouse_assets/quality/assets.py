@@ -39,6 +39,7 @@ from lakehouse_assets.quality.classify import (
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.expectations import Expectation
 from lakehouse_assets.quality.late import duplicates_of, kept_twice, named_wrongly
+from lakehouse_assets.quality.log import BY_PARTITION
 
 CONSERVED = "bronze_rows_are_conserved"
 LATER_DAYS_AGREE = "later_days_agree"
@@ -144,16 +145,14 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
                 metadata={RUN_AGAIN: [day.isoformat() for day in outdated]} if outdated else None,
             )
             yield dg.Output(set_aside(rows, dataset), aside.name)
-            counts = engine.rows(violations(rows, rule.expectations))[0]
             column = dataset.partition.column
+            counts = engine.rows(violations(rows, rule.expectations, column))
             sides = engine.rows(
                 rows.groupBy(column, "disposition").agg(F.count(F.lit(1)).alias("n"))
             )
         yield _balance(context, lake, rule, sides).check_result(table.asset_key, CONSERVED)
         for expectation in rule.expectations:
-            yield _verdict(
-                table, expectation, int(counts[expectation.name]), int(counts["all_rows"])
-            )
+            yield _verdict(table, expectation, column, counts)
         if rule.unique_over_time:
             yield _later_days_verdict(table, outdated)
 
@@ -275,15 +274,28 @@ def _balance(
 
 
 def _verdict(
-    table: Table, expectation: Expectation, failing: int, rows: int
+    table: Table, expectation: Expectation, column: str, counts: Sequence[dict[str, Any]]
 ) -> dg.AssetCheckResult:
     fails = expectation.action == "fail"
     done = {"warn": "kept and reported", "drop": "moved to quarantine", "fail": "downstream stops"}
+    failing = sum(int(row[expectation.name]) for row in counts)
+    rows = sum(int(row["all_rows"]) for row in counts)
     return dg.AssetCheckResult(
         asset_key=table.asset_key,
         check_name=expectation.name,
         passed=failing == 0,
         severity=dg.AssetCheckSeverity.ERROR if fails else dg.AssetCheckSeverity.WARN,
         description=f"{failing:,} of {rows:,} rows fail: {done[expectation.action]}.",
-        metadata={"failing_rows": failing, "rows": rows, "action": expectation.action},
+        metadata={
+            "failing_rows": failing,
+            "rows": rows,
+            "action": expectation.action,
+            BY_PARTITION: {
+                str(row[column]): {
+                    "failing": int(row[expectation.name]),
+                    "rows": int(row["all_rows"]),
+                }
+                for row in sorted(counts, key=lambda row: str(row[column]))
+            },
+        },
     )

@@ -160,13 +160,15 @@ def set_aside(classified: DataFrame, dataset: Dataset) -> DataFrame:
     )
 
 
-def violations(classified: DataFrame, expectations: Sequence[Expectation]) -> DataFrame:
-    """Count, in one row, how many rows fail each expectation.
+def violations(
+    classified: DataFrame, expectations: Sequence[Expectation], partition: str
+) -> DataFrame:
+    """Count, in one row per partition, how many rows fail each expectation.
 
     `drop` expectations are counted over all rows, the others over the rows that are kept.
     """
     is_kept = F.col("disposition") == F.lit(KEPT)
-    return classified.agg(
+    return classified.groupBy(partition).agg(
         *[
             F.count(
                 F.when(~_holds(e) if e.action == "drop" else is_kept & ~_holds(e), F.lit(1))

@@ -12,6 +12,8 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.quality.log import BY_PARTITION
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -67,5 +69,12 @@ class Balance:
             metadata={
                 **{name.replace(" ", "_"): count for name, count in totals.items()},
                 "partitions": len(self.partitions),
+                BY_PARTITION: {
+                    str(partition): {
+                        name: side.get(partition, 0)
+                        for name, side in {self.source: self.incoming, **self.parts}.items()
+                    }
+                    for partition in self.partitions
+                },
             },
         )

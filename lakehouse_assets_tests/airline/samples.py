@@ -33,6 +33,7 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Window
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.quality.log import BY_PARTITION
 from lakehouse_assets.run import Outcome, execute, plan
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import REGISTRY
@@ -291,8 +292,8 @@ def check(result: dg.ExecuteInProcessResult, table: Table, name: str) -> dg.Asse
 
 
 def numbers(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
-    """Return a check's metadata as plain values."""
-    return {name: value.value for name, value in evaluation.metadata.items()}
+    """Return a check's numbers as plain values, without what it says of each partition."""
+    return {n: value.value for n, value in evaluation.metadata.items() if n != BY_PARTITION}
 
 
 def steps(result: dg.ExecuteInProcessResult, kind: str) -> set[str]:

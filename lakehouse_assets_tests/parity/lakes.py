@@ -17,8 +17,8 @@ from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import House, ask
 
-# When a run began is the run's own.
-CLOCKS = frozenset({"load_timestamp", "_ingested_at"})
+# When a run began, and its name, are the run's own.
+CLOCKS = frozenset({"load_timestamp", "_ingested_at", "run_id", "recorded_at"})
 _SHOWN = 3
 
 
@@ -117,7 +117,7 @@ def _by_key(
     groups: dict[tuple[Any, ...], tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
     for side, rows in enumerate((left, right)):
         for row in rows:
-            key = tuple(row[name] for name in table.keys)
+            key = tuple(row[name] for name in table.keys if name not in CLOCKS)
             groups.setdefault(key, ([], []))[side].append(row)
     return groups
 

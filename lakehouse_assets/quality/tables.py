@@ -1,0 +1,98 @@
+"""The tables of the quality log, declared once.
+
+Belongs here: names, types and meanings. Not here: how they are filled (`log.py`, `drift.py`,
+`log_assets.py`).
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.lake.registry import Column, Table
+
+DOMAIN = "quality"
+OWNER = "team:platform"
+
+_TABLE = Column("table_name", "string", "Table that was judged, as <domain>.<table>.", False)
+_PARTITION = Column(
+    "partition", "string",
+    "Partition that was judged: a day, the first day of a month, a range, or empty for a table.",
+    False,
+)  # fmt: skip
+_RULE = Column("rule", "string", "Expectation or check, or the figure that was counted.", False)
+_ACTION = Column(
+    "action", "string", "What a failing row leads to: warn, drop or fail; null for a check."
+)
+_ROWS = Column("rows", "bigint", "Rows that were judged or counted; null if not told.")
+_FAILING = Column("failing_rows", "bigint", "Rows that fail; null if not told.")
+
+QUALITY_EVENTS = Table(
+    domain=DOMAIN,
+    name="quality_events",
+    layer="gold",
+    description=(
+        "What every run found, by partition and rule: expectations with their counts, checks, and "
+        "the figures of conservation. Rows are only ever added; a run's are added once."
+    ),
+    columns=(
+        Column("run_id", "string", "Dagster run.", False),
+        _TABLE,
+        _PARTITION,
+        _RULE,
+        Column("kind", "string", "`expectation`, `check` or `figure`.", False),
+        _ACTION,
+        Column("passed", "boolean", "Whether the rule held; null for a figure."),
+        _FAILING,
+        _ROWS,
+        Column("recorded_at", "timestamp", "When the run judged.", False),
+    ),
+    keys=("run_id", "table_name", "partition", "rule"),
+    owner=OWNER,
+    constraints={"known_kind": "kind IN ('expectation', 'check', 'figure')"},
+)
+
+QUALITY_RULES = Table(
+    domain=DOMAIN,
+    name="quality_rules",
+    layer="gold",
+    description="The latest verdict of every rule on every partition, with its pass rate.",
+    columns=(
+        _TABLE,
+        _PARTITION,
+        _RULE,
+        _ACTION,
+        Column("passed", "boolean", "Whether the rule held."),
+        _FAILING,
+        _ROWS,
+        Column("pass_rate", "double", "Share of the rows that pass; null without rows."),
+        Column("runs", "bigint", "Runs that judged the partition by this rule.", False),
+        Column("recorded_at", "timestamp", "When it was judged last.", False),
+    ),
+    keys=("table_name", "partition", "rule"),
+    owner=OWNER,
+)
+
+QUALITY_DRIFT = Table(
+    domain=DOMAIN,
+    name="quality_drift",
+    layer="gold",
+    description=(
+        "How far the newest partitions of the silver tables are from those before them: rows "
+        "against the trailing median, and watched columns by their population stability index."
+    ),
+    columns=(
+        _TABLE,
+        _PARTITION,
+        Column("measure", "string", "`rows`, or the column whose distribution is compared.", False),
+        Column(
+            "value", "double",
+            "Rows over their trailing median, or the index: up to 0.1 the same, above 0.25 another "
+            "distribution; null with too little to compare with.",
+        ),
+        Column("current_rows", "bigint", "Rows of the partition.", False),
+        Column("reference_rows", "bigint", "Rows of the partitions before it.", False),
+        Column("usual", "boolean", "Whether it is within bounds; null if it is not judged."),
+    ),
+    keys=("table_name", "partition", "measure"),
+    owner=OWNER,
+)  # fmt: skip
+
+TABLES = (QUALITY_EVENTS, QUALITY_RULES, QUALITY_DRIFT)

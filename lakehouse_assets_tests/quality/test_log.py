@@ -1,0 +1,173 @@
+"""The quality log: what runs found, by partition and rule; drift; rows that get another chance."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse_assets.airline import silver
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.backfill import plan_replay
+from lakehouse_assets.engine import F
+from lakehouse_assets.ingest.datasets import quarantine_table
+from lakehouse_assets.quality.drift import (
+    distribution_drift,
+    stability_index,
+    volume_drift,
+)
+from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
+from lakehouse_assets.run import PlannedRun, execute
+from lakehouse_assets_tests.airline.samples import House, purchase
+
+ASIDE = quarantine_table(t.TRANSACTIONS)
+TABLE = "airline.silver_transactions"
+
+
+@pytest.fixture(autouse=True)
+def _restore_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
+
+def days(first: int, last: int | None = None) -> PlannedRun:
+    return PlannedRun("airline_daily", f"2014-03-{first:02}", f"2014-03-{last or first:02}")
+
+
+def events(house: House, rule: str) -> dict[str, tuple[Any, ...]]:
+    """Return a rule's counts by partition."""
+    rows = house.rows(QUALITY_EVENTS, f"rule = '{rule}' AND table_name = '{TABLE}'")
+    return {row["partition"]: (row["failing_rows"], row["rows"], row["passed"]) for row in rows}
+
+
+def test_a_run_over_days_is_logged_by_day_once(house: House) -> None:
+    house.deliver_purchases("2014-03-03", [purchase("A", amount="oops"), purchase("B")])
+    house.deliver_purchases("2014-03-04", [purchase("C"), purchase("B")])
+    assert execute(house.settings, [days(3, 4), PlannedRun("quality")]).errors == []
+    assert events(house, "amount_is_readable") == {
+        "2014-03-03": (1, 2, False), "2014-03-04": (0, 2, True),
+    }  # fmt: skip
+    figures = {
+        (row["partition"], row["rule"].partition(": ")[2]): row["rows"]
+        for row in house.rows(QUALITY_EVENTS, "kind = 'figure'")
+        if row["table_name"] == TABLE
+    }
+    assert figures == {
+        ("2014-03-03", "bronze"): 2, ("2014-03-03", "silver"): 1,
+        ("2014-03-03", "quarantined"): 1, ("2014-03-03", "named duplicates"): 0,
+        ("2014-03-04", "bronze"): 2, ("2014-03-04", "silver"): 1,
+        ("2014-03-04", "quarantined"): 0, ("2014-03-04", "named duplicates"): 1,
+    }  # fmt: skip
+    before = house.rows(QUALITY_EVENTS)
+    # Looking again adds nothing; another run adds its own and leaves what was there.
+    execute(house.settings, [PlannedRun("quality")])
+    assert house.rows(QUALITY_EVENTS) == before
+    house.deliver_purchases("2014-03-03", [purchase("A"), purchase("B")])
+    execute(house.settings, [days(3), PlannedRun("quality")])
+    after = house.rows(QUALITY_EVENTS)
+    assert all(row in after for row in before)
+    assert len({row["run_id"] for row in after}) == 2
+    (latest,) = house.rows(
+        QUALITY_RULES, "rule = 'amount_is_readable' AND partition = '2014-03-03'"
+    )
+    assert (latest["failing_rows"], latest["pass_rate"], latest["runs"]) == (0, 1.0, 2)
+    assert house.count(QUALITY_DRIFT, "measure = 'rows'") == 2
+
+
+def test_rows_in_quarantine_get_their_chance_after_a_fix(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.deliver_purchases("2014-03-03", [purchase("A", amount="1 000,50"), purchase("B")])
+    house.deliver_purchases("2014-03-04", [purchase("C")])
+    assert execute(house.settings, [PlannedRun("calendar"), days(3, 4)]).errors == []
+    assert [row["transaction_id"] for row in house.rows(ASIDE)] == ["A"]
+    bronze = house.commits("bronze_transactions")
+    rule = silver.TRANSACTIONS
+
+    def mended(rows: Any, lake: Any) -> Any:
+        amount = F.when(F.col("amount") == F.lit("1 000,50"), F.lit("1000.50"))
+        return rule.transform(rows.withColumn("amount", amount.otherwise(F.col("amount"))), lake)
+
+    monkeypatch.setattr(silver, "TRANSACTIONS", replace(rule, transform=mended))
+    outcome = execute(house.settings, plan_replay(t.TRANSACTIONS, [date(2014, 3, 3)]))
+    assert outcome.errors == []
+    assert house.count(ASIDE) == 0
+    (row,) = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'A'")
+    assert float(row["amount"]) == 1000.5
+    assert house.count(t.FACT_TRANSACTIONS) == 3
+    # Nothing was delivered again, and the balance of the day still adds up.
+    assert house.commits("bronze_transactions") == bronze
+    (verdict,) = house.rows(
+        QUALITY_RULES, f"rule = 'bronze_rows_are_conserved' AND table_name = '{TABLE}' "
+        "AND partition = '2014-03-03'",
+    )  # fmt: skip
+    assert verdict["passed"]
+
+
+# --- drift ------------------------------------------------------------------------------------
+
+FIRST = date(2014, 3, 1)
+
+
+def series(*numbers: int) -> dict[date, int]:
+    return {FIRST + timedelta(days=n): number for n, number in enumerate(numbers)}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "value", "usual"),
+    [
+        ((100, 110, 90, 100, 100, 100), 1.0, True),
+        ((100, 110, 90, 100, 100, 40), 0.4, False),
+        ((100, 110, 90, 100, 100, 201), 2.01, False),
+        ((100, 110, 90, 100, 100, 50), 0.5, True),
+        # One outlier moves a mean, not the median.
+        ((100, 100, 90_000, 100, 100, 100), 1.0, True),
+        ((100, 110, 100, 40), None, None),
+    ],
+)
+def test_rows_are_compared_with_the_trailing_median(
+    numbers: tuple[int, ...], value: float | None, usual: bool | None
+) -> None:
+    rows = series(*numbers)
+    found = volume_drift(rows, max(rows), "day")
+    assert (found.value, found.usual) == (value, usual)
+
+
+def test_only_the_partitions_before_count() -> None:
+    rows = series(*[100] * 40, *[1] * 30)
+    assert volume_drift(rows, FIRST + timedelta(days=40), "day").reference_rows == 2800
+
+
+def test_the_index_is_that_of_the_definition() -> None:
+    same = {"a": 500, "b": 500}
+    assert stability_index(same, {"a": 5000, "b": 5000}) < 0.001
+    moved = stability_index({"a": 900, "b": 100}, same)
+    # (0.9 - 0.5) ln(0.9 / 0.5) + (0.1 - 0.5) ln(0.1 / 0.5), but for the half rows.
+    assert moved == pytest.approx(0.4 * math.log(1.8) - 0.4 * math.log(0.2), rel=0.01)
+    assert stability_index(same, {"a": 900, "b": 100}) == pytest.approx(moved, rel=0.02)
+    assert math.isfinite(stability_index({"new": 10}, {"old": 10}))
+
+
+def test_a_distribution_needs_rows_to_be_judged() -> None:
+    few = {FIRST: {"a": 500}, FIRST + timedelta(days=1): {"b": 10}}
+    assert distribution_drift(few, max(few), "day", "x").usual is None
+    many = {FIRST: {"a": 500}, FIRST + timedelta(days=1): {"b": 500}}
+    assert distribution_drift(many, max(many), "day", "x").usual is False
+
+
+def test_a_shift_in_the_newest_day_is_a_warning_that_names_it(house: House) -> None:
+    for number in range(1, 8):
+        status = "failed" if number == 7 else "completed"
+        rows = [purchase(f"{number}-{n}", status=status) for n in range(250)]
+        house.deliver_purchases(f"2014-03-{number:02}", rows)
+    outcome = execute(house.settings, [days(1, 7), PlannedRun("quality")])
+    (warning,) = [w for w in outcome.warnings if w.check == "distributions_are_stable"]
+    assert warning.description.startswith("silver_transactions 2014-03-07 status: ")
+    assert not [w for w in outcome.warnings if w.check == "volume_is_usual"]
+    index = {(row["partition"], row["measure"]): row["usual"] for row in house.rows(QUALITY_DRIFT)}
+    assert index["2014-03-07", "status"] is False
+    assert index["2014-03-06", "status"] is True
+    assert index["2014-03-07", "amount"] is True

@@ -1,0 +1,110 @@
+"""Backfills: chunks give what partitions one by one give, and an interrupted one goes on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lakehouse_assets.backfill import Months, plan_backfill
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.run import PlannedRun, execute
+from lakehouse_assets_tests.airline.samples import House, command, purchase, variables_of
+from lakehouse_assets_tests.test_incremental import values
+
+RANGE = Months(date(2014, 1, 1), date(2014, 3, 1))
+
+
+@pytest.fixture(autouse=True)
+def _restore_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
+
+def labels(runs: list[PlannedRun]) -> list[str]:
+    return [run.label for run in runs]
+
+
+def test_months_are_read_as_people_write_them() -> None:
+    assert Months.parse("2014-01..2014-03") == Months.parse("2014-01-01..2014-03-31") == RANGE
+    assert str(Months.parse("2014-12")) == "2014-12..2014-12"
+    for text in ("2014", "2014-13", "2014-01..", "x..y", "2014-03..2014-01"):
+        with pytest.raises(LakehouseError):
+            Months.parse(text)
+
+
+def test_only_the_range_is_planned(house: House) -> None:
+    for day in ("2013-12-31", "2014-01-01", "2014-03-31", "2014-04-01"):
+        house.deliver_purchases(day, [purchase(day)])
+    runs = plan_backfill(house.settings, "airline", RANGE).runs
+    assert labels(runs) == [
+        "calendar",
+        "airline_daily 2014-01-01..2014-03-31",
+        "airline_monthly 2014-01-01",
+        "airline_monthly 2014-03-01",
+        "quality",
+    ] or labels(runs) == [
+        "calendar",
+        "airline_daily 2014-01-01",
+        "airline_monthly 2014-01-01",
+        "airline_daily 2014-03-31",
+        "airline_monthly 2014-03-01",
+        "quality",
+    ]
+    with pytest.raises(LakehouseError, match="no domain 'shop'"):
+        plan_backfill(house.settings, "shop", RANGE)
+    with pytest.raises(LakehouseError, match="Nothing of airline was delivered in 2015"):
+        plan_backfill(house.settings, "airline", Months.parse("2015-01"))
+
+
+def test_a_backfill_in_chunks_is_the_same_as_month_by_month(
+    three_months: House, new_house: Callable[..., House]
+) -> None:
+    one, chunked = new_house("one"), new_house("chunked")
+    for house in (one, chunked):
+        shutil.copytree(three_months.settings.landing, house.settings.landing, dirs_exist_ok=True)
+    for house, size in ((one, 1), (chunked, 3)):
+        planned = plan_backfill(house.settings, "airline", RANGE, size)
+        assert execute(house.settings, planned.runs).errors == []
+    assert values(one) == values(chunked) == values(three_months)
+
+
+def test_an_interrupted_backfill_goes_on_and_reads_what_has_changed_again(house: House) -> None:
+    for month in (1, 2, 3):
+        house.deliver_purchases(f"2014-0{month}-10", [purchase(f"T{month}")])
+    first = plan_backfill(house.settings, "airline", RANGE, 1)
+    # The process ends after January and the days of February.
+    assert labels(first.runs)[3:4] == ["airline_daily 2014-02-10"]
+    for run in first.runs[:4]:
+        first.note(run)
+    second = plan_backfill(house.settings, "airline", RANGE, 1)
+    assert second.done == 3
+    assert labels(second.runs) == [
+        "calendar",
+        "airline_monthly 2014-02-01",
+        "airline_daily 2014-03-10",
+        "airline_monthly 2014-03-01",
+        "quality",
+    ]
+    house.deliver_purchases("2014-01-10", [purchase("T1", amount=9)])
+    third = plan_backfill(house.settings, "airline", RANGE, 1)
+    assert labels(third.runs)[1:3] == ["airline_daily 2014-01-10", "airline_monthly 2014-01-01"]
+    # Another range, or a fresh start, knows nothing of it.
+    assert plan_backfill(house.settings, "airline", Months.parse("2014-01"), 1).done == 0
+    assert plan_backfill(house.settings, "airline", RANGE, 1, restart=True).done == 0
+    assert plan_backfill(house.settings, "airline", RANGE, 1).done == 0
+
+
+def test_the_command_fills_a_range_and_forgets_its_progress(house: House, tmp_path: Path) -> None:
+    house.deliver_purchases("2014-02-10", [purchase("A")])
+    variables = variables_of(house)
+    done = command("backfill", "airline", "2014-02", variables=variables, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "· airline_daily 2014-02-10" in done.stdout
+    assert house.count("silver_transactions") == 1
+    assert list((house.settings.dagster_home / "backfills").iterdir()) == []
+    wrong = command("backfill", "airline", "February", variables=variables, cwd=tmp_path)
+    assert wrong.returncode == 1
+    assert "write it as 2024-01..2024-12" in wrong.stderr
