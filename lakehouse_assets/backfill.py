@@ -183,7 +183,7 @@ def plan_replay(dataset: Dataset, days: Iterable[date]) -> list[PlannedRun]:
 def _delivered(
     settings: Settings, datasets: Iterable[Dataset], months: Months
 ) -> list[tuple[Dataset, LandedFile]]:
-    zone = LandingZone(settings.landing)
+    zone = LandingZone(settings.landing, settings.zone_identity)
     end = (months.last + timedelta(days=32)).replace(day=1)
     found = [
         (dataset, file) for dataset in datasets for file in zone.files(dataset, months.first, end)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -275,6 +277,37 @@ def tables(
     console.print(f"Key: {', '.join(table.keys)}")
     for reference in table.references:
         console.print(f"Reference: {', '.join(reference.columns)} → {reference.to_table}")
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print findings as JSON, for scripts.")
+    ] = False,
+) -> None:
+    """Look whether everything is as it should be, with a remedy for what is not.
+
+    Tries the lake, the landing zone and the place of models step by step: for a store the name, the
+    token (as whom, until when), listing, and writing, reading and removing a probe. Exit code 1 if
+    something stops runs.
+    """
+    from lakehouse_assets.doctor import examine, is_well
+    from lakehouse_assets.settings import load_settings
+
+    findings = examine(load_settings())
+    if as_json:
+        print(json.dumps([finding.as_json() for finding in findings], indent=2))  # noqa: T201
+    else:
+        grid = Grid("what", "check", "", "ms", "found", header_style="bold")
+        colours = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "dim"}
+        for finding in findings:
+            state = f"[{colours[finding.state]}]{finding.state}[/]"
+            grid.add_row(
+                finding.area, finding.check, state, str(finding.milliseconds), escape(finding.text)
+            )
+        console.print(grid)
+    if not is_well(findings):
+        raise typer.Exit(1)
 
 
 @app.command()
