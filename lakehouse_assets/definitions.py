@@ -15,6 +15,7 @@ from lakehouse_assets.automation.freshness import with_freshness
 from lakehouse_assets.automation.recovery import healing_sensor
 from lakehouse_assets.automation.schedules import daily_refresh, quality_schedule
 from lakehouse_assets.automation.sensors import delivery_sensors
+from lakehouse_assets.conformed.assets import conformed_assets
 from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.jobs import family_jobs
 from lakehouse_assets.lake.io_manager import DeltaIOManager
@@ -22,6 +23,7 @@ from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.log_assets import quality_assets
+from lakehouse_assets.retail.assets import retail_assets
 from lakehouse_assets.settings import Settings, load_settings
 from lakehouse_assets.tables import DATASETS, REGISTRY
 
@@ -29,7 +31,12 @@ from lakehouse_assets.tables import DATASETS, REGISTRY
 def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets of every domain, and of the quality log over them."""
     silver = [table for table in REGISTRY if table.watched]
-    return [*airline_assets(calendar, settings.training_rows), *quality_assets(silver)]
+    return [
+        *conformed_assets(),
+        *airline_assets(calendar, settings.training_rows),
+        *retail_assets(calendar, settings.week_starts_on),
+        *quality_assets(silver),
+    ]
 
 
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity, parse_identity
 from lakehouse_assets.lake.location import Location, lake_root, landing_root, parse_location
@@ -109,6 +110,9 @@ class Settings(BaseSettings):
     )
     first_partition: date = Field(
         date(2014, 1, 1), description="First day for which partitions exist (first of a month)."
+    )
+    week_starts_on: Weekday = Field(
+        "monday", description="First day of weeks; thursday is what counting from the epoch gives."
     )
     automation: bool = Field(
         False, description="Sensors and schedules run from the start, not when switched on."

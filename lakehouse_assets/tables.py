@@ -2,8 +2,11 @@
 
 from lakehouse_assets.airline.tables import DATASETS as AIRLINE_DATASETS
 from lakehouse_assets.airline.tables import TABLES as AIRLINE_TABLES
+from lakehouse_assets.conformed.tables import TABLES as CONFORMED_TABLES
 from lakehouse_assets.lake.registry import Registry
 from lakehouse_assets.quality.tables import TABLES as QUALITY_TABLES
+from lakehouse_assets.retail.tables import DATASETS as RETAIL_DATASETS
+from lakehouse_assets.retail.tables import TABLES as RETAIL_TABLES
 
-DATASETS = (*AIRLINE_DATASETS,)
-REGISTRY = Registry((*AIRLINE_TABLES, *QUALITY_TABLES))
+DATASETS = (*AIRLINE_DATASETS, *RETAIL_DATASETS)
+REGISTRY = Registry((*CONFORMED_TABLES, *AIRLINE_TABLES, *RETAIL_TABLES, *QUALITY_TABLES))

@@ -98,7 +98,7 @@ def test_sql_knows_tables_by_name_alias_and_domain(
 ) -> None:
     for name, value in variables_of(sample.house).items():
         monkeypatch.setenv(name, value)
-    for name in ("dim_time", "dim_date", "airline.dim_date"):
+    for name in ("dim_time", "dim_date", "conformed.dim_date"):
         code, out, err = lakehouse("sql", f"select count(*) as days from {name}")  # noqa: S608
         assert (code, err) == (0, "")
         assert "73049" in out

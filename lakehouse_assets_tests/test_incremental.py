@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lakehouse_assets.airline import tables as t
+from lakehouse_assets.conformed.tables import DIM_DATE
 from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
 from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import House, member, purchase, steps
@@ -35,7 +36,7 @@ def values(house: House) -> dict[str, dict[date | None, list[dict[str, Any]]]]:
     found: dict[str, dict[date | None, list[dict[str, Any]]]] = {}
     for table in REGISTRY:
         # The quality log tells of runs, which are other ones each time.
-        if not house.path(table).is_dir() or table is t.DIM_DATE or table.domain == "quality":
+        if not house.path(table).is_dir() or table is DIM_DATE or table.domain == "quality":
             continue
         partitions = found.setdefault(table.name, {})
         rows = house.rows(table, order=", ".join(f'"{key}"' for key in table.keys))

@@ -6,21 +6,15 @@ Not here: how values are typed (`transforms/silver.py`) and what happens to rows
 
 from __future__ import annotations
 
-from datetime import date
-
+from lakehouse_assets.conformed.tables import CALENDAR
 from lakehouse_assets.engine import Col, F
-from lakehouse_assets.quality.expectations import Expectation
-
-CALENDAR = (date(1900, 1, 1), date(2099, 12, 31))
-
-
-def _present(name: str) -> Expectation:
-    return Expectation(
-        f"{name}_is_readable",
-        "drop",
-        f"{name.upper()} is given and can be read; a row without it states no facts.",
-        lambda: F.col(name).isNotNull(),
-    )
+from lakehouse_assets.quality.expectations import (
+    Expectation,
+    in_calendar,
+    known,
+    present,
+    unflagged,
+)
 
 
 def _readable_if_given(name: str) -> Expectation:
@@ -47,25 +41,16 @@ def _not_negative(*names: str) -> Expectation:
     )
 
 
-def _unflagged(flag: str, description: str) -> Expectation:
-    return Expectation(
-        f"no_{flag}",
-        "warn",
-        description,
-        lambda: ~F.array_contains(F.col("quality_flags"), F.lit(flag)),
-    )
-
-
 FLIGHTS = (
-    _present("member_no"),
-    _present("ffp_date"),
-    _present("ffp_tier"),
-    _present("window_end"),
-    _present("flight_count"),
-    _present("seg_km_sum"),
-    _present("points_sum"),
-    _present("last_to_end"),
-    _present("last_flight_date"),
+    present("member_no"),
+    present("ffp_date"),
+    present("ffp_tier"),
+    present("window_end"),
+    present("flight_count"),
+    present("seg_km_sum"),
+    present("points_sum"),
+    present("last_to_end"),
+    present("last_flight_date"),
     *(
         _readable_if_given(name)
         for name in (
@@ -99,16 +84,16 @@ FLIGHTS = (
         "A mean never exceeds the maximum (spec, section 1).",
         lambda: F.coalesce(F.col("avg_interval") <= F.col("max_interval"), F.lit(True)),
     ),
-    _unflagged("age_implausible", "An age lies in 12 to 100; others were set to null."),
-    _unflagged(
+    unflagged("age_implausible", "An age lies in 12 to 100; others were set to null."),
+    unflagged(
         "first_flight_implausible",
         "A first flight lies between 1914 and the window end; others were set to null.",
     ),
-    _unflagged(
+    unflagged(
         "last_flight_date_repaired",
         "A last flight's date exists; impossible ones were repaired from LAST_TO_END.",
     ),
-    _unflagged("country_unknown", "A country is an ISO code; others became Unknown."),
+    unflagged("country_unknown", "A country is an ISO code; others became Unknown."),
     Expectation(
         "silver_key_is_positive",
         "fail",
@@ -118,16 +103,11 @@ FLIGHTS = (
 )  # fmt: skip
 
 TRANSACTIONS = (
-    _present("transaction_id"),
-    _present("customer_id"),
-    _present("purchase_date"),
-    _present("amount"),
-    Expectation(
-        "purchase_date_is_in_the_calendar",
-        "drop",
-        "The date lies in 1900 to 2099, the calendar of dim_date.",
-        lambda: F.coalesce(F.col("purchase_date").between(*CALENDAR), F.lit(True)),
-    ),
+    present("transaction_id"),
+    present("customer_id"),
+    present("purchase_date"),
+    present("amount"),
+    in_calendar("purchase_date"),
     Expectation(
         "purchased_before_delivery",
         "warn",
@@ -140,11 +120,6 @@ TRANSACTIONS = (
         "Refunds have a status of their own, so amounts are not negative.",
         lambda: F.col("amount") >= F.lit(0),
     ),
-    Expectation(
-        "status_is_known",
-        "warn",
-        "One of completed, pending, cancelled, refunded, failed.",
-        lambda: F.col("status").isin("completed", "pending", "cancelled", "refunded", "failed"),
-    ),
-    _unflagged("email_removed", "An e-mail is an address; others were set to null."),
+    known("status", ("completed", "pending", "cancelled", "refunded", "failed"), "section 3"),
+    unflagged("email_removed", "An e-mail is an address; others were set to null."),
 )

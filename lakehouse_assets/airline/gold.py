@@ -4,30 +4,23 @@ Belongs here: which tables gold is built from and through which partitions. Not 
 (`transforms/gold.py`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from lakehouse_assets.airline import tables as t
-from lakehouse_assets.airline.expectations import CALENDAR
 from lakehouse_assets.airline.transforms import gold as rules
+from lakehouse_assets.conformed.tables import DIM_DATE
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.ingest.datasets import quarantine_table
-from lakehouse_assets.lake.assets import MakeAsset, Moment, asset_attributes, monthly_asset, step_of
-from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Everything
-from lakehouse_assets.lake.transient import transient_faults_tried_again
+from lakehouse_assets.lake.assets import Moment, delivered_in_month, monthly_asset, of_month
 from lakehouse_assets.partitions import WITHIN, Calendar
-from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 
 
 def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
     """Make the gold assets: dimensions, facts, and customer value."""
     monthly, so_far = calendar.monthly, calendar.so_far
     return (
-        _dim_date(),
         monthly_asset(
             t.DIM_GEOGRAPHY,
             lambda now, f: rules.dim_geography(latest_members(now, f), now.month, now.loaded_at),
@@ -41,13 +34,13 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
             t.DIM_CUSTOMERS,
             lambda now, f: rules.dim_customers(latest_members(now, f), now.month, now.loaded_at),
             monthly,
-            {t.SILVER_FLIGHTS: so_far, t.DIM_GEOGRAPHY: None, t.DIM_DATE: None},
+            {t.SILVER_FLIGHTS: so_far, t.DIM_GEOGRAPHY: None, DIM_DATE: None},
         ),
         monthly_asset(
             t.FACT_FLIGHTS,
             lambda now, f: rules.fact_flights(latest_members(now, f), now.month, now.loaded_at),
             monthly,
-            {t.SILVER_FLIGHTS: so_far, t.DIM_CUSTOMERS: None, t.DIM_DATE: None},
+            {t.SILVER_FLIGHTS: so_far, t.DIM_CUSTOMERS: None, DIM_DATE: None},
         ),
         monthly_asset(
             t.FACT_TRANSACTIONS,
@@ -55,7 +48,7 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
                 delivered_in_month(f["silver_transactions"], now), now.month, now.loaded_at
             ),
             monthly,
-            {t.SILVER_TRANSACTIONS: WITHIN, t.DIM_CUSTOMERS: None, t.DIM_DATE: None},
+            {t.SILVER_TRANSACTIONS: WITHIN, t.DIM_CUSTOMERS: None, DIM_DATE: None},
         ),
         monthly_asset(
             t.CUSTOMER_SPEND,
@@ -83,40 +76,3 @@ def latest_members(now: Moment, frames: Mapping[str, DataFrame]) -> DataFrame:
     delivered = [day for day, rows in counts.items() if rows and day <= now.month]
     snapshot = max(delivered, default=now.month)
     return frames["silver_flights"].filter(F.col("snapshot_month") == F.lit(snapshot))
-
-
-def of_month(frame: DataFrame, now: Moment) -> DataFrame:
-    """Return a monthly table's rows of the month."""
-    return frame.filter(F.col("as_of_month") == F.lit(now.month))
-
-
-def delivered_in_month(frame: DataFrame, now: Moment) -> DataFrame:
-    """Return the rows delivered in the month."""
-    following = (now.month + timedelta(days=32)).replace(day=1)
-    day = F.col("delivered_on")
-    return frame.filter((day >= F.lit(now.month)) & (day < F.lit(following)))
-
-
-def _dim_date() -> dg.AssetsDefinition:
-    make: MakeAsset = dg.asset(
-        **asset_attributes(t.DIM_DATE),
-        check_specs=declared_check_specs(t.DIM_DATE),
-        required_resource_keys={"lake"},
-        pool=step_of(t.DIM_DATE),
-    )
-
-    @transient_faults_tried_again
-    def dim_date(
-        context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
-        import pyarrow as pa
-
-        lake: Lake = context.resources.lake.open()
-        first, last = CALENDAR
-        days = [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
-        with lake.engine.scope():
-            frame = lake.engine.from_arrow(pa.table({"date": pa.array(days, pa.date32())}))
-            yield dg.Output(rules.dim_date(frame, datetime.now(UTC)))
-            yield from declared_check_results(t.DIM_DATE, lake, Everything(), Everything())
-
-    return make(dim_date)

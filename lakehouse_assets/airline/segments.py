@@ -13,7 +13,6 @@ import dagster as dg
 from pydantic import Field
 
 from lakehouse_assets.airline import tables as t
-from lakehouse_assets.airline.gold import of_month
 from lakehouse_assets.airline.transforms import segments as rules
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.assets import (
@@ -22,11 +21,12 @@ from lakehouse_assets.lake.assets import (
     asset_attributes,
     monthly_asset,
     months_of,
+    of_month,
     step_of,
 )
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
-from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.lake.registry import MONTH, Table
 from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
@@ -124,7 +124,7 @@ def _gold_customer_segments_ml(calendar: Calendar, training_rows: int) -> dg.Ass
             yield dg.Output(frame, metadata=_model_metadata(models))
             yield _separation(table, models)
             partitions = calendar.monthly
-            selection = dimension_selection(partitions, context.partition_keys, t.MONTH, table.name)
+            selection = dimension_selection(partitions, context.partition_keys, MONTH, table.name)
             yield from declared_check_results(table, lake, selection, selection)
 
     return make(gold_customer_segments_ml)

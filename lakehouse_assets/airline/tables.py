@@ -13,17 +13,22 @@ from lakehouse_assets.ingest.datasets import (
     provenance_columns,
     quarantine_table,
     rejects_table,
+    text_field,
 )
-from lakehouse_assets.lake.registry import Column, PartitionColumn, Reference, Table
+from lakehouse_assets.lake.registry import (
+    LOADED,
+    Column,
+    Layer,
+    Reference,
+    Table,
+    monthly_table,
+    same_month,
+)
 
 DOMAIN = "airline"
 OWNER = "team:loyalty"
 MONEY = "decimal(18,2)"
 CURRENCY = "source currency"
-
-
-def _field(source: str, description: str, *, unit: str | None = None, pii: bool = False) -> Column:
-    return Column(source.lower(), "string", description, unit=unit, pii=pii, source=source)
 
 
 FLIGHTS = Dataset(
@@ -33,29 +38,31 @@ FLIGHTS = Dataset(
     description="One member of the loyalty programme, with two years of flying, as a snapshot.",
     owner=OWNER,
     fields=(
-        _field("MEMBER_NO", "Member number."),
-        _field("FFP_DATE", "Day of joining the programme, M/d/yyyy."),
-        _field("FIRST_FLIGHT_DATE", "Day of the first flight, M/d/yyyy."),
-        _field("GENDER", "Male or Female.", pii=True),
-        _field("FFP_TIER", "Tier: 4, 5 or 6."),
-        _field("WORK_CITY", "City of work.", pii=True),
-        _field("WORK_PROVINCE", "Province of work."),
-        _field("WORK_COUNTRY", "Country of work, ISO 3166 alpha-2."),
-        _field("AGE", "Age.", unit="years", pii=True),
-        _field("LOAD_TIME", "End of the observation window, M/d/yyyy."),
-        _field("FLIGHT_COUNT", "Flights in the window."),
-        _field("BP_SUM", "Base points in the window.", unit="points"),
-        _field("SUM_YR_1", "Fare revenue of the window's first year.", unit=CURRENCY),
-        _field("SUM_YR_2", "Fare revenue of the window's second year.", unit=CURRENCY),
-        _field("SEG_KM_SUM", "Distance flown in the window.", unit="km"),
-        _field("LAST_FLIGHT_DATE", "Day of the last flight, M/d/yyyy."),
-        _field("LAST_TO_END", "Days from the last flight to the end of the window.", unit="days"),
-        _field("AVG_INTERVAL", "Mean interval between flights.", unit="days"),
-        _field("MAX_INTERVAL", "Longest interval between flights.", unit="days"),
-        _field("EXCHANGE_COUNT", "Point redemptions."),
-        _field("avg_discount", "Mean fare as a share of the full fare."),
-        _field("Points_Sum", "All points in the window.", unit="points"),
-        _field("Point_NotFlight", "Point events other than flights."),
+        text_field("MEMBER_NO", "Member number."),
+        text_field("FFP_DATE", "Day of joining the programme, M/d/yyyy."),
+        text_field("FIRST_FLIGHT_DATE", "Day of the first flight, M/d/yyyy."),
+        text_field("GENDER", "Male or Female.", pii=True),
+        text_field("FFP_TIER", "Tier: 4, 5 or 6."),
+        text_field("WORK_CITY", "City of work.", pii=True),
+        text_field("WORK_PROVINCE", "Province of work."),
+        text_field("WORK_COUNTRY", "Country of work, ISO 3166 alpha-2."),
+        text_field("AGE", "Age.", unit="years", pii=True),
+        text_field("LOAD_TIME", "End of the observation window, M/d/yyyy."),
+        text_field("FLIGHT_COUNT", "Flights in the window."),
+        text_field("BP_SUM", "Base points in the window.", unit="points"),
+        text_field("SUM_YR_1", "Fare revenue of the window's first year.", unit=CURRENCY),
+        text_field("SUM_YR_2", "Fare revenue of the window's second year.", unit=CURRENCY),
+        text_field("SEG_KM_SUM", "Distance flown in the window.", unit="km"),
+        text_field("LAST_FLIGHT_DATE", "Day of the last flight, M/d/yyyy."),
+        text_field(
+            "LAST_TO_END", "Days from the last flight to the end of the window.", unit="days"
+        ),
+        text_field("AVG_INTERVAL", "Mean interval between flights.", unit="days"),
+        text_field("MAX_INTERVAL", "Longest interval between flights.", unit="days"),
+        text_field("EXCHANGE_COUNT", "Point redemptions."),
+        text_field("avg_discount", "Mean fare as a share of the full fare."),
+        text_field("Points_Sum", "All points in the window.", unit="points"),
+        text_field("Point_NotFlight", "Point events other than flights."),
     ),
 )
 
@@ -66,15 +73,15 @@ TRANSACTIONS = Dataset(
     description="One purchase of a member.",
     owner=OWNER,
     fields=(
-        _field("transaction_id", "Identifier of the purchase."),
-        _field("customer_id", "Member number; number, text or garbage."),
-        _field("customer_name", "Name.", pii=True),
-        _field("email", "E-mail address.", pii=True),
-        _field("purchase_date", "Day of purchase: yyyy-MM-dd, MM/dd/yyyy or yyyy/MM/dd."),
-        _field("amount", "Amount, number or text.", unit=CURRENCY),
-        _field("status", "Status in any case."),
-        _field("payment_method", "Payment method in any spelling."),
-        _field("region", "Sales region in any case."),
+        text_field("transaction_id", "Identifier of the purchase."),
+        text_field("customer_id", "Member number; number, text or garbage."),
+        text_field("customer_name", "Name.", pii=True),
+        text_field("email", "E-mail address.", pii=True),
+        text_field("purchase_date", "Day of purchase: yyyy-MM-dd, MM/dd/yyyy or yyyy/MM/dd."),
+        text_field("amount", "Amount, number or text.", unit=CURRENCY),
+        text_field("status", "Status in any case."),
+        text_field("payment_method", "Payment method in any spelling."),
+        text_field("region", "Sales region in any case."),
     ),
 )
 
@@ -162,9 +169,6 @@ SILVER_TRANSACTIONS = Table(
     watched=("amount", "status", "payment_method", "region"),
 )  # fmt: skip
 
-MONTH = PartitionColumn("as_of_month", "month")
-_AS_OF = Column("as_of_month", "date", "Month at whose end the row holds, as its first day.", False)
-_LOADED = Column("load_timestamp", "timestamp", "When the run that wrote the row began.", False)
 _CUSTOMER = Column("customer_key", "bigint", "Member number.", False)
 _GEO = Column("geo_key", "bigint", "Hash of country, province and city.", False)
 _GENDER = Column("gender", "string", "Male, Female or Unknown.", False, pii=True)
@@ -188,24 +192,12 @@ def _gold(
     keys: tuple[str, ...],
     *,
     references: tuple[Reference, ...] = (),
-    layer: str = "gold",
+    layer: Layer = "gold",
 ) -> Table:
     """Declare a monthly table: the month leads its columns and its keys."""
-    return Table(
-        domain=DOMAIN,
-        name=name,
-        layer="segments" if layer == "segments" else "gold",
-        description=description,
-        columns=(_AS_OF, *columns),
-        keys=("as_of_month", *keys),
-        owner=OWNER,
-        partition=MONTH,
-        references=references,
+    return monthly_table(
+        DOMAIN, name, description, columns, keys, OWNER, references=references, layer=layer
     )
-
-
-def _same_month(columns: tuple[str, ...], table: str, *, required: bool = True) -> Reference:
-    return Reference(("as_of_month", *columns), table, ("as_of_month", *columns), required)
 
 
 def _dates(column: str) -> Reference:
@@ -222,10 +214,10 @@ DIM_CUSTOMERS = _gold(
         Column("city", "string", "City of work; Unknown if not given.", False),
         _PROVINCE,
         Column("country", "string", "Country of work; Unknown if not given.", False),
-        _GEO, _LOADED,
+        _GEO, LOADED,
     ),
     ("customer_key",),
-    references=(_same_month(("geo_key",), "dim_geography"), _dates("loyalty_join_date")),
+    references=(same_month(("geo_key",), "dim_geography"), _dates("loyalty_join_date")),
 )  # fmt: skip
 
 DIM_GEOGRAPHY = _gold(
@@ -236,33 +228,9 @@ DIM_GEOGRAPHY = _gold(
         Column("country", "string", "Country, ISO alpha-2 or Unknown.", False),
         _PROVINCE,
         Column("city", "string", "City or Unknown.", False),
-        _LOADED,
+        LOADED,
     ),
     ("geo_key",),
-)
-
-DIM_DATE = Table(
-    domain=DOMAIN,
-    name="dim_date",
-    layer="gold",
-    description="The full calendar from 1900 to 2099, one row per day; the lab calls it dim_time.",
-    columns=(
-        Column("date", "date", "The day.", False),
-        Column("year", "int", "Year.", False),
-        Column("month", "int", "Month, 1 to 12.", False),
-        Column("day", "int", "Day of the month.", False),
-        Column("quarter", "int", "Quarter, 1 to 4.", False),
-        Column("day_of_week", "int", "1 Sunday to 7 Saturday (Spark's convention).", False),
-        Column("day_name", "string", "English name of the day.", False),
-        Column("month_name", "string", "English name of the month.", False),
-        Column("year_month", "string", "yyyy-MM.", False),
-        Column("week_start", "date", "Monday of the week.", False),
-        Column("is_weekend", "boolean", "Saturday or Sunday.", False),
-        _LOADED,
-    ),
-    keys=("date",),
-    owner=OWNER,
-    aliases=("dim_time",),
 )
 
 FACT_FLIGHTS = _gold(
@@ -284,10 +252,10 @@ FACT_FLIGHTS = _gold(
         _POINTS,
         Column("non_flight_points", "bigint", "Point events other than flights."),
         Column("last_flight_date", "date", "Day of the last flight.", False),
-        _LOADED,
+        LOADED,
     ),
     ("customer_key",),
-    references=(_same_month(("customer_key",), "dim_customers"), _dates("last_flight_date")),
+    references=(same_month(("customer_key",), "dim_customers"), _dates("last_flight_date")),
 )  # fmt: skip
 
 FACT_TRANSACTIONS = _gold(
@@ -301,11 +269,11 @@ FACT_TRANSACTIONS = _gold(
         Column("status", "string", "Status, lower case.", False),
         Column("region", "string", "Sales region, upper case.", False),
         Column("payment_method", "string", "Payment method.", False),
-        _LOADED,
+        LOADED,
     ),
     ("transaction_id",),
     references=(
-        _same_month(("customer_key",), "dim_customers", required=False),
+        same_month(("customer_key",), "dim_customers", required=False),
         _dates("transaction_date"),
     ),
 )
@@ -336,7 +304,7 @@ KPI_CUSTOMER_VALUE = _gold(
     "One row per member: what the member is worth as of the end of a month.",
     _KPI_COLUMNS,
     ("customer_key",),
-    references=(_same_month(("customer_key",), "dim_customers"),),
+    references=(same_month(("customer_key",), "dim_customers"),),
 )
 
 _SEGMENT = Column("segment", "int", "Code of the segment; null without all features.")
@@ -354,7 +322,7 @@ GOLD_CUSTOMER_SEGMENTS_ML = _gold(
     ),
     ("customer_key",),
     layer="segments",
-    references=(_same_month(("customer_key",), "dim_customers"),),
+    references=(same_month(("customer_key",), "dim_customers"),),
 )  # fmt: skip
 
 
@@ -392,7 +360,7 @@ CUSTOMER_SEGMENTS_ML = _gold(
      _FLIGHTS_TOTAL, _POINTS),
     ("customer_key",),
     layer="segments",
-    references=(_same_month(("customer_key",), "dim_customers"),),
+    references=(same_month(("customer_key",), "dim_customers"),),
 )  # fmt: skip
 
 TABLES = (
@@ -401,7 +369,6 @@ TABLES = (
     quarantine_table(FLIGHTS),
     SILVER_TRANSACTIONS,
     quarantine_table(TRANSACTIONS),
-    DIM_DATE,
     DIM_CUSTOMERS,
     DIM_GEOGRAPHY,
     FACT_FLIGHTS,

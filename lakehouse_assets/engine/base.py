@@ -106,6 +106,10 @@ class Dialect(Protocol):
         """Write capital letters, one for each letter."""
         ...
 
+    def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
+        r"""Replace every match; `\1` stands for the first group."""
+        ...
+
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse text of the right shape as a date; null if there is no such day."""
         ...
@@ -124,6 +128,10 @@ class Dialect(Protocol):
 
     def mean(self, column: Col, digits: int) -> Col:
         """Average, rounded half up."""
+        ...
+
+    def proportion(self, total: Col, part: Col, whole: Col) -> Col:
+        """Multiply, then divide, exactly; cut off toward zero."""
         ...
 
 

@@ -16,6 +16,7 @@ from lakehouse_assets.engine.types import Col
 _PLAIN = "lakehouse_plain_number"
 _MEAN = "lakehouse_mean"
 _TRIM = "lakehouse_trim"
+_PROPORTION = "lakehouse_proportion"
 # Each connection needs them once.
 MACROS = (
     # DuckDB's trim of a set of characters is slow; most values start and end in plain ASCII.
@@ -38,6 +39,8 @@ MACROS = (
         * CAST(((CAST(abs(CAST(total AS DECIMAL(38,6))) * 1000000 AS HUGEINT)
                 * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000))
                || 'e-' || digits AS DOUBLE)""",
+    f"""CREATE MACRO {_PROPORTION}(total, part, whole) AS CASE WHEN whole > 0 THEN
+        CAST(sign(total) * (CAST(abs(total) AS HUGEINT) * part // whole) AS BIGINT) END""",
 )
 
 
@@ -65,6 +68,10 @@ class DuckDBDialect:
         from sqlframe.duckdb import functions as F
 
         return F.upper(column)
+
+    def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
+        """Replace every match."""
+        return _call("regexp_replace", column, pattern, replacement, "g")
 
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse with the pattern, whose shape the vocabulary has checked."""
@@ -95,6 +102,10 @@ class DuckDBDialect:
         from sqlframe.duckdb import functions as F
 
         return _call(_MEAN, F.sum(column), F.count(column), F.lit(digits))
+
+    def proportion(self, total: Col, part: Col, whole: Col) -> Col:
+        """Divide in whole numbers of 128 bits."""
+        return _call(_PROPORTION, total, part, whole)
 
 
 def _call(function: str, column: Col, *arguments: Any) -> Col:

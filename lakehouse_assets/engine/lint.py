@@ -24,7 +24,10 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(
         ("to_date", "to_timestamp", "try_to_date", "try_to_timestamp", "unix_timestamp"),
-        ("engines read malformed dates differently or not at all", "v.parse_date"),
+        (
+            "engines read malformed dates differently or not at all",
+            "v.parse_date or v.parse_timestamp",
+        ),
     ),
     **dict.fromkeys(
         ("to_number", "try_to_number", "try_cast"),
@@ -141,7 +144,7 @@ _NULL_ORDERS = frozenset(
 )
 _FULL_JOINS = frozenset({"full", "outer", "fullouter", "full_outer"})
 # Regular expressions: signs that mean other characters or places to one engine than to another.
-_PATTERN_TAKERS = frozenset({"rlike", "regexp_replace", "regexp_extract", "split"})
+_PATTERN_TAKERS = frozenset({"rlike", "regexp_replace", "regexp_extract", "split", "rewrite"})
 _UNEQUAL_SIGNS = {
     "$": r"`$` is also before a last line end on some engines; use \z",
     ".": r"`.` leaves out other line ends on some engines; use [^\n]",
@@ -158,7 +161,7 @@ _LIBRARY = frozenset(
 )  # fmt: skip
 # Rooms of the project that hold declarations and pure functions.
 _PURE_ROOMS = ("engine", "engine.types", "engine.vocabulary", "errors", "ingest.datasets",
-               "lake.registry", "ml.personas")  # fmt: skip
+               "lake.registry", "ml.personas", "quality.delivered")  # fmt: skip
 _PROJECT = "lakehouse_assets"
 
 
@@ -320,7 +323,7 @@ def _allowed(module: str) -> bool:
         return False
     # A domain's own declarations and transformations.
     parts = rest.split(".")
-    domain = len(parts) > 1 and (parts[1] == "transforms" or parts[1:] == ["tables"])
+    domain = len(parts) > 1 and (parts[1] in {"transforms", "tables"})
     return rest in _PURE_ROOMS or domain
 
 

@@ -47,6 +47,13 @@ class SparkDialect:
             F.translate(column, *capitals())
         )
 
+    def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
+        """Replace every match; Java writes a group with a dollar sign."""
+        from pyspark.sql import functions as F
+
+        java = re.sub(r"\\([1-9])", r"$\1", replacement)
+        return F.regexp_replace(column, F.lit(pattern), F.lit(java))
+
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Put year, month and day in order and cast; Spark's own patterns fail or guess."""
         from pyspark.sql import functions as F
@@ -109,6 +116,16 @@ class SparkDialect:
         size = F.concat(quotient, F.lit(f"e-{digits}")).cast("double")
         # A number of values that is 0 would be divided by.
         return F.when(count > F.lit(0), F.when(total < F.lit(0), -size).otherwise(size))
+
+    def proportion(self, total: Col, part: Col, whole: Col) -> Col:
+        """Divide decimals without digits after the point; 18 digits times 18 are 36."""
+        from pyspark.sql import functions as F
+
+        narrow = "decimal(18,0)"
+        divisor = F.when(whole > F.lit(0), whole).cast(narrow)
+        product = F.abs(total).cast(narrow) * part.cast(narrow)
+        size = ((product - product % divisor) / divisor).cast("bigint")
+        return F.when(total < F.lit(0), -size).otherwise(size)
 
 
 def _is_ascii(column: Col) -> Col:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
+from typing import Literal, get_args
 
 from lakehouse_assets.engine.current import F, active
 from lakehouse_assets.engine.types import Col, DataFrame
+from lakehouse_assets.errors import LakehouseError
 
 # Everything Unicode calls white space, and the two invisible marks that exports leave behind.
 # An engine's own trim removes the ASCII blank only, so U+3000 alone would survive as a city.
@@ -25,11 +27,18 @@ WHITE_SPACE = (
 # `\z` is the end of the text everywhere; to a JVM `$` is also the place before a last line end.
 _WHOLE_NUMBER = r"^[+-]?[0-9]{1,18}(\.0*)?\z"
 _NUMBER = r"^[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?\z"
+_MOMENT = (
+    r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(\.[0-9]{1,9})?(Z|\+00:00)?\z"
+)
+_GROUPS = re.compile(r"\\[1-9]")
 _DATE_PARTS = {"y": "[1-9][0-9]{3}", "M": "[0-9]{1,2}", "d": "[0-9]{1,2}"}
 # The API wants a length where the rest of a word is meant.
 _LONGEST_WORD = 2**31 - 1
 _EPOCH = date(1970, 1, 1)
 _CALENDAR = ((date.min - _EPOCH).days, (date.max - _EPOCH).days)
+Weekday = Literal["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 # Days of the week are counted from this Sunday.
 _SUNDAY = date(1899, 12, 31)
 
@@ -102,6 +111,41 @@ def _shape_of(pattern: str) -> str:
     return "^" + "".join(_DATE_PARTS.get(p[:1], re.escape(p)) for p in parts) + r"\z"
 
 
+def parse_timestamp(column: Col) -> Col:
+    """Read text as a moment in UTC: `yyyy-MM-dd`, a blank or T, `HH:mm:ss`, a fraction, Z.
+
+    The fraction and the Z (or +00:00) may be missing; what is finer than a microsecond is cut off.
+    Null if the text is anything else, has another offset or names a moment that does not exist.
+    """
+    exists = (
+        column.rlike(_MOMENT) & parse_date(F.substring(column, 1, 10), "yyyy-MM-dd").isNotNull()
+    )
+    fraction = F.regexp_replace(F.substring(column, 20, _LONGEST_WORD), r"(Z|\+00:00)\z", "")
+    padded = F.concat(F.when(fraction == F.lit(""), F.lit(".")).otherwise(fraction), F.lit("0" * 6))
+    moment = F.concat(
+        F.substring(column, 1, 10),
+        F.lit(" "),
+        F.substring(column, 12, 8),
+        F.substring(padded, 1, 7),
+    )
+    return F.when(exists, moment).cast("timestamp")
+
+
+def rewrite(column: Col, pattern: str, replacement: str) -> Col:
+    r"""Replace every match of a pattern, from left to right; `\1` stands for its first group.
+
+    Patterns hold what the lint permits and match one character at least.
+
+    Raises:
+        LakehouseError: the replacement holds a sign that engines read differently.
+    """
+    if set("$\\") & set(_GROUPS.sub("", replacement)):
+        raise LakehouseError(
+            f"The replacement {replacement!r} holds a dollar sign or backslash; name groups as \\1."
+        )
+    return active().dialect.rewrite(column, pattern, replacement)
+
+
 def add_days(day: Col, days: Col) -> Col:
     """Add whole days to a date, or take them away; the result is a date.
 
@@ -124,9 +168,13 @@ def day_of_week(day: Col) -> Col:
     return ((left + F.lit(7)) % F.lit(7) + F.lit(1)).cast("int")
 
 
-def week_start(day: Col) -> Col:
-    """Return the Monday of a date's week, as a date."""
-    return add_days(day, F.lit(0) - (day_of_week(day) + F.lit(5)) % F.lit(7))
+def week_start(day: Col, first: Weekday = "monday") -> Col:
+    """Return the first day of a date's week, as a date.
+
+    Weeks that start on Thursday are those of seven days that count from 1 January 1970.
+    """
+    before = (day_of_week(day) + F.lit(6 - WEEKDAYS.index(first))) % F.lit(7)
+    return add_days(day, F.lit(0) - before)
 
 
 def month_start(day: Col) -> Col:
@@ -178,6 +226,15 @@ def mean(column: Col, digits: int) -> Col:
     threads add. Without values it is null.
     """
     return active().dialect.mean(column, digits)
+
+
+def proportion(total: Col, part: Col, whole: Col) -> Col:
+    """Return `total * part / whole` as bigint, exact and cut off toward zero.
+
+    All three are whole numbers of at most 18 digits; `part` is at most `whole` and neither is
+    negative. Null where one is null or `whole` is 0.
+    """
+    return active().dialect.proportion(total, part, whole)
 
 
 def hash_key(*columns: Col) -> Col:

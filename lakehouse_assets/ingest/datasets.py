@@ -63,6 +63,13 @@ class Dataset:
         return tuple(column.source or column.name for column in self.fields)
 
 
+def text_field(
+    source: str, description: str, *, unit: str | None = None, pii: bool = False
+) -> Column:
+    """Declare a delivered field: its text, under the file's name for it in small letters."""
+    return Column(source.lower(), "string", description, unit=unit, pii=pii, source=source)
+
+
 def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
     """Columns that say when rows were delivered; the last one is the partition column."""
     delivered = Column(

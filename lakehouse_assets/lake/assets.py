@@ -6,12 +6,12 @@ one transformation per month. Not here: the transformations.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
 import dagster as dg
 
-from lakehouse_assets.engine.types import DataFrame
+from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
@@ -76,6 +76,22 @@ def _partition_column(table: Table) -> PartitionColumn:
     if table.partition is None:
         raise LakehouseError(f"Table {table.name} is not partitioned; declare its month column.")
     return table.partition
+
+
+def of_month(frame: DataFrame, now: Moment) -> DataFrame:
+    """Return a monthly table's rows of the month."""
+    return frame.filter(F.col("as_of_month") == F.lit(now.month))
+
+
+def delivered_so_far(frame: DataFrame, now: Moment) -> DataFrame:
+    """Return the rows delivered by the end of the month."""
+    following = (now.month + timedelta(days=32)).replace(day=1)
+    return frame.filter(F.col("delivered_on") < F.lit(following))
+
+
+def delivered_in_month(frame: DataFrame, now: Moment) -> DataFrame:
+    """Return the rows delivered in the month."""
+    return delivered_so_far(frame, now).filter(F.col("delivered_on") >= F.lit(now.month))
 
 
 def months_of(context: dg.AssetExecutionContext) -> list[date]:

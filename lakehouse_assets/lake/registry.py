@@ -172,6 +172,43 @@ class Table:
         return dg.AssetKey([self.domain, self.name])
 
 
+MONTH = PartitionColumn("as_of_month", "month")
+_AS_OF = Column("as_of_month", "date", "Month at whose end the row holds, as its first day.", False)
+LOADED = Column("load_timestamp", "timestamp", "When the run that wrote the row began.", False)
+
+
+def monthly_table(
+    domain: str,
+    name: str,
+    description: str,
+    columns: tuple[Column, ...],
+    keys: tuple[str, ...],
+    owner: str,
+    *,
+    references: tuple[Reference, ...] = (),
+    aliases: tuple[str, ...] = (),
+    layer: Layer = "gold",
+) -> Table:
+    """Declare a table that holds as of the end of a month: it leads its columns and its keys."""
+    return Table(
+        domain=domain,
+        name=name,
+        layer=layer,
+        description=description,
+        columns=(_AS_OF, *columns),
+        keys=("as_of_month", *keys),
+        owner=owner,
+        partition=MONTH,
+        references=references,
+        aliases=aliases,
+    )
+
+
+def same_month(columns: tuple[str, ...], table: str, *, required: bool = True) -> Reference:
+    """Refer to the row of another monthly table in the same month."""
+    return Reference(("as_of_month", *columns), table, ("as_of_month", *columns), required)
+
+
 class Registry:
     """All declared tables, found by asset key, name or alias."""
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.transforms import gold, segments
+from lakehouse_assets.conformed.tables import DIM_DATE
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.registry import Table
@@ -160,7 +161,7 @@ def test_every_customer_of_the_sample_finds_its_place_and_its_dates(sample: Samp
                                    AND c.country = g.country) AS agreeing
            FROM {c} c LEFT JOIN {g} g USING (as_of_month, geo_key)
            LEFT JOIN {d} d ON d.date = c.loyalty_join_date""",
-        c=t.DIM_CUSTOMERS, g=t.DIM_GEOGRAPHY, d=t.DIM_DATE,
+        c=t.DIM_CUSTOMERS, g=t.DIM_GEOGRAPHY, d=DIM_DATE,
     )  # fmt: skip
     (row,) = orphans
     assert row["customers"] > 4_000

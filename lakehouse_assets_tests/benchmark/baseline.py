@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.reference import places
 from lakehouse_assets.airline.transforms.silver import PLACEHOLDERS
+from lakehouse_assets.conformed.tables import DIM_DATE
 from lakehouse_assets.engine.vocabulary import WHITE_SPACE
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, quarantine_table, rejects_table
 from lakehouse_assets.lake.registry import Table
@@ -420,7 +421,7 @@ class Baseline:
         """Fill the lake, month by month."""
         began = time.perf_counter()
         with self.step("dim_date"):
-            self.write(t.DIM_DATE, _DIM_DATE.format(loaded=self.loaded()), None)
+            self.write(DIM_DATE, _DIM_DATE.format(loaded=self.loaded()), None)
         timings = Timings(start=time.perf_counter() - began, steps=self.steps, cold=1)
         for month in self.months():
             began = time.perf_counter()

@@ -57,6 +57,29 @@ def _code(rng: random.Random) -> int:
     return code
 
 
+def moments_as_text() -> list[str | None]:
+    """Moments in many notations, some of days and hours that do not exist."""
+    fixed = [
+        None, "", "2021-09-05T06:00:00Z", "2021-09-05 06:00:00", "2021-09-05t06:00:00Z",
+        "2021-02-29T00:00:00Z", "2024-02-29T23:59:59.999999999Z", "2021-09-05T24:00:00Z",
+        "2021-09-05T23:60:00Z", "2021-09-05T23:59:60Z", "2021-09-05", "2021-09-05T06:00Z",
+        "2021-09-05T06:00:00+00:00", "2021-09-05T06:00:00+02:00", "2021-09-05T06:00:00.Z",
+        "2021-09-05T06:00:00.5", " 2021-09-05T06:00:00Z", "2021-09-05T06:00:00Z\n",
+        "2021-9-5T06:00:00Z", "0000-01-01T00:00:00Z", "1000-01-01T00:00:00Z",
+        "1582-10-10T00:00:00Z", "9999-12-31T23:59:59.9999999Z", "+2021-09-05T06:00:00Z",
+        "2021-09-05T06:00:00.1234567Z", "2021-09-05T06:00:00.0000000001Z", "now", "epoch",
+        "20210905T060000Z", "2021-09-05T06:00:00 UTC", "infinity", "2021-13-01T00:00:00Z",
+    ]  # fmt: skip
+
+    def make(rng: random.Random) -> str | None:
+        day = f"{rng.randrange(1000, 10_000)}-{rng.randrange(14):02}-{rng.randrange(33):02}"
+        clock = ":".join(f"{rng.randrange(62):02}" for _ in range(3))
+        part = rng.choice(["", ".", f".{rng.randrange(10 ** rng.randrange(1, 11))}"])
+        return f"{day}{rng.choice('T  Tt')}{clock}{part}{rng.choice(['Z', '', '+00:00', 'z'])}"
+
+    return _made(12, fixed, make)
+
+
 def numbers_as_text() -> list[str | None]:
     """Numbers, almost numbers, and numbers of too many digits."""
     fixed = [value for value in HOSTILE if value is None or "\0" not in value]

@@ -30,6 +30,7 @@ def corpus(name: str) -> pa.Table:
         "texts": (hostile.texts, pa.string()),
         "numbers": (hostile.numbers_as_text, pa.string()),
         "dates": (hostile.dates_as_text, pa.string()),
+        "moments": (hostile.moments_as_text, pa.string()),
         "doubles": (hostile.doubles, pa.float64()),
         "decimals": (lambda: hostile.decimals(2), pa.decimal128(18, 2)),
         "amounts": (lambda: hostile.decimals(2, 12), pa.decimal128(18, 2)),
@@ -84,7 +85,8 @@ def differences(here: pa.Table, there: pa.Table, given: pa.Table) -> dict[str, A
     found: dict[str, Any] = {}
     for name in here.column_names:
         left, right = here[name], there[name]
-        if left.type != right.type:
+        # UTC has two names.
+        if left.type != right.type and str(left.type).replace("Etc/UTC", "UTC") != str(right.type):
             found[f"type of {name}"] = (str(left.type), str(right.type))
         rows = zip(left.to_pylist(), right.to_pylist(), given.to_pylist(), strict=True)
         wrong = [(row, one, other) for one, other, row in rows if not same(one, other)]
@@ -148,6 +150,26 @@ CASES: dict[str, tuple[str, Words]] = {
             "month_start": v.month_start(F.col("a")),
             "last_of_month": v.last_of_month(F.col("a")),
             "between": v.days_between(F.col("a"), F.col("b")),
+        },
+    ),
+    "weeks": (
+        "days",
+        lambda: {first: v.week_start(F.col("a"), first) for first in v.WEEKDAYS},
+    ),
+    "parse_timestamp": ("moments", lambda: {"x": v.parse_timestamp(F.col("a"))}),
+    "rewrite": (
+        "texts",
+        lambda: {
+            "camel": v.rewrite(F.col("a"), "([a-z])([A-Z])", r"\1 \2"),
+            "blanks": v.rewrite(F.col("a"), "[ ]+", " "),
+            "ascii": v.rewrite(F.col("a"), r"[^\x20-\x7E]", ""),
+        },
+    ),
+    "proportion": (
+        "small",
+        lambda: {
+            "some": v.proportion(F.col("a") * F.lit(1_000_000_000), F.col("n"), F.lit(4_001)),
+            "none": v.proportion(F.col("a"), F.lit(1), F.col("small")),
         },
     ),
     "add_days": ("small", lambda: {"x": v.add_days(F.col("day"), F.col("small"))}),
@@ -315,6 +337,18 @@ FRAMES: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
                 )
             )
             .alias("first"),
+        ),
+    ),
+    "running sums": (
+        "small",
+        "n",
+        lambda f: f.select(
+            "n",
+            F.sum("n")
+            .over(W.partitionBy("small").orderBy(F.col("n").asc_nulls_last()))
+            .cast("bigint")
+            .alias("so_far"),
+            F.sum("n").over(W.partitionBy("small")).cast("bigint").alias("all"),
         ),
     ),
     "groups": (

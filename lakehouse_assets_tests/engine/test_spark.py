@@ -14,6 +14,8 @@ from deltalake import DeltaTable, write_deltalake
 from lakehouse_assets.airline import expectations
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.transforms import gold, segments, silver
+from lakehouse_assets.conformed.tables import DIM_DATE
+from lakehouse_assets.conformed.transforms import dates
 from lakehouse_assets.engine import F, W, current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.spark_lineage import columns_of_plan
@@ -258,7 +260,7 @@ def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
         ),
         "dim_customers": lambda f, _: gold.dim_customers(f(members), MONTH, NOW),
         "dim_geography": lambda f, _: gold.dim_geography(f(members), MONTH, NOW),
-        "dim_date": lambda f, _: gold.dim_date(f(t.DIM_DATE).select("date"), NOW),
+        "dim_date": lambda f, _: dates.dim_date(f(DIM_DATE).select("date"), NOW),
         "fact_flights": lambda f, _: gold.fact_flights(f(members), MONTH, NOW),
         "fact_transactions": lambda f, _: gold.fact_transactions(
             f(t.SILVER_TRANSACTIONS), MONTH, NOW

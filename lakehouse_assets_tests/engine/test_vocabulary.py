@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.errors import LakehouseError
 
 # A failure lists the values it is about, so that nothing has to be shrunk.
 _BATCHES = settings(
@@ -346,6 +347,8 @@ def test_days_of_weeks_and_months(engine, values):
     models: dict[Callable[..., Any], Callable[[date], Any]] = {
         v.day_of_week: lambda d: d.isoweekday() % 7 + 1,
         v.week_start: lambda d: d - timedelta(days=d.weekday()),
+        lambda d: v.week_start(d, "thursday"): lambda d: d - timedelta(days=(d.weekday() - 3) % 7),
+        lambda d: v.week_start(d, "sunday"): lambda d: d - timedelta(days=d.isoweekday() % 7),
         v.month_start: lambda d: d.replace(day=1),
         v.last_of_month: lambda d: (d.replace(day=28) + timedelta(4)).replace(day=1) - timedelta(1),
     }
@@ -448,3 +451,85 @@ def test_hash_key_of_numbers_and_dates_is_that_of_their_text(engine):
     typed = {"a": pa.array([7]), "b": pa.array([date(2014, 3, 1)])}
     text = {"a": pa.array(["7"]), "b": pa.array(["2014-03-01"])}
     assert run(engine, typed, v.hash_key, "a", "b") == run(engine, text, v.hash_key, "a", "b")
+
+
+def test_weeks_that_start_on_thursday_count_from_the_epoch(engine):
+    found = run(
+        engine,
+        column([date(1970, 1, 1), date(1970, 1, 7), date(2021, 9, 5)], pa.date32()),
+        lambda day: v.week_start(day, "thursday"),
+        "a",
+    )
+    assert found == [date(1970, 1, 1), date(1970, 1, 1), date(2021, 9, 2)]
+
+
+_MOMENT = re.compile(
+    r"([1-9]\d{3}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,9})?(?:Z|\+00:00)?", re.ASCII
+)
+
+
+def moment_model(text: str | None) -> datetime | None:
+    match = _MOMENT.fullmatch(text or "")
+    try:
+        return match and datetime.fromisoformat(
+            f"{match[1]}T{match[2]}.{((match[3] or '.')[1:] + '0' * 6)[:6]}+00:00"
+        )
+    except ValueError:
+        return None
+
+
+def test_moments_are_read_strictly_and_in_utc(engine):
+    from lakehouse_assets_tests.engine.hostile import moments_as_text
+
+    values = moments_as_text()
+    want = [moment_model(value) for value in values]
+    assert len([moment for moment in want if moment]) > 300
+    assert differing(values, run(engine, column(values), v.parse_timestamp, "a"), want) == []
+    frame = engine.from_arrow(pa.table(column(values[:3])))
+    kind = engine.arrow_stream(frame.select(v.parse_timestamp(F.col("a")).alias("x"))).schema
+    # UTC has two names.
+    assert str(kind.field("x").type).replace("Etc/UTC", "UTC") == "timestamp[us, tz=UTC]"
+
+
+def test_every_match_is_rewritten_and_groups_are_kept(engine):
+    given = {"FallintoWinter": "Fallinto Winter", "goGREEN aB": "go GREEN a B", "": "", None: None}
+    found = run(engine, column([*given]), lambda c: v.rewrite(c, "([a-z])([A-Z])", r"\1 \2"), "a")
+    assert found == list(given.values())
+
+
+@pytest.mark.parametrize("replacement", ["$1", "\\", r"\0", "US$"])
+def test_a_replacement_that_engines_read_differently_is_refused(engine, replacement):
+    with pytest.raises(LakehouseError, match="dollar sign or backslash"):
+        v.rewrite(F.col("a"), "x", replacement)
+
+
+shares = st.integers(0, 10**18 - 1)
+
+
+@_BATCHES
+@given(
+    st.lists(
+        st.tuples(st.integers(1 - 10**18, 10**18 - 1), shares, shares),
+        min_size=_SIZE, max_size=_SIZE,
+    )
+)  # fmt: skip
+def test_proportions_are_exact_and_cut_off_toward_zero(engine, triples):
+    triples = [(total, min(part, whole), whole) for total, part, whole in triples]
+    triples += [(10**17, 1, 3), (-(10**17), 2, 3), (7, 0, 9), (7, 0, 0), (-1, 1, 2), (0, 1, 1)]
+    rows = {
+        name: pa.array(values)
+        for name, values in zip("abc", zip(*triples, strict=True), strict=True)
+    }
+    want = [
+        None if not whole else (1 if total >= 0 else -1) * (abs(total) * part // whole)
+        for total, part, whole in triples
+    ]
+    assert differing(triples, run(engine, rows, v.proportion, "a", "b", "c"), want) == []
+
+
+def test_running_proportions_give_out_all_of_a_total(engine):
+    parts = [3, 1, 1, 2]
+    ends = [sum(parts[: n + 1]) for n in range(4)]
+    rows = {"a": pa.array([-1000] * 4), "b": pa.array(ends), "c": pa.array([7] * 4)}
+    got = run(engine, rows, v.proportion, "a", "b", "c")
+    assert [n - m for n, m in zip(got, [0, *got], strict=False)] == [-428, -143, -143, -286]

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.airline import tables as t
+from lakehouse_assets.conformed.tables import DIM_DATE
 from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
@@ -54,7 +55,7 @@ def results(house: House, table: Table) -> dict[str, tuple[bool, int, dg.AssetCh
 
 
 def test_repeated_keys_and_orphans_are_counted(house: House) -> None:
-    house.put(t.DIM_DATE, [calendar_day(date(2010, 1, 1))])
+    house.put(DIM_DATE, [calendar_day(date(2010, 1, 1))])
     house.put(t.DIM_GEOGRAPHY, [geography(5)], MARCH)
     house.put(t.DIM_CUSTOMERS, [customer(1), customer(2)], MARCH)
     error = dg.AssetCheckSeverity.ERROR
@@ -79,7 +80,7 @@ def test_repeated_keys_and_orphans_are_counted(house: House) -> None:
 
 
 def test_a_parent_of_another_month_does_not_count(house: House) -> None:
-    house.put(t.DIM_DATE, [calendar_day(date(2010, 1, 1))])
+    house.put(DIM_DATE, [calendar_day(date(2010, 1, 1))])
     house.put(t.DIM_GEOGRAPHY, [geography(5, APRIL)], APRIL)
     house.put(t.DIM_CUSTOMERS, [customer(1), customer(2)], MARCH)
     assert results(house, t.DIM_CUSTOMERS)["geo_key_is_in_dim_geography"][:2] == (False, 2)

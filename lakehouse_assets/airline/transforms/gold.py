@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from lakehouse_assets.airline.tables import CUSTOMER_SPEND, DIM_DATE, KPI_CUSTOMER_VALUE
+from lakehouse_assets.airline.tables import CUSTOMER_SPEND, KPI_CUSTOMER_VALUE
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -50,38 +50,6 @@ def dim_geography(members: DataFrame, month: date, loaded_at: datetime) -> DataF
 def geo_key() -> Col:
     """Identify a member's place by its names alone, so that the key never changes."""
     return v.hash_key(F.col("work_country"), F.col("work_province"), F.col("work_city"))
-
-
-def dim_date(days: DataFrame, loaded_at: datetime) -> DataFrame:
-    """Describe days; columns as declared for `dim_date`.
-
-    Args:
-        days: One row per day in `date`.
-        loaded_at: When the run began.
-    """
-    day = F.col("date")
-    number = v.day_of_week(day)
-    names = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
-    months = (
-        "January", "February", "March", "April", "May", "June", "July", "August", "September",
-        "October", "November", "December",
-    )  # fmt: skip
-    month = F.month(day)
-    frame = days.select(
-        "date",
-        F.year(day).cast("int").alias("year"),
-        month.cast("int").alias("month"),
-        F.dayofmonth(day).cast("int").alias("day"),
-        F.quarter(day).cast("int").alias("quarter"),
-        number.cast("int").alias("day_of_week"),
-        _named(number, names).alias("day_name"),
-        _named(month, months).alias("month_name"),
-        F.substring(day.cast("string"), 1, 7).alias("year_month"),
-        v.week_start(day).alias("week_start"),
-        number.isin(1, 7).alias("is_weekend"),
-        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
-    )
-    return frame.select(*DIM_DATE.column_names)
 
 
 def fact_flights(members: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
@@ -205,10 +173,3 @@ def age_group(age: Col) -> Col:
         .when(age < F.lit(60), F.lit("50-59"))
         .otherwise(F.lit("60+"))
     )
-
-
-def _named(number: Col, names: tuple[str, ...]) -> Col:
-    chosen = F.when(number == F.lit(1), F.lit(names[0]))
-    for position, name in enumerate(names[1:], start=2):
-        chosen = chosen.when(number == F.lit(position), F.lit(name))
-    return chosen

@@ -14,7 +14,7 @@ from datetime import date
 from lakehouse_assets.airline.tables import FLIGHTS, TRANSACTIONS
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.ingest.datasets import Dataset, delivery_columns, provenance_columns
+from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_raw
 
 UNKNOWN = "Unknown"
 # What sources write for "nothing": section 1 counts ".", "-", "0", "*", "?" and "--" among places.
@@ -45,7 +45,7 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         read), `raw_*` text, and `expected_last_to_end`, what LAST_TO_END should be for the last
         flight's date by the identity of section 1.
     """
-    frame = v.staged(_with_raw(bronze, FLIGHTS))
+    frame = v.staged(with_raw(bronze, FLIGHTS))
     text = {c.name: v.text(F.col(f"raw_{c.name}")) for c in FLIGHTS.fields}
     frame = frame.select(
         *frame.columns,
@@ -118,9 +118,9 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         "avg_discount",
         "points_sum",
         "point_notflight",
-        _flags(flags).alias("quality_flags"),
+        flags_of(flags).alias("quality_flags"),
         _expected_last_to_end(F.col("last_flight")).alias("expected_last_to_end"),
-        *_lineage_columns(FLIGHTS),
+        *lineage_columns(FLIGHTS),
     )
 
 
@@ -134,7 +134,7 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
         One row per bronze row: the columns of `silver_transactions` (null where a key or fact
         cannot be read) and `raw_*` text.
     """
-    frame = v.staged(_with_raw(bronze, TRANSACTIONS))
+    frame = v.staged(with_raw(bronze, TRANSACTIONS))
     text = {c.name: v.text(F.col(f"raw_{c.name}")) for c in TRANSACTIONS.fields}
     email = v.lower(text["email"])
     is_address = email.rlike(_ADDRESS)
@@ -166,20 +166,9 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
         F.coalesce(v.upper(v.without(text["region"], PLACEHOLDERS)), F.lit("UNKNOWN")).alias(
             "region"
         ),
-        _flags(flags).alias("quality_flags"),
-        *_lineage_columns(TRANSACTIONS),
+        flags_of(flags).alias("quality_flags"),
+        *lineage_columns(TRANSACTIONS),
     )
-
-
-def _with_raw(bronze: DataFrame, dataset: Dataset) -> DataFrame:
-    return bronze.select(
-        *[F.col(c.name).alias(f"raw_{c.name}") for c in dataset.fields],
-        *_lineage_columns(dataset),
-    )
-
-
-def _lineage_columns(dataset: Dataset) -> list[str]:
-    return [c.name for c in (*provenance_columns(), *delivery_columns(dataset))]
 
 
 def _given(field: str) -> Col:
@@ -223,8 +212,3 @@ def _last_flight_by_distance() -> Col:
     shifted = v.add_days(F.col("window_end"), F.lit(2) - F.col("last_to_end"))
     crossed = (plain < F.lit(AFTER_PHANTOM_DAY)) & (F.col("window_end") >= F.lit(AFTER_PHANTOM_DAY))
     return F.when(crossed, F.least(shifted, F.lit(BEFORE_PHANTOM_DAY))).otherwise(plain)
-
-
-def _flags(conditions: dict[str, Col]) -> Col:
-    """Collect the names of the conditions that hold, in their order."""
-    return F.array_compact(F.array(*[F.when(c, F.lit(name)) for name, c in conditions.items()]))

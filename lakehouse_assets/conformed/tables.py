@@ -1,0 +1,42 @@
+"""Every table that the domains share, declared once.
+
+Belongs here: names, types, meanings and keys of conformed dimensions. Not here: rules that compute
+them (`transforms/`), and tables of one domain.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from lakehouse_assets.lake.registry import LOADED, Column, Table
+
+DOMAIN = "conformed"
+OWNER = "team:platform"
+# First and last day of dim_date: rows with a day outside of it have no place in a star schema.
+CALENDAR = (date(1900, 1, 1), date(2099, 12, 31))
+
+DIM_DATE = Table(
+    domain=DOMAIN,
+    name="dim_date",
+    layer="gold",
+    description="The full calendar from 1900 to 2099, one row per day; the lab calls it dim_time.",
+    columns=(
+        Column("date", "date", "The day.", False),
+        Column("year", "int", "Year.", False),
+        Column("month", "int", "Month, 1 to 12.", False),
+        Column("day", "int", "Day of the month.", False),
+        Column("quarter", "int", "Quarter, 1 to 4.", False),
+        Column("day_of_week", "int", "1 Sunday to 7 Saturday (Spark's convention).", False),
+        Column("day_name", "string", "English name of the day.", False),
+        Column("month_name", "string", "English name of the month.", False),
+        Column("year_month", "string", "yyyy-MM.", False),
+        Column("week_start", "date", "Monday of the week.", False),
+        Column("is_weekend", "boolean", "Saturday or Sunday.", False),
+        LOADED,
+    ),
+    keys=("date",),
+    owner=OWNER,
+    aliases=("dim_time",),
+)
+
+TABLES = (DIM_DATE,)

@@ -1,0 +1,1 @@
+"""The rules of the conformed dimensions as pure functions."""

@@ -1,0 +1,30 @@
+"""What every typing of delivered rows begins and ends with. Pure.
+
+Belongs here: keeping the delivered text beside typed values, and naming what was repaired. Not
+here: how a field becomes a value (each domain's `transforms/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.ingest.datasets import Dataset, delivery_columns, provenance_columns
+
+
+def with_raw(bronze: DataFrame, dataset: Dataset) -> DataFrame:
+    """Rename the delivered fields to `raw_<field>`, beside where they came from."""
+    return bronze.select(
+        *[F.col(c.name).alias(f"raw_{c.name}") for c in dataset.fields],
+        *lineage_columns(dataset),
+    )
+
+
+def lineage_columns(dataset: Dataset) -> list[str]:
+    """Name the columns that lead a row back to its delivery."""
+    return [c.name for c in (*provenance_columns(), *delivery_columns(dataset))]
+
+
+def flags_of(conditions: Mapping[str, Col]) -> Col:
+    """Collect the names of the conditions that hold, in their order."""
+    return F.array_compact(F.array(*[F.when(c, F.lit(name)) for name, c in conditions.items()]))

@@ -1,0 +1,21 @@
+"""Every table and landing dataset of the retail domain, declared once, a module for each source.
+
+Belongs here: names, types, meanings, units, keys, constraints and references. Not here: rules that
+compute the columns (`transforms/`) or judge rows (`expectations.py`).
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.retail.tables import campaigns
+
+DATASETS = (campaigns.CAMPAIGNS,)
+
+TABLES = (
+    *(
+        make(dataset)
+        for dataset in DATASETS
+        for make in (bronze_table, rejects_table, quarantine_table)
+    ),
+    *campaigns.TABLES,
+)

@@ -1,0 +1,209 @@
+"""Marketing campaigns: what each earned and cost, by day, country, channel and generation.
+
+The source is a CSV of 22 columns (spec, section 3.1), in which the labels Campaign_Tactic and
+Customer_Segment are swapped.
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.ingest.datasets import (
+    Dataset,
+    delivery_columns,
+    provenance_columns,
+    text_field,
+)
+from lakehouse_assets.lake.registry import LOADED, Column, Table, same_month
+from lakehouse_assets.retail.tables.common import (
+    CURRENCY,
+    DOMAIN,
+    FINE,
+    FLAGS,
+    MONEY,
+    OWNER,
+    dates,
+    gold,
+)
+
+CAMPAIGNS = Dataset(
+    domain=DOMAIN,
+    name="campaigns",
+    grain="day",
+    description="One result of a campaign on a day.",
+    owner=OWNER,
+    fields=(
+        text_field("Region", "Region of the country."),
+        text_field("Country", "Country."),
+        text_field("ProductCategory", "Always empty."),
+        text_field("Campaign_ID", "Number of the campaign."),
+        text_field("Campaign_Name", "Name of the campaign; with a # before it, its hashtag."),
+        text_field("Qualification", "Always NA."),
+        text_field("Qualification_Number", "Always NA."),
+        text_field("Response_Status", "Qualified, Active or Accepted."),
+        text_field("Responses", "Responses; halves occur."),
+        text_field("Cost", "Cost.", unit=CURRENCY),
+        text_field("Revenue", "Revenue.", unit=CURRENCY),
+        text_field("ROI", "Return on investment.", unit="percent"),
+        text_field("Lead_Generation", "Always NA."),
+        text_field("Revenue_Target", "Target; may be negative.", unit=CURRENCY),
+        text_field("Campaign_Tactic", "Holds the generation: label swapped in the source."),
+        text_field("Customer_Segment", "Holds the channel: label swapped in the source."),
+        text_field("Status", "Awareness, Consideration, Inquiries, Intent or Purchase."),
+        text_field("Profit", "Profit; negative for a loss.", unit=CURRENCY),
+        text_field("Marketing_Cost", "Cost of marketing.", unit=CURRENCY),
+        text_field("CampaignID", "Number of the campaign once more."),
+        text_field("CampDate", "Day of the result, yyyy-MM-dd or M/d/yyyy."),
+        text_field("SORTED_ID", "Place of the campaign in the source's order."),
+    ),
+)
+
+_NAME = Column("campaign_name", "string", "Name of the campaign.", False)
+_COUNTRY = Column("country", "string", "Country as the source names it.", False)
+_REGION = Column("region", "string", "Region as the source names it.", False)
+_TACTIC = Column("campaign_tactic", "string", "Channel: Social, TV, Event ..., Unknown.", False)
+_SEGMENT = Column("customer_segment", "string", "Generation addressed, or Unknown.", False)
+_DAY = Column("camp_date", "date", "Day of the result.", False)
+
+SILVER_CAMPAIGNS = Table(
+    domain=DOMAIN,
+    name="silver_campaigns",
+    layer="silver",
+    description=(
+        "One row per result of a campaign: typed, Campaign_Tactic and Customer_Segment put right, "
+        "labels normalised. A result that is delivered again is a duplicate of the first."
+    ),
+    columns=(
+        Column(
+            "result_id", "bigint",
+            "Hash of the delivered row, and of how often its file had it before.", False,
+        ),
+        Column("campaign_id", "int", "Number of the campaign."),
+        _NAME, _COUNTRY, _REGION,
+        Column("product_category", "string", "Product category; never given so far."),
+        Column("qualification", "string", "Qualification; never given so far."),
+        Column("qualification_number", "string", "Never given so far."),
+        Column("lead_generation", "string", "Never given so far."),
+        Column("response_status", "string", "Qualified, Active, Accepted or Unknown.", False),
+        Column("responses", FINE, "Responses; halves occur."),
+        Column("cost", FINE, "Cost.", False, CURRENCY),
+        Column("revenue", FINE, "Revenue.", False, CURRENCY),
+        Column("roi", FINE, "Return on investment.", unit="percent"),
+        Column("revenue_target", FINE, "Target; may be negative.", unit=CURRENCY),
+        _TACTIC, _SEGMENT,
+        Column("status", "string", "Awareness ... Purchase, or Unknown.", False),
+        Column("profit", FINE, "Profit; negative for a loss.", False, CURRENCY),
+        Column("marketing_cost", FINE, "Cost of marketing.", unit=CURRENCY),
+        _DAY,
+        Column("sorted_id", "int", "Place of the campaign in the source's order."),
+        FLAGS,
+        *provenance_columns(),
+        *delivery_columns(CAMPAIGNS),
+    ),
+    keys=("result_id",),
+    owner=OWNER,
+    partition=CAMPAIGNS.partition,
+)  # fmt: skip
+
+DIM_CAMPAIGNS = gold(
+    "dim_campaigns",
+    "One row per campaign that has results by the end of a month.",
+    (
+        Column("campaign_key", "bigint", "Hash of the name in small letters.", False),
+        _NAME,
+        Column("campaign_id", "int", "Number of the campaign, the lowest if there are several."),
+        Column("hashtag", "string", "Its hashtag: the name with a # before it.", False),
+        Column("first_day", "date", "Day of the first result.", False),
+        Column("last_day", "date", "Day of the last result so far.", False),
+        LOADED,
+    ),
+    ("campaign_key",),
+    references=(dates("first_day"), dates("last_day")),
+)
+
+_MEASURES = (
+    Column("results", "bigint", "Results.", False),
+    Column("responses", FINE, "Responses.", False),
+    Column("cost", FINE, "Cost.", False, CURRENCY),
+    Column("revenue", FINE, "Revenue.", False, CURRENCY),
+    Column("revenue_target", FINE, "Targets, also negative ones.", False, CURRENCY),
+    Column("profit", FINE, "Profit.", False, CURRENCY),
+    Column("marketing_cost", FINE, "Cost of marketing.", False, CURRENCY),
+)
+
+CAMPAIGN_DAYS = gold(
+    "campaign_days",
+    "Campaign results delivered in a month by day, country, channel and generation: the aggregate "
+    "that the tables below add up over months, so that a new month costs one month.",
+    (
+        Column("campaign_key", "bigint", "Campaign.", False),
+        _DAY, _NAME, _COUNTRY, _REGION, _TACTIC, _SEGMENT, *_MEASURES,
+        Column("min_cost", FINE, "Lowest cost of a result.", False, CURRENCY),
+        Column("max_cost", FINE, "Highest cost of a result.", False, CURRENCY),
+        Column("loss_results", "bigint", "Results with a negative profit.", False),
+        Column("loss", FINE, "Sum of the negative profits: 0 or less.", False, CURRENCY),
+    ),
+    ("campaign_name", "camp_date", "country", "region", "campaign_tactic", "customer_segment"),
+    references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date")),
+)  # fmt: skip
+
+COUNTRY_REVENUE = gold(
+    "country_revenue",
+    "Revenue, target and profit by country and region, over all results delivered so far.",
+    (
+        _COUNTRY, _REGION,
+        Column("results", "bigint", "Results.", False),
+        Column("total_revenue", MONEY, "Revenue, 2 decimals.", False, CURRENCY),
+        Column("total_revenue_target", MONEY, "Targets, 2 decimals.", False, CURRENCY),
+        Column("total_profit", MONEY, "Profit, 2 decimals.", False, CURRENCY),
+        Column("max_cost", MONEY, "Highest cost of a result.", False, CURRENCY),
+        Column("min_cost", MONEY, "Lowest cost of a result.", False, CURRENCY),
+    ),
+    ("country", "region"),
+    lab="gold_country_wise_revenue",
+)  # fmt: skip
+
+_WEEK = (
+    Column("week_start", "date", "First day of the week (LAKEHOUSE_WEEK_STARTS_ON).", False),
+    Column("week_end", "date", "Last day of the week.", False),
+)
+
+CAMPAIGN_WEEKS = gold(
+    "campaign_weeks",
+    "Results per campaign and week, over all results delivered so far.",
+    (_NAME, *_WEEK, Column("results", "bigint", "Results.", False)),
+    ("campaign_name", "week_start"),
+    references=(dates("week_start"),),
+    lab="gold_campaign_per_week",
+)
+
+COUNTRY_PROFIT_WEEKS = gold(
+    "country_profit_weeks",
+    "Profit per country and week, over all results delivered so far.",
+    (_COUNTRY, *_WEEK, Column("total_profit", MONEY, "Profit, 2 decimals.", False, CURRENCY)),
+    ("country", "week_start"),
+    references=(dates("week_start"),),
+    lab="gold_total_profit_by_country_per_week",
+)
+
+LOSS_MAKING_CAMPAIGNS = gold(
+    "loss_making_campaigns",
+    "Campaigns with results that lost money, the largest loss first.",
+    (
+        _NAME,
+        Column("loss_rank", "int", "1 for the largest loss.", False),
+        Column("loss_results", "bigint", "Results with a negative profit.", False),
+        Column("total_loss", MONEY, "Sum of the negative profits.", False, CURRENCY),
+        Column("total_profit", MONEY, "Profit of all results.", False, CURRENCY),
+    ),
+    ("campaign_name",),
+    lab="gold_top_loss_making_campaign",
+)
+
+TABLES = (
+    SILVER_CAMPAIGNS,
+    DIM_CAMPAIGNS,
+    CAMPAIGN_DAYS,
+    COUNTRY_REVENUE,
+    CAMPAIGN_WEEKS,
+    COUNTRY_PROFIT_WEEKS,
+    LOSS_MAKING_CAMPAIGNS,
+)

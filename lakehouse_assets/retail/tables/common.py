@@ -1,0 +1,40 @@
+"""What the declarations of the retail domain have in common.
+
+Belongs here: the domain's name, owner, units and types. Not here: tables.
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.lake.registry import Column, Reference, Table, monthly_table
+
+DOMAIN = "retail"
+OWNER = "team:retail"
+CURRENCY = "US dollars"
+MONEY = "decimal(18,2)"
+# Sources give up to three decimals, and binary noise after them.
+FINE = "decimal(18,4)"
+
+FLAGS = Column(
+    "quality_flags", "array<string>", "What was repaired or set to null in this row.", False
+)
+
+
+def gold(
+    name: str,
+    description: str,
+    columns: tuple[Column, ...],
+    keys: tuple[str, ...],
+    *,
+    references: tuple[Reference, ...] = (),
+    lab: str | None = None,
+) -> Table:
+    """Declare a monthly gold table; `lab` is the name that the reference lab gave it."""
+    return monthly_table(
+        DOMAIN, name, description, columns, keys, OWNER,
+        references=references, aliases=(lab,) if lab else (),
+    )  # fmt: skip
+
+
+def dates(column: str) -> Reference:
+    """Refer to a day of the calendar."""
+    return Reference((column,), "dim_date", ("date",))

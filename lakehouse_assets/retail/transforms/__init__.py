@@ -1,0 +1,1 @@
+"""The rules of the retail domain as pure functions: frames in, frames out; no Dagster, no IO."""

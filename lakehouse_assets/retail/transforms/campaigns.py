@@ -1,0 +1,264 @@
+"""Campaign results: delivered text to silver, and silver to campaign analytics.
+
+Belongs here: the rules of the spec's section 3.1 in the corrected semantics of section 8. Not here:
+which rows are trusted (`expectations.py`) and which partitions are read (`gold.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from lakehouse_assets.engine import Col, DataFrame, F, W
+from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_raw
+from lakehouse_assets.retail.tables.campaigns import (
+    CAMPAIGN_DAYS,
+    CAMPAIGN_WEEKS,
+    CAMPAIGNS,
+    COUNTRY_PROFIT_WEEKS,
+    COUNTRY_REVENUE,
+    DIM_CAMPAIGNS,
+    LOSS_MAKING_CAMPAIGNS,
+)
+from lakehouse_assets.retail.tables.common import FINE, MONEY
+
+UNKNOWN = "Unknown"
+# What the source writes for "nothing": section 3.1 counts the literals NULL and NA.
+NOTHING = ("NULL", "NA", "null", "na", "N/A")
+DAYS = ("yyyy-M-d", "M/d/yyyy")
+CHANNELS = ("Social", "TV", "Event", "Media Placements", "Email")
+EVERYBODY = "All generations"
+# What begins a delivered label, in small letters, and the label; the source's ? stands for a dash.
+GENERATIONS = {
+    "boomer;": EVERYBODY,
+    "baby boomers": "Baby Boomers (45\u201360s)",
+    "gen x": "Gen X (60\u201380s)",
+    "gen y": "Gen Y (80\u20132000s)",
+    "gen z": "Gen Z (2000s\u2013now)",
+}
+REGIONS = {
+    "USA": "North & Central America",
+    "Germany": "Europe",
+    "Japan": "Asia Pacific",
+    "Brazil": "South America",
+}
+
+
+def type_campaigns(bronze: DataFrame) -> DataFrame:
+    """Type campaign results.
+
+    Args:
+        bronze: Rows of `bronze_campaigns`.
+
+    Returns:
+        One row per bronze row: the columns of `silver_campaigns` (null where a key or fact cannot
+        be read), `raw_*` text, and `campaignid`, the campaign's number given a second time.
+    """
+    frame = _with_content(v.staged(with_raw(bronze, CAMPAIGNS)))
+    text = {c.name: v.without(v.text(F.col(f"raw_{c.name}")), NOTHING) for c in CAMPAIGNS.fields}
+    # Whoever put the labels right at the source is not punished: what a value is decides.
+    straight = _is_channel(text["campaign_tactic"]) | _is_generation(text["customer_segment"])
+    tactic = F.when(straight, text["campaign_tactic"]).otherwise(text["customer_segment"])
+    segment = F.when(straight, text["customer_segment"]).otherwise(text["campaign_tactic"])
+    flags = {
+        "campaign_tactic_unknown": tactic.isNull(),
+        "customer_segment_unknown": segment.isNull(),
+    }
+    return frame.select(
+        *[c for c in frame.columns if c.startswith("raw_")],
+        v.hash_key(F.col("content"), F.col("occurrence")).alias("result_id"),
+        v.small_number(text["campaign_id"]).alias("campaign_id"),
+        text["campaign_name"].alias("campaign_name"),
+        text["country"].alias("country"),
+        F.coalesce(text["region"], F.lit(UNKNOWN)).alias("region"),
+        text["productcategory"].alias("product_category"),
+        text["qualification"].alias("qualification"),
+        text["qualification_number"].alias("qualification_number"),
+        text["lead_generation"].alias("lead_generation"),
+        F.coalesce(text["response_status"], F.lit(UNKNOWN)).alias("response_status"),
+        _amount(text["responses"]).alias("responses"),
+        _amount(text["cost"]).alias("cost"),
+        _amount(text["revenue"]).alias("revenue"),
+        _amount(text["roi"]).alias("roi"),
+        _amount(text["revenue_target"]).alias("revenue_target"),
+        F.coalesce(_named(tactic, {c.lower(): c for c in CHANNELS}), tactic, F.lit(UNKNOWN)).alias(
+            "campaign_tactic"
+        ),
+        F.coalesce(_named(segment, GENERATIONS), segment, F.lit(UNKNOWN)).alias("customer_segment"),
+        F.coalesce(text["status"], F.lit(UNKNOWN)).alias("status"),
+        _amount(text["profit"]).alias("profit"),
+        _amount(text["marketing_cost"]).alias("marketing_cost"),
+        v.parse_date(text["campdate"], *DAYS).alias("camp_date"),
+        v.small_number(text["sorted_id"]).alias("sorted_id"),
+        v.small_number(text["campaignid"]).alias("campaignid"),
+        flags_of(flags).alias("quality_flags"),
+        *lineage_columns(CAMPAIGNS),
+    )
+
+
+def _with_content(frame: DataFrame) -> DataFrame:
+    """Add what identifies a result, which has no number: its content, and which of equal rows.
+
+    A second equal row in a file is another result; the same file delivered again brings none.
+    """
+    content = v.hash_key(*[F.col(f"raw_{c.name}") for c in CAMPAIGNS.fields])
+    hashed = v.staged(frame.select(*frame.columns, content.alias("content")))
+    order = W.partitionBy("_source_file", "content").orderBy(F.col("_row_number").asc_nulls_last())
+    occurrence = F.row_number().over(order).cast("bigint")
+    return v.staged(hashed.select(*hashed.columns, occurrence.alias("occurrence")))
+
+
+def _amount(text: Col) -> Col:
+    return v.decimal(text, 18, 4)
+
+
+def _named(text: Col, labels: dict[str, str]) -> Col:
+    """Find the label whose beginning a text has; null if there is none."""
+    small = v.lower(text)
+    found = F.lit(None).cast("string")
+    for beginning, label in labels.items():
+        found = F.when(small.startswith(beginning), F.lit(label)).otherwise(found)
+    return found
+
+
+def _is_channel(text: Col) -> Col:
+    return F.coalesce(v.is_any(v.lower(text), [c.lower() for c in CHANNELS]), F.lit(False))
+
+
+def _is_generation(text: Col) -> Col:
+    return _named(text, GENERATIONS).isNotNull()
+
+
+def campaign_key(name: Col) -> Col:
+    """Identify a campaign by its name in small letters, so that spellings of it are one."""
+    return v.hash_key(v.lower(name))
+
+
+def dim_campaigns(results: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+    """Describe the campaigns that have results; columns as declared for `dim_campaigns`."""
+    key = campaign_key(F.col("campaign_name")).alias("campaign_key")
+    grouped = (
+        results.select(key, "campaign_name", "campaign_id", "camp_date")
+        .groupBy("campaign_key")
+        .agg(
+            F.min("campaign_name").alias("campaign_name"),
+            F.min("campaign_id").alias("campaign_id"),
+            F.min("camp_date").alias("first_day"),
+            F.max("camp_date").alias("last_day"),
+        )
+    )
+    return grouped.withColumns(
+        {
+            "as_of_month": F.lit(month),
+            "hashtag": F.concat(F.lit("#"), F.col("campaign_name")),
+            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
+        }
+    ).select(*DIM_CAMPAIGNS.column_names)
+
+
+def campaign_days(results: DataFrame, month: date) -> DataFrame:
+    """Add up the results delivered in a month; columns as declared for `campaign_days`."""
+    lost = F.col("profit") < F.lit(0)
+    none = F.lit(0).cast(FINE)
+    loss = F.when(lost, F.col("profit")).otherwise(none)
+    grouped = results.groupBy(
+        campaign_key(F.col("campaign_name")).alias("campaign_key"),
+        *("camp_date", "campaign_name", "country", "region"),
+        *("campaign_tactic", "customer_segment"),
+    ).agg(
+        F.count(F.lit(1)).alias("results"),
+        *[
+            F.coalesce(F.sum(name), none).cast(FINE).alias(name)
+            for name in (
+                "responses", "cost", "revenue", "revenue_target", "profit", "marketing_cost",
+            )
+        ],
+        F.min("cost").alias("min_cost"),
+        F.max("cost").alias("max_cost"),
+        F.count(F.when(lost, F.lit(1))).alias("loss_results"),
+        F.sum(loss).cast(FINE).alias("loss"),
+    )  # fmt: skip
+    return grouped.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_DAYS.column_names)
+
+
+def country_revenue(days: DataFrame, month: date) -> DataFrame:
+    """Add up by country and region; columns as declared for `country_revenue`."""
+    grouped = (
+        _so_far(days, month)
+        .groupBy("country", "region")
+        .agg(
+            _total("results"),
+            _money("revenue", "total_revenue"),
+            _money("revenue_target", "total_revenue_target"),
+            _money("profit", "total_profit"),
+            F.max("max_cost").cast(MONEY).alias("max_cost"),
+            F.min("min_cost").cast(MONEY).alias("min_cost"),
+        )
+    )
+    return grouped.withColumn("as_of_month", F.lit(month)).select(*COUNTRY_REVENUE.column_names)
+
+
+def campaign_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
+    """Count results by campaign and week; columns as declared for `campaign_weeks`."""
+    grouped = (
+        _by_week(_so_far(days, month), week_starts_on)
+        .groupBy("campaign_name", "week_start")
+        .agg(_total("results"))
+    )
+    return _with_week_end(grouped, month).select(*CAMPAIGN_WEEKS.column_names)
+
+
+def country_profit_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
+    """Add profit up by country and week; columns as declared for `country_profit_weeks`."""
+    grouped = (
+        _by_week(_so_far(days, month), week_starts_on)
+        .groupBy("country", "week_start")
+        .agg(_money("profit", "total_profit"))
+    )
+    return _with_week_end(grouped, month).select(*COUNTRY_PROFIT_WEEKS.column_names)
+
+
+def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
+    """Rank the campaigns by what they lost; columns as declared for `loss_making_campaigns`."""
+    grouped = (
+        _so_far(days, month)
+        .groupBy("campaign_name")
+        .agg(
+            _total("loss_results"),
+            _money("loss", "total_loss"),
+            _money("profit", "total_profit"),
+        )
+        .filter(F.col("loss_results") > F.lit(0))
+        .withColumn("as_of_month", F.lit(month))
+    )
+    order = W.partitionBy("as_of_month").orderBy(
+        F.col("total_loss").asc_nulls_last(), F.col("campaign_name").asc_nulls_last()
+    )
+    ranked = grouped.withColumn("loss_rank", F.row_number().over(order).cast("int"))
+    return ranked.select(*LOSS_MAKING_CAMPAIGNS.column_names)
+
+
+def _so_far(days: DataFrame, month: date) -> DataFrame:
+    return days.filter(F.col("as_of_month") <= F.lit(month))
+
+
+def _by_week(days: DataFrame, week_starts_on: v.Weekday) -> DataFrame:
+    start = v.week_start(F.col("camp_date"), week_starts_on)
+    return days.select(*days.columns, start.alias("week_start"))
+
+
+def _with_week_end(weeks: DataFrame, month: date) -> DataFrame:
+    return weeks.withColumns(
+        {
+            "as_of_month": F.lit(month),
+            "week_end": v.add_days(F.col("week_start"), F.lit(6)),
+        }
+    )
+
+
+def _total(name: str) -> Col:
+    return F.sum(name).cast("bigint").alias(name)
+
+
+def _money(name: str, alias: str) -> Col:
+    return F.sum(name).cast(FINE).cast(MONEY).alias(alias)
