@@ -86,7 +86,9 @@ mlflow: setup ## Open the MLflow UI on http://127.0.0.1:5000
 	@$(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
 
 sample: setup ## Make the sample landing zone in data/ again (seeded: the same bytes)
-	@rm -rf data/airline && $(BIN)/python -m lakehouse_assets.airline.generator --out data
+	@rm -rf data/airline data/retail
+	@$(BIN)/python -m lakehouse_assets.airline.generator --out data
+	@$(BIN)/python -m lakehouse_assets.retail.generator --out data
 
 bench: setup ## Compare the pipeline with hand-written DuckDB SQL + delta-rs (long)
 	@$(BIN)/python -m lakehouse_assets_tests.benchmark

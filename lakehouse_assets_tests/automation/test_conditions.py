@@ -23,7 +23,9 @@ from lakehouse_assets_tests.test_incremental import values
 DAILY = frozenset(t.TRANSACTIONS.loaded_tables)
 SNAPSHOTS = frozenset(t.FLIGHTS.loaded_tables)
 GOLD = frozenset(
-    table.name for table in REGISTRY if table.layer in {"gold", "segments"} and table.partition
+    table.name
+    for table in REGISTRY
+    if table.domain == t.DOMAIN and table.layer in {"gold", "segments"} and table.partition
 )
 # What a purchase changes: the members themselves stay as they are.
 OF_PURCHASES = frozenset(

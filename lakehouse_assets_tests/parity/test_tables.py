@@ -20,6 +20,7 @@ from lakehouse_assets.run import Outcome, PlannedRun, execute, plan
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.parity.deliveries import deliver_everything
 from lakehouse_assets_tests.parity.lakes import differences, empty_tables
+from lakehouse_assets_tests.parity.retail_deliveries import deliver_retail
 from lakehouse_assets_tests.test_real_data import SHARED
 
 # A lake is built on Spark within one test; a timeout in the midst of it would leave Spark unusable.
@@ -63,6 +64,7 @@ def halves(new_house: Callable[..., House]) -> Halves:
     """Build the first half on both engines."""
     embedded, spark = new_house("embedded"), new_house("spark")
     deliver_everything(embedded, SHARED if REAL_FILES else None)
+    deliver_retail(embedded)
     spark = changed(spark, engine="spark", landing=embedded.settings.landing)
     runs = plan(embedded.settings, months_per_run=2)
     middle = 1 + next(n for n, run in enumerate(runs) if run.job == "airline_monthly")

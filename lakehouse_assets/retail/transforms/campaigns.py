@@ -261,4 +261,4 @@ def _total(name: str) -> Col:
 
 
 def _money(name: str, alias: str) -> Col:
-    return F.sum(name).cast(FINE).cast(MONEY).alias(alias)
+    return F.sum(name).cast(MONEY).alias(alias)

@@ -1,0 +1,41 @@
+"""The command line of the generator: python -m lakehouse_assets.retail.generator --out data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from lakehouse_assets.retail.generator.campaigns import write_campaigns
+from lakehouse_assets.retail.generator.draws import Config
+
+
+def generate(config: Config, root: Path) -> list[Path]:
+    """Write every source's deliveries below `root`/retail; return the files."""
+    return [*write_campaigns(config, root)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Generate as the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lakehouse_assets.retail.generator",
+        description="Write a landing zone of the retail domain; equal arguments give equal bytes.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    plain = Config()
+    parser.add_argument("--out", type=Path, required=True, help="landing zone to write into")
+    parser.add_argument("--seed", type=int, default=plain.seed)
+    parser.add_argument("--first-week", type=date.fromisoformat, default=plain.first_week)
+    parser.add_argument("--weeks", type=int, default=plain.weeks)
+    parser.add_argument("--scale", type=float, default=plain.scale, help="rows, 1 for the sample's")
+    given = parser.parse_args(arguments)
+    config = Config(given.seed, given.first_week, given.weeks, given.scale)
+    files = generate(config, given.out)
+    size = sum(file.stat().st_size for file in files)
+    sys.stdout.write(f"{len(files)} files, {size / 1e6:.2f} MB in {given.out / 'retail'}\n")
+
+
+if __name__ == "__main__":
+    main()

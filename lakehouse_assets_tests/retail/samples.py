@@ -1,0 +1,48 @@
+"""Hand-made retail deliveries.
+
+Belongs here: what test modules of this domain share. Not here: expected values, which each test
+works out itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lakehouse_assets.ingest.datasets import Dataset
+from lakehouse_assets_tests.airline.samples import House
+
+RESULT = {
+    "Region": "Europe", "Country": "Germany", "ProductCategory": "", "Campaign_ID": "11",
+    "Campaign_Name": "GoGreen", "Qualification": "NA", "Qualification_Number": "NA",
+    "Response_Status": "Qualified", "Responses": "229.5", "Cost": "191",
+    "Revenue": "11180.560000000001", "ROI": "5940", "Lead_Generation": "NA",
+    "Revenue_Target": "-58.22", "Campaign_Tactic": "Gen X (60 ? 80s)",
+    "Customer_Segment": "Social", "Status": "Awareness", "Profit": "197.2",
+    "Marketing_Cost": "93.891", "CampaignID": "11", "CampDate": "2021-09-05", "SORTED_ID": "3",
+}  # fmt: skip
+
+
+def result(**fields: Any) -> dict[str, Any]:
+    """Return a campaign result as delivered."""
+    return {**RESULT, **fields}
+
+
+def quoted_csv(dataset: Dataset, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows as the landing pipelines do: every field in quotes."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, dataset.source_names, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def deliver(house: House, dataset: Dataset, day: str, name: str, content: str | bytes) -> Path:
+    """Put a file into a dated landing folder."""
+    path = house.settings.landing / dataset.path / day / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path

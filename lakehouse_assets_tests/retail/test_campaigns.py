@@ -1,0 +1,316 @@
+"""Campaign results from delivered text to analytics: hand-made rows, answers worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.ingest.datasets import quarantine_table
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.retail.tables import campaigns as t
+from lakehouse_assets.retail.transforms import campaigns as rules
+from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
+from lakehouse_assets_tests.retail.samples import RESULT, deliver, quoted_csv, result
+
+SEPTEMBER, OCTOBER = date(2021, 9, 1), date(2021, 10, 1)
+NOW = datetime(2021, 11, 1, tzinfo=UTC)
+
+
+def typed(engine: Engine, *rows: dict[str, Any]) -> list[dict[str, Any]]:
+    """Type results; rows come back in the order they were given."""
+    found = engine.rows(rules.type_campaigns(bronze(engine, t.CAMPAIGNS, rows)))
+    return sorted(found, key=lambda row: (row["_source_file"], row["_row_number"]))
+
+
+# --- silver ---------------------------------------------------------------------------------
+
+
+def test_a_plain_result_is_typed_field_by_field(engine: Engine) -> None:
+    (row,) = typed(engine, RESULT)
+    assert {name: row[name] for name in t.SILVER_CAMPAIGNS.column_names if name != "result_id"} == {
+        "campaign_id": 11, "campaign_name": "GoGreen", "country": "Germany", "region": "Europe",
+        "product_category": None, "qualification": None, "qualification_number": None,
+        "lead_generation": None, "response_status": "Qualified", "responses": Decimal("229.5000"),
+        "cost": Decimal("191.0000"), "revenue": Decimal("11180.5600"),
+        "roi": Decimal("5940.0000"), "revenue_target": Decimal("-58.2200"),
+        "campaign_tactic": "Social", "customer_segment": "Gen X (60\u201380s)",
+        "status": "Awareness", "profit": Decimal("197.2000"),
+        "marketing_cost": Decimal("93.8910"), "camp_date": date(2021, 9, 5), "sorted_id": 3,
+        "quality_flags": [], "_source_file": "file.csv", "_row_number": 1,
+        "delivered_on": date(2014, 3, 31),
+    }  # fmt: skip
+    frame = rules.type_campaigns(bronze(engine, t.CAMPAIGNS, [RESULT]))
+    assert differing_types(engine, frame, t.SILVER_CAMPAIGNS) == {}
+
+
+def test_the_swapped_labels_are_put_right_and_straight_ones_stay(engine: Engine) -> None:
+    pairs = [
+        ("Gen Z (2000s - now)", "TV"),
+        ("TV", "Gen Z (2000s - now)"),
+        ("NULL", "Email"),
+        ("email", "NULL"),
+        ("", ""),
+        ("NA", "Baby Boomers (45 ? 60s)"),
+        ("Gen Q", "Billboards"),
+    ]
+    rows = typed(engine, *[result(Campaign_Tactic=a, Customer_Segment=b) for a, b in pairs])
+    assert [(row["campaign_tactic"], row["customer_segment"]) for row in rows] == [
+        ("TV", "Gen Z (2000s\u2013now)"),
+        ("TV", "Gen Z (2000s\u2013now)"),
+        ("Email", "Unknown"),
+        ("Email", "Unknown"),
+        ("Unknown", "Unknown"),
+        ("Unknown", "Baby Boomers (45\u201360s)"),
+        ("Billboards", "Gen Q"),
+    ]
+    assert rows[2]["quality_flags"] == ["customer_segment_unknown"]
+    assert rows[4]["quality_flags"] == ["campaign_tactic_unknown", "customer_segment_unknown"]
+
+
+def test_every_generation_label_of_the_source_has_one_name(engine: Engine) -> None:
+    labels = {
+        "Boomer; GenX; GenY; GenZ": "All generations",
+        "Baby Boomers (45 ? 60s)": "Baby Boomers (45\u201360s)",
+        "Gen X (60 ? 80s)": "Gen X (60\u201380s)",
+        "Gen Y (80 ? 2000s)": "Gen Y (80\u20132000s)",
+        "Gen Z (2000s - now)": "Gen Z (2000s\u2013now)",
+        "GEN X (60 \u2013 80s)": "Gen X (60\u201380s)",
+    }
+    rows = typed(engine, *[result(Campaign_Tactic=label) for label in labels])
+    assert [row["customer_segment"] for row in rows] == list(labels.values())
+
+
+def test_equal_rows_are_one_result_each_and_the_same_when_delivered_again(engine: Engine) -> None:
+    first = {"_source_file": "a.csv"}
+    again = {"_source_file": "b.csv", "delivered_on": date(2014, 4, 1)}
+    rows = typed(
+        engine,
+        {**RESULT, **first, "_row_number": 1},
+        {**RESULT, **first, "_row_number": 2},
+        {**result(Profit="197.20"), **first, "_row_number": 3},
+        {**RESULT, **again, "_row_number": 7},
+        {**RESULT, **again, "_row_number": 9},
+    )
+    ids = [row["result_id"] for row in rows]
+    assert ids[3:] == ids[:2]
+    assert len(set(ids[:3])) == 3
+
+
+# --- analytics ------------------------------------------------------------------------------
+
+
+def days(engine: Engine, *rows: dict[str, Any]) -> Any:
+    """Make rows of `campaign_days`; what is not named is zero or a plain label."""
+    plain = {
+        "as_of_month": SEPTEMBER, "campaign_key": 1, "camp_date": date(2021, 9, 5),
+        "campaign_name": "GoGreen", "country": "Germany", "region": "Europe",
+        "campaign_tactic": "TV", "customer_segment": "Unknown", "results": 1, "responses": 0,
+        "cost": 0, "revenue": 0, "revenue_target": 0, "profit": 0, "marketing_cost": 0,
+        "min_cost": 0, "max_cost": 0, "loss_results": 0, "loss": 0,
+    }  # fmt: skip
+    schema = arrow_schema(t.CAMPAIGN_DAYS)
+    data = {
+        f.name: pa.array(
+            [
+                Decimal(str(value)) if pa.types.is_decimal(f.type) else value
+                for value in ({**plain, **row}[f.name] for row in rows)
+            ],
+            f.type,
+        )
+        for f in schema
+    }
+    return engine.from_arrow(pa.table(data))
+
+
+def silver(engine: Engine, *rows: dict[str, Any]) -> Any:
+    return rules.type_campaigns(bronze(engine, t.CAMPAIGNS, rows))
+
+
+def test_results_are_added_up_by_day_and_labels(engine: Engine) -> None:
+    results = silver(
+        engine,
+        result(Profit="10.005", Cost="5", Marketing_Cost=""),
+        result(Profit="-2.5", Cost="1.25"),
+        result(Profit="-4", Customer_Segment="TV"),
+        result(Campaign_Name="GOGREEN", Country="USA"),
+    )
+    frame = rules.campaign_days(results, SEPTEMBER)
+    assert differing_types(engine, frame, t.CAMPAIGN_DAYS) == {}
+    found = {(r["campaign_name"], r["campaign_tactic"]): r for r in engine.rows(frame)}
+    assert set(found) == {("GoGreen", "Social"), ("GoGreen", "TV"), ("GOGREEN", "Social")}
+    row = found["GoGreen", "Social"]
+    assert {k: str(row[k]) for k in ("results", "profit", "loss", "loss_results", "min_cost")} == {
+        "results": "2", "profit": "7.5050", "loss": "-2.5000", "loss_results": "1",
+        "min_cost": "1.2500",
+    }  # fmt: skip
+    assert (str(row["max_cost"]), str(row["marketing_cost"])) == ("5.0000", "93.8910")
+    # Spellings of a name are one campaign.
+    assert found["GOGREEN", "Social"]["campaign_key"] == row["campaign_key"]
+
+
+def test_a_campaign_is_described_once_whatever_its_spelling(engine: Engine) -> None:
+    results = silver(
+        engine,
+        result(CampDate="2021-09-05"),
+        result(Campaign_Name="gogreen", CampDate="9/2/2021", Campaign_ID="9"),
+        result(Campaign_Name="LetsRun", Campaign_ID=""),
+    )
+    frame = rules.dim_campaigns(results, SEPTEMBER, NOW)
+    assert differing_types(engine, frame, t.DIM_CAMPAIGNS) == {}
+    found = {r["campaign_name"]: r for r in engine.rows(frame)}
+    assert set(found) == {"GoGreen", "LetsRun"}
+    green = found["GoGreen"]
+    assert (green["campaign_id"], green["hashtag"]) == (9, "#GoGreen")
+    assert (green["first_day"], green["last_day"]) == (date(2021, 9, 2), date(2021, 9, 5))
+    assert found["LetsRun"]["campaign_id"] is None
+
+
+def test_country_revenue_adds_months_up_and_leaves_later_ones_out(engine: Engine) -> None:
+    given = days(
+        engine,
+        {"revenue": 10.004, "profit": -1, "revenue_target": 5, "min_cost": 2, "max_cost": 9},
+        {"revenue": 20.002, "profit": 3, "min_cost": 1, "max_cost": 4, "results": 2,
+         "as_of_month": OCTOBER},
+        {"revenue": 7, "country": "USA", "region": "North & Central America"},
+        {"revenue": 1000, "as_of_month": date(2021, 11, 1)},
+    )  # fmt: skip
+    frame = rules.country_revenue(given, OCTOBER)
+    assert differing_types(engine, frame, t.COUNTRY_REVENUE) == {}
+    found = {row["country"]: row for row in engine.rows(frame)}
+    assert {k: str(v) for k, v in found["Germany"].items()} == {
+        "as_of_month": "2021-10-01", "country": "Germany", "region": "Europe", "results": "3",
+        "total_revenue": "30.01", "total_revenue_target": "5.00", "total_profit": "2.00",
+        "max_cost": "9.00", "min_cost": "1.00",
+    }  # fmt: skip
+    assert str(found["USA"]["total_revenue"]) == "7.00"
+    assert set(found) == {"Germany", "USA"}
+
+
+def test_weeks_start_on_monday_or_where_counting_from_the_epoch_puts_them(engine: Engine) -> None:
+    # 5 September 2021 is a Sunday, the 6th a Monday, the 9th a Thursday.
+    given = days(
+        engine,
+        {"camp_date": date(2021, 9, 5)},
+        {"camp_date": date(2021, 9, 6), "results": 2},
+        {"camp_date": date(2021, 9, 9), "results": 4, "as_of_month": OCTOBER},
+    )
+
+    def weeks(first: Any) -> dict[date, tuple[date, int]]:
+        frame = rules.campaign_weeks(given, OCTOBER, first)
+        assert differing_types(engine, frame, t.CAMPAIGN_WEEKS) == {}
+        return {r["week_start"]: (r["week_end"], r["results"]) for r in engine.rows(frame)}
+
+    assert weeks("monday") == {
+        date(2021, 8, 30): (date(2021, 9, 5), 1),
+        date(2021, 9, 6): (date(2021, 9, 12), 6),
+    }
+    assert weeks("thursday") == {
+        date(2021, 9, 2): (date(2021, 9, 8), 3),
+        date(2021, 9, 9): (date(2021, 9, 15), 4),
+    }
+
+
+def test_profit_by_country_and_week(engine: Engine) -> None:
+    given = days(
+        engine,
+        {"profit": 1.115},
+        {"profit": 1.12, "campaign_name": "LetsRun"},
+        {"profit": -7, "camp_date": date(2021, 9, 6)},
+        {"profit": 5, "country": "USA"},
+    )
+    frame = rules.country_profit_weeks(given, SEPTEMBER, "monday")
+    assert differing_types(engine, frame, t.COUNTRY_PROFIT_WEEKS) == {}
+    found = {
+        (r["country"], r["week_start"].day): str(r["total_profit"]) for r in engine.rows(frame)
+    }
+    assert found == {("Germany", 30): "2.24", ("Germany", 6): "-7.00", ("USA", 30): "5.00"}
+
+
+def test_losses_are_added_up_by_campaign_and_the_largest_comes_first(engine: Engine) -> None:
+    given = days(
+        engine,
+        {"campaign_name": "A", "profit": 90, "loss": -10, "loss_results": 1},
+        {"campaign_name": "B", "profit": -40, "loss": -60.5, "loss_results": 3},
+        {"campaign_name": "B", "profit": -1, "loss": -1, "loss_results": 1,
+         "as_of_month": OCTOBER},
+        {"campaign_name": "C", "profit": 5},
+        {"campaign_name": "D", "profit": -10, "loss": -10, "loss_results": 2},
+    )  # fmt: skip
+    frame = rules.loss_making_campaigns(given, OCTOBER)
+    assert differing_types(engine, frame, t.LOSS_MAKING_CAMPAIGNS) == {}
+    found = sorted(engine.rows(frame), key=lambda row: row["loss_rank"])
+    assert [
+        (r["loss_rank"], r["campaign_name"], r["loss_results"], str(r["total_loss"])) for r in found
+    ] == [(1, "B", 4, "-61.50"), (2, "A", 1, "-10.00"), (3, "D", 2, "-10.00")]
+    assert [str(r["total_profit"]) for r in found] == ["-41.00", "90.00", "-10.00"]
+
+
+# --- end to end -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def delivered(new_house: Callable[..., House]) -> House:
+    """Two deliveries, the second with all of the first once more; only to be read."""
+    house: House = new_house("campaigns")
+    rows = [
+        result(),
+        result(),
+        result(Profit="-5"),
+        result(Country="", Profit="x", CampDate="2021-13-01"),
+        result(Country="Japan", Region="Europe", CampaignID="12"),
+    ]
+    text = quoted_csv(t.CAMPAIGNS, rows)
+    deliver(house, t.CAMPAIGNS, "2021-09-06", "campaign-data.csv", text)
+    more = quoted_csv(t.CAMPAIGNS, [*rows, result(CampDate="2021-09-06", Revenue="1")])
+    deliver(house, t.CAMPAIGNS, "2021-10-04", "campaign-data.csv", more)
+    outcome = house.run()
+    assert outcome.errors == []
+    warned = {(w.check, w.description) for w in outcome.warnings if w.table == "silver_campaigns"}
+    assert ("region_fits_country", "1 of 11 rows fail: kept and reported.") in warned
+    assert ("campaign_numbers_agree", "1 of 11 rows fail: kept and reported.") in warned
+    return house
+
+
+def test_every_delivered_result_is_kept_once_or_set_aside_with_its_reason(
+    delivered: House,
+) -> None:
+    kept = delivered.rows(t.SILVER_CAMPAIGNS)
+    assert sorted((r["delivered_on"].month, r["_row_number"]) for r in kept) == [
+        (9, 1), (9, 2), (9, 3), (9, 5), (10, 6),
+    ]  # fmt: skip
+    aside = delivered.rows(quarantine_table(t.CAMPAIGNS), order="delivered_on, _row_number")
+    first = "retail/campaigns/2021-09-06/campaign-data.csv"
+    reasons = ["country_is_readable", "camp_date_is_readable", "profit_is_readable"]
+    assert [(r["delivered_on"].month, r["_row_number"], r["duplicate_of"]) for r in aside] == [
+        (9, 4, None), (10, 1, f"{first}#1"), (10, 2, f"{first}#2"), (10, 3, f"{first}#3"),
+        (10, 4, None), (10, 5, f"{first}#5"),
+    ]  # fmt: skip
+    assert aside[0]["reasons"] == reasons
+    assert aside[0]["profit"] == "x"
+
+
+def test_gold_holds_as_of_the_end_of_each_month(delivered: House) -> None:
+    def revenue(month: int) -> dict[str, str]:
+        rows = delivered.rows(t.COUNTRY_REVENUE, f"month(as_of_month) = {month}")
+        return {row["country"]: str(row["total_revenue"]) for row in rows}
+
+    assert revenue(9) == {"Germany": "33541.68", "Japan": "11180.56"}
+    assert revenue(10) == {"Germany": "33542.68", "Japan": "11180.56"}
+    weeks = delivered.rows(t.CAMPAIGN_WEEKS, "month(as_of_month) = 10", "week_start")
+    assert [(r["week_start"], r["results"]) for r in weeks] == [
+        (date(2021, 8, 30), 4), (date(2021, 9, 6), 1),
+    ]  # fmt: skip
+    (loss,) = delivered.rows(t.LOSS_MAKING_CAMPAIGNS, "month(as_of_month) = 10")
+    assert (str(loss["total_loss"]), str(loss["total_profit"])) == ("-5.00", "783.80")
+
+
+def test_nothing_of_the_airline_was_built_for_it(delivered: House) -> None:
+    domains = {path.name for path in delivered.settings.root.iterdir()}
+    assert {"conformed", "retail"} <= domains
+    assert "airline" not in domains
