@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.identity import Concrete, EntraIdentity
+from lakehouse_assets.lake.identity import Concrete, EntraIdentity, SharedAccessSignature
 from lakehouse_assets.lake.location import CloudLocation, OneLakeLocation
 
 _ENTRA_CODE: Final = re.compile(r"AADSTS\d+")
@@ -46,12 +46,12 @@ class StoreError(LakehouseError):
 # an error about rows may repeat any text.
 _STORE_WORDS: Final = re.compile(
     r"MicrosoftAzure|Error performing (GET|PUT|POST|HEAD|DELETE)|object store|for path |"
-    r"AzureBlobStorageFileSystem|AzureDfsStorageFileSystem|blob\.core\.|onelake\.|"
+    r"Azure(Blob|Dfs)?StorageFileSystem|blob\.core\.|onelake\.|"
     r"Azure::|azure-identity|az account"
 )
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 _HOST: Final = re.compile(r"https?://([^/?\s:]+)")
-_CODE: Final = re.compile(r"<Code>(\w+)</Code>|\b(?:ErrorCode|error code|Code):\s*(\w+)")
+_CODE: Final = re.compile(r"(?:<Code>|\bcode:? ')(\w+)")
 _STATUS: Final = re.compile(r"(?:status code|\u21b3|HTTP|Status)\W{0,12}([1-5]\d\d)\b")
 _CODES: Final = {
     "ContainerNotFound": "container",
@@ -131,8 +131,8 @@ def fault_of(text: str) -> str | None:
     if _LOGIN.search(text):
         return "login"
     code = _CODE.search(text)
-    if code is not None and (code[1] or code[2]) in _CODES:
-        return _CODES[code[1] or code[2]]
+    if code is not None and code[1] in _CODES:
+        return _CODES[code[1]]
     status = _STATUS.search(text)
     return _STATUSES.get(status[1]) if status else None
 
@@ -183,8 +183,13 @@ def _sentence(fault: str, text: str, location: CloudLocation, identity: Concrete
             f"{_role(location)}."
         ),
         "network rules": (
-            f"The firewall of {location.account} does not let this machine in; allow its network, "
-            "or use a private endpoint."
+            f"The firewall of {location.account} does not let this machine in"
+            + (
+                ", or the signature has ended or does not go so far; renew it, or allow this "
+                "network."
+                if isinstance(identity, SharedAccessSignature)
+                else "; allow its network, or use a private endpoint."
+            )
         ),
         "throttled": (
             f"{location.account} is too busy, and stayed so while it was asked again and again; "

@@ -174,9 +174,9 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def account_signature() -> str:
-    """Make a shared access signature of the account that is good for everything, for an hour."""
-    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def account_signature(seconds: int = 3600) -> str:
+    """Make a shared access signature of the account that is good for everything, for a time."""
+    until = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
     fields = {"sv": "2021-12-02", "ss": "b", "srt": "sco", "sp": "rwdlac", "se": until}
     text = "\n".join(
         [

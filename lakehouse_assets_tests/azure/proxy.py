@@ -115,7 +115,7 @@ class Handler(StreamRequestHandler):
         host, reader, writer = "", self.rfile, self.wfile
         try:
             while head := _read_head(reader):
-                method, target, headers = head
+                method, target, given = head
                 if method == "CONNECT":
                     host = target.partition(":")[0]
                     self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -123,7 +123,7 @@ class Handler(StreamRequestHandler):
                     secured = self.state.server_tls.wrap_socket(self.connection, server_side=True)
                     reader, writer = secured.makefile("rb"), secured.makefile("wb")
                     continue
-                body = _read_body(reader, writer, headers)
+                body = _read_body(reader, writer, given)
                 if not host and target.startswith("/control/"):
                     _answer(writer, 200, {}, self._control(target, body))
                     continue
@@ -136,10 +136,14 @@ class Handler(StreamRequestHandler):
                     return
                 if fault is not None and fault.action == "status":
                     request.status = fault.status
-                    _answer(writer, fault.status, *_error(fault))
+                    headers, error = _error(fault)
+                    if method == "HEAD":
+                        # Stores say what is wrong in a header then.
+                        headers.pop("Content-Type")
+                    _answer(writer, fault.status, headers, error, head_only=method == "HEAD")
                     continue
                 if where in LOGIN_HOSTS or not host:
-                    found = self.state.entra.answer(where, method, target, headers, body)
+                    found = self.state.entra.answer(where, method, target, given, body)
                     request.status, request.flow = found.status, found.flow
                     _answer(writer, found.status, _JSON, json.dumps(found.body).encode())
                     continue
@@ -148,11 +152,11 @@ class Handler(StreamRequestHandler):
                         "127.0.0.1", self.state.azurite, context=self.state.client_tls, timeout=60
                     )
                 try:
-                    answer = _pass_on(upstream, method, target, headers, body)
+                    answer = _pass_on(upstream, method, target, given, body)
                 except (ConnectionError, http.client.HTTPException):
                     # Azurite had closed the idle connection, without having seen the request.
                     upstream.close()
-                    answer = _pass_on(upstream, method, target, headers, body)
+                    answer = _pass_on(upstream, method, target, given, body)
                 request.status, request.received = answer[0], len(answer[2])
                 if fault is not None and fault.action == "lose":
                     return
