@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.airline.assets import airline_assets
+from lakehouse_assets.automation.alerts import alert_sensors
 from lakehouse_assets.automation.conditions import following_sensor, with_conditions
 from lakehouse_assets.automation.freshness import with_freshness
 from lakehouse_assets.automation.recovery import healing_sensor
@@ -63,6 +64,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             *delivery_sensors(DATASETS, calendar, running=settings.automation),
             following_sensor(running=settings.automation),
             healing_sensor(running=settings.automation),
+            *alert_sensors(running=settings.automation),
         ],
         schedules=[
             daily_refresh(DATASETS, calendar, running=settings.automation),

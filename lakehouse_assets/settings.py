@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     automation: bool = Field(
         False, description="Sensors and schedules run from the start, not when switched on."
     )
+    alert_webhook: SecretStr | None = Field(
+        None, description="Slack or Teams webhook that alerts are sent to, counts only; a secret."
+    )
     memory_limit: str = Field("4GB", description="Memory the embedded engine may use.")
     threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 means every core.")
 
@@ -138,6 +141,14 @@ class Settings(BaseSettings):
     def zone_identity(self) -> Identity:
         """As whom the landing zone is entered."""
         return self.landing_identity or self.identity
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _sent_safely(cls, value: SecretStr | None) -> SecretStr | None:
+        allowed = ("https://", "http://127.0.0.1", "http://localhost")
+        if value is not None and not value.get_secret_value().startswith(allowed):
+            raise ValueError("must be an https:// address, as Slack and Teams show it")
+        return value
 
     @field_validator("mlflow_uri")
     @classmethod

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from lakehouse_assets.airline.gold import gold_assets
+from lakehouse_assets.airline.movements import movement_assets
 from lakehouse_assets.airline.segments import segment_assets
 from lakehouse_assets.airline.silver import airline_silver_assets
 from lakehouse_assets.airline.tables import DATASETS
@@ -26,4 +27,5 @@ def airline_assets(calendar: Calendar, training_rows: int) -> Sequence[dg.Assets
         *airline_silver_assets(calendar),
         *gold_assets(calendar),
         *segment_assets(calendar, training_rows),
+        *movement_assets(calendar),
     ]

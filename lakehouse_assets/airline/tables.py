@@ -363,6 +363,35 @@ CUSTOMER_SEGMENTS_ML = _gold(
     references=(same_month(("customer_key",), "dim_customers"),),
 )  # fmt: skip
 
+_PERSONA = "or (joined), (left) for members of one of the two months only."
+
+GOLD_SEGMENT_MIGRATION = _gold(
+    "gold_segment_migration",
+    "Members by the persona of the month before that has members, and of the month.",
+    (
+        Column("from_segment_name", "string", f"Persona of the month before, {_PERSONA}", False),
+        Column("to_segment_name", "string", f"Persona of the month, {_PERSONA}", False),
+        Column("customers", "bigint", "Members.", False),
+        Column("share", "double", "Share of the members with the first persona.", False),
+    ),
+    ("from_segment_name", "to_segment_name"),
+    layer="segments",
+)
+
+GOLD_NEWLY_AT_RISK = _gold(
+    "gold_newly_at_risk",
+    "Members whose persona is At-Risk Customers and was another one the month before.",
+    (
+        _CUSTOMER,
+        Column("previous_segment_name", "string", "Persona of the month before.", False),
+        Column("total_spent", MONEY, "Completed spend so far.", False, CURRENCY),
+        _RECENCY,
+    ),
+    ("customer_key",),
+    layer="segments",
+    references=(_same_month(("customer_key",), "dim_customers"),),
+)
+
 TABLES = (
     *(make(dataset) for dataset in DATASETS for make in (bronze_table, rejects_table)),
     SILVER_FLIGHTS,
@@ -378,4 +407,6 @@ TABLES = (
     GOLD_CUSTOMER_SEGMENTS_ML,
     GOLD_SEGMENT_SUMMARY,
     CUSTOMER_SEGMENTS_ML,
+    GOLD_SEGMENT_MIGRATION,
+    GOLD_NEWLY_AT_RISK,
 )

@@ -48,6 +48,12 @@ def staged(frame: DataFrame) -> DataFrame:
     return active().stage(frame)
 
 
+def ratio(part: Col, whole: Col) -> Col:
+    """Divide whole numbers as doubles, correctly rounded; null if the divisor is 0 or null."""
+    quotient = part.cast("double") / whole.cast("double")
+    return F.when(whole != F.lit(0), quotient)
+
+
 def text(column: Col) -> Col:
     """Trim Unicode white space at both ends; nothing left is null."""
     trimmed = active().dialect.trim(column, WHITE_SPACE)

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.engine import DataFrame, F, W
+from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.quality.tables import DOMAIN, QUALITY_RULES
 
 # A check's metadata by which it tells its counts apart: partition to counts.
@@ -111,7 +112,6 @@ def latest_verdicts(events: DataFrame) -> DataFrame:
     same = F.lit(True)
     for name in identity:
         same = same & (F.col(name) == F.col(f"counted_{name}"))
-    passing = (F.col("rows") - F.col("failing_rows")).cast("double")
-    rate = F.when(F.col("rows") > F.lit(0), passing / F.col("rows").cast("double"))
+    rate = v.ratio(F.col("rows") - F.col("failing_rows"), F.col("rows"))
     latest = ranked.filter(F.col("place") == F.lit(1)).join(counted, same, "inner")
     return latest.withColumn("pass_rate", rate).select(*QUALITY_RULES.column_names)

@@ -1,0 +1,87 @@
+"""Members' movement between personas: everyone counts once, and shares add up."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW
+from lakehouse_assets_tests.airline.samples import House
+
+JANUARY, MARCH = date(2014, 1, 1), date(2014, 3, 1)
+
+
+def segmented(month: date, key: int, name: str) -> dict[str, Any]:
+    return {
+        "as_of_month": month, "customer_key": key, "gender": "Male", "age_group": "30-39",
+        "loyalty_tier": 4, "tier_name": "Gold", "province": "x", "total_flights": 1,
+        "total_km_flown": 1, "total_loyalty_points": 1, "days_since_last_flight": 10 * key,
+        "total_spent": Decimal(f"{key}.50"), "transaction_count": 1, "customer_status": "Active",
+        "recency_score": 1, "frequency_score": 1, "monetary_score": 1, "segment": 1,
+        "segment_name": name,
+    }  # fmt: skip
+
+
+def put(house: House, month: date, *names: tuple[int, str]) -> None:
+    rows = [segmented(month, key, name) for key, name in names]
+    house.put(t.GOLD_CUSTOMER_SEGMENTS_ML, rows, month)
+
+
+def build(house: House, first: str, last: str | None = None) -> None:
+    tables = (t.GOLD_SEGMENT_MIGRATION, t.GOLD_NEWLY_AT_RISK)
+    result = house.materialise("airline_monthly", first, *tables, last=last)
+    failed = {
+        evaluation.check_name
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed
+    }
+    # The members themselves are not in this small house.
+    assert failed <= {"customer_key_is_in_dim_customers"}
+
+
+def moves(house: House, month: date) -> dict[tuple[str, str], tuple[int, float]]:
+    return {
+        (row["from_segment_name"], row["to_segment_name"]): (row["customers"], row["share"])
+        for row in house.rows(t.GOLD_SEGMENT_MIGRATION)
+        if row["as_of_month"] == month
+    }
+
+
+def test_members_are_followed_to_the_next_month_that_has_any(house: House) -> None:
+    loyal, risk, new = LOYAL.name, AT_RISK.name, NEW.name
+    put(house, JANUARY, (1, loyal), (2, loyal), (3, loyal), (4, risk), (5, new))
+    # February was not delivered.
+    put(house, MARCH, (1, loyal), (2, risk), (4, risk), (5, risk), (6, new))
+    build(house, "2014-03-01")
+    found = moves(house, MARCH)
+    assert found == {
+        (loyal, loyal): (1, 1 / 3), (loyal, risk): (1, 1 / 3), (loyal, "(left)"): (1, 1 / 3),
+        (risk, risk): (1, 1.0), (new, risk): (1, 1.0), ("(joined)", new): (1, 1.0),
+    }  # fmt: skip
+    # Members of either month, each once.
+    assert sum(number for number, _ in found.values()) == 6
+    alarming = house.rows(t.GOLD_NEWLY_AT_RISK)
+    assert [
+        (r["customer_key"], r["previous_segment_name"], r["total_spent"]) for r in alarming
+    ] == [(2, loyal, Decimal("2.50")), (5, new, Decimal("5.50"))]
+
+
+def test_in_the_first_month_everyone_joins_and_nobody_is_newly_at_risk(house: House) -> None:
+    put(house, JANUARY, (1, LOYAL.name), (2, AT_RISK.name))
+    build(house, "2014-01-01")
+    assert moves(house, JANUARY) == {
+        ("(joined)", LOYAL.name): (1, 0.5), ("(joined)", AT_RISK.name): (1, 0.5),
+    }  # fmt: skip
+    assert house.count(t.GOLD_NEWLY_AT_RISK) == 0
+
+
+def test_months_in_one_run_are_those_of_one_run_each(house: House) -> None:
+    put(house, JANUARY, (1, LOYAL.name), (2, NEW.name))
+    put(house, MARCH, (1, AT_RISK.name), (2, NEW.name))
+    for month in ("2014-01-01", "2014-03-01"):
+        build(house, month)
+    before = house.rows(t.GOLD_SEGMENT_MIGRATION)
+    build(house, "2014-01-01", "2014-03-01")
+    assert house.rows(t.GOLD_SEGMENT_MIGRATION) == before
