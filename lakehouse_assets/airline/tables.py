@@ -389,7 +389,7 @@ GOLD_NEWLY_AT_RISK = _gold(
     ),
     ("customer_key",),
     layer="segments",
-    references=(_same_month(("customer_key",), "dim_customers"),),
+    references=(same_month(("customer_key",), "dim_customers"),),
 )
 
 TABLES = (
