@@ -31,7 +31,7 @@ from lakehouse_assets.tables import DATASETS, REGISTRY
 
 def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets of every domain, and of the quality log over them."""
-    silver = [table for table in REGISTRY if table.watched]
+    silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
     return [
         *conformed_assets(),
         *airline_assets(calendar, settings.training_rows),

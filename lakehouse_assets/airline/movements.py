@@ -12,10 +12,9 @@ from datetime import date
 import dagster as dg
 
 from lakehouse_assets.airline import tables as t
-from lakehouse_assets.airline.gold import of_month
 from lakehouse_assets.airline.transforms.movements import newly_at_risk, segment_migration
 from lakehouse_assets.engine import DataFrame, F
-from lakehouse_assets.lake.assets import Moment, monthly_asset
+from lakehouse_assets.lake.assets import Moment, monthly_asset, of_month
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.partitions import Calendar
 
