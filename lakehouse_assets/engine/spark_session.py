@@ -61,6 +61,8 @@ _OWN: Mapping[str, str] = {
     # deleted rows away that are only marked.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+    # Spark's own list of what it never shows, and the keys of storage accounts.
+    "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|account[.]key",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }

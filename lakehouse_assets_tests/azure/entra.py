@@ -106,7 +106,11 @@ def make_token(lifetime: int, subject: str = "test", audience: str = RESOURCE) -
 
 
 def _client(method: str, path: str, form: Mapping[str, str]) -> Answer | str:
-    if method != "POST" or path != f"/{TENANT}/oauth2/v2.0/token":
+    older = path == f"/{TENANT}/oauth2/token"
+    if older and form.get("resource", "").rstrip("/") == RESOURCE:
+        # Hadoop's driver speaks the older form, which names a resource instead of a scope.
+        form = {**form, "scope": SCOPE}
+    if method != "POST" or (path != f"/{TENANT}/oauth2/v2.0/token" and not older):
         return _refused("invalid_tenant", f"AADSTS90002: Tenant not found: {method} {path}")
     if form.get("grant_type") != "client_credentials":
         return _refused("unsupported_grant_type", "AADSTS70003: the grant is not known")
