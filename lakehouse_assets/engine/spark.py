@@ -122,7 +122,11 @@ class SparkEngine:
         versions: dict[str, int],
     ) -> DataFrame:
         name = f"{_KEPT}{next(_NUMBERS)}"
-        stored = frame.localCheckpoint(eager=True)
+        from pyspark import StorageLevel
+
+        # As bytes: as objects, which is Spark's own choice, the same rows take twice the memory.
+        level = StorageLevel.MEMORY_AND_DISK
+        stored = frame.localCheckpoint(eager=True, storageLevel=level)
         self._kept.add((name, stored))
         self._origins[name] = origins
         self._origin_versions[name] = versions

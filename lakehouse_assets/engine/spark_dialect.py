@@ -15,6 +15,8 @@ from lakehouse_assets.engine.types import Col
 # As many digits of a double are always the shortest text of it, if they stand for it at all.
 _SURE_DIGITS = 15
 _MILLION = 1_000_000
+# What no set of characters to be trimmed holds: everything that prints but blanks.
+_FIRST_PLAIN, _LAST_PLAIN = ord("!"), ord("~")
 
 
 class SparkDialect:
@@ -24,7 +26,10 @@ class SparkDialect:
         """Trim any of the characters at both ends."""
         from pyspark.sql import functions as F
 
-        return F.trim(column, F.lit(characters))
+        # Trimming a set of characters is slow; most values start and end in plain ASCII.
+        first, last = F.ascii(column), F.ascii(F.substring(column, -1, 1))
+        plain = first.between(_FIRST_PLAIN, _LAST_PLAIN) & last.between(_FIRST_PLAIN, _LAST_PLAIN)
+        return F.when(plain, column).otherwise(F.trim(column, F.lit(characters)))
 
     def is_any(self, column: Col, values: Sequence[str]) -> Col:
         """Compare with each of the values."""

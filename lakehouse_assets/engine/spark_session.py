@@ -57,6 +57,8 @@ _OWN: Mapping[str, str] = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.catalogImplementation": "in-memory",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Rows that are kept are written several times faster, and smaller, than by Java's own way.
+    "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
     # Other engines read tables more surely without the old form of time stamps, and cannot take
     # deleted rows away that are only marked.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
