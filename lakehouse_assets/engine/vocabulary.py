@@ -56,8 +56,7 @@ def ratio(part: Col, whole: Col) -> Col:
 
 def text(column: Col) -> Col:
     """Trim Unicode white space at both ends; nothing left is null."""
-    trimmed = active().dialect.trim(column, WHITE_SPACE)
-    return F.when(trimmed != F.lit(""), trimmed)
+    return F.nullif(active().dialect.trim(column, WHITE_SPACE), F.lit(""))
 
 
 def is_any(column: Col, values: Sequence[str]) -> Col:

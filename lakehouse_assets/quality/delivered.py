@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.ingest.datasets import Dataset, delivery_columns, provenance_columns
 
 
@@ -18,6 +19,16 @@ def with_raw(bronze: DataFrame, dataset: Dataset) -> DataFrame:
         *[F.col(c.name).alias(f"raw_{c.name}") for c in dataset.fields],
         *lineage_columns(dataset),
     )
+
+
+def with_text(bronze: DataFrame, dataset: Dataset) -> DataFrame:
+    """Return what `with_raw` does and each field as `text_<field>`: trimmed, null if empty.
+
+    A stage of its own: engines compute a column once, an expression for each of its uses.
+    """
+    raw = with_raw(bronze, dataset)
+    texts = [v.text(F.col(f"raw_{c.name}")).alias(f"text_{c.name}") for c in dataset.fields]
+    return v.staged(raw.select(*raw.columns, *texts))
 
 
 def lineage_columns(dataset: Dataset) -> list[str]:

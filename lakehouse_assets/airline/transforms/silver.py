@@ -14,7 +14,7 @@ from datetime import date
 from lakehouse_assets.airline.tables import FLIGHTS, TRANSACTIONS
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_raw
+from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
 
 UNKNOWN = "Unknown"
 # What sources write for "nothing": section 1 counts ".", "-", "0", "*", "?" and "--" among places.
@@ -45,8 +45,8 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         read), `raw_*` text, and `expected_last_to_end`, what LAST_TO_END should be for the last
         flight's date by the identity of section 1.
     """
-    frame = v.staged(with_raw(bronze, FLIGHTS))
-    text = {c.name: v.text(F.col(f"raw_{c.name}")) for c in FLIGHTS.fields}
+    frame = with_text(bronze, FLIGHTS)
+    text = {c.name: F.col(f"text_{c.name}") for c in FLIGHTS.fields}
     frame = frame.select(
         *frame.columns,
         v.whole_number(text["member_no"]).alias("member_no"),
@@ -83,9 +83,10 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
     last_flight_date = F.coalesce(F.col("last_flight"), _last_flight_by_distance())
     flags = {
         "age_implausible": F.col("given_age").isNotNull() & ~age_plausible,
-        "age_unreadable": _given("age") & F.col("given_age").isNull(),
+        "age_unreadable": _given(text["age"]) & F.col("given_age").isNull(),
         "first_flight_implausible": F.col("first_flight").isNotNull() & ~first_plausible,
-        "first_flight_unreadable": _given("first_flight_date") & F.col("first_flight").isNull(),
+        "first_flight_unreadable": _given(text["first_flight_date"])
+        & F.col("first_flight").isNull(),
         "last_flight_date_repaired": repaired & last_flight_date.isNotNull(),
         "gender_unknown": ~F.coalesce(F.col("given_gender").isin("male", "female"), F.lit(True)),
         "country_unknown": F.col("country").isNotNull() & ~country_known,
@@ -134,25 +135,32 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
         One row per bronze row: the columns of `silver_transactions` (null where a key or fact
         cannot be read) and `raw_*` text.
     """
-    frame = v.staged(with_raw(bronze, TRANSACTIONS))
-    text = {c.name: v.text(F.col(f"raw_{c.name}")) for c in TRANSACTIONS.fields}
-    email = v.lower(text["email"])
-    is_address = email.rlike(_ADDRESS)
-    method = F.regexp_replace(
-        v.lower(v.without(text["payment_method"], PLACEHOLDERS)), f"[{_BLANKS}_-]+", "_"
+    frame = with_text(bronze, TRANSACTIONS)
+    text = {c.name: F.col(f"text_{c.name}") for c in TRANSACTIONS.fields}
+    method = v.lower(v.without(text["payment_method"], PLACEHOLDERS))
+    name = v.without(text["customer_name"], PLACEHOLDERS)
+    frame = v.staged(
+        frame.select(
+            *frame.columns,
+            v.lower(text["email"]).alias("given_email"),
+            F.regexp_replace(method, f"[{_BLANKS}_-]+", "_").alias("given_method"),
+            F.regexp_replace(name, f"[{_BLANKS}]+", " ").alias("given_name"),
+            v.upper(v.without(text["region"], PLACEHOLDERS)).alias("given_region"),
+        )
     )
-    name = F.regexp_replace(v.without(text["customer_name"], PLACEHOLDERS), f"[{_BLANKS}]+", " ")
+    email, method = F.col("given_email"), F.col("given_method")
+    is_address = email.rlike(_ADDRESS)
     flags = {
-        "email_removed": text["email"].isNotNull() & ~is_address,
+        "email_removed": email.isNotNull() & ~is_address,
         "status_unknown": text["status"].isNull(),
-        "region_unknown": v.without(text["region"], PLACEHOLDERS).isNull(),
+        "region_unknown": F.col("given_region").isNull(),
         "payment_method_unknown": method.isNull(),
     }
     return frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         text["transaction_id"].alias("transaction_id"),
         v.whole_number(text["customer_id"]).alias("customer_id"),
-        F.coalesce(name, F.lit(UNKNOWN)).alias("customer_name"),
+        F.coalesce(F.col("given_name"), F.lit(UNKNOWN)).alias("customer_name"),
         F.when(is_address, email).alias("email"),
         v.parse_date(text["purchase_date"], *PURCHASE_DATES).alias("purchase_date"),
         v.decimal(text["amount"]).alias("amount"),
@@ -163,16 +171,14 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
         .when(method.rlike(r"wire[^\n]?transfer"), F.lit("wire_transfer"))
         .otherwise(F.coalesce(method, F.lit("unknown")))
         .alias("payment_method"),
-        F.coalesce(v.upper(v.without(text["region"], PLACEHOLDERS)), F.lit("UNKNOWN")).alias(
-            "region"
-        ),
+        F.coalesce(F.col("given_region"), F.lit("UNKNOWN")).alias("region"),
         flags_of(flags).alias("quality_flags"),
         *lineage_columns(TRANSACTIONS),
     )
 
 
-def _given(field: str) -> Col:
-    return v.without(v.text(F.col(f"raw_{field}")), PLACEHOLDERS).isNotNull()
+def _given(text: Col) -> Col:
+    return v.without(text, PLACEHOLDERS).isNotNull()
 
 
 def _normalised(frame: DataFrame, places: DataFrame) -> DataFrame:
