@@ -280,6 +280,45 @@ def tables(
 
 
 @app.command()
+def status(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the tables as JSON, for scripts.")
+    ] = False,
+) -> None:
+    """Show every table: rows, partitions, what is missing, the last run, freshness, quality.
+
+    Reads logs only, so it is quick however large the tables are.
+    """
+    from lakehouse_assets.settings import load_settings
+    from lakehouse_assets.status import status as look
+
+    found = look(load_settings())
+    if as_json:
+        print(json.dumps([table.as_json() for table in found], indent=2))  # noqa: T201
+        return
+    grid = Grid(header_style="bold")
+    grid.add_column("table", no_wrap=True)
+    for name in ("rows", "partitions", "missing"):
+        grid.add_column(name, justify="right")
+    for name in ("last written (UTC)", "run", "freshness", "failing rules"):
+        grid.add_column(name)
+    colours = {"fresh": "green", "aging": "yellow", "late": "red", "ageless": "dim", "never": "dim"}
+    for table in found:
+        missing = "" if table.missing is None else str(len(table.missing))
+        grid.add_row(
+            table.table,
+            "" if table.rows is None else f"{table.rows:,}",
+            str(table.partitions or ""),
+            f"[red]{missing}[/]" if table.missing else missing,
+            f"{table.updated_at:%Y-%m-%d %H:%M}" if table.updated_at else "",
+            (table.run_id or "")[:8],
+            f"[{colours[table.freshness]}]{table.freshness}[/]",
+            "" if table.failing_rules is None else str(table.failing_rules or ""),
+        )
+    console.print(grid)
+
+
+@app.command()
 def doctor(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print findings as JSON, for scripts.")

@@ -13,6 +13,11 @@ from lakehouse_assets.airline.assets import airline_assets
 from lakehouse_assets.automation.alerts import alert_sensors
 from lakehouse_assets.automation.conditions import following_sensor, with_conditions
 from lakehouse_assets.automation.freshness import with_freshness
+from lakehouse_assets.automation.maintenance import (
+    maintenance_assets,
+    maintenance_job,
+    maintenance_schedule,
+)
 from lakehouse_assets.automation.recovery import healing_sensor
 from lakehouse_assets.automation.schedules import daily_refresh, quality_schedule
 from lakehouse_assets.automation.sensors import delivery_sensors
@@ -57,9 +62,10 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     }
     calendar = Calendar(settings.first_partition)
     assets = with_freshness(with_conditions(every_asset(calendar, settings)))
+    upkeep = maintenance_assets(REGISTRY)
     return dg.Definitions(
-        assets=assets,
-        jobs=family_jobs(assets),
+        assets=[*assets, *upkeep],
+        jobs=[*family_jobs(assets), maintenance_job(upkeep)],
         sensors=[
             *delivery_sensors(DATASETS, calendar, running=settings.automation),
             following_sensor(running=settings.automation),
@@ -69,6 +75,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         schedules=[
             daily_refresh(DATASETS, calendar, running=settings.automation),
             quality_schedule(running=settings.automation),
+            maintenance_schedule(running=settings.automation),
         ],
         resources={**resources, **overrides},
         executor=dg.in_process_executor,

@@ -134,6 +134,7 @@ SILVER_FLIGHTS = Table(
     owner=OWNER,
     partition=FLIGHTS.partition,
     watched=("ffp_tier", "age", "flight_count", "points_sum"),
+    clustered=("member_no",),
     constraints={
         "age_plausible": "age IS NULL OR (age >= 12 AND age <= 100)",
         "flights_not_negative": "flight_count >= 0",
@@ -167,6 +168,7 @@ SILVER_TRANSACTIONS = Table(
     owner=OWNER,
     partition=TRANSACTIONS.partition,
     watched=("amount", "status", "payment_method", "region"),
+    clustered=("customer_id",),
 )  # fmt: skip
 
 _CUSTOMER = Column("customer_key", "bigint", "Member number.", False)

@@ -15,22 +15,27 @@ from lakehouse_assets.tables import REGISTRY
 
 # Deliveries come once a day or month, at no exact hour: the warning leaves them some hours of
 # grace, the failure a whole missed delivery.
-_DAILY = dg.FreshnessPolicy.time_window(
-    warn_window=timedelta(hours=28), fail_window=timedelta(hours=52)
-)
-_MONTHLY = dg.FreshnessPolicy.time_window(
-    warn_window=timedelta(days=33), fail_window=timedelta(days=63)
-)
+_DAILY = (timedelta(hours=28), timedelta(hours=52))
+_MONTHLY = (timedelta(days=33), timedelta(days=63))
 
 
-def policy_of(table: Table) -> dg.FreshnessPolicy | None:
-    """Return how old a table may be; None for the calendar, which never ages."""
+def windows_of(table: Table) -> tuple[timedelta, timedelta] | None:
+    """Return the ages from which a table is due and is late; None for what never ages."""
     if table.partition is None:
         return None
     if table.layer in {"bronze", "silver"}:
         return _DAILY if table.partition.grain == "day" else _MONTHLY
     # Gold and segments hold as of the running month, and follow its daily purchases.
     return _DAILY
+
+
+def policy_of(table: Table) -> dg.FreshnessPolicy | None:
+    """Return a table's freshness policy; None for what never ages."""
+    windows = windows_of(table)
+    if windows is None:
+        return None
+    warn, fail = windows
+    return dg.FreshnessPolicy.time_window(warn_window=warn, fail_window=fail)
 
 
 def with_freshness(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:

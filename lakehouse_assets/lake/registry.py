@@ -114,6 +114,7 @@ class Table:
         aliases: Other names under which analysts know the table.
         allow_new_columns: Opt-in: writing a frame with added columns extends the table.
         watched: Columns whose distribution is compared over time.
+        clustered: Columns by which rows are looked up; maintenance puts files in their order.
     """
 
     domain: str
@@ -129,19 +130,26 @@ class Table:
     aliases: tuple[str, ...] = ()
     allow_new_columns: bool = False
     watched: tuple[str, ...] = ()
+    clustered: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.column_names
         if len(set(names)) != len(names):
             raise LakehouseError(f"Table {self.name} declares a column twice; remove one of them.")
-        wanted = [*self.keys, *self.watched, *(c for r in self.references for c in r.columns)]
+        wanted = [
+            *self.keys,
+            *self.watched,
+            *self.clustered,
+            *(c for r in self.references for c in r.columns),
+        ]
         if self.partition:
             wanted.append(self.partition.column)
         for name in wanted:
             if name not in names:
                 raise LakehouseError(
                     f"Table {self.name} names the column {name} in its keys, partition, "
-                    "references or watched columns but does not declare it; add the column."
+                    "references, watched or clustered columns but does not declare it; add the "
+                    "column."
                 )
 
     def __hash__(self) -> int:

@@ -1,0 +1,129 @@
+"""Keeping tables small and quick: compaction, order, and removing what nobody needs any more.
+
+Belongs here: maintaining one table, and measuring it before and after. Not here: when that happens
+(`automation/maintenance.py`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median_low
+from typing import TYPE_CHECKING
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake import log
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.local_lock import local_lock
+from lakehouse_assets.lake.registry import Table
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+# Readers and writers that are under way use files of older versions; a week covers the longest run,
+# and `lakehouse sql` or a colleague may go back to any version of it.
+RETENTION_HOURS = 168
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A table's size.
+
+    Attributes:
+        files: Live data files.
+        bytes: Their size.
+        scanned: Bytes that a look-up of one value of the leading clustered column has to read, by
+            the files' statistics; all of them without such a column.
+    """
+
+    files: int
+    bytes: int
+    scanned: int
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """What maintaining a table did.
+
+    Attributes:
+        before: Its size before.
+        after: Its size after.
+        removed: Files of old versions that were removed from the store.
+    """
+
+    before: Measure
+    after: Measure
+    removed: int
+
+
+def maintain(lake: Lake, table: Table) -> Maintained | None:
+    """Compact a table, order it by its clustered columns, remove old files, write a checkpoint.
+
+    Only partitions of more than one file are rewritten; rows and their values stay the same.
+
+    Returns:
+        What came of it; None if the table does not exist.
+
+    Raises:
+        LakehouseError: the lake cannot be written, or somebody else changed the table meanwhile.
+    """
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    found = lake.open(table, lasting=True)
+    if found is None:
+        return None
+    before = measure(found, table)
+    try:
+        with local_lock(lake.uri(table), alone=False):
+            _compact(found, table)
+            removed = found.vacuum(retention_hours=RETENTION_HOURS, dry_run=False)
+            found.create_checkpoint()
+    except CommitFailedError as error:
+        raise LakehouseError(
+            f"Table {table.name} was changed while it was maintained; nothing is lost, run the "
+            "maintenance again."
+        ) from error
+    except (DeltaError, OSError) as error:
+        raise LakehouseError(
+            f"Table {table.name} cannot be maintained ({log.one_line(error)}); check free space "
+            "and write rights of the lake (LAKEHOUSE_ROOT)."
+        ) from error
+    found.update_incremental()
+    return Maintained(before, measure(found, table), len(removed))
+
+
+def measure(found: DeltaTable, table: Table) -> Measure:
+    """Measure a table by its log alone."""
+    actions = found.get_add_actions(flatten=True)
+    sizes = [int(size) for size in actions["size_bytes"].to_pylist()]
+    total = sum(sizes)
+    scanned = total
+    names = set(actions.schema.names)
+    column = next(iter(table.clustered), None)
+    if column is not None and {f"min.{column}", f"max.{column}"} <= names:
+        lows = actions[f"min.{column}"].to_pylist()
+        highs = actions[f"max.{column}"].to_pylist()
+        known = [low for low in lows if low is not None]
+        if known:
+            wanted = median_low(known)
+            scanned = sum(
+                size
+                for size, low, high in zip(sizes, lows, highs, strict=True)
+                if low is None or high is None or low <= wanted <= high
+            )
+    return Measure(len(sizes), total, scanned)
+
+
+def _compact(found: DeltaTable, table: Table) -> None:
+    """Rewrite the partitions that have more than one file."""
+    counts = Counter(file.partition for file in log.files_of(found))
+    scattered = [value for value, number in counts.items() if number > 1]
+    if not scattered:
+        return
+    filters = None
+    if table.partition is not None:
+        filters = [(table.partition.column, "in", [str(value) for value in sorted(scattered)])]
+    if table.clustered:
+        found.optimize.z_order(list(table.clustered), partition_filters=filters)
+    else:
+        found.optimize.compact(partition_filters=filters)

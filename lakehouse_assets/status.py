@@ -1,0 +1,165 @@
+"""`lakehouse status`: every table at a glance, from logs alone, in under two seconds.
+
+Belongs here: what is known of a table without reading its rows. Not here: printing (`cli.py`), and
+whether the lakehouse could run at all (`doctor.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from lakehouse_assets.automation.freshness import windows_of
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.reader import partition_value
+from lakehouse_assets.lake import log
+from lakehouse_assets.lake.place import Place, place_of
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.quality.tables import QUALITY_RULES
+from lakehouse_assets.settings import Settings
+from lakehouse_assets.tables import DATASETS, REGISTRY
+
+Freshness = Literal["fresh", "aging", "late", "ageless", "never"]
+# The last commits may be those of maintenance, which make nothing new.
+_COMMITS = 5
+_FAILING = (
+    "SELECT table_name, count(*) AS failing FROM rules WHERE passed = false GROUP BY table_name"
+)
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """What is known of a table.
+
+    Attributes:
+        table: Name, as <domain>.<table>.
+        layer: Layer.
+        rows: Rows; None if the table does not exist, or its log does not tell.
+        partitions: Partitions with rows.
+        missing: Partitions that were delivered and have no rows; None where that tells nothing.
+        version: Delta version.
+        updated_at: When a run wrote last.
+        run_id: That run.
+        freshness: `fresh`; `aging`, due for a delivery; `late`; `ageless`; `never` written.
+        failing_rules: Rules whose latest verdict on some partition is no; None without a log.
+    """
+
+    table: str
+    layer: str
+    rows: int | None = None
+    partitions: int = 0
+    missing: tuple[str, ...] | None = None
+    version: int | None = None
+    updated_at: datetime | None = None
+    run_id: str | None = None
+    freshness: Freshness = "never"
+    failing_rules: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the status for scripts."""
+        found = asdict(self)
+        found["updated_at"] = self.updated_at.isoformat() if self.updated_at else None
+        return found
+
+
+def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]:
+    """Look at every table of the registry.
+
+    Args:
+        settings: Settings of the lakehouse.
+        now: The moment to which ages are measured.
+
+    Raises:
+        LakehouseError: the lake or the landing zone cannot be read.
+    """
+    now = now or datetime.now(UTC)
+    place = place_of(settings.root, settings.identity)
+    delivered = _delivered(settings)
+    failing = _failing_rules(place)
+    return [_of(table, place, delivered, failing, now) for table in REGISTRY]
+
+
+def _of(
+    table: Table,
+    place: Place,
+    delivered: Mapping[str, set[date]],
+    failing: Mapping[str, int] | None,
+    now: datetime,
+) -> TableStatus:
+    name = f"{table.domain}.{table.name}"
+    found = log.open_table(place.folder(f"{table.domain}/{table.name}"))
+    expected = delivered.get(table.name)
+    if found is None:
+        missing = tuple(sorted(day.isoformat() for day in expected)) if expected else None
+        return TableStatus(name, table.layer, missing=missing)
+    files = log.files_of(found)
+    present = {file.partition for file in files if file.rows != 0}
+    commits = [version for version in log.history(found, _COMMITS) if version.commit is not None]
+    written = commits[0] if commits else None
+    return TableStatus(
+        table=name,
+        layer=table.layer,
+        rows=log.sum_rows(files),
+        partitions=len(present) if table.partition else 0,
+        missing=None
+        if expected is None
+        else tuple(sorted(day.isoformat() for day in expected - present)),
+        version=found.version(),
+        updated_at=written.committed_at if written else None,
+        run_id=written.commit.run_id if written and written.commit else None,
+        freshness=_freshness(table, written.committed_at if written else None, now),
+        failing_rules=None if failing is None else failing.get(name, 0),
+    )
+
+
+def _freshness(table: Table, at: datetime | None, now: datetime) -> Freshness:
+    windows = windows_of(table)
+    if at is None:
+        return "never"
+    if windows is None:
+        return "ageless"
+    warn, fail = windows
+    age = now - at
+    return "late" if age > fail else "aging" if age > warn else "fresh"
+
+
+def _delivered(settings: Settings) -> dict[str, set[date]]:
+    """Return the partitions in which tables should have rows: those that were delivered.
+
+    Rows set aside may be none, and gold and segments follow any delivery of their domain.
+    """
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    found: dict[str, set[date]] = {}
+    months: dict[str, set[date]] = {}
+    for dataset in DATASETS:
+        days = {file.delivered_on for file in zone.files(dataset)}
+        bronze, _, silver, _ = dataset.loaded_tables
+        for name in (bronze, silver):
+            found[name] = {partition_value(dataset, day) for day in days}
+        months.setdefault(dataset.domain, set()).update(day.replace(day=1) for day in days)
+    for table in REGISTRY:
+        # A month without snapshots has no members, one without purchases no spending.
+        if table.name in {"kpi_customer_value", "gold_segment_summary"}:
+            found[table.name] = months.get(table.domain, set())
+    return found
+
+
+def _failing_rules(place: Place) -> dict[str, int] | None:
+    """Read, by table, how many rules fail; None if there is no quality log."""
+    found = log.open_table(place.folder(f"{QUALITY_RULES.domain}/{QUALITY_RULES.name}"))
+    if found is None:
+        return None
+    import pyarrow as pa
+    from deltalake import QueryBuilder
+
+    try:
+        rows = QueryBuilder().register("rules", found).execute(_FAILING)
+        table = pa.table(rows)
+    except OSError as error:
+        raise LakehouseError(
+            f"The quality log cannot be read ({log.one_line(error)}); run the job quality again."
+        ) from error
+    return {row["table_name"]: int(row["failing"]) for row in table.to_pylist()}

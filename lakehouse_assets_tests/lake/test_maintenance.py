@@ -1,0 +1,120 @@
+"""Maintenance: fewer files, the same rows, and nothing removed that somebody may need."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.ingest.datasets import quarantine_table
+from lakehouse_assets.instance import _CONFIG
+from lakehouse_assets.lake.assets import step_of
+from lakehouse_assets.lake.maintenance import RETENTION_HOURS, maintain
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets_tests.airline.samples import House
+
+DAY = date(2014, 3, 3)
+
+
+def purchases(day: date, first: int, number: int) -> pa.Table:
+    """Return rows of silver whose members are scattered over every file."""
+    rows = [
+        {
+            "transaction_id": f"{first}-{n}", "customer_id": (n * 7919) % number,
+            "customer_name": "x", "purchase_date": day, "amount": 1, "status": "completed",
+            "payment_method": "paypal", "region": "N", "quality_flags": [],
+            "_source_file": "f", "_row_number": n + 1, "delivered_on": day,
+        }
+        for n in range(number)
+    ]  # fmt: skip
+    schema = arrow_schema(t.SILVER_TRANSACTIONS)
+    return pa.table({f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema})
+
+
+@pytest.fixture
+def scattered(house: House) -> House:
+    """A table of two days, one of them in four files."""
+    from deltalake import write_deltalake
+
+    house.lake.ensure(t.SILVER_TRANSACTIONS)
+    for number in range(4):
+        write_deltalake(
+            str(house.path(t.SILVER_TRANSACTIONS)), purchases(DAY, number, 2000), mode="append"
+        )
+    other = purchases(DAY + timedelta(days=1), 9, 10)
+    write_deltalake(str(house.path(t.SILVER_TRANSACTIONS)), other, mode="append")
+    return house
+
+
+def rows(house: House) -> list[dict[str, Any]]:
+    return house.rows(t.SILVER_TRANSACTIONS, order="transaction_id")
+
+
+def test_files_become_fewer_and_rows_stay(scattered: House) -> None:
+    before = rows(scattered)
+    found = maintain(scattered.lake, t.SILVER_TRANSACTIONS)
+    assert found is not None
+    assert (found.before.files, found.after.files) == (5, 2)
+    # Before, a member may be in any file; afterwards the files of the day are one.
+    assert found.after.scanned < found.before.scanned <= found.before.bytes
+    assert rows(scattered) == before
+    log = scattered.path(t.SILVER_TRANSACTIONS) / "_delta_log"
+    assert list(log.glob("*.checkpoint.parquet"))
+
+
+def test_versions_of_the_last_week_can_still_be_read(scattered: House) -> None:
+    assert RETENTION_HOURS >= 168
+    version = scattered.lake.version(t.SILVER_TRANSACTIONS)
+    before = rows(scattered)
+    found = maintain(scattered.lake, t.SILVER_TRANSACTIONS)
+    assert found is not None
+    assert found.removed == 0
+    lake = scattered.lake
+    with lake.engine.scope():
+        old = lake.engine.rows(lake.read(t.SILVER_TRANSACTIONS, version=version))
+    assert len(old) == len(before)
+
+
+def test_a_table_that_is_in_order_is_not_rewritten(scattered: House) -> None:
+    maintain(scattered.lake, t.SILVER_TRANSACTIONS)
+    version = scattered.lake.version(t.SILVER_TRANSACTIONS)
+    found = maintain(scattered.lake, t.SILVER_TRANSACTIONS)
+    assert found is not None
+    assert found.before == found.after
+    assert scattered.lake.version(t.SILVER_TRANSACTIONS) == version
+    assert maintain(scattered.lake, t.CUSTOMER_SPEND) is None
+
+
+def test_the_asset_shows_both_sides(scattered: House) -> None:
+    result = (
+        scattered.definitions()
+        .resolve_job_def("maintenance")
+        .execute_in_process(
+            asset_selection=[dg.AssetKey(["maintenance", step_of(t.SILVER_TRANSACTIONS)])]
+        )
+    )
+    (event,) = result.get_asset_materialization_events()
+    told = {n: v.value for n, v in event.materialization.metadata.items()}
+    assert told["silver_transactions: files before"] == 5
+    assert told["silver_transactions: files after"] == 2
+    assert told["silver_transactions: look-up bytes after"] > 0
+
+
+def test_maintenance_waits_for_the_writers_of_its_tables(house: House) -> None:
+    pools = {
+        key: asset.node_def.pool
+        for asset in house.definitions().assets or []
+        if isinstance(asset, dg.AssetsDefinition) and isinstance(asset.node_def, dg.OpDefinition)
+        for key in asset.keys
+    }
+    for table in REGISTRY:
+        mine = dg.AssetKey(["maintenance", step_of(table)])
+        assert pools[mine] == pools[table.asset_key] == step_of(table)
+    assert step_of(quarantine_table(t.FLIGHTS)) == step_of(t.SILVER_FLIGHTS)
+    # A pool takes one at a time.
+    assert "default_limit: 1" in _CONFIG

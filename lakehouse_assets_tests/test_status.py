@@ -1,0 +1,61 @@
+"""`lakehouse status`: what is there, what is missing, how old and how good it is."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from lakehouse_assets.status import TableStatus, status
+from lakehouse_assets_tests.airline.samples import House, SampleRun, command, purchase, variables_of
+
+
+def by_name(found: list[TableStatus]) -> dict[str, TableStatus]:
+    return {table.table: table for table in found}
+
+
+def test_an_empty_lake_misses_what_was_delivered(house: House) -> None:
+    house.deliver_purchases("2014-03-03", [purchase("A")])
+    found = by_name(status(house.settings))
+    assert found["airline.silver_transactions"].missing == ("2014-03-03",)
+    assert found["airline.kpi_customer_value"].missing == ("2014-03-01",)
+    assert found["airline.silver_flights"].missing is None
+    assert {table.freshness for table in found.values()} == {"never"}
+
+
+def test_tables_are_told_by_their_logs(house: House) -> None:
+    for day in ("2014-03-03", "2014-03-05"):
+        house.deliver_purchases(day, [purchase(day)])
+    assert house.materialise("airline_daily", "2014-03-03").success
+    now = datetime.now(UTC)
+    silver = by_name(status(house.settings, now))["airline.silver_transactions"]
+    assert (silver.rows, silver.partitions, silver.missing) == (1, 1, ("2014-03-05",))
+    assert silver.freshness == "fresh"
+    assert silver.run_id
+    assert silver.updated_at is not None
+    assert abs(silver.updated_at - now) < timedelta(minutes=5)
+    for hours, freshness in ((27, "fresh"), (29, "aging"), (53, "late")):
+        later = by_name(status(house.settings, now + timedelta(hours=hours)))
+        assert later["airline.silver_transactions"].freshness == freshness
+
+
+def test_the_sample_is_complete_and_its_failing_rules_are_counted(
+    sample: SampleRun, tmp_path: Path
+) -> None:
+    house = sample.house
+    found = by_name(status(house.settings))
+    assert found["airline.dim_date"].freshness == "ageless"
+    assert found["airline.silver_flights"].rows == house.count("silver_flights")
+    assert found["airline.silver_transactions"].missing == ()
+    failing = house.rows(
+        "quality_rules", "NOT passed AND table_name = 'airline.silver_transactions'"
+    )
+    assert found["airline.silver_transactions"].failing_rules == len(failing) > 0
+    done = command("status", "--json", variables=variables_of(house), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = {table["table"]: table for table in json.loads(done.stdout)}
+    assert told.keys() == found.keys()
+    assert told["airline.silver_flights"]["rows"] == house.count("silver_flights")
+    text = command("status", variables=variables_of(house), cwd=tmp_path)
+    assert "airline.silver_flights" in text.stdout
+    assert "fresh" in text.stdout
