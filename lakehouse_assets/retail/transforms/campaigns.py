@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_raw
+from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
 from lakehouse_assets.retail.tables.campaigns import (
     CAMPAIGN_DAYS,
     CAMPAIGN_WEEKS,
@@ -54,12 +54,9 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         One row per bronze row: the columns of `silver_campaigns` (null where a key or fact cannot
         be read), `raw_*` text, and `campaignid`, the campaign's number given a second time.
     """
-    frame = _with_content(v.staged(with_raw(bronze, CAMPAIGNS)))
-    text = {c.name: v.without(v.text(F.col(f"raw_{c.name}")), NOTHING) for c in CAMPAIGNS.fields}
-    # Whoever put the labels right at the source is not punished: what a value is decides.
-    straight = _is_channel(text["campaign_tactic"]) | _is_generation(text["customer_segment"])
-    tactic = F.when(straight, text["campaign_tactic"]).otherwise(text["customer_segment"])
-    segment = F.when(straight, text["customer_segment"]).otherwise(text["campaign_tactic"])
+    frame = _with_labels(_with_content(with_text(bronze, CAMPAIGNS)))
+    text = {c.name: F.col(f"given_{c.name}") for c in CAMPAIGNS.fields}
+    tactic, segment = F.col("tactic"), F.col("segment")
     flags = {
         "campaign_tactic_unknown": tactic.isNull(),
         "customer_segment_unknown": segment.isNull(),
@@ -81,10 +78,12 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         _amount(text["revenue"]).alias("revenue"),
         _amount(text["roi"]).alias("roi"),
         _amount(text["revenue_target"]).alias("revenue_target"),
-        F.coalesce(_named(tactic, {c.lower(): c for c in CHANNELS}), tactic, F.lit(UNKNOWN)).alias(
-            "campaign_tactic"
+        F.coalesce(
+            _named(F.col("small_tactic"), {c.lower(): c for c in CHANNELS}), tactic, F.lit(UNKNOWN)
+        ).alias("campaign_tactic"),
+        F.coalesce(_named(F.col("small_segment"), GENERATIONS), segment, F.lit(UNKNOWN)).alias(
+            "customer_segment"
         ),
-        F.coalesce(_named(segment, GENERATIONS), segment, F.lit(UNKNOWN)).alias("customer_segment"),
         F.coalesce(text["status"], F.lit(UNKNOWN)).alias("status"),
         _amount(text["profit"]).alias("profit"),
         _amount(text["marketing_cost"]).alias("marketing_cost"),
@@ -108,25 +107,53 @@ def _with_content(frame: DataFrame) -> DataFrame:
     return v.staged(hashed.select(*hashed.columns, occurrence.alias("occurrence")))
 
 
+def _with_labels(frame: DataFrame) -> DataFrame:
+    """Add each field as `given_<field>`, null for "nothing", and the two labels put right.
+
+    They are `tactic` and `segment`, and in small letters `small_tactic` and `small_segment`.
+    """
+    given = [
+        v.without(F.col(f"text_{c.name}"), NOTHING).alias(f"given_{c.name}")
+        for c in CAMPAIGNS.fields
+    ]
+    frame = v.staged(frame.select(*frame.columns, *given))
+    one, other = F.col("given_campaign_tactic"), F.col("given_customer_segment")
+    small = {"one": v.lower(one), "other": v.lower(other)}
+    labels = [text.alias(f"small_{name}") for name, text in small.items()]
+    frame = v.staged(frame.select(*frame.columns, *labels))
+    # Whoever put the labels right at the source is not punished: what a value is decides.
+    straight = _is_channel(F.col("small_one")) | _is_generation(F.col("small_other"))
+    pairs = {
+        "tactic": (one, other),
+        "segment": (other, one),
+        "small_tactic": (F.col("small_one"), F.col("small_other")),
+        "small_segment": (F.col("small_other"), F.col("small_one")),
+    }
+    right = [
+        F.when(straight, first).otherwise(second).alias(name)
+        for name, (first, second) in pairs.items()
+    ]
+    return v.staged(frame.select(*frame.columns, *right))
+
+
 def _amount(text: Col) -> Col:
     return v.decimal(text, 18, 4)
 
 
-def _named(text: Col, labels: dict[str, str]) -> Col:
-    """Find the label whose beginning a text has; null if there is none."""
-    small = v.lower(text)
+def _named(small: Col, labels: dict[str, str]) -> Col:
+    """Find the label whose beginning a text in small letters has; null if there is none."""
     found = F.lit(None).cast("string")
     for beginning, label in labels.items():
         found = F.when(small.startswith(beginning), F.lit(label)).otherwise(found)
     return found
 
 
-def _is_channel(text: Col) -> Col:
-    return F.coalesce(v.is_any(v.lower(text), [c.lower() for c in CHANNELS]), F.lit(False))
+def _is_channel(small: Col) -> Col:
+    return F.coalesce(v.is_any(small, [c.lower() for c in CHANNELS]), F.lit(False))
 
 
-def _is_generation(text: Col) -> Col:
-    return _named(text, GENERATIONS).isNotNull()
+def _is_generation(small: Col) -> Col:
+    return _named(small, GENERATIONS).isNotNull()
 
 
 def campaign_key(name: Col) -> Col:
