@@ -173,9 +173,11 @@ class DuckDBEngine:
         return f"{name}.main.{name}"
 
     def _attach(self, uri: str, version: int, name: str) -> None:
-        self._run(
+        """Attach a version; nothing is asked of a store before a query does."""
+        run(
+            self._connection,
             f"ATTACH {literal(self._stores.address(uri))} AS {name} "
-            f"(TYPE delta, PIN_SNAPSHOT true, VERSION {int(version)}, READ_ONLY)"
+            f"(TYPE delta, PIN_SNAPSHOT true, VERSION {int(version)}, READ_ONLY)",
         )
 
     def _renew_stores(self) -> None:

@@ -7,19 +7,26 @@ a token that is renewed. Not here: the words of the clients (`clients.py`).
 from __future__ import annotations
 
 import os
+import time
 from functools import lru_cache
 
 from lakehouse_assets.lake import clients
 from lakehouse_assets.lake.identity import (
+    FEDERATED_VARIABLE,
     AccountKey,
+    AzureCli,
     Concrete,
     Identity,
-    ServicePrincipalCertificate,
+    ServicePrincipal,
     SharedAccessSignature,
+    WorkloadIdentity,
     resolve,
 )
 from lakehouse_assets.lake.location import CloudLocation
 from lakehouse_assets.lake.tokens import Token, TokenSource
+
+# Longer than any one commit takes; what takes longer all the same is tried again with a new token.
+_LONG_WORK_SECONDS = 45 * 60
 
 
 class Access:
@@ -52,18 +59,35 @@ class Access:
         """Return the options for delta-rs and obstore.
 
         Args:
-            lasting: Whether the client works for long, and then renews its token by itself; one
-                that only looks is given this process's token, which saves it a request to Entra.
-                By certificate nobody but this process gets tokens.
+            lasting: Whether the client may work for long. It then renews its token by itself,
+                if it can, unless this process has one that lasts longer than work does: each
+                token that is asked for costs a request to Entra.
 
         Raises:
             LakehouseError: a secret is missing, or no token is given.
         """
-        token = None
-        if not lasting or isinstance(self.identity, ServicePrincipalCertificate):
-            token = self.token()
+        token = self.token()
+        if token is not None and lasting:
+            lasts = token.expires - time.time() > _LONG_WORK_SECONDS
+            if not lasts and self._renews_by_itself():
+                token = None
         return clients.object_store_options(
             self.location, self.identity, os.environ, token.value if token else None
+        )
+
+    def _renews_by_itself(self) -> bool:
+        """Say whether delta-rs gets the tokens of this identity, and of no other, by itself.
+
+        It also reads variables, and takes a key, a signature or another identity that it finds
+        there instead of what it is told; a token that it is told is all it uses.
+        """
+        if not isinstance(self.identity, ServicePrincipal | WorkloadIdentity | AzureCli):
+            return False
+        told = isinstance(self.identity, WorkloadIdentity)
+        return not any(
+            name.upper().startswith("AZURE_STORAGE_")
+            or (name.upper() == FEDERATED_VARIABLE and not told)
+            for name in os.environ
         )
 
     def object_store_uri(self) -> str:

@@ -38,6 +38,7 @@ class Request:
         sent: Bytes of the request's body.
         received: Bytes of the answer's body.
         flow: What the stub of Entra made of it.
+        shown: What let it in: `bearer`, `key`, `sas`, or nothing.
     """
 
     host: str
@@ -47,6 +48,7 @@ class Request:
     sent: int = 0
     received: int = 0
     flow: str = ""
+    shown: str = ""
 
 
 @dataclass
@@ -128,7 +130,9 @@ class Handler(StreamRequestHandler):
                     _answer(writer, 200, {}, self._control(target, body))
                     continue
                 where = host or urlsplit(target).hostname or "127.0.0.1"
-                request = Request(where, method, target, sent=len(body))
+                request = Request(
+                    where, method, target, sent=len(body), shown=_shown(target, given)
+                )
                 with self.state.lock:
                     self.state.requests.append(request)
                 fault = self.state.fault_for(request)
@@ -225,6 +229,11 @@ def _read_body(reader: IO[bytes], writer: IO[bytes], headers: Mapping[str, str])
         reader.readline()
     reader.readline()
     return b"".join(pieces)
+
+
+def _shown(target: str, headers: Mapping[str, str]) -> str:
+    kind = headers.get("authorization", "").partition(" ")[0].lower()
+    return {"sharedkey": "key"}.get(kind, kind) or ("sas" if "sig=" in target else "")
 
 
 def _pass_on(
