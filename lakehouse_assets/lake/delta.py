@@ -50,6 +50,8 @@ class Lake:
         engine: Engine whose frames are written and returned.
         registry: Declared tables.
         identity: As whom a store is entered.
+        governed: Whether the engine enters the store by rights of its own, as Databricks does by
+            Unity Catalog; then it is told nothing.
 
     Raises:
         LakehouseError: the engine cannot enter the store as that identity.
@@ -61,13 +63,16 @@ class Lake:
         engine: Engine,
         registry: Registry,
         identity: Identity | None = None,
+        *,
+        governed: bool = False,
     ) -> None:
         self.location = parse_location(root) if isinstance(root, str) else root
         self.root = str(self.location)
         self.engine = engine
         self.registry = registry
         self._place = place_of(self.location, identity or DefaultIdentity())
-        self._place.admit(engine)
+        if not governed:
+            self._place.admit(engine)
         self._writer = _writer_for(engine)
 
     def uri(self, table: Table) -> str:

@@ -79,7 +79,9 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
 
         spark = self._spark() if self.engine == "spark" else None
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
-        return Lake(lake_root(self.root), engine, self.registry(), self.identity)
+        governed = self.engine == "spark" and self.spark_databricks is not None
+        root = lake_root(self.root)
+        return Lake(root, engine, self.registry(), self.identity, governed=governed)
 
     def _spark(self) -> SparkConfig:
         from lakehouse_assets.engine.spark_session import SparkConfig

@@ -6,6 +6,7 @@ import pytest
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import clients
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.identity import (
     AccountKey,
     AzureCli,
@@ -16,6 +17,7 @@ from lakehouse_assets.lake.identity import (
     WorkloadIdentity,
 )
 from lakehouse_assets.lake.location import AdlsLocation, OneLakeLocation
+from lakehouse_assets.lake.registry import Registry
 
 ADLS = AdlsLocation("acc01", "lake", "a b/c")
 GOV = AdlsLocation("acc01", "lake", "a", "core.usgovcloudapi.net")
@@ -291,3 +293,17 @@ def test_mlflow(workload, certificate):
 def test_what_mlflow_has_no_words_for_is_told(place, identity, told):
     with pytest.raises(LakehouseError, match=told):
         clients.mlflow_environment(place, identity, {})
+
+
+class _Named:
+    """An engine as far as a lake asks when it is opened."""
+
+    def __init__(self, name):
+        self.name = name
+
+
+def test_an_engine_with_rights_of_its_own_is_told_nothing():
+    lake = Lake(ADLS, _Named("spark"), Registry(()), CLI, governed=True)
+    assert lake.root == str(ADLS)
+    with pytest.raises(LakehouseError, match="cannot enter"):
+        Lake(ADLS, _Named("spark"), Registry(()), CLI)
