@@ -10,12 +10,19 @@ To add a check, write a function that takes the settings and yields findings, an
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, TypeAlias
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.settings import Settings
+
+_PYTHONS = ("3.11", "3.12")
+# Packages of one version: the first is what the others were built for.
+_SAME_VERSION = {"duckdb": ("duckdb-extensions", "duckdb-extension-delta")}
 
 State: TypeAlias = Literal["ok", "warning", "error", "skipped"]
 
@@ -62,10 +69,69 @@ def check_artifacts(settings: Settings) -> Iterator[Finding]:
         yield from _probed("models", settings.mlflow_artifacts, settings.identity, writes=True)
 
 
+def check_versions(_settings: Settings) -> Iterator[Finding]:
+    """Hold the packages against each other that have to fit, whatever else is installed."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if python in _PYTHONS:
+        yield Finding("versions", "python", "ok", f"Python {python}.")
+    else:
+        yield Finding(
+            "versions", "python", "warning",
+            f"Python {python} is not one that this is tested on ({', '.join(_PYTHONS)}); make the "
+            "environment anew with `make setup`.",
+        )  # fmt: skip
+    for first, others in _SAME_VERSION.items():
+        wanted = _installed(first)
+        if wanted is None:
+            yield Finding("versions", first, "error", f"{first} is missing; run `make setup`.")
+            continue
+        different = [
+            f"{n} {_installed(n) or '(missing)'}" for n in others if _installed(n) != wanted
+        ]
+        if different:
+            text = (
+                f"{first} is {wanted}, but {', '.join(different)}: their versions must be the "
+                "same; install them with PIP_CONSTRAINT=constraints.txt."
+            )
+            yield Finding("versions", first, "error", text)
+        else:
+            yield Finding("versions", first, "ok", f"{first} {wanted} and what belongs to it.")
+
+
+def check_home(settings: Settings) -> Iterator[Finding]:
+    """Try Dagster's home, and look whether its settings keep the writers of a table apart."""
+    home = settings.dagster_home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home) as probe:
+            probe.write(b"\0" * 4096)
+    except OSError as error:
+        yield Finding(
+            "dagster", "home", "error",
+            f"{home} cannot be written ({error.strerror}); check its rights and free space, or set "
+            "LAKEHOUSE_DAGSTER_HOME.",
+        )  # fmt: skip
+        return
+    yield Finding("dagster", "home", "ok", f"{home} can be written.")
+    config = home / "dagster.yaml"
+    if not config.is_file():
+        yield Finding("dagster", "settings", "ok", "dagster.yaml is made by the first run.")
+    elif "default_limit: 1" in config.read_text(encoding="utf-8"):
+        yield Finding("dagster", "settings", "ok", "Writers of a table run one at a time.")
+    else:
+        yield Finding(
+            "dagster", "settings", "warning",
+            f"{config} sets no default_limit: 1 for pools, so that writers of one table may race "
+            "and try again; add it, or move the file away and have it made anew.",
+        )  # fmt: skip
+
+
 CHECKS: dict[str, Check] = {
     "lake": check_lake,
     "landing": check_landing,
     "models": check_artifacts,
+    "dagster": check_home,
+    "versions": check_versions,
 }
 
 
@@ -89,6 +155,13 @@ def examine(settings: Settings, checks: dict[str, Check] | None = None) -> list[
                 Finding(area, "check", "error", f"The check broke off ({kind}); please report it.")
             )
     return findings
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def is_well(findings: Iterable[Finding]) -> bool:

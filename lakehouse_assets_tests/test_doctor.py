@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from lakehouse_assets import doctor
 from lakehouse_assets.doctor import Finding, examine, is_well
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets_tests.airline.samples import House, command, variables_of
@@ -63,3 +64,33 @@ def test_scripts_read_it(house: House, sound: bool) -> None:
     states = {(f["area"], f["check"]): f["state"] for f in json.loads(done.stdout)}
     assert states["lake", "write"] == "ok"
     assert states["landing", "folder"] == ("ok" if sound else "error")
+
+
+def test_packages_that_do_not_fit_are_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"duckdb": "1.5.5", "duckdb-extensions": "1.5.5", "duckdb-extension-delta": "1.4.0"}
+    monkeypatch.setattr(doctor, "_installed", versions.get)
+    found = {f.check: f for f in examine(house.settings, {"versions": doctor.check_versions})}
+    assert found["duckdb"].state == "error"
+    assert "duckdb-extension-delta 1.4.0" in found["duckdb"].text
+    assert "constraints.txt" in found["duckdb"].text
+    monkeypatch.undo()
+    assert is_well(examine(house.settings, {"versions": doctor.check_versions}))
+
+
+def test_a_home_without_pools_is_a_warning(house: House) -> None:
+    def settings_of_home() -> Finding:
+        return examine(house.settings, {"dagster": doctor.check_home})[-1]
+
+    assert settings_of_home().state == "ok"
+    config = house.settings.dagster_home / "dagster.yaml"
+    config.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    assert settings_of_home().state == "warning"
+    assert "default_limit: 1" in settings_of_home().text
+
+
+def test_a_home_that_cannot_be_made_is_an_error(house: House) -> None:
+    house.settings.dagster_home.parent.mkdir(exist_ok=True)
+    house.settings.dagster_home.write_text("a file in its place", encoding="utf-8")
+    (found,) = examine(house.settings, {"dagster": doctor.check_home})
+    assert found.state == "error"
+    assert "LAKEHOUSE_DAGSTER_HOME" in found.text
