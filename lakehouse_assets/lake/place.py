@@ -148,7 +148,8 @@ class _CloudPlace:
             embedded = cast("DuckDBEngine", engine)
             embedded.open_store(root, address, self._access.duckdb_secret, self._explained)
         elif engine.name == "spark":
-            cast("SparkEngine", engine).open_store(self._access.spark())
+            settings = self._access.spark()
+            cast("SparkEngine", engine).open_store(settings)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
