@@ -19,7 +19,7 @@ from lakehouse_assets.automation.maintenance import (
     maintenance_schedule,
 )
 from lakehouse_assets.automation.recovery import healing_sensor
-from lakehouse_assets.automation.schedules import daily_refresh, quality_schedule
+from lakehouse_assets.automation.schedules import quality_schedule, refresh_schedules
 from lakehouse_assets.automation.sensors import delivery_sensors
 from lakehouse_assets.conformed.assets import conformed_assets
 from lakehouse_assets.ingest.resource import LandingResource
@@ -73,7 +73,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             *alert_sensors(running=settings.automation),
         ],
         schedules=[
-            daily_refresh(DATASETS, calendar, running=settings.automation),
+            *refresh_schedules(DATASETS, calendar, running=settings.automation),
             quality_schedule(running=settings.automation),
             maintenance_schedule(running=settings.automation),
         ],

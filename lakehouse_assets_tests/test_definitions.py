@@ -111,6 +111,12 @@ def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> Non
         assert all(column.description for column in schema.columns)
 
 
+def test_dagster_can_load_everything_as_its_servers_do(definitions: dg.Definitions) -> None:
+    """Jobs of sensors and schedules are put together only when a code server loads them."""
+    dg.Definitions.validate_loadable(definitions)
+    assert definitions.get_repository_def().get_all_jobs()
+
+
 def test_every_column_is_described() -> None:
     empty = [
         f"{table.name}.{column.name}"

@@ -58,24 +58,29 @@ def behind(
     return sorted(found)
 
 
-def daily_refresh(
-    datasets: Sequence[Dataset], calendar: Calendar, *, running: bool
-) -> dg.ScheduleDefinition:
-    """Make the schedule that asks every day at 06:00 UTC for whatever is behind its files.
+def refresh_schedules(
+    datasets: Iterable[Dataset], calendar: Calendar, *, running: bool
+) -> list[dg.ScheduleDefinition]:
+    """Make the schedules that ask every day at 06:00 UTC for whatever is behind its files.
 
     Args:
-        datasets: The landing datasets.
+        datasets: The landing datasets; days and months cannot share a schedule.
         calendar: Partitions of the lakehouse.
-        running: Whether it runs from the start; otherwise people switch it on in the UI.
+        running: Whether they run from the start; otherwise people switch them on in the UI.
     """
-    tables = [key for dataset in datasets for key in keys_of(dataset, dataset.loaded_tables)]
+    return [_refresh(dataset, calendar, running=running) for dataset in datasets]
+
+
+def _refresh(dataset: Dataset, calendar: Calendar, *, running: bool) -> dg.ScheduleDefinition:
+    keys = keys_of(dataset, dataset.loaded_tables)
+    partitions = calendar.of_grain(dataset.grain)
 
     @dg.schedule(
-        name="daily_refresh",
+        name=f"{dataset.domain}_{dataset.name}_daily_refresh",
         cron_schedule=CRON,
         execution_timezone="UTC",
-        target=dg.AssetSelection.assets(*tables),
-        description="Loads partitions that are behind their files, whatever the reason.",
+        target=dg.AssetSelection.assets(*keys),
+        description=f"Loads partitions of {dataset.path} that are behind their files.",
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
         ),
@@ -84,32 +89,27 @@ def daily_refresh(
         context: dg.ScheduleEvaluationContext, landing: LandingResource
     ) -> list[dg.RunRequest] | dg.SkipReason:
         now = context.scheduled_execution_time
-        requests = []
-        for dataset in datasets:
-            keys = keys_of(dataset, dataset.loaded_tables)
-            partitions = calendar.of_grain(dataset.grain)
-            files = [
-                file
-                for file in landing.open().files(dataset, calendar.first)
-                if partitions.has_partition_key(
-                    partition_value(dataset, file.delivered_on).isoformat()
-                )
-            ]
-            young = {
-                partition_value(dataset, file.delivered_on)
-                for file in files
-                if file.modified_at is None or now - file.modified_at < _LOOK_BACK
-            }
-            late = behind(
-                dataset,
-                files,
-                _loaded(context.instance, keys[0]),
-                _loaded_at(context.instance, keys[0], young),
-                now,
-            )
-            for days in consecutive(late, dataset.grain):
-                key = f"refresh:{now:%Y-%m-%d}:{dataset.path}:{days[0]}"
-                requests.append(request(dataset, Span(days[0], days[-1], key), keys))
+        files = [
+            file
+            for file in landing.open().files(dataset, calendar.first)
+            if partitions.has_partition_key(partition_value(dataset, file.delivered_on).isoformat())
+        ]
+        young = {
+            partition_value(dataset, file.delivered_on)
+            for file in files
+            if file.modified_at is None or now - file.modified_at < _LOOK_BACK
+        }
+        late = behind(
+            dataset,
+            files,
+            _loaded(context.instance, keys[0]),
+            _loaded_at(context.instance, keys[0], young),
+            now,
+        )
+        requests = [
+            request(dataset, Span(days[0], days[-1], f"refresh:{now:%Y-%m-%d}:{days[0]}"), keys)
+            for days in consecutive(late, dataset.grain)
+        ]
         return requests or dg.SkipReason("Every partition is as new as its files.")
 
     return refresh
