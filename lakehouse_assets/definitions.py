@@ -40,7 +40,7 @@ def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinit
     return [
         *conformed_assets(),
         *airline_assets(calendar, settings.training_rows),
-        *retail_assets(calendar, settings.week_starts_on),
+        *retail_assets(calendar, settings.week_starts_on, settings.campaign_tags),
         *quality_assets(silver),
     ]
 

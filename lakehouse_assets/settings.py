@@ -6,6 +6,7 @@ table, an asset or a model declares for itself.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +25,7 @@ from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity, parse_identity
 from lakehouse_assets.lake.location import Location, lake_root, landing_root, parse_location
+from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
 
 STATE = Path(".lakehouse")
 
@@ -114,6 +116,9 @@ class Settings(BaseSettings):
     week_starts_on: Weekday = Field(
         "monday", description="First day of weeks; thursday is what counting from the epoch gives."
     )
+    campaign_tags: tuple[str, ...] = Field(
+        CAMPAIGN_TAGS, description="Hashtags by which tweets are collected, as a JSON list."
+    )
     automation: bool = Field(
         False, description="Sensors and schedules run from the start, not when switched on."
     )
@@ -122,6 +127,13 @@ class Settings(BaseSettings):
     )
     memory_limit: str = Field("4GB", description="Memory the embedded engine may use.")
     threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 means every core.")
+
+    @field_validator("campaign_tags")
+    @classmethod
+    def _are_tags(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(re.fullmatch("#[A-Za-z0-9_]+", tag) for tag in value):
+            raise ValueError('must be hashtags of letters, digits and _, e.g. ["#beach"]')
+        return value
 
     @field_validator("first_partition")
     @classmethod

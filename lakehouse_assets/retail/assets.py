@@ -9,20 +9,24 @@ import dagster as dg
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.ingest.assets import bronze_assets
 from lakehouse_assets.partitions import Calendar
-from lakehouse_assets.retail.gold import campaign_assets
+from lakehouse_assets.retail.gold import campaign_assets, tweet_assets
 from lakehouse_assets.retail.silver import retail_silver_assets
 from lakehouse_assets.retail.tables import DATASETS
 
 
-def retail_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.AssetsDefinition]:
+def retail_assets(
+    calendar: Calendar, week_starts_on: Weekday, campaign_tags: Sequence[str]
+) -> Sequence[dg.AssetsDefinition]:
     """Make every asset of the domain.
 
     Args:
         calendar: Days and months, and how they map.
         week_starts_on: First day of a week in tables by week.
+        campaign_tags: Hashtags by which tweets are collected.
     """
     return [
         *(bronze_assets(dataset, calendar) for dataset in DATASETS),
-        *retail_silver_assets(calendar),
+        *retail_silver_assets(calendar, campaign_tags),
         *campaign_assets(calendar, week_starts_on),
+        *tweet_assets(calendar),
     ]

@@ -25,6 +25,27 @@ def _region_of_country() -> Col:
     return fits
 
 
+TWEETS = (
+    present("tweeted_at"),
+    present("retweet_count"),
+    present("favourite_count"),
+    in_calendar("tweet_date"),
+    Expectation(
+        "valid_city",
+        "drop",
+        "A tweet names a city; 44 % of the reference's do not (section 3.2).",
+        lambda: F.col("city").isNotNull(),
+    ),
+    Expectation(
+        "has_campaign_tag",
+        "drop",
+        "A tweet was found by a campaign tag or holds one, in any letters (section 3.2).",
+        lambda: F.col("hashtag").isNotNull(),
+    ),
+    unflagged("hour_corrected", "HourOfDay is the hour of the moment; up to 34 occurs."),
+    unflagged("retweet_mark_unusual", "IsRetweet is 0 or 1; up to 3 occurs."),
+)
+
 CAMPAIGNS = (
     present("campaign_name"),
     present("country"),

@@ -7,14 +7,22 @@ engines have to agree on.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from typing import Any
 
 from lakehouse_assets.retail.tables.campaigns import CAMPAIGNS
+from lakehouse_assets.retail.tables.tweets import TWEETS
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.engine import hostile
-from lakehouse_assets_tests.retail.samples import RESULT, deliver, quoted_csv, result
+from lakehouse_assets_tests.retail.samples import (
+    RESULT,
+    deliver,
+    quoted_csv,
+    result,
+    tweet,
+)
 
 ROWS = 400
 _LABELS = (
@@ -33,6 +41,7 @@ def deliver_retail(house: House) -> None:
     """Fill the landing zone of the retail domain."""
     rng = random.Random(23)  # noqa: S311 - nothing is kept secret with it
     _deliver_campaigns(house, rng)
+    _deliver_tweets(house, rng)
 
 
 def _deliver_campaigns(house: House, rng: random.Random) -> None:
@@ -64,6 +73,42 @@ def _bent(rng: random.Random) -> dict[str, Any]:
     return row
 
 
+def _deliver_tweets(house: House, rng: random.Random) -> None:
+    rows = [_bent_tweet(rng) for _ in range(ROWS)]
+    deliver(house, TWEETS, "2014-02-11", "a.json", json.dumps(rows))
+    deliver(house, TWEETS, "2014-02-11", "replayed.json", json.dumps(rows[:100]))
+    more = [*rows[100:150], *(_bent_tweet(rng) for _ in range(100))]
+    lines = "".join(json.dumps(row) + "\n" for row in more)
+    deliver(house, TWEETS, "2014-02-18", "b.jsonl", lines + '{"time": 1,\n')
+
+
+_TAGS = ("#GoGreen", "#gogreen", "#LETSRUN", "#beach", "#fashion", "#\u0130", "", "#other", None)
+_SAID = (
+    "RT @user: It's #GoGreen https://t.co/x", "we won't, can't, don\u2019t", "CamelCase aB\u0130cD",
+    "#beachlife #Beach!", "caf\u00e9 \U0001f600 #outdoor", "I'm you'll she'd we've they're it's",
+    "a\nb\r\tc", "'s", "", "www.x.org", "\u3000", "#", "@", "x" * 300,
+)  # fmt: skip
+
+
+def _bent_tweet(rng: random.Random) -> dict[str, Any]:
+    row = tweet(
+        time=rng.choice(_MOMENTS)
+        if rng.random() < 0.3
+        else f"2014-02-{rng.randrange(1, 19):02}T{rng.randrange(24):02}:00:00Z",
+        hashtag=rng.choice(_TAGS),
+        tweet=rng.choice([rng.choice(_SAID), rng.choice(_STRINGS)]),
+        city=rng.choice(["Berlin", "berlin, DE", "Z\u00fcrich", "", "\u0130stanbul", "KWANGYA"]),
+        username=f"user_{rng.randrange(40)}",
+    )
+    for _ in range(rng.choice([0, 0, 1])):
+        name = rng.choice(["city", "retweetcount", "favouritecount", "sentiment", "isretweet",
+                           "sentimentscore", "hourofday", "language"])  # fmt: skip
+        row[name] = rng.choice([*_STRINGS[:200], 1, 7, -1, 10**9, 2.5, True, None])
+    return row
+
+
+_STRINGS = [text for text in hostile.texts() if "\0" not in (text or "")]
+_MOMENTS = hostile.moments_as_text()
 # A file of whole lines, which every engine reads natively.
 _TEXTS = [text for text in hostile.texts() if not set(text or "") & {"\n", "\r", "\0"}]
 _DAYS = [text for text in hostile.dates_as_text() if not set(text or "") & {"\n", "\r"}]

@@ -25,6 +25,18 @@ RESULT = {
     "Marketing_Cost": "93.891", "CampaignID": "11", "CampDate": "2021-09-05", "SORTED_ID": "3",
 }  # fmt: skip
 
+TWEET = {
+    "time": "2021-09-05T06:01:02.500Z", "hashtag": "#gogreen", "tweet": "We've seen it #gogreen",
+    "city": " New  York ", "username": "user_1", "retweetcount": 12, "favouritecount": 0,
+    "sentiment": "Neutral", "sentimentscore": 5, "isretweet": 0, "hourofday": 6,
+    "language": "English",
+}  # fmt: skip
+
+
+def tweet(**fields: Any) -> dict[str, Any]:
+    """Return a tweet as delivered."""
+    return {**TWEET, **fields}
+
 
 def result(**fields: Any) -> dict[str, Any]:
     """Return a campaign result as delivered."""

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from lakehouse_assets.retail.generator.campaigns import write_campaigns
 from lakehouse_assets.retail.generator.draws import Config
+from lakehouse_assets.retail.generator.tweets import write_tweets
 
 
 def generate(config: Config, root: Path) -> list[Path]:
     """Write every source's deliveries below `root`/retail; return the files."""
-    return [*write_campaigns(config, root)]
+    return [*write_campaigns(config, root), *write_tweets(config, root)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,9 +7,9 @@ compute the columns (`transforms/`) or judge rows (`expectations.py`).
 from __future__ import annotations
 
 from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table, rejects_table
-from lakehouse_assets.retail.tables import campaigns
+from lakehouse_assets.retail.tables import campaigns, product, tweets
 
-DATASETS = (campaigns.CAMPAIGNS,)
+DATASETS = (campaigns.CAMPAIGNS, tweets.TWEETS)
 
 TABLES = (
     *(
@@ -18,4 +18,6 @@ TABLES = (
         for make in (bronze_table, rejects_table, quarantine_table)
     ),
     *campaigns.TABLES,
+    *tweets.TABLES,
+    *product.TABLES,
 )

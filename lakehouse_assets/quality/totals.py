@@ -1,0 +1,71 @@
+"""Totals that a joined table must keep: a join that multiplies or loses rows shows in its sums.
+
+Belongs here: comparing sums of stored columns with those of the inputs. Not here: counting rows
+from delivery to silver (`conservation.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+import dagster as dg
+
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import Selection
+from lakehouse_assets.lake.registry import Table
+
+TOTALS_ARE_KEPT = "totals_are_kept"
+
+
+def totals_check_spec(table: Table) -> Iterator[dg.AssetCheckSpec]:
+    """Declare the check."""
+    yield dg.AssetCheckSpec(
+        TOTALS_ARE_KEPT,
+        asset=table.asset_key,
+        blocking=True,
+        description="Its columns add up to what the tables it is built from add up to.",
+    )
+
+
+def totals_check_result(
+    table: Table, lake: Lake, selection: Selection, wanted: Mapping[date, Sequence[DataFrame]]
+) -> dg.AssetCheckResult:
+    """Compare the sums of stored columns with what they must be, month by month.
+
+    Args:
+        table: A monthly table.
+        lake: Where it is stored.
+        selection: The partitions just written.
+        wanted: By month frames of one row each, whose columns are named as the table's.
+    """
+    wrong = []
+    for month, frames in wanted.items():
+        expected = {
+            name: value or 0
+            for frame in frames
+            for row in lake.engine.rows(frame)
+            for name, value in row.items()
+        }
+        rows = lake.read(table, selection).filter(F.col("as_of_month") == F.lit(month))
+        (found,) = lake.engine.rows(rows.agg(*[_sum(table, name) for name in expected]))
+        wrong += [
+            f"{name} of {month:%B %Y} is {found[name] or 0} where the inputs have {value}"
+            for name, value in expected.items()
+            if (found[name] or 0) != value
+        ]
+    return dg.AssetCheckResult(
+        asset_key=table.asset_key,
+        check_name=TOTALS_ARE_KEPT,
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(wrong) or "Every total is that of the inputs.",
+        metadata={"differing_totals": len(wrong), "months": len(wanted)},
+    )
+
+
+def _sum(table: Table, name: str) -> Col:
+    # A sum may be wider than its column.
+    kind = "decimal(38,4)" if table.column(name).decimal else "bigint"
+    return F.sum(name).cast(kind).alias(name)

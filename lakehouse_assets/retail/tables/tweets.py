@@ -1,0 +1,139 @@
+"""Tweets about campaigns: what was said where, by hashtag and city.
+
+The source is JSON of twelve attributes (spec, section 3.2), delivered in many small files, some of
+them again under another name.
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.ingest.datasets import (
+    Dataset,
+    delivery_columns,
+    provenance_columns,
+    text_field,
+)
+from lakehouse_assets.lake.registry import Column, Table
+from lakehouse_assets.retail.tables.common import DOMAIN, FLAGS, OWNER, dates, gold
+
+TWEETS = Dataset(
+    domain=DOMAIN,
+    name="tweets",
+    grain="day",
+    description="One tweet, found by a hashtag.",
+    owner=OWNER,
+    fields=(
+        text_field("time", "Moment of the tweet in UTC, ISO 8601."),
+        text_field("hashtag", "Hashtag by which it was found."),
+        text_field("tweet", "Text, cut off by the source.", pii=True),
+        text_field("city", "City of the user as the user wrote it; 44 % are blank."),
+        text_field("username", "User.", pii=True),
+        text_field("retweetcount", "How often it was retweeted."),
+        text_field("favouritecount", "How often it was liked."),
+        text_field("sentiment", "Sentiment as the source sees it."),
+        text_field("sentimentscore", "Score of the sentiment."),
+        text_field("isretweet", "1 for a retweet; up to 3 occurs."),
+        text_field("hourofday", "Hour; up to 34 occurs."),
+        text_field("language", "Language."),
+    ),
+)
+
+_HASHTAG = Column("hashtag", "string", "Campaign tag in the spelling of the list.", False)
+_CITY = Column("city", "string", "City as the user wrote it, blanks collapsed.", False)
+_COUNTS = (
+    Column("tweets", "bigint", "Tweets.", False),
+    Column("retweets", "bigint", "Sum of their retweets.", False),
+    Column("favourites", "bigint", "Sum of their likes.", False),
+)
+
+SILVER_TWEETS = Table(
+    domain=DOMAIN,
+    name="silver_tweets",
+    layer="silver",
+    description=(
+        "One row per tweet and hashtag: typed, text cleaned. A tweet that is delivered again, in "
+        "whatever file, is a duplicate of the first; one without a city or a campaign tag is "
+        "quarantined."
+    ),
+    columns=(
+        Column(
+            "tweet_id", "string",
+            "Moment and hash of user, text and hashtag; ids rise with time.", False,
+        ),
+        Column("tweeted_at", "timestamp", "Moment of the tweet.", False),
+        Column("tweet_date", "date", "Its day in UTC.", False),
+        Column("hour_of_day", "int", "Its hour in UTC.", False),
+        _HASHTAG,
+        Column("clean_text", "string", "The words alone, contractions written out.", pii=True),
+        _CITY,
+        Column("username", "string", "User.", pii=True),
+        Column("retweet_count", "bigint", "Retweets.", False),
+        Column("favourite_count", "bigint", "Likes.", False),
+        Column("is_retweet", "boolean", "Whether it is a retweet itself.", False),
+        Column("sentiment", "string", "Sentiment as the source sees it, or Unknown.", False),
+        Column("sentiment_score", "double", "Score as the source sees it."),
+        Column("language", "string", "Language, or Unknown.", False),
+        FLAGS,
+        *provenance_columns(),
+        *delivery_columns(TWEETS),
+    ),
+    keys=("tweet_id",),
+    owner=OWNER,
+    partition=TWEETS.partition,
+)  # fmt: skip
+
+TWEET_DAYS = Table(
+    domain=DOMAIN,
+    name="tweet_days",
+    layer="gold",
+    description=(
+        "Tweets delivered on a day, by day, hashtag and city: the aggregate that the tables below "
+        "add up, so that a new file recomputes its own day only."
+    ),
+    columns=(
+        Column("tweet_date", "date", "Day of the tweets.", False),
+        _HASHTAG, _CITY, *_COUNTS,
+        *delivery_columns(TWEETS),
+    ),
+    keys=("delivered_on", "tweet_date", "hashtag", "city"),
+    owner=OWNER,
+    partition=TWEETS.partition,
+    references=(dates("tweet_date"),),
+)  # fmt: skip
+
+TWEETS_BY_CITY_AND_HASHTAG = gold(
+    "tweets_by_city_and_hashtag",
+    "Tweets per city and hashtag, of all that was delivered so far.",
+    (_CITY, _HASHTAG, *_COUNTS),
+    ("city", "hashtag"),
+    lab="gold_twitter_historical_city_hashtagcount_data",
+)
+
+TWEETS_BY_HASHTAG = gold(
+    "tweets_by_hashtag",
+    "Tweets and retweets per hashtag, of all that was delivered so far.",
+    (_HASHTAG, *_COUNTS),
+    ("hashtag",),
+    lab="gold_twitter_historical_hashtag_data",
+)
+
+TWEETS_BY_CITY = gold(
+    "tweets_by_city",
+    "Tweets per city with its place on earth; what names no place has no coordinates.",
+    (
+        _CITY, *_COUNTS,
+        Column("place", "string", "Name of the place; null if the city names none."),
+        Column("country", "string", "Country of the place, ISO alpha-2."),
+        Column("latitude", "double", "Latitude.", unit="degrees"),
+        Column("longitude", "double", "Longitude.", unit="degrees"),
+    ),
+    ("city",),
+    lab="gold_twitter_historical_city_hashtag_count_loc",
+)  # fmt: skip
+
+TABLES = (
+    SILVER_TWEETS,
+    TWEET_DAYS,
+    TWEETS_BY_CITY_AND_HASHTAG,
+    TWEETS_BY_HASHTAG,
+    TWEETS_BY_CITY,
+)

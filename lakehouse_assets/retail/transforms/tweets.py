@@ -1,0 +1,176 @@
+"""Tweets: delivered text to silver, and silver to counts by hashtag and city.
+
+Belongs here: the rules of the spec's section 3.2 in the corrected semantics of section 8. Not here:
+which rows are trusted (`expectations.py`) and where places lie (`conformed/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
+from lakehouse_assets.retail.tables.tweets import (
+    TWEET_DAYS,
+    TWEETS,
+    TWEETS_BY_CITY,
+    TWEETS_BY_CITY_AND_HASHTAG,
+    TWEETS_BY_HASHTAG,
+)
+
+UNKNOWN = "Unknown"
+NOTHING = ("NULL", "null", "None", "NA")
+# Pattern and replacement, in order. First what is no word, then the words.
+_CLEANING = (
+    # Typed apostrophes are signs of their own; without them contractions are not seen.
+    ("[\u2018\u2019\u02bc]", "'"),
+    (r"[^\x20-\x7E]", " "),
+    ("(https?://|www\\.)[^ ]+", " "),
+    ("^[ ]*RT[ ]+", " "),
+    ("@[A-Za-z0-9_]+", " "),
+    ("[#:]", " "),
+    ("([a-z])([A-Z])", r"\1 \2"),
+    ("([^A-Za-z]|^)([Ww])on't([^A-Za-z]|\\z)", r"\1\2ill not\3"),
+    ("([^A-Za-z]|^)([Cc])an't([^A-Za-z]|\\z)", r"\1\2an not\3"),
+    ("([A-Za-z])n't([^A-Za-z]|\\z)", r"\1 not\2"),
+    ("([A-Za-z])'m([^A-Za-z]|\\z)", r"\1 am\2"),
+    ("([A-Za-z])'ll([^A-Za-z]|\\z)", r"\1 will\2"),
+    ("([A-Za-z])'d([^A-Za-z]|\\z)", r"\1 would\2"),
+    ("([A-Za-z])'ve([^A-Za-z]|\\z)", r"\1 have\2"),
+    ("([A-Za-z])'re([^A-Za-z]|\\z)", r"\1 are\2"),
+    ("([A-Za-z])'s([^A-Za-z]|\\z)", r"\1 is\2"),
+    ("[ ]+", " "),
+)
+_BLANKS = r"[ \t\n\f\r]+"
+
+
+def type_tweets(bronze: DataFrame, tags: Sequence[str]) -> DataFrame:
+    """Type tweets.
+
+    Args:
+        bronze: Rows of `bronze_tweets`.
+        tags: Campaign tags, each with a # before it.
+
+    Returns:
+        One row per bronze row: the columns of `silver_tweets` (null where a key or fact cannot be
+        read), and `raw_*` text.
+    """
+    frame = with_text(bronze, TWEETS)
+    text = {c.name: v.without(F.col(f"text_{c.name}"), NOTHING) for c in TWEETS.fields}
+    small = v.staged(
+        frame.select(
+            *frame.columns,
+            v.lower(text["hashtag"]).alias("found_by"),
+            v.lower(text["tweet"]).alias("said"),
+        )
+    )
+    tweeted_at = v.parse_timestamp(text["time"])
+    hour = v.small_number(F.substring(text["time"], 12, 2))
+    retweet = v.whole_number(text["isretweet"])
+    digits = F.regexp_replace(F.substring(text["time"], 1, 19), "[^0-9]", "")
+    content = v.hash_key(*[F.col(f"raw_{n}") for n in ("username", "tweet", "hashtag")])
+    flags = {
+        "hour_corrected": ~F.coalesce(v.whole_number(text["hourofday"]) == hour, F.lit(False)),
+        "retweet_mark_unusual": ~F.coalesce(retweet.isin(0, 1), F.lit(False)),
+    }
+    return small.select(
+        *[c for c in frame.columns if c.startswith("raw_")],
+        F.when(tweeted_at.isNotNull(), F.concat(digits, F.lit("-"), content.cast("string"))).alias(
+            "tweet_id"
+        ),
+        tweeted_at.alias("tweeted_at"),
+        v.parse_date(F.substring(text["time"], 1, 10), "yyyy-MM-dd").alias("tweet_date"),
+        hour.alias("hour_of_day"),
+        campaign_tag(F.col("found_by"), F.col("said"), tags).alias("hashtag"),
+        clean_text(text["tweet"]).alias("clean_text"),
+        F.regexp_replace(text["city"], _BLANKS, " ").alias("city"),
+        text["username"].alias("username"),
+        v.whole_number(text["retweetcount"]).alias("retweet_count"),
+        v.whole_number(text["favouritecount"]).alias("favourite_count"),
+        F.coalesce(retweet > F.lit(0), F.lit(False)).alias("is_retweet"),
+        F.coalesce(text["sentiment"], F.lit(UNKNOWN)).alias("sentiment"),
+        v.real(text["sentimentscore"]).alias("sentiment_score"),
+        F.coalesce(text["language"], F.lit(UNKNOWN)).alias("language"),
+        flags_of(flags).alias("quality_flags"),
+        *lineage_columns(TWEETS),
+    )
+
+
+def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:
+    """Find the campaign tag by which a tweet was found, or which it says, both in small letters.
+
+    A tag that is said counts as a whole only: `#beachlife` is not `#beach`. Of several the first of
+    the list counts; null if there is none.
+    """
+    tag = F.lit(None).cast("string")
+    for name in reversed(tags):
+        whole = said.rlike(f"{name.lower()}([^a-z0-9_]|\\z)")
+        tag = F.when(whole, F.lit(name)).otherwise(tag)
+    for name in tags:
+        tag = F.when(found_by == F.lit(name.lower()), F.lit(name)).otherwise(tag)
+    return tag
+
+
+def clean_text(tweet: Col) -> Col:
+    """Keep the words of a tweet; null if there are none.
+
+    In order: ASCII only; without URLs, a leading RT, @handles, # and :, CamelCase split, and the
+    contractions 's n't 'm 'll 'd 've 're written out.
+    """
+    for pattern, replacement in _CLEANING:
+        tweet = v.rewrite(tweet, pattern, replacement)
+    return v.text(tweet)
+
+
+def tweet_days(tweets: DataFrame) -> DataFrame:
+    """Count tweets by day of delivery, day, hashtag and city; columns as declared."""
+    grouped = tweets.groupBy("delivered_on", "tweet_date", "hashtag", "city").agg(
+        F.count(F.lit(1)).alias("tweets"),
+        F.sum("retweet_count").cast("bigint").alias("retweets"),
+        F.sum("favourite_count").cast("bigint").alias("favourites"),
+    )
+    return grouped.select(*TWEET_DAYS.column_names)
+
+
+def by_city_and_hashtag(days: DataFrame, month: date) -> DataFrame:
+    """Add up days by city and hashtag; columns as declared for `tweets_by_city_and_hashtag`."""
+    return _added_up(days, ("city", "hashtag"), month).select(
+        *TWEETS_BY_CITY_AND_HASHTAG.column_names
+    )
+
+
+def by_hashtag(pairs: DataFrame, month: date) -> DataFrame:
+    """Add up cities by hashtag; columns as declared for `tweets_by_hashtag`."""
+    return _added_up(pairs, ("hashtag",), month).select(*TWEETS_BY_HASHTAG.column_names)
+
+
+def by_city(pairs: DataFrame, places: DataFrame, month: date) -> DataFrame:
+    """Add up hashtags by city and locate it; columns as declared for `tweets_by_city`.
+
+    Args:
+        pairs: The month's rows of `tweets_by_city_and_hashtag`.
+        places: Rows of `dim_places`.
+        month: The month, as its first day.
+    """
+    cities = _added_up(pairs, ("city",), month)
+    # People write `Miami, FL`: what stands before the comma names the city.
+    name = v.lower(v.text(F.regexp_replace(F.col("city"), ",[^\\n]*\\z", "")))
+    named = cities.select(*cities.columns, name.alias("name_of_city"))
+    known = places.select(
+        F.col("place_name").alias("known_name"),
+        "place",
+        "country",
+        "latitude",
+        "longitude",
+    )
+    located = named.join(known, F.col("name_of_city") == F.col("known_name"), "left")
+    return located.select(*TWEETS_BY_CITY.column_names)
+
+
+def _added_up(counts: DataFrame, keys: Sequence[str], month: date) -> DataFrame:
+    grouped = counts.groupBy(*keys).agg(
+        *[F.sum(n).cast("bigint").alias(n) for n in ("tweets", "retweets", "favourites")]
+    )
+    return grouped.withColumn("as_of_month", F.lit(month))

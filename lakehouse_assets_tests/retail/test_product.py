@@ -1,0 +1,152 @@
+"""The stitched product: tweets beside results, and no total that grows or shrinks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lakehouse_assets.engine import F
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.quality.totals import totals_check_result
+from lakehouse_assets.retail.tables.campaigns import CAMPAIGN_DAYS, DIM_CAMPAIGNS
+from lakehouse_assets.retail.tables.product import CAMPAIGN_TWEETS
+from lakehouse_assets.retail.tables.tweets import TWEETS_BY_CITY_AND_HASHTAG
+from lakehouse_assets.retail.transforms import product as rules
+from lakehouse_assets.retail.transforms.campaigns import campaign_key
+from lakehouse_assets_tests.airline.samples import House, differing_types
+
+MONTH = date(2021, 9, 1)
+
+
+def frame(engine: Engine, table: Table, rows: Sequence[dict[str, Any]]) -> Any:
+    """Make rows of a declared table; what is not named is null."""
+    schema = arrow_schema(table)
+    return engine.from_arrow(
+        pa.table({f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema})
+    )
+
+
+def key_of(engine: Engine, name: str) -> int:
+    table = engine.from_arrow(pa.table({"name": [name]}))
+    return int(engine.rows(table.select(campaign_key(F.col("name")).alias("key")))[0]["key"])
+
+
+def tweeted(engine: Engine, *rows: tuple[str, str, int]) -> Any:
+    """Make pairs of hashtag and city with their tweets, and ten times as many retweets."""
+    data = [
+        {"as_of_month": MONTH, "hashtag": tag, "city": city, "tweets": n, "retweets": 10 * n,
+         "favourites": 0}
+        for tag, city, n in rows
+    ]  # fmt: skip
+    return frame(engine, TWEETS_BY_CITY_AND_HASHTAG, data)
+
+
+def campaigns(engine: Engine, *names: str) -> Any:
+    data = [
+        {"as_of_month": MONTH, "campaign_key": key_of(engine, name), "campaign_name": name,
+         "hashtag": f"#{name}", "first_day": MONTH, "last_day": MONTH,
+         "load_timestamp": datetime(2021, 10, 1, tzinfo=UTC)}
+        for name in names
+    ]  # fmt: skip
+    return frame(engine, DIM_CAMPAIGNS, data)
+
+
+def earned(engine: Engine, *rows: tuple[str, date, str, str]) -> Any:
+    """Make `campaign_days` of a campaign, a delivery month, a revenue and a profit."""
+    data = [
+        {"as_of_month": month, "campaign_key": key_of(engine, name), "campaign_name": name,
+         "revenue": Decimal(revenue), "profit": Decimal(profit), "cost": Decimal(1)}
+        for name, month, revenue, profit in rows
+    ]  # fmt: skip
+    return frame(engine, CAMPAIGN_DAYS, data)
+
+
+def built(engine: Engine, *inputs: Any) -> list[dict[str, Any]]:
+    found = rules.campaign_tweets(*inputs, MONTH)
+    assert differing_types(engine, found, CAMPAIGN_TWEETS) == {}
+    rows = engine.rows(found)
+    return sorted(rows, key=lambda row: (row["hashtag"], row["city"] or ""))
+
+
+def test_cities_share_a_campaigns_results_and_letters_do_not_matter(engine: Engine) -> None:
+    rows = built(
+        engine,
+        tweeted(engine, ("#gogreen", "Berlin", 1), ("#gogreen", "Paris", 2), ("#beach", "Rome", 5)),
+        campaigns(engine, "GoGreen", "LetsRun"),
+        # Three weeks of one campaign would be three rows each in the lab's join.
+        earned(
+            engine,
+            ("GoGreen", date(2021, 7, 1), "50", "-10"),
+            ("GoGreen", date(2021, 8, 1), "40", "0"),
+            ("GoGreen", MONTH, "10", "0"),
+            ("LetsRun", MONTH, "7.5", "2"),
+            ("LetsRun", date(2021, 10, 1), "1000", "1000"),
+        ),
+    )
+    shown = [
+        (r["hashtag"], r["city"], r["campaign_name"], r["tweets"], r["retweets"],
+         str(r["revenue"]), str(r["profit"]), str(r["cost"]))
+        for r in rows
+    ]  # fmt: skip
+    assert shown == [
+        ("#LetsRun", None, "LetsRun", 0, 0, "7.5000", "2.0000", "1.0000"),
+        ("#beach", "Rome", None, 5, 50, "0.0000", "0.0000", "0.0000"),
+        ("#gogreen", "Berlin", "GoGreen", 1, 10, "33.3333", "-3.3333", "1.0000"),
+        ("#gogreen", "Paris", "GoGreen", 2, 20, "66.6667", "-6.6667", "2.0000"),
+    ]
+
+
+def test_every_total_is_that_of_the_inputs(engine: Engine) -> None:
+    rng = random.Random(5)  # noqa: S311 - nothing is kept secret with it
+    names = [f"Campaign{n}" for n in range(12)]
+    tags = [*(f"#{name.upper()}" for name in names[:9]), "#other"]
+    pairs = tweeted(
+        engine,
+        *[(tag, f"City{n}", rng.randrange(1, 10_000)) for tag in tags for n in range(37)],
+    )
+    days = earned(
+        engine,
+        *[
+            (name, MONTH, f"{rng.randrange(10**11)}.{rng.randrange(10**4):04}",
+             f"{rng.randrange(-(10**9), 10**9)}.{rng.randrange(10**4):04}")
+            for name in names
+        ],
+    )  # fmt: skip
+    found = rules.campaign_tweets(pairs, campaigns(engine, *names), days, MONTH)
+    (expected,) = engine.rows(rules.totals_of_results(days, MONTH))
+    (counted,) = engine.rows(rules.totals_of_tweets(pairs))
+    sums = [F.sum(n).cast("decimal(38,4)").alias(n) for n in expected]
+    sums += [F.sum(n).cast("bigint").alias(n) for n in counted]
+    assert engine.rows(found.agg(*sums)) == [{**expected, **counted}]
+    assert len(engine.rows(found)) == 10 * 37 + 3
+
+
+@pytest.mark.parametrize(("revenue", "passed"), [("10.00", True), ("20.00", False)])
+def test_the_check_sees_a_total_that_was_multiplied(
+    house: House, revenue: str, passed: bool
+) -> None:
+    row = {
+        "as_of_month": MONTH, "hashtag": "#a", "city": "b", "tweets": 3, "retweets": 0,
+        "revenue": Decimal(revenue), "cost": Decimal(1), "profit": Decimal(0),
+    }  # fmt: skip
+    house.put(CAMPAIGN_TWEETS, [row], MONTH)
+    lake = house.lake
+    wanted = lake.engine.from_arrow(
+        pa.table({"tweets": [3], "revenue": pa.array([Decimal(10)], pa.decimal128(18, 4))})
+    )
+    from lakehouse_assets.lake.predicate import Everything
+
+    result = totals_check_result(CAMPAIGN_TWEETS, lake, Everything(), {MONTH: [wanted]})
+    assert result.passed is passed
+    if not passed:
+        assert str(result.description) == (
+            "revenue of September 2021 is 20.0000 where the inputs have 10.0000"
+        )
