@@ -15,9 +15,10 @@ from pathlib import Path
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.files import file_format
+from lakehouse_assets.lake.files import Entry, digest_of
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity
 from lakehouse_assets.lake.location import Location
-from lakehouse_assets.lake.store import Entry, digest_of, files_at
+from lakehouse_assets.lake.store import files_at
 
 _UNFINISHED = (".tmp", ".part", ".crdownload")
 ANNOUNCEMENT = "_SUCCESS"

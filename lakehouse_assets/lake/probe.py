@@ -18,8 +18,9 @@ from pathlib import Path
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.access import Access
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.lake.local_files import LocalFiles
 from lakehouse_assets.lake.location import Location
-from lakehouse_assets.lake.store import PROBE, CloudFiles, LocalFiles
+from lakehouse_assets.lake.store import PROBE, CloudFiles
 
 _CONTENT = b"lakehouse doctor"
 

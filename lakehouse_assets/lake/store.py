@@ -1,28 +1,26 @@
-"""Files at a location: listing, fetching, putting and removing them, on a disk or in a store.
+"""Files in a container of ADLS or in a lakehouse of Fabric, through obstore.
 
-Belongs here: the few things that a landing zone and a probe do with files, the same for both kinds
-of places. Not here: tables, which Delta's own clients read and write, and what a file means.
+Belongs here: the few things that a landing zone and a probe do with files. Not here: the same on a
+disk (`local_files.py`), tables, which Delta's own clients read and write, and what a file means.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.access import Access
 from lakehouse_assets.lake.faults import StoreError, explained
+from lakehouse_assets.lake.files import Entry, Files
 from lakehouse_assets.lake.identity import Identity
+from lakehouse_assets.lake.local_files import LocalFiles
 from lakehouse_assets.lake.location import CloudLocation, Location, OneLakeLocation
 
 if TYPE_CHECKING:
@@ -30,183 +28,11 @@ if TYPE_CHECKING:
 
 # How the names of probes begin; a dot hides what an interrupted one left behind.
 PROBE = ".lakehouse-probe-"
-_CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, order=True)
-class Entry:
-    """A file or folder as a listing shows it.
-
-    Attributes:
-        path: Relative to the listed folder, with forward slashes.
-        is_folder: Whether it is a folder.
-        size: Bytes of a file.
-        version: What changes when the file does: its ETag in a store, on a disk when it was last
-            written.
-        modified_at: When it was last written.
-    """
-
-    path: str
-    is_folder: bool
-    size: int = 0
-    version: str = ""
-    modified_at: datetime | None = None
-
-
-class Files(Protocol):
-    """Files below a root."""
-
-    @property
-    def root(self) -> Location:
-        """Where they lie."""
-        ...
-
-    def exists(self) -> bool:
-        """Say whether the root is there.
-
-        Raises:
-            LakehouseError: that cannot be told.
-        """
-        ...
-
-    def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List a folder and the folders in it whose names are to be entered, one level deep.
-
-        A folder that is not there is empty.
-
-        Raises:
-            LakehouseError: it cannot be listed, which is not an empty folder.
-        """
-        ...
-
-    def folders(self, folder: str) -> list[str]:
-        """Return the names of the folders in a folder.
-
-        Raises:
-            LakehouseError: it cannot be listed.
-        """
-        ...
-
-    def digest(self, path: str) -> str | None:
-        """Return the SHA-256 of a file; None if there is none of that name.
-
-        Raises:
-            LakehouseError: it cannot be read.
-        """
-        ...
-
-    def put(self, path: str, source: Path) -> None:
-        """Store a file whole or not at all, in place of another of that name.
-
-        Raises:
-            LakehouseError: it cannot be stored.
-        """
-        ...
-
-    def check_writable(self) -> None:
-        """Write and remove a probe, so that nothing starts that cannot end.
-
-        Raises:
-            LakehouseError: the root cannot be written.
-        """
-        ...
-
-    @contextmanager
-    def fetched(self, entries: list[Entry]) -> Iterator[list[Path]]:
-        """Give local files with the content of some files; copies are removed afterwards.
-
-        Raises:
-            LakehouseError: one cannot be read, or is not any more what the listing showed.
-        """
-        ...
 
 
 def files_at(root: Location, identity: Identity) -> Files:
     """Return the files at a location, entered as an identity where that is asked for."""
     return LocalFiles(root) if isinstance(root, Path) else CloudFiles(Access(root, identity))
-
-
-class LocalFiles:
-    """Files of a folder on this machine."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def exists(self) -> bool:
-        """Say whether the folder is there."""
-        return self.root.is_dir()
-
-    def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List two levels of a folder."""
-        found = []
-        for child in self._children(self.root / folder):
-            entry = _entry(child, child.name)
-            found.append(entry)
-            if entry.is_folder and enter(child.name):
-                inner = self._children(child)
-                found += [_entry(file, f"{child.name}/{file.name}") for file in inner]
-        return found
-
-    def _children(self, folder: Path) -> list[Path]:
-        try:
-            return sorted(folder.iterdir())
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise LakehouseError(
-                f"The landing zone cannot be listed at {folder} ({error.strerror or error}); check "
-                "its permissions."
-            ) from None
-
-    def folders(self, folder: str) -> list[str]:
-        """Return the names of the folders in a folder."""
-        return [child.name for child in self._children(self.root / folder) if child.is_dir()]
-
-    def digest(self, path: str) -> str | None:
-        """Return a file's hash."""
-        file = self.root / path
-        return digest_of(file) if file.exists() else None
-
-    def put(self, path: str, source: Path) -> None:
-        """Copy a file next to its place and move it there."""
-        target = self.root / path
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-            try:
-                with os.fdopen(handle, "wb") as out, source.open("rb") as stream:
-                    shutil.copyfileobj(stream, out, _CHUNK)
-                    out.flush()
-                    os.fsync(out.fileno())
-                Path(name).chmod(0o644)
-                Path(name).replace(target)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise LakehouseError(
-                f"{source.name} cannot be landed in {target.parent} ({error.strerror or error}); "
-                "check free space and write rights, then land it again."
-            ) from None
-
-    def check_writable(self) -> None:
-        """Write and remove a file without a name."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root) as probe:
-                probe.write(b"\0" * 65536)
-                probe.flush()
-                os.fsync(probe.fileno())
-        except OSError as error:
-            raise LakehouseError(
-                f"The lake {self.root} cannot be written ({error.strerror or error}); check free "
-                "space and rights, or set LAKEHOUSE_ROOT."
-            ) from None
-
-    @contextmanager
-    def fetched(self, entries: list[Entry]) -> Iterator[list[Path]]:
-        """Give the files themselves."""
-        yield [self.root / entry.path for entry in entries]
 
 
 class CloudFiles:
@@ -379,17 +205,3 @@ class CloudFiles:
                 f"{self.root / entry.path} came with {path.stat().st_size} of {entry.size} bytes; "
                 "run the partition again."
             )
-
-
-def _entry(path: Path, name: str) -> Entry:
-    if path.is_dir():
-        return Entry(name, True)
-    found = path.stat()
-    written = datetime.fromtimestamp(found.st_mtime, UTC)
-    return Entry(name, False, found.st_size, str(found.st_mtime_ns), written)
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a local file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

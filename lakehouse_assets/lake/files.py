@@ -1,0 +1,111 @@
+"""Files at a location: what is done with them, the same on a disk and in a store.
+
+Belongs here: the protocol, and what a listing shows. Not here: how a disk (`local_files.py`) or a
+store (`store.py`) does it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from lakehouse_assets.lake.location import Location
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """A file or folder as a listing shows it.
+
+    Attributes:
+        path: Relative to the listed folder, with forward slashes.
+        is_folder: Whether it is a folder.
+        size: Bytes of a file.
+        version: What changes when the file does: its ETag in a store, on a disk when it was last
+            written.
+        modified_at: When it was last written.
+    """
+
+    path: str
+    is_folder: bool
+    size: int = 0
+    version: str = ""
+    modified_at: datetime | None = None
+
+
+class Files(Protocol):
+    """Files below a root."""
+
+    @property
+    def root(self) -> Location:
+        """Where they lie."""
+        ...
+
+    def exists(self) -> bool:
+        """Say whether the root is there.
+
+        Raises:
+            LakehouseError: that cannot be told.
+        """
+        ...
+
+    def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
+        """List a folder and the folders in it whose names are to be entered, one level deep.
+
+        A folder that is not there is empty.
+
+        Raises:
+            LakehouseError: it cannot be listed, which is not an empty folder.
+        """
+        ...
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder.
+
+        Raises:
+            LakehouseError: it cannot be listed.
+        """
+        ...
+
+    def digest(self, path: str) -> str | None:
+        """Return the SHA-256 of a file; None if there is none of that name.
+
+        Raises:
+            LakehouseError: it cannot be read.
+        """
+        ...
+
+    def put(self, path: str, source: Path) -> None:
+        """Store a file whole or not at all, in place of another of that name.
+
+        Raises:
+            LakehouseError: it cannot be stored.
+        """
+        ...
+
+    def check_writable(self) -> None:
+        """Write and remove a probe, so that nothing starts that cannot end.
+
+        Raises:
+            LakehouseError: the root cannot be written.
+        """
+        ...
+
+    @contextmanager
+    def fetched(self, entries: list[Entry]) -> Iterator[list[Path]]:
+        """Give local files with the content of some files; copies are removed afterwards.
+
+        Raises:
+            LakehouseError: one cannot be read, or is not any more what the listing showed.
+        """
+        ...
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a local file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
