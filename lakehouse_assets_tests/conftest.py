@@ -41,6 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests that start a Spark cluster on this machine, too",
     )
+    parser.addoption("--kill-points", default=50, type=int, help="how many pipelines are killed")
+    parser.addoption("--kill-seed", default=1, type=int, help="seed of the moments of the kills")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

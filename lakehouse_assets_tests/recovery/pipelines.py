@@ -1,0 +1,325 @@
+"""Pipelines in processes of their own, which can be killed at any moment.
+
+Belongs here: a process that has imported everything and forks one pipeline after the other, so that
+fifty kills take seconds, and the figures of what was left. Not here: what they should be
+(`test_kills.py`). Run as a module: it reads its task as JSON and prints its findings as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+DAYS = ("2014-03-03", "2014-03-04")
+TABLES = (
+    "bronze_transactions", "bronze_transactions_rejects",
+    "silver_transactions", "silver_transactions_quarantine",
+)  # fmt: skip
+_RANGE = {
+    "dagster/asset_partition_range_start": DAYS[0],
+    "dagster/asset_partition_range_end": DAYS[1],
+}
+_MOST_TRIES = 3
+_KILLS_PER_LAKE = 10
+
+
+def start(work: Callable[[], None]) -> int:
+    """Start work in a forked process; return its number."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001 - the process ends here, and says why
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    return child
+
+
+def fork(work: Callable[[], None], kill_after: float | None = None) -> bool:
+    """Run work in a forked process, killed with -9 after some seconds; say whether it was hit.
+
+    Raises:
+        RuntimeError: the process ended otherwise than well or killed.
+    """
+    child = start(work)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    if os.WEXITSTATUS(status):
+        raise RuntimeError(f"a pipeline ended with {os.WEXITSTATUS(status)}")
+    return False
+
+
+class Pipelines:
+    """Runs of two days of purchases in one house.
+
+    Args:
+        folder: Folder of the house, with its landing zone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+
+    def daily(self, *, shared: bool = True) -> None:
+        """Load and clean both days, as `lakehouse run` does."""
+        import dagster as dg
+
+        from lakehouse_assets.automation.recovery import end_dead_runs
+        from lakehouse_assets_tests.airline.samples import House
+
+        job = House.at(self.folder).definitions().resolve_job_def("airline_daily")
+        if not shared:
+            with dg.DagsterInstance.ephemeral() as instance:
+                assert job.execute_in_process(instance=instance, tags=_RANGE).success
+            return
+        os.environ["DAGSTER_HOME"] = str(self.home)
+        with dg.DagsterInstance.get() as instance:
+            end_dead_runs(instance)
+            assert job.execute_in_process(instance=instance, tags=_RANGE).success
+
+    def look(self) -> None:
+        """Write down what the tables hold, without clocks, and what Dagster remembers."""
+        import dagster as dg
+
+        from lakehouse_assets_tests.airline.samples import House
+
+        house = House.at(self.folder)
+        rows = {
+            name: [
+                {k: str(v) for k, v in row.items() if k != "_ingested_at"}
+                for row in house.rows(name)
+            ]
+            for name in TABLES
+        }
+        os.environ["DAGSTER_HOME"] = str(self.home)
+        with dg.DagsterInstance.get() as instance:
+            statuses = [run.status.value for run in instance.get_runs()]
+            slots = sum(
+                instance.event_log_storage.get_concurrency_info(key).active_slot_count
+                for key in instance.event_log_storage.get_concurrency_keys()
+            )
+        found = {"rows": rows, "runs": statuses, "slots": slots}
+        (self.folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
+
+    def looked(self) -> dict[str, Any]:
+        """Return what `look` wrote, from another process."""
+        fork(self.look)
+        found: dict[str, Any] = json.loads((self.folder / "found.json").read_text("utf-8"))
+        return found
+
+    def versions(self) -> list[int]:
+        """Return how many commits each table has: where a kill has hit."""
+        return [
+            len(list((self.folder / "lake" / "airline" / name / "_delta_log").glob("*.json")))
+            for name in TABLES
+        ]
+
+    def renew(self, home: Path) -> None:
+        """Empty the lake and Dagster's memory."""
+        shutil.rmtree(self.folder / "lake", ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.copytree(home, self.home)
+
+
+def kills(folder: Path, points: int, seed: int) -> dict[str, Any]:
+    """Kill pipelines at seeded moments spread over their whole length; after each few, heal."""
+    chance = random.Random(seed)  # noqa: S311
+    pipelines, empty = Pipelines(folder), folder / "empty-home"
+    _new_home(empty)
+    pipelines.renew(empty)
+    # Three runs without a kill: the first is slower, by the disk, than what is measured.
+    for _ in range(3):
+        started = time.monotonic()
+        fork(pipelines.daily)
+        length = time.monotonic() - started
+    expected = pipelines.looked()
+    moments = [length * (n + chance.random()) / points for n in range(points)]
+    chance.shuffle(moments)
+    hit, states, findings = 0, set(), []
+    for number in range(points * _MOST_TRIES):
+        if hit >= points:
+            break
+        if number % _KILLS_PER_LAKE == 0:
+            pipelines.renew(empty)
+        hit += fork(pipelines.daily, kill_after=moments[number % points])
+        states.add(tuple(pipelines.versions()))
+        if number % _KILLS_PER_LAKE == _KILLS_PER_LAKE - 1 or hit >= points:
+            fork(pipelines.daily)
+            findings.append(pipelines.looked())
+    return {
+        "hit": hit,
+        "states": sorted(states),
+        "expected": expected["rows"],
+        "healed": [found["rows"] == expected["rows"] for found in findings],
+        "runs": sorted({status for found in findings for status in found["runs"]}),
+        "slots": max(found["slots"] for found in findings),
+    }
+
+
+def together(folder: Path, pairs: int) -> dict[str, Any]:
+    """Run the same partitions in two processes at once, with and without a shared instance."""
+    pipelines, empty = Pipelines(folder), folder / "empty-home"
+    _new_home(empty)
+    pipelines.renew(empty)
+    fork(pipelines.daily)
+    expected = pipelines.looked()["rows"]
+    same, endings = [], []
+    for number in range(pairs):
+        pipelines.renew(empty)
+        shared = number % 2 == 0
+        children = []
+        for _ in range(2):
+            children.append(start(lambda shared=shared: pipelines.daily(shared=shared)))  # type: ignore[misc]
+        endings += [os.WEXITSTATUS(os.waitpid(child, 0)[1]) for child in children]
+        same.append(pipelines.looked()["rows"] == expected)
+    return {"same": same, "endings": endings}
+
+
+def models(folder: Path, points: int, seed: int) -> dict[str, Any]:
+    """Kill a model's recording at seeded calls of MLflow's client, then record it again."""
+    chance = random.Random(seed)  # noqa: S311
+    store = folder / "store"
+
+    def client_calls(limit: int | None) -> None:
+        from mlflow import MlflowClient
+
+        def counted(name: str) -> None:
+            real = getattr(MlflowClient, name)
+
+            def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+                state["calls"] += 1
+                if limit is not None and state["calls"] > limit:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(self, *args, **kwargs)
+
+            setattr(MlflowClient, name, call)
+
+        state = {"calls": 0}
+        for name in (
+            "create_run", "log_batch", "log_artifacts", "create_logged_model",
+            "log_model_artifacts", "finalize_logged_model", "log_outputs",
+            "create_registered_model", "create_model_version", "set_terminated",
+            "set_registered_model_alias",
+        ):  # fmt: skip
+            counted(name)
+        _record_model(store)
+        (folder / "calls.json").write_text(json.dumps(state["calls"]), encoding="utf-8")
+
+    def renew() -> None:
+        shutil.rmtree(store, ignore_errors=True)
+        store.mkdir()
+        shutil.copy(folder / "mlflow.db", store / "mlflow.db")
+
+    renew()
+    fork(lambda: client_calls(None))
+    calls = int(json.loads((folder / "calls.json").read_text("utf-8")))
+    findings = []
+    for limit in sorted(chance.sample(range(calls), min(points, calls))):
+        renew()
+        hit = fork(lambda limit=limit: client_calls(limit))  # type: ignore[misc]
+        fork(lambda: _record_model(store))
+        fork(lambda: _look_at_models(store, folder / "found.json"))
+        found = json.loads((folder / "found.json").read_text("utf-8"))
+        findings.append({"limit": limit, "hit": hit, **found})
+    return {"calls": calls, "findings": findings}
+
+
+def _record_model(store: Path) -> None:
+    """End what a killed process abandoned, then train, track and promote, as the worker does."""
+    import numpy as np
+
+    from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
+    from lakehouse_assets.ml.figures import PROFILE_COLUMNS
+    from lakehouse_assets.ml.segmentation import Store, end_abandoned, track, train
+
+    place = Store(f"sqlite:///{store / 'mlflow.db'}")
+    end_abandoned(place, [], datetime.now(UTC))
+    generator = np.random.default_rng(5)
+    rows = generator.normal(size=(60, len(SEGMENT_FEATURES))) + np.repeat(np.arange(6), 10)[:, None]
+    config = ClusteringConfig(k=5, seed=42, n_init=10, max_iter=20, sweep=(5,))
+    found = train(rows * 10, SEGMENT_FEATURES, config)
+    track(
+        found, place, profile=[{**dict.fromkeys(PROFILE_COLUMNS, 1), "segment_name": "x"}],
+        tags={"dagster_run_id": "run"}, partition="2014-03-01",
+        input_digest="digest", promote=True,
+    )  # fmt: skip
+
+
+def _look_at_models(store: Path, target: Path) -> None:
+    from lakehouse_assets.ml.tracking import MlflowTracking
+
+    tracking = MlflowTracking(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
+    client = tracking.client()
+    runs = client.search_runs([tracking.experiment_id()])
+    versions = client.search_model_versions()
+    champion = client.get_model_version_by_alias(versions[0].name, "champion").version
+    target.write_text(
+        json.dumps(
+            {
+                "running": sum(run.info.status == "RUNNING" for run in runs),
+                "finished": sum(run.info.status == "FINISHED" for run in runs),
+                "versions": len(versions),
+                "champion": int(champion),
+            }
+        ),
+        encoding="utf-8",
+    )
+
+
+def _new_home(home: Path) -> None:
+    """Make an empty Dagster home; its databases take longer to make than a run takes."""
+    from lakehouse_assets.instance import dagster_instance
+    from lakehouse_assets.settings import Settings
+
+    def make() -> None:
+        with dagster_instance(Settings(dagster_home=home)) as instance:
+            instance.get_runs(limit=1)
+            instance.event_log_storage.get_concurrency_keys()
+
+    fork(make)
+    # The copies must not write into the original.
+    config = home / "dagster.yaml"
+    text = config.read_text(encoding="utf-8").replace(str(home), str(home.parent / "home"))
+    config.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Import what pipelines need, without starting any thread, and do the task."""
+    task = json.loads(sys.argv[1])
+    folder = Path(task.pop("folder"))
+    what = {"kills": kills, "together": together, "models": models}[task.pop("task")]
+    import dagster  # noqa: F401
+    import deltalake  # noqa: F401
+    import duckdb  # noqa: F401
+    import sqlframe.duckdb  # noqa: F401
+
+    import lakehouse_assets.definitions  # noqa: F401
+
+    if what is models:
+        from lakehouse_assets.ml.tracking import import_libraries
+
+        import_libraries()
+    found = what(folder, **task)
+    (folder / "findings.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
