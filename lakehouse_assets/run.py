@@ -27,6 +27,7 @@ from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.segmentation import Store, end_abandoned, open_store
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.process import PROCESS_TAG, Process
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS, REGISTRY
 
@@ -213,9 +214,9 @@ def execute(
         while waiting:
             planned = waiting.pop(0)
             on_start(planned)
-            tags = {}
+            tags = {PROCESS_TAG: str(Process.current())}
             if planned.first is not None and planned.last is not None:
-                tags = {RANGE_START: planned.first, RANGE_END: planned.last}
+                tags |= {RANGE_START: planned.first, RANGE_END: planned.last}
             result = definitions.resolve_job_def(planned.job).execute_in_process(
                 instance=instance,
                 tags=tags,

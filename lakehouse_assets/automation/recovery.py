@@ -13,7 +13,9 @@ from lakehouse_assets.ml.abandoned import end_abandoned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.process import PROCESS_TAG, Process
 
+# A run of `lakehouse run` belongs to its process before it has started.
 _ACTIVE = [
+    dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,

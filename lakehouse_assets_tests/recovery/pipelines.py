@@ -83,17 +83,19 @@ class Pipelines:
         import dagster as dg
 
         from lakehouse_assets.automation.recovery import end_dead_runs
+        from lakehouse_assets.process import PROCESS_TAG, Process
         from lakehouse_assets_tests.airline.samples import House
 
+        tags = {**_RANGE, PROCESS_TAG: str(Process.current())}
         job = House.at(self.folder).definitions().resolve_job_def("airline_daily")
         if not shared:
             with dg.DagsterInstance.ephemeral() as instance:
-                assert job.execute_in_process(instance=instance, tags=_RANGE).success
+                assert job.execute_in_process(instance=instance, tags=tags).success
             return
         os.environ["DAGSTER_HOME"] = str(self.home)
         with dg.DagsterInstance.get() as instance:
             end_dead_runs(instance)
-            assert job.execute_in_process(instance=instance, tags=_RANGE).success
+            assert job.execute_in_process(instance=instance, tags=tags).success
 
     def look(self) -> None:
         """Write down what the tables hold, without clocks, and what Dagster remembers."""

