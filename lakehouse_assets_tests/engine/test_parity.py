@@ -302,6 +302,7 @@ API: dict[str, tuple[str, Words]] = {
             "month_text": F.substring(F.col("a").cast("string"), 1, 7),
         },
     ),
+    "finer decimals": ("fine", lambda: {"narrow": F.col("a").cast("decimal(18,2)")}),
     "amounts": ("amounts", lambda: {"double": F.col("a").cast("double")}),
     "booleans": ("days", lambda: {"text": F.col("flag").cast("string")}),
 }  # fmt: skip

@@ -33,7 +33,7 @@ class Config:
 
     seed: int = 20210905
     first_week: date = date(2021, 8, 30)
-    weeks: int = 13
+    weeks: int = 8
     scale: float = 1.0
 
     def __post_init__(self) -> None:
