@@ -4,6 +4,7 @@ Each test fills a table, does what made the other one replace it whole (or read 
 compares every row.
 """
 
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -11,6 +12,7 @@ import deltalake
 import pytest
 
 from lakehouse_assets.engine import current
+from lakehouse_assets.lake import transient
 from lakehouse_assets.lake.io_manager import DeltaIOManager, dimension_selection
 from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry
@@ -128,21 +130,36 @@ def test_an_unusual_partition_column_keeps_the_other_partitions(
 @on_both_engines
 def test_one_failed_open_fails_the_run_and_keeps_every_row(tmp_path, monkeypatch):
     fill_three_days(tmp_path)
+    forbidden = failing_once(monkeypatch, "Generic MicrosoftAzure error: 403 Forbidden")
+    with forbidden, pytest.raises(OSError, match="403"):
+        run(tmp_path, daily_asset(tmp_path), "2024-01-02")
+    assert content(lake_at(tmp_path), DAILY) == in_order(daily_rows(days_from("2024-01-01", 3)))
+
+
+@on_both_engines
+def test_an_open_that_fails_for_a_moment_is_tried_again_and_keeps_every_row(tmp_path, monkeypatch):
+    fill_three_days(tmp_path)
+    monkeypatch.setattr(transient, "PAUSES", (0.0,))
+    with failing_once(monkeypatch, "Generic MicrosoftAzure error: 503 Server Busy"):
+        run(tmp_path, daily_asset(tmp_path), "2024-01-02")
+    assert content(lake_at(tmp_path), DAILY) == in_order(daily_rows(days_from("2024-01-01", 3)))
+
+
+@contextmanager
+def failing_once(monkeypatch, text):
+    """Let the next table that is opened fail, and make sure that one was."""
     real, failures = deltalake.DeltaTable, [1]
 
     def flaky(*args, **options):
         if failures:
             failures.pop()
-            raise OSError("Generic MicrosoftAzure error: 503 Server Busy")
+            raise OSError(text)
         return real(*args, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(deltalake, "DeltaTable", flaky)
-        with pytest.raises(OSError, match="503"):
-            run(tmp_path, daily_asset(tmp_path), "2024-01-02")
-        assert failures == []
-    expected = daily_rows(days_from("2024-01-01", 3))
-    assert content(lake_at(tmp_path), DAILY) == in_order(expected)
+        yield
+    assert failures == []
 
 
 def test_a_weekly_and_an_unpartitioned_reader_miss_no_day(tmp_path):

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.airline import tables as t
+from lakehouse_assets.conformed.tables import DIM_DATE
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import bronze_table, rejects_table
 from lakehouse_assets.lake import transient
@@ -42,7 +43,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         ConnectionResetError("gone"),
         TimeoutError(),
         OSError("error sending request for url (https://x.blob.core.windows.net/c)"),
-        OvertakenError(t.DIM_DATE),
+        OvertakenError(DIM_DATE),
         caused(LakehouseError("The table cannot be written."), OSError(errno.EIO, "I/O error")),
     ],
     ids=lambda error: str(error)[:30],
@@ -100,7 +101,7 @@ def test_a_full_disk_is_tried_again_and_the_run_heals(
 ) -> None:
     attempts = failing(monkeypatch, 2, OSError(errno.ENOSPC, "No space left on device"))
     house.deliver_purchases("2014-03-05", [purchase("A")])
-    result = house.materialise("daily", "2014-03-05", *TABLES)
+    result = house.materialise("airline_daily", "2014-03-05", *TABLES)
     assert result.success
     assert attempts[:3] == ["bronze_transactions"] * 3
     assert len([e for e in result.all_events if e.is_step_up_for_retry]) == 2
@@ -112,7 +113,7 @@ def test_a_fault_that_stays_ends_the_run_with_its_own_words(
 ) -> None:
     attempts = failing(monkeypatch, 99, OSError(AZURE))
     house.deliver_purchases("2014-03-05", [purchase("A")])
-    result = house.materialise("daily", "2014-03-05", *TABLES)
+    result = house.materialise("airline_daily", "2014-03-05", *TABLES)
     assert not result.success
     assert len(attempts) == 4
     (failure,) = [e for e in result.all_events if e.is_step_failure]
@@ -122,6 +123,6 @@ def test_a_fault_that_stays_ends_the_run_with_its_own_words(
 def test_a_mistake_fails_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = failing(monkeypatch, 99, LakehouseError("The rows do not fit; change them."))
     house.deliver_purchases("2014-03-05", [purchase("A")])
-    result = house.materialise("daily", "2014-03-05", *TABLES)
+    result = house.materialise("airline_daily", "2014-03-05", *TABLES)
     assert not result.success
     assert len(attempts) == 1
