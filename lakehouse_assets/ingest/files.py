@@ -1,7 +1,7 @@
 """What a delivered file is, looked at byte by byte before any engine reads it.
 
-Belongs here: unpacking, hashing, encoding, header and line counting. Not here: where files lie
-(`landing.py`) or turning them into rows (`reader.py`).
+Belongs here: unpacking, hashing, encoding, header and line counting of text. Not here: where files
+lie (`landing.py`), Parquet (`parquet_records.py`) or turning files into rows (`reader.py`).
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from typing import IO, Any, Literal, cast
 
 from lakehouse_assets.errors import FileRefusedError
 
-FileFormat = Literal["csv", "json"]
+FileFormat = Literal["csv", "json", "parquet"]
 
 _CHUNK = 1 << 22
 _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
+    ".parquet": "parquet",
 }  # fmt: skip
 _ODD_QUOTES = re.compile(rb'" +"')
 _BLANK_LINE = re.compile(rb"(?<=\n)\r?\n")
@@ -66,15 +67,16 @@ def file_format(path: Path) -> FileFormat:
         FileRefusedError: the name ends in nothing this project reads.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
+    packed = suffixes[-1:] == [".gz"]
+    if packed:
         suffixes.pop()
-    try:
-        return _SUFFIXES[suffixes[-1]]
-    except (IndexError, KeyError):
+    kind = _SUFFIXES.get(suffixes[-1]) if suffixes else None
+    if kind is None or (packed and kind == "parquet"):
         raise FileRefusedError(
-            f"{path.name} is neither CSV nor JSON by its name; name it .csv, .json or .jsonl "
-            "(each also with .gz)."
-        ) from None
+            f"{path.name} is neither CSV, JSON nor Parquet by its name; name it .csv, .json or "
+            ".jsonl (each also with .gz), or .parquet."
+        )
+    return kind
 
 
 def open_delivered(path: Path) -> IO[bytes]:

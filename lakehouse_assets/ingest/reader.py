@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ from lakehouse_assets.ingest.files import (
 )
 from lakehouse_assets.ingest.json_records import json_records
 from lakehouse_assets.ingest.landing import LandedFile
+from lakehouse_assets.ingest.parquet_records import (
+    ParquetFacts,
+    examine_parquet,
+    parquet_batches,
+)
 from lakehouse_assets.ingest.records import Malformed, Record
 from lakehouse_assets.lake.schema import arrow_schema
 
@@ -69,6 +75,7 @@ def read_delivery(
     csv_files: list[tuple[LandedFile, FileFacts]] = []
     # JSON, and CSV that the engine's reader is unsure of, is split record by record.
     slow_files: list[tuple[LandedFile, FileFacts]] = []
+    parquet_files: list[tuple[LandedFile, ParquetFacts]] = []
     rejects: list[dict[str, Any]] = []
     refused: list[str] = []
 
@@ -84,9 +91,15 @@ def read_delivery(
             }
         )  # fmt: skip
 
+    delivered: Counter[date] = Counter()
     for file in files:
         try:
             kind = file_format(file.local)
+            if kind == "parquet":
+                found = examine_parquet(file.local, dataset.source_names)
+                parquet_files.append((file, found))
+                delivered[partition_value(dataset, file.delivered_on)] += found.rows
+                continue
             facts = examine(file.local)
             if kind == "csv":
                 check_header(file.local, facts, dataset.source_names)
@@ -96,7 +109,6 @@ def read_delivery(
             refused.append(f"{file.name}: {error}")
             reject(file, None, 0, None, str(error))
 
-    delivered: Counter[date] = Counter()
     frames: list[DataFrame] = []
     if csv_files:
         read, records = _read_csv(dataset, csv_files, engine)
@@ -115,8 +127,11 @@ def read_delivery(
         frames.append(frame.filter(~F.col("_source_file").isin(doubted)) if doubted else frame)
     bronze = bronze_table(dataset)
     schema = pa.schema([f for f in arrow_schema(bronze) if f.name != "_ingested_at"])
-    if slow_files or not frames:
-        batches = _batches(dataset, slow_files, schema, delivered, reject, refused)
+    if slow_files or parquet_files or not frames:
+        batches = chain(
+            _batches(dataset, slow_files, schema, delivered, reject, refused),
+            _parquet_batches(dataset, parquet_files, schema),
+        )
         frames.append(engine.from_arrow(pa.RecordBatchReader.from_batches(schema, batches)))
     rows = frames[0]
     for frame in frames[1:]:
@@ -197,7 +212,9 @@ def _lines_within(text: str, fields: int) -> int:
     return len(lines) - 1 - blank
 
 
-def _constants(dataset: Dataset, file: LandedFile, facts: FileFacts) -> dict[str, str | date]:
+def _constants(
+    dataset: Dataset, file: LandedFile, facts: FileFacts | ParquetFacts
+) -> dict[str, str | date]:
     return {
         "_source_file": file.name,
         "_file_sha256": facts.sha256,
@@ -241,11 +258,28 @@ def _batches(
             yield _batch(rows, dataset, constants, schema)
 
 
+def _parquet_batches(
+    dataset: Dataset, files: Sequence[tuple[LandedFile, ParquetFacts]], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Stream Parquet files as text; a row's number is its place in the file."""
+    import numpy as np
+    import pyarrow as pa
+
+    names = dict(zip(dataset.source_names, (c.name for c in dataset.fields), strict=True))
+    for file, facts in files:
+        constants = _constants(dataset, file, facts)
+        first = 1
+        for batch in parquet_batches(file.local, dataset.source_names):
+            past = first + batch.num_rows
+            columns = {names[name]: batch.column(name) for name in names}
+            columns["_row_number"] = pa.array(np.arange(first, past, dtype=np.int64))
+            yield _with_constants(columns, constants, batch.num_rows, schema)
+            first = past
+
+
 def _batch(
     rows: Sequence[Record], dataset: Dataset, constants: Mapping[str, str | date], schema: pa.Schema
 ) -> pa.RecordBatch:
-    import pyarrow as pa
-
     columns: dict[str, Sequence[Any]] = dict(
         zip(
             (column.name for column in dataset.fields),
@@ -254,8 +288,16 @@ def _batch(
         )
     )
     columns["_row_number"] = [row.number for row in rows]
+    return _with_constants(columns, constants, len(rows), schema)
+
+
+def _with_constants(
+    columns: Mapping[str, Any], constants: Mapping[str, str | date], rows: int, schema: pa.Schema
+) -> pa.RecordBatch:
+    import pyarrow as pa
+
     arrays = [
-        pa.repeat(pa.scalar(constants[field.name], field.type), len(rows))
+        pa.repeat(pa.scalar(constants[field.name], field.type), rows)
         if field.name in constants
         else pa.array(columns[field.name], field.type)
         for field in schema

@@ -32,15 +32,17 @@ def facts(tmp_path):
     [
         ("a.csv", "csv"), ("A.CSV", "csv"), ("a.csv.gz", "csv"), ("a.b.csv", "csv"),
         ("a.json", "json"), ("a.jsonl", "json"), ("a.ndjson.gz", "json"), ("a.JSON.GZ", "json"),
+        ("a.parquet", "parquet"),
     ],
 )  # fmt: skip
 def test_formats_by_name(tmp_path, name, kind):
     assert file_format(tmp_path / name) == kind
 
 
-@pytest.mark.parametrize("name", ["a", "a.txt", "a.gz", "a.csv.zip", "csv", "a.parquet"])
+@pytest.mark.parametrize("name", ["a", "a.txt", "a.gz", "a.csv.zip", "csv", "a.parquet.gz"])
 def test_other_names_are_refused(tmp_path, name):
-    with pytest.raises(FileRefusedError, match=f"^{re.escape(name)} is neither CSV nor JSON"):
+    sentence = f"{name} is neither CSV, JSON nor Parquet by its name"
+    with pytest.raises(FileRefusedError, match=f"^{re.escape(sentence)}"):
         file_format(tmp_path / name)
 
 

@@ -187,7 +187,7 @@ def test_what_cannot_be_landed(zone, tmp_path):
     with pytest.raises(LakehouseError, match=r"There is no file .*nothing\.csv"):
         zone.land(THINGS, tmp_path / "nothing.csv", DAY)
     (tmp_path / "a.xlsx").write_bytes(b"x")
-    with pytest.raises(FileRefusedError, match="neither CSV nor JSON"):
+    with pytest.raises(FileRefusedError, match="neither CSV, JSON nor Parquet"):
         zone.land(THINGS, tmp_path / "a.xlsx", DAY)
     assert list(zone.root.iterdir()) == []
 

@@ -235,7 +235,7 @@ def test_refused_files_are_named_and_the_others_go_on(engine, tmp_path):
         "c.csv": "c.csv is not UTF-8 text: byte 0xfc in line 2 is not valid;",
         "d.csv": "d.csv has a header but no rows;",
         "e.csv": "e.csv is empty;",
-        "f.txt": "f.txt is neither CSV nor JSON by its name;",
+        "f.txt": "f.txt is neither CSV, JSON nor Parquet by its name;",
         "g.csv.gz": "g.csv.gz is named .gz but cannot be unpacked;",
     }
     assert len(outcome.refused) == len(outcome.rejects) == len(starts)

@@ -1,0 +1,132 @@
+"""Typed values as the text that bronze keeps: exact, and the same wherever they come from.
+
+Belongs here: how each type is written. Not here: where the values come from, Parquet deliveries
+(`parquet_records.py`) or databases (`sources/`).
+
+| type | text |
+|---|---|
+| text | itself; empty text is not null |
+| whole numbers, decimals | plain digits, decimals with all of their places, never an exponent |
+| floating point | the shortest digits of the same number, never an exponent; nan, inf, -inf |
+| boolean | `true`, `false` |
+| date | `2021-09-06` |
+| time of day | `06:30:00.25`, the fraction as short as is exact |
+| moment without zone | `2021-09-06T06:30:00.25` |
+| moment with zone | the same in UTC with a `Z` |
+| bytes | hexadecimal digits |
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_DAY = timedelta(days=1)
+
+
+def array_as_text(values: pa.Array) -> pa.Array:
+    """Write an Arrow array as text.
+
+    Raises:
+        TypeError: its type has no text, such as a list.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    kind = values.type
+    if kind == pa.string():
+        return values
+    if isinstance(values, pa.ExtensionArray):
+        return array_as_text(values.storage)
+    if t.is_dictionary(kind):
+        return array_as_text(values.dictionary_decode())
+    if t.is_boolean(kind) or t.is_integer(kind) or t.is_date32(kind) or t.is_null(kind):
+        return values.cast(pa.string())
+    if t.is_large_string(kind) or t.is_string_view(kind):
+        return values.cast(pa.string())
+    if t.is_floating(kind) or t.is_decimal(kind):
+        return _without_exponents(values.cast(pa.string()))
+    if t.is_date64(kind):
+        return values.cast(pa.date32()).cast(pa.string())
+    if t.is_time(kind):
+        return _short_fraction(values.cast(pa.string()))
+    if t.is_timestamp(kind):
+        zoned = kind.tz is not None
+        # Without its zone a moment is stored in UTC already.
+        plain = values.cast(pa.timestamp(kind.unit)).cast(pa.string())
+        text = _short_fraction(pc.replace_substring(plain, " ", "T", max_replacements=1))
+        return pc.binary_join_element_wise(text, "Z", "") if zoned else text
+    if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind):
+        found = (None if value is None else value.hex() for value in values.to_pylist())
+        return pa.array(found, pa.string())
+    raise TypeError(str(kind))
+
+
+def value_as_text(value: Any) -> str | None:
+    """Write a value that a database driver gave as text.
+
+    Raises:
+        TypeError: its type has no text.
+    """
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        return _of_decimal(value)
+    if isinstance(value, float):
+        plain = _of_decimal(Decimal(repr(value)))
+        return plain.removesuffix(".0").lower().replace("infinity", "inf")
+    # A datetime is a date, too.
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            return _trimmed(value.isoformat())
+        return _trimmed(value.astimezone(UTC).replace(tzinfo=None).isoformat()) + "Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, time) and value.tzinfo is None:
+        return _trimmed(value.isoformat())
+    if isinstance(value, timedelta) and timedelta(0) <= value < _DAY:
+        # What MySQL's drivers make of a time of day.
+        return _trimmed((datetime.min + value).time().isoformat())
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).hex()
+    if isinstance(value, (str, UUID)):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+def _of_decimal(value: Decimal) -> str:
+    return format(value, "f")
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _without_exponents(text: pa.Array) -> pa.Array:
+    """Write out the few numbers that Arrow writes with an exponent."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    odd = pc.match_substring(text, "e", ignore_case=True)
+    if not pc.any(odd).as_py():
+        return text
+    plain = [_of_decimal(Decimal(value)) for value in text.filter(odd).to_pylist()]
+    return pc.replace_with_mask(text, pc.fill_null(odd, False), pa.array(plain, pa.string()))
+
+
+def _short_fraction(text: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.match_substring(text, ".")).as_py():
+        return text
+    return pc.utf8_rtrim(pc.utf8_rtrim(text, "0"), ".")

@@ -1,0 +1,107 @@
+"""Records of a Parquet delivery, as text.
+
+Belongs here: looking at a Parquet file before anything is made of it, and reading it in batches.
+Not here: how each type is written as text (`exact_text.py`).
+
+A Parquet file knows its types, but bronze keeps text whatever was delivered, so that a column that
+changes its type, or a value that does not fit, is a matter of silver and loses nothing. Null stays
+null, and empty text stays empty text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse_assets.errors import FileRefusedError
+from lakehouse_assets.ingest.exact_text import array_as_text
+from lakehouse_assets.lake.files import digest_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class ParquetFacts:
+    """What a Parquet file says of itself, and the hash of its bytes.
+
+    Attributes:
+        sha256: Hash of the content as delivered.
+        rows: Rows by its footer.
+    """
+
+    sha256: str
+    rows: int
+
+
+def examine_parquet(path: Path, columns: Sequence[str]) -> ParquetFacts:
+    """Read a file once: hash it, and check that all of it can be read, under the declared names.
+
+    Args:
+        path: The file.
+        columns: Names that its columns must have, in whatever order.
+
+    Raises:
+        FileRefusedError: it cannot be read, holds nothing, or has other columns.
+    """
+    import pyarrow as pa
+
+    try:
+        with _opened(path) as file:
+            _check_columns(path, file.schema_arrow, columns)
+            rows = int(file.metadata.num_rows)
+            for batch in file.iter_batches(_ROWS):
+                # Damaged text would break the engine later, in the middle of the other files.
+                batch.validate(full=True)
+        return ParquetFacts(digest_of(path), rows) if rows else _without_rows(path)
+    except (pa.ArrowException, OSError):
+        raise FileRefusedError(
+            f"{path.name} is damaged or no Parquet file; deliver it again."
+        ) from None
+
+
+def parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file that was examined, as text in the order of `columns`."""
+    import pyarrow as pa
+
+    with _opened(path) as file:
+        for batch in file.iter_batches(_ROWS, columns=list(columns)):
+            arrays = [array_as_text(batch.column(name)) for name in columns]
+            yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+
+def _opened(path: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path)
+
+
+def _without_rows(path: Path) -> ParquetFacts:
+    raise FileRefusedError(f"{path.name} holds no rows; deliver it again with its rows.")
+
+
+def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
+    import pyarrow as pa
+
+    missing = [name for name in columns if name not in schema.names]
+    more = [name for name in schema.names if name not in columns]
+    for names, what in ((missing, "lacks columns"), (more, "has columns that are not declared")):
+        if names:
+            raise FileRefusedError(
+                f"{path.name} {what}: {', '.join(names)}; deliver the file with the declared "
+                f"ones: {', '.join(columns)}."
+            )
+    if len(schema.names) != len(columns):
+        raise FileRefusedError(f"{path.name} has a column twice; deliver it with each once.")
+    for field in schema:
+        try:
+            array_as_text(pa.nulls(0, field.type))
+        except (TypeError, pa.ArrowException):
+            raise FileRefusedError(
+                f"{path.name} has a column {field.name} of type {field.type}, which has no text; "
+                "deliver it flat, or as text."
+            ) from None

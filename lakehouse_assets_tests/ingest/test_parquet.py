@@ -1,0 +1,156 @@
+"""Parquet deliveries become the bronze rows that their values say."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakehouse_assets.errors import FileRefusedError, LakehouseError
+from lakehouse_assets.ingest.files import file_format
+from lakehouse_assets.lake.files import digest_of
+from lakehouse_assets_tests.ingest.samples import DAY, INGESTED, deliver, landed
+
+
+def parquet(folder, columns, name="a.parquet", **options):
+    path = folder / name
+    pq.write_table(pa.table(columns), path, **options)
+    return path
+
+
+def things(ids, names, notes):
+    return {"ID": ids, "Name": names, "Note": notes}
+
+
+TYPED = things(
+    pa.array([1, None, 3], pa.int64()),
+    pa.array([Decimal("1.50"), Decimal("-0.01"), None], pa.decimal128(38, 2)),
+    pa.array([datetime(2021, 9, 6, 1, 2, 3, 40_000, UTC), None, datetime(1, 1, 1, tzinfo=UTC)]),
+)
+
+
+def test_typed_rows_are_text_with_their_provenance(engine, tmp_path):
+    path = parquet(tmp_path, TYPED)
+    outcome = deliver(engine, landed(path))
+    provenance = {
+        "_source_file": "shop/things/2014-03-31/a.parquet",
+        "_file_sha256": digest_of(path),
+        "_ingested_at": INGESTED,
+        "delivered_on": DAY,
+    }
+    assert outcome.rows == [
+        {"id": "1", "name": "1.50", "note": "2021-09-06T01:02:03.04Z", "_row_number": 1}
+        | provenance,
+        {"id": None, "name": "-0.01", "note": None, "_row_number": 2} | provenance,
+        {"id": "3", "name": None, "note": "0001-01-01T00:00:00Z", "_row_number": 3} | provenance,
+    ]
+    assert (outcome.rejects, outcome.refused, outcome.delivered) == ([], [], {DAY: 3})
+
+
+@pytest.mark.parametrize("chosen", ["engine", "spark_engine"])
+def test_all_formats_of_a_day_are_read_together(chosen, request, tmp_path):
+    engine = request.getfixturevalue(chosen)
+    csv, lines = tmp_path / "b.csv", tmp_path / "c.jsonl"
+    csv.write_text("ID,Name,Note\n4,x,\n")
+    lines.write_text('{"ID": 5, "Name": "y", "Note": ""}\n')
+    # Null and empty text stay two things; columns are known by their names, not by their place.
+    columns = {"Note": pa.array(["", None]), "ID": pa.array([1, 2]), "Name": pa.array(["'", '"'])}
+    files = [landed(parquet(tmp_path, columns)), landed(csv), landed(lines)]
+    outcome = deliver(engine, *files)
+    assert outcome.values[:3] == [(1, "1", "'", ""), (2, "2", '"', None), (1, "4", "x", None)]
+    assert (len(outcome.rows), outcome.delivered, outcome.complete) == (4, {DAY: 4}, True)
+
+
+_CELLS = st.lists(
+    st.tuples(st.integers(0, 10**18), *[st.none() | st.text(max_size=12)] * 2),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(_CELLS)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_text_survives(engine, tmp_path, cells):
+    ids, names, notes = zip(*cells, strict=True)
+    columns = things(pa.array(ids), pa.array(names, pa.string()), pa.array(notes, pa.string()))
+    outcome = deliver(engine, landed(parquet(tmp_path, columns, row_group_size=7)))
+    expected = [(n, str(i), x, y) for n, (i, x, y) in enumerate(cells, start=1)]
+    assert outcome.values == expected
+
+
+def test_row_numbers_go_on_over_batches(engine, tmp_path):
+    rows = 140_000
+    numbers = pa.array(range(1, rows + 1))
+    path = parquet(tmp_path, things(numbers, numbers, numbers))
+    outcome = deliver(engine, landed(path))
+    assert outcome.values == [(n, str(n), str(n), str(n)) for n in range(1, rows + 1)]
+
+
+def test_what_cannot_be_read_is_refused_and_the_others_go_on(engine, tmp_path):
+    one = pa.array(["1"])
+    good = parquet(tmp_path, things(one, one, one), "good.parquet")
+    files = {
+        "missing.parquet": parquet(tmp_path, {"ID": one, "Name": one}, "missing.parquet"),
+        "more.parquet": parquet(tmp_path, things(one, one, one) | {"X": one}, "more.parquet"),
+        "nested.parquet": parquet(
+            tmp_path, things(one, one, pa.array([[1]])), "nested.parquet"
+        ),
+        "none.parquet": parquet(tmp_path, things(one[:0], one[:0], one[:0]), "none.parquet"),
+        "torn.parquet": tmp_path / "torn.parquet",
+        "text.parquet": tmp_path / "text.parquet",
+        "page.parquet": parquet(
+            tmp_path, things(pa.array(["1" * 50_000]), one, one), "page.parquet",
+            compression="zstd", use_dictionary=False,
+        ),
+    }  # fmt: skip
+    files["torn.parquet"].write_bytes(good.read_bytes()[:-20])
+    files["text.parquet"].write_text("ID,Name,Note\n1,2,3\n")
+    page = bytearray(files["page.parquet"].read_bytes())
+    page[30:60] = b"\0" * 30
+    files["page.parquet"].write_bytes(page)
+    outcome = deliver(engine, landed(good), *[landed(path) for path in files.values()])
+    assert outcome.values == [(1, "1", "1", "1")]
+    assert outcome.delivered == {DAY: 1}
+    reasons = dict(text.removeprefix(f"shop/things/{DAY}/").split(": ", 1)
+                   for text in outcome.refused)  # fmt: skip
+    damaged = "{} is damaged or no Parquet file; deliver it again.".format
+    assert reasons == {
+        "missing.parquet": "missing.parquet lacks columns: Note; deliver the file with the "
+        "declared ones: ID, Name, Note.",
+        "more.parquet": "more.parquet has columns that are not declared: X; deliver the file with "
+        "the declared ones: ID, Name, Note.",
+        "nested.parquet": "nested.parquet has a column Note of type list<element: int64>, which "
+        "has no text; deliver it flat, or as text.",
+        "none.parquet": "none.parquet holds no rows; deliver it again with its rows.",
+        "torn.parquet": damaged("torn.parquet"),
+        "text.parquet": damaged("text.parquet"),
+        "page.parquet": damaged("page.parquet"),
+    }
+    assert [row["reason"] for row in outcome.rejects] == [reasons[name] for name in sorted(reasons)]
+
+
+def test_text_that_is_no_unicode_is_refused(engine, tmp_path):
+    broken = pa.array([b"\xff\xfe"]).view(pa.string())
+    one = pa.array(["1"])
+    outcome = deliver(engine, landed(parquet(tmp_path, things(one, one, broken))))
+    assert outcome.rows == []
+    assert "a.parquet is damaged" in outcome.refused[0]
+
+
+def test_packed_parquet_is_no_format(tmp_path):
+    with pytest.raises(LakehouseError, match="neither CSV, JSON nor Parquet"):
+        file_format(tmp_path / "a.parquet.gz")
+    assert file_format(tmp_path / "A.PARQUET") == "parquet"
+    with pytest.raises(FileRefusedError):
+        file_format(tmp_path / ".gz")
+
+
+def test_a_day_of_the_calendar_is_written_as_iso(engine, tmp_path):
+    days = pa.array([date(1, 1, 1), date(9999, 12, 31)])
+    outcome = deliver(engine, landed(parquet(tmp_path, things(days, days, days))))
+    assert [row["id"] for row in outcome.rows] == ["0001-01-01", "9999-12-31"]
