@@ -37,12 +37,14 @@ class CsvFile:
         constants: Provenance written into every row: column name to value.
         newline: Line ending that every line of the file has.
         first_blank: Byte at which its first empty line starts, if there is one.
+        header: Whether its first line names the columns instead of being data.
     """
 
     path: Path
     constants: Mapping[str, str | date]
     newline: str
     first_blank: int | None = None
+    header: bool = True
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,12 @@ class CsvLoader:
         self.unsure |= {file.path for file in files if set("*?[") & set(str(file.path))}
         parts = []
         waiting: list[list[CsvFile]] = [
-            [file for file in files if file.newline == newline and file.path not in self.unsure]
-            for newline in sorted({file.newline for file in files})
+            [
+                file
+                for file in files
+                if (file.newline, file.header) == kind and file.path not in self.unsure
+            ]
+            for kind in sorted({(file.newline, file.header) for file in files})
         ]
         while waiting:
             group = waiting.pop()
@@ -95,7 +99,7 @@ class CsvLoader:
         return " UNION ALL ".join(parts), types
 
     def _load(self, files: Sequence[CsvFile]) -> tuple[str, dict[Path, list[_Reject]]] | None:
-        """Load files of one line ending into a table, in their order.
+        """Load files of one line ending, all with or without header, into a table, in their order.
 
         Returns:
             The table and the malformed records by file; None if a file breaks the reader.
@@ -107,7 +111,7 @@ class CsvLoader:
         paths = ", ".join(literal(str(file.path)) for file in files)
         source = (
             f"read_csv([{paths}], columns = {{{typed}}}, filename = '_csv_file', "
-            "hive_partitioning = false, header = true, "
+            f"hive_partitioning = false, header = {files[0].header}, "
             "auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
             f"new_line = {literal(files[0].newline.encode('unicode_escape').decode())}, "
             "encoding = 'utf-8', "
@@ -175,7 +179,8 @@ class CsvLoader:
                 continue
             # To DuckDB the header is line 1 and line breaks inside quotes do not count. The i-th
             # reject (from 0), data record j, precedes the accepted rows after the (j - i - 1)-th.
-            starts = [first + reject.number - 2 - index for index, reject in enumerate(bad)]
+            begin = first - 1 - file.header
+            starts = [begin + reject.number - index for index, reject in enumerate(bad)]
             ends = [*starts[1:], last + 1]
             shifted += [
                 (start, end, index + 1)

@@ -86,7 +86,7 @@ def read_csv(session: Any, files: Sequence[CsvFile], columns: Sequence[str]) -> 
     lost = Counter(line.path for line in malformed)
     counts = {
         wanted[path].path: sum(b.lines for b in blocks if b.path == path)
-        - 1
+        - wanted[path].header
         - lost[wanted[path].path]
         for path in sure
     }
@@ -190,7 +190,9 @@ def _places(blocks: Sequence[_Block], files: Mapping[Path, CsvFile]) -> Any:
     before: dict[Path, int] = defaultdict(int)
     offsets = []
     for block in blocks:
-        offsets.append(block.first - before[block.path])
+        # A header has the number 0.
+        unnamed = not files[block.path].header
+        offsets.append(block.first - before[block.path] - unnamed)
         before[block.path] += block.lines
     file, start, changed = zip(*(block.place for block in blocks), strict=True)
     columns: dict[str, Any] = {
@@ -216,7 +218,7 @@ def _malformed(bad: DataFrame, files: Mapping[Path, CsvFile], width: int) -> lis
         by_file[_local_path(row["file"])][row["n"]] = (row["line"], row["s"])
     lines = []
     for path, records in by_file.items():
-        starts = _starts(path, records.keys(), width > 1)
+        starts = _starts(path, records.keys(), width > 1, 0 if files[path].header else 1)
         lines += [
             MalformedLine(files[path].path, starts[number], text, column_count_reason(size, width))
             for number, (text, size) in sorted(records.items())
@@ -224,10 +226,10 @@ def _malformed(bad: DataFrame, files: Mapping[Path, CsvFile], width: int) -> lis
     return lines
 
 
-def _starts(path: Path, numbers: Collection[int], skip_blank: bool) -> dict[int, int]:
-    """Find the bytes of the unpacked file at which records start; number 0 is the header."""
+def _starts(path: Path, numbers: Collection[int], skip_blank: bool, number: int) -> dict[int, int]:
+    """Find the bytes of the unpacked file at which records start; its first one has a number."""
     starts: dict[int, int] = {}
-    number, position = 0, 0
+    position = 0
     with cast("IO[bytes]", gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as stream:
         for line in stream:
             if number in numbers:

@@ -32,10 +32,11 @@ class _QuoteError(ValueError):
     """The quotes of a record are out of order."""
 
 
-def csv_records(path: Path, fields: int) -> Iterator[Record | Malformed]:
-    """Yield every record of a CSV file after its header, readable or not, in order."""
+def csv_records(path: Path, fields: int, header: bool = True) -> Iterator[Record | Malformed]:
+    """Yield every record of a CSV file after its header, if it has one, in order."""
     lines = _Lines(path)
-    lines.take()
+    if header:
+        lines.take()
     number = 0
     while (line := lines.take()) is not None:
         start, record = lines.number, _without_end(line)

@@ -26,6 +26,8 @@ class Dataset:
         owner: Owner of the tables.
         announced: Whether the source says that a day is complete by a `_SUCCESS` file; a day
             without one is not read.
+        header: Whether the first line of a CSV file names the columns; otherwise it is data, and
+            a line that has not as many values as there are fields is rejected.
     """
 
     domain: str
@@ -35,6 +37,7 @@ class Dataset:
     description: str
     owner: str
     announced: bool = False
+    header: bool = True
 
     @property
     def path(self) -> str:

@@ -24,7 +24,7 @@ FileFormat = Literal["csv", "json", "parquet"]
 
 _CHUNK = 1 << 22
 _SUFFIXES: dict[str, FileFormat] = {
-    ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
+    ".csv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
     ".parquet": "parquet",
 }  # fmt: skip
 _ODD_QUOTES = re.compile(rb'" +"')
@@ -73,8 +73,8 @@ def file_format(path: Path) -> FileFormat:
     kind = _SUFFIXES.get(suffixes[-1]) if suffixes else None
     if kind is None or (packed and kind == "parquet"):
         raise FileRefusedError(
-            f"{path.name} is neither CSV, JSON nor Parquet by its name; name it .csv, .json or "
-            ".jsonl (each also with .gz), or .parquet."
+            f"{path.name} is neither CSV, JSON nor Parquet by its name; name it .csv, .txt, "
+            ".json or .jsonl (each also with .gz), or .parquet."
         )
     return kind
 

@@ -101,9 +101,11 @@ def read_delivery(
                 delivered[partition_value(dataset, file.delivered_on)] += found.rows
                 continue
             facts = examine(file.local)
-            if kind == "csv":
+            if kind == "csv" and dataset.header:
                 check_header(file.local, facts, dataset.source_names)
-            sound = kind == "csv" and facts.newline is not None and not facts.odd_quotes
+            # What counts as empty lines begins after the first one, which is a header or data.
+            begun = dataset.header or facts.first_line != ""
+            sound = kind == "csv" and begun and facts.newline is not None and not facts.odd_quotes
             (csv_files if sound else slow_files).append((file, facts))
         except FileRefusedError as error:
             refused.append(f"{file.name}: {error}")
@@ -158,6 +160,7 @@ def _read_csv(
                 constants=_constants(dataset, file, facts),
                 newline=facts.newline or "",
                 first_blank=facts.first_blank,
+                header=dataset.header,
             )
             for file, facts in files
         ],
@@ -201,7 +204,7 @@ def _csv_records(
     for file, facts in sure:
         blank = facts.blank_lines if len(names) > 1 else 0
         within = inside[file.name] + inside[str(file.local)]
-        counts[file.local] = facts.lines - 1 - blank - within
+        counts[file.local] = facts.lines - dataset.header - blank - within
     return counts
 
 
@@ -235,7 +238,7 @@ def _batches(
     for file, facts in files:
         constants = _constants(dataset, file, facts)
         if file_format(file.local) == "csv":
-            records = csv_records(file.local, len(dataset.fields))
+            records = csv_records(file.local, len(dataset.fields), dataset.header)
         else:
             records = json_records(file.local, dataset.source_names)
         count = 0

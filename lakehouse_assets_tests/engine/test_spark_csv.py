@@ -20,7 +20,9 @@ from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.records import Malformed, Record
 from lakehouse_assets.lake.registry import Column
 from lakehouse_assets_tests.ingest.samples import (
+    BARE,
     HEADER,
+    THINGS,
     Outcome,
     deliver,
     deliver_each,
@@ -68,20 +70,24 @@ class Fallbacks:
 def slow(monkeypatch: pytest.MonkeyPatch) -> Fallbacks:
     used = Fallbacks([])
 
-    def splitting(path: Path, fields: int) -> Any:
+    def splitting(path: Path, *shape: Any) -> Any:
         used.names.append(path.name)
-        return csv_records(path, fields)
+        return csv_records(path, *shape)
 
     monkeypatch.setattr(reader, "csv_records", splitting)
     return used
 
 
 def outcomes(
-    engine: Engine, folder: Path, contents: Sequence[bytes], suffix: str = ".csv"
+    engine: Engine,
+    folder: Path,
+    contents: Sequence[bytes],
+    suffix: str = ".csv",
+    dataset: Dataset = THINGS,
 ) -> list[Outcome]:
     folder.mkdir(exist_ok=True)
     current.activate(engine)
-    return deliver_each(engine, folder, contents, suffix)
+    return deliver_each(engine, folder, contents, suffix, dataset)
 
 
 def test_both_engines_make_the_same_of_every_file(spark_engine, tmp_path, slow):
@@ -101,6 +107,19 @@ def test_both_engines_make_the_same_of_every_file(spark_engine, tmp_path, slow):
         assert (other.rows, other.rejects) == (one.rows, one.rejects), content
         assert (other.delivered, other.refused) == (one.delivered, one.refused), content
     # Records of several lines are what Spark leaves to the splitter, besides odd line ends.
+    assert len(set(slow.names)) < len(contents) / 2
+
+
+def test_both_engines_make_the_same_of_files_without_header(spark_engine, tmp_path, slow):
+    contents = [content.encode() for content in CONTENTS]
+    contents += [b"\xef\xbb\xbf" + content for content in (*contents[:4], b'"a,b",2,3\nbad')]
+    here = outcomes(start_engine(), tmp_path, contents, dataset=BARE)
+    slow.names.clear()
+    there = outcomes(spark_engine, tmp_path, contents, dataset=BARE)
+    for content, one, other in zip(contents, here, there, strict=True):
+        assert other.complete
+        assert (other.rows, other.rejects) == (one.rows, one.rejects), content
+        assert (other.delivered, other.refused) == (one.delivered, one.refused), content
     assert len(set(slow.names)) < len(contents) / 2
 
 

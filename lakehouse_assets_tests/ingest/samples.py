@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ THINGS = Dataset(
         Column(field.lower(), "string", f"{field} of the thing.", source=field) for field in FIELDS
     ),
 )
+
+# The same, delivered without header.
+BARE = replace(THINGS, header=False)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,11 @@ def deliver(engine: Engine, *files: LandedFile, dataset: Dataset = THINGS) -> Ou
 
 
 def deliver_each(
-    engine: Engine, folder: Path, contents: Sequence[bytes], suffix: str
+    engine: Engine,
+    folder: Path,
+    contents: Sequence[bytes],
+    suffix: str,
+    dataset: Dataset = THINGS,
 ) -> list[Outcome]:
     """Deliver files together, which takes as long as one, and tell the outcomes apart."""
     files = []
@@ -82,12 +89,12 @@ def deliver_each(
         path.write_bytes(content)
         # A day of its own lets the delivered records be counted per file.
         files.append(landed(path, DAY + timedelta(days=index)))
-    found = deliver(engine, *files)
+    found = deliver(engine, *files, dataset=dataset)
     return [
         Outcome(
             rows=[row for row in found.rows if row["_source_file"] == file.name],
             rejects=[row for row in found.rejects if row["_source_file"] == file.name],
-            delivered={file.delivered_on: found.delivered[file.delivered_on]},
+            delivered={file.delivered_on: found.delivered.get(file.delivered_on, 0)},
             refused=[text for text in found.refused if text.startswith(f"{file.name}:")],
         )
         for file in files

@@ -39,7 +39,7 @@ def test_formats_by_name(tmp_path, name, kind):
     assert file_format(tmp_path / name) == kind
 
 
-@pytest.mark.parametrize("name", ["a", "a.txt", "a.gz", "a.csv.zip", "csv", "a.parquet.gz"])
+@pytest.mark.parametrize("name", ["a", "a.xml", "a.gz", "a.csv.zip", "csv", "a.parquet.gz"])
 def test_other_names_are_refused(tmp_path, name):
     sentence = f"{name} is neither CSV, JSON nor Parquet by its name"
     with pytest.raises(FileRefusedError, match=f"^{re.escape(sentence)}"):

@@ -22,6 +22,7 @@ from lakehouse_assets.ingest.records import Malformed, Record
 from lakehouse_assets.lake.registry import Column
 from lakehouse_assets.lake.schema import arrow_schema, differences
 from lakehouse_assets_tests.ingest.samples import (
+    BARE,
     DAY,
     HEADER,
     INGESTED,
@@ -49,9 +50,9 @@ def slow(monkeypatch):
     """Names of the files that were split record by record."""
     used = []
 
-    def splitting(path, fields):
+    def splitting(path, *shape):
         used.append(path.name)
-        return csv_records(path, fields)
+        return csv_records(path, *shape)
 
     monkeypatch.setattr(reader, "csv_records", splitting)
     return used
@@ -219,7 +220,7 @@ def test_refused_files_are_named_and_the_others_go_on(engine, tmp_path):
         "c.csv": "ID,Name,Note\n1,ü,3\n".encode("latin-1"),
         "d.csv": body(),
         "e.csv": b"",
-        "f.txt": body("1,2,3"),
+        "f.xml": body("1,2,3"),
         "g.csv.gz": gzip.compress(body("1,2,3"))[:-6],
         "h.json": b'[{"ID":4}]',
         "i.csv": body("7,8,9"),
@@ -235,7 +236,7 @@ def test_refused_files_are_named_and_the_others_go_on(engine, tmp_path):
         "c.csv": "c.csv is not UTF-8 text: byte 0xfc in line 2 is not valid;",
         "d.csv": "d.csv has a header but no rows;",
         "e.csv": "e.csv is empty;",
-        "f.txt": "f.txt is neither CSV, JSON nor Parquet by its name;",
+        "f.xml": "f.xml is neither CSV, JSON nor Parquet by its name;",
         "g.csv.gz": "g.csv.gz is named .gz but cannot be unpacked;",
     }
     assert len(outcome.refused) == len(outcome.rejects) == len(starts)
@@ -427,6 +428,53 @@ def test_csv_round_trip(engine, tmp_path, files):
         assert outcome.complete
         assert [*outcome.delivered.values()] == [len(want) + len(bad)]
         assert outcome.refused == []
+
+
+def without_header(content: bytes) -> bytes:
+    mark = b"\xef\xbb\xbf" if content.startswith(b"\xef\xbb\xbf") else b""
+    return mark + content.partition(b"\n")[2]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_first_line_of_a_file_without_header_is_data(engine, tmp_path, slow, mark, end):
+    lines = ["1,2,3", "bad", '"é","a,b",6', "7,8", "9,9,9", "", "ID,Name,Note"]
+    content = mark + end.join([*lines, ""]).encode()
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    outcome = deliver(engine, landed(path), dataset=BARE)
+    assert outcome.values == [
+        (1, "1", "2", "3"), (3, "é", "a,b", "6"), (5, "9", "9", "9"), (6, "ID", "Name", "Note"),
+    ]  # fmt: skip
+    assert outcome.bad == [(2, "bad", TOO_FEW(1)), (4, "7,8", TOO_FEW(2))]
+    assert (outcome.delivered, outcome.refused, slow) == ({DAY: 6}, [], [])
+
+
+def test_only_malformed_or_empty_lines_without_header(engine, tmp_path, slow):
+    contents = [b"bad\n", b"bad", b"\n1,2,3\nbad\n", b"\r\n\r\n1,2,3\r\n", b" \n", b"\n\n"]
+    outcomes = deliver_each(engine, tmp_path, contents, ".csv", BARE)
+    assert [outcome.values for outcome in outcomes] == [[], [], [ONE], [ONE], [], []]
+    assert [outcome.bad[:1] for outcome in outcomes[:3]] == [
+        [(1, "bad", TOO_FEW(1))], [(1, "bad", TOO_FEW(1))], [(3, "bad", TOO_FEW(1))],
+    ]  # fmt: skip
+    assert [bool(outcome.refused) for outcome in outcomes] == [False] * 4 + [True] * 2
+    assert all(outcome.complete for outcome in outcomes)
+
+
+@_MANY
+@given(st.lists(st.tuples(written_files(), st.booleans()), min_size=8, max_size=8))
+def test_a_file_without_header_has_the_rows_of_the_same_file_with_one(engine, tmp_path, files):
+    contents = [b"\xef\xbb\xbf" * marked + content for (content, _, _), marked in files]
+    named = deliver_each(engine, tmp_path, contents, ".csv")
+    bare = deliver_each(engine, tmp_path, [*map(without_header, contents)], ".csv", BARE)
+    for one, other in zip(named, bare, strict=True):
+        if one.refused or other.refused:
+            # Nothing but blanks is an empty file, and no file with a header.
+            assert one.values in ([], [(1, None, None, None)])
+            continue
+        assert other.values == one.values
+        assert other.bad == [(line - 1, text, reason) for line, text, reason in one.bad]
+        assert (other.complete, other.delivered) == (True, one.delivered)
 
 
 @_MANY
