@@ -27,8 +27,9 @@ def columns_of_query(query: str, tables: Mapping[str, Origins]) -> Origins:
         tables: What is known of the relations the query starts from, by name.
 
     Returns:
-        Output column to the stored columns its expression uses. Columns that only filter, join or
-        sort rows do not count, nor do constants.
+        Output column to the stored columns its expression uses; the keys of a window, by which it
+        divides and orders rows, are part of it. Columns that only filter, join or sort rows do not
+        count, nor do constants.
     """
     scope: dict[str, Origins] = dict(tables)
     tree = _parse(query)

@@ -7,18 +7,25 @@ The text is the one form of a plan that classic sessions and Spark Connect both 
 attribute carries the number of the expression that made it (`name#12L`), so that names that occur
 twice do not matter. Relations that the engine knows stand under an alias of its own. Texts inside
 expressions are not quoted, so nothing here counts parentheses: an output is told by its number.
+
+Where a plan holds one frame twice, Spark gives the columns of the second copy new numbers, but
+prints the arguments of functions that it replaces later (`nullif`, `between`) with the numbers of
+the first. Such a number is looked up among the columns that the walk has passed: a copy comes after
+what it is a copy of, and its columns have the same origins.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lakehouse_assets.engine.base import SourceColumn
 
 Origins: TypeAlias = dict[str, frozenset[SourceColumn]]
+_ByNumber: TypeAlias = MutableMapping[str, frozenset[SourceColumn]]
 _Known: TypeAlias = Callable[[str], Callable[[str], frozenset[SourceColumn]] | None]
 
 _NODE = re.compile(r"^((?:[: ] {2})*)([:+]- )?(?=[A-Z])")
@@ -55,10 +62,9 @@ def columns_of_plan(text: str, known: _Known) -> Origins:
             alias that is no mark.
 
     Returns:
-        Output column to the stored columns its expression uses. Columns that only filter, join or
-        sort rows do not count, nor do constants.
+        Output column to the stored columns its expression uses, by the rule of `lineage.py`.
     """
-    return {output.name: output.origins for output in _outputs(_tree(text), known)}
+    return {output.name: output.origins for output in _outputs(_tree(text), known, {})}
 
 
 def marks_of_plan(text: str) -> list[str]:
@@ -84,15 +90,31 @@ def _tree(text: str) -> _Node:
     return stack[0][1]
 
 
-def _outputs(node: _Node, known: _Known) -> list[_Output]:
-    below = [_outputs(child, known) for child in node.children]
+def _outputs(node: _Node, known: _Known, passed: _ByNumber) -> list[_Output]:
+    """Return the columns of a node.
+
+    Args:
+        node: Which.
+        known: As for `columns_of_plan`.
+        passed: Origins by number of the columns of all nodes that were walked before; added to.
+    """
+    below = [_outputs(child, known, passed) for child in node.children]
+    found = _of_node(node, below, known, passed)
+    passed.update((output.number, output.origins) for output in found)
+    return found
+
+
+def _of_node(
+    node: _Node, below: list[list[_Output]], known: _Known, passed: _ByNumber
+) -> list[_Output]:
     flat = [output for outputs in below for output in outputs]
+    origins = ChainMap({output.number: output.origins for output in flat}, passed)
     kind = node.text.split(" ", 1)[0].split("(", 1)[0]
     mark = _MARK.match(node.text)
     if mark is not None:
-        origins = known(mark[1])
-        if origins is not None:
-            return [_Output(o.name, o.number, origins(o.name)) for o in flat]
+        stored = known(mark[1])
+        if stored is not None:
+            return [_Output(o.name, o.number, stored(o.name)) for o in flat]
         return flat
     if kind in _SETS:
         first, *others = below
@@ -106,23 +128,22 @@ def _outputs(node: _Node, known: _Known) -> list[_Output]:
         listed = node.text.split(" ", 1)[1]
         # Of an aggregate, what it groups by comes first, if it groups.
         grouped = listed.partition("], [")[2] if kind == "Aggregate" else ""
-        return _listed(grouped or listed[1:], flat)
+        return _listed(grouped or listed[1:], origins)
     if kind == "Window":
-        return flat + _listed(node.text.split(" ", 1)[1][1:], flat)
+        return flat + _listed(node.text.split(" ", 1)[1][1:], origins)
     if kind in {"Generate", "Expand"} or kind.startswith("MapIn"):
         # Functions that make rows: each new column may come from any that they take.
-        new = _listed(node.text.rpartition("[")[2], [])
-        used = _used(node.text, {o.number: o.origins for o in flat})
+        new = _listed(node.text.rpartition("[")[2], {})
+        used = _used(node.text, origins)
         made = [_Output(o.name, o.number, used) for o in new]
         return flat + made if kind == "Generate" else made
     if not node.children:
-        return _listed(node.text.partition("[")[2], [])
+        return _listed(node.text.partition("[")[2], {})
     return flat
 
 
-def _listed(text: str, below: list[_Output]) -> list[_Output]:
+def _listed(text: str, origins: _ByNumber) -> list[_Output]:
     """Read a list of attributes and named expressions, up to the bracket that closes it."""
-    origins = {output.number: output.origins for output in below}
     found: list[_Output] = []
     position = 0
     while True:
@@ -142,7 +163,7 @@ def _listed(text: str, below: list[_Output]) -> list[_Output]:
         position = end + 2
 
 
-def _used(expression: str, origins: dict[str, frozenset[SourceColumn]]) -> frozenset[SourceColumn]:
+def _used(expression: str, origins: _ByNumber) -> frozenset[SourceColumn]:
     return _NOTHING.union(
         *(origins.get(number, _NOTHING) for number in _ATTRIBUTE.findall(expression))
     )

@@ -221,10 +221,30 @@ Project [a#1, concat(a#1, a, (b], x AS y,
 """
 
 
-def test_texts_inside_a_plan_do_not_mislead():
-    def known(mark: str) -> Callable[[str], frozenset[Any]] | None:
-        return (lambda column: frozenset({f"{mark}.{column}"})) if "mark" in mark else None
+# A frame joined with itself, as Spark prints it: the copy's `nullif` still names the first's `a#1`.
+COPY = """\
+Project [x#5, x#9]
++- Join LeftOuter, (a#1 = a#7)
+   :- Project [a#1, nullif(a#1, ) AS x#5]
+   :  +- SubqueryAlias mark_t
+   :     +- Relation [a#1] parquet
+   +- Project [a#7, first(x#8, false) AS x#9]
+      +- Project [a#7, nullif(a#1, ) AS x#8]
+         +- SubqueryAlias mark_t
+            +- Relation [a#7] parquet
+"""
 
+
+def known(mark: str) -> Callable[[str], frozenset[Any]] | None:
+    return (lambda column: frozenset({f"{mark}.{column}"})) if "mark" in mark else None
+
+
+def test_what_a_copied_frame_is_made_of_is_found():
+    assert columns_of_plan(COPY, known) == {"x": {"mark_t.a"}}
+    assert columns_of_plan(COPY.replace("[x#5, x#9]", "[x#9]"), known) == {"x": {"mark_t.a"}}
+
+
+def test_texts_inside_a_plan_do_not_mislead():
     assert columns_of_plan(PLAN, known) == {
         "a": {"mark_t.a"},
         "x": {"mark_t.a", "mark_u.c"},
