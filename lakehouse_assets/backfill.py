@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
-from lakehouse_assets.automation.deliveries import fingerprint
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
-from lakehouse_assets.ingest.landing import LandedFile, LandingZone
+from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
 from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, job_name
 from lakehouse_assets.run import MONTHS_PER_RUN, PlannedRun, check_date, of_domain
@@ -180,6 +179,28 @@ def plan_replay(dataset: Dataset, days: Iterable[date]) -> list[PlannedRun]:
     return [*runs, PlannedRun(QUALITY)]
 
 
+def months_after(
+    settings: Settings, domain: str, last: date, datasets: Iterable[Dataset] = DATASETS
+) -> Months | None:
+    """Return the delivered months after one, which add up what it holds; None if there are none.
+
+    Args:
+        settings: Settings of the lakehouse.
+        domain: The domain, such as airline.
+        last: First day of the month.
+        datasets: Datasets that the zone may hold.
+    """
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    following = (last + timedelta(days=32)).replace(day=1)
+    found = {
+        file.delivered_on.replace(day=1)
+        for dataset in datasets
+        if dataset.domain == domain
+        for file in zone.files(dataset, following)
+    }
+    return Months(min(found), max(found)) if found else None
+
+
 def _delivered(
     settings: Settings, datasets: Iterable[Dataset], months: Months
 ) -> list[tuple[Dataset, LandedFile]]:
@@ -196,12 +217,9 @@ def _delivered(
 def _content(run: PlannedRun, files: Iterable[tuple[Dataset, LandedFile]]) -> str:
     """Digest the files of the months that a run touches."""
     first, last = (date.fromisoformat(str(key)).replace(day=1) for key in (run.first, run.last))
-    text = "".join(
-        f"{file.name}={fingerprint(file)};"
-        for _, file in sorted(files, key=lambda pair: pair[1].name)
-        if first <= file.delivered_on.replace(day=1) <= last
+    return content_of(
+        file for _, file in files if first <= file.delivered_on.replace(day=1) <= last
     )
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _month(text: str) -> date:

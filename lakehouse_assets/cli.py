@@ -146,13 +146,15 @@ def backfill(
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
-    planned = plan_backfill(settings, domain, Months.parse(months), chunk, restart=restart)
+    wanted = Months.parse(months)
+    planned = plan_backfill(settings, domain, wanted, chunk, restart=restart)
     if planned.done:
         console.print(f"{planned.done} runs were done before; --restart does them again.")
     outcome = _watched(settings, planned.runs, planned.note)
     print_warnings(console, outcome.warnings)
     _end(outcome)
     planned.progress.forget()
+    _tell_of_later_months(settings, domain, wanted.last)
 
 
 @app.command()
@@ -188,6 +190,20 @@ def replay(
     after = quarantined(lake, silver) or 0
     console.print(f"{before:,} rows of {dataset} were quarantined, {after:,} still are.")
     _end(outcome)
+    _tell_of_later_months(settings, found.domain, max(chosen).replace(day=1))
+
+
+def _tell_of_later_months(settings: Settings, domain: str, last: date) -> None:
+    """Say that gold tables of later months add up what was just run."""
+    from lakehouse_assets.backfill import months_after
+
+    later = months_after(settings, domain, last)
+    if later is not None:
+        console.print(
+            "Gold tables of later months add these up. The sensor follow_sources renews them; "
+            f"without it: lakehouse backfill {domain} {later}",
+            soft_wrap=True,
+        )
 
 
 def _end(outcome: Outcome) -> None:

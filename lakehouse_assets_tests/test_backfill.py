@@ -99,11 +99,14 @@ def test_an_interrupted_backfill_goes_on_and_reads_what_has_changed_again(house:
 
 def test_the_command_fills_a_range_and_forgets_its_progress(house: House, tmp_path: Path) -> None:
     house.deliver_purchases("2014-02-10", [purchase("A")])
+    for later in ("2014-04-02", "2014-05-30"):
+        house.deliver_purchases(later, [purchase(later)])
     variables = variables_of(house)
     done = command("backfill", "airline", "2014-02", variables=variables, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "· airline_daily 2014-02-10" in done.stdout
     assert house.count("silver_transactions") == 1
+    assert "lakehouse backfill airline 2014-04..2014-05" in done.stdout
     assert list((house.settings.dagster_home / "backfills").iterdir()) == []
     wrong = command("backfill", "airline", "February", variables=variables, cwd=tmp_path)
     assert wrong.returncode == 1

@@ -5,7 +5,8 @@ between two listings. Not here: listing the zone (`ingest/landing.py`) and Dagst
 
 A file is known by name, size and version (an object's ETag, a local file's time). A partition is
 asked for when a version of one of its files was never asked for, and once all of its files are
-whole: a run reads every file of a partition, so it would also read one half written.
+whole: a run reads every file of a partition, so it would also read one half written. What was
+loaded from just these files already, by hand or by a backfill, is not loaded again.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from typing import TypeAlias
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
-from lakehouse_assets.ingest.landing import LandedFile
+from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.ingest.reader import partition_value
 
 # A file that nobody touched for so long is whole; a younger one has to be seen twice.
@@ -30,6 +32,8 @@ SETTLED_AFTER = timedelta(seconds=30)
 # takes down with it.
 LONGEST_SPAN = {"day": 31, "month": 3}
 _FORMAT = 1
+# Which files, as `content_of` names them, some partitions were loaded from last.
+Loaded: TypeAlias = Callable[[Collection[date]], Mapping[date, str]]
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,8 @@ class Cursor:
         except (ValueError, zlib.error, KeyError, TypeError, AttributeError):
             raise LakehouseError(
                 "The sensor's cursor cannot be read, it was written by another version; reset it "
-                "in the Dagster UI (the sensor's page, Set cursor, empty): every partition that "
-                "the landing zone holds then runs once more, with the same result."
+                "in the Dagster UI (the sensor's page, Set cursor, empty): partitions that were "
+                "not loaded from the files that are there now then run."
             ) from None
 
 
@@ -110,6 +114,7 @@ class Changes:
         waiting: Files whose partitions wait until they are whole.
         deleted: Files that were there before; nothing runs because of them.
         outside: Files delivered on days for which there is no partition.
+        there: Partitions with news that were loaded already, without having been asked for.
         cursor: What to remember.
     """
 
@@ -117,13 +122,8 @@ class Changes:
     waiting: tuple[str, ...]
     deleted: tuple[str, ...]
     outside: tuple[str, ...]
+    there: tuple[date, ...]
     cursor: Cursor
-
-
-def fingerprint(file: LandedFile) -> str:
-    """Tell one version of a file from every other."""
-    text = f"{file.size}:{file.version}"
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def changes(
@@ -133,6 +133,7 @@ def changes(
     now: datetime,
     first: date,
     last: date,
+    loaded: Loaded,
 ) -> Changes:
     """Compare a complete listing with what is remembered.
 
@@ -143,29 +144,35 @@ def changes(
         now: When the listing was made.
         first: First day that has a partition.
         last: Last day that has a partition.
+        loaded: Says what was loaded; asked about partitions with news only.
     """
     within = [file for file in listing if first <= file.delivered_on <= last]
     files: dict[str, Memory] = {}
     due: dict[date, str] = {}
     waiting: list[str] = []
     for partition, members in _by_partition(dataset, within).items():
-        marks = {file.name: fingerprint(file) for file in members}
+        marks = {file.name: file.fingerprint for file in members}
         known = {name: cursor.files.get(name, Memory("")) for name in marks}
         torn = [f.name for f in members if not _is_whole(f, marks[f.name], known[f.name], now)]
         news = any(known[name].taken != mark for name, mark in marks.items())
         taking = news and not torn
         if taking:
-            due[partition] = "".join(f"{name}={mark};" for name, mark in sorted(marks.items()))
+            due[partition] = content_of(members)
         elif news:
             waiting += torn
         for name, mark in marks.items():
             files[name] = Memory(mark, mark if taking else known[name].taken)
+    before = loaded(due.keys()) if due else {}
+    there = tuple(sorted(day for day, content in due.items() if before.get(day) == content))
+    for partition in there:
+        del due[partition]
     spans = _spans(dataset, due, cursor.asked)
     return Changes(
         spans=spans,
         waiting=tuple(sorted(waiting)),
         deleted=tuple(sorted(cursor.files.keys() - {file.name for file in listing})),
         outside=tuple(sorted({f.name for f in listing} - files.keys())),
+        there=there,
         cursor=Cursor(files, cursor.asked + len(spans)),
     )
 

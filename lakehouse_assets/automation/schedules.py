@@ -8,15 +8,16 @@ they are off. Once a day the refresh holds the files against what Dagster says w
 for what is behind.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
 
 import dagster as dg
 
-from lakehouse_assets.automation.deliveries import SETTLED_AFTER, Span, consecutive
+from lakehouse_assets.automation.deliveries import SETTLED_AFTER, Loaded, Span, consecutive
+from lakehouse_assets.automation.loaded import loaded_from
 from lakehouse_assets.automation.sensors import keys_of, request
 from lakehouse_assets.ingest.datasets import Dataset
-from lakehouse_assets.ingest.landing import LandedFile
+from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.jobs import QUALITY
@@ -24,38 +25,32 @@ from lakehouse_assets.partitions import Calendar
 
 CRON = "0 6 * * *"
 _HOURLY = "15 * * * *"
-# Older files were loaded or corrected long ago; only that they were loaded at all is looked up.
-_LOOK_BACK = timedelta(days=35)
-_EVENTS_AT_ONCE = 5_000
 
 
 def behind(
     dataset: Dataset,
     files: Sequence[LandedFile],
-    loaded: Iterable[date],
-    loaded_at: Mapping[date, datetime],
+    loaded: Loaded,
     now: datetime,
 ) -> list[date]:
-    """Find the partitions that were never loaded, or whose files are younger than their loading.
+    """Find the partitions that were not loaded from the files that are there.
 
     Args:
         dataset: What was delivered.
         files: Every delivered file.
-        loaded: Partitions that were loaded at some time.
-        loaded_at: When partitions with young files were loaded last.
-        now: Files younger than a delivery takes are left to the sensors.
+        loaded: Says which files partitions were loaded from.
+        now: Partitions with a file younger than a delivery takes are left to the sensors.
     """
-    known = set(loaded)
-    found = set()
+    there: dict[date, list[LandedFile]] = {}
     for file in files:
-        partition = partition_value(dataset, file.delivered_on)
-        written = file.modified_at or now
-        if now - written < SETTLED_AFTER:
-            continue
-        last = loaded_at.get(partition)
-        if partition not in known or (last is not None and last < written):
-            found.add(partition)
-    return sorted(found)
+        there.setdefault(partition_value(dataset, file.delivered_on), []).append(file)
+    whole = {
+        partition: content_of(members)
+        for partition, members in there.items()
+        if all(now - (file.modified_at or now) >= SETTLED_AFTER for file in members)
+    }
+    before = loaded(whole.keys())
+    return sorted(day for day, content in whole.items() if before.get(day) != content)
 
 
 def refresh_schedules(
@@ -94,17 +89,8 @@ def _refresh(dataset: Dataset, calendar: Calendar, *, running: bool) -> dg.Sched
             for file in landing.open().files(dataset, calendar.first)
             if partitions.has_partition_key(partition_value(dataset, file.delivered_on).isoformat())
         ]
-        young = {
-            partition_value(dataset, file.delivered_on)
-            for file in files
-            if file.modified_at is None or now - file.modified_at < _LOOK_BACK
-        }
         late = behind(
-            dataset,
-            files,
-            _loaded(context.instance, keys[0]),
-            _loaded_at(context.instance, keys[0], young),
-            now,
+            dataset, files, lambda days: loaded_from(context.instance, dataset, days), now
         )
         requests = [
             request(dataset, Span(days[0], days[-1], f"refresh:{now:%Y-%m-%d}:{days[0]}"), keys)
@@ -131,26 +117,3 @@ def quality_schedule(*, running: bool) -> dg.ScheduleDefinition:
             dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
         ),
     )
-
-
-def _loaded(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[date]:
-    return {date.fromisoformat(text) for text in instance.get_materialized_partitions(key)}
-
-
-def _loaded_at(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Iterable[date]
-) -> dict[date, datetime]:
-    """Return when partitions were loaded last: when the run began, which then read the files."""
-    wanted = [partition.isoformat() for partition in sorted(partitions)]
-    if not wanted:
-        return {}
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=key, asset_partitions=wanted), limit=_EVENTS_AT_ONCE
-    ).records
-    found: dict[date, datetime] = {}
-    for record in records:
-        if record.partition_key is not None:
-            run = instance.get_run_record_by_id(record.run_id)
-            if run is not None:
-                found.setdefault(date.fromisoformat(record.partition_key), run.create_timestamp)
-    return found

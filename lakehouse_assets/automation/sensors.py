@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.automation.deliveries import Changes, Cursor, Span, changes, consecutive
+from lakehouse_assets.automation.loaded import loaded_from
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.partitions import Calendar
@@ -74,10 +75,14 @@ def delivery_sensor(
             now,
             calendar.first,
             end - timedelta(days=1),
+            lambda partitions: loaded_from(context.instance, dataset, partitions),
         )
         told = list(_sentences(dataset, calendar, found))
         for line in told:
             context.log.warning(line)
+        if found.there:
+            told.append(_there(found.there))
+            context.log.info(told[-1])
         return dg.SensorResult(
             run_requests=[request(dataset, span, keys) for span in found.spans],
             skip_reason=None if found.spans else " ".join(told) or "Nothing new was delivered.",
@@ -179,6 +184,11 @@ def _sentences(dataset: Dataset, calendar: Calendar, found: Changes) -> Iterator
             f"Delivered on days without a partition: {_some(found.outside)}; rename the folders, "
             f"or set LAKEHOUSE_FIRST_PARTITION (now {calendar.first})."
         )
+
+
+def _there(partitions: Sequence[date]) -> str:
+    days = _some([day.isoformat() for day in partitions])
+    return f"Loaded already from the files that are there, by hand or by a backfill: {days}."
 
 
 def _some(names: Sequence[str]) -> str:

@@ -4,14 +4,14 @@ Belongs here: the factory that turns a dataset into its bronze table and rejects
 reading files (`reader.py`) and declaring datasets (`datasets.py`).
 """
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
-from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
 from lakehouse_assets.ingest.reader import partition_value, read_delivery
 from lakehouse_assets.lake.assets import asset_attributes, step_of
 from lakehouse_assets.lake.delta import Lake
@@ -21,6 +21,8 @@ from lakehouse_assets.quality.conservation import Balance
 
 CONSERVED = "delivered_rows_are_conserved"
 READABLE = "files_are_readable"
+# Metadata of a bronze partition: the files it was loaded from, as `content_of` names them.
+LOADED_FROM = "loaded_from"
 
 
 def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
@@ -62,6 +64,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
         context.log.info(f"{len(listed)} files of {dataset.path} to read")
         with zone.fetched(listed) as files, lake.engine.scope():
             delivery = read_delivery(dataset, files, lake.engine, datetime.now(UTC))
+            _say_what_is_loaded(context, dataset, listed)
             yield dg.Output(delivery.rows, rows.name)
             yield dg.Output(delivery.rejects, rejects.name)
             refused_rows = {partition_value(dataset, file.delivered_on): 0 for file in files}
@@ -89,3 +92,17 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
         )
 
     return load
+
+
+def _say_what_is_loaded(
+    context: dg.AssetExecutionContext, dataset: Dataset, listed: Sequence[LandedFile]
+) -> None:
+    """Record with each partition from which files it was loaded; sensors compare that."""
+    by_partition: dict[date, list[LandedFile]] = {}
+    for file in listed:
+        by_partition.setdefault(partition_value(dataset, file.delivered_on), []).append(file)
+    key = bronze_table(dataset).asset_key
+    for partition, files in by_partition.items():
+        context.add_asset_metadata(
+            {LOADED_FROM: content_of(files)}, asset_key=key, partition_key=partition.isoformat()
+        )

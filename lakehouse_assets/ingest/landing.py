@@ -6,6 +6,7 @@ here: what is in the files, and whether they lie on a disk or in a store (`lake/
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -57,6 +58,18 @@ class LandedFile:
                 f"{self.name} lies in a store; read it within LandingZone.fetched()."
             )
         return self.path
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this version of the file from every other: its size and version, hashed."""
+        text = f"{self.size}:{self.version}"
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def content_of(files: Iterable[LandedFile]) -> str:
+    """Name what a partition was delivered: which files, in which version."""
+    text = "".join(f"{file.name}={file.fingerprint};" for file in sorted(files))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class LandingZone:

@@ -250,6 +250,13 @@ class House:
         query = f"SELECT * FROM {{t}} WHERE {where} ORDER BY {order}"  # noqa: S608
         return ask(query, t=self.path(table))
 
+    def lake_rows(self, table: str | Table) -> list[dict[str, Any]]:
+        """Read a table through the project's own eyes, wherever it lies, in a fixed order."""
+        declared = REGISTRY[table] if isinstance(table, str) else table
+        lake = self.lake
+        with lake.engine.scope():
+            return sorted(lake.engine.rows(lake.read(declared)), key=str)
+
     def count(self, table: str | Table, where: str = "true") -> int:
         """Count rows."""
         query = f"SELECT count(*) AS n FROM {{t}} WHERE {where}"  # noqa: S608

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,9 @@ from lakehouse_assets.automation.deliveries import (
     Memory,
     changes,
     consecutive,
-    fingerprint,
 )
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.landing import LandedFile, LandingZone
+from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
 
 FIRST, LAST = date(2014, 1, 1), date(2014, 12, 31)
 NOW = datetime(2015, 1, 1, tzinfo=UTC)
@@ -37,9 +37,22 @@ def landed(day: str, name: str = "a.csv", size: int = 1, **facts: Any) -> Landed
     return LandedFile(date.fromisoformat(day), where, Path(where), size, **facts)
 
 
+def nothing(partitions: Collection[date]) -> dict[date, str]:
+    """Say that nothing was loaded so far."""
+    assert partitions
+    return {}
+
+
 def compare(listing: list[LandedFile], cursor: Cursor = EMPTY, **changed: Any) -> Changes:
     """Compare a listing of purchases."""
-    facts = {"dataset": TRANSACTIONS, "now": NOW, "first": FIRST, "last": LAST, **changed}
+    facts = {
+        "dataset": TRANSACTIONS,
+        "now": NOW,
+        "first": FIRST,
+        "last": LAST,
+        "loaded": nothing,
+        **changed,
+    }
     return changes(listing=listing, cursor=cursor, **facts)
 
 
@@ -97,6 +110,15 @@ def test_a_file_being_written_waits_with_its_whole_day_until_it_is_seen_twice():
     third = compare([done, writing[1], other], second.cursor)
     assert asked(third) == [("2014-03-01", "2014-03-01")]
     assert third.waiting == ()
+
+
+def test_what_was_loaded_from_just_these_files_is_not_loaded_again():
+    one, two = landed("2014-03-01"), [landed("2014-03-02"), landed("2014-03-02", "b.csv")]
+    before = {date(2014, 3, 1): content_of([one]), date(2014, 3, 2): content_of(two[:1])}
+    found = compare([one, *two], loaded=lambda _: before)
+    assert asked(found) == [("2014-03-02", "2014-03-02")]
+    assert found.there == (date(2014, 3, 1),)
+    assert asked(compare([one, *two], found.cursor)) == []
 
 
 def test_a_deleted_file_is_reported_once_and_runs_nothing():
@@ -172,7 +194,7 @@ def test_whatever_happens_every_last_version_is_asked_for_once_it_rests(history,
         news = {
             file.delivered_on.replace(day=1) if dataset is FLIGHTS else file.delivered_on
             for file in listing
-            if before.files.get(file.name, Memory("")).taken != fingerprint(file)
+            if before.files.get(file.name, Memory("")).taken != file.fingerprint
         }
         covered = {span.first for span in found.spans} | {span.last for span in found.spans}
         assert covered <= news
@@ -181,7 +203,7 @@ def test_whatever_happens_every_last_version_is_asked_for_once_it_rests(history,
     rested.append(compare(history[-1], rested[0].cursor, dataset=dataset))
     assert rested[1].spans == rested[1].waiting == rested[1].deleted == ()
     taken = {name: memory.taken for name, memory in rested[1].cursor.files.items()}
-    assert taken == {f.name: fingerprint(f) for f in history[-1] if FIRST <= f.delivered_on <= LAST}
+    assert taken == {f.name: f.fingerprint for f in history[-1] if FIRST <= f.delivered_on <= LAST}
     keys += [span.run_key for span in rested[0].spans]
     assert len(set(keys)) == len(keys)
 

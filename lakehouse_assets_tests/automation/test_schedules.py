@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,6 +54,19 @@ def test_what_the_sensors_missed_is_asked_for(caretaker: Caretaker) -> None:
         "bronze_transactions", "bronze_transactions_rejects",
         "silver_transactions", "silver_transactions_quarantine",
     }  # fmt: skip
+
+
+def test_a_file_that_arrives_with_an_old_time_is_seen(caretaker: Caretaker) -> None:
+    house = caretaker.house
+    house.deliver_purchases("2014-03-03", [purchase("A")])
+    caretaker.settle()
+    caretaker.deliveries("transactions")
+    # Copied with its times (`cp -p`, `rsync -t`): older than the run that did not see it.
+    file = house.deliver_purchases("2014-03-03", [purchase("B")], "second.json")
+    past = (datetime.now(UTC) - timedelta(days=400)).timestamp()
+    os.utime(file, (past, past))
+    (request,) = refresh(caretaker, datetime.now(UTC))
+    assert request.partition_key == "2014-03-03"
 
 
 def test_a_file_being_written_is_left_to_the_sensor(caretaker: Caretaker) -> None:

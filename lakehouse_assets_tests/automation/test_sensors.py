@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.airline import tables as t
+from lakehouse_assets.automation.sensors import keys_of
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
 from lakehouse_assets.run import PlannedRun, execute, with_follow_ups
@@ -81,6 +82,32 @@ def test_deliveries_corrections_and_snapshots_load_what_they_touch(caretaker: Ca
     rows = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'B'")
     assert [float(row["amount"]) for row in rows] == [5.0]
     assert house.count(t.SILVER_TRANSACTIONS) == 3
+
+
+def test_what_ran_by_hand_is_not_loaded_again_when_the_sensor_is_switched_on(
+    caretaker: Caretaker,
+) -> None:
+    house = caretaker.house
+    for number in (3, 4, 5):
+        house.deliver_purchases(day(number), [purchase(f"T{number}")])
+    caretaker.settle()
+    keys = keys_of(t.TRANSACTIONS, t.TRANSACTIONS.loaded_tables)
+    caretaker.run(keys, day(3), day(4))
+    # Bronze alone is not enough: nothing further down has the rows.
+    caretaker.run(keys[:2], day(5), day(5))
+    house.deliver_purchases(day(4), [purchase("B")], "second.json")
+    caretaker.settle()
+    result = caretaker.tick("airline_transactions_deliveries")
+    assert caretaker.obey(result) == [(day(4), day(5))]
+    caretaker.run(keys, day(4), day(4))
+    house.deliver_purchases(day(6), [purchase("T6")])
+    caretaker.settle()
+    caretaker.run(keys, day(6), day(6))
+    again = caretaker.tick("airline_transactions_deliveries")
+    assert not again.run_requests
+    assert again.skip_reason is not None
+    assert "by hand or by a backfill: 2014-03-06." in again.skip_reason.skip_message
+    assert house.count(t.SILVER_TRANSACTIONS) == 5
 
 
 def test_a_file_just_written_waits_for_the_next_tick(caretaker: Caretaker) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.ingest.datasets import quarantine_table
-from lakehouse_assets.instance import _CONFIG
+from lakehouse_assets.instance import _CONFIG, dagster_instance
 from lakehouse_assets.lake.assets import step_of
 from lakehouse_assets.lake.maintenance import RETENTION_HOURS, maintain
 from lakehouse_assets.lake.schema import arrow_schema
@@ -118,3 +120,32 @@ def test_maintenance_waits_for_the_writers_of_its_tables(house: House) -> None:
     assert step_of(quarantine_table(t.FLIGHTS)) == step_of(t.SILVER_FLIGHTS)
     # A pool takes one at a time.
     assert "default_limit: 1" in _CONFIG
+
+
+def test_maintenance_begins_when_the_writer_of_its_table_has_ended(
+    scattered: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = step_of(t.SILVER_TRANSACTIONS)
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with dagster_instance(scattered.settings) as instance, ThreadPoolExecutor(1) as thread:
+        # A writer of the table is at work: it has the one place in the table's pool.
+        storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default(pool)
+        assert storage.claim_concurrency_slot(pool, "writer", "load").is_claimed
+        job = scattered.definitions().resolve_job_def("maintenance")
+        maintenance = thread.submit(
+            job.execute_in_process,
+            instance=instance,
+            asset_selection=[dg.AssetKey(["maintenance", pool])],
+        )
+        until = time.monotonic() + 60
+        while not storage.get_concurrency_info(pool).pending_step_count:
+            assert time.monotonic() < until, "maintenance never asked for a place"
+            time.sleep(0.05)
+        time.sleep(1.5)
+        version = scattered.lake.version(t.SILVER_TRANSACTIONS)
+        assert not maintenance.done()
+        assert version == 5, "nothing was rewritten beside the writer"
+        storage.free_concurrency_slots_for_run("writer")
+        assert maintenance.result(60).success
+    assert scattered.lake.version(t.SILVER_TRANSACTIONS) > version

@@ -18,7 +18,10 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakehouse_assets_tests.airline.samples import House
 
 DAYS = ("2014-03-03", "2014-03-04")
 TABLES = (
@@ -72,11 +75,25 @@ class Pipelines:
 
     Args:
         folder: Folder of the house, with its landing zone.
+        store: Folder of a store in which the lakes lie; empty for a lake in the house.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str = "") -> None:
         self.folder = folder
         self.home = folder / "home"
+        self._store = store
+        self._lakes = 0
+
+    def house(self) -> House:
+        """Open the house."""
+        from lakehouse_assets.lake.location import parse_location
+        from lakehouse_assets_tests.airline.samples import House
+
+        house = House.at(self.folder)
+        if not self._store:
+            return house
+        root = parse_location(f"{self._store}/{self._lakes}")
+        return House(house.settings.model_copy(update={"root": root}))
 
     def daily(self, *, shared: bool = True) -> None:
         """Load and clean both days, as `lakehouse run` does."""
@@ -84,10 +101,9 @@ class Pipelines:
 
         from lakehouse_assets.automation.recovery import end_dead_runs
         from lakehouse_assets.process import PROCESS_TAG, Process
-        from lakehouse_assets_tests.airline.samples import House
 
         tags = {**_RANGE, PROCESS_TAG: str(Process.current())}
-        job = House.at(self.folder).definitions().resolve_job_def("airline_daily")
+        job = self.house().definitions().resolve_job_def("airline_daily")
         if not shared:
             with dg.DagsterInstance.ephemeral() as instance:
                 assert job.execute_in_process(instance=instance, tags=tags).success
@@ -101,14 +117,10 @@ class Pipelines:
         """Write down what the tables hold, without clocks, and what Dagster remembers."""
         import dagster as dg
 
-        from lakehouse_assets_tests.airline.samples import House
-
-        house = House.at(self.folder)
+        house = self.house()
+        read = house.lake_rows if self._store else house.rows
         rows = {
-            name: [
-                {k: str(v) for k, v in row.items() if k != "_ingested_at"}
-                for row in house.rows(name)
-            ]
+            name: [{k: str(v) for k, v in row.items() if k != "_ingested_at"} for row in read(name)]
             for name in TABLES
         }
         os.environ["DAGSTER_HOME"] = str(self.home)
@@ -135,7 +147,8 @@ class Pipelines:
         ]
 
     def renew(self, home: Path) -> None:
-        """Empty the lake and Dagster's memory."""
+        """Empty the lake, in a store by taking another folder, and Dagster's memory."""
+        self._lakes += 1
         shutil.rmtree(self.folder / "lake", ignore_errors=True)
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.copytree(home, self.home)
@@ -174,6 +187,27 @@ def kills(folder: Path, points: int, seed: int) -> dict[str, Any]:
         "runs": sorted({status for found in findings for status in found["runs"]}),
         "slots": max(found["slots"] for found in findings),
     }
+
+
+def kills_in_a_store(folder: Path, store: str, points: int, seed: int) -> dict[str, Any]:
+    """Kill one pipeline on each of some lakes in a store, at seeded moments, and run it again."""
+    chance = random.Random(seed)  # noqa: S311
+    pipelines, empty = Pipelines(folder, store), folder / "empty-home"
+    _new_home(empty)
+    pipelines.renew(empty)
+    started = time.monotonic()
+    fork(pipelines.daily)
+    length = time.monotonic() - started
+    expected = pipelines.looked()["rows"]
+    hit, healed, statuses = 0, [], []
+    for number in range(points):
+        pipelines.renew(empty)
+        hit += fork(pipelines.daily, kill_after=length * (number + chance.random()) / points)
+        fork(pipelines.daily)
+        found = pipelines.looked()
+        healed.append(found["rows"] == expected)
+        statuses.append(found["runs"])
+    return {"hit": hit, "expected": expected, "healed": healed, "runs": statuses}
 
 
 def together(folder: Path, pairs: int) -> dict[str, Any]:
@@ -307,7 +341,8 @@ def main() -> None:
     """Import what pipelines need, without starting any thread, and do the task."""
     task = json.loads(sys.argv[1])
     folder = Path(task.pop("folder"))
-    what = {"kills": kills, "together": together, "models": models}[task.pop("task")]
+    tasks = (kills, kills_in_a_store, together, models)
+    what = {task.__name__: task for task in tasks}[task.pop("task")]
     import dagster  # noqa: F401
     import deltalake  # noqa: F401
     import duckdb  # noqa: F401

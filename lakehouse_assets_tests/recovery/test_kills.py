@@ -21,7 +21,12 @@ from lakehouse_assets_tests.airline.samples import REPOSITORY, House, purchase
 
 @pytest.fixture
 def folder(house: House) -> Path:
-    """A house with two days of purchases: duplicates, a quarantined row and a refused line."""
+    """A house to kill pipelines in."""
+    return furnished(house)
+
+
+def furnished(house: House) -> Path:
+    """Deliver two days of purchases: duplicates, a quarantined row and a refused line."""
     rows = [purchase(f"T{n}", amount=n) for n in range(40)]
     house.deliver_purchases("2014-03-03", [*rows, purchase("X", amount="oops")])
     house.deliver_purchases("2014-03-04", [*rows[:5], *(purchase(f"U{n}") for n in range(40))])
