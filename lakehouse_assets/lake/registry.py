@@ -197,7 +197,10 @@ def monthly_table(
     aliases: tuple[str, ...] = (),
     layer: Layer = "gold",
 ) -> Table:
-    """Declare a table that holds as of the end of a month: it leads its columns and its keys."""
+    """Declare a table that holds as of the end of a month: it leads its columns and its keys.
+
+    Within a month rows are looked up by the first of the other keys.
+    """
     return Table(
         domain=domain,
         name=name,
@@ -209,6 +212,7 @@ def monthly_table(
         partition=MONTH,
         references=references,
         aliases=aliases,
+        clustered=keys[:1],
     )
 
 

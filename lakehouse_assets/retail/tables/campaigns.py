@@ -101,6 +101,8 @@ SILVER_CAMPAIGNS = Table(
     keys=("result_id",),
     owner=OWNER,
     partition=CAMPAIGNS.partition,
+    watched=("country", "revenue"),
+    clustered=("campaign_name",),
 )  # fmt: skip
 
 DIM_CAMPAIGNS = gold(

@@ -79,6 +79,8 @@ SILVER_TWEETS = Table(
     keys=("tweet_id",),
     owner=OWNER,
     partition=TWEETS.partition,
+    watched=("hashtag", "retweet_count"),
+    clustered=("city", "hashtag"),
 )  # fmt: skip
 
 TWEET_DAYS = Table(
@@ -97,6 +99,7 @@ TWEET_DAYS = Table(
     keys=("delivered_on", "tweet_date", "hashtag", "city"),
     owner=OWNER,
     partition=TWEETS.partition,
+    clustered=("city", "hashtag"),
     references=(dates("tweet_date"),),
 )  # fmt: skip
 
