@@ -14,7 +14,10 @@ from lakehouse_assets.quality.expectations import (
     present,
     unflagged,
 )
-from lakehouse_assets.retail.transforms.campaigns import CHANNELS, GENERATIONS, REGIONS, UNKNOWN
+from lakehouse_assets.retail.transforms.campaigns import CHANNELS
+from lakehouse_assets.retail.transforms.customers import YES_NO
+from lakehouse_assets.retail.transforms.labels import GENERATIONS, REGIONS, UNKNOWN
+from lakehouse_assets.retail.transforms.sales import revenue_fits
 
 
 def _region_of_country() -> Col:
@@ -24,6 +27,22 @@ def _region_of_country() -> Col:
         fits = fits & (~here | (F.col("region") == F.lit(region)))
     return fits
 
+
+def _not_negative(name: str) -> Expectation:
+    return Expectation(
+        f"{name}_is_not_negative",
+        "drop",
+        f"{name.upper()} counts something: a negative one states no facts.",
+        lambda: F.coalesce(F.col(name) >= F.lit(0), F.lit(True)),
+    )
+
+
+_REVENUE = Expectation(
+    "revenue_is_quantity_times_price",
+    "warn",
+    "Revenue is quantity times price, to the cent (section 3.4).",
+    revenue_fits,
+)
 
 TWEETS = (
     present("tweeted_at"),
@@ -73,4 +92,74 @@ CAMPAIGNS = (
         "Campaign_ID and CampaignID are the same number.",
         lambda: F.coalesce(F.col("campaign_id") == F.col("campaignid"), F.lit(False)),
     ),
+)
+
+STORE_SALES = (
+    present("sale_id"),
+    present("week_starting"),
+    present("store"),
+    present("brand"),
+    present("quantity"),
+    present("price"),
+    present("revenue"),
+    in_calendar("week_starting"),
+    _not_negative("quantity"),
+    known("brand", ("BrandA", "BrandB", "BrandC"), "section 3.4"),
+    unflagged("advert_unknown", "Advert is 0 or 1 (section 3.4)."),
+    _REVENUE,
+)
+
+ONLINE_SALES = (
+    present("order_id"),
+    present("ordered_at"),
+    present("country"),
+    present("product"),
+    present("brand"),
+    present("quantity"),
+    present("price"),
+    present("revenue"),
+    in_calendar("order_date"),
+    _not_negative("quantity"),
+    known("country", tuple(REGIONS), "the countries of section 3.1"),
+    _REVENUE,
+)
+
+CUSTOMERS = (
+    present("customer_id"),
+    present("senior_citizen"),
+    present("tenure_months"),
+    present("unit_price"),
+    # 11 of the reference's 7,043 have none: they are in their first month.
+    present("total_amount"),
+    _not_negative("tenure_months"),
+    Expectation(
+        "churn_is_told",
+        "drop",
+        "Churn is Yes or No: what is learned from customers is whether they leave.",
+        lambda: F.col("churn").isin(*YES_NO),
+    ),
+    known("gender", ("Male", "Female"), "section 4.1"),
+    known("outlet_size", ("Big", "Medium", "Small"), "section 4.1"),
+    known("order_status", ("Shipped", "Cancelled", UNKNOWN), "section 4.1"),
+    known("brand", ("Local", "National"), "section 4.1"),
+    known("store_contract", ("Month-to-month", "One year", "Two year"), "section 4.1"),
+    *(
+        known(name, YES_NO, "section 4.1")
+        for name in (
+            "partner", "dependents", "discount", "online_delivery", "customer_support",
+            "paperless_billing",
+        )
+    ),
+)  # fmt: skip
+
+WEBSITE = (
+    present("visit_date"),
+    present("country"),
+    present("visits"),
+    in_calendar("visit_date"),
+    _not_negative("visits"),
+    known("gender", ("Female", "Male", "Other"), "profile of 826 rows"),
+    known("device_category", ("Mobile", "Tablet", "Desktop"), "profile of 826 rows"),
+    known("customer_segment", (*GENERATIONS.values(), UNKNOWN), "profile of 826 rows"),
+    unflagged("conversion_rate_removed", "A conversion rate lies between 0 and 100 percent."),
 )

@@ -32,6 +32,55 @@ TWEET = {
     "language": "English",
 }  # fmt: skip
 
+SALE = {
+    "ID": "1", "WeekStarting": "2021-08-30", "Store": "3", "Brand": "BrandA", "Quantity": "12000",
+    "Advert": "1", "Price": "2.21", "Revenue": "26519.999999999996",
+}  # fmt: skip
+
+ORDER = {
+    "OrderID": "O-1", "OrderedAt": "2021-09-01T23:59:59Z", "CustomerID": "7590-VHVEG",
+    "Country": "Germany", "City": "Berlin", "ProductCategory": "Books", "Product": "Atlas",
+    "Brand": "BrandB", "Quantity": "2", "Price": "19.99", "Revenue": "39.98",
+}  # fmt: skip
+
+CUSTOMER = {
+    "CustomerID": "7590-VHVEG", "Gender": "Female", "SeniorCitizen": "0", "Partner": "Yes",
+    "Dependents": "No", "tenure_month": "1", "Discount": "No", "OutletSize": "Big",
+    "OnlineDelivery": "No", "OrderStatus": "Shipped", "CustomerSupport": "No", "Brand": "Local",
+    "StoreContract": "Month-to-month", "PaperlessBilling": "Yes",
+    "PaymentMethod": "Electronic check", "UnitPrice": "30", "TotalAmount": "30", "Churn": "No",
+}  # fmt: skip
+
+VISIT = {
+    "Country": "USA", "Product_Category": "Books", "Product": "Atlas", "Channel": "Online",
+    "Gender": "Female", "Sessions": "40", "Device_Category": "Mobile", "Sources": "Google",
+    "Conversations": "Twitter", "Page": "HomePage", "Visits": "50", "Unique_Visitors": "30",
+    "Browser": "Edge", "Sentiment": "Positive", "Duration_min": "3", "Region": "South America",
+    "Customer_Segment": "Gen X (60 ? 80s)", "Daily_Users": "25", "Conversion_Rate": "48",
+    "Return_Visitors": "12", "Tweets": "1213", "Retweets": "39", "Hashtags": "NeedForSpeed",
+    "Campaign_Name": "GoGreen", "Date": "2021-09-05",
+}  # fmt: skip
+
+
+def sale(**fields: Any) -> dict[str, Any]:
+    """Return what a store sold, as delivered."""
+    return {**SALE, **fields}
+
+
+def order(**fields: Any) -> dict[str, Any]:
+    """Return an order as delivered."""
+    return {**ORDER, **fields}
+
+
+def customer(**fields: Any) -> dict[str, Any]:
+    """Return a customer as delivered."""
+    return {**CUSTOMER, **fields}
+
+
+def visit(**fields: Any) -> dict[str, Any]:
+    """Return what was counted on the website, as delivered."""
+    return {**VISIT, **fields}
+
 
 def tweet(**fields: Any) -> dict[str, Any]:
     """Return a tweet as delivered."""
@@ -44,10 +93,11 @@ def result(**fields: Any) -> dict[str, Any]:
 
 
 def quoted_csv(dataset: Dataset, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows as the landing pipelines do: every field in quotes."""
+    """Write rows as the landing pipelines do: every field in quotes, a header if there is one."""
     out = io.StringIO()
     writer = csv.DictWriter(out, dataset.source_names, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writeheader()
+    if dataset.header:
+        writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
 

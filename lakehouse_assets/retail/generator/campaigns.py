@@ -23,7 +23,7 @@ from lakehouse_assets.retail.generator.draws import (
     spread,
 )
 from lakehouse_assets.retail.tables.campaigns import CAMPAIGNS
-from lakehouse_assets.retail.transforms.campaigns import REGIONS
+from lakehouse_assets.retail.transforms.labels import REGIONS
 
 PER_WEEK = 92
 NUMBERS = {

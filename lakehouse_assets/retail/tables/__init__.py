@@ -7,9 +7,24 @@ compute the columns (`transforms/`) or judge rows (`expectations.py`).
 from __future__ import annotations
 
 from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table, rejects_table
-from lakehouse_assets.retail.tables import campaigns, product, tweets
+from lakehouse_assets.retail.tables import (
+    campaigns,
+    customers,
+    online_sales,
+    product,
+    store_sales,
+    tweets,
+    website,
+)
 
-DATASETS = (campaigns.CAMPAIGNS, tweets.TWEETS)
+DATASETS = (
+    campaigns.CAMPAIGNS,
+    tweets.TWEETS,
+    store_sales.STORE_SALES,
+    online_sales.ONLINE_SALES,
+    customers.CUSTOMERS,
+    website.WEBSITE,
+)
 
 TABLES = (
     *(
@@ -20,4 +35,8 @@ TABLES = (
     *campaigns.TABLES,
     *tweets.TABLES,
     *product.TABLES,
+    *store_sales.TABLES,
+    *online_sales.TABLES,
+    *customers.TABLES,
+    *website.TABLES,
 )

@@ -10,7 +10,13 @@ from datetime import date, datetime
 
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
+from lakehouse_assets.quality.delivered import (
+    content_key,
+    flags_of,
+    lineage_columns,
+    with_content,
+    with_text,
+)
 from lakehouse_assets.retail.tables.campaigns import (
     CAMPAIGN_DAYS,
     CAMPAIGN_WEEKS,
@@ -21,27 +27,15 @@ from lakehouse_assets.retail.tables.campaigns import (
     LOSS_MAKING_CAMPAIGNS,
 )
 from lakehouse_assets.retail.tables.common import FINE, MONEY
+from lakehouse_assets.retail.transforms.labels import (
+    DAYS,
+    GENERATIONS,
+    NOTHING,
+    UNKNOWN,
+    begun_by,
+)
 
-UNKNOWN = "Unknown"
-# What the source writes for "nothing": section 3.1 counts the literals NULL and NA.
-NOTHING = ("NULL", "NA", "null", "na", "N/A")
-DAYS = ("yyyy-M-d", "M/d/yyyy")
 CHANNELS = ("Social", "TV", "Event", "Media Placements", "Email")
-EVERYBODY = "All generations"
-# What begins a delivered label, in small letters, and the label; the source's ? stands for a dash.
-GENERATIONS = {
-    "boomer;": EVERYBODY,
-    "baby boomers": "Baby Boomers (45\u201360s)",
-    "gen x": "Gen X (60\u201380s)",
-    "gen y": "Gen Y (80\u20132000s)",
-    "gen z": "Gen Z (2000s\u2013now)",
-}
-REGIONS = {
-    "USA": "North & Central America",
-    "Germany": "Europe",
-    "Japan": "Asia Pacific",
-    "Brazil": "South America",
-}
 
 
 def type_campaigns(bronze: DataFrame) -> DataFrame:
@@ -54,7 +48,7 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         One row per bronze row: the columns of `silver_campaigns` (null where a key or fact cannot
         be read), `raw_*` text, and `campaignid`, the campaign's number given a second time.
     """
-    frame = _with_labels(_with_content(with_text(bronze, CAMPAIGNS)))
+    frame = _with_labels(with_content(with_text(bronze, CAMPAIGNS), CAMPAIGNS))
     text = {c.name: F.col(f"given_{c.name}") for c in CAMPAIGNS.fields}
     tactic, segment = F.col("tactic"), F.col("segment")
     flags = {
@@ -63,7 +57,7 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
     }
     return frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
-        v.hash_key(F.col("content"), F.col("occurrence")).alias("result_id"),
+        content_key().alias("result_id"),
         v.small_number(text["campaign_id"]).alias("campaign_id"),
         text["campaign_name"].alias("campaign_name"),
         text["country"].alias("country"),
@@ -79,9 +73,11 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         _amount(text["roi"]).alias("roi"),
         _amount(text["revenue_target"]).alias("revenue_target"),
         F.coalesce(
-            _named(F.col("small_tactic"), {c.lower(): c for c in CHANNELS}), tactic, F.lit(UNKNOWN)
+            begun_by(F.col("small_tactic"), {c.lower(): c for c in CHANNELS}),
+            tactic,
+            F.lit(UNKNOWN),
         ).alias("campaign_tactic"),
-        F.coalesce(_named(F.col("small_segment"), GENERATIONS), segment, F.lit(UNKNOWN)).alias(
+        F.coalesce(begun_by(F.col("small_segment"), GENERATIONS), segment, F.lit(UNKNOWN)).alias(
             "customer_segment"
         ),
         F.coalesce(text["status"], F.lit(UNKNOWN)).alias("status"),
@@ -93,18 +89,6 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         flags_of(flags).alias("quality_flags"),
         *lineage_columns(CAMPAIGNS),
     )
-
-
-def _with_content(frame: DataFrame) -> DataFrame:
-    """Add what identifies a result, which has no number: its content, and which of equal rows.
-
-    A second equal row in a file is another result; the same file delivered again brings none.
-    """
-    content = v.hash_key(*[F.col(f"raw_{c.name}") for c in CAMPAIGNS.fields])
-    hashed = v.staged(frame.select(*frame.columns, content.alias("content")))
-    order = W.partitionBy("_source_file", "content").orderBy(F.col("_row_number").asc_nulls_last())
-    occurrence = F.row_number().over(order).cast("bigint")
-    return v.staged(hashed.select(*hashed.columns, occurrence.alias("occurrence")))
 
 
 def _with_labels(frame: DataFrame) -> DataFrame:
@@ -140,20 +124,12 @@ def _amount(text: Col) -> Col:
     return v.decimal(text, 18, 4)
 
 
-def _named(small: Col, labels: dict[str, str]) -> Col:
-    """Find the label whose beginning a text in small letters has; null if there is none."""
-    found = F.lit(None).cast("string")
-    for beginning, label in labels.items():
-        found = F.when(small.startswith(beginning), F.lit(label)).otherwise(found)
-    return found
-
-
 def _is_channel(small: Col) -> Col:
     return F.coalesce(v.is_any(small, [c.lower() for c in CHANNELS]), F.lit(False))
 
 
 def _is_generation(small: Col) -> Col:
-    return _named(small, GENERATIONS).isNotNull()
+    return begun_by(small, GENERATIONS).isNotNull()
 
 
 def campaign_key(name: Col) -> Col:

@@ -19,8 +19,8 @@ from lakehouse_assets.retail.tables.tweets import (
     TWEETS_BY_CITY_AND_HASHTAG,
     TWEETS_BY_HASHTAG,
 )
+from lakehouse_assets.retail.transforms.labels import UNKNOWN
 
-UNKNOWN = "Unknown"
 NOTHING = ("NULL", "null", "None", "NA")
 # Pattern and replacement, in order. First what is no word, then the words.
 _CLEANING = (

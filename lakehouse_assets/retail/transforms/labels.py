@@ -1,0 +1,52 @@
+"""Labels as the sources of the domain write them, and what they mean.
+
+Belongs here: what stands for "nothing", and labels that several sources have. Not here: the labels
+of one source (its own module).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lakehouse_assets.engine import Col, F
+from lakehouse_assets.engine import vocabulary as v
+
+UNKNOWN = "Unknown"
+# What the sources write for "nothing": section 3.1 counts the literals NULL and NA.
+NOTHING = ("NULL", "NA", "null", "na", "N/A")
+# Days as the sources write them.
+DAYS = ("yyyy-M-d", "M/d/yyyy")
+EVERYBODY = "All generations"
+# What begins a delivered label, in small letters, and the label; the source's ? stands for a dash.
+GENERATIONS = {
+    "boomer;": EVERYBODY,
+    "baby boomers": "Baby Boomers (45\u201360s)",
+    "gen x": "Gen X (60\u201380s)",
+    "gen y": "Gen Y (80\u20132000s)",
+    "gen z": "Gen Z (2000s\u2013now)",
+}
+REGIONS = {
+    "USA": "North & Central America",
+    "Germany": "Europe",
+    "Japan": "Asia Pacific",
+    "Brazil": "South America",
+}
+"""The region of each country in which the domain sells."""
+
+
+def begun_by(small: Col, labels: Mapping[str, str]) -> Col:
+    """Find the label whose beginning a text in small letters has; null if there is none."""
+    found = F.lit(None).cast("string")
+    for beginning, label in labels.items():
+        found = F.when(small.startswith(beginning), F.lit(label)).otherwise(found)
+    return found
+
+
+def given(text: Col) -> Col:
+    """Return a label as delivered; null if it stands for nothing."""
+    return v.without(text, NOTHING)
+
+
+def labelled(text: Col) -> Col:
+    """Return a label as delivered; Unknown if it stands for nothing."""
+    return F.coalesce(given(text), F.lit(UNKNOWN))

@@ -1,0 +1,89 @@
+"""Store and online sales: delivered text to silver.
+
+Belongs here: the rules of the spec's section 3.4, and our own for online sales, whose columns it
+does not show. Not here: which rows are trusted (`expectations.py`).
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
+from lakehouse_assets.retail.tables.common import FINE
+from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
+from lakehouse_assets.retail.tables.store_sales import STORE_SALES
+from lakehouse_assets.retail.transforms.labels import DAYS, given, labelled
+
+# Sources keep amounts as doubles: a product of theirs is right to the cent.
+TOLERANCE = "0.01"
+
+
+def type_store_sales(bronze: DataFrame) -> DataFrame:
+    """Type store sales.
+
+    Args:
+        bronze: Rows of `bronze_store_sales`.
+
+    Returns:
+        One row per bronze row: the columns of `silver_store_sales` (null where a key or fact cannot
+        be read) and `raw_*` text.
+    """
+    frame = with_text(bronze, STORE_SALES)
+    text = {c.name: F.col(f"text_{c.name}") for c in STORE_SALES.fields}
+    advert = v.small_number(text["advert"])
+    known = advert.isin(0, 1)
+    return frame.select(
+        *[c for c in frame.columns if c.startswith("raw_")],
+        text["id"].alias("sale_id"),
+        v.parse_date(text["weekstarting"], *DAYS).alias("week_starting"),
+        v.small_number(text["store"]).alias("store"),
+        given(text["brand"]).alias("brand"),
+        v.whole_number(text["quantity"]).alias("quantity"),
+        F.when(known, advert).alias("advert"),
+        v.decimal(text["price"], 18, 4).alias("price"),
+        v.decimal(text["revenue"], 18, 4).alias("revenue"),
+        flags_of({"advert_unknown": ~F.coalesce(known, F.lit(False))}).alias("quality_flags"),
+        *lineage_columns(STORE_SALES),
+    )
+
+
+def type_online_sales(bronze: DataFrame) -> DataFrame:
+    """Type online sales.
+
+    Args:
+        bronze: Rows of `bronze_online_sales`.
+
+    Returns:
+        One row per bronze row: the columns of `silver_online_sales` (null where a key or fact
+        cannot be read) and `raw_*` text.
+    """
+    frame = with_text(bronze, ONLINE_SALES)
+    text = {c.name: F.col(f"text_{c.name}") for c in ONLINE_SALES.fields}
+    ordered_at = v.parse_timestamp(text["orderedat"])
+    customer = given(text["customerid"])
+    return frame.select(
+        *[c for c in frame.columns if c.startswith("raw_")],
+        text["orderid"].alias("order_id"),
+        ordered_at.alias("ordered_at"),
+        F.when(
+            ordered_at.isNotNull(),
+            v.parse_date(F.substring(text["orderedat"], 1, 10), "yyyy-MM-dd"),
+        ).alias("order_date"),
+        customer.alias("customer_id"),
+        given(text["country"]).alias("country"),
+        labelled(text["city"]).alias("city"),
+        labelled(text["productcategory"]).alias("product_category"),
+        given(text["product"]).alias("product"),
+        given(text["brand"]).alias("brand"),
+        v.whole_number(text["quantity"]).alias("quantity"),
+        v.decimal(text["price"], 18, 4).alias("price"),
+        v.decimal(text["revenue"], 18, 4).alias("revenue"),
+        flags_of({"guest": customer.isNull()}).alias("quality_flags"),
+        *lineage_columns(ONLINE_SALES),
+    )
+
+
+def revenue_fits() -> Col:
+    """Say whether revenue is quantity times price, to the cent."""
+    difference = F.abs(F.col("revenue") - F.col("quantity") * F.col("price"))
+    return difference <= F.lit(TOLERANCE).cast(FINE)

@@ -1,0 +1,127 @@
+"""Customers from delivered text to silver, and the real ones where the shared data are."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
+from lakehouse_assets.retail.transforms import customers as rules
+from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
+from lakehouse_assets_tests.retail.samples import CUSTOMER, customer, deliver, quoted_csv
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "retail" / "customer_churn.csv"
+
+
+def test_a_plain_customer_is_typed_field_by_field(engine: Engine) -> None:
+    frame = rules.type_customers(bronze(engine, CUSTOMERS, [CUSTOMER]))
+    assert differing_types(engine, frame, SILVER_CUSTOMERS) == {}
+    (row,) = engine.rows(frame)
+    assert {name: row[name] for name in SILVER_CUSTOMERS.column_names} == {
+        "customer_id": "7590-VHVEG", "gender": "Female", "senior_citizen": "No", "partner": "Yes",
+        "dependents": "No", "tenure_months": 1, "discount": "No", "outlet_size": "Big",
+        "online_delivery": "No", "order_status": "Shipped", "customer_support": "No",
+        "brand": "Local", "store_contract": "Month-to-month", "paperless_billing": "Yes",
+        "payment_method": "Electronic check", "unit_price": Decimal("30.00"),
+        "total_amount": Decimal("30.00"), "churn": "No", "quality_flags": [],
+        "_source_file": "file.csv", "_row_number": 1, "delivered_on": date(2014, 3, 31),
+        "snapshot_month": date(2014, 3, 1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("0", "No"),
+        ("1", "Yes"),
+        ("1.0", "Yes"),
+        ("Yes", "Yes"),
+        ("No", "No"),
+        ("2", None),
+        ("", None),
+    ],
+)
+def test_senior_citizens_are_yes_or_no(engine: Engine, given: str, read: str | None) -> None:
+    rows = [customer(SeniorCitizen=given)]
+    (row,) = engine.rows(rules.type_customers(bronze(engine, CUSTOMERS, rows)))
+    assert row["senior_citizen"] == read
+
+
+def load(house: House, first: str, last: str) -> dg.ExecuteInProcessResult:
+    """Load months of customers to silver."""
+    tables = (bronze_table(CUSTOMERS), rejects_table(CUSTOMERS), SILVER_CUSTOMERS,
+              quarantine_table(CUSTOMERS))  # fmt: skip
+    result = house.materialise("retail_monthly", first, *tables, last=last)
+    assert result.success
+    return result
+
+
+def test_a_snapshot_to_silver(house: House) -> None:
+    rows = [
+        CUSTOMER,
+        customer(CustomerID="2", TotalAmount=""),
+        customer(CustomerID="3", Churn="Maybe", TotalAmount="x"),
+        customer(CustomerID="4", tenure_month="-1"),
+        customer(CustomerID="5", OrderStatus="", StoreContract="Forever"),
+    ]
+    deliver(house, CUSTOMERS, "2021-09-06", "a.csv", quoted_csv(CUSTOMERS, rows))
+    late = [customer(TotalAmount="60"), customer(CustomerID="6")]
+    deliver(house, CUSTOMERS, "2021-09-20", "b.csv", quoted_csv(CUSTOMERS, late))
+    deliver(house, CUSTOMERS, "2021-10-04", "a.csv", quoted_csv(CUSTOMERS, [CUSTOMER]))
+    result = load(house, "2021-09-01", "2021-10-01")
+    kept = house.rows(SILVER_CUSTOMERS, order="snapshot_month, customer_id")
+    # The latest snapshot of the month counts for a customer; the next month is on its own.
+    assert [(r["snapshot_month"], r["customer_id"], str(r["total_amount"])) for r in kept] == [
+        (date(2021, 9, 1), "5", "30.00"),
+        (date(2021, 9, 1), "6", "30.00"),
+        (date(2021, 9, 1), "7590-VHVEG", "60.00"),
+        (date(2021, 10, 1), "7590-VHVEG", "30.00"),
+    ]
+    assert kept[0]["quality_flags"] == ["order_status_unknown"]
+    aside = house.rows(quarantine_table(CUSTOMERS), order="customerid")
+    assert [(r["customerid"], r["disposition"], r["reasons"]) for r in aside] == [
+        ("2", "quarantined", ["total_amount_is_readable"]),
+        ("3", "quarantined", ["total_amount_is_readable", "churn_is_told"]),
+        ("4", "quarantined", ["tenure_months_is_not_negative"]),
+        ("7590-VHVEG", "duplicate", []),
+    ]  # fmt: skip
+    failed = {c.check_name for c in result.get_asset_check_evaluations() if not c.passed}
+    assert "store_contract_is_known" in failed
+    assert "order_status_is_known" not in failed
+
+
+@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not there")
+def test_the_real_customers(house: House) -> None:
+    """What the table must hold, counted from the file with nothing but Python."""
+    with REAL.open(encoding="utf-8-sig", newline="") as stream:
+        real = list(csv.DictReader(stream))
+    deliver(house, CUSTOMERS, "2021-09-06", "CustomerChurnData.csv", REAL.read_bytes())
+    load(house, "2021-09-01", "2021-09-01")
+    assert len(real) == house.count(bronze_table(CUSTOMERS)) == 7_043
+    aside = house.rows(quarantine_table(CUSTOMERS), order="customerid")
+    unpaid = [row for row in real if not row["TotalAmount"].strip()]
+    assert len(unpaid) == 11
+    assert [row["customerid"] for row in aside] == sorted(row["CustomerID"] for row in unpaid)
+    assert {tuple(row["reasons"]) for row in aside} == {("total_amount_is_readable",)}
+    kept = house.rows(SILVER_CUSTOMERS)
+    assert len(kept) == 7_032
+    paid = [row for row in real if row["TotalAmount"].strip()]
+    assert sum(row["total_amount"] for row in kept) == sum(Decimal(r["TotalAmount"]) for r in paid)
+    assert sum(row["tenure_months"] for row in kept) == sum(int(r["tenure_month"]) for r in paid)
+    assert Counter(row["churn"] for row in kept) == {"No": 5_163, "Yes": 1_869}
+    seniors = Counter({"0": "No", "1": "Yes"}[row["SeniorCitizen"]] for row in paid)
+    assert Counter(row["senior_citizen"] for row in kept) == seniors
+    labels = {"outlet_size": "OutletSize", "online_delivery": "OnlineDelivery", "brand": "Brand",
+              "store_contract": "StoreContract", "payment_method": "PaymentMethod"}  # fmt: skip
+    for name, source in labels.items():
+        assert Counter(row[name] for row in kept) == Counter(row[source] for row in paid)
+    # The real file's OrderStatus is empty throughout.
+    assert {row["order_status"] for row in kept} == {"Unknown"}

@@ -1,0 +1,60 @@
+"""Website analytics from delivered text to visits and conversion: answers worked out by hand."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.retail.tables.website import SILVER_WEBSITE, WEBSITE
+from lakehouse_assets.retail.transforms import website as rules
+from lakehouse_assets_tests.airline.samples import bronze, differing_types
+from lakehouse_assets_tests.retail.samples import VISIT, visit
+
+
+def test_a_plain_count_is_typed_field_by_field(engine: Engine) -> None:
+    frame = rules.type_website(bronze(engine, WEBSITE, [VISIT]))
+    assert differing_types(engine, frame, SILVER_WEBSITE) == {}
+    (row,) = engine.rows(frame)
+    assert {name: row[name] for name in SILVER_WEBSITE.column_names if name != "visit_id"} == {
+        "visit_date": date(2021, 9, 5), "country": "USA", "region": "South America",
+        "product_category": "Books", "product": "Atlas", "channel": "Online", "gender": "Female",
+        "customer_segment": "Gen X (60\u201380s)", "device_category": "Mobile",
+        "traffic_source": "Google", "conversation": "Twitter", "page": "HomePage",
+        "browser": "Edge", "sentiment": "Positive", "campaign_name": "GoGreen",
+        "hashtag": "#NeedForSpeed", "visits": 50, "sessions": 40, "unique_visitors": 30,
+        "return_visitors": 12, "daily_users": 25, "duration_minutes": 3,
+        "conversion_rate": Decimal("48.0000"), "tweets": 1213, "retweets": 39,
+        "quality_flags": [], "_source_file": "file.csv", "_row_number": 1,
+        "delivered_on": date(2014, 3, 31),
+    }  # fmt: skip
+
+
+def test_labels_rates_and_tags_are_normalised(engine: Engine) -> None:
+    rows = [
+        visit(Gender="NULL", Customer_Segment="Boomer; GenX; GenY; GenZ", Hashtags="#Funky"),
+        visit(Conversion_Rate="101", Customer_Segment="NULL", Hashtags=""),
+        visit(Conversion_Rate="12.5", Campaign_Name="NA", Visits="x"),
+    ]
+    found = engine.rows(rules.type_website(bronze(engine, WEBSITE, rows)))
+    found.sort(key=lambda row: int(row["_row_number"]))
+    names = ("gender", "customer_segment", "hashtag", "conversion_rate", "campaign_name", "visits")
+    assert [tuple(row[name] for name in names) for row in found] == [
+        ("Unknown", "All generations", "#Funky", Decimal(48), "GoGreen", 50),
+        ("Female", "Unknown", None, None, "GoGreen", 50),
+        ("Female", "Gen X (60\u201380s)", "#NeedForSpeed", Decimal("12.5"), None, None),
+    ]
+    assert [row["quality_flags"] for row in found] == [
+        [], ["conversion_rate_removed", "customer_segment_unknown"], [],
+    ]  # fmt: skip
+
+
+def test_equal_rows_of_a_file_stay_and_a_file_delivered_again_brings_none(engine: Engine) -> None:
+    rows = [
+        {**VISIT, "_source_file": "a.csv", "_row_number": 1},
+        {**VISIT, "_source_file": "a.csv", "_row_number": 2},
+        {**VISIT, "_source_file": "b.csv", "_row_number": 5},
+    ]
+    found = engine.rows(rules.type_website(bronze(engine, WEBSITE, rows)))
+    ids = {(row["_source_file"], row["_row_number"]): row["visit_id"] for row in found}
+    assert ids["a.csv", 1] == ids["b.csv", 5] != ids["a.csv", 2]
