@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,7 @@ from lakehouse_assets.engine.duckdb_csv import CsvLoader
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
 from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, new_name, run
 from lakehouse_assets.engine.duckdb_store import DuckDBStores
+from lakehouse_assets.engine.duckdb_unions import Unions
 from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.lineage import columns_of_query
 from lakehouse_assets.engine.plan_copies import copy_plans_quickly
@@ -97,10 +99,13 @@ class DuckDBEngine:
         self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
         self._origin_versions: dict[str, dict[str, int]] = {}
         self._kept: Kept[_Stored] = Kept(self._free)
+        self._unions = Unions()
+        self._shapes: dict[str, Mapping[str, str]] = {}
         # Generating a plan's SQL copies the plan; one write needs it several times.
         self._queries: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
     def _frame(self, name: str, types: Mapping[str, str]) -> DataFrame:
+        self._shapes[name] = types
         self._session.catalog.add_table(name, dict(types))
         return self._session.table(name)
 
@@ -206,6 +211,7 @@ class DuckDBEngine:
         name = new_name("checkpoint")
         self._run(f"CREATE VIEW {name} AS {query}")
         self._kept.add(_Stored("VIEW", name))
+        self._unions.note(name, query)
         return CsvRead(
             rows=self._delivered_frame(name, types),
             malformed=loader.malformed,
@@ -260,6 +266,7 @@ class DuckDBEngine:
         parts = " UNION ALL ".join(f"SELECT {selected} FROM {part}" for part in stages)  # noqa: S608
         self._run(f"CREATE VIEW {name} AS {parts}")
         self._kept.add(_Stored("VIEW", name))
+        self._unions.note_parts(name, {stage: self._shapes[stage] for stage in stages})
         self._origins[name] = {
             column: frozenset().union(*(self._origins[part][column] for part in stages))
             for column in columns
@@ -338,8 +345,11 @@ class DuckDBEngine:
     def _keep(self, frame: DataFrame, kind: str) -> DataFrame:
         name = new_name("checkpoint" if kind == "TABLE" else "stage")
         origins, versions = self.lineage(frame), self.versions_read(frame)
-        self._run(f"CREATE {kind} {name} AS {self._query(frame)}")
+        query = self._query(frame)
+        self._run(f"CREATE {kind} {name} AS {query}")
         self._kept.add(_Stored(kind, name))
+        if kind == "VIEW":
+            self._unions.note(name, query)
         self._origins[name] = origins
         self._origin_versions[name] = versions
         return self._frame(name, self._types(name))
@@ -350,18 +360,30 @@ class DuckDBEngine:
 
     def _free(self, stored: _Stored) -> None:
         self._connection.execute(f"DROP {stored.kind} IF EXISTS {stored.name}")
+        self._unions.forget(stored.name)
+        self._shapes.pop(stored.name, None)
         self._origins.pop(stored.name, None)
         self._origin_versions.pop(stored.name, None)
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
         """Run a frame and stream its rows; a cursor of its own leaves the session free."""
-        result = self._run(self._query(frame), self._connection.cursor())
-        reader = result.to_arrow_reader(batch_rows)
+        import pyarrow as pa
+
+        first, *others = self._unions.apart(self._query(frame))
+        reader = self._reader(first, batch_rows)
+        if not others:
+            return reader
+        following = (batch for query in others for batch in self._reader(query, batch_rows))
+        return pa.RecordBatchReader.from_batches(reader.schema, chain(reader, following))
+
+    def _reader(self, query: str, batch_rows: int) -> pa.RecordBatchReader:
+        reader = self._run(query, self._connection.cursor()).to_arrow_reader(batch_rows)
         return self._stores.explaining(reader) if self._stores else reader
 
     def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
         """Run a small frame and return its rows."""
-        reader = self._run(self._query(frame)).to_arrow_reader(10_000)
+        query = self._unions.computed(self._query(frame))
+        reader = self._run(query).to_arrow_reader(10_000)
         with self._stores.explained():
             return list(reader.read_all().to_pylist())
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 
@@ -73,6 +74,34 @@ def test_a_checkpoint_is_computed_once(engine):
 def test_a_checkpoint_may_keep_some_columns(engine):
     source = engine.from_arrow(pa.table({"x": [1], "y": ["a"], "z": [date(2014, 1, 1)]}))
     assert engine.rows(engine.checkpoint(source, ["z", "x"])) == [{"z": date(2014, 1, 1), "x": 1}]
+
+
+@pytest.mark.timeout(60)
+def test_a_union_of_joins_streams_to_its_end_however_many_rows_it_has(engine):
+    """DuckDB by itself never gives the first row of this one."""
+    n = 1_000_000
+    left = engine.from_arrow(pa.table({"x": range(n)}))
+    right = engine.from_arrow(pa.table({"y": range(n)}))
+    joined = left.join(right, F.col("x") == F.col("y"), "inner")
+    within = joined.unionByName(joined)
+    for union, times in (
+        (engine.union([joined, joined]), 2),
+        (within, 2),
+        (engine.union([joined, within]), 3),
+        (engine.union([within, joined]).filter(F.col("x") >= F.lit(0)), 3),
+        (engine.stage(within).select("x"), 2),
+    ):
+        found = engine.arrow_stream(union).read_all()
+        assert found.num_rows == times * n
+        assert pc.sum(found["x"]).as_py() == times * n * (n - 1) // 2
+
+
+def test_a_union_has_the_types_of_all_its_parts(engine):
+    small = engine.from_arrow(pa.table({"x": pa.array([1], pa.int32())}))
+    large = engine.from_arrow(pa.table({"x": pa.array([2**40], pa.int64())}))
+    found = engine.arrow_stream(engine.union([small, large])).read_all()
+    assert found.schema.field("x").type == pa.int64()
+    assert sorted(found["x"].to_pylist()) == [1, 2**40]
 
 
 def test_a_stream_is_lazy_and_in_batches(engine):
