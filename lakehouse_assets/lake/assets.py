@@ -1,7 +1,7 @@
 """Assets of declared tables: what the registry says, said to Dagster once.
 
-Belongs here: translating a `Table` into an asset's attributes, and the factory of assets that are
-one transformation per month. Not here: the transformations.
+Belongs here: translating a `Table` into an asset's attributes, and the factories of assets that are
+one transformation, per month, per day or of reference data. Not here: the transformations.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.partitions import WITHIN
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
+from lakehouse_assets.quality.rules import rule_check_result, rule_check_spec
 from lakehouse_assets.quality.totals import totals_check_result, totals_check_spec
 
 
@@ -42,6 +43,22 @@ class Moment:
 MakeAsset: TypeAlias = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 Totals: TypeAlias = Callable[["Moment", Mapping[str, DataFrame]], Sequence[DataFrame]]
 Build: TypeAlias = Callable[[Moment, Mapping[str, DataFrame]], DataFrame]
+
+
+@dataclass(frozen=True)
+class MonthlyRule:
+    """Something that must hold of a month's stored rows beside the table's inputs.
+
+    Attributes:
+        name: Name of the blocking check.
+        description: What must hold.
+        broken: Gives the rows that break it, of the month, its stored rows and the frames of the
+            inputs, by table name.
+    """
+
+    name: str
+    description: str
+    broken: Callable[[Moment, DataFrame, Mapping[str, DataFrame]], DataFrame]
 
 
 def asset_attributes(table: Table) -> dict[str, Any]:
@@ -73,6 +90,21 @@ def step_of(table: Table) -> str:
         dataset = name.removeprefix("silver_").removesuffix("_quarantine")
         return f"{table.domain}__clean_{dataset}"
     return f"{table.domain}__{name}"
+
+
+def latest_snapshot(now: Moment, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
+    """Return the latest snapshot that has rows by the month; which one, the table's log says.
+
+    Args:
+        now: The month.
+        table: A table of monthly snapshots.
+        frames: The frames of the inputs, by table name.
+    """
+    column = _partition_column(table).column
+    counts = now.lake.rows_by_partition(table)
+    delivered = [day for day, rows in counts.items() if rows and day <= now.month]
+    snapshot = max(delivered, default=now.month)
+    return frames[table.name].filter(F.col(column) == F.lit(snapshot))
 
 
 def _partition_column(table: Table) -> PartitionColumn:
@@ -109,6 +141,7 @@ def monthly_asset(
     inputs: Mapping[Table, dg.PartitionMapping | None],
     begun_by: Sequence[Table] = (),
     totals: Totals | None = None,
+    rules: Sequence[MonthlyRule] = (),
 ) -> dg.AssetsDefinition:
     """Make the asset of a monthly table from a transformation.
 
@@ -121,6 +154,7 @@ def monthly_asset(
             they are not read.
         totals: What the table's columns must add up to, as frames of one row each: a blocking
             check compares them with the stored rows of the month.
+        rules: What must hold of the stored rows beside the inputs: blocking checks.
 
     Returns:
         An asset that replaces the run's months and checks keys and references.
@@ -133,7 +167,11 @@ def monthly_asset(
         },
         deps=[dg.AssetDep(table.asset_key, partition_mapping=WITHIN) for table in begun_by],
         partitions_def=partitions,
-        check_specs=[*declared_check_specs(table), *(totals_check_spec(table) if totals else ())],
+        check_specs=[
+            *declared_check_specs(table),
+            *(totals_check_spec(table) if totals else ()),
+            *(rule_check_spec(table, rule.name, rule.description) for rule in rules),
+        ],
         required_resource_keys={"lake"},
         pool=step_of(table),
     )
@@ -154,8 +192,46 @@ def monthly_asset(
             if totals is not None:
                 wanted = {now.month: totals(now, frames) for now in moments}
                 yield totals_check_result(table, lake, selection, wanted)
+            for rule in rules:
+                stored = lake.read(table, selection)
+                broken = [rule.broken(now, of_month(stored, now), frames) for now in moments]
+                yield rule_check_result(table, lake, rule.name, broken)
 
     return make(build_months)
+
+
+def reference_asset(
+    table: Table,
+    source: Callable[[], Any],
+    build: Callable[[DataFrame, datetime], DataFrame],
+    after: Sequence[Table] = (),
+) -> dg.AssetsDefinition:
+    """Make the asset of a table without partitions from reference data.
+
+    Args:
+        table: The declared table.
+        source: Gives the reference data as an Arrow table.
+        build: Builds the rows from its frame and the moment at which the run began.
+        after: Tables without partitions that it refers to.
+    """
+    make: MakeAsset = dg.asset(
+        **asset_attributes(table),
+        deps=[parent.asset_key for parent in after],
+        check_specs=declared_check_specs(table),
+        required_resource_keys={"lake"},
+        pool=step_of(table),
+    )
+
+    @transient_faults_tried_again
+    def build_table(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        lake: Lake = context.resources.lake.open()
+        with lake.engine.scope():
+            yield dg.Output(build(lake.engine.from_arrow(source()), datetime.now(UTC)))
+            yield from declared_check_results(table, lake, Everything(), Everything())
+
+    return make(build_table)
 
 
 def daily_asset(

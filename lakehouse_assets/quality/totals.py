@@ -17,6 +17,8 @@ from lakehouse_assets.lake.predicate import Selection
 from lakehouse_assets.lake.registry import Table
 
 TOTALS_ARE_KEPT = "totals_are_kept"
+# Not a column but how many rows there must be.
+ROWS = "rows"
 
 
 def totals_check_spec(table: Table) -> Iterator[dg.AssetCheckSpec]:
@@ -38,7 +40,8 @@ def totals_check_result(
         table: A monthly table.
         lake: Where it is stored.
         selection: The partitions just written.
-        wanted: By month frames of one row each, whose columns are named as the table's.
+        wanted: By month frames of one row each, whose columns are named as the table's, or `rows`
+            for how many there must be.
     """
     wrong = []
     for month, frames in wanted.items():
@@ -66,6 +69,8 @@ def totals_check_result(
 
 
 def _sum(table: Table, name: str) -> Col:
+    if name == ROWS:
+        return F.count(F.lit(1)).alias(name)
     # A sum may be wider than its column.
     kind = "decimal(38,4)" if table.column(name).decimal else "bigint"
     return F.sum(name).cast(kind).alias(name)

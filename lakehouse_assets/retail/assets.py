@@ -9,7 +9,12 @@ import dagster as dg
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.ingest.assets import bronze_assets
 from lakehouse_assets.partitions import Calendar
-from lakehouse_assets.retail.gold import campaign_assets, tweet_assets
+from lakehouse_assets.retail.gold import (
+    campaign_assets,
+    dimension_assets,
+    sales_assets,
+    tweet_assets,
+)
 from lakehouse_assets.retail.silver import retail_silver_assets
 from lakehouse_assets.retail.tables import DATASETS
 
@@ -29,4 +34,6 @@ def retail_assets(
         *retail_silver_assets(calendar, campaign_tags),
         *campaign_assets(calendar, week_starts_on),
         *tweet_assets(calendar),
+        *dimension_assets(calendar),
+        *sales_assets(calendar, week_starts_on),
     ]

@@ -8,22 +8,31 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from lakehouse_assets.conformed.tables import DIM_DATE, DIM_PLACES
+from lakehouse_assets.conformed.tables import DIM_COUNTRIES, DIM_DATE, DIM_PLACES
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.ingest.datasets import quarantine_table
 from lakehouse_assets.lake.assets import (
+    MonthlyRule,
     daily_asset,
     delivered_in_month,
     delivered_so_far,
+    latest_snapshot,
     monthly_asset,
     of_month,
+    reference_asset,
 )
 from lakehouse_assets.partitions import WITHIN, Calendar
+from lakehouse_assets.retail import reference
 from lakehouse_assets.retail.tables import campaigns as c
+from lakehouse_assets.retail.tables import dimensions as d
 from lakehouse_assets.retail.tables import product as p
+from lakehouse_assets.retail.tables import sales as s
 from lakehouse_assets.retail.tables import tweets as w
+from lakehouse_assets.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
+from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
+from lakehouse_assets.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
 from lakehouse_assets.retail.transforms import campaigns as rules
-from lakehouse_assets.retail.transforms import product, tweets
+from lakehouse_assets.retail.transforms import product, sales_analytics, star, tweets
 
 
 def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.AssetsDefinition]:
@@ -127,6 +136,125 @@ def tweet_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
             totals=lambda now, f: [
                 product.totals_of_tweets(of_month(f[pairs.name], now)),
                 product.totals_of_results(f["campaign_days"], now.month),
+            ],
+        ),
+    )
+
+
+def dimension_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
+    """Make the assets of what sales refer to: stores, products, customers."""
+    monthly, so_far = calendar.monthly, calendar.so_far
+    sold = [quarantine_table(STORE_SALES), quarantine_table(ONLINE_SALES)]
+    return (
+        reference_asset(
+            d.DIM_STORES, reference.stores, star.dim_stores, after=[DIM_PLACES, DIM_COUNTRIES]
+        ),
+        monthly_asset(
+            d.DIM_PRODUCTS,
+            lambda now, f: star.dim_products(
+                delivered_so_far(f["silver_store_sales"], now),
+                delivered_so_far(f["silver_online_sales"], now),
+                now.month,
+                now.loaded_at,
+            ),
+            monthly,
+            {SILVER_STORE_SALES: so_far, SILVER_ONLINE_SALES: so_far},
+            begun_by=sold,
+        ),
+        monthly_asset(
+            d.DIM_RETAIL_CUSTOMERS,
+            lambda now, f: star.dim_retail_customers(
+                latest_snapshot(now, SILVER_CUSTOMERS, f), now.month, now.loaded_at
+            ),
+            monthly,
+            {SILVER_CUSTOMERS: so_far},
+            begun_by=[quarantine_table(CUSTOMERS), *sold],
+        ),
+    )
+
+
+def sales_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.AssetsDefinition]:
+    """Make the assets of sales: the fact of both channels, weeks, training and test.
+
+    Args:
+        calendar: Days and months, and how they map.
+        week_starts_on: First day of a week.
+    """
+    monthly, so_far = calendar.monthly, calendar.so_far
+    return (
+        monthly_asset(
+            s.FACT_SALES,
+            lambda now, f: star.fact_sales(
+                delivered_in_month(f["silver_store_sales"], now),
+                delivered_in_month(f["silver_online_sales"], now),
+                f["dim_stores"],
+                f["dim_countries"],
+                now.month,
+                now.loaded_at,
+            ),
+            monthly,
+            {
+                SILVER_STORE_SALES: WITHIN,
+                SILVER_ONLINE_SALES: WITHIN,
+                d.DIM_STORES: None,
+                DIM_COUNTRIES: None,
+                d.DIM_PRODUCTS: None,
+                d.DIM_RETAIL_CUSTOMERS: None,
+                DIM_DATE: None,
+            },
+            totals=lambda now, f: [
+                star.totals_of_sales(
+                    delivered_in_month(f["silver_store_sales"], now),
+                    delivered_in_month(f["silver_online_sales"], now),
+                )
+            ],
+        ),
+        monthly_asset(
+            s.SALES_DAYS,
+            lambda now, f: sales_analytics.sales_days(of_month(f["fact_sales"], now)),
+            monthly,
+            {s.FACT_SALES: None, DIM_DATE: None, DIM_COUNTRIES: None},
+        ),
+        monthly_asset(
+            s.SALES_WEEKS,
+            lambda now, f: sales_analytics.sales_weeks(f["sales_days"], now.month, week_starts_on),
+            monthly,
+            {s.SALES_DAYS: so_far, DIM_DATE: None},
+            totals=lambda now, f: [sales_analytics.totals_of_days(f["sales_days"], now.month)],
+        ),
+        monthly_asset(
+            s.SALES_TRAIN,
+            lambda now, f: sales_analytics.split_by_time(
+                delivered_so_far(f["silver_store_sales"], now), now.month, train=True
+            ),
+            monthly,
+            {SILVER_STORE_SALES: so_far},
+            begun_by=[quarantine_table(STORE_SALES)],
+        ),
+        monthly_asset(
+            s.SALES_TEST,
+            lambda now, f: sales_analytics.split_by_time(
+                delivered_so_far(f["silver_store_sales"], now), now.month, train=False
+            ),
+            monthly,
+            {SILVER_STORE_SALES: so_far, s.SALES_TRAIN: None},
+            rules=[
+                MonthlyRule(
+                    "weeks_are_apart",
+                    "Every week of the test is later than every week of training.",
+                    lambda now, test, f: sales_analytics.not_after_training(
+                        test, of_month(f["sales_train"], now)
+                    ),
+                ),
+                MonthlyRule(
+                    "every_sale_is_on_one_side",
+                    "A store sale delivered so far is in training or in the test, once.",
+                    lambda now, test, f: sales_analytics.not_on_one_side(
+                        delivered_so_far(f["silver_store_sales"], now),
+                        test,
+                        of_month(f["sales_train"], now),
+                    ),
+                ),
             ],
         ),
     )

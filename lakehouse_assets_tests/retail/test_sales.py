@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 
+from lakehouse_assets.conformed.tables import DIM_COUNTRIES, DIM_PLACES
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ingest.datasets import quarantine_table, rejects_table
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.retail.tables import sales as s
+from lakehouse_assets.retail.tables.customers import CUSTOMERS
+from lakehouse_assets.retail.tables.dimensions import (
+    DIM_PRODUCTS,
+    DIM_RETAIL_CUSTOMERS,
+    DIM_STORES,
+)
 from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
 from lakehouse_assets.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
 from lakehouse_assets.retail.transforms import sales as rules
+from lakehouse_assets.retail.transforms import sales_analytics as analytics
+from lakehouse_assets.run import Outcome
 from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
-from lakehouse_assets_tests.retail.samples import ORDER, SALE, deliver, order, quoted_csv, sale
+from lakehouse_assets_tests.retail.samples import (
+    CUSTOMER,
+    ORDER,
+    SALE,
+    deliver,
+    order,
+    quoted_csv,
+    sale,
+)
 
 
 def test_a_plain_store_sale_is_typed_field_by_field(engine: Engine) -> None:
@@ -91,7 +114,115 @@ def test_revenue_is_quantity_times_price_to_the_cent(
     assert engine.rows(frame.filter(F.col("revenue").isNull())) == []
 
 
-def test_files_without_header_to_silver(house: House) -> None:
+# --- the fact and what is added up ----------------------------------------------------------
+
+SEPTEMBER, OCTOBER = date(2021, 9, 1), date(2021, 10, 1)
+NOW = datetime(2021, 11, 1, tzinfo=UTC)
+
+
+def stored(engine: Engine, *rows: dict[str, Any]) -> Any:
+    """Make rows of `silver_store_sales`."""
+    return rules.type_store_sales(bronze(engine, STORE_SALES, rows))
+
+
+def sides(engine: Engine, weeks: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split one sale for each of the weeks; return the weeks of both sides."""
+    rows = [sale(ID=str(n), WeekStarting=week) for n, week in enumerate(weeks)]
+    found = []
+    for train in (True, False):
+        frame = analytics.split_by_time(stored(engine, *rows), SEPTEMBER, train=train)
+        assert differing_types(engine, frame, s.SALES_TRAIN) == {}
+        found.append(sorted(str(row["week_starting"]) for row in engine.rows(frame)))
+    return found[0], found[1]
+
+
+def week(number: int) -> str:
+    return str(date(2021, 1, 4) + timedelta(weeks=number))
+
+
+def test_six_sales_of_six_weeks_rank_from_0_to_1_and_0_8_is_training(engine: Engine) -> None:
+    # Percent ranks 0, 0.2, 0.4, 0.6, 0.8, 1.
+    assert sides(engine, [week(n) for n in range(6)]) == (
+        [week(n) for n in range(5)], [week(5)],
+    )  # fmt: skip
+
+
+def test_sales_of_a_week_stay_together_and_share_the_rank_of_the_first(engine: Engine) -> None:
+    # Eleven sales: the last three weeks begin at ranks 0.4, 0.8 and 0.9.
+    weeks = [week(0)] * 4 + [week(1)] * 4 + [week(2)] + [week(3)] * 2
+    assert sides(engine, weeks) == (sorted(weeks[:9]), weeks[9:])
+    # Of a week that begins below 0.8 all is training, however much of it lies above.
+    weeks = [week(0)] * 7 + [week(1)] * 4
+    assert sides(engine, weeks) == (weeks, [])
+    assert sides(engine, [week(0)]) == ([week(0)], [])
+    assert sides(engine, []) == ([], [])
+
+
+def test_the_split_is_that_of_sql_s_percent_rank(engine: Engine) -> None:
+    """Against DuckDB's own percent_rank, over random weeks."""
+    rng = random.Random(11)  # noqa: S311 - nothing is kept secret with it
+    for _ in range(3):
+        weeks = [week(rng.randrange(30)) for _ in range(rng.randrange(2, 60))]
+        ranked = duckdb.sql(
+            f"SELECT w, percent_rank() OVER (ORDER BY w) r FROM (SELECT unnest({weeks}) w)"  # noqa: S608
+        ).fetchall()
+        train = sorted(w for w, rank in ranked if rank <= 0.8)
+        assert sides(engine, weeks)[0] == train
+
+
+def test_a_test_that_reaches_into_its_training_is_found(engine: Engine) -> None:
+    rows = [sale(ID=str(n), WeekStarting=week(n)) for n in range(4)]
+    sales = stored(engine, *rows)
+
+    def of(*numbers: str) -> Any:
+        return sales.filter(F.col("sale_id").isin(*numbers))
+
+    late = analytics.not_after_training(of("1", "3"), of("0", "1"))
+    assert [row["sale_id"] for row in engine.rows(late)] == ["1"]
+    assert engine.rows(analytics.not_after_training(of("3"), of("0", "1"))) == []
+    apart = engine.rows(analytics.not_on_one_side(sales, of("2", "3"), of("0", "2")))
+    assert sorted(row["sold"] for row in apart) == ["1", "2"]
+
+
+def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) -> None:
+    # 5 September 2021 is a Sunday, the 6th a Monday.
+    rows = [
+        (SEPTEMBER, date(2021, 9, 5), 1, "1.5"),
+        (SEPTEMBER, date(2021, 9, 6), 2, "2"),
+        (OCTOBER, date(2021, 9, 7), 4, "4"),
+        (date(2021, 11, 1), date(2021, 9, 7), 8, "8"),
+    ]
+    days = engine.from_arrow(
+        pa.Table.from_pylist(
+            [
+                {"as_of_month": month, "sale_date": day, "channel": "store", "store": 1,
+                 "country_code": "US", "brand": "BrandA", "sales": 1, "quantity": quantity,
+                 "revenue": Decimal(revenue)}
+                for month, day, quantity, revenue in rows
+            ],
+            schema=arrow_schema(s.SALES_DAYS),
+        )
+    )  # fmt: skip
+    frame = analytics.sales_weeks(days, OCTOBER, "monday")
+    assert differing_types(engine, frame, s.SALES_WEEKS) == {}
+    found = sorted((r["week_start"], r["sales"], r["quantity"], str(r["revenue"]))
+                   for r in engine.rows(frame))  # fmt: skip
+    assert found == [
+        (date(2021, 8, 30), 1, 1, "1.5000"), (date(2021, 9, 6), 2, 6, "6.0000"),
+    ]  # fmt: skip
+    thursday = engine.rows(analytics.sales_weeks(days, OCTOBER, "thursday"))
+    assert [(r["week_start"], r["quantity"]) for r in thursday] == [(date(2021, 9, 2), 7)]
+    (total,) = engine.rows(analytics.totals_of_days(days, OCTOBER))
+    assert (total["sales"], total["quantity"], str(total["revenue"])) == (3, 7, "7.5000")
+
+
+# --- the whole way --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shop(new_house: Callable[[], House]) -> tuple[House, Outcome]:
+    """Store sales of two months and orders, run; only to be read."""
+    house = new_house()
     text = quoted_csv(
         STORE_SALES,
         [
@@ -99,33 +230,39 @@ def test_files_without_header_to_silver(house: House) -> None:
             sale(ID="2", Quantity="-1"),
             sale(ID="3", Revenue="1"),
             sale(ID="4", Price=""),
-            sale(ID="5", Brand="BrandX", Advert="7"),
+            sale(ID="5", Brand="BrandX", Advert="7", Store="99"),
         ],
     )
-    deliver(house, STORE_SALES, "2021-09-06", "SalesTransData.txt", text + '"6","2021-08-30","1"\n')
-    again = quoted_csv(STORE_SALES, [SALE, sale(ID="7")])
-    deliver(house, STORE_SALES, "2021-09-13", "SalesTransData.txt", again)
-    orders = quoted_csv(ONLINE_SALES, [ORDER, order(OrderID="O-2", Country="France")])
-    deliver(house, ONLINE_SALES, "2021-09-06", "orders.csv", orders)
-    tables = [SILVER_STORE_SALES, SILVER_ONLINE_SALES]
+    text += '"6","2021-08-30","1"\n'
+    deliver(house, STORE_SALES, "2021-09-06", "SalesTransData.txt", text)
+    again = [SALE, sale(ID="7", WeekStarting="2021-09-27", Store="6")]
+    deliver(house, STORE_SALES, "2021-10-04", "SalesTransData.txt", quoted_csv(STORE_SALES, again))
+    orders = [
+        ORDER,
+        order(OrderID="O-2", Country="Atlantis", CustomerID=""),
+        order(OrderID="O-3", Country="usa", CustomerID="nobody"),
+    ]
+    deliver(house, ONLINE_SALES, "2021-09-06", "orders.csv", quoted_csv(ONLINE_SALES, orders))
+    deliver(house, CUSTOMERS, "2021-09-06", "customers.csv", quoted_csv(CUSTOMERS, [CUSTOMER]))
     outcome = house.run()
     assert outcome.errors == []
-    assert [row["sale_id"] for row in house.rows(tables[0], order="sale_id")] == [
-        "1", "3", "5", "7",
-    ]  # fmt: skip
+    return house, outcome
+
+
+def test_files_without_header_to_silver(shop: tuple[House, Outcome]) -> None:
+    house, outcome = shop
+    ids = [row["sale_id"] for row in house.rows(SILVER_STORE_SALES, order="sale_id")]
+    assert ids == ["1", "3", "5", "7"]
     aside = house.rows(quarantine_table(STORE_SALES), order="_source_file, _row_number")
-    assert [
-        (row["id"], row["disposition"], row["reasons"] or row["duplicate_of"]) for row in aside
-    ] == [
-        ("2", "quarantined", ["quantity_is_not_negative"]),
-        ("4", "quarantined", ["price_is_readable"]),
-        ("1", "duplicate", "retail/store_sales/2021-09-06/SalesTransData.txt#1"),
+    assert [(row["id"], row["reasons"] or row["duplicate_of"]) for row in aside] == [
+        ("2", ["quantity_is_not_negative"]),
+        ("4", ["price_is_readable"]),
+        ("1", "retail/store_sales/2021-09-06/SalesTransData.txt#1"),
     ]
     (bad,) = house.rows(rejects_table(STORE_SALES))
     assert (bad["line_number"], bad["raw_text"], bad["reason"]) == (
         6, '"6","2021-08-30","1"', "3 columns where 8 are expected",
     )  # fmt: skip
-    assert house.count(tables[1]) == 2
     failed = {(w.table, w.check) for w in outcome.warnings}
     assert {
         ("silver_store_sales", "revenue_is_quantity_times_price"),
@@ -134,8 +271,95 @@ def test_files_without_header_to_silver(house: House) -> None:
         ("silver_online_sales", "country_is_known"),
     } <= failed
     assert ("silver_online_sales", "revenue_is_quantity_times_price") not in failed
-    shown: list[dict[str, Any]] = house.sql(
-        "SELECT typeof(price) AS kind, sum(revenue) AS r FROM {t} GROUP BY ALL", t=tables[0]
+    shown = house.sql(
+        "SELECT typeof(price) AS kind, sum(revenue) AS r FROM {t} GROUP BY ALL",
+        t=SILVER_STORE_SALES,
     )
     # 26,520 three times, and the one that says 1.
     assert shown == [{"kind": "DECIMAL(18,4)", "r": Decimal("79561.0000")}]
+
+
+def test_both_channels_are_one_fact(shop: tuple[House, Outcome]) -> None:
+    house, outcome = shop
+    rows = house.rows(s.FACT_SALES, order="as_of_month, channel DESC, store, country_code")
+    assert [
+        (r["as_of_month"], r["channel"], r["sale_date"], r["period"], r["store"],
+         r["country_code"], r["brand"], r["customer_id"], r["quantity"], str(r["revenue"]))
+        for r in rows
+    ] == [
+        (SEPTEMBER, "store", date(2021, 8, 30), "week", 3, "US", "BrandA", None, 12_000,
+         "1.0000"),
+        (SEPTEMBER, "store", date(2021, 8, 30), "week", 3, "US", "BrandA", None, 12_000,
+         "26520.0000"),
+        (SEPTEMBER, "store", date(2021, 8, 30), "week", 99, "Unknown", "BrandX", None, 12_000,
+         "26520.0000"),
+        (SEPTEMBER, "online", date(2021, 9, 1), "day", None, "DE", "BrandB", "7590-VHVEG", 2,
+         "39.9800"),
+        (SEPTEMBER, "online", date(2021, 9, 1), "day", None, "US", "BrandB", "nobody", 2,
+         "39.9800"),
+        (SEPTEMBER, "online", date(2021, 9, 1), "day", None, "Unknown", "BrandB", None, 2,
+         "39.9800"),
+        (OCTOBER, "store", date(2021, 9, 27), "week", 6, "GB", "BrandA", None, 12_000,
+         "26520.0000"),
+    ]  # fmt: skip
+    assert len({row["sale_key"] for row in rows}) == 7
+    products = {row["product_key"]: row for row in house.rows(DIM_PRODUCTS)}
+    # As of October all that was sold so far: two brands of the stores and a book.
+    assert {(r["product"], r["brand"]) for r in products.values()} == {
+        ("All products", "BrandA"), ("All products", "BrandX"), ("Atlas", "BrandB"),
+    }  # fmt: skip
+    assert {row["product_key"] for row in rows} == products.keys()
+    # An unknown store and customer are told, and what was sold stays.
+    failed = {(w.table, w.check): w.description for w in outcome.warnings}
+    assert failed["fact_sales", "store_is_in_dim_stores"] == "1 rows have no dim_stores."
+    assert failed["fact_sales", "customer_id_is_in_dim_retail_customers"].startswith("1 rows")
+
+
+def test_customers_stay_known_in_months_without_a_snapshot(shop: tuple[House, Outcome]) -> None:
+    house, _ = shop
+    assert [
+        (row["as_of_month"], row["customer_id"], row["snapshot_month"])
+        for row in house.rows(DIM_RETAIL_CUSTOMERS, order="as_of_month")
+    ] == [(SEPTEMBER, "7590-VHVEG", SEPTEMBER), (OCTOBER, "7590-VHVEG", SEPTEMBER)]
+
+
+def test_training_and_test_by_month(shop: tuple[House, Outcome]) -> None:
+    house, _ = shop
+    split = {
+        table.name: [
+            (row["as_of_month"], row["sale_id"])
+            for row in house.rows(table, order="as_of_month, sale_id")
+        ]
+        for table in (s.SALES_TRAIN, s.SALES_TEST)
+    }
+    assert split == {
+        "sales_train": [(SEPTEMBER, n) for n in "135"] + [(OCTOBER, n) for n in "135"],
+        "sales_test": [(OCTOBER, "7")],
+    }
+    (row,) = house.sql(
+        "SELECT count(*) AS weeks, sum(sales) AS sales, sum(revenue) AS revenue FROM {t} "
+        "WHERE as_of_month = DATE '2021-10-01'",
+        t=s.SALES_WEEKS,
+    )
+    # Store 3's week, that of 99 and of 6, and the three countries' orders.
+    assert (row["weeks"], row["sales"]) == (6, 7)
+    # 26,520 three times, 1, and 39.98 three times.
+    assert row["revenue"] == Decimal("79680.9400")
+
+
+def test_the_stores_are_those_of_the_devices_and_lie_somewhere(shop: tuple[House, Outcome]) -> None:
+    house, _ = shop
+    stores = house.sql(
+        "SELECT store_id, city, country, round(latitude) AS latitude FROM {stores} "
+        "JOIN {places} USING (place_name) ORDER BY store",
+        stores=DIM_STORES,
+        places=DIM_PLACES,
+    )
+    assert len(stores) == 10
+    assert stores[0] == {"store_id": "S001", "city": "Miami", "country": "US", "latitude": 26.0}
+    assert stores[2] == {"store_id": "S003", "city": "New York", "country": "US", "latitude": 41.0}
+    countries = {row["country_code"]: row for row in house.rows(DIM_COUNTRIES)}
+    assert len(countries) > 240
+    assert (countries["DE"]["country_name"], countries["US"]["iso3"]) == ("germany", "USA")
+    assert countries["Unknown"]["iso3"] is None
+    assert stores[8] == {"store_id": "S009", "city": "Tokyo", "country": "JP", "latitude": 36.0}

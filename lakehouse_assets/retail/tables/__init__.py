@@ -10,8 +10,10 @@ from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table, rej
 from lakehouse_assets.retail.tables import (
     campaigns,
     customers,
+    dimensions,
     online_sales,
     product,
+    sales,
     store_sales,
     tweets,
     website,
@@ -39,4 +41,6 @@ TABLES = (
     *online_sales.TABLES,
     *customers.TABLES,
     *website.TABLES,
+    *dimensions.TABLES,
+    *sales.TABLES,
 )

@@ -1,0 +1,99 @@
+"""Sales of both channels: one fact, what is added up from it, and what a forecast learns from.
+
+Belongs here: tables in which store and online sales are one, and the split of store sales for
+training. Not here: the sources (`store_sales.py`, `online_sales.py`).
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.lake.registry import LOADED, Column, Reference, same_month
+from lakehouse_assets.retail.tables.common import CURRENCY, FINE, dates, gold
+from lakehouse_assets.retail.tables.store_sales import SILVER_STORE_SALES
+
+_CHANNEL = Column("channel", "string", "store or online.", False)
+_STORE = Column("store", "int", "Number of the store; null for online sales.")
+_COUNTRY = Column("country_code", "string", "Country, ISO alpha-2, or Unknown.", False)
+_BRAND = Column("brand", "string", "Brand.", False)
+_COUNTRIES = Reference(("country_code",), "dim_countries", ("country_code",))
+
+FACT_SALES = gold(
+    "fact_sales",
+    "One row per sale delivered in a month: what a store sold of a brand in a week, or an order.",
+    (
+        Column("sale_key", "bigint", "Hash of channel and the source's number.", False),
+        _CHANNEL,
+        Column("sale_date", "date", "Day of the order, or first day of the store's week.", False),
+        Column("period", "string", "What sale_date begins: day or week.", False),
+        _STORE,
+        _COUNTRY,
+        Column("product_key", "bigint", "Product.", False),
+        _BRAND,
+        Column("customer_id", "string", "Customer; null for stores and guests.", pii=True),
+        Column("quantity", "bigint", "Pieces.", False),
+        Column("price", FINE, "Price of a piece.", False, CURRENCY),
+        Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
+        LOADED,
+    ),
+    ("sale_key",),
+    references=(
+        dates("sale_date"),
+        _COUNTRIES,
+        same_month(("product_key",), "dim_products"),
+        # A store or customer that is not known yet must not stop what was sold.
+        Reference(("store",), "dim_stores", ("store",), required=False),
+        same_month(("customer_id",), "dim_retail_customers", required=False),
+    ),
+)
+
+_SUMS = (
+    Column("sales", "bigint", "Sales.", False),
+    Column("quantity", "bigint", "Pieces.", False),
+    Column("revenue", FINE, "Revenue.", False, CURRENCY),
+)
+
+SALES_DAYS = gold(
+    "sales_days",
+    "Sales delivered in a month by day (a store's week by its first day), channel, store, country "
+    "and brand: the aggregate that sales_weeks adds up over months.",
+    (Column("sale_date", "date", "Day.", False), _CHANNEL, _STORE, _COUNTRY, _BRAND, *_SUMS),
+    ("sale_date", "channel", "store", "country_code", "brand"),
+    references=(dates("sale_date"), _COUNTRIES),
+)
+
+SALES_WEEKS = gold(
+    "sales_weeks",
+    "Sales per week, store (or country of online sales) and brand, of all delivered so far.",
+    (
+        Column("week_start", "date", "First day of the week (LAKEHOUSE_WEEK_STARTS_ON).", False),
+        _CHANNEL, _STORE, _COUNTRY, _BRAND, *_SUMS,
+    ),
+    ("week_start", "channel", "store", "country_code", "brand"),
+    references=(dates("week_start"),),
+)  # fmt: skip
+
+_SALE = tuple(
+    SILVER_STORE_SALES.column(name)
+    for name in (
+        "sale_id", "week_starting", "store", "brand", "quantity", "advert", "price", "revenue",
+    )
+)  # fmt: skip
+
+SALES_TRAIN = gold(
+    "sales_train",
+    "Store sales so far of the earlier weeks, up to a percent rank of 0.8 over WeekStarting: what "
+    "a forecast learns from. Sales of one week share a rank, so a week is never on both sides.",
+    _SALE,
+    ("sale_id",),
+    lab="gold_train",
+)
+
+SALES_TEST = gold(
+    "sales_test",
+    "Store sales so far of the later weeks, above a percent rank of 0.8 over WeekStarting: what a "
+    "forecast is tested on. Empty as long as no week lies there.",
+    _SALE,
+    ("sale_id",),
+    lab="gold_test",
+)
+
+TABLES = (FACT_SALES, SALES_DAYS, SALES_WEEKS, SALES_TRAIN, SALES_TEST)
