@@ -21,7 +21,6 @@ HEAVY = (
     "duckdb",
     "pandas",
     "pyspark",
-    "sqlframe",
     "pyarrow",
     "deltalake",
     "matplotlib",
