@@ -9,13 +9,26 @@ from datetime import date
 from pathlib import Path
 
 from lakehouse_assets.retail.generator.campaigns import write_campaigns
+from lakehouse_assets.retail.generator.customers import write_customers
 from lakehouse_assets.retail.generator.draws import Config
+from lakehouse_assets.retail.generator.online_sales import write_online_sales
+from lakehouse_assets.retail.generator.store_sales import write_store_sales
 from lakehouse_assets.retail.generator.tweets import write_tweets
+from lakehouse_assets.retail.generator.website import write_website
+
+SOURCES = (
+    write_campaigns,
+    write_tweets,
+    write_store_sales,
+    write_online_sales,
+    write_customers,
+    write_website,
+)
 
 
 def generate(config: Config, root: Path) -> list[Path]:
     """Write every source's deliveries below `root`/retail; return the files."""
-    return [*write_campaigns(config, root), *write_tweets(config, root)]
+    return [path for write in SOURCES for path in write(config, root)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
