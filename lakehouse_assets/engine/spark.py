@@ -22,6 +22,7 @@ from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.spark_csv import read_csv
 from lakehouse_assets.engine.spark_dialect import SparkDialect
 from lakehouse_assets.engine.spark_lineage import columns_of_plan, marks_of_plan
+from lakehouse_assets.engine.spark_memory import lack_of_memory_told
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
 
@@ -126,7 +127,8 @@ class SparkEngine:
 
         # As bytes: as objects, which is Spark's own choice, the same rows take twice the memory.
         level = StorageLevel.MEMORY_AND_DISK
-        stored = frame.localCheckpoint(eager=True, storageLevel=level)
+        with lack_of_memory_told():
+            stored = frame.localCheckpoint(eager=True, storageLevel=level)
         self._kept.add((name, stored))
         self._origins[name] = origins
         self._origin_versions[name] = versions
@@ -227,7 +229,8 @@ class SparkEngine:
 
     def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
         """Run a small frame and return its rows."""
-        return list(frame.toArrow().to_pylist())
+        with lack_of_memory_told():
+            return list(frame.toArrow().to_pylist())
 
     def query(self, sql: str) -> pa.Table:
         """Run one SQL statement over named views and return all of its rows.

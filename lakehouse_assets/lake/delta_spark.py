@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine.spark_memory import lack_of_memory_told
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import SAMPLE_ROWS, Commit
 from lakehouse_assets.lake.local_lock import local_lock
@@ -290,7 +291,8 @@ def _explained(target: Target) -> Iterator[None]:
     from pyspark.errors import PySparkException
 
     try:
-        yield
+        with lack_of_memory_told():
+            yield
     except (Py4JJavaError, PySparkException) as error:
         text = str(error)
         if _BROKEN.search(text):
