@@ -14,6 +14,9 @@ PYTEST_ARGS ?=
 AZURITE := $(CURDIR)/.lakehouse/azurite
 AZURITE_FILES := $(addprefix lakehouse_assets_tests/azure/,package.json package-lock.json .npmrc)
 
+# Database servers of the tests in lakehouse_assets_tests/sources.
+DATABASES := $(CURDIR)/.lakehouse/databases
+
 # `make demo|ui|mlflow ENGINE=spark` works in places of its own; STATE=.lakehouse shares the others.
 ENGINE := duckdb
 ifeq ($(ENGINE),spark)
@@ -30,7 +33,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite demo test test-cluster lint types ui mlflow sample bench bench-engines constraints clean
+.PHONY: help setup spark azurite databases demo test test-cluster lint types ui mlflow sample bench bench-engines constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,7 +44,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; install Python 3.11 or set PYTHON=..."; exit 1; }
 	@echo "Creating the environment in $(VENV) (a few minutes, once)"
 	@$(PYTHON) -m venv $(VENV)
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui,dev,connect,azure]'
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui,dev,connect,azure,sources]'
 	@$(BIN)/python -m compileall -q $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
 	@$(BIN)/lakehouse home >/dev/null
 	@touch $@
@@ -62,11 +65,23 @@ $(AZURITE)/.ready: $(AZURITE_FILES)
 	rm -rf $(AZURITE) && mkdir -p $(AZURITE) && cp $(AZURITE_FILES) $(AZURITE) \
 	&& cd $(AZURITE) && npm ci --silent --ignore-scripts --omit=optional && touch $@
 
+databases: $(DATABASES)/.ready ## Fetch PostgreSQL and MariaDB for the tests from Debian's packages, once, without root
+
+# What is installed already is not fetched: apt says what would be.
+$(DATABASES)/.ready:
+	@command -v apt-get >/dev/null || { echo "apt-get is not there; tests against servers that are not installed will be skipped."; exit 0; }; \
+	rm -rf $(DATABASES) && mkdir -p $(DATABASES)/packages $(DATABASES)/root && cd $(DATABASES)/packages \
+	&& version=$$(apt-cache depends postgresql | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$$/\1/p') \
+	&& wanted=$$(apt-get -s -o Debug::NoLocking=1 install --no-install-recommends mariadb-server-core $$version | sed -n 's/^Inst \([^ ]*\).*/\1/p') \
+	&& apt-get -q download $$wanted >/dev/null && for package in *.deb; do dpkg -x $$package ../root; done \
+	&& rm -rf $(DATABASES)/packages && touch $@ \
+	|| echo "PostgreSQL and MariaDB could not be fetched (apt-get update, network?); their tests will be skipped."
+
 demo: setup ## Build the whole lake from data/ and show it (ENGINE=spark: on Spark)
 	@LAKEHOUSE_LANDING=data $(BIN)/lakehouse run
 	@$(if $(filter spark,$(ENGINE)),echo "This lake is in $(STATE): make ui ENGINE=spark and make mlflow ENGINE=spark show it.")
 
-test: setup azurite ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
+test: setup azurite databases ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine

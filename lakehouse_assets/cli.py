@@ -29,6 +29,7 @@ from rich.progress import (
 from rich.table import Table as Grid
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.sources.command import extract
 
 if TYPE_CHECKING:
     from lakehouse_assets.run import Outcome, PlannedRun
@@ -234,6 +235,9 @@ def land(
         dataset_named(DATASETS, dataset), file, _date(day), replace=replace
     )
     console.print(f"{'Landed' if news else 'Already landed'}: {target}", soft_wrap=True)
+
+
+app.command()(extract)
 
 
 @app.command()

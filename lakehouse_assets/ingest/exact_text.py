@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DAY = timedelta(days=1)
+# A double has at most three digits there; more would be text as long as nobody wants it.
+_EXPONENT = r"^-?(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}$"
 
 
 def array_as_text(values: pa.Array) -> pa.Array:
@@ -51,16 +53,16 @@ def array_as_text(values: pa.Array) -> pa.Array:
     if t.is_large_string(kind) or t.is_string_view(kind):
         return values.cast(pa.string())
     if t.is_floating(kind) or t.is_decimal(kind):
-        return _without_exponents(values.cast(pa.string()))
+        return without_exponents(values.cast(pa.string()))
     if t.is_date64(kind):
         return values.cast(pa.date32()).cast(pa.string())
     if t.is_time(kind):
-        return _short_fraction(values.cast(pa.string()))
+        return short_fraction(values.cast(pa.string()))
     if t.is_timestamp(kind):
         zoned = kind.tz is not None
         # Without its zone a moment is stored in UTC already.
         plain = values.cast(pa.timestamp(kind.unit)).cast(pa.string())
-        text = _short_fraction(pc.replace_substring(plain, " ", "T", max_replacements=1))
+        text = short_fraction(pc.replace_substring(plain, " ", "T", max_replacements=1))
         return pc.binary_join_element_wise(text, "Z", "") if zoned else text
     if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind):
         found = (None if value is None else value.hex() for value in values.to_pylist())
@@ -112,21 +114,21 @@ def _trimmed(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _without_exponents(text: pa.Array) -> pa.Array:
-    """Write out the few numbers that Arrow writes with an exponent."""
+def without_exponents(text: pa.Array) -> pa.Array:
+    """Write out the numbers that have an exponent; whatever else stands there stays."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    odd = pc.match_substring(text, "e", ignore_case=True)
+    odd = pc.match_substring_regex(text, _EXPONENT)
     if not pc.any(odd).as_py():
         return text
     plain = [_of_decimal(Decimal(value)) for value in text.filter(odd).to_pylist()]
     return pc.replace_with_mask(text, pc.fill_null(odd, False), pa.array(plain, pa.string()))
 
 
-def _short_fraction(text: pa.Array) -> pa.Array:
+def short_fraction(text: pa.Array) -> pa.Array:
+    """Take zeros away that end the fraction of a second."""
     import pyarrow.compute as pc
 
-    if not pc.any(pc.match_substring(text, ".")).as_py():
-        return text
-    return pc.utf8_rtrim(pc.utf8_rtrim(text, "0"), ".")
+    some = pc.replace_substring_regex(text, r"(\.\d*[1-9])0+$", r"\1")
+    return pc.replace_substring_regex(some, r"\.0*$", "")

@@ -7,6 +7,7 @@ here: what is in the files, and whether they lie on a disk or in a store (`lake/
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -214,6 +215,24 @@ class LandingZone:
                 )
         self._files.put(target, file)
         return self.root / target, True
+
+    def note(self, dataset: Dataset, name: str) -> bytes | None:
+        """Read what is kept beside a dataset's deliveries; None if there is nothing.
+
+        Args:
+            dataset: Whose deliveries.
+            name: Name of the file, which begins with _ so that it is no delivery.
+        """
+        return self._files.read(f"{dataset.path}/{name}")
+
+    def keep_note(self, dataset: Dataset, name: str, content: bytes) -> None:
+        """Write what is kept beside a dataset's deliveries, whole or not at all."""
+        if not name.startswith("_"):
+            raise ValueError(f"{name} would be taken for a delivery")
+        with tempfile.NamedTemporaryFile(prefix="lakehouse-note-") as written:
+            written.write(content)
+            written.flush()
+            self._files.put(f"{dataset.path}/{name}", Path(written.name))
 
     def _check_exists(self) -> None:
         if not self._files.exists():

@@ -79,6 +79,14 @@ class Files(Protocol):
         """
         ...
 
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a small file; None if there is none of that name.
+
+        Raises:
+            LakehouseError: it cannot be read.
+        """
+        ...
+
     def put(self, path: str, source: Path) -> None:
         """Store a file whole or not at all, in place of another of that name.
 

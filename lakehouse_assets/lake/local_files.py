@@ -35,10 +35,12 @@ class LocalFiles:
         found = []
         for child in self._children(self.root / folder):
             entry = _entry(child, child.name)
+            if entry is None:
+                continue
             found.append(entry)
             if entry.is_folder and enter(child.name):
-                inner = self._children(child)
-                found += [_entry(file, f"{child.name}/{file.name}") for file in inner]
+                inner = (_entry(f, f"{child.name}/{f.name}") for f in self._children(child))
+                found += [entry for entry in inner if entry is not None]
         return found
 
     def _children(self, folder: Path) -> list[Path]:
@@ -60,6 +62,18 @@ class LocalFiles:
         """Return a file's hash."""
         file = self.root / path
         return digest_of(file) if file.exists() else None
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content."""
+        file = self.root / path
+        try:
+            return file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise LakehouseError(
+                f"{file} cannot be read ({error.strerror or error}); check its permissions."
+            ) from None
 
     def put(self, path: str, source: Path) -> None:
         """Copy a file next to its place and move it there."""
@@ -103,9 +117,14 @@ class LocalFiles:
         yield [self.root / entry.path for entry in entries]
 
 
-def _entry(path: Path, name: str) -> Entry:
+def _entry(path: Path, name: str) -> Entry | None:
+    """Look at a file or folder; None for one that went away since it was listed."""
     if path.is_dir():
         return Entry(name, True)
-    found = path.stat()
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        # A file that was written has got its name.
+        return None
     written = datetime.fromtimestamp(found.st_mtime, UTC)
     return Entry(name, False, found.st_size, str(found.st_mtime_ns), written)

@@ -146,6 +146,17 @@ class CloudFiles:
             return None
         return hashed.hexdigest()
 
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content."""
+        import obstore
+        from obstore.exceptions import NotFoundError
+
+        try:
+            with self._explained():
+                return bytes(obstore.get(self._store, path).bytes())
+        except (NotFoundError, FileNotFoundError):
+            return None
+
     def put(self, path: str, source: Path) -> None:
         """Upload a file; a store shows it when all of it is there."""
         import obstore

@@ -15,7 +15,7 @@ import pytest
 
 from lakehouse_assets.errors import FileRefusedError, LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets_tests.ingest.samples import DAY, THINGS
+from lakehouse_assets_tests.ingest.samples import DAY, HEADER, THINGS
 
 
 @pytest.fixture
@@ -279,3 +279,17 @@ def test_a_reader_never_sees_half_a_file(zone, tmp_path):
             time.sleep(0.002)
     assert process.returncode == 0
     assert len(seen) > 1
+
+
+def test_a_file_that_gets_its_name_while_it_is_listed_is_no_error(zone, monkeypatch):
+    folder = zone.root / "shop" / "things" / str(DAY)
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text(HEADER)
+    listed = sorted
+
+    def renamed(children):
+        found = listed(children)
+        return [*found, *(folder / ".b.part" for child in found if child.parent == folder)]
+
+    monkeypatch.setattr("lakehouse_assets.lake.local_files.sorted", renamed, raising=False)
+    assert [file.name for file in zone.files(THINGS)] == [f"shop/things/{DAY}/a.csv"]

@@ -1,0 +1,232 @@
+"""The way to a database: its address, its secret, and what goes wrong, in plain words.
+
+Belongs here: reading addresses, opening connections, and explaining errors. Not here: what is asked
+(`lookup.py`, `streams.py`) and what databases say differently (`dialects.py`).
+
+An address is a URL of SQLAlchemy in the variable `LAKEHOUSE_SOURCE_<NAME>` (environment or `.env`),
+or in the file that `LAKEHOUSE_SOURCE_<NAME>_FILE` names. Its password may stand in
+`LAKEHOUSE_SOURCE_<NAME>_PASSWORD`, or in the file named by `…_PASSWORD_FILE`. It is read when a
+connection is opened and is in no log, no metadata, no run configuration and no error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.sources.dialects import DIALECTS, Dialect
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+_REASONS = (
+    (r"refused|10061|cannot connect|can't connect|unable to connect", "the connection is refused"),
+    (r"timed? ?out|DPY-6005.*timeout", "it does not answer in time"),
+    (r"name or service|name resolution|getaddrinfo|no such host|nodename", "the host is not known"),
+    (
+        r"password|authenticat|access denied|login failed|logon|ORA-01017|DPY-4001|08001",
+        "it does not accept the user or the password",
+    ),
+    (r"unable to open database file", "the file is not there"),
+)
+
+
+def variable_of(source: str) -> str:
+    """Return the name of the variable that holds a source's address."""
+    return f"LAKEHOUSE_SOURCE_{source.upper()}"
+
+
+def environment() -> Mapping[str, str]:
+    """Return the variables of the environment and, where it has none, of `.env`."""
+    from dotenv import dotenv_values
+
+    written = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**written, **os.environ}
+
+
+def is_configured(source: str) -> bool:
+    """Say whether a source has an address."""
+    variable, given = variable_of(source), environment()
+    return bool(given.get(variable) or given.get(f"{variable}_FILE"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A database that can be entered.
+
+    Attributes:
+        name: Its name among the sources.
+        url: Its address, with the password.
+    """
+
+    name: str
+    url: SecretStr
+    dialect: Dialect = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Find out which database it is.
+
+        Raises:
+            LakehouseError: the address is none, or leads to a database that is not known.
+        """
+        scheme = self.url.get_secret_value().partition(":")[0].partition("+")[0].lower()
+        known = DIALECTS.get(scheme)
+        if known is None:
+            raise LakehouseError(
+                f"The address in {variable_of(self.name)} begins with no database that is known; "
+                f"begin it with one of {', '.join(f'{name}://' for name in DIALECTS)}."
+            )
+        object.__setattr__(self, "dialect", known)
+
+    @classmethod
+    def named(cls, name: str, demo: SecretStr | None = None) -> Source:
+        """Find a source's address.
+
+        Args:
+            name: The source.
+            demo: Address of the embedded database, if that is wanted.
+
+        Raises:
+            LakehouseError: it has none.
+        """
+        if demo is not None:
+            return cls(name, demo)
+        variable, given = variable_of(name), environment()
+        text = _secret(given, variable)
+        if text is None:
+            raise LakehouseError(
+                f"The source {name} has no address; set {variable} to its URL, such as "
+                "postgresql://user@host:5432/database, or use --demo for the embedded sample."
+            )
+        source = cls(name, SecretStr(text))
+        password = _secret(given, f"{variable}_PASSWORD")
+        if password is None:
+            return source
+        with_password = source.parsed().set(password=password)
+        return cls(name, SecretStr(with_password.render_as_string(hide_password=False)))
+
+    def parsed(self) -> sa.URL:
+        """Return the address in its parts, with the driver that is used.
+
+        Raises:
+            LakehouseError: it cannot be read.
+        """
+        import sqlalchemy as sa
+
+        try:
+            url = sa.make_url(self.url.get_secret_value())
+        except (sa.exc.ArgumentError, ValueError):
+            raise LakehouseError(
+                f"The address in {variable_of(self.name)} is no URL of a database; write it as "
+                "postgresql://user@host:5432/database, special signs as %xx."
+            ) from None
+        return url.set(drivername=self.dialect.driver)
+
+    @property
+    def place(self) -> str:
+        """Where it is, without secrets: host and port, or the file."""
+        url = self.parsed()
+        if url.host is None:
+            return url.database or "memory"
+        port = url.port or self.dialect.port
+        return f"{url.host}:{port}" if port else url.host
+
+    @contextmanager
+    def connected(self) -> Iterator[sa.Connection]:
+        """Open a connection that speaks UTC; what goes wrong within is said in plain words.
+
+        Raises:
+            LakehouseError: it cannot be opened, or a statement fails.
+        """
+        import sqlalchemy as sa
+        from sqlalchemy.pool import NullPool
+
+        with self.explained():
+            engine = sa.create_engine(
+                self.parsed(), poolclass=NullPool, connect_args=dict(self.dialect.arguments)
+            )
+            with engine.connect() as connection:
+                for statement in self.dialect.session:
+                    connection.execute(sa.text(statement))
+                yield connection
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn errors of drivers into one sentence with its remedy, without secrets."""
+        try:
+            yield
+        except LakehouseError:
+            raise
+        except (ImportError, _no_such_module()) as error:
+            raise LakehouseError(
+                f"The source {self.name} needs a driver that is not installed "
+                f"({self._short(error)}); install lakehouse_assets[sources]."
+            ) from None
+        except Exception as error:
+            # Drivers have no base class in common but the module they come from.
+            if not _is_of_a_driver(error):
+                raise
+            raise LakehouseError(self._sentence(error)) from None
+
+    def _sentence(self, error: BaseException) -> str:
+        text = str(error)
+        for pattern, reason in _REASONS:
+            if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
+                return (
+                    f"The source {self.name} cannot be entered at {self.place}: {reason}; check "
+                    f"that it runs, the network, and {variable_of(self.name)}."
+                )
+        return (
+            f"The source {self.name} at {self.place} reports: {self._short(error)}; check its "
+            f"rights and {variable_of(self.name)}."
+        )
+
+    def _short(self, error: BaseException) -> str:
+        """Return the first line of what the driver says, without the password."""
+        cause = getattr(error, "orig", None) or error
+        text = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        url = self.parsed()
+        for secret in (self.url.get_secret_value(), str(url.password or "")):
+            if secret:
+                text = text.replace(secret, "***")
+        return text[:300].rstrip(".; ")
+
+
+def _secret(given: Mapping[str, str], variable: str) -> str | None:
+    """Read a secret from the file that a variable names, or from a variable."""
+    file = given.get(f"{variable}_FILE")
+    if not file:
+        return given.get(variable) or None
+    try:
+        text = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        text = ""
+    if not text:
+        raise LakehouseError(
+            f"The file that {variable}_FILE names is not there, empty or not readable; mount it "
+            "and name it there."
+        )
+    return text
+
+
+def _no_such_module() -> type[Exception]:
+    from sqlalchemy.exc import NoSuchModuleError
+
+    return NoSuchModuleError
+
+
+def _is_of_a_driver(error: BaseException) -> bool:
+    modules = ("sqlalchemy", "sqlite3", *(d.module for d in DIALECTS.values()))
+    return any(
+        kind.__module__.partition(".")[0] in modules
+        for kind in type(error).__mro__
+        if kind.__module__ != "builtins"
+    ) or isinstance(error, ConnectionError | TimeoutError)

@@ -1,0 +1,164 @@
+"""What databases say differently: their drivers, sessions, types, and how they write values.
+
+Belongs here: one entry for each database. Not here: what all have in common.
+
+A value is exact by construction: the database writes as text what its driver would round or change
+(decimals, moments), and what is left over is typed losslessly by the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+Kind: TypeAlias = Literal[
+    "text", "whole", "decimal", "real", "boolean", "date", "moment", "zoned", "time", "bytes"
+]
+Stream: TypeAlias = Literal["copy", "lines", "arrow", "cursor"]
+Written: TypeAlias = "Callable[[Any, Kind, sa.types.TypeEngine[Any]], Any]"
+
+_ISO = 'YYYY-MM-DD"T"HH24:MI:SS'
+# Types that carry a zone under names of their own.
+_ZONED = {"DATETIMEOFFSET", "TIMESTAMP_TZ", "TIMESTAMP_LTZ"}
+_DECIMALS = {"NUMBER", "MONEY", "SMALLMONEY", "DECFLOAT"}
+
+
+def _as_it_is(column: Any, _kind: Kind, _type: Any) -> Any:
+    return column
+
+
+def _by_mysql(column: Any, kind: Kind, _type: Any) -> Any:
+    import sqlalchemy as sa
+
+    if kind == "real":
+        # MySQL writes six digits of a single float; as a double it has all of them.
+        return column + sa.literal_column("0e0")
+    return sa.func.hex(column) if kind == "bytes" else column
+
+
+def _by_snowflake(column: Any, kind: Kind, _type: Any) -> Any:
+    import sqlalchemy as sa
+
+    if kind == "decimal":
+        return sa.func.to_varchar(column)
+    if kind == "moment":
+        return sa.func.to_varchar(column, f"{_ISO}.FF9")
+    if kind == "zoned":
+        return sa.func.to_varchar(sa.func.convert_timezone("UTC", column), f"{_ISO}.FF9")
+    return column
+
+
+def _by_oracle(column: Any, kind: Kind, found: Any) -> Any:
+    import sqlalchemy as sa
+
+    if kind in {"decimal", "whole"}:
+        return sa.func.to_char(column, "TM9", "NLS_NUMERIC_CHARACTERS='.,'")
+    if kind == "moment":
+        fraction = ".FF9" if type(found).__name__ == "TIMESTAMP" else ""
+        return sa.func.to_char(column, f"{_ISO}{fraction}")
+    if kind == "zoned":
+        return sa.func.to_char(sa.func.sys_extract_utc(column), f"{_ISO}.FF9")
+    return column
+
+
+def _by_sql_server(column: Any, kind: Kind, _type: Any) -> Any:
+    import sqlalchemy as sa
+
+    if kind == "zoned":
+        column = sa.func.switchoffset(column, "+00:00")
+    if kind in {"moment", "zoned", "time"}:
+        # Style 126 is ISO 8601 with all seven digits of the fraction.
+        text: Any = sa.literal_column("varchar(33)")
+        return sa.func.convert(text, column, sa.literal_column("126"))
+    return column
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A database.
+
+    Attributes:
+        title: Its name for people.
+        driver: Its driver as SQLAlchemy names it.
+        module: Module of the driver, from which its errors come.
+        port: The port at which it usually listens.
+        stream: How its rows are read (`streams.py`).
+        session: Statements with which a session begins.
+        arguments: Arguments of its driver.
+        written: How a column is selected so that its text is exact.
+        typed: Whether values are of their column's type; SQLite stores anything anywhere.
+    """
+
+    title: str
+    driver: str
+    module: str
+    port: int | None
+    stream: Stream
+    session: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    written: Written = _as_it_is
+    typed: bool = True
+
+
+_MYSQL = {
+    "module": "pymysql",
+    "port": 3306,
+    "stream": "lines",
+    # A result that is cut off to what fits would be a wrong row; there, an error is better.
+    "session": ("SET time_zone = '+00:00'",),
+    "arguments": {"charset": "utf8mb4", "connect_timeout": 15},
+    "written": _by_mysql,
+}
+DIALECTS: dict[str, Dialect] = {
+    "postgresql": Dialect(
+        "PostgreSQL", "postgresql+psycopg", "psycopg", 5432, "copy",
+        ("SET TIME ZONE 'UTC'", "SET datestyle = 'ISO'", "SET bytea_output = 'hex'"),
+        {"connect_timeout": 15},
+    ),
+    "mysql": Dialect("MySQL", "mysql+pymysql", **_MYSQL),  # type: ignore[arg-type]
+    "mariadb": Dialect("MariaDB", "mariadb+pymysql", **_MYSQL),  # type: ignore[arg-type]
+    "snowflake": Dialect(
+        "Snowflake", "snowflake", "snowflake", 443, "arrow",
+        arguments={"login_timeout": 15}, written=_by_snowflake,
+    ),
+    "mssql": Dialect(
+        "SQL Server", "mssql+pymssql", "pymssql", 1433, "cursor",
+        arguments={"login_timeout": 15}, written=_by_sql_server,
+    ),
+    "oracle": Dialect(
+        "Oracle", "oracle+oracledb", "oracledb", 1521, "cursor",
+        (
+            "ALTER SESSION SET TIME_ZONE = 'UTC'",
+            # Rows are put in order as keys are compared.
+            "ALTER SESSION SET NLS_SORT = BINARY", "ALTER SESSION SET NLS_COMP = BINARY",
+        ),
+        {"tcp_connect_timeout": 15},
+        written=_by_oracle,
+    ),
+    "teradatasql": Dialect("Teradata", "teradatasql", "teradatasql", 1025, "cursor"),
+    "sqlite": Dialect("SQLite", "sqlite", "sqlite3", None, "cursor", typed=False),
+}  # fmt: skip
+
+
+def kind_of(found: sa.types.TypeEngine[Any], dialect: str) -> Kind:
+    """Say what a column's values are, whatever the database calls their type."""
+    from sqlalchemy import types as t
+
+    name = type(found).__name__.upper()
+    if name in _ZONED or getattr(found, "timezone", False) or getattr(found, "local_timezone", 0):
+        return "time" if isinstance(found, t.Time) else "zoned"
+    if name == "TIMESTAMP" and dialect in {"mysql", "mariadb"}:
+        return "zoned"
+    if name == "TIMESTAMP_NTZ":
+        return "moment"
+    if name in _DECIMALS or (name == "FLOAT" and dialect == "oracle"):
+        return "decimal"
+    kinds: tuple[tuple[type, Kind], ...] = (
+        (t.DateTime, "moment"), (t.Date, "date"), (t.Time, "time"), (t.Boolean, "boolean"),
+        (t.Integer, "whole"), (t.Float, "real"), (t.Numeric, "decimal"), (t._Binary, "bytes"),
+    )  # fmt: skip
+    return next((kind for known, kind in kinds if isinstance(found, known)), "text")

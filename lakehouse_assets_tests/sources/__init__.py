@@ -1,0 +1,1 @@
+"""Tests of copying databases into the landing zone."""

@@ -1,0 +1,155 @@
+"""Databases for the tests: servers on loopback from Debian's packages, and a peer of Snowflake.
+
+Belongs here: starting and ending them. Not here: what is tested.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+INSTALLED = Path(__file__).parents[2] / ".lakehouse" / "databases"
+_PATIENCE = 60.0
+
+
+class MissingError(Exception):
+    """A server that cannot be had here; the message says which and how to get it."""
+
+
+def free_port() -> int:
+    """Return a port of loopback on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """Start PostgreSQL; yield its address."""
+    initdb = _program("initdb", "usr/lib/postgresql/*/bin", "PostgreSQL")
+    with _folder() as folder:
+        data, port = folder / "data", free_port()
+        arguments = ["-D", data, "-U", "lake", "--auth=trust", "-E", "UTF8", "--no-locale", "-N"]
+        _done([initdb, *arguments])
+        options = [
+            "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+            "-c", "fsync=off",
+        ]  # fmt: skip
+        with _running([initdb.parent / "postgres", "-D", data, *options], port, folder):
+            yield f"postgresql://lake@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def running_mariadb() -> Iterator[str]:
+    """Start MariaDB; yield its address."""
+    server = _program("mariadbd", "usr/sbin", "MariaDB")
+    base = server.parents[1]
+    share = next(f for f in (base / "share" / "mysql", Path("/usr/share/mysql")) if f.is_dir())
+    with _folder() as folder:
+        data, port = folder / "data", free_port()
+        (data / "mysql").mkdir(parents=True)
+        _give(folder)
+        plain = [
+            server, "--no-defaults", f"--basedir={base}", f"--datadir={data}",
+            f"--lc-messages-dir={share}", "--innodb-log-file-size=8M", "--innodb-doublewrite=0",
+            "--innodb-flush-log-at-trx-commit=0",
+        ]  # fmt: skip
+        names = ("mysql_system_tables", "mysql_performance_tables", "mysql_system_tables_data")
+        script = "use mysql;\n" + "".join((share / f"{name}.sql").read_text() for name in names)
+        _done([*plain, "--bootstrap"], script)
+        where = [f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder / 's.sock'}"]
+        with _running([*plain, *where], port, folder):
+            yield f"mysql://root@127.0.0.1:{port}/shop"
+
+
+@contextmanager
+def running_snowflake() -> Iterator[str]:
+    """Start fakesnow, which speaks Snowflake's protocol; yield its address."""
+    import fakesnow
+
+    port = free_port()
+    with fakesnow.server(port=port) as found:
+        login = f"{found['user']}:{found['password']}"
+        yield f"snowflake://{login}@127.0.0.1:{port}/shop/public?account={found['account']}"
+
+
+def _program(name: str, folder: str, title: str) -> Path:
+    roots = (INSTALLED / "root", Path("/"))
+    found = [p for root in roots for p in sorted(root.glob(f"{folder}/{name}"))]
+    on_path = shutil.which(name)
+    if not found and on_path is None:
+        raise MissingError(f"{title} is not installed; run `make databases` (Debian, Ubuntu)")
+    return found[-1] if found else Path(str(on_path))
+
+
+def _other_user() -> dict[str, object]:
+    """Servers refuse to run as root, so root lends them to nobody."""
+    if os.getuid():
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder that the servers' user may enter, which pytest's are not."""
+    folder = Path(tempfile.mkdtemp(prefix="lakehouse-database-"))
+    try:
+        _give(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _give(folder: Path) -> None:
+    owner = _other_user()
+    if owner:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, int(str(owner["user"])), int(str(owner["group"])))
+
+
+def _environment() -> dict[str, str]:
+    libraries = [INSTALLED / "root" / part for part in ("usr/lib", "lib")]
+    found = [str(p) for library in libraries for p in library.glob("*-linux-gnu")]
+    return {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": ":".join(found), "LC_ALL": "C"}
+
+
+def _done(command: list[object], script: str = "") -> None:
+    ended = subprocess.run(
+        [str(part) for part in command], input=script, capture_output=True, text=True,
+        env=_environment(), cwd="/", timeout=_PATIENCE, check=False, **_other_user(),
+    )  # fmt: skip
+    if ended.returncode:
+        raise MissingError(f"{command[0]} fails: {ended.stderr[-300:]}")
+
+
+@contextmanager
+def _running(command: list[object], port: int, folder: Path) -> Iterator[None]:
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [str(part) for part in command], stdout=log, stderr=log, env=_environment(), cwd="/",
+            **_other_user(),
+        )  # fmt: skip
+    try:
+        ends = time.monotonic() + _PATIENCE
+        while not _listens(port):
+            if process.poll() is not None or time.monotonic() > ends:
+                raise MissingError(f"{command[0]} does not start: {(folder / 'log').read_text()}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,280 @@
+"""What waits is delivered, once, in order, and whatever happens on the way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pyarrow.parquet as pq
+import pytest
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.sources import extraction
+from lakehouse_assets.sources.extraction import Wanted, ask
+from lakehouse_assets.sources.memory import Memory, Open, Window, recall, remember
+from lakehouse_assets_tests.sources.conftest import KINDS
+from lakehouse_assets_tests.sources.samples import (
+    FIELDS,
+    NOW,
+    ORDERS,
+    SOURCE,
+    TYPES,
+    copied,
+    order,
+    rows_in,
+)
+
+LATER = NOW + timedelta(days=1)
+STILL_LATER = LATER + timedelta(microseconds=1)
+MONTHLY = replace(SOURCE, dataset=replace(ORDERS, grain="month"))
+
+
+def moment(kind, minute):
+    """A value of the cursor as the database stores it."""
+    found = datetime(2021, 9, 6, 4, minute, tzinfo=UTC)
+    if kind == "sqlite":
+        return f"{found:%Y-%m-%dT%H:%M:%SZ}"
+    return found.replace(tzinfo=None) if kind == "mysql" else found
+
+
+def ids(zone, dataset=ORDERS):
+    return [int(row[0]) for row in rows_in(zone, dataset)]
+
+
+@pytest.mark.parametrize("database", KINDS, indirect=True)
+def test_later_copies_take_what_changed_since_and_a_little_before(database, zone):
+    database.make_table()
+    database.insert([order(n, moment(database.kind, n)) for n in (1, 20, 40)])
+    database.insert([order(50)])
+    source = replace(SOURCE, overlap=timedelta(minutes=15))
+    first = copied(zone, database, source)
+    assert (first.rows, first.full, first.resumed, first.findings) == (4, True, False, [])
+    # Committed late, changed again, and new.
+    database.insert([order(30, moment(database.kind, 30), "late")])
+    database.run("UPDATE orders SET note = 'changed' WHERE id = 40")
+    database.insert([order(45, moment(database.kind, 45))])
+    second = copied(zone, database, source, LATER)
+    assert (second.full, second.day) == (False, LATER.date())
+    news = rows_in(zone)[4:]
+    # SQLite's moments are text, for which there is no little before.
+    late = [] if database.kind == "sqlite" else [("30", "late")]
+    assert [(row[0], row[7]) for row in news] == [*late, ("40", "changed"), ("45", "")]
+    assert second.look_up.findings == [
+        "1 rows have no value of the cursor, so only a full copy takes them; run it with --full."
+    ]
+    assert copied(zone, database, source, STILL_LATER, full=True).rows == 6
+    assert len(zone.files(ORDERS)) == 3
+
+
+@pytest.mark.parametrize("database", KINDS, indirect=True)
+def test_keys_are_compared_as_the_database_types_them(database, zone, monkeypatch):
+    """Text and numbers together put rows in order; every copy breaks off after two files."""
+    monkeypatch.setattr("lakehouse_assets.sources.streams._ROWS", 3)
+    monkeypatch.setattr("lakehouse_assets.sources.streams._BYTES", 40)
+    database.make_table()
+    keys = [(n, note) for n in (1, 2, 10, 20) for note in ("a", "b'", 'c"\\')]
+    database.insert([order(n, None, note) for n, note in keys])
+    source = replace(SOURCE, key=("Id", "Note"), cursor=None)
+    land, landings = zone.land, []
+
+    def broken(dataset, path, day, **options):
+        if len(landings) == 2:
+            landings.clear()
+            raise ConnectionError("gone")
+        landings.append(path)
+        return land(dataset, path, day, **options)
+
+    monkeypatch.setattr(zone, "land", broken)
+    for _ in range(20):
+        try:
+            result = copied(zone, database, source, chunk_rows=1)
+            break
+        except (LakehouseError, ConnectionError):
+            continue
+    assert (result.resumed, result.rows) == (True, len(keys))
+    found = [(int(row[0]), row[7]) for row in rows_in(zone)]
+    assert sorted(found) == sorted(keys)
+    assert [n for n, _ in found] == sorted(n for n, _ in keys)
+
+
+def test_files_have_about_as_many_rows_as_asked_for(database, zone, monkeypatch):
+    monkeypatch.setattr("lakehouse_assets.sources.streams._ROWS", 10)
+    database.make_table()
+    database.insert([order(n) for n in range(95)])
+    result = copied(zone, database, chunk_rows=30)
+    assert (result.files, result.rows) == (4, 95)
+    files = zone.files(ORDERS)
+    assert [pq.read_metadata(file.local).num_rows for file in files] == [30, 30, 30, 5]
+    assert [file.name.rpartition("/")[2] for file in files] == [
+        f"orders-20210906T050000000000-000{n}.parquet" for n in (1, 2, 3, 4)
+    ]
+    assert ids(zone) == list(range(95))
+
+
+def test_a_file_never_ends_between_equal_keys(database, zone, monkeypatch):
+    monkeypatch.setattr("lakehouse_assets.sources.streams._ROWS", 2)
+    database.make_table()
+    database.insert([order(n, None, str(m)) for n, m in ((1, 0), (2, 0), (2, 1), (2, 2), (3, 0))])
+    copied(zone, database, chunk_rows=1)
+    files = [[r[0] for r in rows_in_file(file)] for file in zone.files(ORDERS)]
+    assert files == [["1", "2", "2", "2"], ["3"]]
+
+
+def rows_in_file(file):
+    return [tuple(row.values()) for row in pq.read_table(file.local).to_pylist()]
+
+
+def test_without_a_key_there_is_one_file_and_it_is_copied_anew(database, zone, monkeypatch):
+    monkeypatch.setattr("lakehouse_assets.sources.streams._ROWS", 2)
+    database.make_table()
+    database.insert([order(n) for n in (3, 1, 2, 1)])
+    source = replace(SOURCE, key=(), cursor=None)
+    assert copied(zone, database, source, chunk_rows=1).files == 1
+    assert sorted(ids(zone)) == [1, 1, 2, 3]
+
+
+def test_what_was_killed_between_file_and_memory_is_replaced(database, zone):
+    """The file lies there, but nobody remembers it; meanwhile the source went on."""
+    database.make_table()
+    database.insert([order(n, f"2021-09-06T04:0{n}:00Z") for n in (1, 2)])
+    begun = Open("orders-x", NOW.date(), True, Window(None, "2021-09-06T04:02:00Z"))
+    remember(zone, ORDERS, Memory(open=begun))
+    copied(zone, database)
+    remember(zone, ORDERS, Memory(open=begun))
+    database.insert([order(3, "2021-09-06T04:03:00Z")])
+    result = copied(zone, database, now=LATER)
+    assert (result.resumed, result.day, result.rows) == (True, NOW.date(), 3)
+    assert [file.name for file in zone.files(ORDERS)] == [
+        "shop/orders/2021-09-06/orders-x-0001.parquet"
+    ]
+    # Row 3 is later than what was looked up before the copy began, so it comes once more.
+    assert recall(zone, ORDERS).cursor == "2021-09-06T04:02:00Z"
+    copied(zone, database, now=STILL_LATER)
+    assert ids(zone) == [1, 2, 3, 2, 3]
+
+
+def test_the_cursor_moves_once_everything_is_delivered(database, zone, monkeypatch):
+    database.make_table()
+    database.insert([order(1, "2021-09-06T04:01:00Z")])
+
+    def full_disk(*_arguments, **_options):
+        raise LakehouseError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zone, "land", full_disk)
+        with pytest.raises(LakehouseError, match="full"):
+            copied(zone, database)
+    memory = recall(zone, ORDERS)
+    assert (memory.cursor, memory.open.chunks) == (None, 0)
+    copied(zone, database)
+    assert (recall(zone, ORDERS).cursor, recall(zone, ORDERS).open) == (
+        "2021-09-06T04:01:00Z", None,
+    )  # fmt: skip
+
+
+def test_an_empty_table_delivers_nothing(database, zone):
+    database.make_table()
+    result = copied(zone, database)
+    assert (result.rows, result.files, zone.files(ORDERS)) == (0, 0, [])
+
+
+@pytest.mark.parametrize("database", KINDS, indirect=True)
+def test_since(database, zone):
+    database.make_table()
+    database.insert([order(n, moment(database.kind, n)) for n in (1, 20, 40)])
+    since = "2021-09-06T04:20:00Z" if database.kind != "mysql" else "2021-09-06T04:20:00"
+    assert copied(zone, database, since=since).rows == 2
+    with pytest.raises(LakehouseError, match="declares no cursor"):
+        copied(zone, database, replace(SOURCE, cursor=None), since=since)
+
+
+def test_a_month_of_states_begins_with_a_full_copy(database, zone):
+    database.make_table()
+    database.insert([order(1, "2021-09-06T04:01:00Z"), order(2, "2021-09-06T04:02:00Z")])
+    october = datetime(2021, 10, 1, tzinfo=UTC)
+    times = (NOW, LATER, october, october + timedelta(hours=1))
+    kinds = [copied(zone, database, MONTHLY, now).full for now in times]
+    assert kinds == [True, False, True, False]
+    assert ids(zone, MONTHLY.dataset) == [1, 2, 2, 1, 2, 2]
+
+
+@pytest.mark.parametrize("database", KINDS, indirect=True)
+def test_schema_drift_is_told_before_anything_is_copied(database, zone):
+    database.make_table()
+    database.insert([order(1)])
+    copied(zone, database)
+    types = list(TYPES[database.kind])
+    types[2] = "decimal(12,2)"
+    database.make_table([*types[:7], types[7]])
+    database.run("ALTER TABLE orders ADD COLUMN gift integer")
+    found, _, _ = ask(zone, database.source, SOURCE, Wanted(), NOW.date())
+    assert [name.lower() for name in found.added] == ["gift"]
+    (retyped,) = found.retyped
+    assert retyped.startswith("Column Ratio is ")
+    assert retyped.endswith(" at the last copy.")
+    with pytest.raises(LakehouseError, match=r"Column Ratio is .* --accept-types") as error:
+        copied(zone, database, now=LATER)
+    assert "Nothing of shop/orders was copied" in str(error.value)
+    assert len(zone.files(ORDERS)) == 1
+    copied(zone, database, now=LATER, accepted=True)
+    assert ask(zone, database.source, SOURCE, Wanted(), NOW.date())[0].retyped == ()
+    database.run("ALTER TABLE orders DROP COLUMN note")
+    with pytest.raises(LakehouseError, match="orders of the source test lacks Note; nothing is"):
+        copied(zone, database, accepted=True)
+
+
+def test_more_columns_are_told_and_not_copied(database, zone):
+    database.make_table()
+    database.run("ALTER TABLE orders ADD COLUMN gift text")
+    database.insert([order(1)])
+    assert copied(zone, database).look_up.findings == [
+        "The source has columns that nobody declares: gift; they are not copied. Declare them as "
+        "fields of the dataset to have them."
+    ]
+    assert pq.read_schema(zone.files(ORDERS)[0].local).names == list(FIELDS)
+
+
+def test_rows_that_do_not_come_are_told(database, zone, monkeypatch):
+    database.make_table()
+    database.insert([order(1), order(2)])
+    real = extraction.rows_of
+
+    def thief(*arguments):
+        yield from (batch.slice(1) for batch in real(*arguments))
+
+    monkeypatch.setattr(extraction, "rows_of", thief)
+    assert copied(zone, database).findings == [
+        "2 rows waited and 1 were copied; if nobody wrote to the table meanwhile, copy it again "
+        "with --full."
+    ]
+
+
+def test_a_key_that_is_null_is_an_error(database, zone):
+    database.make_table()
+    database.insert([order(None)])
+    with pytest.raises(LakehouseError, match=r"A key \(Id\) is null in the source"):
+        copied(zone, database)
+
+
+def test_a_key_of_floating_point_cannot_be_gone_on_behind(database, zone, monkeypatch):
+    monkeypatch.setattr("lakehouse_assets.sources.streams._ROWS", 1)
+    database.make_table()
+    database.insert([(*order(n)[:2], n / 10, *order(n)[3:]) for n in (1, 2)])
+    source = replace(SOURCE, key=("Ratio",), cursor=None)
+    begun = Open("orders-x", NOW.date(), True, Window(), 1, 1, ("0.1",))
+    remember(zone, ORDERS, Memory(open=begun))
+    with pytest.raises(LakehouseError, match="Ratio is REAL, by which rows cannot be put in order"):
+        copied(zone, database, source)
+
+
+def test_memory_is_read_as_it_was_written(zone):
+    for value in (1, "2021", datetime(2021, 9, 6, 1, 2, 3, 4, UTC), NOW.date(), None):
+        begun = Open("a", NOW.date(), False, Window(value, value), 3, 17, ("1", "ü"))
+        memory = Memory(value, NOW.date(), {"type": "text", "text": "int"}, begun)
+        remember(zone, ORDERS, memory)
+        assert recall(zone, ORDERS) == memory
+    zone.keep_note(ORDERS, "_copied.json", b"{}")
+    with pytest.raises(LakehouseError, match=r"_copied\.json cannot be read"):
+        recall(zone, ORDERS)
+    with pytest.raises(ValueError, match="taken for a delivery"):
+        zone.keep_note(ORDERS, "copied.json", b"{}")
