@@ -16,6 +16,8 @@ from typing import Any, TypeAlias
 import dagster as dg
 from dagster import AutomationCondition as When
 
+from lakehouse_assets.jobs import QUALITY
+
 _LOOK_SECONDS = 30
 Condition: TypeAlias = dg.AutomationCondition[Any]
 
@@ -104,7 +106,7 @@ def condition_of(
     deps = Dependencies.of(spec, unpartitioned)
     if spec.partitions_def is None:
         # Tables about other tables are filled by their schedule.
-        return None if spec.deps else _made_once()
+        return None if spec.key.path[0] == QUALITY else _made_once()
     if not deps.aligned | deps.within:
         return None
     # A table that depends on its own past (purchases: the first delivery of an id counts) is not
@@ -118,7 +120,7 @@ def condition_of(
 
 
 def _made_once() -> Condition:
-    """Make the calendar when it is missing; nothing else changes it."""
+    """Make a calendar, or other reference data, when it is missing; nothing else changes it."""
     return (
         # Asked once each time it goes missing: a calendar that fails is not asked for every tick.
         When.missing().newly_true().since(_handled())

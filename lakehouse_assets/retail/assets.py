@@ -14,6 +14,7 @@ from lakehouse_assets.retail.gold import (
     dimension_assets,
     sales_assets,
     tweet_assets,
+    website_assets,
 )
 from lakehouse_assets.retail.silver import retail_silver_assets
 from lakehouse_assets.retail.tables import DATASETS
@@ -36,4 +37,5 @@ def retail_assets(
         *tweet_assets(calendar),
         *dimension_assets(calendar),
         *sales_assets(calendar, week_starts_on),
+        *website_assets(calendar),
     ]

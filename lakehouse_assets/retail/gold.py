@@ -31,8 +31,14 @@ from lakehouse_assets.retail.tables import tweets as w
 from lakehouse_assets.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
 from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
 from lakehouse_assets.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
+from lakehouse_assets.retail.tables.website import (
+    SILVER_WEBSITE,
+    WEBSITE,
+    WEBSITE_CONVERSION,
+    WEBSITE_DAYS,
+)
 from lakehouse_assets.retail.transforms import campaigns as rules
-from lakehouse_assets.retail.transforms import product, sales_analytics, star, tweets
+from lakehouse_assets.retail.transforms import product, sales_analytics, star, tweets, website
 
 
 def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.AssetsDefinition]:
@@ -220,6 +226,7 @@ def sales_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.Ass
             lambda now, f: sales_analytics.sales_weeks(f["sales_days"], now.month, week_starts_on),
             monthly,
             {s.SALES_DAYS: so_far, DIM_DATE: None},
+            begun_by=[quarantine_table(STORE_SALES), quarantine_table(ONLINE_SALES)],
             totals=lambda now, f: [sales_analytics.totals_of_days(f["sales_days"], now.month)],
         ),
         monthly_asset(
@@ -256,5 +263,31 @@ def sales_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.Ass
                     ),
                 ),
             ],
+        ),
+    )
+
+
+def website_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
+    """Make the assets of website analytics."""
+    monthly = calendar.monthly
+    return (
+        monthly_asset(
+            WEBSITE_DAYS,
+            lambda now, f: website.website_days(
+                delivered_in_month(f["silver_website"], now), f["dim_countries"], now.month
+            ),
+            monthly,
+            {SILVER_WEBSITE: WITHIN, DIM_COUNTRIES: None, DIM_DATE: None},
+            begun_by=[quarantine_table(WEBSITE)],
+            totals=lambda now, f: [
+                website.totals_of_visits(delivered_in_month(f["silver_website"], now))
+            ],
+        ),
+        monthly_asset(
+            WEBSITE_CONVERSION,
+            lambda now, f: website.website_conversion(f["website_days"], now.month),
+            monthly,
+            {WEBSITE_DAYS: calendar.so_far},
+            begun_by=[quarantine_table(WEBSITE)],
         ),
     )

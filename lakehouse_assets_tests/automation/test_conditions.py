@@ -15,9 +15,14 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.airline import tables as t
+from lakehouse_assets.ingest.datasets import Dataset
+from lakehouse_assets.retail.tables.customers import CUSTOMERS
+from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
+from lakehouse_assets.retail.tables.store_sales import STORE_SALES
 from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
+from lakehouse_assets_tests.retail.samples import deliver
 from lakehouse_assets_tests.test_incremental import values
 
 DAILY = frozenset(t.TRANSACTIONS.loaded_tables)
@@ -176,3 +181,38 @@ def test_freshness_is_declared_for_every_table_that_ages(house: House) -> None:
     }
     assert windows["bronze_transactions"] < timedelta(days=3)
     assert windows["bronze_flights"] > timedelta(days=60)
+
+
+def test_sales_and_snapshots_of_retail_are_followed_month_by_month(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    caretaker = Paper(house, instance)
+    assert caretaker.day() == once(WHOLE, "None")
+
+    def arrives(dataset: Dataset, day: str) -> Counter[tuple[str, str]]:
+        deliver(house, dataset, day, "a.csv", "x\n")
+        before = len(caretaker.runs)
+        caretaker.settle()
+        caretaker.obey(caretaker.tick(f"{dataset.domain}_{dataset.name}_deliveries"))
+        caretaker.follow()
+        return Counter(
+            (name, first) for names, first, _ in caretaker.runs[before:] for name in names
+        )
+
+    split = frozenset({"sales_train", "sales_test"})
+    sales = frozenset({"dim_products", "fact_sales", "sales_days", "sales_weeks"})
+    who = frozenset({"dim_retail_customers"})
+    stores, orders = (frozenset(d.loaded_tables) for d in (STORE_SALES, ONLINE_SALES))
+    september, october = "2021-09-01", "2021-10-01"
+    # Customers alone sell nothing; what is known of them is there.
+    snapshot = once(frozenset(CUSTOMERS.loaded_tables) | who, september)
+    assert arrives(CUSTOMERS, "2021-09-06") == snapshot
+    first = once(stores, "2021-09-13") + once(sales | split, september)
+    assert arrives(STORE_SALES, "2021-09-13") == first
+    assert arrives(ONLINE_SALES, "2021-09-20") == once(orders, "2021-09-20") + once(
+        sales, september
+    )
+    # October's weeks add September up; its customers are those of September.
+    assert arrives(ONLINE_SALES, "2021-10-04") == once(orders, "2021-10-04") + once(
+        sales | who, october
+    )

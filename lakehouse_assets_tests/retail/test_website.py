@@ -5,11 +5,21 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
+import pyarrow as pa
+
+from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.retail.tables.website import SILVER_WEBSITE, WEBSITE
+from lakehouse_assets.retail.tables.website import (
+    SILVER_WEBSITE,
+    WEBSITE,
+    WEBSITE_CONVERSION,
+    WEBSITE_DAYS,
+)
 from lakehouse_assets.retail.transforms import website as rules
 from lakehouse_assets_tests.airline.samples import bronze, differing_types
 from lakehouse_assets_tests.retail.samples import VISIT, visit
+
+SEPTEMBER = date(2021, 9, 1)
 
 
 def test_a_plain_count_is_typed_field_by_field(engine: Engine) -> None:
@@ -58,3 +68,47 @@ def test_equal_rows_of_a_file_stay_and_a_file_delivered_again_brings_none(engine
     found = engine.rows(rules.type_website(bronze(engine, WEBSITE, rows)))
     ids = {(row["_source_file"], row["_row_number"]): row["visit_id"] for row in found}
     assert ids["a.csv", 1] == ids["b.csv", 5] != ids["a.csv", 2]
+
+
+def test_visits_are_added_up_by_day_and_conversion_over_months(engine: Engine) -> None:
+    rows = [
+        visit(),
+        visit(Visits="10", Conversion_Rate="0.05"),
+        visit(Visits="7", Conversion_Rate="101", Unique_Visitors=""),
+        visit(Country="Germany", Visits="1", Conversion_Rate="100"),
+        visit(Country="Atlantis", Device_Category="Tablet", Conversion_Rate="NULL"),
+    ]
+    countries = engine.from_arrow(
+        pa.table(
+            {"country_code": ["US", "DE"], "country_name": ["united states", "germany"],
+             "iso3": ["USA", "DEU"]}
+        )
+    )  # fmt: skip
+    typed = rules.type_website(bronze(engine, WEBSITE, rows))
+    days = rules.website_days(typed, countries, SEPTEMBER)
+    assert differing_types(engine, days, WEBSITE_DAYS) == {}
+    names = ("visits", "unique_visitors", "return_visitors", "rated_visits", "conversions")
+    found = {row["country_code"]: tuple(row[n] for n in names) for row in engine.rows(days)}
+    # 50 x 48 % + 10 x 0.05 %; the rate above 100 counts for nothing.
+    assert found == {
+        "US": (67, 60, 36, 60, Decimal("24.0050")),
+        "DE": (1, 30, 12, 1, Decimal("1.0000")),
+        "Unknown": (50, 30, 12, 0, Decimal("0.0000")),
+    }
+    (total,) = engine.rows(rules.totals_of_visits(typed))
+    assert total == {"visits": 118, "unique_visitors": 120, "return_visitors": 60}
+    later = days.withColumn("as_of_month", F.lit(date(2021, 10, 1)))
+    so_far = days.unionByName(later)
+    conversion = rules.website_conversion(so_far, date(2021, 10, 1))
+    assert differing_types(engine, conversion, WEBSITE_CONVERSION) == {}
+    rates = {row["device_category"]: row for row in engine.rows(conversion)}
+    assert (rates["Mobile"]["visits"], rates["Mobile"]["rated_visits"]) == (136, 122)
+    assert rates["Mobile"]["conversion_rate"] == 50.01 / 122
+    assert rates["Tablet"]["conversion_rate"] is None
+    assert rates["Tablet"]["as_of_month"] == date(2021, 10, 1)
+    (only,) = engine.rows(
+        rules.website_conversion(so_far, SEPTEMBER).filter(
+            F.col("device_category") == F.lit("Mobile")
+        )
+    )
+    assert only["visits"] == 68

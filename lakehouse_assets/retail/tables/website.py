@@ -12,8 +12,8 @@ from lakehouse_assets.ingest.datasets import (
     provenance_columns,
     text_field,
 )
-from lakehouse_assets.lake.registry import Column, Table
-from lakehouse_assets.retail.tables.common import DOMAIN, FLAGS, OWNER
+from lakehouse_assets.lake.registry import Column, Reference, Table
+from lakehouse_assets.retail.tables.common import DOMAIN, FLAGS, OWNER, dates, gold
 
 WEBSITE = Dataset(
     domain=DOMAIN,
@@ -98,4 +98,37 @@ SILVER_WEBSITE = Table(
     clustered=("visit_date",),
 )  # fmt: skip
 
-TABLES = (SILVER_WEBSITE,)
+_DAY = Column("visit_date", "date", "Day.", False)
+_DEVICE = Column("device_category", "string", "Mobile, Tablet, Desktop or Unknown.", False)
+_SOURCE = Column("traffic_source", "string", "Google, Direct ... or Unknown.", False)
+_VISITS = (
+    Column("visits", "bigint", "Visits.", False),
+    Column("unique_visitors", "bigint", "Visitors, of what says so.", False),
+    Column("return_visitors", "bigint", "Visitors who had been there before.", False),
+    Column("rated_visits", "bigint", "Visits of which a conversion rate is known.", False),
+    Column("conversions", "decimal(18,4)", "Of those, visits times rate: expected orders.", False),
+)
+
+WEBSITE_DAYS = gold(
+    "website_days",
+    "Visits delivered in a month by day, country, device and traffic source: the aggregate that "
+    "website_conversion adds up over months.",
+    (_DAY, Column("country_code", "string", "Country, ISO alpha-2, or Unknown.", False), _DEVICE,
+     _SOURCE, *_VISITS),
+    ("visit_date", "country_code", "device_category", "traffic_source"),
+    references=(
+        dates("visit_date"), Reference(("country_code",), "dim_countries", ("country_code",)),
+    ),
+)  # fmt: skip
+
+WEBSITE_CONVERSION = gold(
+    "website_conversion",
+    "Visits and conversion by device and traffic source, of all delivered so far.",
+    (
+        _DEVICE, _SOURCE, *_VISITS,
+        Column("conversion_rate", "double", "Conversions per rated visit; null without any."),
+    ),
+    ("device_category", "traffic_source"),
+)  # fmt: skip
+
+TABLES = (SILVER_WEBSITE, WEBSITE_DAYS, WEBSITE_CONVERSION)

@@ -6,7 +6,10 @@ rows are trusted (`expectations.py`).
 
 from __future__ import annotations
 
-from lakehouse_assets.engine import DataFrame, F
+from datetime import date
+
+from lakehouse_assets.conformed.transforms.countries import with_country_code
+from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.quality.delivered import (
     content_key,
@@ -15,7 +18,11 @@ from lakehouse_assets.quality.delivered import (
     with_content,
     with_text,
 )
-from lakehouse_assets.retail.tables.website import WEBSITE
+from lakehouse_assets.retail.tables.website import (
+    WEBSITE,
+    WEBSITE_CONVERSION,
+    WEBSITE_DAYS,
+)
 from lakehouse_assets.retail.transforms.labels import (
     DAYS,
     GENERATIONS,
@@ -36,6 +43,8 @@ _COUNTS = {
     "return_visitors": "return_visitors", "daily_users": "daily_users",
     "duration_minutes": "duration_min", "tweets": "tweets", "retweets": "retweets",
 }  # fmt: skip
+_ADDED = ("visits", "unique_visitors", "return_visitors", "rated_visits")
+_ORDERS = "decimal(18,4)"
 
 
 def type_website(bronze: DataFrame) -> DataFrame:
@@ -82,3 +91,63 @@ def type_website(bronze: DataFrame) -> DataFrame:
         flags_of(flags).alias("quality_flags"),
         *lineage_columns(WEBSITE),
     )
+
+
+def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFrame:
+    """Add up the visits delivered in a month; columns as declared for `website_days`.
+
+    Args:
+        visits: Rows of `silver_website` delivered in the month.
+        countries: Rows of `dim_countries`.
+        month: The month, as its first day.
+    """
+    rated = F.when(F.col("conversion_rate").isNotNull(), F.col("visits"))
+    # Percent of visits in ten-thousandths: whole numbers, so that nothing is rounded.
+    orders = (rated * F.col("conversion_rate") * F.lit("0.01").cast("decimal(3,2)")).cast(_ORDERS)
+    placed = with_country_code(visits, "country", countries)
+    counted = v.staged(placed.select(*placed.columns, rated.alias("rated"), orders.alias("orders")))
+    return (
+        counted.groupBy("visit_date", "country_code", "device_category", "traffic_source")
+        .agg(
+            _total("visits", "visits"),
+            _total("unique_visitors", "unique_visitors"),
+            _total("return_visitors", "return_visitors"),
+            _total("rated", "rated_visits"),
+            F.coalesce(F.sum("orders").cast(_ORDERS), F.lit(0).cast(_ORDERS)).alias("conversions"),
+        )
+        .withColumn("as_of_month", F.lit(month))
+        .select(*WEBSITE_DAYS.column_names)
+    )
+
+
+def website_conversion(days: DataFrame, month: date) -> DataFrame:
+    """Add days up by device and source; columns as declared for `website_conversion`.
+
+    Args:
+        days: Rows of `website_days` of this and all earlier months.
+        month: The month, as its first day.
+    """
+    grouped = (
+        days.filter(F.col("as_of_month") <= F.lit(month))
+        .groupBy("device_category", "traffic_source")
+        .agg(
+            *[_total(name, name) for name in _ADDED],
+            F.sum("conversions").cast(_ORDERS).alias("conversions"),
+        )
+    )
+    return grouped.withColumns(
+        {
+            "as_of_month": F.lit(month),
+            "conversion_rate": v.ratio(F.col("conversions"), F.col("rated_visits")),
+        }
+    ).select(*WEBSITE_CONVERSION.column_names)
+
+
+def totals_of_visits(visits: DataFrame) -> DataFrame:
+    """Add up, in one row, what the days must hold of the visits."""
+    names = ("visits", "unique_visitors", "return_visitors")
+    return visits.agg(*[_total(name, name) for name in names])
+
+
+def _total(name: str, alias: str) -> Col:
+    return F.coalesce(F.sum(name).cast("bigint"), F.lit(0).cast("bigint")).alias(alias)
