@@ -10,7 +10,7 @@ import dagster as dg
 
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.transforms import gold as rules
-from lakehouse_assets.conformed.tables import DIM_DATE
+from lakehouse_assets.conformed.tables import DIM_COUNTRIES, DIM_DATE
 from lakehouse_assets.ingest.datasets import quarantine_table
 from lakehouse_assets.lake.assets import (
     delivered_in_month,
@@ -31,7 +31,7 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
                 latest_snapshot(now, t.SILVER_FLIGHTS, f), now.month, now.loaded_at
             ),
             monthly,
-            {t.SILVER_FLIGHTS: so_far},
+            {t.SILVER_FLIGHTS: so_far, DIM_COUNTRIES: None},
             # The month begins with whatever of it was delivered and cleaned; what was set aside is
             # written last. Gold's first table says so for all that are built on it.
             begun_by=[quarantine_table(t.FLIGHTS), quarantine_table(t.TRANSACTIONS)],

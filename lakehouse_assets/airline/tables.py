@@ -233,6 +233,8 @@ DIM_GEOGRAPHY = _gold(
         LOADED,
     ),
     ("geo_key",),
+    # What members write for a country need not be one: that is told, and they stay.
+    references=(Reference(("country",), "dim_countries", ("country_code",), required=False),),
 )
 
 FACT_FLIGHTS = _gold(

@@ -13,18 +13,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from lakehouse_assets.retail.tables.campaigns import CAMPAIGNS
+from lakehouse_assets.retail.tables.customers import CUSTOMERS
+from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
+from lakehouse_assets.retail.tables.store_sales import STORE_SALES
 from lakehouse_assets.retail.tables.tweets import TWEETS
+from lakehouse_assets.retail.tables.website import WEBSITE
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.engine import hostile
 from lakehouse_assets_tests.retail.samples import (
     RESULT,
+    customer,
     deliver,
+    order,
     quoted_csv,
     result,
+    sale,
     tweet,
+    visit,
 )
 
 ROWS = 400
+FEWER = 120
 _LABELS = (
     "Boomer; GenX; GenY; GenZ", "Gen Z (2000s - now)", "Baby Boomers (45 ? 60s)", "GEN X", "NULL",
     "NA", "", "Social", "tv", "EVENT", "Gen\u00a0Z", "\u0130", "\u3000Email\u3000",
@@ -42,6 +51,10 @@ def deliver_retail(house: House) -> None:
     rng = random.Random(23)  # noqa: S311 - nothing is kept secret with it
     _deliver_campaigns(house, rng)
     _deliver_tweets(house, rng)
+    _deliver_store_sales(house, rng)
+    _deliver_online_sales(house, rng)
+    _deliver_customers(house, rng)
+    _deliver_website(house, rng)
 
 
 def _deliver_campaigns(house: House, rng: random.Random) -> None:
@@ -104,6 +117,81 @@ def _bent_tweet(rng: random.Random) -> dict[str, Any]:
         name = rng.choice(["city", "retweetcount", "favouritecount", "sentiment", "isretweet",
                            "sentimentscore", "hourofday", "language"])  # fmt: skip
         row[name] = rng.choice([*_STRINGS[:200], 1, 7, -1, 10**9, 2.5, True, None])
+    return row
+
+
+def _deliver_store_sales(house: House, rng: random.Random) -> None:
+    rows = []
+    for number in range(FEWER):
+        row = sale(
+            ID=str(number),
+            WeekStarting=f"2014-{rng.randrange(1, 3):02}-{rng.randrange(1, 29):02}",
+            Store=str(rng.randrange(1, 13)),
+            Quantity=rng.choice(["12000", "9000.0", "0", "-5", "999999999999999999"]),
+            Price=rng.choice(["2.21", "1.9", "0.00005", "99999999999999.9999"]),
+        )
+        rows.append(_with_one_odd(rng, row, ("ID", "Store"), ("WeekStarting",)))
+    text = quoted_csv(STORE_SALES, rows)
+    # A file that begins with a mark, holds records that are none, and ends without a line end.
+    deliver(house, STORE_SALES, "2014-02-10", "a.txt", f"\ufeff{text}1,2\n\n" + "1,2,3,4,5,6,7,8,9")
+    more = [*rows[:20], *(sale(ID=f"late {n}", WeekStarting="2014-02-16") for n in range(9))]
+    deliver(house, STORE_SALES, "2014-02-17", "a.txt", quoted_csv(STORE_SALES, more))
+
+
+def _deliver_online_sales(house: House, rng: random.Random) -> None:
+    rows = []
+    for number in range(FEWER):
+        row = order(
+            OrderID=f"O-{number % (FEWER - 9)}",
+            OrderedAt=rng.choice(_MOMENTS) if rng.random() < 0.2 else "2014-02-09T23:59:59.9999999",
+            CustomerID=rng.choice(["7590-VHVEG", "c1", "", "NULL", "nobody"]),
+            Country=rng.choice(["USA", "usa", "Germany", "GERMANY", "T\u00fcrkiye", "\u0130", ""]),
+            Product=rng.choice(["Atlas", " Atlas ", "stra\u00dfe", "NULL"]),
+        )
+        rows.append(_with_one_odd(rng, row, ("OrderID",), ("OrderedAt",)))
+    text = quoted_csv(ONLINE_SALES, rows) + '"too","short"\n'
+    deliver(house, ONLINE_SALES, "2014-02-10", "orders.csv", text)
+
+
+def _deliver_customers(house: House, rng: random.Random) -> None:
+    rows = []
+    for number in range(FEWER):
+        row = customer(
+            CustomerID=f"c{number % (FEWER - 9)}",
+            SeniorCitizen=rng.choice(["0", "1", "Yes", "2", "1.0", ""]),
+            tenure_month=rng.choice(["0", "72", "-1", "1.5", "99999999999"]),
+            TotalAmount=rng.choice(["", "30", "1889.505", "0.005", "1e3"]),
+            Churn=rng.choice(["Yes", "No", "", "yes"]),
+        )
+        rows.append(_with_one_odd(rng, row, ("CustomerID",), ()))
+    text = quoted_csv(CUSTOMERS, [*rows, customer(), customer(CustomerID="c1")])
+    deliver(house, CUSTOMERS, "2014-02-10", "customers.csv", text + "1,2\n")
+    deliver(house, CUSTOMERS, "2014-02-24", "customers.csv", quoted_csv(CUSTOMERS, rows[:40]))
+
+
+def _deliver_website(house: House, rng: random.Random) -> None:
+    rows = []
+    for _ in range(FEWER):
+        row = visit(
+            Country=rng.choice(["USA", "Brazil", "japan", "Nowhere"]),
+            Device_Category=rng.choice(["Mobile", "Tablet"]),
+            Customer_Segment=rng.choice(_LABELS),
+            Conversion_Rate=rng.choice(["48", "0.00005", "100.00005", "-1", "NaN", "33.3333"]),
+            Visits=rng.choice(["50", "0", "-1", "7.0", "x"]),
+            Date=f"2014-02-{rng.randrange(1, 29)}",
+        )
+        rows.append(_with_one_odd(rng, row, (), ("Date",)))
+    text = quoted_csv(WEBSITE, [*rows, *rows[:20]]) + "none\n"
+    deliver(house, WEBSITE, "2014-02-10", "website.csv", text)
+
+
+def _with_one_odd(
+    rng: random.Random, row: dict[str, Any], kept: Sequence[str], dated: Sequence[str]
+) -> dict[str, Any]:
+    """Put something odd into one column in three rows of ten."""
+    if rng.random() < 0.3:
+        name = rng.choice([name for name in row if name not in kept])
+        row[name] = rng.choice(_DAYS if name in dated else [*_TEXTS, *_AMOUNTS])
     return row
 
 

@@ -1,4 +1,4 @@
-"""Labels as the sources of the domain write them, and what they mean.
+"""Labels and counts as the sources of the domain write them, and what they mean.
 
 Belongs here: what stands for "nothing", and labels that several sources have. Not here: the labels
 of one source (its own module).
@@ -40,6 +40,11 @@ def begun_by(small: Col, labels: Mapping[str, str]) -> Col:
     for beginning, label in labels.items():
         found = F.when(small.startswith(beginning), F.lit(label)).otherwise(found)
     return found
+
+
+def count(text: Col) -> Col:
+    """Read a count as bigint; null beyond two billion, so that adding up cannot overflow."""
+    return v.small_number(text).cast("bigint")
 
 
 def given(text: Col) -> Col:

@@ -12,7 +12,7 @@ from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_t
 from lakehouse_assets.retail.tables.common import FINE
 from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
 from lakehouse_assets.retail.tables.store_sales import STORE_SALES
-from lakehouse_assets.retail.transforms.labels import DAYS, given, labelled
+from lakehouse_assets.retail.transforms.labels import DAYS, count, given, labelled
 
 # Sources keep amounts as doubles: a product of theirs is right to the cent.
 TOLERANCE = "0.01"
@@ -38,7 +38,7 @@ def type_store_sales(bronze: DataFrame) -> DataFrame:
         v.parse_date(text["weekstarting"], *DAYS).alias("week_starting"),
         v.small_number(text["store"]).alias("store"),
         given(text["brand"]).alias("brand"),
-        v.whole_number(text["quantity"]).alias("quantity"),
+        count(text["quantity"]).alias("quantity"),
         F.when(known, advert).alias("advert"),
         v.decimal(text["price"], 18, 4).alias("price"),
         v.decimal(text["revenue"], 18, 4).alias("revenue"),
@@ -75,7 +75,7 @@ def type_online_sales(bronze: DataFrame) -> DataFrame:
         labelled(text["productcategory"]).alias("product_category"),
         given(text["product"]).alias("product"),
         given(text["brand"]).alias("brand"),
-        v.whole_number(text["quantity"]).alias("quantity"),
+        count(text["quantity"]).alias("quantity"),
         v.decimal(text["price"], 18, 4).alias("price"),
         v.decimal(text["revenue"], 18, 4).alias("revenue"),
         flags_of({"guest": customer.isNull()}).alias("quality_flags"),

@@ -28,6 +28,7 @@ from lakehouse_assets.retail.transforms.labels import (
     GENERATIONS,
     UNKNOWN,
     begun_by,
+    count,
     given,
     labelled,
 )
@@ -86,7 +87,7 @@ def type_website(bronze: DataFrame) -> DataFrame:
         F.when(F.col("tag").startswith("#"), F.col("tag"))
         .otherwise(F.concat(F.lit("#"), F.col("tag")))
         .alias("hashtag"),
-        *[v.whole_number(text[field]).alias(name) for name, field in _COUNTS.items()],
+        *[count(text[field]).alias(name) for name, field in _COUNTS.items()],
         F.when(possible, F.col("rate")).alias("conversion_rate"),
         flags_of(flags).alias("quality_flags"),
         *lineage_columns(WEBSITE),
