@@ -12,6 +12,7 @@ import dagster as dg
 from lakehouse_assets.airline.assets import airline_assets
 from lakehouse_assets.automation.alerts import alert_sensors
 from lakehouse_assets.automation.conditions import following_sensor, with_conditions
+from lakehouse_assets.automation.extractions import extraction_schedules
 from lakehouse_assets.automation.freshness import with_freshness
 from lakehouse_assets.automation.maintenance import (
     maintenance_assets,
@@ -31,7 +32,7 @@ from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.log_assets import quality_assets
 from lakehouse_assets.retail.assets import retail_assets
 from lakehouse_assets.settings import Settings, load_settings
-from lakehouse_assets.tables import DATASETS, REGISTRY
+from lakehouse_assets.tables import DATASETS, REGISTRY, SOURCES
 
 
 def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinition]:
@@ -74,6 +75,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         ],
         schedules=[
             *refresh_schedules(DATASETS, calendar, running=settings.automation),
+            *extraction_schedules(SOURCES, running=settings.automation),
             quality_schedule(running=settings.automation),
             maintenance_schedule(running=settings.automation),
         ],

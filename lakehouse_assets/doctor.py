@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -126,10 +127,40 @@ def check_home(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def check_sources(_settings: Settings) -> Iterator[Finding]:
+    """Ask each source that has an address for its tables; nothing is counted or copied."""
+    from lakehouse_assets.sources.connection import Source, is_configured, variable_of
+    from lakehouse_assets.sources.lookup import Window, look_up
+    from lakehouse_assets.tables import SOURCES
+
+    for declared in SOURCES:
+        check = f"{declared.source}.{declared.table}"
+        if not is_configured(declared.source):
+            text = f"{variable_of(declared.source)} is not set; deliveries come as files."
+            yield Finding("sources", check, "skipped", text)
+            continue
+        began = time.monotonic()
+        try:
+            source = Source.named(declared.source)
+            with source.connected() as connection:
+                found = look_up(connection, source, declared, {}, Window(), counted=False)
+        except LakehouseError as error:
+            yield Finding("sources", check, "error", str(error), _since(began))
+            continue
+        state: State = "warning" if found.findings else "ok"
+        text = " ".join([f"{found.database} answers.", *found.findings])
+        yield Finding("sources", check, state, text, _since(began))
+
+
+def _since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
 CHECKS: dict[str, Check] = {
     "lake": check_lake,
     "landing": check_landing,
     "models": check_artifacts,
+    "sources": check_sources,
     "dagster": check_home,
     "versions": check_versions,
 }

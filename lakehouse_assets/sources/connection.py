@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 _REASONS = (
-    (r"refused|10061|cannot connect|can't connect|unable to connect", "the connection is refused"),
-    (r"timed? ?out|DPY-6005.*timeout", "it does not answer in time"),
+    (r"refused|10061|cannot connect|can't connect|unable to connect", "connection refused"),
+    (r"timed? ?out|DPY-6005.*timeout", "the connection timed out"),
     (r"name or service|name resolution|getaddrinfo|no such host|nodename", "the host is not known"),
     (
         r"password|authenticat|access denied|login failed|logon|ORA-01017|DPY-4001|08001",

@@ -43,8 +43,10 @@ def running_postgres() -> Iterator[str]:
             "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
             "-c", "fsync=off",
         ]  # fmt: skip
+        url = f"postgresql://lake@127.0.0.1:{port}/postgres"
         with _running([initdb.parent / "postgres", "-D", data, *options], port, folder):
-            yield f"postgresql://lake@127.0.0.1:{port}/postgres"
+            _wait_for_postgres(url)
+            yield url
 
 
 @contextmanager
@@ -79,6 +81,21 @@ def running_snowflake() -> Iterator[str]:
     with fakesnow.server(port=port) as found:
         login = f"{found['user']}:{found['password']}"
         yield f"snowflake://{login}@127.0.0.1:{port}/shop/public?account={found['account']}"
+
+
+def _wait_for_postgres(url: str) -> None:
+    """Wait until it lets somebody in: it listens a little before."""
+    import psycopg
+
+    ends = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            psycopg.connect(url).close()
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.05)
 
 
 def _program(name: str, folder: str, title: str) -> Path:
