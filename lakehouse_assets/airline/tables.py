@@ -9,10 +9,9 @@ from __future__ import annotations
 from lakehouse_assets.ingest.datasets import (
     Dataset,
     bronze_table,
-    delivery_columns,
-    provenance_columns,
     quarantine_table,
     rejects_table,
+    silver_table,
     text_field,
 )
 from lakehouse_assets.lake.registry import (
@@ -87,19 +86,14 @@ TRANSACTIONS = Dataset(
 
 DATASETS = (FLIGHTS, TRANSACTIONS)
 
-_FLAGS = Column(
-    "quality_flags", "array<string>", "What was repaired or set to null in this row.", False
-)
-
-SILVER_FLIGHTS = Table(
-    domain=DOMAIN,
-    name="silver_flights",
-    layer="silver",
-    description=(
+SILVER_FLIGHTS = silver_table(
+    FLIGHTS,
+    (
         "One row per member and snapshot month: typed, places normalised, implausible attributes "
         "null and flagged. Of several deliveries in a month the latest counts, then the first row."
     ),
-    columns=(
+    "member_no",
+    (
         Column("member_no", "bigint", "Member number.", False),
         Column("ffp_date", "date", "Day of joining the programme.", False),
         Column("first_flight_date", "date", "First flight; null if implausible (flagged)."),
@@ -126,13 +120,7 @@ SILVER_FLIGHTS = Table(
         Column("avg_discount", "double", "Mean fare as a share of the full fare."),
         Column("points_sum", "bigint", "All points.", False, unit="points"),
         Column("point_notflight", "bigint", "Point events other than flights."),
-        _FLAGS,
-        *provenance_columns(),
-        *delivery_columns(FLIGHTS),
     ),
-    keys=("snapshot_month", "member_no"),
-    owner=OWNER,
-    partition=FLIGHTS.partition,
     watched=("ffp_tier", "age", "flight_count", "points_sum"),
     clustered=("member_no",),
     constraints={
@@ -141,15 +129,14 @@ SILVER_FLIGHTS = Table(
     },
 )  # fmt: skip
 
-SILVER_TRANSACTIONS = Table(
-    domain=DOMAIN,
-    name="silver_transactions",
-    layer="silver",
-    description=(
+SILVER_TRANSACTIONS = silver_table(
+    TRANSACTIONS,
+    (
         "One row per transaction_id over all deliveries: typed, labels normalised. The first "
         "delivery of an id counts (by day, file, row); correct one by delivering its day again."
     ),
-    columns=(
+    "transaction_id",
+    (
         Column("transaction_id", "string", "Identifier of the purchase.", False),
         Column("customer_id", "bigint", "Member number.", False),
         Column("customer_name", "string", "Name, blanks collapsed; Unknown if not given.", False,
@@ -160,13 +147,7 @@ SILVER_TRANSACTIONS = Table(
         Column("status", "string", "Status, lower case; unknown if not given.", False),
         Column("payment_method", "string", "credit_card, debit_card, paypal ..., unknown.", False),
         Column("region", "string", "Sales region, upper case; UNKNOWN if not given.", False),
-        _FLAGS,
-        *provenance_columns(),
-        *delivery_columns(TRANSACTIONS),
     ),
-    keys=("transaction_id",),
-    owner=OWNER,
-    partition=TRANSACTIONS.partition,
     watched=("amount", "status", "payment_method", "region"),
     clustered=("customer_id",),
 )  # fmt: skip

@@ -6,11 +6,15 @@ here: the datasets themselves (each domain's `tables.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Table
+
+_FLAGS = Column(
+    "quality_flags", "array<string>", "What was repaired or set to null in this row.", False
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,43 @@ def rejects_table(dataset: Dataset) -> Table:
         keys=("_source_file", "line_number", "raw_text"),
         owner=dataset.owner,
         partition=dataset.partition,
+    )
+
+
+def silver_table(
+    dataset: Dataset,
+    description: str,
+    key: str,
+    columns: tuple[Column, ...],
+    *,
+    watched: tuple[str, ...] = (),
+    clustered: tuple[str, ...] = (),
+    constraints: Mapping[str, str] | None = None,
+) -> Table:
+    """Typed rows of a dataset: its own columns, what was repaired, and where each row came from.
+
+    Args:
+        dataset: The dataset.
+        description: What one row is.
+        key: Column that identifies a row; a snapshot has one for each month.
+        columns: The typed columns.
+        watched: Columns whose distribution is compared over time.
+        clustered: Columns by which rows are looked up.
+        constraints: Delta CHECK constraints by name.
+    """
+    snapshot = dataset.grain == "month"
+    return Table(
+        domain=dataset.domain,
+        name=f"silver_{dataset.name}",
+        layer="silver",
+        description=description,
+        columns=(*columns, _FLAGS, *provenance_columns(), *delivery_columns(dataset)),
+        keys=(dataset.partition.column, key) if snapshot else (key,),
+        owner=dataset.owner,
+        partition=dataset.partition,
+        constraints=constraints or {},
+        watched=watched,
+        clustered=clustered,
     )
 
 

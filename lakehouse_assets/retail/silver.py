@@ -6,12 +6,16 @@ Belongs here: which rule makes which silver table. Not here: the rules (`transfo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
+from lakehouse_assets.engine import DataFrame
+from lakehouse_assets.ingest.datasets import Dataset
+from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.assets import SilverRule, silver_assets
+from lakehouse_assets.quality.expectations import Expectation
 from lakehouse_assets.retail import expectations
 from lakehouse_assets.retail.tables import (
     campaigns,
@@ -27,33 +31,43 @@ from lakehouse_assets.retail.transforms.sales import type_online_sales, type_sto
 from lakehouse_assets.retail.transforms.tweets import type_tweets
 from lakehouse_assets.retail.transforms.website import type_website
 
-# A result is an event: it happened once, however often it is delivered.
-CAMPAIGNS = SilverRule(
-    dataset=campaigns.CAMPAIGNS,
-    table=campaigns.SILVER_CAMPAIGNS,
-    key="result_id",
-    expectations=expectations.CAMPAIGNS,
-    transform=lambda bronze, _lake: type_campaigns(bronze),
-    unique_over_time=True,
+
+def _events(
+    dataset: Dataset,
+    table: Table,
+    wanted: tuple[Expectation, ...],
+    typed: Callable[[DataFrame], DataFrame],
+) -> SilverRule:
+    """Make the rule of events: what happened once stays one row, however often it is delivered."""
+    return SilverRule(
+        dataset=dataset,
+        table=table,
+        key=table.keys[-1],
+        expectations=wanted,
+        transform=lambda bronze, _lake: typed(bronze),
+        unique_over_time=True,
+    )
+
+
+CAMPAIGNS = _events(
+    campaigns.CAMPAIGNS, campaigns.SILVER_CAMPAIGNS, expectations.CAMPAIGNS, type_campaigns
 )
 
-STORE_SALES = SilverRule(
-    dataset=store_sales.STORE_SALES,
-    table=store_sales.SILVER_STORE_SALES,
-    key="sale_id",
-    expectations=expectations.STORE_SALES,
-    transform=lambda bronze, _lake: type_store_sales(bronze),
-    unique_over_time=True,
+STORE_SALES = _events(
+    store_sales.STORE_SALES,
+    store_sales.SILVER_STORE_SALES,
+    expectations.STORE_SALES,
+    type_store_sales,
 )
 
-ONLINE_SALES = SilverRule(
-    dataset=online_sales.ONLINE_SALES,
-    table=online_sales.SILVER_ONLINE_SALES,
-    key="order_id",
-    expectations=expectations.ONLINE_SALES,
-    transform=lambda bronze, _lake: type_online_sales(bronze),
-    unique_over_time=True,
+ONLINE_SALES = _events(
+    online_sales.ONLINE_SALES,
+    online_sales.SILVER_ONLINE_SALES,
+    expectations.ONLINE_SALES,
+    type_online_sales,
 )
+
+WEBSITE = _events(website.WEBSITE, website.SILVER_WEBSITE, expectations.WEBSITE, type_website)
 
 # A customer is a state: the latest snapshot of the month is the truth.
 CUSTOMERS = SilverRule(
@@ -65,26 +79,15 @@ CUSTOMERS = SilverRule(
     newest_delivery_first=True,
 )
 
-WEBSITE = SilverRule(
-    dataset=website.WEBSITE,
-    table=website.SILVER_WEBSITE,
-    key="visit_id",
-    expectations=expectations.WEBSITE,
-    transform=lambda bronze, _lake: type_website(bronze),
-    unique_over_time=True,
-)
-
 
 def tweets_rule(tags: Sequence[str]) -> SilverRule:
     """Make the rule of tweets for a list of campaign tags."""
     # A tweet was said once; the source replays files under new names.
-    return SilverRule(
-        dataset=tweets.TWEETS,
-        table=tweets.SILVER_TWEETS,
-        key="tweet_id",
-        expectations=expectations.TWEETS,
-        transform=lambda bronze, _lake: type_tweets(bronze, tags),
-        unique_over_time=True,
+    return _events(
+        tweets.TWEETS,
+        tweets.SILVER_TWEETS,
+        expectations.TWEETS,
+        lambda bronze: type_tweets(bronze, tags),
     )
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from lakehouse_assets.ingest.datasets import (
     Dataset,
-    delivery_columns,
-    provenance_columns,
+    silver_table,
     text_field,
 )
-from lakehouse_assets.lake.registry import LOADED, Column, Table, same_month
+from lakehouse_assets.lake.registry import LOADED, Column, same_month
 from lakehouse_assets.retail.tables.common import (
     CURRENCY,
     DOMAIN,
     FINE,
-    FLAGS,
     MONEY,
     OWNER,
     dates,
@@ -63,15 +61,14 @@ _TACTIC = Column("campaign_tactic", "string", "Channel: Social, TV, Event ..., U
 _SEGMENT = Column("customer_segment", "string", "Generation addressed, or Unknown.", False)
 _DAY = Column("camp_date", "date", "Day of the result.", False)
 
-SILVER_CAMPAIGNS = Table(
-    domain=DOMAIN,
-    name="silver_campaigns",
-    layer="silver",
-    description=(
+SILVER_CAMPAIGNS = silver_table(
+    CAMPAIGNS,
+    (
         "One row per result of a campaign: typed, Campaign_Tactic and Customer_Segment put right, "
         "labels normalised. A result that is delivered again is a duplicate of the first."
     ),
-    columns=(
+    "result_id",
+    (
         Column(
             "result_id", "bigint",
             "Hash of the delivered row, and of how often its file had it before.", False,
@@ -94,13 +91,7 @@ SILVER_CAMPAIGNS = Table(
         Column("marketing_cost", FINE, "Cost of marketing.", unit=CURRENCY),
         _DAY,
         Column("sorted_id", "int", "Place of the campaign in the source's order."),
-        FLAGS,
-        *provenance_columns(),
-        *delivery_columns(CAMPAIGNS),
     ),
-    keys=("result_id",),
-    owner=OWNER,
-    partition=CAMPAIGNS.partition,
     watched=("country", "revenue"),
     clustered=("campaign_name",),
 )  # fmt: skip

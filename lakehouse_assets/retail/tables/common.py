@@ -14,10 +14,6 @@ MONEY = "decimal(18,2)"
 # Sources give up to three decimals, and binary noise after them.
 FINE = "decimal(18,4)"
 
-FLAGS = Column(
-    "quality_flags", "array<string>", "What was repaired or set to null in this row.", False
-)
-
 
 def gold(
     name: str,

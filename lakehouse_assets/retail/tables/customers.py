@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from lakehouse_assets.ingest.datasets import (
     Dataset,
-    delivery_columns,
-    provenance_columns,
+    silver_table,
     text_field,
 )
-from lakehouse_assets.lake.registry import Column, Table
-from lakehouse_assets.retail.tables.common import CURRENCY, DOMAIN, FLAGS, MONEY, OWNER
+from lakehouse_assets.lake.registry import Column
+from lakehouse_assets.retail.tables.common import CURRENCY, DOMAIN, MONEY, OWNER
 
 CUSTOMERS = Dataset(
     domain=DOMAIN,
@@ -68,25 +67,18 @@ ATTRIBUTES = (
 )  # fmt: skip
 """What is known of a customer, in the order of the source."""
 
-SILVER_CUSTOMERS = Table(
-    domain=DOMAIN,
-    name="silver_customers",
-    layer="silver",
-    description=(
+SILVER_CUSTOMERS = silver_table(
+    CUSTOMERS,
+    (
         "One row per customer and snapshot month: typed, SeniorCitizen as Yes or No. A customer "
         "without TotalAmount is quarantined (section 4.1 cleans so). Of several deliveries in a "
         "month the latest counts, then the first row."
     ),
-    columns=(
+    "customer_id",
+    (
         Column("customer_id", "string", "Number of the customer.", False, pii=True),
         *ATTRIBUTES,
-        FLAGS,
-        *provenance_columns(),
-        *delivery_columns(CUSTOMERS),
     ),
-    keys=("snapshot_month", "customer_id"),
-    owner=OWNER,
-    partition=CUSTOMERS.partition,
     watched=("tenure_months", "unit_price", "store_contract", "churn"),
     clustered=("customer_id",),
     constraints={"tenure_not_negative": "tenure_months >= 0"},

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from lakehouse_assets.ingest.datasets import (
     Dataset,
-    delivery_columns,
-    provenance_columns,
+    silver_table,
     text_field,
 )
-from lakehouse_assets.lake.registry import Column, Table
-from lakehouse_assets.retail.tables.common import CURRENCY, DOMAIN, FINE, FLAGS, OWNER
+from lakehouse_assets.lake.registry import Column
+from lakehouse_assets.retail.tables.common import CURRENCY, DOMAIN, FINE, OWNER
 
 ONLINE_SALES = Dataset(
     domain=DOMAIN,
@@ -36,15 +35,14 @@ ONLINE_SALES = Dataset(
     ),
 )
 
-SILVER_ONLINE_SALES = Table(
-    domain=DOMAIN,
-    name="silver_online_sales",
-    layer="silver",
-    description=(
+SILVER_ONLINE_SALES = silver_table(
+    ONLINE_SALES,
+    (
         "One row per order. The first delivery of a number counts; correct one by delivering its "
         "day again."
     ),
-    columns=(
+    "order_id",
+    (
         Column("order_id", "string", "Number of the order.", False),
         Column("ordered_at", "timestamp", "Moment of the order.", False),
         Column("order_date", "date", "Its day in UTC.", False),
@@ -57,13 +55,7 @@ SILVER_ONLINE_SALES = Table(
         Column("quantity", "bigint", "Pieces ordered.", False),
         Column("price", FINE, "Price of a piece.", False, CURRENCY),
         Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
-        FLAGS,
-        *provenance_columns(),
-        *delivery_columns(ONLINE_SALES),
     ),
-    keys=("order_id",),
-    owner=OWNER,
-    partition=ONLINE_SALES.partition,
     watched=("country", "brand", "quantity", "price"),
     clustered=("customer_id",),
     constraints={"sold_not_negative": "quantity >= 0"},

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from lakehouse_assets.ingest.datasets import (
     Dataset,
-    delivery_columns,
-    provenance_columns,
+    silver_table,
     text_field,
 )
-from lakehouse_assets.lake.registry import Column, Table
-from lakehouse_assets.retail.tables.common import CURRENCY, DOMAIN, FINE, FLAGS, OWNER
+from lakehouse_assets.lake.registry import Column
+from lakehouse_assets.retail.tables.common import CURRENCY, DOMAIN, FINE, OWNER
 
 STORE_SALES = Dataset(
     domain=DOMAIN,
@@ -34,15 +33,14 @@ STORE_SALES = Dataset(
     ),
 )
 
-SILVER_STORE_SALES = Table(
-    domain=DOMAIN,
-    name="silver_store_sales",
-    layer="silver",
-    description=(
+SILVER_STORE_SALES = silver_table(
+    STORE_SALES,
+    (
         "One row per sale as the source numbers it: a store, a brand, a week. The first delivery "
         "of a number counts; correct one by delivering its day again."
     ),
-    columns=(
+    "sale_id",
+    (
         Column("sale_id", "string", "Number of the row at the source.", False),
         Column("week_starting", "date", "First day of the week.", False),
         Column("store", "int", "Number of the store.", False),
@@ -51,13 +49,7 @@ SILVER_STORE_SALES = Table(
         Column("advert", "int", "1 if the brand was advertised in the week, or 0."),
         Column("price", FINE, "Price of a piece.", False, CURRENCY),
         Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
-        FLAGS,
-        *provenance_columns(),
-        *delivery_columns(STORE_SALES),
     ),
-    keys=("sale_id",),
-    owner=OWNER,
-    partition=STORE_SALES.partition,
     watched=("brand", "quantity", "price"),
     clustered=("store", "week_starting"),
     constraints={"sold_not_negative": "quantity >= 0"},

@@ -9,11 +9,11 @@ from __future__ import annotations
 from lakehouse_assets.ingest.datasets import (
     Dataset,
     delivery_columns,
-    provenance_columns,
+    silver_table,
     text_field,
 )
 from lakehouse_assets.lake.registry import Column, Table
-from lakehouse_assets.retail.tables.common import DOMAIN, FLAGS, OWNER, dates, gold
+from lakehouse_assets.retail.tables.common import DOMAIN, OWNER, dates, gold
 
 TWEETS = Dataset(
     domain=DOMAIN,
@@ -45,16 +45,15 @@ _COUNTS = (
     Column("favourites", "bigint", "Sum of their likes.", False),
 )
 
-SILVER_TWEETS = Table(
-    domain=DOMAIN,
-    name="silver_tweets",
-    layer="silver",
-    description=(
+SILVER_TWEETS = silver_table(
+    TWEETS,
+    (
         "One row per tweet and hashtag: typed, text cleaned. A tweet that is delivered again, in "
         "whatever file, is a duplicate of the first; one without a city or a campaign tag is "
         "quarantined."
     ),
-    columns=(
+    "tweet_id",
+    (
         Column(
             "tweet_id", "string",
             "Moment and hash of user, text and hashtag; ids rise with time.", False,
@@ -72,13 +71,7 @@ SILVER_TWEETS = Table(
         Column("sentiment", "string", "Sentiment as the source sees it, or Unknown.", False),
         Column("sentiment_score", "double", "Score as the source sees it."),
         Column("language", "string", "Language, or Unknown.", False),
-        FLAGS,
-        *provenance_columns(),
-        *delivery_columns(TWEETS),
     ),
-    keys=("tweet_id",),
-    owner=OWNER,
-    partition=TWEETS.partition,
     watched=("hashtag", "retweet_count"),
     clustered=("city", "hashtag"),
 )  # fmt: skip

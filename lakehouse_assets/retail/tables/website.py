@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from lakehouse_assets.ingest.datasets import (
     Dataset,
-    delivery_columns,
-    provenance_columns,
+    silver_table,
     text_field,
 )
-from lakehouse_assets.lake.registry import Column, Reference, Table
-from lakehouse_assets.retail.tables.common import DOMAIN, FLAGS, OWNER, dates, gold
+from lakehouse_assets.lake.registry import Column, Reference
+from lakehouse_assets.retail.tables.common import DOMAIN, OWNER, dates, gold
 
 WEBSITE = Dataset(
     domain=DOMAIN,
@@ -50,15 +49,14 @@ WEBSITE = Dataset(
     ),
 )
 
-SILVER_WEBSITE = Table(
-    domain=DOMAIN,
-    name="silver_website",
-    layer="silver",
-    description=(
+SILVER_WEBSITE = silver_table(
+    WEBSITE,
+    (
         "One row per delivered count: typed, labels normalised. A row that is delivered again is a "
         "duplicate of the first; equal rows within one file stay."
     ),
-    columns=(
+    "visit_id",
+    (
         Column("visit_id", "bigint",
                "Hash of the delivered row, and of how often its file had it before.", False),
         Column("visit_date", "date", "Day.", False),
@@ -87,13 +85,7 @@ SILVER_WEBSITE = Table(
                "if not between 0 and 100 (flagged).", unit="percent"),
         Column("tweets", "bigint", "Tweets about the product."),
         Column("retweets", "bigint", "Retweets of them."),
-        FLAGS,
-        *provenance_columns(),
-        *delivery_columns(WEBSITE),
     ),
-    keys=("visit_id",),
-    owner=OWNER,
-    partition=WEBSITE.partition,
     watched=("country", "device_category", "visits", "conversion_rate"),
     clustered=("visit_date",),
 )  # fmt: skip
