@@ -6,7 +6,7 @@ values (`expectations.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -54,7 +54,8 @@ def declared_check_results(
     wanted = {*table.keys, *(name for r in table.references for name in r.columns)}
     rows = lake.read(table, selection, columns=sorted(wanted))
     repeated = rows.groupBy(*table.keys).agg(F.count(F.lit(1)).alias("rows_of_key"))
-    number = _count(lake, repeated.filter(F.col("rows_of_key") > F.lit(1)))
+    orphans = [_orphans(lake, rows, reference, parent_selection) for reference in table.references]
+    number, *numbers = _counts(lake, [repeated.filter(F.col("rows_of_key") > F.lit(1)), *orphans])
     yield dg.AssetCheckResult(
         asset_key=table.asset_key,
         check_name=KEYS_ARE_UNIQUE,
@@ -62,33 +63,44 @@ def declared_check_results(
         description=f"{number:,} keys occur more than once.",
         metadata={"repeated_keys": number},
     )
-    for reference in table.references:
-        parent = lake.registry[reference.to_table]
-        targets = lake.read(
-            parent, parent_selection if parent.partition else None, columns=reference.to_columns
-        ).select(*[F.col(c).alias(f"parent_{c}") for c in reference.to_columns])
-        condition = F.lit(True)
-        present = F.lit(True)
-        for column, target in zip(reference.columns, reference.to_columns, strict=True):
-            condition = condition & (F.col(column) == F.col(f"parent_{target}"))
-            present = present & F.col(column).isNotNull()
-        orphans = rows.filter(present).join(targets, condition, "left_anti")
-        number = _count(lake, orphans)
+    for reference, lost in zip(table.references, numbers, strict=True):
         yield dg.AssetCheckResult(
             asset_key=table.asset_key,
             check_name=_reference_name(reference),
-            passed=number == 0,
+            passed=lost == 0,
             severity=(
                 dg.AssetCheckSeverity.ERROR if reference.required else dg.AssetCheckSeverity.WARN
             ),
-            description=f"{number:,} rows have no {reference.to_table}.",
-            metadata={"rows_without_parent": number},
+            description=f"{lost:,} rows have no {reference.to_table}.",
+            metadata={"rows_without_parent": lost},
         )
+
+
+def _orphans(
+    lake: Lake, rows: DataFrame, reference: Reference, parent_selection: Selection
+) -> DataFrame:
+    """Return the rows whose reference is not found."""
+    parent = lake.registry[reference.to_table]
+    targets = lake.read(
+        parent, parent_selection if parent.partition else None, columns=reference.to_columns
+    ).select(*[F.col(c).alias(f"parent_{c}") for c in reference.to_columns])
+    condition = F.lit(True)
+    present = F.lit(True)
+    for column, target in zip(reference.columns, reference.to_columns, strict=True):
+        condition = condition & (F.col(column) == F.col(f"parent_{target}"))
+        present = present & F.col(column).isNotNull()
+    return rows.filter(present).join(targets, condition, "left_anti")
 
 
 def _reference_name(reference: Reference) -> str:
     return f"{reference.columns[-1]}_is_in_{reference.to_table}"
 
 
-def _count(lake: Lake, frame: DataFrame) -> int:
-    return int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
+def _counts(lake: Lake, frames: Sequence[DataFrame]) -> list[int]:
+    """Count the rows of frames, in one query: on Spark each one costs a good part of a second."""
+    counts = [
+        frame.agg(F.count(F.lit(1)).alias("n")).select(F.lit(place).alias("place"), "n")
+        for place, frame in enumerate(frames)
+    ]
+    found = {row["place"]: int(row["n"]) for row in lake.engine.rows(lake.engine.union(counts))}
+    return [found[place] for place in range(len(frames))]

@@ -6,9 +6,13 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.conformed.tables import DIM_DATE
+from lakehouse_assets.engine import current
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
@@ -44,9 +48,14 @@ def calendar_day(day: date) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def results(house: House, table: Table) -> dict[str, tuple[bool, int, dg.AssetCheckSeverity]]:
-    """Run a table's declared checks over everything stored."""
+def results(
+    house: House, table: Table, engine: Engine | None = None
+) -> dict[str, tuple[bool, int, dg.AssetCheckSeverity]]:
+    """Run a table's declared checks over everything stored, on another engine if asked."""
     lake = house.lake
+    if engine is not None:
+        current.activate(engine)
+        lake = Lake(lake.location, engine, lake.registry)
     with lake.engine.scope():
         return {
             str(r.check_name): (r.passed, next(iter(r.metadata.values())).value, r.severity)
@@ -54,12 +63,16 @@ def results(house: House, table: Table) -> dict[str, tuple[bool, int, dg.AssetCh
         }
 
 
-def test_repeated_keys_and_orphans_are_counted(house: House) -> None:
+@pytest.mark.parametrize("name", ["engine", "spark_engine"])
+def test_repeated_keys_and_orphans_are_counted(
+    house: House, name: str, request: pytest.FixtureRequest
+) -> None:
+    engine: Engine = request.getfixturevalue(name)
     house.put(DIM_DATE, [calendar_day(date(2010, 1, 1))])
     house.put(t.DIM_GEOGRAPHY, [geography(5)], MARCH)
     house.put(t.DIM_CUSTOMERS, [customer(1), customer(2)], MARCH)
     error = dg.AssetCheckSeverity.ERROR
-    assert results(house, t.DIM_CUSTOMERS) == {
+    assert results(house, t.DIM_CUSTOMERS, engine) == {
         "keys_are_unique": (True, 0, error),
         "geo_key_is_in_dim_geography": (True, 0, error),
         "loyalty_join_date_is_in_dim_date": (True, 0, error),
@@ -72,7 +85,7 @@ def test_repeated_keys_and_orphans_are_counted(house: House) -> None:
         ],
         MARCH,
     )  # fmt: skip
-    assert results(house, t.DIM_CUSTOMERS) == {
+    assert results(house, t.DIM_CUSTOMERS, engine) == {
         "keys_are_unique": (False, 2, error),
         "geo_key_is_in_dim_geography": (False, 1, error),
         "loyalty_join_date_is_in_dim_date": (False, 1, error),
