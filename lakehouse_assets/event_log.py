@@ -7,7 +7,8 @@ Dagster's own class opens and closes a database connection for every event and w
 every commit; a run of many partitions spends more time there than on its data. This one keeps the
 connections of the shards in use and lets SQLite's write-ahead log order the commits: after a power
 cut the newest events may be missing, never half written; the Delta tables do not need them. Events
-of many partitions are stored together.
+of many partitions are stored together, a planned check's event is written out once and not once for
+each of its partitions, and what tables the databases have is looked up once.
 """
 
 from __future__ import annotations
@@ -19,14 +20,22 @@ from itertools import groupby
 from typing import Any
 
 from dagster import EventLogEntry
-from dagster._core.events import ASSET_EVENTS
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
+from dagster._core.events import ASSET_EVENTS, DagsterEventType
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    SqlEventLogStorageTable,
+)
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
 
 _OPEN_SHARDS = 4
 _BUSY_TIMEOUT_SECONDS = 60
+_OF_ASSETS, _PLANNED_CHECKS, _OTHERS = range(3)
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
@@ -34,6 +43,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._tables: set[str] = set()
+        self._has_index_columns = False
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -64,17 +75,56 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             self._engines.popitem(last=False)[1].dispose()
         return engine
 
+    def has_table(self, table_name: str) -> bool:
+        """Say whether the index has a table; one that it has stays."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def _has_asset_key_index_cols_on_connection(self, conn: Connection) -> bool:
+        if not self._has_index_columns:
+            self._has_index_columns = super()._has_asset_key_index_cols_on_connection(conn)
+        return self._has_index_columns
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events of a range's partitions in one transaction per database.
 
         Dagster hands them over together if `DAGSTER_EVENT_BATCH_SIZE` says so.
         """
-        for (run_id, plain), group in groupby(events, key=_run_and_kind):
-            if plain:
+        for (run_id, kind), group in groupby(sorted(events, key=_run_and_kind), key=_run_and_kind):
+            if kind == _OF_ASSETS:
                 self._store_asset_events(run_id, list(group))
+            elif kind == _PLANNED_CHECKS:
+                self._store_planned_checks(run_id, list(group))
             else:
                 for entry in group:
                     self.store_event(entry)
+
+    def _store_planned_checks(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
+        """Store planned checks as `store_event` does: the events, and a row for each partition."""
+        insert = SqlEventLogStorageTable.insert()
+        rows = [self._event_to_row(entry) for entry in events]
+        with self.run_connection(run_id) as connection:
+            connection.execute(insert, rows)
+        with self.index_transaction() as connection:
+            numbered = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+            ids = [int(row[0]) for row in connection.execute(numbered, rows)]
+            planned = [
+                {
+                    "asset_key": data.asset_key.to_string(),
+                    "check_name": data.check_name,
+                    "partition": partition,
+                    "run_id": run_id,
+                    "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+                    "evaluation_event": row["event"],
+                    "evaluation_event_timestamp": row["timestamp"],
+                    "evaluation_event_storage_id": number,
+                }
+                for entry, row, number in zip(events, rows, ids, strict=True)
+                for data in [entry.get_dagster_event().asset_check_planned_data]
+                for partition in _partitions(data)
+            ]
+            connection.execute(AssetCheckExecutionsTable.insert(), planned)
 
     def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
         """Store asset events of one run as `store_event` does, in the run's and the index shard."""
@@ -110,9 +160,18 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
                 self._engines.popitem()[1].dispose()
 
 
-def _run_and_kind(entry: EventLogEntry) -> tuple[str, bool]:
-    """Return an event's run and whether it is an asset event."""
-    return entry.run_id, entry.is_dagster_event and entry.dagster_event_type in ASSET_EVENTS
+def _run_and_kind(entry: EventLogEntry) -> tuple[str, int]:
+    """Return an event's run and how it is stored."""
+    if entry.is_dagster_event and entry.dagster_event_type in ASSET_EVENTS:
+        return entry.run_id, _OF_ASSETS
+    planned = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    return entry.run_id, _PLANNED_CHECKS if entry.dagster_event_type == planned else _OTHERS
+
+
+def _partitions(planned: AssetCheckEvaluationPlanned) -> Sequence[str | None]:
+    """Return the partitions that a check is planned on."""
+    subset = planned.partitions_subset
+    return [*subset.get_partition_keys()] if subset else [None]
 
 
 def _order_commits_by_the_log(connection: Any, _record: Any) -> None:

@@ -9,8 +9,8 @@ cannot build a predicate; here that is an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -36,6 +36,14 @@ from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.lake.transient import tried_again
 from lakehouse_assets.process import PROCESS_TAG, Process
 
+_ISO_DAY = "%Y-%m-%d"
+# The day with which the next partition begins.
+_FOLLOWING: dict[type, Callable[[date], date]] = {
+    dg.DailyPartitionsDefinition: lambda day: day + timedelta(days=1),
+    dg.MonthlyPartitionsDefinition: lambda day: (
+        date(day.year + day.month // 12, day.month % 12 + 1, 1) if day.day == 1 else date.min
+    ),
+}
 _LONG = ("dagster/column_schema", "dagster/column_lineage", "preview")
 
 
@@ -166,12 +174,34 @@ def dimension_selection(
     if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
         return Keys(partition, tuple(keys))
     windows: list[Window] = []
-    for start, end in sorted(_window(definition, key) for key in set(keys)):
+    for start, end in sorted(_spans(definition, set(keys))):
         if windows and windows[-1].end == start:
             windows[-1] = Window(partition, windows[-1].start, end)
         else:
             windows.append(Window(partition, start, end))
     return windows[0] if len(windows) == 1 else Windows(tuple(windows))
+
+
+def _spans(
+    definition: dg.TimeWindowPartitionsDefinition, keys: Collection[str]
+) -> Iterator[tuple[datetime, datetime]]:
+    """Return the spans of time of keys; days and months that follow each other are one span.
+
+    Dagster works out a key's window from a cron schedule, which takes its time for years of days.
+    """
+    following = _FOLLOWING.get(type(definition))
+    if following is None or definition.fmt != _ISO_DAY:
+        for key in keys:
+            yield _window(definition, key)
+        return
+    days = sorted(map(date.fromisoformat, keys))
+    first = 0
+    for place, day in enumerate(days):
+        if place + 1 == len(days) or following(day) != days[place + 1]:
+            start, _ = _window(definition, days[first].isoformat())
+            _, end = _window(definition, day.isoformat())
+            yield start, end
+            first = place + 1
 
 
 def _window(definition: dg.TimeWindowPartitionsDefinition, key: str) -> tuple[datetime, datetime]:

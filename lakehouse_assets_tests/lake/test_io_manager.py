@@ -1,10 +1,13 @@
 """The IO manager's contract of ten points, each run through Dagster on real tables."""
 
 from datetime import date
+from itertools import pairwise
 
 import dagster as dg
 import deltalake
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import LakehouseError
@@ -187,6 +190,37 @@ def test_3_windows_follow_the_keys_and_not_their_number(tmp_path):
     assert (whole.start.date(), whole.end.date()) == (date(2024, 1, 1), date(2024, 3, 1))
     with pytest.raises(LakehouseError, match="names no partition"):
         dimension_selection(DAYS, [], partition, "daily")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            dg.DailyPartitionsDefinition("2023-12-20"),
+            dg.DailyPartitionsDefinition("2023-12-20", hour_offset=6),
+            dg.MonthlyPartitionsDefinition("2022-11-01"),
+            dg.MonthlyPartitionsDefinition("2022-11-01", day_offset=15),
+            dg.WeeklyPartitionsDefinition("2023-12-20"),
+        ]
+    ),
+    st.sets(st.integers(0, 99), min_size=1, max_size=30),
+)
+def test_whatever_the_partitions_their_spans_are_those_of_each_key(definition, places):
+    """Partitions that follow each other are put together without asking Dagster for each."""
+    partition = PartitionColumn("delivered_on", "day")
+    every = definition.get_partition_keys()
+    keys = [every[place % len(every)] for place in places]
+    found = dimension_selection(definition, keys, partition, "t")
+    windows = found.windows if isinstance(found, Windows) else (found,)
+    spans = [(window.start, window.end) for window in windows]
+    assert all(end < start for (_, end), (start, _) in pairwise(spans))
+    held = [
+        key
+        for key in every
+        for window in [definition.time_window_for_partition_key(key)]
+        if any(start <= window.start and window.end <= end for start, end in spans)
+    ]
+    assert set(held) == set(keys)
 
 
 @on_both_engines
