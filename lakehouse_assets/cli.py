@@ -32,7 +32,8 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sources.command import extract
 
 if TYPE_CHECKING:
-    from lakehouse_assets.run import Outcome, PlannedRun
+    from lakehouse_assets.outcome import Outcome
+    from lakehouse_assets.run import PlannedRun
     from lakehouse_assets.settings import Settings
 
 app = typer.Typer(
@@ -96,7 +97,8 @@ def _watched(
     note: Callable[[PlannedRun], None] = lambda _run: None,
 ) -> Outcome:
     """Execute runs behind a progress bar that shows what is left, by runs and by time."""
-    from lakehouse_assets.run import execute
+    from lakehouse_assets.lanes import beside_each_other
+    from lakehouse_assets.run import Watcher
 
     columns = (
         TextColumn("{task.description}"),
@@ -107,7 +109,10 @@ def _watched(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with (
+        beside_each_other(settings, runs) as execute,
+        Progress(*columns, console=console) as progress,
+    ):
         bar = progress.add_task("starting", total=len(runs))
         count = 0
 
@@ -115,7 +120,7 @@ def _watched(
             nonlocal count
             # Days that a late one put out of date are runs that nobody planned.
             total = max(len(runs), count + 1)
-            progress.update(bar, completed=count, total=total, description=planned.label)
+            progress.update(bar, total=total, description=planned.label)
             count += 1
             if not console.is_terminal:
                 console.print(f"· {planned.label}")
@@ -123,7 +128,11 @@ def _watched(
         def on_step(step: str, _seconds: float) -> None:
             progress.update(bar, description=step.replace("__", "."))
 
-        outcome = execute(settings, runs, on_start, on_step, note)
+        def on_done(planned: PlannedRun) -> None:
+            progress.advance(bar)
+            note(planned)
+
+        outcome = execute(Watcher(on_start, on_step, on_done))
         if not outcome.errors:
             progress.update(bar, completed=count, total=count, description="done")
     return outcome

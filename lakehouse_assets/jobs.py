@@ -24,6 +24,12 @@ def job_name(domain: str, family: str) -> str:
     return f"{domain}_{family}"
 
 
+def domain_of(job: str) -> str | None:
+    """Return the domain whose partitions a job materialises; None if it is of all domains."""
+    domain, _, family = job.rpartition("_")
+    return domain if family in {DAILY, MONTHLY} else None
+
+
 def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAssetJobDefinition]:
     """Make the jobs that materialise all assets of each domain and family of partitions."""
     jobs: dict[str, list[dg.AssetKey]] = {UNPARTITIONED: []}

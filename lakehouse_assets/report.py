@@ -16,7 +16,7 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.lake.assets import step_of
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Table
-from lakehouse_assets.run import FailedCheck
+from lakehouse_assets.outcome import FailedCheck
 from lakehouse_assets.settings import Settings
 
 

@@ -1,38 +1,41 @@
 """Running every partition that the landing zone holds, in process, with progress.
 
-Belongs here: planning runs from deliveries, executing them one after the other through Dagster, and
-what came of them. Not here: printing (`report.py`) and the command line (`cli.py`).
+Belongs here: planning runs from deliveries, and executing them one after the other through Dagster.
+Not here: what came of them (`outcome.py`), domains beside each other (`lanes.py`), printing
+(`report.py`) and the command line (`cli.py`).
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import dagster as dg
 
-from lakehouse_assets.automation.recovery import active_runs, end_dead_runs
+from lakehouse_assets.automation.recovery import (
+    active_runs,
+    end_dead_runs,
+    end_interrupted_runs,
+)
 from lakehouse_assets.automation.sensors import RANGE_END, RANGE_START, days_to_run_again
 from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.instance import dagster_instance
-from lakehouse_assets.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, job_name
+from lakehouse_assets.interrupts import noticing_interrupts
+from lakehouse_assets.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, domain_of, job_name
 from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.segmentation import Store, end_abandoned, open_store
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.outcome import Outcome, note_checks, note_failures
 from lakehouse_assets.process import PROCESS_TAG, Process
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS, REGISTRY
 
-# Every error of this project is a sentence for users.
-_OWN_ERROR = re.compile(r"lakehouse_assets(\.\w+)+: ")
 # Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
 MONTHS_PER_RUN = 3
 
@@ -54,6 +57,11 @@ class PlannedRun:
     tables: tuple[str, ...] = ()
 
     @property
+    def domain(self) -> str | None:
+        """The domain that it is of; None for tables of all domains."""
+        return domain_of(self.job)
+
+    @property
     def label(self) -> str:
         """Say what the run does, for people."""
         if self.first is None:
@@ -61,38 +69,6 @@ class PlannedRun:
         return (
             f"{self.job} {self.first if self.first == self.last else f'{self.first}..{self.last}'}"
         )
-
-
-@dataclass(frozen=True)
-class FailedCheck:
-    """An asset check that did not pass.
-
-    Attributes:
-        table: Name of the table.
-        check: Name of the check.
-        run: What the run covered.
-        description: What was found.
-    """
-
-    table: str
-    check: str
-    run: str
-    description: str
-
-
-@dataclass
-class Outcome:
-    """What came of all runs.
-
-    Attributes:
-        seconds: Time spent by step.
-        warnings: Failed checks that stopped nothing.
-        errors: What means that the result is not complete, one sentence each.
-    """
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    warnings: list[FailedCheck] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
 
 
 def plan(
@@ -173,12 +149,27 @@ def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Watcher:
+    """What is told of runs while they go on.
+
+    Attributes:
+        on_start: Called before each run.
+        on_step: Called after each step with its name and seconds.
+        on_done: Called after each run in which everything went well.
+    """
+
+    on_start: Callable[[PlannedRun], None] = lambda _run: None
+    on_step: Callable[[str, float], None] = lambda _step, _seconds: None
+    on_done: Callable[[PlannedRun], None] = lambda _run: None
+
+
 def execute(
     settings: Settings,
-    runs: list[PlannedRun],
-    on_start: Callable[[PlannedRun], None] = lambda _run: None,
-    on_step: Callable[[str, float], None] = lambda _step, _seconds: None,
-    on_done: Callable[[PlannedRun], None] = lambda _run: None,
+    runs: Sequence[PlannedRun],
+    on_start: Callable[[PlannedRun], None] = Watcher.on_start,
+    on_step: Callable[[str, float], None] = Watcher.on_step,
+    on_done: Callable[[PlannedRun], None] = Watcher.on_done,
 ) -> Outcome:
     """Execute runs in order, in this process, recorded in the persistent Dagster instance.
 
@@ -190,47 +181,96 @@ def execute(
         on_start: Called before each run.
         on_step: Called after each step with its name and seconds.
         on_done: Called after each run in which everything went well.
+
+    Raises:
+        KeyboardInterrupt: somebody interrupted a run; it stands as failed.
     """
     files_at(settings.root, settings.identity).check_writable()
-    # Imports and a new store take seconds, so they begin with the first table; if the store fails,
-    # the first model says so.
-    store = Store.of(MlflowTracking.of(settings))
-    worker.submit(open_store, store)
-    outcome = Outcome()
-
-    def finished(step: str, seconds: float) -> None:
-        outcome.seconds[step] = outcome.seconds.get(step, 0.0) + seconds
-        on_step(step, seconds)
-
-    definitions = dg.Definitions.merge(
-        build_defs(settings), dg.Definitions(loggers={"steps": _step_logger(finished)})
-    )
+    prepare_models(settings, runs)
     with dagster_instance(settings) as instance:
-        # What a killed process left behind would hold up the runs of this one.
-        now = datetime.now(UTC)
-        end_dead_runs(instance)
-        worker.submit(end_abandoned, store, active_runs(instance), now)
-        waiting = list(runs)
-        while waiting:
-            planned = waiting.pop(0)
-            on_start(planned)
-            tags = {PROCESS_TAG: str(Process.current())}
-            if planned.first is not None and planned.last is not None:
-                tags |= {RANGE_START: planned.first, RANGE_END: planned.last}
-            result = definitions.resolve_job_def(planned.job).execute_in_process(
-                instance=instance,
-                tags=tags,
-                asset_selection=[REGISTRY[name].asset_key for name in planned.tables] or None,
-                raise_on_error=False,
-                run_config={"loggers": {"steps": {}}},
-            )
-            _note_checks(planned, result, outcome)
-            if result.success:
-                on_done(planned)
-            if not _note_failures(planned, result, outcome):
-                break
-            waiting = with_follow_ups(waiting, _outdated(result))
+        end_what_was_killed(settings, instance)
+        return execute_on(instance, settings, runs, Watcher(on_start, on_step, on_done))
+
+
+def prepare_models(settings: Settings, runs: Sequence[PlannedRun]) -> None:
+    """Let the worker import its libraries and open the store of models, if a run trains one.
+
+    That takes seconds, so it begins with the first table; if it fails, the first model says so.
+    """
+    if trains_models(settings, runs):
+        worker.submit(open_store, Store.of(MlflowTracking.of(settings)))
+
+
+def trains_models(settings: Settings, runs: Sequence[PlannedRun]) -> bool:
+    """Say whether a run trains and tracks models."""
+    domains = {run.domain for run in runs}
+    return any(
+        asset.key.path[0] in domains
+        for asset in build_defs(settings).assets or ()
+        if isinstance(asset, dg.AssetsDefinition) and "mlflow" in asset.required_resource_keys
+    )
+
+
+def end_what_was_killed(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """End what a killed process left behind and would hold up the runs of this one."""
+    now = datetime.now(UTC)
+    end_dead_runs(instance)
+    store = Store.of(MlflowTracking.of(settings))
+    worker.submit(end_abandoned, store, active_runs(instance), now)
+
+
+def execute_on(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    runs: Sequence[PlannedRun],
+    watcher: Watcher,
+) -> Outcome:
+    """Execute runs in order, in this process, as `execute` does, on an open instance."""
+    outcome = Outcome()
+    waiting = list(runs)
+    with noticing_interrupts() as interrupted:
+
+        def finished(step: str, seconds: float) -> None:
+            outcome.seconds[step] = outcome.seconds.get(step, 0.0) + seconds
+            watcher.on_step(step, seconds)
+            if interrupted():
+                raise KeyboardInterrupt
+
+        definitions = dg.Definitions.merge(
+            build_defs(settings), dg.Definitions(loggers={"steps": _step_logger(finished)})
+        )
+        try:
+            while waiting and not outcome.stopped:
+                planned = waiting.pop(0)
+                watcher.on_start(planned)
+                result = _execute_run(instance, definitions, planned)
+                if interrupted():
+                    raise KeyboardInterrupt
+                note_checks(planned.label, result, outcome)
+                if result.success:
+                    watcher.on_done(planned)
+                note_failures(planned.label, result, outcome)
+                waiting = with_follow_ups(waiting, _outdated(result))
+        except KeyboardInterrupt:
+            worker.abandon()
+            end_interrupted_runs(instance)
+            raise
     return outcome
+
+
+def _execute_run(
+    instance: dg.DagsterInstance, definitions: dg.Definitions, planned: PlannedRun
+) -> dg.ExecuteInProcessResult:
+    tags = {PROCESS_TAG: str(Process.current())}
+    if planned.first is not None and planned.last is not None:
+        tags |= {RANGE_START: planned.first, RANGE_END: planned.last}
+    return definitions.resolve_job_def(planned.job).execute_in_process(
+        instance=instance,
+        tags=tags,
+        asset_selection=[REGISTRY[name].asset_key for name in planned.tables] or None,
+        raise_on_error=False,
+        run_config={"loggers": {"steps": {}}},
+    )
 
 
 def with_follow_ups(
@@ -292,56 +332,3 @@ def _step_logger(finished: Callable[[str, float], None]) -> dg.LoggerDefinition:
         return logger
 
     return steps
-
-
-def _note_checks(planned: PlannedRun, result: dg.ExecuteInProcessResult, outcome: Outcome) -> None:
-    for check in result.get_asset_check_evaluations():
-        if check.passed:
-            continue
-        table = check.asset_key.path[-1]
-        if check.severity == dg.AssetCheckSeverity.ERROR:
-            where = f"{table} ({planned.label})"
-            outcome.errors.append(f"{where}: {check.check_name} failed. {check.description}")
-        else:
-            outcome.warnings.append(
-                FailedCheck(table, check.check_name, planned.label, str(check.description))
-            )
-
-
-def _note_failures(
-    planned: PlannedRun, result: dg.ExecuteInProcessResult, outcome: Outcome
-) -> bool:
-    """Note failed steps; return whether the next run may start."""
-    if result.success:
-        return True
-    only_checks = True
-    for event in result.filter_events(lambda e: e.is_step_failure):
-        error = _root_cause(event.step_failure_data.error)
-        if error is None or error.cls_name == "DagsterAssetCheckFailedError":
-            continue
-        only_checks = False
-        outcome.errors.append(f"{event.step_key} ({planned.label}): {_plain(error.message)}")
-    if not any(result.filter_events(lambda e: e.is_step_failure)):
-        # The run ended before its first step: a resource did not open.
-        only_checks = False
-        for event in result.filter_events(lambda e: e.is_run_failure):
-            error = _root_cause(event.job_failure_data.error)
-            if error is not None:
-                outcome.errors.append(f"{planned.label}: {_plain(error.message)}")
-    if not outcome.errors:
-        outcome.errors.append(f"{planned.label} failed; open the Dagster UI (make ui) for its log.")
-    return only_checks
-
-
-def _root_cause(error: Any) -> Any:
-    """Return our own error in a chain of causes, or else what it all began with."""
-    while error is not None and error.cause is not None:
-        if _OWN_ERROR.match(error.message):
-            return error
-        error = error.cause
-    return error
-
-
-def _plain(message: str) -> str:
-    """Return an error's message as one line, without the name of our own error class."""
-    return _OWN_ERROR.sub("", " ".join(message.split()), count=1)

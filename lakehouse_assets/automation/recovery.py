@@ -45,6 +45,18 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return dead
 
 
+def end_interrupted_runs(instance: dg.DagsterInstance) -> None:
+    """End the runs of this process, which is asked to stop before they have ended by themselves."""
+    here = str(Process.current())
+    for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE, tags={PROCESS_TAG: here})):
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        instance.report_run_failed(
+            run,
+            "This run was interrupted. Its tables are as they were before or after each step, "
+            "never in between; run the partitions again.",
+        )
+
+
 def active_runs(instance: dg.DagsterInstance) -> list[str]:
     """Return the ids of the runs that are being executed."""
     return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))]

@@ -62,6 +62,15 @@ def result_of(future: Future[_T]) -> _T:
         ) from None
 
 
+def abandon() -> None:
+    """End the worker and forget what was queued, because this process is asked to stop."""
+    while _pool:
+        pool = _pool.pop()
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
 def _prepare() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Registered first and so called last: taking a loaded interpreter apart takes a second.

@@ -1,0 +1,243 @@
+"""Domains beside each other: the same tables as one after the other, whatever goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets import lanes
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.automation.recovery import active_runs
+from lakehouse_assets.instance import dagster_instance
+from lakehouse_assets.lanes import beside_each_other, divide, shared_out
+from lakehouse_assets.outcome import Outcome
+from lakehouse_assets.process import PROCESS_TAG, Process
+from lakehouse_assets.retail.tables import campaigns as c
+from lakehouse_assets.run import PlannedRun, Watcher, execute, plan
+from lakehouse_assets.settings import Settings
+from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets_tests.airline.samples import (
+    REPOSITORY,
+    House,
+    member,
+    purchase,
+    variables_of,
+)
+from lakehouse_assets_tests.retail import samples as retail
+
+# When a run began, and which it was, differs from run to run.
+VOLATILE = {"load_timestamp", "_ingested_at", "run_id", "recorded_at"}
+
+
+@pytest.fixture(autouse=True)
+def _restore_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Undo what opening the persistent instance does to the environment."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
+
+def delivered(house: House) -> House:
+    """Deliver a day of each domain; too few members to train on."""
+    house.deliver_members("2014-03-31", [member(1), member(2)])
+    house.deliver_purchases("2014-03-03", [purchase("A"), purchase("B", amount="oops")])
+    rows = [retail.result(), retail.result(Country="Japan")]
+    content = retail.quoted_csv(c.CAMPAIGNS, rows)
+    retail.deliver(house, c.CAMPAIGNS, "2021-09-06", "campaigns.csv", content)
+    return house
+
+
+def run_beside(house: House, on_start: Callable[[PlannedRun], None] = print) -> Outcome:
+    """Run everything of a house, its two domains beside each other."""
+    with beside_each_other(house.settings, plan(house.settings), most=2) as run:
+        return run(Watcher(on_start))
+
+
+def still_running(house: House) -> list[str]:
+    with dagster_instance(house.settings) as instance:
+        return active_runs(instance)
+
+
+def test_runs_are_divided_by_domain_between_those_that_all_need_and_those_that_need_all() -> None:
+    calendar, quality = PlannedRun("calendar"), PlannedRun("quality")
+    daily, monthly = PlannedRun("airline_daily", "a", "b"), PlannedRun("airline_monthly", "a", "b")
+    other, third = PlannedRun("retail_monthly", "c", "c"), PlannedRun("rail_freight_daily", "d")
+    runs = [calendar, other, daily, monthly, third, quality]
+    divided = divide(runs, 2)
+    assert (divided.before, divided.after) == ((calendar,), (quality,))
+    assert divided.lanes == ((daily, monthly), (other, third))
+    assert divide(runs, 9).lanes == ((daily, monthly), (other,), (third,))
+    assert len(divide(runs, 1).lanes) == 1
+    # A run in the middle that is of all domains keeps them in order.
+    assert divide([daily, calendar, other], 2).lanes == ((daily, calendar, other),)
+    assert divide([calendar, quality], 2).lanes == ()
+    assert divide([monthly], 2).lanes == ((monthly,),)
+
+
+@pytest.mark.parametrize(
+    ("given", "want"), [("4GB", "2GB"), ("1.5 GiB", "0.75GiB"), ("80%", "40%"), ("lots", "lots")]
+)
+def test_lanes_share_the_memory_and_threads_of_the_settings(given: str, want: str) -> None:
+    settings = Settings(memory_limit=given, threads=5)
+    shared = shared_out(settings, 2)
+    assert (shared.memory_limit, shared.threads) == (want, 2)
+    assert shared_out(Settings(threads=1), 2).threads == 1
+
+
+def test_no_domain_is_built_from_another_ones_tables(house: House) -> None:
+    """What lets domains run beside each other at all."""
+    shared = {"conformed", "quality", "maintenance"}
+    graph = house.definitions().resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        domain = key.path[0]
+        parents = {parent.path[0] for parent in graph.get(key).parent_keys}
+        assert domain in shared or parents <= {domain, "conformed"}, key
+
+
+def test_domains_beside_each_other_give_the_tables_of_one_after_the_other(
+    new_house: Callable[..., House],
+) -> None:
+    one, other = (delivered(new_house()) for _ in range(2))
+    assert execute(one.settings, plan(one.settings)).errors == []
+    started: list[str] = []
+    outcome = run_beside(other, lambda run: started.append(run.job))
+    assert (outcome.errors, outcome.stopped) == ([], False)
+    assert (started[0], started[-1]) == ("calendar", "quality")
+    assert sorted(started[1:-1]) == [
+        "airline_daily", "airline_monthly", "retail_daily", "retail_monthly",
+    ]  # fmt: skip
+    told = {warning.table for warning in outcome.warnings}
+    assert {t.SILVER_TRANSACTIONS.name, c.SILVER_CAMPAIGNS.name} <= told
+    assert {"airline__kpi_customer_value", "retail__campaign_days"} <= outcome.seconds.keys()
+    for table in REGISTRY:
+        names = ", ".join(f'"{n}"' for n in table.column_names if n not in VOLATILE)
+        query = f"SELECT {names} FROM {{t}} ORDER BY ALL"  # noqa: S608
+        assert one.path(table).exists() == other.path(table).exists(), table.name
+        if one.path(table).exists():
+            assert one.sql(query, t=table) == other.sql(query, t=table), table.name
+    with dagster_instance(other.settings) as instance:
+        runs = {run.job_name: run for run in instance.get_runs()}
+        assert {run.status for run in runs.values()} == {dg.DagsterRunStatus.SUCCESS}
+        tags = {runs[job].tags[PROCESS_TAG] for job in ("airline_monthly", "retail_monthly")}
+        assert len(tags) == 2
+
+
+def test_a_domain_that_breaks_says_so_and_the_other_completes(house: House) -> None:
+    delivered(house)
+    house.settings.root.mkdir()
+    (house.settings.root / "retail").mkdir()
+    house.path(c.SILVER_CAMPAIGNS).write_text("a file in its place", encoding="utf-8")
+    started: list[str] = []
+    outcome = run_beside(house, lambda run: started.append(run.job))
+    assert outcome.stopped
+    (sentence,) = outcome.errors
+    assert sentence.startswith("retail__clean_campaigns (retail_daily 2021-09-06): ")
+    assert house.count(t.KPI_CUSTOMER_VALUE) == 2
+    # What needs every domain does not run, nor what comes after the step that broke.
+    assert {"retail_monthly", "quality"}.isdisjoint(started)
+    assert still_running(house) == []
+
+
+def test_a_lane_that_is_killed_leaves_a_sentence_and_no_run(house: House) -> None:
+    delivered(house)
+
+    def kill(run: PlannedRun) -> None:
+        if run.domain == "retail":
+            with dagster_instance(house.settings) as instance:
+                tags = [r.tags.get(PROCESS_TAG, "") for r in instance.get_runs()]
+            (child,) = {p.number for p in map(Process.parse, tags) if p and p.number != os.getpid()}
+            os.kill(child, signal.SIGKILL)
+
+    def retry(run: PlannedRun) -> None:
+        """Wait until the lane's run is recorded."""
+        for _ in range(200):
+            try:
+                return kill(run)
+            except ValueError:
+                time.sleep(0.05)
+        raise AssertionError("the lane has recorded no run")
+
+    outcome = run_beside(house, retry)
+    assert [error.split(",")[0] for error in outcome.errors] == [
+        "The process that ran retail was ended from outside"
+    ]
+    assert still_running(house) == []
+    assert house.count(t.KPI_CUSTOMER_VALUE) == 2
+
+
+def test_another_error_in_a_lane_is_told_like_its_own(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lane's home that cannot be opened, for one."""
+    delivered(house)
+    monkeypatch.setattr(lanes, "_SECONDS_TO_END", 1)
+    broken = house.settings.model_copy(update={"dagster_home": house.settings.landing / "no" / "x"})
+    (house.settings.landing / "no").write_text("a file in its place", encoding="utf-8")
+    lane = lanes._Lane(broken, [PlannedRun("retail_daily", "2021-09-06", "2021-09-06")])
+    lane.begin(Watcher())
+    outcome = lane.outcome()
+    lane.end()
+    assert outcome.stopped
+    assert outcome.errors[0].startswith("Dagster's home ")
+
+
+def children_of(parent: int) -> set[int]:
+    """Find the living children of a process, and theirs."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and fields[0] != "Z":
+            child = int(path.parent.name)
+            found |= {child, *children_of(child)}
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells of processes")
+def test_an_interrupted_run_leaves_no_process_and_no_run_behind(house: House) -> None:
+    delivered(house)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_"))}
+    variables = {**clean, **variables_of(house), "PYTHONPATH": str(REPOSITORY)}
+    code = (
+        "import lakehouse_assets.lanes as l; l.cores = lambda: 2; "
+        "from lakehouse_assets.cli import main; main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "run"],
+        env=variables,
+        cwd=house.settings.landing.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        told = ""
+        while "retail_" not in told or "airline_" not in told:
+            line = process.stdout.readline()
+            assert line, process.stderr.read() if process.stderr else ""
+            told += line
+        family = children_of(process.pid)
+        assert family
+        # As a terminal does, to all of the group in front.
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    for _ in range(100):
+        left = [child for child in family if Path(f"/proc/{child}").exists()]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert left == []
+    assert still_running(house) == []
+    # The same command goes on.
+    assert run_beside(house).errors == []
+    assert house.count(t.KPI_CUSTOMER_VALUE) == 2
