@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -29,7 +30,7 @@ from lakehouse_assets.retail.tables.store_sales import SILVER_STORE_SALES, STORE
 from lakehouse_assets.retail.transforms import sales as rules
 from lakehouse_assets.retail.transforms import sales_analytics as analytics
 from lakehouse_assets.run import Outcome
-from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
+from lakehouse_assets_tests.airline.samples import House, SampleRun, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import (
     CUSTOMER,
     ORDER,
@@ -363,3 +364,33 @@ def test_the_stores_are_those_of_the_devices_and_lie_somewhere(shop: tuple[House
     assert (countries["DE"]["country_name"], countries["US"]["iso3"]) == ("germany", "USA")
     assert countries["Unknown"]["iso3"] is None
     assert stores[8] == {"store_id": "S009", "city": "Tokyo", "country": "JP", "latitude": 36.0}
+
+
+def test_the_sample_s_fact_is_what_its_files_add_up_to(sample: SampleRun) -> None:
+    """Against the delivered files, read with nothing but Python."""
+    landing = sample.house.settings.landing / "retail"
+    sold: list[tuple[int, Decimal]] = []
+    for path in sorted(landing.glob("store_sales/*/*.txt")):
+        with path.open(encoding="utf-8", newline="") as stream:
+            sold += [(int(row[4]), cents(row[7])) for row in csv.reader(stream)]
+    ordered: dict[str, tuple[int, Decimal]] = {}
+    for path in sorted(landing.glob("online_sales/*/*.csv")):
+        with path.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                # An order that comes again is the first one.
+                ordered.setdefault(row["OrderID"], (int(row["Quantity"]), cents(row["Revenue"])))
+    found = sample.house.sql(
+        "SELECT channel, count(*) AS n, sum(quantity) AS pieces, sum(revenue) AS revenue "
+        "FROM {t} GROUP BY channel",
+        t=s.FACT_SALES,
+    )
+    wanted = {"store": sold, "online": [*ordered.values()]}
+    assert {row["channel"]: (row["n"], row["pieces"], row["revenue"]) for row in found} == {
+        channel: (len(rows), sum(n for n, _ in rows), sum(amount for _, amount in rows))
+        for channel, rows in wanted.items()
+    }
+
+
+def cents(amount: str) -> Decimal:
+    """Read a double that stands for cents."""
+    return Decimal(amount).quantize(Decimal("0.01"))
