@@ -196,10 +196,11 @@ def monthly_table(
     references: tuple[Reference, ...] = (),
     aliases: tuple[str, ...] = (),
     layer: Layer = "gold",
+    clustered: tuple[str, ...] = (),
 ) -> Table:
     """Declare a table that holds as of the end of a month: it leads its columns and its keys.
 
-    Within a month rows are looked up by the first of the other keys.
+    Within a month rows are looked up by the first of the other keys, if nothing else is said.
     """
     return Table(
         domain=domain,
@@ -212,7 +213,7 @@ def monthly_table(
         partition=MONTH,
         references=references,
         aliases=aliases,
-        clustered=keys[:1],
+        clustered=clustered or keys[:1],
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pyarrow as pa
 import pytest
@@ -18,6 +19,7 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ingest.datasets import quarantine_table, rejects_table
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.quality.rules import rule_check_result
 from lakehouse_assets.retail.tables import sales as s
 from lakehouse_assets.retail.tables.customers import CUSTOMERS
 from lakehouse_assets.retail.tables.dimensions import (
@@ -183,6 +185,15 @@ def test_a_test_that_reaches_into_its_training_is_found(engine: Engine) -> None:
     assert engine.rows(analytics.not_after_training(of("3"), of("0", "1"))) == []
     apart = engine.rows(analytics.not_on_one_side(sales, of("2", "3"), of("0", "2")))
     assert sorted(row["sold"] for row in apart) == ["1", "2"]
+
+
+def test_a_broken_rule_is_counted_over_months_and_an_error(house: House) -> None:
+    lake = house.lake
+    frames = [lake.engine.from_arrow(pa.table({"sale_id": ids})) for ids in (["1", "2"], [], ["3"])]
+    broken = rule_check_result(s.SALES_TEST, lake, "weeks_are_apart", frames)
+    assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert broken.description == "3 rows break the rule."
+    assert rule_check_result(s.SALES_TEST, lake, "weeks_are_apart", frames[1:2]).passed
 
 
 def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) -> None:

@@ -23,11 +23,12 @@ def gold(
     *,
     references: tuple[Reference, ...] = (),
     lab: str | None = None,
+    clustered: tuple[str, ...] = (),
 ) -> Table:
     """Declare a monthly gold table; `lab` is the name that the reference lab gave it."""
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER,
-        references=references, aliases=(lab,) if lab else (),
+        references=references, aliases=(lab,) if lab else (), clustered=clustered,
     )  # fmt: skip
 
 

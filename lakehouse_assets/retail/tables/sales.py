@@ -43,6 +43,8 @@ FACT_SALES = gold(
         Reference(("store",), "dim_stores", ("store",), required=False),
         same_month(("customer_id",), "dim_retail_customers", required=False),
     ),
+    # The key is a hash; sales are looked up by when they were.
+    clustered=("sale_date",),
 )
 
 _SUMS = (
