@@ -79,7 +79,7 @@ SILVER_CUSTOMERS = silver_table(
         Column("customer_id", "string", "Number of the customer.", False, pii=True),
         *ATTRIBUTES,
     ),
-    watched=("tenure_months", "unit_price", "store_contract", "churn"),
+    watched=("tenure_months", "store_contract", "churn"),
     clustered=("customer_id",),
     constraints={"tenure_not_negative": "tenure_months >= 0"},
 )

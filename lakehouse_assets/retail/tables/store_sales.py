@@ -50,7 +50,7 @@ SILVER_STORE_SALES = silver_table(
         Column("price", FINE, "Price of a piece.", False, CURRENCY),
         Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
     ),
-    watched=("brand", "quantity", "price"),
+    watched=("brand", "quantity"),
     clustered=("store", "week_starting"),
     constraints={"sold_not_negative": "quantity >= 0"},
 )

@@ -86,7 +86,7 @@ SILVER_WEBSITE = silver_table(
         Column("tweets", "bigint", "Tweets about the product."),
         Column("retweets", "bigint", "Retweets of them."),
     ),
-    watched=("country", "device_category", "visits", "conversion_rate"),
+    watched=("country", "device_category"),
     clustered=("visit_date",),
 )  # fmt: skip
 
