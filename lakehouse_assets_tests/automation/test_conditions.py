@@ -87,6 +87,8 @@ def once(names: frozenset[str], *partitions: str) -> Counter[tuple[str, str]]:
     return Counter((name, partition) for name in names for partition in partitions)
 
 
+# Some thirty runs; on a machine that does other work as well they take minutes.
+@pytest.mark.timeout(900)
 def test_a_month_of_deliveries_runs_exactly_what_each_touches(
     house: House, instance: dg.DagsterInstance
 ) -> None:
