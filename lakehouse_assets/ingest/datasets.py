@@ -32,6 +32,8 @@ class Dataset:
             without one is not read.
         header: Whether the first line of a CSV file names the columns; otherwise it is data, and
             a line that has not as many values as there are fields is rejected.
+        documents: Whether each file is one record, of any format: it is described by the fields of
+            `ingest/documents.py`, and its bytes stay where they were delivered.
     """
 
     domain: str
@@ -42,6 +44,7 @@ class Dataset:
     owner: str
     announced: bool = False
     header: bool = True
+    documents: bool = False
 
     @property
     def path(self) -> str:

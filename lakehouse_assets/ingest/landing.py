@@ -197,7 +197,8 @@ class LandingZone:
         """
         if not file.is_file():
             raise LakehouseError(f"There is no file {file}; check the path.")
-        file_format(file)
+        if not dataset.documents:
+            file_format(file)
         if not _is_delivery(file.name):
             raise LakehouseError(
                 f"{file.name} would be overlooked: names that begin with a dot or _ stand for "

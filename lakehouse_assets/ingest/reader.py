@@ -19,6 +19,7 @@ from lakehouse_assets.engine.base import CsvFile, CsvRead, Engine
 from lakehouse_assets.errors import FileRefusedError
 from lakehouse_assets.ingest.csv_records import csv_records
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
+from lakehouse_assets.ingest.documents import describe
 from lakehouse_assets.ingest.files import (
     FileFacts,
     check_header,
@@ -75,6 +76,7 @@ def read_delivery(
     csv_files: list[tuple[LandedFile, FileFacts]] = []
     # JSON, and CSV that the engine's reader is unsure of, is split record by record.
     slow_files: list[tuple[LandedFile, FileFacts]] = []
+    described: list[tuple[LandedFile, Record]] = []
     parquet_files: list[tuple[LandedFile, ParquetFacts]] = []
     rejects: list[dict[str, Any]] = []
     refused: list[str] = []
@@ -94,6 +96,10 @@ def read_delivery(
     delivered: Counter[date] = Counter()
     for file in files:
         try:
+            if dataset.documents:
+                described.append((file, Record(1, describe(file.local, file.name))))
+                delivered[partition_value(dataset, file.delivered_on)] += 1
+                continue
             kind = file_format(file.local)
             if kind == "parquet":
                 found = examine_parquet(file.local, dataset.source_names)
@@ -129,10 +135,11 @@ def read_delivery(
         frames.append(frame.filter(~F.col("_source_file").isin(doubted)) if doubted else frame)
     bronze = bronze_table(dataset)
     schema = pa.schema([f for f in arrow_schema(bronze) if f.name != "_ingested_at"])
-    if slow_files or parquet_files or not frames:
+    if slow_files or parquet_files or described or not frames:
         batches = chain(
             _batches(dataset, slow_files, schema, delivered, reject, refused),
             _parquet_batches(dataset, parquet_files, schema),
+            _document_batches(dataset, described, schema),
         )
         frames.append(engine.from_arrow(pa.RecordBatchReader.from_batches(schema, batches)))
     rows = frames[0]
@@ -157,7 +164,7 @@ def _read_csv(
         [
             CsvFile(
                 path=file.local,
-                constants=_constants(dataset, file, facts),
+                constants=_constants(dataset, file, facts.sha256),
                 newline=facts.newline or "",
                 first_blank=facts.first_blank,
                 header=dataset.header,
@@ -215,12 +222,10 @@ def _lines_within(text: str, fields: int) -> int:
     return len(lines) - 1 - blank
 
 
-def _constants(
-    dataset: Dataset, file: LandedFile, facts: FileFacts | ParquetFacts
-) -> dict[str, str | date]:
+def _constants(dataset: Dataset, file: LandedFile, sha256: str) -> dict[str, str | date]:
     return {
         "_source_file": file.name,
-        "_file_sha256": facts.sha256,
+        "_file_sha256": sha256,
         "delivered_on": file.delivered_on,
         dataset.partition.column: partition_value(dataset, file.delivered_on),
     }
@@ -236,7 +241,7 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Stream files record by record as Arrow batches, counting and rejecting on the way."""
     for file, facts in files:
-        constants = _constants(dataset, file, facts)
+        constants = _constants(dataset, file, facts.sha256)
         if file_format(file.local) == "csv":
             records = csv_records(file.local, len(dataset.fields), dataset.header)
         else:
@@ -270,7 +275,7 @@ def _parquet_batches(
 
     names = dict(zip(dataset.source_names, (c.name for c in dataset.fields), strict=True))
     for file, facts in files:
-        constants = _constants(dataset, file, facts)
+        constants = _constants(dataset, file, facts.sha256)
         first = 1
         for batch in parquet_batches(file.local, dataset.source_names):
             past = first + batch.num_rows
@@ -278,6 +283,14 @@ def _parquet_batches(
             columns["_row_number"] = pa.array(np.arange(first, past, dtype=np.int64))
             yield _with_constants(columns, constants, batch.num_rows, schema)
             first = past
+
+
+def _document_batches(
+    dataset: Dataset, files: Sequence[tuple[LandedFile, Record]], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    for file, record in files:
+        constants = _constants(dataset, file, str(record.values[-1]))
+        yield _batch([record], dataset, constants, schema)
 
 
 def _batch(

@@ -16,6 +16,7 @@ from lakehouse_assets.quality.expectations import (
 )
 from lakehouse_assets.retail.transforms.campaigns import CHANNELS
 from lakehouse_assets.retail.transforms.customers import YES_NO
+from lakehouse_assets.retail.transforms.documents import name_fits
 from lakehouse_assets.retail.transforms.labels import GENERATIONS, REGIONS, UNKNOWN
 from lakehouse_assets.retail.transforms.sales import revenue_fits
 
@@ -162,4 +163,25 @@ WEBSITE = (
     known("device_category", ("Mobile", "Tablet", "Desktop"), "profile of 826 rows"),
     known("customer_segment", (*GENERATIONS.values(), UNKNOWN), "profile of 826 rows"),
     unflagged("conversion_rate_removed", "A conversion rate lies between 0 and 100 percent."),
+)
+
+DOCUMENTS = (
+    Expectation(
+        "has_content",
+        "drop",
+        "A file without bytes is no document.",
+        lambda: F.col("size") > F.lit(0),
+    ),
+    Expectation(
+        "media_type_is_known",
+        "drop",
+        "The first bytes are those of an image or a PDF file.",
+        lambda: F.col("media_type").isNotNull(),
+    ),
+    Expectation(
+        "name_fits_media_type",
+        "drop",
+        "The name ends in what the first bytes say the file is.",
+        name_fits,
+    ),
 )

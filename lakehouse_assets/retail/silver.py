@@ -20,6 +20,7 @@ from lakehouse_assets.retail import expectations
 from lakehouse_assets.retail.tables import (
     campaigns,
     customers,
+    documents,
     online_sales,
     store_sales,
     tweets,
@@ -27,6 +28,7 @@ from lakehouse_assets.retail.tables import (
 )
 from lakehouse_assets.retail.transforms.campaigns import type_campaigns
 from lakehouse_assets.retail.transforms.customers import type_customers
+from lakehouse_assets.retail.transforms.documents import type_documents
 from lakehouse_assets.retail.transforms.sales import type_online_sales, type_store_sales
 from lakehouse_assets.retail.transforms.tweets import type_tweets
 from lakehouse_assets.retail.transforms.website import type_website
@@ -80,6 +82,17 @@ CUSTOMERS = SilverRule(
 )
 
 
+# A document is known by its content, whatever it is called.
+DOCUMENTS = SilverRule(
+    dataset=documents.DOCUMENTS,
+    table=documents.SILVER_DOCUMENTS,
+    key="sha256",
+    expectations=expectations.DOCUMENTS,
+    transform=lambda bronze, _lake: type_documents(bronze),
+    unique_over_time=True,
+)
+
+
 def tweets_rule(tags: Sequence[str]) -> SilverRule:
     """Make the rule of tweets for a list of campaign tags."""
     # A tweet was said once; the source replays files under new names.
@@ -93,5 +106,5 @@ def tweets_rule(tags: Sequence[str]) -> SilverRule:
 
 def retail_silver_assets(calendar: Calendar, tags: Sequence[str]) -> Sequence[dg.AssetsDefinition]:
     """Make the silver and quarantine assets."""
-    rules = (CAMPAIGNS, tweets_rule(tags), STORE_SALES, ONLINE_SALES, CUSTOMERS, WEBSITE)
+    rules = (CAMPAIGNS, tweets_rule(tags), STORE_SALES, ONLINE_SALES, CUSTOMERS, WEBSITE, DOCUMENTS)
     return [silver_assets(rule, calendar) for rule in rules]

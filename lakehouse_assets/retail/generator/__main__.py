@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lakehouse_assets.retail.generator.campaigns import write_campaigns
 from lakehouse_assets.retail.generator.customers import write_customers
+from lakehouse_assets.retail.generator.documents import write_documents
 from lakehouse_assets.retail.generator.draws import Config
 from lakehouse_assets.retail.generator.online_sales import write_online_sales
 from lakehouse_assets.retail.generator.store_sales import write_store_sales
@@ -23,6 +24,7 @@ SOURCES = (
     write_online_sales,
     write_customers,
     write_website,
+    write_documents,
 )
 
 

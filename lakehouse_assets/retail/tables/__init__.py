@@ -11,6 +11,7 @@ from lakehouse_assets.retail.tables import (
     campaigns,
     customers,
     dimensions,
+    documents,
     online_sales,
     product,
     sales,
@@ -26,6 +27,7 @@ DATASETS = (
     online_sales.ONLINE_SALES,
     customers.CUSTOMERS,
     website.WEBSITE,
+    documents.DOCUMENTS,
 )
 
 TABLES = (
@@ -41,6 +43,7 @@ TABLES = (
     *online_sales.TABLES,
     *customers.TABLES,
     *website.TABLES,
+    *documents.TABLES,
     *dimensions.TABLES,
     *sales.TABLES,
 )
