@@ -62,4 +62,6 @@ def lineage_columns(dataset: Dataset) -> list[str]:
 
 def flags_of(conditions: Mapping[str, Col]) -> Col:
     """Collect the names of the conditions that hold, in their order."""
-    return F.array_compact(F.array(*[F.when(c, F.lit(name)) for name, c in conditions.items()]))
+    held = [F.when(c, F.lit(name)) for name, c in conditions.items()]
+    # An array needs an element to have a type.
+    return F.array_compact(F.array(*(held or [F.lit(None).cast("string")])))

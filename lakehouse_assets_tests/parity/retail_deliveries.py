@@ -14,6 +14,7 @@ from typing import Any
 
 from lakehouse_assets.retail.tables.campaigns import CAMPAIGNS
 from lakehouse_assets.retail.tables.customers import CUSTOMERS
+from lakehouse_assets.retail.tables.documents import DOCUMENTS
 from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
 from lakehouse_assets.retail.tables.store_sales import STORE_SALES
 from lakehouse_assets.retail.tables.tweets import TWEETS
@@ -55,6 +56,14 @@ def deliver_retail(house: House) -> None:
     _deliver_online_sales(house, rng)
     _deliver_customers(house, rng)
     _deliver_website(house, rng)
+    _deliver_documents(house)
+
+
+def _deliver_documents(house: House) -> None:
+    png = b"\x89PNG\r\n\x1a\n\0\xff"
+    files = {"a.png": png, "b.PNG": png, "c.pdf": png + b"x", "d.pdf": b"%PDF-1.4", "e.gif": b""}
+    for name, content in files.items():
+        deliver(house, DOCUMENTS, "2014-02-10", name, content)
 
 
 def _deliver_campaigns(house: House, rng: random.Random) -> None:

@@ -5,9 +5,9 @@ The table holds no content. The bytes are in the landing zone, at `path` below i
 
 from __future__ import annotations
 
-from lakehouse_assets.ingest.datasets import Dataset, delivery_columns, provenance_columns
+from lakehouse_assets.ingest.datasets import Dataset, silver_table
 from lakehouse_assets.ingest.documents import FIELDS
-from lakehouse_assets.lake.registry import Column, Table
+from lakehouse_assets.lake.registry import Column
 from lakehouse_assets.retail.tables.common import DOMAIN, OWNER
 
 DOCUMENTS = Dataset(
@@ -20,26 +20,20 @@ DOCUMENTS = Dataset(
     fields=FIELDS,
 )
 
-SILVER_DOCUMENTS = Table(
-    domain=DOMAIN,
-    name="silver_documents",
-    layer="silver",
-    description=(
+SILVER_DOCUMENTS = silver_table(
+    DOCUMENTS,
+    (
         "One row per document, known by its content: the same bytes under another name are a "
         "duplicate of the first. One whose bytes are not what its name says is quarantined."
     ),
-    columns=(
+    "sha256",
+    (
         Column("sha256", "string", "SHA-256 of the content.", False),
         Column("path", "string", "Where the bytes are, below the landing zone's root.", False),
         Column("file_name", "string", "Name of the file.", False),
         Column("media_type", "string", "What the first bytes say it is.", False),
         Column("size", "bigint", "Size.", False, "bytes"),
-        *provenance_columns(),
-        *delivery_columns(DOCUMENTS),
     ),
-    keys=("sha256",),
-    owner=OWNER,
-    partition=DOCUMENTS.partition,
     constraints={"has_content": "size > 0"},
 )
 

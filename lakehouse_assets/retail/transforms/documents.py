@@ -9,7 +9,7 @@ from __future__ import annotations
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.ingest.documents import EXTENSIONS
-from lakehouse_assets.quality.delivered import lineage_columns, with_text
+from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
 from lakehouse_assets.retail.tables.documents import DOCUMENTS
 
 
@@ -30,6 +30,7 @@ def type_documents(bronze: DataFrame) -> DataFrame:
         F.col("text_name").alias("file_name"),
         F.col("text_mediatype").alias("media_type"),
         v.whole_number(F.col("text_size")).alias("size"),
+        flags_of({}).alias("quality_flags"),
         *lineage_columns(DOCUMENTS),
     )
 
