@@ -31,12 +31,10 @@ from lakehouse_assets.ml import worker
 from lakehouse_assets.outcome import Outcome
 from lakehouse_assets.run import (
     PlannedRun,
+    Runner,
     Watcher,
     end_what_was_killed,
     execute,
-    execute_on,
-    prepare_models,
-    trains_models,
 )
 from lakehouse_assets.settings import Settings
 
@@ -110,34 +108,38 @@ def beside_each_other(
         )
         return
     own = shared_out(settings, len(divided.lanes))
-    training = [lane for lane in divided.lanes if trains_models(settings, lane)]
+    runner = Runner(own)
+    training = [lane for lane in divided.lanes if runner.trains_models(lane)]
     here = (training or divided.lanes)[0]
     others = [_Lane(own, lane) for lane in divided.lanes if lane is not here]
+    divided = replace(divided, lanes=(here,))
     try:
-        yield lambda watcher: _execute(own, replace(divided, lanes=(here,)), others, watcher)
+        yield lambda watcher: _execute(own, runner, divided, others, watcher)
     finally:
         for lane in others:
             lane.end()
 
 
-def _execute(settings: Settings, runs: Lanes, others: Sequence[_Lane], watcher: Watcher) -> Outcome:
+def _execute(
+    settings: Settings, runner: Runner, runs: Lanes, others: Sequence[_Lane], watcher: Watcher
+) -> Outcome:
     """Execute one lane here while the others' processes execute theirs."""
     watcher = _one_at_a_time(watcher)
     (here,) = runs.lanes
     files_at(settings.root, settings.identity).check_writable()
-    prepare_models(settings, here)
+    runner.prepare_models(here)
     with dagster_instance(settings) as instance:
         try:
             end_what_was_killed(settings, instance)
-            outcome = execute_on(instance, settings, runs.before, watcher)
+            outcome = runner.execute(instance, runs.before, watcher)
             if not outcome.stopped:
                 for lane in others:
                     lane.begin(watcher)
-                outcome.add(execute_on(instance, settings, here, watcher))
+                outcome.add(runner.execute(instance, here, watcher))
                 for lane in others:
                     outcome.add(lane.outcome())
             if not outcome.stopped:
-                outcome.add(execute_on(instance, settings, runs.after, watcher))
+                outcome.add(runner.execute(instance, runs.after, watcher))
         except KeyboardInterrupt:
             worker.abandon()
             raise
@@ -239,6 +241,7 @@ def _work(settings: Settings, runs: Sequence[PlannedRun], line: Connection) -> N
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _load(settings)
+        runner = Runner(settings)
         line.recv()
         with dagster_instance(settings) as instance:
             watcher = Watcher(
@@ -246,7 +249,7 @@ def _work(settings: Settings, runs: Sequence[PlannedRun], line: Connection) -> N
                 lambda step, seconds: line.send(("step", step, seconds)),
                 lambda run: line.send(("done", run)),
             )
-            line.send(("outcome", execute_on(instance, settings, runs, watcher)))
+            line.send(("outcome", runner.execute(instance, runs, watcher)))
     except LakehouseError as error:
         line.send(("outcome", Outcome(errors=[str(error)], stopped=True)))
     except (KeyboardInterrupt, EOFError):

@@ -186,29 +186,11 @@ def execute(
         KeyboardInterrupt: somebody interrupted a run; it stands as failed.
     """
     files_at(settings.root, settings.identity).check_writable()
-    prepare_models(settings, runs)
+    runner = Runner(settings)
+    runner.prepare_models(runs)
     with dagster_instance(settings) as instance:
         end_what_was_killed(settings, instance)
-        return execute_on(instance, settings, runs, Watcher(on_start, on_step, on_done))
-
-
-def prepare_models(settings: Settings, runs: Sequence[PlannedRun]) -> None:
-    """Let the worker import its libraries and open the store of models, if a run trains one.
-
-    That takes seconds, so it begins with the first table; if it fails, the first model says so.
-    """
-    if trains_models(settings, runs):
-        worker.submit(open_store, Store.of(MlflowTracking.of(settings)))
-
-
-def trains_models(settings: Settings, runs: Sequence[PlannedRun]) -> bool:
-    """Say whether a run trains and tracks models."""
-    domains = {run.domain for run in runs}
-    return any(
-        asset.key.path[0] in domains
-        for asset in build_defs(settings).assets or ()
-        if isinstance(asset, dg.AssetsDefinition) and "mlflow" in asset.required_resource_keys
-    )
+        return runner.execute(instance, runs, Watcher(on_start, on_step, on_done))
 
 
 def end_what_was_killed(settings: Settings, instance: dg.DagsterInstance) -> None:
@@ -219,43 +201,66 @@ def end_what_was_killed(settings: Settings, instance: dg.DagsterInstance) -> Non
     worker.submit(end_abandoned, store, active_runs(instance), now)
 
 
-def execute_on(
-    instance: dg.DagsterInstance,
-    settings: Settings,
-    runs: Sequence[PlannedRun],
-    watcher: Watcher,
-) -> Outcome:
-    """Execute runs in order, in this process, as `execute` does, on an open instance."""
-    outcome = Outcome()
-    waiting = list(runs)
-    with noticing_interrupts() as interrupted:
+class Runner:
+    """Executes runs in this process; definitions take their time, so they are built once."""
 
-        def finished(step: str, seconds: float) -> None:
-            outcome.seconds[step] = outcome.seconds.get(step, 0.0) + seconds
-            watcher.on_step(step, seconds)
-            if interrupted():
-                raise KeyboardInterrupt
-
-        definitions = dg.Definitions.merge(
-            build_defs(settings), dg.Definitions(loggers={"steps": _step_logger(finished)})
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._finished: Callable[[str, float], None] = Watcher.on_step
+        logger = _step_logger(lambda step, seconds: self._finished(step, seconds))
+        self._definitions = dg.Definitions.merge(
+            build_defs(settings), dg.Definitions(loggers={"steps": logger})
         )
-        try:
-            while waiting and not outcome.stopped:
-                planned = waiting.pop(0)
-                watcher.on_start(planned)
-                result = _execute_run(instance, definitions, planned)
+
+    def trains_models(self, runs: Sequence[PlannedRun]) -> bool:
+        """Say whether a run trains and tracks models."""
+        domains = {run.domain for run in runs}
+        return any(
+            asset.key.path[0] in domains
+            for asset in self._definitions.assets or ()
+            if isinstance(asset, dg.AssetsDefinition) and "mlflow" in asset.required_resource_keys
+        )
+
+    def prepare_models(self, runs: Sequence[PlannedRun]) -> None:
+        """Let the worker import its libraries and open the store of models, if a run trains one.
+
+        That takes seconds, so it begins with the first table; if it fails, the first model says so.
+        """
+        if self.trains_models(runs):
+            worker.submit(open_store, Store.of(MlflowTracking.of(self._settings)))
+
+    def execute(
+        self, instance: dg.DagsterInstance, runs: Sequence[PlannedRun], watcher: Watcher
+    ) -> Outcome:
+        """Execute runs in order, as `execute` does, on an open instance."""
+        outcome = Outcome()
+        waiting = list(runs)
+        with noticing_interrupts() as interrupted:
+
+            def finished(step: str, seconds: float) -> None:
+                outcome.seconds[step] = outcome.seconds.get(step, 0.0) + seconds
+                watcher.on_step(step, seconds)
                 if interrupted():
                     raise KeyboardInterrupt
-                note_checks(planned.label, result, outcome)
-                if result.success:
-                    watcher.on_done(planned)
-                note_failures(planned.label, result, outcome)
-                waiting = with_follow_ups(waiting, _outdated(result))
-        except KeyboardInterrupt:
-            worker.abandon()
-            end_interrupted_runs(instance)
-            raise
-    return outcome
+
+            self._finished = finished
+            try:
+                while waiting and not outcome.stopped:
+                    planned = waiting.pop(0)
+                    watcher.on_start(planned)
+                    result = _execute_run(instance, self._definitions, planned)
+                    if interrupted():
+                        raise KeyboardInterrupt
+                    note_checks(planned.label, result, outcome)
+                    if result.success:
+                        watcher.on_done(planned)
+                    note_failures(planned.label, result, outcome)
+                    waiting = with_follow_ups(waiting, _outdated(result))
+            except KeyboardInterrupt:
+                worker.abandon()
+                end_interrupted_runs(instance)
+                raise
+        return outcome
 
 
 def _execute_run(
