@@ -7,11 +7,15 @@ temporary folder.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
@@ -53,6 +57,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="starts a cluster: make test-cluster"))
 
 
+class OneSpark(LoadScopeScheduling):
+    """Gives each worker files as a whole, and all that have tests on Spark to the same one.
+
+    A second JVM would take as long to warm up as the first, on the same cores.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "spark" if _uses_spark(REPOSITORY / file) else file
+
+
+@cache
+def _uses_spark(file: Path) -> bool:
+    return bool(re.search("spark_engine|spark_session_engine|on_both_engines", file.read_text()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Take our own scheduling in the place of xdist's by files."""
+    return OneSpark(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+# Writing and compiling Java for each expression is 40 % of what Spark computes for small tables. It
+# interprets them instead, but in the tests of `engine`, where every function that it has in code is
+# compared, in `make test-cluster` and for users.
+INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+
+
 @pytest.fixture(scope="session")
 def spark_session_engine(request: pytest.FixtureRequest) -> Engine:
     """Spark on this machine, one session for all tests."""
@@ -63,10 +98,14 @@ def spark_session_engine(request: pytest.FixtureRequest) -> Engine:
         jars=Path(jars),
         memory="2g",
         options={
-            "spark.sql.shuffle.partitions": "3",
+            "spark.sql.shuffle.partitions": "2",
             "spark.default.parallelism": "2",
+            "spark.databricks.delta.snapshotPartitions": "1",
+            # Tables are of some rows: planning them anew after each stage takes longer than they.
+            "spark.sql.adaptive.enabled": "false",
             # A JVM that lives for minutes gains nothing from compiling hard.
             "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            **INTERPRETED,
         },
     )
     try:

@@ -13,6 +13,18 @@ from deltalake import write_deltalake
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.registry import Column
+from lakehouse_assets_tests.conftest import INTERPRETED
+
+
+@pytest.fixture
+def spark_engine(spark_engine: Engine) -> Iterator[Engine]:
+    """Spark as it is for users: it writes code for expressions and compiles it."""
+    settings = spark_engine.session.conf
+    for name in INTERPRETED:
+        settings.unset(name)
+    yield spark_engine
+    for name, value in INTERPRETED.items():
+        settings.set(name, value)
 
 
 @pytest.fixture
