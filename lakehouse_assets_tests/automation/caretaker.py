@@ -26,11 +26,13 @@ class Caretaker:
         house: The house.
         instance: Where runs are recorded.
         runs: What ran, in order: the job's assets and the first and last partition.
+        watched: The assets whose conditions are looked at; all of them if it is not said.
     """
 
     house: House
     instance: dg.DagsterInstance
     runs: list[tuple[frozenset[str], str, str]] = field(default_factory=list)
+    watched: dg.AssetSelection | None = None
 
     def __post_init__(self) -> None:
         self.definitions = self.house.definitions()
@@ -103,7 +105,10 @@ class Caretaker:
                 # Dagster's own tester selects by a parameter that is in beta.
                 warnings.simplefilter("ignore")
                 found = dg.evaluate_automation_conditions(
-                    self.definitions, self.instance, cursor=self._conditions
+                    self.definitions,
+                    self.instance,
+                    asset_selection=self.watched or dg.AssetSelection.all(),
+                    cursor=self._conditions,
                 )
             self._conditions = found.cursor
             wanted: dict[str | None, list[dg.AssetKey]] = {}
