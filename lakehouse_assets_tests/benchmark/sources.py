@@ -31,7 +31,7 @@ ANALYZE online_sales
 # What bronze has to hold, by the server.
 FINGERPRINT = """
 SELECT count(*), sum(revenue)::text, sum(length(price::text)),
-  rtrim(max(to_char(orderedat AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')), '0')
+  rtrim(rtrim(max(to_char(orderedat AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')), '0'), '.')
 FROM online_sales
 """
 BRONZE = """

@@ -72,6 +72,11 @@ def expected(kind, row):
     return tuple(found)
 
 
+def as_number(row):
+    """Databases choose other digits for the same floating-point number."""
+    return (*row[:2], None if row[2] is None else float(row[2]), *row[3:])
+
+
 @pytest.mark.parametrize("database", KINDS, indirect=True)
 @given(drawn=st.lists(_ROW, max_size=8))
 @_FEW
@@ -86,7 +91,9 @@ def test_any_value_is_delivered_exactly(database, tmp_path_factory, drawn):
         # A boolean of MySQL is a small number.
         words = {"true": "1", "false": "0", None: None}
         wanted = [(*row[:6], words[row[6]], row[7]) for row in wanted]
-    assert rows_in(zone) == wanted
+    found = rows_in(zone)
+    assert all("e" not in (row[2] or "") for row in found)
+    assert [as_number(row) for row in found] == [as_number(row) for row in wanted]
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
