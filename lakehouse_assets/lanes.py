@@ -17,7 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
@@ -129,6 +129,9 @@ def _execute(
     files_at(settings.root, settings.identity).check_writable()
     runner.prepare_models(here)
     with dagster_instance(settings) as instance:
+        # The home is there: two processes would make it at the same time.
+        for lane in others:
+            lane.tell("home")
         try:
             end_what_was_killed(settings, instance)
             outcome = runner.execute(instance, runs.before, watcher)
@@ -192,8 +195,14 @@ class _Lane:
         self._outcome = Outcome()
         self._listener: threading.Thread | None = None
 
+    def tell(self, word: str) -> None:
+        """Let the lane do its next step; whether it is still there shows when it is listened to."""
+        with suppress(OSError):
+            self._line.send(word)
+
     def begin(self, watcher: Watcher) -> None:
         """Let the lane execute its runs and pass on what it tells."""
+        self.tell("begin")
         self._listener = threading.Thread(target=self._listen, args=(watcher,), daemon=True)
         self._listener.start()
 
@@ -206,7 +215,6 @@ class _Lane:
         }
         last = ""
         try:
-            self._line.send("begin")
             while last != "outcome":
                 last, *what = self._line.recv()
                 tell[last](*what)
@@ -244,6 +252,7 @@ def _work(settings: Settings, runs: Sequence[PlannedRun], line: Connection) -> N
         runner = Runner(settings)
         line.recv()
         with dagster_instance(settings) as instance:
+            line.recv()
             watcher = Watcher(
                 lambda run: line.send(("start", run)),
                 lambda step, seconds: line.send(("step", step, seconds)),

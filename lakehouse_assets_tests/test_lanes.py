@@ -180,6 +180,7 @@ def test_another_error_in_a_lane_is_told_like_its_own(
     broken = house.settings.model_copy(update={"dagster_home": house.settings.landing / "no" / "x"})
     (house.settings.landing / "no").write_text("a file in its place", encoding="utf-8")
     lane = lanes._Lane(broken, [PlannedRun("retail_daily", "2021-09-06", "2021-09-06")])
+    lane.tell("home")
     lane.begin(Watcher())
     outcome = lane.outcome()
     lane.end()
