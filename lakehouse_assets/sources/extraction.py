@@ -224,7 +224,10 @@ def _written(
             last: tuple[str, ...] = ()
             try:
                 for batch in chunk:
-                    writer = writer or pq.ParquetWriter(path, batch.schema, compression="zstd")
+                    # A dictionary of mostly different values costs time and gains nothing.
+                    writer = writer or pq.ParquetWriter(
+                        path, batch.schema, compression="zstd", use_dictionary=False
+                    )
                     writer.write_batch(batch)
                     rows += batch.num_rows
                     on_rows(batch.num_rows)
