@@ -123,7 +123,8 @@ def test_the_embedded_engine_finishes_and_repeats_what_spark_began(
 
 def test_there_were_rows_of_every_table_to_compare(whole: tuple[House, Outcome]) -> None:
     house, _ = whole
-    assert empty_tables(house) == set()
+    # A document is its bytes, whatever they are: none can be unreadable.
+    assert empty_tables(house) == {"bronze_documents_rejects"}
     segments = house.rows("gold_segment_summary", "month(as_of_month) = 3")
     assert {row["segment"] for row in segments} == {None, 1, 2, 3, 4, 5}
 
