@@ -386,7 +386,7 @@ def selection(
 
     Dagster runs everything when a selection matches nothing, so an unknown family is an error.
     """
-    from lakehouse_assets.definitions import build_defs
+    from lakehouse_assets.assembly import build_defs
     from lakehouse_assets.settings import load_settings
 
     definitions = build_defs(load_settings())

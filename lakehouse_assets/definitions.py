@@ -1,87 +1,11 @@
-"""Everything Dagster loads: the one `Definitions` object, and how to build another.
+"""What Dagster loads: the one `Definitions` object, for the settings of the environment.
 
-Belongs here: putting assets, jobs and resources together. Not here: any of them.
+Not here: how definitions are built (`assembly.py`). `lakehouse run` builds its own, once.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import dagster as dg
-
-from lakehouse_assets.airline.assets import airline_assets
-from lakehouse_assets.automation.alerts import alert_sensors
-from lakehouse_assets.automation.conditions import following_sensor, with_conditions
-from lakehouse_assets.automation.extractions import extraction_schedules
-from lakehouse_assets.automation.freshness import with_freshness
-from lakehouse_assets.automation.maintenance import (
-    maintenance_assets,
-    maintenance_job,
-    maintenance_schedule,
-)
-from lakehouse_assets.automation.recovery import healing_sensor
-from lakehouse_assets.automation.schedules import quality_schedule, refresh_schedules
-from lakehouse_assets.automation.sensors import delivery_sensors
-from lakehouse_assets.conformed.assets import conformed_assets
-from lakehouse_assets.ingest.resource import LandingResource
-from lakehouse_assets.jobs import family_jobs
-from lakehouse_assets.lake.io_manager import DeltaIOManager
-from lakehouse_assets.lake.resource import LakeResource
-from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.partitions import Calendar
-from lakehouse_assets.quality.log_assets import quality_assets
-from lakehouse_assets.retail.assets import retail_assets
-from lakehouse_assets.settings import Settings, load_settings
-from lakehouse_assets.tables import DATASETS, REGISTRY, SOURCES
-
-
-def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinition]:
-    """Make the assets of every domain, and of the quality log over them."""
-    silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
-    return [
-        *conformed_assets(),
-        *airline_assets(calendar, settings.training_rows),
-        *retail_assets(calendar, settings.week_starts_on, settings.campaign_tags),
-        *quality_assets(silver),
-    ]
-
-
-def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
-    """Build the definitions for some settings.
-
-    Args:
-        settings: Where the lake is and what runs it.
-        overrides: Resources that replace the default ones, by name: `lake`, `landing`, `mlflow`,
-            `io_manager`.
-    """
-    lake = LakeResource.of(settings)
-    resources: dict[str, Any] = {
-        "lake": lake,
-        "landing": LandingResource(root=str(settings.landing), identity=settings.zone_identity),
-        "mlflow": MlflowTracking.of(settings),
-        "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
-    }
-    calendar = Calendar(settings.first_partition)
-    assets = with_freshness(with_conditions(every_asset(calendar, settings)))
-    upkeep = maintenance_assets(REGISTRY)
-    return dg.Definitions(
-        assets=[*assets, *upkeep],
-        jobs=[*family_jobs(assets), maintenance_job(upkeep)],
-        sensors=[
-            *delivery_sensors(DATASETS, calendar, running=settings.automation),
-            following_sensor(running=settings.automation),
-            healing_sensor(running=settings.automation),
-            *alert_sensors(running=settings.automation),
-        ],
-        schedules=[
-            *refresh_schedules(DATASETS, calendar, running=settings.automation),
-            *extraction_schedules(SOURCES, running=settings.automation),
-            quality_schedule(running=settings.automation),
-            maintenance_schedule(running=settings.automation),
-        ],
-        resources={**resources, **overrides},
-        executor=dg.in_process_executor,
-    )
-
+from lakehouse_assets.assembly import build_defs
+from lakehouse_assets.settings import load_settings
 
 defs = build_defs(load_settings())

@@ -270,8 +270,13 @@ def _work(settings: Settings, runs: Sequence[PlannedRun], line: Connection) -> N
 
 def _load(settings: Settings) -> None:
     """Import what every run needs and start the engine, while others work."""
+    import deltalake  # noqa: F401
+    import pyarrow as pa
+
     from lakehouse_assets.lake.resource import LakeResource
 
+    # To make an array of Python's values, Arrow imports pandas.
+    pa.array([""])
     LakeResource.of(settings).open()
 
 

@@ -45,7 +45,7 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
         spent = seconds.get(step_of(table))
         grid.add_row(
             f"{table.domain}.{table.name}",
-            f"{sum(lake.rows_by_partition(table).values()):,}",
+            f"{sum(lake.rows_by_partition(table, found).values()):,}",
             "" if aside is None else f"{aside:,}",
             str(found.version()),
             "" if spent is None else f"{spent:.2f} s",
@@ -59,11 +59,14 @@ def quarantined(lake: Lake, table: Table) -> int | None:
         return None
     suffix = "_rejects" if table.layer == "bronze" else "_quarantine"
     aside = lake.registry[f"{table.name}{suffix}"]
-    if lake.open(aside) is None:
+    found = lake.open(aside)
+    if found is None:
         return None
-    frame = lake.read(aside)
-    if table.layer == "silver":
-        frame = frame.filter(F.col("disposition") == F.lit("quarantined"))
+    rows = sum(lake.rows_by_partition(aside, found).values())
+    if table.layer == "bronze" or not rows:
+        return rows
+    # Named duplicates lie beside what is quarantined.
+    frame = lake.read(aside).filter(F.col("disposition") == F.lit("quarantined"))
     return int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 
 

@@ -14,13 +14,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
+from lakehouse_assets.assembly import build_defs
 from lakehouse_assets.automation.recovery import (
     active_runs,
     end_dead_runs,
     end_interrupted_runs,
 )
 from lakehouse_assets.automation.sensors import RANGE_END, RANGE_START, days_to_run_again
-from lakehouse_assets.definitions import build_defs
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone

@@ -57,12 +57,13 @@ def test_definitions_load_in_under_a_second() -> None:
         "import time; start = time.process_time(); import lakehouse_assets.definitions; "
         "print(time.process_time() - start)"
     )
-    # Processor time, so that a busy machine does not count; the best of three, for cold caches.
+    # Processor time, so that a busy machine counts little; the best of three, for cold caches.
+    # Dagster's own import takes half a second and more, which is not ours.
     own = min(float(python(code)) for _ in range(3))
     plain = min(
         float(python(code.replace("lakehouse_assets.definitions", "dagster"))) for _ in range(2)
     )
-    assert own < max(1.0, plain + 0.5)
+    assert own - plain < 0.75
 
 
 def test_definitions_load_with_warnings_as_errors() -> None:

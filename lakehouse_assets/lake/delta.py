@@ -339,15 +339,19 @@ class Lake:
         frame = self._selected(table, found, selection)
         return int(self.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 
-    def rows_by_partition(self, table: Table) -> dict[Any, int]:
+    def rows_by_partition(self, table: Table, found: DeltaTable | None = None) -> dict[Any, int]:
         """Count rows by partition value from the table's log, without reading data.
 
         Tables of which the log does not tell how many rows were deleted are read.
 
+        Args:
+            table: Which.
+            found: Its log, if somebody has just opened it.
+
         Raises:
             LakehouseError: the log was written without row counts.
         """
-        found = self.open(table)
+        found = found or self.open(table)
         if found is None:
             return {}
         if log.foreign_features(found):

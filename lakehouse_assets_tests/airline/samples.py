@@ -24,7 +24,7 @@ import dagster as dg
 import pyarrow as pa
 
 from lakehouse_assets.airline import tables as t
-from lakehouse_assets.definitions import build_defs
+from lakehouse_assets.assembly import build_defs
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table
