@@ -24,13 +24,6 @@ FIELDS = (
 )
 """What is recorded of a document; the fields of a dataset of documents."""
 
-EXTENSIONS = {
-    "image/png": ("png",), "image/jpeg": ("jpg", "jpeg"), "image/gif": ("gif",),
-    "image/webp": ("webp",), "image/bmp": ("bmp",), "image/tiff": ("tif", "tiff"),
-    "application/pdf": ("pdf",),
-}  # fmt: skip
-"""Media types that are told by their first bytes, and what names of such files end in."""
-
 _FIRST_BYTES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF87a", "image/gif"), (b"GIF89a", "image/gif"), (b"BM", "image/bmp"),

@@ -10,6 +10,13 @@ from lakehouse_assets.ingest.documents import FIELDS
 from lakehouse_assets.lake.registry import Column
 from lakehouse_assets.retail.tables.common import DOMAIN, OWNER
 
+EXTENSIONS = {
+    "image/png": ("png",), "image/jpeg": ("jpg", "jpeg"), "image/gif": ("gif",),
+    "image/webp": ("webp",), "image/bmp": ("bmp",), "image/tiff": ("tif", "tiff"),
+    "application/pdf": ("pdf",),
+}  # fmt: skip
+"""Media types that are told by their first bytes, and what names of such files end in."""
+
 DOCUMENTS = Dataset(
     domain=DOMAIN,
     name="documents",

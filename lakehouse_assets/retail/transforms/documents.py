@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.ingest.documents import EXTENSIONS
 from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
-from lakehouse_assets.retail.tables.documents import DOCUMENTS
+from lakehouse_assets.retail.tables.documents import DOCUMENTS, EXTENSIONS
 
 
 def type_documents(bronze: DataFrame) -> DataFrame:
