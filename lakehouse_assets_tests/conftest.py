@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -32,6 +33,10 @@ from lakehouse_assets_tests.airline.samples import (
     purchase,
     variables_of,
 )
+
+# The same examples each time: what is random is seeded, and a failure can be played again.
+hypothesis.settings.register_profile("seeded", derandomize=True, database=None)
+hypothesis.settings.load_profile("seeded")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
