@@ -245,7 +245,8 @@ def _work(settings: Settings, runs: Sequence[PlannedRun], line: Connection) -> N
     """Execute a lane's runs as soon as the other side says so."""
     # A group of its own: whoever interrupts `lakehouse run` ends the lanes by its hand.
     os.setpgrp()
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    # Whoever started it may have interrupts ignored, as `nohup` and `&` do: not this one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _load(settings)

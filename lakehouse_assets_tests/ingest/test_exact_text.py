@@ -54,7 +54,8 @@ def test_moments_with_a_zone_are_written_in_utc(values):
     inside = [v for v in values if 2 < v.year < 9998]
     found = texts(inside, pa.timestamp("us", "UTC"))
     assert found == [value_as_text(value) for value in inside]
-    assert [datetime.fromisoformat(text) for text in found] == inside
+    # To Python, a moment of the hour that a clock shows twice equals none of another zone.
+    assert [datetime.fromisoformat(text) for text in found] == [v.astimezone(UTC) for v in inside]
     assert texts(inside, pa.timestamp("us", "Asia/Kathmandu")) == found
     assert all(text.endswith("Z") for text in found)
 
