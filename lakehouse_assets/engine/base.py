@@ -178,6 +178,10 @@ class Engine(Protocol):
         """Compute a frame once and keep it until the scope ends."""
         ...
 
+    def stage(self, frame: DataFrame) -> DataFrame:
+        """Start a new plan where a frame's plan ends, without computing; valid in the scope."""
+        ...
+
     def union(self, frames: Sequence[DataFrame]) -> DataFrame:
         """Put the rows of frames with the same columns together; valid in the scope."""
         ...

@@ -134,6 +134,10 @@ class SparkEngine:
         self._origin_versions[name] = versions
         return stored.alias(name)
 
+    def stage(self, frame: DataFrame) -> DataFrame:
+        """Return the frame: Spark's plans grow by reference, so that cutting them gains nothing."""
+        return frame
+
     def union(self, frames: Sequence[DataFrame]) -> DataFrame:
         """Put the rows of frames with the same columns together."""
         columns = list(frames[0].columns)

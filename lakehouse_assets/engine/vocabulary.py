@@ -13,7 +13,7 @@ from datetime import date
 from typing import Literal, get_args
 
 from lakehouse_assets.engine.current import F, active
-from lakehouse_assets.engine.types import Col
+from lakehouse_assets.engine.types import Col, DataFrame
 from lakehouse_assets.errors import LakehouseError
 
 # Everything Unicode calls white space, and the two invisible marks that exports leave behind.
@@ -41,6 +41,11 @@ Weekday = Literal["sunday", "monday", "tuesday", "wednesday", "thursday", "frida
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 # Days of the week are counted from this Sunday.
 _SUNDAY = date(1899, 12, 31)
+
+
+def staged(frame: DataFrame) -> DataFrame:
+    """Mark where a long transformation may be cut into stages; the rows stay the same."""
+    return active().stage(frame)
 
 
 def ratio(part: Col, whole: Col) -> Col:

@@ -137,7 +137,7 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
                 before = F.col(dataset.partition.column) < F.lit(start)
                 earlier = frames[_EARLIER].filter(before)
                 duplicates = _with_delivered_before(lake, judged, duplicates, earlier, rule.key)
-            rows = classify(judged, duplicates)
+            rows = engine.stage(classify(judged, duplicates))
             outdated = _days_to_run_again(context, lake, rule, rows)
             yield dg.Output(
                 kept(rows, table.column_names),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lakehouse_assets.engine import Col, DataFrame, F, W
+from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.ingest.datasets import Dataset, quarantine_table
 from lakehouse_assets.quality.expectations import Expectation
 
@@ -28,7 +29,7 @@ def judge(typed: DataFrame, expectations: Sequence[Expectation]) -> DataFrame:
     failed = [F.when(~_holds(e), F.lit(e.name)) for e in drops]
     # An array needs an element to have a type, so there is always one that says nothing.
     reasons = F.array_compact(F.array(*failed, F.lit(None).cast("string")))
-    return typed.select(*typed.columns, reasons.alias("reasons"))
+    return v.staged(typed).select(*typed.columns, reasons.alias("reasons"))
 
 
 def duplicates_within(

@@ -24,11 +24,11 @@ def with_raw(bronze: DataFrame, dataset: Dataset) -> DataFrame:
 def with_text(bronze: DataFrame, dataset: Dataset) -> DataFrame:
     """Return what `with_raw` does and each field as `text_<field>`: trimmed, null if empty.
 
-    A step of its own: engines compute a column once, an expression for each of its uses.
+    A stage of its own: engines compute a column once, an expression for each of its uses.
     """
     raw = with_raw(bronze, dataset)
     texts = [v.text(F.col(f"raw_{c.name}")).alias(f"text_{c.name}") for c in dataset.fields]
-    return raw.select(*raw.columns, *texts)
+    return v.staged(raw.select(*raw.columns, *texts))
 
 
 def with_content(frame: DataFrame, dataset: Dataset) -> DataFrame:
@@ -44,10 +44,10 @@ def with_content(frame: DataFrame, dataset: Dataset) -> DataFrame:
         The frame with `content` and `occurrence`, of which `content_key` makes a key.
     """
     content = v.hash_key(*[F.col(f"raw_{c.name}") for c in dataset.fields])
-    hashed = frame.select(*frame.columns, content.alias("content"))
+    hashed = v.staged(frame.select(*frame.columns, content.alias("content")))
     order = W.partitionBy("_source_file", "content").orderBy(F.col("_row_number").asc_nulls_last())
     occurrence = F.row_number().over(order).cast("bigint")
-    return hashed.select(*hashed.columns, occurrence.alias("occurrence"))
+    return v.staged(hashed.select(*hashed.columns, occurrence.alias("occurrence")))
 
 
 def content_key() -> Col:

@@ -89,7 +89,7 @@ def test_a_union_of_joins_streams_to_its_end_however_many_rows_it_has(engine):
         (within, 2),
         (engine.union([joined, within]), 3),
         (engine.union([within, joined]).filter(F.col("x") >= F.lit(0)), 3),
-        (within.select("x"), 2),
+        (engine.stage(within).select("x"), 2),
     ):
         found = engine.arrow_stream(union).read_all()
         assert found.num_rows == times * n

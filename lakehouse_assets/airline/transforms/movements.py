@@ -37,8 +37,8 @@ def segment_migration(before: DataFrame, now: DataFrame, month: date) -> DataFra
         F.col("previous_name").alias("from_segment_name"),
         F.lit(LEFT).alias("to_segment_name"),
     )
-    moved = present.unionAll(gone).groupBy("from_segment_name", "to_segment_name")
-    counted = moved.agg(F.count(F.lit(1)).alias("customers"))
+    moved = v.staged(present.unionAll(gone)).groupBy("from_segment_name", "to_segment_name")
+    counted = v.staged(moved.agg(F.count(F.lit(1)).alias("customers")))
     totals = counted.groupBy(F.col("from_segment_name").alias("total_name")).agg(
         F.sum("customers").cast("bigint").alias("total")
     )

@@ -73,7 +73,7 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         v.whole_number(text["points_sum"]).alias("points_sum"),
         v.whole_number(text["point_notflight"]).alias("point_notflight"),
     )
-    frame = _normalised(frame, places)
+    frame = _normalised(v.staged(frame), places)
     country_known = F.col("country").rlike(r"^[A-Z]{2}\z")
     age_plausible = F.col("given_age").between(*PLAUSIBLE_AGES)
     first_plausible = (F.col("first_flight") >= F.lit(FIRST_AIRLINE_FLIGHT)) & (
@@ -139,12 +139,14 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
     text = {c.name: F.col(f"text_{c.name}") for c in TRANSACTIONS.fields}
     method = v.lower(v.without(text["payment_method"], PLACEHOLDERS))
     name = v.without(text["customer_name"], PLACEHOLDERS)
-    frame = frame.select(
-        *frame.columns,
-        v.lower(text["email"]).alias("given_email"),
-        F.regexp_replace(method, f"[{_BLANKS}_-]+", "_").alias("given_method"),
-        F.regexp_replace(name, f"[{_BLANKS}]+", " ").alias("given_name"),
-        v.upper(v.without(text["region"], PLACEHOLDERS)).alias("given_region"),
+    frame = v.staged(
+        frame.select(
+            *frame.columns,
+            v.lower(text["email"]).alias("given_email"),
+            F.regexp_replace(method, f"[{_BLANKS}_-]+", "_").alias("given_method"),
+            F.regexp_replace(name, f"[{_BLANKS}]+", " ").alias("given_name"),
+            v.upper(v.without(text["region"], PLACEHOLDERS)).alias("given_region"),
+        )
     )
     email, method = F.col("given_email"), F.col("given_method")
     is_address = email.rlike(_ADDRESS)
@@ -191,7 +193,7 @@ def _normalised(frame: DataFrame, places: DataFrame) -> DataFrame:
     names = [
         F.coalesce(F.col(f"{kind}_canonical"), F.col(f"given_{kind}")).alias(kind) for kind in kinds
     ]
-    return frame.select(*columns, *names)
+    return v.staged(frame.select(*columns, *names))
 
 
 def _phantom_day(last_flight: Col) -> Col:

@@ -37,7 +37,7 @@ def with_country_code(frame: DataFrame, country: str, countries: DataFrame) -> D
         countries: Rows of `dim_countries`.
     """
     small = v.lower(F.col(country)).alias("_small_country")
-    named = frame.select(*frame.columns, small)
+    named = v.staged(frame.select(*frame.columns, small))
     by_name = countries.select(
         F.col("country_name").alias("_name"), F.col("country_code").alias("_code_of_name")
     )

@@ -19,7 +19,7 @@ def dim_places(cities: DataFrame, loaded_at: datetime) -> DataFrame:
         cities: `geoname_id`, `place`, `country`, `latitude`, `longitude`, `population`.
         loaded_at: When the run began.
     """
-    named = cities.select(*cities.columns, v.lower(F.col("place")).alias("place_name"))
+    named = v.staged(cities.select(*cities.columns, v.lower(F.col("place")).alias("place_name")))
     largest = W.partitionBy("place_name").orderBy(
         F.col("population").desc_nulls_last(), F.col("geoname_id").asc_nulls_last()
     )

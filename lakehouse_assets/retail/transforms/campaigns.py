@@ -100,11 +100,11 @@ def _with_labels(frame: DataFrame) -> DataFrame:
         v.without(F.col(f"text_{c.name}"), NOTHING).alias(f"given_{c.name}")
         for c in CAMPAIGNS.fields
     ]
-    frame = frame.select(*frame.columns, *given)
+    frame = v.staged(frame.select(*frame.columns, *given))
     one, other = F.col("given_campaign_tactic"), F.col("given_customer_segment")
     small = {"one": v.lower(one), "other": v.lower(other)}
     labels = [text.alias(f"small_{name}") for name, text in small.items()]
-    frame = frame.select(*frame.columns, *labels)
+    frame = v.staged(frame.select(*frame.columns, *labels))
     # Whoever put the labels right at the source is not punished: what a value is decides.
     straight = _is_channel(F.col("small_one")) | _is_generation(F.col("small_other"))
     pairs = {
@@ -117,7 +117,7 @@ def _with_labels(frame: DataFrame) -> DataFrame:
         F.when(straight, first).otherwise(second).alias(name)
         for name, (first, second) in pairs.items()
     ]
-    return frame.select(*frame.columns, *right)
+    return v.staged(frame.select(*frame.columns, *right))
 
 
 def _amount(text: Col) -> Col:

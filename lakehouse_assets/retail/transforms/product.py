@@ -36,21 +36,25 @@ def campaign_tweets(
         F.col("campaign_key").alias("paid_key"),
         *[_units(F.col(n)).alias(f"{n}_units") for n in _MEASURES],
     )
-    named = campaigns.select(
-        "campaign_key", "campaign_name", F.col("hashtag").alias("own_tag")
-    ).join(results, F.col("campaign_key") == F.col("paid_key"), "inner")
+    named = v.staged(
+        campaigns.select("campaign_key", "campaign_name", F.col("hashtag").alias("own_tag")).join(
+            results, F.col("campaign_key") == F.col("paid_key"), "inner"
+        )
+    )
     key = campaign_key(F.substring(F.col("hashtag"), 2, 2**31 - 1))
     by_tag = W.partitionBy("tag_key")
-    tweeted = pairs.select("hashtag", "city", "tweets", "retweets", key.alias("tag_key"))
-    counted = tweeted.select(
-        *tweeted.columns,
-        F.sum("tweets").over(by_tag).cast("bigint").alias("all_tweets"),
-        F.sum("tweets")
-        .over(by_tag.orderBy(F.col("city").asc_nulls_last(), F.col("hashtag").asc_nulls_last()))
-        .cast("bigint")
-        .alias("tweets_so_far"),
+    tweeted = v.staged(pairs.select("hashtag", "city", "tweets", "retweets", key.alias("tag_key")))
+    counted = v.staged(
+        tweeted.select(
+            *tweeted.columns,
+            F.sum("tweets").over(by_tag).cast("bigint").alias("all_tweets"),
+            F.sum("tweets")
+            .over(by_tag.orderBy(F.col("city").asc_nulls_last(), F.col("hashtag").asc_nulls_last()))
+            .cast("bigint")
+            .alias("tweets_so_far"),
+        )
     )
-    joined = counted.join(named, F.col("tag_key") == F.col("campaign_key"), "left")
+    joined = v.staged(counted.join(named, F.col("tag_key") == F.col("campaign_key"), "left"))
     shared = joined.select(
         "hashtag",
         "city",
@@ -60,7 +64,7 @@ def campaign_tweets(
         *[_money(_share(n)).alias(n) for n in _MEASURES],
     )
     untold = named.join(tweeted, F.col("campaign_key") == F.col("tag_key"), "left_anti")
-    silent = untold.select(
+    silent = v.staged(untold).select(
         F.col("own_tag").alias("hashtag"),
         F.lit(None).cast("string").alias("city"),
         "campaign_name",

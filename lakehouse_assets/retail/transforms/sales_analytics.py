@@ -81,14 +81,14 @@ def split_by_time(sales: DataFrame, month: date, *, train: bool) -> DataFrame:
     weeks = sales.groupBy("week_starting").agg(F.count(F.lit(1)).cast("bigint").alias("sales"))
     over = W.partitionBy("as_of_month")
     ordered = over.orderBy(F.col("week_starting").asc_nulls_last())
-    counted = weeks.select(month_of, *weeks.columns).select(
+    counted = v.staged(weeks.select(month_of, *weeks.columns)).select(
         F.col("week_starting").alias("week"),
         (F.sum("sales").over(ordered) - F.col("sales")).cast("bigint").alias("before"),
         (F.sum("sales").over(over) - F.lit(1)).cast("bigint").alias("others"),
     )
     # before / others <= 0.8 in whole numbers, so that no rounding decides.
     early = F.col("before") * F.lit(10) <= F.col("others") * F.lit(8)
-    side = counted.filter(early if train else ~early).select("week")
+    side = v.staged(counted).filter(early if train else ~early).select("week")
     chosen = sales.join(side, F.col("week_starting") == F.col("week"), "inner")
     return chosen.select(month_of, *SALES_TRAIN.column_names[1:])
 

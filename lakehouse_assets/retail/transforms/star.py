@@ -116,7 +116,7 @@ def fact_sales(
         "customer_id",
         *_MEASURES,
     )
-    both = here.unionByName(there)
+    both = v.staged(here.unionByName(there))
     return both.withColumns(
         {
             "as_of_month": F.lit(month),

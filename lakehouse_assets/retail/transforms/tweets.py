@@ -59,10 +59,12 @@ def type_tweets(bronze: DataFrame, tags: Sequence[str]) -> DataFrame:
     """
     frame = with_text(bronze, TWEETS)
     text = {c.name: v.without(F.col(f"text_{c.name}"), NOTHING) for c in TWEETS.fields}
-    small = frame.select(
-        *frame.columns,
-        v.lower(text["hashtag"]).alias("found_by"),
-        v.lower(text["tweet"]).alias("said"),
+    small = v.staged(
+        frame.select(
+            *frame.columns,
+            v.lower(text["hashtag"]).alias("found_by"),
+            v.lower(text["tweet"]).alias("said"),
+        )
     )
     tweeted_at = v.parse_timestamp(text["time"])
     hour = v.small_number(F.substring(text["time"], 12, 2))

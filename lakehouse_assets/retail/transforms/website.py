@@ -61,12 +61,14 @@ def type_website(bronze: DataFrame) -> DataFrame:
     frame = with_content(with_text(bronze, WEBSITE), WEBSITE)
     text = {c.name: F.col(f"text_{c.name}") for c in WEBSITE.fields}
     segment = given(text["customer_segment"])
-    frame = frame.select(
-        *frame.columns,
-        segment.alias("segment"),
-        v.lower(segment).alias("small_segment"),
-        v.decimal(text["conversion_rate"], 9, 4).alias("rate"),
-        given(text["hashtags"]).alias("tag"),
+    frame = v.staged(
+        frame.select(
+            *frame.columns,
+            segment.alias("segment"),
+            v.lower(segment).alias("small_segment"),
+            v.decimal(text["conversion_rate"], 9, 4).alias("rate"),
+            given(text["hashtags"]).alias("tag"),
+        )
     )
     possible = F.col("rate").between(0, 100)
     named = begun_by(F.col("small_segment"), GENERATIONS)
@@ -104,7 +106,7 @@ def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFr
     # Percent of visits in ten-thousandths: whole numbers, so that nothing is rounded.
     orders = (rated * F.col("conversion_rate") * F.lit("0.01").cast("decimal(3,2)")).cast(_ORDERS)
     placed = with_country_code(visits, "country", countries)
-    counted = placed.select(*placed.columns, rated.alias("rated"), orders.alias("orders"))
+    counted = v.staged(placed.select(*placed.columns, rated.alias("rated"), orders.alias("orders")))
     return (
         counted.groupBy("visit_date", "country_code", "device_category", "traffic_source")
         .agg(
