@@ -21,6 +21,7 @@ HEAVY = (
     "duckdb",
     "pandas",
     "pyspark",
+    "sqlframe",
     "pyarrow",
     "deltalake",
     "matplotlib",

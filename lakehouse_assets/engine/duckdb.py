@@ -1,9 +1,8 @@
-"""The embedded engine: the PySpark DataFrame API on DuckDB.
+"""The embedded engine: the PySpark DataFrame API on DuckDB through SQLFrame.
 
-Belongs here: the DuckDB session, its scans, Arrow in and out, what it keeps. Not here: the API
-(`duckdb_frames.py`, `duckdb_columns.py`, `duckdb_functions.py`), CSV (`duckdb_csv.py`), the
-vocabulary (`duckdb_dialect.py`), rules, tables, Dagster. There is no JVM, and nothing is downloaded
-at run time: DuckDB's Delta reader comes from a wheel.
+Belongs here: the DuckDB session, its scans, Arrow in and out, what it keeps and knows about plans.
+Not here: CSV (`duckdb_csv.py`), the vocabulary (`duckdb_dialect.py`), rules, tables, Dagster. There
+is no JVM, and nothing is downloaded at run time: DuckDB's Delta reader comes from a wheel.
 """
 
 from __future__ import annotations
@@ -17,17 +16,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from lakehouse_assets.engine import duckdb_functions
 from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, folding, not_computed
-from lakehouse_assets.engine.duckdb_columns import Window
 from lakehouse_assets.engine.duckdb_csv import CsvLoader
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
-from lakehouse_assets.engine.duckdb_frames import DuckDBFrame, union
 from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, new_name, run
 from lakehouse_assets.engine.duckdb_store import DuckDBStores
+from lakehouse_assets.engine.duckdb_unions import Unions
 from lakehouse_assets.engine.kept import Kept
+from lakehouse_assets.engine.lineage import columns_of_query
+from lakehouse_assets.engine.plan_copies import copy_plans_quickly
+from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class DuckDBEngine:
     def __init__(self, memory_limit: str = "4GB", threads: int = 0) -> None:
         import duckdb
         import duckdb_extensions
+        from sqlframe.duckdb import DuckDBSession, Window, functions
 
         self._spill = tempfile.TemporaryDirectory(prefix="lakehouse-duckdb-")
         # An engine lives as long as its process, so that nobody closes it.
@@ -84,15 +86,36 @@ class DuckDBEngine:
         duckdb_extensions.import_extension("delta", con=self._connection)
         self._connection.execute("LOAD delta")
         self._connection.execute("SET TimeZone = 'UTC'")
+        copy_plans_quickly()
         for macro in MACROS:
             self._connection.execute(macro)
-        self.functions = duckdb_functions
+        self._session = DuckDBSession(conn=self._connection)
+        self.functions = functions
         self.window = Window
         self.dialect = DuckDBDialect()
         self._stores = DuckDBStores(self._connection)
         self._snapshots: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
+        self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
+        self._origin_versions: dict[str, dict[str, int]] = {}
         self._kept: Kept[_Stored] = Kept(self._free)
+        self._unions = Unions()
+        self._shapes: dict[str, Mapping[str, str]] = {}
+        # Generating a plan's SQL copies the plan; one write needs it several times.
+        self._queries: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    def _frame(self, name: str, types: Mapping[str, str]) -> DataFrame:
+        self._shapes[name] = types
+        self._session.catalog.add_table(name, dict(types))
+        return self._session.table(name)
+
+    def _query(self, frame: DataFrame) -> str:
+        # The plan is handed to DuckDB as it stands: DuckDB optimises, SQLFrame need not.
+        query = self._queries.get(frame)
+        if query is None:
+            query = str(frame.sql(dialect="duckdb", optimize=False, pretty=False))
+            self._queries[frame] = query
+        return query
 
     def open_store(
         self,
@@ -125,7 +148,7 @@ class DuckDBEngine:
 
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]
-    ) -> DuckDBFrame:
+    ) -> DataFrame:
         """Read one version of a Delta table lazily; its columns are the declared ones."""
         names = tuple(column.name for column in columns)
         # A view of its own per place: two lakes may hold a table of one name at one version.
@@ -135,8 +158,9 @@ class DuckDBEngine:
             name = new_name(f"scan_{table}")
             self._show_scan(name, names, self._attached(uri, version))
             self._scans[key] = name
-        origins = {n: frozenset({SourceColumn(table, n)}) for n in names}
-        return DuckDBFrame.of_relation(name, origins, {table: version})
+            self._origins[name] = {n: frozenset({SourceColumn(table, n)}) for n in names}
+            self._origin_versions[name] = {table: version}
+        return self._frame(name, {column.name: column.type for column in columns})
 
     def _show_scan(self, name: str, columns: Sequence[str], source: str) -> None:
         selected = ", ".join(map(identifier, columns))
@@ -187,19 +211,16 @@ class DuckDBEngine:
         name = new_name("checkpoint")
         self._run(f"CREATE VIEW {name} AS {query}")
         self._kept.add(_Stored("VIEW", name))
+        self._unions.note(name, query)
         return CsvRead(
-            rows=_delivered_frame(name, types, holds_union=" UNION " in query),
+            rows=self._delivered_frame(name, types),
             malformed=loader.malformed,
             counts=loader.counts,
             unsure=frozenset(loader.unsure),
         )
 
-    def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DuckDBFrame:
+    def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
         """Take Arrow data in; it is kept until the scope ends."""
-        return _delivered_frame(self._take(data), data.schema.names)
-
-    def _take(self, data: pa.Table | pa.RecordBatchReader) -> str:
-        """Store Arrow data until the scope ends; return the name of its table."""
         name = new_name("checkpoint")
         arrow_input = f"arrow_{name}"
         self._connection.register(arrow_input, data)
@@ -208,32 +229,62 @@ class DuckDBEngine:
         finally:
             self._connection.unregister(arrow_input)
         self._kept.add(_Stored("TABLE", name))
-        return name
+        return self._delivered_frame(name, self._types(name))
 
-    def checkpoint(self, frame: DuckDBFrame, columns: Sequence[str] | None = None) -> DuckDBFrame:
+    def _delivered_frame(self, name: str, types: Mapping[str, str]) -> DataFrame:
+        """Make a frame of data that comes from no stored table."""
+        self._origins[name] = {column: frozenset() for column in types}
+        self._origin_versions[name] = {}
+        return self._frame(name, types)
+
+    def _types(self, table: str) -> dict[str, str]:
+        rows = self._connection.execute(f"DESCRIBE {table}").fetchall()
+        return {str(row[0]): _spark_type(str(row[1])) for row in rows}
+
+    def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
         """Compute a frame once and keep it until the scope ends."""
         if columns is not None:
             frame = frame.select(*columns)
-        name = new_name("checkpoint")
-        self._run(f"CREATE TABLE {name} AS {frame.query}")
-        self._kept.add(_Stored("TABLE", name))
-        return DuckDBFrame.of_relation(name, frame.origins, frame.versions)
+        return self._keep(frame, "TABLE")
 
-    def stage(self, frame: DuckDBFrame) -> DuckDBFrame:
-        """Return the frame: however long its plan is, a step more costs what the step says."""
-        return frame
+    def stage(self, frame: DataFrame) -> DataFrame:
+        """Start a new plan where a frame's plan ends; nothing is computed.
 
-    def union(self, frames: Sequence[DuckDBFrame]) -> DuckDBFrame:
-        """Put the rows of frames with the same columns together."""
-        return frames[0] if len(frames) == 1 else union(frames)
+        SQLFrame copies the whole plan at each step, so building a long one costs the square of its
+        length; a view in between keeps it short, and DuckDB sees through it.
+        """
+        return self._keep(frame, "VIEW")
+
+    def union(self, frames: Sequence[DataFrame]) -> DataFrame:
+        """Put the rows of frames with the same columns together, each frame a stage of its own."""
+        if len(frames) == 1:
+            return frames[0]
+        columns = list(frames[0].columns)
+        stages = [self._stage_name(frame.select(*columns)) for frame in frames]
+        name = new_name("stage")
+        selected = ", ".join(identifier(column) for column in columns)
+        parts = " UNION ALL ".join(f"SELECT {selected} FROM {part}" for part in stages)  # noqa: S608
+        self._run(f"CREATE VIEW {name} AS {parts}")
+        self._kept.add(_Stored("VIEW", name))
+        self._unions.note_parts(name, {stage: self._shapes[stage] for stage in stages})
+        self._origins[name] = {
+            column: frozenset().union(*(self._origins[part][column] for part in stages))
+            for column in columns
+        }
+        self._origin_versions[name] = {
+            table: version
+            for part in stages
+            for table, version in self._origin_versions[part].items()
+        }
+        return self._frame(name, self._types(name))
 
     def add_columns(
         self,
-        frame: DuckDBFrame,
+        frame: DataFrame,
         needed: Sequence[str],
         added: pa.Schema,
         compute: Callable[[pa.RecordBatch], pa.RecordBatch],
-    ) -> DuckDBFrame:
+    ) -> DataFrame:
         """Compute columns in Python, batch by batch, once; they are kept until the scope ends.
 
         One batch is in Python's memory at a time.
@@ -241,6 +292,7 @@ class DuckDBEngine:
         import duckdb
         import pyarrow as pa
 
+        origins, versions = self.lineage(frame), self.versions_read(frame)
         given = self.arrow_stream(frame)
         failed: list[Exception] = []
 
@@ -254,18 +306,20 @@ class DuckDBEngine:
 
         schema = pa.schema([*given.schema, *added])
         try:
-            name = self._take(pa.RecordBatchReader.from_batches(schema, batches()))
+            wider = self.from_arrow(pa.RecordBatchReader.from_batches(schema, batches()))
         except duckdb.Error:
             if failed:
                 raise not_computed(added, str(failed[0])) from failed[0]
             raise
-        source = frozenset[SourceColumn]().union(*(frame.origins[column] for column in needed))
-        origins = frame.origins | dict.fromkeys(added.names, source)
-        return DuckDBFrame.of_relation(name, origins, frame.versions)
+        name = self._kept.last.name
+        source = frozenset[SourceColumn]().union(*(origins[column] for column in needed))
+        self._origins[name] = origins | dict.fromkeys(added.names, source)
+        self._origin_versions[name] = versions
+        return wider
 
     def fold_batches(
         self,
-        frame: DuckDBFrame,
+        frame: DataFrame,
         needed: Sequence[str],
         result: pa.Schema,
         compute: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
@@ -283,41 +337,53 @@ class DuckDBEngine:
             raise not_computed(result, str(error)) from error
         return pa.Table.from_batches(found, schema=result)
 
+    def _stage_name(self, frame: DataFrame) -> str:
+        """Stage a frame and return the name of its view."""
+        self._keep(frame, "VIEW")
+        return self._kept.last.name
+
+    def _keep(self, frame: DataFrame, kind: str) -> DataFrame:
+        name = new_name("checkpoint" if kind == "TABLE" else "stage")
+        origins, versions = self.lineage(frame), self.versions_read(frame)
+        query = self._query(frame)
+        self._run(f"CREATE {kind} {name} AS {query}")
+        self._kept.add(_Stored(kind, name))
+        if kind == "VIEW":
+            self._unions.note(name, query)
+        self._origins[name] = origins
+        self._origin_versions[name] = versions
+        return self._frame(name, self._types(name))
+
     def scope(self) -> AbstractContextManager[None]:
         """Free what was checkpointed inside when it ends."""
         return self._kept.scope()
 
     def _free(self, stored: _Stored) -> None:
         self._connection.execute(f"DROP {stored.kind} IF EXISTS {stored.name}")
+        self._unions.forget(stored.name)
+        self._shapes.pop(stored.name, None)
+        self._origins.pop(stored.name, None)
+        self._origin_versions.pop(stored.name, None)
 
-    def arrow_stream(self, frame: DuckDBFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
+    def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
         """Run a frame and stream its rows; a cursor of its own leaves the session free."""
         import pyarrow as pa
 
-        first, *others = self._apart(frame)
+        first, *others = self._unions.apart(self._query(frame))
         reader = self._reader(first, batch_rows)
         if not others:
             return reader
-        following = (batch for part in others for batch in self._reader(part, batch_rows))
+        following = (batch for query in others for batch in self._reader(query, batch_rows))
         return pa.RecordBatchReader.from_batches(reader.schema, chain(reader, following))
 
-    def _apart(self, frame: DuckDBFrame) -> Sequence[DuckDBFrame]:
-        """Return frames whose rows, one after the other, are those of a frame.
-
-        A union's parts are asked for one by one, so that nothing has to be kept, if they agree in
-        their columns' types.
-        """
-        kinds = {tuple(self._run(f"DESCRIBE {part.query}").fetchall()) for part in frame.united}
-        return frame.united if len(kinds) == 1 else [frame]
-
-    def _reader(self, frame: DuckDBFrame, batch_rows: int) -> pa.RecordBatchReader:
-        result = self._run(frame.streamed_query, self._connection.cursor())
-        reader = result.to_arrow_reader(batch_rows)
+    def _reader(self, query: str, batch_rows: int) -> pa.RecordBatchReader:
+        reader = self._run(query, self._connection.cursor()).to_arrow_reader(batch_rows)
         return self._stores.explaining(reader) if self._stores else reader
 
-    def rows(self, frame: DuckDBFrame) -> list[dict[str, Any]]:
+    def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
         """Run a small frame and return its rows."""
-        reader = self._run(frame.streamed_query).to_arrow_reader(10_000)
+        query = self._unions.computed(self._query(frame))
+        reader = self._run(query).to_arrow_reader(10_000)
         with self._stores.explained():
             return list(reader.read_all().to_pylist())
 
@@ -344,27 +410,32 @@ class DuckDBEngine:
         except duckdb.Error as error:
             raise LakehouseError(f"The query does not run: {error}") from None
 
-    def name_view(self, name: str, frame: DuckDBFrame) -> None:
+    def name_view(self, name: str, frame: DataFrame) -> None:
         """Give a frame a name that `query` knows; `domain.table` or a plain name."""
         parts = name.split(".")
         if len(parts) == 2:
             self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(parts[0])}")
         quoted = ".".join(identifier(part) for part in parts)
-        self._connection.execute(f"CREATE OR REPLACE VIEW {quoted} AS {frame.query}")
+        self._connection.execute(f"CREATE OR REPLACE VIEW {quoted} AS {self._query(frame)}")
 
-    def lineage(self, frame: DuckDBFrame) -> dict[str, frozenset[SourceColumn]]:
-        """Say which stored columns each output column comes from."""
-        return dict(frame.origins)
+    def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
+        """Derive, from the plan, which stored columns each output column comes from."""
+        return columns_of_query(self._query(frame), self._origins)
 
-    def versions_read(self, frame: DuckDBFrame) -> dict[str, int]:
+    def versions_read(self, frame: DataFrame) -> dict[str, int]:
         """Return the Delta versions that the frame's plan reads, by table name."""
-        return dict(frame.versions)
+        query = self._query(frame)
+        found: dict[str, int] = {}
+        for name, versions in self._origin_versions.items():
+            if f'"{name}"' in query:
+                found |= versions
+        return found
 
 
-def _delivered_frame(
-    name: str, columns: Iterable[str], *, holds_union: bool = False
-) -> DuckDBFrame:
-    """Make a frame of data that comes from no stored table."""
-    frame = DuckDBFrame.of_relation(name, dict.fromkeys(columns, frozenset()))
-    frame.holds_union = holds_union
-    return frame
+def _spark_type(duckdb_type: str) -> str:
+    names = {
+        "VARCHAR": "string", "BIGINT": "bigint", "INTEGER": "int", "DOUBLE": "double",
+        "BOOLEAN": "boolean", "DATE": "date", "TIMESTAMP WITH TIME ZONE": "timestamp",
+        "TIMESTAMP": "timestamp_ntz", "VARCHAR[]": "array<string>",
+    }  # fmt: skip
+    return names.get(duckdb_type, duckdb_type.lower())

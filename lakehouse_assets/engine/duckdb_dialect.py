@@ -1,4 +1,4 @@
-"""The vocabulary's functions as DuckDB runs them.
+"""The vocabulary's functions as DuckDB runs them, through SQLFrame.
 
 Belongs here: the forms in which DuckDB gives what the vocabulary means, and the macros they need.
 Not here: the meaning.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
-from lakehouse_assets.engine import duckdb_functions as F
-from lakehouse_assets.engine.duckdb_columns import apply
 from lakehouse_assets.engine.types import Col
 
 # Numbers as text without an exponent: DuckDB casts 5e-324 to 0.01 and loses 1234567890.5e-4.
@@ -50,38 +49,48 @@ class DuckDBDialect:
 
     def trim(self, column: Col, characters: str) -> Col:
         """Trim any of the characters at both ends."""
-        return apply(f"{_TRIM}({{}}, {{}})", column, characters)
+        return _call(_TRIM, column, characters)
 
     def is_any(self, column: Col, values: Sequence[str]) -> Col:
         """Look the text up in a list; DuckDB makes a join of a long IN, once per use."""
+        from sqlframe.duckdb import functions as F
+
         return F.array_contains(F.array(*map(F.lit, values)), column)
 
     def lower(self, column: Col) -> Col:
         """Write small letters; DuckDB goes letter by letter."""
-        return apply("lower({})", column)
+        from sqlframe.duckdb import functions as F
+
+        return F.lower(column)
 
     def upper(self, column: Col) -> Col:
         """Write capital letters; DuckDB goes letter by letter."""
-        return apply("upper({})", column)
+        from sqlframe.duckdb import functions as F
+
+        return F.upper(column)
 
     def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
         """Replace every match."""
-        return F.regexp_replace(column, pattern, replacement)
+        return _call("regexp_replace", column, pattern, replacement, "g")
 
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse with the pattern, whose shape the vocabulary has checked."""
-        return apply("CAST(try_strptime({}, {}) AS DATE)", column, _strptime(pattern))
+        return _call("try_strptime", column, _strptime(pattern)).cast("date")
 
     def hash_text(self, column: Col) -> Col:
         """Take the first 60 bits of MD5 as a number."""
-        return apply("CAST(('0x' || substring(md5({}), 1, 15)) AS BIGINT)", column)
+        from sqlframe.duckdb import functions as F
+
+        return F.concat(F.lit("0x"), F.substring(F.md5(column), 1, 15)).cast("bigint")
 
     def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
         """Cast text to decimal, null on overflow; DuckDB rounds half away from zero here."""
-        return apply(f"TRY_CAST({_PLAIN}({{}}) AS DECIMAL({precision}, {scale}))", column)
+        return _try_cast(_call(_PLAIN, column), f"decimal({precision},{scale})")
 
     def round_half_up(self, column: Col, digits: int) -> Col:
         """Round the number's shortest decimal text, in which a half is a half."""
+        from sqlframe.duckdb import functions as F
+
         rounded = self.to_decimal(column.cast("string"), 38, digits)
         # By way of text once more: DuckDB divides to make a double of a decimal, which is inexact.
         rounded = rounded.cast("string").cast("double")
@@ -90,11 +99,34 @@ class DuckDBDialect:
 
     def mean(self, column: Col, digits: int) -> Col:
         """Divide the exact sum by the count in whole numbers."""
-        return apply(f"{_MEAN}({{}}, {{}}, {{}})", F.sum(column), F.count(column), digits)
+        from sqlframe.duckdb import functions as F
+
+        return _call(_MEAN, F.sum(column), F.count(column), F.lit(digits))
 
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
         """Divide in whole numbers of 128 bits."""
-        return apply(f"{_PROPORTION}({{}}, {{}}, {{}})", total, part, whole)
+        return _call(_PROPORTION, total, part, whole)
+
+
+def _call(function: str, column: Col, *arguments: Any) -> Col:
+    """Call a DuckDB function that the PySpark API does not have."""
+    from sqlframe.duckdb import Column
+    from sqlframe.duckdb import functions as F
+
+    rest = [F.lit(a) if isinstance(a, str) else a for a in arguments]
+    return Column.invoke_anonymous_function(column, function, *rest)
+
+
+def _try_cast(column: Col, type_name: str) -> Col:
+    """Cast to a type, null where the value does not fit."""
+    from sqlframe.duckdb import Column
+    from sqlglot import exp
+
+    return Column(
+        exp.TryCast(
+            this=column.column_expression, to=exp.DataType.build(type_name, dialect="duckdb")
+        )
+    )
 
 
 def _strptime(java_pattern: str) -> str:

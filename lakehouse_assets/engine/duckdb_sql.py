@@ -13,7 +13,7 @@ from lakehouse_assets.errors import LakehouseError
 if TYPE_CHECKING:
     import duckdb
 
-# Of the process, so that a frame of one engine names nothing of another.
+# SQLFrame has one session and catalog per process, so that two engines must not share names.
 _NUMBERS = itertools.count(1)
 
 

@@ -1,7 +1,7 @@
 """Names for the DataFrame API's types, engine-neutral.
 
-The embedded engine's classes and PySpark's share no base class, so for the type checker they are
-opaque.
+SQLFrame's and PySpark's classes share no base class and neither is imported before an engine
+starts, so for the type checker they are opaque.
 """
 
 from __future__ import annotations

@@ -272,7 +272,7 @@ class Lake:
         found: DeltaTable,
     ) -> Change:
         """Hold a frame's schema against the declared and the stored one."""
-        names = list(frame.columns)
+        names = list(frame.columns)  # SQLFrame works them out anew each time
         extra = [name for name in names if name not in table.column_names]
         order = [*(n for n in table.column_names if n in names), *extra]
         rows = self._writer.rows_of(frame if names == order else frame.select(*order))

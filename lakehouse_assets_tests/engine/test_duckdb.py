@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 
-from lakehouse_assets.engine import F, current, duckdb_columns
+from lakehouse_assets.engine import F, current
 from lakehouse_assets.engine.base import CsvFile
 from lakehouse_assets.engine.duckdb import DuckDBEngine
 from lakehouse_assets.engine.start import start_engine
@@ -201,6 +201,18 @@ def test_versions_are_those_of_the_plan_and_pass_through_checkpoints(engine, sca
     assert engine.versions_read(engine.from_arrow(pa.table({"x": [1]}))) == {}
 
 
+def test_the_sql_of_a_plan_is_generated_once(engine, monkeypatch):
+    frame = engine.from_arrow(pa.table({"x": [1]})).select("x")
+    engine.lineage(frame)
+
+    def twice(**_: object) -> str:
+        raise AssertionError("the plan was generated again")
+
+    monkeypatch.setattr(frame, "sql", twice)
+    assert engine.versions_read(frame) == {}
+    assert engine.rows(frame) == [{"x": 1}]
+
+
 def test_two_engines_in_one_process_stay_apart(engine):
     here = engine.from_arrow(pa.table({"x": [1]}))
     other = DuckDBEngine(memory_limit="100MB", threads=1)
@@ -218,9 +230,9 @@ def test_too_little_memory_is_one_sentence():
         source = engine.from_arrow(pa.table({"x": list(range(3000))}))
         pairs = source.crossJoin(source.withColumnRenamed("x", "y"))
         # A text aggregate has to hold everything at once and cannot spill.
-        together = duckdb_columns.apply("list({})", F.col("y")).alias("together")
+        wide = pairs.agg(F.max(F.col("x")).alias("m"), F.sort_array(F.collect_list("y")).alias("l"))
         with pytest.raises(LakehouseError, match="LAKEHOUSE_MEMORY_LIMIT"):
-            engine.rows(pairs.agg(together).select(F.size("together").alias("n")))
+            engine.rows(wide)
     finally:
         current.activate(before)
 

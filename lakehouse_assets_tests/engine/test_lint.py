@@ -118,7 +118,7 @@ def test_what_agrees_is_allowed(source):
         "import duckdb",
         "import pyspark.sql.functions as F",
         "from pyspark.sql import functions as F",
-        "from lakehouse_assets.engine.duckdb_functions import concat",
+        "from sqlframe.duckdb import functions as F",
         "import dagster as dg",
         "from pathlib import Path",
         "import os",

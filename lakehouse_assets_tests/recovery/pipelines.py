@@ -346,6 +346,7 @@ def main() -> None:
     import dagster  # noqa: F401
     import deltalake  # noqa: F401
     import duckdb  # noqa: F401
+    import sqlframe.duckdb  # noqa: F401
 
     import lakehouse_assets.definitions  # noqa: F401
 
