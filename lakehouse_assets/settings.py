@@ -91,7 +91,11 @@ class Settings(BaseSettings):
     spark_jars: Path = Field(
         STATE / "spark-jars", description="Folder of the jars that `make spark` fetched."
     )
-    spark_memory: str = Field("4g", description="Memory of Spark's driver, as Java writes it.")
+    spark_memory: str | None = Field(
+        None,
+        description="Memory of Spark's driver, as Java writes it; a third of the machine's, and 2g"
+        " at least, if nothing is said.",
+    )
     spark_options: dict[str, str] = Field(
         default_factory=dict, description="Further options of Spark, as JSON; no secrets."
     )

@@ -34,7 +34,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         spark_tls: Whether the Connect server is spoken to over TLS.
         spark_databricks: `serverless` or the id of a Databricks cluster.
         spark_jars: Folder of Spark's jars.
-        spark_memory: Memory of Spark's driver.
+        spark_memory: Memory of Spark's driver; a third of the machine's if nothing is said.
         spark_options: Further options of Spark.
         identity: As whom a store is entered, told apart by `kind`.
     """
@@ -51,7 +51,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     spark_tls: bool = False
     spark_databricks: str | None = None
     spark_jars: str = ".lakehouse/spark-jars"
-    spark_memory: str = "4g"
+    spark_memory: str | None = None
     spark_options: dict[str, str] = Field(default_factory=dict)
     identity: Identity = DefaultIdentity()
 

@@ -1,10 +1,14 @@
-"""What users read when Spark has no memory left."""
+"""How much memory Spark takes, and what users read when it has none left."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from lakehouse_assets.engine.spark_memory import lack_of_memory_told
+from lakehouse_assets.engine import spark_memory
+from lakehouse_assets.engine.spark_memory import default_memory, lack_of_memory_told
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.transient import is_transient
 
@@ -32,6 +36,41 @@ def test_a_lack_of_memory_is_one_sentence_with_the_remedy(cause: str, what: str)
     )
     # The same step would fail the same way: it is not tried again.
     assert not is_transient(caught.value)
+
+
+GB = 2**30
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A machine of some size, and the file in which its container's limit stands."""
+
+    def of(size: int) -> Path:
+        numbers = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": size // 4096}
+        monkeypatch.setattr(os, "sysconf", numbers.__getitem__)
+        limit = tmp_path / "memory.max"
+        monkeypatch.setattr(spark_memory, "_LIMITS", (tmp_path / "nowhere", limit))
+        return limit
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("size", "memory"),
+    [(24 * GB, "8192m"), (96 * GB, "32768m"), (6 * GB, "2048m"), (3 * GB, "2048m")],
+)
+def test_spark_takes_a_third_of_the_machine_and_two_gigabytes_at_least(machine, size, memory):
+    machine(size)
+    assert default_memory() == memory
+
+
+@pytest.mark.parametrize(
+    ("limit", "memory"),
+    [("12884901888\n", "4096m"), ("max\n", "8192m"), (str(2**63 - 4096), "8192m")],
+)
+def test_spark_in_a_container_takes_a_third_of_what_it_may_use(machine, limit, memory):
+    machine(24 * GB).write_text(limit)
+    assert default_memory() == memory
 
 
 def test_other_errors_stay_what_they_are() -> None:

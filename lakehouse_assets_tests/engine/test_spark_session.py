@@ -228,6 +228,30 @@ def test_what_the_session_is_asked_for(monkeypatch, listening):
         assert asked == {"spark.remote": f"{remote}/{want}"}
 
 
+def test_what_a_session_of_our_own_gets(monkeypatch, sound, listening):
+    asked = []
+    monkeypatch.setattr(spark_session, "default_memory", lambda: "5000m")
+
+    def build(options, complaint):
+        asked.append(options)
+        raise LakehouseError("Enough.")
+
+    monkeypatch.setattr(spark_session, "_build", build)
+    pieces = "spark.sql.files.maxPartitionBytes"
+    for config in (
+        SparkConfig("local[2]", jars=sound),
+        SparkConfig("local[2]", jars=sound, memory="9g", options={pieces: "1"}),
+        SparkConfig(f"spark://127.0.0.1:{listening}", jars=sound),
+    ):
+        with pytest.raises(LakehouseError, match="Enough"):
+            open_session(config)
+    here, told, cluster = asked
+    assert (here["spark.driver.memory"], here[pieces]) == ("5000m", "33554432")
+    assert (told["spark.driver.memory"], told[pieces]) == ("9g", "1")
+    # Executors have heaps of their own: their pieces are Spark's.
+    assert (cluster["spark.driver.memory"], pieces in cluster) == ("5000m", False)
+
+
 class Coded(Exception):  # noqa: N818 - stands for errors of others
     """An error that tells its gRPC code by a method of that name."""
 
