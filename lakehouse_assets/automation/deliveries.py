@@ -18,13 +18,12 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import groupby
 from typing import TypeAlias
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandedFile, content_of
-from lakehouse_assets.ingest.reader import partition_value
+from lakehouse_assets.ingest.reader import by_partition
 
 # A file that nobody touched for so long is whole; a younger one has to be seen twice.
 SETTLED_AFTER = timedelta(seconds=30)
@@ -150,7 +149,7 @@ def changes(
     files: dict[str, Memory] = {}
     due: dict[date, str] = {}
     waiting: list[str] = []
-    for partition, members in _by_partition(dataset, within).items():
+    for partition, members in by_partition(dataset, within).items():
         marks = {file.name: file.fingerprint for file in members}
         known = {name: cursor.files.get(name, Memory("")) for name in marks}
         torn = [f.name for f in members if not _is_whole(f, marks[f.name], known[f.name], now)]
@@ -187,13 +186,6 @@ def consecutive(partitions: Iterable[date], grain: str) -> list[list[date]]:
         else:
             groups.append([partition])
     return groups
-
-
-def _by_partition(dataset: Dataset, listing: Iterable[LandedFile]) -> dict[date, list[LandedFile]]:
-    def partition(file: LandedFile) -> date:
-        return partition_value(dataset, file.delivered_on)
-
-    return {key: list(group) for key, group in groupby(sorted(listing, key=partition), partition)}
 
 
 def _is_whole(file: LandedFile, mark: str, known: Memory, now: datetime) -> bool:

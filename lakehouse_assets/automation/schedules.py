@@ -18,7 +18,7 @@ from lakehouse_assets.automation.loaded import loaded_from
 from lakehouse_assets.automation.sensors import keys_of, request
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandedFile, content_of
-from lakehouse_assets.ingest.reader import partition_value
+from lakehouse_assets.ingest.reader import by_partition, partition_value
 from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.jobs import QUALITY
 from lakehouse_assets.partitions import Calendar
@@ -41,12 +41,9 @@ def behind(
         loaded: Says which files partitions were loaded from.
         now: Partitions with a file younger than a delivery takes are left to the sensors.
     """
-    there: dict[date, list[LandedFile]] = {}
-    for file in files:
-        there.setdefault(partition_value(dataset, file.delivered_on), []).append(file)
     whole = {
         partition: content_of(members)
-        for partition, members in there.items()
+        for partition, members in by_partition(dataset, files).items()
         if all(now - (file.modified_at or now) >= SETTLED_AFTER for file in members)
     }
     before = loaded(whole.keys())

@@ -4,32 +4,35 @@ Belongs here: the factory that turns a dataset into its bronze table and rejects
 reading files (`reader.py`) and declaring datasets (`datasets.py`).
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.engine import F
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
-from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
-from lakehouse_assets.ingest.reader import partition_value, read_delivery
+from lakehouse_assets.ingest.incremental import WHOLE_FILE, files_to_read
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.loads import record
+from lakehouse_assets.ingest.reader import by_partition, read_delivery
 from lakehouse_assets.lake.assets import asset_attributes, step_of
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.conservation import Balance
 
 CONSERVED = "delivered_rows_are_conserved"
 READABLE = "files_are_readable"
-# Metadata of a bronze partition: the files it was loaded from, as `content_of` names them.
-LOADED_FROM = "loaded_from"
 
 
 def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
     """Make the assets that load a dataset's landing folders into bronze.
 
-    One step reads the files of the run's partitions once and writes two tables: rows and rejects.
-    A file that must be refused fails the check `files_are_readable`; the others are loaded.
+    One step reads the new files of the run's partitions once and writes two tables: rows and
+    rejects. A file that must be refused fails the check `files_are_readable`; the others are
+    loaded.
     """
     rows, rejects = bronze_table(dataset), rejects_table(dataset)
 
@@ -58,24 +61,34 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         lake: Lake = context.resources.lake.open()
-        window = context.partition_time_window
+        begun, span = datetime.now(UTC), context.partition_time_window
+        window = Window(dataset.partition, span.start, span.end)
         zone: LandingZone = context.resources.landing.open()
-        listed = zone.files(dataset, window.start.date(), window.end.date())
-        context.log.info(f"{len(listed)} files of {dataset.path} to read")
-        with zone.fetched(listed) as files, lake.engine.scope():
-            delivery = read_delivery(dataset, files, lake.engine, datetime.now(UTC))
-            _say_what_is_loaded(context, dataset, listed)
-            yield dg.Output(delivery.rows, rows.name)
-            yield dg.Output(delivery.rejects, rejects.name)
-            refused_rows = {partition_value(dataset, file.delivered_on): 0 for file in files}
+        listed = by_partition(dataset, zone.files(dataset, span.start.date(), span.end.date()))
+        with lake.engine.scope():
+            reading = files_to_read(context.instance, lake, dataset, listed, window)
+            context.log.info(
+                f"{len(reading.files)} files of {dataset.path} to read; the rows of {reading.kept} "
+                "that were loaded before are taken over"
+            )
+            with zone.fetched(reading.files) as files:
+                delivery = read_delivery(dataset, files, lake.engine, begun)
+                delivered = delivery.delivered + reading.records
+                record(context, dataset, listed, delivered)
+                for table, frame in ((rows, delivery.rows), (rejects, delivery.rejects)):
+                    stays = reading.taken_over(lake, dataset, table, window)
+                    yield dg.Output(lake.engine.union([frame, *stays]), table.name)
+            refused_rows = dict.fromkeys(listed, 0)
             for row in lake.engine.rows(
-                delivery.rejects.filter("line_number = 0").select(dataset.partition.column)
+                delivery.rejects.filter(F.col("line_number") == F.lit(WHOLE_FILE)).select(
+                    dataset.partition.column
+                )
             ):
                 refused_rows[row[dataset.partition.column]] += 1
         stored = lake.rows_by_partition(rejects)
         balance = Balance(
             source="delivered",
-            incoming=delivery.delivered,
+            incoming=delivered,
             parts={
                 "bronze": lake.rows_by_partition(rows),
                 "rejects": {day: count - refused_rows.get(day, 0) for day, count in stored.items()},
@@ -87,22 +100,19 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
             asset_key=rows.asset_key,
             check_name=READABLE,
             passed=not delivery.refused,
-            description="\n".join(delivery.refused) or f"All {delivery.files} files were read.",
-            metadata={"files": delivery.files, "refused_files": len(delivery.refused)},
+            description="\n".join(delivery.refused) or _read_well(delivery.files, reading.kept),
+            metadata={
+                "files": delivery.files,
+                "files_taken_over": reading.kept,
+                "refused_files": len(delivery.refused),
+            },
         )
 
     return load
 
 
-def _say_what_is_loaded(
-    context: dg.AssetExecutionContext, dataset: Dataset, listed: Sequence[LandedFile]
-) -> None:
-    """Record with each partition from which files it was loaded; sensors compare that."""
-    by_partition: dict[date, list[LandedFile]] = {}
-    for file in listed:
-        by_partition.setdefault(partition_value(dataset, file.delivered_on), []).append(file)
-    key = bronze_table(dataset).asset_key
-    for partition, files in by_partition.items():
-        context.add_asset_metadata(
-            {LOADED_FROM: content_of(files)}, asset_key=key, partition_key=partition.isoformat()
-        )
+def _read_well(files: int, kept: int) -> str:
+    read = f"All {files} files were read."
+    if not kept:
+        return read
+    return f"All {files} new files were read; the rows of {kept} loaded before were taken over."

@@ -7,7 +7,7 @@ take, and counting what was delivered. Not here: listing the zone (`landing.py`)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
@@ -65,6 +65,14 @@ class Delivery:
 def partition_value(dataset: Dataset, delivered_on: date) -> date:
     """Return the partition a delivery belongs to: its day, or the first day of its month."""
     return delivered_on if dataset.grain == "day" else delivered_on.replace(day=1)
+
+
+def by_partition(dataset: Dataset, files: Iterable[LandedFile]) -> dict[date, list[LandedFile]]:
+    """Group files by the partition that they belong to, in their order."""
+    found: dict[date, list[LandedFile]] = {}
+    for file in files:
+        found.setdefault(partition_value(dataset, file.delivered_on), []).append(file)
+    return found
 
 
 def read_delivery(

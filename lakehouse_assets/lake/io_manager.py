@@ -252,23 +252,26 @@ def output_metadata(lake: Lake, table: Table, report: WriteReport) -> dict[str, 
         "bytes": report.bytes,
         "preview": dg.MetadataValue.md(preview(table, report.sample)),
     }
-    lineage = column_lineage(lake.registry, report.lineage)
+    lineage = column_lineage(lake.registry, report.lineage, table)
     if lineage:
         metadata["dagster/column_lineage"] = lineage
     return metadata
 
 
 def column_lineage(
-    registry: Registry, lineage: Mapping[str, frozenset[SourceColumn]]
+    registry: Registry, lineage: Mapping[str, frozenset[SourceColumn]], table: Table
 ) -> dg.TableColumnLineage | None:
-    """Translate a plan's lineage into Dagster's form; None if nothing comes from a table."""
+    """Translate a plan's lineage into Dagster's form; None if nothing comes from another table.
+
+    Rows that a table takes over from its own version before come from where they came from then.
+    """
     dependencies = {
         column: [
             dg.TableColumnDep(asset_key=registry[source.table].asset_key, column_name=source.column)
-            for source in sorted(sources, key=lambda s: (s.table, s.column))
+            for source in sorted(others, key=lambda s: (s.table, s.column))
         ]
         for column, sources in lineage.items()
-        if sources
+        if (others := [source for source in sources if source.table != table.name])
     }
     return dg.TableColumnLineage(dependencies) if dependencies else None
 

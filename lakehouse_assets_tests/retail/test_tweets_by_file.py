@@ -1,0 +1,243 @@
+"""Tweets arrive file by file: a new one is read alone, and only what it touches is made again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets.conformed.tables import DIM_DATE
+from lakehouse_assets.ingest.assets import CONSERVED, READABLE, bronze_assets
+from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.resource import LandingResource
+from lakehouse_assets.lake.io_manager import DeltaIOManager
+from lakehouse_assets.lake.predicate import Window
+from lakehouse_assets.lake.resource import LakeResource
+from lakehouse_assets.partitions import Calendar
+from lakehouse_assets.retail.silver import retail_silver_assets
+from lakehouse_assets.retail.tables import tweets as t
+from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
+from lakehouse_assets_tests.airline.samples import COMMIT, House, check, numbers
+from lakehouse_assets_tests.automation.caretaker import Caretaker
+from lakehouse_assets_tests.retail.samples import deliver, tweet
+from lakehouse_assets_tests.test_incremental import touched, values
+
+BRONZE, REJECTS, ASIDE = bronze_table(t.TWEETS), rejects_table(t.TWEETS), quarantine_table(t.TWEETS)
+DAY, NEXT_DAY, NEXT_MONTH = "2021-09-06", "2021-09-07", "2021-10-04"
+OF_DAY = Window(
+    t.TWEETS.partition, datetime(2021, 9, 6, tzinfo=UTC), datetime(2021, 9, 7, tzinfo=UTC)
+)
+# A record that cannot be split, and another one.
+BROKEN = '[{"time": "2021-09-05T06:01:02Z", "unheard": 1}, %s]'
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def tweets_of(*users: str) -> str:
+    return json.dumps([tweet(username=user) for user in users])
+
+
+def land(house: House, name: str, content: str, day: str = DAY) -> Path:
+    return deliver(house, t.TWEETS, day, name, content)
+
+
+@cache
+def assets() -> list[dg.AssetsDefinition]:
+    """Return the two steps alone: to build every definition takes longer than they do."""
+    calendar = Calendar(date(2021, 9, 1))
+    silver = retail_silver_assets(calendar, CAMPAIGN_TAGS)
+    return [bronze_assets(t.TWEETS, calendar), *(a for a in silver if ASIDE.asset_key in a.keys)]
+
+
+def run(
+    house: House, instance: dg.DagsterInstance, *, clean: bool = False
+) -> dg.ExecuteInProcessResult:
+    """Load a day, and clean it."""
+    steps = dg.AssetSelection.assets(BRONZE.asset_key, REJECTS.asset_key)
+    lake = LakeResource.of(house.settings)
+    landing = LandingResource(root=str(house.settings.landing))
+    io_manager = DeltaIOManager(lake=lake)
+    return dg.materialize(
+        assets(),
+        partition_key=DAY,
+        selection=dg.AssetSelection.all() if clean else steps,
+        instance=instance,
+        resources={"lake": lake, "landing": landing, "io_manager": io_manager},
+        raise_on_error=False,
+    )
+
+
+def load(house: House, instance: dg.DagsterInstance, *, clean: bool = False) -> tuple[int, int]:
+    """Load a day, and clean it; return how many files were read, and how many were not."""
+    result = run(house, instance, clean=clean)
+    assert result.success
+    assert check(result, BRONZE, CONSERVED).passed
+    told = numbers(check(result, BRONZE, READABLE))
+    return told["files"], told["files_taken_over"]
+
+
+def users(house: House, table: Any = BRONZE) -> list[str]:
+    return sorted(row["username"] for row in house.rows(table))
+
+
+def make_unreadable(path: Path) -> None:
+    """Change what a file says so that nobody can tell without reading it."""
+    stat = path.stat()
+    path.write_bytes(b"x" * stat.st_size)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_a_second_file_of_a_day_is_loaded_without_reading_the_first(
+    house: House, instance: dg.DagsterInstance, new_house: Callable[..., House]
+) -> None:
+    first = BROKEN % json.dumps(tweet(username="user_1"))
+    path = land(house, "a.json", first)
+    assert load(house, instance, clean=True) == (1, 0)
+    before = {table.name: house.rows(table) for table in (BRONZE, REJECTS, t.SILVER_TWEETS)}
+    assert [len(rows) for rows in before.values()] == [1, 1, 1]
+    make_unreadable(path)
+    land(house, "b.json", tweets_of("user_2", "user_3"))
+    assert load(house, instance, clean=True) == (1, 1)
+    for table in (BRONZE, REJECTS, t.SILVER_TWEETS):
+        stays = [r for r in house.rows(table) if r["_source_file"].endswith("/a.json")]
+        # When they were ingested included: these are the rows of the first load.
+        assert stays == before[table.name]
+    assert users(house) == users(house, t.SILVER_TWEETS) == ["user_1", "user_2", "user_3"]
+    # File by file or all at once is the same.
+    whole = new_house("whole")
+    land(whole, "a.json", first)
+    land(whole, "b.json", tweets_of("user_2", "user_3"))
+    assert load(whole, dg.DagsterInstance.ephemeral(), clean=True) == (2, 0)
+    assert values(house) == values(whole)
+
+
+def test_a_third_file_finds_the_two_before_it(house: House, instance: dg.DagsterInstance) -> None:
+    for number, name in enumerate(("a.json", "b.json", "c.json")):
+        land(house, name, tweets_of(f"user_{number}"))
+        assert load(house, instance) == (1, number)
+    assert users(house) == ["user_0", "user_1", "user_2"]
+
+
+def test_the_same_file_twice_adds_nothing(house: House, instance: dg.DagsterInstance) -> None:
+    """Under its own name it is no news; under another its rows are duplicates, by name."""
+    path = land(house, "a.json", tweets_of("user_1", "user_2"))
+    assert load(house, instance, clean=True) == (1, 0)
+    silver = house.rows(t.SILVER_TWEETS)
+    zone = LandingZone(house.settings.landing)
+    _, news = zone.land(t.TWEETS, path, zone.files(t.TWEETS)[0].delivered_on)
+    assert not news
+    land(house, "replayed.json", path.read_text())
+    assert load(house, instance, clean=True) == (1, 1)
+    assert house.rows(t.SILVER_TWEETS) == silver
+    assert users(house) == ["user_1", "user_1", "user_2", "user_2"]
+    assert {row["duplicate_of"] for row in house.rows(ASIDE)} == {
+        f"retail/tweets/{DAY}/a.json#{row}" for row in (1, 2)
+    }
+
+
+def test_a_day_that_is_run_again_without_news_is_read_anew(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    land(house, "a.json", tweets_of("user_1"))
+    land(house, "b.json", tweets_of("user_2"))
+    assert load(house, instance) == (2, 0)
+    assert load(house, instance) == (2, 0)
+
+
+def test_a_day_with_a_changed_or_withdrawn_file_is_read_anew(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    first = land(house, "a.json", tweets_of("user_1"))
+    land(house, "b.json", tweets_of("user_2"))
+    assert load(house, instance) == (2, 0)
+    first.write_text(tweets_of("user_3", "user_4"))
+    land(house, "c.json", tweets_of("user_5"))
+    assert load(house, instance) == (3, 0)
+    assert users(house) == ["user_2", "user_3", "user_4", "user_5"]
+    first.unlink()
+    land(house, "d.json", tweets_of("user_6"))
+    assert load(house, instance) == (3, 0)
+    assert users(house) == ["user_2", "user_5", "user_6"]
+
+
+def test_a_file_that_was_refused_is_tried_again(house: House, instance: dg.DagsterInstance) -> None:
+    land(house, "a.json", tweets_of("user_1"))
+    land(house, "b.json", "[]")
+    result = run(house, instance)
+    assert numbers(check(result, BRONZE, READABLE))["refused_files"] == 1
+    land(house, "c.json", tweets_of("user_2"))
+    result = run(house, instance)
+    assert numbers(check(result, BRONZE, READABLE)) == {
+        "files": 2, "files_taken_over": 1, "refused_files": 1,
+    }  # fmt: skip
+    assert users(house) == ["user_1", "user_2"]
+    assert [row["line_number"] for row in house.rows(REJECTS)] == [0]
+
+
+@pytest.mark.parametrize("table", [BRONZE, REJECTS], ids=["rows", "rejects"])
+def test_what_is_stored_otherwise_than_it_was_loaded_is_read_anew(
+    house: House, instance: dg.DagsterInstance, table: Any
+) -> None:
+    """A row is lost between two loads; were the rest taken over, it would stay lost."""
+    land(house, "a.json", BROKEN % json.dumps(tweet(username="user_1")))
+    land(house, "b.json", tweets_of("user_2"))
+    assert load(house, instance) == (2, 0)
+    lake = house.lake
+    with lake.engine.scope():
+        rows = lake.engine.checkpoint(lake.read(table).filter("_source_file not like '%/a.json'"))
+        lake.write(table, rows, OF_DAY, COMMIT)
+    land(house, "c.json", tweets_of("user_3"))
+    assert load(house, instance) == (3, 0)
+    assert users(house) == ["user_1", "user_2", "user_3"]
+    assert house.count(REJECTS) == 1
+
+
+def test_one_file_of_one_day_makes_only_what_it_touches_again(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    aggregates = [t.TWEETS_BY_CITY_AND_HASHTAG, t.TWEETS_BY_HASHTAG]
+    followers = (DIM_DATE, t.SILVER_TWEETS, ASIDE, t.TWEET_DAYS, *aggregates)
+    watched = dg.AssetSelection.assets(*[table.asset_key for table in followers])
+    caretaker = Caretaker(house, instance, watched=watched)
+
+    def arrives() -> list[tuple[str, str]]:
+        before = len(caretaker.runs)
+        caretaker.settle()
+        caretaker.obey(caretaker.tick("retail_tweets_deliveries"))
+        caretaker.follow()
+        return sorted(
+            (name, first) for names, first, _ in caretaker.runs[before:] for name in names
+        )
+
+    for day in (DAY, NEXT_DAY, NEXT_MONTH):
+        land(house, "a.json", tweets_of(f"user_{day}"), day)
+    arrives()
+    tables = (BRONZE, REJECTS, t.SILVER_TWEETS, ASIDE, t.TWEET_DAYS, *aggregates)
+    history = {table.name: house.commits(table) for table in tables}
+    land(house, "b.json", tweets_of("user_b"), NEXT_DAY)
+    of_day = [*t.TWEETS.loaded_tables, t.TWEET_DAYS.name]
+    # What stands as of the end of October adds September up.
+    of_months = [(x.name, month) for x in aggregates for month in ("2021-09-01", "2021-10-01")]
+    assert arrives() == sorted([*[(name, NEXT_DAY) for name in of_day], *of_months])
+    for table in tables:
+        found = touched(history[table.name], house.commits(table))
+        months = {"2021-09-01", "2021-10-01"}
+        expected = months if table in aggregates else {NEXT_DAY}
+        # Nothing was rejected or set aside, so that there is nothing to write.
+        assert found == (set() if table in (REJECTS, ASIDE) else expected), table.name
+    (row,) = house.rows(t.TWEETS_BY_HASHTAG, "month(as_of_month) = 10")
+    assert row["tweets"] == 4
+    # Nothing new, nothing to do.
+    assert arrives() == []
