@@ -59,7 +59,7 @@ class SilverRule:
         expectations: What rows must fulfil.
         transform: Types the bronze rows; the lake is given for reference data.
         newest_delivery_first: Within a partition a later delivery replaces an earlier one (state);
-            otherwise the first delivery counts (events).
+            otherwise the first delivery counts (events). `classify.py` says what is later.
         unique_over_time: A key that an earlier partition has kept is a duplicate.
     """
 

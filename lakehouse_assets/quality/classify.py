@@ -37,13 +37,17 @@ def duplicates_within(
 ) -> DataFrame:
     """Find the rows without reasons that are not the first of their key.
 
-    The first is by delivery day (newest first if asked), then file, then row. Only keys that occur
-    more than once are put in order: they are few, and the order is what costs.
+    Files are in the order of their delivery: by day, within a day by name, compared as text. Of
+    events the first file counts, of states the last; within a file, which tells of one moment, it
+    is the first row. When a file arrived says nothing here: a zone that is copied has other times,
+    and the same deliveries must give the same rows.
+
+    Only keys that occur more than once are put in order: they are few, and the order is what costs.
 
     Args:
         judged: Result of `judge`.
         key: Column that identifies a row.
-        newest_delivery_first: Whether a later delivery replaces an earlier one.
+        newest_delivery_first: Whether what is delivered later replaces what came before (states).
         within: Column that keeps keys apart: the partition column of a table of states, where
             each partition has its own row per key.
 
@@ -64,10 +68,9 @@ def duplicates_within(
     same = F.lit(True)
     for name in identity:
         same = same & F.col(name).eqNullSafe(F.col(f"repeated_{name}"))
-    day = F.col("delivered_on")
+    files = [F.col("delivered_on"), F.col("_source_file")]
     order = W.partitionBy(*identity).orderBy(
-        day.desc_nulls_last() if newest_delivery_first else day.asc_nulls_last(),
-        F.col("_source_file").asc_nulls_last(),
+        *[f.desc_nulls_last() if newest_delivery_first else f.asc_nulls_last() for f in files],
         F.col("_row_number").asc_nulls_last(),
     )
     ranked = trusted.join(repeated, same, "left_semi").select(

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -80,14 +81,8 @@ def model(
     """Work out disposition, reasons and original of each row with plain Python."""
     found: dict[str, tuple[Any, ...]] = {}
     first: dict[Any, str] = {}
-    for row in sorted(
-        rows,
-        key=lambda r: (
-            r["delivered_on"].toordinal() * (-1 if newest_first else 1),
-            r["_source_file"],
-            r["_row_number"],
-        ),
-    ):
+    files = sorted({r["_source_file"] for r in rows}, reverse=newest_first)
+    for row in sorted(rows, key=lambda r: (files.index(r["_source_file"]), r["_row_number"])):
         reasons = []
         key = (row["id"], row["delivered_on"] if apart else None)
         if row["id"] is None:
@@ -155,6 +150,27 @@ def test_every_row_comes_out_once_with_all_its_reasons_in_whatever_order_rows_co
     stays = [r["amount"] for r in rows if expected[address(r)][0] == "kept"]
     assert counts["amount_is_even"] == sum(amount % 2 for amount in stays)
     assert counts["amount_is_not_9"] == stays.count(9)
+
+
+# Two rows of one key each: delivered on two days, in two files of a day, in one file.
+TIES = [
+    (1, 2, 1, "b.csv"), (1, 4, 2, "a.csv"), (2, 2, 1, "orders-2.csv"), (2, 4, 1, "orders-1.csv"),
+    (3, 2, 1, "a.csv"), (3, 4, 1, "a.csv"), (4, 2, 1, "n-10.csv"), (4, 4, 1, "n-9.csv"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("newest_first", "stays"),
+    [(False, {1: 2, 2: 4, 3: 2, 4: 2}), (True, {1: 4, 2: 2, 3: 2, 4: 4})],
+    ids=["of_events_the_first", "of_states_the_last"],
+)
+def test_files_are_in_order_by_day_then_name_and_rows_as_they_stand(
+    engine: Engine, newest_first: bool, stays: dict[int, int]
+) -> None:
+    """Names are compared as text, so that 10 comes before 9."""
+    rows = frame(engine, delivered(TIES))
+    taken = kept(sorted_out(rows, EXPECTATIONS, newest_first=newest_first), ["id", "amount"])
+    assert {row["id"]: row["amount"] for row in engine.rows(taken)} == stays
 
 
 def test_an_expectation_that_cannot_be_judged_does_not_hold(engine: Engine) -> None:
