@@ -27,7 +27,7 @@ from lakehouse_assets.engine.duckdb_store import DuckDBStores
 from lakehouse_assets.engine.duckdb_unions import Unions
 from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.lineage import columns_of_query
-from lakehouse_assets.engine.plan_copies import copy_plans_quickly
+from lakehouse_assets.engine.quick_plans import build_plans_quickly
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
 
@@ -86,7 +86,7 @@ class DuckDBEngine:
         duckdb_extensions.import_extension("delta", con=self._connection)
         self._connection.execute("LOAD delta")
         self._connection.execute("SET TimeZone = 'UTC'")
-        copy_plans_quickly()
+        build_plans_quickly()
         for macro in MACROS:
             self._connection.execute(macro)
         self._session = DuckDBSession(conn=self._connection)
