@@ -33,6 +33,8 @@ from lakehouse_assets_tests.ingest.samples import (
     landed,
 )
 
+MARK = b"\xef\xbb\xbf"
+
 TOO_FEW = "{} columns where 3 are expected".format
 TEXT_AFTER = "text follows the quote that closes a value"
 NOT_CLOSED = "a quoted value is not closed"
@@ -126,7 +128,7 @@ def test_months(engine, tmp_path):
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("mark", [b"", MARK])
 @pytest.mark.parametrize("packed", [False, True])
 def test_marks_line_ends_and_packing(engine, tmp_path, slow, end, mark, packed):
     content = mark + body("1,é,3", "bad", "4,5,6", end=end)
@@ -431,11 +433,13 @@ def test_csv_round_trip(engine, tmp_path, files):
 
 
 def without_header(content: bytes) -> bytes:
-    mark = b"\xef\xbb\xbf" if content.startswith(b"\xef\xbb\xbf") else b""
-    return mark + content.partition(b"\n")[2]
+    rows = content.partition(b"\n")[2]
+    # A value that begins with the sign of a mark needs a mark before it, or it is taken for one.
+    mark = MARK if content.startswith(MARK) or rows.startswith(MARK) else b""
+    return mark + rows
 
 
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("mark", [b"", MARK])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_the_first_line_of_a_file_without_header_is_data(engine, tmp_path, slow, mark, end):
     lines = ["1,2,3", "bad", '"é","a,b",6', "7,8", "9,9,9", "", "ID,Name,Note"]
@@ -461,10 +465,17 @@ def test_only_malformed_or_empty_lines_without_header(engine, tmp_path, slow):
     assert all(outcome.complete for outcome in outcomes)
 
 
+def test_a_mark_is_taken_off_once_with_a_header_or_without(engine, tmp_path, slow):
+    row = "\ufeff1,2,3\n".encode()
+    named = deliver_each(engine, tmp_path, [f"{HEADER}\n".encode() + row], ".csv")
+    bare = deliver_each(engine, tmp_path, [MARK + row], ".csv", BARE)
+    assert [o.values for o in (*named, *bare)] == [[(1, "\ufeff1", "2", "3")]] * 2
+
+
 @_MANY
 @given(st.lists(st.tuples(written_files(), st.booleans()), min_size=8, max_size=8))
 def test_a_file_without_header_has_the_rows_of_the_same_file_with_one(engine, tmp_path, files):
-    contents = [b"\xef\xbb\xbf" * marked + content for (content, _, _), marked in files]
+    contents = [MARK * marked + content for (content, _, _), marked in files]
     named = deliver_each(engine, tmp_path, contents, ".csv")
     bare = deliver_each(engine, tmp_path, [*map(without_header, contents)], ".csv", BARE)
     for one, other in zip(named, bare, strict=True):
