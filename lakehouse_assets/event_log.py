@@ -102,13 +102,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     def _store_planned_checks(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
         """Store planned checks as `store_event` does: the events, and a row for each partition."""
-        insert = SqlEventLogStorageTable.insert()
-        rows = [self._event_to_row(entry) for entry in events]
-        with self.run_connection(run_id) as connection:
-            connection.execute(insert, rows)
-        with self.index_transaction() as connection:
-            numbered = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
-            ids = [int(row[0]) for row in connection.execute(numbered, rows)]
+        with self._storing(run_id, events) as (connection, rows, ids):
             planned = [
                 {
                     "asset_key": data.asset_key.to_string(),
@@ -127,14 +121,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             connection.execute(AssetCheckExecutionsTable.insert(), planned)
 
     def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
-        """Store asset events of one run as `store_event` does, in the run's and the index shard."""
-        insert = SqlEventLogStorageTable.insert()
-        rows = [self._event_to_row(entry) for entry in events]
-        with self.run_connection(run_id) as connection:
-            connection.execute(insert, rows)
-        with self.index_transaction() as connection:
-            numbered = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
-            ids = [int(row[0]) for row in connection.execute(numbered, rows)]
+        """Store asset events of one run as `store_event` does."""
+        with self._storing(run_id, events) as (connection, _rows, ids):
             self._store_asset_event_tags(connection, events, ids)
             # An asset's entry shows its newest event only.
             newest = {
@@ -143,6 +131,22 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             }
             for entry, number in newest.values():
                 self._store_asset_event(connection, entry, number)
+
+    @contextmanager
+    def _storing(
+        self, run_id: str, events: Sequence[EventLogEntry]
+    ) -> Iterator[tuple[Connection, list[dict[str, Any]], list[int]]]:
+        """Store events in the run's shard and the index.
+
+        Gives the index's connection inside its transaction, the events' rows and their numbers.
+        """
+        insert = SqlEventLogStorageTable.insert()
+        rows = [self._event_to_row(entry) for entry in events]
+        with self.run_connection(run_id) as connection:
+            connection.execute(insert, rows)
+        with self.index_transaction() as connection:
+            numbered = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+            yield connection, rows, [int(row[0]) for row in connection.execute(numbered, rows)]
 
     def wipe(self) -> None:
         """Delete every event."""
