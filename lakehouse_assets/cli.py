@@ -6,7 +6,6 @@ Belongs here: arguments, printing and exit codes. Not here: what the commands do
 from __future__ import annotations
 
 import atexit
-import gc
 import json
 import sys
 import time
@@ -29,6 +28,7 @@ from rich.progress import (
 from rich.table import Table as Grid
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.garbage import collect_rarely, leave_rest
 from lakehouse_assets.sources.command import extract
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def main() -> None:
     """Run the command line; a known error is one sentence and exit code 1."""
-    # At the end Python would look for cycles in all that was imported, which takes a while.
-    atexit.register(gc.freeze)
+    collect_rarely()
+    atexit.register(leave_rest)
     try:
         app()
     except LakehouseError as error:

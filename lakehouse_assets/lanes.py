@@ -25,6 +25,7 @@ from typing import Any
 
 from lakehouse_assets.automation.recovery import end_dead_runs
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.garbage import collect_rarely, leave_rest
 from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.ml import worker
@@ -249,7 +250,9 @@ def _work(settings: Settings, runs: Sequence[PlannedRun], line: Connection) -> N
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        collect_rarely()
         _load(settings)
+        leave_rest()
         runner = Runner(settings)
         line.recv()
         with dagster_instance(settings) as instance:
