@@ -68,12 +68,13 @@ TWEETS = (
 
 CAMPAIGNS = (
     present("campaign_name"),
-    present("country"),
     present("camp_date"),
     present("cost"),
     present("revenue"),
     present("profit"),
     in_calendar("camp_date"),
+    # What a result earned counts wherever it was.
+    known("country", tuple(REGIONS), "the countries of section 3.1"),
     known("campaign_tactic", (*CHANNELS, UNKNOWN), "section 3.1"),
     known("customer_segment", (*GENERATIONS.values(), UNKNOWN), "section 3.1"),
     known("response_status", ("Qualified", "Active", "Accepted"), "section 3.1"),

@@ -67,12 +67,16 @@ def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.
             ),
             monthly,
             {c.SILVER_CAMPAIGNS: WITHIN, c.DIM_CAMPAIGNS: None, DIM_DATE: None},
+            totals=lambda now, f: [
+                rules.totals_of_campaigns(delivered_in_month(f["silver_campaigns"], now))
+            ],
         ),
         monthly_asset(
             c.COUNTRY_REVENUE,
             lambda now, f: rules.country_revenue(f["campaign_days"], now.month),
             monthly,
             added_up,
+            totals=lambda now, f: [rules.totals_of_days(f["campaign_days"], now.month)],
         ),
         monthly_asset(
             c.CAMPAIGN_WEEKS,
@@ -87,6 +91,15 @@ def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.
             ),
             monthly,
             {**added_up, DIM_DATE: None},
+            rules=[
+                MonthlyRule(
+                    "weeks_add_up_to_days",
+                    "A country's weeks add up to its days, half a cent a week aside.",
+                    lambda now, weeks, f: rules.countries_that_are_off(
+                        weeks, f["campaign_days"], now.month
+                    ),
+                )
+            ],
         ),
         monthly_asset(
             c.LOSS_MAKING_CAMPAIGNS,

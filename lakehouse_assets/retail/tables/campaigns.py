@@ -55,7 +55,7 @@ CAMPAIGNS = Dataset(
 )
 
 _NAME = Column("campaign_name", "string", "Name of the campaign.", False)
-_COUNTRY = Column("country", "string", "Country as the source names it.", False)
+_COUNTRY = Column("country", "string", "Country as the source names it, or Unknown.", False)
 _REGION = Column("region", "string", "Region as the source names it.", False)
 _TACTIC = Column("campaign_tactic", "string", "Channel: Social, TV, Event ..., Unknown.", False)
 _SEGMENT = Column("customer_segment", "string", "Generation addressed, or Unknown.", False)

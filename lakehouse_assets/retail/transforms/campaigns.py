@@ -52,6 +52,7 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
     text = {c.name: F.col(f"given_{c.name}") for c in CAMPAIGNS.fields}
     tactic, segment = F.col("tactic"), F.col("segment")
     flags = {
+        "country_unknown": text["country"].isNull(),
         "campaign_tactic_unknown": tactic.isNull(),
         "customer_segment_unknown": segment.isNull(),
     }
@@ -60,7 +61,7 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         content_key().alias("result_id"),
         v.small_number(text["campaign_id"]).alias("campaign_id"),
         text["campaign_name"].alias("campaign_name"),
-        text["country"].alias("country"),
+        F.coalesce(text["country"], F.lit(UNKNOWN)).alias("country"),
         F.coalesce(text["region"], F.lit(UNKNOWN)).alias("region"),
         text["productcategory"].alias("product_category"),
         text["qualification"].alias("qualification"),
@@ -219,6 +220,39 @@ def country_profit_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday
         .agg(_money("profit", "total_profit"))
     )
     return _with_week_end(grouped, month).select(*COUNTRY_PROFIT_WEEKS.column_names)
+
+
+def totals_of_campaigns(results: DataFrame) -> DataFrame:
+    """Add up, in one row, what the days must hold of the results delivered in a month."""
+    return results.agg(
+        F.count(F.lit(1)).alias("results"),
+        *[F.sum(name).cast(FINE).alias(name) for name in ("cost", "revenue", "profit")],
+    )
+
+
+def totals_of_days(days: DataFrame, month: date) -> DataFrame:
+    """Count, in one row, the results that the tables of all months so far must hold."""
+    return _so_far(days, month).agg(_total("results"))
+
+
+def countries_that_are_off(weeks: DataFrame, days: DataFrame, month: date) -> DataFrame:
+    """Find countries whose weeks do not add up to their days, half a cent a week aside.
+
+    Args:
+        weeks: The month's rows of `country_profit_weeks`, each rounded to cents.
+        days: Rows of `campaign_days`.
+        month: The month, as its first day.
+    """
+    rounded = weeks.select("country", F.col("total_profit").alias("amount"), F.lit(1).alias("week"))
+    exact = _so_far(days, month).select(
+        "country", (F.lit(0) - F.col("profit")).alias("amount"), F.lit(0).alias("week")
+    )
+    both = [f.withColumn("amount", F.col("amount").cast(FINE)) for f in (rounded, exact)]
+    off = (F.abs(F.sum("amount")) * F.lit(200)).alias("half_cents")
+    grouped = both[0].unionByName(both[1]).groupBy("country")
+    return grouped.agg(off, F.sum("week").alias("weeks")).filter(
+        F.col("half_cents") > F.col("weeks")
+    )
 
 
 def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
