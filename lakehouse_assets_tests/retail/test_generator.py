@@ -11,10 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lakehouse_assets.retail.generator.__main__ import generate, main
 from lakehouse_assets.retail.generator.campaigns import RESULTS, write_campaigns
-from lakehouse_assets.retail.generator.customers import write_customers
+from lakehouse_assets.retail.generator.customers import (
+    CUSTOMERS_OF_THE_SAMPLE,
+    a_month_later,
+    all_different,
+    customer_numbers,
+    new_customers,
+    write_customers,
+)
 from lakehouse_assets.retail.generator.draws import Config
 from lakehouse_assets.retail.generator.online_sales import write_online_sales
 from lakehouse_assets.retail.generator.store_sales import write_store_sales
@@ -288,6 +297,41 @@ def test_customers_have_the_marginals_that_the_spec_names(customers: list[dict[s
 def churn_of(rows: list[dict[str, str]], name: str, value: str) -> float:
     found = [row["Churn"] == "Yes" for row in rows if row[name] == value]
     return sum(found) / len(found)
+
+
+@given(st.lists(st.integers(0, 40), max_size=25), st.sets(st.integers(0, 40), max_size=10))
+@settings(max_examples=60, deadline=None)
+def test_what_was_drawn_twice_or_is_taken_becomes_different(
+    drawn: list[int], taken: set[int]
+) -> None:
+    found = all_different(np.array(drawn, np.int64), np.array(sorted(taken), np.int64), 41).tolist()
+    assert len(set(found)) == len(found) == len(drawn)
+    assert not taken & set(found)
+    assert set(found) <= set(range(41))
+    if len(set(drawn)) == len(drawn) and not taken & set(drawn):
+        assert found == drawn
+
+
+def test_two_million_customers_have_two_million_numbers() -> None:
+    """Drawn as they are, some twenty of them would be equal (10 million: some four hundred)."""
+    config = Config(scale=2_000_000 / CUSTOMERS_OF_THE_SAMPLE)
+    numbers = customer_numbers(config)
+    assert len(numbers) == len(set(numbers)) == 2_000_000
+    drawn = config.random("customers")
+    digits, letters = drawn.integers(0, 10_000, 2_000_000), drawn.integers(0, 26, (2_000_000, 5))
+    codes = digits * 26**5 + letters @ (26 ** np.arange(4, -1, -1))
+    assert len(np.unique(codes)) < 2_000_000
+    code = codes[0]
+    text = "".join(chr(65 + code // 26**place % 26) for place in range(4, -1, -1))
+    assert numbers[0] == f"{code // 26**5:04}-{text}"
+
+
+def test_who_comes_later_has_a_number_of_their_own() -> None:
+    rng = np.random.default_rng(1)
+    people = new_customers(rng, 2_000)
+    for _ in range(3):
+        people = a_month_later(rng, people)
+    assert len(set(people["number"])) == len(people["number"]) > 2_000
 
 
 @pytest.mark.skipif(not REAL_CUSTOMERS.is_file(), reason=f"{REAL_CUSTOMERS} is not there")

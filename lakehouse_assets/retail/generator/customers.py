@@ -18,12 +18,20 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from lakehouse_assets.retail.generator.draws import Config, Floats, choose, deliver, spread
 from lakehouse_assets.retail.tables.customers import CUSTOMERS
 
 Weights: TypeAlias = Mapping[str, float]
 Facts: TypeAlias = dict[str, Any]
+Codes: TypeAlias = npt.NDArray[np.int64]
+
+NO_CODES: Codes = np.array([], dtype=np.int64)
+# A customer's number is four digits, a dash and letters; its code is the number that they make.
+_LETTERS = 5
+_PLACES = 26 ** np.arange(_LETTERS - 1, -1, -1)
+_ALL_CODES = 10_000 * 26**_LETTERS
 
 CUSTOMERS_OF_THE_SAMPLE = 600
 CONTRACTS = ("Month-to-month", "One year", "Two year")
@@ -131,12 +139,21 @@ def snapshot_days(config: Config) -> list[date]:
 def customer_numbers(config: Config) -> list[str]:
     """Return the numbers of the customers of the first snapshot, without making the others."""
     rng = config.random("customers")
-    return _numbers(rng, config.rows(CUSTOMERS_OF_THE_SAMPLE))
+    codes = _codes(rng, config.rows(CUSTOMERS_OF_THE_SAMPLE))
+    found: list[str] = _written(codes).tolist()
+    return found
 
 
-def new_customers(rng: np.random.Generator, size: int) -> Facts:
-    """Draw customers: column to one value each."""
-    people: Facts = {"number": np.array(_numbers(rng, size))}
+def new_customers(rng: np.random.Generator, size: int, taken: Codes = NO_CODES) -> Facts:
+    """Draw customers: column to one value each.
+
+    Args:
+        rng: What is drawn from.
+        size: How many.
+        taken: Codes of the customers who are there already; nobody has the number of another.
+    """
+    codes = _codes(rng, size, taken)
+    people: Facts = {"code": codes, "number": _written(codes)}
     pairs = choose(rng, SUPPLIES, size)
     people["supply"] = np.array([supply for supply, _ in pairs])
     people["contract"] = np.array([contract for _, contract in pairs])
@@ -183,7 +200,7 @@ def a_month_later(rng: np.random.Generator, people: Facts) -> Facts:
     older["tenure"] = np.where(left, people["tenure"], np.minimum(people["tenure"] + 1, LONGEST))
     older["paid"] = np.where(left, people["paid"], people["paid"] + people["price"])
     older["churn"] = left | leaving
-    fresh = new_customers(rng, max(1, round(NEW_IN_A_MONTH * len(left))))
+    fresh = new_customers(rng, max(1, round(NEW_IN_A_MONTH * len(left))), people["code"])
     fresh["tenure"] = np.minimum(fresh["tenure"], 1)
     fresh["paid"] = fresh["price"]
     fresh["churn"] = np.zeros_like(fresh["churn"])
@@ -264,13 +281,45 @@ def _feature(name: str, people: Facts) -> Floats:
     return np.asarray(found, dtype=np.float64)
 
 
-def _numbers(rng: np.random.Generator, size: int) -> list[str]:
-    """Draw numbers as the reference has them: four digits and five letters."""
+def _codes(rng: np.random.Generator, size: int, taken: Codes = NO_CODES) -> Codes:
+    """Draw what stands for numbers as the reference has them: four digits and five letters."""
     digits = rng.integers(0, 10_000, size)
-    letters = rng.integers(0, 26, (size, 5))
-    return [
-        f"{digits[n]:04}-{''.join(chr(65 + letter) for letter in letters[n])}" for n in range(size)
-    ]
+    letters = rng.integers(0, 26, (size, _LETTERS))
+    return all_different(digits * 26**_LETTERS + letters @ _PLACES, taken, _ALL_CODES)
+
+
+def all_different(codes: Codes, taken: Codes, end: int) -> Codes:
+    """Give each code that was drawn before, or is taken, the next one that is free.
+
+    Of millions that are drawn from 119 thousand million some are equal. Where none are, all stay as
+    they were drawn.
+
+    Args:
+        codes: What was drawn, from 0 to `end`.
+        taken: Different codes that are not free.
+        end: The first number that is no code; behind the last one comes 0.
+    """
+    codes = codes.copy()
+    while True:
+        _, first = np.unique(np.concatenate([taken, codes]), return_index=True)
+        again = np.ones(len(taken) + len(codes), dtype=bool)
+        again[first] = False
+        again = again[len(taken) :]
+        if not again.any():
+            return codes
+        codes[again] = (codes[again] + 1) % end
+
+
+def _written(codes: Codes) -> npt.NDArray[np.str_]:
+    """Write codes as numbers of customers."""
+    signs = np.empty((len(codes), 5 + _LETTERS), dtype=np.uint8)
+    digits, letters = np.divmod(codes, 26**_LETTERS)
+    for place in range(4):
+        signs[:, place] = ord("0") + digits // 10 ** (3 - place) % 10
+    signs[:, 4] = ord("-")
+    for place in range(_LETTERS):
+        signs[:, 5 + place] = ord("A") + letters // _PLACES[place] % 26
+    return signs.view(f"S{5 + _LETTERS}").ravel().astype(str)
 
 
 def _yes(value: Any) -> str:
