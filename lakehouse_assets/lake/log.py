@@ -7,16 +7,19 @@ only one writer can take, which Spark cannot do on a local disk. Not here: chang
 
 from __future__ import annotations
 
+import json
 import random
 import re
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.commits import Version, read_version
-from lakehouse_assets.lake.place import Folder
+from lakehouse_assets.lake.place import FIRST_COMMIT, Folder
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
 
@@ -67,15 +70,36 @@ def open_table(folder: Folder, *, lasting: bool = False) -> DeltaTable | None:
 
 
 def create_table(table: Table, folder: Folder) -> DeltaTable:
-    """Create a table as declared, constraints and all, in its first commit.
+    """Create a table as declared, constraints and all, in its first commit; or open what is there.
 
-    Mode `ignore` lets several first writers start at once.
+    Several first writers may start at once: the first commit is a file that only one of them can
+    put. delta-rs's own creation turns into a later commit of the same metadata where another was
+    faster, and that fails everyone who is writing rows by then.
 
     Raises:
         LakehouseError: the lake cannot be written.
     """
+    from deltalake.exceptions import DeltaError
+
+    try:
+        folder.begin_log(_first_commit(table, folder))
+    except (OSError, DeltaError) as error:
+        raise LakehouseError(
+            f"Table {table.name} cannot be created at {folder.uri} ({one_line(error)}); check free "
+            "space and write rights of the lake (LAKEHOUSE_ROOT)."
+        ) from error
+    found = open_table(folder, lasting=True)
+    if found is None:
+        raise LakehouseError(
+            f"Table {table.name} was removed from {folder.uri} as soon as it was created; let "
+            "nobody clean the lake while it is written, and run again."
+        )
+    return found
+
+
+def _first_commit(table: Table, folder: Folder) -> bytes:
+    """Return the commit that creates a table, as delta-rs writes it."""
     from deltalake import DeltaTable
-    from deltalake.exceptions import CommitFailedError, DeltaError
 
     configuration = {_CONSTRAINT + name: rule for name, rule in table.constraints.items()}
     needs_version = bool(configuration)
@@ -88,30 +112,22 @@ def create_table(table: Table, folder: Folder) -> DeltaTable:
         # Constraints are part of the first commit, so no writer ever sees the table without them;
         # they are enforced from writer version 3 on, which delta-rs does not infer.
         configuration["delta.minWriterVersion"] = "3"
-
-    def create() -> DeltaTable:
-        return DeltaTable.create(
-            folder.address,
+    with tempfile.TemporaryDirectory(prefix="lakehouse-table-") as scratch:
+        DeltaTable.create(
+            scratch,
             schema=arrow_schema(table),
-            mode="ignore",
             partition_by=[table.partition.column] if table.partition else None,
             name=table.name,
             description=table.description,
             configuration=configuration,
-            storage_options=folder.options(lasting=True) or None,
             raise_if_key_not_exists=False,
         )
-
-    try:
-        return retrying(create, CommitFailedError)
-    except (OSError, DeltaError) as error:
-        fault = folder.fault(error)
-        if fault is not None:
-            raise fault from None
-        raise LakehouseError(
-            f"Table {table.name} cannot be created at {folder.uri} ({one_line(error)}); check free "
-            "space and write rights of the lake (LAKEHOUSE_ROOT)."
-        ) from error
+        lines = (Path(scratch) / FIRST_COMMIT).read_text("utf-8").splitlines()
+    actions = [json.loads(line) for line in lines]
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"]["operationParameters"]["location"] = folder.uri
+    return "".join(json.dumps(a, ensure_ascii=False) + "\n" for a in actions).encode()
 
 
 def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaTable:

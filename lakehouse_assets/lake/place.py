@@ -8,8 +8,9 @@ clients (`clients.py`).
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from lakehouse_assets.engine.duckdb import DuckDBEngine
     from lakehouse_assets.engine.spark import SparkEngine
 
+# The file that makes a folder a Delta table.
+FIRST_COMMIT = "_delta_log/00000000000000000000.json"
 _COMMITTED = re.compile(r"\d{20}\.(json|checkpoint.*\.parquet)")
 
 
@@ -62,6 +65,15 @@ class Folder(Protocol):
 
         Raises:
             LakehouseError: that cannot be told.
+        """
+        ...
+
+    def begin_log(self, commit: bytes) -> None:
+        """Put a table's first commit, whole; nothing happens if it has one.
+
+        Raises:
+            LakehouseError: a store refuses; the message has the remedy.
+            OSError: the disk refuses.
         """
         ...
 
@@ -131,6 +143,18 @@ class _LocalFolder:
                 "be a folder that you may read and write."
             ) from error
 
+    def begin_log(self, commit: bytes) -> None:
+        first = Path(self.uri) / FIRST_COMMIT
+        first.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = first.with_name(f".{first.name}.{uuid.uuid4().hex}")
+        try:
+            unfinished.write_bytes(commit)
+            with suppress(FileExistsError):
+                # A second name for the whole file, which only one writer can give.
+                first.hardlink_to(unfinished)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
     def fault(self, error: BaseException) -> LakehouseError | None:
         return None
 
@@ -173,6 +197,9 @@ class _CloudFolder:
     def has_log(self) -> bool:
         entries = CloudFiles(self._access).list_all(f"{self._path}/_delta_log")
         return any(_COMMITTED.fullmatch(entry.path) for entry in entries)
+
+    def begin_log(self, commit: bytes) -> None:
+        CloudFiles(self._access).put_new(f"{self._path}/{FIRST_COMMIT}", commit)
 
     def fault(self, error: BaseException) -> LakehouseError | None:
         return explain(error, self._access.location, self._access.identity)

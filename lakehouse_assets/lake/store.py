@@ -164,6 +164,18 @@ class CloudFiles:
         with self._explained(), source.open("rb") as stream:
             obstore.put(self._store, path, stream)
 
+    def put_new(self, path: str, content: bytes) -> bool:
+        """Upload a file unless there is one of its name; say whether it was uploaded."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with self._explained():
+            try:
+                obstore.put(self._store, path, content, mode="create")
+            except (AlreadyExistsError, FileExistsError):
+                return False
+        return True
+
     def remove(self, path: str) -> None:
         """Remove a file.
 

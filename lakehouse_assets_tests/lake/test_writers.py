@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.log import create_table
+from lakehouse_assets.lake.place import local_folder
 from lakehouse_assets_tests.lake.samples import (
     COMMIT,
     DAILY,
@@ -57,18 +57,33 @@ def test_eight_first_writers_at_once_lose_no_row(tmp_path):
     assert content(lake, DAILY) == in_order(expected)
 
 
-def test_a_creation_that_another_writer_overtakes_is_tried_again(lake, monkeypatch):
-    real, failures = DeltaTable.create, [1, 1]
+def test_many_who_create_one_table_open_the_same_one(tmp_path):
+    folder = local_folder(tmp_path / "t")
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: create_table(DAILY, folder), range(32)))
+    assert len({table.metadata().id for table in found}) == 1
+    assert {table.version() for table in found} == {0}
+    assert [path.name for path in (tmp_path / "t" / "_delta_log").iterdir()] == [
+        "00000000000000000000.json"
+    ]
+    (created,) = found[0].history()
+    assert created["operationParameters"]["location"] == str(tmp_path / "t")
 
-    def overtaken(*args, **options):
-        if failures:
-            failures.pop()
-            raise CommitFailedError("Protocol changed")
-        return real(*args, **options)
 
-    monkeypatch.setattr(DeltaTable, "create", overtaken)
+def test_what_a_killed_creation_leaves_is_no_table(lake, monkeypatch):
+
+    def killed(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", killed)
+        patch.setattr(Path, "unlink", lambda *_args, **_options: None)
+        with pytest.raises(KeyboardInterrupt):
+            lake.ensure(DAILY)
+    (left,) = (Path(lake.uri(DAILY)) / "_delta_log").iterdir()
+    assert left.name.startswith(".")
+    assert lake.version(DAILY) is None
     put(lake, DAILY, window(1, 1), [A])
-    assert failures == []
     assert content(lake, DAILY) == [A]
 
 
