@@ -33,6 +33,7 @@ from lakehouse_assets_tests.airline.samples import (
     purchase,
     variables_of,
 )
+from lakehouse_assets_tests.engine.small import INTERPRETED, JAVA, SMALL
 
 # The same examples each time: what is random is seeded, and a failure can be played again.
 hypothesis.settings.register_profile("seeded", derandomize=True, database=None)
@@ -84,15 +85,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return OneSpark(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
-# Writing and compiling Java for each expression is 40 % of what Spark computes for small tables. It
-# interprets them instead, but in the tests of `engine`, where every function that it has in code is
-# compared, in `make test-cluster` and for users.
-INTERPRETED = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-}
-
-
 @pytest.fixture(scope="session")
 def spark_session_engine(request: pytest.FixtureRequest) -> Engine:
     """Spark on this machine, one session for all tests."""
@@ -101,17 +93,9 @@ def spark_session_engine(request: pytest.FixtureRequest) -> Engine:
     config = SparkConfig(
         master="local[2]",
         jars=Path(jars),
-        memory="2g",
-        options={
-            "spark.sql.shuffle.partitions": "2",
-            "spark.default.parallelism": "2",
-            "spark.databricks.delta.snapshotPartitions": "1",
-            # Tables are of some rows: planning them anew after each stage takes longer than they.
-            "spark.sql.adaptive.enabled": "false",
-            # A JVM that lives for minutes gains nothing from compiling hard.
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-            **INTERPRETED,
-        },
+        memory="3g",
+        # Plans die young: with room for them, few are copied.
+        options={**SMALL, **INTERPRETED, "spark.driver.extraJavaOptions": f"{JAVA} -Xmn1g"},
     )
     try:
         started = start_engine("spark", spark=config)

@@ -20,18 +20,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from lakehouse_assets_tests.engine.small import INTERPRETED, JAVA, SMALL
+
 LOOPBACK = "127.0.0.1"
 WORKERS = 2
-# Processes that live for a minute gain nothing from compiling hard.
-JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # For tables of some thousand rows on two workers with one core each.
-SMALL = {
+SPREAD = {
+    **SMALL,
+    # Users have it; a table's log is read in as many parts as there are workers.
+    "spark.sql.adaptive.enabled": "true",
+    "spark.databricks.delta.snapshotPartitions": "2",
     "spark.executor.memory": "800m",
     "spark.executor.extraJavaOptions": JAVA,
-    "spark.driver.extraJavaOptions": JAVA,
     "spark.pyspark.python": sys.executable,
-    "spark.sql.shuffle.partitions": "2",
-    "spark.databricks.delta.snapshotPartitions": "2",
 }
 _PATIENCE = 120.0
 
@@ -82,7 +83,9 @@ class Cluster:
         """
         port = free_port()
         options = {
-            **SMALL,
+            **SPREAD,
+            # Compiled code runs on the workers in the standalone test.
+            **INTERPRETED,
             "spark.master": self.master,
             "spark.jars": ",".join(map(str, self.jars)),
             "spark.connect.grpc.binding.address": LOOPBACK,

@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.registry import Column
-from lakehouse_assets_tests.conftest import INTERPRETED
+from lakehouse_assets_tests.engine.small import INTERPRETED
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command, variables_of
 from lakehouse_assets_tests.benchmark.fingerprint import differences, fingerprint
-from lakehouse_assets_tests.engine.cluster import SMALL, Cluster, family
+from lakehouse_assets_tests.engine.cluster import SPREAD, Cluster, family
 from lakehouse_assets_tests.engine.trainer import figures
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -106,7 +106,7 @@ def run(house: House, cluster: Cluster, **variables: str) -> str:
 
 def test_standalone(cluster, landing, embedded, tmp_path):
     house = house_on(landing, tmp_path)
-    options = json.dumps({**SMALL, "spark.cores.max": "2"})
+    options = json.dumps({**SPREAD, "spark.cores.max": "2"})
     said = run(
         house,
         cluster,

@@ -16,6 +16,7 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.engine.spark_session import SparkConfig
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets_tests.engine.small import SMALL
 from lakehouse_assets_tests.lake.samples import (
     COMMIT,
     DAILY,
@@ -30,7 +31,8 @@ from lakehouse_assets_tests.lake.writer import say
 
 def main(jars: str, root: str) -> None:
     """Write as told."""
-    engine = start_engine("spark", spark=SparkConfig("local[1]", jars=Path(jars), memory="1g"))
+    config = SparkConfig("local[1]", jars=Path(jars), memory="1g", options=SMALL)
+    engine = start_engine("spark", spark=config)
     lake = make_lake(root, engine=engine)
     say("ready")
     for line in sys.stdin:

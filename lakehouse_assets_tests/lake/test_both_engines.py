@@ -37,8 +37,6 @@ from lakehouse_assets_tests.lake.spark_writer import rows as rows_of_day
 from lakehouse_assets_tests.lake.writer import Rows, arrow_lake, batch
 
 ROOT = Path(__file__).parents[2]
-# A Java that lives for seconds is better off without its second compiler.
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 WIDE = table(
     "wide",
     Column("day", "date", "Day.", nullable=False),
@@ -183,7 +181,7 @@ def other_spark(spark_session_engine, tmp_path_factory):
         process = subprocess.Popen(
             [sys.executable, "-m", "lakehouse_assets_tests.lake.spark_writer", jars, root],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JDK_JAVA_OPTIONS": QUICK},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             start_new_session=True,
         )  # fmt: skip
     assert process.stdout.readline() == "ready\n"

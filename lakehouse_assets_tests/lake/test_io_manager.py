@@ -254,11 +254,13 @@ def test_4_an_unpartitioned_asset_reads_every_partition(tmp_path):
     assert content(lake_at(tmp_path), TOTAL) == [(120, "2024-02-29@x")]
 
 
+@on_both_engines
 def test_4_an_upstream_that_nobody_has_delivered_reads_as_empty(tmp_path):
     run(tmp_path, counting_asset(TOTAL, None), upstream=[daily_asset(tmp_path)])
     assert content(lake_at(tmp_path), TOTAL) == [(0, None)]
 
 
+@on_both_engines
 def test_4_an_input_reads_only_the_columns_it_asks_for(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-02")
     seen = []
@@ -384,6 +386,7 @@ def test_9_a_materialisation_shows_size_schema_place_and_version(tmp_path):
     assert "dagster/column_lineage" not in shown, "these rows come from no table"
 
 
+@on_both_engines
 def test_9_the_preview_masks_personal_data(tmp_path):
     rows = [(day(1), i, f"person{i}@x") for i in range(9)]
     odd = rows_asset(tmp_path, DAILY, DAYS, lambda _: rows)
