@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _FLAT = frozenset({int, str, bool, float, type(None)})
 
+# Notes of where a name stood in a text.
+_PLACE = frozenset({"line", "col", "start", "end"})
+
 # Names of columns and of SQLFrame's own parts of plans: a long-lived process makes ever new ones.
 _MOST_NAMES = 10_000
 
@@ -146,8 +149,19 @@ def _remembering(normalize: Callable[[Any, str], str]) -> Callable[[Any, str], s
 
 
 def _remembering_columns(column: Callable[[Any], Column]) -> Callable[[Any], Column]:
-    """Remember what a column's name parses to; every caller gets a copy of its own."""
-    known = lru_cache(_MOST_NAMES)(column)
+    """Remember what a column's name parses to; every caller gets a copy of its own.
+
+    Where a name stood in the text of itself tells nobody anything, but would be copied with every
+    plan that has the column.
+    """
+
+    @lru_cache(_MOST_NAMES)
+    def known(name: str) -> Column:
+        parsed = column(name)
+        for node in parsed.expression.walk():
+            notes = node._meta or {}
+            node._meta = {k: note for k, note in notes.items() if k not in _PLACE} or None
+        return parsed
 
     @wraps(column)
     def found(column_name: Any) -> Column:
