@@ -24,15 +24,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lakehouse_assets.airline.generator import (
+from lakehouse_assets.airline.generator import generate
+from lakehouse_assets.airline.generator.__main__ import main
+from lakehouse_assets.airline.generator.config import GeneratedCounts, GeneratorConfig
+from lakehouse_assets.airline.generator.profile import (
     FLIGHT_COLUMNS,
     IMPOSSIBLE_LAST_FLIGHT,
     NON_NUMERIC_MEMBER_NO,
     TRANSACTION_COLUMNS,
-    GeneratedCounts,
-    GeneratorConfig,
-    generate,
-    main,
 )
 
 Array = NDArray[Any]
