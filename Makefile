@@ -33,7 +33,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite databases demo test test-cluster lint types ui mlflow sample bench bench-engines constraints clean
+.PHONY: help setup spark azurite databases demo test test-cluster lint types ui mlflow sample bench bench-engines bench-tweets constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -110,6 +110,9 @@ bench: setup ## Compare the pipeline with hand-written DuckDB SQL + delta-rs (lo
 
 bench-engines: setup spark ## Compare the embedded engine with Spark on this machine by size (long)
 	@$(BIN)/python -m lakehouse_assets_tests.benchmark.engines
+
+bench-tweets: setup ## Five million tweets from files to counts: time, processor, memory (long)
+	@$(BIN)/python -m lakehouse_assets_tests.benchmark.tweets
 
 constraints: setup ## Write constraints.txt from the environment
 	@{ echo "# Every package of the environment, pinned. Made by \`make constraints\`; names and versions only."; \
