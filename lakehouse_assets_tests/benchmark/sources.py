@@ -1,15 +1,18 @@
-"""A million orders from PostgreSQL to bronze, beside connectorx, which only reads them.
+"""A million orders from PostgreSQL to bronze, beside connectorx and dlt.
 
-    python -m lakehouse_assets_tests.benchmark.sources [--rows 1000000]
+    python -m lakehouse_assets_tests.benchmark.sources [--rows 1000000] [--dlt PYTHON]
 
-Belongs here: starting a server, filling it, and timing the three parts: raw connectorx, the copy
-into the landing zone, bronze. The values in bronze are compared with the server's own text.
+Belongs here: starting a server, filling it, and timing the three parts: raw connectorx, which only
+reads, the copy into the landing zone, bronze. The values in bronze are compared with the server's
+own text. With the Python of an environment that has `dlt[parquet]`, SQLAlchemy, psycopg and
+connectorx, dlt copies the same table into Parquet files, by each of its backends.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,9 +41,29 @@ BRONZE = """
 SELECT count(*), CAST(sum(CAST(revenue AS DECIMAL(38,8))) AS VARCHAR),
   CAST(sum(length(price)) AS BIGINT), max(rtrim(orderedat, 'Z')) FROM bronze
 """
+# dlt's copy of the same table into Parquet files; says how long it took and what became of it.
+DLT = """
+import sys, time, decimal
+from pathlib import Path
+import dlt, pyarrow.compute as pc, pyarrow.parquet as pq
+from dlt.sources.sql_database import sql_table
+url, folder, backend = sys.argv[1:]
+address = url if backend == "connectorx" else url.replace("postgresql://", "postgresql+psycopg://")
+began = time.perf_counter()
+options = {"return_type": "arrow"} if backend == "connectorx" else {}
+table = sql_table(address, "online_sales", backend=backend, chunk_size=65536,
+                  backend_kwargs=options, reflection_level="full_with_precision")
+goal = dlt.destinations.filesystem(bucket_url=Path(folder).as_uri())
+dlt.pipeline("p" + backend, pipelines_dir=folder + "/.dlt", destination=goal, dataset_name="d").run(
+    table, loader_file_format="parquet")
+seconds = time.perf_counter() - began
+parts = [pq.read_table(path) for path in Path(folder, "d", "online_sales").glob("*.parquet")]
+print(seconds, sum(map(len, parts)), parts[0].schema.field("revenue").type,
+      sum(pc.sum(part["revenue"]).as_py() for part in parts), sep="|")
+"""
 
 
-def measure(rows: int) -> None:
+def measure(rows: int, dlt: str | None) -> None:
     """Fill a server and print the rates."""
     import psycopg
 
@@ -51,6 +74,11 @@ def measure(rows: int) -> None:
             connection.execute(FILL.format(rows=rows).encode())
             expected = connection.execute(FINGERPRINT).fetchone()
         _print("connectorx, read only", rows, _connectorx(url))
+        if dlt:
+            for backend in ("sqlalchemy", "pyarrow", "connectorx"):
+                _print_dlt(dlt, url, Path(folder, backend), backend)
+            assert expected is not None
+            sys.stdout.write(f"the server's sum of revenue: {expected[1]}\n")
         copied, bronze, found = _ours(url, Path(folder))
         _print("copy into the landing zone", rows, copied)
         _print("landing zone to bronze", rows, bronze)
@@ -73,6 +101,19 @@ def _connectorx(url: str) -> float:
     ):
         batch.validate()
     return time.perf_counter() - began
+
+
+def _print_dlt(python: str, url: str, folder: Path, backend: str) -> None:
+    folder.mkdir()
+    ran = subprocess.run(
+        [python, "-c", DLT, url, str(folder), backend], capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        sys.stdout.write(f"dlt, {backend}: {ran.stderr.strip().splitlines()[-1]}\n")
+        return
+    seconds, rows, kind, total = ran.stdout.strip().splitlines()[-1].split("|")
+    _print(f"dlt, {backend}", int(rows), float(seconds))
+    sys.stdout.write(f"  revenue is {kind} there, and its sum {total}\n")
 
 
 def _ours(url: str, folder: Path) -> tuple[float, float, tuple[object, ...]]:
@@ -125,4 +166,6 @@ def _print(what: str, rows: int, seconds: float) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    measure(parser.parse_args().rows)
+    parser.add_argument("--dlt", metavar="PYTHON", help="a Python that has dlt, to compare")
+    given = parser.parse_args()
+    measure(given.rows, given.dlt)
