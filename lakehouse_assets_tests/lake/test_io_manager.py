@@ -240,6 +240,7 @@ def test_4_a_week_reads_its_seven_days(tmp_path):
     assert content(lake_at(tmp_path), WEEKLY) == [(day(7), 14)]
 
 
+@on_both_engines
 def test_4_a_month_reads_its_days(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-02-29")
     for key in ("2024-01-01", "2024-02-01"):
@@ -278,6 +279,7 @@ def test_4_an_input_reads_only_the_columns_it_asks_for(tmp_path):
     assert content(lake_at(tmp_path), TOTAL) == [(4, "2024-01-02@x")]
 
 
+@on_both_engines
 def test_4_an_asset_reads_its_own_past(tmp_path):
     past = dg.TimeWindowPartitionMapping(start_offset=-10_000, end_offset=-1)
 
