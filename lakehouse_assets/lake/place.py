@@ -1,8 +1,8 @@
 """Where the tables of a lake lie, as those who open them need it: on a disk or in a store.
 
 Belongs here: the address and options under which a table's folder is opened, whether it holds a
-log, and letting an engine in. Not here: tables (`delta.py`), logs (`log.py`), and the words of the
-clients (`clients.py`).
+log, putting the first file of one, and letting an engine in. Not here: tables (`delta.py`), what
+logs say (`log.py`), and the words of the clients (`clients.py`).
 """
 
 from __future__ import annotations

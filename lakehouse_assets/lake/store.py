@@ -10,7 +10,7 @@ import hashlib
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,17 +164,13 @@ class CloudFiles:
         with self._explained(), source.open("rb") as stream:
             obstore.put(self._store, path, stream)
 
-    def put_new(self, path: str, content: bytes) -> bool:
-        """Upload a file unless there is one of its name; say whether it was uploaded."""
+    def put_new(self, path: str, content: bytes) -> None:
+        """Upload a file unless there is one of its name."""
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
-        with self._explained():
-            try:
-                obstore.put(self._store, path, content, mode="create")
-            except (AlreadyExistsError, FileExistsError):
-                return False
-        return True
+        with self._explained(), suppress(AlreadyExistsError, FileExistsError):
+            obstore.put(self._store, path, content, mode="create")
 
     def remove(self, path: str) -> None:
         """Remove a file.
