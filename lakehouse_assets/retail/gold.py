@@ -63,10 +63,15 @@ def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.
         monthly_asset(
             c.CAMPAIGN_DAYS,
             lambda now, f: rules.campaign_days(
-                delivered_in_month(f["silver_campaigns"], now), now.month
+                delivered_in_month(f["silver_campaigns"], now), f["dim_countries"], now.month
             ),
             monthly,
-            {c.SILVER_CAMPAIGNS: WITHIN, c.DIM_CAMPAIGNS: None, DIM_DATE: None},
+            {
+                c.SILVER_CAMPAIGNS: WITHIN,
+                c.DIM_CAMPAIGNS: None,
+                DIM_COUNTRIES: None,
+                DIM_DATE: None,
+            },
             totals=lambda now, f: [
                 rules.totals_of_campaigns(delivered_in_month(f["silver_campaigns"], now))
             ],
@@ -75,7 +80,7 @@ def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.
             c.COUNTRY_REVENUE,
             lambda now, f: rules.country_revenue(f["campaign_days"], now.month),
             monthly,
-            added_up,
+            {**added_up, DIM_COUNTRIES: None},
             totals=lambda now, f: [rules.totals_of_days(f["campaign_days"], now.month)],
         ),
         monthly_asset(
@@ -90,7 +95,7 @@ def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.
                 f["campaign_days"], now.month, week_starts_on
             ),
             monthly,
-            {**added_up, DIM_DATE: None},
+            {**added_up, DIM_COUNTRIES: None, DIM_DATE: None},
             rules=[
                 MonthlyRule(
                     "weeks_add_up_to_days",

@@ -78,7 +78,7 @@ def _deliver_campaigns(house: House, rng: random.Random) -> None:
 def _bent(rng: random.Random) -> dict[str, Any]:
     row = result(
         Campaign_Name=rng.choice(_NAMES),
-        Country=rng.choice(["USA", "Germany", "Japan", "Brazil"]),
+        Country=rng.choice(["USA", "germany", "JPN", "Brazil", "Atlantis", "NULL"]),
         Campaign_Tactic=rng.choice(_LABELS),
         Customer_Segment=rng.choice(_LABELS),
         Profit=rng.choice(_AMOUNTS),

@@ -13,6 +13,8 @@ from lakehouse_assets.ingest.datasets import (
 )
 from lakehouse_assets.lake.registry import LOADED, Column, same_month
 from lakehouse_assets.retail.tables.common import (
+    COUNTRIES,
+    COUNTRY_CODE,
     CURRENCY,
     DOMAIN,
     FINE,
@@ -128,21 +130,21 @@ CAMPAIGN_DAYS = gold(
     "that the tables below add up over months, so that a new month costs one month.",
     (
         Column("campaign_key", "bigint", "Campaign.", False),
-        _DAY, _NAME, _COUNTRY, _REGION, _TACTIC, _SEGMENT, *_MEASURES,
+        _DAY, _NAME, _COUNTRY, COUNTRY_CODE, _REGION, _TACTIC, _SEGMENT, *_MEASURES,
         Column("min_cost", FINE, "Lowest cost of a result.", False, CURRENCY),
         Column("max_cost", FINE, "Highest cost of a result.", False, CURRENCY),
         Column("loss_results", "bigint", "Results with a negative profit.", False),
         Column("loss", FINE, "Sum of the negative profits: 0 or less.", False, CURRENCY),
     ),
     ("campaign_name", "camp_date", "country", "region", "campaign_tactic", "customer_segment"),
-    references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date")),
+    references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date"), COUNTRIES),
 )  # fmt: skip
 
 COUNTRY_REVENUE = gold(
     "country_revenue",
     "Revenue, target and profit by country and region, over all results delivered so far.",
     (
-        _COUNTRY, _REGION,
+        _COUNTRY, COUNTRY_CODE, _REGION,
         Column("results", "bigint", "Results.", False),
         Column("total_revenue", MONEY, "Revenue, 2 decimals.", False, CURRENCY),
         Column("total_revenue_target", MONEY, "Targets, 2 decimals.", False, CURRENCY),
@@ -151,6 +153,7 @@ COUNTRY_REVENUE = gold(
         Column("min_cost", MONEY, "Lowest cost of a result.", False, CURRENCY),
     ),
     ("country", "region"),
+    references=(COUNTRIES,),
     lab="gold_country_wise_revenue",
 )  # fmt: skip
 
@@ -171,11 +174,14 @@ CAMPAIGN_WEEKS = gold(
 COUNTRY_PROFIT_WEEKS = gold(
     "country_profit_weeks",
     "Profit per country and week, over all results delivered so far.",
-    (_COUNTRY, *_WEEK, Column("total_profit", MONEY, "Profit, 2 decimals.", False, CURRENCY)),
+    (
+        _COUNTRY, COUNTRY_CODE, *_WEEK,
+        Column("total_profit", MONEY, "Profit, 2 decimals.", False, CURRENCY),
+    ),
     ("country", "week_start"),
-    references=(dates("week_start"),),
+    references=(dates("week_start"), COUNTRIES),
     lab="gold_total_profit_by_country_per_week",
-)
+)  # fmt: skip
 
 LOSS_MAKING_CAMPAIGNS = gold(
     "loss_making_campaigns",

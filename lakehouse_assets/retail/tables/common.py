@@ -13,6 +13,8 @@ CURRENCY = "US dollars"
 MONEY = "decimal(18,2)"
 # Sources give up to three decimals, and binary noise after them.
 FINE = "decimal(18,4)"
+COUNTRY_CODE = Column("country_code", "string", "Country, ISO alpha-2, or Unknown.", False)
+COUNTRIES = Reference(("country_code",), "dim_countries", ("country_code",))
 
 
 def gold(

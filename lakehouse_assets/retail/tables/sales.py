@@ -7,14 +7,19 @@ training. Not here: the sources (`store_sales.py`, `online_sales.py`).
 from __future__ import annotations
 
 from lakehouse_assets.lake.registry import LOADED, Column, Reference, same_month
-from lakehouse_assets.retail.tables.common import CURRENCY, FINE, dates, gold
+from lakehouse_assets.retail.tables.common import (
+    COUNTRIES,
+    COUNTRY_CODE,
+    CURRENCY,
+    FINE,
+    dates,
+    gold,
+)
 from lakehouse_assets.retail.tables.store_sales import SILVER_STORE_SALES
 
 _CHANNEL = Column("channel", "string", "store or online.", False)
 _STORE = Column("store", "int", "Number of the store; null for online sales.")
-_COUNTRY = Column("country_code", "string", "Country, ISO alpha-2, or Unknown.", False)
 _BRAND = Column("brand", "string", "Brand.", False)
-_COUNTRIES = Reference(("country_code",), "dim_countries", ("country_code",))
 
 FACT_SALES = gold(
     "fact_sales",
@@ -25,7 +30,7 @@ FACT_SALES = gold(
         Column("sale_date", "date", "Day of the order, or first day of the store's week.", False),
         Column("period", "string", "What sale_date begins: day or week.", False),
         _STORE,
-        _COUNTRY,
+        COUNTRY_CODE,
         Column("product_key", "bigint", "Product.", False),
         _BRAND,
         Column("customer_id", "string", "Customer; null for stores and guests.", pii=True),
@@ -37,7 +42,7 @@ FACT_SALES = gold(
     ("sale_key",),
     references=(
         dates("sale_date"),
-        _COUNTRIES,
+        COUNTRIES,
         same_month(("product_key",), "dim_products"),
         # A store or customer that is not known yet must not stop what was sold.
         Reference(("store",), "dim_stores", ("store",), required=False),
@@ -57,9 +62,9 @@ SALES_DAYS = gold(
     "sales_days",
     "Sales delivered in a month by day (a store's week by its first day), channel, store, country "
     "and brand: the aggregate that sales_weeks adds up over months.",
-    (Column("sale_date", "date", "Day.", False), _CHANNEL, _STORE, _COUNTRY, _BRAND, *_SUMS),
+    (Column("sale_date", "date", "Day.", False), _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS),
     ("sale_date", "channel", "store", "country_code", "brand"),
-    references=(dates("sale_date"), _COUNTRIES),
+    references=(dates("sale_date"), COUNTRIES),
 )
 
 SALES_WEEKS = gold(
@@ -67,7 +72,7 @@ SALES_WEEKS = gold(
     "Sales per week, store (or country of online sales) and brand, of all delivered so far.",
     (
         Column("week_start", "date", "First day of the week (LAKEHOUSE_WEEK_STARTS_ON).", False),
-        _CHANNEL, _STORE, _COUNTRY, _BRAND, *_SUMS,
+        _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS,
     ),
     ("week_start", "channel", "store", "country_code", "brand"),
     references=(dates("week_start"),),

@@ -11,8 +11,15 @@ from lakehouse_assets.ingest.datasets import (
     silver_table,
     text_field,
 )
-from lakehouse_assets.lake.registry import Column, Reference
-from lakehouse_assets.retail.tables.common import DOMAIN, OWNER, dates, gold
+from lakehouse_assets.lake.registry import Column
+from lakehouse_assets.retail.tables.common import (
+    COUNTRIES,
+    COUNTRY_CODE,
+    DOMAIN,
+    OWNER,
+    dates,
+    gold,
+)
 
 WEBSITE = Dataset(
     domain=DOMAIN,
@@ -105,13 +112,10 @@ WEBSITE_DAYS = gold(
     "website_days",
     "Visits delivered in a month by day, country, device and traffic source: the aggregate that "
     "website_conversion adds up over months.",
-    (_DAY, Column("country_code", "string", "Country, ISO alpha-2, or Unknown.", False), _DEVICE,
-     _SOURCE, *_VISITS),
+    (_DAY, COUNTRY_CODE, _DEVICE, _SOURCE, *_VISITS),
     ("visit_date", "country_code", "device_category", "traffic_source"),
-    references=(
-        dates("visit_date"), Reference(("country_code",), "dim_countries", ("country_code",)),
-    ),
-)  # fmt: skip
+    references=(dates("visit_date"), COUNTRIES),
+)
 
 WEBSITE_CONVERSION = gold(
     "website_conversion",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from lakehouse_assets.conformed.transforms.countries import with_country_code
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.quality.delivered import (
@@ -160,8 +161,14 @@ def dim_campaigns(results: DataFrame, month: date, loaded_at: datetime) -> DataF
     ).select(*DIM_CAMPAIGNS.column_names)
 
 
-def campaign_days(results: DataFrame, month: date) -> DataFrame:
-    """Add up the results delivered in a month; columns as declared for `campaign_days`."""
+def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> DataFrame:
+    """Add up the results delivered in a month; columns as declared for `campaign_days`.
+
+    Args:
+        results: Rows of `silver_campaigns` delivered in the month.
+        countries: Rows of `dim_countries`.
+        month: The month, as its first day.
+    """
     lost = F.col("profit") < F.lit(0)
     none = F.lit(0).cast(FINE)
     loss = F.when(lost, F.col("profit")).otherwise(none)
@@ -182,14 +189,16 @@ def campaign_days(results: DataFrame, month: date) -> DataFrame:
         F.count(F.when(lost, F.lit(1))).alias("loss_results"),
         F.sum(loss).cast(FINE).alias("loss"),
     )  # fmt: skip
-    return grouped.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_DAYS.column_names)
+    # Names are looked up once, among few rows; what is added up from the days has their codes.
+    placed = with_country_code(grouped, "country", countries)
+    return placed.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_DAYS.column_names)
 
 
 def country_revenue(days: DataFrame, month: date) -> DataFrame:
     """Add up by country and region; columns as declared for `country_revenue`."""
     grouped = (
         _so_far(days, month)
-        .groupBy("country", "region")
+        .groupBy("country", "country_code", "region")
         .agg(
             _total("results"),
             _money("revenue", "total_revenue"),
@@ -216,7 +225,7 @@ def country_profit_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday
     """Add profit up by country and week; columns as declared for `country_profit_weeks`."""
     grouped = (
         _by_week(_so_far(days, month), week_starts_on)
-        .groupBy("country", "week_start")
+        .groupBy("country", "country_code", "week_start")
         .agg(_money("profit", "total_profit"))
     )
     return _with_week_end(grouped, month).select(*COUNTRY_PROFIT_WEEKS.column_names)
