@@ -12,6 +12,7 @@ rows at a time.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.errors import LakehouseError
@@ -136,16 +137,16 @@ def _copied(
     with _driver(connection).cursor() as cursor:
         copy = f"COPY ({compiled}) TO STDOUT (FORMAT csv)"
         with cursor.copy(copy, compiled.params or None) as messages:
-            # The protocol has one message for each row.
-            waiting, size = [], 0
+            # The protocol has one message for each row. Kept as they are, messages would cost three
+            # times what they do when each is freed before the next.
+            waiting = BytesIO()
             for message in messages:
-                waiting.append(message)
-                size += len(message)
-                if size >= _BYTES:
-                    yield from _parsed(b"".join(waiting), names)
-                    waiting, size = [], 0
-            if waiting:
-                yield from _parsed(b"".join(waiting), names)
+                waiting.write(message)
+                if waiting.tell() >= _BYTES:
+                    yield from _parsed(waiting.getvalue(), names)
+                    waiting = BytesIO()
+            if waiting.tell():
+                yield from _parsed(waiting.getvalue(), names)
 
 
 def _lines(
