@@ -82,7 +82,7 @@ demo: setup ## Build the whole lake from data/ and show it (ENGINE=spark: on Spa
 	@$(if $(filter spark,$(ENGINE)),echo "This lake is in $(STATE): make ui ENGINE=spark and make mlflow ENGINE=spark show it.")
 
 test: setup azurite databases ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(PYTEST_ARGS)
 
 test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine
 	@$(BIN)/python -m pytest -q --cluster --require-spark lakehouse_assets_tests/engine/test_cluster.py

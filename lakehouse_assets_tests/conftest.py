@@ -6,16 +6,17 @@ temporary folder.
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import hypothesis
 import pytest
+from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
 from lakehouse_assets.engine import current
@@ -34,6 +35,7 @@ from lakehouse_assets_tests.airline.samples import (
     variables_of,
 )
 from lakehouse_assets_tests.engine.small import INTERPRETED, JAVA, SMALL
+from lakehouse_assets_tests.scheduling import LongestFirst
 
 # The same examples each time: what is random is seeded, and a failure can be played again.
 hypothesis.settings.register_profile("seeded", derandomize=True, database=None)
@@ -63,26 +65,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="starts a cluster: make test-cluster"))
 
 
-class OneSpark(LoadScopeScheduling):
-    """Gives each worker files as a whole, and all that have tests on Spark to the same one.
-
-    A second JVM would take as long to warm up as the first, on the same cores.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "spark" if _uses_spark(REPOSITORY / file) else file
-
-
-@cache
-def _uses_spark(file: Path) -> bool:
-    return bool(re.search("spark_engine|spark_session_engine|on_both_engines", file.read_text()))
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
     """Take our own scheduling in the place of xdist's by files."""
-    return OneSpark(config, log) if config.getvalue("dist") == "loadfile" else None
+    return LongestFirst(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -157,11 +143,20 @@ def house(new_house: Callable[..., House]) -> House:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
-    """`lakehouse run` on the repository's sample, in a process of its own; only to be read."""
-    folder = tmp_path_factory.mktemp("sample")
-    house = House.at(folder)
-    house = House(house.settings.model_copy(update={"landing": REPOSITORY / "data"}))
-    return SampleRun(house, command("run", variables=variables_of(house), cwd=folder))
+    """`lakehouse run` on the repository's sample, in a process of its own; only to be read.
+
+    The workers of one run share it: the first that needs it builds it, another waits.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "sample"
+    with FileLock(f"{folder}.lock"):
+        house = House.at(folder)
+        house = House(house.settings.model_copy(update={"landing": REPOSITORY / "data"}))
+        ended = folder / "ended.json"
+        if not ended.exists():
+            done = command("run", variables=variables_of(house), cwd=folder)
+            ended.write_text(json.dumps([done.returncode, done.stdout, done.stderr]), "utf-8")
+        return SampleRun(house, CompletedProcess("lakehouse run", *json.loads(ended.read_text())))
 
 
 @pytest.fixture(scope="session")

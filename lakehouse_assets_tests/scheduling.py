@@ -1,0 +1,82 @@
+"""Which worker of `make test` runs which files, and in which order.
+
+Belongs here: how files are grouped, and which are handed out first. Not here: what tests need
+(`conftest.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from functools import cache
+from pathlib import Path
+
+from xdist.scheduler import LoadScopeScheduling
+
+TESTS = Path(__file__).parent
+LAKES = "parity/test_tables.py"
+# Files that take long, in seconds: begun last, one of them would keep all other workers waiting.
+# What is not named takes less than half a minute.
+SECONDS = {
+    LAKES: 300,
+    "test_lanes.py": 150,
+    "automation/test_conditions.py": 100,
+    "test_incremental.py": 90,
+    "recovery/test_kills.py": 80,
+    "test_backfill.py": 80,
+    "airline/test_gold_transforms.py": 60,
+    "automation/test_sensors.py": 60,
+    "test_cli.py": 60,
+    "retail/test_tweets.py": 55,
+    "retail/test_tweets_by_file.py": 50,
+    "azure/test_recovery.py": 45,
+    "azure/test_writers.py": 45,
+    "azure/test_pipeline.py": 45,
+    "lake/test_writers.py": 40,
+    "retail/test_sales.py": 35,
+    "retail/test_campaigns.py": 35,
+    "test_real_data.py": 35,
+    "quality/test_log.py": 35,
+    "test_run.py": 35,
+}
+# Stands for all other files with tests on Spark.
+SPARK = "spark"
+_SPARK_SECONDS = 400
+_OTHER_SECONDS = 20
+
+
+class LongestFirst(LoadScopeScheduling):
+    """Gives each worker files as a whole, the longest first, and one worker all tests on Spark.
+
+    Another JVM would take as long to warm up as the first, on the same cores. Only the comparison
+    of whole lakes has one of its own, because it takes as long as all the others together.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self.workqueue = _Queue()
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid.partition("::")[0])
+
+
+class _Queue(OrderedDict[str, dict[str, bool]]):
+    """Work that nobody has yet; what takes longest is taken first."""
+
+    def popitem(self, last: bool = True) -> tuple[str, dict[str, bool]]:
+        scope = max(self, key=seconds)
+        return scope, self.pop(scope)
+
+
+@cache
+def scope_of(file: str) -> str:
+    """Return what the tests of a file are handed out with: the file itself, or Spark."""
+    name = Path(file).relative_to(TESTS.name).as_posix()
+    text = (TESTS / name).read_text(encoding="utf-8")
+    shares = name != LAKES and re.search("spark_engine|spark_session_engine|on_both_engines", text)
+    return SPARK if shares else name
+
+
+def seconds(scope: str) -> int:
+    """Say how long a scope takes, roughly."""
+    return _SPARK_SECONDS if scope == SPARK else SECONDS.get(scope, _OTHER_SECONDS)
