@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +179,13 @@ class House:
         )
 
     def definitions(self, **overrides: Any) -> dg.Definitions:
-        """Build the project's definitions on this house."""
-        return build_defs(self.settings, **overrides)
+        """Return the project's definitions on this house."""
+        return build_defs(self.settings, **overrides) if overrides else self._definitions
+
+    @cached_property
+    def _definitions(self) -> dg.Definitions:
+        """Built once: it takes half a second, and tests materialise many times."""
+        return build_defs(self.settings)
 
     def materialise(
         self,
