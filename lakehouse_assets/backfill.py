@@ -19,7 +19,7 @@ from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
 from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, job_name
-from lakehouse_assets.run import MONTHS_PER_RUN, PlannedRun, check_date, of_domain
+from lakehouse_assets.planning import MONTHS_PER_RUN, PlannedRun, check_date, of_domain
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS
 

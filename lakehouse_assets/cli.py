@@ -33,7 +33,7 @@ from lakehouse_assets.sources.command import extract
 
 if TYPE_CHECKING:
     from lakehouse_assets.outcome import Outcome
-    from lakehouse_assets.run import PlannedRun
+    from lakehouse_assets.planning import PlannedRun
     from lakehouse_assets.settings import Settings
 
 app = typer.Typer(
@@ -67,8 +67,8 @@ def run() -> None:
     Reads LAKEHOUSE_LANDING (default ./data), writes LAKEHOUSE_ROOT (default ./.lakehouse/lake) and
     tracks models in LAKEHOUSE_MLFLOW_URI. Running again gives the same tables.
     """
+    from lakehouse_assets.planning import plan
     from lakehouse_assets.report import open_lake, print_lake, print_segments, print_warnings
-    from lakehouse_assets.run import plan
     from lakehouse_assets.settings import load_settings
 
     started = time.monotonic()

@@ -8,15 +8,19 @@ every commit; a run of many partitions spends more time there than on its data. 
 connections of the shards in use and lets SQLite's write-ahead log order the commits: after a power
 cut the newest events may be missing, never half written; the Delta tables do not need them. Events
 of many partitions are stored together, a planned check's event is written out once and not once for
-each of its partitions, and what tables the databases have is looked up once.
+each of its partitions, what tables the databases have is looked up once, and the database of a new
+run is a copy of an empty one.
 """
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dagster import EventLogEntry
@@ -29,7 +33,10 @@ from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     SqlEventLogStorageTable,
 )
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+)
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
 
@@ -44,6 +51,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()
+        self._empty_shard = b""
         self._has_index_columns = False
         super().__init__(base_dir, inst_data)
 
@@ -68,12 +76,36 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             )
             event.listen(engine, "connect", _order_commits_by_the_log)
             if shard not in self._initialized_dbs:
-                self._initdb(engine)
+                if shard == INDEX_SHARD_NAME or not self._copy_empty_shard(shard):
+                    self._initdb(engine)
                 self._initialized_dbs.add(shard)
         self._engines[shard] = engine
         while len(self._engines) > _OPEN_SHARDS:
             self._engines.popitem(last=False)[1].dispose()
         return engine
+
+    def _copy_empty_shard(self, shard: str) -> bool:
+        """Begin a run's database as a copy of an empty one; False if that cannot be.
+
+        To make its tables and note their version takes Dagster longer than many a step.
+        """
+        target = Path(self.path_for_shard(shard))
+        if target.exists():
+            return False
+        with TemporaryDirectory(dir=self._base_dir) as folder:
+            copy = Path(folder) / "empty"
+            if not self._empty_shard:
+                engine = create_engine(f"sqlite:///{copy}")
+                self._initdb(engine)
+                engine.dispose()
+                self._empty_shard = copy.read_bytes()
+            copy.write_bytes(self._empty_shard)
+            try:
+                # Whole or not at all, and never in the place of another process's.
+                os.link(copy, target)
+            except OSError:
+                return False
+        return True
 
     def has_table(self, table_name: str) -> bool:
         """Say whether the index has a table; one that it has stays."""

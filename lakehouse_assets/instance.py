@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.run_output import stays_in_terminal
 from lakehouse_assets.settings import Settings
 
 # A range's partitions have an event each; Dagster stores them one by one unless told otherwise.
@@ -27,7 +28,12 @@ event_log_storage:
   module: lakehouse_assets.event_log
   class: PooledSqliteEventLogStorage
   config:
-    base_dir: {base_dir}
+    base_dir: {history}
+compute_logs:
+  module: lakehouse_assets.run_output
+  class: RunOutput
+  config:
+    base_dir: {storage}
 # Every table has a pool: whoever writes it, a load, a backfill or its maintenance, writes alone.
 concurrency:
   pools:
@@ -63,7 +69,11 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         config = home / "dagster.yaml"
         if not config.exists():
             config.write_text(
-                _CONFIG.format(base_dir=json.dumps(str(home / "history"))), encoding="utf-8"
+                _CONFIG.format(
+                    history=json.dumps(str(home / "history")),
+                    storage=json.dumps(str(home / "storage")),
+                ),
+                encoding="utf-8",
             )
     except OSError as error:
         raise LakehouseError(
@@ -72,5 +82,6 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_AT_ONCE))
+    stays_in_terminal()
     with dg.DagsterInstance.get() as instance:
         yield instance

@@ -30,6 +30,18 @@ def domain_of(job: str) -> str | None:
     return domain if family in {DAILY, MONTHLY} else None
 
 
+def job_of(definition: dg.AssetsDefinition) -> str:
+    """Name the job that materialises an asset."""
+    domain = min(definition.keys).path[0]
+    if domain == QUALITY:
+        return QUALITY
+    partitions = definition.partitions_def
+    if partitions is None:
+        return UNPARTITIONED
+    daily = isinstance(partitions, dg.DailyPartitionsDefinition)
+    return job_name(domain, DAILY if daily else MONTHLY)
+
+
 def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAssetJobDefinition]:
     """Make the jobs that materialise all assets of each domain and family of partitions."""
     jobs: dict[str, list[dg.AssetKey]] = {UNPARTITIONED: []}
@@ -38,15 +50,11 @@ def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAsse
         QUALITY: "The quality log: what the runs so far have found, and drift.",
     }
     for definition in assets:
-        partitions = definition.partitions_def
-        for key in definition.keys:
-            name = QUALITY if key.path[0] == QUALITY else UNPARTITIONED
-            if partitions is not None:
-                daily = isinstance(partitions, dg.DailyPartitionsDefinition)
-                family, domain = DAILY if daily else MONTHLY, key.path[0]
-                name = job_name(domain, family)
-                texts[name] = _TEXTS[family].format(domain=domain)
-            jobs.setdefault(name, []).append(key)
+        name = job_of(definition)
+        domain, _, family = name.rpartition("_")
+        if family in _TEXTS:
+            texts[name] = _TEXTS[family].format(domain=domain)
+        jobs.setdefault(name, []).extend(definition.keys)
     return [
         dg.define_asset_job(
             name, selection=dg.AssetSelection.assets(*keys), description=texts[name]

@@ -1,11 +1,11 @@
-"""Domains beside each other: every lane of runs in a process of its own.
+"""Strands beside each other: every lane makes one after the other in a process of its own.
 
-Belongs here: dividing planned runs into lanes, the processes of lanes, and what they tell. Not
-here: executing runs (`run.py`).
+Belongs here: the processes of lanes, what they are given and what they tell. Not here: dividing
+runs into strands (`strands.py`) and executing runs (`run.py`).
 
-Domains share nothing but the tables that are made before them, and planning a run keeps a Python
-interpreter busy, so that domains gain from a core each. The lane that trains models stays in this
-process, and so do the runs before and after the lanes.
+Strands share nothing but the tables that are made before them, and planning a run keeps a Python
+interpreter busy, so that strands gain from a core each. Whoever is done takes the next one, the
+longest first. What trains models stays in this process, and so do the runs before and after.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import signal
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
+from lakehouse_assets.assembly import every_asset
 from lakehouse_assets.automation.recovery import end_dead_runs
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.garbage import collect_rarely, leave_rest
@@ -30,52 +31,15 @@ from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.ml import worker
 from lakehouse_assets.outcome import Outcome
-from lakehouse_assets.run import (
-    PlannedRun,
-    Runner,
-    Watcher,
-    end_what_was_killed,
-    execute,
-)
+from lakehouse_assets.partitions import Calendar
+from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.run import Runner, Watcher, end_what_was_killed, execute
 from lakehouse_assets.settings import Settings
+from lakehouse_assets.strands import Divided, Work, divide, strands_of
 
 # How long an interrupted lane may take to end its run.
 _SECONDS_TO_END = 10
 _SIZE = re.compile(r"\s*([0-9.]+)\s*([A-Za-z]+|%)\s*")
-
-
-@dataclass(frozen=True)
-class Lanes:
-    """Planned runs, divided.
-
-    Attributes:
-        before: Runs that all others need.
-        lanes: Runs of domains, in their order; nothing of one lane needs another.
-        after: Runs that need all others.
-    """
-
-    before: tuple[PlannedRun, ...]
-    lanes: tuple[tuple[PlannedRun, ...], ...]
-    after: tuple[PlannedRun, ...]
-
-
-def divide(runs: Sequence[PlannedRun], most: int) -> Lanes:
-    """Divide runs into at most so many lanes, by domain, the domains with most runs first."""
-    places = [place for place, run in enumerate(runs) if run.domain is not None]
-    if not places:
-        return Lanes(tuple(runs), (), ())
-    first, end = places[0], places[-1] + 1
-    by_domain: dict[str | None, list[PlannedRun]] = {}
-    for run in runs[first:end]:
-        by_domain.setdefault(run.domain, []).append(run)
-    lanes: list[list[PlannedRun]] = [[] for _ in range(min(most, len(by_domain)))]
-    if None in by_domain:
-        # A run of all domains between theirs keeps them in order.
-        lanes = [list(runs[first:end])]
-    else:
-        for found in sorted(by_domain.values(), key=len, reverse=True):
-            min(lanes, key=len).extend(found)
-    return Lanes(tuple(runs[:first]), tuple(map(tuple, lanes)), tuple(runs[end:]))
 
 
 def cores() -> int:
@@ -91,59 +55,65 @@ def beside_each_other(
 ) -> Iterator[Callable[[Watcher], Outcome]]:
     """Start the processes of the lanes, which load what they need; give what executes the runs.
 
-    With one domain, one core or another engine than the embedded one everything stays here.
+    With one strand, one core or another engine than the embedded one everything stays here.
 
     Args:
         settings: Settings of the lakehouse; its bounds of memory and threads are those of all lanes
             together.
-        runs: What `run.plan` returned.
+        runs: What `planning.plan` returned.
         most: Lanes at most; as many as cores by default.
 
     Raises:
         KeyboardInterrupt: somebody interrupted a run; every lane has ended.
     """
-    divided = divide(runs, most or cores())
-    if len(divided.lanes) < 2 or settings.engine != "duckdb":
+    most = most or cores()
+    divided = Divided()
+    if most > 1 and settings.engine == "duckdb":
+        assets = every_asset(Calendar(settings.first_partition), settings)
+        # One more than lanes, so that whoever is done first finds something to do.
+        divided = divide(runs, strands_of(assets, most + 1))
+    count = min(most, len(divided.beside))
+    if count < 2:
         yield lambda watcher: execute(
             settings, runs, watcher.on_start, watcher.on_step, watcher.on_done
         )
         return
-    own = shared_out(settings, len(divided.lanes))
-    runner = Runner(own)
-    training = [lane for lane in divided.lanes if runner.trains_models(lane)]
-    here = (training or divided.lanes)[0]
-    others = [_Lane(own, lane) for lane in divided.lanes if lane is not here]
-    divided = replace(divided, lanes=(here,))
+    own = shared_out(settings, count)
+    others = [_Lane(own) for _ in range(count - 1)]
     try:
-        yield lambda watcher: _execute(own, runner, divided, others, watcher)
+        yield lambda watcher: _execute(own, divided, others, watcher)
     finally:
         for lane in others:
             lane.end()
 
 
 def _execute(
-    settings: Settings, runner: Runner, runs: Lanes, others: Sequence[_Lane], watcher: Watcher
+    settings: Settings, divided: Divided, others: Sequence[_Lane], watcher: Watcher
 ) -> Outcome:
-    """Execute one lane here while the others' processes execute theirs."""
-    watcher = _one_at_a_time(watcher)
-    (here,) = runs.lanes
+    """Execute work here while the others' processes execute theirs."""
+    watcher = _one_at_a_time(_told_once(divided.beside, watcher))
+    waiting = _Waiting(divided.beside)
     files_at(settings.root, settings.identity).check_writable()
-    runner.prepare_models(here)
+    runner = Runner(settings)
+    runner.prepare_models([run for work in divided.beside for run in work.runs])
     with dagster_instance(settings) as instance:
         # The home is there: two processes would make it at the same time.
         for lane in others:
             lane.tell("home")
         try:
             end_what_was_killed(settings, instance)
-            outcome = runner.execute(instance, runs.before, watcher)
+            outcome = runner.execute(instance, divided.before, watcher)
             if not outcome.stopped:
                 for lane in others:
-                    lane.begin(watcher)
-                outcome.add(runner.execute(instance, here, watcher))
+                    lane.begin(waiting, watcher)
+                while (work := waiting.next(trains=True)) is not None:
+                    came = runner.execute(instance, work.runs, watcher, work.strand.runs)
+                    waiting.end_if(came.stopped)
+                    outcome.add(came)
                 for lane in others:
                     outcome.add(lane.outcome())
             if not outcome.stopped:
-                outcome.add(runner.execute(instance, runs.after, watcher))
+                outcome.add(runner.execute(instance, divided.after, watcher))
         except KeyboardInterrupt:
             worker.abandon()
             raise
@@ -153,6 +123,49 @@ def _execute(
             # A lane that was killed could not end its run.
             end_dead_runs(instance)
     return outcome
+
+
+class _Waiting:
+    """Work that no lane has taken yet; several threads ask for it."""
+
+    def __init__(self, work: Sequence[Work]) -> None:
+        self._work = list(work)
+        self._turn = threading.Lock()
+
+    def next(self, *, trains: bool) -> Work | None:
+        """Take the next piece; work that trains models only where that can be done."""
+        with self._turn:
+            for place, work in enumerate(self._work):
+                if trains or not work.strand.trains:
+                    return self._work.pop(place)
+        return None
+
+    def end_if(self, stopped: bool) -> None:
+        """Give no more work if something broke; what has begun goes on."""
+        if stopped:
+            with self._turn:
+                self._work.clear()
+
+
+def _told_once(beside: Sequence[Work], watcher: Watcher) -> Watcher:
+    """Tell of a planned run when its first part begins, and that it is done when all parts are."""
+    left = Counter(run.part_of for work in beside for run in work.runs if run.part_of)
+    begun: set[PlannedRun] = set()
+
+    def on_start(run: PlannedRun) -> None:
+        whole = run.part_of or run
+        if whole not in begun:
+            begun.add(whole)
+            watcher.on_start(whole)
+
+    def on_done(run: PlannedRun) -> None:
+        whole = run.part_of or run
+        left[whole] -= 1
+        # Nobody planned what a late day puts out of date: each part of it is told.
+        if left[whole] <= 0:
+            watcher.on_done(whole)
+
+    return Watcher(on_start, watcher.on_step, on_done)
 
 
 def _one_at_a_time(watcher: Watcher) -> Watcher:
@@ -180,16 +193,13 @@ def shared_out(settings: Settings, lanes: int) -> Settings:
 class _Lane:
     """A lane in a process of its own, seen from the process that started it."""
 
-    def __init__(self, settings: Settings, runs: Sequence[PlannedRun]) -> None:
-        self._domains = " and ".join(dict.fromkeys(str(run.domain) for run in runs))
+    def __init__(self, settings: Settings) -> None:
+        self._doing = "nothing yet"
         # A fork would copy threads and locks in whatever state they are.
         context = get_context("spawn")
         self._line, line = context.Pipe()
         self._process = context.Process(
-            target=_work,
-            args=(settings, runs, line),
-            name=f"lakehouse-{self._domains}",
-            daemon=True,
+            target=_work, args=(settings, line), name="lakehouse-lane", daemon=True
         )
         self._process.start()
         line.close()
@@ -201,13 +211,29 @@ class _Lane:
         with suppress(OSError):
             self._line.send(word)
 
-    def begin(self, watcher: Watcher) -> None:
-        """Let the lane execute its runs and pass on what it tells."""
-        self.tell("begin")
-        self._listener = threading.Thread(target=self._listen, args=(watcher,), daemon=True)
+    def begin(self, waiting: _Waiting, watcher: Watcher) -> None:
+        """Let the lane do what waits, and pass on what it tells."""
+        self._listener = threading.Thread(
+            target=self._give_and_listen, args=(waiting, watcher), daemon=True
+        )
         self._listener.start()
 
-    def _listen(self, watcher: Watcher) -> None:
+    def _give_and_listen(self, waiting: _Waiting, watcher: Watcher) -> None:
+        try:
+            while (work := waiting.next(trains=False)) is not None:
+                self._doing = f"{work.runs[0].domain} ({work.runs[0].tables[0]} and others)"
+                self._line.send(work)
+                waiting.end_if(self._listen(watcher).stopped)
+            self._line.send(None)
+        except (EOFError, OSError):
+            self._outcome.stopped = True
+            waiting.end_if(self._outcome.stopped)
+            self._outcome.errors.append(
+                f"The process that ran {self._doing} was ended from outside, most likely for "
+                "want of memory; free some, or lower LAKEHOUSE_MEMORY_LIMIT, and run again."
+            )
+
+    def _listen(self, watcher: Watcher) -> Outcome:
         tell: dict[str, Callable[..., None]] = {
             "start": watcher.on_start,
             "step": watcher.on_step,
@@ -215,16 +241,10 @@ class _Lane:
             "outcome": self._outcome.add,
         }
         last = ""
-        try:
-            while last != "outcome":
-                last, *what = self._line.recv()
-                tell[last](*what)
-        except (EOFError, OSError):
-            self._outcome.stopped = True
-            self._outcome.errors.append(
-                f"The process that ran {self._domains} was ended from outside, most likely for "
-                "want of memory; free some, or lower LAKEHOUSE_MEMORY_LIMIT, and run again."
-            )
+        while last != "outcome":
+            last, *what = self._line.recv()
+            tell[last](*what)
+        return self._outcome
 
     def outcome(self) -> Outcome:
         """Wait for the lane and return what came of its runs."""
@@ -242,8 +262,8 @@ class _Lane:
         self._process.join()
 
 
-def _work(settings: Settings, runs: Sequence[PlannedRun], line: Connection) -> None:
-    """Execute a lane's runs as soon as the other side says so."""
+def _work(settings: Settings, line: Connection) -> None:
+    """Execute what the other side gives, piece by piece."""
     # A group of its own: whoever interrupts `lakehouse run` ends the lanes by its hand.
     os.setpgrp()
     # Whoever started it may have interrupts ignored, as `nohup` and `&` do: not this one.
@@ -256,13 +276,14 @@ def _work(settings: Settings, runs: Sequence[PlannedRun], line: Connection) -> N
         runner = Runner(settings)
         line.recv()
         with dagster_instance(settings) as instance:
-            line.recv()
             watcher = Watcher(
                 lambda run: line.send(("start", run)),
                 lambda step, seconds: line.send(("step", step, seconds)),
                 lambda run: line.send(("done", run)),
             )
-            line.send(("outcome", runner.execute(instance, runs, watcher)))
+            while (work := line.recv()) is not None:
+                came = runner.execute(instance, work.runs, watcher, work.strand.runs)
+                line.send(("outcome", came))
     except LakehouseError as error:
         line.send(("outcome", Outcome(errors=[str(error)], stopped=True)))
     except (KeyboardInterrupt, EOFError):

@@ -11,7 +11,8 @@ import pytest
 
 from lakehouse_assets.backfill import Months, plan_backfill
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.run import PlannedRun, execute
+from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.run import execute
 from lakehouse_assets_tests.airline.samples import House, command, purchase, variables_of
 from lakehouse_assets_tests.test_incremental import values
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from sqlalchemy import inspect, text
 
 from lakehouse_assets.event_log import PooledSqliteEventLogStorage
 
@@ -84,3 +86,40 @@ def test_events_of_a_range_stored_together_are_those_stored_one_by_one(
     days = {f"2024-01-{day:02d}" for day in range(2, 9)}
     assert together[:3] == (days, "2024-01-08", 7)
     assert set(together[3]) == days  # type: ignore[call-overload]
+
+
+def test_the_database_of_a_run_is_a_copy_of_an_empty_one_and_nobody_elses_is_touched(
+    tmp_path: Path,
+) -> None:
+    history = tmp_path / "history"
+    plain = SqliteEventLogStorage(str(tmp_path / "plain"))
+    log = PooledSqliteEventLogStorage(str(history))
+    for run in ("first", "second"):
+        with log.run_connection(run) as connection:
+            connection.execute(text("CREATE TABLE mine (n INTEGER)"))
+    with plain.run_connection("first") as connection:
+        want = set(inspect(connection).get_table_names())
+    with log.run_connection("second") as connection:
+        assert set(inspect(connection).get_table_names()) == {*want, "mine"}
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        made = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    with plain.run_connection("first") as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == made
+    # Another process opens a run that is there.
+    with PooledSqliteEventLogStorage(str(history)).run_connection("first") as connection:
+        assert "mine" in inspect(connection).get_table_names()
+    assert sorted(path.name for path in history.glob("*.db")) == [
+        "first.db", "index.db", "second.db",
+    ]  # fmt: skip
+
+
+def test_where_files_cannot_be_linked_a_runs_database_is_made_from_scratch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_paths: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr("lakehouse_assets.event_log.os.link", refuse)
+    log = PooledSqliteEventLogStorage(str(tmp_path))
+    with log.run_connection("first") as connection:
+        assert "event_logs" in inspect(connection).get_table_names()

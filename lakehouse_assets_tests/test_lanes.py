@@ -1,4 +1,4 @@
-"""Domains beside each other: the same tables as one after the other, whatever goes wrong."""
+"""Strands beside each other: the same tables as one after the other, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from lakehouse_assets import lanes
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.automation.recovery import active_runs
 from lakehouse_assets.instance import dagster_instance
-from lakehouse_assets.lanes import beside_each_other, divide, shared_out
+from lakehouse_assets.lanes import beside_each_other, shared_out
 from lakehouse_assets.outcome import Outcome
+from lakehouse_assets.planning import PlannedRun, plan
 from lakehouse_assets.process import PROCESS_TAG, Process
 from lakehouse_assets.retail.tables import campaigns as c
-from lakehouse_assets.run import PlannedRun, Watcher, execute, plan
+from lakehouse_assets.run import Watcher, execute
 from lakehouse_assets.settings import Settings
+from lakehouse_assets.strands import Strand, Work
 from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
@@ -54,7 +56,7 @@ def delivered(house: House) -> House:
 
 
 def run_beside(house: House, on_start: Callable[[PlannedRun], None] = print) -> Outcome:
-    """Run everything of a house, its two domains beside each other."""
+    """Run everything of a house, in two lanes."""
     with beside_each_other(house.settings, plan(house.settings), most=2) as run:
         return run(Watcher(on_start))
 
@@ -62,22 +64,6 @@ def run_beside(house: House, on_start: Callable[[PlannedRun], None] = print) -> 
 def still_running(house: House) -> list[str]:
     with dagster_instance(house.settings) as instance:
         return active_runs(instance)
-
-
-def test_runs_are_divided_by_domain_between_those_that_all_need_and_those_that_need_all() -> None:
-    calendar, quality = PlannedRun("calendar"), PlannedRun("quality")
-    daily, monthly = PlannedRun("airline_daily", "a", "b"), PlannedRun("airline_monthly", "a", "b")
-    other, third = PlannedRun("retail_monthly", "c", "c"), PlannedRun("rail_freight_daily", "d")
-    runs = [calendar, other, daily, monthly, third, quality]
-    divided = divide(runs, 2)
-    assert (divided.before, divided.after) == ((calendar,), (quality,))
-    assert divided.lanes == ((daily, monthly), (other, third))
-    assert divide(runs, 9).lanes == ((daily, monthly), (other,), (third,))
-    assert len(divide(runs, 1).lanes) == 1
-    # A run in the middle that is of all domains keeps them in order.
-    assert divide([daily, calendar, other], 2).lanes == ((daily, calendar, other),)
-    assert divide([calendar, quality], 2).lanes == ()
-    assert divide([monthly], 2).lanes == ((monthly,),)
 
 
 @pytest.mark.parametrize(
@@ -90,17 +76,7 @@ def test_lanes_share_the_memory_and_threads_of_the_settings(given: str, want: st
     assert shared_out(Settings(threads=1), 2).threads == 1
 
 
-def test_no_domain_is_built_from_another_ones_tables(house: House) -> None:
-    """What lets domains run beside each other at all."""
-    shared = {"conformed", "quality", "maintenance"}
-    graph = house.definitions().resolve_asset_graph()
-    for key in graph.materializable_asset_keys:
-        domain = key.path[0]
-        parents = {parent.path[0] for parent in graph.get(key).parent_keys}
-        assert domain in shared or parents <= {domain, "conformed"}, key
-
-
-def test_domains_beside_each_other_give_the_tables_of_one_after_the_other(
+def test_strands_beside_each_other_give_the_tables_of_one_after_the_other(
     new_house: Callable[..., House],
 ) -> None:
     one, other = (delivered(new_house()) for _ in range(2))
@@ -122,13 +98,13 @@ def test_domains_beside_each_other_give_the_tables_of_one_after_the_other(
         if one.path(table).exists():
             assert one.sql(query, t=table) == other.sql(query, t=table), table.name
     with dagster_instance(other.settings) as instance:
-        runs = {run.job_name: run for run in instance.get_runs()}
-        assert {run.status for run in runs.values()} == {dg.DagsterRunStatus.SUCCESS}
-        tags = {runs[job].tags[PROCESS_TAG] for job in ("airline_monthly", "retail_monthly")}
+        runs = instance.get_runs()
+        assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+        tags = {run.tags[PROCESS_TAG] for run in runs}
         assert len(tags) == 2
 
 
-def test_a_domain_that_breaks_says_so_and_the_other_completes(house: House) -> None:
+def test_a_strand_that_breaks_says_so_and_the_other_completes(house: House) -> None:
     delivered(house)
     house.settings.root.mkdir()
     (house.settings.root / "retail").mkdir()
@@ -165,7 +141,7 @@ def test_a_lane_that_is_killed_leaves_a_sentence_and_no_run(house: House) -> Non
 
     outcome = run_beside(house, retry)
     assert [error.split(",")[0] for error in outcome.errors] == [
-        "The process that ran retail was ended from outside"
+        "The process that ran retail (bronze_campaigns and others) was ended from outside"
     ]
     assert still_running(house) == []
     assert house.count(t.KPI_CUSTOMER_VALUE) == 2
@@ -179,13 +155,18 @@ def test_another_error_in_a_lane_is_told_like_its_own(
     monkeypatch.setattr(lanes, "_SECONDS_TO_END", 1)
     broken = house.settings.model_copy(update={"dagster_home": house.settings.landing / "no" / "x"})
     (house.settings.landing / "no").write_text("a file in its place", encoding="utf-8")
-    lane = lanes._Lane(broken, [PlannedRun("retail_daily", "2021-09-06", "2021-09-06")])
+    lane = lanes._Lane(broken)
     lane.tell("home")
-    lane.begin(Watcher())
+    run = PlannedRun("retail_daily", "2021-09-06", "2021-09-06", ("bronze_campaigns",))
+    strand = Strand({"retail_daily": frozenset(run.tables)})
+    waiting = lanes._Waiting([Work(strand, (run,)), Work(strand, (run,))])
+    lane.begin(waiting, Watcher())
     outcome = lane.outcome()
     lane.end()
     assert outcome.stopped
     assert outcome.errors[0].startswith("Dagster's home ")
+    # What has not begun does not begin.
+    assert waiting.next(trains=True) is None
 
 
 def children_of(parent: int) -> set[int]:

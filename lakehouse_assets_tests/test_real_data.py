@@ -26,8 +26,9 @@ from lakehouse_assets.airline import reference
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
 from lakehouse_assets.instance import dagster_instance
+from lakehouse_assets.planning import plan
 from lakehouse_assets.quality.log import BY_PARTITION
-from lakehouse_assets.run import Outcome, execute, plan
+from lakehouse_assets.run import Outcome, execute
 from lakehouse_assets_tests.airline.samples import House, members_of, variables_of
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "airline"

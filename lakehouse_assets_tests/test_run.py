@@ -11,7 +11,8 @@ import pytest
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.instance import dagster_instance
-from lakehouse_assets.run import PlannedRun, execute, plan
+from lakehouse_assets.planning import PlannedRun, plan
+from lakehouse_assets.run import execute
 from lakehouse_assets_tests.airline.samples import House, SampleRun, member, purchase
 
 

@@ -22,6 +22,9 @@ _FLAT = frozenset({int, str, bool, float, type(None)})
 # Notes of where a name stood in a text.
 _PLACE = frozenset({"line", "col", "start", "end"})
 
+# sqlglot's nodes do not ask what has been copied: no node is in two places.
+_NOTHING_COPIED: dict[int, Any] = {}
+
 # Names of columns and of SQLFrame's own parts of plans: a long-lived process makes ever new ones.
 _MOST_NAMES = 10_000
 
@@ -52,14 +55,23 @@ def build_plans_quickly() -> None:
 
 
 def _copied(value: Any) -> Any:
-    """Copy a node's notes plainly where they are flat; anything else as before.
+    """Copy what belongs to a node: its notes plainly, and without where its name once stood.
 
-    SQLFrame copies its whole plan at every step, and sqlglot copies the notes of each node (where
-    its name stood in a text) with the standard library's general `deepcopy`, which takes longer
-    than everything else about the copy.
+    SQLFrame copies its whole plan at every step, and sqlglot copies the notes of each node with the
+    standard library's general `deepcopy`, which takes longer than everything else about the copy.
     """
-    if type(value) is dict and _FLAT.issuperset(map(type, value.values())):
-        return value.copy()
+    if type(value) is dict:
+        if "line" in value:
+            value = {name: note for name, note in value.items() if name not in _PLACE}
+        if not value:
+            return {}
+        if _FLAT.issuperset(map(type, value.values())):
+            return value.copy()
+    elif type(value) is list:
+        if not value:
+            return []
+    elif hasattr(value, "args"):
+        return value.__deepcopy__(_NOTHING_COPIED)
     return deepcopy(value)
 
 

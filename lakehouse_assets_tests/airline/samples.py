@@ -33,8 +33,9 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Window
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.planning import plan
 from lakehouse_assets.quality.log import BY_PARTITION
-from lakehouse_assets.run import Outcome, execute, plan
+from lakehouse_assets.run import Outcome, execute
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import REGISTRY
 

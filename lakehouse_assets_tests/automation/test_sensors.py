@@ -15,7 +15,8 @@ from lakehouse_assets.airline import tables as t
 from lakehouse_assets.automation.sensors import keys_of
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
-from lakehouse_assets.run import PlannedRun, execute, with_follow_ups
+from lakehouse_assets.planning import PlannedRun, with_follow_ups
+from lakehouse_assets.run import execute
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 

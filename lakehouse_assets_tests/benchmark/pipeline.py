@@ -32,7 +32,8 @@ def run(landing: Path, folder: Path, months_per_run: int | None) -> Timings:
         RuntimeError: a step or a blocking check failed, so the times mean nothing.
     """
     began = time.perf_counter()
-    from lakehouse_assets.run import MONTHS_PER_RUN, PlannedRun, execute, plan
+    from lakehouse_assets.planning import MONTHS_PER_RUN, PlannedRun, plan
+    from lakehouse_assets.run import execute
     from lakehouse_assets.settings import Settings
 
     settings = Settings(

@@ -16,7 +16,8 @@ import pytest
 
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.run import Outcome, PlannedRun, execute, plan
+from lakehouse_assets.planning import PlannedRun, plan
+from lakehouse_assets.run import Outcome, execute
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.parity.deliveries import deliver_everything
 from lakehouse_assets_tests.parity.lakes import differences, empty_tables

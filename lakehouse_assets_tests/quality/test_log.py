@@ -15,13 +15,14 @@ from lakehouse_assets.airline import tables as t
 from lakehouse_assets.backfill import plan_replay
 from lakehouse_assets.engine import F
 from lakehouse_assets.ingest.datasets import quarantine_table
+from lakehouse_assets.planning import PlannedRun
 from lakehouse_assets.quality.drift import (
     distribution_drift,
     stability_index,
     volume_drift,
 )
 from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
-from lakehouse_assets.run import PlannedRun, execute
+from lakehouse_assets.run import execute
 from lakehouse_assets_tests.airline.samples import House, purchase
 
 ASIDE = quarantine_table(t.TRANSACTIONS)
