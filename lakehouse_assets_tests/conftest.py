@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -145,28 +146,44 @@ def house(new_house: Callable[..., House]) -> House:
     return new_house()
 
 
+@contextmanager
+def _shared(factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[House, Path]]:
+    """Hold a house that the workers of one run share, and the file that says it is built.
+
+    The first worker that needs it builds it, another waits.
+    """
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
+    with FileLock(f"{folder}.lock"):
+        yield House.at(folder), folder / "built.json"
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
-    """`lakehouse run` on the repository's sample, in a process of its own; only to be read.
-
-    The workers of one run share it: the first that needs it builds it, another waits.
-    """
-    folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "sample"
-    with FileLock(f"{folder}.lock"):
-        house = House.at(folder)
+    """`lakehouse run` on the repository's sample, in a process of its own; only to be read."""
+    with _shared(tmp_path_factory, "sample") as (house, built):
         house = House(house.settings.model_copy(update={"landing": REPOSITORY / "data"}))
-        ended = folder / "ended.json"
-        if not ended.exists():
-            done = command("run", variables=variables_of(house), cwd=folder)
-            ended.write_text(json.dumps([done.returncode, done.stdout, done.stderr]), "utf-8")
-        return SampleRun(house, CompletedProcess("lakehouse run", *json.loads(ended.read_text())))
+        if not built.exists():
+            done = command("run", variables=variables_of(house), cwd=built.parent)
+            built.write_text(json.dumps([done.returncode, done.stdout, done.stderr]), "utf-8")
+        told = json.loads(built.read_text(encoding="utf-8"))
+        return SampleRun(house, CompletedProcess("lakehouse run", *told))
 
 
 @pytest.fixture(scope="session")
-def three_months(new_house: Callable[..., House]) -> House:
+def three_months(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> House:
     """Only to be read: snapshots in January and March (two), purchases in all three months."""
-    house: House = new_house("months")
+    with _shared(tmp_path_factory, "months") as (house, built):
+        if not built.exists():
+            (built.parent / "mlflow").mkdir()
+            shutil.copy(empty_store, built.parent / "mlflow" / "mlflow.db")
+            _deliver_three_months(house)
+            assert house.run().errors == []
+            built.touch()
+        return house
+
+
+def _deliver_three_months(house: House) -> None:
     house.deliver_members("2014-01-31", [member(1, FLIGHT_COUNT="10"), member(2), member(3)])
     house.deliver_members("2014-03-15", [member(1, FLIGHT_COUNT="12"), member(2), member(4)])
     house.deliver_members("2014-03-31", [member(1, FLIGHT_COUNT="14"), member(2)], "late.csv")
@@ -180,6 +197,3 @@ def three_months(new_house: Callable[..., House]) -> House:
             purchase("E", customer_id=77, amount=16),
         ],
     )
-    outcome = house.run()
-    assert outcome.errors == []
-    return house
