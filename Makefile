@@ -44,8 +44,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; install Python 3.11 or set PYTHON=..."; exit 1; }
 	@echo "Creating the environment in $(VENV) (a few minutes, once)"
 	@$(PYTHON) -m venv $(VENV)
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[ui,dev,connect,azure,sources]'
-	@$(BIN)/python -m compileall -q $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -e '.[ui,dev,connect,azure,sources]'
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
 	@$(BIN)/lakehouse home >/dev/null
 	@touch $@
 
