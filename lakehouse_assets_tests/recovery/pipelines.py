@@ -74,6 +74,22 @@ def fork(work: Callable[[], None], kill_after: float | None = None) -> bool:
     return False
 
 
+def fork_and_import(work: Callable[[], None], folder: Path) -> None:
+    """Run work in a forked process, then import in this one what it took."""
+    listed = folder / "modules.json"
+
+    def run() -> None:
+        work()
+        listed.write_text(json.dumps(sorted(sys.modules)), encoding="utf-8")
+
+    fork(run)
+    for name in json.loads(listed.read_text("utf-8")):
+        # Scripts that were run leave modules that cannot be imported by their names.
+        with suppress(ImportError):
+            import_module(name)
+    leave_rest()
+
+
 class Pipelines:
     """Runs of two days of purchases in one house.
 
@@ -145,19 +161,12 @@ class Pipelines:
 
     def import_what_runs_import(self) -> None:
         """Run once and import here what that took: what is killed later works from its start on."""
-        listed = self.folder / "modules.json"
 
         def run() -> None:
             self.daily()
             self.look()
-            listed.write_text(json.dumps(sorted(sys.modules)), encoding="utf-8")
 
-        fork(run)
-        for name in json.loads(listed.read_text("utf-8")):
-            # Scripts that were run leave modules that cannot be imported by their names.
-            with suppress(ImportError):
-                import_module(name)
-        leave_rest()
+        fork_and_import(run, self.folder)
 
     def versions(self) -> list[int]:
         """Return how many commits each table has: where a kill has hit."""
@@ -287,8 +296,12 @@ def models(folder: Path, points: int, seed: int) -> dict[str, Any]:
         store.mkdir()
         shutil.copy(folder / "mlflow.db", store / "mlflow.db")
 
+    def whole() -> None:
+        client_calls(None)
+        _look_at_models(store, folder / "found.json")
+
     renew()
-    fork(lambda: client_calls(None))
+    fork_and_import(whole, folder)
     calls = int(json.loads((folder / "calls.json").read_text("utf-8")))
     findings = []
     for limit in sorted(chance.sample(range(calls), min(points, calls))):
