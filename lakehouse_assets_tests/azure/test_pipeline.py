@@ -1,4 +1,4 @@
-"""The whole airline pipeline with landing zone, lake and models in stores, through `lakehouse run`.
+"""Whole pipelines in stores: the airline's through `lakehouse run`, with its models, and retail's.
 
 The same deliveries are built in local folders; both lakes must be the same, value for value.
 """
@@ -19,12 +19,14 @@ from lakehouse_assets.lake.identity import ServicePrincipal
 from lakehouse_assets.lake.location import AdlsLocation, CloudLocation, OneLakeLocation
 from lakehouse_assets.lake.store import CloudFiles
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.retail import tables as retail
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS
-from lakehouse_assets_tests.airline.samples import House, command
+from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.azure.entra import CLIENT, SECRET, TENANT
 from lakehouse_assets_tests.parity.lakes import differences, empty_tables
+from lakehouse_assets_tests.retail.samples import deliver
 
 IDENTITY = f'{{"kind": "service_principal", "tenant_id": "{TENANT}", "client_id": "{CLIENT}"}}'
 
@@ -94,6 +96,34 @@ def test_the_lake_in_a_store_is_the_lake_on_a_disk(
             content = path.read_bytes()
             assert SECRET.encode() not in content, path
             assert b"eyJhbGciOi" not in content, path
+
+
+def test_the_retail_lake_in_a_store_is_that_on_a_disk(
+    cloud: Cloud, folder: str, house: House, principal: ServicePrincipal, tmp_path: Path
+) -> None:
+    # The day on which every dataset of the sample has a delivery.
+    for file in (REPOSITORY / "data" / "retail").glob("*/2021-09-06/*"):
+        dataset, day, name = file.parts[-3:]
+        known = dataset_named(DATASETS, f"retail/{dataset}")
+        deliver(house, known, day, name, file.read_bytes())
+    assert house.run().errors == []
+    landing, root = (AdlsLocation(ACCOUNT, name, folder) for name in ("landing", "lake"))
+    places = {"landing": landing, "root": root, "identity": principal}
+    far = House.at(tmp_path / "far")
+    far = House(far.settings.model_copy(update=places))
+    local = house.settings.landing
+    assert isinstance(local, Path)
+    assert land_all(local, LandingZone(landing, principal)) > 0
+    assert far.run().errors == []
+    copy = copy_of(root, far.settings, tmp_path / "copy")
+    assert differences(copy, house) == []
+    # Each source brought rows, and gold was built from all of them.
+    filled = {table.name for table in retail.TABLES} - empty_tables(copy)
+    assert len(filled) > 30
+    assert {
+        "country_profit_weeks", "campaign_tweets", "tweets_by_city", "sales_weeks", "sales_train",
+        "dim_retail_customers", "website_conversion", "silver_documents",
+    } <= filled  # fmt: skip
 
 
 def test_models_are_kept_in_a_store(

@@ -118,10 +118,11 @@ def test_a_lost_connection_is_tried_again_and_healed(
 
 def test_killed_pipelines_on_a_store_heal_when_they_run_again(house: House, folder: str) -> None:
     store = str(AdlsLocation(ACCOUNT, "lake", folder))
-    found = played(furnished(house), task="kills_in_a_store", store=store, points=4, seed=11)
+    task = {"task": "kills_in_a_store", "load": "purchases", "store": store}
+    found = played(furnished(house), **task, points=3, seed=11)
     assert found["hit"] >= 2
     expected = found["expected"]
     assert len(expected["silver_transactions"]) == 80
     assert len(expected["silver_transactions_quarantine"]) == 6
-    assert found["healed"] == [True] * 4
+    assert found["healed"] == [True] * 3
     assert {status for statuses in found["runs"] for status in statuses} <= {"SUCCESS", "FAILURE"}

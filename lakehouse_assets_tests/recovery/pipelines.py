@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -27,17 +28,42 @@ from lakehouse_assets.garbage import collect_rarely, leave_rest
 if TYPE_CHECKING:
     from lakehouse_assets_tests.airline.samples import House
 
-DAYS = ("2014-03-03", "2014-03-04")
-TABLES = (
-    "bronze_transactions", "bronze_transactions_rejects",
-    "silver_transactions", "silver_transactions_quarantine",
-)  # fmt: skip
-_RANGE = {
-    "dagster/asset_partition_range_start": DAYS[0],
-    "dagster/asset_partition_range_end": DAYS[1],
-}
 _MOST_TRIES = 3
 _KILLS_PER_LAKE = 10
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is loaded, and killed on the way: two days of deliveries.
+
+    Attributes:
+        domain: Domain of the datasets.
+        datasets: Their names.
+        days: First and last day.
+    """
+
+    domain: str
+    datasets: tuple[str, ...]
+    days: tuple[str, str]
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that are written."""
+        return [
+            table
+            for name in self.datasets
+            for table in (
+                f"bronze_{name}", f"bronze_{name}_rejects",
+                f"silver_{name}", f"silver_{name}_quarantine",
+            )
+        ]  # fmt: skip
+
+
+LOADS = {
+    "purchases": Load("airline", ("transactions",), ("2014-03-03", "2014-03-04")),
+    # CSV, and Parquet that was copied from a database; purchases are JSON.
+    "retail": Load("retail", ("campaigns", "online_sales"), ("2021-09-06", "2021-09-07")),
+}
 
 
 def start(work: Callable[[], None]) -> int:
@@ -91,15 +117,17 @@ def fork_and_import(work: Callable[[], None], folder: Path) -> None:
 
 
 class Pipelines:
-    """Runs of two days of purchases in one house.
+    """Runs of two days of deliveries in one house.
 
     Args:
         folder: Folder of the house, with its landing zone.
+        load: What is loaded, of `LOADS`.
         store: Folder of a store in which the lakes lie; empty for a lake in the house.
     """
 
-    def __init__(self, folder: Path, store: str = "") -> None:
+    def __init__(self, folder: Path, load: str, store: str = "") -> None:
         self.folder = folder
+        self.load = LOADS[load]
         self.home = folder / "home"
         self._store = store
         self._lakes = 0
@@ -120,18 +148,32 @@ class Pipelines:
         import dagster as dg
 
         from lakehouse_assets.automation.recovery import end_dead_runs
+        from lakehouse_assets.jobs import DAILY, job_name
         from lakehouse_assets.process import PROCESS_TAG, Process
+        from lakehouse_assets.tables import REGISTRY
 
-        tags = {**_RANGE, PROCESS_TAG: str(Process.current())}
-        job = self.house().definitions().resolve_job_def("airline_daily")
+        first, last = self.load.days
+        tags = {
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last,
+            PROCESS_TAG: str(Process.current()),
+        }
+        job = self.house().definitions().resolve_job_def(job_name(self.load.domain, DAILY))
+        keys = [REGISTRY[name].asset_key for name in self.load.tables]
+
+        def execute(instance: dg.DagsterInstance) -> None:
+            assert job.execute_in_process(
+                instance=instance, tags=tags, asset_selection=keys
+            ).success
+
         if not shared:
             with dg.DagsterInstance.ephemeral() as instance:
-                assert job.execute_in_process(instance=instance, tags=tags).success
+                execute(instance)
             return
         os.environ["DAGSTER_HOME"] = str(self.home)
         with dg.DagsterInstance.get() as instance:
             end_dead_runs(instance)
-            assert job.execute_in_process(instance=instance, tags=tags).success
+            execute(instance)
 
     def look(self) -> None:
         """Write down what the tables hold, without clocks, and what Dagster remembers."""
@@ -141,7 +183,7 @@ class Pipelines:
         read = house.lake_rows if self._store else house.rows
         rows = {
             name: [{k: str(v) for k, v in row.items() if k != "_ingested_at"} for row in read(name)]
-            for name in TABLES
+            for name in self.load.tables
         }
         os.environ["DAGSTER_HOME"] = str(self.home)
         with dg.DagsterInstance.get() as instance:
@@ -170,9 +212,9 @@ class Pipelines:
 
     def versions(self) -> list[int]:
         """Return how many commits each table has: where a kill has hit."""
+        tables = self.folder / "lake" / self.load.domain
         return [
-            len(list((self.folder / "lake" / "airline" / name / "_delta_log").glob("*.json")))
-            for name in TABLES
+            len(list((tables / name / "_delta_log").glob("*.json"))) for name in self.load.tables
         ]
 
     def renew(self, home: Path) -> None:
@@ -183,10 +225,10 @@ class Pipelines:
         shutil.copytree(home, self.home)
 
 
-def kills(folder: Path, points: int, seed: int) -> dict[str, Any]:
+def kills(folder: Path, load: str, points: int, seed: int) -> dict[str, Any]:
     """Kill pipelines at seeded moments spread over their whole length; after each few, heal."""
     chance = random.Random(seed)  # noqa: S311
-    pipelines, empty = Pipelines(folder), folder / "empty-home"
+    pipelines, empty = Pipelines(folder, load), folder / "empty-home"
     _new_home(empty)
     pipelines.renew(empty)
     # Three runs without a kill: the first is slower, by imports and disk, than what is measured.
@@ -219,10 +261,10 @@ def kills(folder: Path, points: int, seed: int) -> dict[str, Any]:
     }
 
 
-def kills_in_a_store(folder: Path, store: str, points: int, seed: int) -> dict[str, Any]:
+def kills_in_a_store(folder: Path, load: str, store: str, points: int, seed: int) -> dict[str, Any]:
     """Kill one pipeline on each of some lakes in a store, at seeded moments, and run it again."""
     chance = random.Random(seed)  # noqa: S311
-    pipelines, empty = Pipelines(folder, store), folder / "empty-home"
+    pipelines, empty = Pipelines(folder, load, store), folder / "empty-home"
     _new_home(empty)
     pipelines.renew(empty)
     pipelines.import_what_runs_import()
@@ -244,7 +286,7 @@ def kills_in_a_store(folder: Path, store: str, points: int, seed: int) -> dict[s
 
 def together(folder: Path, pairs: int) -> dict[str, Any]:
     """Run the same partitions in two processes at once, with and without a shared instance."""
-    pipelines, empty = Pipelines(folder), folder / "empty-home"
+    pipelines, empty = Pipelines(folder, "purchases"), folder / "empty-home"
     _new_home(empty)
     pipelines.renew(empty)
     pipelines.import_what_runs_import()

@@ -60,7 +60,7 @@ def test_killed_pipelines_heal_when_they_run_again(
 ) -> None:
     points = int(request.config.getoption("--kill-points"))
     seed = int(request.config.getoption("--kill-seed"))
-    found = played(folder, task="kills", points=points, seed=seed)
+    found = played(folder, task="kills", load="purchases", points=points, seed=seed)
     assert found["hit"] >= points
     # The kills hit before, between and after the commits of the tables.
     assert len(found["states"]) >= 3
