@@ -26,7 +26,7 @@ from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, 
 from lakehouse_assets.engine.duckdb_store import DuckDBStores
 from lakehouse_assets.engine.duckdb_unions import Unions
 from lakehouse_assets.engine.kept import Kept
-from lakehouse_assets.engine.lineage import columns_of_query
+from lakehouse_assets.engine.lineage import Relations, columns_of_query
 from lakehouse_assets.engine.quick_plans import build_plans_quickly
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
@@ -96,7 +96,7 @@ class DuckDBEngine:
         self._stores = DuckDBStores(self._connection)
         self._snapshots: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
-        self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
+        self._origins = Relations()
         self._origin_versions: dict[str, dict[str, int]] = {}
         self._kept: Kept[_Stored] = Kept(self._free)
         self._unions = Unions()
@@ -158,7 +158,7 @@ class DuckDBEngine:
             name = new_name(f"scan_{table}")
             self._show_scan(name, names, self._attached(uri, version))
             self._scans[key] = name
-            self._origins[name] = {n: frozenset({SourceColumn(table, n)}) for n in names}
+            self._origins.know(name, {n: frozenset({SourceColumn(table, n)}) for n in names})
             self._origin_versions[name] = {table: version}
         return self._frame(name, {column.name: column.type for column in columns})
 
@@ -233,7 +233,7 @@ class DuckDBEngine:
 
     def _delivered_frame(self, name: str, types: Mapping[str, str]) -> DataFrame:
         """Make a frame of data that comes from no stored table."""
-        self._origins[name] = {column: frozenset() for column in types}
+        self._origins.know(name, {column: frozenset() for column in types})
         self._origin_versions[name] = {}
         return self._frame(name, types)
 
@@ -267,10 +267,7 @@ class DuckDBEngine:
         self._run(f"CREATE VIEW {name} AS {parts}")
         self._kept.add(_Stored("VIEW", name))
         self._unions.note_parts(name, {stage: self._shapes[stage] for stage in stages})
-        self._origins[name] = {
-            column: frozenset().union(*(self._origins[part][column] for part in stages))
-            for column in columns
-        }
+        self._origins.made_by(name, parts)
         self._origin_versions[name] = {
             table: version
             for part in stages
@@ -313,7 +310,7 @@ class DuckDBEngine:
             raise
         name = self._kept.last.name
         source = frozenset[SourceColumn]().union(*(origins[column] for column in needed))
-        self._origins[name] = origins | dict.fromkeys(added.names, source)
+        self._origins.know(name, origins | dict.fromkeys(added.names, source))
         self._origin_versions[name] = versions
         return wider
 
@@ -344,13 +341,13 @@ class DuckDBEngine:
 
     def _keep(self, frame: DataFrame, kind: str) -> DataFrame:
         name = new_name("checkpoint" if kind == "TABLE" else "stage")
-        origins, versions = self.lineage(frame), self.versions_read(frame)
+        versions = self.versions_read(frame)
         query = self._query(frame)
         self._run(f"CREATE {kind} {name} AS {query}")
         self._kept.add(_Stored(kind, name))
         if kind == "VIEW":
             self._unions.note(name, query)
-        self._origins[name] = origins
+        self._origins.made_by(name, query)
         self._origin_versions[name] = versions
         return self._frame(name, self._types(name))
 
@@ -362,7 +359,7 @@ class DuckDBEngine:
         self._connection.execute(f"DROP {stored.kind} IF EXISTS {stored.name}")
         self._unions.forget(stored.name)
         self._shapes.pop(stored.name, None)
-        self._origins.pop(stored.name, None)
+        self._origins.forget(stored.name)
         self._origin_versions.pop(stored.name, None)
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:

@@ -7,7 +7,8 @@ write.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +18,49 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 Origins: TypeAlias = dict[str, frozenset[SourceColumn]]
+
+
+class Relations(Mapping[str, Origins]):
+    """What is known of the columns of relations, by name.
+
+    Most relations that a query makes are for checks and counts, and nobody asks where their columns
+    come from: it is found out when somebody does.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, Origins] = {}
+        self._made_by: dict[str, str] = {}
+
+    def know(self, name: str, origins: Origins) -> None:
+        """Note where a relation's columns come from."""
+        self._found[name] = origins
+
+    def made_by(self, name: str, query: str) -> None:
+        """Note that a query over relations noted before makes a relation."""
+        self._made_by[name] = query
+
+    def forget(self, name: str) -> None:
+        """Forget a relation that is no more."""
+        self._found.pop(name, None)
+        self._made_by.pop(name, None)
+
+    def __getitem__(self, name: str) -> Origins:
+        """Return where a relation's columns come from."""
+        if name not in self._found:
+            self._found[name] = columns_of_query(self._made_by[name], self)
+        return self._found[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether a relation is known, without finding out more."""
+        return name in self._found or name in self._made_by
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter({**self._found, **self._made_by})
+
+    def __len__(self) -> int:
+        """Count the relations."""
+        return len({**self._found, **self._made_by})
 
 
 def columns_of_query(query: str, tables: Mapping[str, Origins]) -> Origins:
@@ -31,7 +75,7 @@ def columns_of_query(query: str, tables: Mapping[str, Origins]) -> Origins:
         divides and orders rows, are part of it. Columns that only filter, join or sort rows do not
         count, nor do constants.
     """
-    scope: dict[str, Origins] = dict(tables)
+    scope: ChainMap[str, Origins] = ChainMap({}, tables)  # type: ignore[arg-type]  # only read
     tree = _parse(query)
     for cte in tree.ctes:
         scope[cte.alias] = _relation(cte.this, scope)
