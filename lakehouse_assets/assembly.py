@@ -29,7 +29,7 @@ from lakehouse_assets.jobs import family_jobs
 from lakehouse_assets.lake.io_manager import DeltaIOManager
 from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.partitions import Calendar
+from lakehouse_assets.partitions import Calendar, walk_offsets_once
 from lakehouse_assets.quality.log_assets import quality_assets
 from lakehouse_assets.retail.assets import retail_assets
 from lakehouse_assets.settings import Settings
@@ -62,6 +62,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         "mlflow": MlflowTracking.of(settings),
         "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
     }
+    walk_offsets_once()
     calendar = Calendar(settings.first_partition)
     assets = with_freshness(with_conditions(every_asset(calendar, settings)))
     upkeep = maintenance_assets(REGISTRY)

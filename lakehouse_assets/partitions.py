@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 import dagster as dg
+from dagster._core.definitions.partitions.mapping import time_window
 
 # The same span of time, whatever its grain: a month's days.
 WITHIN = dg.TimeWindowPartitionMapping()
@@ -56,3 +58,13 @@ class Calendar:
     def of_grain(self, grain: str) -> dg.TimeWindowPartitionsDefinition:
         """Return the partitions of a dataset's grain."""
         return self.daily if grain == "day" else self.monthly
+
+
+def walk_offsets_once() -> None:
+    """Let Dagster walk from a month back to the first one once, not for every input of every step.
+
+    Where it gets depends on nothing but what it is asked. Calling this again changes nothing.
+    """
+    walk = time_window._offsetted_datetime
+    if not hasattr(walk, "cache_info"):
+        setattr(time_window, "_offsetted_datetime", cache(walk))  # noqa: B010 - not exported

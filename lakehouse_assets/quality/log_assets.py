@@ -44,15 +44,18 @@ def quality_assets(watched: Sequence[Table]) -> list[dg.AssetsDefinition]:
     Args:
         watched: Partitioned tables whose rows and `watched` columns are compared over time.
     """
-    keys = [table.asset_key for table in watched]
-    return [_events(keys), _rules(), _drift(watched, keys)]
+    # They tell of what is new. If they depended on all partitions, Dagster would list every day
+    # since the first for every table.
+    newest = dg.LastPartitionMapping()
+    deps = [dg.AssetDep(table.asset_key, partition_mapping=newest) for table in watched]
+    return [_events(deps), _rules(), _drift(watched, deps)]
 
 
-def _events(keys: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
     attributes = asset_attributes(QUALITY_EVENTS)
     make: MakeAsset = dg.asset(
         **{**attributes, "metadata": {**attributes["metadata"], "merge": True}},
-        deps=keys,
+        deps=deps,
         check_specs=declared_check_specs(QUALITY_EVENTS),
         required_resource_keys={"lake"},
         pool=step_of(QUALITY_EVENTS),
@@ -116,11 +119,11 @@ def _rules() -> dg.AssetsDefinition:
     return make(quality_rules)
 
 
-def _drift(watched: Sequence[Table], keys: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
     table = QUALITY_DRIFT
     make: MakeAsset = dg.asset(
         **asset_attributes(table),
-        deps=keys,
+        deps=deps,
         check_specs=[
             *declared_check_specs(table),
             dg.AssetCheckSpec(
