@@ -24,19 +24,22 @@ import dagster as dg
 import pyarrow as pa
 
 from lakehouse_assets.airline import tables as t
-from lakehouse_assets.assembly import build_defs
+from lakehouse_assets.assembly import build_defs, every_asset
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table
+from lakehouse_assets.jobs import QUALITY
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Window
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.planning import plan
+from lakehouse_assets.partitions import Calendar
+from lakehouse_assets.planning import PlannedRun, plan
 from lakehouse_assets.quality.log import BY_PARTITION
 from lakehouse_assets.run import Outcome, execute
 from lakehouse_assets.settings import Settings
+from lakehouse_assets.strands import strands_of
 from lakehouse_assets.tables import REGISTRY
 
 REPOSITORY = Path(__file__).parents[2]
@@ -216,9 +219,33 @@ class House:
             )
         )
 
-    def run(self) -> Outcome:
-        """Run everything that the landing zone holds, as `lakehouse run` does."""
-        return execute(self.settings, plan(self.settings))
+    def planned(self, *datasets: Dataset) -> list[PlannedRun]:
+        """Plan what the landing zone holds, as `lakehouse run` does.
+
+        Given datasets, only what has to do with them is made: empty tables take as long as others.
+        The quality log, which is about all tables, is left out then.
+        """
+        runs = plan(self.settings)
+        if not datasets:
+            return runs
+        named = {bronze_table(dataset).name for dataset in datasets}
+        assets = every_asset(Calendar(self.settings.first_partition), self.settings)
+        wanted = [
+            strand
+            for strand in strands_of(assets, len(REGISTRY))
+            if named & set().union(*strand.tables.values())
+        ]
+        planned = []
+        for run in runs:
+            if run.domain is not None:
+                planned += [part for strand in wanted for part in strand.runs([run])]
+            elif run.job != QUALITY:
+                planned.append(run)
+        return planned
+
+    def run(self, *datasets: Dataset) -> Outcome:
+        """Run everything that the landing zone holds, or what has to do with some datasets."""
+        return execute(self.settings, self.planned(*datasets))
 
     @property
     def lake(self) -> Lake:

@@ -21,11 +21,6 @@ from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import House
 
 DAY = date(2014, 3, 3)
-_NO_PRINTS = """
-compute_logs:
-  module: dagster._core.storage.noop_compute_log_manager
-  class: NoOpComputeLogManager
-"""
 
 
 def purchases(day: date, first: int, number: int) -> pa.Table:
@@ -132,10 +127,6 @@ def test_maintenance_begins_when_the_writer_of_its_table_has_ended(
 ) -> None:
     pool = step_of(t.SILVER_TRANSACTIONS)
     monkeypatch.setenv("DAGSTER_HOME", "")
-    home = scattered.settings.dagster_home
-    home.mkdir(parents=True)
-    # What a step prints is caught by processes, which a thread of a test's worker waits for.
-    (home / "dagster.yaml").write_text(_CONFIG.format(base_dir=f'"{home}/history"') + _NO_PRINTS)
     with dagster_instance(scattered.settings) as instance, ThreadPoolExecutor(1) as thread:
         # A writer of the table is at work: it has the one place in the table's pool.
         storage = instance.event_log_storage

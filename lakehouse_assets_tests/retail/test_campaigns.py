@@ -325,7 +325,7 @@ def delivered(new_house: Callable[..., House]) -> House:
     ]
     more = quoted_csv(t.CAMPAIGNS, [*rows, *later])
     deliver(house, t.CAMPAIGNS, "2021-10-04", "campaign-data.csv", more)
-    outcome = house.run()
+    outcome = house.run(t.CAMPAIGNS)
     assert outcome.errors == []
     warned = {(w.check, w.description) for w in outcome.warnings if w.table == "silver_campaigns"}
     assert ("region_fits_country", "1 of 13 rows fail: kept and reported.") in warned

@@ -46,7 +46,7 @@ def test_documents_from_landing_to_silver(house: House) -> None:
         name: deliver(house, DOCUMENTS, str(DAY), name, content) for name, content in files.items()
     }
     before = {name: path.read_bytes() for name, path in paths.items()}
-    outcome = house.run()
+    outcome = house.run(DOCUMENTS)
     assert outcome.errors == []
     kept = {row["file_name"]: row for row in house.rows("silver_documents")}
     assert kept.keys() == {"a.png", "B.PDF"}

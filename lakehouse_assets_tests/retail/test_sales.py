@@ -256,7 +256,7 @@ def shop(new_house: Callable[[], House]) -> tuple[House, Outcome]:
     ]
     deliver(house, ONLINE_SALES, "2021-09-06", "orders.csv", quoted_csv(ONLINE_SALES, orders))
     deliver(house, CUSTOMERS, "2021-09-06", "customers.csv", quoted_csv(CUSTOMERS, [CUSTOMER]))
-    outcome = house.run()
+    outcome = house.run(STORE_SALES)
     assert outcome.errors == []
     return house, outcome
 

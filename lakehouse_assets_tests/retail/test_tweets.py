@@ -150,7 +150,7 @@ def delivered(new_house: Callable[..., House]) -> House:
     deliver(house, t.TWEETS, "2021-09-06", "a.json", json.dumps(FIRST))
     deliver(house, t.TWEETS, "2021-09-06", "replayed.json", json.dumps(FIRST))
     deliver(house, t.TWEETS, "2021-10-04", "b.json", json.dumps([*FIRST[:2], *SECOND]))
-    outcome = house.run()
+    outcome = house.run(t.TWEETS)
     assert outcome.errors == []
     return house
 
