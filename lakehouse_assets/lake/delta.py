@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.engine.spark import SparkEngine
 
+# Tables of which some rows are read back from their files.
+_FEW_FILES = 200
+
 
 class Lake:
     """Declared tables at a root location.
@@ -318,7 +321,11 @@ class Lake:
             partition_rows = self._count(table, found, selection)
         sample = written.sample or ()
         if written.sample is None and partition_rows and not written.skipped:
-            sample = self.engine.rows(self._selected(table, found, selection).limit(SAMPLE_ROWS))
+            # A query of Spark takes longer than many a small write.
+            small = told_by_files and len(files) <= _FEW_FILES
+            few = log.some_rows(found, chosen, SAMPLE_ROWS) if small else None
+            selected = self._selected(table, found, selection)
+            sample = self.engine.rows(selected.limit(SAMPLE_ROWS)) if few is None else few
         return WriteReport(
             version=found.version(),
             rows=rows,

@@ -1,8 +1,9 @@
 """The log of a Delta table: opening and creating tables, and what the log tells of them.
 
-Belongs here: everything that is known without reading a row. It goes through delta-rs on every
-engine: that is cheap, starts no JVM, and creates a table's first commit under the one name that
-only one writer can take, which Spark cannot do on a local disk. Not here: changing rows.
+Belongs here: everything that is known without reading a row, or by a look at a few. It goes through
+delta-rs on every engine: that is cheap, starts no JVM, and creates a table's first commit under the
+one name that only one writer can take, which Spark cannot do on a local disk. Not here: changing
+rows.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _T = TypeVar("_T")
 # as deletionVectors or columnMapping, could show deleted rows or wrong names.
 _READABLE = frozenset({"timestampNtz", "vacuumProtocolCheck"})
 _COMMIT_ATTEMPTS = 10
+# Bytes of files that are read for some of their rows.
+_SMALL = 4 * 1024 * 1024
 _LONGEST_PAUSE = 1.0
 _CONSTRAINT = "delta.constraints."
 
@@ -204,6 +207,28 @@ def sum_rows(files: Sequence[File]) -> int | None:
     """Add up the files' rows; None if a file was written without statistics."""
     counts = [f.rows for f in files]
     return None if None in counts else sum(n for n in counts if n is not None)
+
+
+def some_rows(found: DeltaTable, files: Sequence[File], most: int) -> list[dict[str, Any]] | None:
+    """Read some rows of small files; None if they are large, or delta-rs cannot read them.
+
+    Args:
+        found: The table.
+        files: Its files in question.
+        most: Rows at most.
+    """
+    from pyarrow import dataset
+
+    filled = [file for file in files if file.rows]
+    foreign = {*(found.protocol().reader_features or ())} - {"timestampNtz"}
+    if not filled or foreign or sum(file.bytes for file in filled) > _SMALL:
+        return None
+    columns = found.metadata().partition_columns
+    value = filled[0].partition
+    if columns and value is None:
+        return None
+    where = dataset.field(columns[0]) == value if columns else None
+    return list(found.to_pyarrow_dataset().head(most, filter=where).to_pylist())
 
 
 def stored_schema(found: DeltaTable) -> pa.Schema:

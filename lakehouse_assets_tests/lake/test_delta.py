@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
+from datetime import date
 from pathlib import Path
 
 import deltalake
@@ -13,6 +14,7 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import Commit, Transaction
 from lakehouse_assets.lake.predicate import Both, Everything
 from lakehouse_assets.lake.registry import Column, PartitionColumn
@@ -203,6 +205,17 @@ def test_a_write_replaces_only_its_partitions(three_days):
     assert report.bytes == newest.stat().st_size
     assert in_order(tuple(r.values()) for r in report.sample) == in_order(new)
     assert "n@x" not in repr(report)
+
+
+def test_some_rows_are_read_from_small_files_of_one_partition(three_days, monkeypatch):
+    found = three_days.open(DAILY)
+    files = log.files_of(found)
+    second = [file for file in files if file.partition == date(2024, 1, 2)]
+    (row,) = log.some_rows(found, second, 5) or ()
+    assert tuple(row.values()) == B
+    assert log.some_rows(found, [], 5) is None
+    monkeypatch.setattr(log, "_SMALL", second[0].bytes - 1)
+    assert log.some_rows(found, second, 5) is None
 
 
 @on_both_engines
