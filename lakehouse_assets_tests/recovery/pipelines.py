@@ -150,6 +150,7 @@ class Pipelines:
         from lakehouse_assets.automation.recovery import end_dead_runs
         from lakehouse_assets.jobs import DAILY, job_name
         from lakehouse_assets.process import PROCESS_TAG, Process
+        from lakehouse_assets.run_output import stays_in_terminal
         from lakehouse_assets.tables import REGISTRY
 
         first, last = self.load.days
@@ -171,6 +172,9 @@ class Pipelines:
                 execute(instance)
             return
         os.environ["DAGSTER_HOME"] = str(self.home)
+        # As on the command line. Dagster would have processes keep copies of what a run prints, and
+        # a kill between their starts leaves one of them for ever.
+        stays_in_terminal()
         with dg.DagsterInstance.get() as instance:
             end_dead_runs(instance)
             execute(instance)
