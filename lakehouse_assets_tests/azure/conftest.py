@@ -63,6 +63,10 @@ def cloud(running: Cloud) -> Iterator[Cloud]:
     yield running
     os.environ.clear()
     os.environ.update(before)
+    # The engine lives as long as the process, and would keep renewing this test's secrets.
+    embedded = start_engine("duckdb")
+    assert isinstance(embedded, DuckDBEngine)
+    embedded.close_stores()
     running.reset()
 
 
@@ -73,8 +77,6 @@ def engine(cloud: Cloud) -> Iterator[Engine]:
     assert isinstance(started, DuckDBEngine)
     with started.scope():
         yield started
-    # The engine lives as long as the process, and would keep renewing this test's secrets.
-    started.close_stores()
 
 
 @pytest.fixture
