@@ -206,8 +206,11 @@ class _Lane:
         self._outcome = Outcome()
         self._listener: threading.Thread | None = None
 
-    def tell(self, word: str) -> None:
-        """Let the lane do its next step; whether it is still there shows when it is listened to."""
+    def tell(self, word: str | None) -> None:
+        """Let the lane do its next step, or end if there is none.
+
+        Whether it is still there shows when it is listened to.
+        """
         with suppress(OSError):
             self._line.send(word)
 
@@ -224,7 +227,7 @@ class _Lane:
                 self._doing = f"{work.runs[0].domain} ({work.runs[0].tables[0]} and others)"
                 self._line.send(work)
                 waiting.end_if(self._listen(watcher).stopped)
-            self._line.send(None)
+            self.tell(None)
         except (EOFError, OSError):
             self._outcome.stopped = True
             waiting.end_if(self._outcome.stopped)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import lru_cache
 
 import dagster as dg
 from dagster._core.definitions.partitions.mapping import time_window
+
+# A long-lived process asks of ever new days.
+_MOST_WALKS = 10_000
 
 # The same span of time, whatever its grain: a month's days.
 WITHIN = dg.TimeWindowPartitionMapping()
@@ -67,4 +70,4 @@ def walk_offsets_once() -> None:
     """
     walk = time_window._offsetted_datetime
     if not hasattr(walk, "cache_info"):
-        setattr(time_window, "_offsetted_datetime", cache(walk))  # noqa: B010 - not exported
+        setattr(time_window, "_offsetted_datetime", lru_cache(_MOST_WALKS)(walk))  # noqa: B010 - not exported

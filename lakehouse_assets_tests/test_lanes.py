@@ -169,7 +169,8 @@ def test_another_error_in_a_lane_is_told_like_its_own(
     outcome = lane.outcome()
     lane.end()
     assert outcome.stopped
-    assert outcome.errors[0].startswith("Dagster's home ")
+    (sentence,) = outcome.errors
+    assert sentence.startswith("Dagster's home ")
     # What has not begun does not begin.
     assert waiting.next(trains=True) is None
 
