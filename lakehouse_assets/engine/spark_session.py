@@ -281,7 +281,16 @@ def _classic(config: SparkConfig) -> Any:
         # What is given for Java comes after ours, not in place of it.
         given[java] = f"{options[java]} {given[java]}"
     with _without_notices():
-        return _build({**options, **given}, f"Spark does not start on {config.master}")
+        session = _build({**options, **given}, f"Spark does not start on {config.master}")
+    _remember_classes(session)
+    return session
+
+
+def _remember_classes(session: Any) -> None:
+    """Look up once what PySpark looks up for each column: short names are sought in every jar."""
+    jvm = session.sparkContext._jvm
+    for name in ("functions", "org.apache.spark.sql.functions", "PythonUtils"):
+        setattr(jvm, name, getattr(jvm, name))
 
 
 def _connect(config: SparkConfig, remote: str) -> Any:

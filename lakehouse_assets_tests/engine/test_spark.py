@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from py4j.java_gateway import JVMView
 
 from lakehouse_assets.airline import expectations
 from lakehouse_assets.airline import tables as t
@@ -329,3 +330,15 @@ def test_lineage_is_what_the_embedded_engine_says(spark_engine, lake, name):
     (here, here_versions), (there, there_versions) = found
     assert there == here
     assert there_versions == here_versions
+
+
+def test_columns_are_named_without_asking_java_for_their_classes(
+    spark_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = spark_engine.from_arrow(pa.table({"x": [1, None]}))
+    asked: list[str] = []
+    monkeypatch.setattr(JVMView, "__getattr__", lambda _self, name: asked.append(name))
+    wider = frame.select("x", F.coalesce(F.col("x"), F.lit(0)).alias("y"))
+    monkeypatch.undo()
+    assert asked == []
+    assert spark_engine.rows(wider) == [{"x": 1, "y": 1}, {"x": None, "y": 0}]
