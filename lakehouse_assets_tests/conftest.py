@@ -84,9 +84,9 @@ def spark_session_engine(request: pytest.FixtureRequest) -> Engine:
     config = SparkConfig(
         master="local[2]",
         jars=Path(jars),
-        memory="3g",
+        memory="2g",
         # Plans die young: with room for them, few are copied.
-        options={**SMALL, **INTERPRETED, "spark.driver.extraJavaOptions": f"{JAVA} -Xmn1g"},
+        options={**SMALL, **INTERPRETED, "spark.driver.extraJavaOptions": f"{JAVA} -Xms2g -Xmn1g"},
     )
     try:
         started = start_engine("spark", spark=config)
