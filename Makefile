@@ -10,6 +10,8 @@ export DO_NOT_TRACK := true
 SPARK_JARS := $(or $(LAKEHOUSE_SPARK_JARS),$(CURDIR)/.lakehouse/spark-jars)
 SPARK_POM := lakehouse_assets/engine/jars/pom.xml
 PYTEST_ARGS ?=
+# A third of the environment's code; what is imported nevertheless is compiled then.
+NEVER_IMPORTED := site-packages/(.*/tests|pip|setuptools|pkg_resources|mypyc?|databricks|pygments|fontTools|Crypto)/
 # Azurite, the storage emulator of the tests in lakehouse_assets_tests/azure.
 AZURITE := $(CURDIR)/.lakehouse/azurite
 AZURITE_FILES := $(addprefix lakehouse_assets_tests/azure/,package.json package-lock.json .npmrc)
@@ -45,7 +47,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Creating the environment in $(VENV) (a few minutes, once)"
 	@$(PYTHON) -m venv $(VENV)
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -e '.[ui,dev,connect,azure,sources]'
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
+	@$(BIN)/python -m compileall -q -j 0 -x '$(NEVER_IMPORTED)' $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
 	@$(BIN)/lakehouse home >/dev/null
 	@touch $@
 
