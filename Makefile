@@ -10,8 +10,8 @@ export DO_NOT_TRACK := true
 SPARK_JARS := $(or $(LAKEHOUSE_SPARK_JARS),$(CURDIR)/.lakehouse/spark-jars)
 SPARK_POM := lakehouse_assets/engine/jars/pom.xml
 PYTEST_ARGS ?=
-# A third of the environment's code; what is imported nevertheless is compiled then.
-NEVER_IMPORTED := site-packages/(.*/tests|pip|setuptools|pkg_resources|mypyc?|databricks|pygments|fontTools|Crypto)/
+# A third of the environment's code.
+NEVER_IMPORTED := site-packages/(.*/tests|pip|setuptools|pkg_resources|mypyc?|databricks|Crypto)/
 # Azurite, the storage emulator of the tests in lakehouse_assets_tests/azure.
 AZURITE := $(CURDIR)/.lakehouse/azurite
 AZURITE_FILES := $(addprefix lakehouse_assets_tests/azure/,package.json package-lock.json .npmrc)

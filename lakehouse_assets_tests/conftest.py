@@ -119,12 +119,28 @@ def engine() -> Iterator[Engine]:
         yield started
 
 
+@contextmanager
+def _shared(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """Hold a folder that the workers of one run share.
+
+    The first worker that needs what is in it makes it, another waits.
+    """
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
+    with FileLock(f"{folder}.lock"):
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow store with tables only: making them takes seconds, copying them does not."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowTracking(tracking_uri=f"sqlite:///{path}").client()
-    return path
+    with _shared(tmp_path_factory, "mlflow") as folder:
+        path = folder / "mlflow.db"
+        if not (folder / "built").exists():
+            MlflowTracking(tracking_uri=f"sqlite:///{path}").client()
+            (folder / "built").touch()
+        return path
 
 
 @pytest.fixture(scope="session")
@@ -146,25 +162,15 @@ def house(new_house: Callable[..., House]) -> House:
     return new_house()
 
 
-@contextmanager
-def _shared(factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[House, Path]]:
-    """Hold a house that the workers of one run share, and the file that says it is built.
-
-    The first worker that needs it builds it, another waits.
-    """
-    base = factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
-    with FileLock(f"{folder}.lock"):
-        yield House.at(folder), folder / "built.json"
-
-
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
     """`lakehouse run` on the repository's sample, in a process of its own; only to be read."""
-    with _shared(tmp_path_factory, "sample") as (house, built):
+    with _shared(tmp_path_factory, "sample") as folder:
+        house = House.at(folder)
         house = House(house.settings.model_copy(update={"landing": REPOSITORY / "data"}))
+        built = folder / "built.json"
         if not built.exists():
-            done = command("run", variables=variables_of(house), cwd=built.parent)
+            done = command("run", variables=variables_of(house), cwd=folder)
             built.write_text(json.dumps([done.returncode, done.stdout, done.stderr]), "utf-8")
         told = json.loads(built.read_text(encoding="utf-8"))
         return SampleRun(house, CompletedProcess("lakehouse run", *told))
@@ -173,13 +179,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
 @pytest.fixture(scope="session")
 def three_months(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> House:
     """Only to be read: snapshots in January and March (two), purchases in all three months."""
-    with _shared(tmp_path_factory, "months") as (house, built):
-        if not built.exists():
-            (built.parent / "mlflow").mkdir()
-            shutil.copy(empty_store, built.parent / "mlflow" / "mlflow.db")
+    with _shared(tmp_path_factory, "months") as folder:
+        house = House.at(folder)
+        if not (folder / "built").exists():
+            (folder / "mlflow").mkdir()
+            shutil.copy(empty_store, folder / "mlflow" / "mlflow.db")
             _deliver_three_months(house)
             assert house.run().errors == []
-            built.touch()
+            (folder / "built").touch()
         return house
 
 
