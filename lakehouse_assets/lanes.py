@@ -19,7 +19,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -33,6 +33,7 @@ from lakehouse_assets.ml import worker
 from lakehouse_assets.outcome import Outcome
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.processes import beginning
 from lakehouse_assets.run import Runner, Watcher, end_what_was_killed, execute
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.strands import Divided, Work, divide, strands_of
@@ -79,7 +80,10 @@ def beside_each_other(
         )
         return
     own = shared_out(settings, count)
+    _load_shared()
     others = [_Lane(own) for _ in range(count - 1)]
+    if any(work.strand.trains for work in divided.beside):
+        worker.start()
     try:
         yield lambda watcher: _execute(own, divided, others, watcher)
     finally:
@@ -195,8 +199,7 @@ class _Lane:
 
     def __init__(self, settings: Settings) -> None:
         self._doing = "nothing yet"
-        # A fork would copy threads and locks in whatever state they are.
-        context = get_context("spawn")
+        context = beginning()
         self._line, line = context.Pipe()
         self._process = context.Process(
             target=_work, args=(settings, line), name="lakehouse-lane", daemon=True
@@ -294,6 +297,16 @@ def _work(settings: Settings, line: Connection) -> None:
     except Exception as error:  # noqa: BLE001 - the other side has to hear of it
         traceback.print_exc()
         line.send(("outcome", Outcome(errors=[f"{type(error).__name__}: {error}"], stopped=True)))
+
+
+def _load_shared() -> None:
+    """Import what every process of a run needs and starts no threads, before there are several."""
+    import dagster._core.storage.runs.sqlite.sqlite_run_storage
+    import sqlframe.duckdb
+
+    import lakehouse_assets.event_log  # noqa: F401
+
+    leave_rest()
 
 
 def _load(settings: Settings) -> None:

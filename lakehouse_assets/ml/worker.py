@@ -15,10 +15,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 from typing import ParamSpec, TypeVar
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.garbage import collect_rarely, leave_rest
+from lakehouse_assets.processes import beginning
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -29,8 +31,7 @@ _pool: list[ProcessPoolExecutor] = []
 def start() -> None:
     """Start the worker unless it runs already; it imports what it needs meanwhile."""
     if not _pool:
-        # A fork would copy the engine's threads and locks in whatever state they are.
-        _pool.append(ProcessPoolExecutor(1, get_context("spawn"), initializer=_prepare))
+        _pool.append(ProcessPoolExecutor(1, beginning(), initializer=_prepare))
         _pool[0].submit(os.getpid)
 
 
@@ -75,9 +76,11 @@ def _prepare() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Registered first and so called last: taking a loaded interpreter apart takes a second.
     atexit.register(os._exit, 0)
+    collect_rarely()
     from lakehouse_assets.ml.tracking import import_libraries
 
     import_libraries()
+    leave_rest()
 
 
 def _end_with_parent() -> None:
