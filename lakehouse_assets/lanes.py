@@ -301,8 +301,8 @@ def _work(settings: Settings, line: Connection) -> None:
 
 def _load_shared() -> None:
     """Import what every process of a run needs and starts no threads, before there are several."""
-    import dagster._core.storage.runs.sqlite.sqlite_run_storage
-    import sqlframe.duckdb
+    import dagster._core.storage.runs.sqlite.sqlite_run_storage  # noqa: F401
+    import sqlframe.duckdb  # noqa: F401
 
     import lakehouse_assets.event_log  # noqa: F401
 

@@ -192,22 +192,36 @@ def children_of(parent: int) -> set[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells of processes")
 def test_an_interrupted_run_leaves_no_process_and_no_run_behind(house: House) -> None:
     delivered(house)
-    code, family = interrupted_run(house)
+    # As a terminal does, to all of the group in front.
+    code, family = ended_run(house, lambda run: os.killpg(run, signal.SIGINT))
     assert code == 130
-    for _ in range(100):
-        left = [child for child in family if Path(f"/proc/{child}").exists()]
-        if not left:
-            break
-        time.sleep(0.1)
-    assert left == []
+    assert left_of(family) == []
     assert still_running(house) == []
     # The same command goes on.
     assert run_beside(house).errors == []
     assert house.count(t.KPI_CUSTOMER_VALUE) == 2
 
 
-def interrupted_run(house: House) -> tuple[int, set[int]]:
-    """Interrupt `lakehouse run` while two lanes are at work; return its code and its processes."""
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells of processes")
+def test_a_run_that_is_killed_takes_its_processes_with_it(house: House) -> None:
+    delivered(house)
+    code, family = ended_run(house, lambda run: os.kill(run, signal.SIGKILL))
+    assert code == -signal.SIGKILL
+    assert left_of(family) == []
+
+
+def left_of(family: set[int]) -> list[int]:
+    """Wait ten seconds for processes to end; return those that have not."""
+    for _ in range(100):
+        left = [child for child in family if Path(f"/proc/{child}").exists()]
+        if not left:
+            break
+        time.sleep(0.1)
+    return left
+
+
+def ended_run(house: House, end: Callable[[int], None]) -> tuple[int, set[int]]:
+    """End `lakehouse run` while two lanes are at work; return its code and its processes."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_"))}
     variables = {**clean, **variables_of(house), "PYTHONPATH": str(REPOSITORY)}
     code = (
@@ -233,7 +247,6 @@ def interrupted_run(house: House) -> tuple[int, set[int]]:
             told += line
         family = children_of(process.pid)
         assert family
-        # As a terminal does, to all of the group in front.
-        os.killpg(process.pid, signal.SIGINT)
+        end(process.pid)
         process.communicate(timeout=60)
     return process.returncode, family
