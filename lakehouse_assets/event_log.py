@@ -23,6 +23,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dagster
+from alembic.migration import MigrationContext
 from dagster import EventLogEntry
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationPlanned,
@@ -51,7 +53,6 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()
-        self._empty_shard = b""
         self._has_index_columns = False
         super().__init__(base_dir, inst_data)
 
@@ -76,7 +77,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             )
             event.listen(engine, "connect", _order_commits_by_the_log)
             if shard not in self._initialized_dbs:
-                if shard == INDEX_SHARD_NAME or not self._copy_empty_shard(shard):
+                index = shard == INDEX_SHARD_NAME
+                if not (_is_made(engine) if index else self._copy_empty_shard(shard)):
                     self._initdb(engine)
                 self._initialized_dbs.add(shard)
         self._engines[shard] = engine
@@ -90,21 +92,23 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         To make its tables and note their version takes Dagster longer than many a step.
         """
         target = Path(self.path_for_shard(shard))
+        # Dagster lists the runs' databases by their names' end.
+        empty = Path(self._base_dir) / f"empty-{dagster.__version__}"
         if target.exists():
             return False
-        with TemporaryDirectory(dir=self._base_dir) as folder:
-            copy = Path(folder) / "empty"
-            if not self._empty_shard:
-                engine = create_engine(f"sqlite:///{copy}")
-                self._initdb(engine)
-                engine.dispose()
-                self._empty_shard = copy.read_bytes()
-            copy.write_bytes(self._empty_shard)
-            try:
+        try:
+            with TemporaryDirectory(dir=self._base_dir) as folder:
+                copy = Path(folder) / "copy"
+                if not empty.exists():
+                    engine = create_engine(f"sqlite:///{copy}")
+                    self._initdb(engine)
+                    engine.dispose()
+                    copy.replace(empty)
+                copy.write_bytes(empty.read_bytes())
                 # Whole or not at all, and never in the place of another process's.
                 os.link(copy, target)
-            except OSError:
-                return False
+        except OSError:
+            return False
         return True
 
     def has_table(self, table_name: str) -> bool:
@@ -202,6 +206,12 @@ def _run_and_kind(entry: EventLogEntry) -> tuple[str, int]:
         return entry.run_id, _OF_ASSETS
     planned = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
     return entry.run_id, _PLANNED_CHECKS if entry.dagster_event_type == planned else _OTHERS
+
+
+def _is_made(engine: Engine) -> bool:
+    """Say whether a database has its tables; Dagster reads all its migrations to see that."""
+    with engine.connect() as connection:
+        return bool(MigrationContext.configure(connection).get_current_heads())
 
 
 def _partitions(planned: AssetCheckEvaluationPlanned) -> Sequence[str | None]:

@@ -27,6 +27,7 @@ from lakehouse_assets.engine.duckdb_store import DuckDBStores
 from lakehouse_assets.engine.duckdb_unions import Unions
 from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.lineage import Relations, columns_of_query
+from lakehouse_assets.engine.plan_parts import frame_of, sql_of
 from lakehouse_assets.engine.quick_plans import build_plans_quickly
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
@@ -101,20 +102,13 @@ class DuckDBEngine:
         self._kept: Kept[_Stored] = Kept(self._free)
         self._unions = Unions()
         self._shapes: dict[str, Mapping[str, str]] = {}
-        # Generating a plan's SQL copies the plan; one write needs it several times.
+        # One write needs a plan's SQL several times.
         self._queries: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
-    def _frame(self, name: str, types: Mapping[str, str]) -> DataFrame:
-        self._shapes[name] = types
-        self._session.catalog.add_table(name, dict(types))
-        return self._session.table(name)
-
     def _query(self, frame: DataFrame) -> str:
-        # The plan is handed to DuckDB as it stands: DuckDB optimises, SQLFrame need not.
         query = self._queries.get(frame)
         if query is None:
-            query = str(frame.sql(dialect="duckdb", optimize=False, pretty=False))
-            self._queries[frame] = query
+            query = self._queries[frame] = sql_of(frame)
         return query
 
     def open_store(
@@ -160,7 +154,8 @@ class DuckDBEngine:
             self._scans[key] = name
             self._origins.know(name, {n: frozenset({SourceColumn(table, n)}) for n in names})
             self._origin_versions[name] = {table: version}
-        return self._frame(name, {column.name: column.type for column in columns})
+        self._shapes[name] = {column.name: column.type for column in columns}
+        return frame_of(self._session, name, names)
 
     def _show_scan(self, name: str, columns: Sequence[str], source: str) -> None:
         selected = ", ".join(map(identifier, columns))
@@ -213,7 +208,7 @@ class DuckDBEngine:
         self._kept.add(_Stored("VIEW", name))
         self._unions.note(name, query)
         return CsvRead(
-            rows=self._delivered_frame(name, types),
+            rows=self._delivered_frame(name, list(types)),
             malformed=loader.malformed,
             counts=loader.counts,
             unsure=frozenset(loader.unsure),
@@ -229,17 +224,20 @@ class DuckDBEngine:
         finally:
             self._connection.unregister(arrow_input)
         self._kept.add(_Stored("TABLE", name))
-        return self._delivered_frame(name, self._types(name))
+        return self._delivered_frame(name, data.schema.names)
 
-    def _delivered_frame(self, name: str, types: Mapping[str, str]) -> DataFrame:
+    def _delivered_frame(self, name: str, columns: Sequence[str]) -> DataFrame:
         """Make a frame of data that comes from no stored table."""
-        self._origins.know(name, {column: frozenset() for column in types})
+        self._origins.know(name, {column: frozenset() for column in columns})
         self._origin_versions[name] = {}
-        return self._frame(name, types)
+        return frame_of(self._session, name, columns)
 
-    def _types(self, table: str) -> dict[str, str]:
-        rows = self._connection.execute(f"DESCRIBE {table}").fetchall()
-        return {str(row[0]): _spark_type(str(row[1])) for row in rows}
+    def _types(self, name: str) -> Mapping[str, str]:
+        """Find the columns of a table or view and their types, for which DuckDB plans all of it."""
+        if name not in self._shapes:
+            rows = self._connection.execute(f"DESCRIBE {identifier(name)}").fetchall()
+            self._shapes[name] = {str(row[0]): _spark_type(str(row[1])) for row in rows}
+        return self._shapes[name]
 
     def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
         """Compute a frame once and keep it until the scope ends."""
@@ -266,14 +264,14 @@ class DuckDBEngine:
         parts = " UNION ALL ".join(f"SELECT {selected} FROM {part}" for part in stages)  # noqa: S608
         self._run(f"CREATE VIEW {name} AS {parts}")
         self._kept.add(_Stored("VIEW", name))
-        self._unions.note_parts(name, {stage: self._shapes[stage] for stage in stages})
+        self._unions.note_parts(name, {stage: self._types(stage) for stage in stages})
         self._origins.made_by(name, parts)
         self._origin_versions[name] = {
             table: version
             for part in stages
             for table, version in self._origin_versions[part].items()
         }
-        return self._frame(name, self._types(name))
+        return frame_of(self._session, name, columns)
 
     def add_columns(
         self,
@@ -349,7 +347,10 @@ class DuckDBEngine:
             self._unions.note(name, query)
         self._origins.made_by(name, query)
         self._origin_versions[name] = versions
-        return self._frame(name, self._types(name))
+        columns = frame.columns
+        # DuckDB gives names of its own to what has none, or that of another column.
+        named = "" not in columns and len({*columns}) == len(columns)
+        return frame_of(self._session, name, columns if named else list(self._types(name)))
 
     def scope(self) -> AbstractContextManager[None]:
         """Free what was checkpointed inside when it ends."""

@@ -1,7 +1,8 @@
 """Quicker plans: slow spots of SQLFrame and sqlglot while a plan is built.
 
 Belongs here: replacements in those libraries that change their speed and nothing else, each with
-its reason. Not here: how plans are built. A test builds the same plans with and without them.
+its reason. Not here: how plans are built, what copies of plans share (`plan_parts.py`). A test
+builds the same plans with and without them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from copy import copy, deepcopy
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+from lakehouse_assets.engine.plan_parts import copy_sharing_parts, share_parts
 
 if TYPE_CHECKING:
     from sqlframe.base.column import Column
@@ -44,14 +47,12 @@ def build_plans_quickly() -> None:
     util.dialect_to_string = _name_of
     BaseDataFrame.copy = _copy_with
     BaseDataFrame._resolve_pending_hints = _only_if_hinted(BaseDataFrame._resolve_pending_hints)
-    BaseDataFrame._create_cte_from_expression = _without_its_parts(
-        BaseDataFrame._create_cte_from_expression
-    )
     name_of_column = _remembering_quoted(util.quote_preserving_alias_or_name)
     for module in (util, column, dataframe):
         module.quote_preserving_alias_or_name = name_of_column
     _BaseSession._normalize_string = _remembering(_BaseSession._normalize_string)
     functions.col = functions_of_duckdb.col = _remembering_columns(functions.col)
+    share_parts()
 
 
 def _copied(value: Any) -> Any:
@@ -71,8 +72,16 @@ def _copied(value: Any) -> Any:
         if not value:
             return []
     elif hasattr(value, "args"):
-        return value.__deepcopy__(_NOTHING_COPIED)
+        return (
+            copy_sharing_parts(value, _node_copied)
+            if "with_" in value.args
+            else _node_copied(value)
+        )
     return deepcopy(value)
+
+
+def _node_copied(node: Any) -> Any:
+    return node.__deepcopy__(_NOTHING_COPIED)
 
 
 def _name_of(dialect: Dialect) -> str:
@@ -106,27 +115,6 @@ def _only_if_hinted(resolve: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return resolve(frame) if frame.pending_hints else frame
 
     return resolved
-
-
-def _without_its_parts(create: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a part of a plan from its end without copying the parts before it, which would go.
-
-    The name is a hash of the whole plan, so it is given before they are taken out.
-    """
-
-    @wraps(create)
-    def created(
-        frame: Any, expression: Any, branch_id: str, sequence_id: str, name: str | None = None
-    ) -> Any:
-        name = name or frame._create_hash_from_expression(expression)
-        parts = expression.args.pop("with_", None)
-        try:
-            return create(frame, expression, branch_id, sequence_id, name)
-        finally:
-            if parts is not None:
-                expression.args["with_"] = parts
-
-    return created
 
 
 def _remembering_quoted(name_of: Callable[[Any], str]) -> Callable[[Any], str]:

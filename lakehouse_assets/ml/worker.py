@@ -12,9 +12,10 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import parent_process
 from typing import ParamSpec, TypeVar
 
@@ -30,9 +31,26 @@ _pool: list[ProcessPoolExecutor] = []
 
 def start() -> None:
     """Start the worker unless it runs already; it imports what it needs meanwhile."""
-    if not _pool:
-        _pool.append(ProcessPoolExecutor(1, beginning(), initializer=_prepare))
+    if _pool:
+        return
+    context = beginning()
+    _pool.append(ProcessPoolExecutor(1, context, initializer=_prepare))
+    if context.get_start_method() == "fork":
+        # By itself: the threads that hand it work would keep others from beginning as copies.
+        _pool[0]._launch_processes()  # type: ignore[attr-defined]
+    else:
         _pool[0].submit(os.getpid)
+
+
+@contextmanager
+def started_early() -> Iterator[None]:
+    """Start the worker before anybody knows what there is to train; without any work, it ends."""
+    start()
+    try:
+        yield
+    finally:
+        if _pool and not _pool[0]._queue_count:
+            abandon()
 
 
 def submit(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:

@@ -6,6 +6,12 @@ import sys
 from itertools import count
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
+
+from lakehouse_assets.engine.duckdb import DuckDBEngine
+from lakehouse_assets.errors import LakehouseError
+
 REPOSITORY = Path(__file__).parents[2]
 
 # Joins, windows, groups, nested conditions, names that need quotes, a frame that meets itself.
@@ -20,6 +26,13 @@ from lakehouse_assets.engine.quick_plans import _copied
 quickly = sys.argv[1] == "quickly"
 if not quickly:
     duckdb.build_plans_quickly = lambda: None
+    duckdb.sql_of = lambda frame: frame.sql(dialect="duckdb", optimize=False, pretty=False)
+    def frame_of(session, name, columns):
+        types = engine._types(name)
+        assert list(types) == list(columns)
+        session.catalog.add_table(name, dict(types))
+        return session.table(name)
+    duckdb.frame_of = frame_of
 engine = duckdb.DuckDBEngine()
 assert (core.deepcopy is _copied) == quickly
 numbers = count()
@@ -42,9 +55,24 @@ plans = [
     sales.alias("l").join(sales.alias("r"), F.col("l.id") == F.col("r.id"))
     .select(F.col("l.id").alias("left"), F.col("r.end").alias("right")),
     engine.union([sales.select("id"), names.select("id")]).distinct(),
+    # A frame and what was made of it meet; so do two frames of one origin, renamed apart.
+    sales.join(sales.groupBy("number").agg(F.max("end").alias("most")), "number")
+    .withColumn("whole", F.col("end") == F.col("most")),
+    sales.where("number > 1").select("id", "number").join(
+        sales.where("number > 1").select("id", "end"), "id", "left"
+    ),
+    (lambda late: late.alias("a").join(late.alias("b"), F.col("a.number") < F.col("b.number"))
+     .select(F.col("a.id").alias("one"), F.col("b.id").alias("other"))
+     )(sales.withColumn("late", F.col("end") > 2).where("number > 0")),
+    sales.select("id").unionByName(names.select("id")).exceptAll(sales.select("id").limit(0)),
+    sales.select("id").hint("broadcast").where("id = 'a'"),
+    sales.withColumnRenamed("Größe", "Total Size").drop("end").orderBy("number", "Total Size"),
+    engine.stage(sales.select("id", (F.col("number") + 1).alias("More"))).select("More", "id"),
 ]
 for plan in plans:
-    print(plan.sql(dialect="duckdb", optimize=False, pretty=False), plan.columns)
+    print(engine._query(plan), plan.columns)
+    # Twice, and after what was made of it.
+    assert engine._query(plan.select(*plan.columns)) and engine._query(plan) == engine._query(plan)
     print(sorted(map(str, engine.rows(plan))))
 """
 
@@ -72,4 +100,11 @@ def test_quick_plans_are_those_of_sqlframe() -> None:
     quick = plans_built("quickly")
     assert quick == plans_built("plainly")
     assert r"\'total\': 2.5" in quick
-    assert quick.count("\n") == 12
+    assert quick.count("\n") == 26
+
+
+def test_an_element_of_an_array_is_refused_in_one_sentence(engine: DuckDBEngine) -> None:
+    pair = engine.from_arrow(pa.table({"pair": [[1, 2]]}))
+    asked = pair.select(engine.functions.col("pair")[0].alias("first"))
+    with pytest.raises(LakehouseError, match=r"no elements of arrays and maps \(pair\[0\]\)"):
+        engine.rows(asked)
