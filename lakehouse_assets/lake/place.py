@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.access import Access
@@ -42,11 +42,6 @@ class Folder(Protocol):
     @property
     def address(self) -> str:
         """Where it lies, for delta-rs."""
-        ...
-
-    @property
-    def properties(self) -> dict[str, str]:
-        """Properties of a new table that follow from where it lies."""
         ...
 
     def options(self, *, lasting: bool) -> dict[str, str]:
@@ -124,7 +119,6 @@ class _LocalPlace:
 class _LocalFolder:
     def __init__(self, path: Path) -> None:
         self.uri = self.address = str(path)
-        self.properties: dict[str, str] = {}
 
     def options(self, *, lasting: bool) -> dict[str, str]:
         return {}
@@ -187,9 +181,6 @@ class _CloudFolder:
         self._path = path
         self.uri = str(access.location / path)
         self.address = f"{access.object_store_uri()}/{path}"
-
-    # Each commit since the last checkpoint is a request or two when a table is opened.
-    properties: ClassVar[dict[str, str]] = {"delta.checkpointInterval": "10"}
 
     def options(self, *, lasting: bool) -> dict[str, str]:
         return self._access.object_store(lasting=lasting)
