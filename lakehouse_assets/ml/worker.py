@@ -31,20 +31,15 @@ _pool: list[ProcessPoolExecutor] = []
 
 def start() -> None:
     """Start the worker unless it runs already; it imports what it needs meanwhile."""
-    if _pool:
-        return
-    context = beginning()
-    _pool.append(ProcessPoolExecutor(1, context, initializer=_prepare))
-    if context.get_start_method() == "fork":
+    if not _pool:
+        _pool.append(ProcessPoolExecutor(1, beginning(), initializer=_prepare))
         # By itself: the threads that hand it work would keep others from beginning as copies.
         _pool[0]._launch_processes()  # type: ignore[attr-defined]
-    else:
-        _pool[0].submit(os.getpid)
 
 
 @contextmanager
 def started_early() -> Iterator[None]:
-    """Start the worker before anybody knows what there is to train; without any work, it ends."""
+    """Start the worker before anybody knows what there is to train; if nothing is, it ends."""
     start()
     try:
         yield

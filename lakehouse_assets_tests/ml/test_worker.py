@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def alive(pid: int) -> bool:
         return False
 
 
+def ends(pid: int) -> bool:
+    """Say whether a process ends within 20 seconds."""
+    deadline = time.monotonic() + 20
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not alive(pid)
+
+
 def test_all_work_is_done_by_one_other_process() -> None:
     first, second = (worker.result_of(worker.submit(os.getpid)) for _ in range(2))
     assert first == second != os.getpid()
@@ -50,6 +59,19 @@ def test_a_worker_that_dies_is_one_plain_error_and_replaced() -> None:
     assert worker.result_of(worker.submit(int, "8")) == 8
 
 
+def test_a_worker_that_begins_early_and_gets_no_work_ends() -> None:
+    worker.abandon()
+    before = {child.pid for child in active_children()}
+    with worker.started_early():
+        (began,) = {child.pid for child in active_children()} - before
+        assert began is not None
+        assert alive(began)
+    assert ends(began)
+    with worker.started_early():
+        kept = worker.result_of(worker.submit(os.getpid))
+    assert worker.result_of(worker.submit(os.getpid)) == kept != began
+
+
 def test_a_killed_parent_leaves_no_worker_behind(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT, encoding="utf-8")
@@ -60,7 +82,4 @@ def test_a_killed_parent_leaves_no_worker_behind(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         assert alive(pid)
         parent.kill()
-    deadline = time.monotonic() + 20
-    while alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not alive(pid)
+    assert ends(pid)
