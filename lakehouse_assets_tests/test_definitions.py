@@ -7,13 +7,16 @@ import sys
 import tomllib
 from collections import Counter
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
 from dagster._core.definitions.partitions.mapping import time_window
 
+from lakehouse_assets.assembly import build_defs
 from lakehouse_assets.partitions import Calendar, walk_offsets_once
+from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS, REGISTRY
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House
 
@@ -83,6 +86,22 @@ def test_loading_definitions_imports_nothing_heavy() -> None:
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     assert python(code) == "[]"
+
+
+def test_definitions_of_other_settings_are_other_definitions(tmp_path: Path) -> None:
+    """What settings have nothing to do with is made once."""
+    here, there = (
+        build_defs(Settings(root=tmp_path / name, first_partition=first))
+        for name, first in (("here", date(2014, 1, 1)), ("there", date(2015, 1, 1)))
+    )
+    lakes = [defs.resources["lake"].root for defs in (here, there) if defs.resources]
+    assert lakes == [str(tmp_path / "here"), str(tmp_path / "there")]
+    flights = dg.AssetKey(["airline", "fact_flights"])
+    starts = [
+        defs.resolve_assets_def(flights).partitions_def.get_partition_keys()[0]  # type: ignore[union-attr]
+        for defs in (here, there)
+    ]
+    assert starts == ["2014-01-01", "2015-01-01"]
 
 
 def test_workspace_and_pyproject_name_the_same_module() -> None:

@@ -53,6 +53,7 @@ def share_parts() -> None:
     shown: Any = BaseDataFrame.columns
     BaseDataFrame.columns = property(_while_building(shown.fget, building=True))
     BaseDataFrame._get_expressions = _while_building(BaseDataFrame._get_expressions, building=False)
+    _BaseSession._to_sql = _while_building(_BaseSession._to_sql, building=False)
     BaseDataFrame._create_hash_from_expression = _of_end(BaseDataFrame._create_hash_from_expression)
     BaseDataFrame._add_ctes_to_expression = _private_where_names_meet(
         BaseDataFrame._add_ctes_to_expression
