@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse_assets import assembly
 from lakehouse_assets.airline import silver
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.backfill import plan_replay
@@ -93,6 +94,8 @@ def test_rows_in_quarantine_get_their_chance_after_a_fix(
         return rule.transform(rows.withColumn("amount", amount.otherwise(F.col("amount"))), lake)
 
     monkeypatch.setattr(silver, "TRANSACTIONS", replace(rule, transform=mended))
+    # A fix is a new process, which makes its assets anew.
+    monkeypatch.setattr(assembly, "_assets", assembly._assets.__wrapped__)
     outcome = execute(house.settings, plan_replay(t.TRANSACTIONS, [date(2014, 3, 3)]))
     assert outcome.errors == []
     assert house.count(ASIDE) == 0
