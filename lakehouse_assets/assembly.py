@@ -42,7 +42,7 @@ _MOST_KEPT = 4
 
 
 def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinition]:
-    """Make the assets of every domain, and of the quality log over them."""
+    """Make the assets of every domain, and of the quality log over them; once for a process."""
     return [
         *_assets(calendar, settings.training_rows, settings.week_starts_on, settings.campaign_tags)
     ]

@@ -44,8 +44,7 @@ def started_early() -> Iterator[None]:
     try:
         yield
     finally:
-        if _pool and not _pool[0]._queue_count:
-            abandon()
+        _end_unasked()
 
 
 def submit(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
@@ -83,6 +82,18 @@ def abandon() -> None:
         for process in list((pool._processes or {}).values()):
             process.kill()
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_unasked() -> None:
+    """End a worker that was given nothing: Python would wait for it at its own end."""
+    if _pool and not _pool[0]._queue_count:
+        abandon()
+
+
+atexit.register(_end_unasked)
+if hasattr(os, "register_at_fork"):
+    # The worker of a process is not that of its copies.
+    os.register_at_fork(after_in_child=_pool.clear)
 
 
 def _prepare() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,14 @@ from lakehouse_assets.ml import worker
 if __name__ == "__main__":
     print(worker.result_of(worker.submit(os.getpid)), flush=True)
     time.sleep(300)
+"""
+
+
+UNASKED = """
+from lakehouse_assets.ml import worker
+if __name__ == "__main__":
+    worker.start()
+    raise SystemExit(7)
 """
 
 
@@ -70,6 +78,22 @@ def test_a_worker_that_begins_early_and_gets_no_work_ends() -> None:
     with worker.started_early():
         kept = worker.result_of(worker.submit(os.getpid))
     assert worker.result_of(worker.submit(os.getpid)) == kept != began
+
+
+def test_a_process_ends_though_it_asked_its_worker_for_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "unasked.py"
+    script.write_text(UNASKED, encoding="utf-8")
+    assert subprocess.run([sys.executable, str(script)], check=False, timeout=60).returncode == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="copies of processes are made with fork")
+def test_a_copy_of_a_process_leaves_its_worker_alone() -> None:
+    ours = worker.result_of(worker.submit(os.getpid))
+    copy = get_context("fork").Process(target=worker.abandon)
+    copy.start()
+    copy.join()
+    assert copy.exitcode == 0
+    assert worker.result_of(worker.submit(os.getpid)) == ours
 
 
 def test_a_killed_parent_leaves_no_worker_behind(tmp_path: Path) -> None:
