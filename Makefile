@@ -10,6 +10,11 @@ export DO_NOT_TRACK := true
 SPARK_JARS := $(or $(LAKEHOUSE_SPARK_JARS),$(CURDIR)/.lakehouse/spark-jars)
 SPARK_POM := lakehouse_assets/engine/jars/pom.xml
 PYTEST_ARGS ?=
+EXTRAS := ui,dev,connect,azure,sources
+PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check
+# PySpark comes as its source, of which a package is made first: 400 MB that would be compressed to
+# be unpacked a moment later.
+PLAIN := --config-settings-package pyspark:--build-option=--compression=stored
 # A third of the environment's code.
 NEVER_IMPORTED := site-packages/(.*/tests|pip|setuptools|pkg_resources|mypyc?|databricks|Crypto)/
 # Azurite, the storage emulator of the tests in lakehouse_assets_tests/azure.
@@ -46,7 +51,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; install Python 3.11 or set PYTHON=..."; exit 1; }
 	@echo "Creating the environment in $(VENV) (a few minutes, once)"
 	@$(PYTHON) -m venv $(VENV)
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -e '.[ui,dev,connect,azure,sources]'
+	@$(PIP) uv
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q -c constraints.txt $(PLAIN) -e '.[$(EXTRAS)]' || \
+		{ echo "uv could not; pip may know another index of packages"; $(PIP) -e '.[$(EXTRAS)]'; }
 	@$(BIN)/python -m compileall -q -j 0 -x '$(NEVER_IMPORTED)' $(VENV)/lib lakehouse_assets >/dev/null 2>&1 || true
 	@$(BIN)/lakehouse home >/dev/null
 	@touch $@
