@@ -383,23 +383,27 @@ def doctor(
 
 @app.command()
 def selection(
-    family: Annotated[str, typer.Argument(help="calendar, or <domain>_daily, <domain>_monthly.")],
+    families: Annotated[
+        list[str], typer.Argument(help="calendar, or <domain>_daily, <domain>_monthly.")
+    ],
 ) -> None:
-    """Print the assets of one family of partitions for `dagster asset materialize --select`.
+    """Print the assets of families of partitions for `dagster asset materialize --select`.
 
-    Dagster runs everything when a selection matches nothing, so an unknown family is an error.
+    A line for each family. Dagster runs everything when a selection matches nothing, so an unknown
+    family is an error.
     """
     from lakehouse_assets.assembly import build_defs
     from lakehouse_assets.settings import load_settings
 
     definitions = build_defs(load_settings())
     names = {job.name for job in definitions.jobs or []}
-    if family not in names:
-        raise LakehouseError(
-            f"There is no family {family!r}; use one of {', '.join(sorted(names))}."
-        )
-    keys = definitions.resolve_job_def(family).asset_layer.executable_asset_keys
-    print(",".join(sorted(key.to_user_string() for key in keys)))  # noqa: T201 - for scripts
+    for family in families:
+        if family not in names:
+            raise LakehouseError(
+                f"There is no family {family!r}; use one of {', '.join(sorted(names))}."
+            )
+        keys = definitions.resolve_job_def(family).asset_layer.executable_asset_keys
+        print(",".join(sorted(key.to_user_string() for key in keys)))  # noqa: T201 - for scripts
 
 
 @app.command()

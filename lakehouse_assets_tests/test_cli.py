@@ -142,14 +142,18 @@ def test_help_lists_the_commands(lakehouse: Lakehouse) -> None:
         assert re.search(rf"\b{name}\b", out)
 
 
-def test_selection_refuses_an_unknown_family(lakehouse: Lakehouse) -> None:
-    code, out, _ = lakehouse("selection", "airline_daily")
+def test_selection_prints_a_line_for_each_family_and_refuses_an_unknown_one(
+    lakehouse: Lakehouse,
+) -> None:
+    code, out, _ = lakehouse("selection", "calendar", "airline_daily")
     assert code == 0
-    assert set(out.strip().split(",")) == {
+    calendar, daily = out.splitlines()
+    assert "conformed/dim_date" in calendar.split(",")
+    assert set(daily.split(",")) == {
         "airline/bronze_transactions", "airline/bronze_transactions_rejects",
         "airline/silver_transactions", "airline/silver_transactions_quarantine",
     }  # fmt: skip
-    refuses(lakehouse("selection", "hourly"), "'hourly'", "airline_monthly")
+    refuses(lakehouse("selection", "calendar", "hourly"), "'hourly'", "airline_monthly")
 
 
 # --- landing --------------------------------------------------------------------------------
