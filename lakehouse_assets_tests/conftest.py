@@ -27,6 +27,7 @@ from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.garbage import collect_rarely
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
     House,
@@ -57,6 +58,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cluster",
         action="store_true",
         help="run the tests that start a Spark cluster on this machine, too",
+    )
+    parser.addoption(
+        "--demo",
+        type=Path,
+        help="what `make demo` has printed: its lake is looked at, and no other one made of data/",
     )
     parser.addoption("--kill-points", default=50, type=int, help="how many pipelines are killed")
     parser.addoption("--kill-seed", default=1, type=int, help="seed of the moments of the kills")
@@ -163,17 +169,32 @@ def house(new_house: Callable[..., House]) -> House:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+def sample(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> SampleRun:
     """`lakehouse run` on the repository's sample, in a process of its own; only to be read."""
+    said: Path | None = request.config.getoption("--demo")
+    if said is not None:
+        house = sample_house(REPOSITORY / ".lakehouse")
+        return SampleRun(house, CompletedProcess("make demo", 0, said.read_text("utf-8"), ""))
     with _shared(tmp_path_factory, "sample") as folder:
-        house = House.at(folder)
-        house = House(house.settings.model_copy(update={"landing": REPOSITORY / "data"}))
+        house = sample_house(folder)
         built = folder / "built.json"
         if not built.exists():
             done = command("run", variables=variables_of(house), cwd=folder)
             built.write_text(json.dumps([done.returncode, done.stdout, done.stderr]), "utf-8")
         told = json.loads(built.read_text(encoding="utf-8"))
         return SampleRun(house, CompletedProcess("lakehouse run", *told))
+
+
+def sample_house(folder: Path) -> House:
+    """Return the house of the repository's sample, whose lake lies in a folder."""
+    return House(
+        Settings(
+            landing=REPOSITORY / "data",
+            root=folder / "lake",
+            mlflow_uri=f"sqlite:///{folder / 'mlflow' / 'mlflow.db'}",
+            dagster_home=folder / "dagster",
+        )
+    )
 
 
 @pytest.fixture(scope="session")
