@@ -13,6 +13,7 @@ from rich.table import Table as Grid
 
 from lakehouse_assets.airline.tables import GOLD_SEGMENT_SUMMARY
 from lakehouse_assets.engine import F
+from lakehouse_assets.lake import log
 from lakehouse_assets.lake.assets import step_of
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Table
@@ -33,20 +34,29 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
     grid.add_column("table")
     for name in ("rows", "quarantined", "version", "time"):
         grid.add_column(name, justify="right")
+    tables = list(lake.registry)
+    versions = log.of_each(lake.open, tables)
+    rows = {
+        table.name: sum(lake.rows_by_partition(table, found).values())
+        for table, found in zip(tables, versions, strict=True)
+        if found is not None
+    }
     layer = None
-    for table in lake.registry:
-        found = lake.open(table)
+    for table, found in zip(tables, versions, strict=True):
         if found is None:
             continue
         if layer not in {None, table.layer}:
             grid.add_section()
         layer = table.layer
-        aside = quarantined(lake, table)
+        aside = _aside(lake, table)
+        lost = None
+        if aside is not None and aside.name in rows:
+            lost = _lost(lake, table, aside, rows[aside.name])
         spent = seconds.get(step_of(table))
         grid.add_row(
             f"{table.domain}.{table.name}",
-            f"{sum(lake.rows_by_partition(table, found).values()):,}",
-            "" if aside is None else f"{aside:,}",
+            f"{rows[table.name]:,}",
+            "" if lost is None else f"{lost:,}",
             str(found.version()),
             "" if spent is None else f"{spent:.2f} s",
         )
@@ -55,17 +65,25 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
 
 def quarantined(lake: Lake, table: Table) -> int | None:
     """Count the rows that a bronze or silver table's source lost to rejects or quarantine."""
+    aside = _aside(lake, table)
+    found = None if aside is None else lake.open(aside)
+    if aside is None or found is None:
+        return None
+    return _lost(lake, table, aside, sum(lake.rows_by_partition(aside, found).values()))
+
+
+def _aside(lake: Lake, table: Table) -> Table | None:
+    """Return the table of what a bronze or silver table's source lost."""
     if table.name.endswith(("_rejects", "_quarantine")) or table.layer not in {"bronze", "silver"}:
         return None
     suffix = "_rejects" if table.layer == "bronze" else "_quarantine"
-    aside = lake.registry[f"{table.name}{suffix}"]
-    found = lake.open(aside)
-    if found is None:
-        return None
-    rows = sum(lake.rows_by_partition(aside, found).values())
+    return lake.registry[f"{table.name}{suffix}"]
+
+
+def _lost(lake: Lake, table: Table, aside: Table, rows: int) -> int:
+    """Count what is set aside but named duplicates, which lie beside what is quarantined."""
     if table.layer == "bronze" or not rows:
         return rows
-    # Named duplicates lie beside what is quarantined.
     frame = lake.read(aside).filter(F.col("disposition") == F.lit("quarantined"))
     return int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 

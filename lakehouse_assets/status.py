@@ -79,7 +79,7 @@ def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]
     place = place_of(settings.root, settings.identity)
     delivered = _delivered(settings)
     failing = _failing_rules(place)
-    return [_of(table, place, delivered, failing, now) for table in REGISTRY]
+    return log.of_each(lambda table: _of(table, place, delivered, failing, now), REGISTRY)
 
 
 def _of(

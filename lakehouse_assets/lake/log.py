@@ -13,7 +13,8 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 # Reader features that delta-rs and the embedded engine are known to read right. Any other, such
 # as deletionVectors or columnMapping, could show deleted rows or wrong names.
 _READABLE = frozenset({"timestampNtz", "vacuumProtocolCheck"})
 _COMMIT_ATTEMPTS = 10
+_LOGS_AT_ONCE = 8
 # Bytes of files that are read for some of their rows.
 _SMALL = 4 * 1024 * 1024
 _LONGEST_PAUSE = 1.0
@@ -73,6 +76,22 @@ def open_table(folder: Folder, *, lasting: bool = False) -> DeltaTable | None:
             raise
         # The chain would repeat the client's words, in which an address may carry a signature.
         raise fault from None
+
+
+def of_each(look: Callable[[_T], _R], tables: Iterable[_T]) -> list[_R]:
+    """Look at the logs of many tables at once, and return what was seen in their order.
+
+    Each takes some requests one after the other, and a store takes its time to answer.
+
+    Args:
+        look: What to do with a table; it must not use the engine.
+        tables: The tables.
+
+    Raises:
+        Exception: what the first of the looks that failed raised.
+    """
+    with ThreadPoolExecutor(_LOGS_AT_ONCE, thread_name_prefix="lakehouse-log") as pool:
+        return list(pool.map(look, tables))
 
 
 def create_table(table: Table, folder: Folder) -> DeltaTable:
