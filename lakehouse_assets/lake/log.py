@@ -36,7 +36,7 @@ _R = TypeVar("_R")
 # as deletionVectors or columnMapping, could show deleted rows or wrong names.
 _READABLE = frozenset({"timestampNtz", "vacuumProtocolCheck"})
 _COMMIT_ATTEMPTS = 10
-_LOGS_AT_ONCE = 8
+_LOGS_AT_ONCE = 16
 # Bytes of files that are read for some of their rows.
 _SMALL = 4 * 1024 * 1024
 _LONGEST_PAUSE = 1.0
