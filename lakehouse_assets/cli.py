@@ -402,6 +402,7 @@ def selection(
             raise LakehouseError(
                 f"There is no family {family!r}; use one of {', '.join(sorted(names))}."
             )
+    for family in families:
         keys = definitions.resolve_job_def(family).asset_layer.executable_asset_keys
         print(",".join(sorted(key.to_user_string() for key in keys)))  # noqa: T201 - for scripts
 

@@ -170,7 +170,10 @@ def house(new_house: Callable[..., House]) -> House:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> SampleRun:
-    """`lakehouse run` on the repository's sample, in a process of its own; only to be read."""
+    """`lakehouse run` on the repository's sample, in a process of its own; only to be read.
+
+    With `--demo` it is the run of `make demo`, which somebody has just seen succeed.
+    """
     said: Path | None = request.config.getoption("--demo")
     if said is not None:
         house = sample_house(REPOSITORY / ".lakehouse")
