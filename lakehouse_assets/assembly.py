@@ -31,7 +31,7 @@ from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.jobs import family_jobs
 from lakehouse_assets.lake.io_manager import DeltaIOManager
 from lakehouse_assets.lake.resource import LakeResource
-from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.ml.resource import MlflowResource
 from lakehouse_assets.partitions import Calendar, walk_offsets_once
 from lakehouse_assets.quality.log_assets import quality_assets
 from lakehouse_assets.retail.assets import retail_assets
@@ -79,8 +79,8 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     lake = LakeResource.of(settings)
     resources: dict[str, Any] = {
         "lake": lake,
-        "landing": LandingResource(root=str(settings.landing), identity=settings.zone_identity),
-        "mlflow": MlflowTracking.of(settings),
+        "landing": LandingResource.of(settings),
+        "mlflow": MlflowResource.of(settings),
         "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
     }
     walk_offsets_once()

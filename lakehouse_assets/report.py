@@ -6,7 +6,7 @@ Belongs here: reading the lake for display and printing it. Not here: running an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table as Grid
@@ -14,11 +14,12 @@ from rich.table import Table as Grid
 from lakehouse_assets.airline.tables import GOLD_SEGMENT_SUMMARY
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake import log
-from lakehouse_assets.lake.assets import step_of
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Table
-from lakehouse_assets.outcome import FailedCheck
 from lakehouse_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from lakehouse_assets.outcome import FailedCheck
 
 
 def open_lake(settings: Settings) -> Lake:
@@ -52,7 +53,7 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
         lost = None
         if aside is not None and aside.name in rows:
             lost = _lost(lake, table, aside, rows[aside.name])
-        spent = seconds.get(step_of(table))
+        spent = seconds.get(table.step)
         grid.add_row(
             f"{table.domain}.{table.name}",
             f"{rows[table.name]:,}",

@@ -25,7 +25,7 @@ from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets.interrupts import noticing_interrupts
 from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.ml import worker
-from lakehouse_assets.ml.segmentation import Store, end_abandoned, open_store
+from lakehouse_assets.ml.segmentation import end_abandoned, open_store
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.outcome import Outcome, note_checks, note_failures
 from lakehouse_assets.planning import PlannedRun, with_follow_ups
@@ -82,8 +82,8 @@ def end_what_was_killed(settings: Settings, instance: dg.DagsterInstance) -> Non
     """End what a killed process left behind and would hold up the runs of this one."""
     now = datetime.now(UTC)
     end_dead_runs(instance)
-    store = Store.of(MlflowTracking.of(settings))
-    worker.submit(end_abandoned, store, active_runs(instance), now)
+    tracking = MlflowTracking.of(settings)
+    worker.submit(end_abandoned, tracking, active_runs(instance), now)
 
 
 class Runner:
@@ -112,7 +112,7 @@ class Runner:
         That takes seconds, so it begins with the first table; if it fails, the first model says so.
         """
         if self.trains_models(runs):
-            worker.submit(open_store, Store.of(MlflowTracking.of(self._settings)))
+            worker.submit(open_store, MlflowTracking.of(self._settings))
 
     def execute(
         self,

@@ -88,6 +88,16 @@ def test_loading_definitions_imports_nothing_heavy() -> None:
     assert python(code) == "[]"
 
 
+def test_what_only_looks_and_what_trains_do_without_dagster() -> None:
+    """Its import takes half a second and more: half of `lakehouse status`."""
+    modules = (
+        "cli", "settings", "status", "report", "doctor", "ingest.landing", "lake.delta_rs",
+        "engine.duckdb", "sources.extraction", "ml.segmentation", "ml.recording",
+    )  # fmt: skip
+    names = ", ".join(f"lakehouse_assets.{name}" for name in modules)
+    assert python(f"import sys, {names}; print('dagster' in sys.modules)") == "False"
+
+
 def test_definitions_of_other_settings_are_other_definitions(tmp_path: Path) -> None:
     """What settings have nothing to do with is made once."""
     here, there = (

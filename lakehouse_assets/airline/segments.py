@@ -22,7 +22,6 @@ from lakehouse_assets.lake.assets import (
     monthly_asset,
     months_of,
     of_month,
-    step_of,
 )
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
@@ -30,8 +29,8 @@ from lakehouse_assets.lake.registry import MONTH, Table
 from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
-from lakehouse_assets.ml.segmentation import Segmentation, Store, Tracked, track
-from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.ml.resource import MlflowResource
+from lakehouse_assets.ml.segmentation import Segmentation, Tracked, track
 from lakehouse_assets.ml.training import label_unscaled, train_segments
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
@@ -103,7 +102,7 @@ def _gold_customer_segments_ml(calendar: Calendar, training_rows: int) -> dg.Ass
             *declared_check_specs(table),
         ],
         required_resource_keys={"lake", "mlflow"},
-        pool=step_of(table),
+        pool=table.step,
     )
 
     @transient_faults_tried_again
@@ -160,12 +159,12 @@ def _segment_month(
         )
         return rules.assign(scored, trained.labels), None
     assigned = engine.checkpoint(rules.assign(scored, trained.labels))
-    tracking: MlflowTracking = context.resources.mlflow
+    mlflow: MlflowResource = context.resources.mlflow
     versions = engine.versions_read(scored)
     tracked = worker.submit(
         track,
         found,
-        Store.of(tracking),
+        mlflow.open(),
         profile=engine.rows(rules.summarise(assigned)),
         tags={
             "dagster_run_id": context.run.run_id,

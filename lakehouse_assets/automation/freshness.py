@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.tables import REGISTRY
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 # Deliveries come once a day or month, at no exact hour: the warning leaves them some hours of
 # grace, the failure a whole missed delivery.
@@ -31,6 +33,9 @@ def windows_of(table: Table) -> tuple[timedelta, timedelta] | None:
 
 def policy_of(table: Table) -> dg.FreshnessPolicy | None:
     """Return a table's freshness policy; None for what never ages."""
+    # `lakehouse status` asks for the ages only.
+    import dagster as dg
+
     windows = windows_of(table)
     if windows is None:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse_assets.lake.assets import MakeAsset, step_of
+from lakehouse_assets.lake.assets import MakeAsset
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.maintenance import Maintained, maintain
 from lakehouse_assets.lake.registry import Table
@@ -27,7 +27,7 @@ def maintenance_assets(tables: Iterable[Table]) -> list[dg.AssetsDefinition]:
     """Make the maintenance assets of tables, one for each step that writes them."""
     steps: dict[str, list[Table]] = {}
     for table in tables:
-        steps.setdefault(step_of(table), []).append(table)
+        steps.setdefault(table.step, []).append(table)
     return [_asset(step, found) for step, found in steps.items()]
 
 

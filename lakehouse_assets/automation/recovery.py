@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from lakehouse_assets.ml.abandoned import end_abandoned_runs
-from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.ml.resource import MlflowResource
 from lakehouse_assets.process import PROCESS_TAG, Process
 
 # A run of `lakehouse run` belongs to its process before it has started.
@@ -81,7 +81,7 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
         ),
     )
     def end_killed_runs(
-        context: dg.SensorEvaluationContext, mlflow: MlflowTracking
+        context: dg.SensorEvaluationContext, mlflow: MlflowResource
     ) -> dg.SkipReason:
         now = datetime.now(UTC)
         ended = end_dead_runs(context.instance)
@@ -89,7 +89,7 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
         broken = dg.RunsFilter(statuses=_BROKEN, updated_after=since)
         # Opening MLflow takes seconds, so it has to have a reason.
         if context.instance.get_runs(broken, limit=1):
-            end_abandoned_runs(mlflow, active_runs(context.instance), now)
+            end_abandoned_runs(mlflow.open(), active_runs(context.instance), now)
         context.update_cursor(now.isoformat())
         return dg.SkipReason(
             f"Ended the runs {', '.join(ended)} of killed processes." if ended else "All is well."

@@ -16,7 +16,7 @@ from lakehouse_assets.ingest.incremental import WHOLE_FILE, files_to_read
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.loads import record
 from lakehouse_assets.ingest.reader import by_partition, read_delivery
-from lakehouse_assets.lake.assets import asset_attributes, step_of
+from lakehouse_assets.lake.assets import asset_attributes
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.transient import transient_faults_tried_again
@@ -37,8 +37,8 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
     rows, rejects = bronze_table(dataset), rejects_table(dataset)
 
     @dg.multi_asset(
-        name=step_of(rows),
-        pool=step_of(rows),
+        name=rows.step,
+        pool=rows.step,
         outs={table.name: dg.AssetOut(**asset_attributes(table)) for table in (rows, rejects)},
         partitions_def=calendar.of_grain(dataset.grain),
         check_specs=[

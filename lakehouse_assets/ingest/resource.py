@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 from pydantic import ConfigDict
 
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.lake.identity_config import (
+    ConfiguredIdentity,
+    DefaultIdentity,
+    configured,
+    declared,
+)
 from lakehouse_assets.lake.location import landing_root
+
+if TYPE_CHECKING:
+    from lakehouse_assets.settings import Settings
 
 
 class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
@@ -22,8 +32,13 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
     model_config = ConfigDict(hide_input_in_errors=True)
 
     root: str
-    identity: Identity = DefaultIdentity()
+    identity: ConfiguredIdentity = DefaultIdentity()
+
+    @classmethod
+    def of(cls, settings: Settings) -> LandingResource:
+        """Make the resource of some settings."""
+        return cls(root=str(settings.landing), identity=configured(settings.zone_identity))
 
     def open(self) -> LandingZone:
         """Return the landing zone."""
-        return LandingZone(landing_root(self.root), self.identity)
+        return LandingZone(landing_root(self.root), declared(self.identity))

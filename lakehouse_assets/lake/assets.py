@@ -77,21 +77,6 @@ def asset_attributes(table: Table) -> dict[str, Any]:
     }
 
 
-def step_of(table: Table) -> str:
-    """Return the name of the step that writes a table, which is also the name of its pool.
-
-    Bronze and silver steps write two tables each: rows, and rows that were set aside.
-    """
-    name = table.name
-    if table.layer == "bronze":
-        dataset = name.removeprefix("bronze_").removesuffix("_rejects")
-        return f"{table.domain}__load_{dataset}"
-    if table.layer == "silver":
-        dataset = name.removeprefix("silver_").removesuffix("_quarantine")
-        return f"{table.domain}__clean_{dataset}"
-    return f"{table.domain}__{name}"
-
-
 def latest_snapshot(now: Moment, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
     """Return the latest snapshot that has rows by the month; which one, the table's log says.
 
@@ -173,7 +158,7 @@ def monthly_asset(
             *(rule_check_spec(table, rule.name, rule.description) for rule in rules),
         ],
         required_resource_keys={"lake"},
-        pool=step_of(table),
+        pool=table.step,
     )
 
     @transient_faults_tried_again
@@ -219,7 +204,7 @@ def reference_asset(
         deps=[parent.asset_key for parent in after],
         check_specs=declared_check_specs(table),
         required_resource_keys={"lake"},
-        pool=step_of(table),
+        pool=table.step,
     )
 
     @transient_faults_tried_again
@@ -257,7 +242,7 @@ def daily_asset(
         partitions_def=partitions,
         check_specs=declared_check_specs(table),
         required_resource_keys={"lake"},
-        pool=step_of(table),
+        pool=table.step,
     )
 
     @transient_faults_tried_again

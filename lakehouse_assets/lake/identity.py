@@ -1,22 +1,21 @@
 """As whom a cloud location is entered: every identity that Azure offers, as one kind of setting.
 
 Belongs here: the identities, where each has its secret from, and which one the default stands for.
-Not here: where the location is (`location.py`), the words in which each client wants an identity
-(`clients.py`), and getting a token (`tokens.py`).
+Not here: where the location is (`location.py`), identities as Dagster's configuration
+(`identity_config.py`), the words in which each client wants one (`clients.py`), and getting a token
+(`tokens.py`).
 
 A secret is read from its variable or mounted file when a store is entered. Configuration, run
 config and events hold the name of the variable or file, never what is in it.
 """
 
-# Dagster reads the annotations of config classes at run time, so they stay real types.
 import os
 import re
 import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-import dagster as dg
-from pydantic import ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from lakehouse_assets.errors import LakehouseError
 
@@ -31,7 +30,7 @@ ENDPOINT_VARIABLE = "IDENTITY_ENDPOINT"
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
-class _Identity(dg.Config):
+class _Identity(BaseModel):
     # Errors do not show inputs: a secret pasted where a variable's name belongs stays hidden.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 

@@ -179,6 +179,20 @@ class Table:
 
         return dg.AssetKey([self.domain, self.name])
 
+    @property
+    def step(self) -> str:
+        """Name of the step that writes the table, which is also the name of its pool.
+
+        Bronze and silver steps write two tables each: rows, and rows that were set aside.
+        """
+        if self.layer == "bronze":
+            dataset = self.name.removeprefix("bronze_").removesuffix("_rejects")
+            return f"{self.domain}__load_{dataset}"
+        if self.layer == "silver":
+            dataset = self.name.removeprefix("silver_").removesuffix("_quarantine")
+            return f"{self.domain}__clean_{dataset}"
+        return f"{self.domain}__{self.name}"
+
 
 MONTH = PartitionColumn("as_of_month", "month")
 _AS_OF = Column("as_of_month", "date", "Month at whose end the row holds, as its first day.", False)

@@ -12,7 +12,12 @@ import dagster as dg
 from pydantic import ConfigDict, Field
 
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.lake.identity_config import (
+    ConfiguredIdentity,
+    DefaultIdentity,
+    configured,
+    declared,
+)
 from lakehouse_assets.lake.location import lake_root
 from lakehouse_assets.lake.registry import Registry
 
@@ -53,7 +58,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     spark_jars: str = ".lakehouse/spark-jars"
     spark_memory: str | None = None
     spark_options: dict[str, str] = Field(default_factory=dict)
-    identity: Identity = DefaultIdentity()
+    identity: ConfiguredIdentity = DefaultIdentity()
 
     @classmethod
     def of(cls, settings: Settings) -> LakeResource:
@@ -70,7 +75,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
             spark_jars=str(settings.spark_jars),
             spark_memory=settings.spark_memory,
             spark_options=settings.spark_options,
-            identity=settings.identity,
+            identity=configured(settings.identity),
         )
 
     def open(self) -> Lake:
@@ -81,7 +86,8 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
         governed = self.engine == "spark" and self.spark_databricks is not None
         root = lake_root(self.root)
-        return Lake(root, engine, self.registry(), self.identity, governed=governed)
+        identity = declared(self.identity)
+        return Lake(root, engine, self.registry(), identity, governed=governed)
 
     def _spark(self) -> SparkConfig:
         from lakehouse_assets.engine.spark_session import SparkConfig

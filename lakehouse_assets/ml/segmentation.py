@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from uuid import uuid4
 
-from lakehouse_assets.lake.identity import DefaultIdentity, Identity
 from lakehouse_assets.ml.abandoned import end_abandoned_runs
 from lakehouse_assets.ml.adoption import InPlaceFit, clustering_result
 from lakehouse_assets.ml.clustering import (
@@ -29,7 +28,7 @@ from lakehouse_assets.ml.model_registry import TrackedModel, promote_version
 from lakehouse_assets.ml.personas import Persona, assign_personas
 from lakehouse_assets.ml.recording import log_segmentation
 from lakehouse_assets.ml.silhouettes import FloatArray, IntArray
-from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
+from lakehouse_assets.ml.tracking import MlflowTracking
 
 # A model whose run failed before it was tracked is dropped when so many newer ones are waiting.
 _MOST_WAITING = 4
@@ -60,27 +59,6 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
-class Store:
-    """Where a model is tracked; the address may hold a password and is not shown."""
-
-    tracking_uri: str
-    experiment: str = DEFAULT_EXPERIMENT
-    artifact_root: str | None = None
-    identity: Identity = field(default_factory=DefaultIdentity)
-
-    @classmethod
-    def of(cls, tracking: MlflowTracking) -> Store:
-        """Return the store of a tracking resource, as another process can be told of it."""
-        return cls(
-            tracking.tracking_uri, tracking.experiment, tracking.artifact_root, tracking.identity
-        )
-
-    def __repr__(self) -> str:
-        """Name the experiment only."""
-        return f"Store({self.experiment!r})"
-
-
-@dataclass(frozen=True)
 class Tracked:
     """A registered model, and whether it became the champion."""
 
@@ -88,22 +66,22 @@ class Tracked:
     promoted: bool
 
 
-def open_store(store: Store) -> None:
+def open_store(tracking: MlflowTracking) -> None:
     """Open a store ahead of its first model: a new one takes seconds to make its tables.
 
     Raises:
         LakehouseError: MLflow fails.
     """
-    _tracking(store).experiment_id()
+    _opened(tracking).experiment_id()
 
 
-def end_abandoned(store: Store, active: Collection[str], before: datetime) -> list[str]:
+def end_abandoned(tracking: MlflowTracking, active: Collection[str], before: datetime) -> list[str]:
     """End MLflow runs whose Dagster run has ended; see `end_abandoned_runs`.
 
     Raises:
         LakehouseError: MLflow fails.
     """
-    return end_abandoned_runs(_tracking(store), active, before)
+    return end_abandoned_runs(_opened(tracking), active, before)
 
 
 def train(
@@ -144,7 +122,7 @@ def _waiting_for_track(result: ClusteringResult, config: ClusteringConfig) -> Se
 
 def track(
     segmentation: Segmentation,
-    store: Store,
+    tracking: MlflowTracking,
     profile: Sequence[Mapping[str, object]],
     tags: Mapping[str, str],
     partition: str,
@@ -155,7 +133,7 @@ def track(
 
     Args:
         segmentation: What `train` returned.
-        store: Where to track.
+        tracking: Where to track.
         profile: One mapping per segment, as the figure takes them.
         tags: Further tags for the run and the version.
         partition: Partition key, a text that sorts by time.
@@ -168,7 +146,7 @@ def track(
     from lakehouse_assets.ml.figures import segment_figure
 
     result, config = _waiting.pop(segmentation.ticket)
-    tracking = _tracking(store)
+    tracking = _opened(tracking)
     model = log_segmentation(
         tracking,
         result,
@@ -184,11 +162,6 @@ def track(
 
 
 @lru_cache(maxsize=4)
-def _tracking(store: Store) -> MlflowTracking:
-    """Open a store once: its client looks over the whole database on opening."""
-    return MlflowTracking(
-        tracking_uri=store.tracking_uri,
-        experiment=store.experiment,
-        artifact_root=store.artifact_root,
-        identity=store.identity,
-    )
+def _opened(tracking: MlflowTracking) -> MlflowTracking:
+    """Return the tracking of the same store that is open already, if one is."""
+    return tracking

@@ -1,13 +1,13 @@
 """Experiment tracking on MLflow: the store, its experiment, and what a run records.
 
-Belongs here: the Dagster resource around `MlflowClient`. Does not belong here: the registry of
-models (`model_registry.py`), their files (`model_files.py`), what a segmentation records
-(`recording.py`), fitting, drawing, tables.
+Belongs here: what is around `MlflowClient`. Does not belong here: Dagster's resource
+(`resource.py`), the registry of models (`model_registry.py`), their files (`model_files.py`), what
+a segmentation records (`recording.py`), fitting, drawing, tables.
 
 MLflow and scikit-learn are imported inside functions only: together they take about two seconds,
-and Dagster loads this module whenever it loads the definitions. All calls name their run
-explicitly; MLflow's "active run" and global tracking URI are left alone, so that several
-resources and threads can live in one process.
+and Dagster loads this module whenever it loads the definitions. Dagster itself is not imported: the
+process that trains has no use for it. All calls name their run explicitly; MLflow's "active run"
+and global tracking URI are left alone, so that several stores and threads can live in one process.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import dagster as dg
-from pydantic import ConfigDict, PrivateAttr
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity
@@ -45,13 +43,21 @@ DEFAULT_EXPERIMENT: Final = "Customer_Segmentation_Experiment"
 _LOG: Final = logging.getLogger(__name__)
 
 
-class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
+@dataclass
+class _Opened:
+    """What stays open; a client looks over the whole database when it is made."""
+
+    client: Any = None
+    experiment_id: str | None = None
+
+
+@dataclass(frozen=True)
+class MlflowTracking:
     """MLflow experiment tracking and model registry.
 
     Attributes:
         tracking_uri: `sqlite:///path/to/mlflow.db` (its folder is made), a database URL, or the
-            http(s) address of a tracking server. Give an address with credentials as
-            `dg.EnvVar`; it is never printed.
+            http(s) address of a tracking server; it may hold a password, and is never printed.
         experiment: Name of the experiment; it is made on first use.
         artifact_root: Folder or object store URL for the artefacts of a new experiment. Without
             one, SQLite keeps them in the folder `artifacts` beside the database, and everything
@@ -60,20 +66,15 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         identity: As whom a store of artefacts is entered, told apart by `kind`.
     """
 
-    # Errors do not show inputs, which may be secrets in the wrong place.
-    model_config = ConfigDict(hide_input_in_errors=True)
-
     tracking_uri: str
     experiment: str = DEFAULT_EXPERIMENT
     artifact_root: str | None = None
-    identity: Identity = DefaultIdentity()
-
-    _client: Any = PrivateAttr(default=None)
-    _experiment_id: str | None = PrivateAttr(default=None)
+    identity: Identity = field(default_factory=DefaultIdentity)
+    _opened: _Opened = field(default_factory=_Opened, init=False, compare=False)
 
     @classmethod
     def of(cls, settings: Settings) -> MlflowTracking:
-        """Make the resource of some settings."""
+        """Return where the models of some settings are tracked."""
         root = settings.mlflow_artifacts
         return cls(
             tracking_uri=settings.mlflow_uri,
@@ -81,10 +82,14 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             identity=settings.identity,
         )
 
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """The fields as repr and str show them: without the credentials of the address."""
-        for name, value in super().__repr_args__():
-            yield name, self.redacted_uri if name == "tracking_uri" else value
+    def __repr__(self) -> str:
+        """Show the address without its credentials."""
+        return f"MlflowTracking({self.redacted_uri!r}, {self.experiment!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell another process where it is; each opens MLflow for itself."""
+        fields = (self.tracking_uri, self.experiment, self.artifact_root, self.identity)
+        return MlflowTracking, fields
 
     @property
     def redacted_uri(self) -> str:
@@ -97,7 +102,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             LakehouseError: If the address is a file store, in memory, or cannot be opened.
         """
-        if self._client is None:
+        if self._opened.client is None:
             check_uri(self.tracking_uri)
             path = sqlite_path(self.tracking_uri)
             if path is not None:
@@ -108,9 +113,11 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             from mlflow import MlflowClient
 
             with self.plain_errors():
-                self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
+                self._opened.client = MlflowClient(
+                    self.tracking_uri, registry_uri=self.tracking_uri
+                )
             _LOG.info("MLflow tracking at %s", self.redacted_uri)
-        client: MlflowClient = self._client
+        client: MlflowClient = self._opened.client
         return client
 
     def experiment_id(self) -> str:
@@ -119,7 +126,7 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             LakehouseError: If the experiment was deleted or MLflow fails.
         """
-        if self._experiment_id is None:
+        if self._opened.experiment_id is None:
             client = self.client()
             from mlflow.exceptions import MlflowException
 
@@ -139,8 +146,8 @@ class MlflowTracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                     "`mlflow experiments restore` or configure another name."
                 )
                 raise LakehouseError(msg)
-            self._experiment_id = str(found.experiment_id)
-        return self._experiment_id
+            self._opened.experiment_id = str(found.experiment_id)
+        return self._opened.experiment_id
 
     @contextmanager
     def run(

@@ -19,7 +19,7 @@ from lakehouse_assets.ingest.datasets import (
     provenance_columns,
     quarantine_table,
 )
-from lakehouse_assets.lake.assets import asset_attributes, step_of
+from lakehouse_assets.lake.assets import asset_attributes
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.registry import Table
@@ -88,8 +88,8 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
         )
 
     @dg.multi_asset(
-        name=step_of(table),
-        pool=step_of(table),
+        name=table.step,
+        pool=table.step,
         ins=inputs,
         outs={t.name: dg.AssetOut(**asset_attributes(t)) for t in (table, aside)},
         internal_asset_deps={

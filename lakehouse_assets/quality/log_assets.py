@@ -13,7 +13,7 @@ import dagster as dg
 
 from lakehouse_assets.automation.deliveries import following
 from lakehouse_assets.engine import F
-from lakehouse_assets.lake.assets import MakeAsset, asset_attributes, step_of
+from lakehouse_assets.lake.assets import MakeAsset, asset_attributes
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Window
 from lakehouse_assets.lake.registry import Table
@@ -58,7 +58,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
         deps=deps,
         check_specs=declared_check_specs(QUALITY_EVENTS),
         required_resource_keys={"lake"},
-        pool=step_of(QUALITY_EVENTS),
+        pool=QUALITY_EVENTS.step,
     )
 
     @transient_faults_tried_again
@@ -98,7 +98,7 @@ def _rules() -> dg.AssetsDefinition:
         ins={"events": dg.AssetIn(key=QUALITY_EVENTS.asset_key)},
         check_specs=declared_check_specs(QUALITY_RULES),
         required_resource_keys={"lake"},
-        pool=step_of(QUALITY_RULES),
+        pool=QUALITY_RULES.step,
     )
 
     @transient_faults_tried_again
@@ -138,7 +138,7 @@ def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDe
             ),
         ],
         required_resource_keys={"lake"},
-        pool=step_of(table),
+        pool=table.step,
     )
 
     @transient_faults_tried_again

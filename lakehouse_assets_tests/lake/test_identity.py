@@ -22,6 +22,7 @@ from lakehouse_assets.lake.identity import (
     WorkloadIdentity,
     resolve,
 )
+from lakehouse_assets.lake.identity_config import configured, declared
 from lakehouse_assets.settings import Settings, load_settings
 from lakehouse_assets_tests.lake.dagster_samples import SampleLake
 
@@ -76,12 +77,12 @@ def test_a_mounted_secret_is_read_anew_each_time(tmp_path, make, field):
 @pytest.mark.parametrize(("identity", "_field"), SECRETIVE)
 def test_nothing_shows_the_secret(monkeypatch, tmp_path, capfd, identity, _field):
     monkeypatch.setenv(NAME, SECRET)
-    lake = SampleLake(root=str(tmp_path), identity=identity)
-    zone = LandingResource(root=str(tmp_path), identity=identity)
+    lake = SampleLake(root=str(tmp_path), identity=configured(identity))
+    zone = LandingResource(root=str(tmp_path), identity=configured(identity))
 
     @dg.asset
     def asks(lake: SampleLake, zone: LandingResource) -> None:
-        assert lake.identity == zone.identity == identity
+        assert declared(lake.identity) == declared(zone.identity) == identity
         raise LakehouseError("on purpose")
 
     with dg.DagsterInstance.ephemeral() as instance:

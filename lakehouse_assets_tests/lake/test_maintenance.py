@@ -14,7 +14,6 @@ import pytest
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.ingest.datasets import quarantine_table
 from lakehouse_assets.instance import _CONFIG, dagster_instance
-from lakehouse_assets.lake.assets import step_of
 from lakehouse_assets.lake.maintenance import RETENTION_HOURS, maintain
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.tables import REGISTRY
@@ -97,7 +96,7 @@ def test_the_asset_shows_both_sides(scattered: House) -> None:
         scattered.definitions()
         .resolve_job_def("maintenance")
         .execute_in_process(
-            asset_selection=[dg.AssetKey(["maintenance", step_of(t.SILVER_TRANSACTIONS)])]
+            asset_selection=[dg.AssetKey(["maintenance", t.SILVER_TRANSACTIONS.step])]
         )
     )
     (event,) = result.get_asset_materialization_events()
@@ -115,9 +114,9 @@ def test_maintenance_waits_for_the_writers_of_its_tables(house: House) -> None:
         for key in asset.keys
     }
     for table in REGISTRY:
-        mine = dg.AssetKey(["maintenance", step_of(table)])
-        assert pools[mine] == pools[table.asset_key] == step_of(table)
-    assert step_of(quarantine_table(t.FLIGHTS)) == step_of(t.SILVER_FLIGHTS)
+        mine = dg.AssetKey(["maintenance", table.step])
+        assert pools[mine] == pools[table.asset_key] == table.step
+    assert quarantine_table(t.FLIGHTS).step == t.SILVER_FLIGHTS.step
     # A pool takes one at a time.
     assert "default_limit: 1" in _CONFIG
 
@@ -125,7 +124,7 @@ def test_maintenance_waits_for_the_writers_of_its_tables(house: House) -> None:
 def test_maintenance_begins_when_the_writer_of_its_table_has_ended(
     scattered: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = step_of(t.SILVER_TRANSACTIONS)
+    pool = t.SILVER_TRANSACTIONS.step
     monkeypatch.setenv("DAGSTER_HOME", "")
     with dagster_instance(scattered.settings) as instance, ThreadPoolExecutor(1) as thread:
         # A writer of the table is at work: it has the one place in the table's pool.

@@ -32,6 +32,7 @@ from lakehouse_assets.ml.model_registry import (
 )
 from lakehouse_assets.ml.personas import PERSONAS, assign_personas
 from lakehouse_assets.ml.recording import log_segmentation, segmentation_tags
+from lakehouse_assets.ml.resource import MlflowResource
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
 
 CONFIG = ClusteringConfig(n_init=2, sweep=(4, 5))
@@ -361,15 +362,15 @@ def test_addresses_that_keep_nothing_are_refused(uri, message):
 )
 def test_addresses_are_shown_without_their_secrets(uri, shown):
     assert redact_uri(uri) == shown
-    resource = MlflowTracking(tracking_uri=uri)
-    for text in (repr(resource), str(resource), f"{resource}"):
-        assert SECRET not in text
-        assert shown in text
+    for known in (MlflowTracking(tracking_uri=uri), MlflowResource(tracking_uri=uri)):
+        for text in (repr(known), str(known), f"{known}"):
+            assert SECRET not in text
+            assert shown in text
 
 
 def test_errors_and_logs_of_the_store_show_no_secret(caplog, tracking, monkeypatch):
     uri = f"nosuchdatabase+driver://me:{SECRET}@host/db?token={SECRET}"
-    resource = MlflowTracking(tracking_uri=uri)
+    hidden = MlflowTracking(tracking_uri=uri)
 
     def refuse(self: object, tracking_uri: str, **_: object) -> None:
         raise ValueError(f"cannot open {tracking_uri} ({SECRET})")
@@ -379,9 +380,9 @@ def test_errors_and_logs_of_the_store_show_no_secret(caplog, tracking, monkeypat
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, "__init__", refuse)
             with pytest.raises(LakehouseError, match="cannot open") as caught:
-                resource.client()
+                hidden.client()
         monkeypatch.setattr(MlflowClient, "__init__", lambda self, uri, registry_uri: None)
-        resource.client()
+        hidden.client()
     assert "MLflow tracking at nosuchdatabase+driver://***@host/db?***" in caplog.text
     assert SECRET not in caplog.text
     assert SECRET not in str(caught.value)
@@ -393,13 +394,14 @@ def test_the_resource_works_in_dagster_with_an_environment_variable(tracking, mo
     monkeypatch.setenv("TEST_MLFLOW_URI", tracking.tracking_uri)
 
     @dg.asset
-    def tracked(mlflow_tracking: MlflowTracking) -> str:
-        with mlflow_tracking.run("from dagster", {"a": "b"}) as run_id:
-            mlflow_tracking.log_batch(run_id, {"p": 1}, {"m": 2.0})
+    def tracked(mlflow: MlflowResource) -> str:
+        opened = mlflow.open()
+        with opened.run("from dagster", {"a": "b"}) as run_id:
+            opened.log_batch(run_id, {"p": 1}, {"m": 2.0})
         return run_id
 
-    resource = MlflowTracking(tracking_uri=dg.EnvVar("TEST_MLFLOW_URI"))
-    outcome = dg.materialize([tracked], resources={"mlflow_tracking": resource})
+    resource = MlflowResource(tracking_uri=dg.EnvVar("TEST_MLFLOW_URI"))
+    outcome = dg.materialize([tracked], resources={"mlflow": resource})
     run = tracking.client().get_run(outcome.output_for_node("tracked"))
     assert (run.data.params, run.data.metrics) == ({"p": "1"}, {"m": 2.0})
     assert run.info.status == "FINISHED"

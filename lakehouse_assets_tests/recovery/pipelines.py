@@ -372,16 +372,17 @@ def _record_model(store: Path) -> None:
 
     from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
     from lakehouse_assets.ml.figures import PROFILE_COLUMNS
-    from lakehouse_assets.ml.segmentation import Store, end_abandoned, track, train
+    from lakehouse_assets.ml.segmentation import end_abandoned, track, train
+    from lakehouse_assets.ml.tracking import MlflowTracking
 
-    place = Store(f"sqlite:///{store / 'mlflow.db'}")
-    end_abandoned(place, [], datetime.now(UTC))
+    tracking = MlflowTracking(f"sqlite:///{store / 'mlflow.db'}")
+    end_abandoned(tracking, [], datetime.now(UTC))
     generator = np.random.default_rng(5)
     rows = generator.normal(size=(60, len(SEGMENT_FEATURES))) + np.repeat(np.arange(6), 10)[:, None]
     config = ClusteringConfig(k=5, seed=42, n_init=10, max_iter=20, sweep=(5,))
     found = train(rows * 10, SEGMENT_FEATURES, config)
     track(
-        found, place, profile=[{**dict.fromkeys(PROFILE_COLUMNS, 1), "segment_name": "x"}],
+        found, tracking, profile=[{**dict.fromkeys(PROFILE_COLUMNS, 1), "segment_name": "x"}],
         tags={"dagster_run_id": "run"}, partition="2014-03-01",
         input_digest="digest", promote=True,
     )  # fmt: skip
