@@ -38,7 +38,7 @@ from lakehouse_assets_tests.airline.samples import (
     variables_of,
 )
 from lakehouse_assets_tests.engine.small import INTERPRETED, JAVA, SMALL
-from lakehouse_assets_tests.scheduling import LongestFirst
+from lakehouse_assets_tests.scheduling import LongestFirst, step_back
 
 # As the processes of the command line do: looking for cycles was a sixth of the tests' time.
 collect_rarely()
@@ -66,6 +66,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--kill-points", default=50, type=int, help="how many pipelines are killed")
     parser.addoption("--kill-seed", default=1, type=int, help="seed of the moments of the kills")
+
+
+def pytest_configure() -> None:
+    step_back(os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

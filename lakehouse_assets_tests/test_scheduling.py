@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakehouse_assets_tests.scheduling import LAKES, SECONDS, SPARK, TESTS, _Queue, scope_of
+from lakehouse_assets_tests.scheduling import SECONDS, SPARK, TESTS, _Queue, scope_of
 
 
 def test_every_file_that_is_said_to_take_long_exists_and_is_handed_out_by_itself() -> None:
@@ -12,18 +12,17 @@ def test_every_file_that_is_said_to_take_long_exists_and_is_handed_out_by_itself
     }
 
 
-def test_files_with_tests_on_spark_go_to_one_worker_but_for_the_comparison_of_lakes() -> None:
+def test_files_with_tests_on_spark_go_to_one_worker() -> None:
     spark = {
         file.relative_to(TESTS).as_posix()
         for file in TESTS.rglob("test_*.py")
         if scope_of(file.relative_to(TESTS.parent).as_posix()) == SPARK
     }
-    assert {"lake/test_delta.py", "engine/test_spark.py", "lake/test_both_engines.py"} <= spark
-    assert LAKES not in spark
+    assert {"lake/test_delta.py", "engine/test_spark.py", "parity/test_tables.py"} <= spark
     assert "recovery/test_kills.py" not in spark
 
 
 def test_what_takes_longest_is_handed_out_first() -> None:
-    queue = _Queue({name: {} for name in ("test_doctor.py", "test_backfill.py", SPARK, LAKES)})
-    order = [queue.popitem()[0] for _ in range(4)]
-    assert order == [SPARK, LAKES, "test_backfill.py", "test_doctor.py"]
+    queue = _Queue({name: {} for name in ("test_doctor.py", "test_backfill.py", SPARK)})
+    order = [queue.popitem()[0] for _ in range(3)]
+    assert order == [SPARK, "test_backfill.py", "test_doctor.py"]
