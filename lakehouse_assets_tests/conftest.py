@@ -25,7 +25,6 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.spark_session import SparkConfig
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.garbage import collect_rarely
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import (
@@ -39,9 +38,6 @@ from lakehouse_assets_tests.airline.samples import (
 )
 from lakehouse_assets_tests.engine.small import INTERPRETED, JAVA, SMALL
 from lakehouse_assets_tests.scheduling import LongestFirst, step_back
-
-# As the processes of the command line do: looking for cycles was a sixth of the tests' time.
-collect_rarely()
 
 # The same examples each time: what is random is seeded, and a failure can be played again.
 hypothesis.settings.register_profile("seeded", derandomize=True, database=None)
