@@ -246,7 +246,7 @@ class Pipelines:
         fork_and_import(run, self.folder)
 
     def versions(self) -> list[int]:
-        """Return how many commits each table has: where a kill has hit."""
+        """Return how many commits each table has."""
         tables = self.folder / "lake" / self.load.domain
         return [
             len(list((tables / name / "_delta_log").glob("*.json"))) for name in self.load.tables
@@ -283,8 +283,9 @@ def kills(folder: Path, load: str, points: int, seed: int) -> dict[str, Any]:
             break
         if number % _KILLS_PER_LAKE == 0:
             pipelines.renew(empty)
+        had = pipelines.versions()
         hit += fork(pipelines.daily, kill_after=moments[number % points])
-        states.add(tuple(pipelines.versions()))
+        states.add(tuple(map(int.__sub__, pipelines.versions(), had)))
         if number % _KILLS_PER_LAKE == _KILLS_PER_LAKE - 1 or hit >= points:
             fork(pipelines.daily)
             findings.append(pipelines.looked())
