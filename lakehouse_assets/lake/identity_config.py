@@ -4,44 +4,60 @@ Belongs here: each identity as a class that Dagster reads a schema from. Not her
 is (`identity.py`), which the lake knows without Dagster.
 """
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import dagster as dg
 from pydantic import Field, TypeAdapter
 
 from lakehouse_assets.lake import identity as plain
 
+_Kind = TypeVar("_Kind", bound=type[dg.Config])
 
+
+def _described(kind: _Kind) -> _Kind:
+    """Describe a class as the identity that it is: Dagster shows its docstring to people."""
+    kind.__doc__ = kind.__mro__[1].__doc__
+    return kind
+
+
+@_described
 class AccountKey(plain.AccountKey, dg.Config):
-    """The storage account's shared key."""
+    """`identity.AccountKey` for Dagster."""
 
 
+@_described
 class SharedAccessSignature(plain.SharedAccessSignature, dg.Config):
-    """A shared access signature."""
+    """`identity.SharedAccessSignature` for Dagster."""
 
 
+@_described
 class ServicePrincipal(plain.ServicePrincipal, dg.Config):
-    """An application that proves itself by a secret."""
+    """`identity.ServicePrincipal` for Dagster."""
 
 
+@_described
 class ServicePrincipalCertificate(plain.ServicePrincipalCertificate, dg.Config):
-    """An application that proves itself by a certificate."""
+    """`identity.ServicePrincipalCertificate` for Dagster."""
 
 
+@_described
 class ManagedIdentity(plain.ManagedIdentity, dg.Config):
-    """The identity of the machine that this runs on."""
+    """`identity.ManagedIdentity` for Dagster."""
 
 
+@_described
 class WorkloadIdentity(plain.WorkloadIdentity, dg.Config):
-    """An application that proves itself by a token of where it runs."""
+    """`identity.WorkloadIdentity` for Dagster."""
 
 
+@_described
 class AzureCli(plain.AzureCli, dg.Config):
-    """Whoever is signed in with `az login`."""
+    """`identity.AzureCli` for Dagster."""
 
 
+@_described
 class DefaultIdentity(plain.DefaultIdentity, dg.Config):
-    """The first identity that this place is set up for."""
+    """`identity.DefaultIdentity` for Dagster."""
 
 
 ConfiguredIdentity: TypeAlias = Annotated[

@@ -103,6 +103,23 @@ def test_nothing_shows_the_secret(monkeypatch, tmp_path, capfd, identity, _field
     assert NAME in repr(lake), "the variable's name is what may be seen"
 
 
+@pytest.mark.parametrize(
+    "identity",
+    [
+        *(identity for identity, _ in SECRETIVE),
+        ManagedIdentity(object_id="o"),
+        WorkloadIdentity(**IDS, token_file="f"),  # noqa: S106 - a name
+        AzureCli(),
+        DefaultIdentity(),
+    ],
+)
+def test_a_resource_gives_back_the_identity_that_it_was_given_and_describes_it(identity):
+    given = LandingResource(root="lake", identity=configured(identity)).identity
+    assert declared(given) == identity
+    assert type(declared(given)) is type(identity)
+    assert type(given).__doc__ == type(identity).__doc__
+
+
 @pytest.mark.parametrize(("identity", "field"), SECRETIVE)
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_missing_secret_is_named(monkeypatch, identity, field, value):
