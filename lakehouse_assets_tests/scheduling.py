@@ -1,7 +1,7 @@
 """Which worker of `make test` runs which files, and in which order.
 
-Belongs here: how files are grouped, and which are handed out first. Not here: what tests need
-(`conftest.py`).
+Belongs here: how files are grouped, which are handed out first, and who has the cores first. Not
+here: what tests need (`conftest.py`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SECONDS = {
     "test_real_data.py": 30,
     "test_run.py": 30,
 }
-# Stands for all other files with tests on Spark.
+# Stands for all files with tests on Spark.
 SPARK = "spark"
 # The worker that is handed work first.
 FIRST = "gw0"

@@ -23,7 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse_assets.garbage import collect_rarely, leave_rest
+from lakehouse_assets.garbage import leave_rest
 
 if TYPE_CHECKING:
     from lakehouse_assets_tests.airline.samples import House
@@ -92,7 +92,7 @@ def work_for(child: int, seconds: float) -> None:
         return
     while True:
         state, *fields = path.read_text("utf-8").rpartition(")")[2].split()
-        # Its time in its own code and in the system's, in hundredths of a second.
+        # Its time in its own code and in the system's.
         if state == "Z" or (int(fields[10]) + int(fields[11])) / _TICKS >= seconds:
             return
         time.sleep(0.002)
@@ -462,7 +462,6 @@ def _new_home(home: Path) -> None:
 
 def main() -> None:
     """Import what pipelines need, without starting any thread, and do the task."""
-    collect_rarely()
     task = json.loads(sys.argv[1])
     folder = Path(task.pop("folder"))
     tasks = (kills, kills_in_a_store, together, models)
