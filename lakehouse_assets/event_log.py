@@ -8,8 +8,8 @@ every commit; a run of many partitions spends more time there than on its data. 
 connections of the shards in use and lets SQLite's write-ahead log order the commits: after a power
 cut the newest events may be missing, never half written; the Delta tables do not need them. Events
 of many partitions are stored together, a planned check's event is written out once and not once for
-each of its partitions, what tables the databases have is looked up once, and the database of a new
-run is a copy of an empty one.
+each of its partitions, statements are prepared once, what tables the databases have is looked up
+once, and the database of a new run is a copy of an empty one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ from dagster import EventLogEntry
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationPlanned,
 )
-from dagster._core.events import ASSET_EVENTS, DagsterEventType
+from dagster._core.events import (
+    ASSET_CHECK_EVENTS,
+    ASSET_EVENTS,
+    EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
+    DagsterEventType,
+)
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
@@ -44,7 +49,8 @@ from sqlalchemy.engine import Connection, Engine
 
 _OPEN_SHARDS = 4
 _BUSY_TIMEOUT_SECONDS = 60
-_OF_ASSETS, _PLANNED_CHECKS, _OTHERS = range(3)
+_OF_ASSETS, _PLANNED_CHECKS, _OF_RUNS_ONLY, _OTHERS = range(4)
+_INSERT = SqlEventLogStorageTable.insert()
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
@@ -53,7 +59,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()
-        self._has_index_columns = False
+        self._asset_columns: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -77,8 +83,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             )
             event.listen(engine, "connect", _order_commits_by_the_log)
             if shard not in self._initialized_dbs:
-                index = shard == INDEX_SHARD_NAME
-                if not (_is_made(engine) if index else self._copy_empty_shard(shard)):
+                if not (self._copy_empty_shard(shard) or _is_made(engine)):
                     self._initdb(engine)
                 self._initialized_dbs.add(shard)
         self._engines[shard] = engine
@@ -92,6 +97,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         To make its tables and note their version takes Dagster longer than many a step.
         """
         target = Path(self.path_for_shard(shard))
+        if shard == INDEX_SHARD_NAME:
+            return False
         # Dagster lists the runs' databases by their names' end.
         empty = Path(self._base_dir) / f"empty-{dagster.__version__}"
         if target.exists():
@@ -117,10 +124,23 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             self._tables.add(table_name)
         return table_name in self._tables
 
-    def _has_asset_key_index_cols_on_connection(self, conn: Connection) -> bool:
-        if not self._has_index_columns:
-            self._has_index_columns = super()._has_asset_key_index_cols_on_connection(conn)
-        return self._has_index_columns
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        if column_name not in self._asset_columns:
+            if not super()._has_asset_key_col_on_connection(conn, column_name):
+                return False
+            self._asset_columns.add(column_name)
+        return True
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event as Dagster does, by statements that are prepared once."""
+        run_id, kind = _run_and_kind(event)
+        if kind == _OF_ASSETS:
+            self._store_asset_events(run_id, [event])
+        elif kind == _OF_RUNS_ONLY:
+            with self.run_connection(run_id) as connection:
+                connection.execute(_INSERT, self._event_to_row(event))
+        else:
+            super().store_event(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events of a range's partitions in one transaction per database.
@@ -176,12 +196,11 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
         Gives the index's connection inside its transaction, the events' rows and their numbers.
         """
-        insert = SqlEventLogStorageTable.insert()
         rows = [self._event_to_row(entry) for entry in events]
         with self.run_connection(run_id) as connection:
-            connection.execute(insert, rows)
+            connection.execute(_INSERT, rows)
         with self.index_transaction() as connection:
-            numbered = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+            numbered = _INSERT.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
             yield connection, rows, [int(row[0]) for row in connection.execute(numbered, rows)]
 
     def wipe(self) -> None:
@@ -202,10 +221,13 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
 def _run_and_kind(entry: EventLogEntry) -> tuple[str, int]:
     """Return an event's run and how it is stored."""
-    if entry.is_dagster_event and entry.dagster_event_type in ASSET_EVENTS:
+    kind = entry.dagster_event_type if entry.is_dagster_event else None
+    if kind in ASSET_EVENTS:
         return entry.run_id, _OF_ASSETS
-    planned = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
-    return entry.run_id, _PLANNED_CHECKS if entry.dagster_event_type == planned else _OTHERS
+    if kind == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        return entry.run_id, _PLANNED_CHECKS
+    told = kind in ASSET_CHECK_EVENTS or kind in EVENT_TYPE_TO_PIPELINE_RUN_STATUS
+    return entry.run_id, _OTHERS if told else _OF_RUNS_ONLY
 
 
 def _is_made(engine: Engine) -> bool:

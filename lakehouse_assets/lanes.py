@@ -80,6 +80,8 @@ def beside_each_other(
         )
         return
     own = shared_out(settings, count)
+    # Or delta-rs has as many threads in every process as there are cores.
+    os.environ.setdefault("TOKIO_WORKER_THREADS", str(own.threads))
     _load_shared()
     others = [_Lane(own) for _ in range(count - 1)]
     if any(work.strand.trains for work in divided.beside):

@@ -22,6 +22,7 @@ from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, folding, not_computed
 from lakehouse_assets.engine.duckdb_csv import CsvLoader
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
+from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
 from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, new_name, run
 from lakehouse_assets.engine.duckdb_store import DuckDBStores
 from lakehouse_assets.engine.duckdb_unions import Unions
@@ -62,7 +63,6 @@ class DuckDBEngine:
 
     def __init__(self, memory_limit: str = "4GB", threads: int = 0) -> None:
         import duckdb
-        import duckdb_extensions
         from sqlframe.duckdb import DuckDBSession, Window, functions
 
         self._spill = tempfile.TemporaryDirectory(prefix="lakehouse-duckdb-")
@@ -77,6 +77,7 @@ class DuckDBEngine:
                     "preserve_insertion_order": False,
                     "autoinstall_known_extensions": False,
                     "autoload_known_extensions": False,
+                    **UNCHECKED,
                 }
             )
         except duckdb.Error as error:
@@ -84,8 +85,7 @@ class DuckDBEngine:
                 f"The embedded engine does not start: {first_line(error)}; check "
                 "LAKEHOUSE_MEMORY_LIMIT (such as 4GB) and LAKEHOUSE_THREADS."
             ) from error
-        duckdb_extensions.import_extension("delta", con=self._connection)
-        self._connection.execute("LOAD delta")
+        load_delta(self._connection)
         self._connection.execute("SET TimeZone = 'UTC'")
         build_plans_quickly()
         for macro in MACROS:

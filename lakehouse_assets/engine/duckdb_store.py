@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lakehouse_assets.engine.duckdb_readers import load
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -81,14 +82,12 @@ class DuckDBStores:
     def _load(self) -> None:
         try:
             import duckdb_extension_azure  # noqa: F401
-            import duckdb_extensions
         except ImportError:
             raise LakehouseError(
                 "A lake in a store needs the packages of the extra `azure`; install "
                 "lakehouse_assets[azure]."
             ) from None
-        duckdb_extensions.import_extension("azure", con=self._connection)
-        self._connection.execute("LOAD azure")
+        load(self._connection, "azure")
         # This transport takes the authorities that the system trusts, the other has its own list.
         self._connection.execute("SET GLOBAL azure_transport_option_type = 'curl'")
 

@@ -21,6 +21,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import SAMPLE_ROWS, Commit, Version, WriteReport
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.lake.kept_logs import keep_log, take_log
 from lakehouse_assets.lake.location import Location, parse_location
 from lakehouse_assets.lake.place import Folder, place_of
 from lakehouse_assets.lake.predicate import (
@@ -88,6 +89,8 @@ class Lake:
     def open(self, table: Table, *, lasting: bool = False) -> DeltaTable | None:
         """Open a table's log; None if and only if the table does not exist.
 
+        It is the caller's alone; `give_back` lets the next look use it again.
+
         Args:
             table: Which.
             lasting: Whether it is opened to be written, which may take long.
@@ -96,7 +99,7 @@ class Lake:
             LakehouseError: the table needs features this engine would read wrong.
             Exception: whatever else goes wrong on opening, unchanged.
         """
-        found = log.open_table(self._folder(table), lasting=lasting)
+        found = take_log(self._folder(table), lasting=lasting)
         foreign = log.foreign_features(found) if found else frozenset()
         if foreign and not self._writer.knows_every_feature:
             raise LakehouseError(
@@ -105,14 +108,21 @@ class Lake:
             )
         return found
 
+    def give_back(self, table: Table, found: DeltaTable | None) -> None:
+        """Give back what `open` gave: the next look reads only what is new since."""
+        if found is not None:
+            keep_log(self._folder(table), found)
+
     def version(self, table: Table) -> int | None:
         """Return the current version, None if the table does not exist."""
         found = self.open(table)
+        self.give_back(table, found)
         return None if found is None else found.version()
 
     def history(self, table: Table, limit: int | None = None) -> list[Version]:
         """Return the newest versions and where they came from, newest first."""
         found = self.open(table)
+        self.give_back(table, found)
         return log.history(found, limit) if found else []
 
     def ensure(self, table: Table) -> DeltaTable:
@@ -195,6 +205,8 @@ class Lake:
             self._check_declaration(declared, found)
             needed = {*columns, *columns_of(selection or Everything())} if columns else None
             frame = self._scan(declared, found, needed)
+            if version is None:
+                self.give_back(declared, found)
         where = to_filter(selection or Everything(), declared.columns)
         if where is not None:
             frame = frame.filter(where)
@@ -326,6 +338,7 @@ class Lake:
             few = log.some_rows(found, chosen, SAMPLE_ROWS) if small else None
             selected = self._selected(table, found, selection)
             sample = self.engine.rows(selected.limit(SAMPLE_ROWS)) if few is None else few
+        self.give_back(table, found)
         return WriteReport(
             version=found.version(),
             rows=rows,
@@ -358,7 +371,9 @@ class Lake:
         Raises:
             LakehouseError: the log was written without row counts.
         """
-        found = found or self.open(table)
+        if found is None:
+            found = self.open(table)
+            self.give_back(table, found)
         if found is None:
             return {}
         if log.foreign_features(found):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -60,6 +60,13 @@ class Folder(Protocol):
 
         Raises:
             LakehouseError: that cannot be told.
+        """
+        ...
+
+    def mark_of(self, version: int) -> Hashable | None:
+        """Return by what a commit's file is known again; None if it is not there.
+
+        None also where that takes about as long as opening the table, as in a store.
         """
         ...
 
@@ -137,6 +144,13 @@ class _LocalFolder:
                 "be a folder that you may read and write."
             ) from error
 
+    def mark_of(self, version: int) -> Hashable | None:
+        try:
+            state = Path(self.uri, "_delta_log", f"{version:020}.json").stat()
+        except OSError:
+            return None
+        return state.st_dev, state.st_ino, state.st_mtime_ns
+
     def begin_log(self, commit: bytes) -> None:
         first = Path(self.uri) / FIRST_COMMIT
         first.parent.mkdir(parents=True, exist_ok=True)
@@ -188,6 +202,9 @@ class _CloudFolder:
     def has_log(self) -> bool:
         entries = CloudFiles(self._access).list_all(f"{self._path}/_delta_log")
         return any(_COMMITTED.fullmatch(entry.path) for entry in entries)
+
+    def mark_of(self, version: int) -> Hashable | None:
+        return None
 
     def begin_log(self, commit: bytes) -> None:
         CloudFiles(self._access).put_new(f"{self._path}/{FIRST_COMMIT}", commit)

@@ -12,7 +12,7 @@ import deltalake
 import pytest
 
 from lakehouse_assets.engine import current
-from lakehouse_assets.lake import transient
+from lakehouse_assets.lake import kept_logs, transient
 from lakehouse_assets.lake.io_manager import DeltaIOManager, dimension_selection
 from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry
@@ -157,6 +157,7 @@ def failing_once(monkeypatch, text):
         return real(*args, **options)
 
     with monkeypatch.context() as patched:
+        patched.setattr(kept_logs, "_kept", {})
         patched.setattr(deltalake, "DeltaTable", flaky)
         yield
     assert failures == []

@@ -85,6 +85,7 @@ def test_1_only_a_table_that_is_not_found_is_new(tmp_path, monkeypatch):
         raise OSError("503 Slow Down")
 
     with monkeypatch.context() as patched:
+        patched.setattr(deltalake.DeltaTable, "update_incremental", unavailable)
         patched.setattr(deltalake, "DeltaTable", unavailable)
         patched.setattr(transient, "PAUSES", ())
         with pytest.raises(OSError, match="503"):

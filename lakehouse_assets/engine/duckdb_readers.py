@@ -1,0 +1,59 @@
+"""DuckDB's readers of Delta tables and of Azure's stores, from the wheels that bring them.
+
+Belongs here: where they lie and loading them; nothing is downloaded, and nothing is copied to the
+user's home. Not here: what they read (`duckdb.py`, `duckdb_store.py`).
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lakehouse_assets.engine.duckdb_sql import literal
+from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    import duckdb
+
+UNCHECKED: Final = {"allow_unsigned_extensions": True}
+"""With it a connection begins that loads its Delta reader by `load_delta`."""
+
+
+def load_delta(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the reader of Delta tables; a connection that began `UNCHECKED` checks the others.
+
+    DuckDB checks 82 MB against their signature each time, which takes half as long as all the rest
+    of a process's start. The file came with the environment, as the binaries of every other package
+    did, and is trusted as they are.
+
+    Raises:
+        LakehouseError: the wheel is not installed, or is not for this version of DuckDB.
+    """
+    load(connection, "delta")
+    connection.execute("SET allow_unsigned_extensions = false")
+
+
+def load(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Load an extension.
+
+    Raises:
+        LakehouseError: its wheel is not installed, or is not for this version of DuckDB.
+    """
+    connection.execute(f"LOAD {literal(str(_file_of(name)))}")
+
+
+def _file_of(name: str) -> Path:
+    import duckdb
+
+    try:
+        wheel = Path(str(files(f"duckdb_extension_{name}")))
+    except ModuleNotFoundError:
+        wheel = Path()
+    file = wheel / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    if not file.is_file():
+        raise LakehouseError(
+            f"DuckDB {duckdb.__version__} lacks its extension {name}; install "
+            f"duckdb-extension-{name}=={duckdb.__version__}."
+        )
+    return file
