@@ -8,6 +8,7 @@ import textwrap
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -16,6 +17,7 @@ from deltalake import write_deltalake
 from lakehouse_assets.engine import F, current
 from lakehouse_assets.engine.base import CsvFile
 from lakehouse_assets.engine.duckdb import DuckDBEngine
+from lakehouse_assets.engine.duckdb_readers import load
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.registry import Column
@@ -170,6 +172,21 @@ def test_nothing_is_fetched_from_anywhere(engine):
         assert found["x"].to_pylist() == [False]
     with pytest.raises(LakehouseError, match="The query does not run"):
         engine.query("SELECT * FROM read_csv('https://localhost:1/x.csv')")
+
+
+def test_no_extension_but_the_environments_own_is_loaded_unchecked(engine):
+    found = engine.query("SELECT current_setting('allow_unsigned_extensions') AS x")
+    assert found["x"].to_pylist() == [False]
+    with pytest.raises(LakehouseError, match="Cannot change allow_unsigned_extensions"):
+        engine.query("SET allow_unsigned_extensions = true")
+
+
+@pytest.mark.parametrize("name", ["delta", "of_nobody"])
+def test_a_wheel_that_is_missing_or_of_another_version_is_named(name, monkeypatch):
+    connection = duckdb.connect()
+    monkeypatch.setattr(duckdb, "__version__", "9.9.9")
+    with pytest.raises(LakehouseError, match=f"install duckdb-extension-{name}==9.9.9"):
+        load(connection, name)
 
 
 def test_a_scan_reads_the_version_it_names(engine, tmp_path):
