@@ -116,14 +116,16 @@ class Lake:
     def version(self, table: Table) -> int | None:
         """Return the current version, None if the table does not exist."""
         found = self.open(table)
+        version = None if found is None else found.version()
         self.give_back(table, found)
-        return None if found is None else found.version()
+        return version
 
     def history(self, table: Table, limit: int | None = None) -> list[Version]:
         """Return the newest versions and where they came from, newest first."""
         found = self.open(table)
+        versions = log.history(found, limit) if found else []
         self.give_back(table, found)
-        return log.history(found, limit) if found else []
+        return versions
 
     def ensure(self, table: Table) -> DeltaTable:
         """Open a table, creating it from its declaration first if it does not exist.
@@ -338,9 +340,10 @@ class Lake:
             few = log.some_rows(found, chosen, SAMPLE_ROWS) if small else None
             selected = self._selected(table, found, selection)
             sample = self.engine.rows(selected.limit(SAMPLE_ROWS)) if few is None else few
+        version = found.version()
         self.give_back(table, found)
         return WriteReport(
-            version=found.version(),
+            version=version,
             rows=rows,
             partition_rows=partition_rows,
             files=len(chosen),
@@ -373,7 +376,12 @@ class Lake:
         """
         if found is None:
             found = self.open(table)
+            counts = self._rows_by_partition(table, found)
             self.give_back(table, found)
+            return counts
+        return self._rows_by_partition(table, found)
+
+    def _rows_by_partition(self, table: Table, found: DeltaTable | None) -> dict[Any, int]:
         if found is None:
             return {}
         if log.foreign_features(found):

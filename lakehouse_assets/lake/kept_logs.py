@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from lakehouse_assets.lake.log import open_table
@@ -34,6 +35,7 @@ class _Kept(NamedTuple):
 
 
 _kept: dict[str, _Kept] = {}
+_turn = Lock()
 
 
 def take_log(folder: Folder, *, lasting: bool = False) -> DeltaTable | None:
@@ -47,7 +49,8 @@ def take_log(folder: Folder, *, lasting: bool = False) -> DeltaTable | None:
         LakehouseError: a store refuses; the message has the remedy.
         Exception: whatever else goes wrong on opening, unchanged.
     """
-    kept = _kept.pop(folder.address, None)
+    with _turn:
+        kept = _kept.pop(folder.address, None)
     if kept is not None and folder.mark_of(kept.version) == kept.mark:
         from deltalake.exceptions import DeltaError
 
@@ -62,7 +65,9 @@ def keep_log(folder: Folder, found: DeltaTable) -> None:
     """Give back an open log that the holder is done with."""
     version = found.version()
     mark = folder.mark_of(version)
-    if mark is not None:
+    if mark is None:
+        return
+    with _turn:
         _kept[folder.address] = _Kept(found, version, mark)
         if len(_kept) > _MOST:
-            _kept.pop(next(iter(_kept)), None)
+            _kept.pop(next(iter(_kept)))
