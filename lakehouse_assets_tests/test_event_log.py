@@ -26,20 +26,22 @@ def daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     )
 
 
-def stored(home: Path) -> tuple[object, ...]:
+def stored(
+    home: Path, kind: type[SqliteEventLogStorage] = PooledSqliteEventLogStorage
+) -> tuple[object, ...]:
     """Materialise a range and return what the event log tells of it."""
     home.mkdir()
     with dg.DagsterInstance.local_temp(
         str(home),
         overrides={
             "event_log_storage": {
-                "module": "lakehouse_assets.event_log",
-                "class": "PooledSqliteEventLogStorage",
+                "module": kind.__module__,
+                "class": kind.__name__,
                 "config": {"base_dir": str(home / "history")},
             }
         },
     ) as instance:
-        assert isinstance(instance.event_log_storage, PooledSqliteEventLogStorage)
+        assert type(instance.event_log_storage) is kind
         result = dg.materialize(
             [daily],
             instance=instance,
@@ -61,7 +63,7 @@ def stored(home: Path) -> tuple[object, ...]:
             latest.asset_materialization.metadata["days"].value,
             [record.partition_key for record in log.get_event_records(planned, ascending=True)],
             sorted(
-                str(event.event_type_value)
+                (str(event.event_type_value), str(event.step_key))
                 for record in log.get_records_for_run(result.run_id).records
                 if (event := record.event_log_entry.dagster_event)
             ),
@@ -86,6 +88,14 @@ def test_events_of_a_range_stored_together_are_those_stored_one_by_one(
     days = {f"2024-01-{day:02d}" for day in range(2, 9)}
     assert together[:3] == (days, "2024-01-08", 7)
     assert set(together[3]) == days  # type: ignore[call-overload]
+
+
+def test_events_are_stored_as_dagsters_own_log_stores_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    theirs = stored(tmp_path / "theirs", SqliteEventLogStorage)
+    assert stored(tmp_path / "ours") == theirs
 
 
 def test_the_database_of_a_run_is_a_copy_of_an_empty_one_and_nobody_elses_is_touched(

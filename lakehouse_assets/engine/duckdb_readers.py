@@ -23,8 +23,8 @@ UNCHECKED: Final = {"allow_unsigned_extensions": True}
 def load_delta(connection: duckdb.DuckDBPyConnection) -> None:
     """Load the reader of Delta tables; a connection that began `UNCHECKED` checks the others.
 
-    DuckDB checks 82 MB against their signature each time, which takes half as long as all the rest
-    of a process's start. The file came with the environment, as the binaries of every other package
+    DuckDB checks 82 MB against their signature each time, which takes as long as all the rest of
+    the engine's start. The file came with the environment, as the binaries of every other package
     did, and is trusted as they are.
 
     Raises:

@@ -22,7 +22,7 @@ from lakehouse_assets.lake.place import Folder
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-# Some hundred kilobytes each; a run has as many tables as are declared.
+# About a hundred kilobytes each where files are few; a run has as many as tables are declared.
 _MOST = 500
 
 

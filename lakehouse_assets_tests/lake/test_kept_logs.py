@@ -85,8 +85,8 @@ def test_another_table_in_its_place_is_opened_anew(lake, folder, tmp_path):
     shutil.rmtree(folder.uri)
     put(embedded_lake(tmp_path / "elsewhere"), WHOLE, Everything(), [(7, ["z"])])
     shutil.copytree(tmp_path / "elsewhere" / WHOLE.domain / WHOLE.name, folder.uri)
-    before = {take_log(folder).metadata().id for _ in range(2)}
-    assert before == {deltalake.DeltaTable(folder.address).metadata().id}
+    found = {take_log(folder).metadata().id for _ in range(2)}
+    assert found == {deltalake.DeltaTable(folder.address).metadata().id}
 
 
 def test_a_log_that_cannot_be_brought_up_to_date_is_opened_anew(lake, opened, monkeypatch):
