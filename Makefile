@@ -82,7 +82,7 @@ $(DATABASES)/.ready:
 	rm -rf $(DATABASES) && mkdir -p $(DATABASES)/packages $(DATABASES)/root && cd $(DATABASES)/packages \
 	&& version=$$(apt-cache depends postgresql | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$$/\1/p') \
 	&& wanted=$$(apt-get -s -o Debug::NoLocking=1 install --no-install-recommends mariadb-server-core $$version | sed -n 's/^Inst \([^ ]*\).*/\1/p') \
-	&& apt-get -q download $$wanted >/dev/null && for package in *.deb; do dpkg -x $$package ../root; done \
+	&& apt-get -q -o APT::Sandbox::User= download $$wanted >/dev/null && for package in *.deb; do dpkg -x $$package ../root; done \
 	&& rm -rf $(DATABASES)/packages && touch $@ \
 	|| echo "PostgreSQL and MariaDB could not be fetched (apt-get update, network?); their tests will be skipped."
 

@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -34,8 +35,8 @@ def free_port() -> int:
 @contextmanager
 def running_postgres() -> Iterator[str]:
     """Start PostgreSQL; yield its address."""
-    initdb = _program("initdb", "usr/lib/postgresql/*/bin", "PostgreSQL")
     with _folder() as folder:
+        initdb = _program("initdb", "usr/lib/postgresql/*/bin", "PostgreSQL", folder)
         data, port = folder / "data", free_port()
         arguments = ["-D", data, "-U", "lake", "--auth=trust", "-E", "UTF8", "--no-locale", "-N"]
         _done([initdb, *arguments])
@@ -52,13 +53,13 @@ def running_postgres() -> Iterator[str]:
 @contextmanager
 def running_mariadb() -> Iterator[str]:
     """Start MariaDB; yield its address."""
-    server = _program("mariadbd", "usr/sbin", "MariaDB")
-    base = server.parents[1]
-    share = next(f for f in (base / "share" / "mysql", Path("/usr/share/mysql")) if f.is_dir())
     with _folder() as folder:
+        server = _program("mariadbd", "usr/sbin", "MariaDB", folder)
+        base = server.parents[1]
+        share = next(f for f in (base / "share" / "mysql", Path("/usr/share/mysql")) if f.is_dir())
         data, port = folder / "data", free_port()
         (data / "mysql").mkdir(parents=True)
-        _give(folder)
+        _give(data)
         plain = [
             server, "--no-defaults", f"--basedir={base}", f"--datadir={data}",
             f"--lc-messages-dir={share}", "--innodb-log-file-size=8M", "--innodb-doublewrite=0",
@@ -98,13 +99,31 @@ def _wait_for_postgres(url: str) -> None:
             time.sleep(0.05)
 
 
-def _program(name: str, folder: str, title: str) -> Path:
+def _program(name: str, where: str, title: str, folder: Path) -> Path:
     roots = (INSTALLED / "root", Path("/"))
-    found = [p for root in roots for p in sorted(root.glob(f"{folder}/{name}"))]
+    found = [p for root in roots for p in sorted(root.glob(f"{where}/{name}"))]
     on_path = shutil.which(name)
     if not found and on_path is None:
         raise MissingError(f"{title} is not installed; run `make databases` (Debian, Ubuntu)")
-    return found[-1] if found else Path(str(on_path))
+    program = found[-1] if found else Path(str(on_path))
+    lent = bool(_other_user()) and program.is_relative_to(INSTALLED)
+    if lent and not _may_be_entered_by_all(INSTALLED):
+        copied = shutil.copytree(
+            INSTALLED, folder / INSTALLED.name, symlinks=True, copy_function=_linked
+        )
+        return copied / program.relative_to(INSTALLED)
+    return program
+
+
+def _may_be_entered_by_all(folder: Path) -> bool:
+    return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents))
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _other_user() -> dict[str, object]:
@@ -133,8 +152,10 @@ def _give(folder: Path) -> None:
             os.chown(path, int(str(owner["user"])), int(str(owner["group"])))
 
 
-def _environment() -> dict[str, str]:
-    libraries = [INSTALLED / "root" / part for part in ("usr/lib", "lib")]
+def _environment(program: object) -> dict[str, str]:
+    """Let a program that was unpacked somewhere find the libraries that were unpacked with it."""
+    roots = [path.parent for path in Path(str(program)).parents if path.name == "usr"]
+    libraries = [root / part for root in roots for part in ("usr/lib", "lib")]
     found = [str(p) for library in libraries for p in library.glob("*-linux-gnu")]
     return {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": ":".join(found), "LC_ALL": "C"}
 
@@ -142,7 +163,7 @@ def _environment() -> dict[str, str]:
 def _done(command: list[object], script: str = "") -> None:
     ended = subprocess.run(
         [str(part) for part in command], input=script, capture_output=True, text=True,
-        env=_environment(), cwd="/", timeout=_PATIENCE, check=False, **_other_user(),
+        env=_environment(command[0]), cwd="/", timeout=_PATIENCE, check=False, **_other_user(),
     )  # fmt: skip
     if ended.returncode:
         raise MissingError(f"{command[0]} fails: {ended.stderr[-300:]}")
@@ -152,8 +173,8 @@ def _done(command: list[object], script: str = "") -> None:
 def _running(command: list[object], port: int, folder: Path) -> Iterator[None]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [str(part) for part in command], stdout=log, stderr=log, env=_environment(), cwd="/",
-            **_other_user(),
+            [str(part) for part in command], stdout=log, stderr=log, cwd="/",
+            env=_environment(command[0]), **_other_user(),
         )  # fmt: skip
     try:
         ends = time.monotonic() + _PATIENCE
