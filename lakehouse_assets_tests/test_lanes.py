@@ -196,6 +196,7 @@ def test_an_interrupted_run_leaves_no_process_and_no_run_behind(house: House) ->
     code, family = ended_run(house, lambda run: os.killpg(run, signal.SIGINT))
     assert code == 130
     assert left_of(family) == []
+    assert list(scratch_of(house).glob("lakehouse-*")) == []
     assert still_running(house) == []
     # The same command goes on.
     assert run_beside(house).errors == []
@@ -220,10 +221,17 @@ def left_of(family: set[int]) -> list[int]:
     return left
 
 
+def scratch_of(house: House) -> Path:
+    """Return where a run of the house has its temporary files."""
+    return house.settings.landing.parent / "scratch"
+
+
 def ended_run(house: House, end: Callable[[int], None]) -> tuple[int, set[int]]:
     """End `lakehouse run` while two lanes are at work; return its code and its processes."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_"))}
     variables = {**clean, **variables_of(house), "PYTHONPATH": str(REPOSITORY)}
+    variables["TMPDIR"] = str(scratch_of(house))
+    scratch_of(house).mkdir()
     code = (
         # Tests that run in the background of a shell inherit that interrupts are ignored.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "

@@ -7,7 +7,6 @@ is no JVM, and nothing is downloaded at run time: DuckDB's Delta reader comes fr
 
 from __future__ import annotations
 
-import atexit
 import os
 import tempfile
 from collections import OrderedDict
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
+from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -66,8 +66,9 @@ class DuckDBEngine:
         from sqlframe.duckdb import DuckDBSession, Window, functions
 
         self._spill = tempfile.TemporaryDirectory(prefix="lakehouse-duckdb-")
-        # An engine lives as long as its process, so that nobody closes it.
-        atexit.register(self._spill.cleanup)
+        # An engine lives as long as its process, so that nobody closes it. `atexit` would not do:
+        # the copies of a process that are lanes do not come by there.
+        Finalize(None, self._spill.cleanup, exitpriority=0)
         try:
             self._connection = duckdb.connect(
                 config={
