@@ -143,17 +143,21 @@ def test_what_dagster_remembers_of_the_sample_is_what_the_tables_hold(sample: Sa
             assert metadata["dagster/column_lineage"].deps_by_column
 
 
-def test_a_range_does_not_pass_its_total_off_as_the_rows_of_one_partition(
+def test_a_range_does_not_pass_its_totals_off_as_those_of_one_partition(
     sample: SampleRun,
 ) -> None:
     house = sample.house
     with dagster_instance(house.settings) as instance:
-        event = instance.get_latest_materialization_event(t.SILVER_FLIGHTS.asset_key)
-    assert event is not None
-    assert event.asset_materialization is not None
-    metadata = event.asset_materialization.metadata
-    assert "dagster/partition_row_count" not in metadata
-    assert metadata["range_row_count"].value == house.count(t.SILVER_FLIGHTS)
+        records = instance.fetch_materializations(t.SILVER_FLIGHTS.asset_key, limit=3).records
+    newest, *others = [record.asset_materialization for record in records]
+    assert newest is not None
+    assert "dagster/partition_row_count" not in newest.metadata
+    assert newest.metadata["range_row_count"].value == house.count(t.SILVER_FLIGHTS)
+    assert [other.partition for other in others if other] == ["2014-02-01", "2014-01-01"]
+    for other in others:
+        assert other is not None
+        assert other.metadata["delta_version"] == newest.metadata["delta_version"]
+        assert {"range_row_count", "bytes", "preview"}.isdisjoint(other.metadata)
 
 
 def test_personal_data_is_not_in_what_dagster_remembers(sample: SampleRun) -> None:

@@ -44,7 +44,6 @@ _FOLLOWING: dict[type, Callable[[date], date]] = {
         date(day.year + day.month // 12, day.month % 12 + 1, 1) if day.day == 1 else date.min
     ),
 }
-_LONG = ("dagster/column_schema", "dagster/column_lineage", "preview")
 
 
 class DeltaIOManager(dg.ConfigurableIOManager):
@@ -93,10 +92,9 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         report = write(table, obj, selection, commit)
         metadata = output_metadata(lake, table, report)
         if context.has_asset_partitions and len(context.asset_partition_keys) > 1:
-            # Dagster shows one run's metadata on each of its partitions, where the total of a range
-            # would pass for the rows of one; the table's log has the true numbers.
             metadata["range_row_count"] = metadata.pop("dagster/partition_row_count")
             _show_once(context, metadata)
+            metadata = {"delta_version": report.version}
         context.add_output_metadata(metadata)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
@@ -122,15 +120,15 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         return lake.read(table, selection, columns=columns)
 
 
-def _show_once(context: dg.OutputContext, metadata: dict[str, Any]) -> None:
-    """Move what is long and the same for a whole range to the last partition's event alone.
+def _show_once(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
+    """Show what is true of a whole range on the last partition's event alone.
 
-    That event is the asset's newest, which the UI shows; a copy for every day of a month would be
-    most of what a run stores.
+    That event is the asset's newest, which the UI shows. On those of the others the rows and bytes
+    of the range would pass for their own, and copies for every day of a month would be most of what
+    a run stores; the table's log has the true numbers.
     """
-    long = {name: metadata.pop(name) for name in _LONG if name in metadata}
     context.step_context.add_asset_metadata(
-        long, asset_key=context.asset_key, partition_key=context.asset_partition_keys[-1]
+        metadata, asset_key=context.asset_key, partition_key=context.asset_partition_keys[-1]
     )
 
 
