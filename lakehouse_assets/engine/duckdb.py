@@ -66,8 +66,8 @@ class DuckDBEngine:
         from sqlframe.duckdb import DuckDBSession, Window, functions
 
         self._spill = tempfile.TemporaryDirectory(prefix="lakehouse-duckdb-")
-        # An engine lives as long as its process, so that nobody closes it. `atexit` would not do:
-        # the copies of a process that are lanes do not come by there.
+        # An engine lives as long as its process, so that nobody closes it. Processes that begin as
+        # copies of another, as lanes do, end without a look at `atexit`.
         Finalize(None, self._spill.cleanup, exitpriority=0)
         try:
             self._connection = duckdb.connect(

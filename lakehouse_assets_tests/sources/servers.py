@@ -100,6 +100,10 @@ def _wait_for_postgres(url: str) -> None:
 
 
 def _program(name: str, where: str, title: str, folder: Path) -> Path:
+    """Find a server's program; where `nobody` may not go to what was unpacked, link it to `folder`.
+
+    A clone in root's home or in a folder of `mktemp -d` is such a place.
+    """
     roots = (INSTALLED / "root", Path("/"))
     found = [p for root in roots for p in sorted(root.glob(f"{where}/{name}"))]
     on_path = shutil.which(name)
@@ -123,6 +127,7 @@ def _linked(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except OSError:
+        # Another file system.
         shutil.copy2(source, target)
 
 
