@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -430,11 +430,14 @@ def mlflow_uri() -> None:
 
 def _date(text: str) -> date:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
+        day = date.fromisoformat(text)
+        if day.isoformat() != text:
+            raise ValueError(text)
     except ValueError:
         raise LakehouseError(
             f"{text!r} is no date; write --date as YYYY-MM-DD, such as 2024-01-31."
         ) from None
+    return day
 
 
 if __name__ == "__main__":

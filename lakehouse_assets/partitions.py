@@ -13,6 +13,8 @@ from functools import lru_cache
 import dagster as dg
 from dagster._core.definitions.partitions.mapping import time_window
 
+from lakehouse_assets import clock
+
 # A long-lived process asks of ever new days.
 _MOST_WALKS = 10_000
 
@@ -46,7 +48,7 @@ class Calendar:
         Dagster clips the window at the first partition but walks the offset month by month, so it
         should not be much longer than needed.
         """
-        return (date.today().year + 5 - self.first.year) * 12
+        return (clock.today().year + 5 - self.first.year) * 12
 
     @property
     def daily(self) -> dg.DailyPartitionsDefinition:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
+from lakehouse_assets import clock
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
@@ -125,7 +126,7 @@ def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
             f"{settings.first_partition}; set LAKEHOUSE_FIRST_PARTITION to {day.replace(day=1)} or "
             "earlier."
         )
-    if day > datetime.now(UTC).date() + timedelta(days=1):
+    if day > clock.today() + timedelta(days=1):
         raise LakehouseError(
             f"{dataset.path} has a delivery of {day}, which is in the future; rename the folder to "
             "the day of delivery."

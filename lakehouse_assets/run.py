@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 import dagster as dg
 
+from lakehouse_assets import clock
 from lakehouse_assets.assembly import build_defs
 from lakehouse_assets.automation.recovery import (
     active_runs,
@@ -80,7 +81,7 @@ def execute(
 
 def end_what_was_killed(settings: Settings, instance: dg.DagsterInstance) -> None:
     """End what a killed process left behind and would hold up the runs of this one."""
-    now = datetime.now(UTC)
+    now = clock.now()
     end_dead_runs(instance)
     tracking = MlflowTracking.of(settings)
     worker.submit(end_abandoned, tracking, active_runs(instance), now)

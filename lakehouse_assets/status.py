@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
+from lakehouse_assets import clock
 from lakehouse_assets.automation.freshness import windows_of
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
@@ -75,7 +76,7 @@ def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]
     Raises:
         LakehouseError: the lake or the landing zone cannot be read.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock.now()
     place = place_of(settings.root, settings.identity)
     delivered = _delivered(settings)
     failing = _failing_rules(place)

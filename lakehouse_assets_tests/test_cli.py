@@ -6,12 +6,12 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from lakehouse_assets import cli
+from lakehouse_assets import cli, clock
 from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
@@ -252,7 +252,7 @@ def test_deliveries_for_which_there_is_no_partition_are_refused(
     refuses(lakehouse("run"), "2013-12-31", "LAKEHOUSE_FIRST_PARTITION")
     early.unlink()
     early.parent.rmdir()
-    future = (datetime.now(UTC).date() + timedelta(days=40)).isoformat()
+    future = (clock.today() + timedelta(days=40)).isoformat()
     house.deliver_members(future, [member(1)])
     refuses(lakehouse("run"), future, "in the future")
     nothing_is_written(house)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
+from lakehouse_assets import clock
 from lakehouse_assets.status import TableStatus, status
 from lakehouse_assets_tests.airline.samples import House, SampleRun, command, purchase, variables_of
 
@@ -27,7 +28,7 @@ def test_tables_are_told_by_their_logs(house: House) -> None:
     for day in ("2014-03-03", "2014-03-05"):
         house.deliver_purchases(day, [purchase(day)])
     assert house.materialise("airline_daily", "2014-03-03").success
-    now = datetime.now(UTC)
+    now = clock.now()
     silver = by_name(status(house.settings, now))["airline.silver_transactions"]
     assert (silver.rows, silver.partitions, silver.missing) == (1, 1, ("2014-03-05",))
     assert silver.freshness == "fresh"

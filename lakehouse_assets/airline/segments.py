@@ -6,12 +6,13 @@ MLflow (`ml/`), or the rules around them (`transforms/segments.py`).
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any, TypeAlias
 
 import dagster as dg
 from pydantic import Field
 
+from lakehouse_assets import clock
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.transforms import segments as rules
 from lakehouse_assets.engine import DataFrame, F
@@ -139,7 +140,7 @@ def _segment_month(
 ) -> tuple[DataFrame, tuple[Segmentation, Future[Tracked]] | None]:
     """Train on a month's customers, assign segments, and let the worker track the model."""
     engine = lake.engine
-    now = Moment(month, datetime.now(UTC), lake)
+    now = Moment(month, clock.now(), lake)
     scored = engine.checkpoint(rules.with_scores(of_month(kpi, now)))
     clustering = ClusteringConfig(
         k=config.k,

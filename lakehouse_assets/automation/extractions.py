@@ -5,10 +5,10 @@ what it delivers, which the sensors do as with any other file.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import dagster as dg
 
+from lakehouse_assets import clock
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.lake.transient import tried_again
 from lakehouse_assets.sources.declaration import SourceTable
@@ -67,7 +67,7 @@ def _job(declared: SourceTable, name: str) -> dg.JobDefinition:
         zone: LandingZone = context.resources.landing.open()
         with tried_again(context.retry_number):
             source = Source.named(declared.source)
-            copied = extract(zone, source, declared, Wanted(), datetime.now(UTC))
+            copied = extract(zone, source, declared, Wanted(), clock.now())
         for finding in (*copied.look_up.findings, *copied.findings):
             context.log.warning(finding)
         context.add_output_metadata(

@@ -5,10 +5,11 @@ it is dead (`process.py`), and tables, which need no healing: a commit is there 
 running the partition again replaces it.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 
+from lakehouse_assets import clock
 from lakehouse_assets.ml.abandoned import end_abandoned_runs
 from lakehouse_assets.ml.resource import MlflowResource
 from lakehouse_assets.process import PROCESS_TAG, Process
@@ -83,7 +84,7 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
     def end_killed_runs(
         context: dg.SensorEvaluationContext, mlflow: MlflowResource
     ) -> dg.SkipReason:
-        now = datetime.now(UTC)
+        now = clock.now()
         ended = end_dead_runs(context.instance)
         since = datetime.fromisoformat(context.cursor) if context.cursor else None
         broken = dg.RunsFilter(statuses=_BROKEN, updated_after=since)

@@ -6,11 +6,12 @@ down, which follow by conditions (`conditions.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets import clock
 from lakehouse_assets.automation.deliveries import Changes, Cursor, Span, changes, consecutive
 from lakehouse_assets.automation.loaded import loaded_from
 from lakehouse_assets.ingest.datasets import Dataset
@@ -65,7 +66,7 @@ def delivery_sensor(
     def deliveries(
         context: dg.SensorEvaluationContext, landing: LandingResource
     ) -> dg.SensorResult:
-        now = datetime.now(UTC)
+        now = clock.now()
         window = partitions.get_last_partition_window()
         end = window.end.date() if window else calendar.first
         found = changes(

@@ -87,7 +87,8 @@ class DuckDBEngine:
                 "LAKEHOUSE_MEMORY_LIMIT (such as 4GB) and LAKEHOUSE_THREADS."
             ) from error
         load_delta(self._connection)
-        self._connection.execute("SET TimeZone = 'UTC'")
+        # For every cursor: each would else begin with the zone of the machine.
+        self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
         build_plans_quickly()
         for macro in MACROS:
             self._connection.execute(macro)

@@ -5,11 +5,11 @@ reading files (`reader.py`) and declaring datasets (`datasets.py`).
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets import clock
 from lakehouse_assets.engine import F
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
 from lakehouse_assets.ingest.incremental import WHOLE_FILE, files_to_read
@@ -61,7 +61,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         lake: Lake = context.resources.lake.open()
-        begun, span = datetime.now(UTC), context.partition_time_window
+        begun, span = clock.now(), context.partition_time_window
         window = Window(dataset.partition, span.start, span.end)
         zone: LandingZone = context.resources.landing.open()
         listed = by_partition(dataset, zone.files(dataset, span.start.date(), span.end.date()))

@@ -98,7 +98,7 @@ def value_as_text(value: Any) -> str | None:
         return _trimmed(value.isoformat())
     if isinstance(value, timedelta) and timedelta(0) <= value < _DAY:
         # What MySQL's drivers make of a time of day.
-        return _trimmed((datetime.min + value).time().isoformat())
+        return _trimmed((datetime.min + value).time().isoformat())  # noqa: DTZ901 - a time of day
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
     if isinstance(value, (str, UUID)):

@@ -6,11 +6,12 @@ one transformation, per month, per day or of reference data. Not here: the trans
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 
 import dagster as dg
 
+from lakehouse_assets import clock
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
@@ -166,7 +167,7 @@ def monthly_asset(
         context: dg.AssetExecutionContext, **frames: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         lake: Lake = context.resources.lake.open()
-        loaded_at = datetime.now(UTC)
+        loaded_at = clock.now()
         with lake.engine.scope():
             moments = [Moment(month, loaded_at, lake) for month in months_of(context)]
             yield dg.Output(lake.engine.union([build(now, frames) for now in moments]))
@@ -213,7 +214,7 @@ def reference_asset(
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         lake: Lake = context.resources.lake.open()
         with lake.engine.scope():
-            yield dg.Output(build(lake.engine.from_arrow(source()), datetime.now(UTC)))
+            yield dg.Output(build(lake.engine.from_arrow(source()), clock.now()))
             yield from declared_check_results(table, lake, Everything(), Everything())
 
     return make(build_table)

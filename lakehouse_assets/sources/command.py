@@ -5,7 +5,6 @@ Belongs here: what people see. Not here: what is done (`extraction.py`).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,8 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.text import Text
+
+from lakehouse_assets import clock
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -61,7 +62,7 @@ def extract(
     zone = LandingZone(settings.landing, settings.zone_identity)
     source = Source.named(declared.source, _embedded() if demo else None)
     wanted = Wanted(full, since, accept_types, chunk)
-    now = datetime.now(UTC)
+    now = clock.now()
     if dry_run:
         found, _, everything = ask(zone, source, declared, wanted, now.date())
         _tell(declared, found, everything)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets import clock
 from lakehouse_assets_tests.airline.samples import House
 
 
@@ -42,7 +43,7 @@ class Caretaker:
 
     def settle(self) -> None:
         """Let every delivered file be so old that nobody can be writing it."""
-        past = (datetime.now(UTC) - timedelta(minutes=5)).timestamp()
+        past = (clock.now() - timedelta(minutes=5)).timestamp()
         for path in Path(self.house.settings.landing).rglob("*"):
             if path.is_file() and path.stat().st_mtime > past:
                 os.utime(path, (past, past))

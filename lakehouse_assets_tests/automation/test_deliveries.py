@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse_assets import clock
 from lakehouse_assets.airline.tables import FLIGHTS, TRANSACTIONS
 from lakehouse_assets.automation.deliveries import (
     LONGEST_SPAN,
@@ -217,7 +218,7 @@ def test_ten_thousand_files_are_listed_and_compared_in_under_two_seconds(tmp_pat
             (day / f"part-{part:05}.json").touch()
     start = time.process_time()
     listing = LandingZone(tmp_path).files(TRANSACTIONS)
-    window = {"first": date(2010, 1, 1), "now": datetime.now(UTC) + timedelta(minutes=1)}
+    window = {"first": date(2010, 1, 1), "now": clock.now() + timedelta(minutes=1)}
     found = compare(listing, **window)
     text = found.cursor.encode()
     again = compare(listing, Cursor.decode(text), **window)

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from lakehouse_assets import clock
 from lakehouse_assets.automation.recovery import active_runs, end_dead_runs
 from lakehouse_assets.ml.abandoned import DAGSTER_RUN_TAG, end_abandoned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
@@ -84,7 +85,7 @@ def test_abandoned_mlflow_runs_end_and_others_go_on(tmp_path: Path, empty_store:
 
     abandoned, living, foreign = begin("dead"), begin("alive"), begin(None)
     child, living_child = begin(None, abandoned), begin(None, living)
-    later = datetime.now(UTC) + timedelta(seconds=5)
+    later = clock.now() + timedelta(seconds=5)
     assert end_abandoned_runs(tracking, ["alive"], datetime(2020, 1, 1, tzinfo=UTC)) == []
     assert set(end_abandoned_runs(tracking, ["alive"], later)) == {abandoned, child}
     status = {run: client.get_run(run).info.status for run in (abandoned, child)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from lakehouse_assets import clock
 from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets_tests.airline.samples import House, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
@@ -36,7 +37,7 @@ def refresh(caretaker: Caretaker, now: datetime) -> Any:
 
 
 def test_what_the_sensors_missed_is_asked_for(caretaker: Caretaker) -> None:
-    house, now = caretaker.house, datetime.now(UTC)
+    house, now = caretaker.house, clock.now()
     for day in ("2014-03-03", "2014-03-04", "2014-03-06"):
         house.deliver_purchases(day, [purchase(day)])
     caretaker.settle()
@@ -47,7 +48,7 @@ def test_what_the_sensors_missed_is_asked_for(caretaker: Caretaker) -> None:
     assert isinstance(refresh(caretaker, now), dg.SkipReason)
     # A correction that nobody loaded, because its run failed or the sensor was off.
     house.deliver_purchases("2014-03-04", [purchase("B")])
-    late = datetime.now(UTC) + timedelta(hours=1)
+    late = clock.now() + timedelta(hours=1)
     (request,) = refresh(caretaker, late)
     assert request.partition_key == "2014-03-04"
     assert {key.path[-1] for key in request.asset_selection} == {
@@ -63,12 +64,12 @@ def test_a_file_that_arrives_with_an_old_time_is_seen(caretaker: Caretaker) -> N
     caretaker.deliveries("transactions")
     # Copied with its times (`cp -p`, `rsync -t`): older than the run that did not see it.
     file = house.deliver_purchases("2014-03-03", [purchase("B")], "second.json")
-    past = (datetime.now(UTC) - timedelta(days=400)).timestamp()
+    past = (clock.now() - timedelta(days=400)).timestamp()
     os.utime(file, (past, past))
-    (request,) = refresh(caretaker, datetime.now(UTC))
+    (request,) = refresh(caretaker, clock.now())
     assert request.partition_key == "2014-03-03"
 
 
 def test_a_file_being_written_is_left_to_the_sensor(caretaker: Caretaker) -> None:
     caretaker.house.deliver_purchases("2014-03-03", [purchase("A")])
-    assert isinstance(refresh(caretaker, datetime.now(UTC)), dg.SkipReason)
+    assert isinstance(refresh(caretaker, clock.now()), dg.SkipReason)

@@ -20,11 +20,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from lakehouse_assets import clock
 from lakehouse_assets_tests.azure.authority import Certificates, make_certificates
 from lakehouse_assets_tests.azure.entra import LOGIN_HOSTS, make_token
 
@@ -176,7 +177,7 @@ def _free_port() -> int:
 
 def account_signature(seconds: int = 3600) -> str:
     """Make a shared access signature of the account that is good for everything, for a time."""
-    until = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    until = (clock.now() + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
     fields = {"sv": "2021-12-02", "ss": "b", "srt": "sco", "sp": "rwdlac", "se": until}
     text = "\n".join(
         [

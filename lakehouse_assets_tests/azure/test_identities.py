@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from lakehouse_assets import clock
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.access import Access
 from lakehouse_assets.lake.delta import Lake
@@ -210,5 +211,5 @@ def test_the_owner_and_end_of_a_token_are_told(cloud, principal):
     assert token is not None
     assert token.owner == CLIENT
     assert token.value not in repr(token)
-    left = token.expires_at - datetime.now(UTC)
+    left = token.expires_at - clock.now()
     assert timedelta(minutes=58) < left < timedelta(minutes=61)

@@ -18,10 +18,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_assets import clock
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.reference import places
 from lakehouse_assets.airline.transforms.silver import PLACEHOLDERS
@@ -626,7 +627,7 @@ GROUP BY ALL
 
     def loaded(self) -> str:
         """Return now as a literal."""
-        return f"TIMESTAMPTZ '{datetime.now(UTC).isoformat()}'"
+        return f"TIMESTAMPTZ '{clock.now().isoformat()}'"
 
 
 def main() -> None:

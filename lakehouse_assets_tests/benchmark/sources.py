@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 FILL = """
@@ -120,6 +119,7 @@ def _ours(url: str, folder: Path) -> tuple[float, float, tuple[object, ...]]:
     import dagster as dg
     from pydantic import SecretStr
 
+    from lakehouse_assets import clock
     from lakehouse_assets.ingest.assets import bronze_assets
     from lakehouse_assets.ingest.landing import LandingZone
     from lakehouse_assets.ingest.resource import LandingResource
@@ -135,7 +135,7 @@ def _ours(url: str, folder: Path) -> tuple[float, float, tuple[object, ...]]:
     declared = source_of(SOURCES, "retail/online_sales")
     settings = Settings(landing=folder / "landing", root=folder / "lake")
     (folder / "landing").mkdir()
-    zone, now = LandingZone(folder / "landing"), datetime.now(UTC)
+    zone, now = LandingZone(folder / "landing"), clock.now()
     began = time.perf_counter()
     copied = extract(zone, Source("shop", SecretStr(url)), declared, Wanted(), now)
     landed = time.perf_counter()

@@ -18,11 +18,11 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_assets import clock
 from lakehouse_assets.garbage import leave_rest
 
 if TYPE_CHECKING:
@@ -410,7 +410,7 @@ def _record_model(store: Path) -> None:
     from lakehouse_assets.ml.tracking import MlflowTracking
 
     tracking = MlflowTracking(f"sqlite:///{store / 'mlflow.db'}")
-    end_abandoned(tracking, [], datetime.now(UTC))
+    end_abandoned(tracking, [], clock.now())
     generator = np.random.default_rng(5)
     rows = generator.normal(size=(60, len(SEGMENT_FEATURES))) + np.repeat(np.arange(6), 10)[:, None]
     config = ClusteringConfig(k=5, seed=42, n_init=10, max_iter=20, sweep=(5,))

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lakehouse_assets.tables
-from lakehouse_assets import cli
+from lakehouse_assets import cli, clock
 from lakehouse_assets.ingest.assets import CONSERVED as DELIVERED_CONSERVED
 from lakehouse_assets.ingest.assets import READABLE, bronze_assets
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, quarantine_table
@@ -81,7 +81,7 @@ class Shop:
         return result.output
 
     def load(self) -> dg.ExecuteInProcessResult:
-        today = datetime.now(UTC).date()
+        today = clock.today()
         partition = today if self.dataset.grain == "day" else today.replace(day=1)
         lake = LakeResource.of(self.house.settings)
         result = dg.materialize(
