@@ -67,17 +67,14 @@ def run() -> None:
     Reads LAKEHOUSE_LANDING (default ./data), writes LAKEHOUSE_ROOT (default ./.lakehouse/lake) and
     tracks models in LAKEHOUSE_MLFLOW_URI. Running again gives the same tables.
     """
-    from lakehouse_assets.ml.worker import started_early
-
     started = time.monotonic()
-    with started_early():
-        from lakehouse_assets.planning import plan
-        from lakehouse_assets.report import open_lake, print_lake, print_segments, print_warnings
-        from lakehouse_assets.settings import load_settings
+    from lakehouse_assets.planning import plan
+    from lakehouse_assets.report import open_lake, print_lake, print_segments, print_warnings
+    from lakehouse_assets.settings import load_settings
 
-        settings = load_settings()
-        runs = plan(settings)
-        outcome = _watched(settings, runs)
+    settings = load_settings()
+    runs = plan(settings)
+    outcome = _watched(settings, runs)
     lake = open_lake(settings)
     print_lake(console, lake, outcome.seconds)
     print_segments(console, lake)

@@ -29,12 +29,11 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.garbage import collect_rarely, leave_rest
 from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets.lake.store import files_at
-from lakehouse_assets.ml import worker
 from lakehouse_assets.outcome import Outcome
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.planning import PlannedRun
 from lakehouse_assets.processes import beginning
-from lakehouse_assets.run import Runner, Watcher, end_what_was_killed, execute
+from lakehouse_assets.run import Runner, Watcher, execute
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.strands import Divided, Work, divide, strands_of
 
@@ -84,8 +83,6 @@ def beside_each_other(
     os.environ.setdefault("TOKIO_WORKER_THREADS", str(own.threads))
     _load_shared()
     others = [_Lane(own) for _ in range(count - 1)]
-    if any(work.strand.trains for work in divided.beside):
-        worker.start()
     try:
         yield lambda watcher: _execute(own, divided, others, watcher)
     finally:
@@ -101,13 +98,12 @@ def _execute(
     waiting = _Waiting(divided.beside)
     files_at(settings.root, settings.identity).check_writable()
     runner = Runner(settings)
-    runner.prepare_models([run for work in divided.beside for run in work.runs])
     with dagster_instance(settings) as instance:
         # The home is there: two processes would make it at the same time.
         for lane in others:
             lane.tell("home")
         try:
-            end_what_was_killed(settings, instance)
+            end_dead_runs(instance)
             outcome = runner.execute(instance, divided.before, watcher)
             if not outcome.stopped:
                 for lane in others:
@@ -120,9 +116,6 @@ def _execute(
                     outcome.add(lane.outcome())
             if not outcome.stopped:
                 outcome.add(runner.execute(instance, divided.after, watcher))
-        except KeyboardInterrupt:
-            worker.abandon()
-            raise
         finally:
             for lane in others:
                 lane.end()

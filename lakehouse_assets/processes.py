@@ -1,7 +1,7 @@
-"""How the processes of a run begin: those of lanes, and the one that trains models.
+"""How the processes of a run begin: those of lanes.
 
 Belongs here: whether a process begins as a copy of this one or as a new interpreter. Not here: what
-it does (`lanes.py`, `ml/worker.py`).
+it does (`lanes.py`).
 
 A new interpreter imports Dagster and the definitions again, which takes a second of a core. A copy
 has them, but of other threads only the locks that they held: it is made before there are any.

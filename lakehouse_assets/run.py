@@ -14,10 +14,8 @@ from datetime import date
 
 import dagster as dg
 
-from lakehouse_assets import clock
 from lakehouse_assets.assembly import build_defs
 from lakehouse_assets.automation.recovery import (
-    active_runs,
     end_dead_runs,
     end_interrupted_runs,
 )
@@ -25,9 +23,6 @@ from lakehouse_assets.automation.sensors import RANGE_END, RANGE_START, days_to_
 from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets.interrupts import noticing_interrupts
 from lakehouse_assets.lake.store import files_at
-from lakehouse_assets.ml import worker
-from lakehouse_assets.ml.segmentation import end_abandoned, open_store
-from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.outcome import Outcome, note_checks, note_failures
 from lakehouse_assets.planning import PlannedRun, with_follow_ups
 from lakehouse_assets.process import PROCESS_TAG, Process
@@ -73,18 +68,9 @@ def execute(
     """
     files_at(settings.root, settings.identity).check_writable()
     runner = Runner(settings)
-    runner.prepare_models(runs)
     with dagster_instance(settings) as instance:
-        end_what_was_killed(settings, instance)
+        end_dead_runs(instance)
         return runner.execute(instance, runs, Watcher(on_start, on_step, on_done))
-
-
-def end_what_was_killed(settings: Settings, instance: dg.DagsterInstance) -> None:
-    """End what a killed process left behind and would hold up the runs of this one."""
-    now = clock.now()
-    end_dead_runs(instance)
-    tracking = MlflowTracking.of(settings)
-    worker.submit(end_abandoned, tracking, active_runs(instance), now)
 
 
 class Runner:
@@ -97,23 +83,6 @@ class Runner:
         self._definitions = dg.Definitions.merge(
             build_defs(settings), dg.Definitions(loggers={"steps": logger})
         )
-
-    def trains_models(self, runs: Sequence[PlannedRun]) -> bool:
-        """Say whether a run trains and tracks models."""
-        domains = {run.domain for run in runs}
-        return any(
-            asset.key.path[0] in domains
-            for asset in self._definitions.assets or ()
-            if isinstance(asset, dg.AssetsDefinition) and "mlflow" in asset.required_resource_keys
-        )
-
-    def prepare_models(self, runs: Sequence[PlannedRun]) -> None:
-        """Let the worker import its libraries and open the store of models, if a run trains one.
-
-        That takes seconds, so it begins with the first table; if it fails, the first model says so.
-        """
-        if self.trains_models(runs):
-            worker.submit(open_store, MlflowTracking.of(self._settings))
 
     def execute(
         self,
@@ -154,7 +123,6 @@ class Runner:
                     note_failures(planned.label, result, outcome)
                     waiting = narrowed(with_follow_ups(waiting, _outdated(result)))
             except KeyboardInterrupt:
-                worker.abandon()
                 end_interrupted_runs(instance)
                 raise
         return outcome

@@ -5,7 +5,6 @@ MLflow (`ml/`), or the rules around them (`transforms/segments.py`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from datetime import date
 from typing import Any, TypeAlias
 
@@ -15,6 +14,7 @@ from pydantic import Field
 from lakehouse_assets import clock
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.transforms import segments as rules
+from lakehouse_assets.automation.recovery import active_runs
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.assets import (
     MakeAsset,
@@ -28,10 +28,10 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
 from lakehouse_assets.lake.registry import MONTH, Table
 from lakehouse_assets.lake.transient import transient_faults_tried_again
-from lakehouse_assets.ml import worker
+from lakehouse_assets.ml.abandoned import end_abandoned_runs
 from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
-from lakehouse_assets.ml.resource import MlflowResource
 from lakehouse_assets.ml.segmentation import Segmentation, Tracked, track
+from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.ml.training import label_unscaled, train_segments
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
@@ -113,14 +113,14 @@ def _gold_customer_segments_ml(calendar: Calendar, training_rows: int) -> dg.Ass
         lake: Lake = context.resources.lake.open()
         with lake.engine.scope():
             months = months_of(context)
+            mlflow: MlflowTracking = context.resources.mlflow.open()
+            end_abandoned_runs(mlflow, active_runs(context.instance), clock.now())
             trained = [
-                _segment_month(context, config, lake, kpi, month, training_rows) for month in months
+                _segment_month(context, config, lake, mlflow, kpi, month, training_rows)
+                for month in months
             ]
             frame = lake.engine.union([frame for frame, _ in trained])
-            models = {
-                str(month): (model[0], worker.result_of(model[1])) if model else None
-                for month, (_, model) in zip(months, trained, strict=True)
-            }
+            models = {str(month): model for month, (_, model) in zip(months, trained, strict=True)}
             yield dg.Output(frame, metadata=_model_metadata(models))
             yield _separation(table, models)
             partitions = calendar.monthly
@@ -134,11 +134,12 @@ def _segment_month(
     context: dg.AssetExecutionContext,
     config: SegmentationConfig,
     lake: Lake,
+    mlflow: MlflowTracking,
     kpi: DataFrame,
     month: date,
     training_rows: int,
-) -> tuple[DataFrame, tuple[Segmentation, Future[Tracked]] | None]:
-    """Train on a month's customers, assign segments, and let the worker track the model."""
+) -> tuple[DataFrame, tuple[Segmentation, Tracked] | None]:
+    """Train on a month's customers, assign segments, and track the model."""
     engine = lake.engine
     now = Moment(month, clock.now(), lake)
     scored = engine.checkpoint(rules.with_scores(of_month(kpi, now)))
@@ -160,12 +161,10 @@ def _segment_month(
         )
         return rules.assign(scored, trained.labels), None
     assigned = engine.checkpoint(rules.assign(scored, trained.labels))
-    mlflow: MlflowResource = context.resources.mlflow
     versions = engine.versions_read(scored)
-    tracked = worker.submit(
-        track,
+    tracked = track(
         found,
-        mlflow.open(),
+        mlflow,
         profile=engine.rows(rules.summarise(assigned)),
         tags={
             "dagster_run_id": context.run.run_id,
@@ -173,7 +172,7 @@ def _segment_month(
         },
         partition=month.isoformat(),
         input_digest=trained.input_digest,
-        promote=found.silhouette_squared_euclidean > LEAST_SILHOUETTE,
+        promote=found.result.silhouette_squared_euclidean > LEAST_SILHOUETTE,
     )
     return assigned, (found, tracked)
 
@@ -188,19 +187,20 @@ def _model_metadata(models: Models) -> dict[str, Any]:
         "mlflow_model": dg.MetadataValue.text(tracked.model.model_uri),
         "model_version": tracked.model.model_version,
         "champion": tracked.promoted,
-        "trained_by": found.trained_by,
-        "silhouette_squared_euclidean": found.silhouette_squared_euclidean,
-        "silhouette_euclidean": found.silhouette_euclidean,
-        "inertia": found.inertia,
+        "trained_by": found.result.trained_by,
+        "silhouette_squared_euclidean": found.result.silhouette_squared_euclidean,
+        "silhouette_euclidean": found.result.silhouette_euclidean,
+        "inertia": found.result.inertia,
     }
 
 
 def _separation(table: Table, models: Models) -> dg.AssetCheckResult:
     """Judge the models by the silhouette that Spark reports; the Euclidean one stands beside it."""
     figures = {
-        month: (model[0].silhouette_squared_euclidean, model[0].silhouette_euclidean)
+        month: (found.silhouette_squared_euclidean, found.silhouette_euclidean)
         for month, model in models.items()
         if model is not None
+        for found in [model[0].result]
     }
     worst = min((squared for squared, _ in figures.values()), default=None)
     lines = [

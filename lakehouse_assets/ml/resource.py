@@ -1,7 +1,6 @@
 """The Dagster resource for MLflow.
 
-Belongs here: configuration of tracking as Dagster sees it. Not here: tracking (`tracking.py`), as
-which the process that trains does it, without Dagster.
+Belongs here: configuration of tracking as Dagster sees it. Not here: tracking (`tracking.py`).
 """
 
 from __future__ import annotations

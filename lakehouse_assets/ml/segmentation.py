@@ -1,23 +1,10 @@
-"""One segmentation from features to a tracked model, as the worker process does it.
-
-Belongs here: the pieces of work, training (or adopting what was trained where the rows are) and
-tracking, and what passes between them and the asset. Not here: the clustering, personas, figure
-and MLflow themselves, and reading tables.
-
-The fitted model stays in the worker between the two: the asset needs labels or centres only, and
-would have to import scikit-learn to hold the rest.
-"""
+"""One segmentation from features to a tracked model."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
-from uuid import uuid4
 
-from lakehouse_assets.ml.abandoned import end_abandoned_runs
 from lakehouse_assets.ml.adoption import InPlaceFit, clustering_result
 from lakehouse_assets.ml.clustering import (
     ClusteringConfig,
@@ -27,12 +14,8 @@ from lakehouse_assets.ml.clustering import (
 from lakehouse_assets.ml.model_registry import TrackedModel, promote_version
 from lakehouse_assets.ml.personas import Persona, assign_personas
 from lakehouse_assets.ml.recording import log_segmentation
-from lakehouse_assets.ml.silhouettes import FloatArray, IntArray
+from lakehouse_assets.ml.silhouettes import FloatArray
 from lakehouse_assets.ml.tracking import MlflowTracking
-
-# A model whose run failed before it was tracked is dropped when so many newer ones are waiting.
-_MOST_WAITING = 4
-_waiting: OrderedDict[str, tuple[ClusteringResult, ClusteringConfig]] = OrderedDict()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +23,14 @@ class Segmentation:
     """What training found.
 
     Attributes:
-        ticket: Name under which the model waits in the worker.
-        labels: Cluster id per row, in the order of the rows; None where they stayed elsewhere.
+        result: The fitted model, its labels and figures.
+        config: The settings that it was fitted with.
         personas: The persona of each cluster, in the order of the cluster ids.
-        inertia: Sum of squared standardised distances to the nearest centre.
-        silhouette_squared_euclidean: What Spark's ClusteringEvaluator reports.
-        silhouette_euclidean: What scikit-learn reports.
-        trained_by: What found the centres, and on which rows.
     """
 
-    ticket: str
-    labels: IntArray | None
+    result: ClusteringResult
+    config: ClusteringConfig
     personas: tuple[Persona, ...]
-    inertia: float
-    silhouette_squared_euclidean: float
-    silhouette_euclidean: float
-    trained_by: str
 
 
 @dataclass(frozen=True)
@@ -66,33 +41,15 @@ class Tracked:
     promoted: bool
 
 
-def open_store(tracking: MlflowTracking) -> None:
-    """Open a store ahead of its first model: a new one takes seconds to make its tables.
-
-    Raises:
-        LakehouseError: MLflow fails.
-    """
-    _opened(tracking).experiment_id()
-
-
-def end_abandoned(tracking: MlflowTracking, active: Collection[str], before: datetime) -> list[str]:
-    """End MLflow runs whose Dagster run has ended; see `end_abandoned_runs`.
-
-    Raises:
-        LakehouseError: MLflow fails.
-    """
-    return end_abandoned_runs(_opened(tracking), active, before)
-
-
 def train(
     features: FloatArray, feature_names: Sequence[str], config: ClusteringConfig
 ) -> Segmentation:
-    """Cluster rows and name the clusters; `track` takes the model from there.
+    """Cluster rows and name the clusters.
 
     Raises:
         LakehouseError: as for `fit_clusters` and `assign_personas`.
     """
-    return _waiting_for_track(fit_clusters(features, config, feature_names), config)
+    return _named(fit_clusters(features, config, feature_names), config)
 
 
 def adopt(fit: InPlaceFit, config: ClusteringConfig) -> Segmentation:
@@ -101,23 +58,12 @@ def adopt(fit: InPlaceFit, config: ClusteringConfig) -> Segmentation:
     Raises:
         LakehouseError: as for `assign_personas`.
     """
-    return _waiting_for_track(clustering_result(fit, config), config)
+    return _named(clustering_result(fit, config), config)
 
 
-def _waiting_for_track(result: ClusteringResult, config: ClusteringConfig) -> Segmentation:
-    ticket = uuid4().hex
-    _waiting[ticket] = (result, config)
-    while len(_waiting) > _MOST_WAITING:
-        _waiting.popitem(last=False)
-    return Segmentation(
-        ticket=ticket,
-        labels=result.labels,
-        personas=tuple(assign_personas(result.centres, result.feature_names)),
-        inertia=result.inertia,
-        silhouette_squared_euclidean=result.silhouette_squared_euclidean,
-        silhouette_euclidean=result.silhouette_euclidean,
-        trained_by=result.trained_by,
-    )
+def _named(result: ClusteringResult, config: ClusteringConfig) -> Segmentation:
+    personas = tuple(assign_personas(result.centres, result.feature_names))
+    return Segmentation(result, config, personas)
 
 
 def track(
@@ -145,12 +91,11 @@ def track(
     """
     from lakehouse_assets.ml.figures import segment_figure
 
-    result, config = _waiting.pop(segmentation.ticket)
-    tracking = _opened(tracking)
+    result = segmentation.result
     model = log_segmentation(
         tracking,
         result,
-        config,
+        segmentation.config,
         segmentation.personas,
         segment_figure(profile),
         tags=tags,
@@ -159,9 +104,3 @@ def track(
         feature_names=result.feature_names,
     )
     return Tracked(model, promote and promote_version(tracking, model.model_version, partition))
-
-
-@lru_cache(maxsize=4)
-def _opened(tracking: MlflowTracking) -> MlflowTracking:
-    """Return the tracking of the same store that is open already, if one is."""
-    return tracking

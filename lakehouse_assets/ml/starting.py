@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.clustering import ClusteringConfig, find_centres
 from lakehouse_assets.ml.in_place import KeyedRows, Treatment, sample_by_key
 from lakehouse_assets.ml.silhouettes import FloatArray
@@ -94,7 +93,7 @@ def sample_starts(
     config: ClusteringConfig,
     number: int,
 ) -> dict[int, list[FloatArray]]:
-    """Cluster a sample of so many rows with scikit-learn, in the worker.
+    """Cluster a sample of so many rows with scikit-learn.
 
     Raises:
         LakehouseError: the sample has too few different rows.
@@ -106,5 +105,5 @@ def sample_starts(
             f"A sample of {len(sample):,} rows holds {distinct} different ones, too few for "
             f"{max(starts)} clusters; raise LAKEHOUSE_TRAINING_ROWS or lower k and the sweep."
         )
-    work = worker.submit(find_centres, treatment.apply(sample), starts, config)
-    return {k: [centres] for k, centres in worker.result_of(work).items()}
+    found = find_centres(treatment.apply(sample), starts, config)
+    return {k: [centres] for k, centres in found.items()}

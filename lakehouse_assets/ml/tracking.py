@@ -5,9 +5,9 @@ Belongs here: what is around `MlflowClient`. Does not belong here: Dagster's res
 a segmentation records (`recording.py`), fitting, drawing, tables.
 
 MLflow and scikit-learn are imported inside functions only: together they take about two seconds,
-and Dagster loads this module whenever it loads the definitions. Dagster itself is not imported: the
-process that trains has no use for it. All calls name their run explicitly; MLflow's "active run"
-and global tracking URI are left alone, so that several stores and threads can live in one process.
+and Dagster loads this module whenever it loads the definitions. All calls name their run
+explicitly; MLflow's "active run" and global tracking URI are left alone, so that several stores and
+threads can live in one process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,11 +84,6 @@ class MlflowTracking:
     def __repr__(self) -> str:
         """Show the address without its credentials."""
         return f"MlflowTracking({self.redacted_uri!r}, {self.experiment!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Tell another process where it is; each opens MLflow for itself."""
-        fields = (self.tracking_uri, self.experiment, self.artifact_root, self.identity)
-        return MlflowTracking, fields
 
     @property
     def redacted_uri(self) -> str:
@@ -245,13 +239,6 @@ class MlflowTracking:
             # With credentials in the address, the original may show them in the traceback.
             cause = error if self.redacted_uri == self.tracking_uri else None
             raise LakehouseError(msg) from cause
-
-
-def import_libraries() -> None:
-    """Import the libraries of training and tracking, which takes seconds, ahead of their use."""
-    _prepare_environment()
-    for name in ("sklearn.cluster", "mlflow.sklearn", "skops.io", "matplotlib.figure"):
-        import_module(name)
 
 
 def _prepare_environment() -> None:

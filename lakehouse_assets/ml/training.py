@@ -1,7 +1,7 @@
 """Training on the rows of a frame: fetched up to a bound, where they are beyond it.
 
 Belongs here: the choice between the two, and labels as a frame of either. Does not belong here:
-clustering itself, the worker's side (`segmentation.py`), tracking, tables, Dagster.
+clustering itself (`clustering.py`), tracking, tables, Dagster.
 
 Beyond the bound nothing grows with the rows but the number of passes over them. Starts come from
 Spark ML on Spark, and from a sample of the bound's size on the embedded engine; both are refined
@@ -21,7 +21,6 @@ import numpy as np
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml import worker
 from lakehouse_assets.ml.adoption import InPlaceFit
 from lakehouse_assets.ml.clustering import (
     SILHOUETTE_SAMPLE_ROWS,
@@ -93,12 +92,12 @@ def train_segments(
         return Trained(number, None, _labels(engine, _fetch(rows).slice(0, 0)), "")
     if number <= bound:
         fetched = _fetch(rows)
-        found = worker.result_of(worker.submit(train, _matrix(fetched), rows.names, config))
+        found = train(_matrix(fetched), rows.names, config)
         codes, titles = [p.code for p in found.personas], [p.name for p in found.personas]
-        labels = _labels(engine, fetched, found.labels, codes, titles)
+        labels = _labels(engine, fetched, found.result.labels, codes, titles)
         return Trained(number, found, labels, _digest(fetched))
     fit = _fit_in_place(rows, config, bound)
-    found = worker.result_of(worker.submit(adopt, fit, config))
+    found = adopt(fit, config)
     labels = _labelled(rows, fit.treatment, fit.models[config.k].centres, found.personas)
     return Trained(number, found, labels, digest_of_rows(rows))
 
@@ -129,9 +128,8 @@ def label_unscaled(
     rows = _complete(engine, frame, key, names)
     if _count(rows) <= bound:
         fetched = _fetch(rows)
-        work = worker.submit(cluster_unscaled, _matrix(fetched), k=config.k, seed=config.seed)
-        ranks = range(config.k)
-        return _labels(engine, fetched, worker.result_of(work), ranks, [""] * config.k)
+        clusters = cluster_unscaled(_matrix(fetched), k=config.k, seed=config.seed)
+        return _labels(engine, fetched, clusters, range(config.k), [""] * config.k)
     treatment = measure_features(rows).with_one_scale()
     sample = sample_by_key(rows, config.seed, SILHOUETTE_SAMPLE_ROWS, treatment.count)
     k = distinct_rows(rows, sample, config.k)

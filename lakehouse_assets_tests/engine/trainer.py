@@ -31,8 +31,8 @@ def figures(engine: Engine) -> dict[str, Any]:
         frame = engine.checkpoint(engine.from_arrow(pa.table({"key": range(ROWS), **features})))
         found = train_segments(engine, frame, "key", SEGMENT_FEATURES, config, ROWS // 3)
         labels = engine.arrow_stream(found.labels).read_all().sort_by("labelled_key")
-    model = found.segmentation
-    assert model is not None
+    assert found.segmentation is not None
+    model = found.segmentation.result
     return {
         "trained_by": model.trained_by,
         "inertia": model.inertia,

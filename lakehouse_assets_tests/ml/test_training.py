@@ -111,21 +111,21 @@ def test_beyond_the_bound_the_same_customers_get_the_same_segments(
     far = train(either, customers, 400)
     assert held.segmentation is not None
     assert far.segmentation is not None
-    assert far.segmentation.labels is None
+    assert far.segmentation.result.labels is None
     assert held.rows == far.rows == ROWS - 3
     if either.name == "spark":
         # Only the sample came; the filter by hash lets a few more through, which are cut off.
         assert 200 <= counting.largest < 400
-        assert far.segmentation.trained_by == "Spark ML on all rows, refined on all rows"
+        assert far.segmentation.result.trained_by == "Spark ML on all rows, refined on all rows"
     else:
         sampled = "scikit-learn on a sample of 400 rows, refined on all rows"
-        assert far.segmentation.trained_by == sampled
+        assert far.segmentation.result.trained_by == sampled
     monkeypatch.undo()
     segments = segments_of(either, far)
     assert segments == segments_of(either, held)
     assert {len(together) for together in kinds(segments)} <= {EACH, EACH - 1, EACH - 2, EACH - 3}
     for figure in ("inertia", "silhouette_squared_euclidean"):
-        near, other = getattr(held.segmentation, figure), getattr(far.segmentation, figure)
+        near, other = (getattr(f.segmentation.result, figure) for f in (held, far))
         assert other == pytest.approx(near, rel=1e-9)
     assert far.segmentation.personas != ()
     assert far.input_digest != held.input_digest
@@ -136,7 +136,7 @@ def test_the_bound_is_the_last_number_that_is_fetched(engine: Engine, customers:
     for bound, fetched in ((ROWS - 3, True), (ROWS - 4, False)):
         found = train(engine, customers, bound, **quick).segmentation
         assert found is not None
-        assert (found.labels is not None) == fetched
+        assert (found.result.labels is not None) == fetched
 
 
 def test_training_again_finds_the_same_to_the_bit(
@@ -148,8 +148,10 @@ def test_training_again_finds_the_same_to_the_bit(
     assert first.segmentation is not None
     assert again.segmentation is not None
     assert first.input_digest == again.input_digest
-    for figure in ("inertia", "silhouette_squared_euclidean", "silhouette_euclidean", "personas"):
-        assert getattr(first.segmentation, figure) == getattr(again.segmentation, figure)
+    assert first.segmentation.personas == again.segmentation.personas
+    for figure in ("inertia", "silhouette_squared_euclidean", "silhouette_euclidean"):
+        results = first.segmentation.result, again.segmentation.result
+        assert getattr(results[0], figure) == getattr(results[1], figure)
     assert segments_of(spark_engine, first) == segments_of(spark_engine, again)
 
 

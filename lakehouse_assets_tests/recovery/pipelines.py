@@ -401,16 +401,17 @@ def models(folder: Path, points: int, seed: int) -> dict[str, Any]:
 
 
 def _record_model(store: Path) -> None:
-    """End what a killed process abandoned, then train, track and promote, as the worker does."""
+    """End what a killed process abandoned, then train, track and promote, as the asset does."""
     import numpy as np
 
+    from lakehouse_assets.ml.abandoned import end_abandoned_runs
     from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
     from lakehouse_assets.ml.figures import PROFILE_COLUMNS
-    from lakehouse_assets.ml.segmentation import end_abandoned, track, train
+    from lakehouse_assets.ml.segmentation import track, train
     from lakehouse_assets.ml.tracking import MlflowTracking
 
     tracking = MlflowTracking(f"sqlite:///{store / 'mlflow.db'}")
-    end_abandoned(tracking, [], clock.now())
+    end_abandoned_runs(tracking, [], clock.now())
     generator = np.random.default_rng(5)
     rows = generator.normal(size=(60, len(SEGMENT_FEATURES))) + np.repeat(np.arange(6), 10)[:, None]
     config = ClusteringConfig(k=5, seed=42, n_init=10, max_iter=20, sweep=(5,))
@@ -474,9 +475,9 @@ def main() -> None:
     import lakehouse_assets.definitions  # noqa: F401
 
     if what is models:
-        from lakehouse_assets.ml.tracking import import_libraries
-
-        import_libraries()
+        import matplotlib.figure  # noqa: F401
+        import mlflow.sklearn  # noqa: F401
+        import skops.io  # noqa: F401
     found = what(folder, **task)
     (folder / "findings.json").write_text(json.dumps(found), encoding="utf-8")
 
