@@ -31,6 +31,15 @@ _MOMENT = (
     r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
     r"(\.[0-9]{1,9})?(Z|\+00:00)?\z"
 )
+# What bronze writes for a moment without a zone, and for midnight in UTC: both name one day.
+_DAY_OF_MOMENT = (
+    r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ]"
+    r"(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?|00:00:00(\.0{1,9})?(Z|\+00:00))\z"
+)
+# A year that comes first leaves no doubt about day and month.
+_YEAR_FIRST = ("yyyy-M-d", "yyyy/M/d")
+_YES = ("true", "t", "yes", "y", "1")
+_NO = ("false", "f", "no", "n", "0")
 _GROUPS = re.compile(r"\\[1-9]")
 _DATE_PARTS = {"y": "[1-9][0-9]{3}", "M": "[0-9]{1,2}", "d": "[0-9]{1,2}"}
 # The API wants a length where the rest of a word is meant.
@@ -98,17 +107,43 @@ def real(column: Col) -> Col:
 
 
 def parse_date(column: Col, *formats: str) -> Col:
-    """Read text as a date in the first of the formats that fits; null if none does.
+    """Read text as a date, year first or in the first of the formats that fits; null if none does.
+
+    `2014-03-31` is always read, since it is how bronze writes a typed date, with slashes too, and
+    so is a typed moment (`2014-03-31T09:30:00`), of which the day is taken. A moment with a zone names a day at
+    midnight in UTC only: any other may be midnight elsewhere, of the day before or after.
 
     Formats are Java patterns of `yyyy`, `M` and `d` with separators (`M/d/yyyy`). A month or day
     may have one or two digits, a year has four and is 1000 at least; days that do not exist are
-    null, and so is text with anything before or after.
+    null, and so is text with anything else before or after.
     """
     parse = active().dialect.parse_date
+    is_moment = column.rlike(_DAY_OF_MOMENT)
+    day = F.when(is_moment, F.substring(column, 1, 10)).otherwise(column)
     parsed = [
-        parse(F.when(column.rlike(_shape_of(pattern)), column), pattern) for pattern in formats
+        parse(F.when(day.rlike(_shape_of(pattern)), day), pattern)
+        for pattern in dict.fromkeys((*_YEAR_FIRST, *formats))
     ]
     return F.coalesce(*parsed)
+
+
+def boolean(column: Col) -> Col:
+    """Read text as a boolean: true, yes, y, t or 1, and their opposites, in any letters.
+
+    Anything else is null. `1.0` is 1, as spreadsheets and data frames write a column with gaps.
+    """
+    small = lower(text_id(column))
+    return F.when(is_any(small, _YES), F.lit(True)).when(is_any(small, _NO), F.lit(False))
+
+
+def text_id(column: Col) -> Col:
+    """Read text as an identifier, which is kept letter by letter.
+
+    Only what spreadsheets and data frames add to whole numbers is removed: `1001.0` is `1001`.
+    Zeros in front are part of an identifier: `1` and `01` are two.
+    """
+    is_float = column.rlike(r"^[0-9]+\.0+\z")
+    return F.when(is_float, F.regexp_replace(column, r"\.0+$", "")).otherwise(column)
 
 
 def _shape_of(pattern: str) -> str:

@@ -5,7 +5,8 @@ Not here: how each type is written as text (`exact_text.py`).
 
 A Parquet file knows its types, but bronze keeps text whatever was delivered, so that a column that
 changes its type, or a value that does not fit, is a matter of silver and loses nothing. Null stays
-null, and empty text stays empty text.
+null, and empty text stays empty text. Some writers (Impala, ClickHouse) store text as bytes without
+saying that it is text: bytes that are UTF-8 are text, and a file with other bytes is refused.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def examine_parquet(path: Path, columns: Sequence[str]) -> ParquetFacts:
             for batch in file.iter_batches(_ROWS):
                 # Damaged text would break the engine later, in the middle of the other files.
                 batch.validate(full=True)
+                for name in columns:
+                    _check_text(path, name, batch.column(name))
         return ParquetFacts(digest_of(path), rows) if rows else _without_rows(path)
     except (pa.ArrowException, OSError):
         raise FileRefusedError(
@@ -70,8 +73,33 @@ def parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBat
 
     with _opened(path) as file:
         for batch in file.iter_batches(_ROWS, columns=list(columns)):
-            arrays = [array_as_text(batch.column(name)) for name in columns]
+            arrays = [_as_text(batch.column(name)) for name in columns]
             yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+
+def _as_text(values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    return values.cast(pa.string()) if _is_bytes(values.type) else array_as_text(values)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    import pyarrow.types as t
+
+    kind = kind.value_type if t.is_dictionary(kind) else kind
+    return bool(t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind))
+
+
+def _check_text(path: Path, name: str, values: pa.Array) -> None:
+    import pyarrow as pa
+
+    try:
+        if _is_bytes(values.type):
+            _as_text(values)
+    except pa.ArrowInvalid:
+        raise FileRefusedError(
+            f"{path.name} has a column {name} of bytes that are no UTF-8 text; deliver it as text."
+        ) from None
 
 
 def _opened(path: Path) -> Any:
@@ -99,7 +127,7 @@ def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str]) -> Non
         raise FileRefusedError(f"{path.name} has a column twice; deliver it with each once.")
     for field in schema:
         try:
-            array_as_text(pa.nulls(0, field.type))
+            _as_text(pa.nulls(0, field.type))
         except (TypeError, pa.ArrowException):
             raise FileRefusedError(
                 f"{path.name} has a column {field.name} of type {field.type}, which has no text; "

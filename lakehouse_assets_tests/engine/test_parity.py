@@ -126,6 +126,9 @@ CASES: dict[str, tuple[str, Words]] = {
             "dots": v.parse_date(F.col("a"), "d.M.yyyy", "yyyy-MM-dd"),
         },
     ),
+    "date_of_moment": ("moments", lambda: {"x": v.parse_date(F.col("a"))}),
+    "boolean": ("texts", lambda: {"x": v.boolean(F.col("a"))}),
+    "text_id": ("numbers", lambda: {"x": v.text_id(F.col("a"))}),
     "round_half_up": (
         "doubles",
         lambda: {f"x{digits}": v.round_half_up(F.col("a"), digits) for digits in range(7)},

@@ -154,3 +154,21 @@ def test_a_day_of_the_calendar_is_written_as_iso(engine, tmp_path):
     days = pa.array([date(1, 1, 1), date(9999, 12, 31)])
     outcome = deliver(engine, landed(parquet(tmp_path, things(days, days, days))))
     assert [row["id"] for row in outcome.rows] == ["0001-01-01", "9999-12-31"]
+
+
+def test_bytes_are_text_if_they_are_utf8(engine, tmp_path):
+    texts = ["100", "ü", None]
+    columns = things(
+        pa.array([t and t.encode() for t in texts], pa.binary()),
+        pa.array([t and t.encode() for t in texts], pa.large_binary()).dictionary_encode(),
+        pa.array([b"100", b"abc", None], pa.binary(3)),
+    )
+    outcome = deliver(engine, landed(parquet(tmp_path, columns)))
+    assert outcome.values == [(1, "100", "100", "100"), (2, "ü", "ü", "abc"), (3, None, None, None)]
+    # The bytes of a picture are none, wherever in the file they lie.
+    columns["Note"] = pa.array([b"1", b"2", b"\x89PNG\xff"])
+    outcome = deliver(engine, landed(parquet(tmp_path, columns, row_group_size=1)))
+    assert outcome.refused == [
+        f"shop/things/{DAY}/a.parquet: a.parquet has a column Note of bytes that are no UTF-8 "
+        "text; deliver it as text."
+    ]

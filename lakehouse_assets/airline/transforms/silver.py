@@ -30,7 +30,6 @@ BEFORE_PHANTOM_DAY = date(2014, 2, 28)
 AFTER_PHANTOM_DAY = date(2014, 3, 1)
 
 SOURCE_DATES = ("M/d/yyyy",)
-PURCHASE_DATES = ("yyyy-M-d", "M/d/yyyy", "yyyy/M/d")
 
 
 def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
@@ -158,11 +157,11 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
     }
     return frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
-        text["transaction_id"].alias("transaction_id"),
+        v.text_id(text["transaction_id"]).alias("transaction_id"),
         v.whole_number(text["customer_id"]).alias("customer_id"),
         F.coalesce(F.col("given_name"), F.lit(UNKNOWN)).alias("customer_name"),
         F.when(is_address, email).alias("email"),
-        v.parse_date(text["purchase_date"], *PURCHASE_DATES).alias("purchase_date"),
+        v.parse_date(text["purchase_date"], *SOURCE_DATES).alias("purchase_date"),
         v.decimal(text["amount"]).alias("amount"),
         F.coalesce(v.lower(text["status"]), F.lit("unknown")).alias("status"),
         F.when(method.rlike(r"credit[^\n]?card"), F.lit("credit_card"))

@@ -10,15 +10,17 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
 from lakehouse_assets.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.retail.transforms.labels import given, labelled
+from lakehouse_assets.retail.transforms.labels import UNKNOWN, given, labelled, yes_no
 
 YES_NO = ("Yes", "No")
 _LABELS = {
-    "gender": "gender", "partner": "partner", "dependents": "dependents", "discount": "discount",
-    "outlet_size": "outletsize", "online_delivery": "onlinedelivery",
-    "order_status": "orderstatus", "customer_support": "customersupport", "brand": "brand",
-    "store_contract": "storecontract", "paperless_billing": "paperlessbilling",
-    "payment_method": "paymentmethod",
+    "gender": "gender", "outlet_size": "outletsize", "order_status": "orderstatus",
+    "brand": "brand", "store_contract": "storecontract", "payment_method": "paymentmethod",
+}  # fmt: skip
+_YES_NO_LABELS = {
+    "partner": "partner", "dependents": "dependents", "discount": "discount",
+    "online_delivery": "onlinedelivery", "customer_support": "customersupport",
+    "paperless_billing": "paperlessbilling",
 }  # fmt: skip
 
 
@@ -34,19 +36,20 @@ def type_customers(bronze: DataFrame) -> DataFrame:
     """
     frame = with_text(bronze, CUSTOMERS)
     text = {c.name: F.col(f"text_{c.name}") for c in CUSTOMERS.fields}
-    senior = v.whole_number(text["seniorcitizen"])
+    senior = v.boolean(text["seniorcitizen"])
     return frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
-        given(text["customerid"]).alias("customer_id"),
-        F.when(senior == F.lit(0), F.lit("No"))
-        .when(senior == F.lit(1), F.lit("Yes"))
-        .otherwise(F.when(text["seniorcitizen"].isin(*YES_NO), text["seniorcitizen"]))
-        .alias("senior_citizen"),
+        v.text_id(given(text["customerid"])).alias("customer_id"),
+        F.when(senior, F.lit("Yes")).when(~senior, F.lit("No")).alias("senior_citizen"),
         *[labelled(text[field]).alias(name) for name, field in _LABELS.items()],
+        *[
+            F.coalesce(yes_no(text[field]), F.lit(UNKNOWN)).alias(name)
+            for name, field in _YES_NO_LABELS.items()
+        ],
         v.small_number(text["tenure_month"]).alias("tenure_months"),
         v.decimal(text["unitprice"]).alias("unit_price"),
         v.decimal(text["totalamount"]).alias("total_amount"),
-        given(text["churn"]).alias("churn"),
+        yes_no(text["churn"]).alias("churn"),
         flags_of({"order_status_unknown": given(text["orderstatus"]).isNull()}).alias(
             "quality_flags"
         ),

@@ -15,7 +15,7 @@ UNKNOWN = "Unknown"
 # What the sources write for "nothing": section 3.1 counts the literals NULL and NA.
 NOTHING = ("NULL", "NA", "null", "na", "N/A")
 # Days as the sources write them.
-DAYS = ("yyyy-M-d", "M/d/yyyy")
+DAYS = ("M/d/yyyy",)
 EVERYBODY = "All generations"
 # What begins a delivered label, in small letters, and the label; the source's ? stands for a dash.
 GENERATIONS = {
@@ -55,3 +55,9 @@ def given(text: Col) -> Col:
 def labelled(text: Col) -> Col:
     """Return a label as delivered; Unknown if it stands for nothing."""
     return F.coalesce(given(text), F.lit(UNKNOWN))
+
+
+def yes_no(text: Col) -> Col:
+    """Write what says yes or no as Yes or No; anything else as delivered, null for nothing."""
+    truth = v.boolean(text)
+    return F.when(truth, F.lit("Yes")).when(~truth, F.lit("No")).otherwise(given(text))

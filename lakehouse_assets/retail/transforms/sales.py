@@ -30,19 +30,18 @@ def type_store_sales(bronze: DataFrame) -> DataFrame:
     """
     frame = with_text(bronze, STORE_SALES)
     text = {c.name: F.col(f"text_{c.name}") for c in STORE_SALES.fields}
-    advert = v.small_number(text["advert"])
-    known = advert.isin(0, 1)
+    advert = v.boolean(text["advert"])
     return frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
-        text["id"].alias("sale_id"),
+        v.text_id(text["id"]).alias("sale_id"),
         v.parse_date(text["weekstarting"], *DAYS).alias("week_starting"),
         v.small_number(text["store"]).alias("store"),
         given(text["brand"]).alias("brand"),
         count(text["quantity"]).alias("quantity"),
-        F.when(known, advert).alias("advert"),
+        advert.cast("int").alias("advert"),
         v.decimal(text["price"], 18, 4).alias("price"),
         v.decimal(text["revenue"], 18, 4).alias("revenue"),
-        flags_of({"advert_unknown": ~F.coalesce(known, F.lit(False))}).alias("quality_flags"),
+        flags_of({"advert_unknown": advert.isNull()}).alias("quality_flags"),
         *lineage_columns(STORE_SALES),
     )
 
@@ -60,10 +59,10 @@ def type_online_sales(bronze: DataFrame) -> DataFrame:
     frame = with_text(bronze, ONLINE_SALES)
     text = {c.name: F.col(f"text_{c.name}") for c in ONLINE_SALES.fields}
     ordered_at = v.parse_timestamp(text["orderedat"])
-    customer = given(text["customerid"])
+    customer = v.text_id(given(text["customerid"]))
     return frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
-        text["orderid"].alias("order_id"),
+        v.text_id(text["orderid"]).alias("order_id"),
         ordered_at.alias("ordered_at"),
         F.when(
             ordered_at.isNotNull(),

@@ -68,12 +68,12 @@ def type_tweets(bronze: DataFrame, tags: Sequence[str]) -> DataFrame:
     )
     tweeted_at = v.parse_timestamp(text["time"])
     hour = v.small_number(F.substring(text["time"], 12, 2))
-    retweet = v.whole_number(text["isretweet"])
+    is_retweet = v.boolean(text["isretweet"])
     digits = F.regexp_replace(F.substring(text["time"], 1, 19), "[^0-9]", "")
     content = v.hash_key(*[F.col(f"raw_{n}") for n in ("username", "tweet", "hashtag")])
     flags = {
         "hour_corrected": ~F.coalesce(v.whole_number(text["hourofday"]) == hour, F.lit(False)),
-        "retweet_mark_unusual": ~F.coalesce(retweet.isin(0, 1), F.lit(False)),
+        "retweet_mark_unusual": is_retweet.isNull(),
     }
     return small.select(
         *[c for c in frame.columns if c.startswith("raw_")],
@@ -89,7 +89,9 @@ def type_tweets(bronze: DataFrame, tags: Sequence[str]) -> DataFrame:
         text["username"].alias("username"),
         v.whole_number(text["retweetcount"]).alias("retweet_count"),
         v.whole_number(text["favouritecount"]).alias("favourite_count"),
-        F.coalesce(retweet > F.lit(0), F.lit(False)).alias("is_retweet"),
+        F.coalesce(is_retweet, v.whole_number(text["isretweet"]) > F.lit(0), F.lit(False)).alias(
+            "is_retweet"
+        ),
         F.coalesce(text["sentiment"], F.lit(UNKNOWN)).alias("sentiment"),
         v.real(text["sentimentscore"]).alias("sentiment_score"),
         F.coalesce(text["language"], F.lit(UNKNOWN)).alias("language"),
