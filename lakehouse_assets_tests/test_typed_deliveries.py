@@ -86,7 +86,7 @@ def typings(values: list[str | None]) -> list[pa.Array]:
 def bronze(engine: Engine, dataset: Dataset, files: list[Path]) -> DataFrame:
     """Read delivered files."""
     landed = [LandedFile(date(2021, 9, 6), path.name, path, path.stat().st_size) for path in files]
-    delivery = read_delivery(dataset, landed, engine, datetime.now(UTC))
+    delivery = read_delivery(dataset, landed, engine, datetime(2021, 9, 6, tzinfo=UTC))
     assert delivery.refused == []
     return delivery.rows
 

@@ -110,8 +110,9 @@ def parse_date(column: Col, *formats: str) -> Col:
     """Read text as a date, year first or in the first of the formats that fits; null if none does.
 
     `2014-03-31` is always read, since it is how bronze writes a typed date, with slashes too, and
-    so is a typed moment (`2014-03-31T09:30:00`), of which the day is taken. A moment with a zone names a day at
-    midnight in UTC only: any other may be midnight elsewhere, of the day before or after.
+    so is a typed moment (`2014-03-31T09:30:00`), of which the day is taken. A moment with a zone
+    names a day at midnight in UTC only: any other may be midnight elsewhere, of the day before or
+    after.
 
     Formats are Java patterns of `yyyy`, `M` and `d` with separators (`M/d/yyyy`). A month or day
     may have one or two digits, a year has four and is 1000 at least; days that do not exist are
