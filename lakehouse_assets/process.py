@@ -1,68 +1,144 @@
-"""The process that executes a run, and whether it is still there.
-
-Belongs here: naming a process so that it can be recognised later. Not here: what is done about a
-dead one (`automation/recovery.py`).
-"""
+"""Which processes execute a run, and whether they are still there."""
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import threading
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from multiprocessing import parent_process
 from pathlib import Path
 
-PROCESS_TAG = "lakehouse/process"
+import dagster as dg
+
+from lakehouse_assets import clock
+
+OWNER_TAG = "lakehouse/process"
+ALIVE_TAG = "lakehouse/alive"
+# A run on another host is taken for killed after this long without a sign of life.
+LEASE = timedelta(minutes=10)
+# Dagster itself writes an event every five minutes while a step waits for its pool.
+_HEARTBEAT = timedelta(minutes=1)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Process:
-    """A process of a machine; its start tells it from a later one of the same number.
+class Owner:
+    """The processes that execute a run; it is killed when all of them have ended.
 
     Attributes:
-        host: Name of the machine, or of the container.
-        number: Process id.
-        started: When it started, in ticks since the machine did; empty where no one can say.
+        run_id: The run, because a retry inherits the tags of the run that it repeats.
+        host: Name of the machine or of the container.
+        processes: Process ids, each with the process's start in ticks since the machine's, which
+            tells it from a later process of the same number; 0 where the system does not say.
     """
 
+    run_id: str
     host: str
-    number: int
-    started: str
+    processes: tuple[tuple[int, int], ...]
 
     @classmethod
-    def current(cls) -> Process:
-        """Describe this process."""
-        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()))
+    def here(cls, run_id: str, *others: int) -> Owner:
+        """Return this process, and others of this machine, as the owner of a run."""
+        numbers = (os.getpid(), *others)
+        return cls(run_id, socket.gethostname(), tuple((n, _started(n)) for n in numbers))
 
     @classmethod
-    def parse(cls, text: str) -> Process | None:
-        """Read what `str` wrote; None if it is something else."""
-        host, _, rest = text.partition(" ")
-        number, _, started = rest.partition(" ")
-        return cls(host, int(number), started) if number.isdigit() else None
+    def of(cls, run: dg.DagsterRun) -> Owner | None:
+        """Return the owner of a run; None if it has none yet."""
+        run_id, _, rest = run.tags.get(OWNER_TAG, "").partition(" ")
+        if run_id != run.run_id:
+            return None
+        host, *processes = rest.split(" ")
+        found = [process.partition(":") for process in processes]
+        return cls(run_id, host, tuple((int(number), int(start)) for number, _, start in found))
 
     def __str__(self) -> str:
-        """Write the process as a run's tag."""
-        return f"{self.host} {self.number} {self.started}".strip()
+        """Write the owner as a run's tag."""
+        return " ".join([self.run_id, self.host, *(f"{n}:{s}" for n, s in self.processes)])
 
     @property
-    def is_dead(self) -> bool:
-        """Whether it has certainly ended; a process of another machine never has."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            os.kill(self.number, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return _started(self.number) != self.started
+    def is_on_this_host(self) -> bool:
+        """Whether its processes can be looked for."""
+        return self.host == socket.gethostname()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether none of its processes, which are of this host, exists any more."""
+        return not any(_exists(*process) for process in self.processes)
 
 
-def _started(number: int) -> str:
-    """Return when a process started; empty where /proc does not tell."""
+class Heartbeat:
+    """Says of a run every minute that it is alive, until it is ended."""
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        self._instance = instance
+        self._run_id = run_id
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def begin(self) -> None:
+        """Give the run an owner unless it has one, and begin to say that it is alive."""
+        run = self._instance.get_run_by_id(self._run_id)
+        tags = {ALIVE_TAG: clock.now().isoformat()}
+        if run is not None and Owner.of(run) is None:
+            # A multiprocess executor starts a process for each step: the one that starts them, or
+            # Dagster's code server, belongs to the run as well.
+            parent = parent_process()
+            others = [parent.pid] if parent is not None and parent.pid is not None else []
+            tags[OWNER_TAG] = str(Owner.here(self._run_id, *others))
+        self._instance.add_run_tags(self._run_id, tags)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Say nothing more."""
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_HEARTBEAT.total_seconds()):
+            try:
+                self._instance.add_run_tags(self._run_id, {ALIVE_TAG: clock.now().isoformat()})
+            except Exception:  # noqa: BLE001 - the next one may succeed
+                _LOG.warning("Run %s could not say that it is alive.", self._run_id, exc_info=True)
+
+
+def was_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Say whether the processes of a run that has not ended are gone.
+
+    On this host they are looked for. On another one a run counts as killed after `LEASE` without a
+    heartbeat or an event. A run without an owner has not begun; Dagster's run monitoring limits how
+    long that may take.
+    """
+    owner = Owner.of(run)
+    if owner is None:
+        return False
+    if owner.is_on_this_host:
+        return owner.has_ended
+    newest = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    signs = [record.timestamp for record in newest]
+    if ALIVE_TAG in run.tags:
+        signs.append(datetime.fromisoformat(run.tags[ALIVE_TAG]).timestamp())
+    return max(signs, default=0.0) < (clock.now() - LEASE).timestamp()
+
+
+def _exists(number: int, started: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _started(number) == started
+
+
+def _started(number: int) -> int:
+    """Return when a process started; 0 where /proc does not tell."""
     try:
         text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8")
     except OSError:
-        return ""
+        return 0
     # The command, in brackets, may hold blanks and brackets; the start is the 20th field after it.
-    return text.rpartition(")")[2].split()[19]
+    return int(text.rpartition(")")[2].split()[19])

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from uuid import uuid4
 
 import dagster as dg
 
@@ -25,7 +26,7 @@ from lakehouse_assets.interrupts import noticing_interrupts
 from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.outcome import Outcome, note_checks, note_failures
 from lakehouse_assets.planning import PlannedRun, with_follow_ups
-from lakehouse_assets.process import PROCESS_TAG, Process
+from lakehouse_assets.process import OWNER_TAG, Owner
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import REGISTRY
 
@@ -131,11 +132,14 @@ class Runner:
 def _execute_run(
     instance: dg.DagsterInstance, definitions: dg.Definitions, planned: PlannedRun
 ) -> dg.ExecuteInProcessResult:
-    tags = {PROCESS_TAG: str(Process.current())}
+    run_id = str(uuid4())
+    # Whoever gave the command decides whether it is given again.
+    tags = {OWNER_TAG: str(Owner.here(run_id)), "dagster/max_retries": "0"}
     if planned.first is not None and planned.last is not None:
         tags |= {RANGE_START: planned.first, RANGE_END: planned.last}
     return definitions.resolve_job_def(planned.job).execute_in_process(
         instance=instance,
+        run_id=run_id,
         tags=tags,
         asset_selection=[REGISTRY[name].asset_key for name in planned.tables] or None,
         raise_on_error=False,

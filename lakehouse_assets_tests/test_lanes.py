@@ -20,7 +20,7 @@ from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets.lanes import beside_each_other, shared_out
 from lakehouse_assets.outcome import Outcome
 from lakehouse_assets.planning import PlannedRun
-from lakehouse_assets.process import PROCESS_TAG, Process
+from lakehouse_assets.process import Owner
 from lakehouse_assets.retail.tables import campaigns as c
 from lakehouse_assets.run import Watcher, execute
 from lakehouse_assets.settings import Settings
@@ -105,8 +105,9 @@ def test_strands_beside_each_other_give_the_tables_of_one_after_the_other(
     with dagster_instance(other.settings) as instance:
         runs = instance.get_runs()
         assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
-        tags = {run.tags[PROCESS_TAG] for run in runs}
-        assert len(tags) == 2
+        owners = [Owner.of(run) for run in runs]
+        assert len({owner.processes for owner in owners if owner}) == 2
+        assert None not in owners
 
 
 def test_a_strand_that_breaks_says_so_and_the_other_completes(house: House) -> None:
@@ -131,8 +132,8 @@ def test_a_lane_that_is_killed_leaves_a_sentence_and_no_run(house: House) -> Non
     def kill(run: PlannedRun) -> None:
         if run.domain == "retail":
             with dagster_instance(house.settings) as instance:
-                tags = [r.tags.get(PROCESS_TAG, "") for r in instance.get_runs()]
-            (child,) = {p.number for p in map(Process.parse, tags) if p and p.number != os.getpid()}
+                owners = [owner for run in instance.get_runs() if (owner := Owner.of(run))]
+            (child,) = {number for owner in owners for number, _ in owner.processes} - {os.getpid()}
             os.kill(child, signal.SIGKILL)
 
     def retry(run: PlannedRun) -> None:

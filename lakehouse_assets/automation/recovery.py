@@ -1,8 +1,6 @@
 """Runs whose process was killed: ending them, so that nothing waits for them.
 
-Belongs here: healing what a dead process left behind in Dagster and MLflow. Not here: telling that
-it is dead (`process.py`), and tables, which need no healing: a commit is there or it is not, and
-running the partition again replaces it.
+Tables need no healing: a commit is there or it is not, and running the partition again replaces it.
 """
 
 from datetime import datetime
@@ -12,7 +10,7 @@ import dagster as dg
 from lakehouse_assets import clock
 from lakehouse_assets.ml.abandoned import end_abandoned_runs
 from lakehouse_assets.ml.resource import MlflowResource
-from lakehouse_assets.process import PROCESS_TAG, Process
+from lakehouse_assets.process import Owner, was_killed
 
 # A run of `lakehouse run` belongs to its process before it has started.
 _ACTIVE = [
@@ -31,31 +29,28 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     Returns:
         The ids of the runs that were ended.
     """
-    dead = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)):
-        process = Process.parse(run.tags.get(PROCESS_TAG, ""))
-        if process is None or not process.is_dead:
-            continue
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        instance.report_run_failed(
-            run,
-            "The process of this run was killed. Its tables are as they were before or after each "
-            "step, never in between; run the partitions again.",
-        )
-        dead.append(run.run_id)
-    return dead
+    dead = [
+        r for r in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)) if was_killed(instance, r)
+    ]
+    for run in dead:
+        _end(instance, run, "The process of this run was killed.")
+    return [run.run_id for run in dead]
 
 
 def end_interrupted_runs(instance: dg.DagsterInstance) -> None:
     """End the runs of this process, which is asked to stop before they have ended by themselves."""
-    here = str(Process.current())
-    for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE, tags={PROCESS_TAG: here})):
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        instance.report_run_failed(
-            run,
-            "This run was interrupted. Its tables are as they were before or after each step, "
-            "never in between; run the partitions again.",
-        )
+    for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)):
+        if Owner.of(run) == Owner.here(run.run_id):
+            _end(instance, run, "This run was interrupted.")
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    instance.report_run_failed(
+        run,
+        f"{reason} Its tables are as they were before or after each step, never in between; run "
+        "the partitions again.",
+    )
 
 
 def active_runs(instance: dg.DagsterInstance) -> list[str]:

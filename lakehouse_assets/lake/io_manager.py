@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import SourceColumn
@@ -34,7 +35,7 @@ from lakehouse_assets.lake.registry import PartitionColumn, Registry, Table
 from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.lake.transient import tried_again
-from lakehouse_assets.process import PROCESS_TAG, Process
+from lakehouse_assets.process import Heartbeat
 
 _ISO_DAY = "%Y-%m-%d"
 # The day with which the next partition begins.
@@ -55,11 +56,18 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     """
 
     lake: LakeResource
+    _heartbeat: Heartbeat | None = PrivateAttr(None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Say which process executes the run, so that a killed one can be told from a slow one."""
+        """Let the run say that it is alive, so that a killed one can be told from a slow one."""
         if context.instance is not None and context.run is not None:
-            context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: str(Process.current())})
+            self._heartbeat = Heartbeat(context.instance, context.run.run_id)
+            self._heartbeat.begin()
+
+    def teardown_after_execution(self, _context: dg.InitResourceContext) -> None:
+        """Let the run say nothing more."""
+        if self._heartbeat is not None:
+            self._heartbeat.end()
 
     def handle_output(self, context: dg.OutputContext, obj: DataFrame) -> None:
         """Replace the run's partitions of the asset's table by the frame.

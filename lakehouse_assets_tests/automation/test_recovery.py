@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 
 from lakehouse_assets import clock
+from lakehouse_assets import process as process_module
 from lakehouse_assets.automation.recovery import active_runs, end_dead_runs
+from lakehouse_assets.lake.io_manager import DeltaIOManager
+from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.ml.abandoned import DAGSTER_RUN_TAG, end_abandoned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.process import PROCESS_TAG, Process
+from lakehouse_assets.process import ALIVE_TAG, LEASE, OWNER_TAG, Owner
+from lakehouse_assets_tests.airline.samples import House
 
 
 @dg.job
@@ -30,45 +36,93 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield ephemeral
 
 
-def started(instance: dg.DagsterInstance, process: Process | None) -> str:
-    """Record a run as being executed by a process."""
-    tags = {PROCESS_TAG: str(process)} if process else {}
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    """Another process; it ends with the test."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        yield child
+        child.kill()
+
+
+def started(instance: dg.DagsterInstance, owner: Callable[[str], str], **tags: str) -> str:
+    """Record a run as being executed by an owner."""
     run = instance.create_run_for_job(nothing, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    instance.add_run_tags(run.run_id, {OWNER_TAG: owner(run.run_id)})
     return run.run_id
 
 
-def gone() -> Process:
-    """Return a process that has ended."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        here = Process.current()
-        text = Path(f"/proc/{child.pid}/stat").read_text(encoding="utf-8")
-        process = Process(here.host, child.pid, text.rpartition(")")[2].split()[19])
-        assert not process.is_dead
-        child.kill()
-    return process
+def test_only_runs_whose_processes_have_all_ended_are_ended(
+    instance: dg.DagsterInstance, process: subprocess.Popen[bytes]
+) -> None:
+    def child_alone(run_id: str) -> str:
+        here = Owner.here(run_id, process.pid)
+        return str(Owner(run_id, here.host, here.processes[1:]))
+
+    def same_number_later(run_id: str) -> str:
+        return str(Owner(run_id, Owner.here(run_id).host, ((os.getpid(), 1),)))
+
+    alive = [
+        started(instance, lambda run_id: str(Owner.here(run_id))),
+        # As under a multiprocess executor: one process ends, the one that started it goes on.
+        started(instance, lambda run_id: str(Owner.here(run_id, process.pid))),
+        # A retry inherits the tags of the run that it repeats.
+        started(instance, lambda _run_id: child_alone(str(uuid4()))),
+        started(instance, lambda _run_id: "host 1 2"),
+    ]
+    dead = [started(instance, child_alone), started(instance, same_number_later)]
+    assert end_dead_runs(instance) == dead[1:]
+    process.kill()
+    process.wait()
+    assert end_dead_runs(instance) == dead[:1]
+    assert {str(instance.get_run_by_id(run).status) for run in dead} == {"DagsterRunStatus.FAILURE"}  # type: ignore[union-attr]
+    assert set(active_runs(instance)) == set(alive)
 
 
-def test_processes_are_told_apart() -> None:
-    here = Process.current()
-    assert Process.parse(str(here)) == here
-    assert not here.is_dead
-    assert gone().is_dead
-    # Another process that got the same number later, and a machine that cannot be asked.
-    assert Process(here.host, os.getpid(), "1").is_dead
-    assert not Process("elsewhere", 1, "1").is_dead
-    assert Process.parse("") is None
+def test_a_run_on_another_host_ends_when_it_has_been_silent_for_the_lease(
+    instance: dg.DagsterInstance,
+) -> None:
+    def elsewhere(run_id: str) -> str:
+        return str(Owner(run_id, "replaced-container", ((1, 1),)))
+
+    long_ago = (clock.now() - LEASE * 1.1).isoformat()
+    lately = (clock.now() - LEASE * 0.9).isoformat()
+    silent = started(instance, elsewhere, **{ALIVE_TAG: long_ago})
+    beating = started(instance, elsewhere, **{ALIVE_TAG: lately})
+    working = started(instance, elsewhere, **{ALIVE_TAG: long_ago})
+    run = instance.get_run_by_id(working)
+    instance.report_engine_event("Step blocked by a pool.", run)
+    storage = instance.event_log_storage
+    storage.set_concurrency_slots("table", 1)
+    assert storage.claim_concurrency_slot("table", silent, "step").is_claimed
+    assert end_dead_runs(instance) == [silent]
+    assert set(active_runs(instance)) == {beating, working}
+    assert storage.claim_concurrency_slot("table", beating, "step").is_claimed
 
 
-def test_only_runs_of_dead_processes_are_ended(instance: dg.DagsterInstance) -> None:
-    alive, dead, unknown = (
-        started(instance, process) for process in (Process.current(), gone(), None)
-    )
-    assert end_dead_runs(instance) == [dead]
-    found = instance.get_run_by_id(dead)
-    assert found is not None
-    assert found.status is dg.DagsterRunStatus.FAILURE
-    assert set(active_runs(instance)) == {alive, unknown}
-    assert end_dead_runs(instance) == []
+def test_a_run_says_that_it_is_alive_until_it_ends(
+    instance: dg.DagsterInstance, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "_HEARTBEAT", timedelta(seconds=0.01))
+    before = clock.now()
+
+    @dg.asset(io_manager_key="io_manager")
+    def watched() -> dg.MaterializeResult[None]:
+        context = dg.AssetExecutionContext.get()
+        begun = context.instance.get_run_by_id(context.run.run_id)
+        assert begun is not None
+        assert Owner.of(begun) == Owner.here(begun.run_id)
+        while (now := context.instance.get_run_by_id(begun.run_id)) is not None:
+            if now.tags[ALIVE_TAG] > begun.tags[ALIVE_TAG]:
+                return dg.MaterializeResult()
+        raise AssertionError
+
+    resources = {"io_manager": DeltaIOManager(lake=LakeResource.of(house.settings))}
+    threads = threading.active_count()
+    result = dg.materialize([watched], instance=instance, resources=resources)
+    assert result.success
+    assert threading.active_count() == threads
+    (run,) = instance.get_runs()
+    assert before < datetime.fromisoformat(run.tags[ALIVE_TAG]) <= clock.now()
 
 
 def test_abandoned_mlflow_runs_end_and_others_go_on(tmp_path: Path, empty_store: Path) -> None:

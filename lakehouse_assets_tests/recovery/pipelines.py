@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from lakehouse_assets import clock
 from lakehouse_assets.garbage import leave_rest
@@ -180,7 +181,7 @@ class Pipelines:
 
         from lakehouse_assets.automation.recovery import end_dead_runs
         from lakehouse_assets.jobs import DAILY, job_name
-        from lakehouse_assets.process import PROCESS_TAG, Process
+        from lakehouse_assets.process import OWNER_TAG, Owner
         from lakehouse_assets.run_output import stays_in_terminal
         from lakehouse_assets.tables import REGISTRY
 
@@ -188,14 +189,15 @@ class Pipelines:
         tags = {
             "dagster/asset_partition_range_start": first,
             "dagster/asset_partition_range_end": last,
-            PROCESS_TAG: str(Process.current()),
         }
         job = self.house().definitions().resolve_job_def(job_name(self.load.domain, DAILY))
         keys = [REGISTRY[name].asset_key for name in self.load.tables]
 
         def execute(instance: dg.DagsterInstance) -> None:
+            run_id = str(uuid4())
+            owned = {**tags, OWNER_TAG: str(Owner.here(run_id))}
             assert job.execute_in_process(
-                instance=instance, tags=tags, asset_selection=keys
+                instance=instance, run_id=run_id, tags=owned, asset_selection=keys
             ).success
 
         if not shared:
