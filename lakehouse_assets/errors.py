@@ -7,7 +7,15 @@ from __future__ import annotations
 
 
 class LakehouseError(Exception):
-    """An error whose message is one plain sentence with its remedy."""
+    """An error whose message is one plain sentence with its remedy.
+
+    Attributes:
+        passes: Whether the fault may be gone at the next attempt.
+    """
+
+    def __init__(self, message: str, *, passes: bool = False) -> None:
+        super().__init__(message)
+        self.passes = passes
 
 
 class FileRefusedError(LakehouseError):

@@ -37,9 +37,8 @@ class StoreError(LakehouseError):
     """
 
     def __init__(self, message: str, fault: str = "", *, passes: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(message, passes=passes)
         self.fault = fault
-        self.passes = passes
 
 
 # How each client's words begin when they tell of a store; anything else is not looked into, since
@@ -146,9 +145,13 @@ def explain(error: BaseException, location: CloudLocation, identity: Concrete) -
     asked = _HOST.search(text)
     host = asked[1].rstrip(".") if asked else location.host
     sentence = _sentence(fault, text, location, identity, host)
+    return StoreError(sentence, fault, passes=passes(fault, text))
+
+
+def passes(fault: str | None, text: str) -> bool:
+    """Say whether a fault of a store may be gone at the next attempt."""
     # A token that was good when it was handed over may have ended in a long query.
-    passes = fault in {"network", "throttled"} or (fault == "token" and _has_expired(text))
-    return StoreError(sentence, fault, passes=passes)
+    return fault in {"network", "throttled"} or (fault == "token" and _has_expired(text))
 
 
 def _has_expired(text: str) -> bool:
@@ -232,10 +235,10 @@ def _missing(location: CloudLocation) -> str:
     )
 
 
-def refused_token(identity: EntraIdentity, text: str) -> StoreError:
-    """Return the sentence for a token that was not given."""
+def refused_token(identity: EntraIdentity, text: str, *, passes: bool) -> StoreError:
+    """Return the sentence for a token that was not given, which may pass."""
     sentence = f"No token was given for {identity.kind}" + _login_remedy(text, identity)
-    return StoreError(sentence, "login")
+    return StoreError(sentence, "login", passes=passes)
 
 
 def _login_remedy(text: str, identity: Concrete) -> str:

@@ -52,7 +52,7 @@ class LocalFiles:
             raise LakehouseError(
                 f"The landing zone cannot be listed at {folder} ({error.strerror or error}); check "
                 "its permissions."
-            ) from None
+            ) from error
 
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders in a folder."""
@@ -73,7 +73,7 @@ class LocalFiles:
         except OSError as error:
             raise LakehouseError(
                 f"{file} cannot be read ({error.strerror or error}); check its permissions."
-            ) from None
+            ) from error
 
     def put(self, path: str, source: Path) -> None:
         """Copy a file next to its place and move it there."""
@@ -95,7 +95,7 @@ class LocalFiles:
             raise LakehouseError(
                 f"{source.name} cannot be landed in {target.parent} ({error.strerror or error}); "
                 "check free space and write rights, then land it again."
-            ) from None
+            ) from error
 
     def check_writable(self) -> None:
         """Write and remove a file without a name."""
@@ -109,7 +109,7 @@ class LocalFiles:
             raise LakehouseError(
                 f"The lake {self.root} cannot be written ({error.strerror or error}); check free "
                 "space and rights, or set LAKEHOUSE_ROOT."
-            ) from None
+            ) from error
 
     @contextmanager
     def fetched(self, entries: list[Entry]) -> Iterator[list[Path]]:

@@ -98,13 +98,15 @@ class TokenSource:
         from azure.core.exceptions import AzureError
 
         from lakehouse_assets.lake.faults import refused_token
+        from lakehouse_assets.lake.transient import is_transient
 
         if self._credential is None:
             self._credential = _credential(self._identity, self._authority)
         try:
             found = self._credential.get_token(SCOPE)
         except (AzureError, ValueError) as error:
-            raise refused_token(self._identity, str(error)) from None
+            passes = is_transient(error)
+            raise refused_token(self._identity, str(error), passes=passes) from None
         return Token(found.token, int(found.expires_on))
 
 

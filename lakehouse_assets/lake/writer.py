@@ -124,7 +124,8 @@ class OvertakenError(LakehouseError):
     def __init__(self, table: Table) -> None:
         super().__init__(
             f"Another writer changed table {table.name} at the same time; nothing was written, run "
-            "the partition again."
+            "the partition again.",
+            passes=True,
         )
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity
+from lakehouse_assets.lake.transient import is_transient
 from lakehouse_assets.ml.artifacts import artifact_address, let_in
 from lakehouse_assets.ml.mlflow_address import (
     check_uri,
@@ -238,7 +239,7 @@ class MlflowTracking:
             )
             # With credentials in the address, the original may show them in the traceback.
             cause = error if self.redacted_uri == self.tracking_uri else None
-            raise LakehouseError(msg) from cause
+            raise LakehouseError(msg, passes=is_transient(error)) from cause
 
 
 def _prepare_environment() -> None:

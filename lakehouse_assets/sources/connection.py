@@ -37,6 +37,9 @@ _REASONS = (
     ),
     (r"unable to open database file", "the file is not there"),
 )
+_PASSING = {"connection refused", "the connection timed out"}
+# Their texts repeat values and statements, which may hold any words.
+_OF_STATEMENTS = {"DataError", "IntegrityError", "ProgrammingError"}
 
 
 def variable_of(source: str) -> str:
@@ -174,19 +177,24 @@ class Source:
             # Drivers have no base class in common but the module they come from.
             if not _is_of_a_driver(error):
                 raise
-            raise LakehouseError(self._sentence(error)) from None
+            raise self._told(error) from None
 
-    def _sentence(self, error: BaseException) -> str:
-        text = str(error)
-        for pattern, reason in _REASONS:
+    def _told(self, error: Exception) -> LakehouseError:
+        from lakehouse_assets.lake.transient import is_transient
+
+        text, may_pass = str(error), is_transient(error)
+        of_a_statement = _OF_STATEMENTS & {kind.__name__ for kind in type(error).__mro__}
+        for pattern, reason in () if of_a_statement else _REASONS:
             if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
-                return (
+                return LakehouseError(
                     f"The source {self.name} cannot be entered at {self.place}: {reason}; check "
-                    f"that it runs, the network, and {variable_of(self.name)}."
+                    f"that it runs, the network, and {variable_of(self.name)}.",
+                    passes=may_pass or reason in _PASSING,
                 )
-        return (
+        return LakehouseError(
             f"The source {self.name} at {self.place} reports: {self._short(error)}; check its "
-            f"rights and {variable_of(self.name)}."
+            f"rights and {variable_of(self.name)}.",
+            passes=may_pass,
         )
 
     def _short(self, error: BaseException) -> str:
