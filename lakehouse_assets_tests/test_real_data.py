@@ -59,7 +59,7 @@ TYPED = {
     ),
     "TXN007": (
         1007, "Michael Brown", None, 21, "1800.50",
-        "completed", "credit_card", "UNKNOWN",
+        "completed", "credit_card", "Unknown",
     ),
     "TXN008": (
         1003, "Sarah Wilson", "sarah.wilson@example.com", 22, "675.25",

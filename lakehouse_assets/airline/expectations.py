@@ -1,11 +1,8 @@
-"""What rows of the airline's silver tables must fulfil.
-
-Belongs here: expectations beside the tables they speak of, each with its action and its source.
-Not here: how values are typed (`transforms/silver.py`) and what happens to rows (`quality/`).
-"""
+"""What rows of the airline's silver tables must fulfil, each with its action and its source."""
 
 from __future__ import annotations
 
+from lakehouse_assets.airline.transforms.silver import FLIGHT_FIELDS, TRANSACTION_FIELDS
 from lakehouse_assets.conformed.tables import CALENDAR
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.quality.expectations import (
@@ -13,20 +10,7 @@ from lakehouse_assets.quality.expectations import (
     in_calendar,
     known,
     present,
-    unflagged,
 )
-
-
-def _readable_if_given(name: str) -> Expectation:
-    return Expectation(
-        f"{name}_is_readable",
-        "drop",
-        f"{name.upper()} can be read if it is given; null is legal (spec, section 1).",
-        lambda: (
-            F.col(name).isNotNull()
-            | F.coalesce(F.col(f"raw_{name}").isin("", ".", "-"), F.lit(True))
-        ),
-    )
 
 
 def _not_negative(*names: str) -> Expectation:
@@ -42,23 +26,18 @@ def _not_negative(*names: str) -> Expectation:
 
 
 FLIGHTS = (
-    present("member_no"),
-    present("ffp_date"),
-    present("ffp_tier"),
-    present("window_end"),
-    present("flight_count"),
-    present("seg_km_sum"),
-    present("points_sum"),
-    present("last_to_end"),
-    present("last_flight_date"),
-    *(
-        _readable_if_given(name)
-        for name in (
-            "bp_sum", "sum_yr_1", "sum_yr_2", "avg_interval", "max_interval", "exchange_count",
-            "avg_discount", "point_notflight",
-        )
+    *FLIGHT_FIELDS.expectations,
+    _not_negative(
+        "flight_count",
+        "seg_km_sum",
+        "points_sum",
+        "last_to_end",
+        "bp_sum",
+        "exchange_count",
+        "point_notflight",
+        "avg_interval",
+        "max_interval",
     ),
-    _not_negative("flight_count", "seg_km_sum", "points_sum", "last_to_end", "bp_sum"),
     Expectation(
         "dates_are_in_the_calendar",
         "drop",
@@ -84,29 +63,17 @@ FLIGHTS = (
         "A mean never exceeds the maximum (spec, section 1).",
         lambda: F.coalesce(F.col("avg_interval") <= F.col("max_interval"), F.lit(True)),
     ),
-    unflagged("age_implausible", "An age lies in 12 to 100; others were set to null."),
-    unflagged(
-        "first_flight_implausible",
-        "A first flight lies between 1914 and the window end; others were set to null.",
-    ),
-    unflagged(
-        "last_flight_date_repaired",
-        "A last flight's date exists; impossible ones were repaired from LAST_TO_END.",
-    ),
-    unflagged("country_unknown", "A country is an ISO code; others became Unknown."),
     Expectation(
         "silver_key_is_positive",
         "fail",
         "Member numbers start at 1 (spec, section 1); others mean the columns have shifted.",
         lambda: F.col("member_no") > F.lit(0),
     ),
-)  # fmt: skip
+)
 
 TRANSACTIONS = (
     present("transaction_id"),
-    present("customer_id"),
-    present("purchase_date"),
-    present("amount"),
+    *TRANSACTION_FIELDS.expectations,
     in_calendar("purchase_date"),
     Expectation(
         "purchased_before_delivery",
@@ -121,5 +88,4 @@ TRANSACTIONS = (
         lambda: F.col("amount") >= F.lit(0),
     ),
     known("status", ("completed", "pending", "cancelled", "refunded", "failed"), "section 3"),
-    unflagged("email_removed", "An e-mail is an address; others were set to null."),
 )

@@ -161,7 +161,7 @@ _LIBRARY = frozenset(
 )  # fmt: skip
 # Rooms of the project that hold declarations and pure functions.
 _PURE_ROOMS = ("engine", "engine.types", "engine.vocabulary", "errors", "ingest.datasets",
-               "lake.registry", "ml.personas", "quality.delivered")  # fmt: skip
+               "lake.registry", "ml.personas", "quality.delivered", "quality.fields")  # fmt: skip
 _PROJECT = "lakehouse_assets"
 
 

@@ -43,7 +43,8 @@ class Column:
         nullable: Whether null is a legal value.
         unit: Unit of the value, e.g. `km`, `years`, `source currency`.
         pii: Whether the value identifies or describes a natural person.
-        source: Name of the field in the delivered file, for bronze columns.
+        source: Of a bronze column, the field's name in the delivered file; of a silver column, the
+            bronze column that it is read from, if its name is another.
     """
 
     name: str

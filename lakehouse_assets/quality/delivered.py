@@ -1,12 +1,6 @@
-"""What every typing of delivered rows begins and ends with. Pure.
-
-Belongs here: keeping the delivered text beside typed values, identifying rows without a number, and
-naming what was repaired. Not here: how a field becomes a value (each domain's `transforms/`).
-"""
+"""What every typing of delivered rows begins with: the delivered text, provenance, identity."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
@@ -58,10 +52,3 @@ def content_key() -> Col:
 def lineage_columns(dataset: Dataset) -> list[str]:
     """Name the columns that lead a row back to its delivery."""
     return [c.name for c in (*provenance_columns(), *delivery_columns(dataset))]
-
-
-def flags_of(conditions: Mapping[str, Col]) -> Col:
-    """Collect the names of the conditions that hold, in their order."""
-    held = [F.when(c, F.lit(name)) for name, c in conditions.items()]
-    # An array needs an element to have a type.
-    return F.array_compact(F.array(*(held or [F.lit(None).cast("string")])))

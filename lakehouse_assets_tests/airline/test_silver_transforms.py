@@ -125,11 +125,45 @@ def test_a_country_is_an_iso_code_or_unknown_and_garbage_is_flagged(engine: Engi
         "中国": ("CN", False), "china": ("CN", False), "uk": ("GB", False), "ko": ("KR", False),
         "12": ("Unknown", True), "C": ("Unknown", True), "法国": ("Unknown", True),
         "CN1": ("Unknown", True), "C\nN": ("Unknown", True), "\uff23\uff2e": ("Unknown", True),
+        "ZZ": ("Unknown", True), "VT": ("Unknown", True), "AA": ("Unknown", True),
         ".": ("Unknown", False), "-": ("Unknown", False), "": ("Unknown", False),
     }  # fmt: skip
     rows = each(engine, "WORK_COUNTRY", *given_codes)
     found = [(r["work_country"], "country_unknown" in r["quality_flags"]) for r in rows]
     assert found == list(given_codes.values())
+
+
+def test_what_names_no_place_is_unknown_and_codes_are_flagged(engine: Engine) -> None:
+    nothing = ("。", "\uff0e", "\uff0d", "——", "/", "`", "-", "?", "#NAME?", "unknown", "\u3000")
+    codes = (
+        "75003",
+        "510000",
+        "\uff11\uff12",
+        "SW1A 1AA",
+        "CA91030",
+        "CN 91006",
+        "K1A 0B1",
+        "C1425DKG",
+        "〒",
+    )
+    places = (
+        "50668 koeln",
+        "usa1 city",
+        "100 mile house",
+        "la",
+        "深圳",
+        "laren (nh)",
+        "morssang s/o",
+    )
+    rows = each(engine, "WORK_PROVINCE", *nothing, *codes, *places)
+    found = [(r["work_province"], "province_not_a_place" in r["quality_flags"]) for r in rows]
+    assert found == [
+        *[("Unknown", False)] * len(nothing),
+        *[("Unknown", True)] * len(codes),
+        *[(place, False) for place in places],
+    ]
+    cities = each(engine, "WORK_CITY", *nothing, *codes)
+    assert {row["work_city"] for row in cities} == {"Unknown"}
 
 
 def test_ages_outside_12_to_100_are_null_and_flagged(engine: Engine) -> None:
@@ -152,7 +186,7 @@ def test_first_flights_before_aviation_or_after_the_window_are_null_and_flagged(
     days = {
         "12/31/1905": (None, flag), "12/31/1913": (None, flag), "1/1/1914": (date(1914, 1, 1), []),
         "3/31/2014": (WINDOW_END, []), "4/1/2014": (None, flag), "3/9/2015": (None, flag),
-        "2/30/2010": (None, ["first_flight_unreadable"]), "": (None, []), ".": (None, []),
+        "2/30/2010": (None, ["first_flight_date_unreadable"]), "": (None, []), ".": (None, []),
     }  # fmt: skip
     rows = each(engine, "FIRST_FLIGHT_DATE", *days)
     assert [(row["first_flight_date"], row["quality_flags"]) for row in rows] == list(days.values())
@@ -328,11 +362,14 @@ def test_payment_methods_have_one_spelling(engine: Engine) -> None:
 
 
 def test_regions_are_upper_case_and_statuses_lower_case(engine: Engine) -> None:
-    regions = {"north": "NORTH", " West ": "WEST", "": "UNKNOWN", None: "UNKNOWN", ".": "UNKNOWN"}
+    regions = {
+        "north": "NORTH", " West ": "WEST", "": "Unknown", ".": "Unknown", "UNKNOWN": "Unknown",
+        None: "Unknown",
+    }  # fmt: skip
     rows = bought(engine, "region", *regions)
     assert [row["region"] for row in rows] == list(regions.values())
     flagged = ["region_unknown" in row["quality_flags"] for row in rows]
-    assert flagged == [region == "UNKNOWN" for region in regions.values()]
+    assert flagged == [region == "Unknown" for region in regions.values()]
     statuses = {"COMPLETED": "completed", " Pending": "pending", "": "unknown", None: "unknown"}
     rows = bought(engine, "status", *statuses)
     assert [row["status"] for row in rows] == list(statuses.values())

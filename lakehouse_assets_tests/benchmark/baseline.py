@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_assets import clock
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.reference import places
-from lakehouse_assets.airline.transforms.silver import PLACEHOLDERS
+from lakehouse_assets.airline.transforms.silver import NOTHING
 from lakehouse_assets.conformed.tables import DIM_DATE
 from lakehouse_assets.engine.vocabulary import WHITE_SPACE
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, quarantine_table, rejects_table
@@ -45,7 +45,10 @@ _DAY, _YEAR = "[0-9]{1,2}", "[1-9][0-9]{3}"
 _MACROS = rf"""
 CREATE MACRO clean(x) AS CASE WHEN x[1] BETWEEN '!' AND '~' AND x[-1] BETWEEN '!' AND '~'
     THEN x ELSE nullif(trim(x, '{WHITE_SPACE}'), '') END;
-CREATE MACRO given(x) AS CASE WHEN x NOT IN {PLACEHOLDERS} THEN x END;
+CREATE MACRO given(x) AS CASE WHEN lower(x) NOT IN {NOTHING} THEN x END;
+CREATE MACRO is_place(x) AS regexp_matches(x, '\p{{L}}')
+    AND (regexp_matches(x, '\p{{L}}{{4}}|\p{{Lo}}{{2}}') OR NOT regexp_matches(x, '\p{{N}}'));
+CREATE MACRO place(x) AS CASE WHEN is_place(x) THEN x END;
 CREATE MACRO whole(x) AS CASE WHEN regexp_full_match(x, '[+-]?[0-9]{{1,18}}(\.0*)?')
     THEN CAST(regexp_replace(x, '\.0*$', '') AS BIGINT) END;
 CREATE MACRO money(x) AS CASE WHEN regexp_full_match(x, '{_NUMBER}')
@@ -58,7 +61,7 @@ CREATE MACRO iso_date(x) AS CASE WHEN regexp_full_match(x, '{_YEAR}-{_DAY}-{_DAY
     THEN CAST(try_strptime(x, '%Y-%m-%d') AS DATE) END;
 CREATE MACRO slash_date(x) AS CASE WHEN regexp_full_match(x, '{_YEAR}/{_DAY}/{_DAY}')
     THEN CAST(try_strptime(x, '%Y/%m/%d') AS DATE) END;
-CREATE MACRO readable(value, raw) AS value IS NOT NULL OR coalesce(raw IN ('', '.', '-'), true);
+CREATE MACRO readable(value, raw) AS value IS NOT NULL OR given(clean(raw)) IS NULL;
 CREATE MACRO in_calendar(d) AS d BETWEEN DATE '1900-01-01' AND DATE '2099-12-31';
 CREATE MACRO measured(x) AS coalesce(length(x) || ':' || x, '-');
 CREATE MACRO geo(country, province, city) AS CAST('0x' ||
@@ -75,8 +78,8 @@ WITH typed AS (
         given(clean(b.first_flight_date)) IS NOT NULL AS first_flight_given,
         lower(given(clean(b.gender))) AS gender,
         whole(clean(b.ffp_tier)) AS ffp_tier,
-        lower(given(clean(b.work_city))) AS city,
-        lower(given(clean(b.work_province))) AS province,
+        lower(place(given(clean(b.work_city)))) AS city,
+        lower(place(given(clean(b.work_province)))) AS province,
         upper(given(clean(b.work_country))) AS country,
         whole(given(clean(b.age))) AS given_age,
         given(clean(b.age)) IS NOT NULL AS age_given,
@@ -99,7 +102,7 @@ WITH typed AS (
     SELECT typed.* REPLACE (
             coalesce(c.canonical, city) AS city, coalesce(p.canonical, province) AS province,
             coalesce(n.canonical, country) AS country
-        ),
+        ), n.canonical IS NOT NULL AS country_listed,
         window_end + CAST(1 - last_to_end AS INTEGER) AS plain,
         first_flight BETWEEN DATE '1914-01-01' AND window_end AS first_plausible,
         given_age BETWEEN 12 AND 100 AS age_plausible
@@ -108,7 +111,7 @@ WITH typed AS (
     LEFT JOIN places p ON p.kind = 'province' AND p.variant = province
     LEFT JOIN places n ON n.kind = 'country' AND n.variant = country
 ), repaired AS (
-    SELECT *, regexp_full_match(country, '[A-Z]{{2}}') AS country_known,
+    SELECT *, country_listed AS country_known,
         coalesce(last_flight, CASE
             WHEN plain < DATE '2014-03-01' AND window_end >= DATE '2014-03-01'
             THEN least(plain + 1, DATE '2014-02-28') ELSE plain END) AS last_flight_date
@@ -121,9 +124,9 @@ WITH typed AS (
         CASE WHEN window_end IS NULL THEN 'window_end_is_readable' END,
         CASE WHEN flight_count IS NULL THEN 'flight_count_is_readable' END,
         CASE WHEN seg_km_sum IS NULL THEN 'seg_km_sum_is_readable' END,
-        CASE WHEN points_sum IS NULL THEN 'points_sum_is_readable' END,
-        CASE WHEN last_to_end IS NULL THEN 'last_to_end_is_readable' END,
         CASE WHEN last_flight_date IS NULL THEN 'last_flight_date_is_readable' END,
+        CASE WHEN last_to_end IS NULL THEN 'last_to_end_is_readable' END,
+        CASE WHEN points_sum IS NULL THEN 'points_sum_is_readable' END,
         CASE WHEN NOT readable(bp_sum, raw.bp_sum) THEN 'bp_sum_is_readable' END,
         CASE WHEN NOT readable(sum_yr_1, raw.sum_yr_1) THEN 'sum_yr_1_is_readable' END,
         CASE WHEN NOT readable(sum_yr_2, raw.sum_yr_2) THEN 'sum_yr_2_is_readable' END,
@@ -135,20 +138,24 @@ WITH typed AS (
         CASE WHEN NOT readable(point_notflight, raw.point_notflight)
             THEN 'point_notflight_is_readable' END,
         CASE WHEN least(coalesce(flight_count, 0), coalesce(seg_km_sum, 0), coalesce(points_sum, 0),
-            coalesce(last_to_end, 0), coalesce(bp_sum, 0)) < 0
+            coalesce(last_to_end, 0), coalesce(bp_sum, 0), coalesce(exchange_count, 0),
+            coalesce(point_notflight, 0), coalesce(avg_interval, 0), coalesce(max_interval, 0)) < 0
             THEN 'measures_are_not_negative' END,
         CASE WHEN NOT coalesce(in_calendar(ffp_date) AND in_calendar(last_flight_date), false)
             THEN 'dates_are_in_the_calendar' END
     ], reason -> reason IS NOT NULL) AS reasons,
     list_filter([
         CASE WHEN given_age IS NOT NULL AND NOT age_plausible THEN 'age_implausible' END,
-        CASE WHEN age_given AND given_age IS NULL THEN 'age_unreadable' END,
         CASE WHEN NOT first_plausible THEN 'first_flight_implausible' END,
-        CASE WHEN first_flight_given AND first_flight IS NULL THEN 'first_flight_unreadable' END,
         CASE WHEN last_flight IS NULL AND last_to_end IS NOT NULL AND last_flight_date IS NOT NULL
             THEN 'last_flight_date_repaired' END,
         CASE WHEN gender NOT IN ('male', 'female') THEN 'gender_unknown' END,
-        CASE WHEN NOT country_known THEN 'country_unknown' END
+        CASE WHEN NOT is_place(given(clean(raw.work_city))) THEN 'city_not_a_place' END,
+        CASE WHEN NOT is_place(given(clean(raw.work_province))) THEN 'province_not_a_place' END,
+        CASE WHEN country IS NOT NULL AND NOT country_known THEN 'country_unknown' END,
+        CASE WHEN first_flight_given AND first_flight IS NULL
+            THEN 'first_flight_date_unreadable' END,
+        CASE WHEN age_given AND given_age IS NULL THEN 'age_unreadable' END
     ], flag -> flag IS NOT NULL) AS quality_flags
     FROM repaired
 ), ranked AS (
@@ -192,7 +199,7 @@ WITH texts AS (
         lower(clean(b.email)) AS email,
         clean(b.purchase_date) AS day,
         money(clean(b.amount)) AS amount,
-        lower(clean(b.status)) AS status,
+        lower(given(clean(b.status))) AS status,
         regexp_replace(lower(given(clean(b.payment_method))), '[\s_-]+', '_', 'g') AS method,
         upper(given(clean(b.region))) AS region
     FROM {bronze} b WHERE delivered_on >= DATE '{month}' AND delivered_on < DATE '{following}'
@@ -248,7 +255,7 @@ SELECT transaction_id, customer_id, coalesce(customer_name, 'Unknown') AS custom
         WHEN contains(method, 'paypal') THEN 'paypal'
         WHEN regexp_matches(method, 'wire.?transfer') THEN 'wire_transfer'
         ELSE coalesce(method, 'unknown') END AS payment_method,
-    coalesce(region, 'UNKNOWN') AS region, quality_flags, _source_file, _row_number, delivered_on
+    coalesce(region, 'Unknown') AS region, quality_flags, _source_file, _row_number, delivered_on
 FROM judged WHERE disposition = 'kept'
 """
 

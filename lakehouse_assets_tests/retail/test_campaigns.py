@@ -343,7 +343,7 @@ def test_every_delivered_result_is_kept_once_or_set_aside_with_its_reason(
     ]  # fmt: skip
     aside = delivered.rows(quarantine_table(t.CAMPAIGNS), order="delivered_on, _row_number")
     first = "retail/campaigns/2021-09-06/campaign-data.csv"
-    reasons = ["camp_date_is_readable", "profit_is_readable"]
+    reasons = ["profit_is_readable", "camp_date_is_readable"]
     assert [(r["delivered_on"].month, r["_row_number"], r["duplicate_of"]) for r in aside] == [
         (9, 4, None), (10, 1, f"{first}#1"), (10, 2, f"{first}#2"), (10, 3, f"{first}#3"),
         (10, 4, None), (10, 5, f"{first}#5"),

@@ -55,7 +55,7 @@ def test_labels_rates_and_tags_are_normalised(engine: Engine) -> None:
         ("Female", "Gen X (60\u201380s)", "#NeedForSpeed", Decimal("12.5"), None, None),
     ]
     assert [row["quality_flags"] for row in found] == [
-        [], ["conversion_rate_removed", "customer_segment_unknown"], [],
+        [], ["customer_segment_unknown", "conversion_rate_unreadable"], [],
     ]  # fmt: skip
 
 

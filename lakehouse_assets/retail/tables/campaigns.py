@@ -61,7 +61,7 @@ _COUNTRY = Column("country", "string", "Country as the source names it, or Unkno
 _REGION = Column("region", "string", "Region as the source names it.", False)
 _TACTIC = Column("campaign_tactic", "string", "Channel: Social, TV, Event ..., Unknown.", False)
 _SEGMENT = Column("customer_segment", "string", "Generation addressed, or Unknown.", False)
-_DAY = Column("camp_date", "date", "Day of the result.", False)
+_DAY = Column("camp_date", "date", "Day of the result.", False, source="campdate")
 
 SILVER_CAMPAIGNS = silver_table(
     CAMPAIGNS,

@@ -51,7 +51,8 @@ ATTRIBUTES = (
            pii=True),
     Column("dependents", "string", "Whether they have dependents: Yes, No or Unknown.", False,
            pii=True),
-    Column("tenure_months", "int", "How long they have been customers.", False, "months"),
+    Column("tenure_months", "int", "How long they have been customers.", False, "months",
+           source="tenure_month"),
     Column("discount", "string", "Whether they have a discount: Yes, No or Unknown.", False),
     Column("outlet_size", "string", "Big, Medium, Small or Unknown.", False),
     Column("online_delivery", "string", "Yes, No or Unknown.", False),
@@ -61,8 +62,9 @@ ATTRIBUTES = (
     Column("store_contract", "string", "Month-to-month, One year, Two year or Unknown.", False),
     Column("paperless_billing", "string", "Yes, No or Unknown.", False),
     Column("payment_method", "string", "How they pay; Unknown if not given.", False),
-    Column("unit_price", MONEY, "What they pay a month.", False, CURRENCY),
-    Column("total_amount", MONEY, "What they paid so far.", False, CURRENCY),
+    Column("unit_price", MONEY, "What they pay a month.", False, CURRENCY, source="unitprice"),
+    Column("total_amount", MONEY, "What they paid so far.", False, CURRENCY,
+           source="totalamount"),
     Column("churn", "string", "Whether they left: Yes or No.", False),
 )  # fmt: skip
 """What is known of a customer, in the order of the source."""

@@ -44,7 +44,7 @@ SILVER_ONLINE_SALES = silver_table(
     "order_id",
     (
         Column("order_id", "string", "Number of the order.", False),
-        Column("ordered_at", "timestamp", "Moment of the order.", False),
+        Column("ordered_at", "timestamp", "Moment of the order.", False, source="orderedat"),
         Column("order_date", "date", "Its day in UTC.", False),
         Column("customer_id", "string", "Customer; null for a guest.", pii=True),
         Column("country", "string", "Country to which it is sent.", False),

@@ -42,7 +42,7 @@ SILVER_STORE_SALES = silver_table(
     "sale_id",
     (
         Column("sale_id", "string", "Number of the row at the source.", False),
-        Column("week_starting", "date", "First day of the week.", False),
+        Column("week_starting", "date", "First day of the week.", False, source="weekstarting"),
         Column("store", "int", "Number of the store.", False),
         Column("brand", "string", "Brand.", False),
         Column("quantity", "bigint", "Pieces sold.", False),

@@ -66,7 +66,7 @@ SILVER_WEBSITE = silver_table(
     (
         Column("visit_id", "bigint",
                "Hash of the delivered row, and of how often its file had it before.", False),
-        Column("visit_date", "date", "Day.", False),
+        Column("visit_date", "date", "Day.", False, source="date"),
         Column("country", "string", "Country.", False),
         Column("region", "string", "Region as the source has it; Unknown if not given.", False),
         Column("product_category", "string", "Category; Unknown if not given.", False),
@@ -87,7 +87,8 @@ SILVER_WEBSITE = silver_table(
         Column("unique_visitors", "bigint", "Visitors."),
         Column("return_visitors", "bigint", "Visitors who had been there before."),
         Column("daily_users", "bigint", "Users of the day."),
-        Column("duration_minutes", "bigint", "Mean duration of a visit.", unit="minutes"),
+        Column("duration_minutes", "bigint", "Mean duration of a visit.", unit="minutes",
+               source="duration_min"),
         Column("conversion_rate", "decimal(9,4)", "Share of visits that ended in an order; null "
                "if not between 0 and 100 (flagged).", unit="percent"),
         Column("tweets", "bigint", "Tweets about the product."),

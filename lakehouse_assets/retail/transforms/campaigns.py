@@ -13,11 +13,11 @@ from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.quality.delivered import (
     content_key,
-    flags_of,
     lineage_columns,
     with_content,
     with_text,
 )
+from lakehouse_assets.quality.fields import Fields, Flag
 from lakehouse_assets.retail.tables.campaigns import (
     CAMPAIGN_DAYS,
     CAMPAIGN_WEEKS,
@@ -26,6 +26,7 @@ from lakehouse_assets.retail.tables.campaigns import (
     COUNTRY_REVENUE,
     DIM_CAMPAIGNS,
     LOSS_MAKING_CAMPAIGNS,
+    SILVER_CAMPAIGNS,
 )
 from lakehouse_assets.retail.tables.common import FINE, MONEY
 from lakehouse_assets.retail.transforms.labels import (
@@ -37,6 +38,17 @@ from lakehouse_assets.retail.transforms.labels import (
 )
 
 CHANNELS = ("Social", "TV", "Event", "Media Placements", "Email")
+FIELDS = Fields(
+    CAMPAIGNS,
+    SILVER_CAMPAIGNS,
+    NOTHING,
+    facts=("responses", "revenue_target", "marketing_cost"),
+    flags={
+        "country_unknown": Flag("A result says in which country it was earned."),
+        "campaign_tactic_unknown": Flag("A result says by which channel it was earned."),
+        "customer_segment_unknown": Flag("A result says which generation it addressed."),
+    },
+)
 
 
 def type_campaigns(bronze: DataFrame) -> DataFrame:
@@ -57,7 +69,7 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         "campaign_tactic_unknown": tactic.isNull(),
         "customer_segment_unknown": segment.isNull(),
     }
-    return frame.select(
+    typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         content_key().alias("result_id"),
         v.small_number(text["campaign_id"]).alias("campaign_id"),
@@ -88,9 +100,10 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         v.parse_date(text["campdate"], *DAYS).alias("camp_date"),
         v.small_number(text["sorted_id"]).alias("sorted_id"),
         v.small_number(text["campaignid"]).alias("campaignid"),
-        flags_of(flags).alias("quality_flags"),
+        *[condition.alias(f"flag_{name}") for name, condition in flags.items()],
         *lineage_columns(CAMPAIGNS),
     )
+    return FIELDS.flagged(typed)
 
 
 def _with_labels(frame: DataFrame) -> DataFrame:
@@ -98,10 +111,7 @@ def _with_labels(frame: DataFrame) -> DataFrame:
 
     They are `tactic` and `segment`, and in small letters `small_tactic` and `small_segment`.
     """
-    given = [
-        v.without(F.col(f"text_{c.name}"), NOTHING).alias(f"given_{c.name}")
-        for c in CAMPAIGNS.fields
-    ]
+    given = [FIELDS.given(c.name).alias(f"given_{c.name}") for c in CAMPAIGNS.fields]
     frame = v.staged(frame.select(*frame.columns, *given))
     one, other = F.col("given_campaign_tactic"), F.col("given_customer_segment")
     small = {"one": v.lower(one), "other": v.lower(other)}

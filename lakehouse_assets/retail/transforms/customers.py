@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
-from lakehouse_assets.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.retail.transforms.labels import UNKNOWN, given, labelled, yes_no
+from lakehouse_assets.quality.delivered import lineage_columns, with_text
+from lakehouse_assets.quality.fields import Fields, Flag
+from lakehouse_assets.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
+from lakehouse_assets.retail.transforms.labels import NOTHING, UNKNOWN, given, labelled, yes_no
 
 YES_NO = ("Yes", "No")
+FIELDS = Fields(
+    CUSTOMERS,
+    SILVER_CUSTOMERS,
+    NOTHING,
+    flags={"order_status_unknown": Flag("A customer has the status of an order.")},
+)
 _LABELS = {
     "gender": "gender", "outlet_size": "outletsize", "order_status": "orderstatus",
     "brand": "brand", "store_contract": "storecontract", "payment_method": "paymentmethod",
@@ -37,7 +44,7 @@ def type_customers(bronze: DataFrame) -> DataFrame:
     frame = with_text(bronze, CUSTOMERS)
     text = {c.name: F.col(f"text_{c.name}") for c in CUSTOMERS.fields}
     senior = v.boolean(text["seniorcitizen"])
-    return frame.select(
+    typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         v.text_id(given(text["customerid"])).alias("customer_id"),
         F.when(senior, F.lit("Yes")).when(~senior, F.lit("No")).alias("senior_citizen"),
@@ -50,8 +57,7 @@ def type_customers(bronze: DataFrame) -> DataFrame:
         v.decimal(text["unitprice"]).alias("unit_price"),
         v.decimal(text["totalamount"]).alias("total_amount"),
         yes_no(text["churn"]).alias("churn"),
-        flags_of({"order_status_unknown": given(text["orderstatus"]).isNull()}).alias(
-            "quality_flags"
-        ),
+        given(text["orderstatus"]).isNull().alias("flag_order_status_unknown"),
         *lineage_columns(CUSTOMERS),
     )
+    return FIELDS.flagged(typed)

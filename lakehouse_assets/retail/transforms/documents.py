@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
-from lakehouse_assets.retail.tables.documents import DOCUMENTS, EXTENSIONS
+from lakehouse_assets.quality.delivered import lineage_columns, with_text
+from lakehouse_assets.quality.fields import Fields
+from lakehouse_assets.retail.tables.documents import DOCUMENTS, EXTENSIONS, SILVER_DOCUMENTS
+
+FIELDS = Fields(DOCUMENTS, SILVER_DOCUMENTS, ())
 
 
 def type_documents(bronze: DataFrame) -> DataFrame:
@@ -22,16 +25,16 @@ def type_documents(bronze: DataFrame) -> DataFrame:
         One row per bronze row: the columns of `silver_documents` and `raw_*` text.
     """
     frame = with_text(bronze, DOCUMENTS)
-    return frame.select(
+    typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         F.col("text_sha256").alias("sha256"),
         F.col("_source_file").alias("path"),
         F.col("text_name").alias("file_name"),
         F.col("text_mediatype").alias("media_type"),
         v.whole_number(F.col("text_size")).alias("size"),
-        flags_of({}).alias("quality_flags"),
         *lineage_columns(DOCUMENTS),
     )
+    return FIELDS.flagged(typed)
 
 
 def name_fits() -> Col:

@@ -1,8 +1,4 @@
-"""Labels and counts as the sources of the domain write them, and what they mean.
-
-Belongs here: what stands for "nothing", and labels that several sources have. Not here: the labels
-of one source (its own module).
-"""
+"""Labels and counts as several sources of the domain write them, and what they mean."""
 
 from __future__ import annotations
 
@@ -10,10 +6,11 @@ from collections.abc import Mapping
 
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.quality import fields
 
 UNKNOWN = "Unknown"
-# What the sources write for "nothing": section 3.1 counts the literals NULL and NA.
-NOTHING = ("NULL", "NA", "null", "na", "N/A")
+# What sources write for "nothing", in lower case: section 3.1 counts the literals NULL and NA.
+NOTHING = ("null", "na", "n/a", "none", "unknown", "#n/a", "#name?", "#null!")
 # Days as the sources write them.
 DAYS = ("M/d/yyyy",)
 EVERYBODY = "All generations"
@@ -49,7 +46,7 @@ def count(text: Col) -> Col:
 
 def given(text: Col) -> Col:
     """Return a label as delivered; null if it stands for nothing."""
-    return v.without(text, NOTHING)
+    return fields.given(text, NOTHING)
 
 
 def labelled(text: Col) -> Col:

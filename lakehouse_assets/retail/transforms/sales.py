@@ -6,14 +6,23 @@ does not show. Not here: which rows are trusted (`expectations.py`).
 
 from __future__ import annotations
 
+from lakehouse_assets.conformed.transforms.places import NO_PLACES, is_place_name
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
+from lakehouse_assets.quality.delivered import lineage_columns, with_text
+from lakehouse_assets.quality.fields import Fields, Flag
 from lakehouse_assets.retail.tables.common import FINE
-from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
-from lakehouse_assets.retail.tables.store_sales import STORE_SALES
-from lakehouse_assets.retail.transforms.labels import DAYS, count, given, labelled
+from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
+from lakehouse_assets.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
+from lakehouse_assets.retail.transforms.labels import DAYS, NOTHING, UNKNOWN, count, given, labelled
 
+STORE_FIELDS = Fields(STORE_SALES, SILVER_STORE_SALES, NOTHING)
+ONLINE_FIELDS = Fields(
+    ONLINE_SALES,
+    SILVER_ONLINE_SALES,
+    (*NOTHING, *NO_PLACES),
+    flags={"city_not_a_place": Flag("A given city has a name; numbers and codes became Unknown.")},
+)
 # Sources keep amounts as doubles: a product of theirs is right to the cent.
 TOLERANCE = "0.01"
 
@@ -31,7 +40,7 @@ def type_store_sales(bronze: DataFrame) -> DataFrame:
     frame = with_text(bronze, STORE_SALES)
     text = {c.name: F.col(f"text_{c.name}") for c in STORE_SALES.fields}
     advert = v.boolean(text["advert"])
-    return frame.select(
+    typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         v.text_id(text["id"]).alias("sale_id"),
         v.parse_date(text["weekstarting"], *DAYS).alias("week_starting"),
@@ -41,9 +50,9 @@ def type_store_sales(bronze: DataFrame) -> DataFrame:
         advert.cast("int").alias("advert"),
         v.decimal(text["price"], 18, 4).alias("price"),
         v.decimal(text["revenue"], 18, 4).alias("revenue"),
-        flags_of({"advert_unknown": advert.isNull()}).alias("quality_flags"),
         *lineage_columns(STORE_SALES),
     )
+    return STORE_FIELDS.flagged(typed)
 
 
 def type_online_sales(bronze: DataFrame) -> DataFrame:
@@ -59,8 +68,8 @@ def type_online_sales(bronze: DataFrame) -> DataFrame:
     frame = with_text(bronze, ONLINE_SALES)
     text = {c.name: F.col(f"text_{c.name}") for c in ONLINE_SALES.fields}
     ordered_at = v.parse_timestamp(text["orderedat"])
-    customer = v.text_id(given(text["customerid"]))
-    return frame.select(
+    city = ONLINE_FIELDS.given("city")
+    typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         v.text_id(text["orderid"]).alias("order_id"),
         ordered_at.alias("ordered_at"),
@@ -68,18 +77,19 @@ def type_online_sales(bronze: DataFrame) -> DataFrame:
             ordered_at.isNotNull(),
             v.parse_date(F.substring(text["orderedat"], 1, 10), "yyyy-MM-dd"),
         ).alias("order_date"),
-        customer.alias("customer_id"),
+        v.text_id(given(text["customerid"])).alias("customer_id"),
         given(text["country"]).alias("country"),
-        labelled(text["city"]).alias("city"),
+        F.coalesce(F.when(is_place_name(city), city), F.lit(UNKNOWN)).alias("city"),
         labelled(text["productcategory"]).alias("product_category"),
         given(text["product"]).alias("product"),
         given(text["brand"]).alias("brand"),
         count(text["quantity"]).alias("quantity"),
         v.decimal(text["price"], 18, 4).alias("price"),
         v.decimal(text["revenue"], 18, 4).alias("revenue"),
-        flags_of({"guest": customer.isNull()}).alias("quality_flags"),
+        (~is_place_name(city)).alias("flag_city_not_a_place"),
         *lineage_columns(ONLINE_SALES),
     )
+    return ONLINE_FIELDS.flagged(typed)
 
 
 def revenue_fits() -> Col:

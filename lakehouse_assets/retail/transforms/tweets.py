@@ -9,19 +9,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from lakehouse_assets.conformed.transforms.places import NO_PLACES, is_place_name
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.quality.delivered import flags_of, lineage_columns, with_text
+from lakehouse_assets.quality.delivered import lineage_columns, with_text
+from lakehouse_assets.quality.fields import Fields, Flag
 from lakehouse_assets.retail.tables.tweets import (
+    SILVER_TWEETS,
     TWEET_DAYS,
     TWEETS,
     TWEETS_BY_CITY,
     TWEETS_BY_CITY_AND_HASHTAG,
     TWEETS_BY_HASHTAG,
 )
-from lakehouse_assets.retail.transforms.labels import UNKNOWN
+from lakehouse_assets.retail.transforms.labels import NOTHING, UNKNOWN
 
-NOTHING = ("NULL", "null", "None", "NA")
+FIELDS = Fields(
+    TWEETS,
+    SILVER_TWEETS,
+    (*NOTHING, *NO_PLACES),
+    flags={
+        "hour_corrected": Flag("HourOfDay is the hour of the moment; up to 34 occurs."),
+        "retweet_mark_unusual": Flag("IsRetweet is 0 or 1; up to 3 occurs."),
+        "hashtag_taken_from_text": Flag(
+            "The hashtag of a tweet is a campaign tag; others give way to the tag in its text."
+        ),
+        "text_without_words": Flag("A text has words in Latin letters; others became null."),
+    },
+)
 # Pattern and replacement, in order. First what is no word, then the words.
 _CLEANING = (
     # Typed apostrophes are signs of their own; without them contractions are not seen.
@@ -58,12 +73,13 @@ def type_tweets(bronze: DataFrame, tags: Sequence[str]) -> DataFrame:
         read), and `raw_*` text.
     """
     frame = with_text(bronze, TWEETS)
-    text = {c.name: v.without(F.col(f"text_{c.name}"), NOTHING) for c in TWEETS.fields}
+    text = {c.name: FIELDS.given(c.name) for c in TWEETS.fields}
     small = v.staged(
         frame.select(
             *frame.columns,
             v.lower(text["hashtag"]).alias("found_by"),
             v.lower(text["tweet"]).alias("said"),
+            clean_text(text["tweet"]).alias("clean_text"),
         )
     )
     tweeted_at = v.parse_timestamp(text["time"])
@@ -71,11 +87,14 @@ def type_tweets(bronze: DataFrame, tags: Sequence[str]) -> DataFrame:
     is_retweet = v.boolean(text["isretweet"])
     digits = F.regexp_replace(F.substring(text["time"], 1, 19), "[^0-9]", "")
     content = v.hash_key(*[F.col(f"raw_{n}") for n in ("username", "tweet", "hashtag")])
+    tag, known = campaign_tag(F.col("found_by"), F.col("said"), tags), [t.lower() for t in tags]
     flags = {
         "hour_corrected": ~F.coalesce(v.whole_number(text["hourofday"]) == hour, F.lit(False)),
         "retweet_mark_unusual": is_retweet.isNull(),
+        "hashtag_taken_from_text": tag.isNotNull() & ~v.is_any(F.col("found_by"), known),
+        "text_without_words": text["tweet"].isNotNull() & F.col("clean_text").isNull(),
     }
-    return small.select(
+    typed = small.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         F.when(tweeted_at.isNotNull(), F.concat(digits, F.lit("-"), content.cast("string"))).alias(
             "tweet_id"
@@ -83,9 +102,11 @@ def type_tweets(bronze: DataFrame, tags: Sequence[str]) -> DataFrame:
         tweeted_at.alias("tweeted_at"),
         v.parse_date(F.substring(text["time"], 1, 10), "yyyy-MM-dd").alias("tweet_date"),
         hour.alias("hour_of_day"),
-        campaign_tag(F.col("found_by"), F.col("said"), tags).alias("hashtag"),
-        clean_text(text["tweet"]).alias("clean_text"),
-        F.regexp_replace(text["city"], _BLANKS, " ").alias("city"),
+        tag.alias("hashtag"),
+        "clean_text",
+        F.when(is_place_name(text["city"]), F.regexp_replace(text["city"], _BLANKS, " ")).alias(
+            "city"
+        ),
         text["username"].alias("username"),
         v.whole_number(text["retweetcount"]).alias("retweet_count"),
         v.whole_number(text["favouritecount"]).alias("favourite_count"),
@@ -95,9 +116,10 @@ def type_tweets(bronze: DataFrame, tags: Sequence[str]) -> DataFrame:
         F.coalesce(text["sentiment"], F.lit(UNKNOWN)).alias("sentiment"),
         v.real(text["sentimentscore"]).alias("sentiment_score"),
         F.coalesce(text["language"], F.lit(UNKNOWN)).alias("language"),
-        flags_of(flags).alias("quality_flags"),
+        *[condition.alias(f"flag_{name}") for name, condition in flags.items()],
         *lineage_columns(TWEETS),
     )
+    return FIELDS.flagged(typed)
 
 
 def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:

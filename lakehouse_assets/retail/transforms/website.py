@@ -13,12 +13,13 @@ from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.quality.delivered import (
     content_key,
-    flags_of,
     lineage_columns,
     with_content,
     with_text,
 )
+from lakehouse_assets.quality.fields import Fields, Flag
 from lakehouse_assets.retail.tables.website import (
+    SILVER_WEBSITE,
     WEBSITE,
     WEBSITE_CONVERSION,
     WEBSITE_DAYS,
@@ -26,6 +27,7 @@ from lakehouse_assets.retail.tables.website import (
 from lakehouse_assets.retail.transforms.labels import (
     DAYS,
     GENERATIONS,
+    NOTHING,
     UNKNOWN,
     begun_by,
     count,
@@ -33,13 +35,19 @@ from lakehouse_assets.retail.transforms.labels import (
     labelled,
 )
 
+FIELDS = Fields(
+    WEBSITE,
+    SILVER_WEBSITE,
+    NOTHING,
+    flags={"customer_segment_unknown": Flag("A count says of which generation the visitors are.")},
+)
 _LABELS = {
     "region": "region", "product_category": "product_category", "product": "product",
     "channel": "channel", "gender": "gender", "device_category": "device_category",
     "traffic_source": "sources", "conversation": "conversations", "page": "page",
     "browser": "browser", "sentiment": "sentiment",
 }  # fmt: skip
-_COUNTS = {
+COUNTS = {
     "visits": "visits", "sessions": "sessions", "unique_visitors": "unique_visitors",
     "return_visitors": "return_visitors", "daily_users": "daily_users",
     "duration_minutes": "duration_min", "tweets": "tweets", "retweets": "retweets",
@@ -72,11 +80,7 @@ def type_website(bronze: DataFrame) -> DataFrame:
     )
     possible = F.col("rate").between(0, 100)
     named = begun_by(F.col("small_segment"), GENERATIONS)
-    flags = {
-        "conversion_rate_removed": ~F.coalesce(possible, F.lit(False)),
-        "customer_segment_unknown": F.col("segment").isNull(),
-    }
-    return frame.select(
+    typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         content_key().alias("visit_id"),
         v.parse_date(text["date"], *DAYS).alias("visit_date"),
@@ -87,11 +91,12 @@ def type_website(bronze: DataFrame) -> DataFrame:
         F.when(F.col("tag").startswith("#"), F.col("tag"))
         .otherwise(F.concat(F.lit("#"), F.col("tag")))
         .alias("hashtag"),
-        *[count(text[field]).alias(name) for name, field in _COUNTS.items()],
+        *[count(text[field]).alias(name) for name, field in COUNTS.items()],
         F.when(possible, F.col("rate")).alias("conversion_rate"),
-        flags_of(flags).alias("quality_flags"),
+        F.col("segment").isNull().alias("flag_customer_segment_unknown"),
         *lineage_columns(WEBSITE),
     )
+    return FIELDS.flagged(typed)
 
 
 def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFrame:
