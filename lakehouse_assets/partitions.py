@@ -6,6 +6,7 @@ partitions (`lake/registry.py`).
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -18,8 +19,19 @@ from lakehouse_assets import clock
 # A long-lived process asks of ever new days.
 _MOST_WALKS = 10_000
 
+
+
+def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartitionMapping:
+    """Map to the partitions that exist so far: of the running month, the days up to today."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.TimeWindowPartitionMapping(
+            start_offset, end_offset, allow_nonexistent_upstream_partitions=True
+        )
+
+
 # The same span of time, whatever its grain: a month's days.
-WITHIN = dg.TimeWindowPartitionMapping()
+WITHIN = _mapping()
 
 
 @dataclass(frozen=True)
@@ -35,12 +47,12 @@ class Calendar:
     @property
     def so_far(self) -> dg.TimeWindowPartitionMapping:
         """Monthly: as of the end of a month, it and everything delivered before."""
-        return dg.TimeWindowPartitionMapping(start_offset=-self._months())
+        return _mapping(start_offset=-self._months())
 
     @property
     def earlier(self) -> dg.TimeWindowPartitionMapping:
         """Daily: everything delivered before a day, without it."""
-        return dg.TimeWindowPartitionMapping(start_offset=-self._months() * 31, end_offset=-1)
+        return _mapping(start_offset=-self._months() * 31, end_offset=-1)
 
     def _months(self) -> int:
         """Return more months than there are partitions, for years to come.
