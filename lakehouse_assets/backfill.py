@@ -15,11 +15,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.datasets import Dataset
+from lakehouse_assets.ingest.datasets import Dataset, bronze_table
 from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
-from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, job_name
-from lakehouse_assets.planning import MONTHS_PER_RUN, PlannedRun, check_date, of_domain
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.planning import MONTHS_PER_RUN, PlannedRun, no_partition, of_domain
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS
 
@@ -104,12 +104,14 @@ class Backfill:
         content: What each run reads, by its label: it runs again when a file has changed since.
         done: Number of runs that an interrupted backfill has done already.
         progress: Where it is remembered.
+        refused: Deliveries that no partition can hold, one sentence each; the runs leave them out.
     """
 
     runs: list[PlannedRun]
     content: dict[str, str]
     done: int
     progress: Progress
+    refused: list[str]
 
     def note(self, run: PlannedRun) -> None:
         """Remember that a run went well."""
@@ -143,14 +145,15 @@ def plan_backfill(
     if not mine:
         known = sorted({dataset.domain for dataset in datasets})
         raise LakehouseError(f"There is no domain {domain!r}; use one of {', '.join(known)}.")
-    files = _delivered(settings, mine, months)
+    files, refused = _delivered(settings, mine, months)
     days: dict[str, set[date]] = {"day": set(), "month": set()}
     for dataset, file in files:
         days[dataset.grain].add(file.delivered_on)
     planned = of_domain(domain, days, months_per_run)
     if not planned:
         raise LakehouseError(
-            f"Nothing of {domain} was delivered in {months}; look at the landing zone "
+            " ".join(refused)
+            or f"Nothing of {domain} was delivered in {months}; look at the landing zone "
             f"{settings.landing}, or choose other months."
         )
     progress = Progress.of(settings, f"{settings.root} {domain} {months} {months_per_run}")
@@ -159,24 +162,53 @@ def plan_backfill(
     content = {run.label: _content(run, files) for run in planned}
     left = [run for run in planned if progress.done.get(run.label) != content[run.label]]
     runs = [PlannedRun(UNPARTITIONED), *left, PlannedRun(QUALITY)]
-    return Backfill(runs, content, len(planned) - len(left), progress)
+    return Backfill(runs, content, len(planned) - len(left), progress, refused)
 
 
-def plan_replay(dataset: Dataset, days: Iterable[date]) -> list[PlannedRun]:
+def plan_replay(dataset: Dataset, partitions: Iterable[date]) -> list[PlannedRun]:
     """Plan cleaning stored bronze rows again, after a rule was mended, and what builds on them.
 
     Args:
         dataset: What was delivered.
-        days: Partitions of the dataset: days, or any days of its months.
+        partitions: Loaded partitions of the dataset: days, or the first days of months.
     """
     silver = dataset.loaded_tables[2:]
-    partitions = sorted({partition_value(dataset, day) for day in days})
+    days = sorted(partitions)
     job = job_name(dataset.domain, DAILY if dataset.grain == "day" else MONTHLY)
-    runs = [PlannedRun(job, day.isoformat(), day.isoformat(), tables=silver) for day in partitions]
-    for month in sorted({day.replace(day=1) for day in partitions}):
+    runs = [PlannedRun(job, day.isoformat(), day.isoformat(), tables=silver) for day in days]
+    for month in sorted({day.replace(day=1) for day in days}):
         monthly = job_name(dataset.domain, MONTHLY)
         runs.append(PlannedRun(monthly, month.isoformat(), month.isoformat()))
     return [*runs, PlannedRun(QUALITY)]
+
+
+def loaded_partitions(lake: Lake, dataset: Dataset, days: Iterable[date]) -> list[date]:
+    """Return the partitions that hold the rows of some days of delivery.
+
+    Args:
+        lake: The lake.
+        dataset: What was delivered.
+        days: Days of delivery; of a monthly dataset also the first days of delivered months.
+
+    Raises:
+        LakehouseError: nothing in bronze was delivered on one of the days.
+    """
+    bronze, column = bronze_table(dataset), dataset.partition.column
+    rows = lake.read(bronze, columns=sorted({"delivered_on", column})).distinct()
+    delivered = {row["delivered_on"]: row[column] for row in lake.engine.rows(rows)}
+    partitions = delivered | {partition: partition for partition in delivered.values()}
+    missing = sorted(day for day in days if day not in partitions)
+    if missing:
+        raise LakehouseError(
+            f"Bronze has no rows of {dataset.path} that were delivered on "
+            f"{', '.join(map(str, missing))}, so there is nothing to clean again; "
+            + (
+                f"it has rows from {min(delivered)} to {max(delivered)}."
+                if delivered
+                else "deliver and load them first (`lakehouse land`, `lakehouse run`)."
+            )
+        )
+    return sorted({partitions[day] for day in days})
 
 
 def months_after(
@@ -197,21 +229,27 @@ def months_after(
         for dataset in datasets
         if dataset.domain == domain
         for file in zone.files(dataset, following)
+        if no_partition(settings, dataset, file.delivered_on) is None
     }
     return Months(min(found), max(found)) if found else None
 
 
 def _delivered(
     settings: Settings, datasets: Iterable[Dataset], months: Months
-) -> list[tuple[Dataset, LandedFile]]:
+) -> tuple[list[tuple[Dataset, LandedFile]], list[str]]:
+    """List the files of the months, and say which days of delivery have no partition."""
     zone = LandingZone(settings.landing, settings.zone_identity)
     end = (months.last + timedelta(days=32)).replace(day=1)
-    found = [
-        (dataset, file) for dataset in datasets for file in zone.files(dataset, months.first, end)
-    ]
-    for dataset, file in found:
-        check_date(settings, dataset, file.delivered_on)
-    return found
+    files = []
+    refused: dict[tuple[str, date], str] = {}
+    for dataset in datasets:
+        for file in zone.files(dataset, months.first, end):
+            problem = no_partition(settings, dataset, file.delivered_on)
+            if problem is None:
+                files.append((dataset, file))
+            else:
+                refused[dataset.path, file.delivered_on] = problem
+    return files, [*refused.values()]
 
 
 def _content(run: PlannedRun, files: Iterable[tuple[Dataset, LandedFile]]) -> str:

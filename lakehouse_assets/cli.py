@@ -73,8 +73,9 @@ def run() -> None:
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
-    runs = plan(settings)
-    outcome = _watched(settings, runs)
+    planned = plan(settings)
+    outcome = _watched(settings, planned.runs)
+    outcome.errors += planned.refused
     lake = open_lake(settings)
     print_lake(console, lake, outcome.seconds)
     print_segments(console, lake)
@@ -82,9 +83,9 @@ def run() -> None:
     for line in outcome.errors:
         errors.print(f"Error: {line}", style="red", markup=False)
     console.print(
-        f"{len(runs)} runs in {time.monotonic() - started:.1f} s. Next: [bold]make ui[/bold] opens "
-        "the Dagster UI, [bold]make mlflow[/bold] the models, [bold]lakehouse sql[/bold] asks "
-        "questions.",
+        f"{len(planned.runs)} runs in {time.monotonic() - started:.1f} s. Next: "
+        "[bold]make ui[/bold] opens the Dagster UI, [bold]make mlflow[/bold] the models, "
+        "[bold]lakehouse sql[/bold] asks questions.",
         soft_wrap=True,
     )
     if outcome.errors:
@@ -161,6 +162,7 @@ def backfill(
     if planned.done:
         console.print(f"{planned.done} runs were done before; --restart does them again.")
     outcome = _watched(settings, planned.runs, planned.note)
+    outcome.errors += planned.refused
     print_warnings(console, outcome.warnings)
     _end(outcome)
     planned.progress.forget()
@@ -172,35 +174,46 @@ def replay(
     dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>, such as airline/flights.")],
     days: Annotated[
         list[str] | None,
-        typer.Option("--date", help="A day of delivery; may be repeated. Default: all with rows."),
+        typer.Option(
+            "--date",
+            help="A day of delivery that is loaded; may be repeated. Default: all with "
+            "quarantined rows.",
+        ),
     ] = None,
 ) -> None:
     """Clean stored deliveries again, after a rule was mended: quarantined rows get their chance.
 
     The delivered rows are in bronze, so nothing is delivered again. What builds on them follows.
     """
-    from lakehouse_assets.backfill import plan_replay
+    from lakehouse_assets.backfill import loaded_partitions, plan_replay
     from lakehouse_assets.ingest.datasets import dataset_named, quarantine_table
-    from lakehouse_assets.report import open_lake, print_warnings, quarantined
+    from lakehouse_assets.report import open_lake, print_warnings, rows_aside
     from lakehouse_assets.settings import load_settings
-    from lakehouse_assets.tables import DATASETS, REGISTRY
+    from lakehouse_assets.tables import DATASETS
 
     settings = load_settings()
     found = dataset_named(DATASETS, dataset)
     lake = open_lake(settings)
-    silver = REGISTRY[found.loaded_tables[2]]
-    counts = lake.rows_by_partition(quarantine_table(found))
-    chosen = [_date(day) for day in days] if days else [day for day, n in counts.items() if n]
+    if days:
+        chosen = sorted({_date(day) for day in days})
+    else:
+        counts = lake.rows_by_partition(quarantine_table(found))
+        chosen = sorted(partition for partition, rows in counts.items() if rows)
     if not chosen:
-        console.print(f"No rows of {dataset} are set aside; there is nothing to replay.")
+        console.print(f"No rows of {dataset} are quarantined; there is nothing to replay.")
         return
-    before = quarantined(lake, silver) or 0
-    outcome = _watched(settings, plan_replay(found, chosen))
+    partitions = loaded_partitions(lake, found, chosen)
+    before = rows_aside(lake, found, chosen)
+    outcome = _watched(settings, plan_replay(found, partitions))
     print_warnings(console, outcome.warnings)
-    after = quarantined(lake, silver) or 0
-    console.print(f"{before:,} rows of {dataset} were quarantined, {after:,} still are.")
+    after = rows_aside(lake, found, chosen)
+    where = f"{chosen[0]}..{chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
+    console.print(
+        f"{before:,} rows of {dataset} ({where}) were quarantined, {after:,} still are.",
+        soft_wrap=True,
+    )
     _end(outcome)
-    _tell_of_later_months(settings, found.domain, max(chosen).replace(day=1))
+    _tell_of_later_months(settings, found.domain, partitions[-1].replace(day=1))
 
 
 def _tell_of_later_months(settings: Settings, domain: str, last: date) -> None:
@@ -236,12 +249,15 @@ def land(
     """Put a delivered file into the landing zone, whole or not at all."""
     from lakehouse_assets.ingest.datasets import dataset_named
     from lakehouse_assets.ingest.landing import LandingZone
+    from lakehouse_assets.planning import check_date
     from lakehouse_assets.settings import load_settings
     from lakehouse_assets.tables import DATASETS
 
     settings = load_settings()
+    found, delivered_on = dataset_named(DATASETS, dataset), _date(day)
+    check_date(settings, found, delivered_on)
     target, news = LandingZone(settings.landing, settings.zone_identity).land(
-        dataset_named(DATASETS, dataset), file, _date(day), replace=replace
+        found, file, delivered_on, replace=replace
     )
     console.print(f"{'Landed' if news else 'Already landed'}: {target}", soft_wrap=True)
 

@@ -20,7 +20,6 @@ from lakehouse_assets import clock
 _MOST_WALKS = 10_000
 
 
-
 def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartitionMapping:
     """Map to the partitions that exist so far: of the running month, the days up to today."""
     with warnings.catch_warnings():

@@ -14,6 +14,7 @@ from lakehouse_assets import clock
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, domain_of, job_name
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS
@@ -55,11 +56,24 @@ class PlannedRun:
         )
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What to run for a landing zone.
+
+    Attributes:
+        runs: The runs, in order.
+        refused: Deliveries that no partition can hold, one sentence each; the runs leave them out.
+    """
+
+    runs: list[PlannedRun]
+    refused: list[str]
+
+
 def plan(
     settings: Settings,
     datasets: tuple[Dataset, ...] = DATASETS,
     months_per_run: int = MONTHS_PER_RUN,
-) -> list[PlannedRun]:
+) -> Plan:
     """Plan the runs for every partition that the landing zone holds, by domain, oldest first.
 
     Args:
@@ -68,24 +82,30 @@ def plan(
         months_per_run: Consecutive months that one run may cover.
 
     Raises:
-        LakehouseError: the zone is missing or empty, holds what nobody reads, or holds deliveries
-            for which there is no partition.
+        LakehouseError: the zone is missing, holds what nobody reads, or holds no delivery for which
+            there is a partition.
     """
     zone = LandingZone(settings.landing, settings.zone_identity)
     zone.check_folders(datasets)
     found: dict[str, dict[str, set[date]]] = {}
+    refused: list[str] = []
     for dataset in datasets:
         days = found.setdefault(dataset.domain, {"day": set(), "month": set()})
-        for file in zone.files(dataset):
-            check_date(settings, dataset, file.delivered_on)
-            days[dataset.grain].add(file.delivered_on)
+        for day in sorted({file.delivered_on for file in zone.files(dataset)}):
+            problem = no_partition(settings, dataset, day)
+            if problem is None:
+                days[dataset.grain].add(day)
+            else:
+                refused.append(problem)
     runs = [run for domain in found for run in of_domain(domain, found[domain], months_per_run)]
+    if not runs and refused:
+        raise LakehouseError(" ".join(refused))
     if not runs:
         raise LakehouseError(
             f"The landing zone {settings.landing} holds no deliveries; land a file with `lakehouse "
             f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
         )
-    return [PlannedRun(UNPARTITIONED), *runs, PlannedRun(QUALITY)]
+    return Plan([PlannedRun(UNPARTITIONED), *runs, PlannedRun(QUALITY)], refused)
 
 
 def of_domain(domain: str, days: Mapping[str, set[date]], months_per_run: int) -> list[PlannedRun]:
@@ -114,23 +134,35 @@ def _consecutive(months: list[date], most: int) -> list[list[date]]:
     return groups
 
 
-def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
-    """Make sure that a day of delivery has a partition.
+def no_partition(settings: Settings, dataset: Dataset, day: date) -> str | None:
+    """Say why the lake has no partition for a day of delivery, and the remedy; None if it has one.
 
-    Raises:
-        LakehouseError: it has none; the message says how to give it one.
+    Partitions are days and months in UTC, from the first one in the settings to the running one.
     """
     if day < settings.first_partition:
-        raise LakehouseError(
-            f"{dataset.path} has a delivery of {day}, before the first partition "
+        return (
+            f"{dataset.path}/{day} cannot be loaded, because the lake begins on "
             f"{settings.first_partition}; set LAKEHOUSE_FIRST_PARTITION to {day.replace(day=1)} or "
             "earlier."
         )
-    if day > clock.today() + timedelta(days=1):
-        raise LakehouseError(
-            f"{dataset.path} has a delivery of {day}, which is in the future; rename the folder to "
-            "the day of delivery."
+    today = clock.today()
+    if partition_value(dataset, day) > today:
+        return (
+            f"{dataset.path}/{day} cannot be loaded, because in UTC, whose days count, it is still "
+            f"{today}; deliver it under {today} or an earlier day."
         )
+    return None
+
+
+def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
+    """Make sure that the lake has a partition for a day of delivery.
+
+    Raises:
+        LakehouseError: it has none; the message says why and what to do.
+    """
+    problem = no_partition(settings, dataset, day)
+    if problem is not None:
+        raise LakehouseError(problem)
 
 
 def with_follow_ups(

@@ -5,7 +5,8 @@ Belongs here: reading the lake for display and printing it. Not here: running an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.table import Table as Grid
 
 from lakehouse_assets.airline.tables import GOLD_SEGMENT_SUMMARY
 from lakehouse_assets.engine import F
+from lakehouse_assets.ingest.datasets import Dataset, quarantine_table
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Table
@@ -64,13 +66,13 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
     console.print(grid)
 
 
-def quarantined(lake: Lake, table: Table) -> int | None:
-    """Count the rows that a bronze or silver table's source lost to rejects or quarantine."""
-    aside = _aside(lake, table)
-    found = None if aside is None else lake.open(aside)
-    if aside is None or found is None:
-        return None
-    return _lost(lake, table, aside, sum(lake.rows_by_partition(aside, found).values()))
+def rows_aside(lake: Lake, dataset: Dataset, days: Collection[date]) -> int:
+    """Count the quarantined rows of some days of delivery or partitions, without duplicates."""
+    chosen = F.col("delivered_on").isin([*days]) | F.col(dataset.partition.column).isin([*days])
+    frame = lake.read(quarantine_table(dataset)).filter(
+        chosen & (F.col("disposition") == F.lit("quarantined"))
+    )
+    return int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 
 
 def _aside(lake: Lake, table: Table) -> Table | None:

@@ -6,12 +6,13 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from lakehouse_assets import cli, clock
+from lakehouse_assets.airline import tables as t
 from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
@@ -245,17 +246,61 @@ def test_a_file_outside_a_dated_folder_is_refused(lakehouse: Lakehouse, house: H
     nothing_is_written(house)
 
 
-def test_deliveries_for_which_there_is_no_partition_are_refused(
+@pytest.mark.parametrize(
+    ("dataset", "day", "remedy"),
+    [
+        ("airline/transactions", "2013-12-31", "LAKEHOUSE_FIRST_PARTITION"),
+        ("airline/transactions", clock.today() + timedelta(days=2), "in UTC"),
+        ("airline/transactions", "2999-01-01", "in UTC"),
+        ("airline/flights", (clock.today() + timedelta(days=32)).replace(day=1), "in UTC"),
+        ("airline/transactions", "20240131", "YYYY-MM-DD"),
+        ("airline/transactions", "2024-02-30", "YYYY-MM-DD"),
+    ],
+)
+def test_land_refuses_what_no_partition_can_hold(
+    lakehouse: Lakehouse, house: House, tmp_path: Path, dataset: str, day: date | str, remedy: str
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("[]", encoding="utf-8")
+    refuses(lakehouse("land", dataset, str(file), "--date", str(day)), str(day), remedy)
+    assert list(house.settings.landing.iterdir()) == []
+
+
+def test_a_delivery_without_a_partition_is_named_and_stops_no_other(
     lakehouse: Lakehouse, house: House
 ) -> None:
-    early = house.deliver_members("2013-12-31", [member(1)])
-    refuses(lakehouse("run"), "2013-12-31", "LAKEHOUSE_FIRST_PARTITION")
-    early.unlink()
-    early.parent.rmdir()
-    future = (clock.today() + timedelta(days=40)).isoformat()
-    house.deliver_members(future, [member(1)])
-    refuses(lakehouse("run"), future, "in the future")
-    nothing_is_written(house)
+    house.deliver_purchases("2014-03-05", [purchase("A")])
+    house.deliver_purchases("2013-12-31", [purchase("B")])
+    house.deliver_members("2999-12-31", [member(1)])
+    for arguments in (["run"], ["backfill", "airline", "2013-12..2999-12"]):
+        code, _, said = lakehouse(*arguments)
+        assert code == 1
+        told = [line for line in said.splitlines() if line.startswith("Error: ")]
+        assert [line.split()[1] for line in told] == [
+            "airline/flights/2999-12-31",
+            "airline/transactions/2013-12-31",
+        ]
+        assert [row["transaction_id"] for row in house.rows(t.FACT_TRANSACTIONS)] == ["A"]
+    refuses(lakehouse("backfill", "airline", "2999-12"), "airline/flights/2999-12-31")
+
+
+def test_replay_answers_for_delivered_days_only(lakehouse: Lakehouse, house: House) -> None:
+    house.deliver_purchases("2014-03-04", [purchase("A", amount="much")])
+    house.deliver_purchases("2014-03-05", [purchase("B", amount="more"), purchase("C")])
+    house.deliver_members("2014-03-31", [member(1)])
+    assert lakehouse("run")[0] == 0
+    versions = house.commits(t.KPI_CUSTOMER_VALUE)
+    for dataset, day in (
+        ("airline/transactions", "2014-03-06"),
+        ("airline/flights", "2014-05-31"),
+        ("airline/flights", "2014-03-30"),
+        ("retail/tweets", "2021-09-01"),
+    ):
+        refuses(lakehouse("replay", dataset, "--date", day), dataset, day)
+    assert house.commits(t.KPI_CUSTOMER_VALUE) == versions
+    code, said, _ = lakehouse("replay", "airline/transactions", "--date", "2014-03-05")
+    assert code == 0
+    assert "1 rows of airline/transactions (2014-03-05) were quarantined, 1 still are." in said
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def real(new_house: Callable[..., House]) -> Real:
             with pytest.raises(SystemExit) as stop:
                 cli.main()
             assert not stop.value.code
-        outcome = execute(house.settings, plan(house.settings))
+        outcome = execute(house.settings, plan(house.settings).runs)
     return Real(house, outcome)
 
 

@@ -31,7 +31,7 @@ def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: H
     house.deliver_purchases("2014-02-20", [purchase("B")])
     house.deliver_purchases("2014-01-31", [purchase("C")])
     house.deliver_members("2014-05-31", [member(1)])
-    assert plan(house.settings, months_per_run=1) == [
+    assert plan(house.settings, months_per_run=1).runs == [
         PlannedRun("calendar"),
         PlannedRun("airline_daily", "2014-01-31", "2014-01-31"),
         PlannedRun("airline_monthly", "2014-01-01", "2014-01-01"),
@@ -41,7 +41,7 @@ def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: H
         PlannedRun("quality"),
     ]
     # Months that follow each other may share a run; March and April have no deliveries.
-    assert plan(house.settings, months_per_run=3) == [
+    assert plan(house.settings, months_per_run=3).runs == [
         PlannedRun("calendar"),
         PlannedRun("airline_daily", "2014-01-31", "2014-02-20"),
         PlannedRun("airline_monthly", "2014-01-01", "2014-02-01"),
@@ -56,7 +56,7 @@ def test_the_domains_of_one_zone_have_runs_of_their_own(house: House) -> None:
     folder = house.settings.landing / other.path / "2021-09-03"
     folder.mkdir(parents=True)
     (folder / "a.json").write_text("[]", encoding="utf-8")
-    assert plan(house.settings, (t.FLIGHTS, other)) == [
+    assert plan(house.settings, (t.FLIGHTS, other)).runs == [
         PlannedRun("calendar"),
         PlannedRun("airline_monthly", "2014-02-01", "2014-02-01"),
         PlannedRun("retail_daily", "2021-09-03", "2021-09-03"),
@@ -76,7 +76,7 @@ def test_unfinished_and_hidden_files_are_no_deliveries(house: House) -> None:
 def test_a_refused_file_is_named_and_the_others_go_on(house: House) -> None:
     house.deliver_members("2014-03-31", [member(1), member(2)])
     house.deliver("flights", "2014-03-31", "wrong.csv", "a,b\n1,2\n")
-    outcome = execute(house.settings, [PlannedRun("calendar"), *plan(house.settings)[1:]])
+    outcome = execute(house.settings, [PlannedRun("calendar"), *plan(house.settings).runs[1:]])
     assert house.count(t.SILVER_FLIGHTS) == house.count(t.KPI_CUSTOMER_VALUE) == 2
     (sentence,) = outcome.errors
     assert "airline/flights/2014-03-31/wrong.csv" in sentence
@@ -94,7 +94,7 @@ def test_a_step_that_breaks_is_one_sentence_and_stops_the_runs_after_it(
     started: list[str] = []
     outcome = execute(
         house.settings,
-        plan(house.settings, months_per_run=1),
+        plan(house.settings, months_per_run=1).runs,
         lambda run: started.append(run.label),
     )
     assert started == ["calendar", "airline_monthly 2014-02-01"]
@@ -115,7 +115,9 @@ def test_a_run_that_cannot_start_stops_with_its_reason(
     monkeypatch.setattr(DeltaIOManager, "setup_for_execution", refuse)
     house.deliver_members("2014-03-31", [member(1)])
     started: list[str] = []
-    outcome = execute(house.settings, plan(house.settings), lambda run: started.append(run.label))
+    outcome = execute(
+        house.settings, plan(house.settings).runs, lambda run: started.append(run.label)
+    )
     assert started == ["calendar"]
     assert outcome.errors == ["calendar: The store is closed; open it."]
 
@@ -182,7 +184,7 @@ from lakehouse_assets.planning import plan
 from lakehouse_assets.run import execute
 from lakehouse_assets.settings import load_settings
 settings = load_settings()
-outcome = execute(settings, plan(settings))
+outcome = execute(settings, plan(settings).runs)
 print(outcome.errors, active_children())
 """
 

@@ -225,7 +225,7 @@ class House:
         Given datasets, only what has to do with them is made: empty tables take as long as others.
         The quality log, which is about all tables, is left out then.
         """
-        runs = plan(self.settings)
+        runs = plan(self.settings).runs
         if not datasets:
             return runs
         named = {bronze_table(dataset).name for dataset in datasets}

@@ -45,7 +45,7 @@ def run(landing: Path, folder: Path, months_per_run: int | None) -> Timings:
     marks: list[tuple[PlannedRun, float]] = []
     outcome = execute(
         settings,
-        plan(settings, months_per_run=months_per_run or MONTHS_PER_RUN),
+        plan(settings, months_per_run=months_per_run or MONTHS_PER_RUN).runs,
         on_start=lambda planned: marks.append((planned, time.perf_counter())),
     )
     ended = time.perf_counter()

@@ -71,10 +71,10 @@ def lakes(new_house: Callable[..., House]) -> Lakes:
     deliver_everything(embedded, SHARED if REAL_FILES else None)
     deliver_retail(embedded)
     begun = changed(begun, landing=embedded.settings.landing)
-    half = plan(begun.settings, months_per_run=2)
+    half = plan(begun.settings, months_per_run=2).runs
     middle = 1 + next(n for n, run in enumerate(half) if run.job == "airline_monthly")
     execute(begun.settings, half[:middle])
-    runs = plan(embedded.settings, months_per_run=3)
+    runs = plan(embedded.settings, months_per_run=3).runs
     here = execute(embedded.settings, runs)
     spark = copied(begun, new_house, engine="spark")
     return Lakes(runs, embedded, spark, here, execute(spark.settings, runs))
