@@ -11,6 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.run_output import stays_in_terminal
@@ -18,6 +23,9 @@ from lakehouse_assets.settings import Settings
 
 # A range's partitions have an event each; Dagster stores them one by one unless told otherwise.
 _EVENTS_AT_ONCE = 1_000
+# As `workspace.yaml` names it, and Dagster what it holds.
+_CODE_LOCATION = "lakehouse_assets"
+_REPOSITORY = "__repository__"
 _CONFIG = """\
 # Written by `lakehouse`; yours to change.
 telemetry:
@@ -85,3 +93,21 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     stays_in_terminal()
     with dg.DagsterInstance.get() as instance:
         yield instance
+
+
+def show_in_code_location(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Let Dagster's pages count a run of the command line among those of the code location.
+
+    A run that Dagster executes in the process that asked for it names no code location, and Dagster
+    leaves it out of its home page and of the pages of jobs.
+    """
+    target = LoadableTargetOrigin(module_name="lakehouse_assets.definitions")
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, _CODE_LOCATION)
+    repository = RemoteRepositoryOrigin(location, _REPOSITORY)
+    instance.add_run_tags(
+        run_id,
+        {".dagster/repository": repository.get_label(), "dagster/code_location": _CODE_LOCATION},
+    )
+    run = instance.get_run_by_id(run_id)
+    if run is not None:
+        instance.run_storage.replace_job_origin(run, repository.get_job_origin(run.job_name))

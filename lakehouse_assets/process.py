@@ -15,8 +15,9 @@ import dagster as dg
 
 from lakehouse_assets import clock
 
-OWNER_TAG = "lakehouse/process"
-ALIVE_TAG = "lakehouse/alive"
+# The UI does not show tags with this prefix.
+OWNER_TAG = ".dagster/lakehouse_process"
+ALIVE_TAG = ".dagster/lakehouse_alive"
 # A run on another host is taken for killed after this long without a sign of life.
 LEASE = timedelta(minutes=10)
 # Dagster itself writes an event every five minutes while a step waits for its pool.

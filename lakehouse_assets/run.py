@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from uuid import uuid4
 
 import dagster as dg
@@ -20,8 +21,8 @@ from lakehouse_assets.automation.recovery import (
     end_dead_runs,
     end_interrupted_runs,
 )
-from lakehouse_assets.automation.sensors import RANGE_END, RANGE_START, days_to_run_again
-from lakehouse_assets.instance import dagster_instance
+from lakehouse_assets.automation.sensors import days_to_run_again, range_tags
+from lakehouse_assets.instance import dagster_instance, show_in_code_location
 from lakehouse_assets.interrupts import noticing_interrupts
 from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.outcome import Outcome, note_checks, note_failures
@@ -79,8 +80,11 @@ class Runner:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._began: Callable[[], None] = lambda: None
         self._finished: Callable[[str, float], None] = Watcher.on_step
-        logger = _step_logger(lambda step, seconds: self._finished(step, seconds))
+        logger = _step_logger(
+            lambda: self._began(), lambda step, seconds: self._finished(step, seconds)
+        )
         self._definitions = dg.Definitions.merge(
             build_defs(settings), dg.Definitions(loggers={"steps": logger})
         )
@@ -115,7 +119,9 @@ class Runner:
                 while waiting and not outcome.stopped:
                     planned = waiting.pop(0)
                     watcher.on_start(planned)
-                    result = _execute_run(instance, self._definitions, planned)
+                    run_id = str(uuid4())
+                    self._began = partial(show_in_code_location, instance, run_id)
+                    result = _execute_run(instance, self._definitions, planned, run_id)
                     if interrupted():
                         raise KeyboardInterrupt
                     note_checks(planned.label, result, outcome)
@@ -130,13 +136,12 @@ class Runner:
 
 
 def _execute_run(
-    instance: dg.DagsterInstance, definitions: dg.Definitions, planned: PlannedRun
+    instance: dg.DagsterInstance, definitions: dg.Definitions, planned: PlannedRun, run_id: str
 ) -> dg.ExecuteInProcessResult:
-    run_id = str(uuid4())
     # Whoever gave the command decides whether it is given again.
     tags = {OWNER_TAG: str(Owner.here(run_id)), "dagster/max_retries": "0"}
     if planned.first is not None and planned.last is not None:
-        tags |= {RANGE_START: planned.first, RANGE_END: planned.last}
+        tags |= range_tags(planned.first, planned.last)
     return definitions.resolve_job_def(planned.job).execute_in_process(
         instance=instance,
         run_id=run_id,
@@ -157,13 +162,19 @@ def _outdated(result: dg.ExecuteInProcessResult) -> dict[str, set[date]]:
     return found
 
 
-def _step_logger(finished: Callable[[str, float], None]) -> dg.LoggerDefinition:
-    """Make a Dagster logger that prints nothing and reports finished steps."""
+def _step_logger(
+    began: Callable[[], None], finished: Callable[[str, float], None]
+) -> dg.LoggerDefinition:
+    """Make a Dagster logger that prints nothing and reports runs that begin and finished steps."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             event = getattr(record, "dagster_event", None)
-            if isinstance(event, dg.DagsterEvent) and event.is_step_success:
+            if not isinstance(event, dg.DagsterEvent):
+                return
+            if event.event_type is dg.DagsterEventType.RUN_START:
+                began()
+            elif event.is_step_success:
                 milliseconds = event.step_success_data.duration_ms
                 finished(str(event.step_key), milliseconds / 1000)
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
+from dagster_graphql.schema import create_schema
 
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.errors import LakehouseError
@@ -163,6 +166,34 @@ def test_a_range_does_not_pass_its_totals_off_as_those_of_one_partition(
         assert other is not None
         assert other.metadata["delta_version"] == newest.metadata["delta_version"]
         assert {"range_row_count", "bytes", "preview"}.isdisjoint(other.metadata)
+
+
+def test_runs_of_the_command_line_are_among_those_of_the_code_location(
+    sample: SampleRun,
+) -> None:
+    """What Dagster's home page and run list ask for; without a repository it leaves a run out."""
+    question = """{ runsOrError { ... on Runs { results {
+        jobName repositoryOrigin { repositoryName repositoryLocationName }
+        tags { key value } }}}}"""
+    with dagster_instance(sample.house.settings) as instance:
+        process = WorkspaceProcessContext(instance, EmptyWorkspaceTarget())
+        context = process.create_request_context()
+        answer = create_schema().execute(question, context_value=context)
+        assert answer.errors is None
+        runs = answer.data["runsOrError"]["results"]
+        location = dg.RunsFilter(tags={".dagster/repository": "__repository__@lakehouse_assets"})
+        assert len(instance.get_runs(location)) == len(runs) > 5
+    assert {str(run["repositoryOrigin"]) for run in runs} == {
+        str({"repositoryName": "__repository__", "repositoryLocationName": "lakehouse_assets"})
+    }
+    shown = {
+        (run["jobName"], tag["key"], tag["value"])
+        for run in runs
+        for tag in run["tags"]
+        if not tag["key"].startswith("dagster/")
+    }
+    assert ("airline_monthly", "partitions", "2014-01-01...2014-03-01") in shown
+    assert {key for _, key, _ in shown} == {"partitions"}
 
 
 def test_personal_data_is_not_in_what_dagster_remembers(sample: SampleRun) -> None:

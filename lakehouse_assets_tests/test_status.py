@@ -35,7 +35,7 @@ def test_tables_are_told_by_their_logs(house: House) -> None:
     assert silver.run_id
     assert silver.updated_at is not None
     assert abs(silver.updated_at - now) < timedelta(minutes=5)
-    for hours, freshness in ((27, "fresh"), (29, "aging"), (53, "late")):
+    for hours, freshness in ((27, "fresh"), (29, "aging"), (191, "aging"), (193, "late")):
         later = by_name(status(house.settings, now + timedelta(hours=hours)))
         assert later["airline.silver_transactions"].freshness == freshness
 

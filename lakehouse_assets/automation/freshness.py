@@ -1,7 +1,4 @@
-"""How old a table may be, by layer.
-
-Belongs here: the freshness policies. Not here: what makes tables new (`conditions.py`).
-"""
+"""How old a table may be, by what its partitions are: days or months."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from lakehouse_assets.tables import REGISTRY
 if TYPE_CHECKING:
     import dagster as dg
 
-# Deliveries come once a day or month, at no exact hour: the warning leaves them some hours of
-# grace, the failure a whole missed delivery.
-_DAILY = (timedelta(hours=28), timedelta(hours=52))
+# Deliveries come once a day or month, at no exact hour. A day late is a warning; no delivery of
+# events for a weekend and holidays is no failure, and none for a week is one.
+_DAILY = (timedelta(hours=28), timedelta(days=8))
 _MONTHLY = (timedelta(days=33), timedelta(days=63))
 
 
@@ -25,10 +22,7 @@ def windows_of(table: Table) -> tuple[timedelta, timedelta] | None:
     """Return the ages from which a table is due and is late; None for what never ages."""
     if table.partition is None:
         return None
-    if table.layer in {"bronze", "silver"}:
-        return _DAILY if table.partition.grain == "day" else _MONTHLY
-    # Gold and segments hold as of the running month, and follow its daily purchases.
-    return _DAILY
+    return _DAILY if table.partition.grain == "day" else _MONTHLY
 
 
 def policy_of(table: Table) -> dg.FreshnessPolicy | None:

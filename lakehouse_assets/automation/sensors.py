@@ -19,8 +19,6 @@ from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.assets import RUN_AGAIN
 
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
 _LISTING_SECONDS = 30
 _LATE_SECONDS = 60
 _EVENTS_AT_ONCE = 1_000
@@ -162,13 +160,25 @@ def keys_of(dataset: Dataset, names: Sequence[str]) -> list[dg.AssetKey]:
     return [dg.AssetKey([dataset.domain, name]) for name in names]
 
 
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Return the tags of a run over a range of partitions: for Dagster, and for its list of runs.
+
+    The list shows a run's own tags and not Dagster's.
+    """
+    return {
+        "dagster/asset_partition_range_start": first,
+        "dagster/asset_partition_range_end": last,
+        "partitions": first if first == last else f"{first}...{last}",
+    }
+
+
 def request(dataset: Dataset, span: Span, keys: Sequence[dg.AssetKey]) -> dg.RunRequest:
     """Ask for a run over partitions that follow each other."""
     first, last = span.first.isoformat(), span.last.isoformat()
     tags = {"lakehouse/dataset": dataset.path}
     if first == last:
         return dg.RunRequest(span.run_key, partition_key=first, tags=tags, asset_selection=[*keys])
-    tags |= {RANGE_START: first, RANGE_END: last}
+    tags |= range_tags(first, last)
     return dg.RunRequest(span.run_key, tags=tags, asset_selection=[*keys])
 
 

@@ -179,12 +179,12 @@ def test_freshness_is_declared_for_every_table_that_ages(house: House) -> None:
     ageless = {name for name, spec in specs.items() if spec.freshness_policy is None}
     assert ageless == {table.name for table in REGISTRY if table.partition is None}
     windows = {
-        name: spec.freshness_policy.fail_window.to_timedelta()
-        for name, spec in specs.items()
-        if isinstance(spec.freshness_policy, dg.FreshnessPolicy)
+        (table.partition.grain, spec.freshness_policy.fail_window.to_timedelta())
+        for table in REGISTRY
+        if table.partition and (spec := specs[table.name]).freshness_policy
     }
-    assert windows["bronze_transactions"] < timedelta(days=3)
-    assert windows["bronze_flights"] > timedelta(days=60)
+    # By the grain of each table's own partitions, whatever its layer.
+    assert windows == {("day", timedelta(days=8)), ("month", timedelta(days=63))}
 
 
 def test_sales_and_snapshots_of_retail_are_followed_month_by_month(
