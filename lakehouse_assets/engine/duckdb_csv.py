@@ -121,7 +121,10 @@ class CsvLoader:
         self.connection.execute("SET preserve_insertion_order = true")
         try:
             run(self.connection, f"CREATE TABLE {name} AS FROM {source}")
-        except duckdb.InvalidInputException:
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            # Whatever it is, such as zeros behind a packed file: the file is read without DuckDB.
             return None
         else:
             self.keep(name)

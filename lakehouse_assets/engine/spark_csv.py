@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -55,6 +56,8 @@ class _Block:
 
 def read_csv(session: Any, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
     """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
     from pyspark.sql import functions as F
 
     times = Counter(file.path.absolute() for file in files)
@@ -67,7 +70,9 @@ def read_csv(session: Any, files: Sequence[CsvFile], columns: Sequence[str]) -> 
     numbered: DataFrame | None = None
     if wanted:
         lines = _lines(session, list(wanted), len(columns))
-        blocks = [block for block in _blocks(lines) if block.path in wanted]
+        # Whatever breaks Spark, such as zeros behind a packed file, does not break the others.
+        with suppress(PySparkException, Py4JError):
+            blocks = [block for block in _blocks(lines) if block.path in wanted]
     sure = {block.path for block in blocks} - {block.path for block in blocks if block.doubtful}
     blocks = [block for block in blocks if block.path in sure]
     constants = files[0].constants

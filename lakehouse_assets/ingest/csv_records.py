@@ -14,13 +14,11 @@ begins is malformed, and reading goes on with the next.
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lakehouse_assets.engine.base import column_count_reason
-from lakehouse_assets.ingest.files import open_delivered
-from lakehouse_assets.ingest.records import Malformed, Record
+from lakehouse_assets.ingest.records import Lines, Malformed, Record
 
 # A quote that is not closed within so many characters was never meant to open anything.
 _LONGEST_RECORD = 1 << 24
@@ -32,9 +30,18 @@ class _QuoteError(ValueError):
     """The quotes of a record are out of order."""
 
 
-def csv_records(path: Path, fields: int, header: bool = True) -> Iterator[Record | Malformed]:
-    """Yield every record of a CSV file after its header, if it has one, in order."""
-    lines = _Lines(path)
+def csv_records(
+    path: Path, fields: int, header: bool = True, wanted: Sequence[int] | None = None
+) -> Iterator[Record | Malformed]:
+    """Yield every record of a CSV file after its header, if it has one, in order.
+
+    Args:
+        path: The file.
+        fields: How many fields a record has.
+        header: Whether the first line names them.
+        wanted: Places of the fields that are kept, from 0; all of them if nothing is said.
+    """
+    lines = Lines(path)
     if header:
         lines.take()
     number = 0
@@ -55,44 +62,23 @@ def csv_records(path: Path, fields: int, header: bool = True) -> Iterator[Record
         if len(values) < fields or any(values[fields:]):
             yield Malformed(start, record, column_count_reason(len(values), fields))
         else:
-            yield Record(number, tuple(value or None for value in values[:fields]))
+            kept = values[:fields] if wanted is None else [values[place] for place in wanted]
+            yield Record(number, tuple(value or None for value in kept))
 
 
-class _Lines:
-    """The lines of a file with their ends; those that were looked at can be put back."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = _decoded(path)
-        self._waiting: deque[str] = deque()
-        self.number = 0
-
-    def take(self) -> str | None:
-        """Take the next line; None after the last."""
-        line = self._waiting.popleft() if self._waiting else next(self._lines, None)
-        self.number += line is not None
-        return line
-
-    def put_back(self, lines: list[str]) -> None:
-        """Put the lines back that were taken last."""
-        self.number -= len(lines)
-        self._waiting.extendleft(reversed(lines))
-
-
-def _decoded(path: Path) -> Iterator[str]:
-    with open_delivered(path) as stream:
-        for index, line in enumerate(stream):
-            yield line.decode("utf-8" if index else "utf-8-sig")
-
-
-def _with_quotes(line: str, lines: _Lines) -> tuple[str, list[str]]:
+def _with_quotes(line: str, lines: Lines) -> tuple[str, list[str]]:
     """Split a record that may go on over several lines; return its text and fields.
 
     Raises:
         _QuoteError: its quotes are out of order; no line but the first is used up.
     """
-    text, taken, size = line, [], len(line)
+    taken: list[str] = []
+    values: list[str] = []
+    # Only what is not split yet is looked at again with the lines that follow.
+    rest, size = line, len(line)
     try:
-        while (values := _fields(_without_end(text))) is None:
+        while (position := _split(_without_end(rest), values)) is not None:
+            first = len(taken)
             closed = False
             while not closed:
                 following = lines.take()
@@ -103,16 +89,16 @@ def _with_quotes(line: str, lines: _Lines) -> tuple[str, list[str]]:
                 size += len(following)
                 inside = _INSIDE.match(following)
                 closed = inside is not None and inside.end() < len(following)
-            text = line + "".join(taken)
+            rest = rest[position:] + "".join(taken[first:])
     except _QuoteError:
         lines.put_back(taken)
         raise
-    return _without_end(text), values
+    return _without_end(line + "".join(taken)), values
 
 
-def _fields(text: str) -> list[str] | None:
-    """Split the text of a record; None if a quoted value is still open at its end."""
-    values, position = [], 0
+def _split(text: str, values: list[str]) -> int | None:
+    """Add the fields of a text to others; return where a quoted value begins that is not closed."""
+    position = 0
     while True:
         quoted = _QUOTED.match(text, position)
         if quoted is None:
@@ -120,14 +106,14 @@ def _fields(text: str) -> list[str] | None:
             end = len(text) if end < 0 else end
             values.append(text[position:end])
         elif quoted.end() == len(text):
-            return None
+            return position
         else:
             values.append(quoted[1].replace('""', '"'))
             end = quoted.end() + 1
             while text.startswith(" ", end):
                 end += 1
         if end == len(text):
-            return values
+            return None
         if text[end] != ",":
             raise _QuoteError("text follows the quote that closes a value")
         position = end + 1

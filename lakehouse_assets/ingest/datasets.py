@@ -18,6 +18,31 @@ _FLAGS = Column(
 
 
 @dataclass(frozen=True)
+class LossLimit:
+    """How much of a partition may be lost before nothing is built from it.
+
+    It is too much when more than `share` of the records and more than `rows` of them are lost, so
+    that a few bad records in a small delivery stop nothing; and when every record is lost, however
+    few there were.
+
+    Attributes:
+        share: Share of the partition's records, 0 to 1.
+        rows: Number of records.
+        whole: Whether the loss of every record is too much, however few there were.
+    """
+
+    share: float = 0.05
+    rows: int = 50
+    whole: bool = True
+
+    def exceeded(self, lost: int, records: int) -> bool:
+        """Say whether it is too much that so many of a partition's records are lost."""
+        if self.whole and lost and lost >= records:
+            return True
+        return lost > self.rows and lost > self.share * records
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Files of one kind, delivered into dated folders of the landing zone.
 
@@ -34,6 +59,12 @@ class Dataset:
             a line that has not as many values as there are fields is rejected.
         documents: Whether each file is one record, of any format: it is described by the fields of
             `ingest/documents.py`, and its bytes stay where they were delivered.
+        additive: Whether records may have attributes, and files columns, that are not declared.
+            They are reported by name, and bronze keeps no value of them: those stay in the
+            delivered files until the dataset declares the field and the partition is loaded again.
+            Without it such a record is rejected, and a file with such a column refused.
+        rejected: How many records of a partition may be unreadable.
+        quarantined: How many rows of a partition may be quarantined in silver.
     """
 
     domain: str
@@ -45,6 +76,9 @@ class Dataset:
     announced: bool = False
     header: bool = True
     documents: bool = False
+    additive: bool = False
+    rejected: LossLimit = LossLimit()
+    quarantined: LossLimit = LossLimit()
 
     @property
     def path(self) -> str:

@@ -55,7 +55,7 @@ def describe(path: Path, name: str) -> tuple[str | None, ...]:
     except OSError as error:
         raise FileRefusedError(
             f"{path.name} cannot be read ({error.strerror or error}); check its permissions."
-        ) from None
+        ) from error
     delivered = PurePosixPath(name)
     extension = delivered.suffix.lower().removeprefix(".") or None
     return delivered.name, extension, media_type(head), str(size), sha256

@@ -6,7 +6,6 @@ lie (`landing.py`), Parquet (`parquet_records.py`) or turning files into rows (`
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import io
@@ -27,6 +26,14 @@ _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
     ".parquet": "parquet",
 }  # fmt: skip
+# What first bytes say of a file whose name says that it is text.
+_SIGNATURES = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook, not text; export it as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook, not text; export it as CSV",
+    b"\x1f\x8b": "packed by gzip but not named so; add .gz to its name",
+    b"PAR1": "a Parquet file but not named so; end its name in .parquet",
+    b"%PDF-": "a PDF file, not text; export it as CSV",
+}
 _ODD_QUOTES = re.compile(rb'" +"')
 _BLANK_LINE = re.compile(rb"(?<=\n)\r?\n")
 
@@ -122,6 +129,9 @@ class _Counter:
         """Take the next chunk."""
         start = 0
         if self.offset == 0:
+            for signature, what in _SIGNATURES.items():
+                if chunk.startswith(signature):
+                    raise FileRefusedError(f"{self._path.name} is {what}, and deliver it again.")
             if chunk.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
                 raise FileRefusedError(
                     f"{self._path.name} is UTF-16, not UTF-8; export the file as UTF-8 and deliver "
@@ -213,13 +223,14 @@ def examine(path: Path) -> FileFacts:
         counter.finish()
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise FileRefusedError(
-            f"{path.name} is named .gz but cannot be unpacked; it was cut off or is no gzip file, "
-            "deliver it again."
+            f"{path.name} is named .gz but cannot be unpacked; it was cut off, is no gzip file or "
+            "something else follows its end: deliver it again."
         ) from None
     except OSError as error:
+        # Raised from the error, which may be one that passes.
         raise FileRefusedError(
             f"{path.name} cannot be read ({error.strerror or error}); check its permissions."
-        ) from None
+        ) from error
     if not counter.head.strip():
         raise FileRefusedError(f"{path.name} is empty; deliver it again with its rows.")
     first, _, _ = counter.head.partition(b"\n")
@@ -234,32 +245,6 @@ def examine(path: Path) -> FileFacts:
         newline=counter.newline,
         first_line=first.rstrip(b"\r").decode("utf-8", errors="ignore"),
     )
-
-
-def check_header(path: Path, facts: FileFacts, columns: Sequence[str]) -> None:
-    """Compare a CSV file's header with the declared one.
-
-    Raises:
-        FileRefusedError: it differs, or no line follows it; the message names the place.
-    """
-    try:
-        found = next(csv.reader([facts.first_line]), [])
-    except csv.Error:
-        # A carriage return inside, or more text than any header has.
-        found = [facts.first_line[:80]]
-    for position, (want, have) in enumerate(zip(columns, found, strict=False), start=1):
-        if want != have.strip():
-            raise FileRefusedError(
-                f"{path.name} has a wrong header: column {position} is {have!r} where {want!r} "
-                "is expected; deliver the file with the declared columns in their order."
-            )
-    if len(found) != len(columns):
-        raise FileRefusedError(
-            f"{path.name} has a wrong header: {len(found)} columns where {len(columns)} are "
-            "expected; deliver the file with the declared columns in their order."
-        )
-    if facts.lines - facts.blank_lines <= 1:
-        raise FileRefusedError(f"{path.name} has a header but no rows; deliver it with its rows.")
 
 
 def line_numbers(path: Path, positions: Sequence[int]) -> list[int]:

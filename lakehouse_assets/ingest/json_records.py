@@ -1,10 +1,9 @@
-"""Records of a JSON delivery, one by one: an array of objects or JSON lines.
+"""Records of a JSON delivery, one by one: an array of objects, or objects one after the other.
 
-Belongs here: splitting text into records, each field as the text that was delivered. Not here: CSV
-(the engine reads it) and what happens to the records.
-
-The standard library's parser is used because it hands numbers over as they were written; engines
-turn 1250.50 into 1250.5 and round what has more digits than a double.
+Objects that follow each other may stand on a line each (JSON lines), on several lines each (pretty
+printed), or with nothing between them. The standard library's parser is used because it hands
+numbers over as they were written; engines turn 1250.50 into 1250.5 and round what has more digits
+than a double. What is read takes time in proportion to its size, however many records are broken.
 """
 
 from __future__ import annotations
@@ -15,49 +14,105 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lakehouse_assets.errors import FileRefusedError
 from lakehouse_assets.ingest.files import open_delivered
-from lakehouse_assets.ingest.records import Malformed, Record
+from lakehouse_assets.ingest.records import Lines, Malformed, Record, listed
 
 # A string ends with its line: one that is left open must not swallow what follows.
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\[\]{},]')
+_STRING = r'"(?:[^"\\\n]|\\.)*"'
+_TOKEN = re.compile(rf"{_STRING}|[\[\]{{}},]")
+_ANY_TOKEN = re.compile(rf'{_STRING}|[^\s"\[\]{{}},:]+|\S')
 _SPACE = re.compile(r"[ \t\r\n]*")
+_PAIRS = {"}": "{", "]": "["}
+# Records are flat; deeper than this nothing is a record that goes on over several lines.
+_DEEPEST = 100
 # What the parser makes of objects and arrays.
 _NESTED = frozenset({dict, list})
 
 
 class _AmbiguousError(ValueError):
-    pass
+    """What is wrong with a value."""
 
 
-def json_records(path: Path, fields: Sequence[str]) -> Iterator[Record | Malformed]:
+class _Text(str):
+    """Text in which the parser's errors have a place without its line.
+
+    The parser would count all lines before each error, which takes as long as reading them.
+    """
+
+    __slots__ = ()
+
+    def count(self, *_: Any) -> int:
+        """Count nothing."""
+        return 0
+
+    def rfind(self, *_: Any) -> int:
+        """Find nothing."""
+        return -1
+
+    rindex = rfind
+
+
+def json_records(
+    path: Path, fields: Sequence[str], additive: bool = False
+) -> Iterator[Record | Malformed]:
     """Yield every record of a JSON file, readable or not, in order.
 
     An array is held in memory while it is split; deliver what does not fit as JSON lines.
+
+    Args:
+        path: The file.
+        fields: Names of the declared attributes.
+        additive: Whether a record may have others, whose values are left out.
+
+    Raises:
+        FileRefusedError: the file is one object around its records.
     """
     with open_delivered(path) as stream:
         start = stream.read(1 << 16).decode("utf-8-sig", errors="ignore").lstrip()
-    split = _array_elements if start.startswith("[") else _lines
+    split = _array_elements if start.startswith("[") else _objects
     known = frozenset(fields)
     for number, (line, text, value) in enumerate(split(path), start=1):
         if isinstance(value, ValueError):
-            yield Malformed(line, text, _plain(value))
+            yield Malformed(line, text, str(value))
             continue
-        reason = _unfit(value, known) or _half_character(text, value)
+        undeclared: tuple[str, ...] = ()
+        missing: tuple[str, ...] = ()
+        # Nearly every record is fit: that is told with as few steps as possible.
+        if isinstance(value, dict) and value.keys() != known:
+            undeclared = tuple(sorted(value.keys() - known))
+            missing = tuple(name for name in fields if name not in value)
+            if number == 1 and undeclared:
+                _check_no_wrapper(path, value, known)
+        reason = _unfit(value, known, additive) or _half_character(text, value)
         if reason:
-            yield Malformed(line, text, reason)
+            yield Malformed(line, text, reason, undeclared, missing)
         else:
-            yield Record(number, tuple(_text(value.get(name)) for name in fields))
+            values = tuple(_text(value.get(name)) for name in fields)
+            yield Record(number, values, undeclared, missing)
 
 
-def _unfit(value: Any, known: frozenset[str]) -> str | None:
+def _check_no_wrapper(path: Path, value: dict[str, Any], known: frozenset[str]) -> None:
+    """Refuse an object that is no record but holds them: `{"records": [{...}, {...}]}`."""
+    for name, items in value.items():
+        if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
+            if known.isdisjoint(value):
+                raise FileRefusedError(
+                    f"{path.name} is one object with its records in the attribute {name}; deliver "
+                    "them as an array, or one object a line."
+                )
+            return
+
+
+def _unfit(value: Any, known: frozenset[str], additive: bool) -> str | None:
     if not isinstance(value, dict):
         return f"expected an object, found {_kind(value)}"
-    # Nearly every record is fit: that is told with as few steps as possible.
-    if not value.keys() <= known:
-        return f"undeclared attribute {', '.join(sorted(value.keys() - known))}"
+    if not additive and not value.keys() <= known:
+        return f"undeclared attribute {listed(sorted(value.keys() - known))}"
     if not _NESTED.isdisjoint(map(type, value.values())):
-        nested = sorted(name for name, item in value.items() if type(item) in _NESTED)
-        return f"attribute {', '.join(nested)} is not a plain value"
+        nested = sorted(n for n, item in value.items() if type(item) in _NESTED and n in known)
+        if nested:
+            return f"attribute {', '.join(nested)} is not a plain value"
     return None
 
 
@@ -89,50 +144,109 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str, Any]]:
-    with open_delivered(path) as stream:
-        for line, raw in enumerate(stream, start=1):
-            text = raw.decode("utf-8-sig" if line == 1 else "utf-8").strip(" \t\r\n")
-            if not text:
-                continue
-            try:
-                yield line, text, _DECODER.decode(text)
-            except ValueError as error:
-                yield line, text, error
-            except RecursionError:
-                yield line, text, _AmbiguousError("nested too deeply")
+def _decoded(text: str, position: int) -> tuple[Any, int]:
+    """Decode the value at a position, or return what is wrong with it; and where it ends."""
+    try:
+        return _DECODER.raw_decode(text, position)
+    except json.JSONDecodeError as error:
+        return _AmbiguousError(f"{error.msg} (character {error.pos - position + 1})"), position
+    except ValueError as error:
+        return error, position
+    except RecursionError:
+        return _AmbiguousError("nested too deeply"), position
+
+
+def _objects(path: Path) -> Iterator[tuple[int, str, Any]]:
+    """Split objects that follow each other; what is broken is lost to the end of its line."""
+    lines = Lines(path)
+    while (raw := lines.take()) is not None:
+        line, position, text = lines.number, 0, raw.strip(" \t\r\n")
+        while position < len(text):
+            value, end = _decoded(text, position)
+            if isinstance(value, ValueError) and text[position] == "{":
+                further = _continuation(text[position:], lines)
+                if further:
+                    text += further
+                    value, end = _decoded(text, position)
+            after = _skip(text, end)
+            if not isinstance(value, ValueError) and after < len(text) and text[after] != "{":
+                value = _AmbiguousError(f"Extra data (character {after - position + 1})")
+            if isinstance(value, ValueError):
+                after = end = len(text)
+            yield line, text[position:end], value
+            line += text.count("\n", position, after)
+            position = after
+
+
+def _continuation(text: str, lines: Lines) -> str:
+    """Take the lines on which the objects go on that a text begins; none if they never end."""
+    opened: list[str] = []
+    before = ""
+    taken: list[str] = []
+    part: str | None = text
+    while part is not None and _go_on(part, opened, before):
+        if not opened:
+            return "".join(["\n", *taken]).rstrip(" \t\r\n") if taken else ""
+        before = part.rstrip()[-1:] or before
+        part = lines.take()
+        taken += [part] if part is not None else []
+    lines.put_back(taken)
+    return ""
+
+
+def _go_on(part: str, opened: list[str], before: str) -> bool:
+    """Follow what a part of a text opens and closes; say whether it can be part of an object.
+
+    Args:
+        part: Some lines.
+        opened: Brackets that are open before the part; afterwards those that are open behind it.
+        before: The last sign before the part.
+    """
+    for sign in _ANY_TOKEN.findall(part):
+        # An object stands for a value; anywhere else the one before it was never closed.
+        within_array = before in ("[", ",") and opened[-1:] == ["["]
+        if sign == "{" and opened and before != ":" and not within_array:
+            return False
+        if sign == '"' or len(opened) > _DEEPEST:
+            return False
+        if sign in ("{", "["):
+            opened.append(sign)
+        elif sign in _PAIRS and (not opened or opened.pop() != _PAIRS[sign]):
+            return False
+        before = sign
+    return True
 
 
 def _array_elements(path: Path) -> Iterator[tuple[int, str, Any]]:
     with open_delivered(path) as stream:
-        text = stream.read().decode("utf-8-sig")
+        text = _Text(stream.read().decode("utf-8-sig"))
     position = _skip(text, text.index("[") + 1)
     line, counted = 1, 0
     closed = False
     while position < len(text):
+        line += str.count(text, "\n", counted, position)
+        counted = position
         if text[position] == "]":
             closed = True
-            rest = text[position + 1 :].strip()
-            if rest:
-                yield line, rest, _AmbiguousError("text after the end of the array")
-            break
-        line += text.count("\n", counted, position)
-        counted = position
-        try:
-            value, end = _DECODER.raw_decode(text, position)
-        except (ValueError, RecursionError) as error:
+            position = _skip(text, position + 1)
+            if not text.startswith("[", position):
+                break
+            # Files of arrays were put together.
+            closed = False
+            position = _skip(text, position + 1)
+            continue
+        value, end = _decoded(text, position)
+        if isinstance(value, ValueError):
             end = _end_of_element(text, position)
-            reason = (
-                error if isinstance(error, ValueError) else _AmbiguousError("nested too deeply")
-            )
-            yield line, text[position:end].strip(), reason
-        else:
-            yield line, text[position:end], value
+        yield line, text[position:end].strip(), value
         position = _skip(text, end)
         if position < len(text) and text[position] == ",":
             position = _skip(text, position + 1)
     if not closed:
-        yield text.count("\n") + 1, "", _AmbiguousError("the array is not closed: cut off?")
+        yield str.count(text, "\n") + 1, "", _AmbiguousError("the array is not closed: cut off?")
+    elif position < len(text):
+        line += str.count(text, "\n", counted, position)
+        yield line, text[position:].strip(), _AmbiguousError("text after the end of the array")
 
 
 def _end_of_element(text: str, start: int) -> int:
@@ -177,9 +291,3 @@ def _kind(value: Any) -> str:
     return {dict: "an object", list: "an array", str: "a plain value", bool: "a plain value"}.get(
         type(value), "null"
     )
-
-
-def _plain(error: ValueError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} (column {error.colno})"
-    return str(error)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.errors import FileRefusedError
+from lakehouse_assets.ingest.attributes import check_columns
 from lakehouse_assets.ingest.exact_text import array_as_text
 from lakehouse_assets.lake.files import digest_of
 
@@ -33,18 +34,21 @@ class ParquetFacts:
     Attributes:
         sha256: Hash of the content as delivered.
         rows: Rows by its footer.
+        undeclared: Names of its columns that the dataset does not declare.
     """
 
     sha256: str
     rows: int
+    undeclared: tuple[str, ...] = ()
 
 
-def examine_parquet(path: Path, columns: Sequence[str]) -> ParquetFacts:
+def examine_parquet(path: Path, columns: Sequence[str], additive: bool = False) -> ParquetFacts:
     """Read a file once: hash it, and check that all of it can be read, under the declared names.
 
     Args:
         path: The file.
         columns: Names that its columns must have, in whatever order.
+        additive: Whether it may have others, which are not read.
 
     Raises:
         FileRefusedError: it cannot be read, holds nothing, or has other columns.
@@ -53,18 +57,23 @@ def examine_parquet(path: Path, columns: Sequence[str]) -> ParquetFacts:
 
     try:
         with _opened(path) as file:
-            _check_columns(path, file.schema_arrow, columns)
+            found = file.schema_arrow.names
+            check_columns(path.name, found, columns, additive)
+            _check_types(path, file.schema_arrow, columns)
             rows = int(file.metadata.num_rows)
-            for batch in file.iter_batches(_ROWS):
+            for batch in file.iter_batches(_ROWS, columns=list(columns)):
                 # Damaged text would break the engine later, in the middle of the other files.
                 batch.validate(full=True)
                 for name in columns:
                     _check_text(path, name, batch.column(name))
-        return ParquetFacts(digest_of(path), rows) if rows else _without_rows(path)
-    except (pa.ArrowException, OSError):
+        if not rows:
+            raise FileRefusedError(f"{path.name} holds no rows; deliver it again with its rows.")
+        undeclared = tuple(name for name in found if name not in columns)
+        return ParquetFacts(digest_of(path), rows, undeclared)
+    except (pa.ArrowException, OSError) as error:
         raise FileRefusedError(
             f"{path.name} is damaged or no Parquet file; deliver it again."
-        ) from None
+        ) from error
 
 
 def parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -108,24 +117,11 @@ def _opened(path: Path) -> Any:
     return pq.ParquetFile(path)
 
 
-def _without_rows(path: Path) -> ParquetFacts:
-    raise FileRefusedError(f"{path.name} holds no rows; deliver it again with its rows.")
-
-
-def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
+def _check_types(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
     import pyarrow as pa
 
-    missing = [name for name in columns if name not in schema.names]
-    more = [name for name in schema.names if name not in columns]
-    for names, what in ((missing, "lacks columns"), (more, "has columns that are not declared")):
-        if names:
-            raise FileRefusedError(
-                f"{path.name} {what}: {', '.join(names)}; deliver the file with the declared "
-                f"ones: {', '.join(columns)}."
-            )
-    if len(schema.names) != len(columns):
-        raise FileRefusedError(f"{path.name} has a column twice; deliver it with each once.")
-    for field in schema:
+    for name in columns:
+        field = schema.field(name)
         try:
             _as_text(pa.nulls(0, field.type))
         except (TypeError, pa.ArrowException):

@@ -7,8 +7,9 @@ take, and counting what was delivered. Not here: listing the zone (`landing.py`)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
@@ -16,17 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import CsvFile, CsvRead, Engine
-from lakehouse_assets.errors import FileRefusedError
+from lakehouse_assets.errors import FileRefusedError, LakehouseError
+from lakehouse_assets.ingest.attributes import Attributes, check_first_line, columns_of_header
 from lakehouse_assets.ingest.csv_records import csv_records
 from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
 from lakehouse_assets.ingest.documents import describe
-from lakehouse_assets.ingest.files import (
-    FileFacts,
-    check_header,
-    examine,
-    file_format,
-    line_numbers,
-)
+from lakehouse_assets.ingest.files import FileFacts, examine, file_format, line_numbers
 from lakehouse_assets.ingest.json_records import json_records
 from lakehouse_assets.ingest.landing import LandedFile
 from lakehouse_assets.ingest.parquet_records import (
@@ -36,6 +32,7 @@ from lakehouse_assets.ingest.parquet_records import (
 )
 from lakehouse_assets.ingest.records import Malformed, Record
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.lake.transient import is_transient
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +50,7 @@ class Delivery:
         delivered: Records counted in the files themselves, by partition value.
         refused: One sentence per file that could not be read at all.
         files: Number of files looked at.
+        undeclared: Sentences about attributes that are new or gone.
     """
 
     rows: DataFrame
@@ -60,6 +58,7 @@ class Delivery:
     delivered: Counter[date]
     refused: list[str]
     files: int
+    undeclared: list[str]
 
 
 def partition_value(dataset: Dataset, delivered_on: date) -> date:
@@ -75,93 +74,178 @@ def by_partition(dataset: Dataset, files: Iterable[LandedFile]) -> dict[date, li
     return found
 
 
+@dataclass(frozen=True)
+class _TextFile:
+    """A file of text, and the columns by which it is read.
+
+    Attributes:
+        file: The file.
+        facts: What one look at its bytes told.
+        columns: Names of the columns of a CSV file whose columns are not the declared ones.
+    """
+
+    file: LandedFile
+    facts: FileFacts
+    columns: tuple[str, ...] = ()
+
+
+@dataclass
+class _Tally:
+    """What was counted in a file: records, and attributes that are new to them or missing."""
+
+    records: int = 0
+    undeclared: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+
+
+class _Loading:
+    """What comes to light while the files of a delivery are read, one after the other."""
+
+    def __init__(self, dataset: Dataset, ingested_at: datetime) -> None:
+        self.dataset = dataset
+        self.delivered: Counter[date] = Counter()
+        self.attributes = Attributes()
+        self.refused: dict[str, str] = {}
+        self._ingested_at = ingested_at
+        self._rejects: list[dict[str, Any]] = []
+
+    def reject(
+        self, file: LandedFile, sha256: str | None, line: int, text: str | None, reason: str
+    ) -> None:
+        """Take note of a record that cannot be read; line 0 is the whole file."""
+        self._rejects.append(
+            {
+                "line_number": line, "raw_text": text, "reason": reason,
+                "_source_file": file.name, "_file_sha256": sha256,
+                "_ingested_at": self._ingested_at, "delivered_on": file.delivered_on,
+                self.dataset.partition.column: partition_value(self.dataset, file.delivered_on),
+            }
+        )  # fmt: skip
+
+    @property
+    def rejects(self) -> list[dict[str, Any]]:
+        """What cannot be read: records, and files without any of their records."""
+        return [
+            row
+            for row in self._rejects
+            if row["line_number"] == 0 or row["_source_file"] not in self.refused
+        ]
+
+    @contextmanager
+    def reading(self, file: LandedFile) -> Iterator[_Tally]:
+        """Count what is read of a file; refuse it when anything goes wrong, so that others go on.
+
+        Raises:
+            Exception: a fault that may pass, of a store or disk; the step is then tried again.
+        """
+        tally = _Tally()
+        try:
+            yield tally
+        except Exception as error:
+            if is_transient(error):
+                raise
+            reason = (
+                str(error)
+                if isinstance(error, LakehouseError)
+                else f"{file.local.name} cannot be read ({type(error).__name__}: {error}); check "
+                "the file and deliver it again."
+            )
+            self.refused[file.name] = f"{file.name}: {reason}"
+            self.reject(file, None, 0, None, reason)
+            return
+        day = partition_value(self.dataset, file.delivered_on)
+        if tally.records:
+            self.delivered[day] += tally.records
+        self.attributes.undeclared.update({(day, n): k for n, k in tally.undeclared.items()})
+        self.attributes.missing.update({(day, n): k for n, k in tally.missing.items()})
+
+
 def read_delivery(
     dataset: Dataset, files: Sequence[LandedFile], engine: Engine, ingested_at: datetime
 ) -> Delivery:
     """Read landed files; a file that must be refused does not stop the others."""
     import pyarrow as pa
 
-    csv_files: list[tuple[LandedFile, FileFacts]] = []
+    csv_files: list[_TextFile] = []
     # JSON, and CSV that the engine's reader is unsure of, is split record by record.
-    slow_files: list[tuple[LandedFile, FileFacts]] = []
+    slow_files: list[_TextFile] = []
     described: list[tuple[LandedFile, Record]] = []
     parquet_files: list[tuple[LandedFile, ParquetFacts]] = []
-    rejects: list[dict[str, Any]] = []
-    refused: list[str] = []
-
-    def reject(
-        file: LandedFile, sha256: str | None, line: int, text: str | None, reason: str
-    ) -> None:
-        rejects.append(
-            {
-                "line_number": line, "raw_text": text, "reason": reason,
-                "_source_file": file.name, "_file_sha256": sha256, "_ingested_at": ingested_at,
-                "delivered_on": file.delivered_on,
-                dataset.partition.column: partition_value(dataset, file.delivered_on),
-            }
-        )  # fmt: skip
-
-    delivered: Counter[date] = Counter()
+    loading = _Loading(dataset, ingested_at)
     for file in files:
-        try:
+        with loading.reading(file):
             if dataset.documents:
                 described.append((file, Record(1, describe(file.local, file.name))))
-                delivered[partition_value(dataset, file.delivered_on)] += 1
                 continue
             kind = file_format(file.local)
             if kind == "parquet":
-                found = examine_parquet(file.local, dataset.source_names)
+                found = examine_parquet(file.local, dataset.source_names, dataset.additive)
                 parquet_files.append((file, found))
-                delivered[partition_value(dataset, file.delivered_on)] += found.rows
                 continue
             facts = examine(file.local)
-            if kind == "csv" and dataset.header:
-                check_header(file.local, facts, dataset.source_names)
+            if kind == "json":
+                slow_files.append(_TextFile(file, facts))
+                continue
+            columns = _columns(dataset, file, facts)
             # What counts as empty lines begins after the first one, which is a header or data.
             begun = dataset.header or facts.first_line != ""
-            sound = kind == "csv" and begun and facts.newline is not None and not facts.odd_quotes
-            (csv_files if sound else slow_files).append((file, facts))
-        except FileRefusedError as error:
-            refused.append(f"{file.name}: {error}")
-            reject(file, None, 0, None, str(error))
+            sound = begun and not columns and facts.newline is not None and not facts.odd_quotes
+            (csv_files if sound else slow_files).append(_TextFile(file, facts, columns))
 
     frames: list[DataFrame] = []
     if csv_files:
-        read, records = _read_csv(dataset, csv_files, engine)
-        for file, facts in csv_files:
-            if file.local not in records:
-                # The engine does not vouch for it, or its rows and rejects are not all there is.
-                slow_files.append((file, facts))
+        read, records = _read_csv(dataset, [(t.file, t.facts) for t in csv_files], engine)
+        # The engine does not vouch for some, or their rows and rejects are not all there is.
+        doubted = [text for text in csv_files if text.file.local not in records]
+        slow_files += doubted
+        for text in csv_files:
+            file = text.file
+            if text in doubted:
                 continue
-            lost = [bad for bad in read.malformed if bad.path == file.local]
-            lines = line_numbers(file.local, [bad.position for bad in lost]) if lost else []
-            for line, bad in zip(lines, lost, strict=True):
-                reject(file, facts.sha256, line, bad.text, bad.reason)
-            delivered[partition_value(dataset, file.delivered_on)] += records[file.local]
-        doubted = [file.name for file, _ in csv_files if file.local not in records]
-        frame = read.rows
-        frames.append(frame.filter(~F.col("_source_file").isin(doubted)) if doubted else frame)
+            with loading.reading(file) as tally:
+                lost = [bad for bad in read.malformed if bad.path == file.local]
+                lines = line_numbers(file.local, [bad.position for bad in lost]) if lost else []
+                for line, bad in zip(lines, lost, strict=True):
+                    loading.reject(file, text.facts.sha256, line, bad.text, bad.reason)
+                tally.records = records[file.local]
+        frames.append(_without(read.rows, [text.file.name for text in doubted]))
     bronze = bronze_table(dataset)
     schema = pa.schema([f for f in arrow_schema(bronze) if f.name != "_ingested_at"])
     if slow_files or parquet_files or described or not frames:
         batches = chain(
-            _batches(dataset, slow_files, schema, delivered, reject, refused),
-            _parquet_batches(dataset, parquet_files, schema),
-            _document_batches(dataset, described, schema),
+            _batches(loading, slow_files, schema),
+            _parquet_batches(loading, parquet_files, schema),
+            _document_batches(loading, described, schema),
         )
         frames.append(engine.from_arrow(pa.RecordBatchReader.from_batches(schema, batches)))
     rows = frames[0]
     for frame in frames[1:]:
         rows = rows.unionByName(frame)
+    # A file may have broken in the middle, after some of its rows.
+    rows = _without(rows, [*loading.refused])
     rows = rows.withColumn("_ingested_at", F.lit(ingested_at).cast("timestamp"))
     reject_schema = arrow_schema(rejects_table(dataset))
     return Delivery(
         rows=rows.select(*bronze.column_names),
-        rejects=engine.from_arrow(pa.Table.from_pylist(rejects, schema=reject_schema)),
-        delivered=delivered,
-        refused=refused,
+        rejects=engine.from_arrow(pa.Table.from_pylist(loading.rejects, schema=reject_schema)),
+        delivered=loading.delivered,
+        refused=[*loading.refused.values()],
         files=len(files),
+        undeclared=loading.attributes.sentences(loading.delivered, dataset.additive),
     )
+
+
+def _columns(dataset: Dataset, file: LandedFile, facts: FileFacts) -> tuple[str, ...]:
+    """Return the columns of a CSV file if they are not the declared ones, but may be read."""
+    if not dataset.header:
+        check_first_line(file.local, facts, len(dataset.fields))
+        return ()
+    found = columns_of_header(file.local, facts, dataset.source_names, dataset.additive)
+    return tuple(found) if found != [*dataset.source_names] else ()
+
+
+def _without(rows: DataFrame, files: Sequence[str]) -> DataFrame:
+    return rows.filter(~F.col("_source_file").isin([*files])) if files else rows
 
 
 def _read_csv(
@@ -240,65 +324,81 @@ def _constants(dataset: Dataset, file: LandedFile, sha256: str) -> dict[str, str
 
 
 def _batches(
-    dataset: Dataset,
-    files: Sequence[tuple[LandedFile, FileFacts]],
-    schema: pa.Schema,
-    delivered: Counter[date],
-    reject: Callable[[LandedFile, str | None, int, str | None, str], None],
-    refused: list[str],
+    loading: _Loading, files: Sequence[_TextFile], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """Stream files record by record as Arrow batches, counting and rejecting on the way."""
-    for file, facts in files:
-        constants = _constants(dataset, file, facts.sha256)
-        if file_format(file.local) == "csv":
-            records = csv_records(file.local, len(dataset.fields), dataset.header)
-        else:
-            records = json_records(file.local, dataset.source_names)
-        count = 0
-        rows: list[Record] = []
-        for record in records:
-            count += 1
-            if isinstance(record, Malformed):
-                reject(file, facts.sha256, record.line, record.text, record.reason)
-                continue
-            rows.append(record)
-            if len(rows) >= _BATCH:
-                yield _batch(rows, dataset, constants, schema)
-                rows = []
-        if count == 0:
-            sentence = f"{file.local.name} holds no records; deliver it again with its rows."
-            refused.append(f"{file.name}: {sentence}")
-            reject(file, facts.sha256, 0, None, sentence)
-        delivered[partition_value(dataset, file.delivered_on)] += count
-        if rows:
+    for text in files:
+        with loading.reading(text.file) as tally:
+            yield from _batches_of(loading, text, tally, schema)
+
+
+def _batches_of(
+    loading: _Loading, text: _TextFile, tally: _Tally, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    dataset, file, sha256 = loading.dataset, text.file, text.facts.sha256
+    constants = _constants(dataset, file, sha256)
+    names = dataset.source_names
+    if file_format(file.local) == "json":
+        records = json_records(file.local, names, dataset.additive)
+    elif text.columns:
+        places = [text.columns.index(name) for name in names]
+        records = csv_records(file.local, len(text.columns), dataset.header, places)
+    else:
+        records = csv_records(file.local, len(names), dataset.header)
+    rows: list[Record] = []
+    for record in records:
+        tally.records += 1
+        if record.undeclared:
+            tally.undeclared.update(record.undeclared)
+        if record.missing:
+            tally.missing.update(record.missing)
+        if isinstance(record, Malformed):
+            loading.reject(file, sha256, record.line, record.text, record.reason)
+            continue
+        rows.append(record)
+        if len(rows) >= _BATCH:
             yield _batch(rows, dataset, constants, schema)
+            rows = []
+    if not tally.records:
+        raise FileRefusedError(
+            f"{file.local.name} holds no records; deliver it again with its rows."
+        )
+    tally.undeclared.update({n: tally.records for n in text.columns if n not in names})
+    if rows:
+        yield _batch(rows, dataset, constants, schema)
 
 
 def _parquet_batches(
-    dataset: Dataset, files: Sequence[tuple[LandedFile, ParquetFacts]], schema: pa.Schema
+    loading: _Loading, files: Sequence[tuple[LandedFile, ParquetFacts]], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """Stream Parquet files as text; a row's number is its place in the file."""
     import numpy as np
     import pyarrow as pa
 
+    dataset = loading.dataset
     names = dict(zip(dataset.source_names, (c.name for c in dataset.fields), strict=True))
     for file, facts in files:
         constants = _constants(dataset, file, facts.sha256)
         first = 1
-        for batch in parquet_batches(file.local, dataset.source_names):
-            past = first + batch.num_rows
-            columns = {names[name]: batch.column(name) for name in names}
-            columns["_row_number"] = pa.array(np.arange(first, past, dtype=np.int64))
-            yield _with_constants(columns, constants, batch.num_rows, schema)
-            first = past
+        with loading.reading(file) as tally:
+            tally.records = facts.rows
+            tally.undeclared.update(dict.fromkeys(facts.undeclared, facts.rows))
+            for batch in parquet_batches(file.local, dataset.source_names):
+                past = first + batch.num_rows
+                columns = {names[name]: batch.column(name) for name in names}
+                columns["_row_number"] = pa.array(np.arange(first, past, dtype=np.int64))
+                yield _with_constants(columns, constants, batch.num_rows, schema)
+                first = past
 
 
 def _document_batches(
-    dataset: Dataset, files: Sequence[tuple[LandedFile, Record]], schema: pa.Schema
+    loading: _Loading, files: Sequence[tuple[LandedFile, Record]], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     for file, record in files:
-        constants = _constants(dataset, file, str(record.values[-1]))
-        yield _batch([record], dataset, constants, schema)
+        with loading.reading(file) as tally:
+            tally.records = 1
+            constants = _constants(loading.dataset, file, str(record.values[-1]))
+            yield _batch([record], loading.dataset, constants, schema)
 
 
 def _batch(

@@ -42,6 +42,7 @@ class Outcome:
     rejects: list[dict[str, Any]]
     delivered: dict[date, int]
     refused: list[str]
+    undeclared: list[str]
 
     @property
     def values(self) -> list[tuple[Any, ...]]:
@@ -72,6 +73,7 @@ def deliver(engine: Engine, *files: LandedFile, dataset: Dataset = THINGS) -> Ou
             rejects=_ordered(engine.rows(delivery.rejects), "line_number"),
             delivered=dict(delivery.delivered),
             refused=delivery.refused,
+            undeclared=delivery.undeclared,
         )
 
 
@@ -96,6 +98,7 @@ def deliver_each(
             rejects=[row for row in found.rejects if row["_source_file"] == file.name],
             delivered={file.delivered_on: found.delivered.get(file.delivered_on, 0)},
             refused=[text for text in found.refused if text.startswith(f"{file.name}:")],
+            undeclared=found.undeclared,
         )
         for file in files
     ]

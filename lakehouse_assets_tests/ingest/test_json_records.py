@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lakehouse_assets.ingest.json_records import json_records
-from lakehouse_assets.ingest.records import Malformed, Record
+from lakehouse_assets.ingest.records import Lines, Malformed, Record
 from lakehouse_assets_tests.ingest.samples import FIELDS, deliver_bytes, deliver_each
 
 
@@ -21,7 +22,8 @@ def split(tmp_path):
     def records(text: str | bytes, name: str = "a.json"):
         path = Path(tmp_path / name)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return list(json_records(path, ("a", "b")))
+        # What records say of attributes is tried by itself.
+        return [replace(r, undeclared=(), missing=()) for r in json_records(path, ("a", "b"))]
 
     return records
 
@@ -116,8 +118,102 @@ def test_an_array_that_is_cut_off(split):
 
 def test_text_after_an_array(split):
     assert split('[{"a":1}]\n{"a":2}')[1] == Malformed(
-        1, '{"a":2}', "text after the end of the array"
+        2, '{"a":2}', "text after the end of the array"
     )
+
+
+def test_arrays_that_were_put_together(split):
+    want = [Record(1, ("1", None)), Record(2, ("2", None)), Record(3, ("3", None))]
+    assert split('[{"a":1},\n {"a":2}]\n[\n{"a":3}]\n') == want
+    assert split('[{"a":1}][][{"a":2},{"a":3}]') == want
+    assert split('[{"a":1}][{"a":2}')[2] == Malformed(1, "", "the array is not closed: cut off?")
+
+
+PRETTY = '{\n  "a": 1,\n  "b": "x {\\"y\\"}"\n}'
+ONE = ("1", 'x {"y"}')
+
+
+@pytest.mark.parametrize(
+    ("text", "records"),
+    [
+        (PRETTY, [Record(1, ONE)]),
+        ("\ufeff" + PRETTY.replace("\n", "\r\n") + "\r\n", [Record(1, ONE)]),
+        (PRETTY + "\n\n" + PRETTY + "\n", [Record(1, ONE), Record(2, ONE)]),
+        # With nothing between them, in one line and in several.
+        (PRETTY * 3, [Record(1, ONE), Record(2, ONE), Record(3, ONE)]),
+        ('{"a":1}{"a":2} {"a":3}', [Record(n, (str(n), None)) for n in (1, 2, 3)]),
+        ('{"a":1}\n' + PRETTY + '\n{"a":2}', [
+            Record(1, ("1", None)), Record(2, ONE), Record(3, ("2", None)),
+        ]),
+        # A broken one does not take its neighbours with it.
+        ('{"a":1}{"a":}\n' + PRETTY, [
+            Record(1, ("1", None)), Malformed(1, '{"a":}', "Expecting value (character 6)"),
+            Record(3, ONE),
+        ]),
+        (PRETTY + '\n{\n "a": 1\n "b": 2\n}\n' + PRETTY, [
+            Record(1, ONE),
+            Malformed(5, '{\n "a": 1\n "b": 2\n}', "Expecting ',' delimiter (character 12)"),
+            Record(3, ONE),
+        ]),
+        # Nested values are one record that is rejected, not one for each line.
+        ('{\n "a": [\n  {"x": 1},\n  {"x": 2}\n ],\n "b": 1\n}\n{"a":2}', [
+            Malformed(1, '{\n "a": [\n  {"x": 1},\n  {"x": 2}\n ],\n "b": 1\n}',
+                      "attribute a is not a plain value"),
+            Record(2, ("2", None)),
+        ]),
+        # What is cut off ends with its line, and the next one is read.
+        ('{\n"a": 1,\n{"a":2}', [
+            Malformed(1, "{", "Expecting property name enclosed in double quotes (character 2)"),
+            Malformed(2, '"a": 1,', "Extra data (character 4)"),
+            Record(3, ("2", None)),
+        ]),
+    ],
+)  # fmt: skip
+def test_objects_on_several_lines(split, text, records):
+    assert split(text) == records
+
+
+def test_a_million_broken_lines_do_not_look_at_what_follows_again(tmp_path, monkeypatch):
+    taken = 0
+
+    class Counting(Lines):
+        def take(self):
+            nonlocal taken
+            taken += 1
+            return super().take()
+
+    monkeypatch.setattr("lakehouse_assets.ingest.json_records.Lines", Counting)
+    path = tmp_path / "a.jsonl"
+    for line in ("{", '{"a":', '{"a":[', '{"a":[1,', '{"a":"', '{"a":1,'):
+        taken = 0
+        path.write_text(f"{line}\n" * 2_000)
+        assert all(isinstance(r, Malformed) for r in json_records(path, ("a", "b")))
+        assert taken < 2_000 * 110, line
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"records": [{"a": 1}, {"a": 2}]}', '{\n "n": 2,\n "records": [\n  {"a": 1}\n ]\n}'],
+)
+def test_an_object_around_the_records_is_refused(engine, tmp_path, text):
+    outcome = deliver_bytes(engine, tmp_path, text.encode(), "a.json")
+    sentence = (
+        "a.json is one object with its records in the attribute records; deliver them as an "
+        "array, or one object a line."
+    )
+    assert (outcome.bad, outcome.rows) == ([(0, None, sentence)], [])
+
+
+def test_records_name_the_attributes_that_are_new_and_missing(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a":1,"b":2}\n{"a":1,"z":{"x":1},"y":2}\n')
+    first, second = json_records(path, ("a", "b"))
+    assert (first.undeclared, first.missing) == ((), ())
+    assert (second.undeclared, second.missing) == (("y", "z"), ("b",))
+    assert second == Malformed(2, '{"a":1,"z":{"x":1},"y":2}', "undeclared attribute y, z",
+                               ("y", "z"), ("b",))  # fmt: skip
+    _, second = json_records(path, ("a", "b"), additive=True)
+    assert second == Record(2, ("1", None), ("y", "z"), ("b",))
 
 
 def test_an_empty_array_holds_no_records(split, engine, tmp_path):
@@ -149,7 +245,7 @@ hostile = st.one_of(
 tables = st.lists(st.tuples(hostile, hostile, hostile), min_size=1, max_size=12)
 broken = st.sampled_from(["nope", "{'ID':1}", "17", '{"other":1}', '{"ID":{}}', "}"])
 # In an array nobody can tell whether a plain value after one belongs to it.
-unclosed = st.sampled_from(["{", '{"ID":', '{"ID":"'])
+unclosed = st.sampled_from(["{", '{"ID":"'])
 
 
 @st.composite

@@ -15,6 +15,7 @@ from lakehouse_assets.errors import FileRefusedError, LakehouseError
 from lakehouse_assets.ingest.files import file_format
 from lakehouse_assets.lake.files import digest_of
 from lakehouse_assets_tests.ingest.samples import DAY, INGESTED, deliver, landed
+from lakehouse_assets_tests.ingest.test_attributes import REMEDY
 
 
 def parquet(folder, columns, name="a.parquet", **options):
@@ -120,10 +121,8 @@ def test_what_cannot_be_read_is_refused_and_the_others_go_on(engine, tmp_path):
                    for text in outcome.refused)  # fmt: skip
     damaged = "{} is damaged or no Parquet file; deliver it again.".format
     assert reasons == {
-        "missing.parquet": "missing.parquet lacks columns: Note; deliver the file with the "
-        "declared ones: ID, Name, Note.",
-        "more.parquet": "more.parquet has columns that are not declared: X; deliver the file with "
-        "the declared ones: ID, Name, Note.",
+        "missing.parquet": f"missing.parquet lacks the column Note{REMEDY}",
+        "more.parquet": f"more.parquet has a new column X{REMEDY}",
         "nested.parquet": "nested.parquet has a column Note of type list<element: int64>, which "
         "has no text; deliver it flat, or as text.",
         "none.parquet": "none.parquet holds no rows; deliver it again with its rows.",

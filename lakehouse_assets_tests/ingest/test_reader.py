@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import hashlib
 import io
 import json
 from datetime import date
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -24,6 +27,7 @@ from lakehouse_assets.lake.schema import arrow_schema, differences
 from lakehouse_assets_tests.ingest.samples import (
     BARE,
     DAY,
+    FIELDS,
     HEADER,
     INGESTED,
     THINGS,
@@ -140,6 +144,55 @@ def test_marks_line_ends_and_packing(engine, tmp_path, slow, end, mark, packed):
     assert slow == []
 
 
+@pytest.mark.parametrize("chosen", ["engine", "spark_engine"])
+def test_zeros_behind_a_packed_file(chosen, request, tmp_path):
+    engine = request.getfixturevalue(chosen)
+    packed = gzip.compress(body("1,2,3")) + gzip.compress(b"4,5,6\n")
+    (tmp_path / "a.csv.gz").write_bytes(packed + b"\0" * 3000)
+    (tmp_path / "b.csv").write_bytes(body("7,8,9"))
+    outcome = deliver(engine, landed(tmp_path / "a.csv.gz"), landed(tmp_path / "b.csv"))
+    assert outcome.values == [(1, "1", "2", "3"), (2, "4", "5", "6"), (1, "7", "8", "9")]
+    assert (outcome.rejects, outcome.complete) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("a.json", "json_records"), ("a.csv", "columns_of_header"), ("a.parquet", "parquet_batches")],
+)
+def test_a_reader_that_breaks_refuses_its_file_and_the_others_go_on(
+    engine, tmp_path, monkeypatch, name, broken
+):
+    def breaks_late(*_):
+        yield from [Record(n, ("9", None, None)) for n in range(1, 4)]
+        yield Malformed(4, "x", "bad")
+        raise RuntimeError("too odd")
+
+    def breaks(*_):
+        raise RuntimeError("too odd")
+
+    monkeypatch.setattr(reader, "_BATCH", 2)
+    monkeypatch.setattr(reader, broken, breaks_late if name == "a.json" else breaks)
+    files = {"a.csv": body("1,2,3"), "a.json": b'{"ID":1}'}
+    for file, content in files.items():
+        (tmp_path / file).write_bytes(content)
+    pq.write_table(pa.table({field: ["1"] for field in FIELDS}), tmp_path / "a.parquet")
+    outcome = deliver(engine, *[landed(tmp_path / file) for file in (*files, "a.parquet")])
+    sentence = f"{name} cannot be read (RuntimeError: too odd); check the file and deliver it again"
+    assert outcome.bad == [(0, None, f"{sentence}.")]
+    assert outcome.refused == [f"shop/things/{DAY}/{name}: {sentence}."]
+    assert [row["id"] for row in outcome.rows] == ["1", "1"]
+    assert outcome.delivered == {DAY: 2}
+
+
+def test_a_fault_that_passes_is_no_reject(engine, tmp_path, monkeypatch):
+    def busy(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(reader, "examine", busy)
+    with pytest.raises(OSError, match="Input/output"):
+        deliver_bytes(engine, tmp_path, body("1,2,3"))
+
+
 def test_packed_members_in_a_row(engine, tmp_path):
     content = gzip.compress(body("1,2,3")) + gzip.compress(b"4,5,6\n")
     outcome = deliver_bytes(engine, tmp_path, content, "a.csv.gz")
@@ -234,7 +287,7 @@ def test_refused_files_are_named_and_the_others_go_on(engine, tmp_path):
         ("a.csv", "1"), (".json"[-5:], "4"), ("i.csv", "7"),
     ]  # fmt: skip
     starts = {
-        "b.csv": "b.csv has a wrong header: column 2 is 'Note' where 'Name' is expected;",
+        "b.csv": "b.csv has its columns in another order: column 2 is Note where Name is",
         "c.csv": "c.csv is not UTF-8 text: byte 0xfc in line 2 is not valid;",
         "d.csv": "d.csv has a header but no rows;",
         "e.csv": "e.csv is empty;",
