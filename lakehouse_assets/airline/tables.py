@@ -27,6 +27,8 @@ from lakehouse_assets.lake.registry import (
 DOMAIN = "airline"
 OWNER = "team:loyalty"
 MONEY = "decimal(18,2)"
+# What adds up any number of amounts.
+TOTAL = "decimal(38,2)"
 CURRENCY = "source currency"
 
 
@@ -269,7 +271,7 @@ CUSTOMER_SPEND = _gold(
     "up, so that a new month costs one month.",
     (
         _CUSTOMER,
-        Column("completed_amount", MONEY, "Sum of completed purchases.", False, unit=CURRENCY),
+        Column("completed_amount", TOTAL, "Sum of completed purchases.", False, unit=CURRENCY),
         Column("completed_count", "bigint", "Number of completed purchases.", False),
     ),
     ("customer_key",),
@@ -278,7 +280,7 @@ CUSTOMER_SPEND = _gold(
 _KPI_COLUMNS = (
     _CUSTOMER, _GENDER, _AGE, _AGE_GROUP, _TIER, _TIER_NAME, _PROVINCE,
     _FLIGHTS_TOTAL, _KM, _POINTS, _RECENCY,
-    Column("total_spent", MONEY, "Sum of completed purchases delivered so far.", False, CURRENCY),
+    Column("total_spent", TOTAL, "Sum of completed purchases delivered so far.", False, CURRENCY),
     Column("transaction_count", "bigint", "Completed purchases delivered so far.", False),
     Column("customer_status", "string",
            "Days since the last flight: to 90 Active, to 180 At Risk, above Inactive.", False),
@@ -331,7 +333,7 @@ GOLD_SEGMENT_SUMMARY = _gold(
         _average("avg_recency", "recency score, 2 decimals"),
         _average("avg_frequency", "frequency score, 2 decimals"),
         _average("avg_monetary", "monetary score, 2 decimals"),
-        Column("total_spent", MONEY, "Completed spend of all members.", False, CURRENCY),
+        Column("total_spent", TOTAL, "Completed spend of all members.", False, CURRENCY),
     ),
     ("segment_name", "segment"),
     layer="segments",
@@ -369,7 +371,7 @@ GOLD_NEWLY_AT_RISK = _gold(
     (
         _CUSTOMER,
         Column("previous_segment_name", "string", "Persona of the month before.", False),
-        Column("total_spent", MONEY, "Completed spend so far.", False, CURRENCY),
+        Column("total_spent", TOTAL, "Completed spend so far.", False, CURRENCY),
         _RECENCY,
     ),
     ("customer_key",),

@@ -39,8 +39,10 @@ MACROS = (
         * CAST(((CAST(abs(CAST(total AS DECIMAL(38,6))) * 1000000 AS HUGEINT)
                 * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000))
                || 'e-' || digits AS DOUBLE)""",
+    # Whole parts and the rest apart, so that no product has more than 36 digits.
     f"""CREATE MACRO {_PROPORTION}(total, part, whole) AS CASE WHEN whole > 0 THEN
-        CAST(sign(total) * (CAST(abs(total) AS HUGEINT) * part // whole) AS BIGINT) END""",
+        CAST(sign(total) * (CAST(abs(total) AS HUGEINT) // whole * part
+            + CAST(abs(total) AS HUGEINT) % whole * part // whole) AS DECIMAL(38,0)) END""",
 )
 
 

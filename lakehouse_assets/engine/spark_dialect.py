@@ -123,13 +123,21 @@ class SparkDialect:
         return F.when(count > F.lit(0), F.when(total < F.lit(0), -size).otherwise(size))
 
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
-        """Divide decimals without digits after the point; 18 digits times 18 are 36."""
+        """Divide decimals without digits after the point.
+
+        Whole parts and the rest apart, so that no product has more than 36 digits.
+        """
         from pyspark.sql import functions as F
 
-        narrow = "decimal(18,0)"
+        narrow, wide = "decimal(18,0)", "decimal(38,0)"
         divisor = F.when(whole > F.lit(0), whole).cast(narrow)
-        product = F.abs(total).cast(narrow) * part.cast(narrow)
-        size = ((product - product % divisor) / divisor).cast("bigint")
+        size, share = F.abs(total.cast(wide)), part.cast(narrow)
+        rest = (size % divisor).cast(narrow)
+        product = (rest * share).cast(wide)
+        size = (
+            (((size - rest) / divisor).cast(wide) * share).cast(wide)
+            + ((product - product % divisor) / divisor).cast(wide)
+        ).cast(wide)
         return F.when(total < F.lit(0), -size).otherwise(size)
 
 

@@ -269,11 +269,21 @@ def mean(column: Col, digits: int) -> Col:
     return active().dialect.mean(column, digits)
 
 
-def proportion(total: Col, part: Col, whole: Col) -> Col:
-    """Return `total * part / whole` as bigint, exact and cut off toward zero.
+def total(column: Col, scale: int = 0) -> Col:
+    """Add up whole numbers or decimals exactly, as decimal(38, scale).
 
-    All three are whole numbers of at most 18 digits; `part` is at most `whole` and neither is
-    negative. Null where one is null or `whole` is 0.
+    Every value of 18 digits fits as often as there can be rows; a sum of the values' own type
+    would not.
+    """
+    wide = f"decimal(38,{scale})"
+    return F.sum(column.cast(wide)).cast(wide)
+
+
+def proportion(total: Col, part: Col, whole: Col) -> Col:
+    """Return `total * part / whole` as decimal(38,0), exact and cut off toward zero.
+
+    `total` is a whole number of at most 32 digits, the others of at most 18; `part` is at most
+    `whole` and neither is negative. Null where one is null or `whole` is 0.
     """
     return active().dialect.proportion(total, part, whole)
 

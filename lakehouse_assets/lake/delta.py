@@ -172,7 +172,8 @@ class Lake:
         if texts:
             raise LakehouseError(
                 f"Table {table.name} is stored otherwise than declared: {'; '.join(texts)}; "
-                "change the declaration (allow_new_columns for added ones), or migrate the table."
+                "change the declaration (allow_new_columns for added ones), or move the table away "
+                f"from {found.table_uri} and run `lakehouse run`, which builds it anew."
             )
 
     def read(

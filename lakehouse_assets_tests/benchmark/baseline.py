@@ -305,7 +305,7 @@ FROM {silver_transactions}
 WHERE delivered_on >= DATE '{month}' AND delivered_on < DATE '{following}'
 """),
     (t.CUSTOMER_SPEND, """
-SELECT as_of_month, customer_key, CAST(sum(transaction_amount) AS DECIMAL(18, 2))
+SELECT as_of_month, customer_key, CAST(sum(transaction_amount) AS DECIMAL(38, 2))
     AS completed_amount, count(*) AS completed_count
 FROM {fact_transactions} WHERE as_of_month = DATE '{month}' AND status = 'completed'
 GROUP BY ALL
@@ -313,7 +313,7 @@ GROUP BY ALL
     (t.KPI_CUSTOMER_VALUE, """
 SELECT c.as_of_month, c.customer_key, gender, age, age_group, loyalty_tier, tier_name, province,
     total_flights, total_km_flown, total_loyalty_points, days_since_last_flight,
-    CAST(coalesce(spent, 0) AS DECIMAL(18, 2)) AS total_spent,
+    CAST(coalesce(spent, 0) AS DECIMAL(38, 2)) AS total_spent,
     coalesce(purchases, 0) AS transaction_count,
     CASE WHEN days_since_last_flight <= 90 THEN 'Active' WHEN days_since_last_flight <= 180
         THEN 'At Risk' ELSE 'Inactive' END AS customer_status
@@ -354,7 +354,7 @@ SELECT as_of_month, segment, segment_name, count(*) AS customer_count,
     mean_of(total_spent, 2) AS avg_spent, mean_of(total_spent, 2) AS avg_revenue,
     mean_of(recency_score, 2) AS avg_recency, mean_of(frequency_score, 2) AS avg_frequency,
     mean_of(monetary_score, 2) AS avg_monetary,
-    CAST(sum(total_spent) AS DECIMAL(18, 2)) AS total_spent
+    CAST(sum(total_spent) AS DECIMAL(38, 2)) AS total_spent
 FROM {gold_customer_segments_ml} WHERE as_of_month = DATE '{month}' GROUP BY ALL
 """
 

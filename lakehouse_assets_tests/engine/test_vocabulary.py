@@ -561,6 +561,31 @@ def test_proportions_are_exact_and_cut_off_toward_zero(engine, triples):
     assert differing(triples, run(engine, rows, v.proportion, "a", "b", "c"), want) == []
 
 
+def test_proportions_of_sums_are_exact(engine):
+    whole = 10**18 - 1
+    totals = [10**32 - 1, 1 - 10**32, 10**27 + 7]
+    rows = {
+        "a": pa.array([Decimal(total) for total in totals], pa.decimal128(38, 0)),
+        "b": pa.array([whole - 3] * 3),
+        "c": pa.array([whole] * 3),
+    }
+    want = [(1 if t > 0 else -1) * (abs(t) * (whole - 3) // whole) for t in totals]
+    assert run(engine, rows, v.proportion, "a", "b", "c") == want
+
+
+def test_totals_are_wider_than_their_values(engine):
+    most = 10**18 - 1
+    rows = {
+        "a": pa.array([most] * 20),
+        "b": pa.array([Decimal(most).scaleb(-4)] * 20, pa.decimal128(18, 4)),
+    }
+    frame = engine.from_arrow(pa.table(rows))
+    totals = frame.agg(v.total(F.col("a")).alias("a"), v.total(F.col("b"), 4).alias("b"))
+    assert engine.rows(totals) == [{"a": 20 * most, "b": 20 * Decimal(most).scaleb(-4)}]
+    schema = engine.arrow_stream(totals).schema
+    assert [field.type for field in schema] == [pa.decimal128(38, 0), pa.decimal128(38, 4)]
+
+
 def test_running_proportions_give_out_all_of_a_total(engine):
     parts = [3, 1, 1, 2]
     ends = [sum(parts[: n + 1]) for n in range(4)]

@@ -95,7 +95,7 @@ def customer_spend(fact_transactions: DataFrame) -> DataFrame:
     return (
         completed.groupBy("as_of_month", "customer_key")
         .agg(
-            F.sum("transaction_amount").cast("decimal(18,2)").alias("completed_amount"),
+            v.total(F.col("transaction_amount"), 2).alias("completed_amount"),
             F.count(F.lit(1)).alias("completed_count"),
         )
         .select(*CUSTOMER_SPEND.column_names)
@@ -117,7 +117,7 @@ def kpi_customer_value(
         spend.filter(F.col("as_of_month") <= F.lit(month))
         .groupBy("customer_key")
         .agg(
-            F.sum("completed_amount").cast("decimal(18,2)").alias("spent"),
+            v.total(F.col("completed_amount"), 2).alias("spent"),
             F.sum("completed_count").cast("bigint").alias("purchases"),
         )
         .select(F.col("customer_key").alias("spender"), "spent", "purchases")
@@ -134,9 +134,7 @@ def kpi_customer_value(
     )
     return joined.withColumns(
         {
-            "total_spent": F.coalesce(F.col("spent"), F.lit(0).cast("decimal(18,2)")).cast(
-                "decimal(18,2)"
-            ),
+            "total_spent": F.coalesce(F.col("spent"), F.lit(0).cast("decimal(38,2)")),
             "transaction_count": F.coalesce(F.col("purchases"), F.lit(0).cast("bigint")),
             "customer_status": customer_status(F.col("days_since_last_flight")),
         }

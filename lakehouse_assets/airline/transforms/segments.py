@@ -58,7 +58,7 @@ def summarise(segments: DataFrame) -> DataFrame:
         v.mean(F.col("recency_score"), 2).alias("avg_recency"),
         v.mean(F.col("frequency_score"), 2).alias("avg_frequency"),
         v.mean(F.col("monetary_score"), 2).alias("avg_monetary"),
-        F.sum("total_spent").cast("decimal(18,2)").alias("total_spent"),
+        v.total(F.col("total_spent"), 2).alias("total_spent"),
     )
     return summary.select(*GOLD_SEGMENT_SUMMARY.column_names)
 

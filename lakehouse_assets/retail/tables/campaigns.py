@@ -18,8 +18,10 @@ from lakehouse_assets.retail.tables.common import (
     CURRENCY,
     DOMAIN,
     FINE,
+    FINE_TOTAL,
     MONEY,
     OWNER,
+    TOTAL,
     dates,
     gold,
 )
@@ -116,12 +118,12 @@ DIM_CAMPAIGNS = gold(
 
 _MEASURES = (
     Column("results", "bigint", "Results.", False),
-    Column("responses", FINE, "Responses.", False),
-    Column("cost", FINE, "Cost.", False, CURRENCY),
-    Column("revenue", FINE, "Revenue.", False, CURRENCY),
-    Column("revenue_target", FINE, "Targets, also negative ones.", False, CURRENCY),
-    Column("profit", FINE, "Profit.", False, CURRENCY),
-    Column("marketing_cost", FINE, "Cost of marketing.", False, CURRENCY),
+    Column("responses", FINE_TOTAL, "Responses.", False),
+    Column("cost", FINE_TOTAL, "Cost.", False, CURRENCY),
+    Column("revenue", FINE_TOTAL, "Revenue.", False, CURRENCY),
+    Column("revenue_target", FINE_TOTAL, "Targets, also negative ones.", False, CURRENCY),
+    Column("profit", FINE_TOTAL, "Profit.", False, CURRENCY),
+    Column("marketing_cost", FINE_TOTAL, "Cost of marketing.", False, CURRENCY),
 )
 
 CAMPAIGN_DAYS = gold(
@@ -134,7 +136,7 @@ CAMPAIGN_DAYS = gold(
         Column("min_cost", FINE, "Lowest cost of a result.", False, CURRENCY),
         Column("max_cost", FINE, "Highest cost of a result.", False, CURRENCY),
         Column("loss_results", "bigint", "Results with a negative profit.", False),
-        Column("loss", FINE, "Sum of the negative profits: 0 or less.", False, CURRENCY),
+        Column("loss", FINE_TOTAL, "Sum of the negative profits: 0 or less.", False, CURRENCY),
     ),
     ("campaign_name", "camp_date", "country", "region", "campaign_tactic", "customer_segment"),
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date"), COUNTRIES),
@@ -146,9 +148,9 @@ COUNTRY_REVENUE = gold(
     (
         _COUNTRY, COUNTRY_CODE, _REGION,
         Column("results", "bigint", "Results.", False),
-        Column("total_revenue", MONEY, "Revenue, 2 decimals.", False, CURRENCY),
-        Column("total_revenue_target", MONEY, "Targets, 2 decimals.", False, CURRENCY),
-        Column("total_profit", MONEY, "Profit, 2 decimals.", False, CURRENCY),
+        Column("total_revenue", TOTAL, "Revenue, 2 decimals.", False, CURRENCY),
+        Column("total_revenue_target", TOTAL, "Targets, 2 decimals.", False, CURRENCY),
+        Column("total_profit", TOTAL, "Profit, 2 decimals.", False, CURRENCY),
         Column("max_cost", MONEY, "Highest cost of a result.", False, CURRENCY),
         Column("min_cost", MONEY, "Lowest cost of a result.", False, CURRENCY),
     ),
@@ -176,7 +178,7 @@ COUNTRY_PROFIT_WEEKS = gold(
     "Profit per country and week, over all results delivered so far.",
     (
         _COUNTRY, COUNTRY_CODE, *_WEEK,
-        Column("total_profit", MONEY, "Profit, 2 decimals.", False, CURRENCY),
+        Column("total_profit", TOTAL, "Profit, 2 decimals.", False, CURRENCY),
     ),
     ("country", "week_start"),
     references=(dates("week_start"), COUNTRIES),
@@ -190,8 +192,8 @@ LOSS_MAKING_CAMPAIGNS = gold(
         _NAME,
         Column("loss_rank", "int", "1 for the largest loss.", False),
         Column("loss_results", "bigint", "Results with a negative profit.", False),
-        Column("total_loss", MONEY, "Sum of the negative profits.", False, CURRENCY),
-        Column("total_profit", MONEY, "Profit of all results.", False, CURRENCY),
+        Column("total_loss", TOTAL, "Sum of the negative profits.", False, CURRENCY),
+        Column("total_profit", TOTAL, "Profit of all results.", False, CURRENCY),
     ),
     ("campaign_name",),
     lab="gold_top_loss_making_campaign",

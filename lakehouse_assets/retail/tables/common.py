@@ -13,6 +13,10 @@ CURRENCY = "US dollars"
 MONEY = "decimal(18,2)"
 # Sources give up to three decimals, and binary noise after them.
 FINE = "decimal(18,4)"
+# What adds up any number of them, as it is and rounded.
+FINE_TOTAL = "decimal(38,4)"
+TOTAL = "decimal(38,2)"
+COUNT_TOTAL = "decimal(38,0)"
 COUNTRY_CODE = Column("country_code", "string", "Country, ISO alpha-2, or Unknown.", False)
 COUNTRIES = Reference(("country_code",), "dim_countries", ("country_code",))
 

@@ -6,7 +6,7 @@ Belongs here: tables that join sources of the domain.
 from __future__ import annotations
 
 from lakehouse_assets.lake.registry import Column
-from lakehouse_assets.retail.tables.common import CURRENCY, FINE, gold
+from lakehouse_assets.retail.tables.common import COUNT_TOTAL, CURRENCY, FINE_TOTAL, gold
 
 CAMPAIGN_TWEETS = gold(
     "campaign_tweets",
@@ -17,10 +17,12 @@ CAMPAIGN_TWEETS = gold(
         Column("city", "string", "City; null for a campaign that nobody tweeted about."),
         Column("campaign_name", "string", "Campaign; null for a hashtag without results."),
         Column("tweets", "bigint", "Tweets.", False),
-        Column("retweets", "bigint", "Retweets.", False),
-        Column("revenue", FINE, "The city's share of the campaign's revenue.", False, CURRENCY),
-        Column("cost", FINE, "The city's share of its cost.", False, CURRENCY),
-        Column("profit", FINE, "The city's share of its profit.", False, CURRENCY),
+        Column("retweets", COUNT_TOTAL, "Retweets.", False),
+        Column(
+            "revenue", FINE_TOTAL, "The city's share of the campaign's revenue.", False, CURRENCY
+        ),
+        Column("cost", FINE_TOTAL, "The city's share of its cost.", False, CURRENCY),
+        Column("profit", FINE_TOTAL, "The city's share of its profit.", False, CURRENCY),
     ),
     ("hashtag", "city"),
     lab="sentiment_campaign_analytics",

@@ -12,6 +12,7 @@ from lakehouse_assets.retail.tables.common import (
     COUNTRY_CODE,
     CURRENCY,
     FINE,
+    FINE_TOTAL,
     dates,
     gold,
 )
@@ -55,7 +56,7 @@ FACT_SALES = gold(
 _SUMS = (
     Column("sales", "bigint", "Sales.", False),
     Column("quantity", "bigint", "Pieces.", False),
-    Column("revenue", FINE, "Revenue.", False, CURRENCY),
+    Column("revenue", FINE_TOTAL, "Revenue.", False, CURRENCY),
 )
 
 SALES_DAYS = gold(

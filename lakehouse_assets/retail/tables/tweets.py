@@ -13,7 +13,7 @@ from lakehouse_assets.ingest.datasets import (
     text_field,
 )
 from lakehouse_assets.lake.registry import Column, Table
-from lakehouse_assets.retail.tables.common import DOMAIN, OWNER, dates, gold
+from lakehouse_assets.retail.tables.common import COUNT_TOTAL, DOMAIN, OWNER, dates, gold
 
 TWEETS = Dataset(
     domain=DOMAIN,
@@ -41,8 +41,8 @@ _HASHTAG = Column("hashtag", "string", "Campaign tag in the spelling of the list
 _CITY = Column("city", "string", "City as the user wrote it, blanks collapsed.", False)
 _COUNTS = (
     Column("tweets", "bigint", "Tweets.", False),
-    Column("retweets", "bigint", "Sum of their retweets.", False),
-    Column("favourites", "bigint", "Sum of their likes.", False),
+    Column("retweets", COUNT_TOTAL, "Sum of their retweets.", False),
+    Column("favourites", COUNT_TOTAL, "Sum of their likes.", False),
 )
 
 SILVER_TWEETS = silver_table(

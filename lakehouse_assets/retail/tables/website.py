@@ -16,6 +16,7 @@ from lakehouse_assets.retail.tables.common import (
     COUNTRIES,
     COUNTRY_CODE,
     DOMAIN,
+    FINE_TOTAL,
     OWNER,
     dates,
     gold,
@@ -106,7 +107,7 @@ _VISITS = (
     Column("unique_visitors", "bigint", "Visitors, of what says so.", False),
     Column("return_visitors", "bigint", "Visitors who had been there before.", False),
     Column("rated_visits", "bigint", "Visits of which a conversion rate is known.", False),
-    Column("conversions", "decimal(18,4)", "Of those, visits times rate: expected orders.", False),
+    Column("conversions", FINE_TOTAL, "Of those, visits times rate: expected orders.", False),
 )
 
 WEBSITE_DAYS = gold(

@@ -28,7 +28,7 @@ from lakehouse_assets.retail.tables.campaigns import (
     LOSS_MAKING_CAMPAIGNS,
     SILVER_CAMPAIGNS,
 )
-from lakehouse_assets.retail.tables.common import FINE, MONEY
+from lakehouse_assets.retail.tables.common import FINE_TOTAL, MONEY, TOTAL
 from lakehouse_assets.retail.transforms.labels import (
     DAYS,
     GENERATIONS,
@@ -180,7 +180,7 @@ def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> Data
         month: The month, as its first day.
     """
     lost = F.col("profit") < F.lit(0)
-    none = F.lit(0).cast(FINE)
+    none = F.lit(0).cast(FINE_TOTAL)
     loss = F.when(lost, F.col("profit")).otherwise(none)
     grouped = results.groupBy(
         campaign_key(F.col("campaign_name")).alias("campaign_key"),
@@ -189,7 +189,7 @@ def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> Data
     ).agg(
         F.count(F.lit(1)).alias("results"),
         *[
-            F.coalesce(F.sum(name), none).cast(FINE).alias(name)
+            F.coalesce(v.total(F.col(name), 4), none).alias(name)
             for name in (
                 "responses", "cost", "revenue", "revenue_target", "profit", "marketing_cost",
             )
@@ -197,7 +197,7 @@ def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> Data
         F.min("cost").alias("min_cost"),
         F.max("cost").alias("max_cost"),
         F.count(F.when(lost, F.lit(1))).alias("loss_results"),
-        F.sum(loss).cast(FINE).alias("loss"),
+        v.total(loss, 4).alias("loss"),
     )  # fmt: skip
     # Names are looked up once, among few rows; what is added up from the days has their codes.
     placed = with_country_code(grouped, "country", countries)
@@ -245,7 +245,7 @@ def totals_of_campaigns(results: DataFrame) -> DataFrame:
     """Add up, in one row, what the days must hold of the results delivered in a month."""
     return results.agg(
         F.count(F.lit(1)).alias("results"),
-        *[F.sum(name).cast(FINE).alias(name) for name in ("cost", "revenue", "profit")],
+        *[v.total(F.col(name), 4).alias(name) for name in ("cost", "revenue", "profit")],
     )
 
 
@@ -266,7 +266,7 @@ def countries_that_are_off(weeks: DataFrame, days: DataFrame, month: date) -> Da
     exact = _so_far(days, month).select(
         "country", (F.lit(0) - F.col("profit")).alias("amount"), F.lit(0).alias("week")
     )
-    both = [f.withColumn("amount", F.col("amount").cast(FINE)) for f in (rounded, exact)]
+    both = [f.withColumn("amount", F.col("amount").cast(FINE_TOTAL)) for f in (rounded, exact)]
     off = (F.abs(F.sum("amount")) * F.lit(200)).alias("half_cents")
     grouped = both[0].unionByName(both[1]).groupBy("country")
     return grouped.agg(off, F.sum("week").alias("weeks")).filter(
@@ -317,4 +317,4 @@ def _total(name: str) -> Col:
 
 
 def _money(name: str, alias: str) -> Col:
-    return F.sum(name).cast(MONEY).alias(alias)
+    return F.sum(name).cast(TOTAL).alias(alias)

@@ -69,7 +69,7 @@ def campaign_tweets(
         F.lit(None).cast("string").alias("city"),
         "campaign_name",
         F.lit(0).cast("bigint").alias("tweets"),
-        F.lit(0).cast("bigint").alias("retweets"),
+        F.lit(0).cast("decimal(38,0)").alias("retweets"),
         *[_money(F.col(f"{n}_units")).alias(n) for n in _MEASURES],
     )
     both = shared.unionByName(silent)
@@ -79,20 +79,18 @@ def campaign_tweets(
 def campaign_results(days: DataFrame, month: date) -> DataFrame:
     """Add up the results of each campaign so far."""
     so_far = days.filter(F.col("as_of_month") <= F.lit(month))
-    return so_far.groupBy("campaign_key").agg(
-        *[F.sum(n).cast("decimal(18,4)").alias(n) for n in _MEASURES]
-    )
+    return so_far.groupBy("campaign_key").agg(*[v.total(F.col(n), 4).alias(n) for n in _MEASURES])
 
 
 def totals_of_tweets(pairs: DataFrame) -> DataFrame:
     """Add up, in one row, what the product must hold of the tweets."""
-    return pairs.agg(*[F.sum(n).cast("bigint").alias(n) for n in ("tweets", "retweets")])
+    return pairs.agg(*[v.total(F.col(n)).alias(n) for n in ("tweets", "retweets")])
 
 
 def totals_of_results(days: DataFrame, month: date) -> DataFrame:
     """Add up, in one row, what the product must hold of the campaigns."""
     return days.filter(F.col("as_of_month") <= F.lit(month)).agg(
-        *[F.sum(n).cast("decimal(18,4)").alias(n) for n in _MEASURES]
+        *[v.total(F.col(n), 4).alias(n) for n in _MEASURES]
     )
 
 
@@ -105,9 +103,9 @@ def _share(measure: str) -> Col:
 
 def _units(amount: Col) -> Col:
     """Turn an amount of four decimals into hundredths of a cent."""
-    return v.whole_number(F.regexp_replace(amount.cast("string"), r"\.", ""))
+    return (amount * F.lit(10_000).cast("decimal(5,0)")).cast("decimal(38,0)")
 
 
 def _money(units: Col) -> Col:
-    text = F.concat(F.coalesce(units, F.lit(0)).cast("string"), F.lit("e-4"))
-    return v.decimal(text, 18, 4)
+    amount = units * F.lit("0.0001").cast("decimal(5,4)")
+    return F.coalesce(amount.cast("decimal(38,4)"), F.lit(0).cast("decimal(38,4)"))

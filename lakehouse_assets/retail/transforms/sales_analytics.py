@@ -10,7 +10,6 @@ from datetime import date
 
 from lakehouse_assets.engine import DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.retail.tables.common import FINE
 from lakehouse_assets.retail.tables.sales import SALES_DAYS, SALES_TRAIN, SALES_WEEKS
 
 _PLACE = ("channel", "store", "country_code", "brand")
@@ -27,7 +26,7 @@ def sales_days(sales: DataFrame) -> DataFrame:
         .agg(
             F.count(F.lit(1)).cast("bigint").alias("sales"),
             F.sum("quantity").cast("bigint").alias("quantity"),
-            F.sum("revenue").cast(FINE).alias("revenue"),
+            v.total(F.col("revenue"), 4).alias("revenue"),
         )
         .select(*SALES_DAYS.column_names)
     )
@@ -49,7 +48,7 @@ def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> Data
         .agg(
             F.sum("sales").cast("bigint").alias("sales"),
             F.sum("quantity").cast("bigint").alias("quantity"),
-            F.sum("revenue").cast(FINE).alias("revenue"),
+            v.total(F.col("revenue"), 4).alias("revenue"),
         )
         .withColumn("as_of_month", F.lit(month))
         .select(*SALES_WEEKS.column_names)
@@ -61,7 +60,7 @@ def totals_of_days(days: DataFrame, month: date) -> DataFrame:
     return days.filter(F.col("as_of_month") <= F.lit(month)).agg(
         F.sum("sales").cast("bigint").alias("sales"),
         F.sum("quantity").cast("bigint").alias("quantity"),
-        F.sum("revenue").cast("decimal(38,4)").alias("revenue"),
+        v.total(F.col("revenue"), 4).alias("revenue"),
     )
 
 

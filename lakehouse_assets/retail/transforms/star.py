@@ -135,7 +135,7 @@ def totals_of_sales(store_sales: DataFrame, online_sales: DataFrame) -> DataFram
     return both.agg(
         F.count(F.lit(1)).alias("rows"),
         F.sum("quantity").cast("bigint").alias("quantity"),
-        F.sum("revenue").cast("decimal(38,4)").alias("revenue"),
+        v.total(F.col("revenue"), 4).alias("revenue"),
     )
 
 

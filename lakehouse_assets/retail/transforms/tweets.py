@@ -152,8 +152,8 @@ def tweet_days(tweets: DataFrame) -> DataFrame:
     """Count tweets by day of delivery, day, hashtag and city; columns as declared."""
     grouped = tweets.groupBy("delivered_on", "tweet_date", "hashtag", "city").agg(
         F.count(F.lit(1)).alias("tweets"),
-        F.sum("retweet_count").cast("bigint").alias("retweets"),
-        F.sum("favourite_count").cast("bigint").alias("favourites"),
+        v.total(F.col("retweet_count")).alias("retweets"),
+        v.total(F.col("favourite_count")).alias("favourites"),
     )
     return grouped.select(*TWEET_DAYS.column_names)
 
@@ -195,6 +195,7 @@ def by_city(pairs: DataFrame, places: DataFrame, month: date) -> DataFrame:
 
 def _added_up(counts: DataFrame, keys: Sequence[str], month: date) -> DataFrame:
     grouped = counts.groupBy(*keys).agg(
-        *[F.sum(n).cast("bigint").alias(n) for n in ("tweets", "retweets", "favourites")]
+        F.sum("tweets").cast("bigint").alias("tweets"),
+        *[v.total(F.col(n)).alias(n) for n in ("retweets", "favourites")],
     )
     return grouped.withColumn("as_of_month", F.lit(month))

@@ -53,7 +53,7 @@ COUNTS = {
     "duration_minutes": "duration_min", "tweets": "tweets", "retweets": "retweets",
 }  # fmt: skip
 _ADDED = ("visits", "unique_visitors", "return_visitors", "rated_visits")
-_ORDERS = "decimal(18,4)"
+_ORDERS = "decimal(38,4)"
 
 
 def type_website(bronze: DataFrame) -> DataFrame:
@@ -119,7 +119,7 @@ def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFr
             _total("unique_visitors", "unique_visitors"),
             _total("return_visitors", "return_visitors"),
             _total("rated", "rated_visits"),
-            F.coalesce(F.sum("orders").cast(_ORDERS), F.lit(0).cast(_ORDERS)).alias("conversions"),
+            F.coalesce(v.total(F.col("orders"), 4), F.lit(0).cast(_ORDERS)).alias("conversions"),
         )
         .withColumn("as_of_month", F.lit(month))
         .select(*WEBSITE_DAYS.column_names)
@@ -138,7 +138,7 @@ def website_conversion(days: DataFrame, month: date) -> DataFrame:
         .groupBy("device_category", "traffic_source")
         .agg(
             *[_total(name, name) for name in _ADDED],
-            F.sum("conversions").cast(_ORDERS).alias("conversions"),
+            v.total(F.col("conversions"), 4).alias("conversions"),
         )
     )
     return grouped.withColumns(
