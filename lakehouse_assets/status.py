@@ -24,8 +24,8 @@ from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS, REGISTRY
 
 Freshness = Literal["fresh", "aging", "late", "ageless", "never"]
-# The last commits may be those of maintenance, which make nothing new.
-_COMMITS = 5
+# Dataset of each bronze and silver table.
+_LOADED = {name: d for d in DATASETS for name in (d.loaded_tables[0], d.loaded_tables[2])}
 _FAILING = (
     "SELECT table_name, count(*) AS failing FROM rules WHERE passed = false GROUP BY table_name"
 )
@@ -40,7 +40,8 @@ class TableStatus:
         layer: Layer.
         rows: Rows; None if the table does not exist, or its log does not tell.
         partitions: Partitions with rows.
-        missing: Partitions that were delivered and have no rows; None where that tells nothing.
+        missing: Partitions that were delivered and have no rows, not even rows set aside; None
+            where that tells nothing.
         version: Delta version.
         updated_at: When a run wrote last.
         run_id: That run.
@@ -98,22 +99,39 @@ def _of(
         return TableStatus(name, table.layer, missing=missing)
     files = log.files_of(found)
     present = {file.partition for file in files if file.rows != 0}
-    commits = [version for version in log.history(found, _COMMITS) if version.commit is not None]
-    written = commits[0] if commits else None
+    missing = None if expected is None else expected - present
+    if missing and table.name in _LOADED:
+        missing -= _set_aside(table, place)
+    written = log.last_write(found)
     return TableStatus(
         table=name,
         layer=table.layer,
         rows=log.sum_rows(files),
         partitions=len(present) if table.partition else 0,
-        missing=None
-        if expected is None
-        else tuple(sorted(day.isoformat() for day in expected - present)),
+        missing=None if missing is None else tuple(sorted(day.isoformat() for day in missing)),
         version=found.version(),
-        updated_at=written.committed_at if written else None,
+        updated_at=written.written_at if written else None,
         run_id=written.commit.run_id if written and written.commit else None,
-        freshness=_freshness(table, written.committed_at if written else None, now),
+        freshness=_freshness(table, written.written_at if written else None, now),
         failing_rules=None if failing is None else failing.get(name, 0),
     )
+
+
+def _set_aside(table: Table, place: Place) -> set[date]:
+    """Return the partitions of a bronze or silver table all of whose rows may be set aside.
+
+    Rejected lines never get as far as silver, so they explain its gap only where bronze has none.
+    """
+    bronze, rejects, _, quarantine = (
+        _filled(place, f"{table.domain}/{name}") for name in _LOADED[table.name].loaded_tables
+    )
+    return rejects if table.layer == "bronze" else quarantine | (rejects - bronze)
+
+
+def _filled(place: Place, path: str) -> set[date]:
+    """Return the partitions of a table that have rows."""
+    found = log.open_table(place.folder(path))
+    return {file.partition for file in log.files_of(found) if file.rows != 0} if found else set()
 
 
 def _freshness(table: Table, at: datetime | None, now: datetime) -> Freshness:

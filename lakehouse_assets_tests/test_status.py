@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
+from deltalake import DeltaTable
+
 from lakehouse_assets import clock
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.lake.maintenance import maintain
 from lakehouse_assets.status import TableStatus, status
+from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import House, SampleRun, command, purchase, variables_of
 
 
@@ -38,6 +44,45 @@ def test_tables_are_told_by_their_logs(house: House) -> None:
     for hours, freshness in ((27, "fresh"), (29, "aging"), (191, "aging"), (193, "late")):
         later = by_name(status(house.settings, now + timedelta(hours=hours)))
         assert later["airline.silver_transactions"].freshness == freshness
+
+
+def test_a_day_whose_rows_were_all_set_aside_is_not_missing(house: House) -> None:
+    house.deliver_purchases("2014-03-03", [purchase("A")])
+    house.deliver_purchases("2014-03-04", [purchase("A")])
+    house.deliver_purchases("2014-03-05", [purchase("B", amount="oops")])
+    house.deliver("transactions", "2014-03-06", "t.json", "no record")
+    both = f"no record\n{json.dumps(purchase('C'))}"
+    house.deliver("transactions", "2014-03-07", "t.json", both)
+    house.materialise("airline_daily", "2014-03-03", last="2014-03-07")
+    found = by_name(status(house.settings))
+    assert house.count("silver_transactions") == 2
+    assert found["airline.bronze_transactions"].missing == ()
+    assert found["airline.silver_transactions"].missing == ()
+    # Silver has not run: a day with rejects is explained by them only if they are all there is.
+    for name in ("silver_transactions", "silver_transactions_quarantine"):
+        shutil.rmtree(house.path(name))
+        house.lake.ensure(REGISTRY[name])
+    missing = by_name(status(house.settings))["airline.silver_transactions"].missing
+    assert missing == ("2014-03-03", "2014-03-04", "2014-03-05", "2014-03-07")
+
+
+def test_who_wrote_last_stays_known_however_often_a_table_is_maintained(house: House) -> None:
+    house.deliver_purchases("2014-03-03", [purchase("A")])
+    house.materialise("airline_daily", "2014-03-03")
+    before = by_name(status(house.settings))["airline.silver_transactions"]
+    for number in range(4):
+        assert maintain(house.lake, t.SILVER_TRANSACTIONS) is not None
+        after = by_name(status(house.settings))["airline.silver_transactions"]
+        assert (after.updated_at, after.run_id) == (before.updated_at, before.run_id)
+        # In the long run the log forgets what came before its checkpoint.
+        for commit in sorted((house.path("silver_transactions") / "_delta_log").glob("*.json")):
+            if number > 1 and int(commit.stem) < after.version:
+                commit.unlink()
+    other = by_name(status(house.settings))["airline.bronze_transactions"]
+    for _ in range(9):
+        # Nor do commits of others hide it.
+        DeltaTable(house.path("bronze_transactions")).vacuum(dry_run=False)
+    assert by_name(status(house.settings))["airline.bronze_transactions"].run_id == other.run_id
 
 
 def test_the_sample_is_complete_and_its_failing_rules_are_counted(

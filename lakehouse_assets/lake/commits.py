@@ -17,6 +17,7 @@ from lakehouse_assets.engine.base import SourceColumn
 SAMPLE_ROWS = 5
 _PREFIX = "lakehouse."
 _ENTRIES = ("run_id", "asset", "partition", "code_version")
+_WRITTEN_AT = f"{_PREFIX}written_at"
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,23 @@ class Version:
     Attributes:
         number: The version.
         committed_at: When it was committed.
-        operation: What Delta calls the change, such as `WRITE` or `MERGE`.
-        commit: Where it came from; None if it was not written by a lake.
+        operation: What Delta calls the change, such as `WRITE`, `MERGE` or `OPTIMIZE`.
+        commit: Where its rows came from: maintenance repeats what the last write said. None if
+            nothing of a lake's writes is told.
+        written_at: When those rows were written; None where `commit` is.
     """
 
     number: int
     committed_at: datetime
     operation: str
     commit: Commit | None
+    written_at: datetime | None = None
+
+    def as_metadata(self) -> dict[str, str] | None:
+        """Return what a commit says that leaves the rows as they are; None if nothing is known."""
+        if self.commit is None or self.written_at is None:
+            return None
+        return {**self.commit.as_metadata(), _WRITTEN_AT: self.written_at.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -108,11 +118,16 @@ def read_version(entry: Mapping[str, Any]) -> Version:
         entries = _json(entry["userMetadata"])
     run_id, asset, partition, code_version = (entries.get(_PREFIX + name) for name in _ENTRIES)
     known = run_id is not None and asset is not None
+    committed_at = datetime.fromtimestamp(int(entry["timestamp"]) / 1000, UTC)
+    written_at = entries.get(_WRITTEN_AT)
     return Version(
         number=int(entry["version"]),
-        committed_at=datetime.fromtimestamp(int(entry["timestamp"]) / 1000, UTC),
+        committed_at=committed_at,
         operation=str(entry.get("operation", "")),
         commit=Commit(str(run_id), str(asset), str(partition or ""), str(code_version or ""))
+        if known
+        else None,
+        written_at=(datetime.fromisoformat(str(written_at)) if written_at else committed_at)
         if known
         else None,
     )

@@ -192,6 +192,21 @@ def history(found: DeltaTable, limit: int | None = None) -> list[Version]:
     return [read_version(entry) for entry in found.history(limit)]
 
 
+def last_write(found: DeltaTable) -> Version | None:
+    """Return the newest version that tells who wrote the rows, and when; None if none does.
+
+    Usually it is one of the newest; each further look goes four times as far back, to the end of
+    what the log keeps.
+    """
+    limit = 4
+    while True:
+        versions = history(found, limit)
+        told = next((version for version in versions if version.commit is not None), None)
+        if told is not None or len(versions) < limit:
+            return told
+        limit *= 4
+
+
 def written_transaction(found: DeltaTable, application: str) -> int:
     """Return the last step of an application that a table has; -1 if it has none."""
     version = found.transaction_version(application)

@@ -18,7 +18,7 @@ from lakehouse_assets.lake.local_lock import local_lock
 from lakehouse_assets.lake.registry import Table
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import CommitProperties, DeltaTable
 
 # Readers and writers that are under way use files of older versions; a week covers the longest run,
 # and `lakehouse sql` or a colleague may go back to any version of it.
@@ -67,6 +67,7 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
     Raises:
         LakehouseError: the lake cannot be written, or somebody else changed the table meanwhile.
     """
+    from deltalake import CommitProperties
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     found = lake.open(table, lasting=True)
@@ -75,8 +76,13 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
     before = measure(found, table)
     try:
         with local_lock(lake.uri(table), alone=False):
-            _compact(found, table)
-            removed = found.vacuum(retention_hours=RETENTION_HOURS, dry_run=False)
+            # Logs forget old commits; who wrote last is told on, so that it stays known.
+            told = log.last_write(found)
+            properties = CommitProperties(custom_metadata=told.as_metadata() if told else None)
+            _compact(found, table, properties)
+            removed = found.vacuum(
+                retention_hours=RETENTION_HOURS, dry_run=False, commit_properties=properties
+            )
             found.create_checkpoint()
     except CommitFailedError as error:
         raise LakehouseError(
@@ -114,7 +120,7 @@ def measure(found: DeltaTable, table: Table) -> Measure:
     return Measure(len(sizes), total, scanned)
 
 
-def _compact(found: DeltaTable, table: Table) -> None:
+def _compact(found: DeltaTable, table: Table, properties: CommitProperties) -> None:
     """Rewrite the partitions that have more than one file."""
     counts = Counter(file.partition for file in log.files_of(found))
     scattered = [value for value, number in counts.items() if number > 1]
@@ -124,6 +130,8 @@ def _compact(found: DeltaTable, table: Table) -> None:
     if table.partition is not None:
         filters = [(table.partition.column, "in", [str(value) for value in sorted(scattered)])]
     if table.clustered:
-        found.optimize.z_order(list(table.clustered), partition_filters=filters)
+        found.optimize.z_order(
+            list(table.clustered), partition_filters=filters, commit_properties=properties
+        )
     else:
-        found.optimize.compact(partition_filters=filters)
+        found.optimize.compact(partition_filters=filters, commit_properties=properties)
