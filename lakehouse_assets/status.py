@@ -95,8 +95,7 @@ def _of(
     found = log.open_table(place.folder(f"{table.domain}/{table.name}"))
     expected = delivered.get(table.name)
     if found is None:
-        missing = tuple(sorted(day.isoformat() for day in expected)) if expected else None
-        return TableStatus(name, table.layer, missing=missing)
+        return TableStatus(name, table.layer, missing=_listed(expected) if expected else None)
     files = log.files_of(found)
     present = {file.partition for file in files if file.rows != 0}
     missing = None if expected is None else expected - present
@@ -108,13 +107,17 @@ def _of(
         layer=table.layer,
         rows=log.sum_rows(files),
         partitions=len(present) if table.partition else 0,
-        missing=None if missing is None else tuple(sorted(day.isoformat() for day in missing)),
+        missing=None if missing is None else _listed(missing),
         version=found.version(),
         updated_at=written.written_at if written else None,
         run_id=written.commit.run_id if written and written.commit else None,
         freshness=_freshness(table, written.written_at if written else None, now),
         failing_rules=None if failing is None else failing.get(name, 0),
     )
+
+
+def _listed(days: set[date]) -> tuple[str, ...]:
+    return tuple(sorted(day.isoformat() for day in days))
 
 
 def _set_aside(table: Table, place: Place) -> set[date]:

@@ -64,8 +64,8 @@ def extract(
     wanted = Wanted(full, since, accept_types, chunk)
     now = clock.now()
     if dry_run:
-        found, _, everything = ask(zone, source, declared, wanted, now.date())
-        _tell(declared, found, everything)
+        found = ask(zone, source, declared, wanted, now.date())
+        _tell(declared, found, found.window.low is None)
         return
     shown = (SpinnerColumn(), TextColumn("{task.description}"), _Rows(), Elapsed())
     with Progress(*shown, console=console, transient=True) as progress:
@@ -81,6 +81,9 @@ def extract(
         copied = copy(zone, source, declared, wanted, now, came, looked_up)
     for finding in copied.findings:
         console.print(f"Note: {finding}", style="yellow", markup=False)
+    if not copied.rows:
+        console.print(f"Nothing is new in {dataset}; nothing was delivered.")
+        return
     again = " It went on with a copy that was interrupted." if copied.resumed else ""
     console.print(
         f"{copied.rows:,} rows in {copied.files} files of {dataset}/{copied.day}.{again} "

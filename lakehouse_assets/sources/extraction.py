@@ -8,6 +8,9 @@ takes up the last one again: the same rows under the same file name, in place of
 Rows that change meanwhile are later than the value that was looked up before, so the next copy
 brings them once more. A table without a key has no order to go on in, and is one file.
 
+A copy begins with rows that the last one took, too. If they are all there is, and are as they were
+before the last copy began, nothing is delivered.
+
 A dataset of months holds states, so that a month's first copy is a full one; later in the month
 come changes, and silver keeps the newest of each key.
 """
@@ -15,7 +18,7 @@ come changes, and silver keeps the newest of each key.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -28,7 +31,7 @@ from lakehouse_assets.sources.connection import Source
 from lakehouse_assets.sources.declaration import SourceTable
 from lakehouse_assets.sources.lookup import LookUp, Moment, Window, look_up
 from lakehouse_assets.sources.memory import Memory, Open, delivered, recall, remember
-from lakehouse_assets.sources.streams import rows_of
+from lakehouse_assets.sources.streams import rows_of, state_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,6 +67,7 @@ class Copied:
         full: Whether it took everything.
         resumed: Whether it went on with an interrupted one.
         day: Day of delivery.
+        skipped: What `since` left out, as a sentence; empty if nothing.
     """
 
     look_up: LookUp
@@ -72,30 +76,62 @@ class Copied:
     full: bool
     resumed: bool
     day: date
+    skipped: str = ""
 
     @property
     def findings(self) -> list[str]:
         """What somebody should know after the copy, a sentence each."""
+        told = [self.skipped] if self.skipped else []
         if self.rows == self.look_up.waiting:
-            return []
+            return told
         return [
+            *told,
             f"{self.look_up.waiting:,} rows waited and {self.rows:,} were copied; if nobody wrote "
-            "to the table meanwhile, copy it again with --full."
+            "to the table meanwhile, copy it again with --full.",
         ]
 
 
 def ask(
     zone: LandingZone, source: Source, declared: SourceTable, wanted: Wanted, today: date
-) -> tuple[LookUp, Memory, bool]:
+) -> LookUp:
     """Look up what a copy would take, and take nothing.
 
+    Raises:
+        LakehouseError: the source does not answer, or what is wanted does not fit what was copied.
+    """
+    return _asked(zone, source, declared, wanted, today)[0]
+
+
+def _asked(
+    zone: LandingZone, source: Source, declared: SourceTable, wanted: Wanted, today: date
+) -> tuple[LookUp, Memory, Open]:
+    """Look up what a copy would take.
+
     Returns:
-        What was found, what is remembered, and whether the copy would be a full one.
+        What was found, what is remembered, and the copy that begins or goes on.
     """
     memory = recall(zone, declared.dataset)
-    full, window = _window(source, declared, memory, wanted, today)
+    begun = memory.open
+    new_month = declared.dataset.grain == "month" and (
+        memory.full_on is None or memory.full_on.replace(day=1) != today.replace(day=1)
+    )
+    full, window = _window(source, declared, memory, wanted, new_month)
     with source.connected() as connection:
-        return look_up(connection, source, declared, memory.types, window), memory, full
+        found = look_up(connection, source, declared, memory.types, window)
+        if begun is not None and begun.full == full:
+            return found, memory, begun
+        state = ""
+        if found.waiting:
+            again, cursor = found.window, declared.cursor
+            if cursor is not None and again.high is not None:
+                again = Window(_earlier(again.high, declared), again.high)
+            with closing(
+                rows_of(connection, source, found.columns, again, cursor, (), ())
+            ) as batches:
+                state = state_of(batches, found.columns)
+    if state == memory.state and not (wanted.full or wanted.since or new_month):
+        found = replace(found, waiting=0)
+    return found, memory, Open("", today, full, found.window, state=state)
 
 
 def extract(
@@ -119,46 +155,69 @@ def extract(
         on_look_up: Is told what was found, before anything is copied.
 
     Raises:
-        LakehouseError: the source does not answer, or its schema has changed.
+        LakehouseError: the source does not answer, its schema has changed, or what is wanted does
+            not fit what was copied.
     """
     dataset, today = declared.dataset, now.astimezone(UTC).date()
-    found, memory, full = ask(zone, source, declared, wanted, today)
+    found, memory, begun = _asked(zone, source, declared, wanted, today)
     on_look_up(found)
     if found.retyped and not wanted.accepted:
         raise LakehouseError(
             f"{' '.join(found.retyped)} Nothing of {dataset.path} was copied; if its rules fit the "
             "new type, run the copy once with --accept-types."
         )
-    begun, resumed = memory.open, True
-    if begun is None or begun.full != full or wanted.since is not None:
-        name = f"{declared.table}-{now.astimezone(UTC):%Y%m%dT%H%M%S%f}"
-        begun, resumed = Open(name, today, full, found.window), False
+    resumed = bool(begun.name)
+    if resumed:
+        on_rows(begun.rows)
+    elif not found.waiting:
+        remember(zone, dataset, replace(memory, types=found.types, open=None))
+        return Copied(found, 0, 0, begun.full, False, today)
+    else:
+        begun = replace(begun, name=f"{declared.table}-{now.astimezone(UTC):%Y%m%dT%H%M%S%f}")
         memory = replace(memory, open=begun)
         remember(zone, dataset, memory)
-    else:
-        on_rows(begun.rows)
     with source.connected() as connection, closing(
         rows_of(
             connection, source, found.columns, begun.window,
             declared.cursor, declared.key, begun.after,
         )
-    ) as batches:  # fmt: skip
-        files = _written(zone, declared, begun, batches, wanted.chunk_rows, on_rows, resumed)
+    ) as batches, closing(
+        _written(zone, declared, begun, batches, wanted.chunk_rows, on_rows, resumed)
+    ) as files:  # fmt: skip
         for rows, last in files:
             begun = delivered(begun, rows, last)
             memory = replace(memory, open=begun)
             remember(zone, dataset, memory)
-    end = begun.window.high if begun.window.high is not None else memory.cursor
-    remember(
-        zone,
-        dataset,
-        Memory(end, begun.day if full else memory.full_on, found.types, None),
+    ended = replace(
+        memory, types=found.types, open=None, full_on=begun.day if begun.full else memory.full_on
     )
-    return Copied(found, begun.rows, begun.chunks, full, resumed, begun.day)
+    low, skipped = begun.window.low, ""
+    if begun.window.high is not None and (begun.full or _reaches(low, memory.cursor)):
+        ended = replace(ended, cursor=begun.window.high, state=begun.state)
+        if memory.cursor is None and not begun.full:
+            skipped = f"Rows before {low} were not copied; --full takes them."
+    elif begun.full:
+        ended = replace(ended, state=begun.state)
+    else:
+        # What lies between would never come if the next copy began behind it.
+        skipped = f"The next copy begins at {memory.cursor} again, since this one began at {low}."
+    remember(zone, dataset, ended)
+    return Copied(found, begun.rows, begun.chunks, begun.full, resumed, begun.day, skipped)
+
+
+def _reaches(low: Moment | None, cursor: Moment | None) -> bool:
+    """Say whether a copy that begins at a value leaves nothing out behind the last one's end."""
+    if low is None or cursor is None:
+        return True
+    try:
+        return bool(low <= cursor)  # type: ignore[operator]
+    except TypeError:
+        # A day and a moment, or a moment without a zone, cannot be compared.
+        return False
 
 
 def _window(
-    source: Source, declared: SourceTable, memory: Memory, wanted: Wanted, today: date
+    source: Source, declared: SourceTable, memory: Memory, wanted: Wanted, new_month: bool
 ) -> tuple[bool, Window]:
     """Decide what a copy takes, and whether that is everything."""
     begun = memory.open
@@ -168,12 +227,16 @@ def _window(
                 f"The source of {declared.dataset.path} declares no cursor, so there is no since; "
                 "leave it out to copy everything."
             )
-        return False, Window(_moment(wanted.since, typed=source.dialect.typed))
+        low = _moment(wanted.since, typed=source.dialect.typed)
+        if begun is None:
+            return False, Window(low)
+        if begun.window.low != low:
+            raise LakehouseError(
+                f"A copy of {declared.dataset.path} was interrupted; finish it first, by the same "
+                "command without --since, or take everything with --full."
+            )
     if begun is not None and begun.full == (wanted.full or begun.full):
         return begun.full, begun.window
-    new_month = declared.dataset.grain == "month" and (
-        memory.full_on is None or memory.full_on.replace(day=1) != today.replace(day=1)
-    )
     if wanted.full or declared.cursor is None or memory.cursor is None or new_month:
         return True, Window()
     return False, Window(_earlier(memory.cursor, declared))
@@ -208,7 +271,7 @@ def _written(
     chunk_rows: int,
     on_rows: Callable[[int], None],
     replace: bool,
-) -> Iterator[tuple[int, tuple[str, ...]]]:
+) -> Generator[tuple[int, tuple[str, ...]], None, None]:
     """Deliver batches as files; yield the rows of each, and its last key, once it lies there.
 
     Only a copy that was killed may find a file of its own there, its first one.

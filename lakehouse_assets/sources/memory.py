@@ -41,6 +41,7 @@ class Open:
         chunks: Files that lie in the landing zone.
         rows: Rows in them.
         after: Key of the last of these rows, as text; empty before the first.
+        state: The rows that the next copy begins with, as they were before this one began.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Open:
     chunks: int = 0
     rows: int = 0
     after: tuple[str, ...] = ()
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,14 @@ class Memory:
         full_on: Day of the last full copy.
         types: Types of its columns then.
         open: The copy that is not finished, if there is one.
+        state: The rows that the next copy begins with, as the last one found them.
     """
 
     cursor: Moment | None = None
     full_on: date | None = None
     types: Mapping[str, str] = field(default_factory=dict)
     open: Open | None = None
+    state: str = ""
 
     def encode(self) -> bytes:
         """Write it as JSON."""
