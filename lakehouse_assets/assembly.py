@@ -27,6 +27,8 @@ from lakehouse_assets.automation.schedules import quality_schedule, refresh_sche
 from lakehouse_assets.automation.sensors import delivery_sensors
 from lakehouse_assets.conformed.assets import conformed_assets
 from lakehouse_assets.engine.vocabulary import Weekday
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.datasets import Limits
 from lakehouse_assets.ingest.resource import LandingResource
 from lakehouse_assets.jobs import family_jobs
 from lakehouse_assets.lake.io_manager import DeltaIOManager
@@ -44,20 +46,49 @@ _MOST_KEPT = 4
 def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets of every domain, and of the quality log over them; once for a process."""
     return [
-        *_assets(calendar, settings.training_rows, settings.week_starts_on, settings.campaign_tags)
+        *_assets(
+            calendar,
+            settings.training_rows,
+            settings.week_starts_on,
+            settings.campaign_tags,
+            _limits(settings),
+        )
     ]
+
+
+def _limits(settings: Settings) -> Limits:
+    """Return the limits that the settings give datasets.
+
+    Raises:
+        LakehouseError: there is no such dataset.
+    """
+    known = {dataset.path for dataset in DATASETS} | {"*"}
+    for path in sorted(settings.loss_limits.keys() - known):
+        raise LakehouseError(
+            f"Setting LAKEHOUSE_LOSS_LIMITS names {path}, which is no dataset; known are "
+            f"{', '.join(sorted(known))}."
+        )
+    return tuple(
+        (path, field, limit)
+        for path, fields in settings.loss_limits.items()
+        for field, limit in fields.items()
+    )
 
 
 # Dagster takes a tenth of a second to make them, and a command needs them twice.
 @lru_cache(_MOST_KEPT)
 def _assets(
-    calendar: Calendar, training_rows: int, week_starts_on: Weekday, campaign_tags: tuple[str, ...]
+    calendar: Calendar,
+    training_rows: int,
+    week_starts_on: Weekday,
+    campaign_tags: tuple[str, ...],
+    limits: Limits,
 ) -> Sequence[dg.AssetsDefinition]:
     silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
     made = [
         *conformed_assets(),
-        *airline_assets(calendar, training_rows),
-        *retail_assets(calendar, week_starts_on, campaign_tags),
+        *airline_assets(calendar, training_rows, limits),
+        *retail_assets(calendar, week_starts_on, campaign_tags, limits),
         *quality_assets(silver),
     ]
     return with_freshness(with_conditions(made))

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.datasets import LossLimit
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity, parse_identity
 from lakehouse_assets.lake.location import Location, lake_root, landing_root, parse_location
 from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
@@ -122,6 +123,12 @@ class Settings(BaseSettings):
     )
     campaign_tags: tuple[str, ...] = Field(
         CAMPAIGN_TAGS, description="Hashtags by which tweets are collected, as a JSON list."
+    )
+    loss_limits: dict[str, dict[Literal["rejected", "quarantined"], LossLimit]] = Field(
+        default_factory=dict,
+        description="How much of a dataset's partition may be rejected or quarantined before "
+        'nothing is built from it, as JSON: {"airline/flights": {"rejected": {"share": 0.1}}}; * '
+        "stands for every dataset.",
     )
     automation: bool = Field(
         False, description="Sensors and schedules run from the start, not when switched on."

@@ -12,19 +12,23 @@ from lakehouse_assets.airline.segments import segment_assets
 from lakehouse_assets.airline.silver import airline_silver_assets
 from lakehouse_assets.airline.tables import DATASETS
 from lakehouse_assets.ingest.assets import bronze_assets
+from lakehouse_assets.ingest.datasets import Limits
 from lakehouse_assets.partitions import Calendar
 
 
-def airline_assets(calendar: Calendar, training_rows: int) -> Sequence[dg.AssetsDefinition]:
+def airline_assets(
+    calendar: Calendar, training_rows: int, limits: Limits = ()
+) -> Sequence[dg.AssetsDefinition]:
     """Make every asset of the domain.
 
     Args:
         calendar: Days and months, and how they map.
         training_rows: Most rows that a model's training fetches.
+        limits: How much of a dataset may be lost, where the settings say so.
     """
     return [
-        *(bronze_assets(dataset, calendar) for dataset in DATASETS),
-        *airline_silver_assets(calendar),
+        *(bronze_assets(dataset, calendar, limits) for dataset in DATASETS),
+        *airline_silver_assets(calendar, limits),
         *gold_assets(calendar),
         *segment_assets(calendar, training_rows),
         *movement_assets(calendar),

@@ -14,6 +14,7 @@ from lakehouse_assets.airline import expectations
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.reference import places
 from lakehouse_assets.airline.transforms.silver import type_flights, type_transactions
+from lakehouse_assets.ingest.datasets import Limits
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.assets import SilverRule, silver_assets
 
@@ -38,6 +39,6 @@ TRANSACTIONS = SilverRule(
 )
 
 
-def airline_silver_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
+def airline_silver_assets(calendar: Calendar, limits: Limits) -> Sequence[dg.AssetsDefinition]:
     """Make the silver and quarantine assets."""
-    return [silver_assets(rule, calendar) for rule in (FLIGHTS, TRANSACTIONS)]
+    return [silver_assets(rule, calendar, limits) for rule in (FLIGHTS, TRANSACTIONS)]

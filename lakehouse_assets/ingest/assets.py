@@ -4,14 +4,21 @@ Belongs here: the factory that turns a dataset into its bronze table and rejects
 reading files (`reader.py`) and declaring datasets (`datasets.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
 from lakehouse_assets import clock
 from lakehouse_assets.engine import F
-from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
+from lakehouse_assets.ingest.datasets import (
+    Dataset,
+    Limits,
+    bronze_table,
+    rejects_table,
+    with_limits,
+)
 from lakehouse_assets.ingest.incremental import WHOLE_FILE, files_to_read
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.loads import record
@@ -22,18 +29,27 @@ from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.conservation import Balance
+from lakehouse_assets.quality.losses import Loss, losses_check_result, losses_check_spec
 
 CONSERVED = "delivered_rows_are_conserved"
 READABLE = "files_are_readable"
+DECLARED = "attributes_are_declared"
+_REASONS = 3
 
 
-def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
+def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> dg.AssetsDefinition:
     """Make the assets that load a dataset's landing folders into bronze.
 
     One step reads the new files of the run's partitions once and writes two tables: rows and
     rejects. A file that must be refused fails the check `files_are_readable`; the others are
     loaded.
+
+    Args:
+        dataset: What is delivered.
+        calendar: Days and months, and how they map.
+        limits: How much may be lost where the settings say something else than the dataset.
     """
+    dataset = with_limits(dataset, limits)
     rows, rejects = bronze_table(dataset), rejects_table(dataset)
 
     @dg.multi_asset(
@@ -53,6 +69,12 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
                 asset=rows.asset_key,
                 description="No delivered file had to be refused as a whole.",
             ),
+            dg.AssetCheckSpec(
+                DECLARED,
+                asset=rows.asset_key,
+                description="Records have the declared attributes, and no others.",
+            ),
+            losses_check_spec(rows, dataset.rejected, "rejected"),
         ],
         required_resource_keys={"lake", "landing"},
     )
@@ -107,8 +129,55 @@ def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
                 "refused_files": len(delivery.refused),
             },
         )
+        yield dg.AssetCheckResult(
+            asset_key=rows.asset_key,
+            check_name=DECLARED,
+            passed=not delivery.undeclared,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=_undeclared(dataset, delivery.undeclared),
+        )
+        losses = {
+            day: Loss(balance.parts["rejects"].get(day, 0), delivered[day], refused)
+            for day, refused in refused_rows.items()
+        }
+        yield losses_check_result(
+            dataset, rows, dataset.rejected, "rejected", losses,
+            lambda days: _reasons(lake, dataset, window, days),
+        )  # fmt: skip
 
     return load
+
+
+def _undeclared(dataset: Dataset, found: Sequence[str]) -> str:
+    if not found:
+        return "Every record has the declared attributes."
+    told = "; ".join(found)
+    remedy = "declare the field to have its values" if dataset.additive else (
+        "declare the field, or the dataset as additive=True"
+    )  # fmt: skip
+    return f"{told[0].upper()}{told[1:]}. Ask the source; {remedy}."
+
+
+def _reasons(
+    lake: Lake, dataset: Dataset, window: Window, days: Sequence[date]
+) -> dict[date, list[tuple[str, int]]]:
+    """Find the most frequent reasons of the rejects of some partitions, whole files first."""
+    table, column = rejects_table(dataset), dataset.partition.column
+    with lake.engine.scope():
+        rejects = lake.read(table, window).filter(F.col(column).isin([*days]))
+        whole = F.when(F.col("line_number") == F.lit(WHOLE_FILE), F.lit(1)).otherwise(F.lit(0))
+        counted = lake.engine.rows(
+            rejects.groupBy(column, "reason").agg(
+                F.count(F.lit(1)).alias("records"), F.max(whole).alias("whole")
+            )
+        )
+    counted.sort(key=lambda row: (-row["whole"], -row["records"], row["reason"]))
+    found: dict[date, list[tuple[str, int]]] = {}
+    for row in counted:
+        reasons = found.setdefault(row[column], [])
+        if len(reasons) < _REASONS:
+            reasons.append((row["reason"].rstrip("."), row["records"]))
+    return found
 
 
 def _read_well(files: int, kept: int) -> str:

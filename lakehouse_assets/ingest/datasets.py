@@ -7,8 +7,8 @@ here: the datasets themselves (each domain's `tables.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Table
 
@@ -35,11 +35,20 @@ class LossLimit:
     rows: int = 50
     whole: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse what is no share and no number of rows."""
+        if not 0 <= self.share <= 1 or self.rows < 0:
+            raise ValueError("share lies between 0 and 1, and rows are 0 or more")
+
     def exceeded(self, lost: int, records: int) -> bool:
         """Say whether it is too much that so many of a partition's records are lost."""
         if self.whole and lost and lost >= records:
             return True
         return lost > self.rows and lost > self.share * records
+
+
+# Limits from the settings: dataset or `*`, the field of `Dataset` that is meant, and the limit.
+Limits: TypeAlias = tuple[tuple[str, str, LossLimit], ...]
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,21 @@ class Dataset:
     def source_names(self) -> tuple[str, ...]:
         """Field names as the file has them, in order."""
         return tuple(column.source or column.name for column in self.fields)
+
+
+def with_limits(dataset: Dataset, limits: Limits) -> Dataset:
+    """Return a dataset with the limits that settings give it; those of its name go before `*`."""
+    given = {
+        field: limit
+        for name in ("*", dataset.path)
+        for path, field, limit in limits
+        if path == name
+    }
+    return replace(
+        dataset,
+        rejected=given.get("rejected", dataset.rejected),
+        quarantined=given.get("quarantined", dataset.quarantined),
+    )
 
 
 def text_field(

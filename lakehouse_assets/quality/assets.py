@@ -4,6 +4,7 @@ Belongs here: the factory that runs typing, expectations and deduplication on a 
 rows. Not here: the rules themselves.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,10 +15,12 @@ import dagster as dg
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.ingest.datasets import (
     Dataset,
+    Limits,
     bronze_table,
     delivery_columns,
     provenance_columns,
     quarantine_table,
+    with_limits,
 )
 from lakehouse_assets.lake.assets import asset_attributes
 from lakehouse_assets.lake.delta import Lake
@@ -27,6 +30,7 @@ from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.classify import (
     KEPT,
+    QUARANTINED,
     classify,
     duplicates_of_earlier,
     duplicates_within,
@@ -40,12 +44,14 @@ from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.expectations import Expectation
 from lakehouse_assets.quality.late import duplicates_of, kept_twice, named_wrongly
 from lakehouse_assets.quality.log import BY_PARTITION
+from lakehouse_assets.quality.losses import Loss, losses_check_result, losses_check_spec
 
 CONSERVED = "bronze_rows_are_conserved"
 LATER_DAYS_AGREE = "later_days_agree"
 # Metadata of the silver table: days that its run has put out of date, as ISO dates.
 RUN_AGAIN = "run_again"
 _EARLIER = "delivered_before"
+_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,15 @@ class SilverRule:
     unique_over_time: bool = False
 
 
-def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
-    """Make the assets of a dataset's silver table and its quarantine."""
-    dataset, table = rule.dataset, rule.table
+def silver_assets(rule: SilverRule, calendar: Calendar, limits: Limits = ()) -> dg.AssetsDefinition:
+    """Make the assets of a dataset's silver table and its quarantine.
+
+    Args:
+        rule: How bronze rows become silver rows.
+        calendar: Days and months, and how they map.
+        limits: How much may be quarantined where the settings say something else than the dataset.
+    """
+    dataset, table = with_limits(rule.dataset, limits), rule.table
     aside, bronze = quarantine_table(dataset), bronze_table(dataset)
     inputs = {"bronze": dg.AssetIn(key=bronze.asset_key)}
     upstream = {bronze.asset_key}
@@ -114,6 +126,7 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
                 for e in rule.expectations
             ),
             *(_later_days_spec(table) if rule.unique_over_time else ()),
+            losses_check_spec(table, dataset.quarantined, "quarantined"),
         ],
         required_resource_keys={"lake"},
     )
@@ -155,8 +168,37 @@ def silver_assets(rule: SilverRule, calendar: Calendar) -> dg.AssetsDefinition:
             yield _verdict(table, expectation, column, counts)
         if rule.unique_over_time:
             yield _later_days_verdict(table, outdated)
+        yield losses_check_result(
+            dataset, table, dataset.quarantined, "quarantined", _losses(sides, column),
+            lambda _days: _reasons(rule.expectations, column, counts),
+        )  # fmt: skip
 
     return clean
+
+
+def _losses(sides: Sequence[dict[str, Any]], column: str) -> dict[date, Loss]:
+    """Return what each partition lost to quarantine; a duplicate is not lost."""
+    records: Counter[date] = Counter()
+    lost: Counter[date] = Counter()
+    for row in sides:
+        records[row[column]] += row["n"]
+        lost[row[column]] += row["n"] if row["disposition"] == QUARANTINED else 0
+    return {day: Loss(lost[day], count) for day, count in records.items()}
+
+
+def _reasons(
+    expectations: Sequence[Expectation], column: str, counts: Sequence[dict[str, Any]]
+) -> dict[date, list[tuple[str, int]]]:
+    """Return, by partition, the expectations that quarantined most rows."""
+    drops = [e.name for e in expectations if e.action == "drop"]
+    return {
+        row[column]: [
+            (name, row[name])
+            for name in sorted(drops, key=lambda name: (-row[name], name))[:_REASONS]
+            if row[name]
+        ]
+        for row in counts
+    }
 
 
 def _days_to_run_again(

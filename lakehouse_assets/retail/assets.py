@@ -8,6 +8,7 @@ import dagster as dg
 
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.ingest.assets import bronze_assets
+from lakehouse_assets.ingest.datasets import Limits
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.retail.gold import (
     campaign_assets,
@@ -21,7 +22,7 @@ from lakehouse_assets.retail.tables import DATASETS
 
 
 def retail_assets(
-    calendar: Calendar, week_starts_on: Weekday, campaign_tags: Sequence[str]
+    calendar: Calendar, week_starts_on: Weekday, campaign_tags: Sequence[str], limits: Limits = ()
 ) -> Sequence[dg.AssetsDefinition]:
     """Make every asset of the domain.
 
@@ -29,10 +30,11 @@ def retail_assets(
         calendar: Days and months, and how they map.
         week_starts_on: First day of a week in tables by week.
         campaign_tags: Hashtags by which tweets are collected.
+        limits: How much of a dataset may be lost, where the settings say so.
     """
     return [
-        *(bronze_assets(dataset, calendar) for dataset in DATASETS),
-        *retail_silver_assets(calendar, campaign_tags),
+        *(bronze_assets(dataset, calendar, limits) for dataset in DATASETS),
+        *retail_silver_assets(calendar, campaign_tags, limits),
         *campaign_assets(calendar, week_starts_on),
         *tweet_assets(calendar),
         *dimension_assets(calendar),

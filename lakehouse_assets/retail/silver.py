@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from lakehouse_assets.engine import DataFrame
-from lakehouse_assets.ingest.datasets import Dataset
+from lakehouse_assets.ingest.datasets import Dataset, Limits
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.assets import SilverRule, silver_assets
@@ -104,7 +104,9 @@ def tweets_rule(tags: Sequence[str]) -> SilverRule:
     )
 
 
-def retail_silver_assets(calendar: Calendar, tags: Sequence[str]) -> Sequence[dg.AssetsDefinition]:
+def retail_silver_assets(
+    calendar: Calendar, tags: Sequence[str], limits: Limits = ()
+) -> Sequence[dg.AssetsDefinition]:
     """Make the silver and quarantine assets."""
     rules = (CAMPAIGNS, tweets_rule(tags), STORE_SALES, ONLINE_SALES, CUSTOMERS, WEBSITE, DOCUMENTS)
-    return [silver_assets(rule, calendar) for rule in rules]
+    return [silver_assets(rule, calendar, limits) for rule in rules]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lakehouse_assets.ingest.datasets import (
     Dataset,
+    LossLimit,
     delivery_columns,
     silver_table,
     text_field,
@@ -35,6 +36,8 @@ TWEETS = Dataset(
         text_field("hourofday", "Hour; up to 34 occurs."),
         text_field("language", "Language."),
     ),
+    # Near half of all tweets name no city and are quarantined for it; of a few, all may be.
+    quarantined=LossLimit(share=0.8, whole=False),
 )
 
 _HASHTAG = Column("hashtag", "string", "Campaign tag in the spelling of the list.", False)
