@@ -132,9 +132,7 @@ def print_warnings(console: Console, warnings: Sequence[FailedCheck]) -> None:
         found.setdefault((warning.table, warning.check), []).append(warning)
     if not found:
         return
-    grid = Grid(
-        title="What the checks found (nothing was lost)", title_justify="left", header_style="bold"
-    )
+    grid = Grid(title="What the checks found", title_justify="left", header_style="bold")
     grid.add_column("table", no_wrap=True)
     grid.add_column("check", no_wrap=True)
     grid.add_column("runs", justify="right")

@@ -32,7 +32,6 @@ from lakehouse_assets.ingest.parquet_records import (
 )
 from lakehouse_assets.ingest.records import Malformed, Record
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.lake.transient import is_transient
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -142,6 +141,9 @@ class _Loading:
         try:
             yield tally
         except Exception as error:
+            # Dagster, which it imports, takes half a second that only a fault is worth.
+            from lakehouse_assets.lake.transient import is_transient
+
             if is_transient(error):
                 raise
             reason = (
