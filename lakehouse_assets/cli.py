@@ -436,9 +436,12 @@ def home() -> None:
 @app.command("mlflow-uri")
 def mlflow_uri() -> None:
     """Print the address of the MLflow store, for `mlflow server`."""
+    from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.settings import load_settings
 
-    print(load_settings().mlflow_uri)  # noqa: T201 - for scripts
+    settings = load_settings()
+    MlflowTracking.of(settings).bring_home()
+    print(settings.mlflow_uri)  # noqa: T201 - for scripts
 
 
 def _date(text: str) -> date:

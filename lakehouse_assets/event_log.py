@@ -56,11 +56,17 @@ _INSERT = SqlEventLogStorageTable.insert()
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     """SQLite event log that keeps the connections of the shards last used."""
 
-    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+    def __init__(self, base_dir: str | None = None, inst_data: Any = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()
         self._asset_columns: set[str] = set()
-        super().__init__(base_dir, inst_data)
+        # Dagster's home, wherever it was moved to.
+        super().__init__(base_dir or str(Path(os.environ["DAGSTER_HOME"]) / "history"), inst_data)
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Return the fields of the entry in `dagster.yaml`; without a folder it is the home's."""
+        return {"base_dir": dagster.Field(dagster.StringSource, is_required=False)}
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> PooledSqliteEventLogStorage:

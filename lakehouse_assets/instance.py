@@ -5,10 +5,12 @@ Belongs here: making the home and opening the instance. Not here: what runs on i
 
 from __future__ import annotations
 
-import json
+import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.remote_origin import (
@@ -23,6 +25,7 @@ from lakehouse_assets.settings import Settings
 
 # A range's partitions have an event each; Dagster stores them one by one unless told otherwise.
 _EVENTS_AT_ONCE = 1_000
+_LOG = logging.getLogger(__name__)
 # As `workspace.yaml` names it, and Dagster what it holds.
 _CODE_LOCATION = "lakehouse_assets"
 _REPOSITORY = "__repository__"
@@ -35,13 +38,11 @@ nux:
 event_log_storage:
   module: lakehouse_assets.event_log
   class: PooledSqliteEventLogStorage
-  config:
-    base_dir: {history}
+  config: {}
 compute_logs:
   module: lakehouse_assets.run_output
   class: RunOutput
-  config:
-    base_dir: {storage}
+  config: {}
 # Every table has a pool: whoever writes it, a load, a backfill or its maintenance, writes alone.
 concurrency:
   pools:
@@ -68,6 +69,32 @@ retention:
 """
 
 
+# Former versions wrote the home's own folders with their whole paths.
+_PLACED = re.compile(
+    r"(class: (?:PooledSqliteEventLogStorage|RunOutput)\n  config:)\n"
+    r'    base_dir: "(?P<home>.*)/(?:history|storage)"\n'
+)
+
+
+def bring_home(config: Path) -> None:
+    """Let a `dagster.yaml` of a former version keep history in the home in which it lies now.
+
+    It names the folders of the home for which it was written, which is another one if the project
+    was copied or moved since.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    text = config.read_text(encoding="utf-8")
+    homes = {found["home"] for found in _PLACED.finditer(text)}
+    # Whoever chose another folder wants it there.
+    if not homes or any(Path(home).name != config.parent.name for home in homes):
+        return
+    config.write_text(_PLACED.sub(r"\1 {}\n", text), encoding="utf-8")
+    for home in sorted(homes - {str(config.parent)}):
+        _LOG.warning("%s kept its history in %s; it is kept in its own folder now.", config, home)
+
+
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the persistent Dagster instance, which the UI shows; telemetry is off."""
@@ -76,13 +103,8 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         home.mkdir(parents=True, exist_ok=True)
         config = home / "dagster.yaml"
         if not config.exists():
-            config.write_text(
-                _CONFIG.format(
-                    history=json.dumps(str(home / "history")),
-                    storage=json.dumps(str(home / "storage")),
-                ),
-                encoding="utf-8",
-            )
+            config.write_text(_CONFIG, encoding="utf-8")
+        bring_home(config)
     except OSError as error:
         raise LakehouseError(
             f"Dagster's home {home} cannot be written ({error.strerror or error}); check its "

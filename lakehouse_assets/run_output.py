@@ -10,11 +10,13 @@ they stay in this process, and the UI says where to look.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
 from dagster._core.storage.local_compute_log_manager import (
     IO_TYPE_EXTENSION,
@@ -35,8 +37,17 @@ class RunOutput(LocalComputeLogManager):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> RunOutput:
-        """Build the storage from its entry in `dagster.yaml`."""
-        return cls(inst_data=inst_data, **config_value)
+        """Build the storage from its entry in `dagster.yaml`; its folder is in Dagster's home."""
+        if "base_dir" in config_value:
+            return cls(inst_data=inst_data, **config_value)
+        folder = str(Path(os.environ["DAGSTER_HOME"]) / "storage")
+        return cls(inst_data=inst_data, base_dir=folder, **config_value)
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Return the fields of the entry in `dagster.yaml`, none of which is required."""
+        fields: Any = super().config_type()
+        return {**fields, "base_dir": dg.Field(dg.StringSource, is_required=False)}
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:

@@ -1,13 +1,14 @@
 """Typed settings from the environment and `.env`: where the lake is and what runs it.
 
-Belongs here: every `LAKEHOUSE_*` variable, its default and its meaning. Not here: anything a
-table, an asset or a model declares for itself.
+Every `LAKEHOUSE_*` variable is declared here, with its default and its meaning.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +26,16 @@ from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import LossLimit
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity, parse_identity
-from lakehouse_assets.lake.location import Location, lake_root, landing_root, parse_location
+from lakehouse_assets.lake.location import (
+    Location,
+    lake_root,
+    landing_root,
+    local_folder,
+    parse_location,
+    plainly_named,
+)
+from lakehouse_assets.ml.mlflow_address import check_uri
+from lakehouse_assets.project import project_folder, variables
 from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
 
 STATE = Path(".lakehouse")
@@ -40,7 +50,23 @@ def _landing_root(value: Any) -> Location:
 
 
 def _location(value: Any) -> Location | None:
-    return None if value is None else parse_location(str(value))
+    found = None if value is None else parse_location(str(value))
+    return plainly_named(found) if isinstance(found, Path) else found
+
+
+def _folder(value: Any) -> Path:
+    if "://" in str(value) or ":/" in str(value):
+        raise ValueError("must be a local folder")
+    return plainly_named(local_folder(str(value)))
+
+
+def _json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("must be written as JSON") from None
 
 
 _Identity = Annotated[Identity, NoDecode, BeforeValidator(parse_identity)]
@@ -51,7 +77,6 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="LAKEHOUSE_",
-        env_file=".env",
         extra="ignore",
         frozen=True,
         validate_default=True,
@@ -89,7 +114,7 @@ class Settings(BaseSettings):
     spark_databricks: str | None = Field(
         None, description="Databricks: serverless, or the id of a cluster; replaces the master."
     )
-    spark_jars: Path = Field(
+    spark_jars: Annotated[Path, BeforeValidator(_folder)] = Field(
         STATE / "spark-jars", description="Folder of the jars that `make spark` fetched."
     )
     spark_memory: str | None = Field(
@@ -97,7 +122,7 @@ class Settings(BaseSettings):
         description="Memory of Spark's driver, as Java writes it; a third of the machine's, and 2g"
         " at least, if nothing is said.",
     )
-    spark_options: dict[str, str] = Field(
+    spark_options: Annotated[dict[str, str], NoDecode, BeforeValidator(_json)] = Field(
         default_factory=dict, description="Further options of Spark, as JSON; no secrets."
     )
     mlflow_uri: str = Field(
@@ -107,7 +132,7 @@ class Settings(BaseSettings):
     mlflow_artifacts: Annotated[Location | None, NoDecode, PlainValidator(_location)] = Field(
         None, description="Where MLflow keeps artefacts, if not beside its SQLite store."
     )
-    dagster_home: Path = Field(
+    dagster_home: Annotated[Path, BeforeValidator(_folder)] = Field(
         STATE / "dagster", description="Persistent home of the Dagster instance."
     )
     training_rows: int = Field(
@@ -121,7 +146,7 @@ class Settings(BaseSettings):
     week_starts_on: Weekday = Field(
         "monday", description="First day of weeks; thursday is what counting from the epoch gives."
     )
-    campaign_tags: tuple[str, ...] = Field(
+    campaign_tags: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_json)] = Field(
         CAMPAIGN_TAGS, description="Hashtags by which tweets are collected, as a JSON list."
     )
     loss_limits: dict[str, dict[Literal["rejected", "quarantined"], LossLimit]] = Field(
@@ -153,13 +178,6 @@ class Settings(BaseSettings):
             raise ValueError("must be the first day of a month, e.g. 2014-01-01")
         return value
 
-    @field_validator("dagster_home", "spark_jars")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        if "://" in str(value) or ":/" in str(value):
-            raise ValueError("must be a local folder")
-        return value.expanduser().absolute()
-
     @property
     def zone_identity(self) -> Identity:
         """As whom the landing zone is entered."""
@@ -175,26 +193,38 @@ class Settings(BaseSettings):
 
     @field_validator("mlflow_uri")
     @classmethod
-    def _absolute_sqlite(cls, value: str) -> str:
-        prefix = "sqlite:///"
-        if value.startswith(prefix) and not value.startswith(prefix + "/"):
-            return prefix + Path(value.removeprefix(prefix)).absolute().as_posix()
-        return value
+    def _usable_by_mlflow(cls, value: str) -> str:
+        try:
+            check_uri(value)
+        except LakehouseError as error:
+            raise ValueError(str(error)) from None
+        scheme, slashes, rest = value.partition(":///")
+        if not scheme.startswith("sqlite"):
+            return value
+        path, mark, query = rest.partition("?")
+        return f"{scheme}{slashes}{plainly_named(local_folder(path)).as_posix()}{mark}{query}"
 
 
 def load_settings() -> Settings:
-    """Read the settings.
+    """Read the settings from the environment and from `.env` in the project's folder.
 
     Raises:
-        LakehouseError: a variable holds a value that cannot be used; the message names the
-            variable and the reason, never a value (it could be a secret).
+        LakehouseError: a variable holds a value that cannot be used, or its name is nearly that of
+            a setting; the message names the variable and the reason, never a value (it could be a
+            secret).
     """
+    for name, meant in unknown_variables().items():
+        if meant:
+            raise LakehouseError(
+                f"{name} is no setting; {meant} is one. Rename the variable in the environment or "
+                "in .env, or remove it."
+            )
     try:
-        return Settings()
+        return Settings(_env_file=project_folder() / ".env")
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        reason = str(first["msg"]).removeprefix("Value error, ")
+        name = str(first["loc"][0]).upper()
+        reason = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
         if first["type"].startswith("union_tag"):
             # The message repeats what was given for the kind.
             kinds = first.get("ctx", {}).get("expected_tags", "")
@@ -203,3 +233,21 @@ def load_settings() -> Settings:
             f"Setting LAKEHOUSE_{name} cannot be used: {reason}; change it in the environment or "
             "in .env."
         ) from None
+
+
+def unknown_variables() -> dict[str, str | None]:
+    """Return the variables that are named like settings and are none, with what may be meant.
+
+    Addresses of sources have variables of their own, and an identity may name one for its secret.
+    """
+    prefix = "LAKEHOUSE_"
+    settings = [prefix + name.upper() for name in Settings.model_fields]
+    given = {name: value for name, value in variables().items() if name.upper().startswith(prefix)}
+    named = " ".join(value for name, value in given.items() if name.upper().endswith("IDENTITY"))
+    return {
+        name: next(iter(get_close_matches(name.upper(), settings, 1, cutoff=0.85)), None)
+        for name in sorted(given)
+        if name.upper() not in {*settings, f"{prefix}HOME"}
+        and not name.upper().startswith(f"{prefix}SOURCE_")
+        and name not in named
+    }

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.project import project_folder
 
 ADLS_FORM: Final = "abfss://<container>@<account>.dfs.core.windows.net/<path>"
 ONELAKE_FORM: Final = (
@@ -37,6 +38,8 @@ _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LAKEHOUSE = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.Lakehouse")
 # A drive or a folder may be named so, but nobody means it: a slash of the scheme got lost.
 _HALF_A_SCHEME = re.compile(r"(abfss?|https?|wasbs?|az|adl|s3a?|gs|file):/?(?!/)", re.IGNORECASE)
+# In a path on this machine: escapes and the ends of addresses, and what makes a path a pattern.
+_ODD = frozenset("%\\?#*[]^|")
 # What stands in a path as itself; everything else is percent-encoded.
 _SAFE = "!$&'()*+,;=:@-._~"
 
@@ -182,10 +185,7 @@ def parse_location(text: str) -> Location:
     if "://" not in text:
         if _HALF_A_SCHEME.match(text):
             raise LocationError(f"a scheme is followed by two slashes; write {ADLS_FORM}")
-        try:
-            return Path(text).expanduser().absolute()
-        except RuntimeError:
-            raise LocationError("it names a user who has no home here; write a folder") from None
+        return local_folder(text)
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -230,6 +230,8 @@ def lake_root(text: str) -> Location:
         LocationError: as for `parse_location`, or Fabric would not find tables there.
     """
     found = parse_location(text)
+    if isinstance(found, Path):
+        return plainly_named(found)
     if isinstance(found, OneLakeLocation):
         if found.path in {"", FILES, TABLES}:
             return found.in_area(TABLES)
@@ -238,6 +240,36 @@ def lake_root(text: str) -> Location:
             f"write {replace(found, path=TABLES)}"
         )
     return found
+
+
+def local_folder(text: str) -> Path:
+    """Read a folder of this machine; a relative one lies in the project's folder.
+
+    Raises:
+        LocationError: it cannot be read.
+    """
+    try:
+        folder = project_folder() / Path(text).expanduser()
+    except RuntimeError:
+        raise LocationError("it names a user who has no home here; write a folder") from None
+    if not str(folder).isprintable():
+        raise LocationError("it holds characters that do not print; use another folder")
+    return folder
+
+
+def plainly_named(path: Path) -> Path:
+    """Return a path that every client takes for itself: not for an address, nor for a pattern.
+
+    Raises:
+        LocationError: it holds a character that Delta, SQLite or Dagster reads as something else.
+    """
+    odd = sorted(_ODD.intersection(path.as_posix()))
+    if odd:
+        raise LocationError(
+            f"the path {path} holds {' '.join(odd)}, which not every program reads as it stands; "
+            f"use a path without any of {' '.join(sorted(_ODD))}"
+        )
+    return path
 
 
 def landing_root(text: str) -> Location:

@@ -57,6 +57,12 @@ def check_uri(uri: str) -> None:
             "sqlite:///<folder>/mlflow.db."
         )
         raise LakehouseError(msg)
+    if path is not None and ":///" not in uri:
+        msg = (
+            f"The MLflow address {redact_uri(uri)} has two slashes, and SQLite's has three; write "
+            "sqlite:///<folder>/mlflow.db."
+        )
+        raise LakehouseError(msg)
 
 
 def sqlite_path(uri: str) -> Path | None:

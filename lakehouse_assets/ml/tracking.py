@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -40,6 +41,14 @@ if TYPE_CHECKING:
 DEFAULT_EXPERIMENT: Final = "Customer_Segmentation_Experiment"
 """Experiment name of the airline specification's section 5."""
 
+# Where MLflow stores whole paths of artefacts.
+_PLACES: Final = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -102,6 +111,7 @@ class MlflowTracking:
             path = sqlite_path(self.tracking_uri)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
+            self.bring_home()
             _prepare_environment()
             if self.artifact_root is not None:
                 let_in(self.artifact_root, self.identity)
@@ -114,6 +124,27 @@ class MlflowTracking:
             _LOG.info("MLflow tracking at %s", self.redacted_uri)
         client: MlflowClient = self._opened.client
         return client
+
+    def bring_home(self) -> None:
+        """Look for artefacts beside an SQLite store that was moved or copied with them.
+
+        MLflow stores the whole paths of the folder in which it made an experiment, and would write
+        further artefacts there.
+
+        Raises:
+            LakehouseError: the store cannot be read or written.
+        """
+        path, here = sqlite_path(self.tracking_uri), self._artifact_location()
+        if self.artifact_root is not None or path is None or here is None or not path.is_file():
+            return
+        try:
+            with closing(sqlite3.connect(path)) as store, store:
+                _move_artifacts(store, self.experiment, here)
+        except sqlite3.Error as error:
+            raise LakehouseError(
+                f"The MLflow store {path} cannot be used ({error}); restore it from a copy, or "
+                "move it away to begin a new one."
+            ) from None
 
     def experiment_id(self) -> str:
         """Id of the experiment, which is made on first use.
@@ -240,6 +271,28 @@ class MlflowTracking:
             # With credentials in the address, the original may show them in the traceback.
             cause = error if self.redacted_uri == self.tracking_uri else None
             raise LakehouseError(msg, passes=is_transient(error)) from cause
+
+
+def _move_artifacts(store: sqlite3.Connection, experiment: str, here: str) -> None:
+    """Let an experiment's artefacts be looked for in another place than it was made in."""
+    tables = {name for (name,) in store.execute("SELECT name FROM sqlite_master")}
+    if "experiments" not in tables:
+        return
+    found = store.execute(
+        "SELECT artifact_location FROM experiments WHERE name = ? AND artifact_location LIKE ?",
+        (experiment, f"%/artifacts/{experiment}"),
+    ).fetchone()
+    # Whoever chose another folder wants them there.
+    if found is None or found[0] == here:
+        return
+    for table, column in _PLACES:
+        if table in tables:
+            store.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - ours
+                f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                (here, len(found[0]) + 1, found[0], len(found[0]) + 1, f"{found[0]}/"),
+            )
+    _LOG.warning("MLflow kept artefacts in %s; they are looked for in %s now.", found[0], here)
 
 
 def _prepare_environment() -> None:

@@ -11,7 +11,6 @@ connection is opened and is in no log, no metadata, no run configuration and no 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.project import variables
 from lakehouse_assets.sources.dialects import DIALECTS, Dialect
 
 if TYPE_CHECKING:
@@ -47,17 +47,9 @@ def variable_of(source: str) -> str:
     return f"LAKEHOUSE_SOURCE_{source.upper()}"
 
 
-def environment() -> Mapping[str, str]:
-    """Return the variables of the environment and, where it has none, of `.env`."""
-    from dotenv import dotenv_values
-
-    written = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-    return {**written, **os.environ}
-
-
 def is_configured(source: str) -> bool:
     """Say whether a source has an address."""
-    variable, given = variable_of(source), environment()
+    variable, given = variable_of(source), variables()
     return bool(given.get(variable) or given.get(f"{variable}_FILE"))
 
 
@@ -102,7 +94,7 @@ class Source:
         """
         if demo is not None:
             return cls(name, demo)
-        variable, given = variable_of(name), environment()
+        variable, given = variable_of(name), variables()
         text = _secret(given, variable)
         if text is None:
             raise LakehouseError(

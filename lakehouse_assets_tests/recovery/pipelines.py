@@ -457,10 +457,6 @@ def _new_home(home: Path) -> None:
             instance.event_log_storage.get_concurrency_keys()
 
     fork(make)
-    # The copies must not write into the original.
-    config = home / "dagster.yaml"
-    text = config.read_text(encoding="utf-8").replace(str(home), str(home.parent / "home"))
-    config.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
