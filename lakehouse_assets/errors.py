@@ -20,3 +20,7 @@ class LakehouseError(Exception):
 
 class FileRefusedError(LakehouseError):
     """A delivered file that cannot be read as a whole; the other files of the run go on."""
+
+
+class SourceNotReadyError(LakehouseError):
+    """What a table is built from is missing or failed; other tables and partitions go on."""

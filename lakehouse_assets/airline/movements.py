@@ -52,7 +52,7 @@ def _compared(
 
 def _month_before(segments: DataFrame, now: Moment) -> DataFrame:
     """Return the rows of the latest earlier month that has any; which one, the log says."""
-    counts = now.lake.rows_by_partition(SOURCE)
+    counts = now.lake.rows_read(SOURCE, segments)
     earlier = [month for month, rows in counts.items() if rows and month < now.month]
     wanted = max(earlier, default=None)
     # Nobody leaves in a month of which no members were delivered.

@@ -167,6 +167,9 @@ _POINTS = Column("total_loyalty_points", "bigint", "All points in the window.", 
 _RECENCY = Column(
     "days_since_last_flight", "bigint", "Days to the end of the window.", False, "days"
 )
+_SNAPSHOT = Column(
+    "snapshot_month", "date", "Month of the snapshot that the row states, as its first day.", False
+)
 _PROVINCE = Column("province", "string", "Province of work; Unknown if not given.", False)
 
 
@@ -199,7 +202,7 @@ DIM_CUSTOMERS = _gold(
         Column("city", "string", "City of work; Unknown if not given.", False),
         _PROVINCE,
         Column("country", "string", "Country of work; Unknown if not given.", False),
-        _GEO, LOADED,
+        _GEO, _SNAPSHOT, LOADED,
     ),
     ("customer_key",),
     references=(same_month(("geo_key",), "dim_geography"), _dates("loyalty_join_date")),
@@ -213,6 +216,7 @@ DIM_GEOGRAPHY = _gold(
         Column("country", "string", "Country, ISO alpha-2 or Unknown.", False),
         _PROVINCE,
         Column("city", "string", "City or Unknown.", False),
+        _SNAPSHOT,
         LOADED,
     ),
     ("geo_key",),
@@ -239,6 +243,7 @@ FACT_FLIGHTS = _gold(
         _POINTS,
         Column("non_flight_points", "bigint", "Point events other than flights."),
         Column("last_flight_date", "date", "Day of the last flight.", False),
+        _SNAPSHOT,
         LOADED,
     ),
     ("customer_key",),

@@ -13,7 +13,7 @@ import dagster as dg
 
 from lakehouse_assets import clock
 from lakehouse_assets.engine import DataFrame, F
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, SourceNotReadyError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.io_manager import dimension_selection
 from lakehouse_assets.lake.predicate import Everything
@@ -79,18 +79,39 @@ def asset_attributes(table: Table) -> dict[str, Any]:
 
 
 def latest_snapshot(now: Moment, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
-    """Return the latest snapshot that has rows by the month; which one, the table's log says.
+    """Return the latest snapshot that was delivered by the month, in the version that is read.
 
     Args:
         now: The month.
-        table: A table of monthly snapshots.
+        table: A silver table of monthly snapshots.
         frames: The frames of the inputs, by table name.
+
+    Raises:
+        SourceNotReadyError: no row of that delivery is in the table; an earlier snapshot does not
+            take its place.
     """
     column = _partition_column(table).column
-    counts = now.lake.rows_by_partition(table)
-    delivered = [day for day, rows in counts.items() if rows and day <= now.month]
-    snapshot = max(delivered, default=now.month)
+    stored = {month for month, rows in now.lake.rows_read(table, frames[table.name]).items() if rows}
+    # Looked at before the table's newest version: a step writes what it sets aside after its rows.
+    aside = {month for name in _set_aside(table) for month in _months_with_rows(now.lake, name)}
+    lost = aside - stored - _months_with_rows(now.lake, table.name)
+    snapshot = max((m for m in stored | lost if m <= now.month), default=now.month)
+    if snapshot in lost:
+        raise SourceNotReadyError(
+            f"Every row of the snapshot of {snapshot:%Y-%m} was rejected or quarantined "
+            f"({', '.join(_set_aside(table))} have the reasons), so nothing is built from "
+            f"{table.name} for {now.month:%Y-%m}; correct the delivery and run that month again."
+        )
     return frames[table.name].filter(F.col(column) == F.lit(snapshot))
+
+
+def _set_aside(silver: Table) -> tuple[str, str]:
+    """Name the tables that hold the delivered rows which a silver table does not."""
+    return f"{silver.name}_quarantine", f"bronze_{silver.name.removeprefix('silver_')}_rejects"
+
+
+def _months_with_rows(lake: Lake, name: str) -> set[date]:
+    return {month for month, rows in lake.rows_by_partition(lake.registry[name]).items() if rows}
 
 
 def _partition_column(table: Table) -> PartitionColumn:

@@ -363,7 +363,9 @@ class Lake:
         frame = self._selected(table, found, selection)
         return int(self.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 
-    def rows_by_partition(self, table: Table, found: DeltaTable | None = None) -> dict[Any, int]:
+    def rows_by_partition(
+        self, table: Table, found: DeltaTable | None = None, version: int | None = None
+    ) -> dict[Any, int]:
         """Count rows by partition value from the table's log, without reading data.
 
         Tables of which the log does not tell how many rows were deleted are read.
@@ -371,16 +373,24 @@ class Lake:
         Args:
             table: Which.
             found: Its log, if somebody has just opened it.
+            version: The version to count, if not the newest.
 
         Raises:
-            LakehouseError: the log was written without row counts.
+            LakehouseError: the log was written without row counts, or there is no such version.
         """
-        if found is None:
-            found = self.open(table)
-            counts = self._rows_by_partition(table, found)
-            self.give_back(table, found)
-            return counts
-        return self._rows_by_partition(table, found)
+        if found is not None:
+            return self._rows_by_partition(table, found)
+        found = self.open(table)
+        if version is not None and (found is None or found.version() != version):
+            return self._rows_by_partition(table, log.load_version(table, found, version))
+        counts = self._rows_by_partition(table, found)
+        self.give_back(table, found)
+        return counts
+
+    def rows_read(self, table: Table, frame: DataFrame) -> dict[Any, int]:
+        """Count rows by partition value in the version of a table that a frame reads."""
+        version = self.engine.versions_read(frame).get(table.name)
+        return {} if version is None else self.rows_by_partition(table, version=version)
 
     def _rows_by_partition(self, table: Table, found: DeltaTable | None) -> dict[Any, int]:
         if found is None:

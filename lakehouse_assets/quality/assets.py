@@ -5,7 +5,7 @@ rows. Not here: the rules themselves.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -163,7 +163,10 @@ def silver_assets(rule: SilverRule, calendar: Calendar, limits: Limits = ()) -> 
             sides = engine.rows(
                 rows.groupBy(column, "disposition").agg(F.count(F.lit(1)).alias("n"))
             )
-        yield _balance(context, lake, rule, sides).check_result(table.asset_key, CONSERVED)
+            incoming = lake.rows_read(bronze, frames["bronze"])
+        yield _balance(context, lake, rule, incoming, sides).check_result(
+            table.asset_key, CONSERVED
+        )
         for expectation in rule.expectations:
             yield _verdict(table, expectation, column, counts)
         if rule.unique_over_time:
@@ -289,11 +292,14 @@ def _with_delivered_before(
 
 
 def _balance(
-    context: dg.AssetExecutionContext, lake: Lake, rule: SilverRule, sides: list[dict[str, Any]]
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    rule: SilverRule,
+    incoming: Mapping[date, int],
+    sides: list[dict[str, Any]],
 ) -> Balance:
     """Balance the stored tables; the quarantine's two kinds are told apart by what was computed."""
     dataset = rule.dataset
-    incoming = lake.rows_by_partition(bronze_table(dataset))
     aside = lake.rows_by_partition(quarantine_table(dataset))
     window = context.partition_time_window
     start, end = window.start.date(), window.end.date()

@@ -31,6 +31,7 @@ def dim_customers(members: DataFrame, month: date, loaded_at: datetime) -> DataF
         F.col("work_province").alias("province"),
         F.col("work_country").alias("country"),
         geo_key().alias("geo_key"),
+        "snapshot_month",
         F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     )
 
@@ -43,6 +44,7 @@ def dim_geography(members: DataFrame, month: date, loaded_at: datetime) -> DataF
         F.col("work_country").alias("country"),
         F.col("work_province").alias("province"),
         F.col("work_city").alias("city"),
+        "snapshot_month",
         F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     ).distinct()
 
@@ -70,6 +72,7 @@ def fact_flights(members: DataFrame, month: date, loaded_at: datetime) -> DataFr
         F.col("points_sum").alias("total_loyalty_points"),
         F.col("point_notflight").alias("non_flight_points"),
         "last_flight_date",
+        "snapshot_month",
         F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     )
 
