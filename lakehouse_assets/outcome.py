@@ -12,6 +12,8 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.errors import SourceNotReadyError
+
 # Every error of this project is a sentence for users.
 _OWN_ERROR = re.compile(r"lakehouse_assets(\.\w+)+: ")
 
@@ -81,7 +83,7 @@ def note_failures(label: str, result: dg.ExecuteInProcessResult, outcome: Outcom
         error = _root_cause(event.step_failure_data.error)
         if error is None or error.cls_name == "DagsterAssetCheckFailedError":
             continue
-        outcome.stopped = True
+        outcome.stopped |= error.cls_name != SourceNotReadyError.__name__
         outcome.errors.append(f"{event.step_key} ({label}): {_plain(error.message)}")
     if not any(result.filter_events(lambda e: e.is_step_failure)):
         # The run ended before its first step: a resource did not open.

@@ -7,7 +7,7 @@ executing them (`run.py`) and dividing them into what can be done at the same ti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from lakehouse_assets import clock
@@ -120,6 +120,22 @@ def of_domain(domain: str, days: Mapping[str, set[date]], months_per_run: int) -
         monthly = job_name(domain, MONTHLY)
         runs.append(PlannedRun(monthly, chunk[0].isoformat(), chunk[-1].isoformat()))
     return runs
+
+
+def halves(run: PlannedRun) -> list[PlannedRun]:
+    """Divide a run over a range of partitions into two; none if it is of one partition."""
+    if run.first is None or run.last is None or run.first == run.last:
+        return []
+    first, last = date.fromisoformat(run.first), date.fromisoformat(run.last)
+    end = first + (last - first) // 2
+    begin = end + timedelta(days=1)
+    if run.job == job_name(str(run.domain), MONTHLY):
+        end = end.replace(day=1)
+        begin = (end + timedelta(days=32)).replace(day=1)
+    return [
+        replace(run, first=str(first), last=str(end), part_of=None),
+        replace(run, first=str(begin), last=str(last), part_of=None),
+    ]
 
 
 def _consecutive(months: list[date], most: int) -> list[list[date]]:

@@ -26,10 +26,13 @@ from lakehouse_assets.instance import dagster_instance, show_in_code_location
 from lakehouse_assets.interrupts import noticing_interrupts
 from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.outcome import Outcome, note_checks, note_failures
-from lakehouse_assets.planning import PlannedRun, with_follow_ups
+from lakehouse_assets.planning import PlannedRun, halves, with_follow_ups
 from lakehouse_assets.process import OWNER_TAG, Owner
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import REGISTRY
+
+# A run over a range that fails is divided so often at most, however many partitions fail.
+_MOST_DIVISIONS = 30
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def execute(
 ) -> Outcome:
     """Execute runs in order, in this process, recorded in the persistent Dagster instance.
 
-    A failed check is noted and the next run starts; an error in a step stops.
+    A failed check is noted and the next run starts; an error in a step stops. A range of which
+    something failed is run in parts, so that every partition that can be made is made.
 
     Args:
         settings: Settings of the lakehouse.
@@ -105,7 +109,7 @@ class Runner:
             narrowed: Leaves of runs that follow on them what is to be made here.
         """
         outcome = Outcome()
-        waiting = list(runs)
+        waiting, divisions = list(runs), _MOST_DIVISIONS
         with noticing_interrupts() as interrupted:
 
             def finished(step: str, seconds: float) -> None:
@@ -124,10 +128,18 @@ class Runner:
                     result = _execute_run(instance, self._definitions, planned, run_id)
                     if interrupted():
                         raise KeyboardInterrupt
-                    note_checks(planned.label, result, outcome)
+                    came = Outcome()
+                    note_checks(planned.label, result, came)
+                    note_failures(planned.label, result, came)
+                    parts = [] if result.success or came.stopped else halves(planned)
+                    if parts and divisions:
+                        # What fails is found, so that the other partitions are made.
+                        divisions -= 1
+                        waiting = [*parts, *waiting]
+                    else:
+                        outcome.add(came)
                     if result.success:
                         watcher.on_done(planned)
-                    note_failures(planned.label, result, outcome)
                     waiting = narrowed(with_follow_ups(waiting, _outdated(result)))
             except KeyboardInterrupt:
                 end_interrupted_runs(instance)

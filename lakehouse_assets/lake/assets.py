@@ -91,7 +91,9 @@ def latest_snapshot(now: Moment, table: Table, frames: Mapping[str, DataFrame]) 
             take its place.
     """
     column = _partition_column(table).column
-    stored = {month for month, rows in now.lake.rows_read(table, frames[table.name]).items() if rows}
+    stored = {
+        month for month, rows in now.lake.rows_read(table, frames[table.name]).items() if rows
+    }
     # Looked at before the table's newest version: a step writes what it sets aside after its rows.
     aside = {month for name in _set_aside(table) for month in _months_with_rows(now.lake, name)}
     lost = aside - stored - _months_with_rows(now.lake, table.name)

@@ -19,9 +19,10 @@ from pydantic import PrivateAttr
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.types import DataFrame
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, SourceNotReadyError
 from lakehouse_assets.lake.commits import Commit, WriteReport
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.failed import Failed, failed_partitions
 from lakehouse_assets.lake.predicate import (
     Both,
     Everything,
@@ -57,12 +58,14 @@ class DeltaIOManager(dg.ConfigurableIOManager):
 
     lake: LakeResource
     _heartbeat: Heartbeat | None = PrivateAttr(None)
+    _failed: Failed = PrivateAttr(default_factory=dict)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Let the run say that it is alive, so that a killed one can be told from a slow one."""
+        """Let the run say that it is alive, and find out what it must not be built on."""
         if context.instance is not None and context.run is not None:
             self._heartbeat = Heartbeat(context.instance, context.run.run_id)
             self._heartbeat.begin()
+            self._failed = failed_partitions(context.instance)
 
     def teardown_after_execution(self, _context: dg.InitResourceContext) -> None:
         """Let the run say nothing more."""
@@ -109,6 +112,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         """Read the upstream partitions that the run's partitions map to, lazily.
 
         Raises:
+            SourceNotReadyError: the last run of one of these partitions failed.
             RetryRequested: the store failed in a way that may pass.
         """
         with tried_again(context.step_context.previous_attempt_count):
@@ -124,8 +128,37 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             # The run's partitions map to no upstream partition, as for the first partition of an
             # asset that depends on its own past.
             return lake.read(table, columns=columns).filter(F.lit(False))
+        self._refuse_failed(context, lake, table)
         selection = selection_of(context, table, metadata)
         return lake.read(table, selection, columns=columns)
+
+    def _refuse_failed(self, context: dg.InputContext, lake: Lake, table: Table) -> None:
+        """Build nothing on partitions whose last run failed, but for those that this run made."""
+        failed = self._failed.get(context.asset_key, {})
+        step = context.step_context
+        if not failed or table.step == step.step.key:
+            return
+        parts = context.asset_partition_keys if context.has_asset_partitions else [None]
+        needed = failed.keys() & {*parts}
+        if needed and step.has_partitions:
+            first, last = step.partition_key_range
+            if context.asset_key in step.job_def.asset_layer.executable_asset_keys:
+                needed = {part for part in needed if part and not first <= part <= last}
+            if table.layer == "silver" and table.partition and table.partition.grain == "month":
+                # A later snapshot has taken the place of one that failed.
+                later = [
+                    f"{month}" for month, rows in lake.rows_by_partition(table).items() if rows
+                ]
+                needed = {
+                    part for part in needed if part and not any(part < m <= first for m in later)
+                }
+        if needed:
+            worst = max(needed, key=str)
+            raise SourceNotReadyError(
+                f"{table.name}{f' of {worst}' if worst else ''} is not ready, because the run "
+                f"{failed[worst][:8]} that should have made it failed; mend that and run it again. "
+                "Until then nothing is built on it."
+            )
 
 
 def _show_once(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:

@@ -174,6 +174,7 @@ def test_revenue_is_called_revenue_and_keeps_its_cents(engine: Engine) -> None:
         "sum_yr_2": None, "seg_km_sum": 400, "avg_interval": 2.5, "max_interval": 9,
         "last_to_end": 32, "exchange_count": 1, "avg_discount": 0.5, "points_sum": 70,
         "point_notflight": 2, "last_flight_date": date(2014, 2, 28),
+        "snapshot_month": date(2014, 2, 1),
     }  # fmt: skip
     found = gold.fact_flights(frame(engine, t.SILVER_FLIGHTS, member_row), MONTH, NOW)
     assert differing_types(engine, found, t.FACT_FLIGHTS) == {}
@@ -184,7 +185,8 @@ def test_revenue_is_called_revenue_and_keeps_its_cents(engine: Engine) -> None:
         "avg_flight_interval_days": 2.5, "max_flight_interval_days": 9,
         "days_since_last_flight": 32, "exchange_count": 1, "avg_discount_rate": 0.5,
         "total_loyalty_points": 70, "non_flight_points": 2,
-        "last_flight_date": date(2014, 2, 28), "load_timestamp": None,
+        "last_flight_date": date(2014, 2, 28), "snapshot_month": date(2014, 2, 1),
+        "load_timestamp": None,
     }  # fmt: skip
 
 

@@ -274,7 +274,8 @@ _GOLD = (
     (t.DIM_GEOGRAPHY, """
 SELECT DISTINCT DATE '{month}' AS as_of_month,
     geo(work_country, work_province, work_city) AS geo_key, work_country AS country,
-    work_province AS province, work_city AS city, {loaded} AS load_timestamp
+    work_province AS province, work_city AS city, snapshot_month,
+    {loaded} AS load_timestamp
 FROM {silver_flights} WHERE snapshot_month = DATE '{month}'
 """),
     (t.DIM_CUSTOMERS, """
@@ -285,7 +286,8 @@ SELECT DATE '{month}' AS as_of_month, member_no AS customer_key, gender, age,
     ffp_tier AS loyalty_tier, CASE ffp_tier WHEN 4 THEN 'Gold' WHEN 5 THEN 'Platinum'
         WHEN 6 THEN 'Diamond' ELSE 'Silver' END AS tier_name, ffp_date AS loyalty_join_date,
     first_flight_date, work_city AS city, work_province AS province, work_country AS country,
-    geo(work_country, work_province, work_city) AS geo_key, {loaded} AS load_timestamp
+    geo(work_country, work_province, work_city) AS geo_key, snapshot_month,
+    {loaded} AS load_timestamp
 FROM {silver_flights} WHERE snapshot_month = DATE '{month}'
 """),
     (t.FACT_FLIGHTS, """
@@ -294,7 +296,8 @@ SELECT DATE '{month}' AS as_of_month, member_no AS customer_key, flight_count AS
     seg_km_sum AS total_km_flown, avg_interval AS avg_flight_interval_days,
     max_interval AS max_flight_interval_days, last_to_end AS days_since_last_flight,
     exchange_count, avg_discount AS avg_discount_rate, points_sum AS total_loyalty_points,
-    point_notflight AS non_flight_points, last_flight_date, {loaded} AS load_timestamp
+    point_notflight AS non_flight_points, last_flight_date, snapshot_month,
+    {loaded} AS load_timestamp
 FROM {silver_flights} WHERE snapshot_month = DATE '{month}'
 """),
     (t.FACT_TRANSACTIONS, """

@@ -1,0 +1,117 @@
+"""Nothing is built on a source that failed: by `lakehouse run`, and with the sensors on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets import clock
+from lakehouse_assets.airline import tables as t
+from lakehouse_assets.lake.assets import Moment, latest_snapshot
+from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets_tests.airline.samples import House, member, purchase
+from lakehouse_assets_tests.automation.caretaker import Caretaker
+from lakehouse_assets_tests.test_incremental import values
+
+JANUARY, FEBRUARY, MARCH = (date(2014, month, 1) for month in (1, 2, 3))
+BAD = member("nobody")
+
+
+def months(house: House, table: str) -> dict[date, date | None]:
+    """Return the months of a table and the delivery that each stands on."""
+    return {row["as_of_month"]: row.get("snapshot_month") for row in house.rows(table)}
+
+
+def test_a_snapshot_without_a_good_row_is_not_replaced_by_an_earlier_one(
+    house: House, new_house: Callable[..., House]
+) -> None:
+    for month, row in (("01-31", member(1)), ("02-28", BAD), ("03-31", member(1))):
+        house.deliver_members(f"2014-{month}", [row])
+        house.deliver_purchases(f"2014-{month}", [purchase(f"T{month}", customer_id=1, amount=1)])
+    outcome = house.run(t.FLIGHTS, t.TRANSACTIONS)
+    assert months(house, "dim_customers") == {JANUARY: JANUARY, MARCH: MARCH}
+    assert months(house, "fact_flights") == {JANUARY: JANUARY, MARCH: MARCH}
+    # March adds up what February sold, which is not there.
+    assert months(house, "kpi_customer_value").keys() == {JANUARY}
+    named = [line for line in outcome.errors if "is not ready" not in line]
+    assert [line.split(":")[0] for line in named] == [
+        "airline__dim_geography (airline_monthly 2014-02-01)"
+    ]
+    assert "Every row of the snapshot of 2014-02 was rejected or quarantined" in named[0]
+    refused = [line for line in outcome.errors if line not in named]
+    assert refused[0].startswith("airline__kpi_customer_value (airline_monthly 2014-03-01): ")
+    assert "customer_spend of 2014-02-01 is not ready" in refused[0]
+
+    straight = new_house("straight")
+    for one in (house, straight):
+        one.deliver_members("2014-02-28", [member(1), member(2)])
+    for month in ("01-31", "03-31"):
+        straight.deliver_members(f"2014-{month}", [member(1)])
+    for month in ("01-31", "02-28", "03-31"):
+        straight.deliver_purchases(
+            f"2014-{month}", [purchase(f"T{month}", customer_id=1, amount=1)]
+        )
+    assert house.run(t.FLIGHTS, t.TRANSACTIONS).errors == []
+    assert straight.run(t.FLIGHTS, t.TRANSACTIONS).errors == []
+    assert values(house) == values(straight)
+
+
+def test_a_month_without_a_snapshot_stands_on_the_one_before_and_says_so(
+    three_months: House,
+) -> None:
+    for table in ("dim_customers", "fact_flights", "dim_geography"):
+        assert months(three_months, table) == {
+            JANUARY: JANUARY, FEBRUARY: JANUARY, MARCH: MARCH,
+        }  # fmt: skip
+
+
+def test_a_delivery_that_comes_while_a_table_is_built_does_not_reach_into_it(
+    house: House,
+) -> None:
+    loaded = [REGISTRY[name] for name in t.FLIGHTS.loaded_tables]
+    house.deliver_members("2014-01-31", [member(1)])
+    house.deliver_members("2014-02-28", [member(2)])
+    assert house.materialise("airline_monthly", "2014-01-01", *loaded).success
+    lake = house.lake
+    frames = {"silver_flights": lake.read(t.SILVER_FLIGHTS)}
+    assert house.materialise("airline_monthly", "2014-02-01", *loaded).success
+    now = Moment(FEBRUARY, clock.now(), lake)
+    rows = lake.engine.rows(latest_snapshot(now, t.SILVER_FLIGHTS, frames))
+    assert [row["member_no"] for row in rows] == [1]
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def test_with_sensors_on_nothing_is_built_on_a_table_that_was_skipped(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    today = clock.today()
+    month = today.replace(day=1)
+    caretaker = Caretaker(house, instance, may_fail=True)
+    obstacle = house.path(t.FACT_TRANSACTIONS)
+    obstacle.parent.mkdir(parents=True)
+    obstacle.write_text("a file in its place", encoding="utf-8")
+    house.deliver_purchases(f"{today}", [purchase("A", customer_id=1, amount=5)])
+    house.deliver_members(f"{today}", [member(1)])
+    caretaker.wake()
+    # News that would build the value of the month without its spend.
+    house.deliver_members(f"{today}", [member(1), member(2)])
+    caretaker.wake()
+    assert house.count(t.DIM_CUSTOMERS) == 2
+    assert caretaker.runs_of("customer_spend") == caretaker.runs_of("kpi_customer_value") == []
+    caretaker.run([t.KPI_CUSTOMER_VALUE.asset_key], f"{month}", f"{month}")
+    assert caretaker.runs_of("kpi_customer_value") == []
+    obstacle.unlink()
+    house.deliver_purchases(f"{today}", [purchase("B", customer_id=2, amount=3)], "b.json")
+    caretaker.wake()
+    found = house.rows(t.KPI_CUSTOMER_VALUE, order="customer_key")
+    assert [(row["as_of_month"], float(row["total_spent"])) for row in found] == [
+        (month, 5.0), (month, 3.0),
+    ]  # fmt: skip
