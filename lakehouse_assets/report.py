@@ -123,6 +123,8 @@ def print_segments(console: Console, lake: Lake) -> None:
             *(_number(row[f"avg_{score}"], 1) for score in ("recency", "frequency", "monetary")),
         )
     console.print(grid)
+    for row in rows:
+        console.print(f"{row['segment_name']}: {row['segment_rule']}", highlight=False)
 
 
 def print_warnings(console: Console, warnings: Sequence[FailedCheck]) -> None:

@@ -16,6 +16,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import dagster as dg
@@ -26,6 +27,7 @@ from lakehouse_assets.airline import reference
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
 from lakehouse_assets.instance import dagster_instance
+from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW, OCCASIONAL, PREMIUM
 from lakehouse_assets.planning import plan
 from lakehouse_assets.quality.log import BY_PARTITION
 from lakehouse_assets.run import Outcome, execute
@@ -385,7 +387,7 @@ def test_members_without_a_usable_age_are_the_uncategorized(real: Real) -> None:
 
 
 def test_segments_of_the_real_members_are_separated(real: Real) -> None:
-    """The silhouette of the stored labels, computed by scikit-learn on the stored features."""
+    """The silhouette of the stored clusters, computed by scikit-learn on the stored features."""
     import numpy as np
     from sklearn.metrics import silhouette_score
     from sklearn.preprocessing import StandardScaler
@@ -399,13 +401,39 @@ def test_segments_of_the_real_members_are_separated(real: Real) -> None:
     )
     scaled = StandardScaler().fit_transform(np.array([[float(r[n]) for n in names] for r in rows]))
     chosen = np.random.default_rng(0).choice(len(rows), 3_000, replace=False)
-    labels = np.array([r["segment"] for r in rows])[chosen]
+    labels = np.array([r["cluster"] for r in rows])[chosen]
     squared = silhouette_score(scaled[chosen], labels, metric="sqeuclidean")
     checks = checks_of(real, t.GOLD_CUSTOMER_SEGMENTS_ML, "segments_are_separated")
     assert all(found.passed for found in checks)
     reported = [float(str(found.description).split(": ")[1].split(" ")[0]) for found in checks]
     assert all(value > 0.3 for value in reported)
     assert any(value == pytest.approx(squared, abs=0.03) for value in reported)
+
+
+def test_personas_of_the_real_members_are_what_their_rules_say(real: Real) -> None:
+    """The file has nobody who joined in the last year but six who did so on its first day."""
+    files = {int(m["MEMBER_NO"]): m for m in real.members}
+    rows = real.house.rows(
+        t.GOLD_CUSTOMER_SEGMENTS_ML, "as_of_month = DATE '2014-03-01' AND segment IS NOT NULL"
+    )
+    membership: dict[str, list[int]] = {}
+    for row in rows:
+        file = files[row["customer_key"]]
+        joined = us(file["FFP_DATE"])
+        assert joined is not None
+        days = (date(2014, 3, 31) - joined).days
+        assert row["days_since_joining"] == days
+        few, active = int(file["FLIGHT_COUNT"]) < 10, int(file["LAST_TO_END"]) <= 90
+        persona = NEW if few and days <= 365 else AT_RISK if not active else OCCASIONAL
+        if active and not few:
+            persona = PREMIUM if row["cluster"] == 0 else LOYAL
+        assert row["segment_name"] == persona.name
+        membership.setdefault(persona.name, []).append(days)
+    assert {name: (len(days), median(days)) for name, days in membership.items()} == {
+        "Premium Elite Members": (1_117, 2_186), "Loyal Frequent Flyers": (4_852, 1_817),
+        "New Joiners": (6, 365), "Occasional Travelers": (1_570, 1_173.5),
+        "At-Risk Customers": (7_299, 1_097),
+    }  # fmt: skip
 
 
 def checks_of(real: Real, table: Any, name: str) -> list[dg.AssetCheckEvaluation]:

@@ -159,7 +159,15 @@ def test_a_range_does_not_pass_its_totals_off_as_those_of_one_partition(
         records = instance.fetch_materializations(t.SILVER_FLIGHTS.asset_key, limit=3).records
     newest, *others = [record.asset_materialization for record in records]
     assert newest is not None
-    assert "dagster/partition_row_count" not in newest.metadata
+    counts = {
+        made.partition: made.metadata["dagster/partition_row_count"].value
+        for made in (newest, *others)
+        if made is not None
+    }
+    assert counts == {
+        month: house.count(t.SILVER_FLIGHTS, f"snapshot_month = DATE '{month}'")
+        for month in ("2014-01-01", "2014-02-01", "2014-03-01")
+    }
     assert newest.metadata["range_row_count"].value == house.count(t.SILVER_FLIGHTS)
     assert [other.partition for other in others if other] == ["2014-02-01", "2014-01-01"]
     for other in others:

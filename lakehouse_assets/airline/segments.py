@@ -42,7 +42,9 @@ Models: TypeAlias = Mapping[str, tuple[Segmentation, Tracked] | None]
 SEPARATED = "segments_are_separated"
 LEAST_SILHOUETTE = 0.3
 SMALL_MODEL_FEATURES = ("total_flights", "total_loyalty_points")
-SMALL_MODEL = ClusteringConfig(k=5, seed=42, sweep=())
+# Unscaled points have many local optima: of ten starts the best was up to 5 % worse than the best
+# of fifty, and another one each month, so that members changed clusters without flying.
+SMALL_MODEL = ClusteringConfig(k=5, seed=42, n_init=50, sweep=())
 
 
 class SegmentationConfig(dg.Config):
@@ -97,7 +99,9 @@ def _gold_customer_segments_ml(calendar: Calendar, training_rows: int) -> dg.Ass
                 blocking=True,
                 description=(
                     f"The squared-Euclidean silhouette, as Spark reports it, exceeds "
-                    f"{LEAST_SILHOUETTE} (specification, section 5)."
+                    f"{LEAST_SILHOUETTE} (specification, section 5). The plain Euclidean one of "
+                    "the same clusters, as scikit-learn reports it, is lower; it is shown beside "
+                    "it and decides nothing."
                 ),
             ),
             *declared_check_specs(table),
@@ -159,8 +163,8 @@ def _segment_month(
             f"{month:%Y-%m}: {trained.rows} customers have all features, too few for {config.k} "
             "segments; all stay Uncategorized."
         )
-        return rules.assign(scored, trained.labels), None
-    assigned = engine.checkpoint(rules.assign(scored, trained.labels))
+        return rules.with_personas(scored, trained.labels), None
+    assigned = engine.checkpoint(rules.with_personas(scored, trained.labels))
     versions = engine.versions_read(scored)
     tracked = track(
         found,
@@ -202,17 +206,18 @@ def _separation(table: Table, models: Models) -> dg.AssetCheckResult:
         if model is not None
         for found in [model[0].result]
     }
-    worst = min((squared for squared, _ in figures.values()), default=None)
     lines = [
         f"{month}: {squared:.4f} squared Euclidean, {plain:.4f} Euclidean"
         for month, (squared, plain) in figures.items()
     ]
+    worst = [min(column) for column in zip(*figures.values(), strict=True)]
+    names = ("lowest_silhouette_squared_euclidean", "lowest_silhouette_euclidean")
     return dg.AssetCheckResult(
         asset_key=table.asset_key,
         check_name=SEPARATED,
-        passed=worst is None or worst > LEAST_SILHOUETTE,
+        passed=not worst or worst[0] > LEAST_SILHOUETTE,
         description="; ".join(lines) or "Too few customers to cluster; nothing to judge.",
-        metadata={} if worst is None else {"lowest_silhouette_squared_euclidean": worst},
+        metadata=dict(zip(names, worst, strict=False)),
     )
 
 
@@ -223,6 +228,8 @@ def _small_model(now: Moment, frames: Mapping[str, DataFrame], training_rows: in
     labels = label_unscaled(
         engine, flying, "customer_key", SMALL_MODEL_FEATURES, SMALL_MODEL, training_rows
     )
-    return flying.join(labels, F.col("customer_key") == F.col("labelled_key"), "inner").select(
-        *t.CUSTOMER_SEGMENTS_ML.column_names
+    return (
+        flying.join(labels, F.col("customer_key") == F.col("labelled_key"), "inner")
+        .withColumn("segment", F.col("cluster"))
+        .select(*t.CUSTOMER_SEGMENTS_ML.column_names)
     )

@@ -23,6 +23,7 @@ from lakehouse_assets.lake.registry import (
     monthly_table,
     same_month,
 )
+from lakehouse_assets.ml.personas import PERSONAS, UNCATEGORIZED, UNCATEGORIZED_RULE
 
 DOMAIN = "airline"
 OWNER = "team:loyalty"
@@ -170,6 +171,10 @@ _RECENCY = Column(
 _SNAPSHOT = Column(
     "snapshot_month", "date", "Month of the snapshot that the row states, as its first day.", False
 )
+_MEMBERSHIP = Column(
+    "days_since_joining", "bigint",
+    "Days from joining the programme to the end of the window.", unit="days",
+)  # fmt: skip
 _PROVINCE = Column("province", "string", "Province of work; Unknown if not given.", False)
 
 
@@ -198,6 +203,7 @@ DIM_CUSTOMERS = _gold(
     (
         _CUSTOMER, _GENDER, _AGE, _AGE_GROUP, _TIER, _TIER_NAME,
         Column("loyalty_join_date", "date", "Day of joining the programme.", False),
+        _MEMBERSHIP,
         Column("first_flight_date", "date", "First flight; null if not known."),
         Column("city", "string", "City of work; Unknown if not given.", False),
         _PROVINCE,
@@ -284,7 +290,7 @@ CUSTOMER_SPEND = _gold(
 
 _KPI_COLUMNS = (
     _CUSTOMER, _GENDER, _AGE, _AGE_GROUP, _TIER, _TIER_NAME, _PROVINCE,
-    _FLIGHTS_TOTAL, _KM, _POINTS, _RECENCY,
+    _MEMBERSHIP, _FLIGHTS_TOTAL, _KM, _POINTS, _RECENCY,
     Column("total_spent", TOTAL, "Sum of completed purchases delivered so far.", False, CURRENCY),
     Column("transaction_count", "bigint", "Completed purchases delivered so far.", False),
     Column("customer_status", "string",
@@ -299,17 +305,27 @@ KPI_CUSTOMER_VALUE = _gold(
     references=(same_month(("customer_key",), "dim_customers"),),
 )
 
-_SEGMENT = Column("segment", "int", "Code of the segment; null without all features.")
-_SEGMENT_NAME = Column("segment_name", "string", "Persona, or Uncategorized.", False)
+_SEGMENT = Column("segment", "int", "Code of the persona, 1 to 5; null if Uncategorized.")
+_SEGMENT_NAME = Column(
+    "segment_name", "string",
+    " ".join(f"{p.name}: {p.rule}" for p in PERSONAS) + f" {UNCATEGORIZED}: {UNCATEGORIZED_RULE}",
+    False,
+)  # fmt: skip
 
 GOLD_CUSTOMER_SEGMENTS_ML = _gold(
     "gold_customer_segments_ml",
-    "Customer value with RFM scores and the ML segment, named by what its centre means.",
+    "Customer value with RFM scores, the k-means cluster, and the persona that the member's own "
+    "rule gives: joined when, flew when and how often, and in the most valuable cluster or not.",
     (
         *_KPI_COLUMNS,
         Column("recency_score", "int", "1 to 5 by days since the last flight.", False),
         Column("frequency_score", "int", "1 to 5 by flights.", False),
         Column("monetary_score", "int", "1 to 5 by loyalty points.", False),
+        Column(
+            "cluster", "int",
+            "Cluster of k-means on ten features, by falling mean of loyalty points: 0 is the most "
+            "valuable. Null without all features. Numbers belong to one month.",
+        ),
         _SEGMENT, _SEGMENT_NAME,
     ),
     ("customer_key",),
@@ -327,12 +343,14 @@ GOLD_SEGMENT_SUMMARY = _gold(
     "One row per segment: size and means, with the columns of both of the lab's versions.",
     (
         _SEGMENT, _SEGMENT_NAME,
+        Column("segment_rule", "string", "Who belongs to the segment."),
         Column("customer_count", "bigint", "Members.", False),
         _average("avg_age", "age, 1 decimal", "years"),
         _average("avg_flights", "flights, 1 decimal"),
         _average("avg_km", "distance, whole", "km"),
         _average("avg_points", "loyalty points, whole", "points"),
         _average("avg_days_since_flight", "days since the last flight, whole", "days"),
+        _average("avg_days_since_joining", "days since joining, whole", "days"),
         _average("avg_spent", "completed spend, 2 decimals", CURRENCY),
         _average("avg_revenue", "completed spend, 2 decimals (the lab's other name)", CURRENCY),
         _average("avg_recency", "recency score, 2 decimals"),
@@ -346,8 +364,9 @@ GOLD_SEGMENT_SUMMARY = _gold(
 
 CUSTOMER_SEGMENTS_ML = _gold(
     "customer_segments_ml",
-    "The lab's small model: five clusters on flights and points alone, unscaled; segment 0 flies "
-    "least.",
+    "The lab's small model: five clusters on flights and points alone, unscaled. Segment 0 has the "
+    "fewest points and 4 the most, in every month: unscaled, points alone set clusters apart, and "
+    "on a line the nearest centre of the month before is the one of the same rank.",
     (_CUSTOMER, Column("segment", "int", "Cluster by rising mean of points.", False),
      _FLIGHTS_TOTAL, _POINTS),
     ("customer_key",),
@@ -372,9 +391,11 @@ GOLD_SEGMENT_MIGRATION = _gold(
 
 GOLD_NEWLY_AT_RISK = _gold(
     "gold_newly_at_risk",
-    "Members whose persona is At-Risk Customers and was another one the month before.",
+    "Members whose customer_status turned At Risk: it is that now and was another one in the "
+    "latest earlier month that has members. Members who were not there then are not listed.",
     (
         _CUSTOMER,
+        Column("previous_status", "string", "Status of the month before."),
         Column("previous_segment_name", "string", "Persona of the month before.", False),
         Column("total_spent", TOTAL, "Completed spend so far.", False, CURRENCY),
         _RECENCY,

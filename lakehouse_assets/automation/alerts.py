@@ -1,13 +1,12 @@
-"""Telling people: newly At-Risk members, and runs that failed.
+"""Telling people of newly At-Risk members and of runs that failed.
 
-Belongs here: what is said, to whom, and the sensors that notice. Only counts leave the lakehouse:
-no names, no keys, no error texts, which may quote data. Not here: the tables that are counted.
+Only counts leave the lakehouse: no names, no keys, no error texts, which may quote data.
 """
 
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,11 @@ from pydantic import SecretStr
 
 from lakehouse_assets.airline.tables import GOLD_NEWLY_AT_RISK
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.io_manager import PARTITION_ROWS
 
 _TIMEOUT_SECONDS = 10
 _LOOK_SECONDS = 60
 _EVENTS_AT_ONCE = 1_000
-_COUNTS = ("dagster/partition_row_count", "range_row_count")
 
 
 @dataclass(frozen=True)
@@ -70,18 +69,52 @@ def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> 
     )
 
 
-def at_risk_alerts(records: Sequence[dg.EventLogRecord]) -> Iterator[Alert]:
-    """Make one alert of each run that found members newly at risk."""
-    told: set[str] = set()
+@dataclass(frozen=True)
+class Told:
+    """What the sensor of newly At-Risk members remembers.
+
+    Attributes:
+        after: Storage id of the last event that it has dealt with.
+        members: Number that was last told of each month.
+    """
+
+    after: int
+    members: dict[str, int]
+
+    @classmethod
+    def decode(cls, cursor: str | None) -> "Told | None":
+        """Read a cursor; None if there is none, or one of another form."""
+        found = json.loads(cursor) if cursor else None
+        return cls(found["after"], found["members"]) if isinstance(found, dict) else None
+
+    def encode(self) -> str:
+        """Write it as a cursor."""
+        return json.dumps({"after": self.after, "members": self.members})
+
+
+def at_risk_events(instance: dg.DagsterInstance, after: int | None) -> list[dg.EventLogRecord]:
+    """Return the events of months that were built, the oldest first."""
+    records: list[dg.EventLogRecord] = []
+    while True:
+        found = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=GOLD_NEWLY_AT_RISK.asset_key, after_storage_id=after),
+            limit=_EVENTS_AT_ONCE,
+            ascending=True,
+        ).records
+        records += found
+        if len(found) < _EVENTS_AT_ONCE:
+            return records
+        after = found[-1].storage_id
+
+
+def members_by_month(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
+    """Return the newest number of each month; every event has that of its own partition."""
+    counts = {}
     for record in records:
         made = record.asset_materialization
-        if made is None or record.run_id in told:
-            continue
-        told.add(record.run_id)
-        number = next((made.metadata[name].value for name in _COUNTS if name in made.metadata), 0)
-        if number:
-            title = f"Members are newly At-Risk in {made.partition}"
-            yield Alert(title, {"members": int(str(number))})
+        if made is not None and made.partition and PARTITION_ROWS in made.metadata:
+            counts[made.partition] = int(str(made.metadata[PARTITION_ROWS].value))
+    return counts
 
 
 def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
@@ -94,28 +127,42 @@ def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
 
     @dg.sensor(
         name="alert_newly_at_risk",
-        description="Tells how many members became At-Risk, when a month was built: counts only.",
+        description=(
+            "Tells how many members became At-Risk in each month that was built, once, and again "
+            "if the number changes: counts only."
+        ),
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=status,
     )
     def newly_at_risk(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        records = context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(
-                asset_key=GOLD_NEWLY_AT_RISK.asset_key,
-                after_storage_id=int(context.cursor) if context.cursor else None,
-            ),
-            limit=_EVENTS_AT_ONCE,
-            ascending=True,
-        ).records
-        # What was built before the sensor was switched on is no news, but for the last of it.
-        alerts = list(at_risk_alerts(records if context.cursor else records[-1:]))
-        for alert in alerts:
-            tell(alert, _webhook(), context.log.warning)
-        if records:
-            context.update_cursor(str(records[-1].storage_id))
-        return dg.SkipReason(
-            "; ".join(alert.text for alert in alerts) or "No member is newly at risk."
-        )
+        told = Told.decode(context.cursor)
+        records = at_risk_events(context.instance, told.after if told else None)
+        counts = members_by_month(records)
+        if told is None:
+            # What was built before the sensor was switched on is no news, but for the last run.
+            last = [r for r in records if r.run_id == records[-1].run_id]
+            news = members_by_month(last)
+            told = Told(0, {m: n for m, n in counts.items() if m not in news})
+        members = dict(told.members)
+        sent: list[str] = []
+        for month, number in sorted(counts.items()):
+            if number == members.get(month, 0):
+                continue
+            alert = Alert(f"Members are newly At-Risk in {month}", {"members": number})
+            try:
+                tell(alert, _webhook(), context.log.warning)
+            except LakehouseError as error:
+                if not sent:
+                    raise
+                # A tick that fails forgets what it told: the next one tells the rest, or fails.
+                context.log.error(str(error))
+                break
+            sent.append(alert.text)
+            members[month] = number
+        else:
+            told = Told(records[-1].storage_id if records else told.after, members)
+        context.update_cursor(Told(told.after, members).encode())
+        return dg.SkipReason("; ".join(sent) or "No member is newly at risk.")
 
     @dg.run_failure_sensor(
         name="alert_failed_runs",

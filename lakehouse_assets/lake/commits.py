@@ -90,6 +90,7 @@ class WriteReport:
         version: Delta version of the table after the write.
         rows: Rows in the whole table.
         partition_rows: Rows in the partitions that were written.
+        rows_by_partition: The same by the value of the partition column, as text.
         files: Data files of the written partitions.
         bytes: Their size.
         lineage: Stored columns from which each written column is computed.
@@ -102,6 +103,7 @@ class WriteReport:
     partition_rows: int
     files: int
     bytes: int
+    rows_by_partition: Mapping[str, int] = field(default_factory=dict)
     lineage: Mapping[str, frozenset[SourceColumn]] = field(default_factory=dict)
     sample: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     skipped: bool = False

@@ -11,7 +11,6 @@ refused by the writer, and only "this table does not exist" means that a table i
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -331,9 +330,10 @@ class Lake:
             rows = self._count(table, found, Everything())
         # The log knows rows by file: what is finer, or has no statistics, is counted.
         told_by_files = exact and set(columns_of(selection)) <= {partition}
-        partition_rows = log.sum_rows(chosen) if told_by_files else None
-        if partition_rows is None:
-            partition_rows = self._count(table, found, selection)
+        counts: Mapping[Any, int] = log.rows_by_partition(chosen)
+        if not told_by_files or log.sum_rows(chosen) is None:
+            counts = self._count_by_partition(table, self._selected(table, found, selection))
+        partition_rows = sum(counts.values())
         sample = written.sample or ()
         if written.sample is None and partition_rows and not written.skipped:
             # A query of Spark takes longer than many a small write.
@@ -347,6 +347,7 @@ class Lake:
             version=version,
             rows=rows,
             partition_rows=partition_rows,
+            rows_by_partition={str(value): number for value, number in counts.items()},
             files=len(chosen),
             bytes=sum(f.bytes for f in chosen),
             lineage=lineage,
@@ -396,21 +397,19 @@ class Lake:
         if found is None:
             return {}
         if log.foreign_features(found):
-            return self._count_by_partition(table, found)
-        counts: Counter[Any] = Counter()
-        for file in log.files_of(found):
-            if file.rows is None:
-                raise LakehouseError(
-                    f"The log of table {table.name} has no row counts; rewrite the table with "
-                    "statistics on."
-                )
-            counts[file.partition] += file.rows
-        return dict(counts)
+            return self._count_by_partition(table, self._scan(table, found))
+        files = log.files_of(found)
+        if log.sum_rows(files) is None:
+            raise LakehouseError(
+                f"The log of table {table.name} has no row counts; rewrite the table with "
+                "statistics on."
+            )
+        return log.rows_by_partition(files)
 
-    def _count_by_partition(self, table: Table, found: DeltaTable) -> dict[Any, int]:
+    def _count_by_partition(self, table: Table, frame: DataFrame) -> dict[Any, int]:
         value = F.col(table.partition.column) if table.partition else F.lit(None).cast("string")
         count = F.count(F.lit(1)).alias("rows")
-        groups = self._scan(table, found).groupBy(value.alias("value")).agg(count)
+        groups = frame.groupBy(value.alias("value")).agg(count)
         return {row["value"]: int(row["rows"]) for row in self.engine.rows(groups)}
 
 

@@ -38,6 +38,7 @@ from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.lake.transient import tried_again
 from lakehouse_assets.process import Heartbeat
 
+PARTITION_ROWS = "dagster/partition_row_count"
 _ISO_DAY = "%Y-%m-%d"
 # The day with which the next partition begins.
 _FOLLOWING: dict[type, Callable[[date], date]] = {
@@ -103,8 +104,14 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         report = write(table, obj, selection, commit)
         metadata = output_metadata(lake, table, report)
         if context.has_asset_partitions and len(context.asset_partition_keys) > 1:
-            metadata["range_row_count"] = metadata.pop("dagster/partition_row_count")
+            metadata["range_row_count"] = metadata.pop(PARTITION_ROWS)
             _show_once(context, metadata)
+            for key in context.asset_partition_keys:
+                context.step_context.add_asset_metadata(
+                    {PARTITION_ROWS: report.rows_by_partition.get(key, 0)},
+                    asset_key=context.asset_key,
+                    partition_key=key,
+                )
             metadata = {"delta_version": report.version}
         context.add_output_metadata(metadata)
 
@@ -166,7 +173,7 @@ def _show_once(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
 
     That event is the asset's newest, which the UI shows. On those of the others the rows and bytes
     of the range would pass for their own, and copies for every day of a month would be most of what
-    a run stores; the table's log has the true numbers.
+    a run stores. Each event has the number of rows of its own partition.
     """
     context.step_context.add_asset_metadata(
         metadata, asset_key=context.asset_key, partition_key=context.asset_partition_keys[-1]
@@ -282,7 +289,7 @@ def output_metadata(lake: Lake, table: Table, report: WriteReport) -> dict[str, 
     """Return what a materialisation shows: size, version, lineage and a preview of the rows."""
     metadata: dict[str, Any] = {
         "dagster/row_count": report.rows,
-        "dagster/partition_row_count": report.partition_rows,
+        PARTITION_ROWS: report.partition_rows,
         "dagster/column_schema": dagster_schema(table),
         "dagster/table_name": f"{table.domain}.{table.name}",
         "dagster/uri": lake.uri(table),

@@ -13,6 +13,7 @@ import random
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -244,6 +245,14 @@ def sum_rows(files: Sequence[File]) -> int | None:
     """Add up the files' rows; None if a file was written without statistics."""
     counts = [f.rows for f in files]
     return None if None in counts else sum(n for n in counts if n is not None)
+
+
+def rows_by_partition(files: Sequence[File]) -> dict[Any, int]:
+    """Add up the files' rows by the value of the partition column."""
+    counts: Counter[Any] = Counter()
+    for file in files:
+        counts[file.partition] += file.rows or 0
+    return dict(counts)
 
 
 def some_rows(found: DeltaTable, files: Sequence[File], most: int) -> list[dict[str, Any]] | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -116,8 +116,8 @@ class ClusteringResult:
         pipeline: The fitted scikit-learn pipeline of `scaler` and `kmeans`; it takes rows in
             original units, in the order of `feature_names`.
         feature_names: Names of the columns.
-        labels: Cluster id per row, in the order of the rows; the ids are arbitrary. None where
-            the rows stayed where they are, and are labelled there.
+        labels: Cluster id per row, in the order of the rows; the ids are arbitrary until `ranked`.
+            None where the rows stayed where they are, and are labelled there.
         centres: One centre per cluster in original units, shape (k, d).
         centres_standardised: The same in standard deviations from the mean.
         sizes: Rows per cluster; they sum to the number of rows.
@@ -214,6 +214,30 @@ def fit_clusters(
         silhouette_sample_rows=len(sample),
         sweep=tuple(points[k] for k in sorted(config.sweep) if k in points),
         trained_by=TRAINED_IN_MEMORY,
+    )
+
+
+def ranked(result: ClusteringResult, feature: str) -> ClusteringResult:
+    """Number the clusters by the falling mean of a feature, in the result and in its pipeline.
+
+    Equal means are decided by the other features in their order, so that the numbers depend on
+    the centres alone. Means are compared to six decimals: what is below is rounding noise.
+    """
+    place = result.feature_names.index(feature)
+    rounded = np.round(result.centres, 6)
+    order = np.lexsort([*rounded.T[::-1], rounded[:, place]])[::-1]
+    rank = np.argsort(order).astype(np.int32)
+    labels = None if result.labels is None else rank[result.labels]
+    standardised = np.ascontiguousarray(result.centres_standardised[order])
+    model = result.pipeline["kmeans"]
+    model.cluster_centers_ = standardised
+    model.labels_ = rank[model.labels_]
+    return replace(
+        result,
+        labels=labels,
+        centres=result.centres[order],
+        centres_standardised=standardised,
+        sizes=tuple(result.sizes[i] for i in order),
     )
 
 
@@ -317,13 +341,13 @@ def _require_whole(name: str, value: object, *, low: int, high: int | None = Non
     raise LakehouseError(msg)
 
 
-def cluster_unscaled(features: FloatArray, k: int, seed: int) -> IntArray:
+def cluster_unscaled(features: FloatArray, config: ClusteringConfig) -> IntArray:
     """Cluster rows as they are, without standardising: the lab's two-feature model.
 
     Args:
         features: Rows by columns in original units, float64.
-        k: Number of clusters; with fewer distinct rows there are as many clusters as those.
-        seed: Seed of the starts.
+        config: Settings; the sweep is left out. With fewer distinct rows than k there are as many
+            clusters as those.
 
     Returns:
         The cluster of each row, numbered by the rising centre of the last column, so that a
@@ -334,11 +358,16 @@ def cluster_unscaled(features: FloatArray, k: int, seed: int) -> IntArray:
 
     if len(features) == 0:
         return np.empty(0, np.int32)
-    clusters = _distinct_rows(features, k)
+    clusters = _distinct_rows(features, config.k)
     with threadpool_limits(limits=1):
-        model = KMeans(n_clusters=clusters, random_state=seed, n_init=10).fit(features)
+        model = KMeans(
+            n_clusters=clusters,
+            random_state=config.seed,
+            n_init=config.n_init,
+            max_iter=config.max_iter,
+        ).fit(features)
     order = np.argsort(model.cluster_centers_[:, -1], kind="stable")
     rank = np.empty(clusters, dtype=np.int32)
     rank[order] = np.arange(clusters)
-    ranked: IntArray = rank[model.labels_]
-    return ranked
+    by_rank: IntArray = rank[model.labels_]
+    return by_rank

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.personas import (
     AT_RISK,
-    FIRST_SURPLUS_CODE,
     LOYAL,
     NEW,
     OCCASIONAL,
@@ -171,13 +170,8 @@ def _ordered(profile: Sequence[Mapping[str, object]]) -> list[Mapping[str, objec
 
 
 def _label(row: Mapping[str, object]) -> str:
-    """The segment's name on two lines; surplus segments show their number to differ."""
-    name = str(row["segment_name"])
-    code = _number(row, "segment", missing=0.0)
-    words = name.split(" ")
-    if code >= FIRST_SURPLUS_CODE:
-        words[-1] = f"{words[-1]} ({code:.0f})"
-    return "\n".join([words[0], " ".join(words[1:])]) if len(words) > 1 else words[0]
+    """The segment's name on two lines."""
+    return str(row["segment_name"]).replace(" ", "\n", 1)
 
 
 def _number(row: Mapping[str, object], column: str, missing: float = math.nan) -> float:

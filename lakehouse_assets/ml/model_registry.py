@@ -6,7 +6,6 @@ the store (`tracking.py`), a model's files (`model_files.py`), fitting, tables.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.model_files import load_pipeline, save_pipeline
-from lakehouse_assets.ml.personas import Persona
 from lakehouse_assets.ml.tracking import MlflowTracking
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ CHAMPION: Final = "champion"
 PARTITION_TAG: Final = "partition"
 INPUT_DIGEST_TAG: Final = "input_digest"
 CONFIG_DIGEST_TAG: Final = "config_digest"
-PERSONAS_TAG: Final = "personas"
 
 _IDENTITY_TAGS: Final = (PARTITION_TAG, INPUT_DIGEST_TAG, CONFIG_DIGEST_TAG)
 # These values travel inside a quoted filter of the registry's search.
@@ -54,12 +51,11 @@ class TrackedModel:
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """The model that scores, with the persona of each of its cluster ids in their order."""
+    """The model that scores; its cluster 0 is the most valuable."""
 
     pipeline: Pipeline
     model_version: int
     partition: str
-    personas: tuple[Persona, ...]
 
 
 def find_version(
@@ -196,20 +192,14 @@ def promote_version(
 
 
 def load_champion(tracking: MlflowTracking, name: str = DEFAULT_MODEL_NAME) -> Champion:
-    """The champion's pipeline and the persona of each of its clusters, for scoring.
+    """The champion's pipeline, for scoring.
 
     Raises:
-        LakehouseError: If there is no champion, it carries no personas, or MLflow fails.
+        LakehouseError: If there is no champion, or MLflow fails.
     """
     current = _champion_version(tracking, name)
     if current is None:
         msg = f"The model {name} has no {CHAMPION} yet; run the segmentation first."
-        raise LakehouseError(msg)
-    if PERSONAS_TAG not in current.tags:
-        msg = (
-            f"Version {current.version} of {name} names no personas; run the segmentation "
-            f"again or move the alias {CHAMPION} to a version that it wrote."
-        )
         raise LakehouseError(msg)
     import mlflow.artifacts
 
@@ -225,7 +215,6 @@ def load_champion(tracking: MlflowTracking, name: str = DEFAULT_MODEL_NAME) -> C
         pipeline=pipeline,
         model_version=int(current.version),
         partition=current.tags.get(PARTITION_TAG, ""),
-        personas=tuple(Persona(**entry) for entry in json.loads(current.tags[PERSONAS_TAG])),
     )
 
 

@@ -21,12 +21,11 @@ from lakehouse_assets.ml.model_registry import (
     CONFIG_DIGEST_TAG,
     INPUT_DIGEST_TAG,
     PARTITION_TAG,
-    PERSONAS_TAG,
     TrackedModel,
     find_version,
     register,
 )
-from lakehouse_assets.ml.personas import NAMING_RULE, Persona
+from lakehouse_assets.ml.personas import PERSONAS, VALUE
 from lakehouse_assets.ml.tracking import MlflowTracking
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def log_segmentation(
     tracking: MlflowTracking,
     result: ClusteringResult,
     config: ClusteringConfig,
-    personas: Sequence[Persona],
+    profile: Sequence[Mapping[str, object]],
     figure: Figure,
     tags: Mapping[str, str],
     partition: str,
@@ -48,8 +47,9 @@ def log_segmentation(
 
     The run is named `KMeans_<k>_Clusters` and holds the parameters n_clusters, algorithm,
     random_state, n_init, max_iter, features and trained_by, the metrics inertia, both silhouettes
-    and the size of each segment (`size_segment_<code>`), the files `segment_analysis.png` and
-    `centres.json`, and the model (specification section 5). If a version with the same partition,
+    and the size of each cluster (`size_cluster_<id>`) and segment (`size_segment_<code>`), the
+    files `segment_analysis.png`, `centres.json` and `personas.json` (the rule of each segment), and
+    the model (specification section 5). If a version with the same partition,
     input digest and configuration is registered already, nothing is written: no new run appears
     and the earlier run and version are returned. Ask `find_version` for `segmentation_tags` first
     to save fitting and drawing as well.
@@ -58,7 +58,7 @@ def log_segmentation(
         tracking: The resource.
         result: The fit.
         config: Its settings.
-        personas: The persona of each cluster, in the order of the cluster ids.
+        profile: One mapping per segment with its `segment` and `customer_count`.
         figure: Picture of the segments.
         tags: Further tags for the run and the version: Dagster run id, source table versions.
         partition: Partition key, a text that sorts by time.
@@ -91,17 +91,21 @@ def log_segmentation(
                 "silhouette_squared_euclidean": result.silhouette_squared_euclidean,
                 "silhouette_euclidean": result.silhouette_euclidean,
                 "rows": float(sum(result.sizes)),
+                **{f"size_cluster_{id_}": float(size) for id_, size in enumerate(result.sizes)},
                 **{
-                    f"size_segment_{persona.code}": float(size)
-                    for persona, size in zip(personas, result.sizes, strict=True)
+                    f"size_segment_{row['segment']}": float(str(row["customer_count"]))
+                    for row in profile
+                    if row["segment"] is not None
                 },
             },
         )
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             figure.savefig(folder / "segment_analysis.png")
-            centres = json.dumps(_centres(result, personas, feature_names), indent=2)
-            (folder / "centres.json").write_text(centres, encoding="utf-8")
+            documents = {"centres": _centres(result, feature_names), "personas": _rules()}
+            for name, content in documents.items():
+                text = json.dumps(content, indent=2)
+                (folder / f"{name}.json").write_text(text, encoding="utf-8")
             tracking.log_files(run_id, folder)
         for point in result.sweep:
             with tracking.run(f"KMeans_{point.k}_Clusters_sweep", identity, run_id) as child_id:
@@ -114,10 +118,7 @@ def log_segmentation(
                         "silhouette_euclidean": point.silhouette_euclidean,
                     },
                 )
-        names = json.dumps([dataclasses.asdict(persona) for persona in personas])
-        return register(
-            tracking, run_id, result.pipeline, feature_names, {**run_tags, PERSONAS_TAG: names}
-        )
+        return register(tracking, run_id, result.pipeline, feature_names, run_tags)
 
 
 def segmentation_tags(
@@ -130,13 +131,15 @@ def segmentation_tags(
     """The tags that identify a segmentation: partition, input digest and config digest.
 
     The config digest covers the settings, the features, what trained, scikit-learn's version,
-    because another version may find other clusters, and the rule that names them.
+    because another version may find other clusters, how clusters are ranked, and the rules of the
+    personas, by which the sizes and the figure go.
     """
     settings = {
         "config": dataclasses.asdict(config),
         "features": list(feature_names),
         "trained_by": trained_by,
-        "naming_rule": NAMING_RULE,
+        "ranked_by": VALUE,
+        "personas": _rules(),
         "scikit-learn": installed_version("scikit-learn"),
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -147,20 +150,21 @@ def segmentation_tags(
     }
 
 
-def _centres(
-    result: ClusteringResult, personas: Sequence[Persona], feature_names: Sequence[str]
-) -> list[dict[str, object]]:
+def _rules() -> list[dict[str, object]]:
+    """The personas with the rule of each."""
+    return [dataclasses.asdict(persona) for persona in PERSONAS]
+
+
+def _centres(result: ClusteringResult, feature_names: Sequence[str]) -> list[dict[str, object]]:
     """The centres as a table for people, one entry per cluster in the order of the ids."""
     return [
         {
             "cluster": cluster,
-            "segment": persona.code,
-            "segment_name": persona.name,
             "size": result.sizes[cluster],
-            "centre": dict(zip(feature_names, result.centres[cluster].tolist(), strict=True)),
+            "centre": dict(zip(feature_names, centre.tolist(), strict=True)),
             "centre_standardised": dict(
                 zip(feature_names, result.centres_standardised[cluster].tolist(), strict=True)
             ),
         }
-        for cluster, persona in enumerate(personas)
+        for cluster, centre in enumerate(result.centres)
     ]

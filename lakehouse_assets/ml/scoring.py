@@ -1,7 +1,4 @@
-"""Giving rows the segment of a trained model, on every engine.
-
-Belongs here: what of a model is needed to score (means, scales, centres and personas), and adding
-segments to a frame. Not here: training, the registry, tables, Dagster.
+"""Giving rows the cluster of a trained model, on every engine.
 
 Rows are scored where they are: on Spark beside its workers, on the embedded engine batch by batch.
 What is sent there is a few arrays and a function of NumPy and PyArrow. A row's distances are added
@@ -22,7 +19,6 @@ from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.batch_work import feature_matrix, nearest
 from lakehouse_assets.ml.clustering import SEGMENT_FEATURES
-from lakehouse_assets.ml.personas import UNCATEGORIZED, Persona
 from lakehouse_assets.ml.silhouettes import FloatArray
 
 if TYPE_CHECKING:
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.ml.model_registry import Champion
 
-ADDED = ("cluster", "segment", "segment_name")
+ADDED = "cluster"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +37,17 @@ class Centres:
         means: What is taken from each feature.
         scales: What it is divided by then.
         standardised: One centre per cluster, of features treated so.
-        personas: The persona of each cluster, in the order of the centres.
     """
 
     means: FloatArray
     scales: FloatArray
     standardised: FloatArray
-    personas: tuple[Persona, ...]
 
 
 def centres_of(champion: Champion) -> Centres:
     """Return what of a registered model is needed to score."""
     scaler, kmeans = champion.pipeline["scaler"], champion.pipeline["kmeans"]
-    return Centres(scaler.mean_, scaler.scale_, kmeans.cluster_centers_, champion.personas)
+    return Centres(scaler.mean_, scaler.scale_, kmeans.cluster_centers_)
 
 
 def score_frame(
@@ -62,9 +56,7 @@ def score_frame(
     champion: Champion | Centres,
     feature_names: Sequence[str] = SEGMENT_FEATURES,
 ) -> DataFrame:
-    """Add `cluster`, `segment` and `segment_name` to rows; no row is fetched.
-
-    A row that lacks a feature has no cluster and no segment, and is Uncategorized.
+    """Add `cluster` to rows; it is null where a feature is missing. No row is fetched.
 
     Args:
         engine: The engine of the frame.
@@ -76,7 +68,7 @@ def score_frame(
         The rows, kept until the engine's scope ends.
 
     Raises:
-        LakehouseError: the frame lacks a feature or has a segment already, or the model has
+        LakehouseError: the frame lacks a feature or has a cluster already, or the model has
             another number of features.
     """
     import pyarrow as pa
@@ -84,39 +76,30 @@ def score_frame(
     centres = champion if isinstance(champion, Centres) else centres_of(champion)
     names = list(frame.columns)
     missing = [name for name in feature_names if name not in names]
-    taken = [name for name in ADDED if name in names]
-    if missing or taken or len(feature_names) != len(centres.means):
+    if missing or ADDED in names or len(feature_names) != len(centres.means):
         raise LakehouseError(
-            f"Scoring needs the {len(centres.means)} features of the model and adds "
-            f"{', '.join(ADDED)}; asked for are {len(feature_names)} features, missing from the "
-            f"rows are {', '.join(missing) or 'none'} and there already are "
-            f"{', '.join(taken) or 'none'}. Select the columns, or choose another model."
+            f"Scoring needs the {len(centres.means)} features of the model and adds {ADDED}; the "
+            f"call names {len(feature_names)} features, the rows lack "
+            f"{', '.join(missing) or 'none'} of them and have "
+            f"{ADDED if ADDED in names else 'no cluster'} already. Select the columns, or choose "
+            "another model."
         )
-    added = pa.schema(
-        [("cluster", pa.int32()), ("segment", pa.int32()), ("segment_name", pa.string())]
-    )
+    added = pa.schema([(ADDED, pa.int32())])
     return engine.add_columns(frame, feature_names, added, _scoring(centres, added))
 
 
 def _scoring(centres: Centres, added: pa.Schema) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """Make the function that scores a batch; it holds arrays and plain values only."""
     means, scales, standardised = centres.means, centres.scales, centres.standardised
-    codes = [persona.code for persona in centres.personas]
-    labels = [persona.name for persona in centres.personas]
-    nobody = UNCATEGORIZED
 
     def score(batch: pa.RecordBatch) -> pa.RecordBatch:
         import pyarrow
-        from pyarrow import compute
 
         features = feature_matrix(batch)
         complete = np.isfinite(features).all(axis=1)
         features[~complete] = 0.0
         found, _ = nearest((features - means) / scales, standardised)
         clusters = pyarrow.array(found, pyarrow.int32(), mask=~complete)
-        segments = pyarrow.array(codes, pyarrow.int32()).take(clusters)
-        names = pyarrow.array(labels, pyarrow.string()).take(clusters)
-        columns = [clusters, segments, compute.fill_null(names, nobody)]
-        return pyarrow.RecordBatch.from_arrays(columns, schema=added)
+        return pyarrow.RecordBatch.from_arrays([clusters], schema=added)
 
     return score

@@ -10,9 +10,10 @@ from lakehouse_assets.ml.clustering import (
     ClusteringConfig,
     ClusteringResult,
     fit_clusters,
+    ranked,
 )
 from lakehouse_assets.ml.model_registry import TrackedModel, promote_version
-from lakehouse_assets.ml.personas import Persona, assign_personas
+from lakehouse_assets.ml.personas import VALUE
 from lakehouse_assets.ml.recording import log_segmentation
 from lakehouse_assets.ml.silhouettes import FloatArray
 from lakehouse_assets.ml.tracking import MlflowTracking
@@ -23,14 +24,12 @@ class Segmentation:
     """What training found.
 
     Attributes:
-        result: The fitted model, its labels and figures.
+        result: The fitted model, its labels and figures; cluster 0 is the most valuable.
         config: The settings that it was fitted with.
-        personas: The persona of each cluster, in the order of the cluster ids.
     """
 
     result: ClusteringResult
     config: ClusteringConfig
-    personas: tuple[Persona, ...]
 
 
 @dataclass(frozen=True)
@@ -44,26 +43,17 @@ class Tracked:
 def train(
     features: FloatArray, feature_names: Sequence[str], config: ClusteringConfig
 ) -> Segmentation:
-    """Cluster rows and name the clusters.
+    """Cluster rows and rank the clusters by value.
 
     Raises:
-        LakehouseError: as for `fit_clusters` and `assign_personas`.
+        LakehouseError: as for `fit_clusters`.
     """
-    return _named(fit_clusters(features, config, feature_names), config)
+    return Segmentation(ranked(fit_clusters(features, config, feature_names), VALUE), config)
 
 
 def adopt(fit: InPlaceFit, config: ClusteringConfig) -> Segmentation:
-    """Name the clusters of a fit that was made where the rows are, as `train` does.
-
-    Raises:
-        LakehouseError: as for `assign_personas`.
-    """
-    return _named(clustering_result(fit, config), config)
-
-
-def _named(result: ClusteringResult, config: ClusteringConfig) -> Segmentation:
-    personas = tuple(assign_personas(result.centres, result.feature_names))
-    return Segmentation(result, config, personas)
+    """Rank the clusters of a fit that was made where the rows are, as `train` does."""
+    return Segmentation(ranked(clustering_result(fit, config), VALUE), config)
 
 
 def track(
@@ -96,7 +86,7 @@ def track(
         tracking,
         result,
         segmentation.config,
-        segmentation.personas,
+        profile,
         segment_figure(profile),
         tags=tags,
         partition=partition,

@@ -38,7 +38,6 @@ from lakehouse_assets.ml.in_place import (
     sample_by_key,
     silhouettes,
 )
-from lakehouse_assets.ml.personas import Persona
 from lakehouse_assets.ml.scoring import Centres, score_frame
 from lakehouse_assets.ml.segmentation import Segmentation, adopt, train
 from lakehouse_assets.ml.silhouettes import FloatArray
@@ -50,12 +49,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Rows with their segments.
+    """Rows with their clusters.
 
     Attributes:
         rows: Rows that have all features.
-        segmentation: What training found; None where there are fewer rows than segments.
-        labels: `labelled_key`, `segment` and `segment_name` of those rows.
+        segmentation: What training found; None where there are fewer rows than clusters.
+        labels: `labelled_key` and `cluster` of those rows; cluster 0 is the most valuable.
         input_digest: Digest of the rows, whatever their order.
     """
 
@@ -73,7 +72,7 @@ def train_segments(
     config: ClusteringConfig,
     bound: int,
 ) -> Trained:
-    """Cluster the rows that have all features, name the clusters, and label the rows.
+    """Cluster the rows that have all features, and label them with their clusters.
 
     Args:
         engine: The engine of the frame.
@@ -84,7 +83,7 @@ def train_segments(
         bound: Most rows that are fetched.
 
     Raises:
-        LakehouseError: fewer distinct rows than segments.
+        LakehouseError: fewer distinct rows than clusters.
     """
     rows = _complete(engine, frame, key, names)
     number = _count(rows)
@@ -93,12 +92,11 @@ def train_segments(
     if number <= bound:
         fetched = _fetch(rows)
         found = train(_matrix(fetched), rows.names, config)
-        codes, titles = [p.code for p in found.personas], [p.name for p in found.personas]
-        labels = _labels(engine, fetched, found.result.labels, codes, titles)
+        labels = _labels(engine, fetched, found.result.labels)
         return Trained(number, found, labels, _digest(fetched))
     fit = _fit_in_place(rows, config, bound)
     found = adopt(fit, config)
-    labels = _labelled(rows, fit.treatment, fit.models[config.k].centres, found.personas)
+    labels = _labelled(rows, fit.treatment, found.result.centres_standardised)
     return Trained(number, found, labels, digest_of_rows(rows))
 
 
@@ -123,23 +121,22 @@ def label_unscaled(
         bound: Most rows that are fetched.
 
     Returns:
-        `labelled_key`, `segment`, and an empty `segment_name`.
+        `labelled_key` and `cluster`.
     """
     rows = _complete(engine, frame, key, names)
     if _count(rows) <= bound:
         fetched = _fetch(rows)
-        clusters = cluster_unscaled(_matrix(fetched), k=config.k, seed=config.seed)
-        return _labels(engine, fetched, clusters, range(config.k), [""] * config.k)
+        return _labels(engine, fetched, cluster_unscaled(_matrix(fetched), config))
     treatment = measure_features(rows).with_one_scale()
     sample = sample_by_key(rows, config.seed, SILHOUETTE_SAMPLE_ROWS, treatment.count)
     k = distinct_rows(rows, sample, config.k)
     if k == 1:
         centres = np.zeros((1, len(names)))
     else:
-        starts, _ = _starts(rows, treatment, {k: config.n_init}, config, bound)
+        starts = sample_starts(rows, treatment, {k: config.n_init}, config, bound)
         centres = refine(rows, treatment, starts, config.max_iter)[k].centres
     centres = centres[np.argsort(centres[:, -1], kind="stable")]
-    return _labelled(rows, treatment, centres, [Persona(rank, "") for rank in range(k)])
+    return _labelled(rows, treatment, centres)
 
 
 def _fit_in_place(rows: KeyedRows, config: ClusteringConfig, bound: int) -> InPlaceFit:
@@ -202,37 +199,20 @@ def _matrix(fetched: pa.Table) -> FloatArray:
     return np.column_stack(columns).astype(np.float64)
 
 
-def _labels(
-    engine: Engine,
-    rows: pa.Table,
-    clusters: Any = (),
-    codes: Sequence[int] = (),
-    names: Sequence[str] = (),
-) -> DataFrame:
-    """Label rows, given the cluster of each and the code and name of each cluster."""
+def _labels(engine: Engine, rows: pa.Table, clusters: Any = ()) -> DataFrame:
+    """Label rows with the cluster of each."""
     import pyarrow as pa
 
-    places = pa.array(clusters, pa.int32())
     return engine.from_arrow(
-        pa.table(
-            {
-                "labelled_key": rows.column(0),
-                "segment": pa.array(codes, pa.int32()).take(places),
-                "segment_name": pa.array(names, pa.string()).take(places),
-            }
-        )
+        pa.table({"labelled_key": rows.column(0), "cluster": pa.array(clusters, pa.int32())})
     )
 
 
-def _labelled(
-    rows: KeyedRows, treatment: Treatment, centres: FloatArray, personas: Sequence[Persona]
-) -> DataFrame:
+def _labelled(rows: KeyedRows, treatment: Treatment, centres: FloatArray) -> DataFrame:
     """Label rows where they are."""
-    model = Centres(treatment.means, treatment.scales, centres, tuple(personas))
+    model = Centres(treatment.means, treatment.scales, centres)
     scored = score_frame(rows.engine, rows.frame, model, rows.names)
-    return scored.select(
-        F.col(rows.key).alias("labelled_key"), F.col("segment"), F.col("segment_name")
-    )
+    return scored.select(F.col(rows.key).alias("labelled_key"), F.col("cluster"))
 
 
 def _digest(rows: pa.Table) -> str:

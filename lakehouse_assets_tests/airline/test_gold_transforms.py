@@ -17,6 +17,7 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW, OCCASIONAL, PREMIUM
 from lakehouse_assets_tests.airline.samples import (
     House,
     SampleRun,
@@ -315,7 +316,8 @@ def scored(number: int, segment: int | None, name: str, **fields: Any) -> dict[s
     return {
         "as_of_month": MONTH, "customer_key": number, "segment": segment, "segment_name": name,
         "age": 40, "total_flights": 1, "total_km_flown": 1, "total_loyalty_points": 1,
-        "days_since_last_flight": 1, "total_spent": Decimal(0), "recency_score": 5,
+        "days_since_last_flight": 1, "days_since_joining": 700, "total_spent": Decimal(0),
+        "recency_score": 5,
         "frequency_score": 1, "monetary_score": 1, **fields,
     }  # fmt: skip
 
@@ -340,6 +342,7 @@ def test_means_are_rounded_half_up_to_their_decimals(engine: Engine) -> None:
     premium, nobody = sorted(engine.rows(found), key=lambda row: -row["customer_count"])
     assert premium == {
         "as_of_month": MONTH, "segment": 1, "segment_name": "Premium Elite Members",
+        "segment_rule": PREMIUM.rule, "avg_days_since_joining": 700.0,
         "customer_count": 4, "avg_age": 41.3, "avg_flights": 1.3, "avg_km": 1.0, "avg_points": 1.0,
         "avg_days_since_flight": 1.0, "avg_spent": 0.02, "avg_revenue": 0.02, "avg_recency": 1.25,
         "avg_frequency": 1.0, "avg_monetary": 1.0, "total_spent": Decimal("0.06"),
@@ -349,21 +352,34 @@ def test_means_are_rounded_half_up_to_their_decimals(engine: Engine) -> None:
     assert (nobody["avg_flights"], nobody["avg_spent"]) == (7.5, 1.25)
 
 
-def test_customers_without_a_label_are_uncategorized(engine: Engine) -> None:
-    kpi = frame(
-        engine, t.KPI_CUSTOMER_VALUE, {"customer_key": 1, "total_flights": 5}, {"customer_key": 2}
-    )
-    named = pa.table(
+def test_each_member_fits_the_rule_of_exactly_one_persona(engine: Engine) -> None:
+    # cluster, flights, days since joining, days since the last flight
+    cases = {
+        (0, 10, 366, 90): PREMIUM, (0, 10, 365, 90): PREMIUM, (0, 10, 366, 91): AT_RISK,
+        (1, 10, 366, 90): LOYAL, (4, 10, 0, 1): LOYAL, (1, 10, 366, 91): AT_RISK,
+        (1, 9, 365, 90): NEW, (0, 0, 0, 1): NEW, (2, 9, 365, 91): NEW, (2, 9, 365, 400): NEW,
+        (1, 9, 366, 90): OCCASIONAL, (0, 9, 366, 90): OCCASIONAL,
+        (1, 9, 366, 91): AT_RISK, (1, 9, 366, 181): AT_RISK, (None, 40, 366, 1): None,
+    }  # fmt: skip
+    rows = [
         {
-            "labelled_key": pa.array([1], pa.int64()),
-            "segment": pa.array([3], pa.int32()),
-            "segment_name": ["New Joiners"],
+            "customer_key": n, "total_flights": flights, "days_since_joining": membership,
+            "days_since_last_flight": days,
+            "customer_status": "Active" if days <= 90 else "At Risk" if days <= 180 else "Inactive",
+        }
+        for n, (_, flights, membership, days) in enumerate(cases)
+    ]  # fmt: skip
+    clusters = {n: case[0] for n, case in enumerate(cases) if case[0] is not None}
+    labels = pa.table(
+        {
+            "labelled_key": pa.array(clusters, pa.int64()),
+            "cluster": pa.array(clusters.values(), pa.int32()),
         }
     )
-    found = segments.assign(segments.with_scores(kpi), engine.from_arrow(named))
+    scored = segments.with_scores(frame(engine, t.KPI_CUSTOMER_VALUE, *rows))
+    found = segments.with_personas(scored, engine.from_arrow(labels))
     assert differing_types(engine, found, t.GOLD_CUSTOMER_SEGMENTS_ML) == {}
-    rows = by_key(engine, found)
-    assert {k: (r["segment"], r["segment_name"]) for k, r in rows.items()} == {
-        1: (3, "New Joiners"),
-        2: (None, "Uncategorized"),
-    }
+    named = by_key(engine, found)
+    for n, (case, persona) in enumerate(cases.items()):
+        expected = (persona.code, persona.name) if persona else (None, "Uncategorized")
+        assert (named[n]["segment"], named[n]["segment_name"]) == expected, case

@@ -8,24 +8,24 @@ from typing import Any
 
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW
-from lakehouse_assets_tests.airline.samples import House
+from lakehouse_assets_tests.airline.samples import House, SampleRun
 
 JANUARY, MARCH = date(2014, 1, 1), date(2014, 3, 1)
 
 
-def segmented(month: date, key: int, name: str) -> dict[str, Any]:
+def segmented(month: date, key: int, name: str, status: str = "Active") -> dict[str, Any]:
     return {
         "as_of_month": month, "customer_key": key, "gender": "Male", "age_group": "30-39",
         "loyalty_tier": 4, "tier_name": "Gold", "province": "x", "total_flights": 1,
         "total_km_flown": 1, "total_loyalty_points": 1, "days_since_last_flight": 10 * key,
-        "total_spent": Decimal(f"{key}.50"), "transaction_count": 1, "customer_status": "Active",
+        "total_spent": Decimal(f"{key}.50"), "transaction_count": 1, "customer_status": status,
         "recency_score": 1, "frequency_score": 1, "monetary_score": 1, "segment": 1,
         "segment_name": name,
     }  # fmt: skip
 
 
-def put(house: House, month: date, *names: tuple[int, str]) -> None:
-    rows = [segmented(month, key, name) for key, name in names]
+def put(house: House, month: date, *members: tuple[Any, ...]) -> None:
+    rows = [segmented(month, *member) for member in members]
     house.put(t.GOLD_CUSTOMER_SEGMENTS_ML, rows, month)
 
 
@@ -62,14 +62,50 @@ def test_members_are_followed_to_the_next_month_that_has_any(house: House) -> No
     }  # fmt: skip
     # Members of either month, each once.
     assert sum(number for number, _ in found.values()) == 6
-    alarming = house.rows(t.GOLD_NEWLY_AT_RISK)
+
+
+def test_newly_at_risk_is_whose_status_turned_since_the_latest_earlier_month(house: House) -> None:
+    loyal, risk = LOYAL.name, AT_RISK.name
+    put(
+        house, JANUARY, (1, loyal, "Active"), (2, risk, "At Risk"), (3, risk, "Inactive"),
+        (4, NEW.name, "Active"), (5, loyal, "Active"),
+    )  # fmt: skip
+    # February was not delivered. 3 flew in it and has not since; 5 is Inactive at once; 6 is new.
+    put(
+        house, MARCH, (1, risk, "At Risk"), (2, risk, "At Risk"), (3, risk, "At Risk"),
+        (4, NEW.name, "At Risk"), (5, risk, "Inactive"), (6, risk, "At Risk"),
+    )  # fmt: skip
+    build(house, "2014-03-01")
     assert [
-        (r["customer_key"], r["previous_segment_name"], r["total_spent"]) for r in alarming
-    ] == [(2, loyal, Decimal("2.50")), (5, new, Decimal("5.50"))]
+        (r["customer_key"], r["previous_status"], r["previous_segment_name"], r["total_spent"])
+        for r in house.rows(t.GOLD_NEWLY_AT_RISK, order="customer_key")
+    ] == [
+        (1, "Active", loyal, Decimal("1.50")),
+        (3, "Inactive", risk, Decimal("3.50")),
+        (4, "Active", NEW.name, Decimal("4.50")),
+    ]
+
+
+def test_newly_at_risk_members_of_the_sample_are_those_whose_days_passed_90(
+    sample: SampleRun,
+) -> None:
+    days: list[dict[int, int]] = []
+    for month, expected in (("2014-01", 0), ("2014-02", 101), ("2014-03", 71)):
+        rows = sample.house.rows(t.FACT_FLIGHTS, f"as_of_month = DATE '{month}-01'")
+        days.append({r["customer_key"]: r["days_since_last_flight"] for r in rows})
+        was = days[-2] if len(days) > 1 else {}
+        turned = {
+            key
+            for key, now in days[-1].items()
+            if 90 < now <= 180 and key in was and not 90 < was[key] <= 180
+        }
+        found = sample.house.rows(t.GOLD_NEWLY_AT_RISK, f"as_of_month = DATE '{month}-01'")
+        assert {r["customer_key"] for r in found} == turned
+        assert len(turned) == expected
 
 
 def test_in_the_first_month_everyone_joins_and_nobody_is_newly_at_risk(house: House) -> None:
-    put(house, JANUARY, (1, LOYAL.name), (2, AT_RISK.name))
+    put(house, JANUARY, (1, LOYAL.name), (2, AT_RISK.name, "At Risk"))
     build(house, "2014-01-01")
     assert moves(house, JANUARY) == {
         ("(joined)", LOYAL.name): (1, 0.5), ("(joined)", AT_RISK.name): (1, 0.5),

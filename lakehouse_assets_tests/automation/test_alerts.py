@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from lakehouse_assets.airline.tables import GOLD_NEWLY_AT_RISK
+from lakehouse_assets.airline.tables import GOLD_CUSTOMER_SEGMENTS_ML, GOLD_NEWLY_AT_RISK
+from lakehouse_assets.automation import alerts
 from lakehouse_assets.automation.alerts import Alert, tell
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.settings import Settings, load_settings
 from lakehouse_assets_tests.airline.samples import House
+from lakehouse_assets_tests.airline.test_movements import segmented
 
 ALERT = Alert("Members are newly At-Risk in 2014-03-01", {"members": 1200})
 TEXT = "Members are newly At-Risk in 2014-03-01 (members: 1,200)"
@@ -72,37 +76,100 @@ def test_the_address_is_a_secret_and_leaves_encrypted(monkeypatch: pytest.Monkey
     assert "hook-secret" not in str(caught.value)
 
 
-def test_each_month_that_is_built_is_told_once(
+@dataclass
+class Watch:
+    """The sensor of newly At-Risk members beside a house, whose runs are real ones."""
+
+    house: House
+    instance: dg.DagsterInstance
+    received: list[bytes]
+    cursor: str | None = None
+
+    def has(self, month: int, *statuses: str) -> None:
+        """Give a month's members their status, from member 1 on."""
+        day = date(2014, month, 1)
+        rows = [segmented(day, key, "x", status) for key, status in enumerate(statuses, start=1)]
+        self.house.put(GOLD_CUSTOMER_SEGMENTS_ML, rows, day)
+
+    def run(self, first: int, last: int) -> None:
+        """Build the months of a range in one run."""
+        result = self.house.materialise(
+            "airline_monthly", f"2014-0{first}-01", GOLD_NEWLY_AT_RISK,
+            last=f"2014-0{last}-01", instance=self.instance,
+        )  # fmt: skip
+        # Members are not in this house; the references to them fail after the months are written.
+        assert len(result.asset_materializations_for_node("airline__gold_newly_at_risk")) > 0
+
+    def tick(self) -> list[str]:
+        """Let the sensor look; return what it sent."""
+        del self.received[:]
+        (sensor,) = [
+            s for s in self.house.definitions().sensors or [] if s.name == "alert_newly_at_risk"
+        ]
+        with dg.build_sensor_context(instance=self.instance, cursor=self.cursor) as context:
+            sensor(context)
+            self.cursor = context.cursor
+        return [json.loads(body)["text"] for body in self.received]
+
+
+@pytest.fixture
+def watch(
     house: House, webhook: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address, received = webhook
-    monkeypatch.setenv("LAKEHOUSE_ALERT_WEBHOOK", address)
-    (sensor,) = [s for s in house.definitions().sensors or [] if s.name == "alert_newly_at_risk"]
-    cursor = None
+) -> Iterator[Watch]:
+    """January, February and March: 0, 1 and 2 members turn At Risk."""
+    monkeypatch.setenv("LAKEHOUSE_ALERT_WEBHOOK", webhook[0])
     with dg.DagsterInstance.ephemeral() as instance:
+        watch = Watch(house, instance, webhook[1])
+        watch.has(1, "Active", "Active", "Active", "Active")
+        watch.has(2, "At Risk", "Active", "Active", "Active")
+        watch.has(3, "At Risk", "At Risk", "At Risk", "Active")
+        yield watch
 
-        def built(month: str, members: int) -> None:
-            instance.report_runless_asset_event(
-                dg.AssetMaterialization(
-                    GOLD_NEWLY_AT_RISK.asset_key,
-                    partition=month,
-                    metadata={"dagster/partition_row_count": members},
-                )
-            )
 
-        def tick() -> list[str]:
-            nonlocal cursor
-            del received[:]
-            with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-                sensor(context)
-                cursor = context.cursor
-            return [json.loads(body)["text"] for body in received]
+def told(month: int, members: int) -> str:
+    return f"Members are newly At-Risk in 2014-0{month}-01 (members: {members})"
 
-        built("2014-01-01", 5)
-        built("2014-02-01", 7)
-        assert tick() == ["Members are newly At-Risk in 2014-02-01 (members: 7)"]
-        assert tick() == []
-        built("2014-03-01", 1200)
-        assert tick() == [TEXT]
-        built("2014-04-01", 0)
-        assert tick() == []
+
+def test_each_month_of_a_range_is_told_once_and_again_when_its_number_changes(
+    watch: Watch,
+) -> None:
+    assert watch.tick() == []
+    watch.run(1, 3)
+    assert watch.tick() == [told(2, 1), told(3, 2)]
+    assert watch.tick() == []
+    # The same numbers, by another range and by a month of its own.
+    watch.run(2, 3)
+    watch.run(3, 3)
+    assert watch.tick() == []
+    watch.has(3, "At Risk", "At Risk", "At Risk", "At Risk")
+    watch.run(2, 3)
+    assert watch.tick() == [told(3, 3)]
+    watch.has(2, "Active", "Active", "Active", "Active")
+    watch.run(2, 3)
+    assert watch.tick() == [told(2, 0), told(3, 4)]
+
+
+def test_switched_on_late_it_tells_of_the_last_run_only(watch: Watch) -> None:
+    watch.run(1, 2)
+    watch.run(3, 3)
+    assert watch.tick() == [told(3, 2)]
+    watch.run(1, 3)
+    assert watch.tick() == []
+
+
+def test_what_the_webhook_did_not_take_is_told_at_the_next_look_and_nothing_twice(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watch.tick() == []
+    watch.run(1, 3)
+    address = alerts._webhook()
+    answers = iter([address, SecretStr("http://127.0.0.1:1/down")])
+    monkeypatch.setattr(alerts, "_webhook", lambda: next(answers))
+    assert watch.tick() == [told(2, 1)]
+    # Nothing of it can be told: the tick fails, and shows in the UI.
+    monkeypatch.setattr(alerts, "_webhook", lambda: SecretStr("http://127.0.0.1:1/down"))
+    with pytest.raises(LakehouseError, match="did not take a message"):
+        watch.tick()
+    monkeypatch.setattr(alerts, "_webhook", lambda: address)
+    assert watch.tick() == [told(3, 2)]
+    assert watch.tick() == []

@@ -285,6 +285,7 @@ SELECT DATE '{month}' AS as_of_month, member_no AS customer_key, gender, age,
         ELSE '60+' END AS age_group,
     ffp_tier AS loyalty_tier, CASE ffp_tier WHEN 4 THEN 'Gold' WHEN 5 THEN 'Platinum'
         WHEN 6 THEN 'Diamond' ELSE 'Silver' END AS tier_name, ffp_date AS loyalty_join_date,
+    date_diff('day', ffp_date, window_end) AS days_since_joining,
     first_flight_date, work_city AS city, work_province AS province, work_country AS country,
     geo(work_country, work_province, work_city) AS geo_key, snapshot_month,
     {loaded} AS load_timestamp
@@ -315,7 +316,7 @@ GROUP BY ALL
 """),
     (t.KPI_CUSTOMER_VALUE, """
 SELECT c.as_of_month, c.customer_key, gender, age, age_group, loyalty_tier, tier_name, province,
-    total_flights, total_km_flown, total_loyalty_points, days_since_last_flight,
+    days_since_joining, total_flights, total_km_flown, total_loyalty_points, days_since_last_flight,
     CAST(coalesce(spent, 0) AS DECIMAL(38, 2)) AS total_spent,
     coalesce(purchases, 0) AS transaction_count,
     CASE WHEN days_since_last_flight <= 90 THEN 'Active' WHEN days_since_last_flight <= 180
@@ -345,15 +346,24 @@ FROM {kpi_customer_value} WHERE as_of_month = DATE '{month}'
 """
 
 _SEGMENTS = """
-SELECT scored.*, segment, coalesce(segment_name, 'Uncategorized') AS segment_name
-FROM scored LEFT JOIN labels USING (customer_key)
+SELECT *, CASE segment WHEN 1 THEN 'Premium Elite Members' WHEN 2 THEN 'Loyal Frequent Flyers'
+    WHEN 3 THEN 'New Joiners' WHEN 4 THEN 'Occasional Travelers' WHEN 5 THEN 'At-Risk Customers'
+    ELSE 'Uncategorized' END AS segment_name
+FROM (
+    SELECT scored.*, cluster, CAST(CASE WHEN cluster IS NULL THEN NULL
+        WHEN total_flights < 10 AND days_since_joining <= 365 THEN 3
+        WHEN customer_status <> 'Active' THEN 5 WHEN total_flights < 10 THEN 4
+        WHEN cluster = 0 THEN 1 ELSE 2 END AS INTEGER) AS segment
+    FROM scored LEFT JOIN labels USING (customer_key)
+)
 """
 
 _SUMMARY = """
-SELECT as_of_month, segment, segment_name, count(*) AS customer_count,
+SELECT as_of_month, segment, segment_name, {rules} AS segment_rule, count(*) AS customer_count,
     mean_of(age, 1) AS avg_age, mean_of(total_flights, 1) AS avg_flights,
     mean_of(total_km_flown, 0) AS avg_km, mean_of(total_loyalty_points, 0) AS avg_points,
     mean_of(days_since_last_flight, 0) AS avg_days_since_flight,
+    mean_of(days_since_joining, 0) AS avg_days_since_joining,
     mean_of(total_spent, 2) AS avg_spent, mean_of(total_spent, 2) AS avg_revenue,
     mean_of(recency_score, 2) AS avg_recency, mean_of(frequency_score, 2) AS avg_frequency,
     mean_of(monetary_score, 2) AS avg_monetary,
@@ -362,7 +372,7 @@ FROM {gold_customer_segments_ml} WHERE as_of_month = DATE '{month}' GROUP BY ALL
 """
 
 _SMALL_MODEL = """
-SELECT as_of_month, customer_key, segment, total_flights, total_loyalty_points
+SELECT as_of_month, customer_key, cluster AS segment, total_flights, total_loyalty_points
 FROM {fact_flights} JOIN labels USING (customer_key) WHERE as_of_month = DATE '{month}'
 """
 
@@ -472,7 +482,7 @@ class Baseline:
             self.segments(values)
             self.write(t.GOLD_CUSTOMER_SEGMENTS_ML, _SEGMENTS, as_of)
         with self.step(t.GOLD_SEGMENT_SUMMARY.name):
-            self.write(t.GOLD_SEGMENT_SUMMARY, _SUMMARY.format(**values), as_of)
+            self.write(t.GOLD_SEGMENT_SUMMARY, _SUMMARY.format(rules=_rules(), **values), as_of)
         with self.step(t.CUSTOMER_SEGMENTS_ML.name):
             self.small_model(values)
             self.write(t.CUSTOMER_SEGMENTS_ML, _SMALL_MODEL.format(**values), as_of)
@@ -579,28 +589,22 @@ GROUP BY ALL
         self.write(table, query, predicate)
 
     def segments(self, values: dict[str, Any]) -> None:
-        """Cluster a month's members and label them by what their centres mean."""
-        from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig, fit_clusters
-        from lakehouse_assets.ml.personas import assign_personas
+        """Cluster a month's members."""
+        from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
+        from lakehouse_assets.ml.segmentation import train
 
         self.connection.execute(_SCORED.format(**values))
         keys, matrix = self.features("scored", SEGMENT_FEATURES)
-        result = fit_clusters(matrix, ClusteringConfig())
-        personas = assign_personas(result.centres)
-        self.label(
-            keys,
-            [personas[label].code for label in result.labels],
-            [personas[label].name for label in result.labels],
-        )
+        self.label(keys, train(matrix, SEGMENT_FEATURES, ClusteringConfig()).result.labels)
 
     def small_model(self, values: dict[str, Any]) -> None:
         """Cluster on flights and points alone."""
+        from lakehouse_assets.airline.segments import SMALL_MODEL
         from lakehouse_assets.ml.clustering import cluster_unscaled
 
         source = "(FROM {fact_flights} WHERE as_of_month = DATE '{month}')".format(**values)
         keys, matrix = self.features(source, ("total_flights", "total_loyalty_points"))
-        codes = cluster_unscaled(matrix, k=5, seed=42)
-        self.label(keys, codes, [""] * len(codes))
+        self.label(keys, cluster_unscaled(matrix, SMALL_MODEL))
 
     def features(
         self, source: str, names: Sequence[str]
@@ -615,15 +619,11 @@ GROUP BY ALL
         ).fetchnumpy()
         return found["customer_key"], np.column_stack([found[name] for name in names])
 
-    def label(
-        self, keys: npt.NDArray[np.int64], codes: Sequence[int], names: Sequence[str]
-    ) -> None:
+    def label(self, keys: npt.NDArray[np.int64], clusters: npt.NDArray[np.int32] | None) -> None:
         """Give the labels to SQL."""
         import pyarrow as pa
 
-        labels = pa.table(
-            {"customer_key": keys, "segment": pa.array(codes, pa.int32()), "segment_name": names}
-        )
+        labels = pa.table({"customer_key": keys, "cluster": pa.array(clusters, pa.int32())})
         self.connection.register("label_rows", labels)
         self.connection.execute("CREATE OR REPLACE TEMP TABLE labels AS FROM label_rows")
         self.connection.unregister("label_rows")
@@ -638,6 +638,14 @@ GROUP BY ALL
     def loaded(self) -> str:
         """Return now as a literal."""
         return f"TIMESTAMPTZ '{clock.now().isoformat()}'"
+
+
+def _rules() -> str:
+    """Return SQL that gives a segment's rule, in the words of the project."""
+    from lakehouse_assets.ml.personas import PERSONAS, UNCATEGORIZED_RULE
+
+    cases = " ".join(f"WHEN {persona.code} THEN '{persona.rule}'" for persona in PERSONAS)
+    return f"CASE segment {cases} ELSE '{UNCATEGORIZED_RULE}' END"
 
 
 def main() -> None:

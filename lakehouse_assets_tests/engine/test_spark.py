@@ -290,9 +290,9 @@ def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
         "kpi": lambda f, _: gold.kpi_customer_value(
             f(t.DIM_CUSTOMERS), f(t.FACT_FLIGHTS), f(t.CUSTOMER_SPEND), MONTH
         ),
-        "assign": lambda f, e: segments.assign(
+        "personas": lambda f, e: segments.with_personas(
             segments.with_scores(f(kpi)),
-            e.from_arrow(pa.table({"labelled_key": [1], "segment": [1], "segment_name": ["x"]})),
+            e.from_arrow(pa.table({"labelled_key": [1], "cluster": [1]})),
         ),
         "summarise": lambda f, _: segments.summarise(f(t.GOLD_CUSTOMER_SEGMENTS_ML)),
         "window": lambda f, _: f(members).select(

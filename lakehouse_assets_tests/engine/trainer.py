@@ -38,7 +38,7 @@ def figures(engine: Engine) -> dict[str, Any]:
         "inertia": model.inertia,
         "silhouettes": [model.silhouette_squared_euclidean, model.silhouette_euclidean],
         "input_digest": found.input_digest,
-        "segments": labels["segment_name"].to_pylist(),
+        "clusters": labels["cluster"].to_pylist(),
     }
 
 

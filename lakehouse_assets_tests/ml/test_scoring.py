@@ -15,11 +15,9 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.clustering import ClusteringConfig, fit_clusters
 from lakehouse_assets.ml.model_files import score
 from lakehouse_assets.ml.model_registry import Champion
-from lakehouse_assets.ml.personas import Persona
 from lakehouse_assets.ml.scoring import Centres, score_frame
 
 NAMES = ("flights", "spent", "age")
-PERSONAS = tuple(Persona(code, name) for code, name in ((2, "Loyal"), (1, "Premium"), (5, "Risk")))
 ROWS = 40_000
 
 
@@ -41,7 +39,7 @@ def customers() -> np.ndarray:
 @pytest.fixture(scope="module")
 def champion(customers: np.ndarray) -> Champion:
     fit = fit_clusters(customers[:2_000], ClusteringConfig(k=3, n_init=2, sweep=()), NAMES)
-    return Champion(fit.pipeline, 1, "2014-03-01", PERSONAS)
+    return Champion(fit.pipeline, 1, "2014-03-01")
 
 
 def frame_of(engine: Engine, rows: np.ndarray) -> Any:
@@ -75,12 +73,7 @@ def test_labels_are_those_of_the_librarys_own_prediction(
     clusters = score(champion.pipeline, customers)
     assert len(found) == ROWS
     for key, cluster in enumerate(clusters):
-        row = found[key]
-        given = (row["cluster"], row["segment"], row["segment_name"])
-        if key % 100 == 0:
-            assert given == (None, None, "Uncategorized")
-        else:
-            assert given == (cluster, PERSONAS[cluster].code, PERSONAS[cluster].name)
+        assert found[key]["cluster"] == (None if key % 100 == 0 else cluster)
     assert {row["cluster"] for row in found.values()} == {None, 0, 1, 2}
 
 
@@ -89,7 +82,7 @@ def test_a_row_between_two_centres_or_not_finite_is_the_same_everywhere(either: 
     rng = np.random.default_rng(9)
     middle = rng.normal(size=3)
     apart = rng.normal(size=3) * 1e-9
-    centres = Centres(np.zeros(3), np.ones(3), np.stack([middle + apart, middle - apart]), PERSONAS)
+    centres = Centres(np.zeros(3), np.ones(3), np.stack([middle + apart, middle - apart]))
     rows = middle + rng.normal(size=(5_000, 3)) * 1e-9
     distances = np.zeros((5_000, 2))
     for place in range(3):
@@ -108,8 +101,8 @@ def test_a_row_between_two_centres_or_not_finite_is_the_same_everywhere(either: 
 def test_what_cannot_be_scored_is_said_before_anything_runs(
     engine: Engine, champion: Champion
 ) -> None:
-    frame = engine.from_arrow(pa.table({"flights": [1], "age": [2], "segment": [3]}))
-    with pytest.raises(LakehouseError, match=r"missing from the rows are spent .* are segment\."):
+    frame = engine.from_arrow(pa.table({"flights": [1], "age": [2], "cluster": [3]}))
+    with pytest.raises(LakehouseError, match=r"rows lack spent of them and have cluster already"):
         score_frame(engine, frame, champion, NAMES)
-    with pytest.raises(LakehouseError, match="asked for are 2 features"):
-        score_frame(engine, frame.drop("segment"), champion, ("flights", "age"))
+    with pytest.raises(LakehouseError, match="call names 2 features"):
+        score_frame(engine, frame.drop("cluster"), champion, ("flights", "age"))

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml import recording
 from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig, fit_clusters
 from lakehouse_assets.ml.mlflow_address import redact_uri
 from lakehouse_assets.ml.model_files import score
@@ -30,12 +31,13 @@ from lakehouse_assets.ml.model_registry import (
     promote_version,
     register,
 )
-from lakehouse_assets.ml.personas import PERSONAS, assign_personas
+from lakehouse_assets.ml.personas import PERSONAS
 from lakehouse_assets.ml.recording import log_segmentation, segmentation_tags
 from lakehouse_assets.ml.resource import MlflowResource
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
 
 CONFIG = ClusteringConfig(n_init=2, sweep=(4, 5))
+PROFILE = [{"segment": 1, "customer_count": 399}, {"segment": None, "customer_count": 1}]
 SECRET = "s3cr3t"  # noqa: S105
 IDENTITY = {"partition": "2014-01", "input_digest": "d1", "config_digest": "c1"}
 
@@ -77,7 +79,7 @@ def _figure() -> Figure:
 
 def _log(tracking, result, partition="2014-01", digest="d1", config=CONFIG):
     return log_segmentation(
-        tracking, result, config, assign_personas(result.centres), _figure(),
+        tracking, result, config, PROFILE, _figure(),
         {"dagster_run_id": "run-7", "source_versions": '{"kpi_customer_value": 3}'},
         partition, digest, SEGMENT_FEATURES,
     )  # fmt: skip
@@ -102,18 +104,22 @@ def test_a_segmentation_is_recorded_with_its_sweep_files_and_model(tracking, res
     assert metrics["inertia"] == result.inertia
     assert metrics["silhouette_squared_euclidean"] == result.silhouette_squared_euclidean
     assert metrics["silhouette_euclidean"] == result.silhouette_euclidean
-    sizes = [metrics[f"size_segment_{code}"] for code in range(1, 6)]
+    sizes = [metrics[f"size_cluster_{cluster}"] for cluster in range(5)]
+    assert sizes == list(result.sizes)
     assert sum(sizes) == metrics["rows"] == 400
+    assert {name for name in metrics if "segment" in name} == {"size_segment_1"}
+    assert metrics["size_segment_1"] == 399
     assert run.data.tags["dagster_run_id"] == "run-7"
 
     files = {file.path for file in client.list_artifacts(tracked.run_id)}
-    assert files == {"segment_analysis.png", "centres.json"}
-    centres = json.loads(
-        Path(client.download_artifacts(tracked.run_id, "centres.json", str(tmp_path))).read_text()
+    assert files == {"segment_analysis.png", "centres.json", "personas.json"}
+    centres, personas = (
+        json.loads(Path(client.download_artifacts(tracked.run_id, name, str(tmp_path))).read_text())
+        for name in ("centres.json", "personas.json")
     )
     assert [entry["size"] for entry in centres] == list(result.sizes)
     assert centres[0]["centre"]["age"] == result.centres[0, 0]
-    assert {entry["segment_name"] for entry in centres} == {p.name for p in PERSONAS}
+    assert [(p["name"], p["rule"]) for p in personas] == [(p.name, p.rule) for p in PERSONAS]
 
     children = [r for r in _runs(tracking) if r.info.run_id != tracked.run_id]
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {tracked.run_id}
@@ -190,7 +196,7 @@ def test_what_trained_and_the_rule_of_names_are_part_of_the_identity(monkeypatch
         return tags["config_digest"]
 
     found = {digest(), digest("Spark ML on all rows")}
-    monkeypatch.setattr("lakehouse_assets.ml.recording.NAMING_RULE", 99)
+    monkeypatch.setattr(recording, "PERSONAS", PERSONAS[:4])
     assert len({*found, digest()}) == 3
 
 
@@ -237,7 +243,6 @@ def test_the_champion_scores_as_it_was_trained(tracking, result, features):
     champion = load_champion(tracking)
     assert np.array_equal(score(champion.pipeline, features), result.labels)
     assert np.array_equal(score(result.pipeline, features), result.labels)
-    assert list(champion.personas) == assign_personas(result.centres)
     assert champion.partition == "2014-01"
     assert not list(Path.cwd().iterdir()), "MLflow used its global store"
     for rows in (features[:, :9], np.full((2, 10), np.nan)):
@@ -248,12 +253,8 @@ def test_the_champion_scores_as_it_was_trained(tracking, result, features):
 def test_without_a_usable_champion_there_is_a_plain_message(tracking, result):
     with pytest.raises(LakehouseError, match="has no champion yet"):
         load_champion(tracking)
-    version = _log(tracking, result).model_version
+    _log(tracking, result)
     with pytest.raises(LakehouseError, match="has no champion yet"):
-        load_champion(tracking)
-    promote_version(tracking, version, "2014-01")
-    tracking.client().delete_model_version_tag(DEFAULT_MODEL_NAME, str(version), "personas")
-    with pytest.raises(LakehouseError, match="names no personas"):
         load_champion(tracking)
 
 

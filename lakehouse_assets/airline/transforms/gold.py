@@ -11,8 +11,10 @@ from datetime import date, datetime
 from lakehouse_assets.airline.tables import CUSTOMER_SPEND, KPI_CUSTOMER_VALUE
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.ml.personas import ACTIVE_WITHIN_DAYS
 
 COMPLETED = "completed"
+ACTIVE_STATUS, AT_RISK_STATUS, INACTIVE_STATUS = "Active", "At Risk", "Inactive"
 
 
 def dim_customers(members: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
@@ -26,6 +28,7 @@ def dim_customers(members: DataFrame, month: date, loaded_at: datetime) -> DataF
         F.col("ffp_tier").alias("loyalty_tier"),
         tier_name(F.col("ffp_tier")).alias("tier_name"),
         F.col("ffp_date").alias("loyalty_join_date"),
+        v.days_between(F.col("ffp_date"), F.col("window_end")).alias("days_since_joining"),
         "first_flight_date",
         F.col("work_city").alias("city"),
         F.col("work_province").alias("province"),
@@ -147,9 +150,9 @@ def kpi_customer_value(
 def customer_status(days_since_last_flight: Col) -> Col:
     """Label recency: up to 90 days Active, up to 180 At Risk, above Inactive (section 4)."""
     return (
-        F.when(days_since_last_flight <= F.lit(90), F.lit("Active"))
-        .when(days_since_last_flight <= F.lit(180), F.lit("At Risk"))
-        .otherwise(F.lit("Inactive"))
+        F.when(days_since_last_flight <= F.lit(ACTIVE_WITHIN_DAYS), F.lit(ACTIVE_STATUS))
+        .when(days_since_last_flight <= F.lit(180), F.lit(AT_RISK_STATUS))
+        .otherwise(F.lit(INACTIVE_STATUS))
     )
 
 

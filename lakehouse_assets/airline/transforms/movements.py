@@ -1,16 +1,13 @@
-"""Members' movement between personas from one month to the next.
-
-Belongs here: the rules. Not here: which month is the one before (`movements.py` of the domain).
-"""
+"""Members' movement between personas, and who became At Risk, from one month to the next."""
 
 from __future__ import annotations
 
 from datetime import date
 
 from lakehouse_assets.airline.tables import GOLD_NEWLY_AT_RISK, GOLD_SEGMENT_MIGRATION
+from lakehouse_assets.airline.transforms.gold import AT_RISK_STATUS
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.ml.personas import AT_RISK
 
 # Where members come from who were not there the month before, and where those go who are not now.
 JOINED, LEFT = "(joined)", "(left)"
@@ -57,7 +54,7 @@ def segment_migration(before: DataFrame, now: DataFrame, month: date) -> DataFra
 
 
 def newly_at_risk(before: DataFrame, now: DataFrame, month: date) -> DataFrame:
-    """List the members who are at risk now and had another persona the month before.
+    """List the members whose customer status turned At Risk.
 
     Args:
         before: Rows of `gold_customer_segments_ml` of the month before.
@@ -65,15 +62,17 @@ def newly_at_risk(before: DataFrame, now: DataFrame, month: date) -> DataFrame:
         month: The month.
 
     Returns:
-        Rows of `gold_newly_at_risk`.
+        Rows of `gold_newly_at_risk`: status At Risk now and another one before. Members who were
+        not there before are left out: nothing says that their status turned.
     """
-    risky = F.lit(AT_RISK.name)
     joined = now.join(_was(before), F.col("customer_key") == F.col("known_key"), "inner")
+    at_risk = F.lit(AT_RISK_STATUS)
     return (
-        joined.filter((F.col("segment_name") == risky) & (F.col("previous_name") != risky))
+        joined.filter((F.col("customer_status") == at_risk) & (F.col("previous_status") != at_risk))
         .select(
             F.lit(month).alias("as_of_month"),
             "customer_key",
+            "previous_status",
             F.col("previous_name").alias("previous_segment_name"),
             "total_spent",
             "days_since_last_flight",
@@ -84,5 +83,7 @@ def newly_at_risk(before: DataFrame, now: DataFrame, month: date) -> DataFrame:
 
 def _was(before: DataFrame) -> DataFrame:
     return before.select(
-        F.col("customer_key").alias("known_key"), F.col("segment_name").alias("previous_name")
+        F.col("customer_key").alias("known_key"),
+        F.col("segment_name").alias("previous_name"),
+        F.col("customer_status").alias("previous_status"),
     )

@@ -1,15 +1,26 @@
-"""Customer value to segments: scores, assignment and summary.
+"""Customer value to segments: scores, personas and their summary (specification, section 5).
 
-Belongs here: the spec's section 5 but for the clustering itself (`ml/clustering.py`) and naming
-(`ml/personas.py`). Pure: labels come in as a frame.
+The clusters come in as a frame of labels.
 """
 
 from __future__ import annotations
 
 from lakehouse_assets.airline.tables import GOLD_CUSTOMER_SEGMENTS_ML, GOLD_SEGMENT_SUMMARY
+from lakehouse_assets.airline.transforms.gold import ACTIVE_STATUS
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.ml.personas import UNCATEGORIZED
+from lakehouse_assets.ml.personas import (
+    AT_RISK,
+    FEW_FLIGHTS_BELOW,
+    LOYAL,
+    NEW,
+    NEW_WITHIN_DAYS,
+    OCCASIONAL,
+    PERSONAS,
+    PREMIUM,
+    UNCATEGORIZED,
+    UNCATEGORIZED_RULE,
+)
 
 
 def with_scores(kpi: DataFrame) -> DataFrame:
@@ -25,19 +36,44 @@ def with_scores(kpi: DataFrame) -> DataFrame:
     )
 
 
-def assign(scored: DataFrame, labels: DataFrame) -> DataFrame:
-    """Give each customer its segment; without a label it is Uncategorized.
+def with_personas(scored: DataFrame, labels: DataFrame) -> DataFrame:
+    """Give each customer its cluster and persona; without a cluster it is Uncategorized.
+
+    Each persona is a rule on the member, in words in `ml.personas`, of which exactly one holds. So
+    a persona changes only with what the member did, except that the clustering of the month tells
+    the elite among the frequent flyers. Bounds belong to the better side: 10 flights are not few,
+    365 days since joining are new, 90 days since the last flight are active.
 
     Args:
         scored: Result of `with_scores`.
-        labels: `labelled_key`, `segment` and `segment_name` of clustered customers.
+        labels: `labelled_key` and `cluster` of clustered customers; cluster 0 is the most valuable.
+
+    Returns:
+        Rows of `gold_customer_segments_ml`.
     """
     joined = scored.join(labels, F.col("customer_key") == F.col("labelled_key"), "left")
-    return joined.select(
-        *scored.columns,
-        F.col("segment"),
-        F.coalesce(F.col("segment_name"), F.lit(UNCATEGORIZED)).alias("segment_name"),
-    ).select(*GOLD_CUSTOMER_SEGMENTS_ML.column_names)
+    few = F.col("total_flights") < F.lit(FEW_FLIGHTS_BELOW)
+    new = F.col("days_since_joining") <= F.lit(NEW_WITHIN_DAYS)
+    active = F.col("customer_status") == F.lit(ACTIVE_STATUS)
+    code = (
+        F.when(F.col("cluster").isNull(), F.lit(None))
+        .when(few & new, F.lit(NEW.code))
+        .when(~active, F.lit(AT_RISK.code))
+        .when(few, F.lit(OCCASIONAL.code))
+        .when(F.col("cluster") == F.lit(0), F.lit(PREMIUM.code))
+        .otherwise(F.lit(LOYAL.code))
+    )
+    named = joined.withColumn("segment", code.cast("int"))
+    name = _of_persona({p.code: p.name for p in PERSONAS}, UNCATEGORIZED)
+    return named.withColumn("segment_name", name).select(*GOLD_CUSTOMER_SEGMENTS_ML.column_names)
+
+
+def _of_persona(texts: dict[int, str], otherwise: str) -> Col:
+    """Choose a text by the column `segment`."""
+    chosen = F.lit(otherwise)
+    for code, text in texts.items():
+        chosen = F.when(F.col("segment") == F.lit(code), F.lit(text)).otherwise(chosen)
+    return chosen
 
 
 def summarise(segments: DataFrame) -> DataFrame:
@@ -53,6 +89,7 @@ def summarise(segments: DataFrame) -> DataFrame:
         v.mean(F.col("total_km_flown"), 0).alias("avg_km"),
         v.mean(F.col("total_loyalty_points"), 0).alias("avg_points"),
         v.mean(F.col("days_since_last_flight"), 0).alias("avg_days_since_flight"),
+        v.mean(F.col("days_since_joining"), 0).alias("avg_days_since_joining"),
         spent.alias("avg_spent"),
         spent.alias("avg_revenue"),
         v.mean(F.col("recency_score"), 2).alias("avg_recency"),
@@ -60,7 +97,8 @@ def summarise(segments: DataFrame) -> DataFrame:
         v.mean(F.col("monetary_score"), 2).alias("avg_monetary"),
         v.total(F.col("total_spent"), 2).alias("total_spent"),
     )
-    return summary.select(*GOLD_SEGMENT_SUMMARY.column_names)
+    rule = _of_persona({p.code: p.rule for p in PERSONAS}, UNCATEGORIZED_RULE)
+    return summary.withColumn("segment_rule", rule).select(*GOLD_SEGMENT_SUMMARY.column_names)
 
 
 def _score(thresholds: list[Col]) -> Col:
