@@ -336,8 +336,12 @@ def status(
     """
     from lakehouse_assets.settings import load_settings
     from lakehouse_assets.status import status as look
+    from lakehouse_assets.status import unread
 
-    found = look(load_settings())
+    settings = load_settings()
+    found = look(settings)
+    for sentence in unread(settings):
+        errors.print(f"Not loaded: {sentence}", style="yellow", markup=False)
     if as_json:
         print(json.dumps([table.as_json() for table in found], indent=2))  # noqa: T201
         return

@@ -62,7 +62,8 @@ class Plan:
 
     Attributes:
         runs: The runs, in order.
-        refused: Deliveries that no partition can hold, one sentence each; the runs leave them out.
+        refused: Deliveries that no partition can hold, and what lies in the zone and belongs to no
+            dataset, one sentence each; the runs leave them out.
     """
 
     runs: list[PlannedRun]
@@ -82,13 +83,11 @@ def plan(
         months_per_run: Consecutive months that one run may cover.
 
     Raises:
-        LakehouseError: the zone is missing, holds what nobody reads, or holds no delivery for which
-            there is a partition.
+        LakehouseError: the zone is missing, or holds no delivery for which there is a partition.
     """
     zone = LandingZone(settings.landing, settings.zone_identity)
-    zone.check_folders(datasets)
     found: dict[str, dict[str, set[date]]] = {}
-    refused: list[str] = []
+    refused = zone.strays(datasets)
     for dataset in datasets:
         days = found.setdefault(dataset.domain, {"day": set(), "month": set()})
         for day in sorted({file.delivered_on for file in zone.files(dataset)}):

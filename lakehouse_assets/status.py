@@ -84,6 +84,17 @@ def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]
     return log.of_each(lambda table: _of(table, place, delivered, failing, now), REGISTRY)
 
 
+def unread(settings: Settings) -> list[str]:
+    """Say, in sentences, what lies in the landing zone and is not loaded.
+
+    Raises:
+        LakehouseError: the landing zone cannot be read.
+    """
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    refused = [file.problem for dataset in DATASETS for file in zone.files(dataset)]
+    return [*zone.strays(DATASETS), *filter(None, refused)]
+
+
 def _of(
     table: Table,
     place: Place,

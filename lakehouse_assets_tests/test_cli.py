@@ -232,18 +232,35 @@ def test_a_folder_that_nobody_reads_is_refused(
     nothing_is_written(house)
 
 
-@pytest.mark.parametrize("name", ["march", "2014-02-30", "2014-3-5"])
-def test_a_folder_without_a_date_is_refused(lakehouse: Lakehouse, house: House, name: str) -> None:
-    house.deliver_members("2014-03-31", [member(1)])
+@pytest.mark.parametrize("name", ["march", "2014-02-30", "2014-3-5", "."])
+def test_what_lies_outside_dated_folders_is_refused(
+    lakehouse: Lakehouse, house: House, name: str
+) -> None:
     house.deliver_members(name, [member(1)])
-    refuses(lakehouse("run"), name, "YYYY-MM-DD")
+    refuses(lakehouse("run"), "flight.csv" if name == "." else name, "YYYY-MM-DD")
     nothing_is_written(house)
 
 
-def test_a_file_outside_a_dated_folder_is_refused(lakehouse: Lakehouse, house: House) -> None:
-    house.deliver_members(".", [member(1)])
-    refuses(lakehouse("run"), "flight.csv", "outside a dated folder")
-    nothing_is_written(house)
+def test_what_belongs_to_nothing_is_named_and_the_rest_is_loaded(
+    lakehouse: Lakehouse, house: House
+) -> None:
+    house.deliver_purchases("2014-03-05", [purchase("A")])
+    house.deliver("transactions", "2014-03-05/more", "deep.csv", "x")
+    house.deliver("transactions", "march", "odd.csv", "x")
+    house.deliver("hotels", "2014-03-05", "hotels.csv", "x")
+    code, _, said = lakehouse("run")
+    assert code == 1
+    for part in (
+        "deep.csv lies too deep, in the folder more; move it to airline/transactions/2014-03-05/.",
+        "airline/transactions has folders that are not named by a date: march;",
+        "The folder airline/hotels of the landing zone belongs to no dataset;",
+    ):
+        assert part in said
+    assert house.count(t.SILVER_TRANSACTIONS) == 1
+    code, _, told = lakehouse("status")
+    assert code == 0
+    assert told.count("Not loaded: ") == 3
+    assert all(name in told for name in ("deep.csv", "march", "airline/hotels"))
 
 
 @pytest.mark.parametrize(

@@ -67,16 +67,17 @@ def delivery_sensor(
         now = clock.now()
         window = partitions.get_last_partition_window()
         end = window.end.date() if window else calendar.first
+        zone = landing.open()
         found = changes(
             dataset,
-            landing.open().files(dataset),
+            zone.files(dataset),
             Cursor.decode(context.cursor),
             now,
             calendar.first,
             end - timedelta(days=1),
             lambda partitions: loaded_from(context.instance, dataset, partitions),
         )
-        told = list(_sentences(dataset, calendar, found))
+        told = [*_sentences(dataset, calendar, found), *zone.strays_of(dataset)]
         for line in told:
             context.log.warning(line)
         if found.there:

@@ -17,13 +17,17 @@ from pathlib import Path
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.files import file_format
+from lakehouse_assets.ingest.records import listed
 from lakehouse_assets.lake.files import Entry, digest_of
 from lakehouse_assets.lake.identity import DefaultIdentity, Identity
 from lakehouse_assets.lake.location import Location
 from lakehouse_assets.lake.store import files_at
 
 _UNFINISHED = (".tmp", ".part", ".crdownload")
+# What desktops put beside files.
+_JUNK = ("Thumbs.db", "desktop.ini")
 ANNOUNCEMENT = "_SUCCESS"
+_IGNORED = ", or put _ before the name to have it ignored."
 
 
 @dataclass(frozen=True, order=True)
@@ -38,6 +42,7 @@ class LandedFile:
         version: What changes with its content: an object's ETag, a local file's time in
             nanoseconds; empty if it is not known.
         modified_at: When it was last written.
+        problem: Why it cannot be read, for what lies in a dated folder and is no delivery.
     """
 
     delivered_on: date
@@ -46,6 +51,7 @@ class LandedFile:
     size: int
     version: str = ""
     modified_at: datetime | None = None
+    problem: str = ""
 
     @property
     def local(self) -> Path:
@@ -91,18 +97,23 @@ class LandingZone:
         """List a dataset's delivered files of the half-open window [start, end), oldest first.
 
         Hidden files, markers such as `_SUCCESS` and files still being written (`.tmp`, `.part`) are
-        not deliveries. Of a dataset that is announced, a day counts once its marker lies there.
+        not deliveries. Whatever else lies in a dated folder is listed, with its problem if it
+        cannot be read: a file in a folder of its own, a link that leads nowhere or out of the zone.
+        What lies outside the dated folders is not: `strays` names it. Of a dataset that is
+        announced, a day counts once its marker lies there.
 
         Raises:
-            LakehouseError: the zone cannot be listed (which is not an empty zone), or a folder's
-                name is no date.
+            LakehouseError: the zone cannot be listed, which is not an empty zone.
         """
 
         def inside(folder: str) -> bool:
-            if folder.startswith((".", "_")):
-                return False
-            day = _day(f"{dataset.path}/{folder}")
-            return (start is None or day >= start) and (end is None or day < end)
+            first, within, _ = folder.partition("/")
+            if within:
+                return not _is_hidden(folder.rpartition("/")[2])
+            day = _day(first)
+            return (
+                day is not None and (start is None or day >= start) and (end is None or day < end)
+            )
 
         entries = self._files.below(dataset.path, inside)
         if not entries:
@@ -115,28 +126,31 @@ class LandingZone:
         }
         found = []
         for entry in entries:
-            first, within, name = entry.path.partition("/")
-            if first.startswith((".", "_")) or entry.is_folder:
+            first, _, within = entry.path.partition("/")
+            folder, _, name = within.rpartition("/")
+            day = _day(first)
+            if entry.is_folder or not within or day is None or _is_hidden(name):
                 continue
-            if not within:
-                raise LakehouseError(
-                    f"{dataset.path}/{first} lies outside a dated folder; move it to "
-                    f"{dataset.path}/<YYYY-MM-DD>/ or use `lakehouse land`."
-                )
             if dataset.announced and first not in announced:
                 continue
-            if _is_delivery(name):
-                path = f"{dataset.path}/{entry.path}"
-                found.append(
-                    LandedFile(
-                        date.fromisoformat(first),
-                        path,
-                        self.root / path,
-                        entry.size,
-                        entry.version,
-                        entry.modified_at,
-                    )
+            problem = entry.problem and f"{name} {entry.problem}; deliver the file itself."
+            if folder:
+                problem = (
+                    f"{name} lies too deep, in the folder {folder}; move it to "
+                    f"{dataset.path}/{first}/."
                 )
+            path = f"{dataset.path}/{entry.path}"
+            found.append(
+                LandedFile(
+                    day,
+                    path,
+                    self.root / path,
+                    entry.size,
+                    entry.version,
+                    entry.modified_at,
+                    problem,
+                )
+            )
         return sorted(found, key=lambda file: (file.delivered_on, file.name))
 
     @contextmanager
@@ -146,36 +160,56 @@ class LandingZone:
         Raises:
             LakehouseError: a file cannot be read, or was delivered anew since it was listed.
         """
-        entries = [Entry(file.name, False, file.size, file.version) for file in files]
+        sound = [file for file in files if not file.problem]
+        entries = [Entry(file.name, False, file.size, file.version) for file in sound]
         with self._files.fetched(entries) as paths:
-            yield [replace(file, path=path) for file, path in zip(files, paths, strict=True)]
+            local = dict(zip((file.name for file in sound), paths, strict=True))
+            yield [replace(file, path=local.get(file.name, file.path)) for file in files]
 
-    def check_folders(self, datasets: Iterable[Dataset]) -> None:
-        """Make sure that every folder belongs to a dataset, so that no delivery is overlooked.
+    def strays(self, datasets: Sequence[Dataset]) -> list[str]:
+        """Say what lies in the zone and belongs to no delivery of any dataset, in sentences.
 
         Raises:
-            LakehouseError: the zone does not exist, or holds a folder nobody reads.
+            LakehouseError: the zone does not exist, or cannot be listed.
         """
         self._check_exists()
         known = {dataset.path for dataset in datasets}
-        domains = {path.split("/")[0] for path in known}
-        for domain in self._files.folders(""):
-            if domain.startswith((".", "_")):
+        found: list[str] = []
+        for domain in self._seen(""):
+            if domain.path not in {path.partition("/")[0] for path in known}:
+                found.append(_nobodys(domain.path, domain, known))
                 continue
-            names = [domain]
-            if domain in domains:
-                names = [
-                    f"{domain}/{child}"
-                    for child in self._files.folders(domain)
-                    if not child.startswith((".", "_"))
-                ]
-            for name in names:
-                if name not in known:
-                    raise LakehouseError(
-                        f"The landing folder {name} belongs to no dataset; known are "
-                        f"{', '.join(sorted(known))}. Rename it, or put _ before its name to have "
-                        "it ignored."
-                    )
+            for child in self._seen(domain.path):
+                name = f"{domain.path}/{child.path}"
+                if name not in known or not child.is_folder:
+                    found.append(_nobodys(name, child, known))
+        return found + [text for dataset in datasets for text in self.strays_of(dataset)]
+
+    def strays_of(self, dataset: Dataset) -> list[str]:
+        """Say what lies in a dataset's folder, but in no dated folder.
+
+        Raises:
+            LakehouseError: the zone cannot be listed.
+        """
+        found = [e for e in self._seen(dataset.path) if not (e.is_folder and _day(e.path))]
+        folders = [entry.path for entry in found if entry.is_folder]
+        links = [entry for entry in found if entry.problem]
+        files = [entry.path for entry in found if not entry.is_folder and not entry.problem]
+        texts = [f"{dataset.path}/{link.path} {link.problem}; deliver the files." for link in links]
+        if folders:
+            texts.append(
+                f"{dataset.path} has folders that are not named by a date: {listed(folders)}; name "
+                f"them YYYY-MM-DD, the day of delivery{_IGNORED}"
+            )
+        if files:
+            texts.append(
+                f"{dataset.path} has files outside a dated folder: {listed(files)}; move them to "
+                f"{dataset.path}/<YYYY-MM-DD>/, or use `lakehouse land`{_IGNORED}"
+            )
+        return texts
+
+    def _seen(self, folder: str) -> list[Entry]:
+        return [entry for entry in self._files.children(folder) if not _is_hidden(entry.path)]
 
     def land(
         self, dataset: Dataset, file: Path, delivered_on: date, *, replace: bool = False
@@ -199,9 +233,9 @@ class LandingZone:
             raise LakehouseError(f"There is no file {file}; check the path.")
         if not dataset.documents:
             file_format(file)
-        if not _is_delivery(file.name):
+        if _is_hidden(file.name):
             raise LakehouseError(
-                f"{file.name} would be overlooked: names that begin with a dot or _ stand for "
+                f"{file.name} would be overlooked: names that begin with a dot, _ or ~ stand for "
                 "hidden files and markers; rename it and land it again."
             )
         target = f"{dataset.path}/{delivered_on.isoformat()}/{file.name}"
@@ -243,20 +277,26 @@ class LandingZone:
             )
 
 
-def _day(folder: str) -> date:
-    name = folder.rpartition("/")[2]
+def _nobodys(name: str, entry: Entry, known: Iterable[str]) -> str:
+    if entry.problem:
+        return f"{name} {entry.problem}; deliver the files."
+    kind = "folder" if entry.is_folder else "file"
+    return (
+        f"The {kind} {name} of the landing zone belongs to no dataset; known are "
+        f"{', '.join(sorted(known))}. Move or rename it{_IGNORED}"
+    )
+
+
+def _day(folder: str) -> date | None:
+    """Return the day that a folder is named by; None for another name."""
     try:
-        day = date.fromisoformat(name)
-        # Python also knows 20140331 and 2014-W13-1; two names for a day are one too many.
-        if day.isoformat() != name:
-            raise ValueError(name)
+        day = date.fromisoformat(folder)
     except ValueError:
-        raise LakehouseError(
-            f"The landing folder {folder} is not named by a date; name it YYYY-MM-DD, the day of "
-            "delivery."
-        ) from None
-    return day
+        return None
+    # Python also knows 20140331 and 2014-W13-1; two names for a day are one too many.
+    return day if day.isoformat() == folder else None
 
 
-def _is_delivery(name: str) -> bool:
-    return not name.startswith((".", "_")) and not name.endswith(_UNFINISHED)
+def _is_hidden(name: str) -> bool:
+    """Say whether a name stands for a marker, or for a file that is hidden or being written."""
+    return name.startswith((".", "_", "~")) or name.endswith(_UNFINISHED) or name in _JUNK

@@ -176,6 +176,8 @@ def read_delivery(
     loading = _Loading(dataset, ingested_at)
     for file in files:
         with loading.reading(file):
+            if file.problem:
+                raise FileRefusedError(file.problem)
             if dataset.documents:
                 described.append((file, Record(1, describe(file.local, file.name))))
                 continue

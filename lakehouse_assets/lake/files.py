@@ -28,6 +28,7 @@ class Entry:
         version: What changes when the file does: its ETag in a store, on a disk when it was last
             written.
         modified_at: When it was last written.
+        problem: Why it cannot be read as a file, for what is neither a file nor a folder.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Entry:
     size: int = 0
     version: str = ""
     modified_at: datetime | None = None
+    problem: str = ""
 
 
 class Files(Protocol):
@@ -54,17 +56,21 @@ class Files(Protocol):
         ...
 
     def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List a folder and the folders in it whose names are to be entered, one level deep.
+        """List a folder and, whatever their depth, the folders in it that are to be entered.
 
         A folder that is not there is empty.
+
+        Args:
+            folder: The folder.
+            enter: Decides by the path of a folder, relative to the listed one.
 
         Raises:
             LakehouseError: it cannot be listed, which is not an empty folder.
         """
         ...
 
-    def folders(self, folder: str) -> list[str]:
-        """Return the names of the folders in a folder.
+    def children(self, folder: str) -> list[Entry]:
+        """List the files and folders in a folder.
 
         Raises:
             LakehouseError: it cannot be listed.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,32 +32,54 @@ class LocalFiles:
         return self.root.is_dir()
 
     def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List two levels of a folder."""
-        found = []
-        for child in self._children(self.root / folder):
-            entry = _entry(child, child.name)
+        """List a folder and the folders in it."""
+        return [*self._below(self.root / folder, "", enter)]
+
+    def _below(self, folder: Path, name: str, enter: Callable[[str], bool]) -> Iterator[Entry]:
+        for child in self._listed(folder):
+            entry = self._entry(child, f"{name}{child.name}")
             if entry is None:
                 continue
-            found.append(entry)
-            if entry.is_folder and enter(child.name):
-                inner = (_entry(f, f"{child.name}/{f.name}") for f in self._children(child))
-                found += [entry for entry in inner if entry is not None]
-        return found
+            yield entry
+            # A link within a folder may lead to the folder itself.
+            if entry.is_folder and enter(entry.path) and not (name and child.is_symlink()):
+                yield from self._below(child, f"{entry.path}/", enter)
 
-    def _children(self, folder: Path) -> list[Path]:
+    def _listed(self, folder: Path) -> list[Path]:
         try:
             return sorted(folder.iterdir())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise LakehouseError(
                 f"The landing zone cannot be listed at {folder} ({error.strerror or error}); check "
                 "its permissions."
-            ) from error
+            ) from None
 
-    def folders(self, folder: str) -> list[str]:
-        """Return the names of the folders in a folder."""
-        return [child.name for child in self._children(self.root / folder) if child.is_dir()]
+    def children(self, folder: str) -> list[Entry]:
+        """List the files and folders in a folder."""
+        return [*self._below(self.root / folder, "", lambda _: False)]
+
+    def _entry(self, path: Path, name: str) -> Entry | None:
+        """Look at a file or folder; None for one that went away since it was listed."""
+        try:
+            found = path.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                target = Path(os.path.realpath(path))
+                if not target.exists():
+                    return Entry(name, False, problem="is a link that leads nowhere")
+                if not target.is_relative_to(os.path.realpath(self.root)):
+                    return Entry(name, False, problem="is a link that leads out of the zone")
+                found = path.stat()
+        except FileNotFoundError:
+            # A file that was written has got its name.
+            return None
+        if stat.S_ISDIR(found.st_mode):
+            return Entry(name, True)
+        if not stat.S_ISREG(found.st_mode):
+            return Entry(name, False, problem="is no regular file but a pipe, socket or device")
+        written = datetime.fromtimestamp(found.st_mtime, UTC)
+        return Entry(name, False, found.st_size, str(found.st_mtime_ns), written)
 
     def digest(self, path: str) -> str | None:
         """Return a file's hash."""
@@ -115,16 +138,3 @@ class LocalFiles:
     def fetched(self, entries: list[Entry]) -> Iterator[list[Path]]:
         """Give the files themselves."""
         yield [self.root / entry.path for entry in entries]
-
-
-def _entry(path: Path, name: str) -> Entry | None:
-    """Look at a file or folder; None for one that went away since it was listed."""
-    if path.is_dir():
-        return Entry(name, True)
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        # A file that was written has got its name.
-        return None
-    written = datetime.fromtimestamp(found.st_mtime, UTC)
-    return Entry(name, False, found.st_size, str(found.st_mtime_ns), written)

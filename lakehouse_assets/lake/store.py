@@ -106,31 +106,35 @@ class CloudFiles:
         )
 
     def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List two levels of a folder, in as many requests as its files fill pages."""
+        """List a folder and those in it, in as many requests as its files fill pages."""
         found: list[Entry] = []
-        folders: set[str] = set()
+        folders: dict[str, bool] = {}
         for entry in self.list_all(folder):
-            first, slash, rest = entry.path.partition("/")
-            if not slash:
+            name, entered = "", True
+            for part in entry.path.split("/")[:-1]:
+                name = f"{name}/{part}" if name else part
+                if name not in folders:
+                    folders[name] = enter(name)
+                entered = folders[name]
+                if not entered:
+                    break
+            if entered:
                 found.append(entry)
-                continue
-            folders.add(first)
-            inner, deeper, _ = rest.partition("/")
-            if not enter(first):
-                continue
-            if deeper:
-                folders.add(f"{first}/{inner}")
-            else:
-                found.append(entry)
-        return sorted([*found, *(Entry(name, True) for name in folders)])
+        # Some clients put an empty object where a folder is.
+        files = [entry for entry in found if entry.path not in folders]
+        return sorted([*files, *(Entry(name, True) for name in folders)])
 
-    def folders(self, folder: str) -> list[str]:
-        """Return the names of the folders in a folder."""
+    def children(self, folder: str) -> list[Entry]:
+        """List the files and folders in a folder."""
         import obstore
 
         with self._explained():
             found = obstore.list_with_delimiter(self._store, f"{folder}/" if folder else None)
-        return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
+        folders = {str(path).rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]}
+        files = {str(meta["path"]).rpartition("/")[2] for meta in found["objects"]} - folders
+        return sorted(
+            [*(Entry(name, True) for name in folders), *(Entry(name, False) for name in files)]
+        )
 
     def digest(self, path: str) -> str | None:
         """Return a file's hash by reading it."""

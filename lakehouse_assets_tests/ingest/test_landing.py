@@ -15,7 +15,7 @@ import pytest
 
 from lakehouse_assets.errors import FileRefusedError, LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets_tests.ingest.samples import DAY, HEADER, THINGS
+from lakehouse_assets_tests.ingest.samples import DAY, HEADER, THINGS, deliver
 
 
 @pytest.fixture
@@ -73,7 +73,8 @@ def test_what_is_no_delivery_is_not_listed(zone):
     for name in (
         "2014-03-31/_SUCCESS", "2014-03-31/.hidden.csv", "2014-03-31/a.csv.part",
         "2014-03-31/a.csv.tmp", "2014-03-31/a.csv.crdownload", "_old/a.csv", ".cache/a.csv",
-        "_SUCCESS", "2014-03-31/folder/a.csv",
+        "_SUCCESS", "2014-03-31/_temporary/0/a.csv", "2014-03-31/.staging/a.csv",
+        "2014-03-31/~$a.csv", "2014-03-31/Thumbs.db", "2014-03-31/deep/.hidden.csv",
     ):  # fmt: skip
         put(zone, f"shop/things/{name}")
     assert names(zone) == []
@@ -83,26 +84,6 @@ def test_what_is_no_delivery_is_not_listed(zone):
 
 def test_a_dataset_nobody_delivered_has_no_files(zone):
     assert names(zone) == []
-
-
-@pytest.mark.parametrize("folder", ["new", "2014-3-1", "2014-02-30", "2014-03", "31.03.2014"])
-def test_a_folder_without_a_date_is_an_error(zone, folder):
-    put(zone, f"shop/things/{folder}/a.csv")
-    with pytest.raises(LakehouseError, match=f"shop/things/{folder} is not named by a date"):
-        names(zone)
-
-
-@pytest.mark.parametrize("folder", ["20140331", "2014-W13-1"])
-def test_other_spellings_of_a_date_are_errors(zone, folder):
-    put(zone, f"shop/things/{folder}/a.csv")
-    with pytest.raises(LakehouseError, match="name it YYYY-MM-DD"):
-        names(zone)
-
-
-def test_a_file_outside_a_dated_folder_is_an_error(zone):
-    put(zone, "shop/things/a.csv")
-    with pytest.raises(LakehouseError, match=r"shop/things/a\.csv lies outside a dated folder"):
-        names(zone)
 
 
 def test_a_zone_that_cannot_be_listed_is_an_error_and_not_empty(zone, monkeypatch):
@@ -126,27 +107,74 @@ def test_a_missing_zone_is_an_error_and_not_empty(tmp_path):
     with pytest.raises(LakehouseError, match="does not exist; create it"):
         gone.files(THINGS)
     with pytest.raises(LakehouseError, match="does not exist; create it"):
-        gone.check_folders([THINGS])
+        gone.strays([THINGS])
 
 
-def test_folders_that_nobody_reads_are_errors(zone):
-    put(zone, "shop/things/2014-03-31/a.csv")
-    put(zone, "_ignored/x/a.csv")
-    put(zone, "shop/_ignored/a.csv")
-    put(zone, "readme.txt")
-    zone.check_folders([THINGS])
-    put(zone, "shop/thing/2014-03-31/a.csv")
-    with pytest.raises(
-        LakehouseError,
-        match="landing folder shop/thing belongs to no dataset; known are shop/things",
-    ):
-        zone.check_folders([THINGS])
+# What lies in a zone: the deliveries, what is listed with a problem, and what is named.
+DELIVERED = ["shop/things/2014-03-31/a.csv"]
+TOO_DEEP = ["shop/things/2014-03-31/new/b.csv", "shop/things/2014-03-31/new/old/c.csv"]
+IGNORED = ["_notes.txt", ".git/x", "_old/x.csv", "shop/_ignored/a.csv", "shop/things/_mark"]
+STRAYS = [
+    "readme.txt", "shopp/things/2014-03-31/a.csv", "shop/thing/2014-03-31/a.csv", "shop/a.csv",
+    "shop/things/b.csv", "shop/things/a.csv", "shop/things/2014-3-1/a.csv",
+    "shop/things/20140331/a.csv", "shop/things/2014/03/31/a.csv",
+]  # fmt: skip
+NOBODYS = (
+    "The {} of the landing zone belongs to no dataset; known are shop/things. Move or rename it, "
+    "or put _ before the name to have it ignored."
+).format
+SENTENCES = {
+    NOBODYS("file readme.txt"),
+    NOBODYS("folder shopp"),
+    NOBODYS("folder shop/thing"),
+    NOBODYS("file shop/a.csv"),
+    "shop/things has folders that are not named by a date: 2014, 2014-3-1, 20140331; name them "
+    "YYYY-MM-DD, the day of delivery, or put _ before the name to have it ignored.",
+    "shop/things has files outside a dated folder: a.csv, b.csv; move them to "
+    "shop/things/<YYYY-MM-DD>/, or use `lakehouse land`, or put _ before the name to have it "
+    "ignored.",
+}
 
 
-def test_unknown_domains_are_errors(zone):
-    put(zone, "shopp/things/2014-03-31/a.csv")
-    with pytest.raises(LakehouseError, match="landing folder shopp belongs to no dataset"):
-        zone.check_folders([THINGS])
+def test_what_belongs_to_nothing_is_named(zone):
+    for name in (*DELIVERED, *TOO_DEEP, *IGNORED, *STRAYS):
+        put(zone, name)
+    assert names(zone) == [*DELIVERED, *TOO_DEEP]
+    assert [file.problem for file in zone.files(THINGS)] == [
+        "",
+        "b.csv lies too deep, in the folder new; move it to shop/things/2014-03-31/.",
+        "c.csv lies too deep, in the folder new/old; move it to shop/things/2014-03-31/.",
+    ]
+    assert set(zone.strays([THINGS])) == SENTENCES
+    assert set(zone.strays_of(THINGS)) < SENTENCES
+
+
+def test_links_and_special_files_are_named_and_never_opened(zone, tmp_path, engine):
+    good = put(zone, DELIVERED[0], HEADER.encode() + b"\n1,2,3\n")
+    secret = tmp_path / "secret.csv"
+    secret.write_text(f"{HEADER}\n7,8,9\n")
+    day = good.parent
+    (day / "broken.csv").symlink_to(day / "gone.csv")
+    (day / "loop.csv").symlink_to(day / "loop.csv")
+    (day / "out.csv").symlink_to(secret)
+    (day / "again.csv").symlink_to(good)
+    os.mkfifo(day / "pipe.csv")
+    (day / "up").symlink_to(day)
+    (zone.root / "shop/things/2014-04-01").symlink_to(tmp_path)
+    nowhere = "{} is a link that leads nowhere; deliver the file itself.".format
+    with zone.fetched(zone.files(THINGS)) as files:
+        outcome = deliver(engine, *files)
+    assert [row["id"] for row in outcome.rows] == ["1", "1"]
+    assert {row["_source_file"].rpartition("/")[2]: row["reason"] for row in outcome.rejects} == {
+        "broken.csv": nowhere("broken.csv"),
+        "loop.csv": nowhere("loop.csv"),
+        "out.csv": "out.csv is a link that leads out of the zone; deliver the file itself.",
+        "pipe.csv": "pipe.csv is no regular file but a pipe, socket or device; deliver the file "
+        "itself.",
+    }
+    assert zone.strays([THINGS]) == [
+        "shop/things/2014-04-01 is a link that leads out of the zone; deliver the files."
+    ]
 
 
 def test_landing_a_file(zone, tmp_path):

@@ -231,7 +231,7 @@ def test_3_a_partitioned_table_needs_a_partitioned_run_and_the_other_way_round(t
     odd = rows_asset(tmp_path, WHOLE, DAYS, lambda _: [(1, None)])
     with pytest.raises(LakehouseError, match="declares no partition column"):
         run(tmp_path, odd, "2024-01-01")
-    assert files_at(tmp_path, DefaultIdentity()).folders("") == []
+    assert files_at(tmp_path, DefaultIdentity()).children("") == []
 
 
 @on_both_engines
