@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from deltalake import DeltaTable
 
 from lakehouse_assets import clock
 from lakehouse_assets.airline import tables as t
+from lakehouse_assets.ingest.datasets import LossLimit
 from lakehouse_assets.lake.maintenance import maintain
 from lakehouse_assets.status import TableStatus, status
 from lakehouse_assets.tables import REGISTRY
@@ -47,6 +49,9 @@ def test_tables_are_told_by_their_logs(house: House) -> None:
 
 
 def test_a_day_whose_rows_were_all_set_aside_is_not_missing(house: House) -> None:
+    few = LossLimit(whole=False)
+    limits = {"airline/transactions": {"rejected": few, "quarantined": few}}
+    house = replace(house, settings=house.settings.model_copy(update={"loss_limits": limits}))
     house.deliver_purchases("2014-03-03", [purchase("A")])
     house.deliver_purchases("2014-03-04", [purchase("A")])
     house.deliver_purchases("2014-03-05", [purchase("B", amount="oops")])
