@@ -149,7 +149,11 @@ class Settings(BaseSettings):
     campaign_tags: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_json)] = Field(
         CAMPAIGN_TAGS, description="Hashtags by which tweets are collected, as a JSON list."
     )
-    loss_limits: dict[str, dict[Literal["rejected", "quarantined"], LossLimit]] = Field(
+    loss_limits: Annotated[
+        dict[str, dict[Literal["rejected", "quarantined"], LossLimit]],
+        NoDecode,
+        BeforeValidator(_json),
+    ] = Field(
         default_factory=dict,
         description="How much of a dataset's partition may be rejected or quarantined before "
         'nothing is built from it, as JSON: {"airline/flights": {"rejected": {"share": 0.1}}}; * '
