@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 
 import dagster as dg
@@ -74,6 +74,13 @@ class Calendar:
     def of_grain(self, grain: str) -> dg.TimeWindowPartitionsDefinition:
         """Return the partitions of a dataset's grain."""
         return self.daily if grain == "day" else self.monthly
+
+
+def following(partition: date, grain: str) -> date:
+    """Return the partition after one."""
+    if grain == "day":
+        return partition + timedelta(days=1)
+    return (partition + timedelta(days=32)).replace(day=1)
 
 
 def walk_offsets_once() -> None:

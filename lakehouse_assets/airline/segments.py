@@ -35,6 +35,7 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.ml.training import label_unscaled, train_segments
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
+from lakehouse_assets.quality.log import BY_PARTITION
 
 # A month's training and its tracked model; None where there were too few customers.
 Models: TypeAlias = Mapping[str, tuple[Segmentation, Tracked] | None]
@@ -217,7 +218,14 @@ def _separation(table: Table, models: Models) -> dg.AssetCheckResult:
         check_name=SEPARATED,
         passed=not worst or worst[0] > LEAST_SILHOUETTE,
         description="; ".join(lines) or "Too few customers to cluster; nothing to judge.",
-        metadata=dict(zip(names, worst, strict=False)),
+        metadata={
+            **dict(zip(names, worst, strict=False)),
+            BY_PARTITION: {
+                month: {"failing": 1}
+                for month, (squared, _) in figures.items()
+                if squared <= LEAST_SILHOUETTE
+            },
+        },
     )
 
 

@@ -24,6 +24,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.ingest.reader import by_partition
+from lakehouse_assets.partitions import following
 
 # A file that nobody touched for so long is whole; a younger one has to be seen twice.
 SETTLED_AFTER = timedelta(seconds=30)
@@ -202,10 +203,3 @@ def _spans(dataset: Dataset, due: Mapping[date, str], asked: int) -> tuple[Span,
         key = f"{dataset.path}:{group[0]}..{group[-1]}:{number}:{digest}"
         spans.append(Span(group[0], group[-1], key))
     return tuple(spans)
-
-
-def following(partition: date, grain: str) -> date:
-    """Return the partition after one."""
-    if grain == "day":
-        return partition + timedelta(days=1)
-    return (partition + timedelta(days=32)).replace(day=1)

@@ -29,6 +29,7 @@ from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.transient import transient_faults_tried_again
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.conservation import Balance
+from lakehouse_assets.quality.log import BY_PARTITION
 from lakehouse_assets.quality.losses import Loss, losses_check_result, losses_check_spec
 
 CONSERVED = "delivered_rows_are_conserved"
@@ -127,6 +128,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
                 "files": delivery.files,
                 "files_taken_over": reading.kept,
                 "refused_files": len(delivery.refused),
+                BY_PARTITION: {str(day): {"failing": n} for day, n in refused_rows.items() if n},
             },
         )
         yield dg.AssetCheckResult(
@@ -135,6 +137,9 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
             passed=not delivery.undeclared,
             severity=dg.AssetCheckSeverity.WARN,
             description=_undeclared(dataset, delivery.undeclared),
+            metadata={
+                BY_PARTITION: {str(day): {"failing": n} for day, n in delivery.differing.items()}
+            },
         )
         losses = {
             day: Loss(balance.parts["rejects"].get(day, 0), delivered[day], refused)

@@ -40,8 +40,15 @@ class Attributes:
             + (", of which bronze keeps no value" if additive else ", which are rejected")
             for where in _places(self.undeclared, records)
         ]
-        gone = {at: n for at, n in self.missing.items() if n == records[at[0]]}
+        gone = self._gone(records)
         return found + [f"no attribute {where}" for where in _places(gone, records)]
+
+    def differing(self, records: Mapping[date, int]) -> Counter[date]:
+        """Count, by partition, the attributes that are new or gone."""
+        return Counter(day for day, _ in (*self.undeclared, *self._gone(records)))
+
+    def _gone(self, records: Mapping[date, int]) -> dict[tuple[date, str], int]:
+        return {at: n for at, n in self.missing.items() if n == records[at[0]]}
 
 
 def _places(counts: Mapping[tuple[date, str], int], records: Mapping[date, int]) -> list[str]:

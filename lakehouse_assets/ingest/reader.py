@@ -50,6 +50,7 @@ class Delivery:
         refused: One sentence per file that could not be read at all.
         files: Number of files looked at.
         undeclared: Sentences about attributes that are new or gone.
+        differing: How many those are, by partition value.
     """
 
     rows: DataFrame
@@ -58,6 +59,7 @@ class Delivery:
     refused: list[str]
     files: int
     undeclared: list[str]
+    differing: Counter[date]
 
 
 def partition_value(dataset: Dataset, delivered_on: date) -> date:
@@ -236,6 +238,7 @@ def read_delivery(
         refused=[*loading.refused.values()],
         files=len(files),
         undeclared=loading.attributes.sentences(loading.delivered, dataset.additive),
+        differing=loading.attributes.differing(loading.delivered),
     )
 
 

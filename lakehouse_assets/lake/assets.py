@@ -203,7 +203,9 @@ def monthly_asset(
                 yield totals_check_result(table, lake, selection, wanted)
             for rule in rules:
                 stored = lake.read(table, selection)
-                broken = [rule.broken(now, of_month(stored, now), frames) for now in moments]
+                broken = {
+                    now.month: rule.broken(now, of_month(stored, now), frames) for now in moments
+                }
                 yield rule_check_result(table, lake, rule.name, broken)
 
     return make(build_months)

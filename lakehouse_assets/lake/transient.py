@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
-import dagster as dg
-
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.faults import fault_of, passes
 
@@ -138,6 +136,9 @@ def tried_again(attempts: int) -> Iterator[None]:
     except Exception as error:
         if attempts >= len(PAUSES) or not is_transient(error):
             raise
+        # Not at the top: commands that only look do without Dagster.
+        import dagster as dg
+
         # Jitter keeps steps apart that failed together; it decides nothing about the data.
         pause = PAUSES[attempts] * (0.75 + random.random() / 2)  # noqa: S311
         raise dg.RetryRequested(max_retries=len(PAUSES), seconds_to_wait=pause) from error

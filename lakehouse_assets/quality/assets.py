@@ -263,7 +263,11 @@ def _later_days_verdict(table: Table, outdated: Sequence[date]) -> dg.AssetCheck
             if outdated
             else "No later day is out of date."
         ),
-        metadata={"days": len(outdated)},
+        # Each is judged again by its own next run.
+        metadata={
+            "days": len(outdated),
+            BY_PARTITION: {day.isoformat(): {"failing": 1} for day in outdated},
+        },
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse_assets.quality.log import BY_PARTITION
+from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class Balance:
             metadata={
                 **{name.replace(" ", "_"): count for name, count in totals.items()},
                 "partitions": len(self.partitions),
-                BY_PARTITION: {
+                BY_PARTITION: {str(key): {"failing": abs(gap)} for key, gap in gaps.items()},
+                FIGURES: {
                     str(partition): {
                         name: side.get(partition, 0)
                         for name, side in {self.source: self.incoming, **self.parts}.items()

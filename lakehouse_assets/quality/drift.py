@@ -9,16 +9,21 @@ thumb of credit scoring, up to 0.1 nothing has changed and above 0.25 the popula
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from statistics import median
+from typing import TypeAlias
 
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.lake.registry import Column
 
 # How many partitions before one it is compared with, and how few are too few to know what is usual.
 TRAILING = {"day": 28, "month": 6}
+# How many partitions make a distribution at most. Snapshots of two months hold the same members.
+POOLED = {"day": 28, "month": 1}
 FEWEST = {"day": 5, "month": 3}
 LEAST_RATIO, MOST_RATIO = 0.5, 2.0
 MOST_PSI = 0.25
@@ -27,8 +32,11 @@ FEWEST_ROWS = 200
 _NULL = "(null)"
 _OTHER = "(other)"
 _MOST_BINS = 50
-_STEPS = (1, 2, 5)
-_POWERS = range(10)
+# With fewer rows than these in a bin, logarithms of shares tell more of chance than of change.
+_LEAST_EXPECTED = 12
+_POWERS = range(-2, 16)
+Bucket: TypeAlias = float | str | None
+Counts: TypeAlias = Mapping[Bucket, int]
 
 
 @dataclass(frozen=True)
@@ -43,21 +51,56 @@ class Drift:
     usual: bool | None
 
 
-def bin_of(column: Column) -> Col:
-    """Sort a column's values into bins: numbers by the series 1, 2, 5, 10 ..., text by itself."""
+def bucket_of(column: Column) -> Col:
+    """Reduce a column's values to fewer of the same meaning: numbers to three digits, as a double.
+
+    Text and booleans stay as they are, as text.
+    """
     value = F.col(column.name)
     if column.type in {"string", "boolean"}:
-        return F.coalesce(value.cast("string"), F.lit(_NULL))
-    edges = [step * 10**power for power in _POWERS for step in _STEPS]
-    label = F.when(value.isNull(), F.lit(_NULL)).when(value < F.lit(0), F.lit("< 0"))
-    for edge in edges:
-        label = label.when(value < F.lit(edge), F.lit(f"< {edge}"))
-    return label.otherwise(F.lit(f">= {edges[-1]}"))
+        return value.cast("string")
+    number = value.cast("double")
+    size = F.abs(number)
+    cut = F.when(number.isNull(), F.lit(None).cast("double"))
+    for power in _POWERS:
+        step = 10.0 ** (2 - power)
+        cut = cut.when(
+            size < F.lit(10.0 ** (power + 1)),
+            (F.floor(size * F.lit(step)).cast("double") / F.lit(step)),
+        )
+    sign = F.when(number < F.lit(0.0), F.lit(-1.0)).otherwise(F.lit(1.0))
+    return cut.otherwise(size) * sign
+
+
+def compared(
+    rows: Mapping[date, int], partition: date, grain: str
+) -> tuple[list[date], list[date]]:
+    """Choose what a distribution is made of, and with what it is compared.
+
+    Args:
+        rows: Rows by partition.
+        partition: The partition in question.
+        grain: `day` or `month`.
+
+    Returns:
+        The partition, with as many before it as are needed for `FEWEST_ROWS`, and those before
+        them.
+    """
+    days = [day for day in sorted(rows) if day <= partition]
+    number = 1
+    while number < min(POOLED[grain], len(days)) and (
+        sum(rows[day] for day in days[-number:]) < FEWEST_ROWS
+    ):
+        number += 1
+    return days[-number:], days[:-number][-TRAILING[grain] :]
 
 
 def stability_index(current: Mapping[str, int], reference: Mapping[str, int]) -> float:
     """Compare two distributions by their counts per bin; an empty bin counts as half a row."""
-    current, reference = _fewer(current, reference)
+    return _index(*_fewer(current, reference))
+
+
+def _index(current: Mapping[str, int], reference: Mapping[str, int]) -> float:
     bins = current.keys() | reference.keys()
     here = sum(current.values()) + 0.5 * len(bins)
     there = sum(reference.values()) + 0.5 * len(bins)
@@ -81,19 +124,76 @@ def volume_drift(rows: Mapping[date, int], partition: date, grain: str) -> Drift
 
 
 def distribution_drift(
-    bins: Mapping[date, Mapping[str, int]], partition: date, grain: str, column: str
+    counts: Mapping[date, Counts], partition: date, grain: str, column: str
 ) -> Drift:
-    """Compare a column's distribution with that of the partitions before it, taken together."""
-    current = bins.get(partition, {})
-    reference: dict[str, int] = {}
-    for day in _before(sorted(bins), partition, grain):
-        for name, number in bins[day].items():
-            reference[name] = reference.get(name, 0) + number
+    """Compare a column's distribution with that of the partitions before it, taken together.
+
+    Numbers are sorted into the tenths of the reference. A value is unusual above `MOST_PSI`, and
+    above what two samples of one population reach in one of a thousand comparisons.
+
+    Args:
+        counts: By partition, how often each value of `bucket_of` occurs.
+        partition: The partition in question.
+        grain: `day` or `month`.
+        column: Name of the column.
+    """
+    rows = {day: sum(found.values()) for day, found in counts.items()}
+    days, before = compared(rows, partition, grain)
+    current, reference = (_together(counts[day] for day in part) for part in (days, before))
     here, there = sum(current.values()), sum(reference.values())
     if min(here, there) < FEWEST_ROWS:
         return Drift(partition, column, None, here, there, None)
-    value = stability_index(current, reference)
-    return Drift(partition, column, value, here, there, value <= MOST_PSI)
+    edges = _tenths(reference)
+    sides = _fewer(_labelled(current, edges), _labelled(reference, edges))
+    value = _index(*sides)
+    bound = max(MOST_PSI, _by_chance(len(sides[0].keys() | sides[1].keys()), here, there))
+    return Drift(partition, column, value, here, there, value <= bound)
+
+
+def _together(parts: Iterable[Counts]) -> Counter[Bucket]:
+    total: Counter[Bucket] = Counter()
+    for part in parts:
+        total.update(part)
+    return total
+
+
+def _tenths(counts: Counts) -> list[float]:
+    """Return the values below which lie a tenth of the rows, two tenths and so on."""
+    numbers = sorted((v, n) for v, n in counts.items() if isinstance(v, float))
+    rows = sum(n for _, n in numbers)
+    edges: list[float] = []
+    reached = 0
+    for value, number in numbers:
+        before, reached = reached, reached + number
+        if before * 10 // rows < reached * 10 // rows < 10:
+            edges.append(value)
+    return edges
+
+
+def _labelled(counts: Counts, edges: Sequence[float]) -> dict[str, int]:
+    """Count by bin: the tenth in which a number lies, or the text itself."""
+    found: Counter[str] = Counter()
+    for value, number in counts.items():
+        if value is None:
+            found[_NULL] += number
+        elif isinstance(value, float):
+            found[f"tenth {bisect_left(edges, value):02}"] += number
+        else:
+            found[value] += number
+    return found
+
+
+def _by_chance(bins: int, here: int, there: int) -> float:
+    """Return what the index of two samples of one population exceeds once in a thousand times.
+
+    The index is then about a chi-squared variable over the harmonic size of the samples; its
+    quantile is Wilson and Hilferty's.
+    """
+    freedom = bins - 1
+    if freedom < 1:
+        return 0.0
+    quantile = freedom * (1 - 2 / (9 * freedom) + 3.0902 * math.sqrt(2 / (9 * freedom))) ** 3
+    return quantile * (1 / here + 1 / there)
 
 
 def _before(days: Sequence[date], partition: date, grain: str) -> list[date]:
@@ -103,8 +203,10 @@ def _before(days: Sequence[date], partition: date, grain: str) -> list[date]:
 def _fewer(
     current: Mapping[str, int], reference: Mapping[str, int]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Keep the reference's largest bins apart and put the others together."""
-    largest = sorted(reference, key=lambda name: (-reference[name], name))[:_MOST_BINS]
+    """Keep bins apart in which rows are to be expected, and put the others together."""
+    share = min(sum(current.values()) / max(sum(reference.values()), 1), 1.0)
+    expected = [name for name in reference if reference[name] * share >= _LEAST_EXPECTED]
+    largest = set(sorted(expected, key=lambda name: (-reference[name], name))[:_MOST_BINS])
     sides = []
     for side in (current, reference):
         found: dict[str, int] = {}

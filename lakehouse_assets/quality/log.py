@@ -6,19 +6,23 @@ verdict out of them. Not here: the checks themselves, and drift (`drift.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 
 from lakehouse_assets.engine import DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.partitions import following
 from lakehouse_assets.quality.tables import DOMAIN, QUALITY_RULES
 
-# A check's metadata by which it tells its counts apart: partition to counts.
+# A check's metadata by which it tells its verdicts apart: of each partition that has something to
+# tell, how much is `failing` and, where rows were counted, of how many `rows`.
 BY_PARTITION = "by_partition"
-_FAILING = ("failing_rows", "repeated_keys", "rows_without_parent")
+# Numbers to be kept that are no verdict: partition to name to number.
+FIGURES = "figures"
 _FINISHED = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -32,32 +36,47 @@ def finished_runs(instance: dg.DagsterInstance, since: datetime | None) -> Itera
     yield from instance.get_runs(dg.RunsFilter(statuses=_FINISHED, updated_after=since))
 
 
-def events_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[dict[str, Any]]:
-    """Return a run's rows of `quality_events`; what it judged twice, on a retry, counts as last."""
+def events_of(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, tables: Mapping[dg.AssetKey, Table]
+) -> Iterator[dict[str, Any]]:
+    """Return a run's rows of `quality_events`; what it judged twice, on a retry, counts as last.
+
+    Args:
+        instance: Where the run is recorded.
+        run: A run that has ended.
+        tables: The tables that are declared; of others nobody asks.
+    """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         if entry.dagster_event is None:
             continue
         evaluation = entry.dagster_event.asset_check_evaluation_data
-        if evaluation.asset_key.path[0] == DOMAIN:
+        table = tables.get(evaluation.asset_key)
+        if table is None or table.domain == DOMAIN:
             continue
         at = datetime.fromtimestamp(entry.timestamp, UTC)
-        for row in rows_of(evaluation, run.run_id, partition_of(run), at):
+        for row in rows_of(evaluation, run.run_id, partitions_of(run, table), at):
             found[row["table_name"], row["partition"], row["rule"]] = row
     yield from found.values()
 
 
-def partition_of(run: dg.DagsterRun) -> str:
-    """Name the partition or the range that a run covers."""
-    first, last = (run.tags.get(name, "") for name in _RANGE)
+def partitions_of(run: dg.DagsterRun, table: Table) -> list[str]:
+    """Name the partitions of a table that a run covers; one without a name if it has none."""
+    if table.partition is None:
+        return [""]
     key = run.tags.get("dagster/partition", "")
-    return key or (first if first == last else f"{first}...{last}")
+    first, last = (date.fromisoformat(run.tags.get(name, key)) for name in _RANGE)
+    found = []
+    while first <= last:
+        found.append(first.isoformat())
+        first = following(first, table.partition.grain)
+    return found
 
 
 def rows_of(
-    evaluation: dg.AssetCheckEvaluation, run_id: str, partition: str, at: datetime
+    evaluation: dg.AssetCheckEvaluation, run_id: str, partitions: Sequence[str], at: datetime
 ) -> Iterator[dict[str, Any]]:
-    """Turn one evaluation into rows: one per partition where it tells them apart."""
+    """Turn one evaluation into a verdict on each partition, so that a later run replaces it."""
     metadata: dict[str, Any] = {name: m.value for name, m in evaluation.metadata.items()}
     shared = {
         "run_id": run_id,
@@ -65,24 +84,22 @@ def rows_of(
         "recorded_at": at,
     }
     action = metadata.get("action")
-    parts: Mapping[str, Any] = metadata.get(BY_PARTITION) or {}
-    if action is not None and parts:
-        for key, counts in parts.items():
-            yield {
-                **shared, "partition": key, "rule": evaluation.check_name, "kind": "expectation",
-                "action": action, "passed": counts["failing"] == 0,
-                "failing_rows": counts["failing"], "rows": counts["rows"],
-            }  # fmt: skip
-        return
-    failing = [metadata[name] for name in _FAILING if name in metadata]
-    yield {
-        **shared, "partition": partition, "rule": evaluation.check_name,
-        "kind": "check" if action is None else "expectation", "action": action,
-        "passed": evaluation.passed, "failing_rows": failing[0] if failing else None,
-        "rows": metadata.get("rows"),
-    }  # fmt: skip
-    for key, counts in parts.items():
-        for name, number in counts.items():
+    parts: Mapping[str, Mapping[str, int]] | None = metadata.get(BY_PARTITION)
+    # Nothing of a partition that the check does not tell of fails.
+    for key in sorted({*partitions, *(parts or ())}):
+        counts = None if parts is None else parts.get(key, {})
+        failing = None if counts is None else counts.get("failing", 0)
+        rows = metadata.get("rows") if counts is None else counts.get("rows")
+        yield {
+            **shared, "partition": key, "rule": evaluation.check_name,
+            "kind": "check" if action is None else "expectation", "action": action,
+            "passed": evaluation.passed if failing is None else failing == 0,
+            "failing_rows": failing,
+            "rows": 0 if rows is None and action is not None else rows,
+        }  # fmt: skip
+    figures: Mapping[str, Mapping[str, int]] = metadata.get(FIGURES) or {}
+    for key, named in figures.items():
+        for name, number in named.items():
             yield {
                 **shared, "partition": key, "rule": f"{evaluation.check_name}: {name}",
                 "kind": "figure", "action": None, "passed": None, "failing_rows": None,
@@ -103,7 +120,10 @@ def latest_verdicts(events: DataFrame) -> DataFrame:
     order = W.partitionBy(*identity).orderBy(
         F.col("recorded_at").desc_nulls_last(), F.col("run_id").desc_nulls_last()
     )
-    judged = events.filter(F.col("kind") != F.lit("figure"))
+    # Verdicts on ranges, which older versions wrote, would stand beside those on their parts.
+    judged = events.filter(
+        (F.col("kind") != F.lit("figure")) & ~F.col("partition").contains(F.lit("..."))
+    )
     ranked = judged.select(*events.columns, F.row_number().over(order).alias("place"))
     counted = judged.groupBy(*identity).agg(F.count(F.lit(1)).alias("runs"))
     counted = counted.select(

@@ -11,7 +11,6 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse_assets.automation.deliveries import following
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake.assets import MakeAsset, asset_attributes
 from lakehouse_assets.lake.delta import Lake
@@ -19,11 +18,13 @@ from lakehouse_assets.lake.predicate import Everything, Window
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.lake.transient import transient_faults_tried_again
+from lakehouse_assets.partitions import following
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 from lakehouse_assets.quality.drift import (
-    TRAILING,
+    Bucket,
     Drift,
-    bin_of,
+    bucket_of,
+    compared,
     distribution_drift,
     volume_drift,
 )
@@ -76,11 +77,12 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
                 stored if since is None else stored.filter(F.col("recorded_at") >= F.lit(since))
             )
             known = {row["run_id"] for row in lake.engine.rows(recent.select("run_id").distinct())}
+            tables = {table.asset_key: table for table in lake.registry}
             rows = [
                 row
                 for run in finished_runs(context.instance, since)
                 if run.run_id not in known
-                for row in events_of(context.instance, run)
+                for row in events_of(context.instance, run, tables)
             ]
             schema = arrow_schema(QUALITY_EVENTS)
             data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
@@ -134,7 +136,7 @@ def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDe
             dg.AssetCheckSpec(
                 DISTRIBUTION,
                 asset=table.asset_key,
-                description="No watched column's stability index exceeds 0.25 in the newest one.",
+                description="No watched column's stability index is unusual in the newest one.",
             ),
         ],
         required_resource_keys={"lake"},
@@ -186,18 +188,18 @@ def drift_of(lake: Lake, table: Table) -> list[Drift]:
     if not shown:
         return []
     found = [volume_drift(rows, day, grain) for day in shown]
-    needed = sorted(rows)[-_SHOWN[grain] - TRAILING[grain] :]
-    end = following(needed[-1], grain)
-    window = Window(partition, *(datetime.combine(day, time(), UTC) for day in (needed[0], end)))
+    first = min(day for part in compared(rows, shown[0], grain) for day in part)
+    bounds = (first, following(shown[-1], grain))
+    window = Window(partition, *(datetime.combine(day, time(), UTC) for day in bounds))
     for name in table.watched:
         frame = lake.read(table, window, columns=[partition.column, name])
         counted = frame.groupBy(
-            F.col(partition.column).alias("day"), bin_of(table.column(name)).alias("bin")
+            F.col(partition.column).alias("day"), bucket_of(table.column(name)).alias("bucket")
         ).agg(F.count(F.lit(1)).alias("n"))
-        bins: dict[date, dict[str, int]] = {}
+        counts: dict[date, dict[Bucket, int]] = {}
         for row in lake.engine.rows(counted):
-            bins.setdefault(row["day"], {})[row["bin"]] = int(row["n"])
-        found += [distribution_drift(bins, day, grain, name) for day in shown]
+            counts.setdefault(row["day"], {})[row["bucket"]] = int(row["n"])
+        found += [distribution_drift(counts, day, grain, name) for day in shown]
     return found
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 
 from lakehouse_assets.ingest.datasets import Dataset, LossLimit
 from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.quality.log import BY_PARTITION
 
 LOSSES = "losses_are_within_limits"
 _SHOWN = 5
@@ -94,7 +95,12 @@ def losses_check_result(
         passed=not bad,
         severity=dg.AssetCheckSeverity.ERROR,
         description=text,
-        metadata={"lost_records": lost, "records": records, "partitions_over_limit": len(bad)},
+        metadata={
+            "lost_records": lost,
+            "records": records,
+            "partitions_over_limit": len(bad),
+            BY_PARTITION: {str(day): {"failing": max(losses[day].lost, 1)} for day in bad},
+        },
     )
 
 

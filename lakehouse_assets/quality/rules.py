@@ -6,13 +6,15 @@ itself (`declared.py`), sums (`totals.py`), and the rules of a domain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from datetime import date
 
 import dagster as dg
 
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.quality.log import BY_PARTITION
 
 
 def rule_check_spec(table: Table, name: str, description: str) -> dg.AssetCheckSpec:
@@ -21,7 +23,7 @@ def rule_check_spec(table: Table, name: str, description: str) -> dg.AssetCheckS
 
 
 def rule_check_result(
-    table: Table, lake: Lake, name: str, broken: Sequence[DataFrame]
+    table: Table, lake: Lake, name: str, broken: Mapping[date, DataFrame]
 ) -> dg.AssetCheckResult:
     """Judge a rule.
 
@@ -29,16 +31,23 @@ def rule_check_result(
         table: The table that was written.
         lake: Where it is stored.
         name: Name of the check.
-        broken: Frames of the rows that break the rule.
+        broken: By partition a frame of the rows that break the rule.
     """
-    counts = [frame.agg(F.count(F.lit(1)).alias("n")) for frame in broken]
+    counts = [
+        frame.agg(F.count(F.lit(1)).alias("n")).select(F.lit(str(day)).alias("day"), "n")
+        for day, frame in broken.items()
+    ]
     # Asked at once: a question costs more than its answer.
-    number = sum(int(row["n"]) for row in lake.engine.rows(lake.engine.union(counts)))
+    found = {row["day"]: int(row["n"]) for row in lake.engine.rows(lake.engine.union(counts))}
+    number = sum(found.values())
     return dg.AssetCheckResult(
         asset_key=table.asset_key,
         check_name=name,
         passed=number == 0,
         severity=dg.AssetCheckSeverity.ERROR,
         description=f"{number:,} rows break the rule.",
-        metadata={"failing_rows": number},
+        metadata={
+            "failing_rows": number,
+            BY_PARTITION: {day: {"failing": n} for day, n in found.items() if n},
+        },
     )

@@ -14,7 +14,7 @@ OWNER = "team:platform"
 _TABLE = Column("table_name", "string", "Table that was judged, as <domain>.<table>.", False)
 _PARTITION = Column(
     "partition", "string",
-    "Partition that was judged: a day, the first day of a month, a range, or empty for a table.",
+    "Partition that was judged: a day, the first day of a month, or empty for a table.",
     False,
 )  # fmt: skip
 _RULE = Column("rule", "string", "Expectation or check, or the figure that was counted.", False)
@@ -87,9 +87,18 @@ QUALITY_DRIFT = Table(
             "Rows over their trailing median, or the index: up to 0.1 the same, above 0.25 another "
             "distribution; null with too little to compare with.",
         ),
-        Column("current_rows", "bigint", "Rows of the partition.", False),
-        Column("reference_rows", "bigint", "Rows of the partitions before it.", False),
-        Column("usual", "boolean", "Whether it is within bounds; null if it is not judged."),
+        Column(
+            "current_rows", "bigint",
+            "Rows of the partition; of an index, also those of as many days before it as it takes "
+            "for 200.",
+            False,
+        ),
+        Column("reference_rows", "bigint", "Rows of the partitions before them.", False),
+        Column(
+            "usual", "boolean",
+            "Whether it is within bounds: 0.5 to 2 times the rows; an index up to 0.25, or up to "
+            "what chance exceeds once in 1,000 times. Null if it is not judged.",
+        ),
     ),
     keys=("table_name", "partition", "measure"),
     owner=OWNER,

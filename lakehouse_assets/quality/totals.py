@@ -15,6 +15,7 @@ from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Selection
 from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.quality.log import BY_PARTITION
 
 TOTALS_ARE_KEPT = "totals_are_kept"
 # Not a column but how many rows there must be.
@@ -43,7 +44,7 @@ def totals_check_result(
         wanted: By month frames of one row each, whose columns are named as the table's, or `rows`
             for how many there must be.
     """
-    wrong = []
+    wrong: dict[date, list[str]] = {}
     for month, frames in wanted.items():
         expected = {
             name: value or 0
@@ -53,18 +54,25 @@ def totals_check_result(
         }
         rows = lake.read(table, selection).filter(F.col("as_of_month") == F.lit(month))
         (found,) = lake.engine.rows(rows.agg(*[_sum(table, name) for name in expected]))
-        wrong += [
+        differing = [
             f"{name} of {month:%B %Y} is {found[name] or 0} where the inputs have {value}"
             for name, value in expected.items()
             if (found[name] or 0) != value
         ]
+        if differing:
+            wrong[month] = differing
+    told = [text for differing in wrong.values() for text in differing]
     return dg.AssetCheckResult(
         asset_key=table.asset_key,
         check_name=TOTALS_ARE_KEPT,
-        passed=not wrong,
+        passed=not told,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(wrong) or "Every total is that of the inputs.",
-        metadata={"differing_totals": len(wrong), "months": len(wanted)},
+        description="; ".join(told) or "Every total is that of the inputs.",
+        metadata={
+            "differing_totals": len(told),
+            "months": len(wanted),
+            BY_PARTITION: {str(month): {"failing": len(texts)} for month, texts in wrong.items()},
+        },
     )
 
 

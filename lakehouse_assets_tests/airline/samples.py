@@ -36,7 +36,7 @@ from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.planning import PlannedRun, plan
-from lakehouse_assets.quality.log import BY_PARTITION
+from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
 from lakehouse_assets.run import Outcome, execute
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.strands import strands_of
@@ -333,7 +333,8 @@ def check(result: dg.ExecuteInProcessResult, table: Table, name: str) -> dg.Asse
 
 def numbers(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
     """Return a check's numbers as plain values, without what it says of each partition."""
-    return {n: value.value for n, value in evaluation.metadata.items() if n != BY_PARTITION}
+    apart = {BY_PARTITION, FIGURES}
+    return {n: value.value for n, value in evaluation.metadata.items() if n not in apart}
 
 
 def steps(result: dg.ExecuteInProcessResult, kind: str) -> set[str]:

@@ -44,7 +44,8 @@ def test_rows_that_add_up_pass_with_their_numbers() -> None:
     assert result.severity == dg.AssetCheckSeverity.ERROR
     assert {name: value.value for name, value in result.metadata.items()} == {
         "bronze": 10, "silver": 7, "quarantined": 2, "named_duplicates": 1, "partitions": 1,
-        "by_partition": {
+        "by_partition": {},
+        "figures": {
             "2014-03-05": {"bronze": 10, "silver": 7, "quarantined": 2, "named duplicates": 1}
         },
     }  # fmt: skip

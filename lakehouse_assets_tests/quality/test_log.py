@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from lakehouse_assets import assembly
@@ -15,19 +20,26 @@ from lakehouse_assets.airline import silver
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.backfill import plan_replay
 from lakehouse_assets.engine import F
+from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ingest.datasets import quarantine_table
+from lakehouse_assets.lake.predicate import Window
+from lakehouse_assets.lake.registry import Column
 from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.quality.declared import declared_check_results
 from lakehouse_assets.quality.drift import (
+    Bucket,
+    bucket_of,
     distribution_drift,
     stability_index,
     volume_drift,
 )
 from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
 from lakehouse_assets.run import execute
-from lakehouse_assets_tests.airline.samples import House, purchase
+from lakehouse_assets_tests.airline.samples import House, midnight, purchase
 
 ASIDE = quarantine_table(t.TRANSACTIONS)
 TABLE = "airline.silver_transactions"
+FIRST, LATER = date(2014, 3, 1), date(2014, 4, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +91,75 @@ def test_a_run_over_days_is_logged_by_day_once(house: House) -> None:
     assert house.count(QUALITY_DRIFT, "measure = 'rows'") == 2
 
 
+def verdicts(house: House, rule: str, table: str = TABLE) -> dict[str, tuple[Any, Any]]:
+    """Return a rule's latest verdicts by partition."""
+    rows = house.rows(QUALITY_RULES, f"rule = '{rule}' AND table_name = '{table}'")
+    return {row["partition"]: (row["passed"], row["failing_rows"]) for row in rows}
+
+
+def test_a_run_of_a_part_replaces_the_verdicts_of_its_partitions_alone(house: House) -> None:
+    bad = [purchase("A", amount="oops"), purchase("B")]
+    house.deliver_purchases("2014-03-03", bad)
+    house.deliver_purchases("2014-03-04", [purchase("C", amount="oops")])
+    house.deliver_purchases("2014-03-05", [purchase("D")])
+    house.deliver("transactions", "2014-03-05", "u.json", b"\xff\xfe\xfd")
+    execute(house.settings, [days(3, 6), PlannedRun("quality")])
+    readable = "files_are_readable"
+    assert verdicts(house, readable, "airline.bronze_transactions")["2014-03-05"] == (False, 1)
+    assert {row["partition"] for row in house.rows(QUALITY_RULES)} == {
+        "2014-03-03", "2014-03-04", "2014-03-05", "2014-03-06",
+    }  # fmt: skip
+    assert verdicts(house, "amount_is_readable") == {
+        "2014-03-03": (False, 1), "2014-03-04": (False, 1),
+        "2014-03-05": (True, 0), "2014-03-06": (True, 0),
+    }  # fmt: skip
+    # One day is mended, of one nothing is left, and one shall stay as it is.
+    house.deliver_purchases("2014-03-03", [purchase("A"), purchase("B")])
+    shutil.rmtree(house.settings.landing / "airline/transactions/2014-03-05")
+    execute(house.settings, [days(3), days(5), PlannedRun("quality")])
+    assert verdicts(house, "amount_is_readable") == {
+        "2014-03-03": (True, 0), "2014-03-04": (False, 1),
+        "2014-03-05": (True, 0), "2014-03-06": (True, 0),
+    }  # fmt: skip
+    assert verdicts(house, readable, "airline.bronze_transactions")["2014-03-05"] == (True, 0)
+    keys = verdicts(house, "keys_are_unique", "airline.fact_transactions")
+    assert keys == {}, "no month has run"
+
+
+def test_verdicts_on_ranges_from_before_do_not_stand_beside_those_on_their_parts(
+    house: House,
+) -> None:
+    at = datetime(2014, 3, 9, tzinfo=UTC)
+    shared = {
+        "table_name": TABLE, "rule": "r", "kind": "check", "passed": False, "recorded_at": at,
+    }  # fmt: skip
+    house.put(
+        QUALITY_EVENTS,
+        [
+            {**shared, "run_id": "a", "partition": "2014-03-01...2014-03-04"},
+            {**shared, "run_id": "b", "partition": "2014-03-02"},
+        ],
+    )
+    execute(house.settings, [PlannedRun("quality")])
+    assert verdicts(house, "r") == {"2014-03-02": (False, None)}
+
+
+def test_the_verdicts_on_months_are_told_apart(house: House) -> None:
+    """Of a range of two months the second one alone has a key twice."""
+    lake, table = house.lake, t.CUSTOMER_SPEND
+    assert table.partition is not None
+    for month in (FIRST, LATER):
+        row = {
+            "customer_key": 1, "as_of_month": month, "completed_amount": 1, "completed_count": 1,
+        }  # fmt: skip
+        house.put(table, [row] * (2 if month == LATER else 1), month)
+    window = Window(table.partition, midnight(FIRST), midnight(date(2014, 5, 1)))
+    with lake.engine.scope():
+        (keys,) = declared_check_results(table, lake, window, window)
+    assert not keys.passed
+    assert keys.metadata["by_partition"].value == {"2014-04-01": {"failing": 1}}
+
+
 def test_rows_in_quarantine_get_their_chance_after_a_fix(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,8 +193,6 @@ def test_rows_in_quarantine_get_their_chance_after_a_fix(
 
 
 # --- drift ------------------------------------------------------------------------------------
-
-FIRST = date(2014, 3, 1)
 
 
 def series(*numbers: int) -> dict[date, int]:
@@ -157,9 +236,89 @@ def test_the_index_is_that_of_the_definition() -> None:
 
 def test_a_distribution_needs_rows_to_be_judged() -> None:
     few = {FIRST: {"a": 500}, FIRST + timedelta(days=1): {"b": 10}}
-    assert distribution_drift(few, max(few), "day", "x").usual is None
+    assert distribution_drift(few, max(few), "month", "x").usual is None
     many = {FIRST: {"a": 500}, FIRST + timedelta(days=1): {"b": 500}}
     assert distribution_drift(many, max(many), "day", "x").usual is False
+
+
+def test_small_days_are_pooled_until_they_can_be_judged() -> None:
+    day = {FIRST + timedelta(days=n): Counter({"a": 20, "b": 10}) for n in range(60)}
+    newest = max(day)
+    same = distribution_drift(day, newest, "day", "x")
+    # Seven days of 30 rows make 210; the 28 days before them are the reference.
+    assert (same.current_rows, same.reference_rows, same.usual) == (210, 840, True)
+    for number in range(7):
+        day[newest - timedelta(days=number)] = Counter({"a": 5, "b": 25})
+    assert distribution_drift(day, newest, "day", "x").usual is False
+    assert (
+        distribution_drift({FIRST: day[FIRST], newest: day[newest]}, newest, "day", "x").usual
+        is None
+    )
+
+
+def drawn(seed: int, rows: int, draw: Callable[[random.Random], Bucket]) -> Counter[Bucket]:
+    source = random.Random(seed)  # noqa: S311
+    return Counter(draw(source) for _ in range(rows))
+
+
+def age(source: random.Random) -> float:
+    return float(round(source.gauss(42, 8.5)))
+
+
+def spent(source: random.Random) -> float:
+    return round(source.lognormvariate(5, 1), 2)
+
+
+def word(source: random.Random) -> str:
+    return str(int(60 * source.random() ** 2))
+
+
+@pytest.mark.parametrize("draw", [age, spent, word])
+@pytest.mark.parametrize("rows", [200, 1000])
+def test_two_samples_of_one_population_are_not_told_apart(
+    draw: Callable[[random.Random], Bucket], rows: int
+) -> None:
+    """What is promised is one false alarm in a thousand."""
+    alarms = 0
+    for seed in range(200):
+        months = {FIRST: drawn(seed, 400, draw), LATER: drawn(-1 - seed, rows, draw)}
+        alarms += distribution_drift(months, LATER, "month", "x").usual is False
+    assert alarms <= 1
+
+
+@pytest.mark.parametrize(
+    ("draw", "moved"),
+    [
+        (age, lambda source: age(source) + 5),
+        (spent, lambda source: spent(source) * 2),
+        (word, lambda source: str(int(60 * source.random()))),
+    ],
+    ids=["five years older", "twice the amount", "even shares"],
+)
+def test_a_population_that_moved_is_seen(
+    draw: Callable[[random.Random], Bucket], moved: Callable[[random.Random], Bucket]
+) -> None:
+    for seed in range(20):
+        months = {FIRST: drawn(seed, 2000, draw), LATER: drawn(-1 - seed, 2000, moved)}
+        found = distribution_drift(months, LATER, "month", "x")
+        assert found.value is not None
+        assert found.value > 0.25
+        assert found.usual is False
+
+
+@pytest.mark.parametrize(
+    ("value", "bucket"),
+    [
+        (None, None), (0, 0.0), (7, 7.0), (42, 42.0), (-42, -42.0), (999, 999.0), (1234, 1230.0),
+        (-98765, -98700.0), (0.4567, 0.456), (12.345, 12.3), (1e15, 1e15),
+    ],
+)  # fmt: skip
+def test_numbers_keep_three_digits(value: float | None, bucket: float | None) -> None:
+    engine = start_engine()
+    table = pa.table({"x": pa.array([value], pa.float64())})
+    frame = engine.from_arrow(table).select(bucket_of(Column("x", "double", "x")).alias("found"))
+    (row,) = engine.rows(frame)
+    assert row["found"] == (None if bucket is None else pytest.approx(bucket))
 
 
 def test_a_shift_in_the_newest_day_is_a_warning_that_names_it(house: House) -> None:

@@ -189,11 +189,18 @@ def test_a_test_that_reaches_into_its_training_is_found(engine: Engine) -> None:
 
 def test_a_broken_rule_is_counted_over_months_and_an_error(house: House) -> None:
     lake = house.lake
-    frames = [lake.engine.from_arrow(pa.table({"sale_id": ids})) for ids in (["1", "2"], [], ["3"])]
+    frames = {
+        date(2021, month, 1): lake.engine.from_arrow(pa.table({"sale_id": ids}))
+        for month, ids in ((1, ["1", "2"]), (2, []), (3, ["3"]))
+    }
     broken = rule_check_result(s.SALES_TEST, lake, "weeks_are_apart", frames)
     assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert broken.description == "3 rows break the rule."
-    assert rule_check_result(s.SALES_TEST, lake, "weeks_are_apart", frames[1:2]).passed
+    assert broken.metadata["by_partition"].value == {
+        "2021-01-01": {"failing": 2}, "2021-03-01": {"failing": 1},
+    }  # fmt: skip
+    february = {day: frame for day, frame in frames.items() if day.month == 2}
+    assert rule_check_result(s.SALES_TEST, lake, "weeks_are_apart", february).passed
 
 
 def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) -> None:
