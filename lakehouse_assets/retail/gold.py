@@ -142,6 +142,12 @@ def tweet_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
             {pairs: None},
         ),
         monthly_asset(
+            w.TWEET_TOTALS,
+            lambda now, f: tweets.in_total(of_month(f[pairs.name], now), now.month),
+            monthly,
+            {pairs: None},
+        ),
+        monthly_asset(
             w.TWEETS_BY_CITY,
             lambda now, f: tweets.by_city(of_month(f[pairs.name], now), f["dim_places"], now.month),
             monthly,

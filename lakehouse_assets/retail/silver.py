@@ -10,8 +10,11 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
+from lakehouse_assets.conformed import gazetteer
+from lakehouse_assets.conformed.transforms.places import with_city_names
 from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.ingest.datasets import Dataset, Limits
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.assets import SilverRule, silver_assets
@@ -39,14 +42,32 @@ def _events(
     table: Table,
     wanted: tuple[Expectation, ...],
     typed: Callable[[DataFrame], DataFrame],
+    located: str | None = None,
 ) -> SilverRule:
-    """Make the rule of events: what happened once stays one row, however often it is delivered."""
+    """Make the rule of events: what happened once stays one row, however often it is delivered.
+
+    Args:
+        dataset: The dataset.
+        table: Its silver table.
+        wanted: What rows must fulfil.
+        typed: Types the bronze rows.
+        located: Column whose cities are called by the one name that `dim_places` has for them.
+    """
+
+    def transform(bronze: DataFrame, lake: Lake) -> DataFrame:
+        if located is None:
+            return typed(bronze)
+        names, regions = (
+            lake.engine.from_arrow(f()) for f in (gazetteer.city_names, gazetteer.regions)
+        )
+        return with_city_names(typed(bronze), located, names, regions)
+
     return SilverRule(
         dataset=dataset,
         table=table,
         key=table.keys[-1],
         expectations=wanted,
-        transform=lambda bronze, _lake: typed(bronze),
+        transform=transform,
         unique_over_time=True,
     )
 
@@ -101,6 +122,7 @@ def tweets_rule(tags: Sequence[str]) -> SilverRule:
         tweets.SILVER_TWEETS,
         expectations.TWEETS,
         lambda bronze: type_tweets(bronze, tags),
+        located="city",
     )
 
 

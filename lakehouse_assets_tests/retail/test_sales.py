@@ -204,35 +204,42 @@ def test_a_broken_rule_is_counted_over_months_and_an_error(house: House) -> None
 
 
 def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) -> None:
-    # 5 September 2021 is a Sunday, the 6th a Monday.
+    # 5 September 2021 is a Sunday, the 6th a Monday; the store's weeks start on Thursday.
     rows = [
-        (SEPTEMBER, date(2021, 9, 5), 1, "1.5"),
-        (SEPTEMBER, date(2021, 9, 6), 2, "2"),
-        (OCTOBER, date(2021, 9, 7), 4, "4"),
-        (date(2021, 11, 1), date(2021, 9, 7), 8, "8"),
+        (SEPTEMBER, date(2021, 9, 5), "online", 1, "1.5"),
+        (SEPTEMBER, date(2021, 9, 6), "online", 2, "2"),
+        (OCTOBER, date(2021, 9, 7), "online", 4, "4"),
+        (OCTOBER, date(2021, 9, 2), "store", 16, "16"),
+        (date(2021, 11, 1), date(2021, 9, 7), "online", 8, "8"),
     ]
     days = engine.from_arrow(
         pa.Table.from_pylist(
             [
-                {"as_of_month": month, "sale_date": day, "channel": "store", "store": 1,
+                {"as_of_month": month, "sale_date": day, "channel": channel, "store": 1,
                  "country_code": "US", "brand": "BrandA", "sales": 1, "quantity": quantity,
                  "revenue": Decimal(revenue)}
-                for month, day, quantity, revenue in rows
+                for month, day, channel, quantity, revenue in rows
             ],
             schema=arrow_schema(s.SALES_DAYS),
         )
     )  # fmt: skip
-    frame = analytics.sales_weeks(days, OCTOBER, "monday")
-    assert differing_types(engine, frame, s.SALES_WEEKS) == {}
-    found = sorted((r["week_start"], r["sales"], r["quantity"], str(r["revenue"]))
-                   for r in engine.rows(frame))  # fmt: skip
-    assert found == [
-        (date(2021, 8, 30), 1, 1, "1.5000"), (date(2021, 9, 6), 2, 6, "6.0000"),
+
+    def weeks(first: Any) -> list[tuple[Any, ...]]:
+        frame = analytics.sales_weeks(days, OCTOBER, first)
+        assert differing_types(engine, frame, s.SALES_WEEKS) == {}
+        return sorted(
+            (r["channel"], r["week_start"], r["quantity"], str(r["revenue"]))
+            for r in engine.rows(frame)
+        )
+
+    store = ("store", date(2021, 9, 2), 16, "16.0000")
+    assert weeks("monday") == [
+        ("online", date(2021, 8, 30), 1, "1.5000"), ("online", date(2021, 9, 6), 6, "6.0000"),
+        store,
     ]  # fmt: skip
-    thursday = engine.rows(analytics.sales_weeks(days, OCTOBER, "thursday"))
-    assert [(r["week_start"], r["quantity"]) for r in thursday] == [(date(2021, 9, 2), 7)]
+    assert weeks("thursday") == [("online", date(2021, 9, 2), 7, "7.5000"), store]
     (total,) = engine.rows(analytics.totals_of_days(days, OCTOBER))
-    assert (total["sales"], total["quantity"], str(total["revenue"])) == (3, 7, "7.5000")
+    assert (total["sales"], total["quantity"], str(total["revenue"])) == (4, 23, "23.5000")
 
 
 # --- the whole way --------------------------------------------------------------------------

@@ -87,16 +87,16 @@ def test_visits_are_added_up_by_day_and_conversion_over_months(engine: Engine) -
     typed = rules.type_website(bronze(engine, WEBSITE, rows))
     days = rules.website_days(typed, countries, SEPTEMBER)
     assert differing_types(engine, days, WEBSITE_DAYS) == {}
-    names = ("visits", "unique_visitors", "return_visitors", "rated_visits", "conversions")
+    names = ("visits", "rated_visits", "conversions")
     found = {row["country_code"]: tuple(row[n] for n in names) for row in engine.rows(days)}
     # 50 x 48 % + 10 x 0.05 %; the rate above 100 counts for nothing.
     assert found == {
-        "US": (67, 60, 36, 60, Decimal("24.0050")),
-        "DE": (1, 30, 12, 1, Decimal("1.0000")),
-        "Unknown": (50, 30, 12, 0, Decimal("0.0000")),
+        "US": (67, 60, Decimal("24.0050")),
+        "DE": (1, 1, Decimal("1.0000")),
+        "Unknown": (50, 0, Decimal("0.0000")),
     }
     (total,) = engine.rows(rules.totals_of_visits(typed))
-    assert total == {"visits": 118, "unique_visitors": 120, "return_visitors": 60}
+    assert total == {"visits": 118}
     later = days.withColumn("as_of_month", F.lit(date(2021, 10, 1)))
     so_far = days.unionByName(later)
     conversion = rules.website_conversion(so_far, date(2021, 10, 1))

@@ -58,6 +58,7 @@ CAMPAIGNS = Dataset(
     ),
 )
 
+_KEY = Column("campaign_key", "bigint", "Campaign: hash of its name in lower case.", False)
 _NAME = Column("campaign_name", "string", "Name of the campaign.", False)
 _COUNTRY = Column("country", "string", "Country as the source names it, or Unknown.", False)
 _REGION = Column("region", "string", "Region as the source names it.", False)
@@ -104,7 +105,7 @@ DIM_CAMPAIGNS = gold(
     "dim_campaigns",
     "One row per campaign that has results by the end of a month.",
     (
-        Column("campaign_key", "bigint", "Hash of the name in small letters.", False),
+        _KEY,
         _NAME,
         Column("campaign_id", "int", "Number of the campaign, the lowest if there are several."),
         Column("hashtag", "string", "Its hashtag: the name with a # before it.", False),
@@ -131,14 +132,14 @@ CAMPAIGN_DAYS = gold(
     "Campaign results delivered in a month by day, country, channel and generation: the aggregate "
     "that the tables below add up over months, so that a new month costs one month.",
     (
-        Column("campaign_key", "bigint", "Campaign.", False),
+        _KEY,
         _DAY, _NAME, _COUNTRY, COUNTRY_CODE, _REGION, _TACTIC, _SEGMENT, *_MEASURES,
         Column("min_cost", FINE, "Lowest cost of a result.", False, CURRENCY),
         Column("max_cost", FINE, "Highest cost of a result.", False, CURRENCY),
         Column("loss_results", "bigint", "Results with a negative profit.", False),
         Column("loss", FINE_TOTAL, "Sum of the negative profits: 0 or less.", False, CURRENCY),
     ),
-    ("campaign_name", "camp_date", "country", "region", "campaign_tactic", "customer_segment"),
+    ("campaign_key", "camp_date", "country", "region", "campaign_tactic", "customer_segment"),
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date"), COUNTRIES),
 )  # fmt: skip
 
@@ -167,9 +168,9 @@ _WEEK = (
 CAMPAIGN_WEEKS = gold(
     "campaign_weeks",
     "Results per campaign and week, over all results delivered so far.",
-    (_NAME, *_WEEK, Column("results", "bigint", "Results.", False)),
-    ("campaign_name", "week_start"),
-    references=(dates("week_start"),),
+    (_KEY, _NAME, *_WEEK, Column("results", "bigint", "Results.", False)),
+    ("campaign_key", "week_start"),
+    references=(same_month(("campaign_key",), "dim_campaigns"), dates("week_start")),
     lab="gold_campaign_per_week",
 )
 
@@ -189,13 +190,15 @@ LOSS_MAKING_CAMPAIGNS = gold(
     "loss_making_campaigns",
     "Campaigns with results that lost money, the largest loss first.",
     (
+        _KEY,
         _NAME,
         Column("loss_rank", "int", "1 for the largest loss.", False),
         Column("loss_results", "bigint", "Results with a negative profit.", False),
         Column("total_loss", TOTAL, "Sum of the negative profits.", False, CURRENCY),
         Column("total_profit", TOTAL, "Profit of all results.", False, CURRENCY),
     ),
-    ("campaign_name",),
+    ("campaign_key",),
+    references=(same_month(("campaign_key",), "dim_campaigns"),),
     lab="gold_top_loss_making_campaign",
 )
 

@@ -70,9 +70,12 @@ SALES_DAYS = gold(
 
 SALES_WEEKS = gold(
     "sales_weeks",
-    "Sales per week, store (or country of online sales) and brand, of all delivered so far.",
+    "Sales per week, store (or country of online sales) and brand, of all delivered so far. A "
+    "store's week begins where the store says; LAKEHOUSE_WEEK_STARTS_ON puts online sales into the "
+    "same weeks.",
     (
-        Column("week_start", "date", "First day of the week (LAKEHOUSE_WEEK_STARTS_ON).", False),
+        Column("week_start", "date", "First day of the week: the store's own, or of online sales "
+               "by LAKEHOUSE_WEEK_STARTS_ON.", False),
         _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS,
     ),
     ("week_start", "channel", "store", "country_code", "brand"),

@@ -41,7 +41,9 @@ TWEETS = Dataset(
 )
 
 _HASHTAG = Column("hashtag", "string", "Campaign tag in the spelling of the list.", False)
-_CITY = Column("city", "string", "City as the user wrote it, blanks collapsed.", False)
+_CITY = Column(
+    "city", "string", "City by its one name in dim_places; else as the user wrote it.", False
+)
 _COUNTS = (
     Column("tweets", "bigint", "Tweets.", False),
     Column("retweets", COUNT_TOTAL, "Sum of their retweets.", False),
@@ -116,6 +118,14 @@ TWEETS_BY_HASHTAG = gold(
     lab="gold_twitter_historical_hashtag_data",
 )
 
+TWEET_TOTALS = gold(
+    "tweet_totals",
+    "Tweets, retweets and likes in one row, of all that was delivered so far.",
+    _COUNTS,
+    (),
+    lab="gold_twitter_historical_retweetcount_data",
+)
+
 TWEETS_BY_CITY = gold(
     "tweets_by_city",
     "Tweets per city with its place on earth; what names no place has no coordinates.",
@@ -135,5 +145,6 @@ TABLES = (
     TWEET_DAYS,
     TWEETS_BY_CITY_AND_HASHTAG,
     TWEETS_BY_HASHTAG,
+    TWEET_TOTALS,
     TWEETS_BY_CITY,
 )

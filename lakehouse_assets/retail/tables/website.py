@@ -104,8 +104,6 @@ _DEVICE = Column("device_category", "string", "Mobile, Tablet, Desktop or Unknow
 _SOURCE = Column("traffic_source", "string", "Google, Direct ... or Unknown.", False)
 _VISITS = (
     Column("visits", "bigint", "Visits.", False),
-    Column("unique_visitors", "bigint", "Visitors, of what says so.", False),
-    Column("return_visitors", "bigint", "Visitors who had been there before.", False),
     Column("rated_visits", "bigint", "Visits of which a conversion rate is known.", False),
     Column("conversions", FINE_TOTAL, "Of those, visits times rate: expected orders.", False),
 )
@@ -113,7 +111,8 @@ _VISITS = (
 WEBSITE_DAYS = gold(
     "website_days",
     "Visits delivered in a month by day, country, device and traffic source: the aggregate that "
-    "website_conversion adds up over months.",
+    "website_conversion adds up over months. Visitors are not in it: one person may be counted in "
+    "several rows of silver_website, so that their sum is no number of visitors.",
     (_DAY, COUNTRY_CODE, _DEVICE, _SOURCE, *_VISITS),
     ("visit_date", "country_code", "device_category", "traffic_source"),
     references=(dates("visit_date"), COUNTRIES),

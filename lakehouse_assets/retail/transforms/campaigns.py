@@ -31,10 +31,10 @@ from lakehouse_assets.retail.tables.campaigns import (
 from lakehouse_assets.retail.tables.common import FINE_TOTAL, MONEY, TOTAL
 from lakehouse_assets.retail.transforms.labels import (
     DAYS,
-    GENERATIONS,
     NOTHING,
     UNKNOWN,
     begun_by,
+    generation,
 )
 
 CHANNELS = ("Social", "TV", "Event", "Media Placements", "Email")
@@ -87,13 +87,11 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         _amount(text["roi"]).alias("roi"),
         _amount(text["revenue_target"]).alias("revenue_target"),
         F.coalesce(
-            begun_by(F.col("small_tactic"), {c.lower(): c for c in CHANNELS}),
+            begun_by(v.lower(tactic), {c.lower(): c for c in CHANNELS}),
             tactic,
             F.lit(UNKNOWN),
         ).alias("campaign_tactic"),
-        F.coalesce(begun_by(F.col("small_segment"), GENERATIONS), segment, F.lit(UNKNOWN)).alias(
-            "customer_segment"
-        ),
+        F.coalesce(generation(segment), segment, F.lit(UNKNOWN)).alias("customer_segment"),
         F.coalesce(text["status"], F.lit(UNKNOWN)).alias("status"),
         _amount(text["profit"]).alias("profit"),
         _amount(text["marketing_cost"]).alias("marketing_cost"),
@@ -107,27 +105,15 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
 
 
 def _with_labels(frame: DataFrame) -> DataFrame:
-    """Add each field as `given_<field>`, null for "nothing", and the two labels put right.
-
-    They are `tactic` and `segment`, and in small letters `small_tactic` and `small_segment`.
-    """
+    """Add each field as `given_<field>`, and the two labels put right: `tactic`, `segment`."""
     given = [FIELDS.given(c.name).alias(f"given_{c.name}") for c in CAMPAIGNS.fields]
     frame = v.staged(frame.select(*frame.columns, *given))
     one, other = F.col("given_campaign_tactic"), F.col("given_customer_segment")
-    small = {"one": v.lower(one), "other": v.lower(other)}
-    labels = [text.alias(f"small_{name}") for name, text in small.items()]
-    frame = v.staged(frame.select(*frame.columns, *labels))
     # Whoever put the labels right at the source is not punished: what a value is decides.
-    straight = _is_channel(F.col("small_one")) | _is_generation(F.col("small_other"))
-    pairs = {
-        "tactic": (one, other),
-        "segment": (other, one),
-        "small_tactic": (F.col("small_one"), F.col("small_other")),
-        "small_segment": (F.col("small_other"), F.col("small_one")),
-    }
+    straight = _is_channel(one) | generation(other).isNotNull()
     right = [
-        F.when(straight, first).otherwise(second).alias(name)
-        for name, (first, second) in pairs.items()
+        F.when(straight, one).otherwise(other).alias("tactic"),
+        F.when(straight, other).otherwise(one).alias("segment"),
     ]
     return v.staged(frame.select(*frame.columns, *right))
 
@@ -136,12 +122,8 @@ def _amount(text: Col) -> Col:
     return v.decimal(text, 18, 4)
 
 
-def _is_channel(small: Col) -> Col:
-    return F.coalesce(v.is_any(small, [c.lower() for c in CHANNELS]), F.lit(False))
-
-
-def _is_generation(small: Col) -> Col:
-    return begun_by(small, GENERATIONS).isNotNull()
+def _is_channel(label: Col) -> Col:
+    return F.coalesce(v.is_any(v.lower(label), [c.lower() for c in CHANNELS]), F.lit(False))
 
 
 def campaign_key(name: Col) -> Col:
@@ -184,9 +166,9 @@ def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> Data
     loss = F.when(lost, F.col("profit")).otherwise(none)
     grouped = results.groupBy(
         campaign_key(F.col("campaign_name")).alias("campaign_key"),
-        *("camp_date", "campaign_name", "country", "region"),
-        *("campaign_tactic", "customer_segment"),
+        *("camp_date", "country", "region", "campaign_tactic", "customer_segment"),
     ).agg(
+        F.min("campaign_name").alias("spelling"),
         F.count(F.lit(1)).alias("results"),
         *[
             F.coalesce(v.total(F.col(name), 4), none).alias(name)
@@ -200,7 +182,7 @@ def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> Data
         v.total(loss, 4).alias("loss"),
     )  # fmt: skip
     # Names are looked up once, among few rows; what is added up from the days has their codes.
-    placed = with_country_code(grouped, "country", countries)
+    placed = with_country_code(_named_alike(grouped, "spelling"), "country", countries)
     return placed.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_DAYS.column_names)
 
 
@@ -224,8 +206,8 @@ def country_revenue(days: DataFrame, month: date) -> DataFrame:
 def campaign_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
     """Count results by campaign and week; columns as declared for `campaign_weeks`."""
     grouped = (
-        _by_week(_so_far(days, month), week_starts_on)
-        .groupBy("campaign_name", "week_start")
+        _by_week(_named_alike(_so_far(days, month)), week_starts_on)
+        .groupBy("campaign_key", "campaign_name", "week_start")
         .agg(_total("results"))
     )
     return _with_week_end(grouped, month).select(*CAMPAIGN_WEEKS.column_names)
@@ -277,8 +259,8 @@ def countries_that_are_off(weeks: DataFrame, days: DataFrame, month: date) -> Da
 def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
     """Rank the campaigns by what they lost; columns as declared for `loss_making_campaigns`."""
     grouped = (
-        _so_far(days, month)
-        .groupBy("campaign_name")
+        _named_alike(_so_far(days, month))
+        .groupBy("campaign_key", "campaign_name")
         .agg(
             _total("loss_results"),
             _money("loss", "total_loss"),
@@ -296,6 +278,13 @@ def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
 
 def _so_far(days: DataFrame, month: date) -> DataFrame:
     return days.filter(F.col("as_of_month") <= F.lit(month))
+
+
+def _named_alike(days: DataFrame, spelling: str = "campaign_name") -> DataFrame:
+    """Give the rows of a campaign the name that `dim_campaigns` has: the first of its spellings."""
+    name = F.min(spelling).over(W.partitionBy("campaign_key")).alias("campaign_name")
+    others = [c for c in days.columns if c not in {"campaign_name", spelling}]
+    return v.staged(v.staged(days).select(*others, name))
 
 
 def _by_week(days: DataFrame, week_starts_on: v.Weekday) -> DataFrame:

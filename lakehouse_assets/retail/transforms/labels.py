@@ -14,14 +14,16 @@ NOTHING = ("null", "na", "n/a", "none", "unknown", "#n/a", "#name?", "#null!")
 # Days as the sources write them.
 DAYS = ("M/d/yyyy",)
 EVERYBODY = "All generations"
-# What begins a delivered label, in small letters, and the label; the source's ? stands for a dash.
-GENERATIONS = {
-    "boomer;": EVERYBODY,
-    "baby boomers": "Baby Boomers (45\u201360s)",
-    "gen x": "Gen X (60\u201380s)",
-    "gen y": "Gen Y (80\u20132000s)",
-    "gen z": "Gen Z (2000s\u2013now)",
+# What begins a delivered label, in lower case and without blanks, and the label; the source's ?
+# stands for a dash.
+_GENERATIONS = {
+    "boomer": "Baby Boomers (45\u201360s)",
+    "babyboomer": "Baby Boomers (45\u201360s)",
+    "genx": "Gen X (60\u201380s)",
+    "geny": "Gen Y (80\u20132000s)",
+    "genz": "Gen Z (2000s\u2013now)",
 }
+GENERATIONS = tuple(dict.fromkeys(_GENERATIONS.values()))
 REGIONS = {
     "USA": "North & Central America",
     "Germany": "Europe",
@@ -37,6 +39,35 @@ def begun_by(small: Col, labels: Mapping[str, str]) -> Col:
     for beginning, label in labels.items():
         found = F.when(small.startswith(beginning), F.lit(label)).otherwise(found)
     return found
+
+
+def generation(label: Col) -> Col:
+    """Name the generations that a label lists, in their order; null if it lists anything else.
+
+    One has its name, several are joined by `; `, and all of them are "All generations".
+    """
+    listed = F.regexp_replace(v.lower(label), r"[ ]+|;[ ]*\z", "")
+    parts = F.split(listed, ";")
+    named = F.transform(parts, lambda part: begun_by(part, _GENERATIONS))
+    found = [F.array_contains(named, name) for name in GENERATIONS]
+    several = F.array_join(
+        F.array_compact(
+            F.array(*[F.when(c, F.lit(n)) for c, n in zip(found, GENERATIONS, strict=True)])
+        ),
+        "; ",
+    )
+    everybody = found[0]
+    for condition in found[1:]:
+        everybody = everybody & condition
+    known = F.size(F.array_compact(named)) == F.size(parts)
+    return F.when(known, F.when(everybody, F.lit(EVERYBODY)).otherwise(several))
+
+
+def is_generation(column: Col) -> Col:
+    """Say whether a typed label names generations, or is Unknown."""
+    return (
+        (column == F.lit(UNKNOWN)) | (column == F.lit(EVERYBODY)) | (generation(column) == column)
+    )
 
 
 def count(text: Col) -> Col:

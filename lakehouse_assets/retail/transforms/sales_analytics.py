@@ -11,6 +11,7 @@ from datetime import date
 from lakehouse_assets.engine import DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.retail.tables.sales import SALES_DAYS, SALES_TRAIN, SALES_WEEKS
+from lakehouse_assets.retail.transforms.star import STORE
 
 _PLACE = ("channel", "store", "country_code", "brand")
 
@@ -35,15 +36,20 @@ def sales_days(sales: DataFrame) -> DataFrame:
 def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
     """Add days up by week; columns as declared for `sales_weeks`.
 
+    What a store sold in a week is not known by day, so its week keeps the first day it has.
+
     Args:
         days: Rows of `sales_days` of this and all earlier months.
         month: The month, as its first day.
-        week_starts_on: First day of a week.
+        week_starts_on: First day of a week of daily sales.
     """
     so_far = days.filter(F.col("as_of_month") <= F.lit(month))
-    start = v.week_start(F.col("sale_date"), week_starts_on).alias("week_start")
+    day = F.col("sale_date")
+    start = F.when(F.col("channel") == F.lit(STORE), day).otherwise(
+        v.week_start(day, week_starts_on)
+    )
     return (
-        so_far.select(start, *_PLACE, "sales", "quantity", "revenue")
+        so_far.select(start.alias("week_start"), *_PLACE, "sales", "quantity", "revenue")
         .groupBy("week_start", *_PLACE)
         .agg(
             F.sum("sales").cast("bigint").alias("sales"),

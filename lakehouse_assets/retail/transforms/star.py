@@ -30,12 +30,12 @@ def dim_stores(stores: DataFrame, loaded_at: datetime) -> DataFrame:
     """Describe stores; columns as declared for `dim_stores`.
 
     Args:
-        stores: The declared columns but `place_name` and `load_timestamp`, and `place`.
+        stores: The declared columns but `place_name` and `load_timestamp`.
         loaded_at: When the run began.
     """
     return stores.withColumns(
         {
-            "place_name": v.lower(F.col("place")),
+            "place_name": v.lower(F.col("city")),
             "load_timestamp": F.lit(loaded_at).cast("timestamp"),
         }
     ).select(*DIM_STORES.column_names)

@@ -6,7 +6,7 @@ which rows are trusted (`expectations.py`) and where places lie (`conformed/`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from lakehouse_assets.conformed.transforms.places import NO_PLACES, is_place_name
@@ -17,6 +17,7 @@ from lakehouse_assets.quality.fields import Fields, Flag
 from lakehouse_assets.retail.tables.tweets import (
     SILVER_TWEETS,
     TWEET_DAYS,
+    TWEET_TOTALS,
     TWEETS,
     TWEETS_BY_CITY,
     TWEETS_BY_CITY_AND_HASHTAG,
@@ -37,25 +38,55 @@ FIELDS = Fields(
         "text_without_words": Flag("A text has words in Latin letters; others became null."),
     },
 )
+# Typed apostrophes are signs of their own; without them contractions are not seen.
+_APOSTROPHES = "[\u2018\u2019\u02bc\u00b4\u2032\uff07`]"
+# Stands between the words of a contraction until all are written out: no text of ASCII has it.
+_SEAM = "\u00b7"
+_ENDINGS = {"n't": "not", "'m": "am", "'ll": "will", "'d": "would", "'ve": "have", "'re": "are"}
+_IRREGULAR = {
+    f"ca{_SEAM}not": "cannot", f"wo{_SEAM}not": "will not", f"sha{_SEAM}not": "shall not",
+    f"ai{_SEAM}not": "is not", "let's": "let us",
+}  # fmt: skip
+# After other words than these an 's marks a possessor: Tom's stays.
+_BEFORE_IS = (
+    "it", "he", "she", "that", "this", "there", "here", "what", "who", "where", "when", "how",
+    "why",
+)  # fmt: skip
+
+
+def _in_any_letters(text: str) -> str:
+    return "".join(f"[{c.upper()}{c}]" if c.isalpha() else c for c in text)
+
+
+def _contractions() -> Iterator[tuple[str, str]]:
+    """Give the patterns that write contractions out, in capitals where they are in capitals.
+
+    No pattern takes a sign that the word after it needs: `can't can't` are two.
+    """
+    for ending, word in _ENDINGS.items():
+        yield f"([A-Z]){ending.upper()}([^A-Za-z]|\\z)", f"\\1{_SEAM}{word.upper()}\\2"
+        yield f"([A-Za-z]){_in_any_letters(ending)}([^A-Za-z]|\\z)", f"\\1{_SEAM}{word}\\2"
+    for text, words in _IRREGULAR.items():
+        first, rest = _in_any_letters(text[0]), _in_any_letters(text[1:])
+        yield f"([^A-Za-z]|^){text.upper()}", f"\\1{words.upper()}"
+        kept = "\\1\\2" if words[0] == text[0] else f"\\1{words[0]}"
+        yield f"([^A-Za-z]|^)({first}){rest}", f"{kept}{words[1:]}"
+    yield f"([^A-Za-z]|^)({'|'.join(_BEFORE_IS).upper()})'S", "\\1\\2 IS"
+    anyhow = "|".join(map(_in_any_letters, _BEFORE_IS))
+    yield f"([^A-Za-z]|^)({anyhow})'[Ss]", "\\1\\2 is"
+    yield _SEAM, " "
+
+
 # Pattern and replacement, in order. First what is no word, then the words.
 _CLEANING = (
-    # Typed apostrophes are signs of their own; without them contractions are not seen.
-    ("[\u2018\u2019\u02bc]", "'"),
+    (_APOSTROPHES, "'"),
     (r"[^\x20-\x7E]", " "),
     ("(https?://|www\\.)[^ ]+", " "),
     ("^[ ]*RT[ ]+", " "),
     ("@[A-Za-z0-9_]+", " "),
     ("[#:]", " "),
     ("([a-z])([A-Z])", r"\1 \2"),
-    ("([^A-Za-z]|^)([Ww])on't([^A-Za-z]|\\z)", r"\1\2ill not\3"),
-    ("([^A-Za-z]|^)([Cc])an't([^A-Za-z]|\\z)", r"\1\2an not\3"),
-    ("([A-Za-z])n't([^A-Za-z]|\\z)", r"\1 not\2"),
-    ("([A-Za-z])'m([^A-Za-z]|\\z)", r"\1 am\2"),
-    ("([A-Za-z])'ll([^A-Za-z]|\\z)", r"\1 will\2"),
-    ("([A-Za-z])'d([^A-Za-z]|\\z)", r"\1 would\2"),
-    ("([A-Za-z])'ve([^A-Za-z]|\\z)", r"\1 have\2"),
-    ("([A-Za-z])'re([^A-Za-z]|\\z)", r"\1 are\2"),
-    ("([A-Za-z])'s([^A-Za-z]|\\z)", r"\1 is\2"),
+    *_contractions(),
     ("[ ]+", " "),
 )
 _BLANKS = r"[ \t\n\f\r]+"
@@ -125,12 +156,12 @@ def type_tweets(bronze: DataFrame, tags: Sequence[str]) -> DataFrame:
 def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:
     """Find the campaign tag by which a tweet was found, or which it says, both in small letters.
 
-    A tag that is said counts as a whole only: `#beachlife` is not `#beach`. Of several the first of
-    the list counts; null if there is none.
+    A tag that is said counts as a whole only, up to what is no letter or digit in any script:
+    `#beachlife` is not `#beach`. Of several the first of the list counts; null if there is none.
     """
     tag = F.lit(None).cast("string")
     for name in reversed(tags):
-        whole = said.rlike(f"{name.lower()}([^a-z0-9_]|\\z)")
+        whole = said.rlike(f"{name.lower()}([^\\p{{L}}\\p{{M}}\\p{{N}}_]|\\z)")
         tag = F.when(whole, F.lit(name)).otherwise(tag)
     for name in tags:
         tag = F.when(found_by == F.lit(name.lower()), F.lit(name)).otherwise(tag)
@@ -140,8 +171,8 @@ def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:
 def clean_text(tweet: Col) -> Col:
     """Keep the words of a tweet; null if there are none.
 
-    In order: ASCII only; without URLs, a leading RT, @handles, # and :, CamelCase split, and the
-    contractions 's n't 'm 'll 'd 've 're written out.
+    In order: ASCII only; without URLs, a leading RT, @handles, # and :, CamelCase split, and
+    contractions written out: n't 'm 'll 'd 've 're, and 's where it stands for "is" or "us".
     """
     for pattern, replacement in _CLEANING:
         tweet = v.rewrite(tweet, pattern, replacement)
@@ -170,6 +201,16 @@ def by_hashtag(pairs: DataFrame, month: date) -> DataFrame:
     return _added_up(pairs, ("hashtag",), month).select(*TWEETS_BY_HASHTAG.column_names)
 
 
+def in_total(pairs: DataFrame, month: date) -> DataFrame:
+    """Add up all tweets in one row; columns as declared for `tweet_totals`."""
+    totals = _added_up(pairs, (), month)
+    # A month without tweets has a total, too.
+    none = {
+        c.name: F.coalesce(F.col(c.name), F.lit(0).cast(c.type)) for c in TWEET_TOTALS.columns[1:]
+    }
+    return v.staged(totals).withColumns(none).select(*TWEET_TOTALS.column_names)
+
+
 def by_city(pairs: DataFrame, places: DataFrame, month: date) -> DataFrame:
     """Add up hashtags by city and locate it; columns as declared for `tweets_by_city`.
 
@@ -179,9 +220,7 @@ def by_city(pairs: DataFrame, places: DataFrame, month: date) -> DataFrame:
         month: The month, as its first day.
     """
     cities = _added_up(pairs, ("city",), month)
-    # People write `Miami, FL`: what stands before the comma names the city.
-    name = v.lower(v.text(F.regexp_replace(F.col("city"), ",[^\\n]*\\z", "")))
-    named = cities.select(*cities.columns, name.alias("name_of_city"))
+    named = cities.select(*cities.columns, v.lower(F.col("city")).alias("name_of_city"))
     known = places.select(
         F.col("place_name").alias("known_name"),
         "place",

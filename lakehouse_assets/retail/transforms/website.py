@@ -26,11 +26,10 @@ from lakehouse_assets.retail.tables.website import (
 )
 from lakehouse_assets.retail.transforms.labels import (
     DAYS,
-    GENERATIONS,
     NOTHING,
     UNKNOWN,
-    begun_by,
     count,
+    generation,
     given,
     labelled,
 )
@@ -52,7 +51,7 @@ COUNTS = {
     "return_visitors": "return_visitors", "daily_users": "daily_users",
     "duration_minutes": "duration_min", "tweets": "tweets", "retweets": "retweets",
 }  # fmt: skip
-_ADDED = ("visits", "unique_visitors", "return_visitors", "rated_visits")
+_ADDED = ("visits", "rated_visits")
 _ORDERS = "decimal(38,4)"
 
 
@@ -73,20 +72,20 @@ def type_website(bronze: DataFrame) -> DataFrame:
         frame.select(
             *frame.columns,
             segment.alias("segment"),
-            v.lower(segment).alias("small_segment"),
             v.decimal(text["conversion_rate"], 9, 4).alias("rate"),
             given(text["hashtags"]).alias("tag"),
         )
     )
     possible = F.col("rate").between(0, 100)
-    named = begun_by(F.col("small_segment"), GENERATIONS)
     typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
         content_key().alias("visit_id"),
         v.parse_date(text["date"], *DAYS).alias("visit_date"),
         given(text["country"]).alias("country"),
         *[labelled(text[field]).alias(name) for name, field in _LABELS.items()],
-        F.coalesce(named, F.col("segment"), F.lit(UNKNOWN)).alias("customer_segment"),
+        F.coalesce(generation(F.col("segment")), F.col("segment"), F.lit(UNKNOWN)).alias(
+            "customer_segment"
+        ),
         given(text["campaign_name"]).alias("campaign_name"),
         F.when(F.col("tag").startswith("#"), F.col("tag"))
         .otherwise(F.concat(F.lit("#"), F.col("tag")))
@@ -116,8 +115,6 @@ def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFr
         counted.groupBy("visit_date", "country_code", "device_category", "traffic_source")
         .agg(
             _total("visits", "visits"),
-            _total("unique_visitors", "unique_visitors"),
-            _total("return_visitors", "return_visitors"),
             _total("rated", "rated_visits"),
             F.coalesce(v.total(F.col("orders"), 4), F.lit(0).cast(_ORDERS)).alias("conversions"),
         )
@@ -151,8 +148,7 @@ def website_conversion(days: DataFrame, month: date) -> DataFrame:
 
 def totals_of_visits(visits: DataFrame) -> DataFrame:
     """Add up, in one row, what the days must hold of the visits."""
-    names = ("visits", "unique_visitors", "return_visitors")
-    return visits.agg(*[_total(name, name) for name in names])
+    return visits.agg(_total("visits", "visits"))
 
 
 def _total(name: str, alias: str) -> Col:
