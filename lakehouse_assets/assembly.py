@@ -86,7 +86,7 @@ def _assets(
 ) -> Sequence[dg.AssetsDefinition]:
     silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
     made = [
-        *conformed_assets(),
+        *conformed_assets(week_starts_on),
         *airline_assets(calendar, training_rows, limits),
         *retail_assets(calendar, week_starts_on, campaign_tags, limits),
         *quality_assets(silver),

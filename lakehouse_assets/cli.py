@@ -6,11 +6,14 @@ Belongs here: arguments, printing and exit codes. Not here: what the commands do
 from __future__ import annotations
 
 import atexit
+import io
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +35,7 @@ from lakehouse_assets.garbage import collect_rarely, leave_rest
 from lakehouse_assets.sources.command import extract
 
 if TYPE_CHECKING:
+    from lakehouse_assets.formats import Format
     from lakehouse_assets.outcome import Outcome
     from lakehouse_assets.planning import PlannedRun
     from lakehouse_assets.settings import Settings
@@ -267,29 +271,70 @@ app.command()(extract)
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="One SQL statement over the tables of the lake.")],
-    rows: Annotated[int, typer.Option(help="Rows to print at most.")] = 50,
+    query: Annotated[
+        str | None, typer.Argument(help="One SQL statement, or - to read it from stdin.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Read the statement from a file.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="table, csv, json or markdown; csv and json are exact.")
+    ] = "table",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows at most; 50 for a table or Markdown, no limit for others."),
+    ] = None,
+    safe: Annotated[
+        bool, typer.Option("--safe", help="Only SELECT, and only from the lake's files.")
+    ] = False,
 ) -> None:
     """Ask the lake a question, e.g. lakehouse sql "select * from gold_segment_summary".
 
-    Every table is there by name, by alias (dim_time) and as <domain>.<table>.
+    Every table is there by name, by alias (dim_time) and as <domain>.<table>. A table that has a
+    state for each month shows the latest; <table>_history has all. "show tables" and "describe
+    <table>" say what there is. It is the owner's tool: without --safe, a statement can read and
+    write files of this machine.
     """
+    from lakehouse_assets.formats import lines_of, rows_of
     from lakehouse_assets.report import open_lake
     from lakehouse_assets.settings import load_settings
+    from lakehouse_assets.sql import ask
 
-    lake = open_lake(load_settings())
-    for table in lake.registry:
-        if lake.open(table) is not None:
-            frame = lake.read(table)
-            for name in (table.name, *table.aliases, f"{table.domain}.{table.name}"):
-                lake.engine.name_view(name, frame)
-    result = lake.engine.query(query)
-    grid = Grid(*result.column_names, header_style="bold")
-    for row in result.slice(0, rows).to_pylist():
-        grid.add_row(*("" if value is None else str(value) for value in row.values()))
-    console.print(grid)
-    if result.num_rows > rows:
-        console.print(f"{rows} of {result.num_rows:,} rows; --rows shows more.")
+    forms: dict[str, Format] = {
+        "table": "table", "csv": "csv", "json": "json", "markdown": "markdown",
+    }  # fmt: skip
+    if form not in forms:
+        raise LakehouseError(f"--format {form} is not known; use one of {', '.join(forms)}.")
+    answer = ask(open_lake(load_settings()), _statement(query, file), confined=safe)
+    exact = form in {"csv", "json"}
+    most = limit or (None if exact or answer.of_catalog else 50)
+    rows = rows_of(answer.rows)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if exact and width is None:
+            sys.stdout.reconfigure(encoding="utf-8")
+        else:
+            sys.stdout.reconfigure(errors="backslashreplace")
+    for line in lines_of(forms[form], answer.rows.schema.names, islice(rows, most), width):
+        print(line)  # noqa: T201 - Rich would read marks in it
+    if most is not None and next(rows, None) is not None:
+        errors.print(f"Only the first {most} rows are shown; --limit shows more.", markup=False)
+
+
+def _statement(query: str | None, file: Path | None) -> str:
+    """Return the statement of the arguments."""
+    if (query is None) == (file is None):
+        raise LakehouseError('Say what to ask: lakehouse sql "select ...", or -f <file>, or -.')
+    try:
+        if file is not None:
+            return file.read_text(encoding="utf-8-sig")
+        return sys.stdin.read() if query == "-" else str(query)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise LakehouseError(
+            f"The statement cannot be read from {file or 'stdin'} ({reason}); give a file of UTF-8 "
+            "text."
+        ) from None
 
 
 @app.command()

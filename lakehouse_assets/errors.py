@@ -5,6 +5,9 @@ Belongs here: exception classes shared by all rooms. Not here: checks that raise
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class LakehouseError(Exception):
     """An error whose message is one plain sentence with its remedy.
@@ -16,6 +19,31 @@ class LakehouseError(Exception):
     def __init__(self, message: str, *, passes: bool = False) -> None:
         super().__init__(message)
         self.passes = passes
+
+
+class QueryError(LakehouseError):
+    """An SQL statement that does not run.
+
+    Attributes:
+        table: Name of the table that the engine did not find, as the statement has it.
+        column: Name of the column that it did not find.
+    """
+
+    def __init__(
+        self, message: str, *, table: str | None = None, column: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.table = table
+        self.column = column
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return `; did you mean <the closest names>?`, or nothing if none is close."""
+    close = get_close_matches(name.lower(), sorted({*names}), n=3)
+    if not close:
+        return ""
+    *others, last = close
+    return f"; did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
 
 
 class FileRefusedError(LakehouseError):

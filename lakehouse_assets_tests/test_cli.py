@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -105,24 +106,63 @@ def test_sql_knows_tables_by_name_alias_and_domain(
         assert "73049" in out
 
 
-def test_sql_shows_as_many_rows_as_asked_for(
-    sample: SampleRun, lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("arguments", "shown"), [((), 50), (("--limit", "3"), 3), (("--format", "csv"), 73_049)]
+)
+def test_sql_shows_as_many_rows_as_asked_for_and_says_when_there_are_more(
+    sample: SampleRun,
+    lakehouse: Lakehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    shown: int,
 ) -> None:
     for name, value in variables_of(sample.house).items():
         monkeypatch.setenv(name, value)
-    code, out, _ = lakehouse("sql", "select date from dim_time order by 1", "--rows", "3")
-    assert code == 0
-    assert re.findall(r"\d{4}-\d\d-\d\d", out) == ["1900-01-01", "1900-01-02", "1900-01-03"]
-    assert "3 of 73,049 rows" in out
+    code, out, said = lakehouse("sql", "select date from dim_time order by 1", *arguments)
+    days = re.findall(r"\d{4}-\d\d-\d\d", out)
+    assert (code, len(days), days[:2]) == (0, shown, ["1900-01-01", "1900-01-02"])
+    cut = f"Only the first {shown} rows are shown; --limit shows more.\n"
+    assert said == ("" if "csv" in arguments else cut)
 
 
-def test_sql_that_is_wrong_says_so_without_a_traceback(lakehouse: Lakehouse) -> None:
-    code, _, said = lakehouse("sql", "select * from nothing")
-    # The lines below the sentence point at the place in the query.
-    assert code == 1
-    assert said.startswith("Error: ")
-    assert "nothing" in said.splitlines()[0]
-    assert "Traceback" not in said
+def test_sql_takes_its_statement_from_an_argument_a_file_or_stdin(
+    lakehouse: Lakehouse, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.settings.root.mkdir()
+    file = tmp_path / "question.sql"
+    # As Notepad and Excel write it.
+    file.write_text("\ufeffselect 'é' as x;\r\n", encoding="utf-8")
+    for arguments in (("-f", str(file)), ("-",), ("select 'é' as x",)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("select 'é' as x\n"))
+        assert lakehouse("sql", *arguments, "--format", "csv") == (0, "x\né\n", "")
+    (tmp_path / "latin.sql").write_bytes(b"select '\xe9'")
+    for arguments, part in (
+        ((), "Say what to ask"),
+        (("select 1", "-f", str(file)), "Say what to ask"),
+        (("-f", str(tmp_path / "no.sql")), "no.sql"),
+        (("-f", str(tmp_path / "latin.sql")), "UTF-8"),
+        (("select 1", "--format", "excel"), "table, csv, json, markdown"),
+    ):
+        refuses(lakehouse("sql", *arguments), part)
+
+
+def test_sql_without_a_lake_says_so(lakehouse: Lakehouse, house: House) -> None:
+    refuses(lakehouse("sql", "select 1"), "There is no lake at", str(house.settings.root))
+
+
+def test_safe_sql_reads_the_lake_and_nothing_else(sample: SampleRun, tmp_path: Path) -> None:
+    def safely(query: str) -> tuple[int, str, str]:
+        done = command("sql", "--safe", query, variables=variables_of(sample.house), cwd=tmp_path)
+        return done.returncode, done.stdout, done.stderr
+
+    assert safely("select count(*) as n from dim_time") == (0, "    n\n-----\n73049\n", "")
+    (tmp_path / "secret.csv").write_text("a\n1\n", encoding="utf-8")
+    for query, part in (
+        (f"select * from read_csv('{tmp_path}/secret.csv')", "disabled by configuration"),  # noqa: S608
+        (f"copy (select 1) to '{sample.house.settings.root}/x.csv'", "only SELECT"),
+        ("set enable_external_access = true", "only SELECT"),
+    ):
+        refuses(safely(query), part)
 
 
 def test_tables_lists_all_and_describes_one(lakehouse: Lakehouse) -> None:
@@ -133,7 +173,7 @@ def test_tables_lists_all_and_describes_one(lakehouse: Lakehouse) -> None:
     assert code == 0
     assert "day_of_week" in out
     assert "Key: date" in out
-    refuses(lakehouse("tables", "nothing"), "'nothing'", "dim_time")
+    refuses(lakehouse("tables", "dim_tim"), "'dim_tim'", "did you mean dim_time")
 
 
 def test_help_lists_the_commands(lakehouse: Lakehouse) -> None:

@@ -136,7 +136,7 @@ def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> Non
         table = REGISTRY.by_key(tuple(spec.key.path))
         assert list(spec.owners) == [table.owner]
         assert spec.group_name == f"{table.domain}_{table.layer}"
-        assert spec.description == table.description
+        assert spec.description == table.full_description
         assert "deltalake" in spec.kinds
         schema = spec.metadata["dagster/column_schema"]
         columns = [(c.name, c.type, c.constraints.nullable) for c in schema.columns]

@@ -17,6 +17,7 @@ from lakehouse_assets.ingest.datasets import (
 from lakehouse_assets.lake.registry import (
     LOADED,
     Column,
+    Kind,
     Layer,
     Reference,
     Table,
@@ -89,6 +90,12 @@ TRANSACTIONS = Dataset(
 
 DATASETS = (FLIGHTS, TRANSACTIONS)
 
+_DAYS_TO_END = (
+    "Days from the last flight to the end of the window as the source counts them: the dates' "
+    "difference plus 1, or plus 2 for a last flight up to 28 February 2014, since the source has "
+    "a 29 February 2014."
+)
+
 SILVER_FLIGHTS = silver_table(
     FLIGHTS,
     (
@@ -97,17 +104,17 @@ SILVER_FLIGHTS = silver_table(
     ),
     "member_no",
     (
-        Column("member_no", "bigint", "Member number.", False),
+        Column("member_no", "bigint", "Member number.", False, "id"),
         Column("ffp_date", "date", "Day of joining the programme.", False),
         Column("first_flight_date", "date", "First flight; null if implausible (flagged)."),
         Column("gender", "string", "Male, Female or Unknown.", False, pii=True),
-        Column("ffp_tier", "int", "Tier: 4 Gold, 5 Platinum, 6 Diamond.", False),
+        Column("ffp_tier", "int", "Tier: 4 Gold, 5 Platinum, 6 Diamond.", False, "code"),
         Column("work_city", "string", "City of work, normalised; Unknown if none.", False),
         Column("work_province", "string", "Province, normalised; Unknown if none.", False),
         Column("work_country", "string", "Country, ISO alpha-2; Unknown if none.", False),
         Column("age", "int", "Age; null if not given or not 12 to 100.", unit="years", pii=True),
         Column("window_end", "date", "Last day of the observation window (LOAD_TIME).", False),
-        Column("flight_count", "bigint", "Flights in the window.", False),
+        Column("flight_count", "bigint", "Flights in the window.", False, "count"),
         Column("bp_sum", "bigint", "Base points.", unit="points"),
         Column("sum_yr_1", MONEY, "Fare revenue, first year.", unit=CURRENCY),
         Column("sum_yr_2", MONEY, "Fare revenue, second year.", unit=CURRENCY),
@@ -116,13 +123,14 @@ SILVER_FLIGHTS = silver_table(
             "last_flight_date", "date",
             "Last flight; checked against LAST_TO_END, repaired from it where impossible.", False,
         ),
-        Column("last_to_end", "bigint", "Days from last flight to window end.", False, "days"),
+        Column("last_to_end", "bigint", _DAYS_TO_END, False, "days"),
         Column("avg_interval", "double", "Mean interval between flights.", unit="days"),
         Column("max_interval", "bigint", "Longest interval between flights.", unit="days"),
-        Column("exchange_count", "bigint", "Point redemptions."),
-        Column("avg_discount", "double", "Mean fare as a share of the full fare."),
+        Column("exchange_count", "bigint", "Point redemptions.", unit="count"),
+        Column("avg_discount", "double", "Mean share of the full fare that was paid.",
+               unit="share"),
         Column("points_sum", "bigint", "All points.", False, unit="points"),
-        Column("point_notflight", "bigint", "Point events other than flights."),
+        Column("point_notflight", "bigint", "Point events other than flights.", unit="count"),
     ),
     watched=("ffp_tier", "age", "flight_count", "points_sum"),
     clustered=("member_no",),
@@ -141,7 +149,7 @@ SILVER_TRANSACTIONS = silver_table(
     "transaction_id",
     (
         Column("transaction_id", "string", "Identifier of the purchase.", False),
-        Column("customer_id", "bigint", "Member number.", False),
+        Column("customer_id", "bigint", "Member number.", False, "id"),
         Column("customer_name", "string", "Name, blanks collapsed; Unknown if not given.", False,
                pii=True),
         Column("email", "string", "E-mail, lower case; null if not an address.", pii=True),
@@ -155,19 +163,17 @@ SILVER_TRANSACTIONS = silver_table(
     clustered=("customer_id",),
 )  # fmt: skip
 
-_CUSTOMER = Column("customer_key", "bigint", "Member number.", False)
-_GEO = Column("geo_key", "bigint", "Hash of country, province and city.", False)
+_CUSTOMER = Column("customer_key", "bigint", "Member number.", False, "id")
+_GEO = Column("geo_key", "bigint", "Hash of country, province and city.", False, "id")
 _GENDER = Column("gender", "string", "Male, Female or Unknown.", False, pii=True)
 _AGE = Column("age", "int", "Age; null if not known.", unit="years", pii=True)
 _AGE_GROUP = Column("age_group", "string", "Decade: Under 18, 18-29 ... 60+ or Unknown.", False)
-_TIER = Column("loyalty_tier", "int", "Tier number.", False)
+_TIER = Column("loyalty_tier", "int", "Tier number.", False, "code")
 _TIER_NAME = Column("tier_name", "string", "4 Gold, 5 Platinum, 6 Diamond, other Silver.", False)
-_FLIGHTS_TOTAL = Column("total_flights", "bigint", "Flights in the window.", False)
+_FLIGHTS_TOTAL = Column("total_flights", "bigint", "Flights in the window.", False, "count")
 _KM = Column("total_km_flown", "bigint", "Distance flown in the window.", False, "km")
 _POINTS = Column("total_loyalty_points", "bigint", "All points in the window.", False, "points")
-_RECENCY = Column(
-    "days_since_last_flight", "bigint", "Days to the end of the window.", False, "days"
-)
+_RECENCY = Column("days_since_last_flight", "bigint", _DAYS_TO_END, False, "days")
 _SNAPSHOT = Column(
     "snapshot_month", "date", "Month of the snapshot that the row states, as its first day.", False
 )
@@ -184,13 +190,16 @@ def _gold(
     columns: tuple[Column, ...],
     keys: tuple[str, ...],
     *,
+    kind: Kind,
     references: tuple[Reference, ...] = (),
     layer: Layer = "gold",
+    latest_with: str | None = None,
 ) -> Table:
     """Declare a monthly table: the month leads its columns and its keys."""
     return monthly_table(
-        DOMAIN, name, description, columns, keys, OWNER, references=references, layer=layer
-    )
+        DOMAIN, name, description, columns, keys, OWNER,
+        kind=kind, references=references, layer=layer, latest_with=latest_with,
+    )  # fmt: skip
 
 
 def _dates(column: str) -> Reference:
@@ -211,6 +220,7 @@ DIM_CUSTOMERS = _gold(
         _GEO, _SNAPSHOT, LOADED,
     ),
     ("customer_key",),
+    kind="dimension",
     references=(same_month(("geo_key",), "dim_geography"), _dates("loyalty_join_date")),
 )  # fmt: skip
 
@@ -226,6 +236,7 @@ DIM_GEOGRAPHY = _gold(
         LOADED,
     ),
     ("geo_key",),
+    kind="dimension",
     # What members write for a country need not be one: that is told, and they stay.
     references=(Reference(("country",), "dim_countries", ("country_code",), required=False),),
 )
@@ -236,23 +247,25 @@ FACT_FLIGHTS = _gold(
     (
         _CUSTOMER, _FLIGHTS_TOTAL,
         Column("base_points", "bigint", "Base points.", unit="points"),
-        Column("year_1_revenue", MONEY, "Fare revenue of the first year (the lab's "
-               "year_1_flights, which is money).", unit=CURRENCY),
-        Column("year_2_revenue", MONEY, "Fare revenue of the second year (the lab's "
-               "year_2_flights, which is money).", unit=CURRENCY),
+        Column("year_1_revenue", MONEY, "Fare revenue of the first year: money, although the lab "
+               "calls it year_1_flights.", unit=CURRENCY, aliases=("year_1_flights",)),
+        Column("year_2_revenue", MONEY, "Fare revenue of the second year: money, although the lab "
+               "calls it year_2_flights.", unit=CURRENCY, aliases=("year_2_flights",)),
         _KM,
         Column("avg_flight_interval_days", "double", "Mean interval between flights.", unit="days"),
         Column("max_flight_interval_days", "bigint", "Longest interval.", unit="days"),
         _RECENCY,
-        Column("exchange_count", "bigint", "Point redemptions."),
-        Column("avg_discount_rate", "double", "Mean fare as a share of the full fare."),
+        Column("exchange_count", "bigint", "Point redemptions.", unit="count"),
+        Column("avg_discount_rate", "double", "Mean share of the full fare that was paid: 1 is no "
+               "discount, 0.7 is 30 % off.", unit="share"),
         _POINTS,
-        Column("non_flight_points", "bigint", "Point events other than flights."),
+        Column("non_flight_points", "bigint", "Point events other than flights.", unit="count"),
         Column("last_flight_date", "date", "Day of the last flight.", False),
         _SNAPSHOT,
         LOADED,
     ),
     ("customer_key",),
+    kind="snapshot",
     references=(same_month(("customer_key",), "dim_customers"), _dates("last_flight_date")),
 )  # fmt: skip
 
@@ -270,6 +283,7 @@ FACT_TRANSACTIONS = _gold(
         LOADED,
     ),
     ("transaction_id",),
+    kind="event",
     references=(
         same_month(("customer_key",), "dim_customers", required=False),
         _dates("transaction_date"),
@@ -283,16 +297,17 @@ CUSTOMER_SPEND = _gold(
     (
         _CUSTOMER,
         Column("completed_amount", TOTAL, "Sum of completed purchases.", False, unit=CURRENCY),
-        Column("completed_count", "bigint", "Number of completed purchases.", False),
+        Column("completed_count", "bigint", "Number of completed purchases.", False, "count"),
     ),
     ("customer_key",),
+    kind="aggregate",
 )
 
 _KPI_COLUMNS = (
     _CUSTOMER, _GENDER, _AGE, _AGE_GROUP, _TIER, _TIER_NAME, _PROVINCE,
     _MEMBERSHIP, _FLIGHTS_TOTAL, _KM, _POINTS, _RECENCY,
     Column("total_spent", TOTAL, "Sum of completed purchases delivered so far.", False, CURRENCY),
-    Column("transaction_count", "bigint", "Completed purchases delivered so far.", False),
+    Column("transaction_count", "bigint", "Completed purchases delivered so far.", False, "count"),
     Column("customer_status", "string",
            "Days since the last flight: to 90 Active, to 180 At Risk, above Inactive.", False),
 )  # fmt: skip
@@ -302,10 +317,13 @@ KPI_CUSTOMER_VALUE = _gold(
     "One row per member: what the member is worth as of the end of a month.",
     _KPI_COLUMNS,
     ("customer_key",),
+    kind="snapshot",
     references=(same_month(("customer_key",), "dim_customers"),),
 )
 
-_SEGMENT = Column("segment", "int", "Code of the persona, 1 to 5; null if Uncategorized.")
+_SEGMENT = Column(
+    "segment", "int", "Code of the persona, 1 to 5; null if Uncategorized.", unit="code"
+)
 _SEGMENT_NAME = Column(
     "segment_name", "string",
     " ".join(f"{p.name}: {p.rule}" for p in PERSONAS) + f" {UNCATEGORIZED}: {UNCATEGORIZED_RULE}",
@@ -318,24 +336,26 @@ GOLD_CUSTOMER_SEGMENTS_ML = _gold(
     "rule gives: joined when, flew when and how often, and in the most valuable cluster or not.",
     (
         *_KPI_COLUMNS,
-        Column("recency_score", "int", "1 to 5 by days since the last flight.", False),
-        Column("frequency_score", "int", "1 to 5 by flights.", False),
-        Column("monetary_score", "int", "1 to 5 by loyalty points.", False),
+        Column("recency_score", "int", "1 to 5 by days since the last flight.", False, "score"),
+        Column("frequency_score", "int", "1 to 5 by flights.", False, "score"),
+        Column("monetary_score", "int", "1 to 5 by loyalty points.", False, "score"),
         Column(
             "cluster", "int",
             "Cluster of k-means on ten features, by falling mean of loyalty points: 0 is the most "
-            "valuable. Null without all features. Numbers belong to one month.",
+            "valuable. Null without all features. Numbers belong to one month.", unit="code",
         ),
         _SEGMENT, _SEGMENT_NAME,
     ),
     ("customer_key",),
+    kind="snapshot",
     layer="segments",
     references=(same_month(("customer_key",), "dim_customers"),),
 )  # fmt: skip
 
 
-def _average(name: str, what: str, unit: str | None = None) -> Column:
-    return Column(name, "double", f"Mean {what}; null if no member has one.", unit=unit)
+def _average(name: str, what: str, unit: str, *aliases: str) -> Column:
+    description = f"Mean {what}; null if no member has one."
+    return Column(name, "double", description, unit=unit, aliases=aliases)
 
 
 GOLD_SEGMENT_SUMMARY = _gold(
@@ -344,21 +364,22 @@ GOLD_SEGMENT_SUMMARY = _gold(
     (
         _SEGMENT, _SEGMENT_NAME,
         Column("segment_rule", "string", "Who belongs to the segment."),
-        Column("customer_count", "bigint", "Members.", False),
+        Column("customer_count", "bigint", "Members.", False, "count"),
         _average("avg_age", "age, 1 decimal", "years"),
-        _average("avg_flights", "flights, 1 decimal"),
+        _average("avg_flights", "flights, 1 decimal", "count", "avg_total_flights"),
         _average("avg_km", "distance, whole", "km"),
-        _average("avg_points", "loyalty points, whole", "points"),
+        _average("avg_points", "loyalty points, whole", "points", "avg_loyalty_points"),
         _average("avg_days_since_flight", "days since the last flight, whole", "days"),
         _average("avg_days_since_joining", "days since joining, whole", "days"),
-        _average("avg_spent", "completed spend, 2 decimals", CURRENCY),
-        _average("avg_revenue", "completed spend, 2 decimals (the lab's other name)", CURRENCY),
-        _average("avg_recency", "recency score, 2 decimals"),
-        _average("avg_frequency", "frequency score, 2 decimals"),
-        _average("avg_monetary", "monetary score, 2 decimals"),
+        _average("avg_spent", "completed purchases, not fares (the lab's other name for it is "
+                 "avg_revenue), 2 decimals", CURRENCY, "avg_revenue"),
+        _average("avg_recency", "recency score, 2 decimals", "score"),
+        _average("avg_frequency", "frequency score, 2 decimals", "score"),
+        _average("avg_monetary", "monetary score, 2 decimals", "score"),
         Column("total_spent", TOTAL, "Completed spend of all members.", False, CURRENCY),
     ),
     ("segment_name", "segment"),
+    kind="snapshot",
     layer="segments",
 )  # fmt: skip
 
@@ -367,9 +388,10 @@ CUSTOMER_SEGMENTS_ML = _gold(
     "The lab's small model: five clusters on flights and points alone, unscaled. Segment 0 has the "
     "fewest points and 4 the most, in every month: unscaled, points alone set clusters apart, and "
     "on a line the nearest centre of the month before is the one of the same rank.",
-    (_CUSTOMER, Column("segment", "int", "Cluster by rising mean of points.", False),
+    (_CUSTOMER, Column("segment", "int", "Cluster by rising mean of points.", False, "code"),
      _FLIGHTS_TOTAL, _POINTS),
     ("customer_key",),
+    kind="snapshot",
     layer="segments",
     references=(same_month(("customer_key",), "dim_customers"),),
 )  # fmt: skip
@@ -382,10 +404,12 @@ GOLD_SEGMENT_MIGRATION = _gold(
     (
         Column("from_segment_name", "string", f"Persona of the month before, {_PERSONA}", False),
         Column("to_segment_name", "string", f"Persona of the month, {_PERSONA}", False),
-        Column("customers", "bigint", "Members.", False),
-        Column("share", "double", "Share of the members with the first persona.", False),
+        Column("customers", "bigint", "Members.", False, "count"),
+        Column("share", "double", "Share of the members with the first persona.", False, "share"),
     ),
     ("from_segment_name", "to_segment_name"),
+    kind="snapshot",
+    latest_with="gold_customer_segments_ml",
     layer="segments",
 )
 
@@ -401,6 +425,8 @@ GOLD_NEWLY_AT_RISK = _gold(
         _RECENCY,
     ),
     ("customer_key",),
+    kind="snapshot",
+    latest_with="gold_customer_segments_ml",
     layer="segments",
     references=(same_month(("customer_key",), "dim_customers"),),
 )

@@ -19,13 +19,16 @@ from lakehouse_assets.conformed.tables import (
     UNKNOWN_COUNTRY,
 )
 from lakehouse_assets.conformed.transforms import countries, dates, places
+from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.lake.assets import reference_asset
 
 
-def conformed_assets() -> Sequence[dg.AssetsDefinition]:
-    """Make the assets of all conformed dimensions."""
+def conformed_assets(week_starts_on: Weekday) -> Sequence[dg.AssetsDefinition]:
+    """Make the assets of all conformed dimensions; weeks of the calendar start on a day."""
     return [
-        reference_asset(DIM_DATE, _days, dates.dim_date),
+        reference_asset(
+            DIM_DATE, _days, lambda days, now: dates.dim_date(days, now, week_starts_on)
+        ),
         reference_asset(DIM_PLACES, gazetteer.cities, places.dim_places),
         reference_asset(DIM_COUNTRIES, _countries, countries.dim_countries),
     ]

@@ -250,8 +250,20 @@ class Engine(Protocol):
         """Return the Delta versions that the frame's plan reads, by table name."""
         ...
 
-    def query(self, sql: str) -> pa.Table:
-        """Run one SQL statement over named views and return all of its rows."""
+    def query(self, sql: str) -> pa.RecordBatchReader:
+        """Run one SQL statement over named views and stream its rows.
+
+        Raises:
+            QueryError: it does not run; also while rows are read.
+        """
+        ...
+
+    def confine(self, root: str) -> None:
+        """Let queries read the lake at a root only, and nothing write, for good.
+
+        Raises:
+            LakehouseError: the engine cannot be confined.
+        """
         ...
 
     def name_view(self, name: str, frame: DataFrame) -> None:

@@ -8,10 +8,11 @@ is no JVM, and nothing is downloaded at run time: DuckDB's Delta reader comes fr
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.util import Finalize
@@ -31,7 +32,7 @@ from lakehouse_assets.engine.lineage import Relations, columns_of_query
 from lakehouse_assets.engine.plan_parts import frame_of, sql_of
 from lakehouse_assets.engine.quick_plans import build_plans_quickly
 from lakehouse_assets.engine.types import DataFrame
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, QueryError
 
 if TYPE_CHECKING:
     import duckdb
@@ -104,6 +105,7 @@ class DuckDBEngine:
         self._kept: Kept[_Stored] = Kept(self._free)
         self._unions = Unions()
         self._shapes: dict[str, Mapping[str, str]] = {}
+        self._confined = False
         # One write needs a plan's SQL several times.
         self._queries: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
@@ -395,20 +397,41 @@ class DuckDBEngine:
         with self._stores.explained():
             return run(connection or self._connection, query)
 
-    def query(self, sql: str) -> pa.Table:
-        """Run one SQL statement over registered views and return all of its rows.
+    def query(self, sql: str) -> pa.RecordBatchReader:
+        """Run one SQL statement over named views and stream its rows.
 
         Raises:
-            LakehouseError: the SQL is wrong; the message is DuckDB's, which points at the place.
+            QueryError: it does not run; also while rows are read.
         """
         import duckdb
+        import pyarrow as pa
 
         self._renew_stores()
-        try:
-            with self._stores.explained():
-                return self._connection.cursor().execute(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise LakehouseError(f"The query does not run: {error}") from None
+        with _told_as_sentence(), self._stores.explained():
+            if self._confined and [s.type for s in duckdb.extract_statements(sql)] != [
+                duckdb.StatementType.SELECT
+            ]:
+                raise QueryError("The query does not run: only SELECT is allowed here.")
+            reader = self._connection.cursor().execute(sql).to_arrow_reader(10_000)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with _told_as_sentence(), self._stores.explained():
+                yield from reader
+
+        return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+    def confine(self, root: str) -> None:
+        """Let queries read the lake at a root only, and nothing write, for good."""
+        lake, spill = (
+            f"{self._stores.address(at).rstrip('/')}/" for at in (root, self._spill.name)
+        )
+        for setting in (
+            f"allowed_directories = [{literal(lake)}, {literal(spill)}]",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            self._connection.execute(f"SET {setting}")
+        self._confined = True
 
     def name_view(self, name: str, frame: DataFrame) -> None:
         """Give a frame a name that `query` knows; `domain.table` or a plain name."""
@@ -430,6 +453,27 @@ class DuckDBEngine:
             if f'"{name}"' in query:
                 found |= versions
         return found
+
+
+@contextmanager
+def _told_as_sentence() -> Iterator[None]:
+    """Raise what DuckDB says of a statement as one sentence, with names that it did not find."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        # Arrow hands on what DuckDB says while rows are read as an error of the system.
+        text, place = str(error), re.search(r"^LINE ([0-9]+):", str(error), re.MULTILINE)
+        said = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text.partition("\n")[0]).rstrip(".!: ")
+        line = f" (line {place[1]})" if place and place[1] != "1" else ""
+        table = re.match(r'Table with name "?(.+?)"? does not exist', said)
+        column = re.search(r'(?:Referenced column|have a column named) "(.+?)"', said)
+        raise QueryError(
+            f"The query does not run: {said}{line}.",
+            table=table and table[1],
+            column=column and column[1],
+        ) from None
 
 
 def _spark_type(duckdb_type: str) -> str:

@@ -24,7 +24,7 @@ from lakehouse_assets.engine.spark_dialect import SparkDialect
 from lakehouse_assets.engine.spark_lineage import columns_of_plan, marks_of_plan
 from lakehouse_assets.engine.spark_memory import lack_of_memory_told
 from lakehouse_assets.engine.types import DataFrame
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, QueryError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -232,19 +232,32 @@ class SparkEngine:
         with lack_of_memory_told():
             return list(frame.toArrow().to_pylist())
 
-    def query(self, sql: str) -> pa.Table:
-        """Run one SQL statement over named views and return all of its rows.
+    def query(self, sql: str) -> pa.RecordBatchReader:
+        """Run one SQL statement over named views and return its rows.
 
         Raises:
-            LakehouseError: the SQL is wrong; the message is Spark's, which points at the place.
+            QueryError: it does not run.
         """
         from pyspark.errors import PySparkException
 
         try:
-            return self.session.sql(self._with_view_names(sql)).toArrow()
+            return self.session.sql(self._with_view_names(sql)).toArrow().to_reader()
         except PySparkException as error:
-            message = str(error).partition("\nJVM stacktrace")[0].strip()
-            raise LakehouseError(f"The query does not run: {message}") from None
+            said = str(error).partition("\n")[0].strip().rstrip(".")
+            table = re.search(r"table or view (\S+) cannot be found", said)
+            column = re.search(r"\[UNRESOLVED_COLUMN.*? with name (\S+) cannot", said)
+            raise QueryError(
+                f"The query does not run: {said}.",
+                table=table and table[1].replace("`", ""),
+                column=column and column[1].replace("`", "").rpartition(".")[2],
+            ) from None
+
+    def confine(self, root: str) -> None:
+        """Refuse: Spark reads whatever its driver may read."""
+        raise LakehouseError(
+            "Spark cannot be confined to the lake; use the embedded engine for it "
+            "(LAKEHOUSE_ENGINE=duckdb)."
+        )
 
     def name_view(self, name: str, frame: DataFrame) -> None:
         """Give a frame a name that `query` knows; `domain.table` or a plain name."""

@@ -156,6 +156,7 @@ def provenance_columns() -> tuple[Column, ...]:
         Column(
             "_row_number", "bigint",
             "Position of the record in its file from 1, malformed records counted.", False,
+            "position",
         ),
     )  # fmt: skip
 
@@ -179,6 +180,7 @@ def bronze_table(dataset: Dataset) -> Table:
         ),
         keys=("_source_file", "_row_number"),
         owner=dataset.owner,
+        kind="event",
         partition=dataset.partition,
     )  # fmt: skip
 
@@ -194,7 +196,13 @@ def rejects_table(dataset: Dataset) -> Table:
             "raw text, and refused files (line 0, no text)."
         ),
         columns=(
-            Column("line_number", "bigint", "Physical line from 1; 0 for a whole file.", False),
+            Column(
+                "line_number",
+                "bigint",
+                "Physical line from 1; 0 for a whole file.",
+                False,
+                "position",
+            ),
             Column("raw_text", "string", "The record as delivered.", pii=True),
             Column("reason", "string", "Why it could not be read.", False),
             provenance_columns()[0],
@@ -204,6 +212,7 @@ def rejects_table(dataset: Dataset) -> Table:
         ),
         keys=("_source_file", "line_number", "raw_text"),
         owner=dataset.owner,
+        kind="event",
         partition=dataset.partition,
     )
 
@@ -238,6 +247,7 @@ def silver_table(
         columns=(*columns, _FLAGS, *provenance_columns(), *delivery_columns(dataset)),
         keys=(dataset.partition.column, key) if snapshot else (key,),
         owner=dataset.owner,
+        kind="snapshot" if snapshot else "event",
         partition=dataset.partition,
         constraints=constraints or {},
         watched=watched,
@@ -265,6 +275,7 @@ def quarantine_table(dataset: Dataset) -> Table:
         ),
         keys=("_source_file", "_row_number"),
         owner=dataset.owner,
+        kind="event",
         partition=dataset.partition,
         constraints={"known_disposition": "disposition IN ('quarantined', 'duplicate')"},
     )

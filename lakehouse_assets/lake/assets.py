@@ -66,7 +66,7 @@ def asset_attributes(table: Table) -> dict[str, Any]:
     """Return the attributes that an asset or an asset output takes from its declaration."""
     return {
         "key": table.asset_key,
-        "description": table.description,
+        "description": table.full_description,
         "group_name": f"{table.domain}_{table.layer}",
         "owners": [table.owner],
         "kinds": {"deltalake", "pyspark", "gold" if table.layer == "segments" else table.layer},

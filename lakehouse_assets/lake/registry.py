@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, did_you_mean
 
 if TYPE_CHECKING:
     import dagster as dg
 
 Layer = Literal["bronze", "silver", "gold", "segments"]
 Grain = Literal["day", "month", "keys"]
+Kind = Literal["event", "snapshot", "cumulative", "aggregate", "dimension", "reference"]
 
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _PLAIN_TYPES = frozenset(
@@ -41,10 +42,12 @@ class Column:
             `timestamp_ntz`, `array<string>` or `decimal(p,s)`.
         description: What the value means; for derived values the source of the rule.
         nullable: Whether null is a legal value.
-        unit: Unit of the value, e.g. `km`, `years`, `source currency`.
+        unit: Unit of the value, e.g. `km`, `years`, `source currency`; `count` for a number of
+            things, `code`, `share` or `score` for numbers that measure nothing.
         pii: Whether the value identifies or describes a natural person.
         source: Of a bronze column, the field's name in the delivered file; of a silver column, the
             bronze column that it is read from, if its name is another.
+        aliases: Other names of the column in SQL, where the reference uses them.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Column:
     unit: str | None = None
     pii: bool = False
     source: str | None = None
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.type not in _PLAIN_TYPES and not _DECIMAL.fullmatch(self.type):
@@ -105,6 +109,11 @@ class Table:
         domain: Folder of the table and first part of its asset key.
         name: Name of the table and last part of its asset key.
         layer: bronze, silver, gold or segments; the asset's group.
+        kind: What the rows of several partitions are to each other. `event`: things that happened,
+            each in one partition. `aggregate`: events added up within their partition, so that
+            partitions can be added up. `snapshot`: a state that each partition has as a whole.
+            `cumulative`: everything up to a partition, added up. `dimension`: what facts refer to,
+            as a snapshot if it is partitioned. `reference`: data that comes with the code.
         description: What one row is and what the table is for.
         columns: All columns, in order.
         keys: Columns that identify a row (within the table, or within a partition for snapshots).
@@ -116,6 +125,8 @@ class Table:
         allow_new_columns: Opt-in: writing a frame with added columns extends the table.
         watched: Columns whose distribution is compared over time.
         clustered: Columns by which rows are looked up; maintenance puts files in their order.
+        latest_with: Another table whose latest month is this one's too, for a table that may have
+            no rows in its latest month.
     """
 
     domain: str
@@ -125,6 +136,7 @@ class Table:
     columns: tuple[Column, ...]
     keys: tuple[str, ...]
     owner: str
+    kind: Kind
     partition: PartitionColumn | None = None
     constraints: Mapping[str, str] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
@@ -132,9 +144,10 @@ class Table:
     allow_new_columns: bool = False
     watched: tuple[str, ...] = ()
     clustered: tuple[str, ...] = ()
+    latest_with: str | None = None
 
     def __post_init__(self) -> None:
-        names = self.column_names
+        names = [n for column in self.columns for n in (column.name, *column.aliases)]
         if len(set(names)) != len(names):
             raise LakehouseError(f"Table {self.name} declares a column twice; remove one of them.")
         wanted = [
@@ -146,7 +159,7 @@ class Table:
         if self.partition:
             wanted.append(self.partition.column)
         for name in wanted:
-            if name not in names:
+            if name not in self.column_names:
                 raise LakehouseError(
                     f"Table {self.name} names the column {name} in its keys, partition, "
                     "references, watched or clustered columns but does not declare it; add the "
@@ -167,6 +180,22 @@ class Table:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+    @property
+    def holds_states(self) -> bool:
+        """Whether each partition is a state of the whole, so that only one may be counted."""
+        states = ("snapshot", "cumulative", "dimension")
+        return self.partition is not None and self.kind in states
+
+    @property
+    def full_description(self) -> str:
+        """Say what a row is, and which partitions a query of the table's name reads."""
+        if self.partition is None:
+            return self.description
+        grain = self.partition.grain
+        if not self.holds_states:
+            return f"{self.description} In SQL: every {grain}."
+        return f"{self.description} In SQL: the latest {grain}; {self.name}_history has them all."
 
     @property
     def key(self) -> tuple[str, str]:
@@ -196,7 +225,11 @@ class Table:
 
 
 MONTH = PartitionColumn("as_of_month", "month")
-_AS_OF = Column("as_of_month", "date", "Month at whose end the row holds, as its first day.", False)
+_MONTHS = {
+    "event": "Month of delivery, as its first day.",
+    "aggregate": "Month of delivery whose rows are added up, as its first day.",
+}
+_AS_OF = "Month at whose end the row holds, as its first day."
 LOADED = Column("load_timestamp", "timestamp", "When the run that wrote the row began.", False)
 
 
@@ -208,12 +241,17 @@ def monthly_table(
     keys: tuple[str, ...],
     owner: str,
     *,
+    kind: Kind,
     references: tuple[Reference, ...] = (),
     aliases: tuple[str, ...] = (),
     layer: Layer = "gold",
     clustered: tuple[str, ...] = (),
+    latest_with: str | None = None,
 ) -> Table:
-    """Declare a table that holds as of the end of a month: it leads its columns and its keys.
+    """Declare a table by months: the month leads its columns and its keys.
+
+    It is the month of delivery for events and what is added up from a month's events, and the month
+    at whose end the rows hold otherwise.
 
     Within a month rows are looked up by the first of the other keys, if nothing else is said.
     """
@@ -222,13 +260,18 @@ def monthly_table(
         name=name,
         layer=layer,
         description=description,
-        columns=(_AS_OF, *columns),
+        columns=(
+            Column("as_of_month", "date", _MONTHS.get(kind, _AS_OF), nullable=False),
+            *columns,
+        ),
         keys=("as_of_month", *keys),
         owner=owner,
+        kind=kind,
         partition=MONTH,
         references=references,
         aliases=aliases,
         clustered=clustered or keys[:1],
+        latest_with=latest_with,
     )
 
 
@@ -281,8 +324,9 @@ class Registry:
         try:
             return self._names[name]
         except KeyError:
+            close = did_you_mean(name, self._names) or "."
             raise LakehouseError(
-                f"No table is called {name!r}; declared are {', '.join(sorted(self._names))}."
+                f"No table is called {name!r}{close} `lakehouse tables` lists them all."
             ) from None
 
     def by_key(self, key: tuple[str, ...]) -> Table:

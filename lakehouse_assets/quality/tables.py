@@ -21,8 +21,10 @@ _RULE = Column("rule", "string", "Expectation or check, or the figure that was c
 _ACTION = Column(
     "action", "string", "What a failing row leads to: warn, drop or fail; null for a check."
 )
-_ROWS = Column("rows", "bigint", "Rows that were judged or counted; null if not told.")
-_FAILING = Column("failing_rows", "bigint", "Rows that fail; null if not told.")
+_ROWS = Column(
+    "rows", "bigint", "Rows that were judged or counted; null if not told.", unit="count"
+)
+_FAILING = Column("failing_rows", "bigint", "Rows that fail; null if not told.", unit="count")
 
 QUALITY_EVENTS = Table(
     domain=DOMAIN,
@@ -46,6 +48,7 @@ QUALITY_EVENTS = Table(
     ),
     keys=("run_id", "table_name", "partition", "rule"),
     owner=OWNER,
+    kind="event",
     constraints={"known_kind": "kind IN ('expectation', 'check', 'figure')"},
 )
 
@@ -62,12 +65,15 @@ QUALITY_RULES = Table(
         Column("passed", "boolean", "Whether the rule held."),
         _FAILING,
         _ROWS,
-        Column("pass_rate", "double", "Share of the rows that pass; null without rows."),
-        Column("runs", "bigint", "Runs that judged the partition by this rule.", False),
+        Column(
+            "pass_rate", "double", "Share of the rows that pass; null without rows.", unit="share"
+        ),
+        Column("runs", "bigint", "Runs that judged the partition by this rule.", False, "count"),
         Column("recorded_at", "timestamp", "When it was judged last.", False),
     ),
     keys=("table_name", "partition", "rule"),
     owner=OWNER,
+    kind="snapshot",
 )
 
 QUALITY_DRIFT = Table(
@@ -85,15 +91,15 @@ QUALITY_DRIFT = Table(
         Column(
             "value", "double",
             "Rows over their trailing median, or the index: up to 0.1 the same, above 0.25 another "
-            "distribution; null with too little to compare with.",
+            "distribution; null with too little to compare with.", unit="ratio or index",
         ),
         Column(
             "current_rows", "bigint",
             "Rows of the partition; of an index, also those of as many days before it as it takes "
             "for 200.",
-            False,
+            False, "count",
         ),
-        Column("reference_rows", "bigint", "Rows of the partitions before them.", False),
+        Column("reference_rows", "bigint", "Rows of the partitions before them.", False, "count"),
         Column(
             "usual", "boolean",
             "Whether it is within bounds: 0.5 to 2 times the rows; an index up to 0.25, or up to "
@@ -102,6 +108,7 @@ QUALITY_DRIFT = Table(
     ),
     keys=("table_name", "partition", "measure"),
     owner=OWNER,
+    kind="snapshot",
 )  # fmt: skip
 
 TABLES = (QUALITY_EVENTS, QUALITY_RULES, QUALITY_DRIFT)

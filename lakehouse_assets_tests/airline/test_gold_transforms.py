@@ -344,7 +344,7 @@ def test_means_are_rounded_half_up_to_their_decimals(engine: Engine) -> None:
         "as_of_month": MONTH, "segment": 1, "segment_name": "Premium Elite Members",
         "segment_rule": PREMIUM.rule, "avg_days_since_joining": 700.0,
         "customer_count": 4, "avg_age": 41.3, "avg_flights": 1.3, "avg_km": 1.0, "avg_points": 1.0,
-        "avg_days_since_flight": 1.0, "avg_spent": 0.02, "avg_revenue": 0.02, "avg_recency": 1.25,
+        "avg_days_since_flight": 1.0, "avg_spent": 0.02, "avg_recency": 1.25,
         "avg_frequency": 1.0, "avg_monetary": 1.0, "total_spent": Decimal("0.06"),
     }  # fmt: skip
     assert (nobody["segment"], nobody["segment_name"]) == (None, "Uncategorized")

@@ -364,7 +364,7 @@ SELECT as_of_month, segment, segment_name, {rules} AS segment_rule, count(*) AS 
     mean_of(total_km_flown, 0) AS avg_km, mean_of(total_loyalty_points, 0) AS avg_points,
     mean_of(days_since_last_flight, 0) AS avg_days_since_flight,
     mean_of(days_since_joining, 0) AS avg_days_since_joining,
-    mean_of(total_spent, 2) AS avg_spent, mean_of(total_spent, 2) AS avg_revenue,
+    mean_of(total_spent, 2) AS avg_spent,
     mean_of(recency_score, 2) AS avg_recency, mean_of(frequency_score, 2) AS avg_frequency,
     mean_of(monetary_score, 2) AS avg_monetary,
     CAST(sum(total_spent) AS DECIMAL(38, 2)) AS total_spent

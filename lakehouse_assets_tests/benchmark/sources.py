@@ -155,7 +155,7 @@ def _ours(url: str, folder: Path) -> tuple[float, float, tuple[object, ...]]:
         raise SystemExit("bronze failed; its log says why")
     opened = lake.open()
     opened.engine.name_view("bronze", opened.read(opened.registry["bronze_online_sales"]))
-    (found,) = opened.engine.query(BRONZE).to_pylist()
+    (found,) = opened.engine.query(BRONZE).read_all().to_pylist()
     return landed - began, ended - landed, tuple(found.values())
 
 

@@ -24,7 +24,7 @@ from lakehouse_assets.lake.registry import Column
 
 
 def relations(engine: DuckDBEngine) -> set[str]:
-    found = engine.query("SELECT table_name FROM information_schema.tables")
+    found = engine.query("SELECT table_name FROM information_schema.tables").read_all()
     return {name for name in found["table_name"].to_pylist() if not name.startswith("scan_")}
 
 
@@ -159,7 +159,7 @@ def test_the_clock_is_utc(engine):
     table = pa.table({"t": pa.array([moment], pa.timestamp("us", "UTC"))})
     frame = engine.from_arrow(table).select(F.col("t").cast("date").alias("d"))
     assert engine.rows(frame) == [{"d": date(2014, 3, 31)}]
-    assert engine.query("SELECT current_setting('TimeZone') AS z")["z"].to_pylist() in (
+    assert engine.query("SELECT current_setting('TimeZone') AS z").read_all()["z"].to_pylist() in (
         ["UTC"],
         ["Etc/UTC"],
     )
@@ -168,14 +168,14 @@ def test_the_clock_is_utc(engine):
 def test_nothing_is_fetched_from_anywhere(engine):
     names = ("autoinstall_known_extensions", "autoload_known_extensions")
     for name in names:
-        found = engine.query(f"SELECT current_setting('{name}') AS x")
+        found = engine.query(f"SELECT current_setting('{name}') AS x").read_all()
         assert found["x"].to_pylist() == [False]
     with pytest.raises(LakehouseError, match="The query does not run"):
         engine.query("SELECT * FROM read_csv('https://localhost:1/x.csv')")
 
 
 def test_no_extension_but_the_environments_own_is_loaded_unchecked(engine):
-    found = engine.query("SELECT current_setting('allow_unsigned_extensions') AS x")
+    found = engine.query("SELECT current_setting('allow_unsigned_extensions') AS x").read_all()
     assert found["x"].to_pylist() == [False]
     with pytest.raises(LakehouseError, match="Cannot change allow_unsigned_extensions"):
         engine.query("SET allow_unsigned_extensions = true")
@@ -291,5 +291,5 @@ def test_a_wrong_query_says_where(engine):
 
 def test_views_have_names_that_queries_know(engine):
     engine.name_view("shop.things", engine.from_arrow(pa.table({"x": [1, 2]})))
-    found = engine.query('SELECT sum(x)::INT AS s FROM shop."things"')
+    found = engine.query('SELECT sum(x)::INT AS s FROM shop."things"').read_all()
     assert found["s"].to_pylist() == [3]

@@ -188,7 +188,7 @@ def test_queries_over_named_views(spark_engine):
     found = spark_engine.query(
         "SELECT Shop.Things.x, 'shop.things' AS s FROM SHOP.things JOIN plain ON x = y"
     )
-    assert found.to_pylist() == [{"x": 2, "s": "shop.things"}]
+    assert found.read_all().to_pylist() == [{"x": 2, "s": "shop.things"}]
     for wrong in ("SELEC 1", "SELECT z FROM plain", "SELECT 'x FROM plain", "SELECT 1/0"):
         with pytest.raises(LakehouseError, match="The query does not run: ") as caught:
             spark_engine.query(wrong)
@@ -281,7 +281,7 @@ def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
         ),
         "dim_customers": lambda f, _: gold.dim_customers(f(members), MONTH, NOW),
         "dim_geography": lambda f, _: gold.dim_geography(f(members), MONTH, NOW),
-        "dim_date": lambda f, _: dates.dim_date(f(DIM_DATE).select("date"), NOW),
+        "dim_date": lambda f, _: dates.dim_date(f(DIM_DATE).select("date"), NOW, "thursday"),
         "fact_flights": lambda f, _: gold.fact_flights(f(members), MONTH, NOW),
         "fact_transactions": lambda f, _: gold.fact_transactions(
             f(t.SILVER_TRANSACTIONS), MONTH, NOW

@@ -31,7 +31,9 @@ COMMIT = Commit(run_id="run-1", asset="shop/daily", partition="p", code_version=
 
 def table(name: str, *columns: Column, **attributes: Any) -> Table:
     """Declare a table of the domain `shop`."""
-    attributes = {"keys": (), "owner": "team:test", "layer": "silver"} | attributes
+    attributes = {
+        "keys": (), "owner": "team:test", "layer": "silver", "kind": "event",
+    } | attributes  # fmt: skip
     return Table(
         domain="shop", name=name, description=f"Table {name}.", columns=columns, **attributes
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.registry import Column, PartitionColumn, Reference, Registry
+from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.lake.samples import DAILY, WHOLE, table
 
 ID = Column("id", "bigint", "Number.")
@@ -55,11 +58,48 @@ def test_a_name_or_alias_of_two_tables_is_refused():
         Registry((WHOLE, table("t", ID, aliases=("whole",))))
 
 
-def test_an_unknown_name_lists_the_declared_ones():
-    with pytest.raises(
-        LakehouseError, match="No table is called 'nope'; declared are daily, whole"
-    ):
-        Registry((DAILY, WHOLE))["nope"]
+@pytest.mark.parametrize(
+    ("name", "close"), [("dayly", "; did you mean daily?"), ("nope", "."), ("WHOL", "whole?")]
+)
+def test_an_unknown_name_is_answered_with_close_ones(name, close):
+    with pytest.raises(LakehouseError, match=f"No table is called '{name}'.*{re.escape(close)} `"):
+        Registry((DAILY, WHOLE))[name]
+
+
+def test_every_numeric_column_has_a_unit_or_says_that_it_counts():
+    numbers = ("bigint", "int", "double", "decimal")
+    assert [
+        f"{t.name}.{c.name}"
+        for t in REGISTRY
+        for c in t.columns
+        if c.type.startswith(numbers) and not c.unit
+    ] == []
+
+
+def test_descriptions_say_which_months_a_name_has():
+    said = {
+        name: REGISTRY[name].full_description.partition(" In SQL: ")[2]
+        for name in (
+            "kpi_customer_value",
+            "country_revenue",
+            "fact_sales",
+            "tweet_days",
+            "dim_date",
+        )
+    }
+    assert said == {
+        "kpi_customer_value": "the latest month; kpi_customer_value_history has them all.",
+        "country_revenue": "the latest month; country_revenue_history has them all.",
+        "fact_sales": "every month.",
+        "tweet_days": "every day.",
+        "dim_date": "",
+    }
+    months = {t.kind: t.column("as_of_month").description for t in REGISTRY if "as_of_month" in
+              t.column_names}  # fmt: skip
+    assert months["event"] == "Month of delivery, as its first day."
+    assert months["snapshot"] == months["dimension"] == months["cumulative"] == (
+        "Month at whose end the row holds, as its first day."
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("key", [("shop", "nope"), ("whole",), ("shop", "whole", "x")])

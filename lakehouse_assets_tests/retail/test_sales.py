@@ -216,7 +216,7 @@ def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) ->
         pa.Table.from_pylist(
             [
                 {"as_of_month": month, "sale_date": day, "channel": channel, "store": 1,
-                 "country_code": "US", "brand": "BrandA", "sales": 1, "quantity": quantity,
+                 "country_code": "US", "brand": "BrandA", "sale_count": 1, "quantity": quantity,
                  "revenue": Decimal(revenue)}
                 for month, day, channel, quantity, revenue in rows
             ],
@@ -239,7 +239,7 @@ def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) ->
     ]  # fmt: skip
     assert weeks("thursday") == [("online", date(2021, 9, 2), 7, "7.5000"), store]
     (total,) = engine.rows(analytics.totals_of_days(days, OCTOBER))
-    assert (total["sales"], total["quantity"], str(total["revenue"])) == (4, 23, "23.5000")
+    assert (total["sale_count"], total["quantity"], str(total["revenue"])) == (4, 23, "23.5000")
 
 
 # --- the whole way --------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def test_training_and_test_by_month(shop: tuple[House, Outcome]) -> None:
         "sales_test": [(OCTOBER, "7")],
     }
     (row,) = house.sql(
-        "SELECT count(*) AS weeks, sum(sales) AS sales, sum(revenue) AS revenue FROM {t} "
+        "SELECT count(*) AS weeks, sum(sale_count) AS sales, sum(revenue) AS revenue FROM {t} "
         "WHERE as_of_month = DATE '2021-10-01'",
         t=s.SALES_WEEKS,
     )

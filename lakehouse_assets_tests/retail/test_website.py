@@ -103,7 +103,7 @@ def test_visits_are_added_up_by_day_and_conversion_over_months(engine: Engine) -
     assert differing_types(engine, conversion, WEBSITE_CONVERSION) == {}
     rates = {row["device_category"]: row for row in engine.rows(conversion)}
     assert (rates["Mobile"]["visits"], rates["Mobile"]["rated_visits"]) == (136, 122)
-    assert rates["Mobile"]["conversion_rate"] == 50.01 / 122
+    assert rates["Mobile"]["conversion_rate"] == 5001 / 122
     assert rates["Tablet"]["conversion_rate"] is None
     assert rates["Tablet"]["as_of_month"] == date(2021, 10, 1)
     (only,) = engine.rows(

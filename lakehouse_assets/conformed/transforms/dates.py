@@ -12,12 +12,13 @@ from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
 
-def dim_date(days: DataFrame, loaded_at: datetime) -> DataFrame:
+def dim_date(days: DataFrame, loaded_at: datetime, week_starts_on: v.Weekday) -> DataFrame:
     """Describe days; columns as declared for `dim_date`.
 
     Args:
         days: One row per day in `date`.
         loaded_at: When the run began.
+        week_starts_on: First day of a week; ISO weeks start on Monday whatever it is.
     """
     day = F.col("date")
     number = v.day_of_week(day)
@@ -37,7 +38,9 @@ def dim_date(days: DataFrame, loaded_at: datetime) -> DataFrame:
         _named(number, names).alias("day_name"),
         _named(month, months).alias("month_name"),
         F.substring(day.cast("string"), 1, 7).alias("year_month"),
-        v.week_start(day).alias("week_start"),
+        F.year(v.add_days(v.week_start(day), F.lit(3))).cast("int").alias("iso_year"),
+        F.weekofyear(day).cast("int").alias("iso_week"),
+        v.week_start(day, week_starts_on).alias("week_start"),
         number.isin(1, 7).alias("is_weekend"),
         F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     )

@@ -58,7 +58,7 @@ CAMPAIGNS = Dataset(
     ),
 )
 
-_KEY = Column("campaign_key", "bigint", "Campaign: hash of its name in lower case.", False)
+_KEY = Column("campaign_key", "bigint", "Campaign: hash of its name in lower case.", False, "id")
 _NAME = Column("campaign_name", "string", "Name of the campaign.", False)
 _COUNTRY = Column("country", "string", "Country as the source names it, or Unknown.", False)
 _REGION = Column("region", "string", "Region as the source names it.", False)
@@ -76,16 +76,16 @@ SILVER_CAMPAIGNS = silver_table(
     (
         Column(
             "result_id", "bigint",
-            "Hash of the delivered row, and of how often its file had it before.", False,
+            "Hash of the delivered row, and of how often its file had it before.", False, "id",
         ),
-        Column("campaign_id", "int", "Number of the campaign."),
+        Column("campaign_id", "int", "Number of the campaign.", unit="id"),
         _NAME, _COUNTRY, _REGION,
         Column("product_category", "string", "Product category; never given so far."),
         Column("qualification", "string", "Qualification; never given so far."),
         Column("qualification_number", "string", "Never given so far."),
         Column("lead_generation", "string", "Never given so far."),
         Column("response_status", "string", "Qualified, Active, Accepted or Unknown.", False),
-        Column("responses", FINE, "Responses; halves occur."),
+        Column("responses", FINE, "Responses; halves occur.", unit="count"),
         Column("cost", FINE, "Cost.", False, CURRENCY),
         Column("revenue", FINE, "Revenue.", False, CURRENCY),
         Column("roi", FINE, "Return on investment.", unit="percent"),
@@ -95,7 +95,7 @@ SILVER_CAMPAIGNS = silver_table(
         Column("profit", FINE, "Profit; negative for a loss.", False, CURRENCY),
         Column("marketing_cost", FINE, "Cost of marketing.", unit=CURRENCY),
         _DAY,
-        Column("sorted_id", "int", "Place of the campaign in the source's order."),
+        Column("sorted_id", "int", "Place of the campaign in the source's order.", unit="position"),
     ),
     watched=("country", "revenue"),
     clustered=("campaign_name",),
@@ -107,19 +107,25 @@ DIM_CAMPAIGNS = gold(
     (
         _KEY,
         _NAME,
-        Column("campaign_id", "int", "Number of the campaign, the lowest if there are several."),
+        Column(
+            "campaign_id",
+            "int",
+            "Number of the campaign, the lowest if there are several.",
+            unit="id",
+        ),
         Column("hashtag", "string", "Its hashtag: the name with a # before it.", False),
         Column("first_day", "date", "Day of the first result.", False),
         Column("last_day", "date", "Day of the last result so far.", False),
         LOADED,
     ),
     ("campaign_key",),
+    kind="dimension",
     references=(dates("first_day"), dates("last_day")),
 )
 
 _MEASURES = (
-    Column("results", "bigint", "Results.", False),
-    Column("responses", FINE_TOTAL, "Responses.", False),
+    Column("results", "bigint", "Results.", False, "count"),
+    Column("responses", FINE_TOTAL, "Responses.", False, "count"),
     Column("cost", FINE_TOTAL, "Cost.", False, CURRENCY),
     Column("revenue", FINE_TOTAL, "Revenue.", False, CURRENCY),
     Column("revenue_target", FINE_TOTAL, "Targets, also negative ones.", False, CURRENCY),
@@ -136,10 +142,11 @@ CAMPAIGN_DAYS = gold(
         _DAY, _NAME, _COUNTRY, COUNTRY_CODE, _REGION, _TACTIC, _SEGMENT, *_MEASURES,
         Column("min_cost", FINE, "Lowest cost of a result.", False, CURRENCY),
         Column("max_cost", FINE, "Highest cost of a result.", False, CURRENCY),
-        Column("loss_results", "bigint", "Results with a negative profit.", False),
+        Column("loss_results", "bigint", "Results with a negative profit.", False, "count"),
         Column("loss", FINE_TOTAL, "Sum of the negative profits: 0 or less.", False, CURRENCY),
     ),
     ("campaign_key", "camp_date", "country", "region", "campaign_tactic", "customer_segment"),
+    kind="aggregate",
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date"), COUNTRIES),
 )  # fmt: skip
 
@@ -148,7 +155,7 @@ COUNTRY_REVENUE = gold(
     "Revenue, target and profit by country and region, over all results delivered so far.",
     (
         _COUNTRY, COUNTRY_CODE, _REGION,
-        Column("results", "bigint", "Results.", False),
+        Column("results", "bigint", "Results.", False, "count"),
         Column("total_revenue", TOTAL, "Revenue, 2 decimals.", False, CURRENCY),
         Column("total_revenue_target", TOTAL, "Targets, 2 decimals.", False, CURRENCY),
         Column("total_profit", TOTAL, "Profit, 2 decimals.", False, CURRENCY),
@@ -156,6 +163,7 @@ COUNTRY_REVENUE = gold(
         Column("min_cost", MONEY, "Lowest cost of a result.", False, CURRENCY),
     ),
     ("country", "region"),
+    kind="cumulative",
     references=(COUNTRIES,),
     lab="gold_country_wise_revenue",
 )  # fmt: skip
@@ -168,8 +176,9 @@ _WEEK = (
 CAMPAIGN_WEEKS = gold(
     "campaign_weeks",
     "Results per campaign and week, over all results delivered so far.",
-    (_KEY, _NAME, *_WEEK, Column("results", "bigint", "Results.", False)),
+    (_KEY, _NAME, *_WEEK, Column("results", "bigint", "Results.", False, "count")),
     ("campaign_key", "week_start"),
+    kind="cumulative",
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("week_start")),
     lab="gold_campaign_per_week",
 )
@@ -182,6 +191,7 @@ COUNTRY_PROFIT_WEEKS = gold(
         Column("total_profit", TOTAL, "Profit, 2 decimals.", False, CURRENCY),
     ),
     ("country", "week_start"),
+    kind="cumulative",
     references=(dates("week_start"), COUNTRIES),
     lab="gold_total_profit_by_country_per_week",
 )  # fmt: skip
@@ -192,12 +202,13 @@ LOSS_MAKING_CAMPAIGNS = gold(
     (
         _KEY,
         _NAME,
-        Column("loss_rank", "int", "1 for the largest loss.", False),
-        Column("loss_results", "bigint", "Results with a negative profit.", False),
+        Column("loss_rank", "int", "1 for the largest loss.", False, "rank"),
+        Column("loss_results", "bigint", "Results with a negative profit.", False, "count"),
         Column("total_loss", TOTAL, "Sum of the negative profits.", False, CURRENCY),
         Column("total_profit", TOTAL, "Profit of all results.", False, CURRENCY),
     ),
     ("campaign_key",),
+    kind="cumulative",
     references=(same_month(("campaign_key",), "dim_campaigns"),),
     lab="gold_top_loss_making_campaign",
 )

@@ -5,7 +5,7 @@ Belongs here: the domain's name, owner, units and types. Not here: tables.
 
 from __future__ import annotations
 
-from lakehouse_assets.lake.registry import Column, Reference, Table, monthly_table
+from lakehouse_assets.lake.registry import Column, Kind, Reference, Table, monthly_table
 
 DOMAIN = "retail"
 OWNER = "team:retail"
@@ -27,14 +27,17 @@ def gold(
     columns: tuple[Column, ...],
     keys: tuple[str, ...],
     *,
+    kind: Kind,
     references: tuple[Reference, ...] = (),
     lab: str | None = None,
     clustered: tuple[str, ...] = (),
+    latest_with: str | None = None,
 ) -> Table:
     """Declare a monthly gold table; `lab` is the name that the reference lab gave it."""
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER,
-        references=references, aliases=(lab,) if lab else (), clustered=clustered,
+        kind=kind, references=references, aliases=(lab,) if lab else (), clustered=clustered,
+        latest_with=latest_with,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ DIM_STORES = Table(
     layer="gold",
     description="The ten stores of the spec's section 2: S001 Miami to S010 Chicago.",
     columns=(
-        Column("store", "int", "Number of the store, as store sales have it.", False),
+        Column("store", "int", "Number of the store, as store sales have it.", False, "id"),
         Column("store_id", "string", "Its name at thermostats and door counters: S001 ...", False),
         Column("city", "string", "City.", False),
         Column("place_name", "string", "The city in dim_places, which knows where it lies.", False),
@@ -26,6 +26,7 @@ DIM_STORES = Table(
     ),
     keys=("store",),
     owner=OWNER,
+    kind="reference",
     references=(
         Reference(("place_name",), "dim_places", ("place_name",)),
         Reference(("country_code",), "dim_countries", ("country_code",)),
@@ -37,13 +38,14 @@ DIM_PRODUCTS = gold(
     "One row per product that was sold by the end of a month. Stores tell sales by brand only: "
     "what they sold is All products of a brand.",
     (
-        Column("product_key", "bigint", "Hash of category, product and brand.", False),
+        Column("product_key", "bigint", "Hash of category, product and brand.", False, "id"),
         Column("product", "string", "Product, or All products.", False),
         Column("product_category", "string", "Category, All categories or Unknown.", False),
         Column("brand", "string", "Brand.", False),
         LOADED,
     ),
     ("product_key",),
+    kind="dimension",
 )
 
 DIM_RETAIL_CUSTOMERS = gold(
@@ -56,6 +58,7 @@ DIM_RETAIL_CUSTOMERS = gold(
         LOADED,
     ),
     ("customer_id",),
+    kind="dimension",
 )
 
 TABLES = (DIM_STORES, DIM_PRODUCTS, DIM_RETAIL_CUSTOMERS)

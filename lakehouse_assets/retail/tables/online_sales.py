@@ -52,7 +52,7 @@ SILVER_ONLINE_SALES = silver_table(
         Column("product_category", "string", "Category; Unknown if not given.", False),
         Column("product", "string", "Product.", False),
         Column("brand", "string", "Brand.", False),
-        Column("quantity", "bigint", "Pieces ordered.", False),
+        Column("quantity", "bigint", "Pieces ordered.", False, "pieces"),
         Column("price", FINE, "Price of a piece.", False, CURRENCY),
         Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
     ),

@@ -16,8 +16,8 @@ CAMPAIGN_TWEETS = gold(
         Column("hashtag", "string", "Hashtag.", False),
         Column("city", "string", "City; null for a campaign that nobody tweeted about."),
         Column("campaign_name", "string", "Campaign; null for a hashtag without results."),
-        Column("tweets", "bigint", "Tweets.", False),
-        Column("retweets", COUNT_TOTAL, "Retweets.", False),
+        Column("tweets", "bigint", "Tweets.", False, "count"),
+        Column("retweets", COUNT_TOTAL, "Retweets.", False, "count"),
         Column(
             "revenue", FINE_TOTAL, "The city's share of the campaign's revenue.", False, CURRENCY
         ),
@@ -25,6 +25,7 @@ CAMPAIGN_TWEETS = gold(
         Column("profit", FINE_TOTAL, "The city's share of its profit.", False, CURRENCY),
     ),
     ("hashtag", "city"),
+    kind="cumulative",
     lab="sentiment_campaign_analytics",
 )
 

@@ -19,28 +19,29 @@ from lakehouse_assets.retail.tables.common import (
 from lakehouse_assets.retail.tables.store_sales import SILVER_STORE_SALES
 
 _CHANNEL = Column("channel", "string", "store or online.", False)
-_STORE = Column("store", "int", "Number of the store; null for online sales.")
+_STORE = Column("store", "int", "Number of the store; null for online sales.", unit="id")
 _BRAND = Column("brand", "string", "Brand.", False)
 
 FACT_SALES = gold(
     "fact_sales",
     "One row per sale delivered in a month: what a store sold of a brand in a week, or an order.",
     (
-        Column("sale_key", "bigint", "Hash of channel and the source's number.", False),
+        Column("sale_key", "bigint", "Hash of channel and the source's number.", False, "id"),
         _CHANNEL,
         Column("sale_date", "date", "Day of the order, or first day of the store's week.", False),
         Column("period", "string", "What sale_date begins: day or week.", False),
         _STORE,
         COUNTRY_CODE,
-        Column("product_key", "bigint", "Product.", False),
+        Column("product_key", "bigint", "Product.", False, "id"),
         _BRAND,
         Column("customer_id", "string", "Customer; null for stores and guests.", pii=True),
-        Column("quantity", "bigint", "Pieces.", False),
+        Column("quantity", "bigint", "Pieces.", False, "pieces"),
         Column("price", FINE, "Price of a piece.", False, CURRENCY),
         Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
         LOADED,
     ),
     ("sale_key",),
+    kind="event",
     references=(
         dates("sale_date"),
         COUNTRIES,
@@ -54,8 +55,8 @@ FACT_SALES = gold(
 )
 
 _SUMS = (
-    Column("sales", "bigint", "Sales.", False),
-    Column("quantity", "bigint", "Pieces.", False),
+    Column("sale_count", "bigint", "Sales: rows of fact_sales.", False, "count"),
+    Column("quantity", "bigint", "Pieces.", False, "pieces"),
     Column("revenue", FINE_TOTAL, "Revenue.", False, CURRENCY),
 )
 
@@ -65,6 +66,7 @@ SALES_DAYS = gold(
     "and brand: the aggregate that sales_weeks adds up over months.",
     (Column("sale_date", "date", "Day.", False), _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS),
     ("sale_date", "channel", "store", "country_code", "brand"),
+    kind="aggregate",
     references=(dates("sale_date"), COUNTRIES),
 )
 
@@ -79,6 +81,7 @@ SALES_WEEKS = gold(
         _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS,
     ),
     ("week_start", "channel", "store", "country_code", "brand"),
+    kind="cumulative",
     references=(dates("week_start"),),
 )  # fmt: skip
 
@@ -95,6 +98,7 @@ SALES_TRAIN = gold(
     "a forecast learns from. Sales of one week share a rank, so a week is never on both sides.",
     _SALE,
     ("sale_id",),
+    kind="cumulative",
     lab="gold_train",
 )
 
@@ -104,6 +108,8 @@ SALES_TEST = gold(
     "forecast is tested on. Empty as long as no week lies there.",
     _SALE,
     ("sale_id",),
+    kind="cumulative",
+    latest_with="sales_train",
     lab="gold_test",
 )
 

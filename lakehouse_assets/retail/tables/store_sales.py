@@ -43,10 +43,10 @@ SILVER_STORE_SALES = silver_table(
     (
         Column("sale_id", "string", "Number of the row at the source.", False),
         Column("week_starting", "date", "First day of the week.", False, source="weekstarting"),
-        Column("store", "int", "Number of the store.", False),
+        Column("store", "int", "Number of the store.", False, "id"),
         Column("brand", "string", "Brand.", False),
-        Column("quantity", "bigint", "Pieces sold.", False),
-        Column("advert", "int", "1 if the brand was advertised in the week, or 0."),
+        Column("quantity", "bigint", "Pieces sold.", False, "pieces"),
+        Column("advert", "int", "1 if the brand was advertised in the week, or 0.", unit="code"),
         Column("price", FINE, "Price of a piece.", False, CURRENCY),
         Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
     ),

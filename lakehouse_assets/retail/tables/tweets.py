@@ -45,9 +45,9 @@ _CITY = Column(
     "city", "string", "City by its one name in dim_places; else as the user wrote it.", False
 )
 _COUNTS = (
-    Column("tweets", "bigint", "Tweets.", False),
-    Column("retweets", COUNT_TOTAL, "Sum of their retweets.", False),
-    Column("favourites", COUNT_TOTAL, "Sum of their likes.", False),
+    Column("tweets", "bigint", "Tweets.", False, "count"),
+    Column("retweets", COUNT_TOTAL, "Sum of their retweets.", False, "count"),
+    Column("favourites", COUNT_TOTAL, "Sum of their likes.", False, "count"),
 )
 
 SILVER_TWEETS = silver_table(
@@ -65,17 +65,17 @@ SILVER_TWEETS = silver_table(
         ),
         Column("tweeted_at", "timestamp", "Moment of the tweet.", False, source="time"),
         Column("tweet_date", "date", "Its day in UTC.", False),
-        Column("hour_of_day", "int", "Its hour in UTC.", False),
+        Column("hour_of_day", "int", "Its hour in UTC.", False, "hour"),
         _HASHTAG,
         Column("clean_text", "string", "The words alone, contractions written out.", pii=True),
         _CITY,
         Column("username", "string", "User.", pii=True),
-        Column("retweet_count", "bigint", "Retweets.", False, source="retweetcount"),
-        Column("favourite_count", "bigint", "Likes.", False, source="favouritecount"),
+        Column("retweet_count", "bigint", "Retweets.", False, source="retweetcount", unit="count"),
+        Column("favourite_count", "bigint", "Likes.", False, source="favouritecount", unit="count"),
         Column("is_retweet", "boolean", "Whether it is a retweet itself.", False),
         Column("sentiment", "string", "Sentiment as the source sees it, or Unknown.", False),
         Column("sentiment_score", "double", "Score as the source sees it.",
-               source="sentimentscore"),
+               source="sentimentscore", unit="score"),
         Column("language", "string", "Language, or Unknown.", False),
     ),
     watched=("hashtag", "retweet_count"),
@@ -97,6 +97,7 @@ TWEET_DAYS = Table(
     ),
     keys=("delivered_on", "tweet_date", "hashtag", "city"),
     owner=OWNER,
+    kind="aggregate",
     partition=TWEETS.partition,
     clustered=("city", "hashtag"),
     references=(dates("tweet_date"),),
@@ -107,6 +108,7 @@ TWEETS_BY_CITY_AND_HASHTAG = gold(
     "Tweets per city and hashtag, of all that was delivered so far.",
     (_CITY, _HASHTAG, *_COUNTS),
     ("city", "hashtag"),
+    kind="cumulative",
     lab="gold_twitter_historical_city_hashtagcount_data",
 )
 
@@ -115,6 +117,7 @@ TWEETS_BY_HASHTAG = gold(
     "Tweets and retweets per hashtag, of all that was delivered so far.",
     (_HASHTAG, *_COUNTS),
     ("hashtag",),
+    kind="cumulative",
     lab="gold_twitter_historical_hashtag_data",
 )
 
@@ -123,6 +126,7 @@ TWEET_TOTALS = gold(
     "Tweets, retweets and likes in one row, of all that was delivered so far.",
     _COUNTS,
     (),
+    kind="cumulative",
     lab="gold_twitter_historical_retweetcount_data",
 )
 
@@ -137,6 +141,7 @@ TWEETS_BY_CITY = gold(
         Column("longitude", "double", "Longitude.", unit="degrees"),
     ),
     ("city",),
+    kind="cumulative",
     lab="gold_twitter_historical_city_hashtag_count_loc",
 )  # fmt: skip
 

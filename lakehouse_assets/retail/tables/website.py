@@ -66,7 +66,7 @@ SILVER_WEBSITE = silver_table(
     "visit_id",
     (
         Column("visit_id", "bigint",
-               "Hash of the delivered row, and of how often its file had it before.", False),
+               "Hash of the delivered row, and of how often its file had it before.", False, "id"),
         Column("visit_date", "date", "Day.", False, source="date"),
         Column("country", "string", "Country.", False),
         Column("region", "string", "Region as the source has it; Unknown if not given.", False),
@@ -83,17 +83,17 @@ SILVER_WEBSITE = silver_table(
         Column("sentiment", "string", "Positive, Neutral, Negative or Unknown.", False),
         Column("campaign_name", "string", "Campaign; null if not given."),
         Column("hashtag", "string", "Hashtag with a # before it; null if not given."),
-        Column("visits", "bigint", "Visits.", False),
-        Column("sessions", "bigint", "Sessions."),
-        Column("unique_visitors", "bigint", "Visitors."),
-        Column("return_visitors", "bigint", "Visitors who had been there before."),
-        Column("daily_users", "bigint", "Users of the day."),
+        Column("visits", "bigint", "Visits.", False, "count"),
+        Column("sessions", "bigint", "Sessions.", unit="count"),
+        Column("unique_visitors", "bigint", "Visitors.", unit="count"),
+        Column("return_visitors", "bigint", "Visitors who had been there before.", unit="count"),
+        Column("daily_users", "bigint", "Users of the day.", unit="count"),
         Column("duration_minutes", "bigint", "Mean duration of a visit.", unit="minutes",
                source="duration_min"),
         Column("conversion_rate", "decimal(9,4)", "Share of visits that ended in an order; null "
                "if not between 0 and 100 (flagged).", unit="percent"),
-        Column("tweets", "bigint", "Tweets about the product."),
-        Column("retweets", "bigint", "Retweets of them."),
+        Column("tweets", "bigint", "Tweets about the product.", unit="count"),
+        Column("retweets", "bigint", "Retweets of them.", unit="count"),
     ),
     watched=("country", "device_category"),
     clustered=("visit_date",),
@@ -103,9 +103,11 @@ _DAY = Column("visit_date", "date", "Day.", False)
 _DEVICE = Column("device_category", "string", "Mobile, Tablet, Desktop or Unknown.", False)
 _SOURCE = Column("traffic_source", "string", "Google, Direct ... or Unknown.", False)
 _VISITS = (
-    Column("visits", "bigint", "Visits.", False),
-    Column("rated_visits", "bigint", "Visits of which a conversion rate is known.", False),
-    Column("conversions", FINE_TOTAL, "Of those, visits times rate: expected orders.", False),
+    Column("visits", "bigint", "Visits.", False, "count"),
+    Column("rated_visits", "bigint", "Visits of which a conversion rate is known.", False, "count"),
+    Column(
+        "conversions", FINE_TOTAL, "Orders of the rated visits: visits times rate.", False, "count"
+    ),
 )
 
 WEBSITE_DAYS = gold(
@@ -115,6 +117,7 @@ WEBSITE_DAYS = gold(
     "several rows of silver_website, so that their sum is no number of visitors.",
     (_DAY, COUNTRY_CODE, _DEVICE, _SOURCE, *_VISITS),
     ("visit_date", "country_code", "device_category", "traffic_source"),
+    kind="aggregate",
     references=(dates("visit_date"), COUNTRIES),
 )
 
@@ -123,9 +126,11 @@ WEBSITE_CONVERSION = gold(
     "Visits and conversion by device and traffic source, of all delivered so far.",
     (
         _DEVICE, _SOURCE, *_VISITS,
-        Column("conversion_rate", "double", "Conversions per rated visit; null without any."),
+        Column("conversion_rate", "double", "Share of rated visits that ended in an order; null "
+               "without any.", unit="percent"),
     ),
     ("device_category", "traffic_source"),
+    kind="cumulative",
 )  # fmt: skip
 
 TABLES = (SILVER_WEBSITE, WEBSITE_DAYS, WEBSITE_CONVERSION)

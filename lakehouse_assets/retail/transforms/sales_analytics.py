@@ -25,7 +25,7 @@ def sales_days(sales: DataFrame) -> DataFrame:
     return (
         sales.groupBy("as_of_month", "sale_date", *_PLACE)
         .agg(
-            F.count(F.lit(1)).cast("bigint").alias("sales"),
+            F.count(F.lit(1)).cast("bigint").alias("sale_count"),
             F.sum("quantity").cast("bigint").alias("quantity"),
             v.total(F.col("revenue"), 4).alias("revenue"),
         )
@@ -49,10 +49,10 @@ def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> Data
         v.week_start(day, week_starts_on)
     )
     return (
-        so_far.select(start.alias("week_start"), *_PLACE, "sales", "quantity", "revenue")
+        so_far.select(start.alias("week_start"), *_PLACE, "sale_count", "quantity", "revenue")
         .groupBy("week_start", *_PLACE)
         .agg(
-            F.sum("sales").cast("bigint").alias("sales"),
+            F.sum("sale_count").cast("bigint").alias("sale_count"),
             F.sum("quantity").cast("bigint").alias("quantity"),
             v.total(F.col("revenue"), 4).alias("revenue"),
         )
@@ -64,7 +64,7 @@ def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> Data
 def totals_of_days(days: DataFrame, month: date) -> DataFrame:
     """Add up, in one row, what the weeks must hold of the days."""
     return days.filter(F.col("as_of_month") <= F.lit(month)).agg(
-        F.sum("sales").cast("bigint").alias("sales"),
+        F.sum("sale_count").cast("bigint").alias("sale_count"),
         F.sum("quantity").cast("bigint").alias("quantity"),
         v.total(F.col("revenue"), 4).alias("revenue"),
     )

@@ -141,7 +141,7 @@ def website_conversion(days: DataFrame, month: date) -> DataFrame:
     return grouped.withColumns(
         {
             "as_of_month": F.lit(month),
-            "conversion_rate": v.ratio(F.col("conversions"), F.col("rated_visits")),
+            "conversion_rate": v.ratio(F.col("conversions") * F.lit(100), F.col("rated_visits")),
         }
     ).select(*WEBSITE_CONVERSION.column_names)
 

@@ -1,0 +1,189 @@
+"""How the rows of a query are written: a table or Markdown to read, CSV or JSON that is exact.
+
+CSV and JSON hold each value with all its digits: numbers and decimals as they are, dates and
+moments (in UTC) as ISO 8601, bytes in hexadecimal, lists and structs as JSON. In CSV null is
+nothing and empty text is `""`. JSON is an array with one object on each line; decimals are numbers
+in it, columns of equal names are numbered (`a`, `a_2`), and NaN and the infinities are text. A
+table and Markdown write null as NULL, and control characters as escapes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from rich.cells import cell_len
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Format = Literal["table", "csv", "json", "markdown"]
+Row: TypeAlias = tuple[Any, ...]
+
+# Control characters, line separators, and marks that turn the direction of text.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_GAP = "  "
+
+
+def rows_of(reader: pa.RecordBatchReader) -> Iterator[Row]:
+    """Return rows as tuples of Python values, batch by batch."""
+    for batch in reader:
+        yield from zip(*map(_values, batch.columns), strict=True)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        # Days and moments beyond the years that Python knows.
+        return list(column.cast("string").to_pylist())
+
+
+def lines_of(
+    form: Format, names: Sequence[str], rows: Iterable[Row], width: int | None
+) -> Iterator[str]:
+    """Write rows as lines.
+
+    Args:
+        form: How.
+        names: Names of the columns; some may be equal.
+        rows: Their values.
+        width: Columns of the terminal, to which a table keeps and where nothing but visible
+            characters goes; None for a file or a pipe.
+    """
+    if form == "csv":
+        for row in chain([tuple(names)], rows):
+            yield _csv(row) if width is None else visible(_csv(row))
+    elif form == "json":
+        yield from _json_lines(names, rows)
+    elif form == "markdown":
+        yield _markdown(names)
+        yield _markdown(["---"] * len(names))
+        yield from (_markdown([_seen(value) for value in row]) for row in rows)
+    else:
+        yield from _table(names, list(rows), width)
+
+
+def visible(text: str) -> str:
+    """Write control characters, which a terminal would obey, as escapes."""
+    return _UNSEEN.sub(lambda m: _ESCAPES.get(m[0]) or _escape(m[0]), text)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+
+
+def text_of(value: Any) -> str:
+    """Write a value that is not null with all its digits."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else _ENDLESS[str(value)]
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    if hasattr(value, "nanoseconds"):
+        seconds = Decimal(value.nanoseconds) / 10**9
+        return f"P{value.months}M{value.days}DT{seconds:f}S"
+    return _json(value) if isinstance(value, list | tuple | dict) else str(value)
+
+
+_ENDLESS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def _json(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_json(k)}: {_json(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple) and not hasattr(value, "nanoseconds"):
+        return "[" + ", ".join(map(_json, value)) + "]"
+    if isinstance(value, bool | int | Decimal) or (
+        isinstance(value, float) and math.isfinite(value)
+    ):
+        return text_of(value)
+    quoted = json.dumps(text_of(value), ensure_ascii=False)
+    return _UNSEEN.sub(lambda m: f"\\u{ord(m[0]):04x}", quoted)
+
+
+def _json_lines(names: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+    keys: list[str] = []
+    for name in names:
+        number, key = 1, name
+        while key in keys or (number > 1 and key in names):
+            number += 1
+            key = f"{name}_{number}"
+        keys.append(key)
+    before = "["
+    for row in rows:
+        yield before + _json(dict(zip(keys, row, strict=True)))
+        # A line is only known to be the last one when there is no other.
+        before = ","
+    yield "[]" if before == "[" else "]"
+
+
+def _csv(row: Row) -> str:
+    if len(row) == 1 and row[0] is None:
+        # Readers skip a line that is empty.
+        return '""'
+    return ",".join("" if value is None else _csv_text(text_of(value)) for value in row)
+
+
+def _csv_text(text: str) -> str:
+    if text and text == text.strip() and not re.search('[,"\r\n]', text):
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _seen(value: Any) -> str:
+    return "NULL" if value is None else visible(text_of(value))
+
+
+def _markdown(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(visible(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _table(names: Sequence[str], rows: Sequence[Row], width: int | None) -> Iterator[str]:
+    """Write a grid, or a block of lines for each row where the grid is wider than the terminal."""
+    heads = [visible(name) for name in names]
+    cells = [[_seen(value) for value in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
+    if width is not None and sum(widths) + len(_GAP) * (len(widths) - 1) > width and rows:
+        longest = max(map(cell_len, heads))
+        for number, row in enumerate(cells, 1):
+            yield f"-- row {number}"
+            yield from (_pad(h, longest) + _GAP + c for h, c in zip(heads, row, strict=True))
+        return
+    numbers = [_is_number(column) for column in zip(*rows, strict=True)] or [False] * len(heads)
+    for line in (heads, ["-" * w for w in widths], *cells):
+        padded = [
+            _pad(cell, w, right=right) for cell, w, right in zip(line, widths, numbers, strict=True)
+        ]
+        yield _GAP.join(padded).rstrip()
+
+
+def _is_number(values: Iterable[Any]) -> bool:
+    return all(
+        value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
+        for value in values
+    )
+
+
+def _pad(text: str, width: int, *, right: bool = False) -> str:
+    blanks = " " * (width - cell_len(text))
+    return blanks + text if right else text + blanks

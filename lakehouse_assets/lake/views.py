@@ -1,0 +1,111 @@
+"""The names under which SQL knows the tables of the lake, and which rows each name has.
+
+Whoever shows the lake as SQL (the command, an endpoint, a DuckDB file) takes names from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.registry import Registry, Table
+
+
+@dataclass(frozen=True)
+class View:
+    """A table as SQL shows it.
+
+    Attributes:
+        table: The table.
+        history: Whether every partition is there, of a table whose name alone means the latest.
+    """
+
+    table: Table
+    history: bool = False
+
+    @property
+    def name(self) -> str:
+        """The table's own name, with `_history` after it for every partition."""
+        return f"{self.table.name}_history" if self.history else self.table.name
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Columns by name, those under other names at the end, each with its stored column."""
+        names = {column.name: column.name for column in self.table.columns}
+        return names | {alias: c.name for c in self.table.columns for alias in c.aliases}
+
+    @property
+    def partitions(self) -> str:
+        """Say which partitions are there, such as `latest month`."""
+        if self.table.partition is None:
+            return "all"
+        latest = self.table.holds_states and not self.history
+        return f"{'latest' if latest else 'every'} {self.table.partition.grain}"
+
+
+def views(registry: Registry) -> dict[str, View]:
+    """Return every name in lower case: names, aliases, both with `_history`, and `domain.<name>`.
+
+    Raises:
+        LakehouseError: two tables would have one name.
+    """
+    found: dict[str, View] = {}
+    for table in registry:
+        for view in (View(table), View(table, history=True))[: 1 + table.holds_states]:
+            suffix = "_history" if view.history else ""
+            for plain in (table.name, *table.aliases):
+                for name in (f"{plain}{suffix}", f"{table.domain}.{plain}{suffix}"):
+                    if found.setdefault(name.lower(), view) != view:
+                        raise LakehouseError(
+                            f"SQL would know two tables by the name {name}; rename one of them."
+                        )
+    return found
+
+
+def show(lake: Lake, names: Mapping[str, View]) -> None:
+    """Give views to the lake's engine; only the logs of their tables are opened.
+
+    Args:
+        lake: The lake.
+        names: The views by the names that statements may use.
+
+    Raises:
+        LakehouseError: a table has not been built.
+    """
+    frames: dict[View, DataFrame] = {}
+    for name, view in names.items():
+        if view not in frames:
+            frames[view] = frame_of(lake, view)
+        lake.engine.name_view(name, frames[view])
+
+
+def frame_of(lake: Lake, view: View) -> DataFrame:
+    """Read a view, lazily, of the table's version as of now.
+
+    The latest partition is that with rows, by the log; of a table that may have none in a month it
+    is the latest one of the table that it is declared to go with.
+
+    Raises:
+        LakehouseError: the table has not been built.
+    """
+    table = view.table
+    found = lake.open(table)
+    if found is None:
+        raise LakehouseError(
+            f"Table {table.name} has not been built yet; `lakehouse run` builds it once its files "
+            "are delivered."
+        )
+    frame = lake.read(table, version=found.version())
+    if table.partition and table.holds_states and not view.history:
+        # The same log as that of the rows, so that a commit in between changes nothing.
+        dated = lake.registry[table.latest_with] if table.latest_with else table
+        counts = lake.rows_by_partition(dated, None if table.latest_with else found)
+        latest = max((value for value, rows in counts.items() if rows), default=None)
+        if latest is not None:
+            frame = frame.filter(F.col(table.partition.column) == F.lit(latest))
+    lake.give_back(table, found)
+    aliased = [F.col(of).alias(name) for name, of in view.columns.items() if name != of]
+    return frame.select(*table.column_names, *aliased) if aliased else frame
