@@ -22,6 +22,8 @@ from lakehouse_assets.ingest.records import Lines, Malformed, Record, listed
 _STRING = r'"(?:[^"\\\n]|\\.)*"'
 _TOKEN = re.compile(rf"{_STRING}|[\[\]{{}},]")
 _ANY_TOKEN = re.compile(rf'{_STRING}|[^\s"\[\]{{}},:]+|\S')
+# Files with a byte order mark each may have been put together.
+_BETWEEN = " \t\r\n\ufeff"
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PAIRS = {"}": "{", "]": "["}
 # Records are flat; deeper than this nothing is a record that goes on over several lines.
@@ -160,7 +162,7 @@ def _objects(path: Path) -> Iterator[tuple[int, str, Any]]:
     """Split objects that follow each other; what is broken is lost to the end of its line."""
     lines = Lines(path)
     while (raw := lines.take()) is not None:
-        line, position, text = lines.number, 0, raw.strip(" \t\r\n")
+        line, position, text = lines.number, 0, raw.strip(_BETWEEN)
         while position < len(text):
             value, end = _decoded(text, position)
             if isinstance(value, ValueError) and text[position] == "{":
@@ -168,8 +170,12 @@ def _objects(path: Path) -> Iterator[tuple[int, str, Any]]:
                 if further:
                     text += further
                     value, end = _decoded(text, position)
+            if end == len(text):
+                # Nearly every line is one object.
+                yield line, text[position:], value
+                break
             after = _skip(text, end)
-            if not isinstance(value, ValueError) and after < len(text) and text[after] != "{":
+            if not isinstance(value, ValueError) and text[after] != "{":
                 value = _AmbiguousError(f"Extra data (character {after - position + 1})")
             if isinstance(value, ValueError):
                 after = end = len(text)

@@ -139,6 +139,7 @@ ONE = ("1", 'x {"y"}')
         (PRETTY, [Record(1, ONE)]),
         ("\ufeff" + PRETTY.replace("\n", "\r\n") + "\r\n", [Record(1, ONE)]),
         (PRETTY + "\n\n" + PRETTY + "\n", [Record(1, ONE), Record(2, ONE)]),
+        (f"\ufeff{PRETTY}\n\ufeff{PRETTY}", [Record(1, ONE), Record(2, ONE)]),
         # With nothing between them, in one line and in several.
         (PRETTY * 3, [Record(1, ONE), Record(2, ONE), Record(3, ONE)]),
         ('{"a":1}{"a":2} {"a":3}', [Record(n, (str(n), None)) for n in (1, 2, 3)]),
