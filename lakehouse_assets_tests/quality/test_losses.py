@@ -12,7 +12,9 @@ import pytest
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.assembly import build_defs
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.assets import bronze_assets
 from lakehouse_assets.ingest.datasets import LossLimit, bronze_table, with_limits
+from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.losses import LOSSES, Loss
 from lakehouse_assets_tests.airline.samples import House, check, purchase, steps
 
@@ -140,3 +142,24 @@ def test_few_bad_records_stop_nothing_and_settings_decide_what_is_few(house: Hou
     assert not verdict.passed
     assert f"{DAY} 5 of 15 records (33%) rejected" in verdict.description
     assert "(now 30% and 2 records)" in verdict.description
+
+
+def test_an_additive_dataset_goes_on_with_a_warning(house: House) -> None:
+    house.deliver_purchases(DAY, cards(4))
+    row = ",".join(str(value) for value in cards(1, amount=9)[0].values())
+    house.deliver("transactions", DAY, "more.csv", f"{','.join(cards(1)[0])}\n{row}\n")
+    additive = replace(t.TRANSACTIONS, additive=True)
+    calendar = Calendar(house.settings.first_partition)
+    result = dg.materialize(
+        [bronze_assets(additive, calendar)],
+        partition_key=DAY,
+        resources=house.definitions().resources,
+    )
+    assert check(result, BRONZE, LOSSES).passed
+    warning = check(result, BRONZE, "attributes_are_declared")
+    assert (warning.passed, warning.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert warning.description == (
+        f"New attribute loyalty_card in 5 of 5 records of {DAY}, of which bronze keeps no value. "
+        "Ask the source; declare the field to have its values."
+    )
+    assert house.count(BRONZE, "customer_id = '7'") == 5
