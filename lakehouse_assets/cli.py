@@ -396,7 +396,14 @@ def status(
         grid.add_column(name, justify="right")
     for name in ("last written (UTC)", "run", "freshness", "failing rules"):
         grid.add_column(name)
-    colours = {"fresh": "green", "aging": "yellow", "late": "red", "ageless": "dim", "never": "dim"}
+    colours = {
+        "damaged": "red",
+        "fresh": "green",
+        "aging": "yellow",
+        "late": "red",
+        "ageless": "dim",
+        "never": "dim",
+    }
     for table in found:
         missing = "" if table.missing is None else str(len(table.missing))
         grid.add_row(

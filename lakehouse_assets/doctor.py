@@ -1,9 +1,5 @@
 """`lakehouse doctor`: what is not as it should be, and what to do about it.
 
-Belongs here: what a finding is, the list of checks, and running them all. Not here: what a check
-looks at: each has its home where the thing is (`lake/probe.py` for locations), and printing
-(`cli.py`).
-
 To add a check, write a function that takes the settings and yields findings, and name it in
 `CHECKS`. It raises nothing but `LakehouseError`; whatever else escapes it is a finding of its own.
 """
@@ -16,10 +12,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import unquote
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.settings import Settings
+from lakehouse_assets.lake.log import of_each, one_line, open_table
+from lakehouse_assets.lake.place import place_of
+from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.project import project_folder
+from lakehouse_assets.report import no_lake
+from lakehouse_assets.settings import Settings, unknown_variables
+from lakehouse_assets.tables import REGISTRY
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 _PYTHONS = ("3.11", "3.12")
 # Packages of one version: the first is what the others were built for.
@@ -114,17 +121,100 @@ def check_home(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
         return
     yield Finding("dagster", "home", "ok", f"{home} can be written.")
+    yield _home_settings(home)
+
+
+def _home_settings(home: Path) -> Finding:
+    """Read `dagster.yaml`: it keeps the writers of a table apart, and history in its own folder."""
+    import yaml  # type: ignore[import-untyped]
+
     config = home / "dagster.yaml"
     if not config.is_file():
-        yield Finding("dagster", "settings", "ok", "dagster.yaml is made by the first run.")
-    elif "default_limit: 1" in config.read_text(encoding="utf-8"):
-        yield Finding("dagster", "settings", "ok", "Writers of a table run one at a time.")
-    else:
-        yield Finding(
-            "dagster", "settings", "warning",
-            f"{config} sets no default_limit: 1 for pools, so that writers of one table may race "
-            "and try again; add it, or move the file away and have it made anew.",
+        return Finding("dagster", "settings", "ok", "dagster.yaml is made by the first run.")
+    try:
+        found = yaml.safe_load(config.read_text(encoding="utf-8"))
+        limit = found["concurrency"]["pools"]["default_limit"]
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        return Finding(
+            "dagster", "settings", "error",
+            f"{config} cannot be read ({one_line(error)}); correct it, or move it away and have it "
+            "made anew.",
         )  # fmt: skip
+    except (KeyError, TypeError):
+        limit = None
+    if limit != 1:
+        return Finding(
+            "dagster", "settings", "warning",
+            f"{config} sets the default_limit of pools to {limit or 'nothing'}, so that writers of "
+            "one table may race and try again; set concurrency.pools.default_limit to 1.",
+        )  # fmt: skip
+    elsewhere = [
+        folder
+        for storage in found.values()
+        if isinstance(storage, dict) and isinstance(storage.get("config"), dict)
+        and isinstance(folder := storage["config"].get("base_dir"), str)
+        and not Path(folder).is_relative_to(home)
+    ]  # fmt: skip
+    if elsewhere:
+        return Finding(
+            "dagster", "settings", "warning",
+            f"{config} keeps history in {' and '.join(elsewhere)}, outside of this home, perhaps "
+            "that of the project from which this one was copied; remove base_dir to keep it here.",
+        )  # fmt: skip
+    return Finding("dagster", "settings", "ok", "Writers of a table run one at a time.")
+
+
+def check_settings(_settings: Settings) -> Iterator[Finding]:
+    """Name the variables that look like settings and are none."""
+    unknown = unknown_variables()
+    for name in unknown:
+        text = f"{name} is no setting and has no effect; correct its name, or remove it."
+        yield Finding("settings", name, "warning", text)
+    if not unknown:
+        folder = project_folder()
+        yield Finding("settings", "project", "ok", f"Settings and relative paths are of {folder}.")
+
+
+def check_tables(settings: Settings) -> Iterator[Finding]:
+    """Open the log of every table and, on a disk, look for the files that it names."""
+    place = place_of(settings.root, settings.identity)
+
+    def look(table: Table) -> Finding | None:
+        try:
+            found = open_table(place.folder(f"{table.domain}/{table.name}"))
+        except LakehouseError as error:
+            return Finding("tables", table.name, "error", str(error))
+        if found is None:
+            return None
+        broken = _broken_files(found, settings.root) if isinstance(settings.root, Path) else []
+        if not broken:
+            return Finding("tables", table.name, "ok", "")
+        return Finding(
+            "tables", table.name, "error",
+            f"{len(broken)} files of table {table.name} are missing or cut off, "
+            f"such as {broken[0]}; restore them from a copy, or move the table's folder away and "
+            "run `lakehouse run`, which builds the table anew.",
+        )  # fmt: skip
+
+    began = time.monotonic()
+    looked = [finding for finding in of_each(look, REGISTRY) if finding is not None]
+    yield from (finding for finding in looked if finding.state != "ok")
+    whole = sum(finding.state == "ok" for finding in looked)
+    text = f"{whole} tables can be opened." if looked else no_lake(settings)
+    yield Finding("tables", "all", "ok", text, _since(began))
+
+
+def _broken_files(found: DeltaTable, root: Path) -> list[Path]:
+    """Return the live files of a table that are not there or have another size."""
+    actions = found.get_add_actions(flatten=True)
+    folder = root.joinpath(*found.table_uri.rstrip("/").split("/")[-2:])
+    paths = [folder / unquote(path) for path in actions["path"].to_pylist()]
+    sizes = actions["size_bytes"].to_pylist()
+    return [
+        path
+        for path, size in zip(paths, sizes, strict=True)
+        if not path.is_file() or path.stat().st_size != size
+    ]
 
 
 def check_sources(_settings: Settings) -> Iterator[Finding]:
@@ -160,8 +250,10 @@ CHECKS: dict[str, Check] = {
     "lake": check_lake,
     "landing": check_landing,
     "models": check_artifacts,
+    "tables": check_tables,
     "sources": check_sources,
     "dagster": check_home,
+    "settings": check_settings,
     "versions": check_versions,
 }
 

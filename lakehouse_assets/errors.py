@@ -52,3 +52,7 @@ class FileRefusedError(LakehouseError):
 
 class SourceNotReadyError(LakehouseError):
     """What a table is built from is missing or failed; other tables and partitions go on."""
+
+
+class DamagedTableError(LakehouseError):
+    """A table that is there and cannot be opened; it concerns nobody who does not need it."""

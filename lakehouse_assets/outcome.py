@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse_assets.errors import SourceNotReadyError
+from lakehouse_assets.errors import DamagedTableError, SourceNotReadyError
 
 # Every error of this project is a sentence for users.
 _OWN_ERROR = re.compile(r"lakehouse_assets(\.\w+)+: ")
@@ -44,12 +44,14 @@ class Outcome:
         warnings: Failed checks that stopped nothing.
         errors: What means that the result is not complete, one sentence each.
         stopped: Whether a step broke, so that runs after it did not start.
+        indivisible: Whether what failed fails for every part of a range.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[FailedCheck] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     stopped: bool = False
+    indivisible: bool = False
 
     def add(self, other: Outcome) -> None:
         """Put in what came of other runs."""
@@ -83,7 +85,9 @@ def note_failures(label: str, result: dg.ExecuteInProcessResult, outcome: Outcom
         error = _root_cause(event.step_failure_data.error)
         if error is None or error.cls_name == "DagsterAssetCheckFailedError":
             continue
-        outcome.stopped |= error.cls_name != SourceNotReadyError.__name__
+        damaged = error.cls_name == DamagedTableError.__name__
+        outcome.indivisible |= damaged
+        outcome.stopped |= not damaged and error.cls_name != SourceNotReadyError.__name__
         outcome.errors.append(f"{event.step_key} ({label}): {_plain(error.message)}")
     if not any(result.filter_events(lambda e: e.is_step_failure)):
         # The run ended before its first step: a resource did not open.

@@ -14,6 +14,7 @@ from rich.table import Table as Grid
 
 from lakehouse_assets.airline.tables import GOLD_SEGMENT_SUMMARY
 from lakehouse_assets.engine import F
+from lakehouse_assets.errors import DamagedTableError
 from lakehouse_assets.ingest.datasets import Dataset, quarantine_table
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
@@ -21,6 +22,8 @@ from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
     from lakehouse_assets.outcome import FailedCheck
 
 
@@ -31,6 +34,14 @@ def open_lake(settings: Settings) -> Lake:
     return LakeResource.of(settings).open()
 
 
+def no_lake(settings: Settings) -> str:
+    """Return what to tell people where there is no table yet."""
+    return (
+        f"There is no lake at {settings.root}; run `lakehouse run` to make one, or name another "
+        "place in LAKEHOUSE_ROOT."
+    )
+
+
 def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> None:
     """Print every table: rows, rows set aside, Delta version and seconds spent in this run."""
     grid = Grid(title="The lake", title_justify="left", header_style="bold")
@@ -38,11 +49,18 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
     for name in ("rows", "quarantined", "version", "time"):
         grid.add_column(name, justify="right")
     tables = list(lake.registry)
-    versions = log.of_each(lake.open, tables)
+
+    def opened(table: Table) -> DeltaTable | str | None:
+        try:
+            return lake.open(table)
+        except DamagedTableError:
+            return "damaged"
+
+    versions = log.of_each(opened, tables)
     rows = {
         table.name: sum(lake.rows_by_partition(table, found).values())
         for table, found in zip(tables, versions, strict=True)
-        if found is not None
+        if found is not None and not isinstance(found, str)
     }
     layer = None
     for table, found in zip(tables, versions, strict=True):
@@ -51,6 +69,9 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
         if layer not in {None, table.layer}:
             grid.add_section()
         layer = table.layer
+        if isinstance(found, str):
+            grid.add_row(f"{table.domain}.{table.name}", "", "", found, "")
+            continue
         aside = _aside(lake, table)
         lost = None
         if aside is not None and aside.name in rows:
@@ -93,7 +114,10 @@ def _lost(lake: Lake, table: Table, aside: Table, rows: int) -> int:
 
 def print_segments(console: Console, lake: Lake) -> None:
     """Print the latest month's segments with their profile."""
-    counts = lake.rows_by_partition(GOLD_SEGMENT_SUMMARY)
+    try:
+        counts = lake.rows_by_partition(GOLD_SEGMENT_SUMMARY)
+    except DamagedTableError:
+        return
     month = max((month for month, rows in counts.items() if rows), default=None)
     if month is None:
         console.print("No segments yet: a month needs members with all features.")

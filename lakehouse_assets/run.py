@@ -131,7 +131,8 @@ class Runner:
                     came = Outcome()
                     note_checks(planned.label, result, came)
                     note_failures(planned.label, result, came)
-                    parts = [] if result.success or came.stopped else halves(planned)
+                    whole = result.success or came.stopped or came.indivisible
+                    parts = [] if whole else halves(planned)
                     if parts and divisions:
                         # What fails is found, so that the other partitions are made.
                         divisions -= 1

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from lakehouse_assets import clock
 from lakehouse_assets.automation.freshness import windows_of
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import DamagedTableError, LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.lake import log
@@ -23,7 +23,7 @@ from lakehouse_assets.quality.tables import QUALITY_RULES
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS, REGISTRY
 
-Freshness = Literal["fresh", "aging", "late", "ageless", "never"]
+Freshness = Literal["fresh", "aging", "late", "ageless", "never", "damaged"]
 # Dataset of each bronze and silver table.
 _LOADED = {name: d for d in DATASETS for name in (d.loaded_tables[0], d.loaded_tables[2])}
 _FAILING = (
@@ -45,7 +45,8 @@ class TableStatus:
         version: Delta version.
         updated_at: When a run wrote last.
         run_id: That run.
-        freshness: `fresh`; `aging`, due for a delivery; `late`; `ageless`; `never` written.
+        freshness: `fresh`; `aging`, due for a delivery; `late`; `ageless`; `never` written; or
+            `damaged`, of which `lakehouse doctor` says more.
         failing_rules: Rules whose latest verdict on some partition is no; None without a log.
     """
 
@@ -103,7 +104,10 @@ def _of(
     now: datetime,
 ) -> TableStatus:
     name = f"{table.domain}.{table.name}"
-    found = log.open_table(place.folder(f"{table.domain}/{table.name}"))
+    try:
+        found = log.open_table(place.folder(f"{table.domain}/{table.name}"))
+    except DamagedTableError:
+        return TableStatus(name, table.layer, freshness="damaged")
     expected = delivered.get(table.name)
     if found is None:
         return TableStatus(name, table.layer, missing=_listed(expected) if expected else None)
@@ -144,7 +148,11 @@ def _set_aside(table: Table, place: Place) -> set[date]:
 
 def _filled(place: Place, path: str) -> set[date]:
     """Return the partitions of a table that have rows."""
-    found = log.open_table(place.folder(path))
+    try:
+        found = log.open_table(place.folder(path))
+    except DamagedTableError:
+        # It says so itself.
+        return set()
     return {file.partition for file in log.files_of(found) if file.rows != 0} if found else set()
 
 
@@ -182,7 +190,10 @@ def _delivered(settings: Settings) -> dict[str, set[date]]:
 
 def _failing_rules(place: Place) -> dict[str, int] | None:
     """Read, by table, how many rules fail; None if there is no quality log."""
-    found = log.open_table(place.folder(f"{QUALITY_RULES.domain}/{QUALITY_RULES.name}"))
+    try:
+        found = log.open_table(place.folder(f"{QUALITY_RULES.domain}/{QUALITY_RULES.name}"))
+    except DamagedTableError:
+        return None
     if found is None:
         return None
     import pyarrow as pa

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from lakehouse_assets import doctor
+from lakehouse_assets.airline import tables as t
 from lakehouse_assets.doctor import Finding, examine, is_well
-from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets_tests.airline.samples import House, command, variables_of
+from lakehouse_assets.errors import DamagedTableError, LakehouseError
+from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.run import execute
+from lakehouse_assets.status import status
+from lakehouse_assets_tests.airline.samples import (
+    House,
+    command,
+    member,
+    purchase,
+    variables_of,
+)
 
 
 def test_a_sound_house_is_well(house: House) -> None:
@@ -78,14 +91,135 @@ def test_packages_that_do_not_fit_are_named(house: House, monkeypatch: pytest.Mo
 
 
 def test_a_home_without_pools_is_a_warning(house: House) -> None:
-    def settings_of_home() -> Finding:
-        return examine(house.settings, {"dagster": doctor.check_home})[-1]
+    assert examine(house.settings, {"dagster": doctor.check_home})[-1].state == "ok"
 
-    assert settings_of_home().state == "ok"
-    config = house.settings.dagster_home / "dagster.yaml"
-    config.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
-    assert settings_of_home().state == "warning"
-    assert "default_limit: 1" in settings_of_home().text
+
+@pytest.mark.parametrize(
+    ("text", "state", "told"),
+    [
+        ("telemetry:\n  enabled: false\n", "warning", "default_limit of pools to nothing"),
+        ("# default_limit: 1\n", "warning", "default_limit of pools to nothing"),
+        ("concurrency:\n  pools:\n    default_limit: 16\n", "warning", "of pools to 16"),
+        ("concurrency: {pools: {default_limit: 1", "error", "cannot be read"),
+        ("a: \0", "error", "cannot be read"),
+        ("concurrency: {pools: {default_limit: 1}}", "ok", "one at a time"),
+        (
+            "concurrency: {pools: {default_limit: 1}}\n"
+            "event_log_storage: {config: {base_dir: /elsewhere/history}}",
+            "warning",
+            "keeps history in /elsewhere/history",
+        ),
+    ],
+)
+def test_the_settings_of_the_home_are_read(house: House, text: str, state: str, told: str) -> None:
+    house.settings.dagster_home.mkdir()
+    (house.settings.dagster_home / "dagster.yaml").write_text(text, encoding="utf-8")
+    found = examine(house.settings, {"dagster": doctor.check_home})[-1]
+    assert (found.check, found.state) == ("settings", state)
+    assert told in found.text
+
+
+def test_a_variable_that_is_no_setting_is_named(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_COLOUR", "red")
+    found = {f.check: f for f in examine(house.settings, {"settings": doctor.check_settings})}
+    assert found["LAKEHOUSE_COLOUR"].state == "warning"
+
+
+def _commit(house: House, version: int) -> Path:
+    return house.path(t.SILVER_FLIGHTS) / "_delta_log" / f"{version:020}.json"
+
+
+def _members(first: str, last: str = "") -> PlannedRun:
+    return PlannedRun("airline_monthly", first, last or first, t.FLIGHTS.loaded_tables)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:80])
+
+
+DAMAGE: dict[str, tuple[Callable[[House], None], str]] = {
+    "newest commit lost": (lambda h: _commit(h, 2).unlink(), "ends at version 1, and version 2"),
+    "newest commits lost": (
+        lambda h: [_commit(h, v).unlink() for v in (1, 2)] and None,
+        "ends at version 0, and version 2",
+    ),
+    "newest commit empty": (lambda h: _commit(h, 2).write_bytes(b"") and None, "is empty"),
+    "newest commit cut": (lambda h: _cut(_commit(h, 2)), "cannot be read"),
+    "gap": (lambda h: _commit(h, 1).unlink(), "cannot be read"),
+    "garbage": (lambda h: _commit(h, 1).write_bytes(b"\0\xff") and None, "cannot be read"),
+}
+
+
+@pytest.fixture(scope="module")
+def delivered(new_house: Callable[..., House]) -> House:
+    house = new_house("damage")
+    for day in ("2014-02-28", "2014-03-31"):
+        house.deliver_members(day, [member(1)])
+        assert execute(house.settings, [_members(f"{day[:7]}-01")]).errors == []
+    house.deliver_purchases("2014-03-10", [purchase("A")])
+    return house
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_one_damaged_table_is_named_and_stops_no_other(
+    delivered: House, tmp_path: Path, damage: str
+) -> None:
+    shutil.copytree(delivered.settings.root, tmp_path / "lake")
+    house = House(
+        delivered.settings.model_copy(
+            update={"root": tmp_path / "lake", "dagster_home": tmp_path / "home"}
+        )
+    )
+    assert is_well(examine(house.settings, {"tables": doctor.check_tables}))
+    harm, told = DAMAGE[damage]
+    harm(house)
+    named = f"Table {t.SILVER_FLIGHTS.name} is damaged: "
+    (finding, others) = examine(house.settings, {"tables": doctor.check_tables})
+    assert (finding.check, finding.state, others.state) == (t.SILVER_FLIGHTS.name, "error", "ok")
+    assert finding.text.startswith(named)
+    assert told in finding.text
+    assert "move it away" in finding.text
+    with pytest.raises(DamagedTableError, match=named):
+        house.lake.read(t.SILVER_FLIGHTS)
+    assert {s.table for s in status(house.settings) if s.freshness == "damaged"} == {
+        f"airline.{t.SILVER_FLIGHTS.name}"
+    }
+    outcome = execute(
+        house.settings,
+        [
+            _members("2014-03-01"),
+            PlannedRun("airline_daily", "2014-03-10", "2014-03-10", t.TRANSACTIONS.loaded_tables),
+        ],
+    )
+    (error,) = outcome.errors
+    assert named in error
+    assert house.count(t.SILVER_TRANSACTIONS) == 1
+    # The remedy: what was moved away is made anew.
+    house.path(t.SILVER_FLIGHTS).rename(tmp_path / "away")
+    assert execute(house.settings, [_members("2014-02-01", "2014-03-01")]).errors == []
+    assert house.count(t.SILVER_FLIGHTS) == 2
+
+
+def test_files_that_a_log_names_and_that_are_not_there_are_found(
+    delivered: House, tmp_path: Path
+) -> None:
+    shutil.copytree(delivered.settings.root, tmp_path / "lake")
+    house = House(delivered.settings.model_copy(update={"root": tmp_path / "lake"}))
+    first, second = sorted(house.path(t.SILVER_FLIGHTS).rglob("*.parquet"))
+    first.unlink()
+    _cut(second)
+    (finding, _) = examine(house.settings, {"tables": doctor.check_tables})
+    assert finding.text.startswith(f"2 files of table {t.SILVER_FLIGHTS.name} are missing or cut")
+    assert str(first) in finding.text or str(second) in finding.text
+
+
+def test_without_a_lake_there_is_a_sentence(house: House) -> None:
+    (finding,) = examine(house.settings, {"tables": doctor.check_tables})
+    assert finding.text.startswith(
+        f"There is no lake at {house.settings.root}; run `lakehouse run`"
+    )
 
 
 def test_a_home_that_cannot_be_made_is_an_error(house: House) -> None:

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from lakehouse_assets import lanes
 from lakehouse_assets.airline import tables as t
@@ -112,9 +114,7 @@ def test_strands_beside_each_other_give_the_tables_of_one_after_the_other(
 
 def test_a_strand_that_breaks_says_so_and_the_other_completes(house: House) -> None:
     delivered(house)
-    house.settings.root.mkdir()
-    (house.settings.root / "retail").mkdir()
-    house.path(c.SILVER_CAMPAIGNS).write_text("a file in its place", encoding="utf-8")
+    write_deltalake(house.path(c.SILVER_CAMPAIGNS), pa.table({"another": ["table in its place"]}))
     started: list[str] = []
     outcome = run_beside(house, lambda run: started.append(run.job))
     assert outcome.stopped

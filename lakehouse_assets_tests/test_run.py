@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_graphql.schema import create_schema
+from deltalake import write_deltalake
 
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.errors import LakehouseError
@@ -91,9 +93,7 @@ def test_a_step_that_breaks_is_one_sentence_and_stops_the_runs_after_it(
 ) -> None:
     house.deliver_members("2014-02-28", [member(1)])
     house.deliver_members("2014-03-31", [member(1)])
-    house.settings.root.mkdir()
-    (house.settings.root / "airline").mkdir()
-    house.path(t.SILVER_FLIGHTS).write_text("a file in its place", encoding="utf-8")
+    write_deltalake(house.path(t.SILVER_FLIGHTS), pa.table({"another": ["table in its place"]}))
     started: list[str] = []
     outcome = execute(
         house.settings,

@@ -95,8 +95,8 @@ class Lake:
             lasting: Whether it is opened to be written, which may take long.
 
         Raises:
-            LakehouseError: the table needs features this engine would read wrong.
-            Exception: whatever else goes wrong on opening, unchanged.
+            LakehouseError: the table is damaged, a store refuses, or the table needs features that
+                this engine would read wrong.
         """
         found = take_log(self._folder(table), lasting=lasting)
         foreign = log.foreign_features(found) if found else frozenset()

@@ -35,6 +35,8 @@ class _Kept(NamedTuple):
 
 
 _kept: dict[str, _Kept] = {}
+# The newest version that this process has noted of each table.
+_noted: dict[str, int] = {}
 _turn = Lock()
 
 
@@ -46,8 +48,7 @@ def take_log(folder: Folder, *, lasting: bool = False) -> DeltaTable | None:
         lasting: Whether it is opened to be written, which may take long.
 
     Raises:
-        LakehouseError: a store refuses; the message has the remedy.
-        Exception: whatever else goes wrong on opening, unchanged.
+        LakehouseError: a store refuses, or the table is damaged; the message has the remedy.
     """
     with _turn:
         kept = _kept.pop(folder.address, None)
@@ -68,6 +69,10 @@ def keep_log(folder: Folder, found: DeltaTable) -> None:
     if mark is None:
         return
     with _turn:
+        before = _noted.get(folder.address, -1)
+        _noted[folder.address] = max(before, version)
         _kept[folder.address] = _Kept(found, version, mark)
         if len(_kept) > _MOST:
             _kept.pop(next(iter(_kept)))
+    if version > before:
+        folder.note(version)

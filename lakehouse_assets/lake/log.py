@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import DamagedTableError, LakehouseError
 from lakehouse_assets.lake.commits import Version, read_version
 from lakehouse_assets.lake.place import FIRST_COMMIT, Folder
 from lakehouse_assets.lake.registry import Table
@@ -41,6 +41,7 @@ _LOGS_AT_ONCE = 16
 # Bytes of files that are read for some of their rows.
 _SMALL = 4 * 1024 * 1024
 _LONGEST_PAUSE = 1.0
+_LONGEST_REASON = 200
 _CONSTRAINT = "delta.constraints."
 # Whoever opens a table reads each commit since the last checkpoint, in a store by a request or two:
 # with delta-rs's hundred, a table that is written daily takes ten times as long after three months.
@@ -55,28 +56,48 @@ def open_table(folder: Folder, *, lasting: bool = False) -> DeltaTable | None:
         lasting: Whether it is opened to be written, which may take long.
 
     Raises:
-        LakehouseError: a store refuses; the message has the remedy.
-        Exception: whatever else goes wrong on opening, unchanged.
+        LakehouseError: a store refuses, or the table is damaged; the message has the remedy.
+        OSError: the disk refuses.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     options = folder.options(lasting=lasting) or None
+    # Asked for first: others may commit while the log is opened.
+    noted = folder.noted()
     try:
         try:
-            return DeltaTable(folder.address, storage_options=options)
+            found = DeltaTable(folder.address, storage_options=options)
         except TableNotFoundError:
             if not folder.has_log():
                 return None
             # There is a log, so there is a table: another writer has just created it, or it is
             # broken. Treating it as new could replace it.
-            return DeltaTable(folder.address, storage_options=options)
+            found = DeltaTable(folder.address, storage_options=options)
     except (OSError, DeltaError) as error:
         fault = folder.fault(error)
-        if fault is None:
+        if fault is None and not isinstance(error, DeltaError):
             raise
+        if fault is None:
+            # Frames of delta-rs's own code follow, which tell nobody anything.
+            reason = one_line(error).partition(" 0: ")[0][:_LONGEST_REASON]
+            raise _damaged(folder, f"its log cannot be read ({reason})") from error
         # The chain would repeat the client's words, in which an address may carry a signature.
         raise fault from None
+    if found.version() < noted:
+        raise _damaged(
+            folder, f"its log ends at version {found.version()}, and version {noted} was written"
+        )
+    if folder.is_empty(found.version()):
+        raise _damaged(folder, f"the commit of its newest version {found.version()} is empty")
+    return found
+
+
+def _damaged(folder: Folder, reason: str) -> DamagedTableError:
+    return DamagedTableError(
+        f"Table {folder.uri.rpartition('/')[2]} is damaged: {reason}. Restore {folder.uri} from a "
+        "copy, or move it away and run `lakehouse run`, which builds the table anew."
+    )
 
 
 def of_each(look: Callable[[_T], _R], tables: Iterable[_T]) -> list[_R]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # The file that makes a folder a Delta table.
 FIRST_COMMIT = "_delta_log/00000000000000000000.json"
+# Beside the commits; readers of Delta leave hidden files alone.
+_NEWEST = "_delta_log/.newest"
 _COMMITTED = re.compile(r"\d{20}\.(json|checkpoint.*\.parquet)")
 
 
@@ -68,6 +70,18 @@ class Folder(Protocol):
 
         None also where that takes about as long as opening the table, as in a store.
         """
+        ...
+
+    def note(self, version: int) -> None:
+        """Note the newest version of the log, so that its loss is noticed; on a disk only."""
+        ...
+
+    def noted(self) -> int:
+        """Return the newest version that was noted; -1 if none was."""
+        ...
+
+    def is_empty(self, version: int) -> bool:
+        """Say whether a commit's file is there and empty, as after a power cut; on a disk only."""
         ...
 
     def begin_log(self, commit: bytes) -> None:
@@ -151,6 +165,22 @@ class _LocalFolder:
             return None
         return state.st_dev, state.st_ino, state.st_mtime_ns
 
+    def note(self, version: int) -> None:
+        # It is a help, and a lake that may only be read is as good.
+        with suppress(OSError):
+            if self.noted() < version:
+                Path(self.uri, _NEWEST).write_text(f"{version}\n", encoding="utf-8")
+
+    def noted(self) -> int:
+        try:
+            return int(Path(self.uri, _NEWEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return -1
+
+    def is_empty(self, version: int) -> bool:
+        newest = Path(self.uri, "_delta_log", f"{version:020}.json")
+        return newest.is_file() and not newest.stat().st_size
+
     def begin_log(self, commit: bytes) -> None:
         first = Path(self.uri) / FIRST_COMMIT
         first.parent.mkdir(parents=True, exist_ok=True)
@@ -205,6 +235,15 @@ class _CloudFolder:
 
     def mark_of(self, version: int) -> Hashable | None:
         return None
+
+    def note(self, version: int) -> None:
+        """Stores lose nothing that they have taken."""
+
+    def noted(self) -> int:
+        return -1
+
+    def is_empty(self, version: int) -> bool:
+        return False
 
     def begin_log(self, commit: bytes) -> None:
         CloudFiles(self._access).put_new(f"{self._path}/{FIRST_COMMIT}", commit)
