@@ -59,7 +59,7 @@ def python(code: str, *options: str) -> str:
     return done.stdout.strip()
 
 
-def test_definitions_load_in_under_a_second() -> None:
+def test_definitions_load_in_about_the_time_of_dagster_itself() -> None:
     code = (
         "import time; start = time.process_time(); import lakehouse_assets.definitions; "
         "print(time.process_time() - start)"
@@ -70,7 +70,7 @@ def test_definitions_load_in_under_a_second() -> None:
     plain = min(
         float(python(code.replace("lakehouse_assets.definitions", "dagster"))) for _ in range(2)
     )
-    assert own - plain < 0.75
+    assert own < 2.5 * plain
 
 
 def test_definitions_load_with_warnings_as_errors() -> None:

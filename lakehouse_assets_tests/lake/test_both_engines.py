@@ -247,9 +247,8 @@ def test_a_killed_spark_leaves_the_old_version_and_a_rerun_repairs_it(
     old = [(day(2), 1, "old")]
     put(embedded_lake(root), DAILY, window(1, 4), old)
     tell(process, f"hang {marker}")
-    until = time.monotonic() + 60
     while not marker.exists():
-        assert time.monotonic() < until
+        assert process.poll() is None
         time.sleep(0.05)
     # Python and the Java that it started; Python alone would let Java go on.
     os.killpg(process.pid, signal.SIGKILL)

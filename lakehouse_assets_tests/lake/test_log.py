@@ -12,7 +12,7 @@ from lakehouse_assets.lake.log import of_each
 
 def test_logs_are_looked_at_together_and_come_in_the_order_of_their_tables() -> None:
     # Each waits for another one: one after the other, the first would wait in vain.
-    met = threading.Barrier(2, timeout=10)
+    met = threading.Barrier(2, timeout=200)
 
     def look(table: int) -> str:
         met.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import sys
-import time
 
 import pytest
 from matplotlib.colors import to_hex
@@ -100,13 +99,10 @@ def test_no_label_covers_another_or_leaves_the_picture():
         assert not one.overlaps(other), (first, second)
 
 
-def test_drawing_is_quick_and_leaves_no_global_state():
-    segment_figure(_profile()).savefig(io.BytesIO())  # fonts are loaded once
-    start = time.perf_counter()
+def test_drawing_leaves_no_global_state():
     figure = segment_figure(_profile())
     picture = io.BytesIO()
     figure.savefig(picture)
-    assert time.perf_counter() - start < 2.0  # 0.45 s on an idle core
     assert picture.getvalue().startswith(b"\x89PNG")
     assert isinstance(figure, Figure)
     assert (

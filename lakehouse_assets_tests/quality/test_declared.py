@@ -27,7 +27,7 @@ def customer(number: int, month: date = MARCH, **fields: Any) -> dict[str, Any]:
         "as_of_month": month, "customer_key": number, "gender": "Male", "age_group": "Unknown",
         "loyalty_tier": 4, "tier_name": "Gold", "loyalty_join_date": date(2010, 1, 1),
         "city": "c", "province": "p", "country": "CN", "geo_key": 5,
-        "load_timestamp": midnight(month), **fields,
+        "snapshot_month": month, "load_timestamp": midnight(month), **fields,
     }  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def geography(number: int, month: date = MARCH) -> dict[str, Any]:
     """Return a stored place."""
     return {
         "as_of_month": month, "geo_key": number, "country": "CN", "province": "p", "city": "c",
-        "load_timestamp": midnight(month),
+        "snapshot_month": month, "load_timestamp": midnight(month),
     }  # fmt: skip
 
 

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 
 import pytest
@@ -105,31 +104,45 @@ def shop(at_home, monkeypatch):
     return path
 
 
+# The command, which kills itself before one of its steps: a file that lands, or what is remembered.
+KILLED = """
+import os, signal
+import lakehouse_assets.sources.extraction as extraction
+import lakehouse_assets.sources.streams as streams
+from lakehouse_assets.cli import main
+from lakehouse_assets.ingest.landing import LandingZone
+
+left = int(os.environ["STEPS"])
+
+def counted(step):
+    def do(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(*arguments, **options)
+    return do
+
+streams._ROWS = 20
+LandingZone.land = counted(LandingZone.land)
+extraction.remember = counted(extraction.remember)
+main()
+"""
+
+
 def test_a_process_killed_at_any_moment_leaves_nothing_out_and_nothing_twice(shop, at_home):
     """Killed with -9 again and again, the command goes on until everything is there, once."""
-    script = (
-        "import lakehouse_assets.sources.streams as s; s._ROWS = 20\n"
-        "from lakehouse_assets.cli import main; main()"
-    )
-    command = [sys.executable, "-c", script, "extract", "retail/online_sales", "--chunk", "20"]
+    command = [sys.executable, "-c", KILLED, "extract", "retail/online_sales", "--chunk", "20"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     zone, draw = LandingZone(at_home / "landing"), random.Random(7)  # noqa: S311
     kills = 0
-    for _ in range(40):
-        begun = len(zone.files(ONLINE.dataset))
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        # Some deliveries after the first that this process makes.
-        wanted = begun + draw.randint(3, 9)
-        while process.poll() is None and len(zone.files(ONLINE.dataset)) < wanted:
-            time.sleep(draw.random() * 0.01)
-        if process.poll() is not None:
+    while True:
+        environment["STEPS"] = str(draw.randint(3, 19))
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode == 0:
             break
-        process.send_signal(signal.SIGKILL)
+        assert done.returncode == -signal.SIGKILL
         kills += 1
-        process.wait()
-        if recall(zone, ONLINE.dataset).open is None:
-            # It was hit when all was done; another one would begin the next copy.
-            break
     assert recall(zone, ONLINE.dataset).open is None
     assert kills >= 3
     rows, refused = bronze(ONLINE.dataset, zone.files(ONLINE.dataset))
