@@ -103,6 +103,12 @@ def columns_of_header(
     have = [column.strip() for column in found]
     if have != [*declared]:
         _check_separator(path, facts, len(declared), header=True)
+        if set(have).isdisjoint(declared):
+            # What stands there may be somebody's data.
+            raise FileRefusedError(
+                f"{path.name} has no header: its first line names none of the declared columns; "
+                f"begin it with {','.join(declared)}, and deliver it again."
+            )
         check_columns(path.name, have, declared, additive)
         if not additive:
             place = next(i for i, name in enumerate(declared) if have[i] != name)

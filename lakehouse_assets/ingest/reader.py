@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.engine import DataFrame, F
-from lakehouse_assets.engine.base import CsvFile, CsvRead, Engine
+from lakehouse_assets.engine.base import CsvFile, CsvRead, Engine, MalformedLine
 from lakehouse_assets.errors import FileRefusedError, LakehouseError
 from lakehouse_assets.ingest.attributes import Attributes, check_first_line, columns_of_header
 from lakehouse_assets.ingest.csv_records import csv_records
@@ -201,19 +201,23 @@ def read_delivery(
     frames: list[DataFrame] = []
     if csv_files:
         read, records = _read_csv(dataset, [(t.file, t.facts) for t in csv_files], engine)
-        # The engine does not vouch for some, or their rows and rejects are not all there is.
-        doubted = [text for text in csv_files if text.file.local not in records]
-        slow_files += doubted
+        lost: dict[Path, list[MalformedLine]] = {}
+        for bad in read.malformed:
+            lost.setdefault(bad.path, []).append(bad)
+        doubted = []
         for text in csv_files:
             file = text.file
-            if text in doubted:
+            if file.local not in records:
+                # The engine does not vouch for it, or its rows and rejects are not all there is.
+                doubted.append(text)
                 continue
             with loading.reading(file) as tally:
-                lost = [bad for bad in read.malformed if bad.path == file.local]
-                lines = line_numbers(file.local, [bad.position for bad in lost]) if lost else []
-                for line, bad in zip(lines, lost, strict=True):
+                mine = lost.get(file.local, [])
+                lines = line_numbers(file.local, [bad.position for bad in mine]) if mine else []
+                for line, bad in zip(lines, mine, strict=True):
                     loading.reject(file, text.facts.sha256, line, bad.text, bad.reason)
                 tally.records = records[file.local]
+        slow_files += doubted
         frames.append(_without(read.rows, [text.file.name for text in doubted]))
     bronze = bronze_table(dataset)
     schema = pa.schema([f for f in arrow_schema(bronze) if f.name != "_ingested_at"])

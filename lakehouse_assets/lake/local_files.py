@@ -32,8 +32,9 @@ class LocalFiles:
         return self.root.is_dir()
 
     def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List a folder and the folders in it."""
-        return [*self._below(self.root / folder, "", enter)]
+        """List a folder and the folders in it; one that is a link out of the root is empty."""
+        start = self.root / folder
+        return [*self._below(start, "", enter)] if self._holds(start) else []
 
     def _below(self, folder: Path, name: str, enter: Callable[[str], bool]) -> Iterator[Entry]:
         for child in self._listed(folder):
@@ -58,17 +59,20 @@ class LocalFiles:
 
     def children(self, folder: str) -> list[Entry]:
         """List the files and folders in a folder."""
-        return [*self._below(self.root / folder, "", lambda _: False)]
+        return self.below(folder, lambda _: False)
+
+    def _holds(self, path: Path) -> bool:
+        """Say whether a path lies below the root wherever links lead."""
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
 
     def _entry(self, path: Path, name: str) -> Entry | None:
         """Look at a file or folder; None for one that went away since it was listed."""
         try:
             found = path.lstat()
             if stat.S_ISLNK(found.st_mode):
-                target = Path(os.path.realpath(path))
-                if not target.exists():
+                if not path.exists():
                     return Entry(name, False, problem="is a link that leads nowhere")
-                if not target.is_relative_to(os.path.realpath(self.root)):
+                if not self._holds(path):
                     return Entry(name, False, problem="is a link that leads out of the zone")
                 found = path.stat()
         except FileNotFoundError:

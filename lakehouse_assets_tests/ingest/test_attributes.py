@@ -16,6 +16,10 @@ ADDITIVE = replace(THINGS, additive=True)
 REMEDY = (
     "; deliver it with the declared columns, ID, Name, Note, or change the dataset's declaration."
 )
+NO_HEADER = (
+    "a.csv has no header: its first line names none of the declared columns; begin it with "
+    "ID,Name,Note, and deliver it again."
+)
 SEMICOLONS = (
     "a.csv looks separated by ';' where commas are expected; export it as comma-separated text "
     "(and decimals with a point), and deliver it again."
@@ -54,8 +58,9 @@ def file(tmp_path):
         ("ID;Name;Note\n1;2,5;3\n", SEMICOLONS),
         ("ID;Name;Note;New\n1;2,5;3;4\n", SEMICOLONS),
         ("ID\tName\tNote\n1\t2\t3\n", SEMICOLONS.replace("';'", "tabs")),
-        ("\nID,Name,Note\n1,2,3\n", "a.csv lacks the column ID, Name, Note" + REMEDY),
-        ("ID,Name,Note\r1,2,3\r", "a.csv lacks the column ID, Name, Note and has a new column"),
+        ("\nID,Name,Note\n1,2,3\n", NO_HEADER),
+        ("ID,Name,Note\r1,2,3\r", NO_HEADER),
+        ("1,2,3\n4,5,6\n", NO_HEADER),
         ('"ID\n",Name,Note\n1,2,3\n', "a.csv lacks the column Name, Note" + REMEDY),
         ("ID,Name,Note\n", "a.csv has a header but no rows; deliver it with its rows."),
         ("ID,Name,Note", "a.csv has a header but no rows; deliver it with its rows."),

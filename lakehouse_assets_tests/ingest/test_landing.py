@@ -174,6 +174,13 @@ def test_links_and_special_files_are_named_and_never_opened(zone, tmp_path, engi
     assert zone.strays([THINGS]) == [
         "shop/things/2014-04-01 is a link that leads out of the zone; deliver the files."
     ]
+    # A whole dataset that lies elsewhere is not read through a link either.
+    (zone.root / "shop/things").rename(tmp_path / "elsewhere")
+    (zone.root / "shop/things").symlink_to(tmp_path / "elsewhere")
+    assert zone.files(THINGS) == []
+    assert zone.strays([THINGS]) == [
+        "shop/things is a link that leads out of the zone; deliver the files."
+    ]
 
 
 def test_landing_a_file(zone, tmp_path):
