@@ -179,7 +179,7 @@ _SNAPSHOT = Column(
 )
 _MEMBERSHIP = Column(
     "days_since_joining", "bigint",
-    "Days from joining the programme to the end of the window.", unit="days",
+    "Days from joining the programme to the end of the window.", False, "days",
 )  # fmt: skip
 _PROVINCE = Column("province", "string", "Province of work; Unknown if not given.", False)
 
@@ -363,7 +363,7 @@ GOLD_SEGMENT_SUMMARY = _gold(
     "One row per segment: size and means, with the columns of both of the lab's versions.",
     (
         _SEGMENT, _SEGMENT_NAME,
-        Column("segment_rule", "string", "Who belongs to the segment."),
+        Column("segment_rule", "string", "Who belongs to the segment.", False),
         Column("customer_count", "bigint", "Members.", False, "count"),
         _average("avg_age", "age, 1 decimal", "years"),
         _average("avg_flights", "flights, 1 decimal", "count", "avg_total_flights"),
@@ -378,7 +378,7 @@ GOLD_SEGMENT_SUMMARY = _gold(
         _average("avg_monetary", "monetary score, 2 decimals", "score"),
         Column("total_spent", TOTAL, "Completed spend of all members.", False, CURRENCY),
     ),
-    ("segment_name", "segment"),
+    ("segment_name",),
     kind="snapshot",
     layer="segments",
 )  # fmt: skip
@@ -419,7 +419,7 @@ GOLD_NEWLY_AT_RISK = _gold(
     "latest earlier month that has members. Members who were not there then are not listed.",
     (
         _CUSTOMER,
-        Column("previous_status", "string", "Status of the month before."),
+        Column("previous_status", "string", "Status of the month before.", False),
         Column("previous_segment_name", "string", "Persona of the month before.", False),
         Column("total_spent", TOTAL, "Completed spend so far.", False, CURRENCY),
         _RECENCY,

@@ -16,7 +16,8 @@ JANUARY, MARCH = date(2014, 1, 1), date(2014, 3, 1)
 def segmented(month: date, key: int, name: str, status: str = "Active") -> dict[str, Any]:
     return {
         "as_of_month": month, "customer_key": key, "gender": "Male", "age_group": "30-39",
-        "loyalty_tier": 4, "tier_name": "Gold", "province": "x", "total_flights": 1,
+        "loyalty_tier": 4, "tier_name": "Gold", "province": "x",
+        "days_since_joining": 700, "total_flights": 1,
         "total_km_flown": 1, "total_loyalty_points": 1, "days_since_last_flight": 10 * key,
         "total_spent": Decimal(f"{key}.50"), "transaction_count": 1, "customer_status": status,
         "recency_score": 1, "frequency_score": 1, "monetary_score": 1, "segment": 1,

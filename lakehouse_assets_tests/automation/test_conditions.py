@@ -21,6 +21,7 @@ from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
 from lakehouse_assets.retail.tables.store_sales import STORE_SALES
 from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import House, member, purchase
+from lakehouse_assets_tests.airline.test_segments import launchpad, snapshot
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.retail.samples import deliver
 from lakehouse_assets_tests.test_incremental import values
@@ -129,6 +130,27 @@ def test_what_was_loaded_before_the_sensors_were_on_is_followed_up(
     late.follow()
     assert late.runs_of("fact_transactions") == ["2014-03-01"]
     assert late.follow() == 0
+
+
+def test_segments_run_by_hand_with_another_k_are_followed_and_keep_one_name_each(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    house.deliver_members("2014-03-31", snapshot()[:300])
+    domain = dg.AssetSelection.key_prefixes(t.DOMAIN, "conformed")
+    caretaker = Caretaker(house, instance, watched=domain)
+    caretaker.wake()
+    for k in (6, 3):
+        house.materialise(
+            "airline_monthly", "2014-03-01", t.GOLD_CUSTOMER_SEGMENTS_ML,
+            run_config=launchpad(k=k, n_init=2, sweep=[]), instance=instance,
+        )  # fmt: skip
+        assert caretaker.follow() == 3
+        members = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+        assert len({row["cluster"] for row in members} - {None}) == k
+        sizes = Counter((row["segment"], row["segment_name"]) for row in members)
+        assert len(sizes) == len({segment for segment, _ in sizes}) <= 6
+        summary = house.rows(t.GOLD_SEGMENT_SUMMARY)
+        assert {(r["segment"], r["segment_name"]): r["customer_count"] for r in summary} == sizes
 
 
 def test_days_out_of_order_end_in_the_same_lake_as_one_run_over_all(

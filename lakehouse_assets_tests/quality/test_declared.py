@@ -26,7 +26,7 @@ def customer(number: int, month: date = MARCH, **fields: Any) -> dict[str, Any]:
     return {
         "as_of_month": month, "customer_key": number, "gender": "Male", "age_group": "Unknown",
         "loyalty_tier": 4, "tier_name": "Gold", "loyalty_join_date": date(2010, 1, 1),
-        "city": "c", "province": "p", "country": "CN", "geo_key": 5,
+        "days_since_joining": 1_500, "city": "c", "province": "p", "country": "CN", "geo_key": 5,
         "snapshot_month": month, "load_timestamp": midnight(month), **fields,
     }  # fmt: skip
 
@@ -44,7 +44,7 @@ def calendar_day(day: date) -> dict[str, Any]:
     return {
         "date": day, "year": day.year, "month": day.month, "day": day.day, "quarter": 1,
         "day_of_week": 1, "day_name": "x", "month_name": "x", "year_month": "x", "week_start": day,
-        "is_weekend": False, "load_timestamp": midnight(MARCH),
+        "iso_year": day.year, "iso_week": 1, "is_weekend": False, "load_timestamp": midnight(MARCH),
     }  # fmt: skip
 
 
