@@ -57,6 +57,10 @@ def main() -> None:
     """Run the command line; a known error is one sentence and exit code 1."""
     collect_rarely()
     atexit.register(leave_rest)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the output's encoding lacks is shown as ?, and stops nothing.
+            stream.reconfigure(errors="replace")
     try:
         app()
     except LakehouseError as error:

@@ -406,3 +406,13 @@ def test_wrong_settings_are_one_sentence_even_in_a_fresh_process(
     refuses((done.returncode, done.stdout, done.stderr), "LAKEHOUSE_FIRST_PARTITION")
     assert not (REPOSITORY / ".lakehouse" / "probe").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_encoding_lacks_is_replaced_and_stops_no_command(house: House) -> None:
+    house.deliver_members("2014-03-31", [member(1)])
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LANG": "C", "LC_ALL": "C"}
+    for arguments, shown in ((["run"], "? calendar"), (["tables", t.FACT_FLIGHTS.name], " ? dim_")):
+        place = house.settings.root.parent
+        done = command(*arguments, variables=variables_of(house) | ascii_only, cwd=place)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert shown in done.stdout

@@ -100,6 +100,7 @@ class DuckDBEngine:
         self._stores = DuckDBStores(self._connection)
         self._snapshots: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
+        self._empty: dict[str, str] = {}
         self._origins = Relations()
         self._origin_versions: dict[str, dict[str, int]] = {}
         self._kept: Kept[_Stored] = Kept(self._free)
@@ -219,7 +220,9 @@ class DuckDBEngine:
         )
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
-        """Take Arrow data in; it is kept until the scope ends."""
+        """Take Arrow data in; rows are kept until the scope ends."""
+        if not getattr(data, "num_rows", True):
+            return self._delivered_frame(self._without_rows(data), data.schema.names)
         name = new_name("checkpoint")
         arrow_input = f"arrow_{name}"
         self._connection.register(arrow_input, data)
@@ -229,6 +232,23 @@ class DuckDBEngine:
             self._connection.unregister(arrow_input)
         self._kept.add(_Stored("TABLE", name))
         return self._delivered_frame(name, data.schema.names)
+
+    def _without_rows(self, data: pa.Table | pa.RecordBatchReader) -> str:
+        """Return the view of no rows with some columns: one for every use, so that none is left."""
+        key = str(data.schema.remove_metadata())
+        if key not in self._empty:
+            name = new_name("empty")
+            self._connection.register(f"arrow_{name}", data)
+            try:
+                described = self._connection.execute(f"DESCRIBE arrow_{name}").fetchall()
+            finally:
+                self._connection.unregister(f"arrow_{name}")
+            selected = ", ".join(
+                f"CAST(NULL AS {kind}) AS {identifier(n)}" for n, kind, *_ in described
+            )
+            self._run(f"CREATE VIEW {name} AS SELECT {selected} WHERE false")
+            self._empty[key] = name
+        return self._empty[key]
 
     def _delivered_frame(self, name: str, columns: Sequence[str]) -> DataFrame:
         """Make a frame of data that comes from no stored table."""

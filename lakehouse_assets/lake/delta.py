@@ -11,6 +11,7 @@ refused by the writer, and only "this table does not exist" means that a table i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.engine.spark import SparkEngine
 
+_LOG = logging.getLogger(__name__)
 # Tables of which some rows are read back from their files.
 _FEW_FILES = 200
 
@@ -246,7 +248,7 @@ class Lake:
                 "its partitions, so run the asset with a partition."
             )
         found = self.ensure(table)
-        lineage = self.engine.lineage(frame)
+        lineage = self._lineage(table, frame)
         if _has(found, commit):
             return self._report(table, selection, Written(found, skipped=True), lineage)
         change = self._change(table, frame, selection, commit, found)
@@ -270,7 +272,7 @@ class Lake:
                 f"Table {table.name} declares no keys, so rows cannot be merged; declare them."
             )
         found = self.ensure(table)
-        lineage = self.engine.lineage(frame)
+        lineage = self._lineage(table, frame)
         if _has(found, commit):
             return self._report(table, selection, Written(found, skipped=True), lineage)
         change = self._change(table, frame, selection, commit, found)
@@ -279,6 +281,15 @@ class Lake:
             identity.append(table.partition.column)
         written = self._writer.merge(Target(table, self._folder(table), found), change, identity)
         return self._report(table, selection, written, lineage)
+
+    def _lineage(self, table: Table, frame: DataFrame) -> Mapping[str, frozenset[SourceColumn]]:
+        """Return where the columns come from; a fault of that costs no rows, and is told."""
+        try:
+            return self.engine.lineage(frame)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rows are right
+            reason = f"{type(error).__name__}: {log.one_line(error)}"
+            _LOG.warning("Where the columns of %s come from is not known (%s).", table.name, reason)
+            return {}
 
     def _change(
         self,

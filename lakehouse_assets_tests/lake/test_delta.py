@@ -459,3 +459,13 @@ def test_a_rectangle_replaces_its_cells_only(tmp_path):
     assert content(lake, declared, cells(1, 2, "b")) == [(day(1), "b", 1), (day(2), "b", 2)]
     # The columns that select need not be among those that are asked for.
     assert content(lake, declared, cells(1, 2, "b"), columns=["n"]) == [(1,), (2,)]
+
+
+def test_a_fault_in_lineage_costs_no_rows_and_is_told(lake, monkeypatch, caplog):
+    def broken(_frame):
+        raise ValueError("no such\nplan")
+
+    monkeypatch.setattr(lake.engine, "lineage", broken)
+    assert put(lake, DAILY, window(1, 1), [A]).lineage == {}
+    assert content(lake, DAILY) == [A]
+    assert "come from is not known (ValueError: no such plan)" in caplog.text
