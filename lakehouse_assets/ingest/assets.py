@@ -1,8 +1,4 @@
-"""The bronze assets of a landing dataset.
-
-Belongs here: the factory that turns a dataset into its bronze table and rejects table. Not here:
-reading files (`reader.py`) and declaring datasets (`datasets.py`).
-"""
+"""The bronze assets of a dataset: its rows, its rejects and the checks on both."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date

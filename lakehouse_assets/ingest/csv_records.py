@@ -1,7 +1,6 @@
-"""Records of a CSV delivery, one by one, for files that an engine's CSV reader is unsure of.
+"""Records of a CSV file, one by one, for files that an engine's CSV reader is unsure of.
 
-Belongs here: splitting CSV text into records with nothing lost. Not here: deciding which files need
-it (`reader.py`); sound files are read many times faster by the engine, with the same result.
+Sound files are read many times faster by the engine, with the same result.
 
 What counts as CSV: fields are separated by commas; a field that begins with a double quote (one
 blank before it aside) ends at the next single one, and holds commas, line breaks and doubled

@@ -1,8 +1,4 @@
-"""What a source delivers: the declaration of a landing dataset.
-
-Belongs here: `Dataset` and the tables that follow from it (bronze rows, rejects, quarantine). Not
-here: the datasets themselves (each domain's `tables.py`).
-"""
+"""The declaration of a delivered dataset, and the bronze and silver tables that follow from it."""
 
 from __future__ import annotations
 

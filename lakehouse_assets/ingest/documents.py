@@ -1,7 +1,4 @@
-"""Binary documents (images, PDF) as records: what each file is, never what is in it.
-
-Belongs here: describing a file by its name, first bytes, size and hash. Not here: which files are
-trusted (a domain's expectations).
+"""Documents (images, PDF) as records: what each file is, never what is in it.
 
 The bytes stay where they were delivered, in the landing zone under `_source_file`, untouched and
 uncopied; the hash in the table says whether they still are what was delivered.

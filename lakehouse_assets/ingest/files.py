@@ -1,8 +1,4 @@
-"""What a delivered file is, looked at byte by byte before any engine reads it.
-
-Belongs here: unpacking, hashing, encoding, header and line counting of text. Not here: where files
-lie (`landing.py`), Parquet (`parquet_records.py`) or turning files into rows (`reader.py`).
-"""
+"""One look at the bytes of a text file: its hash, encoding, lines, and whether it can be read."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The landing zone: where delivered files lie and how a file gets there.
-
-Belongs here: listing `<domain>/<dataset>/<YYYY-MM-DD>/<file>` and landing a file atomically. Not
-here: what is in the files, and whether they lie on a disk or in a store (`lake/store.py`).
-"""
+"""The landing zone: listing the files in its dated folders, and landing one whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Records of a Parquet delivery, as text.
-
-Belongs here: looking at a Parquet file before anything is made of it, and reading it in batches.
-Not here: how each type is written as text (`exact_text.py`).
+"""Looking at a Parquet file before anything is made of it, and reading it in batches as text.
 
 A Parquet file knows its types, but bronze keeps text whatever was delivered, so that a column that
 changes its type, or a value that does not fit, is a matter of silver and loses nothing. Null stays

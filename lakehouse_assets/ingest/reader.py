@@ -1,8 +1,4 @@
-"""Delivered files as bronze rows and rejects.
-
-Belongs here: reading a list of landed files of one dataset into the frames that the bronze tables
-take, and counting what was delivered. Not here: listing the zone (`landing.py`) or writing tables.
-"""
+"""Reading landed files of a dataset into bronze rows and rejects, and counting what they hold."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Files at a location: what is done with them, the same on a disk and in a store.
-
-Belongs here: the protocol, and what a listing shows. Not here: how a disk (`local_files.py`) or a
-store (`store.py`) does it.
-"""
+"""What is done with files at a location, the same in a folder and in a store."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Files of a folder on this machine.
-
-Belongs here: listing them, and putting one in its place whole or not at all. Not here: stores
-(`store.py`).
-"""
+"""Files of a folder on this machine: listing them, and storing one whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Files in a container of ADLS or in a lakehouse of Fabric, through obstore.
-
-Belongs here: the few things that a landing zone and a probe do with files. Not here: the same on a
-disk (`local_files.py`), tables, which Delta's own clients read and write, and what a file means.
-"""
+"""Files in a container of ADLS or in a lakehouse of Fabric, through obstore."""
 
 from __future__ import annotations
 

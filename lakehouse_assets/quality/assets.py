@@ -1,8 +1,4 @@
-"""The silver assets of a dataset: kept rows and rows set aside.
-
-Belongs here: the factory that runs typing, expectations and deduplication on a dataset's bronze
-rows. Not here: the rules themselves.
-"""
+"""The silver assets of a dataset: its typed rows, its quarantine and the checks on both."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
