@@ -129,7 +129,7 @@ class LandingZone:
                 continue
             if dataset.announced and first not in announced:
                 continue
-            problem = entry.problem and f"{name} {entry.problem}; deliver the file itself."
+            problem = entry.problem and f"{name} {entry.problem}."
             if folder:
                 problem = (
                     f"{name} lies too deep, in the folder {folder}; move it to "
@@ -191,7 +191,7 @@ class LandingZone:
         folders = [entry.path for entry in found if entry.is_folder]
         links = [entry for entry in found if entry.problem]
         files = [entry.path for entry in found if not entry.is_folder and not entry.problem]
-        texts = [f"{dataset.path}/{link.path} {link.problem}; deliver the files." for link in links]
+        texts = [f"{dataset.path}/{link.path} {link.problem}." for link in links]
         if folders:
             texts.append(
                 f"{dataset.path} has folders that are not named by a date: {listed(folders)}; name "
@@ -227,6 +227,11 @@ class LandingZone:
         """
         if not file.is_file():
             raise LakehouseError(f"There is no file {file}; check the path.")
+        if not file.name.isprintable():
+            raise LakehouseError(
+                f"The name of {file} holds characters that are not UTF-8 or do not print; rename "
+                "it and land it again."
+            )
         if not dataset.documents:
             file_format(file)
         if _is_hidden(file.name):
@@ -275,7 +280,7 @@ class LandingZone:
 
 def _nobodys(name: str, entry: Entry, known: Iterable[str]) -> str:
     if entry.problem:
-        return f"{name} {entry.problem}; deliver the files."
+        return f"{name} {entry.problem}."
     kind = "folder" if entry.is_folder else "file"
     return (
         f"The {kind} {name} of the landing zone belongs to no dataset; known are "

@@ -24,7 +24,7 @@ class Entry:
         version: What changes when the file does: its ETag in a store, on a disk when it was last
             written.
         modified_at: When it was last written.
-        problem: Why it cannot be read as a file, for what is neither a file nor a folder.
+        problem: Why it cannot be read as a file, and what to do about it.
     """
 
     path: str

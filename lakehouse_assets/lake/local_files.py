@@ -15,6 +15,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.files import Entry, digest_of
 
 _CHUNK = 1 << 20
+_DELIVER = "deliver the file itself"
 
 
 class LocalFiles:
@@ -64,12 +65,19 @@ class LocalFiles:
     def _entry(self, path: Path, name: str) -> Entry | None:
         """Look at a file or folder; None for one that went away since it was listed."""
         try:
+            name.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(name).decode(errors="backslashreplace")
+            return Entry(shown, False, problem="has a name that is not UTF-8; rename it")
+        try:
             found = path.lstat()
             if stat.S_ISLNK(found.st_mode):
                 if not path.exists():
-                    return Entry(name, False, problem="is a link that leads nowhere")
+                    return Entry(name, False, problem=f"is a link that leads nowhere; {_DELIVER}")
                 if not self._holds(path):
-                    return Entry(name, False, problem="is a link that leads out of the zone")
+                    return Entry(
+                        name, False, problem=f"is a link that leads out of the zone; {_DELIVER}"
+                    )
                 found = path.stat()
         except FileNotFoundError:
             # A file that was written has got its name.
@@ -77,7 +85,8 @@ class LocalFiles:
         if stat.S_ISDIR(found.st_mode):
             return Entry(name, True)
         if not stat.S_ISREG(found.st_mode):
-            return Entry(name, False, problem="is no regular file but a pipe, socket or device")
+            kind = "is no regular file but a pipe, socket or device"
+            return Entry(name, False, problem=f"{kind}; {_DELIVER}")
         written = datetime.fromtimestamp(found.st_mtime, UTC)
         return Entry(name, False, found.st_size, str(found.st_mtime_ns), written)
 

@@ -159,6 +159,7 @@ def test_links_and_special_files_are_named_and_never_opened(zone, tmp_path, engi
     (day / "again.csv").symlink_to(good)
     os.mkfifo(day / "pipe.csv")
     (day / "up").symlink_to(day)
+    (day / os.fsdecode(b"odd\xff.csv")).write_bytes(good.read_bytes())
     (zone.root / "shop/things/2014-04-01").symlink_to(tmp_path)
     nowhere = "{} is a link that leads nowhere; deliver the file itself.".format
     with zone.fetched(zone.files(THINGS)) as files:
@@ -167,19 +168,20 @@ def test_links_and_special_files_are_named_and_never_opened(zone, tmp_path, engi
     assert {row["_source_file"].rpartition("/")[2]: row["reason"] for row in outcome.rejects} == {
         "broken.csv": nowhere("broken.csv"),
         "loop.csv": nowhere("loop.csv"),
-        "out.csv": "out.csv is a link that leads out of the zone; deliver the file itself.",
+        "odd\\xff.csv": "odd\\xff.csv has a name that is not UTF-8; rename it.",
+        "out.csv": "out.csv is a link out of the zone; deliver the file itself.",
         "pipe.csv": "pipe.csv is no regular file but a pipe, socket or device; deliver the file "
         "itself.",
     }
     assert zone.strays([THINGS]) == [
-        "shop/things/2014-04-01 is a link that leads out of the zone; deliver the files."
+        "shop/things/2014-04-01 is a link out of the zone; deliver the file itself."
     ]
     # A whole dataset that lies elsewhere is not read through a link either.
     (zone.root / "shop/things").rename(tmp_path / "elsewhere")
     (zone.root / "shop/things").symlink_to(tmp_path / "elsewhere")
     assert zone.files(THINGS) == []
     assert zone.strays([THINGS]) == [
-        "shop/things is a link that leads out of the zone; deliver the files."
+        "shop/things is a link out of the zone; deliver the file itself."
     ]
 
 
@@ -327,3 +329,10 @@ def test_a_file_that_gets_its_name_while_it_is_listed_is_no_error(zone, monkeypa
 
     monkeypatch.setattr("lakehouse_assets.lake.local_files.sorted", renamed, raising=False)
     assert [file.name for file in zone.files(THINGS)] == [f"shop/things/{DAY}/a.csv"]
+
+
+def test_a_name_that_is_no_text_is_not_landed(zone, tmp_path):
+    odd = tmp_path / os.fsdecode(b"odd\xff.csv")
+    odd.write_bytes(b"a\n1\n")
+    with pytest.raises(LakehouseError, match="not UTF-8 or do not print; rename"):
+        zone.land(THINGS, odd, DAY)
