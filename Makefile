@@ -28,6 +28,8 @@ AZURITE_FILES := $(addprefix lakehouse_assets_tests/azure/,package.json package-
 
 # Database servers of the tests in lakehouse_assets_tests/sources.
 DATABASES := $(CURDIR)/.lakehouse/databases
+# The library by which lakehouse_assets_tests/test_clocks.py sets the clocks of processes.
+FAKETIME := $(CURDIR)/.lakehouse/faketime
 
 # `make demo|ui|mlflow ENGINE=spark` works in places of its own; STATE=.lakehouse shares the others.
 ENGINE := duckdb
@@ -45,7 +47,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite databases demo test test-cluster lint types ui mlflow sample bench bench-engines bench-tweets constraints clean
+.PHONY: help setup spark azurite databases faketime demo test test-cluster lint types ui mlflow sample bench bench-engines bench-tweets constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -91,11 +93,20 @@ $(DATABASES)/.ready:
 	&& rm -rf $(DATABASES)/packages && touch $@ \
 	|| echo "PostgreSQL and MariaDB could not be fetched (apt-get update, network?); their tests will be skipped."
 
+faketime: $(FAKETIME)/.ready ## Fetch libfaketime for the tests from Debian's packages, once, without root
+
+$(FAKETIME)/.ready:
+	@command -v apt-get >/dev/null || { echo "apt-get is not there; tests under other clocks will be skipped."; exit 0; }; \
+	rm -rf $(FAKETIME) && mkdir -p $(FAKETIME) && cd $(FAKETIME) \
+	&& apt-get -q -o APT::Sandbox::User= download libfaketime >/dev/null && dpkg -x libfaketime_*.deb root \
+	&& rm -f libfaketime_*.deb && touch $@ \
+	|| echo "libfaketime could not be fetched (apt-get update, network?); tests under other clocks will be skipped."
+
 demo: setup ## Build the whole lake from data/ and show it (ENGINE=spark: on Spark)
 	@LAKEHOUSE_LANDING=data $(BIN)/lakehouse run
 	@$(if $(filter spark,$(ENGINE)),echo "This lake is in $(STATE): make ui ENGINE=spark and make mlflow ENGINE=spark show it.")
 
-test: setup azurite databases ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
+test: setup azurite databases faketime ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(PYTEST_ARGS)
 
 test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine

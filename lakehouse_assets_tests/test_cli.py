@@ -342,7 +342,7 @@ def test_a_delivery_without_a_partition_is_named_and_stops_no_other(
 
 
 def test_replay_answers_for_delivered_days_only(lakehouse: Lakehouse, house: House) -> None:
-    house.deliver_purchases("2014-03-04", [purchase("A", amount="much")])
+    house.deliver_purchases("2014-03-04", [purchase("A", amount="much"), purchase("D")])
     house.deliver_purchases("2014-03-05", [purchase("B", amount="more"), purchase("C")])
     house.deliver_members("2014-03-31", [member(1)])
     assert lakehouse("run")[0] == 0
