@@ -32,6 +32,9 @@ SETTLED_AFTER = timedelta(seconds=30)
 # takes down with it.
 LONGEST_SPAN = {"day": 31, "month": 3}
 _FORMAT = 1
+# So many files are remembered by name, those of the partitions that changed last. Of the others
+# a partition's content is, so that the memory does not grow with every file.
+_MOST_FILES = 1_000
 # Which files, as `content_of` names them, some partitions were loaded from last.
 Loaded: TypeAlias = Callable[[Collection[date]], Mapping[date, str]]
 
@@ -50,21 +53,48 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """What is remembered of a partition that has not changed for long.
+
+    Attributes:
+        content: Its files, as `content_of` names them.
+        files: How many they are.
+        newest: When the last of them was written, in seconds since 1970.
+    """
+
+    content: str
+    files: int
+    newest: float
+
+    @classmethod
+    def of(cls, members: Sequence[LandedFile]) -> Settled:
+        """Sum up the files of a partition."""
+        return cls(content_of(members), len(members), _newest(members))
+
+
+@dataclass(frozen=True)
 class Cursor:
     """What is remembered between two listings of a dataset.
 
     Attributes:
-        files: The files last listed, by name.
+        files: The files of the partitions that changed last, by name.
+        settled: The other partitions.
         asked: Runs asked for so far, which tells apart two requests for the same files.
     """
 
     files: Mapping[str, Memory] = field(default_factory=dict)
     asked: int = 0
+    settled: Mapping[date, Settled] = field(default_factory=dict)
 
     def encode(self) -> str:
         """Write the cursor as short text: Dagster stores a copy with every tick."""
         files = {name: [memory.seen, memory.taken] for name, memory in self.files.items()}
-        text = json.dumps({"format": _FORMAT, "asked": self.asked, "files": files})
+        settled = {
+            day.isoformat(): [rest.content, rest.files, rest.newest]
+            for day, rest in self.settled.items()
+        }
+        found = {"format": _FORMAT, "asked": self.asked, "files": files, "settled": settled}
+        text = json.dumps(found)
         return base64.b85encode(zlib.compress(text.encode(), 9)).decode()
 
     @classmethod
@@ -81,7 +111,11 @@ class Cursor:
             if found["format"] != _FORMAT:
                 raise ValueError(found["format"])
             files = {str(name): Memory(*pair) for name, pair in found["files"].items()}
-            return cls(files, int(found["asked"]))
+            settled = {
+                date.fromisoformat(day): Settled(*rest)
+                for day, rest in found.get("settled", {}).items()
+            }
+            return cls(files, int(found["asked"]), settled)
         except (ValueError, zlib.error, KeyError, TypeError, AttributeError):
             raise LakehouseError(
                 "The sensor's cursor cannot be read, it was written by another version; reset it "
@@ -112,7 +146,8 @@ class Changes:
     Attributes:
         spans: Runs to ask for, oldest first.
         waiting: Files whose partitions wait until they are whole.
-        deleted: Files that were there before; nothing runs because of them.
+        deleted: Files that were there before, or how many of a partition that had not changed for
+            long; nothing runs because of them.
         outside: Files delivered on days for which there is no partition.
         there: Partitions with news that were loaded already, without having been asked for.
         cursor: What to remember.
@@ -137,6 +172,9 @@ def changes(
 ) -> Changes:
     """Compare a complete listing with what is remembered.
 
+    In a partition that had not changed for long, fewer files of which none is newer are taken for
+    deletions alone.
+
     Args:
         dataset: What was listed.
         listing: Every delivered file; a failed listing must not come here as an empty one.
@@ -150,9 +188,12 @@ def changes(
     files: dict[str, Memory] = {}
     due: dict[date, str] = {}
     waiting: list[str] = []
-    for partition, members in by_partition(dataset, within).items():
+    partitions = by_partition(dataset, within)
+    for partition, members in partitions.items():
         marks = {file.name: file.fingerprint for file in members}
         known = {name: cursor.files.get(name, Memory("")) for name in marks}
+        if partition in cursor.settled and _is_settled(members, cursor.settled[partition]):
+            known = {name: Memory(mark, mark) for name, mark in marks.items()}
         torn = [f.name for f in members if not _is_whole(f, marks[f.name], known[f.name], now)]
         news = any(known[name].taken != mark for name, mark in marks.items())
         taking = news and not torn
@@ -167,14 +208,54 @@ def changes(
     for partition in there:
         del due[partition]
     spans = _spans(dataset, due, cursor.asked)
+    here = by_partition(dataset, listing)
+    fewer = [
+        f"{rest.files - left} of {rest.files} files of {partition}"
+        for partition, rest in cursor.settled.items()
+        if (left := len(here.get(partition, ()))) < rest.files
+    ]
+    gone = cursor.files.keys() - {file.name for file in listing}
+    outside = tuple(sorted({f.name for f in listing} - files.keys()))
+    settled = _forget_files(partitions, files)
     return Changes(
         spans=spans,
         waiting=tuple(sorted(waiting)),
-        deleted=tuple(sorted(cursor.files.keys() - {file.name for file in listing})),
-        outside=tuple(sorted({f.name for f in listing} - files.keys())),
+        deleted=tuple(sorted([*gone, *fewer])),
+        outside=outside,
         there=there,
-        cursor=Cursor(files, cursor.asked + len(spans)),
+        cursor=Cursor(files, cursor.asked + len(spans), settled),
     )
+
+
+def _is_settled(members: Sequence[LandedFile], rest: Settled) -> bool:
+    """Say whether a partition holds nothing but what it held, or some of it."""
+    now = Settled.of(members)
+    return now.content == rest.content or (now.files < rest.files and now.newest <= rest.newest)
+
+
+def _forget_files(
+    partitions: Mapping[date, Sequence[LandedFile]], files: dict[str, Memory]
+) -> dict[date, Settled]:
+    """Take the files of all but the partitions that changed last out of what is remembered.
+
+    Returns:
+        What is remembered of those partitions instead.
+    """
+    settled = {}
+    room = _MOST_FILES
+    for partition in sorted(partitions, key=lambda day: (-_newest(partitions[day]), day)):
+        members = partitions[partition]
+        room -= len(members)
+        # Files that wait, or are still being written, are seen twice by their names.
+        if room < 0 and all(files[f.name] == Memory(f.fingerprint, f.fingerprint) for f in members):
+            settled[partition] = Settled.of(members)
+            for file in members:
+                del files[file.name]
+    return settled
+
+
+def _newest(members: Sequence[LandedFile]) -> float:
+    return max(f.modified_at.timestamp() if f.modified_at else 0.0 for f in members)
 
 
 def consecutive(partitions: Iterable[date], grain: str) -> list[list[date]]:

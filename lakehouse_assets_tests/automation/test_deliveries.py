@@ -153,6 +153,44 @@ def test_a_file_that_returns_to_an_old_version_is_asked_for_under_a_new_key():
     assert compare(two, first.cursor).spans == second.spans
 
 
+def test_old_partitions_are_remembered_as_a_whole_and_change_like_others():
+    """A year of files every five minutes; what is remembered does not grow with them."""
+    days = [FIRST + timedelta(days=number) for number in range(300)]
+    listing = [
+        landed(
+            str(day),
+            f"{number}.csv",
+            modified_at=datetime(day.year, day.month, day.day, tzinfo=UTC),
+        )
+        for day in days
+        for number in range(100)
+    ]
+    first = compare(listing)
+    assert sum(len(group) for group in consecutive(days, "day")) == 300
+    cursor = Cursor.decode(first.cursor.encode())
+    assert cursor == first.cursor
+    # By names, the last ten days.
+    assert len(cursor.files) == 1_000
+    assert len(cursor.settled) == 290
+    assert len(first.cursor.encode()) < 40_000
+    quiet = compare(listing, cursor)
+    assert (quiet.spans, quiet.deleted, quiet.cursor) == ((), (), cursor)
+    old = str(days[0])
+    cases = {
+        "added": ([*listing, landed(old, "new.csv")], [(old, old)], ()),
+        "corrected": ([landed(old, "0.csv", version="2"), *listing[1:]], [(old, old)], ()),
+        "deleted": (listing[1:], [], (f"1 of 100 files of {old}",)),
+        "gone": (listing[100:], [], (f"100 of 100 files of {old}",)),
+        "replaced": ([landed(old, "new.csv", modified_at=NOW - timedelta(days=1)), *listing[100:]],
+                     [(old, old)], (f"99 of 100 files of {old}",)),
+    }  # fmt: skip
+    for change, (changed, runs, deleted) in cases.items():
+        found = compare(changed, cursor)
+        assert (asked(found), found.deleted) == (runs, deleted), change
+        again = compare(changed, found.cursor)
+        assert (again.spans, again.deleted) == ((), ()), change
+
+
 def test_a_cursor_of_something_else_is_refused_with_the_remedy():
     for text in ("{}", "abc", Cursor().encode()[:-3], "é"):
         with pytest.raises(LakehouseError, match="reset it in the Dagster UI"):
