@@ -62,6 +62,7 @@ class Dataset:
             without one is not read.
         header: Whether the first line of a CSV file names the columns; otherwise it is data, and
             a line that has not as many values as there are fields is rejected.
+        aliases: Other names of the bronze table, where the reference uses them.
         documents: Whether each file is one record, of any format: it is described by the fields of
             `ingest/documents.py`, and its bytes stay where they were delivered.
         additive: Whether records may have attributes, and files columns, that are not declared.
@@ -81,6 +82,7 @@ class Dataset:
     announced: bool = False
     header: bool = True
     documents: bool = False
+    aliases: tuple[str, ...] = ()
     additive: bool = False
     rejected: LossLimit = LossLimit()
     quarantined: LossLimit = LossLimit()
@@ -178,6 +180,7 @@ def bronze_table(dataset: Dataset) -> Table:
         owner=dataset.owner,
         kind="event",
         partition=dataset.partition,
+        aliases=dataset.aliases,
     )  # fmt: skip
 
 
@@ -221,6 +224,7 @@ def silver_table(
     *,
     watched: tuple[str, ...] = (),
     clustered: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
     constraints: Mapping[str, str] | None = None,
 ) -> Table:
     """Typed rows of a dataset: its own columns, what was repaired, and where each row came from.
@@ -232,6 +236,7 @@ def silver_table(
         columns: The typed columns.
         watched: Columns whose distribution is compared over time.
         clustered: Columns by which rows are looked up.
+        aliases: Other names of the table.
         constraints: Delta CHECK constraints by name.
     """
     snapshot = dataset.grain == "month"
@@ -248,6 +253,7 @@ def silver_table(
         constraints=constraints or {},
         watched=watched,
         clustered=clustered,
+        aliases=aliases,
     )
 
 

@@ -47,7 +47,7 @@ class Column:
         pii: Whether the value identifies or describes a natural person.
         source: Of a bronze column, the field's name in the delivered file; of a silver column, the
             bronze column that it is read from, if its name is another.
-        aliases: Other names of the column in SQL, where the reference uses them.
+        aliases: Other names of the column in SQL, where the reference uses them; `source` is one.
     """
 
     name: str

@@ -33,9 +33,12 @@ class View:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Columns by name, those under other names at the end, each with its stored column."""
+        """Columns by name, then those of aliases and of the source, each with its stored column."""
         names = {column.name: column.name for column in self.table.columns}
-        return names | {alias: c.name for c in self.table.columns for alias in c.aliases}
+        for column in self.table.columns:
+            for other in (*column.aliases, *filter(None, [column.source])):
+                names.setdefault(other.lower(), column.name)
+        return names
 
     @property
     def partitions(self) -> str:

@@ -32,6 +32,7 @@ CAMPAIGNS = Dataset(
     grain="day",
     description="One result of a campaign on a day.",
     owner=OWNER,
+    aliases=("bronze_campaign_data",),
     fields=(
         text_field("Region", "Region of the country."),
         text_field("Country", "Country."),
@@ -176,7 +177,12 @@ _WEEK = (
 CAMPAIGN_WEEKS = gold(
     "campaign_weeks",
     "Results per campaign and week, over all results delivered so far.",
-    (_KEY, _NAME, *_WEEK, Column("results", "bigint", "Results.", False, "count")),
+    (
+        _KEY,
+        _NAME,
+        *_WEEK,
+        Column("results", "bigint", "Results.", False, "count", aliases=("count",)),
+    ),
     ("campaign_key", "week_start"),
     kind="cumulative",
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("week_start")),
@@ -203,7 +209,14 @@ LOSS_MAKING_CAMPAIGNS = gold(
         _KEY,
         _NAME,
         Column("loss_rank", "int", "1 for the largest loss.", False, "rank"),
-        Column("loss_results", "bigint", "Results with a negative profit.", False, "count"),
+        Column(
+            "loss_results",
+            "bigint",
+            "Results with a negative profit.",
+            False,
+            "count",
+            aliases=("loss_count",),
+        ),
         Column("total_loss", TOTAL, "Sum of the negative profits.", False, CURRENCY),
         Column("total_profit", TOTAL, "Profit of all results.", False, CURRENCY),
     ),

@@ -16,7 +16,7 @@ CAMPAIGN_TWEETS = gold(
         Column("hashtag", "string", "Hashtag.", False),
         Column("city", "string", "City; null for a campaign that nobody tweeted about."),
         Column("campaign_name", "string", "Campaign; null for a hashtag without results."),
-        Column("tweets", "bigint", "Tweets.", False, "count"),
+        Column("tweets", "bigint", "Tweets.", False, "count", aliases=("count",)),
         Column("retweets", COUNT_TOTAL, "Retweets.", False, "count"),
         Column(
             "revenue", FINE_TOTAL, "The city's share of the campaign's revenue.", False, CURRENCY

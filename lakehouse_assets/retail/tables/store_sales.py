@@ -21,6 +21,7 @@ STORE_SALES = Dataset(
     description="What a store sold of a brand in a week.",
     owner=OWNER,
     header=False,
+    aliases=("bronze_salestrans",),
     fields=(
         text_field("ID", "Number of the row at the source."),
         text_field("WeekStarting", "First day of the week, yyyy-MM-dd or M/d/yyyy."),

@@ -22,6 +22,7 @@ TWEETS = Dataset(
     grain="day",
     description="One tweet, found by a hashtag.",
     owner=OWNER,
+    aliases=("bronze_twitter_historical_data",),
     fields=(
         text_field("time", "Moment of the tweet in UTC, ISO 8601."),
         text_field("hashtag", "Hashtag by which it was found."),
@@ -45,7 +46,7 @@ _CITY = Column(
     "city", "string", "City by its one name in dim_places; else as the user wrote it.", False
 )
 _COUNTS = (
-    Column("tweets", "bigint", "Tweets.", False, "count"),
+    Column("tweets", "bigint", "Tweets.", False, "count", aliases=("count",)),
     Column("retweets", COUNT_TOTAL, "Sum of their retweets.", False, "count"),
     Column("favourites", COUNT_TOTAL, "Sum of their likes.", False, "count"),
 )
@@ -64,15 +65,17 @@ SILVER_TWEETS = silver_table(
             "Moment and hash of user, text and hashtag; ids rise with time.", False,
         ),
         Column("tweeted_at", "timestamp", "Moment of the tweet.", False, source="time"),
-        Column("tweet_date", "date", "Its day in UTC.", False),
-        Column("hour_of_day", "int", "Its hour in UTC.", False, "hour"),
+        Column("tweet_date", "date", "Its day in UTC.", False, aliases=("date",)),
+        Column("hour_of_day", "int", "Its hour in UTC.", False, "hour", aliases=("hourofday",)),
         _HASHTAG,
-        Column("clean_text", "string", "The words alone, contractions written out.", pii=True),
+        Column("clean_text", "string", "The words alone, contractions written out.", pii=True,
+               aliases=("tweet",)),
         _CITY,
         Column("username", "string", "User.", pii=True),
         Column("retweet_count", "bigint", "Retweets.", False, source="retweetcount", unit="count"),
         Column("favourite_count", "bigint", "Likes.", False, source="favouritecount", unit="count"),
-        Column("is_retweet", "boolean", "Whether it is a retweet itself.", False),
+        Column("is_retweet", "boolean", "Whether it is a retweet itself.", False,
+               aliases=("isretweet",)),
         Column("sentiment", "string", "Sentiment as the source sees it, or Unknown.", False),
         Column("sentiment_score", "double", "Score as the source sees it.",
                source="sentimentscore", unit="score"),
@@ -80,6 +83,7 @@ SILVER_TWEETS = silver_table(
     ),
     watched=("hashtag", "retweet_count"),
     clustered=("city", "hashtag"),
+    aliases=("silver_twitter_historical_data",),
 )  # fmt: skip
 
 TWEET_DAYS = Table(
