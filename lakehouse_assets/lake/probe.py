@@ -124,13 +124,11 @@ def _cloud(
         return f"{name} was written"
 
     def read() -> str:
-        entries = [entry for entry in files.list_all("") if entry.path == name]
-        with files.fetched(entries) as paths:
-            if not paths or paths[0].read_bytes() != _CONTENT:
-                raise LakehouseError(
-                    f"{name} does not read as it was written; somebody else writes to "
-                    f"{access.location}, or a proxy answers in the store's place."
-                )
+        if files.read(name) != _CONTENT:
+            raise LakehouseError(
+                f"{name} does not read as it was written; somebody else writes to "
+                f"{access.location}, or a proxy answers in the store's place."
+            )
         return "it reads as it was written"
 
     def delete() -> str:

@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from lakehouse_assets.lake.location import CloudLocation, Location, OneLakeLocat
 if TYPE_CHECKING:
     from obstore.store import AzureStore
 
+# A page of a listing has a thousand files; a history has some of them on every day.
+_FOLDERS_PER_PAGE = 10
 # How the names of probes begin; a dot hides what an interrupted one left behind.
 PROBE = ".lakehouse-probe-"
 
@@ -102,10 +105,23 @@ class CloudFiles:
         )
 
     def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List a folder and those in it, in as many requests as its files fill pages."""
+        """List a folder and those in it, in as many requests as its files fill pages.
+
+        Where only few of the folders in it are entered, as of a history only the days of a run,
+        those alone are listed.
+        """
         found: list[Entry] = []
-        folders: dict[str, bool] = {}
-        for entry in self.list_all(folder):
+        top = self.children(folder)
+        folders = {entry.path: enter(entry.path) for entry in top if entry.is_folder}
+        few = [path for path, inside in folders.items() if inside]
+        if len(few) * _FOLDERS_PER_PAGE < len(folders):
+            listed = [entry for entry in top if not entry.is_folder]
+            for path in few:
+                inner = self.list_all(f"{folder}/{path}" if folder else path)
+                listed += [replace(entry, path=f"{path}/{entry.path}") for entry in inner]
+        else:
+            listed = self.list_all(folder)
+        for entry in listed:
             name, entered = "", True
             for part in entry.path.split("/")[:-1]:
                 name = f"{name}/{part}" if name else part

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.lake.access import Access
+from lakehouse_assets.lake.files import Entry
 from lakehouse_assets.lake.identity import ServicePrincipal
 from lakehouse_assets.lake.location import AdlsLocation
 from lakehouse_assets.lake.store import CloudFiles
@@ -36,3 +38,28 @@ def test_what_belongs_to_nothing_is_named(
         outcome = deliver(engine, *fetched)
     assert [row["id"] for row in outcome.rows] == ["1"]
     assert [row["_source_file"] for row in outcome.rejects] == TOO_DEEP
+
+
+def test_a_window_of_a_long_history_lists_its_days_alone(
+    cloud: Cloud, folder: str, principal: ServicePrincipal, tmp_path: Path, monkeypatch
+) -> None:
+    location = AdlsLocation(ACCOUNT, "landing", folder)
+    files, content = CloudFiles(Access(location, principal)), tmp_path / "content"
+    content.write_text(f"{HEADER}\n1,2,3\n")
+    days = [date(2014, 1, 1) + timedelta(days=number) for number in range(25)]
+    for day in days:
+        files.put(f"shop/things/{day}/a.csv", content)
+    listed: list[str] = []
+    whole = CloudFiles.list_all
+
+    def noted(self: CloudFiles, path: str, most: int | None = None) -> list[Entry]:
+        listed.append(path)
+        return whole(self, path, most)
+
+    monkeypatch.setattr(CloudFiles, "list_all", noted)
+    zone = LandingZone(location, principal)
+    (found,) = zone.files(THINGS, days[3], days[4])
+    assert (found.name, found.size) == (f"shop/things/{days[3]}/a.csv", content.stat().st_size)
+    assert listed == [f"shop/things/{days[3]}"]
+    assert [file.delivered_on for file in zone.files(THINGS)] == days
+    assert listed[1:] == ["shop/things"]
