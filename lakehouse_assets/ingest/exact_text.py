@@ -1,8 +1,5 @@
 """Typed values as the text that bronze keeps: exact, and the same wherever they come from.
 
-Belongs here: how each type is written. Not here: where the values come from, Parquet deliveries
-(`parquet_records.py`) or databases (`sources/`).
-
 | type | text |
 |---|---|
 | text | itself; empty text is not null |
@@ -13,7 +10,7 @@ Belongs here: how each type is written. Not here: where the values come from, Pa
 | time of day | `06:30:00.25`, the fraction as short as is exact |
 | moment without zone | `2021-09-06T06:30:00.25` |
 | moment with zone | the same in UTC with a `Z` |
-| bytes | hexadecimal digits |
+| bytes | `0x` and hexadecimal digits, which are never read as a number |
 """
 
 from __future__ import annotations
@@ -65,7 +62,7 @@ def array_as_text(values: pa.Array) -> pa.Array:
         text = short_fraction(pc.replace_substring(plain, " ", "T", max_replacements=1))
         return pc.binary_join_element_wise(text, "Z", "") if zoned else text
     if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind):
-        found = (None if value is None else value.hex() for value in values.to_pylist())
+        found = (None if value is None else f"0x{value.hex()}" for value in values.to_pylist())
         return pa.array(found, pa.string())
     raise TypeError(str(kind))
 
@@ -100,7 +97,7 @@ def value_as_text(value: Any) -> str | None:
         # What MySQL's drivers make of a time of day.
         return _trimmed((datetime.min + value).time().isoformat())  # noqa: DTZ901 - a time of day
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).hex()
+        return f"0x{bytes(value).hex()}"
     if isinstance(value, (str, UUID)):
         return str(value)
     raise TypeError(type(value).__name__)

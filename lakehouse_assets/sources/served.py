@@ -43,7 +43,8 @@ def in_one_form(values: pa.Array, kind: Kind) -> pa.Array:
             fits = pc.fill_null(pc.is_in(lower, pa.array(words)), False)
             values = pc.if_else(fits, word, values)
     elif kind == "bytes":
-        values = pc.utf8_lower(pc.replace_substring_regex(values, r"^\\x", ""))
+        lower = pc.utf8_lower(values)
+        values = pc.replace_substring_regex(lower, r"^(?:\\x|0x)?", "0x", max_replacements=1)
     return values
 
 

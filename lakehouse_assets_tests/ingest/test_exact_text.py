@@ -90,7 +90,7 @@ def test_each_type_as_the_table_of_the_module_says():
         ([date(1, 1, 1), date(9999, 12, 31)], pa.date32(), ["0001-01-01", "9999-12-31"]),
         ([time(6, 30, 0, 250_000), time(6, 30)], pa.time64("us"), ["06:30:00.25", "06:30:00"]),
         ([1, 10**9], pa.timestamp("ns"), ["1970-01-01T00:00:00.000000001", "1970-01-01T00:00:01"]),
-        ([b"\x00\xff", None], pa.binary(), ["00ff", None]),
+        ([b"\x00\xff", None], pa.binary(), ["0x00ff", None]),
     ]
     for values, kind, expected in cases:
         assert texts(values, kind) == expected, kind
@@ -99,7 +99,7 @@ def test_each_type_as_the_table_of_the_module_says():
     assert value_as_text(datetime(2021, 9, 6, tzinfo=UTC)) == "2021-09-06T00:00:00Z"
     assert value_as_text(timedelta(hours=6, microseconds=250)) == "06:00:00.00025"
     assert value_as_text(time(6, 30)) == "06:30:00"
-    assert value_as_text(b"\x00\xff") == "00ff"
+    assert value_as_text(b"\x00\xff") == "0x00ff"
     assert value_as_text(1e16) == "1" + "0" * 16
     assert value_as_text(uuid.UUID(int=1)) == "00000000-0000-0000-0000-000000000001"
 
