@@ -181,25 +181,33 @@ def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
 
 
 def with_follow_ups(
-    waiting: list[PlannedRun], outdated: Mapping[str, set[date]]
+    waiting: list[PlannedRun], outdated: Mapping[str, set[date]], done: PlannedRun
 ) -> list[PlannedRun]:
-    """Add runs of the days that a late day put out of date, and of their months.
+    """Add runs of the days that another day put out of date, and of their months.
+
+    Months before that day are built before those that wait, which add them up.
 
     Args:
         waiting: Runs still to come.
         outdated: Days to run again by domain; those that are still to come are not added.
+        done: The run that found them.
     """
-    before, after = [], []
+    since = date.fromisoformat(done.first or date.max.isoformat()).replace(day=1)
+    before: list[PlannedRun] = []
+    after: list[PlannedRun] = []
     for domain, found in outdated.items():
         daily, monthly = job_name(domain, DAILY), job_name(domain, MONTHLY)
         days = sorted(day for day in found if not _covered(waiting, daily, day))
-        months = sorted({day.replace(day=1) for day in days})
+        months = {day.replace(day=1) for day in days}
+        month = min(months, default=since)
+        while month < since and done.first is not None:
+            months.add(month)
+            month = (month + timedelta(days=32)).replace(day=1)
         before += [PlannedRun(daily, day.isoformat(), day.isoformat()) for day in days]
-        after += [
-            PlannedRun(monthly, month.isoformat(), month.isoformat())
-            for month in months
-            if not _covered(waiting, monthly, month)
-        ]
+        for month in sorted(months):
+            if not _covered(waiting, monthly, month):
+                run = PlannedRun(monthly, month.isoformat(), month.isoformat())
+                (before if month < since else after).append(run)
     return [*before, *waiting, *after]
 
 

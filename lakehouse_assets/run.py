@@ -141,7 +141,7 @@ class Runner:
                         outcome.add(came)
                     if result.success:
                         watcher.on_done(planned)
-                    waiting = narrowed(with_follow_ups(waiting, _outdated(result)))
+                    waiting = narrowed(with_follow_ups(waiting, _outdated(result), planned))
             except KeyboardInterrupt:
                 end_interrupted_runs(instance)
                 raise

@@ -34,11 +34,12 @@ from lakehouse_assets.quality.classify import (
     kept,
     named_after_the_earliest,
     set_aside,
+    standing_rows,
     violations,
 )
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.expectations import Expectation
-from lakehouse_assets.quality.late import duplicates_of, kept_twice, named_wrongly
+from lakehouse_assets.quality.late import duplicates_of, kept_twice, named_wrongly, sorted_otherwise
 from lakehouse_assets.quality.log import BY_PARTITION
 from lakehouse_assets.quality.losses import Loss, losses_check_result, losses_check_spec
 
@@ -63,6 +64,9 @@ class SilverRule:
         newest_delivery_first: Within a partition a later delivery replaces an earlier one (state);
             otherwise the first delivery counts (events). `classify.py` says what is later.
         unique_over_time: A key that an earlier partition has kept is a duplicate.
+        version: Column of the typed rows that is the same for equal values of a row: the value of
+            a key that was delivered last counts, whichever partition it is in. Every run compares
+            the deliveries of all days, so this is for datasets of moderate size.
     """
 
     dataset: Dataset
@@ -72,6 +76,7 @@ class SilverRule:
     transform: Callable[[DataFrame, Lake], DataFrame]
     newest_delivery_first: bool = False
     unique_over_time: bool = False
+    version: str | None = None
 
 
 def silver_assets(rule: SilverRule, calendar: Calendar, limits: Limits = ()) -> dg.AssetsDefinition:
@@ -84,6 +89,7 @@ def silver_assets(rule: SilverRule, calendar: Calendar, limits: Limits = ()) -> 
     """
     dataset, table = with_limits(rule.dataset, limits), rule.table
     aside, bronze = quarantine_table(dataset), bronze_table(dataset)
+    over_time = rule.unique_over_time or rule.version is not None
     inputs = {"bronze": dg.AssetIn(key=bronze.asset_key)}
     upstream = {bronze.asset_key}
     if rule.unique_over_time:
@@ -121,7 +127,7 @@ def silver_assets(rule: SilverRule, calendar: Calendar, limits: Limits = ()) -> 
                 )
                 for e in rule.expectations
             ),
-            *(_later_days_spec(table) if rule.unique_over_time else ()),
+            *(_other_days_spec(table) if over_time else ()),
             losses_check_spec(table, dataset.quarantined, "quarantined"),
         ],
         required_resource_keys={"lake"},
@@ -135,10 +141,24 @@ def silver_assets(rule: SilverRule, calendar: Calendar, limits: Limits = ()) -> 
         with engine.scope():
             typed = rule.transform(frames["bronze"], lake)
             judged = engine.checkpoint(judge(typed, rule.expectations))
-            apart = None if rule.unique_over_time else dataset.partition.column
-            duplicates = engine.checkpoint(
-                duplicates_within(judged, rule.key, rule.newest_delivery_first, apart)
-            )
+            standing = None
+            if rule.version is not None:
+                read = engine.versions_read(frames["bronze"]).get(bronze.name)
+                history = rule.transform(lake.read(bronze, version=read), lake)
+                standing = engine.checkpoint(
+                    standing_rows(
+                        judge(history, rule.expectations),
+                        rule.key, rule.version, dataset.partition.column,
+                    )
+                )  # fmt: skip
+                duplicates = standing.filter(F.col("address") != F.col("duplicate_of")).select(
+                    "repeated_file", "repeated_row", "duplicate_of"
+                )
+            else:
+                apart = None if rule.unique_over_time else dataset.partition.column
+                duplicates = engine.checkpoint(
+                    duplicates_within(judged, rule.key, rule.newest_delivery_first, apart)
+                )
             if rule.unique_over_time:
                 # A run over many days has days before its last one, but those are its own: what it
                 # stored for them last time says nothing about the deliveries before the run.
@@ -147,7 +167,11 @@ def silver_assets(rule: SilverRule, calendar: Calendar, limits: Limits = ()) -> 
                 earlier = frames[_EARLIER].filter(before)
                 duplicates = _with_delivered_before(lake, judged, duplicates, earlier, rule.key)
             rows = engine.stage(classify(judged, duplicates))
-            outdated = _days_to_run_again(context, lake, rule, rows)
+            outdated = (
+                _days_to_run_again(context, lake, rule, rows)
+                if standing is None
+                else _days_sorted_otherwise(context, lake, rule, standing)
+            )
             yield dg.Output(
                 kept(rows, table.column_names),
                 table.name,
@@ -165,8 +189,8 @@ def silver_assets(rule: SilverRule, calendar: Calendar, limits: Limits = ()) -> 
         )
         for expectation in rule.expectations:
             yield _verdict(table, expectation, column, counts)
-        if rule.unique_over_time:
-            yield _later_days_verdict(table, outdated)
+        if over_time:
+            yield _other_days_verdict(table, outdated)
         yield losses_check_result(
             dataset, table, dataset.quarantined, "quarantined", _losses(sides, column),
             lambda _days: _reasons(rule.expectations, column, counts),
@@ -228,6 +252,25 @@ def _days_to_run_again(
     return sorted({row["day"] for row in lake.engine.rows(found)})
 
 
+def _days_sorted_otherwise(
+    context: dg.AssetExecutionContext, lake: Lake, rule: SilverRule, standing: DataFrame
+) -> list[date]:
+    """Find the stored days besides the run's own that its deliveries put out of date."""
+    aside, column = quarantine_table(rule.dataset), rule.dataset.partition.column
+    address = ["_source_file", "_row_number"]
+    found = sorted_otherwise(
+        standing,
+        lake.read(rule.table, columns=[column, *address]),
+        lake.read(aside, columns=[column, *address, "disposition", "duplicate_of"]),
+        column,
+    )
+    window = context.partition_time_window
+    first, end = window.start.date(), window.end.date()
+    stored = {*lake.rows_by_partition(rule.table), *lake.rows_by_partition(aside)}
+    days = {row["day"] for row in lake.engine.rows(found)}
+    return sorted(day for day in days & stored if not first <= day < end)
+
+
 def _bronze_columns(dataset: Dataset) -> list[str]:
     """Name the columns that rows set aside have in common with bronze."""
     columns = (*dataset.fields, *provenance_columns(), *delivery_columns(dataset))
@@ -238,15 +281,18 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _later_days_spec(table: Table) -> Iterator[dg.AssetCheckSpec]:
+def _other_days_spec(table: Table) -> Iterator[dg.AssetCheckSpec]:
     yield dg.AssetCheckSpec(
         LATER_DAYS_AGREE,
         asset=table.asset_key,
-        description="No stored later day keeps an id of this run, or names a row that it lost.",
+        description=(
+            "No stored other day keeps an id that this run's days keep, or names a row that they "
+            "lost."
+        ),
     )
 
 
-def _later_days_verdict(table: Table, outdated: Sequence[date]) -> dg.AssetCheckResult:
+def _other_days_verdict(table: Table, outdated: Sequence[date]) -> dg.AssetCheckResult:
     named = ", ".join(day.isoformat() for day in outdated)
     return dg.AssetCheckResult(
         asset_key=table.asset_key,
@@ -254,10 +300,10 @@ def _later_days_verdict(table: Table, outdated: Sequence[date]) -> dg.AssetCheck
         passed=not outdated,
         severity=dg.AssetCheckSeverity.WARN,
         description=(
-            f"This delivery puts later days out of date: {named}. `lakehouse run` and the sensor "
+            f"This delivery puts other days out of date: {named}. `lakehouse run` and the sensor "
             "late_deliveries run them again; by hand, materialise these days."
             if outdated
-            else "No later day is out of date."
+            else "No other day is out of date."
         ),
         # Each is judged again by its own next run.
         metadata={

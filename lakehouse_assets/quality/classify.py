@@ -124,6 +124,55 @@ def named_after_the_earliest(within: DataFrame, of_earlier: DataFrame) -> DataFr
     )
 
 
+def standing_rows(history: DataFrame, key: str, version: str, partition: str) -> DataFrame:
+    """Find which delivery of each row counts where later deliveries correct earlier ones.
+
+    The value that was delivered last counts, in the delivery that brought it: what comes again
+    unchanged is a duplicate of it, and so is what it replaced. Whatever the order of arrival, the
+    same deliveries give the same answer.
+
+    Args:
+        history: Result of `judge` on all deliveries.
+        key: Column that identifies a row.
+        version: Column that is the same for equal values of a row.
+        partition: Column of the day or month of delivery.
+
+    Returns:
+        Of each row without reasons `repeated_file`, `repeated_row`, the partition column, its own
+        `address`, and `duplicate_of`: the address of the row that counts.
+    """
+    order = [F.col(c) for c in ("delivered_on", "_source_file", "_row_number")]
+    of_key = W.partitionBy(key)
+    trusted = v.staged(history.filter(_trusted()))
+    numbered = trusted.select(
+        key,
+        version,
+        partition,
+        F.col("_source_file").alias("repeated_file"),
+        F.col("_row_number").alias("repeated_row"),
+        _address().alias("address"),
+        F.row_number().over(of_key.orderBy(*[c.asc_nulls_last() for c in order])).alias("place"),
+        F.first(version)
+        .over(of_key.orderBy(*[c.desc_nulls_last() for c in order]))
+        .alias("final_version"),
+    )
+    numbered = v.staged(numbered)
+    changed = F.when(F.col(version) != F.col("final_version"), F.col("place"))
+    numbered = v.staged(
+        numbered.select(
+            *numbered.columns, F.coalesce(F.max(changed).over(of_key), F.lit(0)).alias("before")
+        )
+    )
+    counts = F.when(F.col("place") == F.col("before") + F.lit(1), F.col("address"))
+    return numbered.select(
+        "repeated_file",
+        "repeated_row",
+        partition,
+        "address",
+        F.max(counts).over(of_key).alias("duplicate_of"),
+    )
+
+
 def classify(judged: DataFrame, duplicates: DataFrame) -> DataFrame:
     """Give each row its disposition: quarantined with reasons, a named duplicate, or kept.
 

@@ -83,3 +83,29 @@ def named_wrongly(
         F.col("duplicate_of") == F.col("known_address")
     )
     return own.join(known, same, "left_anti").select("day").distinct()
+
+
+def sorted_otherwise(
+    standing: DataFrame, kept: DataFrame, aside: DataFrame, partition: str
+) -> DataFrame:
+    """Find the days whose stored rows are not sorted as all deliveries together say.
+
+    Args:
+        standing: Result of `standing_rows`.
+        kept: Stored rows that count: the partition column and provenance.
+        aside: Stored rows that were set aside: the same, `disposition` and `duplicate_of`.
+        partition: Column of the day of delivery.
+
+    Returns:
+        The days, in `day`.
+    """
+    day = F.col(partition).alias("day")
+    address = F.concat(F.col("_source_file"), F.lit("#"), F.col("_row_number").cast("string"))
+    wanted = standing.select(day, "address", F.col("duplicate_of").alias("counts"))
+    duplicates = aside.filter(F.col("disposition") == F.lit("duplicate"))
+    stored = kept.select(day, address.alias("address"), address.alias("counts")).unionByName(
+        duplicates.select(day, address.alias("address"), F.col("duplicate_of").alias("counts"))
+    )
+    both = wanted.withColumn("n", F.lit(1)).unionByName(stored.withColumn("n", F.lit(-1)))
+    sums = both.groupBy("day", "address", "counts").agg(F.sum("n").alias("n"))
+    return sums.filter(F.col("n") != F.lit(0)).select("day").distinct()

@@ -12,8 +12,8 @@ from lakehouse_assets.retail.tables import campaigns, customers, online_sales, s
 from lakehouse_assets.sources.declaration import SourceTable
 
 SOURCES = (
-    # Snowflake in the reference lab. Results have no number, so that they have no order; what is
-    # copied again is a duplicate by its content. A week's results may still be corrected.
+    # Snowflake in the reference lab. Results have no number, so that they have no order. A week's
+    # results may still be corrected: of what is copied again, what differs replaces what it was.
     SourceTable(
         dataset=campaigns.CAMPAIGNS,
         source="marketing",

@@ -257,7 +257,7 @@ def test_days_that_are_still_to_run_are_not_added() -> None:
         PlannedRun("airline_monthly", "2014-03-01", "2014-03-01"),
     ]
     outdated = {"airline": {date(2014, 3, 5), date(2014, 4, 9)}}
-    assert with_follow_ups(waiting, outdated) == [
+    assert with_follow_ups(waiting, outdated, waiting[0]) == [
         PlannedRun("airline_daily", "2014-04-09", "2014-04-09"),
         *waiting,
         PlannedRun("airline_monthly", "2014-04-01", "2014-04-01"),
@@ -266,8 +266,20 @@ def test_days_that_are_still_to_run_are_not_added() -> None:
 
 def test_late_days_of_one_domain_run_nothing_of_another() -> None:
     waiting = [PlannedRun("airline_daily", day(5), day(5))]
-    assert with_follow_ups(waiting, {"retail": {date(2014, 3, 5)}, "airline": set()}) == [
+    outdated = {"retail": {date(2014, 3, 5)}, "airline": set[date]()}
+    assert with_follow_ups(waiting, outdated, waiting[0]) == [
         PlannedRun("retail_daily", day(5), day(5)),
         *waiting,
         PlannedRun("retail_monthly", "2014-03-01", "2014-03-01"),
+    ]
+
+
+def test_earlier_months_are_built_before_those_that_add_them_up() -> None:
+    waiting = [PlannedRun("retail_monthly", "2014-03-01", "2014-03-01")]
+    done = PlannedRun("retail_daily", day(5), day(9))
+    months = [PlannedRun("retail_monthly", month, month) for month in ("2014-01-01", "2014-02-01")]
+    assert with_follow_ups(waiting, {"retail": {date(2014, 1, 7)}}, done) == [
+        PlannedRun("retail_daily", "2014-01-07", "2014-01-07"),
+        *months,
+        *waiting,
     ]

@@ -71,13 +71,15 @@ SILVER_CAMPAIGNS = silver_table(
     CAMPAIGNS,
     (
         "One row per result of a campaign: typed, Campaign_Tactic and Customer_Segment put right, "
-        "labels normalised. A result that is delivered again is a duplicate of the first."
+        "labels normalised. A result that is delivered again as it was is a duplicate; one with "
+        "other values is a correction, which counts instead, in the delivery that brought it."
     ),
     "result_id",
     (
         Column(
             "result_id", "bigint",
-            "Hash of the delivered row, and of how often its file had it before.", False, "id",
+            "Hash of campaign, day, country, channel, generation, and of how many equal ones its "
+            "delivery had before; a correction keeps it.", False, "id",
         ),
         Column("campaign_id", "int", "Number of the campaign.", unit="id"),
         _NAME, _COUNTRY, _REGION,

@@ -11,12 +11,7 @@ from datetime import date, datetime
 from lakehouse_assets.conformed.transforms.countries import with_country_code
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.quality.delivered import (
-    content_key,
-    lineage_columns,
-    with_content,
-    with_text,
-)
+from lakehouse_assets.quality.delivered import lineage_columns, with_text
 from lakehouse_assets.quality.fields import Fields, Flag
 from lakehouse_assets.retail.tables.campaigns import (
     CAMPAIGN_DAYS,
@@ -38,6 +33,11 @@ from lakehouse_assets.retail.transforms.labels import (
 )
 
 CHANNELS = ("Social", "TV", "Event", "Media Placements", "Email")
+# What is told of a result: everything that its delivery says of it.
+_VALUES = tuple(
+    c.name for c in SILVER_CAMPAIGNS.columns if c.type != "array<string>"
+    and c.name not in {"result_id", *lineage_columns(CAMPAIGNS)}
+)  # fmt: skip
 FIELDS = Fields(
     CAMPAIGNS,
     SILVER_CAMPAIGNS,
@@ -59,9 +59,10 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
 
     Returns:
         One row per bronze row: the columns of `silver_campaigns` (null where a key or fact cannot
-        be read), `raw_*` text, and `campaignid`, the campaign's number given a second time.
+        be read), `raw_*` text, `campaignid`, the campaign's number given a second time, and
+        `version`, the same for equal values of a result.
     """
-    frame = _with_labels(with_content(with_text(bronze, CAMPAIGNS), CAMPAIGNS))
+    frame = _with_labels(with_text(bronze, CAMPAIGNS))
     text = {c.name: F.col(f"given_{c.name}") for c in CAMPAIGNS.fields}
     tactic, segment = F.col("tactic"), F.col("segment")
     flags = {
@@ -71,7 +72,6 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
     }
     typed = frame.select(
         *[c for c in frame.columns if c.startswith("raw_")],
-        content_key().alias("result_id"),
         v.small_number(text["campaign_id"]).alias("campaign_id"),
         text["campaign_name"].alias("campaign_name"),
         F.coalesce(text["country"], F.lit(UNKNOWN)).alias("country"),
@@ -101,7 +101,37 @@ def type_campaigns(bronze: DataFrame) -> DataFrame:
         *[condition.alias(f"flag_{name}") for name, condition in flags.items()],
         *lineage_columns(CAMPAIGNS),
     )
-    return FIELDS.flagged(typed)
+    return _with_identity(FIELDS.flagged(typed))
+
+
+def _with_identity(typed: DataFrame) -> DataFrame:
+    """Add `result_id`, which a correction leaves as it is, and `version`, which it changes.
+
+    Results have no number. One is known by its campaign, day, country, channel and generation, and
+    among equal ones of a delivery by its place; what it earned and cost may be corrected, and so
+    may its region and statuses.
+    """
+    identity = v.hash_key(
+        v.lower(F.col("campaign_name")),
+        *[F.col(c) for c in ("camp_date", "country", "campaign_tactic", "customer_segment")],
+    )
+    version = v.hash_key(*[F.col(c) for c in _VALUES])
+    # A copy of a source comes in numbered files, which are one delivery.
+    delivery = v.rewrite(F.col("_source_file"), r"(T[0-9]{12})-[0-9]{4}[.]parquet\z", r"\1")
+    frame = v.staged(
+        typed.select(
+            *typed.columns,
+            identity.alias("identity"),
+            version.alias("version"),
+            delivery.alias("delivery"),
+        )
+    )
+    order = W.partitionBy("delivery", "identity").orderBy(
+        F.col("_source_file").asc_nulls_last(), F.col("_row_number").asc_nulls_last()
+    )
+    placed = v.staged(frame.select(*frame.columns, F.row_number().over(order).alias("place")))
+    key = v.hash_key(F.col("identity"), F.col("place"))
+    return placed.select(*typed.columns, "version", key.alias("result_id"))
 
 
 def _with_labels(frame: DataFrame) -> DataFrame:

@@ -1,0 +1,142 @@
+"""A corrected campaign result replaces the former one, whatever the order in which they arrive."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.ingest.datasets import quarantine_table
+from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.quality.classify import judge, standing_rows
+from lakehouse_assets.retail.expectations import CAMPAIGNS as EXPECTED
+from lakehouse_assets.retail.tables import campaigns as t
+from lakehouse_assets.retail.transforms.campaigns import type_campaigns
+from lakehouse_assets.run import execute
+from lakehouse_assets_tests.airline.samples import House, bronze
+from lakehouse_assets_tests.retail.samples import deliver, quoted_csv, result
+
+ASIDE = quarantine_table(t.CAMPAIGNS)
+
+
+def earned(revenue: str, **fields: Any) -> dict[str, Any]:
+    return result(Revenue=revenue, **fields)
+
+
+FILES = {
+    "2021-09-06": [earned("100"), earned("100"), earned("7", Country="USA"), earned("1", Cost="x")],
+    # One of two equal results is corrected, another comes again, the region of the third changes.
+    "2021-09-13": [earned("120"), earned("100.0"), earned("7", Country="USA", Region="North")],
+    # The first is as it was, in the month after; one is new, and the refused one can be read.
+    "2021-10-04": [earned("100"), earned("100"), earned("9", Country="Japan"), earned("1")],
+}
+
+
+def counted(house: House) -> list[tuple[str, int, str, str]]:
+    """Return what silver holds: the day of delivery, the row, the country and the revenue."""
+    rows = house.rows(t.SILVER_CAMPAIGNS, order="delivered_on, _row_number")
+    return [
+        (f"{r['delivered_on']:%m-%d}", r["_row_number"], r["country"], f"{r['revenue']:.0f}")
+        for r in rows
+    ]
+
+
+def standing(engine: Engine, *deliveries: tuple[str, Sequence[dict[str, Any]]]) -> dict[str, str]:
+    """Return which row counts for each row of deliveries, by `<day>#<row>`."""
+    rows = [
+        {**row, "_source_file": day, "_row_number": n, "delivered_on": date.fromisoformat(day)}
+        for day, given in deliveries
+        for n, row in enumerate(given, 1)
+    ]
+    typed = judge(type_campaigns(bronze(engine, t.CAMPAIGNS, rows)), EXPECTED)
+    found = engine.rows(standing_rows(typed, "result_id", "version", "delivered_on"))
+    return {row["address"]: row["duplicate_of"] for row in found}
+
+
+@pytest.mark.parametrize(
+    ("values", "counts"),
+    [
+        ("A", 1), ("AA", 1), ("AB", 2), ("ABB", 2), ("ABA", 3), ("AAB", 3), ("ABBA", 4),
+        ("ABCC", 3),
+    ],
+)  # fmt: skip
+def test_the_delivery_counts_that_brought_the_last_value(
+    engine: Engine, values: str, counts: int
+) -> None:
+    revenue = {"A": "100", "B": "120", "C": "90"}
+    days = [f"2021-09-{n:02}" for n in range(1, len(values) + 1)]
+    given = [(day, [earned(revenue[v])]) for day, v in zip(days, values, strict=True)]
+    wanted = {f"{day}#1": f"{days[counts - 1]}#1" for day in days}
+    for order in itertools.islice(itertools.permutations(given), 6):
+        assert standing(engine, *order) == wanted
+
+
+def test_spelling_and_format_are_no_correction_and_labels_are(engine: Engine) -> None:
+    found = standing(
+        engine,
+        ("2021-09-01", [earned("100"), earned("5", Country="Japan")]),
+        ("2021-09-02", [earned("1e2", CampDate="9/5/2021", Region=" Europe")]),
+        ("2021-09-03", [earned("100", Status="Purchase"), earned("5", Country="Japan", ROI="")]),
+    )
+    assert found == {
+        "2021-09-01#1": "2021-09-03#1", "2021-09-02#1": "2021-09-03#1",
+        "2021-09-03#1": "2021-09-03#1", "2021-09-01#2": "2021-09-03#2",
+        "2021-09-03#2": "2021-09-03#2",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def at_once(new_house: Callable[..., House]) -> House:
+    """All deliveries in one run; only to be read."""
+    house: House = new_house("at-once")
+    for day, rows in FILES.items():
+        deliver(house, t.CAMPAIGNS, day, "results.csv", quoted_csv(t.CAMPAIGNS, rows))
+    assert house.run(t.CAMPAIGNS).errors == []
+    return house
+
+
+def test_a_correction_counts_once_and_what_comes_again_stays(at_once: House) -> None:
+    assert counted(at_once) == [
+        ("09-06", 2, "Germany", "100"), ("09-13", 3, "USA", "7"), ("10-04", 1, "Germany", "100"),
+        ("10-04", 3, "Japan", "9"), ("10-04", 4, "Germany", "1"),
+    ]  # fmt: skip
+    aside = at_once.rows(ASIDE, order="delivered_on, _row_number")
+    assert [(r["_row_number"], r["reasons"] or r["duplicate_of"][-16:]) for r in aside] == [
+        (1, "04/results.csv#1"), (3, "13/results.csv#3"), (4, ["cost_is_readable"]),
+        (1, "04/results.csv#1"), (2, "06/results.csv#2"), (2, "06/results.csv#2"),
+    ]  # fmt: skip
+    revenue = {
+        (r["as_of_month"].month, r["country"]): r["total_revenue"]
+        for r in at_once.rows(t.COUNTRY_REVENUE)
+    }
+    assert revenue == {
+        (9, "Germany"): Decimal(100), (9, "USA"): Decimal(7), (10, "Germany"): Decimal(201),
+        (10, "USA"): Decimal(7), (10, "Japan"): Decimal(9),
+    }  # fmt: skip
+
+
+def test_day_by_day_in_another_order_gives_the_same_tables(at_once: House, house: House) -> None:
+    assert house.materialise("calendar", None).success
+    for day in (list(FILES)[n] for n in (1, 2, 0)):
+        rows = quoted_csv(t.CAMPAIGNS, FILES[day])
+        deliver(house, t.CAMPAIGNS, day, "results.csv", rows)
+        month = f"{day[:7]}-01"
+        outcome = execute(
+            house.settings,
+            [PlannedRun("retail_daily", day, day), PlannedRun("retail_monthly", month, month)],
+        )
+        assert outcome.errors == []
+    # Days that came late reach later months by the next run of everything, or the sensors.
+    october = PlannedRun("retail_monthly", "2021-10-01", "2021-10-01")
+    assert execute(house.settings, [october]).errors == []
+    clocks = ("load_timestamp",)
+    for table in (t.SILVER_CAMPAIGNS, ASIDE, t.COUNTRY_REVENUE, t.CAMPAIGN_DAYS, t.CAMPAIGN_WEEKS):
+        found = [{k: v for k, v in r.items() if k not in clocks} for r in house.rows(table)]
+        assert found == [
+            {k: v for k, v in r.items() if k not in clocks} for r in at_once.rows(table)
+        ], table.name
