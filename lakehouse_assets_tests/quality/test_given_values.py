@@ -79,6 +79,14 @@ def test_a_given_value_is_typed_flagged_or_quarantined(engine: Engine, name: str
         if not reasons and not reports and typed == blank[source][0]
     ]
     assert lost == []
+    # What is recorded of a document is never missing.
+    columns = () if rule.dataset.documents else rule.table.columns
+    required = [c.name for c in columns if not c.nullable]
+    unfit = [
+        name for typed, reasons, _ in found if not reasons for name in required
+        if name in typed and typed[name] is None
+    ]  # fmt: skip
+    assert unfit == [], "a kept row has no place in the table"
 
 
 @pytest.mark.parametrize("name", RULES)
