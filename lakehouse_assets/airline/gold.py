@@ -13,6 +13,7 @@ from lakehouse_assets.airline.transforms import gold as rules
 from lakehouse_assets.conformed.tables import DIM_COUNTRIES, DIM_DATE
 from lakehouse_assets.ingest.datasets import quarantine_table
 from lakehouse_assets.lake.assets import (
+    MonthlyRule,
     delivered_in_month,
     latest_snapshot,
     monthly_asset,
@@ -76,5 +77,17 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
             ),
             monthly,
             {t.DIM_CUSTOMERS: None, t.FACT_FLIGHTS: None, t.CUSTOMER_SPEND: so_far},
+            rules=[
+                MonthlyRule(
+                    "spenders_are_members",
+                    "Whoever has completed purchases so far is a member; what others spent is in "
+                    "fact_transactions and not in total_spent.",
+                    lambda now, members, f: rules.spend_of_others(
+                        f["customer_spend"], members, now.month
+                    ),
+                    amount="completed_amount",
+                    blocking=False,
+                )
+            ],
         ),
     )

@@ -315,7 +315,8 @@ _KPI_COLUMNS = (
 
 KPI_CUSTOMER_VALUE = _gold(
     "kpi_customer_value",
-    "One row per member: what the member is worth as of the end of a month.",
+    "One row per member: what the member is worth as of the end of a month. Purchases of customers "
+    "who are no members are not in it; the check spenders_are_members tells what they add up to.",
     _KPI_COLUMNS,
     ("customer_key",),
     kind="snapshot",

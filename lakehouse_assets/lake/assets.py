@@ -51,15 +51,19 @@ class MonthlyRule:
     """Something that must hold of a month's stored rows beside the table's inputs.
 
     Attributes:
-        name: Name of the blocking check.
+        name: Name of the check.
         description: What must hold.
         broken: Gives the rows that break it, of the month, its stored rows and the frames of the
             inputs, by table name.
+        amount: Column of those rows whose total is reported beside their number.
+        blocking: Whether rows that break it stop what is downstream; otherwise they are a warning.
     """
 
     name: str
     description: str
     broken: Callable[[Moment, DataFrame, Mapping[str, DataFrame]], DataFrame]
+    amount: str | None = None
+    blocking: bool = True
 
 
 def asset_attributes(table: Table) -> dict[str, Any]:
@@ -163,7 +167,7 @@ def monthly_asset(
             they are not read.
         totals: What the table's columns must add up to, as frames of one row each: a blocking
             check compares them with the stored rows of the month.
-        rules: What must hold of the stored rows beside the inputs: blocking checks.
+        rules: What must hold of the stored rows beside the inputs.
 
     Returns:
         An asset that replaces the run's months and checks keys and references.
@@ -179,7 +183,10 @@ def monthly_asset(
         check_specs=[
             *declared_check_specs(table),
             *(totals_check_spec(table) if totals else ()),
-            *(rule_check_spec(table, rule.name, rule.description) for rule in rules),
+            *(
+                rule_check_spec(table, rule.name, rule.description, blocking=rule.blocking)
+                for rule in rules
+            ),
         ],
         required_resource_keys={"lake"},
         pool=table.step,
@@ -206,7 +213,9 @@ def monthly_asset(
                 broken = {
                     now.month: rule.broken(now, of_month(stored, now), frames) for now in moments
                 }
-                yield rule_check_result(table, lake, rule.name, broken)
+                yield rule_check_result(
+                    table, lake, rule.name, broken, amount=rule.amount, blocking=rule.blocking
+                )
 
     return make(build_months)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import math
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.transforms import gold, segments
 from lakehouse_assets.conformed.tables import DIM_DATE
+from lakehouse_assets.conformed.transforms import dates
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.registry import Table
@@ -23,6 +25,7 @@ from lakehouse_assets_tests.airline.samples import (
     SampleRun,
     differing_types,
     member,
+    purchase,
     steps,
 )
 
@@ -117,11 +120,23 @@ def test_the_calendar_agrees_with_pythons_on_every_day(sample: SampleRun) -> Non
         expected = (
             day, day.year, day.month, day.day, math.ceil(day.month / 3), (weekday + 1) % 7 + 1,
             calendar.day_name[weekday], calendar.month_name[day.month], day.isoformat()[:7],
-            day - timedelta(days=weekday), weekday >= 5,
+            *day.isocalendar()[:2], day - timedelta(days=weekday), weekday >= 5,
         )  # fmt: skip
         assert tuple(row.values())[:-1] == expected
         day += timedelta(days=1)
     assert day == date(2100, 1, 1)
+
+
+def test_weeks_of_the_calendar_start_when_the_setting_says_and_iso_weeks_on_monday(
+    engine: Engine,
+) -> None:
+    days = [date(2020, 12, 28) + timedelta(days=n) for n in range(14)]
+    rows = engine.rows(dates.dim_date(engine.from_arrow(pa.table({"date": days})), NOW, "thursday"))
+    for row in rows:
+        day = row["date"]
+        assert row["week_start"] == day - timedelta(days=(day.weekday() - 3) % 7)
+        assert (row["iso_year"], row["iso_week"]) == day.isocalendar()[:2]
+    assert len(rows) == 14
 
 
 def place(number: int, country: str, province: str, city: str) -> dict[str, Any]:
@@ -247,6 +262,29 @@ def test_value_adds_up_all_months_so_far_and_none_later(engine: Engine) -> None:
         2: (Decimal("0.00"), 0),
     }
     assert {r["customer_status"] for r in rows.values()} == {"At Risk"}
+    others = gold.spend_of_others(frame(engine, t.CUSTOMER_SPEND, *spend), found, MONTH)
+    assert engine.rows(others) == [{"customer_key": 99, "completed_amount": Decimal("5.00")}]
+
+
+def test_what_others_than_members_spent_is_told(new_house: Callable[..., House]) -> None:
+    house = new_house()
+    house.deliver_members("2014-03-31", [member(1)])
+    house.deliver_purchases(
+        "2014-03-05",
+        [
+            purchase("A", customer_id=1, amount="4500.00"),
+            purchase("B", customer_id=77, amount="13000.50"),
+            purchase("C", customer_id=78, amount="277.25"),
+            purchase("D", customer_id=78, amount="1.00", status="pending"),
+        ],
+    )
+    outcome = house.run(t.FLIGHTS, t.TRANSACTIONS)
+    assert outcome.errors == []
+    (told,) = [w for w in outcome.warnings if w.check == "spenders_are_members"]
+    assert told.description == (
+        "2 rows of 2014-03-01 break the rule: completed_amount 13277.75."
+    )  # fmt: skip
+    assert [r["total_spent"] for r in house.rows(t.KPI_CUSTOMER_VALUE)] == [Decimal(4500)]
 
 
 def test_a_month_without_a_snapshot_uses_the_latest_before_it(three_months: House) -> None:

@@ -290,6 +290,9 @@ def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
         "kpi": lambda f, _: gold.kpi_customer_value(
             f(t.DIM_CUSTOMERS), f(t.FACT_FLIGHTS), f(t.CUSTOMER_SPEND), MONTH
         ),
+        "spend of others": lambda f, _: gold.spend_of_others(
+            f(t.CUSTOMER_SPEND), f(t.DIM_CUSTOMERS), MONTH
+        ),
         "personas": lambda f, e: segments.with_personas(
             segments.with_scores(f(kpi)),
             e.from_arrow(pa.table({"labelled_key": [1], "cluster": [1]})),

@@ -147,6 +147,24 @@ def kpi_customer_value(
     ).select(*KPI_CUSTOMER_VALUE.column_names)
 
 
+def spend_of_others(spend: DataFrame, members: DataFrame, month: date) -> DataFrame:
+    """Add up what each customer has spent who is no member: customer_key, completed_amount.
+
+    Args:
+        spend: Monthly spend of this and all earlier months.
+        members: The month's members, by customer_key.
+        month: The month, as its first day.
+    """
+    others = spend.filter(F.col("as_of_month") <= F.lit(month)).join(
+        members.select(F.col("customer_key").alias("member")),
+        F.col("customer_key") == F.col("member"),
+        "left_anti",
+    )
+    return others.groupBy("customer_key").agg(
+        v.total(F.col("completed_amount"), 2).alias("completed_amount")
+    )
+
+
 def customer_status(days_since_last_flight: Col) -> Col:
     """Label recency: up to 90 days Active, up to 180 At Risk, above Inactive (section 4)."""
     return (
