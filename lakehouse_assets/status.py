@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
-from typing import Any, Literal
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse_assets import clock
 from lakehouse_assets.automation.freshness import windows_of
@@ -23,9 +23,37 @@ from lakehouse_assets.quality.tables import QUALITY_RULES
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import DATASETS, REGISTRY
 
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
 Freshness = Literal["fresh", "aging", "late", "ageless", "never", "damaged"]
 # Dataset of each bronze and silver table.
 _LOADED = {name: d for d in DATASETS for name in (d.loaded_tables[0], d.loaded_tables[2])}
+# Tables of the same domain whose rows in a month, all of them, mean rows of a fact or an aggregate.
+_FED_BY = {
+    "fact_transactions": ("silver_transactions",),
+    "customer_spend": ("fact_transactions",),
+    "dim_geography": ("silver_flights",),
+    "dim_customers": ("silver_flights",),
+    "fact_flights": ("silver_flights",),
+    "gold_customer_segments_ml": ("kpi_customer_value",),
+    "gold_segment_migration": ("gold_segment_summary",),
+    "dim_campaigns": ("silver_campaigns",),
+    "campaign_days": ("silver_campaigns",),
+    "country_revenue": ("campaign_days",),
+    "campaign_weeks": ("campaign_days",),
+    "country_profit_weeks": ("campaign_days",),
+    "tweets_by_city_and_hashtag": ("tweet_days",),
+    "tweets_by_hashtag": ("tweet_days",),
+    "tweets_by_city": ("tweet_days",),
+    "campaign_tweets": ("tweet_days", "dim_campaigns"),
+    "dim_retail_customers": ("silver_customers",),
+    "sales_days": ("fact_sales",),
+    "sales_weeks": ("fact_sales",),
+    "sales_train": ("silver_store_sales",),
+    "website_days": ("silver_website",),
+    "website_conversion": ("website_days",),
+}
 _FAILING = (
     "SELECT table_name, count(*) AS failing FROM rules WHERE passed = false GROUP BY table_name"
 )
@@ -40,8 +68,8 @@ class TableStatus:
         layer: Layer.
         rows: Rows; None if the table does not exist, or its log does not tell.
         partitions: Partitions with rows.
-        missing: Partitions that were delivered and have no rows, not even rows set aside; None
-            where that tells nothing.
+        missing: Partitions that were delivered, or whose sources have rows, and that were not made;
+            None where that tells nothing.
         version: Delta version.
         updated_at: When a run wrote last.
         run_id: That run.
@@ -109,6 +137,9 @@ def _of(
     except DamagedTableError:
         return TableStatus(name, table.layer, freshness="damaged")
     expected = delivered.get(table.name)
+    if table.name in _FED_BY:
+        sources = [_filled(place, f"{table.domain}/{source}") for source in _FED_BY[table.name]]
+        expected = set[date].intersection(*({day.replace(day=1) for day in s} for s in sources))
     if found is None:
         return TableStatus(name, table.layer, missing=_listed(expected) if expected else None)
     files = log.files_of(found)
@@ -116,6 +147,8 @@ def _of(
     missing = None if expected is None else expected - present
     if missing and table.name in _LOADED:
         missing -= _set_aside(table, place)
+    elif missing:
+        missing -= _written(found)
     written = log.last_write(found)
     return TableStatus(
         table=name,
@@ -144,6 +177,18 @@ def _set_aside(table: Table, place: Place) -> set[date]:
         _filled(place, f"{table.domain}/{name}") for name in _LOADED[table.name].loaded_tables
     )
     return rejects if table.layer == "bronze" else quarantine | (rejects - bronze)
+
+
+def _written(found: DeltaTable) -> set[date]:
+    """Return the partitions that the kept log says were written, be it without rows."""
+    spans = [version.commit.partition for version in log.history(found) if version.commit]
+    written: set[date] = set()
+    for first, _, last in (span.partition("...") for span in spans if span):
+        month, end = date.fromisoformat(first), date.fromisoformat(last or first)
+        while month <= end:
+            written.add(month)
+            month = (month + timedelta(days=32)).replace(day=1)
+    return written
 
 
 def _filled(place: Place, path: str) -> set[date]:

@@ -16,7 +16,14 @@ from lakehouse_assets.ingest.datasets import LossLimit
 from lakehouse_assets.lake.maintenance import maintain
 from lakehouse_assets.status import TableStatus, status
 from lakehouse_assets.tables import REGISTRY
-from lakehouse_assets_tests.airline.samples import House, SampleRun, command, purchase, variables_of
+from lakehouse_assets_tests.airline.samples import (
+    House,
+    SampleRun,
+    command,
+    member,
+    purchase,
+    variables_of,
+)
 
 
 def by_name(found: list[TableStatus]) -> dict[str, TableStatus]:
@@ -46,6 +53,24 @@ def test_tables_are_told_by_their_logs(house: House) -> None:
     for hours, freshness in ((27, "fresh"), (29, "aging"), (191, "aging"), (193, "late")):
         later = by_name(status(house.settings, now + timedelta(hours=hours)))
         assert later["airline.silver_transactions"].freshness == freshness
+
+
+def test_facts_and_aggregates_that_were_not_made_are_missing(house: House) -> None:
+    house.deliver_purchases("2014-03-03", [purchase("A", status="pending")])
+    house.deliver_members("2014-03-31", [member(1)])
+    obstacle = house.path("customer_spend")
+    obstacle.parent.mkdir(parents=True)
+    obstacle.write_text("a file in its place", encoding="utf-8")
+    assert house.run(t.FLIGHTS, t.TRANSACTIONS).errors != []
+    obstacle.unlink()
+    missing = {s.table for s in status(house.settings) if s.missing == ("2014-03-01",)}
+    assert missing == {
+        "airline.customer_spend", "airline.kpi_customer_value", "airline.gold_segment_summary",
+    }  # fmt: skip
+    # Nobody has paid: the aggregate was made, and has no rows.
+    assert house.run(t.FLIGHTS, t.TRANSACTIONS).errors == []
+    assert house.count("customer_spend") == 0
+    assert not any(table.missing for table in status(house.settings))
 
 
 def test_a_day_whose_rows_were_all_set_aside_is_not_missing(house: House) -> None:
