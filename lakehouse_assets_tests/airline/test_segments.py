@@ -171,6 +171,8 @@ def test_every_member_fits_the_rule_of_its_persona_and_no_other(
 
 
 def test_personas_mean_what_they_say(sample: SampleRun) -> None:
+    printed = " ".join(sample.process.stdout.split())
+    assert all(f"{persona.name}: {persona.rule}" in printed for persona in PERSONAS)
     for month in (1, 2, 3):
         summary = sample.house.rows(t.GOLD_SEGMENT_SUMMARY, f"month(as_of_month) = {month}")
         named = {r["segment_name"]: r for r in summary if r["segment"] is not None}
@@ -384,6 +386,14 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
     run = client.get_run(champion.run_id)
     how = {"duckdb": "scikit-learn on a sample of 300 rows", "spark": "Spark ML on all rows"}
     assert run.data.params["trained_by"] == f"{how[engine_name]}, refined on all rows"
+    # The rules look at members alone, but for the elite among the frequent flyers.
+    frequent = {"Premium Elite Members", "Loyal Frequent Flyers"}
+    expected = {
+        r["customer_key"]: r["segment_name"] for r in source.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+    }
+    for row in rows:
+        pair = {row["segment_name"], expected[row["customer_key"]]}
+        assert len(pair) == 1 or pair == frequent
     # The model from the registry gives every customer the cluster that the table has.
     known = load_champion(MlflowTracking(tracking_uri=house.settings.mlflow_uri))
     whole = [row for row in rows if row["segment"] is not None]
