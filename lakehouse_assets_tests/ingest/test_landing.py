@@ -169,19 +169,19 @@ def test_links_and_special_files_are_named_and_never_opened(zone, tmp_path, engi
         "broken.csv": nowhere("broken.csv"),
         "loop.csv": nowhere("loop.csv"),
         "odd\\xff.csv": "odd\\xff.csv has a name that is not UTF-8; rename it.",
-        "out.csv": "out.csv is a link out of the zone; deliver the file itself.",
+        "out.csv": "out.csv is a link that leads out of the zone; deliver the file itself.",
         "pipe.csv": "pipe.csv is no regular file but a pipe, socket or device; deliver the file "
         "itself.",
     }
     assert zone.strays([THINGS]) == [
-        "shop/things/2014-04-01 is a link out of the zone; deliver the file itself."
+        "shop/things/2014-04-01 is a link that leads out of the zone; deliver the file itself."
     ]
     # A whole dataset that lies elsewhere is not read through a link either.
     (zone.root / "shop/things").rename(tmp_path / "elsewhere")
     (zone.root / "shop/things").symlink_to(tmp_path / "elsewhere")
     assert zone.files(THINGS) == []
     assert zone.strays([THINGS]) == [
-        "shop/things is a link out of the zone; deliver the file itself."
+        "shop/things is a link that leads out of the zone; deliver the file itself."
     ]
 
 
