@@ -16,8 +16,9 @@ UNCATEGORIZED_RULE: Final = "A feature of the clustering is missing, for instanc
 VALUE: Final = "total_loyalty_points"
 """The feature by whose mean clusters are ranked: the one in which the elite stands apart most.
 
-On the real members its mean in the first cluster is nearly three times that in the second; spend is
-not used, since one extreme amount makes a tiny cluster of its own.
+In the first cluster its mean is 2.7 times that of the second or more, on the real members and in
+each month of the sample for 3 to 8 clusters: no small change swaps the two. Spend is not used,
+since one extreme amount makes a tiny cluster of its own.
 """
 
 NEW_WITHIN_DAYS: Final = 365
@@ -33,7 +34,7 @@ class Persona:
     Attributes:
         code: Number of the segment in the tables.
         name: Name of the segment.
-        rule: Who belongs to it, of those that no persona before it takes.
+        rule: Who belongs to it; no member fits two rules.
     """
 
     code: int
