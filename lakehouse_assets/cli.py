@@ -350,15 +350,22 @@ def tables(
     from lakehouse_assets.tables import REGISTRY
 
     if name is None:
-        grid = Grid("table", "layer", "partition", "what a row is", header_style="bold")
+        grid = Grid(header_style="bold")
+        grid.add_column("table", overflow="fold")
+        grid.add_column("kind", no_wrap=True)
+        grid.add_column("what a row is")
         for table in REGISTRY:
-            part = f"{table.partition.column} ({table.partition.grain})" if table.partition else ""
-            grid.add_row(f"{table.domain}.{table.name}", table.layer, part, table.description)
+            grid.add_row(f"{table.domain}.{table.name}", table.kind, table.full_description)
         console.print(grid)
         return
     table = REGISTRY[name]
-    console.print(f"[bold]{table.domain}.{table.name}[/bold]: {table.description}")
-    grid = Grid("column", "type", "null", "PII", "meaning", header_style="bold")
+    console.print(f"[bold]{table.domain}.{table.name}[/bold]: {table.full_description}")
+    part = f", by {table.partition.column} ({table.partition.grain})" if table.partition else ""
+    console.print(f"Kind: {table.kind}{part}. Other names: {', '.join(table.aliases) or 'none'}.")
+    grid = Grid(header_style="bold")
+    grid.add_column("column", no_wrap=True)
+    for heading in ("type", "null", "PII", "meaning"):
+        grid.add_column(heading)
     for column in table.columns:
         grid.add_row(
             column.name,

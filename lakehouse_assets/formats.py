@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -30,6 +31,8 @@ Row: TypeAlias = tuple[Any, ...]
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _GAP = "  "
+# Columns of the terminal in which text may still be broken into lines.
+_NARROWEST = 20
 
 
 def rows_of(reader: pa.RecordBatchReader) -> Iterator[Row]:
@@ -159,22 +162,47 @@ def _markdown(cells: Sequence[str]) -> str:
 
 
 def _table(names: Sequence[str], rows: Sequence[Row], width: int | None) -> Iterator[str]:
-    """Write a grid, or a block of lines for each row where the grid is wider than the terminal."""
+    """Write a grid, its last column in several lines where the terminal is too narrow for one.
+
+    Where that is not enough, each row is a block of lines.
+    """
     heads = [visible(name) for name in names]
     cells = [[_seen(value) for value in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
-    if width is not None and sum(widths) + len(_GAP) * (len(widths) - 1) > width and rows:
-        longest = max(map(cell_len, heads))
-        for number, row in enumerate(cells, 1):
-            yield f"-- row {number}"
-            yield from (_pad(h, longest) + _GAP + c for h, c in zip(heads, row, strict=True))
-        return
     numbers = [_is_number(column) for column in zip(*rows, strict=True)] or [False] * len(heads)
+    left = (width or 0) - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)
+    if width is not None and rows and left < widths[-1]:
+        if left < _NARROWEST or numbers[-1]:
+            yield from _blocks(heads, cells, width)
+            return
+        widths[-1] = left
     for line in (heads, ["-" * w for w in widths], *cells):
+        last, *more = _wrapped(line[-1], widths[-1])
         padded = [
-            _pad(cell, w, right=right) for cell, w, right in zip(line, widths, numbers, strict=True)
+            _pad(cell, w, right=right)
+            for cell, w, right in zip((*line[:-1], last), widths, numbers, strict=True)
         ]
         yield _GAP.join(padded).rstrip()
+        yield from (" " * (sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)) + m for m in more)
+
+
+def _blocks(heads: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Write a line for each value, more for a long one."""
+    longest = max(map(cell_len, heads))
+    room = max(width - longest - len(_GAP), _NARROWEST)
+    for number, row in enumerate(cells, 1):
+        yield f"-- row {number}"
+        for head, cell in zip(heads, row, strict=True):
+            first, *more = _wrapped(cell, room)
+            yield (_pad(head, longest) + _GAP + first).rstrip()
+            yield from (" " * (longest + len(_GAP)) + line for line in more)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break text between words into lines; no character is lost but the blank at the break."""
+    if cell_len(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width, expand_tabs=False, replace_whitespace=False)
 
 
 def _is_number(values: Iterable[Any]) -> bool:

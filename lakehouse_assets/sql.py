@@ -190,10 +190,8 @@ def _columns(view: View) -> pa.RecordBatchReader:
             column = view.table.column(stored)
             meaning = column.description if name == stored else f"Another name for {stored}."
             yield {
-                "column": name, "type": column.type, "null": column.nullable,
-                "unit": column.unit or "", "meaning": meaning,
+                "column": name, "type": column.type, "unit": column.unit or "", "meaning": meaning,
             }  # fmt: skip
 
-    texts = [(name, pa.string()) for name in ("column", "type", "unit", "meaning")]
-    schema = pa.schema([*texts[:2], ("null", pa.bool_()), *texts[2:]])
+    schema = pa.schema([(name, pa.string()) for name in ("column", "type", "unit", "meaning")])
     return pa.Table.from_pylist(list(rows()), schema).to_reader()

@@ -65,10 +65,19 @@ def test_a_table_keeps_to_the_terminal_and_is_whole_elsewhere() -> None:
         "--  --  ----  ------\n"
         " 1  20  日本    NULL"
     )  # fmt: skip
-    long = "x" * 100
-    assert text_of("table", [(1, 20, long, None)], NAMES, 80) == (
-        f"-- row 1\nid      1\nid      20\ntext    {long}\namount  NULL"
+    long = "words " * 15 + "end"
+    assert text_of("table", [(1, 20, long, None)], NAMES, 50) == (
+        "-- row 1\nid      1\nid      20\n"
+        "text    words words words words words words words\n"
+        "        words words words words words words words\n"
+        "        words end\n"
+        "amount  NULL"
     )
+    assert text_of("table", [(1, long)], ["id", "text"], 50).splitlines()[2:] == [
+        " 1  words words words words words words words",
+        "    words words words words words words words",
+        "    words end",
+    ]
     assert long in text_of("table", [(1, 20, long, None)], NAMES).splitlines()[2]
     assert text_of("table", [], ["a", "b"], 80) == "a  b\n-  -"
 
