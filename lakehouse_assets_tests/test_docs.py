@@ -1,0 +1,275 @@
+"""Every command and snippet of README and docs runs, or is checked as far as it goes without.
+
+A fenced block says by its language what happens to it here: `sh run` is run, in the order of the
+pages, in a copy of the project; of `sh`, which takes long or needs a cloud or a cluster, each
+command must exist with its options; `python` is applied to the place that its first line names;
+`ini` sets variables that the settings know; `text` is no code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from lakehouse_assets import cli
+from lakehouse_assets.retail import sources
+from lakehouse_assets.settings import Settings
+from lakehouse_assets_tests.airline.samples import REPOSITORY
+
+PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
+_BLOCK = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+_INLINE = re.compile(r"`((?:\.venv/bin/)?(?:lakehouse|make|python -m|pytest) [^`]+)`")
+# Commands that show something and leave everything as it is, by the arguments that they need.
+_LOOKING = {"sql": 1, "tables": 0, "status": 0, "doctor": 0, "selection": 1}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block.
+
+    Attributes:
+        page: Name of its page.
+        kind: What stands behind the fence.
+        text: What is in it.
+    """
+
+    page: str
+    kind: str
+    text: str
+
+    @property
+    def commands(self) -> str:
+        """Its shell commands: all of it, or what stands behind prompts where there are any."""
+        if not self.text.startswith("$ "):
+            return self.text
+        found: list[str] = []
+        open_quote = False
+        for line in self.text.splitlines():
+            if line.startswith("$ ") or open_quote:
+                found.append(line.removeprefix("$ "))
+                open_quote ^= line.count('"') % 2 == 1
+        return "\n".join(found) + "\n"
+
+
+def blocks() -> list[Block]:
+    return [
+        Block(page.name, *match)
+        for page in PAGES
+        for match in _BLOCK.findall(page.read_text("utf-8"))
+    ]
+
+
+def inline() -> list[str]:
+    """Return the commands within sentences and tables."""
+    found = []
+    for page in PAGES:
+        text = _BLOCK.sub("", page.read_text("utf-8"))
+        found += [match.replace("\\|", "|") for match in _INLINE.findall(text)]
+    return sorted(set(found))
+
+
+def looks_only(command: str) -> bool:
+    """Say whether a command may be run as it stands, whatever comes before it."""
+    _, name, *arguments = shlex.split(command)
+    return not re.search("[…<]|&&", command) and len(arguments) >= _LOOKING.get(name, 99)
+
+
+def test_every_block_says_what_it_is() -> None:
+    assert {block.kind for block in blocks()} == {"sh", "sh run", "python", "ini", "text"}
+
+
+# --- what is run ------------------------------------------------------------------------------
+
+
+def edited(folder: Path) -> list[Path]:
+    """Apply the README's `python` blocks to a copy of the package; return the files."""
+    found = []
+    for block in blocks():
+        if block.kind != "python" or block.page != "README.md":
+            continue
+        where, code = block.text.split("\n", 1)
+        match = re.fullmatch(r"# (at the end of|after `(.*)` in) (\S+)", where)
+        assert match, where
+        file = folder / match[3]
+        text = file.read_text("utf-8")
+        if match[2] is None:
+            text = f"{text}{'' if code[0].isupper() else chr(10) * 2}{code}"
+        else:
+            before, _, after = text.partition(f"{match[2]}\n")
+            text = f"{before}{match[2]}\n{code}{after}"
+        file.write_text(text, "utf-8")
+        found.append(file)
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with the README's new table, in which its commands have run."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(
+        REPOSITORY / "lakehouse_assets", folder / "lakehouse_assets",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )  # fmt: skip
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    (folder / "data").symlink_to(REPOSITORY / "data")
+    assert len(edited(folder)) == 3
+    return folder
+
+
+def bash(project: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script as somebody who has just installed the project."""
+    (project / "bin").mkdir(exist_ok=True)
+    command = project / "bin" / "lakehouse"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lakehouse_assets "$@"\n', "utf-8")
+    command.chmod(0o755)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_"))}
+    path = f"{project / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-x", "-c", script],
+        env={**clean, "PYTHONPATH": str(project), "PATH": path, "NO_COLOR": "1"},
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(900)
+def test_the_commands_run_and_the_new_table_is_there(project: Path) -> None:
+    run = [block for block in blocks() if block.kind == "sh run"]
+    looking = {command.removeprefix(".venv/bin/") for command in inline() if looks_only(command)}
+    assert len(looking) >= 4
+    commands = [block.commands for block in run]
+    commands += [f"{command} > /dev/null\n" for command in sorted(looking)]
+    commands.append("lakehouse sql 'select * from tier_revenue order by 2' --format csv\n")
+    script = "".join(commands)
+    done = bash(project, script)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    assert "(2014-03-11) were quarantined, 1 still are." in "".join(block.text for block in run)
+    assert "(2014-03-11) were quarantined, 1 still are." in done.stdout
+    header, *rows = done.stdout.strip().splitlines()[-4:]
+    assert header == "as_of_month,loyalty_tier,spent"
+    assert [row.split(",")[:2] for row in rows] == [["2014-03-01", tier] for tier in "456"]
+    # Nothing has been written beside the project's own places.
+    assert {path.name for path in project.iterdir()} == {
+        "lakehouse_assets", "pyproject.toml", "data", "bin", ".lakehouse",
+    }  # fmt: skip
+
+
+def test_the_new_table_is_as_lint_and_types_want_it(tmp_path: Path) -> None:
+    shutil.copytree(
+        REPOSITORY / "lakehouse_assets", tmp_path / "lakehouse_assets",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )  # fmt: skip
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    names = [str(file.relative_to(tmp_path)) for file in edited(tmp_path)]
+    tool = [sys.executable, "-m"]
+    for command in (
+        [*tool, "ruff", "check", "--no-cache", *names],
+        [*tool, "ruff", "format", "--no-cache", "--check", *names],
+        [*tool, "mypy", "--cache-dir", str(REPOSITORY / ".mypy_cache"), *names],
+    ):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_source_table_is_one_of_those_that_are_declared() -> None:
+    (block,) = [b for b in blocks() if b.kind == "python" and b.page == "sources.md"]
+    where, code = block.text.split("\n", 1)
+    assert where == "# in SOURCES of lakehouse_assets/retail/sources.py"
+    assert eval(code, vars(sources)) in sources.SOURCES  # noqa: S307
+
+
+# --- what is checked ----------------------------------------------------------------------------
+
+
+def test_commands_that_are_not_run_exist_with_their_options() -> None:
+    checked = 0
+    for block in blocks():
+        if block.kind != "sh":
+            continue
+        syntax = subprocess.run(["bash", "-n"], input=block.text, text=True, check=False)
+        assert syntax.returncode == 0, block.text
+        for line in block.text.replace("\\\n", " ").splitlines():
+            checked += check(line)
+    for command in inline():
+        checked += sum(map(check, command.split("&&")))
+    assert checked > 30
+
+
+def check(line: str) -> bool:
+    """Check a command; return whether it is one of the project's own."""
+    words = shlex.split(line, comments=True)
+    while words and re.fullmatch(r"\w+=.*", words[0]):
+        words.pop(0)
+    if not words:
+        return False
+    program, *rest = words
+    if program == "make":
+        targets = set(re.findall(r"^([a-z-]+):.*##", (REPOSITORY / "Makefile").read_text(), re.M))
+        wanted = {word for word in rest if "=" not in word}
+        assert wanted <= targets, line
+        return True
+    if program.removeprefix(".venv/bin/") == "lakehouse":
+        _check_lakehouse(rest, line)
+        return True
+    if program == "python" and rest[0] == "-m" and rest[1].startswith("lakehouse"):
+        assert importlib.util.find_spec(rest[1]), line
+        return True
+    if program == "pytest":
+        assert (REPOSITORY / rest[0]).exists(), line
+        return True
+    return False
+
+
+def _check_lakehouse(arguments: list[str], line: str) -> None:
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, click.Group)
+    name, *rest = arguments
+    command = group.commands.get(name)
+    assert command is not None, line
+    if "…" in rest or not rest:
+        # A sentence names the command, and maybe an option.
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("-")} <= known, line
+        return
+    command.make_context(name, list(rest))
+
+
+def variables() -> Iterator[tuple[str, str]]:
+    for block in blocks():
+        if block.kind == "ini":
+            for line in block.text.splitlines():
+                yield line, line.partition("=")[0]
+
+
+def test_variables_are_settings() -> None:
+    known = {f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields}
+    for line, name in variables():
+        assert name in known or name.startswith("DATABRICKS_"), line
+    # Those of the table of settings, and of sentences.
+    for page in PAGES:
+        for name in re.findall(r"`(LAKEHOUSE_[A-Z_]+)", page.read_text("utf-8")):
+            assert name in known | {"LAKEHOUSE_HOME"} or name.startswith("LAKEHOUSE_SOURCE_"), name
+
+
+def test_the_map_of_the_code_names_what_there_is() -> None:
+    (drawing,) = [b.text for b in blocks() if b.text.startswith("lakehouse_assets/\n")]
+    package = REPOSITORY / "lakehouse_assets"
+    files = {path.name for path in package.rglob("*.py")}
+    named = set(re.findall(r"\b(\w+\.py)\b", drawing))
+    assert named <= files
+    folders = set(re.findall(r"^  (\w+)/", drawing, re.MULTILINE))
+    assert folders == {f.name for f in package.iterdir() if f.is_dir() and f.name != "__pycache__"}
