@@ -27,11 +27,12 @@ from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.quality.assets import CONSERVED
 from lakehouse_assets.retail.silver import retail_silver_assets
 from lakehouse_assets.retail.sources import SOURCES
+from lakehouse_assets.retail.tables.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
 from lakehouse_assets.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
 from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
 from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets_tests.airline.samples import House, check, numbers
-from lakehouse_assets_tests.retail.samples import customer, order
+from lakehouse_assets_tests.retail.samples import customer, order, result
 
 
 class Shop:
@@ -107,7 +108,7 @@ def at_home(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ho
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LAKEHOUSE_LANDING", str(house.settings.landing))
     database = house.settings.landing.parent / "source.db"
-    for source in ("CRM", "SHOP"):
+    for source in ("CRM", "SHOP", "MARKETING"):
         monkeypatch.setenv(f"LAKEHOUSE_SOURCE_{source}", f"sqlite:///{database}")
     return house
 
@@ -171,4 +172,19 @@ def test_an_event_that_comes_again_stays_what_it_was_first(at_home: House) -> No
     kept = {r["order_id"]: r["_source_file"] for r in at_home.rows(SILVER_ONLINE_SALES)}
     assert sorted((r["orderid"], r["quantity"], r["duplicate_of"]) for r in shop.aside()) == [
         ("1", "2", f"{kept['1']}#1"), ("2", "3", f"{kept['2']}#2")
+    ]  # fmt: skip
+
+
+def test_a_corrected_result_takes_the_place_of_what_it_was(at_home: House) -> None:
+    shop = Shop(at_home, CAMPAIGNS, SILVER_CAMPAIGNS)
+    shop.insert(result(Revenue="100"), result(Revenue="7", Country="USA"))
+    shop.copy()
+    shop.load()
+    shop.update("Country", "Germany", Revenue="120")
+    shop.copy()
+    shop.load()
+    kept = at_home.rows(SILVER_CAMPAIGNS)
+    assert {row["country"]: int(row["revenue"]) for row in kept} == {"Germany": 120, "USA": 7}
+    assert sorted((row["country"], row["revenue"]) for row in shop.aside()) == [
+        ("Germany", "100"), ("USA", "7"),
     ]  # fmt: skip

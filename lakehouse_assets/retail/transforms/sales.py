@@ -6,7 +6,7 @@ does not show. Not here: which rows are trusted (`expectations.py`).
 
 from __future__ import annotations
 
-from lakehouse_assets.conformed.transforms.places import NO_PLACES, is_place_name
+from lakehouse_assets.conformed.transforms.places import is_place_name
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.quality.delivered import lineage_columns, with_text
@@ -20,7 +20,7 @@ STORE_FIELDS = Fields(STORE_SALES, SILVER_STORE_SALES, NOTHING)
 ONLINE_FIELDS = Fields(
     ONLINE_SALES,
     SILVER_ONLINE_SALES,
-    (*NOTHING, *NO_PLACES),
+    NOTHING,
     flags={"city_not_a_place": Flag("A given city has a name; numbers and codes became Unknown.")},
 )
 # Sources keep amounts as doubles: a product of theirs is right to the cent.

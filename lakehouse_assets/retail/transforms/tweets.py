@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from lakehouse_assets.conformed.transforms.places import NO_PLACES, is_place_name
+from lakehouse_assets.conformed.transforms.places import is_place_name
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.quality.delivered import lineage_columns, with_text
@@ -28,7 +28,7 @@ from lakehouse_assets.retail.transforms.labels import NOTHING, UNKNOWN
 FIELDS = Fields(
     TWEETS,
     SILVER_TWEETS,
-    (*NOTHING, *NO_PLACES),
+    NOTHING,
     flags={
         "hour_corrected": Flag("HourOfDay is the hour of the moment; up to 34 occurs."),
         "retweet_mark_unusual": Flag("IsRetweet is 0 or 1; up to 3 occurs."),
