@@ -390,6 +390,7 @@ def status(
 
     Reads logs only, so it is quick however large the tables are.
     """
+    from lakehouse_assets.report import no_lake
     from lakehouse_assets.settings import load_settings
     from lakehouse_assets.status import status as look
     from lakehouse_assets.status import unread
@@ -428,6 +429,8 @@ def status(
             "" if table.failing_rules is None else str(table.failing_rules or ""),
         )
     console.print(grid)
+    if all(table.freshness == "never" for table in found):
+        console.print(no_lake(settings), soft_wrap=True, highlight=False)
 
 
 @app.command()

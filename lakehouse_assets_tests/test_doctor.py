@@ -211,7 +211,7 @@ def test_files_that_a_log_names_and_that_are_not_there_are_found(
     first.unlink()
     _cut(second)
     (finding, _) = examine(house.settings, {"tables": doctor.check_tables})
-    assert finding.text.startswith(f"2 files of table {t.SILVER_FLIGHTS.name} are missing or cut")
+    assert finding.text.startswith(f"Table {t.SILVER_FLIGHTS.name} has lost files, 2 in all")
     assert str(first) in finding.text or str(second) in finding.text
 
 
