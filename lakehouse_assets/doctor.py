@@ -191,8 +191,8 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
             return Finding("tables", table.name, "ok", "")
         return Finding(
             "tables", table.name, "error",
-            f"Table {table.name} has lost files, {len(broken)} in all, such as {broken[0]}, which is "
-            "missing or cut off; restore them from a copy, or move the table's folder away and "
+            f"Table {table.name} has lost files, {len(broken)} in all, such as {broken[0]}, which "
+            "is missing or cut off; restore them from a copy, or move the table's folder away and "
             "run `lakehouse run`, which builds the table anew.",
         )  # fmt: skip
 
