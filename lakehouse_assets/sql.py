@@ -17,6 +17,7 @@ from sqlglot.errors import SqlglotError
 from lakehouse_assets.errors import LakehouseError, QueryError, did_you_mean
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.views import View, show, views
 
 if TYPE_CHECKING:
@@ -166,15 +167,21 @@ def _tables(lake: Lake) -> pa.RecordBatchReader:
     """List the views of tables that are built, under their first names."""
     import pyarrow as pa
 
-    built = log.of_each(lambda table: lake.version(table) is not None, lake.registry)
+    def state(table: Table) -> str | None:
+        """Return nothing for a table that is there, and None for one that is not."""
+        try:
+            return None if lake.version(table) is None else ""
+        except LakehouseError:
+            return "cannot be read"
+
     rows = [
         {
             "table": f"{table.domain}.{view.name}",
             "kind": table.kind,
-            "rows_of": view.partitions,
+            "rows_of": found or view.partitions,
         }
-        for table, is_built in zip(lake.registry, built, strict=True)
-        if is_built
+        for table, found in zip(lake.registry, log.of_each(state, lake.registry), strict=True)
+        if found is not None
         for view in (View(table), View(table, history=True))[: 1 + table.holds_states]
     ]
     schema = pa.schema([(name, pa.string()) for name in ("table", "kind", "rows_of")])
