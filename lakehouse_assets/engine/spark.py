@@ -243,7 +243,7 @@ class SparkEngine:
         try:
             return self.session.sql(self._with_view_names(sql)).toArrow().to_reader()
         except PySparkException as error:
-            said = str(error).partition("\n")[0].strip().rstrip(".")
+            said = str(error).strip().partition("\n")[0].rstrip(".")
             table = re.search(r"table or view (\S+) cannot be found", said)
             column = re.search(r"\[UNRESOLVED_COLUMN.*? with name (\S+) cannot", said)
             raise QueryError(
