@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Freshness = Literal["fresh", "aging", "late", "ageless", "never", "damaged"]
 # Dataset of each bronze and silver table.
 _LOADED = {name: d for d in DATASETS for name in (d.loaded_tables[0], d.loaded_tables[2])}
-# Tables of the same domain whose rows in a month, all of them, mean rows of a fact or an aggregate.
+_SALES = ("silver_store_sales", "silver_online_sales")
+# Tables of the same domain of which one has rows in each month that a fact or an aggregate has.
 _FED_BY = {
     "fact_transactions": ("silver_transactions",),
     "customer_spend": ("fact_transactions",),
@@ -46,8 +47,9 @@ _FED_BY = {
     "tweets_by_city_and_hashtag": ("tweet_days",),
     "tweets_by_hashtag": ("tweet_days",),
     "tweets_by_city": ("tweet_days",),
-    "campaign_tweets": ("tweet_days", "dim_campaigns"),
     "dim_retail_customers": ("silver_customers",),
+    "dim_products": _SALES,
+    "fact_sales": _SALES,
     "sales_days": ("fact_sales",),
     "sales_weeks": ("fact_sales",),
     "sales_train": ("silver_store_sales",),
@@ -139,7 +141,7 @@ def _of(
     expected = delivered.get(table.name)
     if table.name in _FED_BY:
         sources = [_filled(place, f"{table.domain}/{source}") for source in _FED_BY[table.name]]
-        expected = set[date].intersection(*({day.replace(day=1) for day in s} for s in sources))
+        expected = {day.replace(day=1) for days in sources for day in days}
     if found is None:
         return TableStatus(name, table.layer, missing=_listed(expected) if expected else None)
     files = log.files_of(found)

@@ -56,6 +56,24 @@ def test_a_snapshot_without_a_good_row_is_not_replaced_by_an_earlier_one(
     assert values(house) == values(straight)
 
 
+def test_a_day_that_fails_stops_its_month_and_no_other_day_or_month(house: House) -> None:
+    house.deliver_members("2014-02-28", [member(1)])
+    for number, day in enumerate(("02-27", "03-03", "03-04", "03-05")):
+        amount = "much" if day == "03-04" else 1
+        house.deliver_purchases(f"2014-{day}", [purchase(f"T{number}", amount=amount)])
+    outcome = house.run(t.FLIGHTS, t.TRANSACTIONS)
+    delivered = {f"{row['delivered_on']:%m-%d}" for row in house.rows(t.SILVER_TRANSACTIONS)}
+    assert delivered == {"02-27", "03-03", "03-05"}
+    assert months(house, "fact_transactions").keys() == {FEBRUARY}
+    assert months(house, "kpi_customer_value").keys() == {FEBRUARY}
+    # What has nothing to do with purchases is there for March too.
+    assert months(house, "dim_customers") == {FEBRUARY: FEBRUARY, MARCH: FEBRUARY}
+    assert [line.split(":")[0] for line in outcome.errors] == [
+        "silver_transactions (airline_daily 2014-03-04)",
+        "airline__fact_transactions (airline_monthly 2014-03-01)",
+    ]
+
+
 def test_gold_alone_takes_no_earlier_snapshot_either(house: House) -> None:
     loaded = [REGISTRY[name] for name in t.FLIGHTS.loaded_tables]
     for month, row in (("01-31", member(1)), ("02-28", BAD)):
