@@ -49,7 +49,7 @@ class Malformed:
 def listed(names: Sequence[str], most: int = 8) -> str:
     """Write some names in a row; of very many the first ones."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(name[:80] for name in names[:most]) + more
+    return ", ".join(name[:80] or "(without a name)" for name in names[:most]) + more
 
 
 class Lines:

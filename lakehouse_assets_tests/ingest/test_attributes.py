@@ -41,6 +41,7 @@ def file(tmp_path):
     [
         ("ID,Name\n1,2\n", "a.csv lacks the column Note" + REMEDY),
         ("ID,Name,Note,X\n1,2,3,4\n", "a.csv has a new column X" + REMEDY),
+        ("ID,Name,Note,\n1,2,3,\n", "a.csv has a new column (without a name)" + REMEDY),
         (
             "ID,Name,Text\n1,2,3\n",
             "a.csv lacks the column Note and has a new column Text (renamed?)" + REMEDY,
