@@ -48,6 +48,8 @@ _STORE_WORDS: Final = re.compile(
     r"Azure(Blob|Dfs)?StorageFileSystem|blob\.core\.|onelake\.|"
     r"Azure::|azure-identity|az account"
 )
+# Errors of databases that repeat values, which may hold the words of any store.
+_ABOUT_VALUES: Final = {"DataError", "IntegrityError"}
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 _HOST: Final = re.compile(r"https?://([^/?\s:]+)")
 _CODE: Final = re.compile(r"(?:<Code>|\bcode:? ')(\w+)")
@@ -138,6 +140,8 @@ def fault_of(text: str) -> str | None:
 
 def explain(error: BaseException, location: CloudLocation, identity: Concrete) -> StoreError | None:
     """Return the sentence for a client's error; None if it is no fault of the store or network."""
+    if any(kind.__name__ in _ABOUT_VALUES for kind in type(error).__mro__):
+        return None
     text = str(error)
     fault = fault_of(text)
     if fault is None:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections import Counter
 
+import duckdb
 import pytest
 
 from lakehouse_assets.errors import LakehouseError
@@ -221,6 +222,14 @@ def test_faults_are_told_apart(text, fault):
         assert found.fault == fault
         assert str(found).endswith(".")
         assert is_transient(found) == (fault in {"network", "throttled"})
+
+
+def test_values_that_hold_the_words_of_a_store_are_no_fault_of_it():
+    with pytest.raises(duckdb.ConversionException) as caught:
+        duckdb.sql(f"SELECT CAST('{ASKED}status code: 503' AS INT)").fetchall()
+    assert fault_of(str(caught.value)) == "throttled"
+    assert explain(caught.value, PLACE, AzureCli()) is None
+    assert not is_transient(caught.value)
 
 
 def test_a_failing_login_of_the_cli_says_what_to_do():

@@ -20,7 +20,6 @@ from lakehouse_assets.airline import silver
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.backfill import plan_replay
 from lakehouse_assets.engine import F
-from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ingest.datasets import quarantine_table
 from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.lake.registry import Column
@@ -306,19 +305,20 @@ def test_a_population_that_moved_is_seen(
         assert found.usual is False
 
 
-@pytest.mark.parametrize(
-    ("value", "bucket"),
-    [
-        (None, None), (0, 0.0), (7, 7.0), (42, 42.0), (-42, -42.0), (999, 999.0), (1234, 1230.0),
-        (-98765, -98700.0), (0.4567, 0.456), (12.345, 12.3), (1e15, 1e15),
-    ],
-)  # fmt: skip
-def test_numbers_keep_three_digits(value: float | None, bucket: float | None) -> None:
-    engine = start_engine()
-    table = pa.table({"x": pa.array([value], pa.float64())})
-    frame = engine.from_arrow(table).select(bucket_of(Column("x", "double", "x")).alias("found"))
-    (row,) = engine.rows(frame)
-    assert row["found"] == (None if bucket is None else pytest.approx(bucket))
+VALUES = {
+    None: None, 0.0: 0.0, 7.0: 7.0, 42.0: 42.0, -42.0: -42.0, 999.0: 999.0, 1234.0: 1230.0,
+    -98765.0: -98700.0, 0.4567: 0.456, 12.345: 12.3, 1e15: 1e15,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fixture", ["engine", "spark_engine"])
+def test_numbers_keep_three_digits(fixture: str, request: pytest.FixtureRequest) -> None:
+    engine = request.getfixturevalue(fixture)
+    frame = engine.from_arrow(pa.table({"x": pa.array([*VALUES], pa.float64())}))
+    rows = engine.rows(frame.select("x", bucket_of(Column("x", "double", "x")).alias("found")))
+    assert {row["x"]: row["found"] for row in rows} == {
+        value: None if bucket is None else pytest.approx(bucket) for value, bucket in VALUES.items()
+    }
 
 
 def test_a_shift_in_the_newest_day_is_a_warning_that_names_it(house: House) -> None:
