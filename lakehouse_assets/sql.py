@@ -106,11 +106,12 @@ def _ends(token: Token) -> bool:
 def names_in(statement: str, known: Mapping[str, View], dialect: str) -> list[str]:
     """Return the known names that a statement reads from, in lower case and sorted.
 
-    Of a statement that cannot be parsed every word counts.
+    Of a statement that is no query every word counts.
     """
     try:
-        # sqlglot does not look into these, and logs that it does not.
-        if re.match(r"(explain|call|execute|prepare|export|import)\b", statement, re.IGNORECASE):
+        first = sqlglot.tokenize(statement, dialect)[0].text.lower()
+        if first not in {"select", "with", "from", "("}:
+            # sqlglot does not look into each other statement, and logs that it does not.
             raise SqlglotError
         found = {
             ".".join(part.name for part in table.parts).lower()

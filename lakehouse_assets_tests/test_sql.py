@@ -78,7 +78,8 @@ def test_a_name_is_the_latest_state_or_every_event(
     [
         ("select 1", set()),
         ("select 'fact_flights' as customer_spend -- sales_train", set()),
-        ("select * from fact_flights", {"fact_flights"}),
+        ("-- fact_flights\nselect * from fact_flights", {"fact_flights"}),
+        ("show schemas", set()),
         ('select * from AIRLINE."Fact_Flights" as dim_date', {"fact_flights"}),
         ("from gold_test_history", {"sales_test"}),
         ("select * from gold_test", {"sales_test", "sales_train"}),

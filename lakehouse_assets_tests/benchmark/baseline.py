@@ -264,6 +264,7 @@ SELECT CAST(d AS DATE) AS date, CAST(year(d) AS INTEGER) AS year,
     CAST(month(d) AS INTEGER) AS month, CAST(day(d) AS INTEGER) AS day,
     CAST(quarter(d) AS INTEGER) AS quarter, CAST(dayofweek(d) + 1 AS INTEGER) AS day_of_week,
     dayname(d) AS day_name, monthname(d) AS month_name, strftime(d, '%Y-%m') AS year_month,
+    CAST(isoyear(d) AS INTEGER) AS iso_year, CAST(week(d) AS INTEGER) AS iso_week,
     CAST(date_trunc('week', d) AS DATE) AS week_start, dayofweek(d) IN (0, 6) AS is_weekend,
     {loaded} AS load_timestamp
 FROM range(DATE '1900-01-01', DATE '2100-01-01', INTERVAL 1 DAY) AS days(d)
