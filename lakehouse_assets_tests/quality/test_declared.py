@@ -43,8 +43,7 @@ def calendar_day(day: date) -> dict[str, Any]:
     """Return a stored day; what is not looked at is made up."""
     return {
         "date": day, "year": day.year, "month": day.month, "day": day.day, "quarter": 1,
-        "day_of_week": 1, "day_name": "x", "month_name": "x", "year_month": "x", "iso_year": 2014,
-        "iso_week": 1, "week_start": day,
+        "day_of_week": 1, "day_name": "x", "month_name": "x", "year_month": "x", "week_start": day,
         "iso_year": day.year, "iso_week": 1, "is_weekend": False, "load_timestamp": midnight(MARCH),
     }  # fmt: skip
 
