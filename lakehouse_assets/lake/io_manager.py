@@ -311,13 +311,14 @@ def column_lineage(
 
     Rows that a table takes over from its own version before come from where they came from then.
     """
+    known = {declared.name for declared in registry} - {table.name}
     dependencies = {
         column: [
             dg.TableColumnDep(asset_key=registry[source.table].asset_key, column_name=source.column)
             for source in sorted(others, key=lambda s: (s.table, s.column))
         ]
         for column, sources in lineage.items()
-        if (others := [source for source in sources if source.table != table.name])
+        if (others := [source for source in sources if source.table in known])
     }
     return dg.TableColumnLineage(dependencies) if dependencies else None
 

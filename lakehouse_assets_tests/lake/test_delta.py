@@ -16,6 +16,7 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import Commit, Transaction
+from lakehouse_assets.lake.location import lake_root
 from lakehouse_assets.lake.predicate import Both, Everything
 from lakehouse_assets.lake.registry import Column, PartitionColumn
 from lakehouse_assets_tests.lake.samples import (
@@ -469,3 +470,14 @@ def test_a_fault_in_lineage_costs_no_rows_and_is_told(lake, monkeypatch, caplog)
     assert put(lake, DAILY, window(1, 1), [A]).lineage == {}
     assert content(lake, DAILY) == [A]
     assert "come from is not known (ValueError: no such plan)" in caplog.text
+
+
+@on_both_engines
+def test_a_lake_may_lie_under_any_name_that_is_let_in(engine, tmp_path):
+    names = ["a b", "it's", 'say "x"', "ü∂é", "{c};$d&e=f,g+h(i)<j>`k"]
+    for number, name in enumerate(names, start=1):
+        root = lake_root(str(tmp_path / name))
+        put(make_lake(root), DAILY, window(1, 3), [(day(1), number, name)])
+    for number, name in enumerate(names, start=1):
+        assert content(make_lake(tmp_path / name), DAILY) == [(day(1), number, name)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
