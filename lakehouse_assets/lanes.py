@@ -24,7 +24,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from lakehouse_assets.assembly import every_asset
-from lakehouse_assets.automation.recovery import end_dead_runs
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.garbage import collect_rarely, leave_rest
 from lakehouse_assets.instance import dagster_instance
@@ -32,6 +31,7 @@ from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.outcome import Outcome
 from lakehouse_assets.partitions import Calendar
 from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.process import end_dead_runs
 from lakehouse_assets.processes import beginning
 from lakehouse_assets.run import Runner, Watcher, execute
 from lakehouse_assets.settings import Settings

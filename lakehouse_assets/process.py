@@ -1,4 +1,7 @@
-"""Which processes execute a run, and whether they are still there."""
+"""Which processes execute a run, whether they are still there, and ending runs that lost them.
+
+Tables need no healing: a commit is there or it is not, and running the partition again replaces it.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,13 @@ LEASE = timedelta(minutes=10)
 # Dagster itself writes an event every five minutes while a step waits for its pool.
 _HEARTBEAT = timedelta(minutes=1)
 _LOG = logging.getLogger(__name__)
+# A run of `lakehouse run` belongs to its process before it has started.
+_ACTIVE = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,10 @@ class Owner:
 
 
 class Heartbeat:
-    """Says of a run every minute that it is alive, until it is ended."""
+    """Says of a run every minute that it is alive, until it is ended.
+
+    It ends runs that were killed too: this one may be waiting for their places in pools.
+    """
 
     def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
         self._instance = instance
@@ -102,6 +115,7 @@ class Heartbeat:
         while not self._ended.wait(_HEARTBEAT.total_seconds()):
             try:
                 self._instance.add_run_tags(self._run_id, {ALIVE_TAG: clock.now().isoformat()})
+                end_dead_runs(self._instance)
             except Exception:  # noqa: BLE001 - the next one may succeed
                 _LOG.warning("Run %s could not say that it is alive.", self._run_id, exc_info=True)
 
@@ -123,6 +137,41 @@ def was_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if ALIVE_TAG in run.tags:
         signs.append(datetime.fromisoformat(run.tags[ALIVE_TAG]).timestamp())
     return max(signs, default=0.0) < (clock.now() - LEASE).timestamp()
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs of dead processes and free their places in pools.
+
+    Returns:
+        The ids of the runs that were ended.
+    """
+    dead = [
+        r for r in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)) if was_killed(instance, r)
+    ]
+    for run in dead:
+        _end(instance, run, "The process of this run was killed.")
+    return [run.run_id for run in dead]
+
+
+def end_interrupted_runs(instance: dg.DagsterInstance) -> None:
+    """End the runs of this process, which is asked to stop before they have ended by themselves."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)):
+        if Owner.of(run) == Owner.here(run.run_id):
+            _end(instance, run, "This run was interrupted.")
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    instance.report_run_failed(
+        run,
+        f"{reason} Its tables are as they were before or after each step, never in between; run "
+        "the partitions again.",
+    )
+
+
+def active_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Return the ids of the runs that are being executed."""
+    return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))]
 
 
 def _exists(number: int, started: int) -> bool:

@@ -17,17 +17,13 @@ from uuid import uuid4
 import dagster as dg
 
 from lakehouse_assets.assembly import build_defs
-from lakehouse_assets.automation.recovery import (
-    end_dead_runs,
-    end_interrupted_runs,
-)
 from lakehouse_assets.automation.sensors import days_to_run_again, range_tags
 from lakehouse_assets.instance import dagster_instance, show_in_code_location
 from lakehouse_assets.interrupts import noticing_interrupts
 from lakehouse_assets.lake.store import files_at
 from lakehouse_assets.outcome import Outcome, note_checks, note_failures
 from lakehouse_assets.planning import PlannedRun, halves, with_follow_ups
-from lakehouse_assets.process import OWNER_TAG, Owner
+from lakehouse_assets.process import OWNER_TAG, Owner, end_dead_runs, end_interrupted_runs
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.tables import REGISTRY
 

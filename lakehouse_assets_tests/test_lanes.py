@@ -17,12 +17,11 @@ from deltalake import write_deltalake
 
 from lakehouse_assets import lanes
 from lakehouse_assets.airline import tables as t
-from lakehouse_assets.automation.recovery import active_runs
 from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets.lanes import beside_each_other, shared_out
 from lakehouse_assets.outcome import Outcome
 from lakehouse_assets.planning import PlannedRun
-from lakehouse_assets.process import Owner
+from lakehouse_assets.process import Owner, active_runs
 from lakehouse_assets.retail.tables import campaigns as c
 from lakehouse_assets.run import Watcher, execute
 from lakehouse_assets.settings import Settings

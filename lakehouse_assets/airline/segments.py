@@ -14,7 +14,6 @@ from pydantic import Field
 from lakehouse_assets import clock
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.airline.transforms import segments as rules
-from lakehouse_assets.automation.recovery import active_runs
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.assets import (
     MakeAsset,
@@ -34,6 +33,7 @@ from lakehouse_assets.ml.segmentation import Segmentation, Tracked, track
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.ml.training import label_unscaled, train_segments
 from lakehouse_assets.partitions import Calendar
+from lakehouse_assets.process import active_runs
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 from lakehouse_assets.quality.log import BY_PARTITION
 

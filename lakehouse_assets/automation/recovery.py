@@ -10,52 +10,10 @@ import dagster as dg
 from lakehouse_assets import clock
 from lakehouse_assets.ml.abandoned import end_abandoned_runs
 from lakehouse_assets.ml.resource import MlflowResource
-from lakehouse_assets.process import Owner, was_killed
+from lakehouse_assets.process import active_runs, end_dead_runs
 
-# A run of `lakehouse run` belongs to its process before it has started.
-_ACTIVE = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 _BROKEN = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _LOOK_SECONDS = 60
-
-
-def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs of dead processes and free their places in pools.
-
-    Returns:
-        The ids of the runs that were ended.
-    """
-    dead = [
-        r for r in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)) if was_killed(instance, r)
-    ]
-    for run in dead:
-        _end(instance, run, "The process of this run was killed.")
-    return [run.run_id for run in dead]
-
-
-def end_interrupted_runs(instance: dg.DagsterInstance) -> None:
-    """End the runs of this process, which is asked to stop before they have ended by themselves."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)):
-        if Owner.of(run) == Owner.here(run.run_id):
-            _end(instance, run, "This run was interrupted.")
-
-
-def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
-    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    instance.report_run_failed(
-        run,
-        f"{reason} Its tables are as they were before or after each step, never in between; run "
-        "the partitions again.",
-    )
-
-
-def active_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Return the ids of the runs that are being executed."""
-    return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))]
 
 
 def healing_sensor(*, running: bool) -> dg.SensorDefinition:

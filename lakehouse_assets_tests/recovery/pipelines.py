@@ -179,9 +179,8 @@ class Pipelines:
         """Load and clean both days, as `lakehouse run` does."""
         import dagster as dg
 
-        from lakehouse_assets.automation.recovery import end_dead_runs
         from lakehouse_assets.jobs import DAILY, job_name
-        from lakehouse_assets.process import OWNER_TAG, Owner
+        from lakehouse_assets.process import OWNER_TAG, Owner, end_dead_runs
         from lakehouse_assets.run_output import stays_in_terminal
         from lakehouse_assets.tables import REGISTRY
 
