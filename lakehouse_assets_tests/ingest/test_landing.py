@@ -262,7 +262,7 @@ def test_a_process_killed_in_mid_copy_leaves_no_visible_file(zone, tmp_path):
             out.write(source.read(size))
             out.flush()
             print("half", flush=True)
-            time.sleep(60)
+            time.sleep(900)
 
         shutil.copyfileobj = half
         LandingZone(Path({str(zone.root)!r})).land(THINGS, Path({str(source)!r}), date(2014, 3, 31))

@@ -187,7 +187,7 @@ def other_spark(spark_session_engine, tmp_path_factory):
     assert process.stdout.readline() == "ready\n"
     yield process, root
     if process.poll() is None:
-        process.communicate(timeout=60)
+        process.communicate()
 
 
 def heard(root: Path) -> Path:
@@ -252,7 +252,7 @@ def test_a_killed_spark_leaves_the_old_version_and_a_rerun_repairs_it(
         time.sleep(0.05)
     # Python and the Java that it started; Python alone would let Java go on.
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate()
     assert content(lake, DAILY) == old
     put(lake, DAILY, window(2, 2), [(day(2), 2, "again")])
     assert content(lake, DAILY) == [(day(2), 2, "again")]

@@ -50,7 +50,7 @@ def test_eight_first_writers_at_once_lose_no_row(tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
         assert process.returncode == 0, errors
     lake = make_lake(tmp_path)
     expected = [(day(n + 1), n, f"{i}") for n in range(8) for i in range(10)]
@@ -106,7 +106,7 @@ def test_concurrent_merges_are_retried_until_all_are_in(three_days):
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
         assert process.returncode == 0, errors
     expected = [A, B, C, *[(day(1), 100 + n, "m") for n in range(3)]]
     assert content(three_days, DAILY) == in_order(expected)
@@ -136,7 +136,7 @@ def test_a_disk_that_takes_no_more_is_reported_and_keeps_the_old_version(tmp_pat
     lake = make_lake(tmp_path)
     put(lake, DAILY, window(1, 1), [A])
     process = writer(tmp_path, "full", 0)
-    output, errors = process.communicate("go\n", timeout=60)
+    output, errors = process.communicate("go\n")
     assert process.returncode == 3, errors
     assert "cannot be written at" in output
     assert "check free space and write rights" in output

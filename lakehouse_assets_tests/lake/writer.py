@@ -73,7 +73,7 @@ def arrow_lake(root: str) -> Lake:
 def halt(point: object) -> None:
     """Tell the parent where the writer is and wait to be killed."""
     say(f"at {point}")
-    time.sleep(60)
+    time.sleep(900)
 
 
 def slow(point: str) -> Iterator[pa.RecordBatch]:
