@@ -6,7 +6,7 @@ verdict out of them. Not here: the checks themselves, and drift (`drift.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -37,7 +37,10 @@ def finished_runs(instance: dg.DagsterInstance, since: datetime | None) -> Itera
 
 
 def events_of(
-    instance: dg.DagsterInstance, run: dg.DagsterRun, tables: Mapping[dg.AssetKey, Table]
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    tables: Mapping[dg.AssetKey, Table],
+    judged: Collection[tuple[str, str]],
 ) -> Iterator[dict[str, Any]]:
     """Return a run's rows of `quality_events`; what it judged twice, on a retry, counts as last.
 
@@ -45,17 +48,32 @@ def events_of(
         instance: Where the run is recorded.
         run: A run that has ended.
         tables: The tables that are declared; of others nobody asks.
+        judged: Table and partition of what earlier runs judged. A partition of which a table's
+            checks tell no rows is judged again if it is among them, and otherwise left out.
     """
+    evaluations = [
+        (entry.dagster_event.asset_check_evaluation_data, entry.timestamp)
+        for entry in instance.all_logs(
+            run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        )
+        if entry.dagster_event is not None
+    ]
+    filled: dict[dg.AssetKey, set[str]] = {}
+    for evaluation, _ in evaluations:
+        if FIGURES in evaluation.metadata:
+            told: Any = evaluation.metadata[FIGURES].value
+            filled.setdefault(evaluation.asset_key, set()).update(told)
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
-        if entry.dagster_event is None:
-            continue
-        evaluation = entry.dagster_event.asset_check_evaluation_data
+    for evaluation, timestamp in evaluations:
         table = tables.get(evaluation.asset_key)
         if table is None or table.domain == DOMAIN:
             continue
-        at = datetime.fromtimestamp(entry.timestamp, UTC)
-        for row in rows_of(evaluation, run.run_id, partitions_of(run, table), at):
+        name, partitions = f"{table.domain}.{table.name}", partitions_of(run, table)
+        rows_in = filled.get(evaluation.asset_key)
+        if rows_in is not None:
+            partitions = [key for key in partitions if key in rows_in or (name, key) in judged]
+        at = datetime.fromtimestamp(timestamp, UTC)
+        for row in rows_of(evaluation, run.run_id, partitions, at):
             found[row["table_name"], row["partition"], row["rule"]] = row
     yield from found.values()
 

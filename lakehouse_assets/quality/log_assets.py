@@ -78,12 +78,20 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
             )
             known = {row["run_id"] for row in lake.engine.rows(recent.select("run_id").distinct())}
             tables = {table.asset_key: table for table in lake.registry}
-            rows = [
-                row
-                for run in finished_runs(context.instance, since)
-                if run.run_id not in known
-                for row in events_of(context.instance, run, tables)
-            ]
+            verdicts = lake.read(QUALITY_EVENTS, columns=["table_name", "partition", "kind"])
+            verdicts = verdicts.filter(F.col("kind") != F.lit("figure"))
+            pairs = lake.engine.rows(verdicts.select("table_name", "partition").distinct())
+            judged = {(row["table_name"], row["partition"]) for row in pairs}
+            rows: list[dict[str, Any]] = []
+            # The oldest first, since the later ones judge again what it judged.
+            for run in reversed([*finished_runs(context.instance, since)]):
+                if run.run_id in known:
+                    continue
+                new = [*events_of(context.instance, run, tables, judged)]
+                judged |= {
+                    (row["table_name"], row["partition"]) for row in new if row["kind"] != "figure"
+                }
+                rows += new
             schema = arrow_schema(QUALITY_EVENTS)
             data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
             yield dg.Output(
