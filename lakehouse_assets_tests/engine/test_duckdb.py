@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -163,6 +164,31 @@ def test_the_clock_is_utc(engine):
         ["UTC"],
         ["Etc/UTC"],
     )
+
+
+ELSEWHERE = """
+from datetime import UTC, datetime
+import pyarrow as pa
+from lakehouse_assets.engine.start import start_engine
+engine = start_engine()
+moment = pa.array([datetime(2014, 3, 31, 23, 30, tzinfo=UTC)], pa.timestamp("us", "UTC"))
+frame = engine.from_arrow(pa.table({"t": moment}))
+engine.name_view("x", frame)
+print(engine.arrow_stream(frame).schema.field("t").type)
+print(engine.query("SELECT current_setting('TimeZone') || ' ' || t::date AS z FROM x")["z"][0])
+"""
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/St_Johns", "Pacific/Kiritimati"])
+def test_every_cursor_is_in_utc_wherever_the_machine_is(zone):
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE],
+        env={**os.environ, "TZ": zone},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["timestamp[us, tz=UTC]", "UTC 2014-03-31"]
 
 
 def test_nothing_is_fetched_from_anywhere(engine):
