@@ -64,7 +64,11 @@ def main() -> None:
     try:
         app()
     except LakehouseError as error:
-        errors.print(f"Error: {error}", style="red", markup=False)
+        from lakehouse_assets.formats import visible
+
+        # What is wrong may be a value that somebody delivered.
+        told = "\n".join(map(visible, str(error).splitlines()))
+        errors.print(f"Error: {told}", style="red", markup=False)
         sys.exit(1)
 
 

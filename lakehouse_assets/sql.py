@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _EXAMPLE = 'such as "select * from dim_customers limit 5"'
 _SHOW = re.compile(r"show\s+(all\s+)?tables", re.IGNORECASE)
-_DESCRIBE = re.compile(r"(?:describe|desc)\s+(?:table\s+)?([\w.\"`]+)", re.IGNORECASE)
+_DESCRIBE = re.compile(r"(?:describe|desc)\s+(?:table\s+|(history)\s+)?([\w.\"`]+)", re.IGNORECASE)
 
 
 class Answer(NamedTuple):
@@ -42,7 +42,9 @@ class Answer(NamedTuple):
 
 
 def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
-    """Run one statement; `show tables` and `describe <table>` tell of the lake's tables only.
+    """Run one statement.
+
+    `show tables`, `describe <table>` and `describe history <table>` tell of the lake's tables only.
 
     Only the logs of tables that the statement names are opened.
 
@@ -66,8 +68,9 @@ def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
     if _SHOW.fullmatch(statement):
         return Answer(_tables(lake), of_catalog=True)
     described = _DESCRIBE.fullmatch(statement)
-    if described and (view := known.get(re.sub('["`]', "", described[1]).lower())):
-        return Answer(_columns(view), of_catalog=True)
+    if described and (view := known.get(re.sub('["`]', "", described[2]).lower())):
+        told = _history(lake, view.table) if described[1] else _columns(view)
+        return Answer(told, of_catalog=True)
     named = {name: known[name] for name in names_in(statement, known, lake.engine.name)}
     show(lake, named)
     if confined:
@@ -187,6 +190,26 @@ def _tables(lake: Lake) -> pa.RecordBatchReader:
     ]
     schema = pa.schema([(name, pa.string()) for name in ("table", "kind", "rows_of")])
     return pa.Table.from_pylist(rows, schema).to_reader()
+
+
+def _history(lake: Lake, table: Table) -> pa.RecordBatchReader:
+    """List the versions of a table, newest first: when, how and by which run each was made."""
+    import pyarrow as pa
+
+    rows = [
+        {
+            "version": version.number, "committed_at": version.committed_at,
+            "operation": version.operation,
+            "partition": version.commit and version.commit.partition,
+            "run_id": version.commit and version.commit.run_id,
+        }
+        for version in lake.history(table)
+    ]  # fmt: skip
+    texts = [(name, pa.string()) for name in ("operation", "partition", "run_id")]
+    moment = ("committed_at", pa.timestamp("us", "UTC"))
+    return pa.Table.from_pylist(
+        rows, pa.schema([("version", pa.int64()), moment, *texts])
+    ).to_reader()
 
 
 def _columns(view: View) -> pa.RecordBatchReader:

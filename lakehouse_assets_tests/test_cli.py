@@ -135,6 +135,7 @@ def test_sql_takes_its_statement_from_an_argument_a_file_or_stdin(
     for arguments in (("-f", str(file)), ("-",), ("select 'é' as x",)):
         monkeypatch.setattr(sys, "stdin", io.StringIO("select 'é' as x\n"))
         assert lakehouse("sql", *arguments, "--format", "csv") == (0, "x\né\n", "")
+    refuses(lakehouse("sql", "select cast(chr(27) || '[31m' as int)"), r"\x1b[31m")
     (tmp_path / "latin.sql").write_bytes(b"select '\xe9'")
     for arguments, part in (
         ((), "Say what to ask"),

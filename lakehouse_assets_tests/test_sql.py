@@ -121,6 +121,9 @@ def test_show_and_describe_tell_of_the_lake_alone(lake: Lake) -> None:
         ("retail.sales_test", "cumulative", "latest month"),
         ("retail.sales_test_history", "cumulative", "every month"),
     ]
+    versions = asked(lake, "describe history fact_flights")
+    assert [row[0] for row in versions] == [2, 1, 0]
+    assert versions[0][2:] == ("WRITE", "", "test")
     newest = max(Path(lake.uri(t.FACT_FLIGHTS), "_delta_log").glob("*.json"))
     stored = newest.read_bytes()
     newest.write_bytes(b"{")
