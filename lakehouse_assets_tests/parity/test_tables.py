@@ -16,6 +16,7 @@ import pytest
 
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.ingest.datasets import LossLimit
 from lakehouse_assets.planning import PlannedRun, plan
 from lakehouse_assets.run import Outcome, execute
 from lakehouse_assets_tests.airline.samples import House
@@ -27,6 +28,9 @@ from lakehouse_assets_tests.test_real_data import SHARED
 # A lake is built on Spark within one test; a timeout in the midst of it would leave Spark unusable.
 pytestmark = pytest.mark.timeout(1200)
 REAL_FILES = (SHARED / "flight.csv").is_file()
+# The deliveries are bent on purpose, far beyond what may be lost otherwise.
+_ANYTHING = LossLimit(share=1.0, whole=False)
+LIMITS = {"*": {"rejected": _ANYTHING, "quarantined": _ANYTHING}}
 # A day in the midst of others.
 AGAIN = PlannedRun("airline_daily", "2014-01-02", "2014-01-02")
 
@@ -67,7 +71,8 @@ def lakes(new_house: Callable[..., House]) -> Lakes:
     Spark begins where the embedded engine has been: it makes January and February again, in tables
     of the other, adds March, and makes retail's tables from nothing.
     """
-    embedded, begun = new_house("embedded"), new_house("begun")
+    embedded = changed(new_house("embedded"), loss_limits=LIMITS)
+    begun = changed(new_house("begun"), loss_limits=LIMITS)
     deliver_everything(embedded, SHARED if REAL_FILES else None)
     deliver_retail(embedded)
     begun = changed(begun, landing=embedded.settings.landing)
@@ -86,7 +91,9 @@ def changed(house: House, **settings: Any) -> House:
 
 def copied(house: House, new_house: Callable[..., House], **settings: Any) -> House:
     """Copy a lake into a house of its own, with the same landing zone."""
-    copy = changed(new_house("copy"), landing=house.settings.landing, **settings)
+    copy = changed(
+        new_house("copy"), landing=house.settings.landing, loss_limits=LIMITS, **settings
+    )
     shutil.copytree(house.settings.root, copy.settings.root)
     return copy
 
