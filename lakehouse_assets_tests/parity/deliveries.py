@@ -73,8 +73,7 @@ def _deliver_members(house: House, rng: random.Random) -> None:
     # January, beside the sample: lines that are whole records, which every engine reads natively.
     january = [_bent(row, rng, lines=False) for row in plain] + _odd_members(1_000)
     house.deliver_members("2014-01-31", january)
-    # February: no member at all; the month's partition is empty.
-    house.deliver_members("2014-02-28", [])
+    # February: purchases alone. A month whose members are all lost is refused before it differs.
     # March: two snapshots of one month, ties within a file, and files of every make.
     house.deliver_members("2014-03-15", plain[:50] + [_bent(r, rng) for r in plain[50:120]])
     march = [_bent(row, rng) for row in plain] + _odd_members(2_000)
@@ -86,6 +85,7 @@ def _deliver_members(house: House, rng: random.Random) -> None:
     house.deliver("flights", "2014-03-31", "packed.csv.gz", data)
     house.deliver("flights", "2014-03-31", "torn.csv", _torn_csv())
     house.deliver("flights", "2014-03-31", "other.csv", "a,b\n1,2\n")
+    house.deliver_members("2014-03-31", [], "empty.csv")
 
 
 def _usual_members() -> list[dict[str, Any]]:
