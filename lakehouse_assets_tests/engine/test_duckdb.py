@@ -175,7 +175,8 @@ moment = pa.array([datetime(2014, 3, 31, 23, 30, tzinfo=UTC)], pa.timestamp("us"
 frame = engine.from_arrow(pa.table({"t": moment}))
 engine.name_view("x", frame)
 print(engine.arrow_stream(frame).schema.field("t").type)
-print(engine.query("SELECT current_setting('TimeZone') || ' ' || t::date AS z FROM x").read_all()["z"][0])
+found = engine.query("SELECT current_setting('TimeZone') || ' ' || t::date AS z FROM x")
+print(found.read_all()["z"][0])
 """
 
 
