@@ -33,7 +33,7 @@ NEW = 40
 
 def furnished_with_retail(house: House) -> Path:
     """Deliver two days of two datasets: news, what came before, and what cannot be used."""
-    results = [result(Revenue=str(n)) for n in range(2 * NEW)]
+    results = [result(Campaign_Name=f"C{n}", Revenue=str(n)) for n in range(2 * NEW)]
     bad = result(Profit="x")
     deliver(house, CAMPAIGNS, FIRST, "data.csv", quoted_csv(CAMPAIGNS, [*results[:NEW], bad]))
     torn = quoted_csv(CAMPAIGNS, [*results[:5], *results[NEW:]]) + '"too","short"\n'
