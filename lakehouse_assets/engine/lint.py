@@ -106,7 +106,7 @@ PROVEN = frozenset(
         "abs", "array", "array_compact", "array_contains", "array_join", "coalesce", "col",
         "concat", "count", "countDistinct", "dayofmonth", "first", "greatest", "least",
         "length", "lit", "max", "min", "month", "quarter", "regexp_replace", "row_number",
-        "size", "split", "substring", "sum", "transform", "when", "year",
+        "size", "split", "substring", "sum", "transform", "weekofyear", "when", "year",
     }
 )  # fmt: skip
 

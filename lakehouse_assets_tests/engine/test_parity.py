@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lakehouse_assets.conformed.transforms.places import is_place_name
 from lakehouse_assets.engine import F, W, current
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
@@ -168,11 +169,17 @@ CASES: dict[str, tuple[str, Words]] = {
             "ascii": v.rewrite(F.col("a"), r"[^\x20-\x7E]", ""),
         },
     ),
+    "is_place_name": ("texts", lambda: {"x": is_place_name(F.col("a"))}),
     "proportion": (
         "small",
         lambda: {
             "some": v.proportion(F.col("a") * F.lit(1_000_000_000), F.col("n"), F.lit(4_001)),
             "none": v.proportion(F.col("a"), F.lit(1), F.col("small")),
+            "wide": v.proportion(
+                F.col("a").cast("decimal(38,0)") * F.lit(10**17).cast("decimal(18,0)"),
+                F.col("n"),
+                F.lit(4_001),
+            ),
         },
     ),
     "add_days": ("small", lambda: {"x": v.add_days(F.col("day"), F.col("small"))}),
@@ -300,6 +307,7 @@ API: dict[str, tuple[str, Words]] = {
             "month": F.month(F.col("a")).cast("int"),
             "day": F.dayofmonth(F.col("a")).cast("int"),
             "quarter": F.quarter(F.col("a")).cast("int"),
+            "week": F.weekofyear(F.col("a")).cast("int"),
             "less": F.col("a") <= F.col("b"),
             "least": F.least(F.col("a"), F.col("b")),
             "month_text": F.substring(F.col("a").cast("string"), 1, 7),
@@ -365,6 +373,8 @@ FRAMES: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
             F.min("a").alias("min"),
             F.max("a").alias("max"),
             F.sum("n").cast("bigint").alias("whole"),
+            v.total(F.col("n")).alias("total"),
+            v.total(F.col("a"), 2).alias("exact_total"),
             F.countDistinct("a").alias("distinct"),
         ),
     ),
