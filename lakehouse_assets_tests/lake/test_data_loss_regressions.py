@@ -60,6 +60,12 @@ BY_NTZ = table(
     partition=PartitionColumn("p", "day"),
 )  # fmt: skip
 
+# What delta-rs says where a store is too busy to answer.
+BUSY = (
+    "Generic MicrosoftAzure error: Error performing GET https://acc01.blob.core.windows.net/l in "
+    "1.2s - Server returned non-2xx status code: 503 Service Unavailable: ServerBusy"
+)
+
 
 class OddLake(LakeResource):
     """A lake of the tables with unusual partition columns."""
@@ -140,7 +146,7 @@ def test_one_failed_open_fails_the_run_and_keeps_every_row(tmp_path, monkeypatch
 def test_an_open_that_fails_for_a_moment_is_tried_again_and_keeps_every_row(tmp_path, monkeypatch):
     fill_three_days(tmp_path)
     monkeypatch.setattr(transient, "PAUSES", (0.0,))
-    with failing_once(monkeypatch, "Generic MicrosoftAzure error: 503 Server Busy"):
+    with failing_once(monkeypatch, BUSY):
         run(tmp_path, daily_asset(tmp_path), "2024-01-02")
     assert content(lake_at(tmp_path), DAILY) == in_order(daily_rows(days_from("2024-01-01", 3)))
 

@@ -25,7 +25,7 @@ def flying(key: int, **changes: Any) -> dict[str, Any]:
         "as_of_month": MONTH, "customer_key": key, "total_flights": 3, "total_km_flown": 9,
         "avg_flight_interval_days": 0.0, "days_since_last_flight": 1, "total_loyalty_points": 5,
         "year_1_revenue": Decimal("1.00"), "last_flight_date": MONTH,
-        "load_timestamp": midnight(MONTH), **changes,
+        "snapshot_month": MONTH, "load_timestamp": midnight(MONTH), **changes,
     }  # fmt: skip
 
 
