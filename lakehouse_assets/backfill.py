@@ -166,7 +166,7 @@ def plan_backfill(
 
 
 def plan_replay(dataset: Dataset, partitions: Iterable[date]) -> list[PlannedRun]:
-    """Plan cleaning stored bronze rows again, after a rule was mended, and what builds on them.
+    """Plan cleaning stored bronze rows again, after a rule was corrected, and what builds on them.
 
     Args:
         dataset: What was delivered.

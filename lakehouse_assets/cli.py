@@ -193,7 +193,7 @@ def replay(
         ),
     ] = None,
 ) -> None:
-    """Clean stored deliveries again, after a rule was mended: quarantined rows get their chance.
+    """Clean stored deliveries again, after a rule was corrected: quarantined rows are judged again.
 
     The delivered rows are in bronze, so nothing is delivered again. What builds on them follows.
     """

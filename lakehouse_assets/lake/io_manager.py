@@ -163,8 +163,8 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             worst = max(needed, key=str)
             raise SourceNotReadyError(
                 f"{table.name}{f' of {worst}' if worst else ''} is not ready, because the run "
-                f"{failed[worst][:8]} that should have made it failed; mend that and run it again. "
-                "Until then nothing is built on it."
+                f"{failed[worst][:8]} that should have made it failed; fix the cause and run it "
+                "again. Until then nothing is built on it."
             )
 
 
