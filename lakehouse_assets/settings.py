@@ -11,6 +11,7 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -190,8 +191,11 @@ class Settings(BaseSettings):
     @field_validator("alert_webhook")
     @classmethod
     def _sent_safely(cls, value: SecretStr | None) -> SecretStr | None:
-        allowed = ("https://", "http://127.0.0.1", "http://localhost")
-        if value is not None and not value.get_secret_value().startswith(allowed):
+        if value is None:
+            return None
+        address = urlsplit(value.get_secret_value())
+        here = address.scheme == "http" and address.hostname in {"127.0.0.1", "::1", "localhost"}
+        if not address.hostname or not (address.scheme == "https" or here):
             raise ValueError("must be an https:// address, as Slack and Teams show it")
         return value
 

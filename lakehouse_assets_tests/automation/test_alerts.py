@@ -67,10 +67,27 @@ def test_a_webhook_that_fails_is_an_error_without_its_address(
     assert "127.0.0.1" not in str(caught.value)
 
 
-def test_the_address_is_a_secret_and_leaves_encrypted(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(alert_webhook=SecretStr("https://hooks.example.org/hook-secret"))
+@pytest.mark.parametrize("address", ["https://hooks.example.org", "http://[::1]:8080"])
+def test_the_address_is_a_secret(address: str) -> None:
+    settings = Settings(alert_webhook=SecretStr(f"{address}/hook-secret"))
     assert "hook-secret" not in f"{settings!r} {settings}"
-    monkeypatch.setenv("LAKEHOUSE_ALERT_WEBHOOK", "http://hooks.example.org/hook-secret")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://hooks.example.org",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example",
+        "http://localhost@evil.example",
+        "https://",
+        "hooks.example.org",
+    ],
+)
+def test_an_address_that_is_not_encrypted_is_refused(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_ALERT_WEBHOOK", f"{address}/hook-secret")
     with pytest.raises(LakehouseError, match="must be an https:// address") as caught:
         load_settings()
     assert "hook-secret" not in str(caught.value)
