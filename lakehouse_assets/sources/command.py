@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.text import Text
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.sources.lookup import LookUp
 
 console = Console(highlight=False, soft_wrap=True)
+# In the project's folder.
 EMBEDDED = Path(".lakehouse") / "sources" / "demo.db"
 
 
@@ -86,18 +88,21 @@ def extract(
         return
     again = " It went on with a copy that was interrupted." if copied.resumed else ""
     console.print(
-        f"{copied.rows:,} rows in {copied.files} files of {dataset}/{copied.day}.{again} "
+        f"{copied.rows:,} rows in {copied.files} file{'s' * (copied.files != 1)} of "
+        f"{dataset}/{copied.day}, in "
+        f"{escape(str(settings.landing))}.{again} "
         "Next: [bold]lakehouse run[/bold], or the sensors load them."
     )
 
 
 def _embedded() -> SecretStr:
+    from lakehouse_assets.project import project_folder
     from lakehouse_assets.retail.generator.__main__ import generate
     from lakehouse_assets.retail.generator.draws import Config
     from lakehouse_assets.sources.embedded import embedded
     from lakehouse_assets.tables import SOURCES
 
-    return embedded(EMBEDDED, SOURCES, lambda folder: generate(Config(), folder))
+    return embedded(project_folder() / EMBEDDED, SOURCES, lambda folder: generate(Config(), folder))
 
 
 def _tell(declared: SourceTable, found: LookUp, full: bool) -> None:

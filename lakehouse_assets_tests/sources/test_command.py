@@ -62,7 +62,7 @@ def test_the_embedded_database_gives_the_bronze_rows_of_the_sample(at_home):
         assert zone.files(dataset) == []
         output, error = run(dataset.path, "--demo")
         assert error is None, output
-        assert f"rows in {min(1, len(sample.files(dataset)))} files of {dataset.path}/" in output
+        assert f"rows in {min(1, len(sample.files(dataset)))} file of {dataset.path}/" in output
         files = sample.files(dataset)
         if dataset.grain == "month" and files:
             # The database holds the state of now.
