@@ -89,8 +89,12 @@ def run() -> None:
     outcome = _watched(settings, planned.runs)
     outcome.errors += planned.refused
     lake = open_lake(settings)
-    print_lake(console, lake, outcome.seconds)
-    print_segments(console, lake)
+    try:
+        print_lake(console, lake, outcome.seconds)
+        print_segments(console, lake)
+    except LakehouseError as error:
+        # A table that cannot be shown must not hide what went wrong before.
+        outcome.errors.append(str(error))
     print_warnings(console, outcome.warnings)
     for line in outcome.errors:
         errors.print(f"Error: {line}", style="red", markup=False)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import unquote
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.delta import check_declaration
 from lakehouse_assets.lake.log import of_each, one_line, open_table
 from lakehouse_assets.lake.place import place_of
 from lakehouse_assets.lake.registry import Table
@@ -176,16 +177,17 @@ def check_settings(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_tables(settings: Settings) -> Iterator[Finding]:
-    """Open the log of every table and, on a disk, look for the files that it names."""
+    """Compare each table with its declaration and, on a disk, with the files its log names."""
     place = place_of(settings.root, settings.identity)
 
     def look(table: Table) -> Finding | None:
         try:
             found = open_table(place.folder(f"{table.domain}/{table.name}"))
+            if found is None:
+                return None
+            check_declaration(table, found)
         except LakehouseError as error:
             return Finding("tables", table.name, "error", str(error))
-        if found is None:
-            return None
         broken = _broken_files(found, settings.root) if isinstance(settings.root, Path) else []
         if not broken:
             return Finding("tables", table.name, "ok", "")
@@ -200,7 +202,7 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
     looked = [finding for finding in of_each(look, REGISTRY) if finding is not None]
     yield from (finding for finding in looked if finding.state != "ok")
     whole = sum(finding.state == "ok" for finding in looked)
-    text = f"{whole} tables can be opened." if looked else no_lake(settings)
+    text = f"{whole} tables are as declared." if looked else no_lake(settings)
     yield Finding("tables", "all", "ok", text, _since(began))
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from lakehouse_assets import doctor
 from lakehouse_assets.airline import tables as t
@@ -32,6 +35,24 @@ def test_a_sound_house_is_well(house: House) -> None:
         ("lake", "folder", "ok"), ("lake", "write", "ok"), ("landing", "folder", "ok"),
     ]  # fmt: skip
     assert list(house.settings.root.iterdir()) == [], "the probe is gone"
+
+
+def test_every_table_of_another_version_is_named_and_a_run_tells_them_all_the_same(
+    house: House,
+) -> None:
+    """A table that cannot be shown after a run must not hide why the run failed."""
+    house.deliver_purchases("2014-03-03", [purchase("A")])
+    for table in (t.SILVER_TRANSACTIONS, t.GOLD_SEGMENT_SUMMARY):
+        rows = pa.table({"as_of_month": [date(2014, 3, 1)], "segment": [1]})
+        write_deltalake(house.path(table), rows, partition_by=["as_of_month"])
+    text = "is stored "
+    found = [f for f in examine(house.settings) if f.area == "tables" and f.state == "error"]
+    assert [f.check for f in found] == ["silver_transactions", "gold_segment_summary"]
+    assert all(f"Table {f.check} {text}" in f.text for f in found)
+    said = command("run", variables=variables_of(house), cwd=house.settings.landing.parent)
+    assert said.returncode == 1
+    for table in (t.SILVER_TRANSACTIONS, t.GOLD_SEGMENT_SUMMARY):
+        assert f"Table {table.name} {text}" in said.stderr
 
 
 def test_what_is_wrong_is_said_with_its_remedy(house: House) -> None:

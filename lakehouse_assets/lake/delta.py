@@ -140,7 +140,7 @@ class Lake:
         found = self.open(table, lasting=True)
         if found is None:
             found = log.create_table(table, self._folder(table))
-        self._check_declaration(table, found)
+        check_declaration(table, found)
         stored = log.stored_constraints(found)
         for name, rule in table.constraints.items():
             if name in stored and not log.same_rule(stored[name], rule):
@@ -153,29 +153,6 @@ class Lake:
             self._writer.add_constraints(Target(table, self._folder(table), found), missing)
             found = self.open(table, lasting=True) or found
         return found
-
-    def _check_declaration(self, table: Table, found: DeltaTable) -> None:
-        partitions = tuple(found.metadata().partition_columns)
-        declared = (table.partition.column,) if table.partition else ()
-        if partitions != declared:
-            raise LakehouseError(
-                f"Table {table.name} is stored with partition columns {list(partitions)} but "
-                f"declared with {list(declared)}; change the declaration, or move the table away."
-            )
-        stored = log.stored_schema(found)
-        columns = table.columns
-        if table.allow_new_columns:
-            # Declared columns that may be null are added by the next write; stored ones that are
-            # not declared came with an earlier frame.
-            columns = tuple(c for c in columns if c.name in stored.names or not c.nullable)
-            stored = _only(stored, table.column_names)
-        texts = stored_differences(columns, stored)
-        if texts:
-            raise LakehouseError(
-                f"Table {table.name} is stored otherwise than declared: {'; '.join(texts)}; "
-                "change the declaration (allow_new_columns for added ones), or move the table away "
-                f"from {found.table_uri} and run `lakehouse run`, which builds it anew."
-            )
 
     def read(
         self,
@@ -206,7 +183,7 @@ class Lake:
         if found is None:
             frame = self.engine.from_arrow(arrow_schema(declared).empty_table())
         else:
-            self._check_declaration(declared, found)
+            check_declaration(declared, found)
             needed = {*columns, *columns_of(selection or Everything())} if columns else None
             frame = self._scan(declared, found, needed)
             if version is None:
@@ -438,6 +415,35 @@ def _has(found: DeltaTable, commit: Commit) -> bool:
     """Say whether a table already has the step of an application that a commit stands for."""
     step = commit.transaction
     return step is not None and log.written_transaction(found, step.application) >= step.version
+
+
+def check_declaration(table: Table, found: DeltaTable) -> None:
+    """Make sure that a table is stored as it is declared.
+
+    Raises:
+        LakehouseError: partition columns, or columns and their types, differ.
+    """
+    partitions = tuple(found.metadata().partition_columns)
+    declared = (table.partition.column,) if table.partition else ()
+    if partitions != declared:
+        raise LakehouseError(
+            f"Table {table.name} is stored with partition columns {list(partitions)} but "
+            f"declared with {list(declared)}; change the declaration, or move the table away."
+        )
+    stored = log.stored_schema(found)
+    columns = table.columns
+    if table.allow_new_columns:
+        # Declared columns that may be null are added by the next write; stored ones that are
+        # not declared came with an earlier frame.
+        columns = tuple(c for c in columns if c.name in stored.names or not c.nullable)
+        stored = _only(stored, table.column_names)
+    texts = stored_differences(columns, stored)
+    if texts:
+        raise LakehouseError(
+            f"Table {table.name} is stored otherwise than declared: {'; '.join(texts)}; "
+            "change the declaration (allow_new_columns for added ones), or move the table away "
+            f"from {found.table_uri} and run `lakehouse run`, which builds it anew."
+        )
 
 
 def _only(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
