@@ -388,6 +388,12 @@ def tables(
         console.print(f"Reference: {', '.join(reference.columns)} → {reference.to_table}")
 
 
+_STATUS_COLUMNS = (
+    "table", "rows", "partitions", "missing", "last written (UTC)", "run", "freshness",
+    "failing rules",
+)  # fmt: skip
+
+
 @app.command()
 def status(
     as_json: Annotated[
@@ -410,12 +416,6 @@ def status(
     if as_json:
         print(json.dumps([table.as_json() for table in found], indent=2))  # noqa: T201
         return
-    grid = Grid(header_style="bold")
-    grid.add_column("table", no_wrap=True)
-    for name in ("rows", "partitions", "missing"):
-        grid.add_column(name, justify="right")
-    for name in ("last written (UTC)", "run", "freshness", "failing rules"):
-        grid.add_column(name)
     colours = {
         "damaged": "red",
         "fresh": "green",
@@ -424,9 +424,10 @@ def status(
         "ageless": "dim",
         "never": "dim",
     }
+    columns: dict[str, list[str]] = {name: [] for name in _STATUS_COLUMNS}
     for table in found:
         missing = "" if table.missing is None else str(len(table.missing))
-        grid.add_row(
+        cells = (
             table.table,
             "" if table.rows is None else f"{table.rows:,}",
             str(table.partitions or ""),
@@ -436,7 +437,24 @@ def status(
             f"[{colours[table.freshness]}]{table.freshness}[/]",
             "" if table.failing_rules is None else str(table.failing_rules or ""),
         )
+        for name, cell in zip(columns, cells, strict=True):
+            columns[name].append(cell)
+    left_out = []
+    for name in ("", "run", "last written (UTC)", "partitions", "failing rules"):
+        if columns.pop(name, None) is not None:
+            left_out.append(name)
+        grid = Grid(header_style="bold")
+        for shown in columns:
+            number = shown in {"rows", "partitions", "missing"}
+            grid.add_column(shown, justify="right" if number else "left", no_wrap=True)
+        for row in zip(*columns.values(), strict=True):
+            grid.add_row(*row)
+        whole = console.measure(grid, options=console.options.update(width=1_000)).maximum
+        if whole <= console.width:
+            break
     console.print(grid)
+    if left_out:
+        console.print(f"A wider terminal, or --json, also shows: {', '.join(left_out)}.")
     if all(table.freshness == "never" for table in found):
         console.print(no_lake(settings), soft_wrap=True, highlight=False)
 

@@ -6,11 +6,14 @@ import json
 import shutil
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
+import pytest
 from deltalake import DeltaTable
+from rich.console import Console
 
-from lakehouse_assets import clock
+from lakehouse_assets import cli, clock
 from lakehouse_assets.airline import tables as t
 from lakehouse_assets.ingest.datasets import LossLimit
 from lakehouse_assets.lake.maintenance import maintain
@@ -135,3 +138,30 @@ def test_the_sample_is_complete_and_its_failing_rules_are_counted(
     text = command("status", variables=variables_of(house), cwd=tmp_path)
     assert "airline.silver_flights" in text.stdout
     assert "fresh" in text.stdout
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [
+        (140, []),
+        (110, ["run", "last written (UTC)"]),
+        (80, ["run", "last written (UTC)", "partitions", "failing rules"]),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_no_shorter_values(
+    house: House, monkeypatch: pytest.MonkeyPatch, width: int, left_out: list[str]
+) -> None:
+    house.deliver_purchases("2014-03-03", [purchase("A")])
+    for name, value in variables_of(house).items():
+        monkeypatch.setenv(name, value)
+    shown = StringIO()
+    monkeypatch.setattr(cli, "console", Console(file=shown, width=width))
+    cli.status()
+    text = shown.getvalue()
+    # The sentence that there is no lake yet is one line, however long.
+    assert all(len(line) <= width for line in text.splitlines() if not line.startswith("There is"))
+    assert "\u2026" not in text
+    assert "airline.silver_transactions_quarantine" in text
+    named = [name for name in cli._STATUS_COLUMNS if f" {name} " not in text.split("\n")[1]]
+    assert sorted(named) == sorted(left_out)
+    assert ("A wider terminal" in text) == bool(left_out)
