@@ -66,7 +66,7 @@ def main() -> None:
     except LakehouseError as error:
         from lakehouse_assets.formats import visible
 
-        # What is wrong may be a value that somebody delivered.
+        # An error may quote a delivered value, with control characters in it.
         told = "\n".join(map(visible, str(error).splitlines()))
         errors.print(f"Error: {told}", style="red", markup=False)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""The one clock: whoever needs the time asks here, so that days are UTC days on every machine."""
+"""The project's only source of the current time, always in UTC."""
 
 from datetime import UTC, date, datetime
 

@@ -55,4 +55,4 @@ class SourceNotReadyError(LakehouseError):
 
 
 class DamagedTableError(LakehouseError):
-    """A table that is there and cannot be opened; it concerns nobody who does not need it."""
+    """A table that exists but cannot be opened; only what reads it fails."""

@@ -44,8 +44,8 @@ _STATES = (
 def cities() -> Any:
     """Return cities of 15,000 people and more.
 
-    Columns: `place_name` (unique), `known_as` (the same as it is written), `place`, `country`,
-    `state` (a code where a state is told, else null), `latitude`, `longitude`, `population`.
+    Columns: `place_name` (unique), `known_as` (the same in its usual spelling), `place`, `country`,
+    `state` (its code, null where the state is not known), `latitude`, `longitude`, `population`.
     """
     import pyarrow as pa
 

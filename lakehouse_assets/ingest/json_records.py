@@ -80,7 +80,7 @@ def json_records(
             continue
         undeclared: tuple[str, ...] = ()
         missing: tuple[str, ...] = ()
-        # Nearly every record is fit: that is told with as few steps as possible.
+        # Nearly every record is valid, so the check for that is the cheapest one.
         if isinstance(value, dict) and value.keys() != known:
             undeclared = tuple(sorted(value.keys() - known))
             missing = tuple(name for name in fields if name not in value)

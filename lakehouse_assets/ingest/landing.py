@@ -38,7 +38,7 @@ class LandedFile:
         version: What changes with its content: an object's ETag, a local file's time in
             nanoseconds; empty if it is not known.
         modified_at: When it was last written.
-        problem: Why it cannot be read, for what lies in a dated folder and is no delivery.
+        problem: Why it cannot be read, such as a broken link; empty for a delivered file.
     """
 
     delivered_on: date

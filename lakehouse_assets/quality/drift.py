@@ -97,10 +97,6 @@ def compared(
 
 def stability_index(current: Mapping[str, int], reference: Mapping[str, int]) -> float:
     """Compare two distributions by their counts per bin; an empty bin counts as half a row."""
-    return _index(*_fewer(current, reference))
-
-
-def _index(current: Mapping[str, int], reference: Mapping[str, int]) -> float:
     bins = current.keys() | reference.keys()
     here = sum(current.values()) + 0.5 * len(bins)
     there = sum(reference.values()) + 0.5 * len(bins)
@@ -145,7 +141,7 @@ def distribution_drift(
         return Drift(partition, column, None, here, there, None)
     edges = _tenths(reference)
     sides = _fewer(_labelled(current, edges), _labelled(reference, edges))
-    value = _index(*sides)
+    value = stability_index(*sides)
     bound = max(MOST_PSI, _by_chance(len(sides[0].keys() | sides[1].keys()), here, there))
     return Drift(partition, column, value, here, there, value <= bound)
 
