@@ -36,6 +36,13 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
+def stored_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance in files, like a user's: a thread cannot write to one in memory during a read."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as stored:
+        yield stored
+
+
+@pytest.fixture
 def process() -> Iterator[subprocess.Popen[bytes]]:
     """Another process; it ends with the test."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
@@ -99,8 +106,9 @@ def test_a_run_on_another_host_ends_when_it_has_been_silent_for_the_lease(
 
 
 def test_a_run_says_that_it_is_alive_until_it_ends(
-    instance: dg.DagsterInstance, house: House, monkeypatch: pytest.MonkeyPatch
+    stored_instance: dg.DagsterInstance, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    instance = stored_instance
     monkeypatch.setattr(process_module, "_HEARTBEAT", timedelta(seconds=0.01))
     before = clock.now()
     # What another host left behind ends meanwhile, since this run may be waiting for its places.
