@@ -127,8 +127,8 @@ mlflow: setup ## Open the MLflow UI on http://127.0.0.1:5000
 
 sample: setup ## Make the sample landing zone in data/ again (seeded: the same bytes)
 	@rm -rf data/airline data/retail
-	@$(BIN)/python -m lakehouse_assets.airline.generator --out data
-	@$(BIN)/python -m lakehouse_assets.retail.generator --out data
+	@$(BIN)/python -m lakehouse_assets.sample.airline --out data
+	@$(BIN)/python -m lakehouse_assets.sample.retail --out data
 
 bench: setup ## Compare the pipeline with hand-written DuckDB SQL + delta-rs (long)
 	@$(BIN)/python -m lakehouse_assets_tests.benchmark

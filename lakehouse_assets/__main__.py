@@ -1,5 +1,5 @@
 """`python -m lakehouse_assets` is the command line."""
 
-from lakehouse_assets.cli import main
+from lakehouse_assets.cli.main import main
 
 main()

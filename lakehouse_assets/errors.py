@@ -1,7 +1,4 @@
-"""The error of this project whose message a user reads.
-
-Belongs here: exception classes shared by all rooms. Not here: checks that raise them.
-"""
+"""The error of this project whose message a user reads."""
 
 from __future__ import annotations
 

@@ -23,11 +23,14 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from lakehouse_assets.catalog.datasets import LossLimit
+from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.datasets import LossLimit
-from lakehouse_assets.lake.identity import DefaultIdentity, Identity, parse_identity
-from lakehouse_assets.lake.location import (
+from lakehouse_assets.ml.mlflow_address import check_uri
+from lakehouse_assets.project import project_folder, variables
+from lakehouse_assets.storage.identity import DefaultIdentity, Identity, parse_identity
+from lakehouse_assets.storage.location import (
     Location,
     lake_root,
     landing_root,
@@ -35,9 +38,6 @@ from lakehouse_assets.lake.location import (
     parse_location,
     plainly_named,
 )
-from lakehouse_assets.ml.mlflow_address import check_uri
-from lakehouse_assets.project import project_folder, variables
-from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
 
 STATE = Path(".lakehouse")
 

@@ -1,6 +1,6 @@
 """Which worker of `make test` runs which files, and in which order.
 
-Belongs here: how files are grouped, which are handed out first, and who has the cores first. Not
+Not
 here: what tests need (`conftest.py`).
 """
 

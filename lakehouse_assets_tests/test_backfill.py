@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse_assets.backfill import Months, plan_backfill
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.planning import PlannedRun
-from lakehouse_assets.run import execute
+from lakehouse_assets.orchestration.backfill import Months, plan_backfill
+from lakehouse_assets.orchestration.planning import PlannedRun
+from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets_tests.airline.samples import House, command, purchase, variables_of
 from lakehouse_assets_tests.test_incremental import values
 

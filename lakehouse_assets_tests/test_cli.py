@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse_assets import cli, clock
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets import clock
+from lakehouse_assets.cli import main as cli
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
     House,

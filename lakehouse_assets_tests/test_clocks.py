@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command, variables_of
 from lakehouse_assets_tests.clocks import at
 from lakehouse_assets_tests.test_incremental import values
@@ -106,7 +106,7 @@ import sys
 from pathlib import Path
 import dagster as dg
 from lakehouse_assets import clock
-from lakehouse_assets.airline import tables as t
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from dagster._core.definitions.partitions.mapping import time_window
 
-from lakehouse_assets.assembly import build_defs
-from lakehouse_assets.partitions import Calendar, walk_offsets_once
+from lakehouse_assets.domains.registry import DATASETS, REGISTRY
+from lakehouse_assets.orchestration.assembly import build_defs
+from lakehouse_assets.orchestration.partitions import Calendar, walk_offsets_once
 from lakehouse_assets.settings import Settings
-from lakehouse_assets.tables import DATASETS, REGISTRY
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House
 
 SECRET = "hunter2"  # noqa: S105

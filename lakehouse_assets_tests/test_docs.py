@@ -23,8 +23,8 @@ import click
 import pytest
 import typer
 
-from lakehouse_assets import cli
-from lakehouse_assets.retail import sources
+from lakehouse_assets.cli import main as cli
+from lakehouse_assets.domains.retail import sources
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import REPOSITORY
 
@@ -188,7 +188,7 @@ def test_the_new_table_is_as_lint_and_types_want_it(tmp_path: Path) -> None:
 def test_a_source_table_is_one_of_those_that_are_declared() -> None:
     (block,) = [b for b in blocks() if b.kind == "python" and b.page == "sources.md"]
     where, code = block.text.split("\n", 1)
-    assert where == "# in SOURCES of lakehouse_assets/retail/sources.py"
+    assert where == "# in SOURCES of lakehouse_assets/domains/retail/sources.py"
     assert eval(code, vars(sources)) in sources.SOURCES  # noqa: S307
 
 

@@ -12,20 +12,14 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from lakehouse_assets import doctor
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.doctor import Finding, examine, is_well
+from lakehouse_assets.cli import doctor
+from lakehouse_assets.cli.doctor import Finding, examine, is_well
+from lakehouse_assets.cli.status import status
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
-from lakehouse_assets.planning import PlannedRun
-from lakehouse_assets.run import execute
-from lakehouse_assets.status import status
-from lakehouse_assets_tests.airline.samples import (
-    House,
-    command,
-    member,
-    purchase,
-    variables_of,
-)
+from lakehouse_assets.orchestration.planning import PlannedRun
+from lakehouse_assets.orchestration.run import execute
+from lakehouse_assets_tests.airline.samples import House, command, member, purchase, variables_of
 
 
 def test_a_sound_house_is_well(house: House) -> None:

@@ -7,7 +7,7 @@ import pytest
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from sqlalchemy import inspect, text
 
-from lakehouse_assets.event_log import PooledSqliteEventLogStorage
+from lakehouse_assets.orchestration.event_log import PooledSqliteEventLogStorage
 
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", "2024-01-11")
 KEY = dg.AssetKey(["tests", "daily"])
@@ -129,7 +129,7 @@ def test_where_files_cannot_be_linked_a_runs_database_is_made_from_scratch(
     def refuse(*_paths: object) -> None:
         raise OSError("no links here")
 
-    monkeypatch.setattr("lakehouse_assets.event_log.os.link", refuse)
+    monkeypatch.setattr("lakehouse_assets.orchestration.event_log.os.link", refuse)
     log = PooledSqliteEventLogStorage(str(tmp_path))
     with log.run_connection("first") as connection:
         assert "event_logs" in inspect(connection).get_table_names()

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakehouse_assets.formats import Format, lines_of, rows_of
+from lakehouse_assets.cli.formats import Format, lines_of, rows_of
 
 NAMES = ["id", "id", "text", "amount"]
 ROWS: list[tuple[Any, ...]] = [

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lakehouse_assets.interrupts import noticing_interrupts
+from lakehouse_assets.orchestration.interrupts import noticing_interrupts
 
 
 @pytest.fixture

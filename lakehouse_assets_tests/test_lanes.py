@@ -15,25 +15,19 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from lakehouse_assets import lanes
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.instance import dagster_instance
-from lakehouse_assets.lanes import beside_each_other, shared_out
-from lakehouse_assets.outcome import Outcome
-from lakehouse_assets.planning import PlannedRun
-from lakehouse_assets.process import Owner, active_runs
-from lakehouse_assets.retail.tables import campaigns as c
-from lakehouse_assets.run import Watcher, execute
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains.retail.tables import campaigns as c
+from lakehouse_assets.orchestration import lanes
+from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets.orchestration.lanes import beside_each_other, shared_out
+from lakehouse_assets.orchestration.outcome import Outcome
+from lakehouse_assets.orchestration.planning import PlannedRun
+from lakehouse_assets.orchestration.process import Owner, active_runs
+from lakehouse_assets.orchestration.run import Watcher, execute
+from lakehouse_assets.orchestration.strands import Strand, Work
 from lakehouse_assets.settings import Settings
-from lakehouse_assets.strands import Strand, Work
-from lakehouse_assets.tables import REGISTRY
-from lakehouse_assets_tests.airline.samples import (
-    REPOSITORY,
-    House,
-    member,
-    purchase,
-    variables_of,
-)
+from lakehouse_assets_tests.airline.samples import REPOSITORY, House, member, purchase, variables_of
 from lakehouse_assets_tests.retail import samples as retail
 
 # When a run began, and which it was, differs from run to run.
@@ -231,8 +225,8 @@ def ended_run(house: House, end: Callable[[int], None]) -> tuple[int, set[int]]:
     code = (
         # Tests that run in the background of a shell inherit that interrupts are ignored.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "import lakehouse_assets.lanes as l; l.cores = lambda: 2; "
-        "from lakehouse_assets.cli import main; main()"
+        "import lakehouse_assets.orchestration.lanes as l; l.cores = lambda: 2; "
+        "from lakehouse_assets.cli.main import main; main()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, "run"],

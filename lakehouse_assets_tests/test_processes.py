@@ -13,7 +13,8 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="copies are made on L
 def beginning_after(what: str) -> str:
     """Ask a new interpreter that has imported the command line how it begins a process."""
     script = (
-        f"import time, threading, lakehouse_assets.cli, lakehouse_assets.lanes as l\n{what}\n"
+        "import time, threading, lakehouse_assets.cli.main\n"
+        f"import lakehouse_assets.orchestration.lanes as l\n{what}\n"
         "print(l.beginning().get_start_method())"
     )
     asked = [sys.executable, "-c", script]

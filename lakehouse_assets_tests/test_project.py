@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.instance import dagster_instance
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.project import project_folder
 from lakehouse_assets.settings import Settings, load_settings, unknown_variables
 from lakehouse_assets.sources.connection import is_configured

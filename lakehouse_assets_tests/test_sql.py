@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from lakehouse_assets import sql
-from lakehouse_assets.airline import tables as t
+from lakehouse_assets.catalog.registry import Column, Registry
+from lakehouse_assets.cli import sql
+from lakehouse_assets.cli.formats import rows_of
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains.retail.tables import sales
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.formats import rows_of
 from lakehouse_assets.lake import kept_logs
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.registry import Column, Registry
 from lakehouse_assets.lake.views import views
-from lakehouse_assets.retail.tables import sales
-from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.lake.samples import WHOLE, table
 

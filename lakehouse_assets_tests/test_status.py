@@ -13,12 +13,13 @@ import pytest
 from deltalake import DeltaTable
 from rich.console import Console
 
-from lakehouse_assets import cli, clock
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.ingest.datasets import LossLimit
+from lakehouse_assets import clock
+from lakehouse_assets.catalog.datasets import LossLimit
+from lakehouse_assets.cli import main as cli
+from lakehouse_assets.cli.status import TableStatus, status
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.lake.maintenance import maintain
-from lakehouse_assets.status import TableStatus, status
-from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import (
     House,
     SampleRun,

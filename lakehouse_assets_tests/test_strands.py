@@ -5,11 +5,11 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from lakehouse_assets.assembly import every_asset
-from lakehouse_assets.partitions import Calendar
-from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.orchestration.assembly import every_asset
+from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.planning import PlannedRun
+from lakehouse_assets.orchestration.strands import Strand, divide, strands_of
 from lakehouse_assets.settings import Settings
-from lakehouse_assets.strands import Strand, divide, strands_of
 from lakehouse_assets_tests.airline.samples import House
 
 CALENDAR, QUALITY = PlannedRun("calendar"), PlannedRun("quality")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from lakehouse_assets.airline import tables as a
-from lakehouse_assets.retail.tables.campaigns import CAMPAIGNS
-from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
-from lakehouse_assets.retail.tables.store_sales import STORE_SALES
-from lakehouse_assets.retail.tables.tweets import TWEETS
-from lakehouse_assets.retail.tables.website import WEBSITE
+from lakehouse_assets.domains.airline import tables as a
+from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGNS
+from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
+from lakehouse_assets.domains.retail.tables.store_sales import STORE_SALES
+from lakehouse_assets.domains.retail.tables.tweets import TWEETS
+from lakehouse_assets.domains.retail.tables.website import WEBSITE
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.retail.samples import (
     deliver,

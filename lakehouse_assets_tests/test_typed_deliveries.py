@@ -15,17 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse_assets.airline import silver as airline
+from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.domains.airline import silver as airline
+from lakehouse_assets.domains.registry import DATASETS
+from lakehouse_assets.domains.retail import silver as retail
+from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandedFile
 from lakehouse_assets.ingest.reader import read_delivery
-from lakehouse_assets.quality.assets import SilverRule
-from lakehouse_assets.retail import silver as retail
-from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
-from lakehouse_assets.tables import DATASETS
+from lakehouse_assets.orchestration.silver_assets import SilverRule
 
 DATA = Path(__file__).parents[1] / "data"
 RULES: list[SilverRule] = [

@@ -1,7 +1,4 @@
-"""What every engine can do: the boundary's contract.
-
-Belongs here: the `Engine` protocol and the small records it speaks in. Not here: any engine.
-"""
+"""What every engine can do: the boundary's contract."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from lakehouse_assets.engine.types import Col, DataFrame
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse_assets.lake.registry import Column
+    from lakehouse_assets.catalog.registry import Column
 
 
 @dataclass(frozen=True)

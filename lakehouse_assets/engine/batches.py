@@ -1,6 +1,6 @@
 """Python on Arrow batches: what every engine does with what it computes.
 
-Belongs here: running a function on batches and holding its result against what was said of it. Not
+Not
 here: where batches come from and go to (`duckdb.py`, `spark.py`).
 
 Spark runs this on its workers.

@@ -1,8 +1,4 @@
-"""The active engine of this process and the PySpark API as it offers it.
-
-Belongs here: which engine runs, and `F` and `W`, which stand for `pyspark.sql.functions` and
-`pyspark.sql.Window` of that engine. Not here: how an engine works.
-"""
+"""The active engine of this process and the PySpark API as it offers it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The embedded engine: the PySpark DataFrame API on DuckDB through SQLFrame.
 
-Belongs here: the DuckDB session, its scans, Arrow in and out, what it keeps and knows about plans.
-Not here: CSV (`duckdb_csv.py`), the vocabulary (`duckdb_dialect.py`), rules, tables, Dagster. There
+There
 is no JVM, and nothing is downloaded at run time: DuckDB's Delta reader comes from a wheel.
 """
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from lakehouse_assets.lake.registry import Column
+    from lakehouse_assets.catalog.registry import Column
 
 # Versions of tables kept open: more than one run reads.
 _MOST_SNAPSHOTS = 64

@@ -1,8 +1,5 @@
 """CSV files read by DuckDB's own reader, with every record numbered.
 
-Belongs here: loading files as text, what DuckDB's rejects say of malformed records, and which files
-it is not to be trusted with. Not here: what becomes of the rows.
-
 A row's number follows from its place: a table filled in the order of the files keeps that order in
 its row ids, also when several threads fill it. The malformed records before it are added.
 """

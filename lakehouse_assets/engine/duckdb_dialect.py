@@ -1,8 +1,4 @@
-"""The vocabulary's functions as DuckDB runs them, through SQLFrame.
-
-Belongs here: the forms in which DuckDB gives what the vocabulary means, and the macros they need.
-Not here: the meaning.
-"""
+"""The vocabulary's functions as DuckDB runs them, through SQLFrame."""
 
 from __future__ import annotations
 

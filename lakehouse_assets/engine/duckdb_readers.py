@@ -1,8 +1,4 @@
-"""DuckDB's readers of Delta tables and of Azure's stores, from the wheels that bring them.
-
-Belongs here: where they lie and loading them; nothing is downloaded, and nothing is copied to the
-user's home. Not here: what they read (`duckdb.py`, `duckdb_store.py`).
-"""
+"""DuckDB's readers of Delta tables and of Azure's stores, from the wheels that bring them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Statements of DuckDB: names and values in them, running them, and what is said when one fails.
-
-Belongs here: what every module that writes SQL for DuckDB itself needs. Not here: what is asked.
-"""
+"""Statements of DuckDB: names and values in them, running them, and what is said when one fails."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """How the embedded engine enters object stores: DuckDB's Azure reader, secrets and their renewal.
 
-Belongs here: letting a DuckDB connection into a store, and keeping it let in. Not here: what the
-fields of a secret are (`lake/clients.py`) and reading (`duckdb.py`). Nothing is downloaded: the
+Nothing is downloaded: the
 reader comes from a wheel.
 """
 

@@ -1,7 +1,5 @@
 """Unions, which DuckDB does not always get to the end of where their rows are streamed.
 
-Belongs here: which queries hold a union, and what is asked instead. Not here: running them.
-
 A stream begins when its buffer is full, but DuckDB sees that only once all other pipelines of the
 query have ended. Two pipelines that fill one buffer, as those of `UNION ALL` do where joins are in
 it, wait for each other for ever (https://github.com/duckdb/duckdb/issues/22215).

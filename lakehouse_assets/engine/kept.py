@@ -1,7 +1,4 @@
-"""What an engine keeps for the steps that run on it, until their scope ends.
-
-Belongs here: when kept data is let go. Not here: how an engine keeps and frees it.
-"""
+"""What an engine keeps for the steps that run on it, until their scope ends."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Capital and small letters, one for one, as every engine of this project pairs them.
 
-Belongs here: which letter is the capital of which. Not here: applying it to columns.
-
 Unicode has two such tables. The full one makes `SS` of a sharp s and depends on the place of a
 letter in its word; engines apply different parts of it. The simple one, which is meant here, gives
 one letter for each letter, whatever stands around it.

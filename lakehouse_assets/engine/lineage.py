@@ -1,6 +1,6 @@
 """Column lineage read off a query plan.
 
-Belongs here: walking a query's common table expressions from the stored tables to the result. Not
+Not
 here: how Dagster shows lineage. The walk is linear in the size of the query, so it can run on every
 write.
 """

@@ -1,7 +1,6 @@
 """A lint for transformations: it keeps out what does not mean the same on every engine.
 
-Belongs here: what transformations may import and which parts of the DataFrame API they may not use,
-each with the reason and what to use instead. Not here: style, which ruff checks. A lint sees names,
+A lint sees names,
 not types; what it cannot see, such as casting 1.9 to int, the vocabulary's tests cover.
 """
 

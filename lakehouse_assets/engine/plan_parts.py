@@ -1,9 +1,5 @@
 """Parts of plans: what SQLFrame has put into a plan is shared by copies of it and written once.
 
-Belongs here: replacements in SQLFrame for the parts of a plan (its common table expressions) that
-change their speed and nothing else. Not here: other slow spots (`quick_plans.py`), how plans are
-built.
-
 SQLFrame copies the whole plan at each step, writes it as SQL to name the step after it, and copies
 it four times more to write the query, so that a plan costs the square of its length. A part never
 changes once it is in a plan, and its name stands for all that comes before it.

@@ -1,7 +1,6 @@
 """Quicker plans: slow spots of SQLFrame and sqlglot while a plan is built.
 
-Belongs here: replacements in those libraries that change their speed and nothing else, each with
-its reason. Not here: how plans are built, what copies of plans share (`plan_parts.py`). A test
+A test
 builds the same plans with and without them.
 """
 

@@ -1,9 +1,4 @@
-"""Apache Spark as an engine: scans, Arrow in and out, what it keeps and knows about plans.
-
-Belongs here: what the engine does with a session, classic or Spark Connect. Not here: how a session
-is come by (`spark_session.py`), CSV (`spark_csv.py`), the vocabulary (`spark_dialect.py`), rules,
-tables, Dagster.
-"""
+"""Apache Spark as an engine: scans, Arrow in and out, what it keeps and knows about plans."""
 
 from __future__ import annotations
 
@@ -29,7 +24,7 @@ from lakehouse_assets.errors import LakehouseError, QueryError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse_assets.lake.registry import Column
+    from lakehouse_assets.catalog.registry import Column
 
 # Names that Spark shows in plans: scans say what they read, kept frames are looked up.
 _SCAN = re.compile(r"lakehouse_scan_(\w+)_at_(\d+)")

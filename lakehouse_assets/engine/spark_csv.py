@@ -1,8 +1,5 @@
 """CSV files read by Spark, natively and distributed, with every record numbered.
 
-Belongs here: splitting lines into fields as `ingest/csv_records.py` defines it, and saying which
-files need more than that. Not here: what becomes of the rows.
-
 Lines are read as text. Where every line that holds quotes is a whole record of its own, so is every
 line of the file, and its records can be told apart in parallel; any other file is left to be read
 record by record. A line's number follows from its place within its block of the file and the number

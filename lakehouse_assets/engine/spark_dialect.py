@@ -1,6 +1,5 @@
 """The vocabulary's functions as Spark runs them.
 
-Belongs here: the forms in which Spark gives what the vocabulary means. Not here: the meaning.
 Everything is made of Spark's own functions, so that no Python runs on the workers.
 """
 

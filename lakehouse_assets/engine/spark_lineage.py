@@ -1,8 +1,5 @@
 """Column lineage read off the text of Spark's analyzed plan.
 
-Belongs here: walking such a plan from the marked relations to the result. Not here: how the text is
-come by (`spark.py`).
-
 The text is the one form of a plan that classic sessions and Spark Connect both give. In it every
 attribute carries the number of the expression that made it (`name#12L`), so that names that occur
 twice do not matter. Relations that the engine knows stand under an alias of its own. Texts inside

@@ -1,8 +1,4 @@
-"""Spark's memory: how much it takes of a machine, and what is said when that was not enough.
-
-Belongs here: the default, and one sentence with the remedy instead of Java's page. Not here: the
-other settings of a session (`spark_session.py`).
-"""
+"""Spark's memory: how much it takes of a machine, and what is said when that was not enough."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """Spark sessions: what is checked, configured and opened, and how a session ends.
 
-Belongs here: the ways to a Spark session (this machine, a standalone master, a Spark Connect
-server, Databricks) and the sentence that says why one cannot be had. Not here: what the engine does
-with its session (`spark.py`). Nothing is downloaded: `make spark` has put the jars in place.
+Nothing is downloaded: `make spark` has put the jars in place.
 """
 
 from __future__ import annotations

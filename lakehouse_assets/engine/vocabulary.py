@@ -1,7 +1,6 @@
 """The project's own words of the DataFrame API: one function each, one meaning on every engine.
 
-Belongs here: parsing, cleaning, rounding and hashing whose built-in forms differ between engines
-(platform.md lists how). Not here: rules of a domain. What an engine must do in its own way, it does
+What an engine must do in its own way, it does
 in its `Dialect`; the meaning is fixed here.
 """
 

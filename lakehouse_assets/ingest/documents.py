@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from lakehouse_assets.catalog.datasets import text_field
 from lakehouse_assets.errors import FileRefusedError
-from lakehouse_assets.ingest.datasets import text_field
-from lakehouse_assets.lake.files import digest_of
+from lakehouse_assets.storage.files import digest_of
 
 FIELDS = (
     text_field("Name", "Name of the file."),

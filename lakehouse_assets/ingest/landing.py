@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
+from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.files import file_format
 from lakehouse_assets.ingest.records import listed
-from lakehouse_assets.lake.files import Entry, digest_of
-from lakehouse_assets.lake.identity import DefaultIdentity, Identity
-from lakehouse_assets.lake.location import Location
-from lakehouse_assets.lake.store import files_at
+from lakehouse_assets.storage.files import Entry, digest_of
+from lakehouse_assets.storage.identity import DefaultIdentity, Identity
+from lakehouse_assets.storage.location import Location
+from lakehouse_assets.storage.store import files_at
 
 _UNFINISHED = (".tmp", ".part", ".crdownload")
 # What desktops put beside files.

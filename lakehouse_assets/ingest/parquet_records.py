@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_assets.errors import FileRefusedError
 from lakehouse_assets.ingest.attributes import check_columns
 from lakehouse_assets.ingest.exact_text import array_as_text
-from lakehouse_assets.lake.files import digest_of
+from lakehouse_assets.storage.files import digest_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,21 +11,17 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table, rejects_table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import CsvFile, CsvRead, Engine, MalformedLine
 from lakehouse_assets.errors import FileRefusedError, LakehouseError
 from lakehouse_assets.ingest.attributes import Attributes, check_first_line, columns_of_header
 from lakehouse_assets.ingest.csv_records import csv_records
-from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
 from lakehouse_assets.ingest.documents import describe
 from lakehouse_assets.ingest.files import FileFacts, examine, file_format, line_numbers
 from lakehouse_assets.ingest.json_records import json_records
 from lakehouse_assets.ingest.landing import LandedFile
-from lakehouse_assets.ingest.parquet_records import (
-    ParquetFacts,
-    examine_parquet,
-    parquet_batches,
-)
+from lakehouse_assets.ingest.parquet_records import ParquetFacts, examine_parquet, parquet_batches
 from lakehouse_assets.ingest.records import Malformed, Record
 from lakehouse_assets.lake.schema import arrow_schema
 
@@ -140,7 +136,7 @@ class _Loading:
             yield tally
         except Exception as error:
             # Dagster, which it imports, takes half a second that only a fault is worth.
-            from lakehouse_assets.lake.transient import is_transient
+            from lakehouse_assets.orchestration.transient import is_transient
 
             if is_transient(error):
                 raise

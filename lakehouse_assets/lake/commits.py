@@ -1,8 +1,4 @@
-"""What a commit says about where it came from, and what a write reports back.
-
-Belongs here: the records that writers take and give, and reading a commit's entries out of a
-table's history whichever engine wrote it. Not here: writing.
-"""
+"""What a commit says about where it came from, and what a write reports back."""
 
 from __future__ import annotations
 

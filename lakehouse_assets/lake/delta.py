@@ -1,10 +1,5 @@
 """The lake: declared tables at a location, read and written by whatever engine runs.
 
-Belongs here: what holds on every engine: which table lies where, holding stored tables and frames
-against their declaration, what a write may touch, and what it reports. Not here: the log of a
-table (`log.py`), how an engine changes rows (`writer.py`, `delta_rs.py`, `delta_spark.py`), what a
-partition key means (`predicate.py`) and Dagster (`io_manager.py`).
-
 Nothing is overwritten by accident: a write names its rows by a predicate, rows outside it are
 refused by the writer, and only "this table does not exist" means that a table is new.
 """
@@ -15,14 +10,13 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine, SourceColumn
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import SAMPLE_ROWS, Commit, Version, WriteReport
-from lakehouse_assets.lake.identity import DefaultIdentity, Identity
 from lakehouse_assets.lake.kept_logs import keep_log, take_log
-from lakehouse_assets.lake.location import Location, parse_location
 from lakehouse_assets.lake.place import Folder, place_of
 from lakehouse_assets.lake.predicate import (
     Everything,
@@ -32,9 +26,10 @@ from lakehouse_assets.lake.predicate import (
     to_sql,
     to_test,
 )
-from lakehouse_assets.lake.registry import Registry, Table
 from lakehouse_assets.lake.schema import arrow_schema, differences, stored_differences
 from lakehouse_assets.lake.writer import Change, Target, Writer, Written
+from lakehouse_assets.storage.identity import DefaultIdentity, Identity
+from lakehouse_assets.storage.location import Location, parse_location
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,6 +1,6 @@
 """Writing Delta tables from the embedded engine, through delta-rs.
 
-Belongs here: how a stream of Arrow rows becomes a commit, and delta-rs's errors as sentences. Not
+Not
 here: what may be written (`delta.py`).
 """
 
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import SAMPLE_ROWS, Commit
 from lakehouse_assets.lake.local_lock import local_lock
 from lakehouse_assets.lake.predicate import Selection, columns_of, to_sql, to_test
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.lake.writer import (
     Change,

@@ -1,8 +1,5 @@
 """Writing Delta tables from Spark, by Spark itself: no row comes to this process.
 
-Belongs here: how a frame becomes a commit, and Delta's errors as sentences. Not here: what may be
-written (`delta.py`), opening and creating tables (`log.py`).
-
 Only SQL and `DataFrameWriter` are used, which a classic session, a Spark Connect server and
 Databricks Connect share. What a commit says goes to the writer where it takes options; a MERGE
 takes none, so that for its time the session's settings hold them.
@@ -18,13 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.spark_memory import lack_of_memory_told
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import SAMPLE_ROWS, Commit
 from lakehouse_assets.lake.local_lock import local_lock
 from lakehouse_assets.lake.predicate import quoted, to_filter, to_sql
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import comment
 from lakehouse_assets.lake.writer import (
     Change,

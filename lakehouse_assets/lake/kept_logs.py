@@ -1,8 +1,5 @@
 """Logs of tables that stay open between two looks, so that the second reads only what is new.
 
-Belongs here: which open log may be used again. Not here: opening one (`log.py`), what it tells, and
-which of a lake's looks are worth it (`delta.py`).
-
 Opening a table reads its last checkpoint and every commit since; a run opens each of its tables
 half a dozen times. An open log has one holder at a time: who takes it has it alone, to write with
 it or to go to another version, until it is given back. It is used again only while the newest

@@ -1,8 +1,5 @@
 """Keeping the writers of one table apart where the disk does not.
 
-Belongs here: locks on tables in a local folder. Not here: object stores, which refuse a second
-commit of the same name by themselves.
-
 On a local disk delta-rs creates a commit's file under a name that must be free, so that its writers
 need no lock. Spark looks whether the name is free and then renames: between the two, another
 process can commit, and its commit would be lost. So Spark's writers hold a table alone, and those

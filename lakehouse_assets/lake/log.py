@@ -1,9 +1,8 @@
 """The log of a Delta table: opening and creating tables, and what the log tells of them.
 
-Belongs here: everything that is known without reading a row, or by a look at a few. It goes through
+It goes through
 delta-rs on every engine: that is cheap, starts no JVM, and creates a table's first commit under the
-one name that only one writer can take, which Spark cannot do on a local disk. Not here: changing
-rows.
+one name that only one writer can take, which Spark cannot do on a local disk.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
 from lakehouse_assets.lake.commits import Version, read_version
 from lakehouse_assets.lake.place import FIRST_COMMIT, Folder
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
 
 if TYPE_CHECKING:

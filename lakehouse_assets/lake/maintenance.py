@@ -1,8 +1,4 @@
-"""Keeping tables small and quick: compaction, order, and removing what nobody needs any more.
-
-Belongs here: maintaining one table, and measuring it before and after. Not here: when that happens
-(`automation/maintenance.py`).
-"""
+"""Keeping tables small and quick: compaction, order, and removing what nobody needs any more."""
 
 from __future__ import annotations
 
@@ -11,11 +7,11 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import TYPE_CHECKING
 
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.local_lock import local_lock
-from lakehouse_assets.lake.registry import Table
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable

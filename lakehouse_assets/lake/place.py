@@ -1,9 +1,4 @@
-"""Where the tables of a lake lie, as those who open them need it: on a disk or in a store.
-
-Belongs here: the address and options under which a table's folder is opened, whether it holds a
-log, putting the first file of one, and letting an engine in. Not here: tables (`delta.py`), what
-logs say (`log.py`), and the words of the clients (`clients.py`).
-"""
+"""Where the tables of a lake lie, as those who open them need it: on a disk or in a store."""
 
 from __future__ import annotations
 
@@ -15,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.access import Access
-from lakehouse_assets.lake.faults import explain, explained
-from lakehouse_assets.lake.identity import Identity
-from lakehouse_assets.lake.location import Location
-from lakehouse_assets.lake.store import CloudFiles
+from lakehouse_assets.storage.access import Access
+from lakehouse_assets.storage.faults import explain, explained
+from lakehouse_assets.storage.identity import Identity
+from lakehouse_assets.storage.location import Location
+from lakehouse_assets.storage.store import CloudFiles
 
 if TYPE_CHECKING:
     from lakehouse_assets.engine.base import Engine

@@ -1,9 +1,5 @@
 """Which rows of a table a set of partitions means, for writing, reading and counting alike.
 
-Belongs here: the selections (everything, half-open windows, key lists, their conjunction), the one
-reading of them as typed conditions, and that reading as SQL (replaceWhere), as a DataFrame filter
-and as a Python test. Not here: reading Dagster contexts (`io_manager.py`) or tables (`delta.py`).
-
 A selection that cannot be expressed raises; it never widens to the whole table.
 """
 
@@ -15,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal, TypeAlias
 
+from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.registry import Column, PartitionColumn
 
 
 @dataclass(frozen=True)

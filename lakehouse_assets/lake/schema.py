@@ -1,14 +1,11 @@
-"""Declared columns as the schemas of Arrow, Delta and Dagster.
-
-Belongs here: translations of `Column` types. Not here: what columns there are.
-"""
+"""Declared columns as the schemas of Arrow, Delta and Dagster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lakehouse_assets.lake.registry import Column, Table
+from lakehouse_assets.catalog.registry import Column, Table
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -1,9 +1,4 @@
-"""How the rows of a table are changed: the contract that every engine's writer keeps.
-
-Belongs here: the `Writer` protocol, the records it takes and gives, and the sentences that every
-writer says when it fails. Not here: any engine (`delta_rs.py`, `delta_spark.py`), and what is the
-same on all of them (`delta.py`: declarations, schema policy, reports).
-"""
+"""How the rows of a table are changed: the contract that every engine's writer keeps."""
 
 from __future__ import annotations
 
@@ -11,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.place import Folder
 from lakehouse_assets.lake.predicate import Selection
-from lakehouse_assets.lake.registry import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa

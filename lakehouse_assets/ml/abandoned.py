@@ -1,8 +1,4 @@
-"""MLflow runs whose process was killed before it could end them.
-
-Belongs here: finding them and ending them. Not here: telling whether a Dagster run is alive
-(`automation/recovery.py`).
-"""
+"""MLflow runs whose process was killed before it could end them."""
 
 from __future__ import annotations
 

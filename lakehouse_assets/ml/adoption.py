@@ -1,7 +1,6 @@
 """Making of centres that were found where the rows are the model that scikit-learn would make.
 
-Belongs here: the fit as passes over a frame leave it, and the result that `fit_clusters` would
-return for it, so that nothing later can tell them apart. Does not belong here: finding centres.
+Does not belong here: finding centres.
 """
 
 from __future__ import annotations

@@ -1,18 +1,14 @@
-"""Where MLflow keeps artefacts when that is ADLS or OneLake, and how its clients get in.
-
-Belongs here: MLflow's address of a location, and the variables from which its Azure clients learn
-who they are. Not here: what is kept (`recording.py`, `model_files.py`).
-"""
+"""Where MLflow keeps artefacts when that is ADLS or OneLake, and how its clients get in."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from lakehouse_assets.lake import clients
-from lakehouse_assets.lake.access import Access
-from lakehouse_assets.lake.identity import Identity
-from lakehouse_assets.lake.location import LocationError, parse_location
+from lakehouse_assets.storage import clients
+from lakehouse_assets.storage.access import Access
+from lakehouse_assets.storage.identity import Identity
+from lakehouse_assets.storage.location import LocationError, parse_location
 
 
 def artifact_address(root: str) -> str:

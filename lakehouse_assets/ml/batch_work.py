@@ -1,7 +1,6 @@
 """What models do with the rows of an Arrow batch, beside the rows, with NumPy and PyArrow alone.
 
-Belongs here: functions that an engine runs where the rows are (on Spark: on its workers) and the
-functions that make them. Does not belong here: passing them to an engine, anything of scikit-learn
+Does not belong here: passing them to an engine, anything of scikit-learn
 or of this project that its workers would need.
 
 Sums are exact: engines add up parts of a table in the order in which they come, and a sum of

@@ -1,6 +1,6 @@
 """K-means clustering of members held in memory, with its quality figures.
 
-Belongs here: the feature list and the fit, as pure functions of arrays (scikit-learn). Does not
+Does not
 belong here: silhouettes (`silhouettes.py`), rows that are too many for arrays (`in_place.py`),
 reading tables, naming segments, tracking, Dagster.
 

@@ -1,6 +1,6 @@
 """The picture of a segmentation: six panels over the segment profile.
 
-Belongs here: drawing and the segments' colours. Does not belong here: computing the profile or
+Does not belong here: computing the profile or
 writing files. Matplotlib's object interface is used, never pyplot: pyplot keeps every figure in
 a global list and picks a backend for the whole process.
 """
@@ -12,14 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.personas import (
-    AT_RISK,
-    LOYAL,
-    NEW,
-    OCCASIONAL,
-    PREMIUM,
-    UNCATEGORIZED,
-)
+from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW, OCCASIONAL, PREMIUM, UNCATEGORIZED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

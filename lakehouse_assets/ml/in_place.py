@@ -1,6 +1,6 @@
 """K-means on rows that stay where they are, for more of them than one process should hold.
 
-Belongs here: standardising, refining and judging centres by passes over a frame. Does not belong
+Does not belong
 here: where centres start (`starting.py`), rows in memory (`clustering.py`), what runs on a batch
 (`batch_work.py`).
 

@@ -1,7 +1,4 @@
-"""An MLflow store's address: what is accepted, and how it is shown without its secrets.
-
-Belongs here: pure functions of the address. Not here: opening a store.
-"""
+"""An MLflow store's address: what is accepted, and how it is shown without its secrets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A segmentation model as files: the scikit-learn flavour of MLflow in skops format.
 
-Belongs here: writing and reading the folder of a model, and asking a pipeline for labels. Does
+Does
 not belong here: where the folder goes and what it is called (`model_registry.py`).
 """
 

@@ -1,6 +1,6 @@
 """The registry of models: versions with an identity, the champion, and who may replace it.
 
-Belongs here: the rules for reusing, promoting and loading model versions. Does not belong here:
+Does not belong here:
 the store (`tracking.py`), a model's files (`model_files.py`), fitting, tables.
 """
 

@@ -1,7 +1,6 @@
 """What MLflow keeps of one segmentation: a run, its sweep as child runs, and the model.
 
-Belongs here: the names of parameters, metrics and files, and the tags that identify a
-segmentation. Does not belong here: the store (`tracking.py`), the registry (`model_registry.py`),
+Does not belong here: the store (`tracking.py`), the registry (`model_registry.py`),
 fitting, drawing.
 """
 

@@ -6,12 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lakehouse_assets.ml.adoption import InPlaceFit, clustering_result
-from lakehouse_assets.ml.clustering import (
-    ClusteringConfig,
-    ClusteringResult,
-    fit_clusters,
-    ranked,
-)
+from lakehouse_assets.ml.clustering import ClusteringConfig, ClusteringResult, fit_clusters, ranked
 from lakehouse_assets.ml.model_registry import TrackedModel, promote_version
 from lakehouse_assets.ml.personas import VALUE
 from lakehouse_assets.ml.recording import log_segmentation

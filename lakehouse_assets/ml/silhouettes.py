@@ -1,6 +1,6 @@
 """How well clusters are separated: two silhouettes, which are different metrics.
 
-Belongs here: both of them as pure functions of arrays. Does not belong here: fitting.
+Does not belong here: fitting.
 """
 
 from __future__ import annotations

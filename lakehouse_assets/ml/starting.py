@@ -1,6 +1,5 @@
 """Where centres start when there are more rows than one process should hold.
 
-Belongs here: finding starts with Spark ML on all rows, and with scikit-learn on a sample of them.
 Does not belong here: refining them (`in_place.py`), which makes both the same kind of model.
 """
 

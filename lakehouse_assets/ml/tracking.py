@@ -1,6 +1,6 @@
 """Experiment tracking on MLflow: the store, its experiment, and what a run records.
 
-Belongs here: what is around `MlflowClient`. Does not belong here: Dagster's resource
+Does not belong here: Dagster's resource
 (`resource.py`), the registry of models (`model_registry.py`), their files (`model_files.py`), what
 a segmentation records (`recording.py`), fitting, drawing, tables.
 
@@ -23,15 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.identity import DefaultIdentity, Identity
-from lakehouse_assets.lake.transient import is_transient
 from lakehouse_assets.ml.artifacts import artifact_address, let_in
-from lakehouse_assets.ml.mlflow_address import (
-    check_uri,
-    redact_uri,
-    sqlite_path,
-    without_secrets,
-)
+from lakehouse_assets.ml.mlflow_address import check_uri, redact_uri, sqlite_path, without_secrets
+from lakehouse_assets.orchestration.transient import is_transient
+from lakehouse_assets.storage.identity import DefaultIdentity, Identity
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

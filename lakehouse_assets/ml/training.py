@@ -1,6 +1,6 @@
 """Training on the rows of a frame: fetched up to a bound, where they are beyond it.
 
-Belongs here: the choice between the two, and labels as a frame of either. Does not belong here:
+Does not belong here:
 clustering itself (`clustering.py`), tracking, tables, Dagster.
 
 Beyond the bound nothing grows with the rows but the number of passes over them. Starts come from

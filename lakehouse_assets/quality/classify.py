@@ -1,6 +1,6 @@
 """Sorting rows into kept, quarantined and duplicate.
 
-Belongs here: applying expectations, deterministic deduplication, and the frames that result. Not
+Not
 here: the expectations, and writing. Pure functions; every row that goes in comes out once.
 """
 
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lakehouse_assets.catalog.datasets import Dataset, quarantine_table
+from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.ingest.datasets import Dataset, quarantine_table
-from lakehouse_assets.quality.expectations import Expectation
 
 KEPT = "kept"
 QUARANTINED = "quarantined"

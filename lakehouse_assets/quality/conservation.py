@@ -1,8 +1,4 @@
-"""Conservation of rows: what was delivered is somewhere, and the numbers add up.
-
-Belongs here: the two equations, checked on row counts read back from the stored tables. Not here:
-counting what files hold (`ingest/reader.py`).
-"""
+"""Conservation of rows: what was delivered is somewhere, and the numbers add up."""
 
 from __future__ import annotations
 

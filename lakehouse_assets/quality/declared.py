@@ -1,8 +1,4 @@
-"""Checks that follow from a table's declaration: its keys and its references.
-
-Belongs here: building and running those checks on stored partitions. Not here: expectations about
-values (`expectations.py`).
-"""
+"""Checks that follow from a table's declaration: its keys and its references."""
 
 from __future__ import annotations
 
@@ -11,10 +7,10 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.catalog.registry import Reference, Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Selection
-from lakehouse_assets.lake.registry import Reference, Table
 from lakehouse_assets.quality.log import BY_PARTITION
 
 KEYS_ARE_UNIQUE = "keys_are_unique"

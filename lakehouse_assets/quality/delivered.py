@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lakehouse_assets.catalog.datasets import Dataset, delivery_columns, provenance_columns
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.ingest.datasets import Dataset, delivery_columns, provenance_columns
 
 
 def with_raw(bronze: DataFrame, dataset: Dataset) -> DataFrame:

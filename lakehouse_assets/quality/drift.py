@@ -1,7 +1,5 @@
 """How far a partition is from those before it: its rows, and the distribution of watched columns.
 
-Belongs here: the two measures and their bounds. Not here: reading tables (`log_assets.py`).
-
 The population stability index compares shares per bin: the sum of (p - q) ln(p / q). By the rule of
 thumb of credit scoring, up to 0.1 nothing has changed and above 0.25 the population is another one.
 """
@@ -17,8 +15,8 @@ from datetime import date
 from statistics import median
 from typing import TypeAlias
 
+from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine import Col, F
-from lakehouse_assets.lake.registry import Column
 
 # How many partitions before one it is compared with, and how few are too few to know what is usual.
 TRAILING = {"day": 28, "month": 6}

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.catalog.expectations import Expectation, present, unflagged
+from lakehouse_assets.catalog.registry import Column, Table
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.datasets import Dataset
-from lakehouse_assets.lake.registry import Column, Table
-from lakehouse_assets.quality.expectations import Expectation, present, unflagged
 
 _FLAG = "flag_"
 

@@ -1,6 +1,6 @@
 """Later days that a late one changes.
 
-Belongs here: finding the stored days whose rows would be sorted otherwise if they ran again. Not
+Not
 here: running them (`automation/sensors.py`, `run.py`).
 
 Of an id that several days deliver, the earliest day keeps it. When an earlier day is loaded after a
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.engine import DataFrame, F
-from lakehouse_assets.ingest.datasets import Dataset
 
 
 def kept_twice(kept: DataFrame, later: DataFrame, key: str, dataset: Dataset) -> DataFrame:

@@ -1,8 +1,4 @@
-"""The quality log: what Dagster's checks found, as rows.
-
-Belongs here: turning a run's check evaluations into rows of `quality_events`, and the latest
-verdict out of them. Not here: the checks themselves, and drift (`drift.py`).
-"""
+"""The quality log: what Dagster's checks found, as rows."""
 
 from __future__ import annotations
 
@@ -12,10 +8,10 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine import DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.lake.registry import Table
-from lakehouse_assets.partitions import following
+from lakehouse_assets.orchestration.partitions import following
 from lakehouse_assets.quality.tables import DOMAIN, QUALITY_RULES
 
 # A check's metadata by which it tells its verdicts apart: of each partition that has something to

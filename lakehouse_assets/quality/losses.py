@@ -8,8 +8,8 @@ from datetime import date
 
 import dagster as dg
 
-from lakehouse_assets.ingest.datasets import Dataset, LossLimit
-from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.catalog.datasets import Dataset, LossLimit
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.quality.log import BY_PARTITION
 
 LOSSES = "losses_are_within_limits"

@@ -1,8 +1,4 @@
-"""Rules of a stored table that compare it with the tables it is built from.
-
-Belongs here: what comes of the rows that break such a rule. Not here: what a declaration says by
-itself (`declared.py`), sums (`totals.py`), and the rules of a domain.
-"""
+"""Rules of a stored table that compare it with the tables it is built from."""
 
 from __future__ import annotations
 
@@ -11,9 +7,9 @@ from datetime import date
 
 import dagster as dg
 
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.quality.log import BY_PARTITION
 
 

@@ -1,12 +1,8 @@
-"""The tables of the quality log, declared once.
-
-Belongs here: names, types and meanings. Not here: how they are filled (`log.py`, `drift.py`,
-`log_assets.py`).
-"""
+"""The tables of the quality log, declared once."""
 
 from __future__ import annotations
 
-from lakehouse_assets.lake.registry import Column, Table
+from lakehouse_assets.catalog.registry import Column, Table
 
 DOMAIN = "quality"
 OWNER = "team:platform"

@@ -1,8 +1,4 @@
-"""Totals that a joined table must keep: a join that multiplies or loses rows shows in its sums.
-
-Belongs here: comparing sums of stored columns with those of the inputs. Not here: counting rows
-from delivery to silver (`conservation.py`).
-"""
+"""Totals that a joined table must keep: a join that multiplies or loses rows shows in its sums."""
 
 from __future__ import annotations
 
@@ -11,10 +7,10 @@ from datetime import date
 
 import dagster as dg
 
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Selection
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.quality.log import BY_PARTITION
 
 TOTALS_ARE_KEPT = "totals_are_kept"

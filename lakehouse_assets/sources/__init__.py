@@ -1,10 +1,6 @@
 """From operational databases to the landing zone: a delivery, like a file that somebody brought.
 
-Belongs here: the look-up, the copy and what is remembered between two of them. Not here: which
-tables are copied (each domain's `sources.py`) and everything after the delivery, which is that of
-any other file (`ingest/`).
-
-    lookup.py      the source answers; how many rows wait; what has changed in its schema
+lookup.py      the source answers; how many rows wait; what has changed in its schema
     streams.py     rows as Arrow batches of text, by the quickest way of each database
     extraction.py  batches to chunks in the landing zone; interrupted, it goes on where it was
     memory.py      what is remembered beside the deliveries

@@ -1,8 +1,5 @@
 """The way to a database: its address, its secret, and what goes wrong, in plain words.
 
-Belongs here: reading addresses, opening connections, and explaining errors. Not here: what is asked
-(`lookup.py`, `streams.py`) and what databases say differently (`dialects.py`).
-
 An address is a URL of SQLAlchemy in the variable `LAKEHOUSE_SOURCE_<NAME>` (environment or `.env`),
 or in the file that `LAKEHOUSE_SOURCE_<NAME>_FILE` names. Its password may stand in
 `LAKEHOUSE_SOURCE_<NAME>_PASSWORD`, or in the file named by `…_PASSWORD_FILE`. It is read when a
@@ -172,7 +169,7 @@ class Source:
             raise self._told(error) from None
 
     def _told(self, error: Exception) -> LakehouseError:
-        from lakehouse_assets.lake.transient import is_transient
+        from lakehouse_assets.orchestration.transient import is_transient
 
         text, may_pass = str(error), is_transient(error)
         of_a_statement = _OF_STATEMENTS & {kind.__name__ for kind in type(error).__mro__}

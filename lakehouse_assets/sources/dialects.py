@@ -1,7 +1,5 @@
 """What databases say differently: their drivers, sessions, types, and how they write values.
 
-Belongs here: one entry for each database. Not here: what all have in common.
-
 A value is exact by construction: the database writes as text what its driver would round or change
 (decimals, moments), and what is left over is typed losslessly by the driver.
 """

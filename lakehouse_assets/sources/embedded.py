@@ -1,7 +1,4 @@
-"""The embedded database of the demo: SQLite, made by the domains' generators.
-
-Belongs here: filling it from generated deliveries. Not here: generating (`<domain>/generator`).
-"""
+"""The embedded database of the demo: SQLite, made by the domains' generators."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.ingest.landing import LandedFile, LandingZone
-from lakehouse_assets.sources.declaration import SourceTable
 
 
 def embedded(

@@ -1,7 +1,5 @@
 """Copying a source table into the landing zone, whole and once, whatever happens on the way.
 
-Belongs here: the order of look-up, files and what is remembered. Not here: how any of them is done.
-
 A copy writes down what it is about to take, then its files, and after each file where it is; at the
 end the value of the cursor from which the next one begins. Killed between two of these steps, it
 takes up the last one again: the same rows under the same file name, in place of what lies there.
@@ -25,10 +23,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.sources.connection import Source
-from lakehouse_assets.sources.declaration import SourceTable
 from lakehouse_assets.sources.lookup import LookUp, Moment, Window, look_up
 from lakehouse_assets.sources.memory import Memory, Open, delivered, recall, remember
 from lakehouse_assets.sources.streams import rows_of, state_of

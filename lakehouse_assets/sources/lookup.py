@@ -1,7 +1,4 @@
-"""The look-up before a copy: the source answers, so many rows wait, and its schema is as expected.
-
-Belongs here: asking, and saying what has changed. Not here: copying (`streams.py`).
-"""
+"""What is checked before a copy: the source answers, how many rows wait, and the schema."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sources.connection import Source
-from lakehouse_assets.sources.declaration import SourceTable
 from lakehouse_assets.sources.dialects import Kind, kind_of
 
 if TYPE_CHECKING:

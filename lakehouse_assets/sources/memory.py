@@ -1,8 +1,5 @@
 """What is remembered between two copies of a source table, beside its deliveries.
 
-Belongs here: the record and its file, `_copied.json` in the dataset's folder of the landing zone.
-Not here: what is done with it (`extraction.py`).
-
 It lies where the deliveries lie, so that the two cannot get apart: a landing zone that is restored
 or moved brings it along, and where it is lost the next copy is a full one, whose rows are known.
 """
@@ -16,8 +13,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.sources.lookup import Moment, Window
 

@@ -1,7 +1,5 @@
 """Text as databases write it, in the one form that bronze has (`ingest/exact_text.py`).
 
-Belongs here: what differs between databases in the text of one value. Not here: typed values.
-
 Only text of the expected shape is rewritten; anything else (`infinity`, a year before Christ, the
 day 0000-00-00) stays as it was served, and silver judges it.
 """

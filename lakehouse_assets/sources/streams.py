@@ -1,8 +1,5 @@
 """Rows of a database as Arrow batches of text, in constant memory.
 
-Belongs here: the statement, and the quickest way to its rows that each database has. Not here: what
-is asked for (`lookup.py`), and what becomes of the batches (`extraction.py`).
-
 `copy`: PostgreSQL writes CSV itself, and Arrow reads it. `lines`: MySQL joins the values of a row
 to one line of CSV, which spares its driver, written in Python, all but one value a row (314,000
 rows/s instead of 98,000). `arrow`: Snowflake sends Arrow. `cursor`: any other driver, some thousand

@@ -11,8 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from lakehouse_assets.airline.generator import generate
-from lakehouse_assets.airline.generator.config import GeneratorConfig
+from lakehouse_assets.sample.airline import generate
+from lakehouse_assets.sample.airline.config import GeneratorConfig
 
 # Line of the member, column, value. The generator's own dirt is told by its counts.
 WRITTEN_OVER = (

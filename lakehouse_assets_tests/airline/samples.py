@@ -1,8 +1,4 @@
-"""Hand-made deliveries, lakes in temporary folders, and reading them back on a way of our own.
-
-Belongs here: what several test modules need to build a small lakehouse and look at it. Not here:
-expected values, which each test works out itself.
-"""
+"""Hand-made deliveries, lakes in temporary folders, and reading them back on a way of our own."""
 
 from __future__ import annotations
 
@@ -23,24 +19,24 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.assembly import build_defs, every_asset
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.ingest.datasets import Dataset, bronze_table
-from lakehouse_assets.jobs import QUALITY
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Window
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.partitions import Calendar
-from lakehouse_assets.planning import PlannedRun, plan
+from lakehouse_assets.orchestration.assembly import build_defs, every_asset
+from lakehouse_assets.orchestration.jobs import QUALITY
+from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.planning import PlannedRun, plan
+from lakehouse_assets.orchestration.run import Outcome, execute
+from lakehouse_assets.orchestration.strands import strands_of
 from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
-from lakehouse_assets.run import Outcome, execute
 from lakehouse_assets.settings import Settings
-from lakehouse_assets.strands import strands_of
-from lakehouse_assets.tables import REGISTRY
 
 REPOSITORY = Path(__file__).parents[2]
 COMMIT = Commit(run_id="test", asset="test", partition="", code_version="")

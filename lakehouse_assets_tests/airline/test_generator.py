@@ -1,6 +1,6 @@
 """The generator keeps its promises: equal bytes, the source's identities, counted defects.
 
-Belongs here: what others rely on when they use generated data. Everything is read back with csv,
+Everything is read back with csv,
 gzip and json only, independently of the generator and of the pipeline. Does not belong here: how
 the pipeline treats the data.
 """
@@ -24,10 +24,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lakehouse_assets.airline.generator import generate
-from lakehouse_assets.airline.generator.__main__ import main
-from lakehouse_assets.airline.generator.config import GeneratedCounts, GeneratorConfig
-from lakehouse_assets.airline.generator.profile import (
+from lakehouse_assets.sample.airline import generate
+from lakehouse_assets.sample.airline.__main__ import main
+from lakehouse_assets.sample.airline.config import GeneratedCounts, GeneratorConfig
+from lakehouse_assets.sample.airline.profile import (
     FLIGHT_COLUMNS,
     IMPOSSIBLE_LAST_FLIGHT,
     NON_NUMERIC_MEMBER_NO,

@@ -11,13 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.airline.transforms import gold, segments
-from lakehouse_assets.conformed.tables import DIM_DATE
-from lakehouse_assets.conformed.transforms import dates
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.transforms import gold, segments
+from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.domains.conformed.transforms import dates
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW, OCCASIONAL, PREMIUM
 from lakehouse_assets_tests.airline.samples import (

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from lakehouse_assets.airline import tables as t
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW
 from lakehouse_assets_tests.airline.samples import House, SampleRun
 

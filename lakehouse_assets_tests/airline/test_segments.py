@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from lakehouse_assets.airline import tables as t
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.ml.clustering import SEGMENT_FEATURES
 from lakehouse_assets.ml.model_files import score
 from lakehouse_assets.ml.model_registry import DEFAULT_MODEL_NAME, load_champion

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lakehouse_assets.airline import reference
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.airline.reference import places
-from lakehouse_assets.airline.transforms.silver import type_flights, type_transactions
+from lakehouse_assets.domains.airline import reference
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.reference import places
+from lakehouse_assets.domains.airline.transforms.silver import type_flights, type_transactions
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets_tests.airline.samples import (

@@ -1,8 +1,4 @@
-"""A daemon for tests: it evaluates sensors and runs what they ask for, in this process.
-
-Belongs here: playing what Dagster's daemon does, tick by tick, against a real instance. Not here:
-what a tick should lead to.
-"""
+"""A daemon for tests: it evaluates sensors and runs what they ask for, in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets import clock
-from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets_tests.airline.samples import House
 
 

@@ -13,10 +13,10 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from lakehouse_assets.airline.tables import GOLD_CUSTOMER_SEGMENTS_ML, GOLD_NEWLY_AT_RISK
-from lakehouse_assets.automation import alerts
-from lakehouse_assets.automation.alerts import Alert, tell
+from lakehouse_assets.domains.airline.tables import GOLD_CUSTOMER_SEGMENTS_ML, GOLD_NEWLY_AT_RISK
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.orchestration import alerts
+from lakehouse_assets.orchestration.alerts import Alert, tell
 from lakehouse_assets.settings import Settings, load_settings
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.airline.test_movements import segmented

@@ -14,12 +14,12 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.ingest.datasets import Dataset
-from lakehouse_assets.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
-from lakehouse_assets.retail.tables.store_sales import STORE_SALES
-from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
+from lakehouse_assets.domains.retail.tables.store_sales import STORE_SALES
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.airline.test_segments import launchpad, snapshot
 from lakehouse_assets_tests.automation.caretaker import Caretaker

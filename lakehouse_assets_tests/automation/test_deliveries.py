@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse_assets import clock
-from lakehouse_assets.airline.tables import FLIGHTS, TRANSACTIONS
-from lakehouse_assets.automation.deliveries import (
+from lakehouse_assets.domains.airline.tables import FLIGHTS, TRANSACTIONS
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
+from lakehouse_assets.orchestration.deliveries import (
     LONGEST_SPAN,
     Changes,
     Cursor,
@@ -22,8 +24,6 @@ from lakehouse_assets.automation.deliveries import (
     changes,
     consecutive,
 )
-from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
 
 FIRST, LAST = date(2014, 1, 1), date(2014, 12, 31)
 NOW = datetime(2015, 1, 1, tzinfo=UTC)

@@ -9,11 +9,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lakehouse_assets.automation.extractions import extraction_schedules
-from lakehouse_assets.doctor import check_sources
+from lakehouse_assets.cli.doctor import check_sources
+from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.ingest.resource import LandingResource
-from lakehouse_assets.retail.sources import SOURCES
+from lakehouse_assets.orchestration.extractions import extraction_schedules
+from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.settings import Settings
 
 CAMPAIGNS = SOURCES[0]

@@ -15,12 +15,19 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets import clock
-from lakehouse_assets import process as process_module
-from lakehouse_assets.lake.io_manager import DeltaIOManager
-from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.ml.abandoned import DAGSTER_RUN_TAG, end_abandoned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.process import ALIVE_TAG, LEASE, OWNER_TAG, Owner, active_runs, end_dead_runs
+from lakehouse_assets.orchestration import process as process_module
+from lakehouse_assets.orchestration.io_manager import DeltaIOManager
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.process import (
+    ALIVE_TAG,
+    LEASE,
+    OWNER_TAG,
+    Owner,
+    active_runs,
+    end_dead_runs,
+)
 from lakehouse_assets_tests.airline.samples import House
 
 

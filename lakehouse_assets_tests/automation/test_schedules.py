@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets import clock
-from lakehouse_assets.instance import dagster_instance
+from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets_tests.airline.samples import House, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 

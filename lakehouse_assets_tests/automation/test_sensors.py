@@ -11,12 +11,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.automation.sensors import keys_of
+from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
-from lakehouse_assets.planning import PlannedRun, with_follow_ups
-from lakehouse_assets.run import execute
+from lakehouse_assets.orchestration.planning import PlannedRun, with_follow_ups
+from lakehouse_assets.orchestration.run import execute
+from lakehouse_assets.orchestration.sensors import keys_of
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 

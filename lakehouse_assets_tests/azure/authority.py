@@ -1,6 +1,6 @@
 """A certificate authority of the tests' own, and the one certificate that stands for every host.
 
-Belongs here: keys and certificates. The authority lives as long as a test run and is trusted only
+The authority lives as long as a test run and is trusted only
 by processes that are given its file.
 """
 

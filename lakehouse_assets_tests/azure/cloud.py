@@ -1,7 +1,4 @@
-"""Azurite, the stub of Entra and the proxy as one thing that tests talk to.
-
-Belongs here: starting and ending the processes, and their orders. Not here: what is tested.
-"""
+"""Azurite, the stub of Entra and the proxy as one thing that tests talk to."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ import pytest
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.duckdb import DuckDBEngine
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.lake import access
-from lakehouse_assets.lake.identity import ServicePrincipal
+from lakehouse_assets.storage import access
+from lakehouse_assets.storage.identity import ServicePrincipal
 from lakehouse_assets_tests.azure.cloud import Cloud, MissingError, running_cloud
 from lakehouse_assets_tests.azure.entra import CLIENT, SECRET, TENANT
 

@@ -1,6 +1,6 @@
 """A stub of Entra's token endpoints: it checks what each flow sends and issues unsigned tokens.
 
-Belongs here: which request deserves a token. Azurite looks at a token's claims and not at its
+Azurite looks at a token's claims and not at its
 signature, so that this proves how clients are wired and nothing about security.
 """
 

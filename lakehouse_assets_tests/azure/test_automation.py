@@ -10,10 +10,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lakehouse_assets.airline import tables as t
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.lake.faults import StoreError
-from lakehouse_assets.lake.location import AdlsLocation
+from lakehouse_assets.storage.faults import StoreError
+from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.airline.samples import House, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from lakehouse_assets.lake.identity import Identity, ManagedIdentity, parse_identity
-from lakehouse_assets.lake.location import AdlsLocation, lake_root, landing_root, parse_location
+from lakehouse_assets.storage.identity import Identity, ManagedIdentity, parse_identity
+from lakehouse_assets.storage.location import AdlsLocation, lake_root, landing_root, parse_location
 
 TEXT = (Path(__file__).parents[2] / "deploy" / "azure.bicep").read_text(encoding="utf-8")
 CODE = re.sub(r"//[^\n]*", "", TEXT)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse_assets.doctor import examine
-from lakehouse_assets.lake.access import Access
-from lakehouse_assets.lake.identity import Identity, ServicePrincipal
-from lakehouse_assets.lake.location import AdlsLocation, Location, OneLakeLocation
-from lakehouse_assets.lake.store import CloudFiles
+from lakehouse_assets.cli.doctor import examine
 from lakehouse_assets.settings import Settings
+from lakehouse_assets.storage.access import Access
+from lakehouse_assets.storage.identity import Identity, ServicePrincipal
+from lakehouse_assets.storage.location import AdlsLocation, Location, OneLakeLocation
+from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import pytest
 
+from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.access import Access
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.identity import AccountKey, AzureCli, ManagedIdentity
-from lakehouse_assets.lake.location import AdlsLocation
-from lakehouse_assets.lake.registry import Registry
+from lakehouse_assets.storage.access import Access
+from lakehouse_assets.storage.identity import AccountKey, AzureCli, ManagedIdentity
+from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, KEY, Cloud
 from lakehouse_assets_tests.azure.entra import METADATA_PATH, TENANT
 from lakehouse_assets_tests.lake.samples import DAILY

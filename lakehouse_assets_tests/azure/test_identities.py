@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from lakehouse_assets import clock
+from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.access import Access
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.identity import (
+from lakehouse_assets.storage.access import Access
+from lakehouse_assets.storage.identity import (
     AccountKey,
     AzureCli,
     DefaultIdentity,
@@ -25,9 +26,8 @@ from lakehouse_assets.lake.identity import (
     SharedAccessSignature,
     WorkloadIdentity,
 )
-from lakehouse_assets.lake.location import AdlsLocation, Location, OneLakeLocation
-from lakehouse_assets.lake.registry import Registry
-from lakehouse_assets.lake.store import CloudFiles
+from lakehouse_assets.storage.location import AdlsLocation, Location, OneLakeLocation
+from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.azure.authority import make_client_certificate
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, KEY, Cloud, account_signature
 from lakehouse_assets_tests.azure.entra import (

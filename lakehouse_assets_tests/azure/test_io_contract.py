@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse_assets.lake.location import AdlsLocation
+from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.azure.cloud import ACCOUNT
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
 from lakehouse_assets_tests.lake import test_io_manager

@@ -6,11 +6,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.lake.access import Access
-from lakehouse_assets.lake.files import Entry
-from lakehouse_assets.lake.identity import ServicePrincipal
-from lakehouse_assets.lake.location import AdlsLocation
-from lakehouse_assets.lake.store import CloudFiles
+from lakehouse_assets.storage.access import Access
+from lakehouse_assets.storage.files import Entry
+from lakehouse_assets.storage.identity import ServicePrincipal
+from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.ingest.samples import HEADER, THINGS, deliver
 from lakehouse_assets_tests.ingest.test_landing import (

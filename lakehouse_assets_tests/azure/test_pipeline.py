@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse_assets.ingest.datasets import dataset_named
+from lakehouse_assets.catalog.datasets import dataset_named
+from lakehouse_assets.domains.registry import DATASETS
+from lakehouse_assets.domains.retail import tables as retail
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.lake.access import Access
-from lakehouse_assets.lake.identity import ServicePrincipal
-from lakehouse_assets.lake.location import AdlsLocation, CloudLocation, OneLakeLocation
-from lakehouse_assets.lake.store import CloudFiles
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.retail import tables as retail
 from lakehouse_assets.settings import Settings
-from lakehouse_assets.tables import DATASETS
+from lakehouse_assets.storage.access import Access
+from lakehouse_assets.storage.identity import ServicePrincipal
+from lakehouse_assets.storage.location import AdlsLocation, CloudLocation, OneLakeLocation
+from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.azure.entra import CLIENT, SECRET, TENANT

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import dagster as dg
 import pytest
 
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.instance import dagster_instance
-from lakehouse_assets.lake.location import AdlsLocation
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.lake.place import _CloudFolder
-from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.airline.samples import House, purchase
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from lakehouse_assets.catalog.registry import Column, PartitionColumn, Registry
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.location import AdlsLocation
 from lakehouse_assets.lake.predicate import Window
-from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry
+from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.airline.samples import midnight
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.lake.samples import put, table

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
+from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.location import AdlsLocation
-from lakehouse_assets.lake.registry import Registry
+from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.azure.cloud import ACCOUNT
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
 from lakehouse_assets_tests.lake.samples import DAILY, A, B, C, content, day, in_order, put, window

@@ -12,13 +12,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lakehouse_assets.airline.tables import GOLD_NEWLY_AT_RISK, GOLD_SEGMENT_MIGRATION
+from lakehouse_assets.domains.airline.tables import GOLD_NEWLY_AT_RISK, GOLD_SEGMENT_MIGRATION
 from lakehouse_assets_tests.benchmark.fingerprint import Fingerprint, differences
 from lakehouse_assets_tests.benchmark.measure import Usage, measured
 from lakehouse_assets_tests.benchmark.report import report
 
 _PACKAGE = "lakehouse_assets_tests.benchmark"
-_GENERATOR = "lakehouse_assets.airline.generator"
+_GENERATOR = "lakehouse_assets.sample.airline"
 # What the SQL leaves out: tables that follow members from one month's model to the next one's.
 _OURS_ALONE = (GOLD_SEGMENT_MIGRATION, GOLD_NEWLY_AT_RISK)
 

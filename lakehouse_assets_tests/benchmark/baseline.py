@@ -1,7 +1,6 @@
 """Contestant B: the same tables from hand-written DuckDB SQL and delta-rs, and nothing else.
 
-Belongs here: the plain program that an experienced engineer would write for the airline's rules,
-month by month: bronze with provenance and rejects, silver, gold, segments. It shares with the
+It shares with the
 pipeline the declared schemas, the constants that are data (placeholders, place names) and the
 clustering, and none of its rules, plans, checks, Dagster or MLflow. Each layer is read back from
 its stored table, as the pipeline does. It expects one snapshot of members per month, in CSV. Run
@@ -23,13 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets import clock
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.airline.reference import places
-from lakehouse_assets.airline.transforms.silver import NOTHING
-from lakehouse_assets.conformed.tables import DIM_DATE
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.reference import places
+from lakehouse_assets.domains.airline.transforms.silver import NOTHING
+from lakehouse_assets.domains.conformed.tables import DIM_DATE
 from lakehouse_assets.engine.vocabulary import WHITE_SPACE
-from lakehouse_assets.ingest.datasets import Dataset, bronze_table, quarantine_table, rejects_table
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets_tests.benchmark.measure import Timings
 
@@ -600,7 +599,7 @@ GROUP BY ALL
 
     def small_model(self, values: dict[str, Any]) -> None:
         """Cluster on flights and points alone."""
-        from lakehouse_assets.airline.segments import SMALL_MODEL
+        from lakehouse_assets.domains.airline.segments import SMALL_MODEL
         from lakehouse_assets.ml.clustering import cluster_unscaled
 
         source = "(FROM {fact_flights} WHERE as_of_month = DATE '{month}')".format(**values)

@@ -2,7 +2,7 @@
 
 `make bench-engines` runs it (`python -m lakehouse_assets_tests.benchmark.engines --help`). Belongs
 here: running sizes from small to large, comparing the lakes that came of them, and the tables that
-`docs/spark.md` shows. Not here: generating, measuring, running (its neighbours do).
+`docs/spark.md` shows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a lake holds, in a form that two lakes can be compared by.
 
-Belongs here: counting and hashing the rows of every table by partition. Run as `python -m` in a
+Run as `python -m` in a
 process of its own, so that its memory is nobody's.
 """
 
@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lakehouse_assets.airline.tables import KPI_CUSTOMER_VALUE, TABLES
-from lakehouse_assets.lake.registry import Table
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains.airline.tables import KPI_CUSTOMER_VALUE, TABLES
 
 # When a run began differs from run to run; everything else must not.
 _VOLATILE = frozenset({"load_timestamp", "_ingested_at"})

@@ -1,9 +1,4 @@
-"""Running a process of its own and measuring what it used.
-
-Belongs here: wall time, processor time and peak memory of a child process, alone or with all that
-it starts, and how a contestant hands over its own timings. Not here: what is run, and the verdict
-(`report.py`, `engines.py`).
-"""
+"""Running a process of its own and measuring what it used."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Contestant A: the project's own pipeline, planned and executed through Dagster.
 
-Belongs here: running `plan` and `execute` on a landing zone with a fresh lake, Dagster home and
-MLflow store, and timing months and steps. Run as `python -m` in a process of its own.
+Run as `python -m` in a process of its own.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ def run(landing: Path, folder: Path, months_per_run: int | None) -> Timings:
         RuntimeError: a step or a blocking check failed, so the times mean nothing.
     """
     began = time.perf_counter()
-    from lakehouse_assets.planning import MONTHS_PER_RUN, PlannedRun, plan
-    from lakehouse_assets.run import execute
+    from lakehouse_assets.orchestration.planning import MONTHS_PER_RUN, PlannedRun, plan
+    from lakehouse_assets.orchestration.run import execute
     from lakehouse_assets.settings import Settings
 
     settings = Settings(

@@ -1,7 +1,4 @@
-"""What the benchmark found, as Markdown.
-
-Belongs here: ratios, the stated aims and shares of time. Not here: measuring.
-"""
+"""What the benchmark found, as Markdown."""
 
 from __future__ import annotations
 

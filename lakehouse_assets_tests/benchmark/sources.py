@@ -2,8 +2,7 @@
 
     python -m lakehouse_assets_tests.benchmark.sources [--rows 1000000] [--dlt PYTHON]
 
-Belongs here: starting a server, filling it, and timing the three parts: raw connectorx, which only
-reads, the copy into the landing zone, bronze. The values in bronze are compared with the server's
+The values in bronze are compared with the server's
 own text. With the Python of an environment that has `dlt[parquet]`, SQLAlchemy, psycopg and
 connectorx, dlt copies the same table into Parquet files, by each of its backends.
 """
@@ -120,17 +119,17 @@ def _ours(url: str, folder: Path) -> tuple[float, float, tuple[object, ...]]:
     from pydantic import SecretStr
 
     from lakehouse_assets import clock
-    from lakehouse_assets.ingest.assets import bronze_assets
+    from lakehouse_assets.catalog.sources import source_of
+    from lakehouse_assets.domains.registry import SOURCES
     from lakehouse_assets.ingest.landing import LandingZone
-    from lakehouse_assets.ingest.resource import LandingResource
-    from lakehouse_assets.lake.io_manager import DeltaIOManager
-    from lakehouse_assets.lake.resource import LakeResource
-    from lakehouse_assets.partitions import Calendar
+    from lakehouse_assets.orchestration.bronze_assets import bronze_assets
+    from lakehouse_assets.orchestration.io_manager import DeltaIOManager
+    from lakehouse_assets.orchestration.lake_resource import LakeResource
+    from lakehouse_assets.orchestration.landing_resource import LandingResource
+    from lakehouse_assets.orchestration.partitions import Calendar
     from lakehouse_assets.settings import Settings
     from lakehouse_assets.sources.connection import Source
-    from lakehouse_assets.sources.declaration import source_of
     from lakehouse_assets.sources.extraction import Wanted, extract
-    from lakehouse_assets.tables import SOURCES
 
     declared = source_of(SOURCES, "retail/online_sales")
     settings = Settings(landing=folder / "landing", root=folder / "lake")

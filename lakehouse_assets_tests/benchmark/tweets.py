@@ -1,10 +1,6 @@
 """Millions of tweets from JSON files to counts by hashtag and city, through Dagster.
 
-    python -m lakehouse_assets_tests.benchmark.tweets [--tweets 5000000] [--memory 2GB]
-
-Belongs here: generating tweets at scale, running the pipeline on them and on the sample's campaigns
-in a process of its own, and holding the counts against the files. Not here: how a process is
-measured (`measure.py`).
+python -m lakehouse_assets_tests.benchmark.tweets [--tweets 5000000] [--memory 2GB]
 """
 
 from __future__ import annotations
@@ -18,14 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
+from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains.retail.tables import tweets as t
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.retail.generator.campaigns import write_campaigns
-from lakehouse_assets.retail.generator.draws import Config
-from lakehouse_assets.retail.generator.tweets import PER_WEEK, write_tweets
-from lakehouse_assets.retail.tables import tweets as t
-from lakehouse_assets.tables import REGISTRY
+from lakehouse_assets.sample.retail.campaigns import write_campaigns
+from lakehouse_assets.sample.retail.draws import Config
+from lakehouse_assets.sample.retail.tweets import PER_WEEK, write_tweets
 from lakehouse_assets_tests.benchmark.measure import measured
 
 _PIPELINE = "lakehouse_assets_tests.benchmark.pipeline"

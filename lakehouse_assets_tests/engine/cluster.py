@@ -1,8 +1,4 @@
-"""A Spark cluster on this machine: a standalone master, two workers and a Spark Connect server.
-
-Belongs here: starting the processes that pyspark's own jars hold, on loopback and on free ports,
-and ending all that they started. Not here: what runs on the cluster (`test_cluster.py`).
-"""
+"""A Spark cluster on this machine: a standalone master, two workers and a Spark Connect server."""
 
 from __future__ import annotations
 

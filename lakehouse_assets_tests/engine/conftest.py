@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.lake.registry import Column
 from lakehouse_assets_tests.engine.small import INTERPRETED
 
 

@@ -1,7 +1,4 @@
-"""Hostile values, the same on every run: what engines are known or suspected to take differently.
-
-Belongs here: corpora of some thousand values by kind. Not here: what should come out.
-"""
+"""Hostile values, the same on every run: engines are known or suspected to disagree on them."""
 
 from __future__ import annotations
 

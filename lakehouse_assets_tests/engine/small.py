@@ -1,7 +1,4 @@
-"""Spark for tables of some rows: how its Java runs and how it plans in every test.
-
-Belongs here: what each Spark of the tests is given. Not here: what only one of them needs.
-"""
+"""Spark for tables of some rows: how its Java runs and how it plans in every test."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.registry import Column
 
 ADDED = pa.schema([("twice", pa.int64()), ("name", pa.string())])
 ROWS = 20_000

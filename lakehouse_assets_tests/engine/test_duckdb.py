@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 
+from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine import F, current
 from lakehouse_assets.engine.base import CsvFile
 from lakehouse_assets.engine.duckdb import DuckDBEngine
 from lakehouse_assets.engine.duckdb_readers import load
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.registry import Column
 
 
 def relations(engine: DuckDBEngine) -> set[str]:

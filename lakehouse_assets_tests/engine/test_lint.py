@@ -7,13 +7,7 @@ from pathlib import Path
 import pytest
 
 import lakehouse_assets
-from lakehouse_assets.engine.lint import (
-    FUNCTIONS,
-    METHODS,
-    PROVEN,
-    check_source,
-    check_transforms,
-)
+from lakehouse_assets.engine.lint import FUNCTIONS, METHODS, PROVEN, check_source, check_transforms
 from lakehouse_assets_tests.engine import test_parity
 
 
@@ -127,7 +121,7 @@ def test_what_agrees_is_allowed(source):
         "from lakehouse_assets.engine.duckdb import DuckDBEngine",
         "from lakehouse_assets.engine.start import start_engine",
         "from lakehouse_assets.lake.delta import Lake",
-        "from lakehouse_assets.airline.assets import flights",
+        "from lakehouse_assets.domains.airline.assets import flights",
         "from . import silver",
         "def f():\n    import deltalake",
     ],
@@ -145,9 +139,9 @@ def test_engines_dagster_and_io_are_not_imported(source):
         "from datetime import date",
         "from lakehouse_assets.engine import Col, DataFrame, F, W",
         "from lakehouse_assets.engine import vocabulary as v",
-        "from lakehouse_assets.airline.tables import FLIGHTS",
-        "from lakehouse_assets.airline.transforms.silver import UNKNOWN",
-        "from lakehouse_assets.ingest.datasets import Dataset",
+        "from lakehouse_assets.domains.airline.tables import FLIGHTS",
+        "from lakehouse_assets.domains.airline.transforms.silver import UNKNOWN",
+        "from lakehouse_assets.catalog.datasets import Dataset",
     ],
 )
 def test_declarations_may_be_imported(source):

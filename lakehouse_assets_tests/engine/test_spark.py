@@ -12,18 +12,18 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from py4j.java_gateway import JVMView
 
-from lakehouse_assets.airline import expectations
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.airline.transforms import gold, segments, silver
-from lakehouse_assets.conformed.tables import DIM_DATE
-from lakehouse_assets.conformed.transforms import dates
+from lakehouse_assets.catalog.datasets import bronze_table
+from lakehouse_assets.catalog.registry import Column, Table
+from lakehouse_assets.domains.airline import expectations
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.transforms import gold, segments, silver
+from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.domains.conformed.transforms import dates
 from lakehouse_assets.engine import F, W, current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.spark_lineage import columns_of_plan
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.datasets import bronze_table
-from lakehouse_assets.lake.registry import Column, Table
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.quality.classify import (
     classify,

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import CsvFile, Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ingest import reader
 from lakehouse_assets.ingest.csv_records import csv_records
-from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.records import Malformed, Record
-from lakehouse_assets.lake.registry import Column
 from lakehouse_assets_tests.ingest.samples import (
     BARE,
     HEADER,

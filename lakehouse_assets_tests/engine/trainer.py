@@ -1,6 +1,6 @@
 """A training beyond the bound on the engine that the settings name, in a process of its own.
 
-Belongs here: training on made-up rows, and printing what came out as JSON. A remote session and a
+A remote session and a
 local one do not live in one process, so that `test_cluster.py` runs this as a program.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.lake.resource import LakeResource
 from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
 from lakehouse_assets.ml.training import train_segments
+from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.settings import load_settings
 
 ROWS = 1_500

@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ingest.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandedFile
 from lakehouse_assets.ingest.reader import read_delivery
-from lakehouse_assets.lake.registry import Column
 
 FIELDS = ("ID", "Name", "Note")
 HEADER = ",".join(FIELDS)

@@ -327,7 +327,7 @@ def test_a_file_that_gets_its_name_while_it_is_listed_is_no_error(zone, monkeypa
         found = listed(children)
         return [*found, *(folder / ".b.part" for child in found if child.parent == folder)]
 
-    monkeypatch.setattr("lakehouse_assets.lake.local_files.sorted", renamed, raising=False)
+    monkeypatch.setattr("lakehouse_assets.storage.local_files.sorted", renamed, raising=False)
     assert [file.name for file in zone.files(THINGS)] == [f"shop/things/{DAY}/a.csv"]
 
 

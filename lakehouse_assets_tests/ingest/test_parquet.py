@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lakehouse_assets.errors import FileRefusedError, LakehouseError
 from lakehouse_assets.ingest.files import file_format
-from lakehouse_assets.lake.files import digest_of
+from lakehouse_assets.storage.files import digest_of
 from lakehouse_assets_tests.ingest.samples import DAY, INGESTED, deliver, landed
 from lakehouse_assets_tests.ingest.test_attributes import REMEDY
 

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table, rejects_table
+from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine import F
 from lakehouse_assets.ingest import reader
 from lakehouse_assets.ingest.csv_records import csv_records
-from lakehouse_assets.ingest.datasets import Dataset, bronze_table, rejects_table
 from lakehouse_assets.ingest.reader import partition_value, read_delivery
 from lakehouse_assets.ingest.records import Malformed, Record
-from lakehouse_assets.lake.registry import Column
 from lakehouse_assets.lake.schema import arrow_schema, differences
 from lakehouse_assets_tests.ingest.samples import (
     BARE,

@@ -12,16 +12,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lakehouse_assets.catalog.registry import Column, PartitionColumn, Registry, Table
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.identity import DefaultIdentity
 from lakehouse_assets.lake.predicate import Keys, Window
-from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry, Table
 from lakehouse_assets.lake.schema import arrow_type
-from lakehouse_assets.lake.store import files_at
+from lakehouse_assets.storage.identity import DefaultIdentity
+from lakehouse_assets.storage.store import files_at
 
 # What a lake promises holds on every engine, so that the same test runs on each.
 on_both_engines = pytest.mark.parametrize("engine", ["duckdb", "spark"], indirect=True)

@@ -17,15 +17,7 @@ from lakehouse_assets.engine.spark_session import SparkConfig
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets_tests.engine.small import SMALL
-from lakehouse_assets_tests.lake.samples import (
-    COMMIT,
-    DAILY,
-    day,
-    frame,
-    make_lake,
-    put,
-    window,
-)
+from lakehouse_assets_tests.lake.samples import COMMIT, DAILY, day, frame, make_lake, put, window
 from lakehouse_assets_tests.lake.writer import say
 
 

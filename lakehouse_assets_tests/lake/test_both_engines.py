@@ -17,8 +17,8 @@ from pathlib import Path
 import deltalake
 import pytest
 
+from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.registry import Column, PartitionColumn
 from lakehouse_assets_tests.lake.samples import (
     COMMIT,
     DAILY,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake import clients
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.identity import (
+from lakehouse_assets.storage import clients
+from lakehouse_assets.storage.identity import (
     AccountKey,
     AzureCli,
     ManagedIdentity,
@@ -16,8 +17,7 @@ from lakehouse_assets.lake.identity import (
     SharedAccessSignature,
     WorkloadIdentity,
 )
-from lakehouse_assets.lake.location import AdlsLocation, OneLakeLocation
-from lakehouse_assets.lake.registry import Registry
+from lakehouse_assets.storage.location import AdlsLocation, OneLakeLocation
 
 ADLS = AdlsLocation("acc01", "lake", "a b/c")
 GOV = AdlsLocation("acc01", "lake", "a", "core.usgovcloudapi.net")

@@ -11,12 +11,13 @@ import dagster as dg
 import deltalake
 import pytest
 
+from lakehouse_assets.catalog.registry import Column, PartitionColumn, Registry
 from lakehouse_assets.engine import current
-from lakehouse_assets.lake import kept_logs, transient
-from lakehouse_assets.lake.io_manager import DeltaIOManager, dimension_selection
+from lakehouse_assets.lake import kept_logs
 from lakehouse_assets.lake.predicate import Window
-from lakehouse_assets.lake.registry import Column, PartitionColumn, Registry
-from lakehouse_assets.lake.resource import LakeResource
+from lakehouse_assets.orchestration import transient
+from lakehouse_assets.orchestration.io_manager import DeltaIOManager, dimension_selection
+from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets_tests.lake.dagster_samples import (
     DAYS,
     TOTAL,

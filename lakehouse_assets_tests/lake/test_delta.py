@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from deltalake.exceptions import DeltaError
 
+from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import Commit, Transaction
-from lakehouse_assets.lake.location import lake_root
 from lakehouse_assets.lake.predicate import Both, Everything
-from lakehouse_assets.lake.registry import Column, PartitionColumn
+from lakehouse_assets.storage.location import lake_root
 from lakehouse_assets_tests.lake.samples import (
     COMMIT,
     DAILY,

@@ -9,8 +9,10 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.resource import LandingResource
-from lakehouse_assets.lake.identity import (
+from lakehouse_assets.orchestration.identity_config import configured, declared
+from lakehouse_assets.orchestration.landing_resource import LandingResource
+from lakehouse_assets.settings import Settings, load_settings
+from lakehouse_assets.storage.identity import (
     AccountKey,
     AzureCli,
     DefaultIdentity,
@@ -22,8 +24,6 @@ from lakehouse_assets.lake.identity import (
     WorkloadIdentity,
     resolve,
 )
-from lakehouse_assets.lake.identity_config import configured, declared
-from lakehouse_assets.settings import Settings, load_settings
 from lakehouse_assets_tests.lake.dagster_samples import SampleLake
 
 SECRET = "T0pSecret/Value=="  # noqa: S105

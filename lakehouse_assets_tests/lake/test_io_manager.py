@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake import transient
 from lakehouse_assets.lake.commits import Commit
-from lakehouse_assets.lake.identity import DefaultIdentity
-from lakehouse_assets.lake.io_manager import _rectangle_selection, dimension_selection
 from lakehouse_assets.lake.predicate import Both, Window, Windows, to_test
-from lakehouse_assets.lake.registry import Column, PartitionColumn
-from lakehouse_assets.lake.store import files_at
+from lakehouse_assets.orchestration import transient
+from lakehouse_assets.orchestration.io_manager import _rectangle_selection, dimension_selection
+from lakehouse_assets.storage.identity import DefaultIdentity
+from lakehouse_assets.storage.store import files_at
 from lakehouse_assets_tests.lake.dagster_samples import (
     CELL,
     CELLS,
@@ -52,9 +52,7 @@ from lakehouse_assets_tests.lake.samples import (
     table,
     window,
 )
-from lakehouse_assets_tests.lake.samples import (
-    keys as keys_of,
-)
+from lakehouse_assets_tests.lake.samples import keys as keys_of
 
 # Dagster itself asks a resource's context in this way when resources are nested.
 PARTITIONS = {"partition_columns": {"day": "day", "shop": "shop"}}

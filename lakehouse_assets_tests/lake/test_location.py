@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.location import (
+from lakehouse_assets.storage.location import (
     AdlsLocation,
     LocationError,
     OneLakeLocation,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.predicate import (
     Both,
@@ -23,7 +24,6 @@ from lakehouse_assets.lake.predicate import (
     to_sql,
     to_test,
 )
-from lakehouse_assets.lake.registry import Column, PartitionColumn
 from lakehouse_assets.lake.schema import arrow_type
 from lakehouse_assets_tests.lake.samples import content, keys, make_lake, put, table, window
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from lakehouse_assets.catalog.registry import Column, PartitionColumn, Reference, Registry
+from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.registry import Column, PartitionColumn, Reference, Registry
-from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.lake.samples import DAILY, WHOLE, table
 
 ID = Column("id", "bigint", "Number.")

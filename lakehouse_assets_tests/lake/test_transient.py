@@ -28,14 +28,14 @@ from azure.storage.blob import BlobClient
 from mlflow.exceptions import MlflowException
 from obstore.store import AzureStore
 
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.conformed.tables import DIM_DATE
+from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.conformed.tables import DIM_DATE
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.datasets import bronze_table, rejects_table
-from lakehouse_assets.lake import transient
 from lakehouse_assets.lake.delta_rs import DeltaRsWriter
-from lakehouse_assets.lake.transient import PAUSES, is_transient, tried_again
 from lakehouse_assets.lake.writer import OvertakenError, broken_rules
+from lakehouse_assets.orchestration import transient
+from lakehouse_assets.orchestration.transient import PAUSES, is_transient, tried_again
 from lakehouse_assets_tests.airline.samples import House, purchase
 
 TABLES = (bronze_table(t.TRANSACTIONS), rejects_table(t.TRANSACTIONS))

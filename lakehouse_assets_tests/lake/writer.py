@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.registry import Registry
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets_tests.lake.samples import COMMIT, DAILY, day, window
 

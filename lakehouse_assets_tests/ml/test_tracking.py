@@ -33,8 +33,8 @@ from lakehouse_assets.ml.model_registry import (
 )
 from lakehouse_assets.ml.personas import PERSONAS
 from lakehouse_assets.ml.recording import log_segmentation, segmentation_tags
-from lakehouse_assets.ml.resource import MlflowResource
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
+from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 
 CONFIG = ClusteringConfig(n_init=2, sweep=(4, 5))
 PROFILE = [{"segment": 1, "customer_count": 399}, {"segment": None, "customer_count": 1}]

@@ -1,7 +1,6 @@
 """A landing zone in which everything is delivered that engines may take differently.
 
-Belongs here: files of the sample, hostile files, and the real ones where they are at hand, the same
-on every run. Not here: what should become of them, which the engines have to agree on. All of it
+All of it
 lies in one zone of three months, because what costs on Spark is the number of its runs.
 """
 

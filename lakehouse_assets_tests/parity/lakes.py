@@ -1,7 +1,6 @@
 """Two lakes held against each other, table by table.
 
-Belongs here: what it means that two lakes are the same, and saying where they are not. Not here:
-building lakes. Stored tables are read by a session of the tests, whichever engine wrote them.
+Stored tables are read by a session of the tests, whichever engine wrote them.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.place import local_folder
-from lakehouse_assets.lake.registry import Table
-from lakehouse_assets.tables import REGISTRY
 from lakehouse_assets_tests.airline.samples import House, ask
 
 # When a run began, and its name, are the run's own.

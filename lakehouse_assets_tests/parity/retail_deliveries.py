@@ -1,9 +1,4 @@
-"""Retail deliveries in which everything stands that engines may take differently.
-
-Belongs here: hostile files of the retail sources, the same on every run, all in one month, because
-what costs on Spark is the number of its runs. Not here: what should become of them, which the
-engines have to agree on.
-"""
+"""Retail deliveries in which everything stands that engines may take differently."""
 
 from __future__ import annotations
 
@@ -12,13 +7,13 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from lakehouse_assets.retail.tables.campaigns import CAMPAIGNS
-from lakehouse_assets.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.retail.tables.documents import DOCUMENTS
-from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES
-from lakehouse_assets.retail.tables.store_sales import STORE_SALES
-from lakehouse_assets.retail.tables.tweets import TWEETS
-from lakehouse_assets.retail.tables.website import WEBSITE
+from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGNS
+from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.tables.documents import DOCUMENTS
+from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
+from lakehouse_assets.domains.retail.tables.store_sales import STORE_SALES
+from lakehouse_assets.domains.retail.tables.tweets import TWEETS
+from lakehouse_assets.domains.retail.tables.website import WEBSITE
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.engine import hostile
 from lakehouse_assets_tests.retail.samples import (

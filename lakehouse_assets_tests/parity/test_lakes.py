@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse_assets.airline import tables as t
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.place import local_folder
 from lakehouse_assets_tests.airline.samples import House, midnight

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from lakehouse_assets.catalog.datasets import LossLimit
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ingest.datasets import LossLimit
-from lakehouse_assets.planning import PlannedRun, plan
-from lakehouse_assets.run import Outcome, execute
+from lakehouse_assets.orchestration.planning import PlannedRun, plan
+from lakehouse_assets.orchestration.run import Outcome, execute
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.parity.deliveries import deliver_everything
 from lakehouse_assets_tests.parity.lakes import differences, empty_tables

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.airline.expectations import TRANSACTIONS
-from lakehouse_assets.airline.transforms.silver import type_transactions
+from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.expectations import TRANSACTIONS
+from lakehouse_assets.domains.airline.transforms.silver import type_transactions
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
@@ -27,7 +28,6 @@ from lakehouse_assets.quality.classify import (
     set_aside,
     violations,
 )
-from lakehouse_assets.quality.expectations import Expectation
 from lakehouse_assets_tests.airline.samples import bronze, purchase
 
 EXPECTATIONS = (

@@ -8,14 +8,14 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from lakehouse_assets.airline import silver
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.airline.transforms.silver import type_transactions
+from lakehouse_assets.catalog.datasets import bronze_table
+from lakehouse_assets.domains.airline import silver
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.transforms.silver import type_transactions
 from lakehouse_assets.engine import F
-from lakehouse_assets.ingest.assets import bronze_assets
-from lakehouse_assets.ingest.datasets import bronze_table
-from lakehouse_assets.partitions import Calendar
-from lakehouse_assets.quality.assets import silver_assets
+from lakehouse_assets.orchestration.bronze_assets import bronze_assets
+from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets_tests.airline.samples import House, check, numbers, purchase, steps
 

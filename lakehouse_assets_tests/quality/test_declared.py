@@ -8,13 +8,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.conformed.tables import DIM_DATE
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.conformed.tables import DIM_DATE
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 from lakehouse_assets_tests.airline.samples import House, midnight, steps
 

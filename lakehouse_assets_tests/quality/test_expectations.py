@@ -7,9 +7,9 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from lakehouse_assets.airline import expectations
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.ingest.datasets import quarantine_table
+from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.domains.airline import expectations
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets_tests.airline.samples import House, check, member, numbers, steps
 
 MONTH = "2014-03-01"

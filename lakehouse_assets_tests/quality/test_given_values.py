@@ -8,19 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from lakehouse_assets.airline import silver as airline
-from lakehouse_assets.airline.transforms import silver as members
-from lakehouse_assets.engine import F
-from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.engine.vocabulary import WHITE_SPACE
-from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.quality.assets import SilverRule
-from lakehouse_assets.quality.classify import judge
-from lakehouse_assets.quality.fields import Fields
-from lakehouse_assets.retail import silver as retail
-from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
-from lakehouse_assets.retail.transforms import (
+from lakehouse_assets.domains.airline import silver as airline
+from lakehouse_assets.domains.airline.transforms import silver as members
+from lakehouse_assets.domains.retail import silver as retail
+from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
+from lakehouse_assets.domains.retail.transforms import (
     campaigns,
     customers,
     documents,
@@ -28,6 +20,14 @@ from lakehouse_assets.retail.transforms import (
     tweets,
     website,
 )
+from lakehouse_assets.engine import F
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.engine.vocabulary import WHITE_SPACE
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.orchestration.silver_assets import SilverRule
+from lakehouse_assets.quality.classify import judge
+from lakehouse_assets.quality.fields import Fields
 from lakehouse_assets_tests.airline.samples import MEMBER, PURCHASE, bronze
 from lakehouse_assets_tests.retail import samples
 

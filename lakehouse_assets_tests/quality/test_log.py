@@ -15,15 +15,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakehouse_assets import assembly
-from lakehouse_assets.airline import silver
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.backfill import plan_replay
+from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.domains.airline import silver
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.engine import F
-from lakehouse_assets.ingest.datasets import quarantine_table
 from lakehouse_assets.lake.predicate import Window
-from lakehouse_assets.lake.registry import Column
-from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.orchestration import assembly
+from lakehouse_assets.orchestration.backfill import plan_replay
+from lakehouse_assets.orchestration.planning import PlannedRun
+from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets.quality.declared import declared_check_results
 from lakehouse_assets.quality.drift import (
     Bucket,
@@ -33,7 +34,6 @@ from lakehouse_assets.quality.drift import (
     volume_drift,
 )
 from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
-from lakehouse_assets.run import execute
 from lakehouse_assets_tests.airline.samples import House, midnight, purchase
 
 ASIDE = quarantine_table(t.TRANSACTIONS)

@@ -9,12 +9,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from lakehouse_assets.airline import tables as t
-from lakehouse_assets.assembly import build_defs
+from lakehouse_assets.catalog.datasets import LossLimit, bronze_table, with_limits
+from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.assets import bronze_assets
-from lakehouse_assets.ingest.datasets import LossLimit, bronze_table, with_limits
-from lakehouse_assets.partitions import Calendar
+from lakehouse_assets.orchestration.assembly import build_defs
+from lakehouse_assets.orchestration.bronze_assets import bronze_assets
+from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.quality.losses import LOSSES, Loss
 from lakehouse_assets_tests.airline.samples import House, check, purchase, steps
 

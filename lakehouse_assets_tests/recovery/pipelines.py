@@ -1,8 +1,6 @@
 """Pipelines in processes of their own, which can be killed at any moment.
 
-Belongs here: a process that has imported everything and forks one pipeline after the other, so that
-fifty kills take seconds, and the figures of what was left. Not here: what they should be
-(`test_kills.py`). Run as a module: it reads its task as JSON and prints its findings as JSON.
+Run as a module: it reads its task as JSON and prints its findings as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lakehouse_assets import clock
-from lakehouse_assets.garbage import leave_rest
+from lakehouse_assets.orchestration.garbage import leave_rest
 
 if TYPE_CHECKING:
     from lakehouse_assets_tests.airline.samples import House
@@ -166,7 +164,7 @@ class Pipelines:
 
     def house(self) -> House:
         """Open the house."""
-        from lakehouse_assets.lake.location import parse_location
+        from lakehouse_assets.storage.location import parse_location
         from lakehouse_assets_tests.airline.samples import House
 
         house = House.at(self.folder)
@@ -179,10 +177,10 @@ class Pipelines:
         """Load and clean both days, as `lakehouse run` does."""
         import dagster as dg
 
-        from lakehouse_assets.jobs import DAILY, job_name
-        from lakehouse_assets.process import OWNER_TAG, Owner, end_dead_runs
-        from lakehouse_assets.run_output import stays_in_terminal
-        from lakehouse_assets.tables import REGISTRY
+        from lakehouse_assets.domains.registry import REGISTRY
+        from lakehouse_assets.orchestration.jobs import DAILY, job_name
+        from lakehouse_assets.orchestration.process import OWNER_TAG, Owner, end_dead_runs
+        from lakehouse_assets.orchestration.run_output import stays_in_terminal
 
         first, last = self.load.days
         tags = {
@@ -447,7 +445,7 @@ def _look_at_models(store: Path, target: Path) -> None:
 
 def _new_home(home: Path) -> None:
     """Make an empty Dagster home; its databases take longer to make than a run takes."""
-    from lakehouse_assets.instance import dagster_instance
+    from lakehouse_assets.orchestration.instance import dagster_instance
     from lakehouse_assets.settings import Settings
 
     def make() -> None:

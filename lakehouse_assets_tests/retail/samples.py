@@ -1,8 +1,4 @@
-"""Hand-made retail deliveries.
-
-Belongs here: what test modules of this domain share. Not here: expected values, which each test
-works out itself.
-"""
+"""Hand-made retail deliveries."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lakehouse_assets.ingest.datasets import Dataset
+from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets_tests.airline.samples import House
 
 RESULT = {

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.domains.retail.tables import campaigns as t
+from lakehouse_assets.domains.retail.transforms import campaigns as rules
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ingest.datasets import quarantine_table
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.retail.tables import campaigns as t
-from lakehouse_assets.retail.transforms import campaigns as rules
 from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import RESULT, deliver, quoted_csv, result
 

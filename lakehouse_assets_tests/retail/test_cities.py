@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lakehouse_assets.conformed import gazetteer
-from lakehouse_assets.conformed.transforms.places import with_city_names
+from lakehouse_assets.domains.conformed import gazetteer
+from lakehouse_assets.domains.conformed.transforms.places import with_city_names
 from lakehouse_assets.engine.base import Engine
 
 # Text, the city's one name, its country.

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.domains.retail.expectations import CAMPAIGNS as EXPECTED
+from lakehouse_assets.domains.retail.tables import campaigns as t
+from lakehouse_assets.domains.retail.transforms.campaigns import type_campaigns
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ingest.datasets import quarantine_table
-from lakehouse_assets.planning import PlannedRun
+from lakehouse_assets.orchestration.planning import PlannedRun
+from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets.quality.classify import judge, standing_rows
-from lakehouse_assets.retail.expectations import CAMPAIGNS as EXPECTED
-from lakehouse_assets.retail.tables import campaigns as t
-from lakehouse_assets.retail.transforms.campaigns import type_campaigns
-from lakehouse_assets.run import execute
 from lakehouse_assets_tests.airline.samples import House, bronze
 from lakehouse_assets_tests.retail.samples import deliver, quoted_csv, result
 

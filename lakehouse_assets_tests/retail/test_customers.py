@@ -12,12 +12,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
+from lakehouse_assets.domains.retail.transforms import customers as rules
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table, rejects_table
-from lakehouse_assets.retail.generator.customers import write_customers
-from lakehouse_assets.retail.generator.draws import Config
-from lakehouse_assets.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
-from lakehouse_assets.retail.transforms import customers as rules
+from lakehouse_assets.sample.retail.customers import write_customers
+from lakehouse_assets.sample.retail.draws import Config
 from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import CUSTOMER, customer, deliver, quoted_csv
 

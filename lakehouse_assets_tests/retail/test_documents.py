@@ -9,12 +9,12 @@ from datetime import date
 
 import pytest
 
+from lakehouse_assets.domains.retail.tables.documents import DOCUMENTS, EXTENSIONS
 from lakehouse_assets.ingest.documents import describe, media_type
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.lake.files import digest_of
-from lakehouse_assets.retail.generator.documents import write_documents
-from lakehouse_assets.retail.generator.draws import Config
-from lakehouse_assets.retail.tables.documents import DOCUMENTS, EXTENSIONS
+from lakehouse_assets.sample.retail.documents import write_documents
+from lakehouse_assets.sample.retail.draws import Config
+from lakehouse_assets.storage.files import digest_of
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.retail.samples import deliver
 

@@ -14,9 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse_assets.retail.generator.__main__ import generate, main
-from lakehouse_assets.retail.generator.campaigns import RESULTS, write_campaigns
-from lakehouse_assets.retail.generator.customers import (
+from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.tables.tweets import TWEETS
+from lakehouse_assets.domains.retail.tables.website import WEBSITE
+from lakehouse_assets.sample.retail.__main__ import generate, main
+from lakehouse_assets.sample.retail.campaigns import RESULTS, write_campaigns
+from lakehouse_assets.sample.retail.customers import (
     CUSTOMERS_OF_THE_SAMPLE,
     a_month_later,
     all_different,
@@ -24,15 +27,12 @@ from lakehouse_assets.retail.generator.customers import (
     new_customers,
     write_customers,
 )
-from lakehouse_assets.retail.generator.draws import Config
-from lakehouse_assets.retail.generator.online_sales import write_online_sales
-from lakehouse_assets.retail.generator.store_sales import write_store_sales
-from lakehouse_assets.retail.generator.tweets import HASHTAGS, write_tweets
-from lakehouse_assets.retail.generator.website import LABELS as WEBSITE_LABELS
-from lakehouse_assets.retail.generator.website import write_website
-from lakehouse_assets.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.retail.tables.tweets import TWEETS
-from lakehouse_assets.retail.tables.website import WEBSITE
+from lakehouse_assets.sample.retail.draws import Config
+from lakehouse_assets.sample.retail.online_sales import write_online_sales
+from lakehouse_assets.sample.retail.store_sales import write_store_sales
+from lakehouse_assets.sample.retail.tweets import HASHTAGS, write_tweets
+from lakehouse_assets.sample.retail.website import LABELS as WEBSITE_LABELS
+from lakehouse_assets.sample.retail.website import write_website
 from lakehouse_assets_tests.airline.samples import REPOSITORY
 
 PROFILES = Path(__file__).parents[3] / "shared" / "spec" / "retail_profiles.json"

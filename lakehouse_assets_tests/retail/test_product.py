@@ -11,16 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGN_DAYS, DIM_CAMPAIGNS
+from lakehouse_assets.domains.retail.tables.product import CAMPAIGN_TWEETS
+from lakehouse_assets.domains.retail.tables.tweets import TWEETS_BY_CITY_AND_HASHTAG
+from lakehouse_assets.domains.retail.transforms import product as rules
+from lakehouse_assets.domains.retail.transforms.campaigns import campaign_key
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.lake.registry import Table
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.quality.totals import totals_check_result
-from lakehouse_assets.retail.tables.campaigns import CAMPAIGN_DAYS, DIM_CAMPAIGNS
-from lakehouse_assets.retail.tables.product import CAMPAIGN_TWEETS
-from lakehouse_assets.retail.tables.tweets import TWEETS_BY_CITY_AND_HASHTAG
-from lakehouse_assets.retail.transforms import product as rules
-from lakehouse_assets.retail.transforms.campaigns import campaign_key
 from lakehouse_assets_tests.airline.samples import House, differing_types
 
 MONTH = date(2021, 9, 1)

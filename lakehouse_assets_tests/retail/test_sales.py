@@ -14,24 +14,24 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from lakehouse_assets.conformed.tables import DIM_COUNTRIES, DIM_PLACES
-from lakehouse_assets.engine import F
-from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ingest.datasets import quarantine_table, rejects_table
-from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.quality.rules import rule_check_result
-from lakehouse_assets.retail.tables import sales as s
-from lakehouse_assets.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.retail.tables.dimensions import (
+from lakehouse_assets.catalog.datasets import quarantine_table, rejects_table
+from lakehouse_assets.domains.conformed.tables import DIM_COUNTRIES, DIM_PLACES
+from lakehouse_assets.domains.retail.tables import sales as s
+from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.tables.dimensions import (
     DIM_PRODUCTS,
     DIM_RETAIL_CUSTOMERS,
     DIM_STORES,
 )
-from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
-from lakehouse_assets.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
-from lakehouse_assets.retail.transforms import sales as rules
-from lakehouse_assets.retail.transforms import sales_analytics as analytics
-from lakehouse_assets.run import Outcome
+from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
+from lakehouse_assets.domains.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
+from lakehouse_assets.domains.retail.transforms import sales as rules
+from lakehouse_assets.domains.retail.transforms import sales_analytics as analytics
+from lakehouse_assets.engine import F
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.orchestration.run import Outcome
+from lakehouse_assets.quality.rules import rule_check_result
 from lakehouse_assets_tests.airline.samples import House, SampleRun, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import (
     CUSTOMER,

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.domains.retail.tables import tweets as t
+from lakehouse_assets.domains.retail.tables.product import CAMPAIGN_TWEETS
+from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
+from lakehouse_assets.domains.retail.transforms import tweets as rules
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.datasets import quarantine_table
-from lakehouse_assets.retail.tables import tweets as t
-from lakehouse_assets.retail.tables.product import CAMPAIGN_TWEETS
-from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
-from lakehouse_assets.retail.transforms import tweets as rules
 from lakehouse_assets.settings import load_settings
 from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import TWEET, deliver, tweet

@@ -13,18 +13,18 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from lakehouse_assets.conformed.tables import DIM_DATE
-from lakehouse_assets.ingest.assets import CONSERVED, READABLE, bronze_assets
-from lakehouse_assets.ingest.datasets import bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.domains.retail.silver import retail_silver_assets
+from lakehouse_assets.domains.retail.tables import tweets as t
+from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.ingest.resource import LandingResource
-from lakehouse_assets.lake.io_manager import DeltaIOManager
 from lakehouse_assets.lake.predicate import Window
-from lakehouse_assets.lake.resource import LakeResource
-from lakehouse_assets.partitions import Calendar
-from lakehouse_assets.retail.silver import retail_silver_assets
-from lakehouse_assets.retail.tables import tweets as t
-from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
+from lakehouse_assets.orchestration.bronze_assets import CONSERVED, READABLE, bronze_assets
+from lakehouse_assets.orchestration.io_manager import DeltaIOManager
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.landing_resource import LandingResource
+from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets_tests.airline.samples import COMMIT, House, check, numbers
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.retail.samples import deliver, tweet

@@ -7,15 +7,15 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from lakehouse_assets.engine import F
-from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.retail.tables.website import (
+from lakehouse_assets.domains.retail.tables.website import (
     SILVER_WEBSITE,
     WEBSITE,
     WEBSITE_CONVERSION,
     WEBSITE_DAYS,
 )
-from lakehouse_assets.retail.transforms import website as rules
+from lakehouse_assets.domains.retail.transforms import website as rules
+from lakehouse_assets.engine import F
+from lakehouse_assets.engine.base import Engine
 from lakehouse_assets_tests.airline.samples import bronze, differing_types
 from lakehouse_assets_tests.retail.samples import VISIT, visit
 

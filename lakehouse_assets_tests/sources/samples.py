@@ -9,11 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lakehouse_assets.ingest.datasets import Dataset, text_field
+from lakehouse_assets.catalog.datasets import Dataset, text_field
+from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.parquet_records import parquet_batches
 from lakehouse_assets.sources.connection import Source
-from lakehouse_assets.sources.declaration import SourceTable
 from lakehouse_assets.sources.extraction import Copied, Wanted, extract
 
 FIELDS = ("Id", "Amount", "Ratio", "Day", "SoldAt", "ChangedAt", "Online", "Note")

@@ -1,7 +1,4 @@
-"""Databases for the tests: servers on loopback from Debian's packages, and a peer of Snowflake.
-
-Belongs here: starting and ending them. Not here: what is tested.
-"""
+"""Databases for the tests: servers on loopback from Debian's packages, and a peer of Snowflake."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ from contextlib import closing
 import pytest
 from typer.testing import CliRunner
 
-from lakehouse_assets import cli
+from lakehouse_assets.cli import main as cli
+from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import read_delivery
-from lakehouse_assets.retail.sources import SOURCES
 from lakehouse_assets.sources.embedded import embedded
 from lakehouse_assets.sources.memory import recall
 from lakehouse_assets_tests.airline.samples import REPOSITORY
@@ -109,7 +109,7 @@ KILLED = """
 import os, signal
 import lakehouse_assets.sources.extraction as extraction
 import lakehouse_assets.sources.streams as streams
-from lakehouse_assets.cli import main
+from lakehouse_assets.cli.main import main
 from lakehouse_assets.ingest.landing import LandingZone
 
 left = int(os.environ["STEPS"])

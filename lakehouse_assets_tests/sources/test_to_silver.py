@@ -14,23 +14,24 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-import lakehouse_assets.tables
-from lakehouse_assets import cli, clock
-from lakehouse_assets.ingest.assets import CONSERVED as DELIVERED_CONSERVED
-from lakehouse_assets.ingest.assets import READABLE, bronze_assets
-from lakehouse_assets.ingest.datasets import Dataset, bronze_table, quarantine_table
-from lakehouse_assets.ingest.resource import LandingResource
-from lakehouse_assets.lake.io_manager import DeltaIOManager
-from lakehouse_assets.lake.registry import Table
-from lakehouse_assets.lake.resource import LakeResource
-from lakehouse_assets.partitions import Calendar
-from lakehouse_assets.quality.assets import CONSERVED
-from lakehouse_assets.retail.silver import retail_silver_assets
-from lakehouse_assets.retail.sources import SOURCES
-from lakehouse_assets.retail.tables.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
-from lakehouse_assets.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
-from lakehouse_assets.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
-from lakehouse_assets.retail.tags import CAMPAIGN_TAGS
+import lakehouse_assets.domains.registry
+from lakehouse_assets import clock
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_table
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.cli import main as cli
+from lakehouse_assets.domains.retail.silver import retail_silver_assets
+from lakehouse_assets.domains.retail.sources import SOURCES
+from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
+from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
+from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
+from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
+from lakehouse_assets.orchestration.bronze_assets import CONSERVED as DELIVERED_CONSERVED
+from lakehouse_assets.orchestration.bronze_assets import READABLE, bronze_assets
+from lakehouse_assets.orchestration.io_manager import DeltaIOManager
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.landing_resource import LandingResource
+from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.silver_assets import CONSERVED
 from lakehouse_assets_tests.airline.samples import House, check, numbers
 from lakehouse_assets_tests.retail.samples import customer, order, result
 
@@ -120,7 +121,7 @@ def test_a_late_update_of_a_state_takes_the_place_of_what_was_there(
     with_cursor = [
         replace(s, cursor="tenure_month") if s.dataset is CUSTOMERS else s for s in SOURCES
     ]
-    monkeypatch.setattr(lakehouse_assets.tables, "SOURCES", tuple(with_cursor))
+    monkeypatch.setattr(lakehouse_assets.domains.registry, "SOURCES", tuple(with_cursor))
     shop = Shop(at_home, CUSTOMERS, SILVER_CUSTOMERS, whole=["tenure_month"])
     shop.insert(
         *[customer(CustomerID=name, tenure_month=n) for name, n in (("A", 1), ("B", 5), ("C", 9))]

@@ -1,1 +1,0 @@
-"""What makes the lakehouse run itself: deliveries, follow-ups, conditions and schedules."""

@@ -1,0 +1,1 @@
+"""Declarations: tables, columns, delivered datasets, expectations and database sources."""

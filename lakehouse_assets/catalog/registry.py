@@ -1,0 +1,341 @@
+"""The vocabulary in which tables are declared, and the registry that holds the declarations.
+
+One declaration drives table creation, enforcement in the IO manager, asset checks, Dagster metadata
+and the documentation; nothing repeats it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from lakehouse_assets.errors import LakehouseError, did_you_mean
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+Layer = Literal["bronze", "silver", "gold", "segments"]
+Grain = Literal["day", "month", "keys"]
+Kind = Literal["event", "snapshot", "cumulative", "aggregate", "dimension", "reference"]
+
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_PLAIN_TYPES = frozenset(
+    {
+        "string", "bigint", "int", "double", "boolean", "date", "timestamp", "timestamp_ntz",
+        "array<string>",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, type, meaning and how far it may be trusted.
+
+    Attributes:
+        name: Lower-case name in the table.
+        type: `string`, `bigint`, `int`, `double`, `boolean`, `date`, `timestamp` (UTC),
+            `timestamp_ntz`, `array<string>` or `decimal(p,s)`.
+        description: What the value means; for derived values the source of the rule.
+        nullable: Whether null is a legal value.
+        unit: Unit of the value, e.g. `km`, `years`, `source currency`; `count` for a number of
+            things, `code`, `share` or `score` for numbers that measure nothing.
+        pii: Whether the value identifies or describes a natural person.
+        source: Of a bronze column, the field's name in the delivered file; of a silver column, the
+            bronze column that it is read from, if its name is another.
+        aliases: Other names of the column in SQL, where the reference uses them; `source` is one.
+    """
+
+    name: str
+    type: str
+    description: str
+    nullable: bool = True
+    unit: str | None = None
+    pii: bool = False
+    source: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.type not in _PLAIN_TYPES and not _DECIMAL.fullmatch(self.type):
+            raise LakehouseError(
+                f"Column {self.name} has the unknown type {self.type!r}; use one of "
+                f"{', '.join(sorted(_PLAIN_TYPES))} or decimal(p,s)."
+            )
+
+    @property
+    def decimal(self) -> tuple[int, int] | None:
+        """Precision and scale of a decimal column, None for every other type."""
+        match = _DECIMAL.fullmatch(self.type)
+        return (int(match[1]), int(match[2])) if match else None
+
+
+@dataclass(frozen=True)
+class PartitionColumn:
+    """The column by which a table is partitioned and what a partition key means in it.
+
+    Attributes:
+        column: Name of the column; a month is stored as its first day.
+        grain: `day` and `month` are half-open time windows, `keys` is a set of literal keys.
+        format: strftime format when a time partition is stored as text or as an integer.
+    """
+
+    column: str
+    grain: Grain
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key: `columns` of this table are found as `to_columns` in `to_table`.
+
+    `required=True` makes a missing parent block what is downstream; otherwise it is a warning.
+    """
+
+    columns: tuple[str, ...]
+    to_table: str
+    to_columns: tuple[str, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the lake, declared once.
+
+    Attributes:
+        domain: Folder of the table and first part of its asset key.
+        name: Name of the table and last part of its asset key.
+        layer: bronze, silver, gold or segments; the asset's group.
+        kind: What the rows of several partitions are to each other. `event`: things that happened,
+            each in one partition. `aggregate`: events added up within their partition, so that
+            partitions can be added up. `snapshot`: a state that each partition has as a whole.
+            `cumulative`: everything up to a partition, added up. `dimension`: what facts refer to,
+            as a snapshot if it is partitioned. `reference`: data that comes with the code.
+        description: What one row is and what the table is for.
+        columns: All columns, in order.
+        keys: Columns that identify a row (within the table, or within a partition for snapshots).
+        owner: Owner as Dagster shows it, `team:<name>` or an e-mail address.
+        partition: How the table is partitioned; None for one whole table.
+        constraints: Delta CHECK constraints by name.
+        references: Foreign keys.
+        aliases: Other names under which analysts know the table.
+        allow_new_columns: Opt-in: writing a frame with added columns extends the table.
+        watched: Columns whose distribution is compared over time.
+        clustered: Columns by which rows are looked up; maintenance puts files in their order.
+        latest_with: Another table whose latest month is this one's too, for a table that may have
+            no rows in its latest month.
+    """
+
+    domain: str
+    name: str
+    layer: Layer
+    description: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+    owner: str
+    kind: Kind
+    partition: PartitionColumn | None = None
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    aliases: tuple[str, ...] = ()
+    allow_new_columns: bool = False
+    watched: tuple[str, ...] = ()
+    clustered: tuple[str, ...] = ()
+    latest_with: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [n for column in self.columns for n in (column.name, *column.aliases)]
+        if len(set(names)) != len(names):
+            raise LakehouseError(f"Table {self.name} declares a column twice; remove one of them.")
+        wanted = [
+            *self.keys,
+            *self.watched,
+            *self.clustered,
+            *(c for r in self.references for c in r.columns),
+        ]
+        if self.partition:
+            wanted.append(self.partition.column)
+        for name in wanted:
+            if name not in self.column_names:
+                raise LakehouseError(
+                    f"Table {self.name} names the column {name} in its keys, partition, "
+                    "references, watched or clustered columns but does not declare it; add the "
+                    "column."
+                )
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of all columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """Return the column of that name; KeyError if there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def holds_states(self) -> bool:
+        """Whether each partition is a state of the whole, so that only one may be counted."""
+        states = ("snapshot", "cumulative", "dimension")
+        return self.partition is not None and self.kind in states
+
+    @property
+    def full_description(self) -> str:
+        """Say what a row is, and which partitions a query of the table's name reads."""
+        if self.partition is None:
+            return self.description
+        grain = self.partition.grain
+        if not self.holds_states:
+            return f"{self.description} In SQL: every {grain}."
+        return f"{self.description} In SQL: the latest {grain}; {self.name}_history has them all."
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Parts of the asset key."""
+        return (self.domain, self.name)
+
+    @property
+    def asset_key(self) -> dg.AssetKey:
+        """The asset that is this table."""
+        import dagster as dg
+
+        return dg.AssetKey([self.domain, self.name])
+
+    @property
+    def step(self) -> str:
+        """Name of the step that writes the table, which is also the name of its pool.
+
+        Bronze and silver steps write two tables each: rows, and rows that were set aside.
+        """
+        if self.layer == "bronze":
+            dataset = self.name.removeprefix("bronze_").removesuffix("_rejects")
+            return f"{self.domain}__load_{dataset}"
+        if self.layer == "silver":
+            dataset = self.name.removeprefix("silver_").removesuffix("_quarantine")
+            return f"{self.domain}__clean_{dataset}"
+        return f"{self.domain}__{self.name}"
+
+
+MONTH = PartitionColumn("as_of_month", "month")
+_MONTHS = {
+    "event": "Month of delivery, as its first day.",
+    "aggregate": "Month of delivery whose rows are added up, as its first day.",
+}
+_AS_OF = "Month at whose end the row holds, as its first day."
+LOADED = Column("load_timestamp", "timestamp", "When the run that wrote the row began.", False)
+
+
+def monthly_table(
+    domain: str,
+    name: str,
+    description: str,
+    columns: tuple[Column, ...],
+    keys: tuple[str, ...],
+    owner: str,
+    *,
+    kind: Kind,
+    references: tuple[Reference, ...] = (),
+    aliases: tuple[str, ...] = (),
+    layer: Layer = "gold",
+    clustered: tuple[str, ...] = (),
+    latest_with: str | None = None,
+) -> Table:
+    """Declare a table by months: the month leads its columns and its keys.
+
+    It is the month of delivery for events and what is added up from a month's events, and the month
+    at whose end the rows hold otherwise.
+
+    Within a month rows are looked up by the first of the other keys, if nothing else is said.
+    """
+    return Table(
+        domain=domain,
+        name=name,
+        layer=layer,
+        description=description,
+        columns=(
+            Column("as_of_month", "date", _MONTHS.get(kind, _AS_OF), nullable=False),
+            *columns,
+        ),
+        keys=("as_of_month", *keys),
+        owner=owner,
+        kind=kind,
+        partition=MONTH,
+        references=references,
+        aliases=aliases,
+        clustered=clustered or keys[:1],
+        latest_with=latest_with,
+    )
+
+
+def same_month(columns: tuple[str, ...], table: str, *, required: bool = True) -> Reference:
+    """Refer to the row of another monthly table in the same month."""
+    return Reference(("as_of_month", *columns), table, ("as_of_month", *columns), required)
+
+
+class Registry:
+    """All declared tables, found by asset key, name or alias."""
+
+    def __init__(self, tables: Iterable[Table]) -> None:
+        self._tables: dict[tuple[str, str], Table] = {}
+        self._names: dict[str, Table] = {}
+        for table in tables:
+            for name in (table.name, *table.aliases):
+                if name in self._names:
+                    raise LakehouseError(
+                        f"The name {name} is declared by two tables; rename one of them."
+                    )
+                self._names[name] = table
+            self._tables[table.key] = table
+        self._check_references()
+
+    def _check_references(self) -> None:
+        for table in self:
+            for reference in table.references:
+                target = self._names.get(reference.to_table)
+                missing = target is None or any(
+                    name not in target.column_names for name in reference.to_columns
+                )
+                if missing:
+                    raise LakehouseError(
+                        f"Table {table.name} references {reference.to_table}"
+                        f"({', '.join(reference.to_columns)}), which is not declared; declare it."
+                    )
+
+    def __iter__(self) -> Iterator[Table]:
+        return iter(self._tables.values())
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __getitem__(self, name: str) -> Table:
+        """Return a table by name or alias.
+
+        Raises:
+            LakehouseError: no table has that name.
+        """
+        try:
+            return self._names[name]
+        except KeyError:
+            close = did_you_mean(name, self._names) or "."
+            raise LakehouseError(
+                f"No table is called {name!r}{close} `lakehouse tables` lists them all."
+            ) from None
+
+    def by_key(self, key: tuple[str, ...]) -> Table:
+        """Return the table of an asset key.
+
+        Raises:
+            LakehouseError: the asset is not declared in the registry.
+        """
+        try:
+            return self._tables[key]  # type: ignore[index]  # a key of another length is missing
+        except KeyError:
+            raise LakehouseError(
+                f"Asset {'/'.join(key)} has no table in the registry; declare it in its domain's "
+                "tables.py, which is where the IO manager finds its schema and partition column."
+            ) from None

@@ -1,0 +1,303 @@
+"""`lakehouse doctor`: what is not as it should be, and what to do about it.
+
+To add a check, write a function that takes the settings and yields findings, and name it in
+`CHECKS`. It raises nothing but `LakehouseError`; whatever else escapes it is a finding of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import unquote
+
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.cli.report import no_lake
+from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.delta import check_declaration
+from lakehouse_assets.lake.log import of_each, one_line, open_table
+from lakehouse_assets.lake.place import place_of
+from lakehouse_assets.project import project_folder
+from lakehouse_assets.settings import Settings, unknown_variables
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_PYTHONS = ("3.11", "3.12")
+# Packages of one version: the first is what the others were built for.
+_SAME_VERSION = {"duckdb": ("duckdb-extensions", "duckdb-extension-delta")}
+
+State: TypeAlias = Literal["ok", "warning", "error", "skipped"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        area: What was looked at, such as `lake`.
+        check: What about it, such as `token`.
+        state: `ok`; `warning`, which stops nothing; `error`; or `skipped`, for want of one before.
+        text: What was found; for what is not `ok`, with its remedy.
+        milliseconds: How long it took; 0 where that tells nothing.
+    """
+
+    area: str
+    check: str
+    state: State
+    text: str
+    milliseconds: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the finding for scripts."""
+        return asdict(self)
+
+
+Check: TypeAlias = Callable[[Settings], Iterable[Finding]]
+
+
+def check_lake(settings: Settings) -> Iterator[Finding]:
+    """Try the lake: it has to be read and written."""
+    yield from _probed("lake", settings.root, settings.identity, writes=True)
+
+
+def check_landing(settings: Settings) -> Iterator[Finding]:
+    """Try the landing zone: runs only read it."""
+    yield from _probed("landing", settings.landing, settings.zone_identity, writes=False)
+
+
+def check_artifacts(settings: Settings) -> Iterator[Finding]:
+    """Try the place of MLflow's artefacts, if it is one of its own."""
+    if settings.mlflow_artifacts is not None:
+        yield from _probed("models", settings.mlflow_artifacts, settings.identity, writes=True)
+
+
+def check_versions(_settings: Settings) -> Iterator[Finding]:
+    """Hold the packages against each other that have to fit, whatever else is installed."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if python in _PYTHONS:
+        yield Finding("versions", "python", "ok", f"Python {python}.")
+    else:
+        yield Finding(
+            "versions", "python", "warning",
+            f"Python {python} is not one that this is tested on ({', '.join(_PYTHONS)}); make the "
+            "environment anew with `make setup`.",
+        )  # fmt: skip
+    for first, others in _SAME_VERSION.items():
+        wanted = _installed(first)
+        if wanted is None:
+            yield Finding("versions", first, "error", f"{first} is missing; run `make setup`.")
+            continue
+        different = [
+            f"{n} {_installed(n) or '(missing)'}" for n in others if _installed(n) != wanted
+        ]
+        if different:
+            text = (
+                f"{first} is {wanted}, but {', '.join(different)}: their versions must be the "
+                "same; install them with PIP_CONSTRAINT=constraints.txt."
+            )
+            yield Finding("versions", first, "error", text)
+        else:
+            yield Finding("versions", first, "ok", f"{first} {wanted} and what belongs to it.")
+
+
+def check_home(settings: Settings) -> Iterator[Finding]:
+    """Try Dagster's home, and look whether its settings keep the writers of a table apart."""
+    home = settings.dagster_home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home) as probe:
+            probe.write(b"\0" * 4096)
+    except OSError as error:
+        yield Finding(
+            "dagster", "home", "error",
+            f"{home} cannot be written ({error.strerror}); check its rights and free space, or set "
+            "LAKEHOUSE_DAGSTER_HOME.",
+        )  # fmt: skip
+        return
+    yield Finding("dagster", "home", "ok", f"{home} can be written.")
+    yield _home_settings(home)
+
+
+def _home_settings(home: Path) -> Finding:
+    """Read `dagster.yaml`: it keeps the writers of a table apart, and history in its own folder."""
+    import yaml  # type: ignore[import-untyped]
+
+    config = home / "dagster.yaml"
+    if not config.is_file():
+        return Finding("dagster", "settings", "ok", "dagster.yaml is made by the first run.")
+    try:
+        found = yaml.safe_load(config.read_text(encoding="utf-8"))
+        limit = found["concurrency"]["pools"]["default_limit"]
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        return Finding(
+            "dagster", "settings", "error",
+            f"{config} cannot be read ({one_line(error)}); correct it, or move it away and have it "
+            "made anew.",
+        )  # fmt: skip
+    except (KeyError, TypeError):
+        limit = None
+    if limit != 1:
+        return Finding(
+            "dagster", "settings", "warning",
+            f"{config} sets the default_limit of pools to {limit or 'nothing'}, so that writers of "
+            "one table may race and try again; set concurrency.pools.default_limit to 1.",
+        )  # fmt: skip
+    elsewhere = [
+        folder
+        for storage in found.values()
+        if isinstance(storage, dict) and isinstance(storage.get("config"), dict)
+        and isinstance(folder := storage["config"].get("base_dir"), str)
+        and not Path(folder).is_relative_to(home)
+    ]  # fmt: skip
+    if elsewhere:
+        return Finding(
+            "dagster", "settings", "warning",
+            f"{config} keeps history in {' and '.join(elsewhere)}, outside of this home, perhaps "
+            "that of the project from which this one was copied; remove base_dir to keep it here.",
+        )  # fmt: skip
+    return Finding("dagster", "settings", "ok", "Writers of a table run one at a time.")
+
+
+def check_settings(_settings: Settings) -> Iterator[Finding]:
+    """Name the variables that look like settings and are none."""
+    unknown = unknown_variables()
+    for name in unknown:
+        text = f"{name} is no setting and has no effect; correct its name, or remove it."
+        yield Finding("settings", name, "warning", text)
+    if not unknown:
+        folder = project_folder()
+        yield Finding("settings", "project", "ok", f"Settings and relative paths are of {folder}.")
+
+
+def check_tables(settings: Settings) -> Iterator[Finding]:
+    """Compare each table with its declaration and, on a disk, with the files its log names."""
+    place = place_of(settings.root, settings.identity)
+
+    def look(table: Table) -> Finding | None:
+        try:
+            found = open_table(place.folder(f"{table.domain}/{table.name}"))
+            if found is None:
+                return None
+            check_declaration(table, found)
+        except LakehouseError as error:
+            return Finding("tables", table.name, "error", str(error))
+        broken = _broken_files(found, settings.root) if isinstance(settings.root, Path) else []
+        if not broken:
+            return Finding("tables", table.name, "ok", "")
+        return Finding(
+            "tables", table.name, "error",
+            f"Table {table.name} has lost files, {len(broken)} in all, such as {broken[0]}, which "
+            "is missing or cut off; restore them from a copy, or move the table's folder away and "
+            "run `lakehouse run`, which builds the table anew.",
+        )  # fmt: skip
+
+    began = time.monotonic()
+    looked = [finding for finding in of_each(look, REGISTRY) if finding is not None]
+    yield from (finding for finding in looked if finding.state != "ok")
+    whole = sum(finding.state == "ok" for finding in looked)
+    text = f"{whole} tables are as declared." if looked else no_lake(settings)
+    yield Finding("tables", "all", "ok", text, _since(began))
+
+
+def _broken_files(found: DeltaTable, root: Path) -> list[Path]:
+    """Return the live files of a table that are not there or have another size."""
+    actions = found.get_add_actions(flatten=True)
+    folder = root.joinpath(*found.table_uri.rstrip("/").split("/")[-2:])
+    paths = [folder / unquote(path) for path in actions["path"].to_pylist()]
+    sizes = actions["size_bytes"].to_pylist()
+    return [
+        path
+        for path, size in zip(paths, sizes, strict=True)
+        if not path.is_file() or path.stat().st_size != size
+    ]
+
+
+def check_sources(_settings: Settings) -> Iterator[Finding]:
+    """Ask each source that has an address for its tables; nothing is counted or copied."""
+    from lakehouse_assets.domains.registry import SOURCES
+    from lakehouse_assets.sources.connection import Source, is_configured, variable_of
+    from lakehouse_assets.sources.lookup import Window, look_up
+
+    for declared in SOURCES:
+        check = f"{declared.source}.{declared.table}"
+        if not is_configured(declared.source):
+            text = f"{variable_of(declared.source)} is not set; deliveries come as files."
+            yield Finding("sources", check, "skipped", text)
+            continue
+        began = time.monotonic()
+        try:
+            source = Source.named(declared.source)
+            with source.connected() as connection:
+                found = look_up(connection, source, declared, {}, Window(), counted=False)
+        except LakehouseError as error:
+            yield Finding("sources", check, "error", str(error), _since(began))
+            continue
+        state: State = "warning" if found.findings else "ok"
+        text = " ".join([f"{found.database} answers.", *found.findings])
+        yield Finding("sources", check, state, text, _since(began))
+
+
+def _since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+CHECKS: dict[str, Check] = {
+    "lake": check_lake,
+    "landing": check_landing,
+    "models": check_artifacts,
+    "tables": check_tables,
+    "sources": check_sources,
+    "dagster": check_home,
+    "settings": check_settings,
+    "versions": check_versions,
+}
+
+
+def examine(settings: Settings, checks: dict[str, Check] | None = None) -> list[Finding]:
+    """Run the checks, every one of them whatever the others find.
+
+    Args:
+        settings: What is examined.
+        checks: Checks by area; all of them if nothing is said.
+    """
+    findings: list[Finding] = []
+    for area, check in (CHECKS if checks is None else checks).items():
+        try:
+            findings += check(settings)
+        except LakehouseError as error:
+            findings.append(Finding(area, "check", "error", str(error)))
+        except Exception as error:  # noqa: BLE001 - the others still run
+            # Its text may repeat an address with a password.
+            kind = type(error).__name__
+            findings.append(
+                Finding(area, "check", "error", f"The check broke off ({kind}); please report it.")
+            )
+    return findings
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def is_well(findings: Iterable[Finding]) -> bool:
+    """Say whether nothing is an error."""
+    return all(finding.state != "error" for finding in findings)
+
+
+def _probed(area: str, location: Any, identity: Any, *, writes: bool) -> Iterator[Finding]:
+    from lakehouse_assets.storage.probe import probe
+
+    states: dict[bool | None, State] = {True: "ok", False: "error", None: "skipped"}
+    for step in probe(location, identity, writes=writes):
+        milliseconds = round(step.seconds * 1000)
+        yield Finding(area, step.name, states[step.passed], step.text, milliseconds)

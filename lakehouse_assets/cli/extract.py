@@ -1,0 +1,121 @@
+"""`lakehouse extract`: the command's arguments, progress and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import TimeElapsedColumn as Elapsed
+from rich.text import Text
+
+from lakehouse_assets import clock
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from lakehouse_assets.catalog.sources import SourceTable
+    from lakehouse_assets.sources.lookup import LookUp
+
+console = Console(highlight=False, soft_wrap=True)
+# In the project's folder.
+EMBEDDED = Path(".lakehouse") / "sources" / "demo.db"
+
+
+def extract(
+    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>, such as retail/campaigns.")],
+    full: Annotated[bool, typer.Option("--full", help="Copy everything once more.")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Copy from this value of the cursor, such as 2021-09-06.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look up what waits, and copy nothing.")
+    ] = False,
+    accept_types: Annotated[
+        bool, typer.Option("--accept-types", help="Copy although a column's type has changed.")
+    ] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="From the embedded sample database (SQLite).")
+    ] = False,
+    chunk: Annotated[int, typer.Option(min=1, help="Rows of a delivered file.")] = 1_000_000,
+) -> None:
+    """Copy a table of a database into the landing zone, as files delivered today.
+
+    First a look-up: the source answers, so many rows wait, and what has changed in its schema.
+    Interrupted, even killed, the same command goes on where it was. The address is the variable
+    LAKEHOUSE_SOURCE_<NAME>; docs/sources.md has one for each database.
+    """
+    from lakehouse_assets.catalog.sources import source_of
+    from lakehouse_assets.domains.registry import SOURCES
+    from lakehouse_assets.ingest.landing import LandingZone
+    from lakehouse_assets.settings import load_settings
+    from lakehouse_assets.sources.connection import Source
+    from lakehouse_assets.sources.extraction import Wanted, ask
+    from lakehouse_assets.sources.extraction import extract as copy
+
+    declared = source_of(SOURCES, dataset)
+    settings = load_settings()
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    source = Source.named(declared.source, _embedded() if demo else None)
+    wanted = Wanted(full, since, accept_types, chunk)
+    now = clock.now()
+    if dry_run:
+        found = ask(zone, source, declared, wanted, now.date())
+        _tell(declared, found, found.window.low is None)
+        return
+    shown = (SpinnerColumn(), TextColumn("{task.description}"), _Rows(), Elapsed())
+    with Progress(*shown, console=console, transient=True) as progress:
+        bar = progress.add_task(f"copying {dataset}", total=None)
+
+        def looked_up(found: LookUp) -> None:
+            progress.update(bar, total=found.waiting)
+            _tell(declared, found, found.window.low is None)
+
+        def came(rows: int) -> None:
+            progress.advance(bar, rows)
+
+        copied = copy(zone, source, declared, wanted, now, came, looked_up)
+    for finding in copied.findings:
+        console.print(f"Note: {finding}", style="yellow", markup=False)
+    if not copied.rows:
+        console.print(f"Nothing is new in {dataset}; nothing was delivered.")
+        return
+    again = " It went on with a copy that was interrupted." if copied.resumed else ""
+    console.print(
+        f"{copied.rows:,} rows in {copied.files} file{'s' * (copied.files != 1)} of "
+        f"{dataset}/{copied.day}, in "
+        f"{escape(str(settings.landing))}.{again} "
+        "Next: [bold]lakehouse run[/bold], or the sensors load them."
+    )
+
+
+def _embedded() -> SecretStr:
+    from lakehouse_assets.domains.registry import SOURCES
+    from lakehouse_assets.project import project_folder
+    from lakehouse_assets.sample.retail.__main__ import generate
+    from lakehouse_assets.sample.retail.draws import Config
+    from lakehouse_assets.sources.embedded import embedded
+
+    return embedded(project_folder() / EMBEDDED, SOURCES, lambda folder: generate(Config(), folder))
+
+
+def _tell(declared: SourceTable, found: LookUp, full: bool) -> None:
+    what = "a full copy" if full else f"what changed since {found.window.low}"
+    console.print(
+        f"{found.database} answers: {found.waiting:,} rows of {declared.full_name} wait, as {what}."
+    )
+    for finding in found.findings:
+        console.print(f"Note: {finding}", style="yellow", markup=False)
+
+
+class _Rows(ProgressColumn):
+    """Rows so far, of how many, and how many a second."""
+
+    def render(self, task: Task) -> Text:
+        """Write them."""
+        of = f" of {task.total:,.0f}" if task.total is not None else ""
+        speed = f", {task.speed:,.0f} rows/s" if task.speed else ""
+        return Text(f"{task.completed:,.0f}{of} rows{speed}")

@@ -1,0 +1,252 @@
+"""`lakehouse status`: every table at a glance, from logs alone, in under two seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from lakehouse_assets import clock
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains.registry import DATASETS, REGISTRY
+from lakehouse_assets.errors import DamagedTableError, LakehouseError
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.reader import partition_value
+from lakehouse_assets.lake import log
+from lakehouse_assets.lake.place import Place, place_of
+from lakehouse_assets.orchestration.freshness import windows_of
+from lakehouse_assets.quality.tables import QUALITY_RULES
+from lakehouse_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+Freshness = Literal["fresh", "aging", "late", "ageless", "never", "damaged"]
+# Dataset of each bronze and silver table.
+_LOADED = {name: d for d in DATASETS for name in (d.loaded_tables[0], d.loaded_tables[2])}
+_SALES = ("silver_store_sales", "silver_online_sales")
+# Tables of the same domain of which one has rows in each month that a fact or an aggregate has.
+_FED_BY = {
+    "fact_transactions": ("silver_transactions",),
+    "customer_spend": ("fact_transactions",),
+    "dim_geography": ("silver_flights",),
+    "dim_customers": ("silver_flights",),
+    "fact_flights": ("silver_flights",),
+    "gold_customer_segments_ml": ("kpi_customer_value",),
+    "gold_segment_migration": ("gold_segment_summary",),
+    "dim_campaigns": ("silver_campaigns",),
+    "campaign_days": ("silver_campaigns",),
+    "country_revenue": ("campaign_days",),
+    "campaign_weeks": ("campaign_days",),
+    "country_profit_weeks": ("campaign_days",),
+    "tweets_by_city_and_hashtag": ("tweet_days",),
+    "tweets_by_hashtag": ("tweet_days",),
+    "tweets_by_city": ("tweet_days",),
+    "dim_retail_customers": ("silver_customers",),
+    "dim_products": _SALES,
+    "fact_sales": _SALES,
+    "sales_days": ("fact_sales",),
+    "sales_weeks": ("fact_sales",),
+    "sales_train": ("silver_store_sales",),
+    "website_days": ("silver_website",),
+    "website_conversion": ("website_days",),
+}
+_FAILING = (
+    "SELECT table_name, count(*) AS failing FROM rules WHERE passed = false GROUP BY table_name"
+)
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """What is known of a table.
+
+    Attributes:
+        table: Name, as <domain>.<table>.
+        layer: Layer.
+        rows: Rows; None if the table does not exist, or its log does not tell.
+        partitions: Partitions with rows.
+        missing: Partitions that were delivered, or whose sources have rows, and that were not made;
+            None where that tells nothing.
+        version: Delta version.
+        updated_at: When a run wrote last.
+        run_id: That run.
+        freshness: `fresh`; `aging`, due for a delivery; `late`; `ageless`; `never` written; or
+            `damaged`, of which `lakehouse doctor` says more.
+        failing_rules: Rules whose latest verdict on some partition is no; None without a log.
+    """
+
+    table: str
+    layer: str
+    rows: int | None = None
+    partitions: int = 0
+    missing: tuple[str, ...] | None = None
+    version: int | None = None
+    updated_at: datetime | None = None
+    run_id: str | None = None
+    freshness: Freshness = "never"
+    failing_rules: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the status for scripts."""
+        found = asdict(self)
+        found["updated_at"] = self.updated_at.isoformat() if self.updated_at else None
+        return found
+
+
+def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]:
+    """Look at every table of the registry.
+
+    Args:
+        settings: Settings of the lakehouse.
+        now: The moment to which ages are measured.
+
+    Raises:
+        LakehouseError: the lake or the landing zone cannot be read.
+    """
+    now = now or clock.now()
+    place = place_of(settings.root, settings.identity)
+    delivered = _delivered(settings)
+    failing = _failing_rules(place)
+    return log.of_each(lambda table: _of(table, place, delivered, failing, now), REGISTRY)
+
+
+def unread(settings: Settings) -> list[str]:
+    """Say, in sentences, what lies in the landing zone and is not loaded.
+
+    Raises:
+        LakehouseError: the landing zone cannot be read.
+    """
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    refused = [file.problem for dataset in DATASETS for file in zone.files(dataset)]
+    return [*zone.strays(DATASETS), *filter(None, refused)]
+
+
+def _of(
+    table: Table,
+    place: Place,
+    delivered: Mapping[str, set[date]],
+    failing: Mapping[str, int] | None,
+    now: datetime,
+) -> TableStatus:
+    name = f"{table.domain}.{table.name}"
+    try:
+        found = log.open_table(place.folder(f"{table.domain}/{table.name}"))
+    except DamagedTableError:
+        return TableStatus(name, table.layer, freshness="damaged")
+    expected = delivered.get(table.name)
+    if table.name in _FED_BY:
+        sources = [_filled(place, f"{table.domain}/{source}") for source in _FED_BY[table.name]]
+        expected = {day.replace(day=1) for days in sources for day in days}
+    if found is None:
+        return TableStatus(name, table.layer, missing=_listed(expected) if expected else None)
+    files = log.files_of(found)
+    present = {file.partition for file in files if file.rows != 0}
+    missing = None if expected is None else expected - present
+    if missing and table.name in _LOADED:
+        missing -= _set_aside(table, place)
+    elif missing:
+        missing -= _written(found)
+    written = log.last_write(found)
+    return TableStatus(
+        table=name,
+        layer=table.layer,
+        rows=log.sum_rows(files),
+        partitions=len(present) if table.partition else 0,
+        missing=None if missing is None else _listed(missing),
+        version=found.version(),
+        updated_at=written.written_at if written else None,
+        run_id=written.commit.run_id if written and written.commit else None,
+        freshness=_freshness(table, written.written_at if written else None, now),
+        failing_rules=None if failing is None else failing.get(name, 0),
+    )
+
+
+def _listed(days: set[date]) -> tuple[str, ...]:
+    return tuple(sorted(day.isoformat() for day in days))
+
+
+def _set_aside(table: Table, place: Place) -> set[date]:
+    """Return the partitions of a bronze or silver table all of whose rows may be set aside.
+
+    Rejected lines never get as far as silver, so they explain its gap only where bronze has none.
+    """
+    bronze, rejects, _, quarantine = (
+        _filled(place, f"{table.domain}/{name}") for name in _LOADED[table.name].loaded_tables
+    )
+    return rejects if table.layer == "bronze" else quarantine | (rejects - bronze)
+
+
+def _written(found: DeltaTable) -> set[date]:
+    """Return the partitions that the kept log says were written, be it without rows."""
+    spans = [version.commit.partition for version in log.history(found) if version.commit]
+    written: set[date] = set()
+    for first, _, last in (span.partition("...") for span in spans if span):
+        month, end = date.fromisoformat(first), date.fromisoformat(last or first)
+        while month <= end:
+            written.add(month)
+            month = (month + timedelta(days=32)).replace(day=1)
+    return written
+
+
+def _filled(place: Place, path: str) -> set[date]:
+    """Return the partitions of a table that have rows."""
+    try:
+        found = log.open_table(place.folder(path))
+    except DamagedTableError:
+        # It says so itself.
+        return set()
+    return {file.partition for file in log.files_of(found) if file.rows != 0} if found else set()
+
+
+def _freshness(table: Table, at: datetime | None, now: datetime) -> Freshness:
+    windows = windows_of(table)
+    if at is None:
+        return "never"
+    if windows is None:
+        return "ageless"
+    warn, fail = windows
+    age = now - at
+    return "late" if age > fail else "aging" if age > warn else "fresh"
+
+
+def _delivered(settings: Settings) -> dict[str, set[date]]:
+    """Return the partitions in which tables should have rows: those that were delivered.
+
+    Rows set aside may be none, and gold and segments follow any delivery of their domain.
+    """
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    found: dict[str, set[date]] = {}
+    months: dict[str, set[date]] = {}
+    for dataset in DATASETS:
+        days = {file.delivered_on for file in zone.files(dataset)}
+        bronze, _, silver, _ = dataset.loaded_tables
+        for name in (bronze, silver):
+            found[name] = {partition_value(dataset, day) for day in days}
+        months.setdefault(dataset.domain, set()).update(day.replace(day=1) for day in days)
+    for table in REGISTRY:
+        # A month without snapshots has no members, one without purchases no spending.
+        if table.name in {"kpi_customer_value", "gold_segment_summary"}:
+            found[table.name] = months.get(table.domain, set())
+    return found
+
+
+def _failing_rules(place: Place) -> dict[str, int] | None:
+    """Read, by table, how many rules fail; None if there is no quality log."""
+    try:
+        found = log.open_table(place.folder(f"{QUALITY_RULES.domain}/{QUALITY_RULES.name}"))
+    except DamagedTableError:
+        return None
+    if found is None:
+        return None
+    import pyarrow as pa
+    from deltalake import QueryBuilder
+
+    try:
+        rows = QueryBuilder().register("rules", found).execute(_FAILING)
+        table = pa.table(rows)
+    except OSError as error:
+        raise LakehouseError(
+            f"The quality log cannot be read ({log.one_line(error)}); run the job quality again."
+        ) from error
+    return {row["table_name"]: int(row["failing"]) for row in table.to_pylist()}

@@ -1,0 +1,1 @@
+"""What the lake contains: the tables, rules and models of each domain."""

@@ -1,0 +1,51 @@
+"""Countries: their codes by name.
+
+Not
+here: which countries there are.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lakehouse_assets.domains.conformed.tables import DIM_COUNTRIES, UNKNOWN_COUNTRY
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+
+def dim_countries(countries: DataFrame, loaded_at: datetime) -> DataFrame:
+    """Describe countries; columns as declared for `dim_countries`.
+
+    Args:
+        countries: The declared columns but `country_name` and `load_timestamp`.
+        loaded_at: When the run began.
+    """
+    return countries.withColumns(
+        {
+            "country_name": v.lower(F.col("country")),
+            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
+        }
+    ).select(*DIM_COUNTRIES.column_names)
+
+
+def with_country_code(frame: DataFrame, country: str, countries: DataFrame) -> DataFrame:
+    """Add `country_code`: that of the country with a name or ISO alpha-3 code, or Unknown.
+
+    Args:
+        frame: Rows with the name of a country.
+        country: The column that holds it.
+        countries: Rows of `dim_countries`.
+    """
+    small = v.lower(F.col(country)).alias("_small_country")
+    named = v.staged(frame.select(*frame.columns, small))
+    by_name = countries.select(
+        F.col("country_name").alias("_name"), F.col("country_code").alias("_code_of_name")
+    )
+    by_iso3 = countries.filter(F.col("iso3").isNotNull()).select(
+        v.lower(F.col("iso3")).alias("_iso3"), F.col("country_code").alias("_code_of_iso3")
+    )
+    found = named.join(by_name, F.col("_small_country") == F.col("_name"), "left").join(
+        by_iso3, F.col("_small_country") == F.col("_iso3"), "left"
+    )
+    code = F.coalesce(F.col("_code_of_name"), F.col("_code_of_iso3"), F.lit(UNKNOWN_COUNTRY))
+    return found.select(*frame.columns, code.alias("country_code"))

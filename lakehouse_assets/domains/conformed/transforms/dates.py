@@ -1,0 +1,51 @@
+"""The calendar: what is known of a day."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+
+def dim_date(days: DataFrame, loaded_at: datetime, week_starts_on: v.Weekday) -> DataFrame:
+    """Describe days; columns as declared for `dim_date`.
+
+    Args:
+        days: One row per day in `date`.
+        loaded_at: When the run began.
+        week_starts_on: First day of a week; ISO weeks start on Monday whatever it is.
+    """
+    day = F.col("date")
+    number = v.day_of_week(day)
+    names = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+    months = (
+        "January", "February", "March", "April", "May", "June", "July", "August", "September",
+        "October", "November", "December",
+    )  # fmt: skip
+    month = F.month(day)
+    frame = days.select(
+        "date",
+        F.year(day).cast("int").alias("year"),
+        month.cast("int").alias("month"),
+        F.dayofmonth(day).cast("int").alias("day"),
+        F.quarter(day).cast("int").alias("quarter"),
+        number.cast("int").alias("day_of_week"),
+        _named(number, names).alias("day_name"),
+        _named(month, months).alias("month_name"),
+        F.substring(day.cast("string"), 1, 7).alias("year_month"),
+        F.year(v.add_days(v.week_start(day), F.lit(3))).cast("int").alias("iso_year"),
+        F.weekofyear(day).cast("int").alias("iso_week"),
+        v.week_start(day, week_starts_on).alias("week_start"),
+        number.isin(1, 7).alias("is_weekend"),
+        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
+    )
+    return frame.select(*DIM_DATE.column_names)
+
+
+def _named(number: Col, names: tuple[str, ...]) -> Col:
+    chosen = F.when(number == F.lit(1), F.lit(names[0]))
+    for position, name in enumerate(names[1:], start=2):
+        chosen = chosen.when(number == F.lit(position), F.lit(name))
+    return chosen

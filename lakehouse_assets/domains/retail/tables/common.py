@@ -1,0 +1,43 @@
+"""What the declarations of the retail domain have in common."""
+
+from __future__ import annotations
+
+from lakehouse_assets.catalog.registry import Column, Kind, Reference, Table, monthly_table
+
+DOMAIN = "retail"
+OWNER = "team:retail"
+CURRENCY = "US dollars"
+MONEY = "decimal(18,2)"
+# Sources give up to three decimals, and binary noise after them.
+FINE = "decimal(18,4)"
+# What adds up any number of them, as it is and rounded.
+FINE_TOTAL = "decimal(38,4)"
+TOTAL = "decimal(38,2)"
+COUNT_TOTAL = "decimal(38,0)"
+COUNTRY_CODE = Column("country_code", "string", "Country, ISO alpha-2, or Unknown.", False)
+COUNTRIES = Reference(("country_code",), "dim_countries", ("country_code",))
+
+
+def gold(
+    name: str,
+    description: str,
+    columns: tuple[Column, ...],
+    keys: tuple[str, ...],
+    *,
+    kind: Kind,
+    references: tuple[Reference, ...] = (),
+    lab: str | None = None,
+    clustered: tuple[str, ...] = (),
+    latest_with: str | None = None,
+) -> Table:
+    """Declare a monthly gold table; `lab` is the name that the reference lab gave it."""
+    return monthly_table(
+        DOMAIN, name, description, columns, keys, OWNER,
+        kind=kind, references=references, aliases=(lab,) if lab else (), clustered=clustered,
+        latest_with=latest_with,
+    )  # fmt: skip
+
+
+def dates(column: str) -> Reference:
+    """Refer to a day of the calendar."""
+    return Reference((column,), "dim_date", ("date",))

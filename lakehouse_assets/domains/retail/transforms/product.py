@@ -1,0 +1,111 @@
+"""The stitched data product: tweets by hashtag and city with the campaign's results.
+
+The lab repeats a row for each
+week of the campaign and meets a campaign only where its letters agree; here a result counts once,
+and letters do not matter.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from lakehouse_assets.domains.retail.tables.product import CAMPAIGN_TWEETS
+from lakehouse_assets.domains.retail.transforms.campaigns import campaign_key
+from lakehouse_assets.engine import Col, DataFrame, F, W
+from lakehouse_assets.engine import vocabulary as v
+
+_MEASURES = ("revenue", "cost", "profit")
+
+
+def campaign_tweets(
+    pairs: DataFrame, campaigns: DataFrame, days: DataFrame, month: date
+) -> DataFrame:
+    """Put tweets and results together; columns as declared for `campaign_tweets`.
+
+    A campaign's cities share its results in proportion to their tweets. Each share is the part of
+    the total up to the city, in the order of names, less the part before it, in hundredths of a
+    cent: the shares of a campaign add up to its results exactly.
+
+    Args:
+        pairs: The month's rows of `tweets_by_city_and_hashtag`.
+        campaigns: The month's rows of `dim_campaigns`.
+        days: Rows of `campaign_days` of this and all earlier months.
+        month: The month, as its first day.
+    """
+    results = campaign_results(days, month).select(
+        F.col("campaign_key").alias("paid_key"),
+        *[_units(F.col(n)).alias(f"{n}_units") for n in _MEASURES],
+    )
+    named = v.staged(
+        campaigns.select("campaign_key", "campaign_name", F.col("hashtag").alias("own_tag")).join(
+            results, F.col("campaign_key") == F.col("paid_key"), "inner"
+        )
+    )
+    key = campaign_key(F.substring(F.col("hashtag"), 2, 2**31 - 1))
+    by_tag = W.partitionBy("tag_key")
+    tweeted = v.staged(pairs.select("hashtag", "city", "tweets", "retweets", key.alias("tag_key")))
+    counted = v.staged(
+        tweeted.select(
+            *tweeted.columns,
+            F.sum("tweets").over(by_tag).cast("bigint").alias("all_tweets"),
+            F.sum("tweets")
+            .over(by_tag.orderBy(F.col("city").asc_nulls_last(), F.col("hashtag").asc_nulls_last()))
+            .cast("bigint")
+            .alias("tweets_so_far"),
+        )
+    )
+    joined = v.staged(counted.join(named, F.col("tag_key") == F.col("campaign_key"), "left"))
+    shared = joined.select(
+        "hashtag",
+        "city",
+        "campaign_name",
+        "tweets",
+        "retweets",
+        *[_money(_share(n)).alias(n) for n in _MEASURES],
+    )
+    untold = named.join(tweeted, F.col("campaign_key") == F.col("tag_key"), "left_anti")
+    silent = v.staged(untold).select(
+        F.col("own_tag").alias("hashtag"),
+        F.lit(None).cast("string").alias("city"),
+        "campaign_name",
+        F.lit(0).cast("bigint").alias("tweets"),
+        F.lit(0).cast("decimal(38,0)").alias("retweets"),
+        *[_money(F.col(f"{n}_units")).alias(n) for n in _MEASURES],
+    )
+    both = shared.unionByName(silent)
+    return both.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_TWEETS.column_names)
+
+
+def campaign_results(days: DataFrame, month: date) -> DataFrame:
+    """Add up the results of each campaign so far."""
+    so_far = days.filter(F.col("as_of_month") <= F.lit(month))
+    return so_far.groupBy("campaign_key").agg(*[v.total(F.col(n), 4).alias(n) for n in _MEASURES])
+
+
+def totals_of_tweets(pairs: DataFrame) -> DataFrame:
+    """Add up, in one row, what the product must hold of the tweets."""
+    return pairs.agg(*[v.total(F.col(n)).alias(n) for n in ("tweets", "retweets")])
+
+
+def totals_of_results(days: DataFrame, month: date) -> DataFrame:
+    """Add up, in one row, what the product must hold of the campaigns."""
+    return days.filter(F.col("as_of_month") <= F.lit(month)).agg(
+        *[v.total(F.col(n), 4).alias(n) for n in _MEASURES]
+    )
+
+
+def _share(measure: str) -> Col:
+    def up_to(tweets: Col) -> Col:
+        return v.proportion(F.col(f"{measure}_units"), tweets, F.col("all_tweets"))
+
+    return up_to(F.col("tweets_so_far")) - up_to(F.col("tweets_so_far") - F.col("tweets"))
+
+
+def _units(amount: Col) -> Col:
+    """Turn an amount of four decimals into hundredths of a cent."""
+    return (amount * F.lit(10_000).cast("decimal(5,0)")).cast("decimal(38,0)")
+
+
+def _money(units: Col) -> Col:
+    amount = units * F.lit("0.0001").cast("decimal(5,4)")
+    return F.coalesce(amount.cast("decimal(38,4)"), F.lit(0).cast("decimal(38,4)"))

@@ -1,0 +1,133 @@
+"""Putting assets, jobs, sensors, schedules and resources together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets.catalog.datasets import Limits
+from lakehouse_assets.domains.airline.assets import airline_assets
+from lakehouse_assets.domains.conformed.assets import conformed_assets
+from lakehouse_assets.domains.registry import DATASETS, REGISTRY, SOURCES
+from lakehouse_assets.domains.retail.assets import retail_assets
+from lakehouse_assets.engine.vocabulary import Weekday
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.orchestration.alerts import alert_sensors
+from lakehouse_assets.orchestration.conditions import following_sensor, with_conditions
+from lakehouse_assets.orchestration.extractions import extraction_schedules
+from lakehouse_assets.orchestration.freshness import with_freshness
+from lakehouse_assets.orchestration.io_manager import DeltaIOManager
+from lakehouse_assets.orchestration.jobs import family_jobs
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.landing_resource import LandingResource
+from lakehouse_assets.orchestration.maintenance import (
+    maintenance_assets,
+    maintenance_job,
+    maintenance_schedule,
+)
+from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
+from lakehouse_assets.orchestration.partitions import Calendar, walk_offsets_once
+from lakehouse_assets.orchestration.quality_log_assets import quality_assets
+from lakehouse_assets.orchestration.recovery import healing_sensor
+from lakehouse_assets.orchestration.schedules import quality_schedule, refresh_schedules
+from lakehouse_assets.orchestration.sensors import delivery_sensors
+from lakehouse_assets.settings import Settings
+
+_MOST_KEPT = 4
+
+
+def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinition]:
+    """Make the assets of every domain, and of the quality log over them; once for a process."""
+    return [
+        *_assets(
+            calendar,
+            settings.training_rows,
+            settings.week_starts_on,
+            settings.campaign_tags,
+            _limits(settings),
+        )
+    ]
+
+
+def _limits(settings: Settings) -> Limits:
+    """Return the limits that the settings give datasets.
+
+    Raises:
+        LakehouseError: there is no such dataset.
+    """
+    known = {dataset.path for dataset in DATASETS} | {"*"}
+    for path in sorted(settings.loss_limits.keys() - known):
+        raise LakehouseError(
+            f"Setting LAKEHOUSE_LOSS_LIMITS names {path}, which is no dataset; known are "
+            f"{', '.join(sorted(known))}."
+        )
+    return tuple(
+        (path, field, limit)
+        for path, fields in settings.loss_limits.items()
+        for field, limit in fields.items()
+    )
+
+
+# Dagster takes a tenth of a second to make them, and a command needs them twice.
+@lru_cache(_MOST_KEPT)
+def _assets(
+    calendar: Calendar,
+    training_rows: int,
+    week_starts_on: Weekday,
+    campaign_tags: tuple[str, ...],
+    limits: Limits,
+) -> Sequence[dg.AssetsDefinition]:
+    silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
+    made = [
+        *conformed_assets(week_starts_on),
+        *airline_assets(calendar, training_rows, limits),
+        *retail_assets(calendar, week_starts_on, campaign_tags, limits),
+        *quality_assets(silver),
+    ]
+    return with_freshness(with_conditions(made))
+
+
+@lru_cache(1)
+def _upkeep() -> Sequence[dg.AssetsDefinition]:
+    return maintenance_assets(REGISTRY)
+
+
+def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
+    """Build the definitions for some settings.
+
+    Args:
+        settings: Where the lake is and what runs it.
+        overrides: Resources that replace the default ones, by name: `lake`, `landing`, `mlflow`,
+            `io_manager`.
+    """
+    lake = LakeResource.of(settings)
+    resources: dict[str, Any] = {
+        "lake": lake,
+        "landing": LandingResource.of(settings),
+        "mlflow": MlflowResource.of(settings),
+        "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
+    }
+    walk_offsets_once()
+    calendar = Calendar(settings.first_partition)
+    assets, upkeep = every_asset(calendar, settings), _upkeep()
+    return dg.Definitions(
+        assets=[*assets, *upkeep],
+        jobs=[*family_jobs(assets), maintenance_job(upkeep)],
+        sensors=[
+            *delivery_sensors(DATASETS, calendar, running=settings.automation),
+            following_sensor(running=settings.automation),
+            healing_sensor(running=settings.automation),
+            *alert_sensors(running=settings.automation),
+        ],
+        schedules=[
+            *refresh_schedules(DATASETS, calendar, running=settings.automation),
+            *extraction_schedules(SOURCES, running=settings.automation),
+            quality_schedule(running=settings.automation),
+            maintenance_schedule(running=settings.automation),
+        ],
+        resources={**resources, **overrides},
+        executor=dg.in_process_executor,
+    )

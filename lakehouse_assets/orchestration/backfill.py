@@ -1,0 +1,268 @@
+"""Backfills and replays: bringing a range of partitions up to date, in chunks, resumably."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table
+from lakehouse_assets.domains.registry import DATASETS
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.orchestration.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, job_name
+from lakehouse_assets.orchestration.planning import (
+    MONTHS_PER_RUN,
+    PlannedRun,
+    no_partition,
+    of_domain,
+)
+from lakehouse_assets.settings import Settings
+
+_MONTH = re.compile(r"(\d{4})-(\d{2})(?:-\d{2})?")
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Months:
+    """Months from the first to the last, both included, each as its first day."""
+
+    first: date
+    last: date
+
+    @classmethod
+    def parse(cls, text: str) -> Months:
+        """Read `2024-01..2024-12`, or one month.
+
+        Raises:
+            LakehouseError: the text is no range of months.
+        """
+        first, dots, last = text.partition("..")
+        try:
+            months = cls(_month(first), _month(last) if dots else _month(first))
+        except ValueError:
+            raise LakehouseError(
+                f"{text!r} is no range of months; write it as 2024-01..2024-12, or 2024-01."
+            ) from None
+        if months.last < months.first:
+            raise LakehouseError(f"The range {text} ends before it begins; turn it round.")
+        return months
+
+    def __str__(self) -> str:
+        """Write the range as people do."""
+        return f"{self.first:%Y-%m}..{self.last:%Y-%m}"
+
+
+@dataclass
+class Progress:
+    """What of a backfill is done, in a file that outlives its process.
+
+    Attributes:
+        path: The file; it is gone when the backfill is complete.
+        done: Content of the runs that went well, by the run's label.
+    """
+
+    path: Path
+    done: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings, name: str) -> Progress:
+        """Open the progress of a backfill; a file that cannot be read counts as none."""
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        path = settings.dagster_home / "backfills" / f"{digest}.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            done = found["done"] if found["format"] == _FORMAT else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            done = {}
+        return cls(path, dict(done))
+
+    def note(self, label: str, content: str) -> None:
+        """Remember that a run went well: whole or not at all, should the process be killed."""
+        self.done[label] = content
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps({"format": _FORMAT, "done": self.done}), encoding="utf-8")
+        part.replace(self.path)
+
+    def forget(self) -> None:
+        """Forget everything: the backfill is complete, or starts anew."""
+        self.done.clear()
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A planned backfill.
+
+    Attributes:
+        runs: The runs that are left, in order; the calendar first and the quality log last.
+        content: What each run reads, by its label: it runs again when a file has changed since.
+        done: Number of runs that an interrupted backfill has done already.
+        progress: Where it is remembered.
+        refused: Deliveries that no partition can hold, one sentence each; the runs leave them out.
+    """
+
+    runs: list[PlannedRun]
+    content: dict[str, str]
+    done: int
+    progress: Progress
+    refused: list[str]
+
+    def note(self, run: PlannedRun) -> None:
+        """Remember that a run went well."""
+        if run.label in self.content:
+            self.progress.note(run.label, self.content[run.label])
+
+
+def plan_backfill(
+    settings: Settings,
+    domain: str,
+    months: Months,
+    months_per_run: int = MONTHS_PER_RUN,
+    *,
+    restart: bool = False,
+    datasets: Iterable[Dataset] = DATASETS,
+) -> Backfill:
+    """Plan the runs for a domain's delivered partitions in a range of months.
+
+    Args:
+        settings: Settings of the lakehouse.
+        domain: The domain, such as airline.
+        months: The range.
+        months_per_run: Consecutive months that one run may cover, which bounds its memory.
+        restart: Do everything again, whatever an interrupted backfill has done.
+        datasets: Datasets that the zone may hold.
+
+    Raises:
+        LakehouseError: there is no such domain, or nothing was delivered in the range.
+    """
+    mine = [dataset for dataset in datasets if dataset.domain == domain]
+    if not mine:
+        known = sorted({dataset.domain for dataset in datasets})
+        raise LakehouseError(f"There is no domain {domain!r}; use one of {', '.join(known)}.")
+    files, refused = _delivered(settings, mine, months)
+    days: dict[str, set[date]] = {"day": set(), "month": set()}
+    for dataset, file in files:
+        days[dataset.grain].add(file.delivered_on)
+    planned = of_domain(domain, days, months_per_run)
+    if not planned:
+        raise LakehouseError(
+            " ".join(refused)
+            or f"Nothing of {domain} was delivered in {months}; look at the landing zone "
+            f"{settings.landing}, or choose other months."
+        )
+    progress = Progress.of(settings, f"{settings.root} {domain} {months} {months_per_run}")
+    if restart:
+        progress.forget()
+    content = {run.label: _content(run, files) for run in planned}
+    left = [run for run in planned if progress.done.get(run.label) != content[run.label]]
+    runs = [PlannedRun(UNPARTITIONED), *left, PlannedRun(QUALITY)]
+    return Backfill(runs, content, len(planned) - len(left), progress, refused)
+
+
+def plan_replay(dataset: Dataset, partitions: Iterable[date]) -> list[PlannedRun]:
+    """Plan cleaning stored bronze rows again, after a rule was corrected, and what builds on them.
+
+    Args:
+        dataset: What was delivered.
+        partitions: Loaded partitions of the dataset: days, or the first days of months.
+    """
+    silver = dataset.loaded_tables[2:]
+    days = sorted(partitions)
+    job = job_name(dataset.domain, DAILY if dataset.grain == "day" else MONTHLY)
+    runs = [PlannedRun(job, day.isoformat(), day.isoformat(), tables=silver) for day in days]
+    for month in sorted({day.replace(day=1) for day in days}):
+        monthly = job_name(dataset.domain, MONTHLY)
+        runs.append(PlannedRun(monthly, month.isoformat(), month.isoformat()))
+    return [*runs, PlannedRun(QUALITY)]
+
+
+def loaded_partitions(lake: Lake, dataset: Dataset, days: Iterable[date]) -> list[date]:
+    """Return the partitions that hold the rows of some days of delivery.
+
+    Args:
+        lake: The lake.
+        dataset: What was delivered.
+        days: Days of delivery; of a monthly dataset also the first days of delivered months.
+
+    Raises:
+        LakehouseError: nothing in bronze was delivered on one of the days.
+    """
+    bronze, column = bronze_table(dataset), dataset.partition.column
+    rows = lake.read(bronze, columns=sorted({"delivered_on", column})).distinct()
+    delivered = {row["delivered_on"]: row[column] for row in lake.engine.rows(rows)}
+    partitions = delivered | {partition: partition for partition in delivered.values()}
+    missing = sorted(day for day in days if day not in partitions)
+    if missing:
+        raise LakehouseError(
+            f"Bronze has no rows of {dataset.path} that were delivered on "
+            f"{', '.join(map(str, missing))}, so there is nothing to clean again; "
+            + (
+                f"it has rows from {min(delivered)} to {max(delivered)}."
+                if delivered
+                else "deliver and load them first (`lakehouse land`, `lakehouse run`)."
+            )
+        )
+    return sorted({partitions[day] for day in days})
+
+
+def months_after(
+    settings: Settings, domain: str, last: date, datasets: Iterable[Dataset] = DATASETS
+) -> Months | None:
+    """Return the delivered months after one, which add up what it holds; None if there are none.
+
+    Args:
+        settings: Settings of the lakehouse.
+        domain: The domain, such as airline.
+        last: First day of the month.
+        datasets: Datasets that the zone may hold.
+    """
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    following = (last + timedelta(days=32)).replace(day=1)
+    found = {
+        file.delivered_on.replace(day=1)
+        for dataset in datasets
+        if dataset.domain == domain
+        for file in zone.files(dataset, following)
+        if no_partition(settings, dataset, file.delivered_on) is None
+    }
+    return Months(min(found), max(found)) if found else None
+
+
+def _delivered(
+    settings: Settings, datasets: Iterable[Dataset], months: Months
+) -> tuple[list[tuple[Dataset, LandedFile]], list[str]]:
+    """List the files of the months, and say which days of delivery have no partition."""
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    end = (months.last + timedelta(days=32)).replace(day=1)
+    files = []
+    refused: dict[tuple[str, date], str] = {}
+    for dataset in datasets:
+        for file in zone.files(dataset, months.first, end):
+            problem = no_partition(settings, dataset, file.delivered_on)
+            if problem is None:
+                files.append((dataset, file))
+            else:
+                refused[dataset.path, file.delivered_on] = problem
+    return files, [*refused.values()]
+
+
+def _content(run: PlannedRun, files: Iterable[tuple[Dataset, LandedFile]]) -> str:
+    """Digest the files of the months that a run touches."""
+    first, last = (date.fromisoformat(str(key)).replace(day=1) for key in (run.first, run.last))
+    return content_of(
+        file for _, file in files if first <= file.delivered_on.replace(day=1) <= last
+    )
+
+
+def _month(text: str) -> date:
+    match = _MONTH.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    return date(int(match[1]), int(match[2]), 1)

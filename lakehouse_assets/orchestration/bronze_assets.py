@@ -1,0 +1,188 @@
+"""The bronze assets of a dataset: its rows, its rejects and the checks on both."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets import clock
+from lakehouse_assets.catalog.datasets import (
+    Dataset,
+    Limits,
+    bronze_table,
+    rejects_table,
+    with_limits,
+)
+from lakehouse_assets.engine import F
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.reader import by_partition, read_delivery
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import Window
+from lakehouse_assets.orchestration.incremental import WHOLE_FILE, files_to_read
+from lakehouse_assets.orchestration.loads import record
+from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.table_assets import asset_attributes
+from lakehouse_assets.orchestration.transient import transient_faults_tried_again
+from lakehouse_assets.quality.conservation import Balance
+from lakehouse_assets.quality.log import BY_PARTITION
+from lakehouse_assets.quality.losses import Loss, losses_check_result, losses_check_spec
+
+CONSERVED = "delivered_rows_are_conserved"
+READABLE = "files_are_readable"
+DECLARED = "attributes_are_declared"
+_REASONS = 3
+
+
+def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> dg.AssetsDefinition:
+    """Make the assets that load a dataset's landing folders into bronze.
+
+    One step reads the new files of the run's partitions once and writes two tables: rows and
+    rejects. A file that must be refused fails the check `files_are_readable`; the others are
+    loaded.
+
+    Args:
+        dataset: What is delivered.
+        calendar: Days and months, and how they map.
+        limits: How much may be lost where the settings say something else than the dataset.
+    """
+    dataset = with_limits(dataset, limits)
+    rows, rejects = bronze_table(dataset), rejects_table(dataset)
+
+    @dg.multi_asset(
+        name=rows.step,
+        pool=rows.step,
+        outs={table.name: dg.AssetOut(**asset_attributes(table)) for table in (rows, rejects)},
+        partitions_def=calendar.of_grain(dataset.grain),
+        check_specs=[
+            dg.AssetCheckSpec(
+                CONSERVED,
+                asset=rows.asset_key,
+                blocking=True,
+                description="Records in the delivered files = bronze rows + rejects.",
+            ),
+            dg.AssetCheckSpec(
+                READABLE,
+                asset=rows.asset_key,
+                description="No delivered file had to be refused as a whole.",
+            ),
+            dg.AssetCheckSpec(
+                DECLARED,
+                asset=rows.asset_key,
+                description="Records have the declared attributes, and no others.",
+            ),
+            losses_check_spec(rows, dataset.rejected, "rejected"),
+        ],
+        required_resource_keys={"lake", "landing"},
+    )
+    @transient_faults_tried_again
+    def load(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        lake: Lake = context.resources.lake.open()
+        begun, span = clock.now(), context.partition_time_window
+        window = Window(dataset.partition, span.start, span.end)
+        zone: LandingZone = context.resources.landing.open()
+        listed = by_partition(dataset, zone.files(dataset, span.start.date(), span.end.date()))
+        with lake.engine.scope():
+            reading = files_to_read(context.instance, lake, dataset, listed, window)
+            context.log.info(
+                f"{len(reading.files)} files of {dataset.path} to read; the rows of {reading.kept} "
+                "that were loaded before are taken over"
+            )
+            with zone.fetched(reading.files) as files:
+                delivery = read_delivery(dataset, files, lake.engine, begun)
+                delivered = delivery.delivered + reading.records
+                record(context, dataset, listed, delivered)
+                for table, frame in ((rows, delivery.rows), (rejects, delivery.rejects)):
+                    stays = reading.taken_over(lake, dataset, table, window)
+                    yield dg.Output(lake.engine.union([frame, *stays]), table.name)
+            refused_rows = dict.fromkeys(listed, 0)
+            for row in lake.engine.rows(
+                delivery.rejects.filter(F.col("line_number") == F.lit(WHOLE_FILE)).select(
+                    dataset.partition.column
+                )
+            ):
+                refused_rows[row[dataset.partition.column]] += 1
+        stored = lake.rows_by_partition(rejects)
+        balance = Balance(
+            source="delivered",
+            incoming=delivered,
+            parts={
+                "bronze": lake.rows_by_partition(rows),
+                "rejects": {day: count - refused_rows.get(day, 0) for day, count in stored.items()},
+            },
+            partitions=sorted(refused_rows),
+        )
+        yield balance.check_result(rows.asset_key, CONSERVED)
+        yield dg.AssetCheckResult(
+            asset_key=rows.asset_key,
+            check_name=READABLE,
+            passed=not delivery.refused,
+            description="\n".join(delivery.refused) or _read_well(delivery.files, reading.kept),
+            metadata={
+                "files": delivery.files,
+                "files_taken_over": reading.kept,
+                "refused_files": len(delivery.refused),
+                BY_PARTITION: {str(day): {"failing": n} for day, n in refused_rows.items() if n},
+            },
+        )
+        yield dg.AssetCheckResult(
+            asset_key=rows.asset_key,
+            check_name=DECLARED,
+            passed=not delivery.undeclared,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=_undeclared(dataset, delivery.undeclared),
+            metadata={
+                BY_PARTITION: {str(day): {"failing": n} for day, n in delivery.differing.items()}
+            },
+        )
+        losses = {
+            day: Loss(balance.parts["rejects"].get(day, 0), delivered[day], refused)
+            for day, refused in refused_rows.items()
+        }
+        yield losses_check_result(
+            dataset, rows, dataset.rejected, "rejected", losses,
+            lambda days: _reasons(lake, dataset, window, days),
+        )  # fmt: skip
+
+    return load
+
+
+def _undeclared(dataset: Dataset, found: Sequence[str]) -> str:
+    if not found:
+        return "Every record has the declared attributes."
+    told = "; ".join(found)
+    remedy = "declare the field to have its values" if dataset.additive else (
+        "declare the field, or the dataset as additive=True"
+    )  # fmt: skip
+    return f"{told[0].upper()}{told[1:]}. Ask the source; {remedy}."
+
+
+def _reasons(
+    lake: Lake, dataset: Dataset, window: Window, days: Sequence[date]
+) -> dict[date, list[tuple[str, int]]]:
+    """Find the most frequent reasons of the rejects of some partitions, whole files first."""
+    table, column = rejects_table(dataset), dataset.partition.column
+    with lake.engine.scope():
+        rejects = lake.read(table, window).filter(F.col(column).isin([*days]))
+        whole = F.when(F.col("line_number") == F.lit(WHOLE_FILE), F.lit(1)).otherwise(F.lit(0))
+        counted = lake.engine.rows(
+            rejects.groupBy(column, "reason").agg(
+                F.count(F.lit(1)).alias("records"), F.max(whole).alias("whole")
+            )
+        )
+    counted.sort(key=lambda row: (-row["whole"], -row["records"], row["reason"]))
+    found: dict[date, list[tuple[str, int]]] = {}
+    for row in counted:
+        reasons = found.setdefault(row[column], [])
+        if len(reasons) < _REASONS:
+            reasons.append((row["reason"].rstrip("."), row["records"]))
+    return found
+
+
+def _read_well(files: int, kept: int) -> str:
+    read = f"All {files} files were read."
+    if not kept:
+        return read
+    return f"All {files} new files were read; the rows of {kept} loaded before were taken over."

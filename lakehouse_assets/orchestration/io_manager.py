@@ -1,0 +1,344 @@
+"""The Dagster IO manager: asset partitions in, Delta predicates out.
+
+dagster-deltalake's own IO manager is not used because it replaces the whole table whenever it
+cannot build a predicate; here that is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from lakehouse_assets.catalog.registry import PartitionColumn, Registry, Table
+from lakehouse_assets.engine import F
+from lakehouse_assets.engine.base import SourceColumn
+from lakehouse_assets.engine.types import DataFrame
+from lakehouse_assets.errors import LakehouseError, SourceNotReadyError
+from lakehouse_assets.lake.commits import Commit, WriteReport
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import (
+    Both,
+    Everything,
+    Keys,
+    Selection,
+    Window,
+    Windows,
+    rectangle,
+)
+from lakehouse_assets.lake.schema import dagster_schema
+from lakehouse_assets.orchestration.failed import Failed, failed_partitions
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.process import Heartbeat
+from lakehouse_assets.orchestration.transient import tried_again
+
+PARTITION_ROWS = "dagster/partition_row_count"
+_ISO_DAY = "%Y-%m-%d"
+# The day with which the next partition begins.
+_FOLLOWING: dict[type, Callable[[date], date]] = {
+    dg.DailyPartitionsDefinition: lambda day: day + timedelta(days=1),
+    dg.MonthlyPartitionsDefinition: lambda day: (
+        date(day.year + day.month // 12, day.month % 12 + 1, 1) if day.day == 1 else date.min
+    ),
+}
+
+
+class DeltaIOManager(dg.ConfigurableIOManager):
+    """Keep asset values as Delta tables: frames in, lazy frames out.
+
+    Asset metadata it understands: `merge: True` upserts by the table's keys instead of replacing
+    the partition, and, on an input, `columns: [...]` reads only those columns. A dimension of a
+    multi-partitioned asset names its column by `partition_columns: {dimension: column}`.
+    """
+
+    lake: LakeResource
+    _heartbeat: Heartbeat | None = PrivateAttr(None)
+    _failed: Failed = PrivateAttr(default_factory=dict)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Let the run say that it is alive, and find out what it must not be built on."""
+        if context.instance is not None and context.run is not None:
+            self._heartbeat = Heartbeat(context.instance, context.run.run_id)
+            self._heartbeat.begin()
+            self._failed = failed_partitions(context.instance)
+
+    def teardown_after_execution(self, _context: dg.InitResourceContext) -> None:
+        """Let the run say nothing more."""
+        if self._heartbeat is not None:
+            self._heartbeat.end()
+
+    def handle_output(self, context: dg.OutputContext, obj: DataFrame) -> None:
+        """Replace the run's partitions of the asset's table by the frame.
+
+        Raises:
+            LakehouseError: the asset is not declared, the partitions form no predicate, or the rows
+                do not fit the table.
+            RetryRequested: the store failed in a way that may pass.
+        """
+        with tried_again(context.step_context.previous_attempt_count):
+            self._store(context, obj)
+
+    def _store(self, context: dg.OutputContext, obj: DataFrame) -> None:
+        if obj is None:
+            raise LakehouseError(
+                f"Asset {context.asset_key.to_user_string()} returned nothing; return a frame (an "
+                "empty one empties the partition)."
+            )
+        lake = self.lake.open()
+        table = lake.registry.by_key(tuple(context.asset_key.path))
+        definition_metadata = context.definition_metadata or {}
+        selection = selection_of(context, table, definition_metadata)
+        commit = Commit(
+            run_id=context.run_id,
+            asset=context.asset_key.to_user_string(),
+            partition=_partition_text(context),
+            code_version=context.asset_spec.code_version or "",
+        )
+        write = lake.merge if definition_metadata.get("merge") else lake.write
+        report = write(table, obj, selection, commit)
+        metadata = output_metadata(lake, table, report)
+        if context.has_asset_partitions and len(context.asset_partition_keys) > 1:
+            metadata["range_row_count"] = metadata.pop(PARTITION_ROWS)
+            _show_once(context, metadata)
+            for key in context.asset_partition_keys:
+                context.step_context.add_asset_metadata(
+                    {PARTITION_ROWS: report.rows_by_partition.get(key, 0)},
+                    asset_key=context.asset_key,
+                    partition_key=key,
+                )
+            metadata = {"delta_version": report.version}
+        context.add_output_metadata(metadata)
+
+    def load_input(self, context: dg.InputContext) -> DataFrame:
+        """Read the upstream partitions that the run's partitions map to, lazily.
+
+        Raises:
+            SourceNotReadyError: the last run of one of these partitions failed.
+            RetryRequested: the store failed in a way that may pass.
+        """
+        with tried_again(context.step_context.previous_attempt_count):
+            return self._read(context)
+
+    def _read(self, context: dg.InputContext) -> DataFrame:
+        lake = self.lake.open()
+        table = lake.registry.by_key(tuple(context.asset_key.path))
+        upstream = context.upstream_output
+        metadata = (upstream.definition_metadata if upstream else None) or {}
+        columns = (context.definition_metadata or {}).get("columns")
+        if context.has_asset_partitions and not context.asset_partition_keys:
+            # The run's partitions map to no upstream partition, as for the first partition of an
+            # asset that depends on its own past.
+            return lake.read(table, columns=columns).filter(F.lit(False))
+        self._refuse_failed(context, lake, table)
+        selection = selection_of(context, table, metadata)
+        return lake.read(table, selection, columns=columns)
+
+    def _refuse_failed(self, context: dg.InputContext, lake: Lake, table: Table) -> None:
+        """Build nothing on partitions whose last run failed, but for those that this run made."""
+        failed = self._failed.get(context.asset_key, {})
+        step = context.step_context
+        if not failed or table.step == step.step.key:
+            return
+        parts = context.asset_partition_keys if context.has_asset_partitions else [None]
+        needed = failed.keys() & {*parts}
+        if needed and step.has_partitions:
+            first, last = step.partition_key_range
+            if context.asset_key in step.job_def.asset_layer.executable_asset_keys:
+                needed = {part for part in needed if part and not first <= part <= last}
+            if table.layer == "silver" and table.partition and table.partition.grain == "month":
+                # A later snapshot has taken the place of one that failed.
+                later = [
+                    f"{month}" for month, rows in lake.rows_by_partition(table).items() if rows
+                ]
+                needed = {
+                    part for part in needed if part and not any(part < m <= first for m in later)
+                }
+        if needed:
+            worst = max(needed, key=str)
+            raise SourceNotReadyError(
+                f"{table.name}{f' of {worst}' if worst else ''} is not ready, because the run "
+                f"{failed[worst][:8]} that should have made it failed; fix the cause and run it "
+                "again. Until then nothing is built on it."
+            )
+
+
+def _show_once(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
+    """Show what is true of a whole range on the last partition's event alone.
+
+    That event is the asset's newest, which the UI shows. On those of the others the rows and bytes
+    of the range would pass for their own, and copies for every day of a month would be most of what
+    a run stores. Each event has the number of rows of its own partition.
+    """
+    context.step_context.add_asset_metadata(
+        metadata, asset_key=context.asset_key, partition_key=context.asset_partition_keys[-1]
+    )
+
+
+def selection_of(
+    context: dg.OutputContext | dg.InputContext, table: Table, metadata: Mapping[str, Any]
+) -> Selection:
+    """Turn the partitions that a context names into a selection of rows.
+
+    Raises:
+        LakehouseError: the table and the asset disagree on being partitioned, or the partitions
+            cannot be expressed; there is no fallback to the whole table.
+    """
+    if not context.has_asset_partitions:
+        if isinstance(context, dg.OutputContext) and table.partition is not None:
+            raise LakehouseError(
+                f"Table {table.name} is partitioned by {table.partition.column}, but this run has "
+                "no partition; choose a partition or a range."
+            )
+        return Everything()
+    definition = context.asset_partitions_def
+    keys = list(context.asset_partition_keys)
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        return _rectangle_selection(definition, keys, table, metadata)
+    if table.partition is None:
+        raise LakehouseError(
+            f"The asset of table {table.name} is partitioned, but the table declares no partition "
+            "column; declare it."
+        )
+    return dimension_selection(definition, keys, table.partition, table.name)
+
+
+def dimension_selection(
+    definition: dg.PartitionsDefinition[Any],
+    keys: Sequence[str],
+    partition: PartitionColumn,
+    table: str,
+) -> Window | Windows | Keys:
+    """Select one dimension: touching time windows become one half-open window."""
+    if not keys:
+        raise LakehouseError(f"The run names no partition of table {table}; name at least one.")
+    if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return Keys(partition, tuple(keys))
+    windows: list[Window] = []
+    for start, end in sorted(_spans(definition, set(keys))):
+        if windows and windows[-1].end == start:
+            windows[-1] = Window(partition, windows[-1].start, end)
+        else:
+            windows.append(Window(partition, start, end))
+    return windows[0] if len(windows) == 1 else Windows(tuple(windows))
+
+
+def _spans(
+    definition: dg.TimeWindowPartitionsDefinition, keys: Collection[str]
+) -> Iterator[tuple[datetime, datetime]]:
+    """Return the spans of time of keys; days and months that follow each other are one span.
+
+    Dagster works out a key's window from a cron schedule, which takes its time for years of days.
+    """
+    following = _FOLLOWING.get(type(definition))
+    if following is None or definition.fmt != _ISO_DAY:
+        for key in keys:
+            yield _window(definition, key)
+        return
+    days = sorted(map(date.fromisoformat, keys))
+    first = 0
+    for place, day in enumerate(days):
+        if place + 1 == len(days) or following(day) != days[place + 1]:
+            start, _ = _window(definition, days[first].isoformat())
+            _, end = _window(definition, day.isoformat())
+            yield start, end
+            first = place + 1
+
+
+def _window(definition: dg.TimeWindowPartitionsDefinition, key: str) -> tuple[datetime, datetime]:
+    window = definition.time_window_for_partition_key(key)
+    return window.start, window.end
+
+
+def _rectangle_selection(
+    definition: dg.MultiPartitionsDefinition,
+    keys: Sequence[str],
+    table: Table,
+    metadata: Mapping[str, Any],
+) -> Both:
+    columns: Mapping[str, str] = metadata.get("partition_columns") or {}
+    dimensions = definition.partitions_defs
+    missing = [d.name for d in dimensions if d.name not in columns]
+    if missing:
+        raise LakehouseError(
+            f"Table {table.name} does not say which column holds the dimension "
+            f"{', '.join(missing)}; add partition_columns to the asset's metadata."
+        )
+    multi = [definition.get_partition_key_from_str(key) for key in keys]
+    names = [dimension.name for dimension in dimensions]
+    lists = rectangle(
+        [(m.keys_by_dimension[names[0]], m.keys_by_dimension[names[1]]) for m in multi]
+    )
+    parts = []
+    for dimension, values in zip(dimensions, lists, strict=True):
+        inner = dimension.partitions_def
+        timed = isinstance(inner, dg.TimeWindowPartitionsDefinition)
+        column = PartitionColumn(columns[dimension.name], "day" if timed else "keys")
+        if table.partition and table.partition.column == column.column:
+            column = table.partition
+        parts.append(dimension_selection(inner, values, column, table.name))
+    return Both(tuple(parts))
+
+
+def output_metadata(lake: Lake, table: Table, report: WriteReport) -> dict[str, Any]:
+    """Return what a materialisation shows: size, version, lineage and a preview of the rows."""
+    metadata: dict[str, Any] = {
+        "dagster/row_count": report.rows,
+        PARTITION_ROWS: report.partition_rows,
+        "dagster/column_schema": dagster_schema(table),
+        "dagster/table_name": f"{table.domain}.{table.name}",
+        "dagster/uri": lake.uri(table),
+        "delta_version": report.version,
+        "files": report.files,
+        "bytes": report.bytes,
+        "preview": dg.MetadataValue.md(preview(table, report.sample)),
+    }
+    lineage = column_lineage(lake.registry, report.lineage, table)
+    if lineage:
+        metadata["dagster/column_lineage"] = lineage
+    return metadata
+
+
+def column_lineage(
+    registry: Registry, lineage: Mapping[str, frozenset[SourceColumn]], table: Table
+) -> dg.TableColumnLineage | None:
+    """Translate a plan's lineage into Dagster's form; None if nothing comes from another table.
+
+    Rows that a table takes over from its own version before come from where they came from then.
+    """
+    known = {declared.name for declared in registry} - {table.name}
+    dependencies = {
+        column: [
+            dg.TableColumnDep(asset_key=registry[source.table].asset_key, column_name=source.column)
+            for source in sorted(others, key=lambda s: (s.table, s.column))
+        ]
+        for column, sources in lineage.items()
+        if (others := [source for source in sources if source.table in known])
+    }
+    return dg.TableColumnLineage(dependencies) if dependencies else None
+
+
+def preview(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Show rows as a Markdown table; columns with personal data are masked."""
+    if not rows:
+        return "*no rows*"
+    names = list(table.column_names)
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for row in rows:
+        cells = ["•••" if table.column(n).pii else _cell(row.get(n)) for n in names]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")[:60]
+
+
+def _partition_text(context: dg.OutputContext) -> str:
+    if not context.has_asset_partitions:
+        return ""
+    keys = context.asset_partition_keys
+    return keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"

@@ -1,0 +1,109 @@
+"""The Dagster resource through which assets and the IO manager reach the lake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import ConfigDict, Field
+
+from lakehouse_assets.catalog.registry import Registry
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.orchestration.identity_config import (
+    ConfiguredIdentity,
+    DefaultIdentity,
+    configured,
+    declared,
+)
+from lakehouse_assets.storage.location import lake_root
+
+if TYPE_CHECKING:
+    from lakehouse_assets.engine.spark_session import SparkConfig
+    from lakehouse_assets.settings import Settings
+
+
+class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
+    """Where the lake is and which engine works on it; opened once per process.
+
+    Attributes:
+        root: The lake: a folder, or a location in ADLS or OneLake.
+        engine: Name of the engine.
+        memory_limit: Memory the embedded engine may use.
+        threads: Threads of the embedded engine; 0 means every core.
+        spark_master: Spark on this machine, or a standalone master.
+        spark_remote: Spark Connect server; its token is read from the environment when it is used.
+        spark_tls: Whether the Connect server is spoken to over TLS.
+        spark_databricks: `serverless` or the id of a Databricks cluster.
+        spark_jars: Folder of Spark's jars.
+        spark_memory: Memory of Spark's driver; a third of the machine's if nothing is said.
+        spark_options: Further options of Spark.
+        identity: As whom a store is entered, told apart by `kind`.
+    """
+
+    # Errors do not show inputs, which may be secrets in the wrong place.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    root: str
+    engine: str = "duckdb"
+    memory_limit: str = "4GB"
+    threads: int = 0
+    spark_master: str = "local[*]"
+    spark_remote: str | None = None
+    spark_tls: bool = False
+    spark_databricks: str | None = None
+    spark_jars: str = ".lakehouse/spark-jars"
+    spark_memory: str | None = None
+    spark_options: dict[str, str] = Field(default_factory=dict)
+    identity: ConfiguredIdentity = DefaultIdentity()
+
+    @classmethod
+    def of(cls, settings: Settings) -> LakeResource:
+        """Make the resource of some settings."""
+        return cls(
+            root=str(settings.root),
+            engine=settings.engine,
+            memory_limit=settings.memory_limit,
+            threads=settings.threads,
+            spark_master=settings.spark_master,
+            spark_remote=settings.spark_remote,
+            spark_tls=settings.spark_tls,
+            spark_databricks=settings.spark_databricks,
+            spark_jars=str(settings.spark_jars),
+            spark_memory=settings.spark_memory,
+            spark_options=settings.spark_options,
+            identity=configured(settings.identity),
+        )
+
+    def open(self) -> Lake:
+        """Start the engine if it is not running and return the lake."""
+        from lakehouse_assets.engine.start import start_engine
+
+        spark = self._spark() if self.engine == "spark" else None
+        engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
+        governed = self.engine == "spark" and self.spark_databricks is not None
+        root = lake_root(self.root)
+        identity = declared(self.identity)
+        return Lake(root, engine, self.registry(), identity, governed=governed)
+
+    def _spark(self) -> SparkConfig:
+        from lakehouse_assets.engine.spark_session import SparkConfig
+        from lakehouse_assets.settings import load_settings
+
+        return SparkConfig(
+            master=self.spark_master,
+            remote=self.spark_remote,
+            tls=self.spark_tls,
+            databricks=self.spark_databricks,
+            jars=Path(self.spark_jars),
+            memory=self.spark_memory,
+            options=self.spark_options,
+            # A token in the resource's configuration would be shown by Dagster.
+            token=load_settings().spark_token,
+        )
+
+    def registry(self) -> Registry:
+        """Return the declared tables of the project."""
+        from lakehouse_assets.domains.registry import REGISTRY
+
+        return REGISTRY

@@ -1,0 +1,89 @@
+"""The partitions of every asset, and how they map to each other."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+
+import dagster as dg
+from dagster._core.definitions.partitions.mapping import time_window
+
+from lakehouse_assets import clock
+
+# A long-lived process asks of ever new days.
+_MOST_WALKS = 10_000
+
+
+def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartitionMapping:
+    """Map to the partitions that exist so far: of the running month, the days up to today."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.TimeWindowPartitionMapping(
+            start_offset, end_offset, allow_nonexistent_upstream_partitions=True
+        )
+
+
+# The same span of time, whatever its grain: a month's days.
+WITHIN = _mapping()
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Partition definitions from the first partition to the running day and month.
+
+    Attributes:
+        first: First day of the first month.
+    """
+
+    first: date
+
+    @property
+    def so_far(self) -> dg.TimeWindowPartitionMapping:
+        """Monthly: as of the end of a month, it and everything delivered before."""
+        return _mapping(start_offset=-self._months())
+
+    @property
+    def earlier(self) -> dg.TimeWindowPartitionMapping:
+        """Daily: everything delivered before a day, without it."""
+        return _mapping(start_offset=-self._months() * 31, end_offset=-1)
+
+    def _months(self) -> int:
+        """Return more months than there are partitions, for years to come.
+
+        Dagster clips the window at the first partition but walks the offset month by month, so it
+        should not be much longer than needed.
+        """
+        return (clock.today().year + 5 - self.first.year) * 12
+
+    @property
+    def daily(self) -> dg.DailyPartitionsDefinition:
+        """Days, the running one included."""
+        return dg.DailyPartitionsDefinition(self.first.isoformat(), end_offset=1)
+
+    @property
+    def monthly(self) -> dg.MonthlyPartitionsDefinition:
+        """Months by their first day, the running one included."""
+        return dg.MonthlyPartitionsDefinition(self.first.isoformat(), end_offset=1)
+
+    def of_grain(self, grain: str) -> dg.TimeWindowPartitionsDefinition:
+        """Return the partitions of a dataset's grain."""
+        return self.daily if grain == "day" else self.monthly
+
+
+def following(partition: date, grain: str) -> date:
+    """Return the partition after one."""
+    if grain == "day":
+        return partition + timedelta(days=1)
+    return (partition + timedelta(days=32)).replace(day=1)
+
+
+def walk_offsets_once() -> None:
+    """Let Dagster walk from a month back to the first one once, not for every input of every step.
+
+    Where it gets depends on nothing but what it is asked. Calling this again changes nothing.
+    """
+    walk = time_window._offsetted_datetime
+    if not hasattr(walk, "cache_info"):
+        setattr(time_window, "_offsetted_datetime", lru_cache(_MOST_WALKS)(walk))  # noqa: B010 - not exported

@@ -1,0 +1,223 @@
+"""Planning runs: which partitions of which jobs, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from lakehouse_assets import clock
+from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.domains.registry import DATASETS
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.reader import partition_value
+from lakehouse_assets.orchestration.jobs import (
+    DAILY,
+    MONTHLY,
+    QUALITY,
+    UNPARTITIONED,
+    domain_of,
+    job_name,
+)
+from lakehouse_assets.settings import Settings
+
+# Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
+MONTHS_PER_RUN = 3
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One Dagster run: a job and the partitions it covers, both ends included.
+
+    Attributes:
+        job: Name of the job.
+        first: First partition key, None for an unpartitioned job.
+        last: Last partition key.
+        tables: Names of the tables to make; all of the job if there are none.
+        part_of: The planned run that this one is a part of, which makes some of its tables.
+    """
+
+    job: str
+    first: str | None = None
+    last: str | None = None
+    tables: tuple[str, ...] = ()
+    part_of: PlannedRun | None = None
+
+    @property
+    def domain(self) -> str | None:
+        """The domain that it is of; None for tables of all domains."""
+        return domain_of(self.job)
+
+    @property
+    def label(self) -> str:
+        """Say what the run does, for people."""
+        if self.first is None:
+            return self.job
+        return (
+            f"{self.job} {self.first if self.first == self.last else f'{self.first}..{self.last}'}"
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run for a landing zone.
+
+    Attributes:
+        runs: The runs, in order.
+        refused: Deliveries that no partition can hold, and what lies in the zone and belongs to no
+            dataset, one sentence each; the runs leave them out.
+    """
+
+    runs: list[PlannedRun]
+    refused: list[str]
+
+
+def plan(
+    settings: Settings,
+    datasets: tuple[Dataset, ...] = DATASETS,
+    months_per_run: int = MONTHS_PER_RUN,
+) -> Plan:
+    """Plan the runs for every partition that the landing zone holds, by domain, oldest first.
+
+    Args:
+        settings: Settings of the lakehouse.
+        datasets: Datasets that the zone may hold.
+        months_per_run: Consecutive months that one run may cover.
+
+    Raises:
+        LakehouseError: the zone is missing, or holds no delivery for which there is a partition.
+    """
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    found: dict[str, dict[str, set[date]]] = {}
+    refused = zone.strays(datasets)
+    for dataset in datasets:
+        days = found.setdefault(dataset.domain, {"day": set(), "month": set()})
+        for day in sorted({file.delivered_on for file in zone.files(dataset)}):
+            problem = no_partition(settings, dataset, day)
+            if problem is None:
+                days[dataset.grain].add(day)
+            else:
+                refused.append(problem)
+    runs = [run for domain in found for run in of_domain(domain, found[domain], months_per_run)]
+    if not runs and refused:
+        raise LakehouseError(" ".join(refused))
+    if not runs:
+        raise LakehouseError(
+            f"The landing zone {settings.landing} holds no deliveries; land a file with `lakehouse "
+            f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
+        )
+    return Plan([PlannedRun(UNPARTITIONED), *runs, PlannedRun(QUALITY)], refused)
+
+
+def of_domain(domain: str, days: Mapping[str, set[date]], months_per_run: int) -> list[PlannedRun]:
+    """Plan a domain's runs from its days of delivery by grain: days before their months."""
+    runs = []
+    months = sorted({day.replace(day=1) for found in days.values() for day in found})
+    for chunk in _consecutive(months, months_per_run):
+        within = sorted(day for day in days["day"] if day.replace(day=1) in chunk)
+        if within:
+            daily = job_name(domain, DAILY)
+            runs.append(PlannedRun(daily, within[0].isoformat(), within[-1].isoformat()))
+        monthly = job_name(domain, MONTHLY)
+        runs.append(PlannedRun(monthly, chunk[0].isoformat(), chunk[-1].isoformat()))
+    return runs
+
+
+def halves(run: PlannedRun) -> list[PlannedRun]:
+    """Divide a run over a range of partitions into two; none if it is of one partition."""
+    if run.first is None or run.last is None or run.first == run.last:
+        return []
+    first, last = date.fromisoformat(run.first), date.fromisoformat(run.last)
+    end = first + (last - first) // 2
+    begin = end + timedelta(days=1)
+    if run.job == job_name(str(run.domain), MONTHLY):
+        end = end.replace(day=1)
+        begin = (end + timedelta(days=32)).replace(day=1)
+    return [
+        replace(run, first=str(first), last=str(end), part_of=None),
+        replace(run, first=str(begin), last=str(last), part_of=None),
+    ]
+
+
+def _consecutive(months: list[date], most: int) -> list[list[date]]:
+    """Group months that follow each other, at most so many to a group."""
+    groups: list[list[date]] = []
+    for month in months:
+        last = groups[-1] if groups else []
+        if last and len(last) < most and (last[-1] + timedelta(days=32)).replace(day=1) == month:
+            last.append(month)
+        else:
+            groups.append([month])
+    return groups
+
+
+def no_partition(settings: Settings, dataset: Dataset, day: date) -> str | None:
+    """Say why the lake has no partition for a day of delivery, and the remedy; None if it has one.
+
+    Partitions are days and months in UTC, from the first one in the settings to the running one.
+    """
+    if day < settings.first_partition:
+        return (
+            f"{dataset.path}/{day} cannot be loaded, because the lake begins on "
+            f"{settings.first_partition}; set LAKEHOUSE_FIRST_PARTITION to {day.replace(day=1)} or "
+            "earlier."
+        )
+    today = clock.today()
+    if partition_value(dataset, day) > today:
+        return (
+            f"{dataset.path}/{day} cannot be loaded, because in UTC, whose days count, it is still "
+            f"{today}; deliver it under {today} or an earlier day."
+        )
+    return None
+
+
+def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
+    """Make sure that the lake has a partition for a day of delivery.
+
+    Raises:
+        LakehouseError: it has none; the message says why and what to do.
+    """
+    problem = no_partition(settings, dataset, day)
+    if problem is not None:
+        raise LakehouseError(problem)
+
+
+def with_follow_ups(
+    waiting: list[PlannedRun], outdated: Mapping[str, set[date]], done: PlannedRun
+) -> list[PlannedRun]:
+    """Add runs of the days that another day put out of date, and of their months.
+
+    Months before that day are built before those that wait, which add them up.
+
+    Args:
+        waiting: Runs still to come.
+        outdated: Days to run again by domain; those that are still to come are not added.
+        done: The run that found them.
+    """
+    since = date.fromisoformat(done.first or date.max.isoformat()).replace(day=1)
+    before: list[PlannedRun] = []
+    after: list[PlannedRun] = []
+    for domain, found in outdated.items():
+        daily, monthly = job_name(domain, DAILY), job_name(domain, MONTHLY)
+        days = sorted(day for day in found if not _covered(waiting, daily, day))
+        months = {day.replace(day=1) for day in days}
+        month = min(months, default=since)
+        while month < since and done.first is not None:
+            months.add(month)
+            month = (month + timedelta(days=32)).replace(day=1)
+        before += [PlannedRun(daily, day.isoformat(), day.isoformat()) for day in days]
+        for month in sorted(months):
+            if not _covered(waiting, monthly, month):
+                run = PlannedRun(monthly, month.isoformat(), month.isoformat())
+                (before if month < since else after).append(run)
+    return [*before, *waiting, *after]
+
+
+def _covered(runs: list[PlannedRun], job: str, partition: date) -> bool:
+    key = partition.isoformat()
+    return any(
+        run.job == job and run.first is not None and run.last is not None
+        and run.first <= key <= run.last
+        for run in runs
+    )  # fmt: skip

@@ -1,0 +1,237 @@
+"""The assets of the quality log.
+
+Not
+here: what the rows say (`log.py`, `drift.py`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.engine import F
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import Everything, Window
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.orchestration.partitions import following
+from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
+from lakehouse_assets.orchestration.transient import transient_faults_tried_again
+from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
+from lakehouse_assets.quality.drift import (
+    Bucket,
+    Drift,
+    bucket_of,
+    compared,
+    distribution_drift,
+    volume_drift,
+)
+from lakehouse_assets.quality.log import events_of, finished_runs, latest_verdicts
+from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
+
+VOLUME = "volume_is_usual"
+DISTRIBUTION = "distributions_are_stable"
+# The newest partitions that the drift table shows.
+_SHOWN = {"day": 31, "month": 6}
+# A run may end, and its clock be read, a little before its last event is stored.
+_OVERLAP = timedelta(hours=1)
+
+
+def quality_assets(watched: Sequence[Table]) -> list[dg.AssetsDefinition]:
+    """Make the quality log over some silver tables.
+
+    Args:
+        watched: Partitioned tables whose rows and `watched` columns are compared over time.
+    """
+    # They tell of what is new. If they depended on all partitions, Dagster would list every day
+    # since the first for every table.
+    newest = dg.LastPartitionMapping()
+    deps = [dg.AssetDep(table.asset_key, partition_mapping=newest) for table in watched]
+    return [_events(deps), _rules(), _drift(watched, deps)]
+
+
+def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
+    attributes = asset_attributes(QUALITY_EVENTS)
+    make: MakeAsset = dg.asset(
+        **{**attributes, "metadata": {**attributes["metadata"], "merge": True}},
+        deps=deps,
+        check_specs=declared_check_specs(QUALITY_EVENTS),
+        required_resource_keys={"lake"},
+        pool=QUALITY_EVENTS.step,
+    )
+
+    @transient_faults_tried_again
+    def quality_events(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        import pyarrow as pa
+
+        lake: Lake = context.resources.lake.open()
+        with lake.engine.scope():
+            stored = lake.read(QUALITY_EVENTS, columns=["run_id", "recorded_at"])
+            newest = lake.engine.rows(stored.agg(F.max("recorded_at").alias("at")))[0]["at"]
+            since = newest - _OVERLAP if newest else None
+            recent = (
+                stored if since is None else stored.filter(F.col("recorded_at") >= F.lit(since))
+            )
+            known = {row["run_id"] for row in lake.engine.rows(recent.select("run_id").distinct())}
+            tables = {table.asset_key: table for table in lake.registry}
+            verdicts = lake.read(QUALITY_EVENTS, columns=["table_name", "partition", "kind"])
+            verdicts = verdicts.filter(F.col("kind") != F.lit("figure"))
+            pairs = lake.engine.rows(verdicts.select("table_name", "partition").distinct())
+            judged = {(row["table_name"], row["partition"]) for row in pairs}
+            rows: list[dict[str, Any]] = []
+            # The oldest first, since the later ones judge again what it judged.
+            for run in reversed([*finished_runs(context.instance, since)]):
+                if run.run_id in known:
+                    continue
+                new = [*events_of(context.instance, run, tables, judged)]
+                judged |= {
+                    (row["table_name"], row["partition"]) for row in new if row["kind"] != "figure"
+                }
+                rows += new
+            schema = arrow_schema(QUALITY_EVENTS)
+            data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
+            yield dg.Output(
+                lake.engine.from_arrow(pa.table(data)), metadata={"new_events": len(rows)}
+            )
+            yield from declared_check_results(QUALITY_EVENTS, lake, Everything(), Everything())
+
+    return make(quality_events)
+
+
+def _rules() -> dg.AssetsDefinition:
+    make: MakeAsset = dg.asset(
+        **asset_attributes(QUALITY_RULES),
+        ins={"events": dg.AssetIn(key=QUALITY_EVENTS.asset_key)},
+        check_specs=declared_check_specs(QUALITY_RULES),
+        required_resource_keys={"lake"},
+        pool=QUALITY_RULES.step,
+    )
+
+    @transient_faults_tried_again
+    def quality_rules(
+        context: dg.AssetExecutionContext, events: Any
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        lake: Lake = context.resources.lake.open()
+        with lake.engine.scope():
+            verdicts = lake.engine.checkpoint(latest_verdicts(events))
+            worst = verdicts.groupBy("table_name", "rule").agg(
+                F.sum("failing_rows").alias("failing"), F.sum("rows").alias("judged")
+            )
+            found = [row for row in lake.engine.rows(worst) if row["failing"]]
+            found.sort(key=lambda row: (-row["failing"], row["table_name"], row["rule"]))
+            yield dg.Output(verdicts, metadata={"worst_rules": _listed(found[:10])})
+            yield from declared_check_results(QUALITY_RULES, lake, Everything(), Everything())
+
+    return make(quality_rules)
+
+
+def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
+    table = QUALITY_DRIFT
+    make: MakeAsset = dg.asset(
+        **asset_attributes(table),
+        deps=deps,
+        check_specs=[
+            *declared_check_specs(table),
+            dg.AssetCheckSpec(
+                VOLUME,
+                asset=table.asset_key,
+                description="The newest partition has 0.5 to 2 times the trailing median's rows.",
+            ),
+            dg.AssetCheckSpec(
+                DISTRIBUTION,
+                asset=table.asset_key,
+                description="No watched column's stability index is unusual in the newest one.",
+            ),
+        ],
+        required_resource_keys={"lake"},
+        pool=table.step,
+    )
+
+    @transient_faults_tried_again
+    def quality_drift(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        import pyarrow as pa
+
+        lake: Lake = context.resources.lake.open()
+        with lake.engine.scope():
+            found = {t: drift_of(lake, t) for t in watched}
+            rows = [
+                {
+                    **asdict(drift),
+                    "table_name": f"{t.domain}.{t.name}",
+                    "partition": drift.partition.isoformat(),
+                }
+                for t, drifts in found.items()
+                for drift in drifts
+            ]
+            schema = arrow_schema(table)
+            data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
+            yield dg.Output(lake.engine.from_arrow(pa.table(data)))
+            yield from declared_check_results(table, lake, Everything(), Everything())
+        newest = [
+            (t, drift)
+            for t, drifts in found.items()
+            for drift in drifts
+            if drift.partition == max(d.partition for d in drifts)
+        ]
+        yield _verdict(VOLUME, [pair for pair in newest if pair[1].measure == "rows"])
+        yield _verdict(DISTRIBUTION, [pair for pair in newest if pair[1].measure != "rows"])
+
+    return make(quality_drift)
+
+
+def drift_of(lake: Lake, table: Table) -> list[Drift]:
+    """Compare the newest partitions of a table with those before them."""
+    partition = table.partition
+    if partition is None:
+        return []
+    grain = partition.grain
+    rows = {day: n for day, n in lake.rows_by_partition(table).items() if n}
+    shown = sorted(rows)[-_SHOWN[grain] :]
+    if not shown:
+        return []
+    found = [volume_drift(rows, day, grain) for day in shown]
+    first = min(day for part in compared(rows, shown[0], grain) for day in part)
+    bounds = (first, following(shown[-1], grain))
+    window = Window(partition, *(datetime.combine(day, time(), UTC) for day in bounds))
+    for name in table.watched:
+        frame = lake.read(table, window, columns=[partition.column, name])
+        counted = frame.groupBy(
+            F.col(partition.column).alias("day"), bucket_of(table.column(name)).alias("bucket")
+        ).agg(F.count(F.lit(1)).alias("n"))
+        counts: dict[date, dict[Bucket, int]] = {}
+        for row in lake.engine.rows(counted):
+            counts.setdefault(row["day"], {})[row["bucket"]] = int(row["n"])
+        found += [distribution_drift(counts, day, grain, name) for day in shown]
+    return found
+
+
+def _verdict(name: str, newest: Sequence[tuple[Table, Drift]]) -> dg.AssetCheckResult:
+    unusual = [pair for pair in newest if pair[1].usual is False]
+    judged = sum(drift.usual is not None for _, drift in newest)
+    told = "; ".join(
+        f"{table.name} {drift.partition} {drift.measure}: {drift.value:.2f}"
+        for table, drift in unusual
+    )
+    return dg.AssetCheckResult(
+        asset_key=QUALITY_DRIFT.asset_key,
+        check_name=name,
+        passed=not unusual,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=told or f"{judged} measures of the newest partitions are as usual.",
+        metadata={"judged": judged, "unusual": len(unusual)},
+    )
+
+
+def _listed(rows: Sequence[dict[str, Any]]) -> dg.MetadataValue[Any]:
+    lines = ["| table | rule | failing rows | judged rows |", "|---|---|---|---|"]
+    lines += [
+        f"| {row['table_name']} | {row['rule']} | {row['failing']:,} | {row['judged'] or 0:,} |"
+        for row in rows
+    ]
+    return dg.MetadataValue.md("\n".join(lines))

@@ -1,0 +1,52 @@
+"""Runs whose process was killed: ending them, so that nothing waits for them.
+
+Tables need no healing: a commit is there or it is not, and running the partition again replaces it.
+"""
+
+from datetime import datetime
+
+import dagster as dg
+
+from lakehouse_assets import clock
+from lakehouse_assets.ml.abandoned import end_abandoned_runs
+from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
+from lakehouse_assets.orchestration.process import active_runs, end_dead_runs
+
+_BROKEN = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_LOOK_SECONDS = 60
+
+
+def healing_sensor(*, running: bool) -> dg.SensorDefinition:
+    """Make the sensor that ends the runs of killed processes.
+
+    Args:
+        running: Whether it runs from the start; otherwise people switch it on in the UI.
+    """
+
+    @dg.sensor(
+        name="end_killed_runs",
+        description=(
+            "Ends runs whose process was killed, frees their places in pools and ends their MLflow "
+            "runs; Dagster then starts them again (run_retries in dagster.yaml)."
+        ),
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+        ),
+    )
+    def end_killed_runs(
+        context: dg.SensorEvaluationContext, mlflow: MlflowResource
+    ) -> dg.SkipReason:
+        now = clock.now()
+        ended = end_dead_runs(context.instance)
+        since = datetime.fromisoformat(context.cursor) if context.cursor else None
+        broken = dg.RunsFilter(statuses=_BROKEN, updated_after=since)
+        # Opening MLflow takes seconds, so it has to have a reason.
+        if context.instance.get_runs(broken, limit=1):
+            end_abandoned_runs(mlflow.open(), active_runs(context.instance), now)
+        context.update_cursor(now.isoformat())
+        return dg.SkipReason(
+            f"Ended the runs {', '.join(ended)} of killed processes." if ended else "All is well."
+        )
+
+    return end_killed_runs

@@ -1,0 +1,155 @@
+"""Telling faults that pass from mistakes, and having Dagster try a step again.
+
+What decides is the class of an error and the code that it carries, never words of its text: our
+own sentences, and those of databases, repeat values that people delivered.
+"""
+
+import errno
+import os
+import random
+import re
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.storage.faults import fault_of, passes
+
+# Seconds before each further attempt; a store that throttles needs longer pauses, not more of them.
+PAUSES = (2.0, 8.0, 30.0, 60.0)
+_ERRNOS = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ETIMEDOUT, errno.ECONNRESET, errno.EPIPE,
+        errno.ECONNREFUSED, errno.ECONNABORTED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAGAIN,
+        socket.EAI_AGAIN,
+    }
+)  # fmt: skip
+_STATUSES = frozenset({429, 500, 502, 503, 504})
+# Classes by name, so that no client is imported for having failed elsewhere.
+_NETWORK = frozenset(
+    {
+        "azure.core.exceptions.ServiceRequestError",
+        "azure.core.exceptions.ServiceResponseError",
+        "http.client.IncompleteRead",
+        "requests.exceptions.ChunkedEncodingError",
+        "requests.exceptions.ConnectionError",
+        "requests.exceptions.Timeout",
+    }
+)
+_CERTIFICATES = frozenset({"ssl.SSLCertVerificationError", "requests.exceptions.SSLError"})
+# Codes of databases: too busy, locked, deadlocked, shutting down, gone.
+_SQLITE = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
+)
+_SQLSTATES = re.compile(r"08|53|57P|40|55P03")
+_NUMBERS = {
+    "pymysql.err.OperationalError": frozenset({1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013}),
+    "pymssql.exceptions.OperationalError": frozenset({1205, 20003, 20009, 20047, 40501, 40613}),
+}
+# Clients that give their errors no code: they end a line with the system's own words, or tell of a
+# store in a form that `faults.py` knows.
+_UNCODED = frozenset(
+    {
+        "_duckdb.IOException", "_internal.DeltaError", "obstore.exceptions.BaseError",
+        "py4j.protocol.Py4JJavaError",
+    }
+)  # fmt: skip
+_SYSTEM_WORDS = re.compile(
+    rf"(?:\(os error (?:{'|'.join(map(str, sorted(_ERRNOS)))})\)"
+    rf"|: (?:{'|'.join(re.escape(os.strerror(code)) for code in _ERRNOS if code > 0)}))\s*$",
+    re.MULTILINE,
+)
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Say whether an error, or what it was raised from, may be gone at the next attempt."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    names = [_names(link) for link in chain]
+    if any(found & _CERTIFICATES for found in names):
+        return False
+    return any(
+        link.passes if isinstance(link, LakehouseError) else _passes(link, found)
+        for link, found in zip(chain, names, strict=True)
+    )
+
+
+def _names(error: BaseException) -> set[str]:
+    return {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+
+
+def _passes(error: BaseException, names: set[str]) -> bool:
+    """Say whether an error of a library, by its class and code alone, may pass."""
+    if isinstance(error, TimeoutError | ConnectionError) or names & _NETWORK:
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _ERRNOS
+    if isinstance(error, sqlite3.Error):
+        # The low byte is the code, the rest details it.
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE
+    if "psycopg.Error" in names:
+        return bool(_SQLSTATES.match(getattr(error, "sqlstate", None) or ""))
+    if "sqlalchemy.exc.DBAPIError" in names:
+        return bool(getattr(error, "connection_invalidated", False))
+    first = error.args[0] if error.args else None
+    if "oracledb.exceptions.Error" in names:
+        return bool(getattr(first, "isrecoverable", False))
+    if any(first in _NUMBERS[name] for name in names & _NUMBERS.keys()):
+        return True
+    if _status(error, names) in _STATUSES:
+        return True
+    # What delta-rs tells by a class of its own is no fault of a disk or a store.
+    special = "_internal.DeltaError" in names and type(error).__name__ != "DeltaError"
+    if (names & _UNCODED and not special) or type(error) is OSError:
+        text = str(error)
+        return bool(_SYSTEM_WORDS.search(text)) or passes(fault_of(text), text)
+    return False
+
+
+def _status(error: BaseException, names: set[str]) -> int | None:
+    """Return the HTTP status that an error carries, as each client calls it."""
+    if "mlflow.exceptions.MlflowException" in names:
+        # Its usual status says nothing, nor does any where it was raised from another error.
+        status = error.get_http_status_code()  # type: ignore[attr-defined]
+        return None if status == 500 or error.__cause__ or error.__context__ else int(status)
+    if "urllib.error.HTTPError" in names:
+        return int(error.code)  # type: ignore[attr-defined]
+    answer = getattr(error, "response", None)
+    status = getattr(error, "status_code", None) or getattr(answer, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+@contextmanager
+def tried_again(attempts: int) -> Iterator[None]:
+    """Ask Dagster for another attempt of the step when a fault passes that may be transient.
+
+    Args:
+        attempts: Attempts of the step before this one.
+    """
+    try:
+        yield
+    except Exception as error:
+        if attempts >= len(PAUSES) or not is_transient(error):
+            raise
+        # Not at the top: commands that only look do without Dagster.
+        import dagster as dg
+
+        # Jitter keeps steps apart that failed together; it decides nothing about the data.
+        pause = PAUSES[attempts] * (0.75 + random.random() / 2)  # noqa: S311
+        raise dg.RetryRequested(max_retries=len(PAUSES), seconds_to_wait=pause) from error
+
+
+def transient_faults_tried_again(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap the generator that computes an asset, so that its transient faults are tried again."""
+
+    @wraps(compute)
+    def wrapped(context: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        with tried_again(context.retry_number):
+            yield from compute(context, *args, **kwargs)
+
+    return wrapped

@@ -1,0 +1,84 @@
+"""Seeded generator of an airline landing zone, calibrated to the published marginals.
+
+Does not belong here: any cleaning or business rule. The
+pipeline must not import this package, otherwise its tests would compare a rule with itself. No
+source data is read, only drawn.
+
+Two kinds of imperfection are kept apart. *Dirt* is what the real sources contain throughout
+(placeholders, spelling variants, nulls, mixed case, three date formats, implausible ages, the
+impossible 29 February 2014); it is always there because the marginals are. *Defects* are the
+records a pipeline has to reject, repair or deduplicate; ``GeneratorConfig.defects`` switches
+them and ``GeneratedCounts`` says how many there are.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from lakehouse_assets.sample.airline.config import GeneratedCounts, GeneratorConfig
+from lakehouse_assets.sample.airline.draws import day_number, month_after
+from lakehouse_assets.sample.airline.members import opening_base
+from lakehouse_assets.sample.airline.purchases import write_transactions
+from lakehouse_assets.sample.airline.snapshots import write_snapshot
+
+
+def generate(
+    landing: Path,
+    config: GeneratorConfig,
+    progress: Callable[[str], None] | None = None,
+) -> GeneratedCounts:
+    """Write an airline landing zone.
+
+    Files: ``airline/flights/<month end>/flight.csv`` with the 23 columns of spec section 1
+    (distances in km, age in years, revenue in the source's currency) and
+    ``airline/transactions/<delivery day>/transactions.<format>`` with the nine attributes of
+    spec section 2.
+
+    Args:
+        landing: Root of the landing zone; created when missing.
+        config: What to generate.
+        progress: Called with one line per flight snapshot and per month of transactions.
+
+    Returns:
+        How much of everything was written.
+
+    Raises:
+        FileExistsError: When there are airline deliveries already. Files of an earlier run with
+            another configuration would silently mix with the new ones.
+    """
+    report = progress or (lambda _: None)
+    flights, purchases = landing / "airline" / "flights", landing / "airline" / "transactions"
+    for folder in (flights, purchases):
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FileExistsError(f"{folder} is not empty; remove it before generating anew")
+
+    # Separate streams: the number of transactions must not change the flights.
+    member_seed, purchase_seed = np.random.SeedSequence(config.seed).spawn(2)
+    rng = np.random.default_rng(member_seed)
+    month_starts = [month_after(config.first_month, i) for i in range(config.months + 1)]
+    base = opening_base(config, month_starts, rng)
+    weights = base.purchase_weights(rng)
+    counts = GeneratedCounts(members=len(base.flights), snapshots=config.months)
+    known_from: list[int] = []
+    for start, following in itertools.pairwise(month_starts):
+        # A member can only buy from the month after joining, when the snapshot lists them.
+        known_from.append(int((base.joined < day_number(start)).sum()))
+        base.advance(start, following, rng)
+        window_end = following - timedelta(days=1)
+        target = flights / window_end.isoformat() / "flight.csv"
+        counts = write_snapshot(target, base, window_end, config.defects, counts, rng)
+        report(f"flights {window_end}: {int(base.listed(window_end).sum()):,} members")
+    return write_transactions(
+        purchases,
+        config,
+        known_from,
+        weights,
+        np.random.default_rng(purchase_seed),
+        counts,
+        report,
+    )

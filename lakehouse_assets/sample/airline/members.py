@@ -1,0 +1,337 @@
+"""Members over time: who joins, flies, gains points and leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from lakehouse_assets.sample.airline.config import GeneratorConfig
+from lakehouse_assets.sample.airline.draws import (
+    Flags,
+    Floats,
+    Ints,
+    by_rank,
+    day_number,
+    some_of,
+    stratified,
+    whole,
+)
+from lakehouse_assets.sample.airline.profile import (
+    AGE,
+    AVG_INTERVAL,
+    BASE_POINTS,
+    CITY_GAPS,
+    CITY_SUFFIX,
+    COUNTRY_GAPS,
+    DAYS_SINCE,
+    DISCOUNT,
+    EXCHANGES,
+    FLIGHTS,
+    IMPOSSIBLE_LAST_FLIGHTS,
+    KINDS,
+    KM,
+    LONGEST_INTERVAL,
+    MAX_DAYS_SINCE_FLIGHT,
+    MONTHLY_JOINERS,
+    MUNICIPALITIES,
+    NON_FLIGHT,
+    OPENING_SHARE_ACTIVE,
+    OPENING_SHARE_OTHERS,
+    PLACES,
+    POINTS,
+    PROVINCE_GAPS,
+    PROVINCE_SUFFIX,
+    REVENUE,
+)
+
+
+@dataclass
+class Base:
+    """All members ever, in order of MEMBER_NO; days are counted since 1970-01-01.
+
+    A member who joins later has a row from the start and appears once the month is reached.
+    """
+
+    joined: Ints
+    first_flight: Ints  # a few impossible ones
+    last_flight: Ints
+    impossible: Flags  # last flight delivered as 29 February 2014
+    gender: pa.Array
+    tier: Ints
+    city: pa.Array
+    province: pa.Array
+    country: pa.Array
+    age: Ints
+    age_missing: Flags
+    flights: Ints
+    pace: Floats  # flights a month; constant, so that totals grow linearly
+    km: Floats
+    base_points: Floats
+    points: Floats
+    revenue_1: Floats
+    revenue_2: Floats
+    revenue_1_missing: Flags
+    revenue_2_missing: Flags
+    avg_interval: Floats
+    max_interval: Ints
+    exchanges: Ints
+    discount: Floats
+    non_flight: Ints
+    revenue_per_km: Floats
+
+    def listed(self, window_end: date) -> Flags:
+        """Who has joined by the end of the window."""
+        listed: Flags = self.joined <= day_number(window_end)
+        return listed
+
+    def days_since_flight(self, window_end: date) -> Ints:
+        """LAST_TO_END: days from the last flight to the exclusive end of the window.
+
+        The source believed in a 29 February 2014 (spec section 1): windows which reach past it
+        count one day too many for flights before it, and it exists as a flight date itself.
+        """
+        days: Ints = day_number(window_end) - self.last_flight + 1
+        if window_end >= date(2014, 3, 1):
+            days = days + (self.last_flight <= day_number(date(2014, 2, 28)))
+        # The phantom day is one day later than the 28 February which stands in for it.
+        return days - self.impossible
+
+    def purchase_weights(self, rng: np.random.Generator) -> Floats:
+        """How often members buy: heavier and more recent flyers more often, with variation."""
+        age_of_flight = self.last_flight.max() - self.last_flight
+        recency = np.exp(-age_of_flight / 900.0)
+        variation = rng.gamma(15.0, size=len(self.flights))
+        weights: Floats = self.flights**0.3 * recency * variation
+        return weights
+
+    def advance(self, start: date, following: date, rng: np.random.Generator) -> None:
+        """Let one month of flying happen to everybody listed by its end.
+
+        Args:
+            start: First day of the month.
+            following: First day of the next month.
+            rng: Source of randomness.
+        """
+        first, end = day_number(start), day_number(following)
+        size, length = len(self.flights), end - first
+        since = first - self.last_flight
+        # Who flew lately is likely to fly again; the steps keep recency close to stationary.
+        habit = np.select([since < 60, since < 150, since < 300], [1.0, 0.5, 0.6], 0.5)
+        flown = rng.poisson(self.pace * habit)
+        flown[self.joined >= first] = 0  # newcomers start with their opening record
+        window_end = following - timedelta(days=1)
+        leaving = self.days_since_flight(window_end) > MAX_DAYS_SINCE_FLIGHT
+        flown = np.where(leaving, np.maximum(flown, 1), flown)
+
+        # The last of k evenly spread flights falls late in the month.
+        position = rng.random(size) ** (1 / np.maximum(flown, 1))
+        flies = flown > 0
+        last = np.where(flies, first + (position * length).astype(np.int64), self.last_flight)
+        gap = last - self.last_flight
+        old_span = self.avg_interval * (self.flights - 1)
+        km_each = self.km / self.flights
+        added_km = flown * km_each * rng.lognormal(-0.03, 0.25, size)
+        growth = 1 + added_km / self.km
+        self.flights = self.flights + flown
+        self.avg_interval = np.where(
+            flies, (old_span + gap) / (self.flights - 1), self.avg_interval
+        )
+        longest = np.where(flies, -(-gap // np.maximum(flown, 1)), 0)
+        # An interval inside the two-year window cannot exceed it.
+        self.max_interval = np.clip(longest, self.max_interval, LONGEST_INTERVAL)
+        self.avg_interval = np.minimum(self.avg_interval, self.max_interval)
+        self.km = self.km + added_km
+        self.base_points = self.base_points * growth
+        self.points = self.points * growth
+        self.revenue_2 = self.revenue_2 + added_km * self.revenue_per_km
+        self.exchanges = self.exchanges + rng.binomial(flown, 0.02)
+        self.non_flight = self.non_flight + rng.binomial(flown, 0.1)
+        self.impossible = self.impossible & ~flies
+        self.last_flight = last
+        if start == date(2014, 3, 1):
+            # The phantom day lies before this month, but its flights arrive with this month's
+            # file only: the file of February has no 29 February yet.
+            listed = int(self.listed(window_end).sum())
+            wanted = max(1, round(listed * IMPOSSIBLE_LAST_FLIGHTS))
+            # Newcomers of this month joined after the phantom day.
+            able = np.flatnonzero(flies & (self.joined < first))
+            chosen = rng.choice(able, min(wanted, len(able)), replace=False)
+            self.last_flight[chosen] = day_number(date(2014, 2, 28))
+            self.impossible[chosen] = True
+
+
+def opening_base(
+    config: GeneratorConfig, month_starts: Sequence[date], rng: np.random.Generator
+) -> Base:
+    """Draw all members as they stand before the first month, newcomers at the end."""
+    opening = day_number(month_starts[0])
+    joiners = max(1, round(config.members * MONTHLY_JOINERS))
+    size = config.members + joiners * config.months
+    newcomer = np.arange(size) >= config.members
+
+    kind = stratified(rng, [weight for weight, *_ in KINDS], size)
+    means = np.array([scores for _, *scores in KINDS])[kind]
+    volume, recency = means[:, :2].T + rng.normal(0, 0.33, (2, size))
+    volume[newcomer] = -3 + rng.normal(0, 0.3, int(newcomer.sum()))
+
+    share = np.where(recency < 0, OPENING_SHARE_ACTIVE, OPENING_SHARE_OTHERS)
+
+    # Award travellers pay no fare: 3 % without revenue in both years, in the file partly as
+    # null (0.87 % in year 1, 0.22 % in year 2; spec section 1).
+    award = rng.permutation(size)[: max(4, round(0.03 * size))]
+    first_year_missing, second_year_missing = np.zeros((2, size), dtype=np.bool_)
+    split = max(1, round(0.0087 * size))
+    first_year_missing[award[:split]] = True
+    second_year_missing[award[split : split + max(1, round(0.0022 * size))]] = True
+
+    flights = np.maximum(2, whole(share * by_rank(volume, FLIGHTS)))
+    # Distances and fares per flight differ between members, but less than the flight counts do.
+    distance = volume + rng.normal(0, 0.3, size)
+    fare_class = rng.normal(0, 0.2, size)
+    fare = distance + fare_class
+    fare[award] = -99  # ranks last, so that zeroing it leaves the others where they belong
+    km = np.maximum(368, share * by_rank(distance, KM))
+    base_points = share * by_rank(fare, BASE_POINTS)
+    bonus = distance + fare_class + rng.normal(0, 0.15, size)
+    points = np.maximum(base_points, share * by_rank(bonus, POINTS))
+    revenue = share * by_rank(fare + rng.normal(0, 0.1, size), REVENUE)
+    revenue[award] = 0
+    base_points[award] = 0
+    earlier = rng.beta(2.6, 2.6, size)
+    edge = rng.random(size)
+    earlier = np.select([edge < 0.07, edge > 0.9], [0.0, 1.0], earlier)
+    earlier[newcomer] = 0
+
+    # Nobody starts at the very edge of the window: advance() would make all of them fly at once.
+    days_since = np.minimum(whole(by_rank(recency, DAYS_SINCE)), MAX_DAYS_SINCE_FLIGHT - 20)
+    interval = by_rank(-1.1 * volume + rng.normal(0, 0.9, size), AVG_INTERVAL)
+    span = np.minimum(interval * (flights - 1), MAX_DAYS_SINCE_FLIGHT - 1 - days_since)
+    span = np.floor(span)
+    last = opening - days_since
+    # Programme dates 2004-11-01 to 2013-03-31 for an opening on 2014-01-01, the bulk late.
+    tenure = 276 + whole(3_070 * rng.beta(1.0, 1.75, size))
+    tenure = np.maximum(tenure, days_since + span.astype(np.int64) + 1)
+    joined = opening - tenure
+    first_gap = whole(by_rank(rng.normal(size=size), ((0, 0), (0.3, 0), (0.5, 20), (0.75, 161),
+                                                       (0.95, 1_133), (1, 3_000))))  # fmt: skip
+    # Newcomers: two flights or a few, all between joining and the end of their first month.
+    month = (np.arange(size) - config.members) // joiners
+    begins = np.array([day_number(start) for start in month_starts])
+    lengths = np.diff(begins)
+    slot = np.where(newcomer, month, 0)
+    joined = np.where(newcomer, begins[slot] + whole(rng.random(size) * 12), joined)
+    last = np.where(newcomer, begins[slot] + lengths[slot] - 1 - whole(rng.random(size) * 8), last)
+    span = np.where(newcomer, np.minimum(last - joined, 8), span)
+    first = np.minimum(joined + first_gap, last - span.astype(np.int64))
+
+    avg_interval = span / (flights - 1)
+    stretch = (1 + 1.7 * np.log(flights - 1)) * rng.lognormal(0, 0.2, size)
+    max_interval = np.ceil(np.minimum(span, avg_interval * np.maximum(1, stretch)))
+
+    outlier = rng.permutation(size)[: 3 * max(1, round(0.0001 * size))]
+    first[outlier[0::3]] = day_number(date(1905, 12, 31))
+    late = np.concatenate([outlier[1::3], outlier[2::3]])
+    first[late] = day_number(month_starts[-1]) + rng.integers(30, 340, len(late))
+
+    age = whole(by_rank(means[:, 2] + rng.normal(size=size), AGE))
+    implausible = rng.permutation(size)[: 2 * max(1, round(0.0002 * size))]
+    age[implausible[0::2]] = 6
+    age[implausible[1::2]] = 110
+    age_missing = np.zeros(size, dtype=np.bool_)
+    age_missing[np.setdiff1d(some_of(rng, size, 0.0067), implausible)] = True
+
+    rank = distance + rng.normal(0, 0.35, size)
+    tier = whole(by_rank(rank, ((0, 4), (0.9219, 4), (0.922, 5), (0.976, 5), (0.9761, 6), (1, 6))))
+    genders = stratified(rng, (0.764, 0.236), size)
+    genders[some_of(rng, size, 0.00005)] = 2
+    city, province, country = _draw_places(size, rng)
+
+    discount = np.round(by_rank(fare_class + rng.normal(0, 0.1, size), DISCOUNT), 9)
+    discount[some_of(rng, size, 0.0005)] = 0
+    return Base(
+        joined=joined,
+        first_flight=first,
+        last_flight=last,
+        impossible=np.zeros(size, dtype=np.bool_),
+        gender=pa.array(["Male", "Female", None]).take(pa.array(genders)),
+        tier=tier,
+        city=city,
+        province=province,
+        country=country,
+        age=age,
+        age_missing=age_missing,
+        flights=flights,
+        pace=flights / 24,
+        km=km,
+        base_points=base_points,
+        points=points,
+        revenue_1=revenue * earlier,
+        revenue_2=revenue * (1 - earlier),
+        revenue_1_missing=first_year_missing,
+        revenue_2_missing=second_year_missing,
+        avg_interval=avg_interval,
+        max_interval=max_interval.astype(np.int64),
+        exchanges=whole(by_rank(volume + rng.normal(0, 1.5, size), EXCHANGES)),
+        discount=discount,
+        non_flight=whole(by_rank(volume + rng.normal(0, 1.5, size), NON_FLIGHT)),
+        revenue_per_km=revenue / km,
+    )
+
+
+def _draw_places(size: int, rng: np.random.Generator) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Draw city, province and country with spelling variants, placeholders and nulls."""
+    places = len(PLACES)
+    spot = stratified(rng, [weight for weight, *_ in PLACES], size).astype(np.int64)
+    chinese = np.array([country == "CN" for *_, country in PLACES])[spot]
+    municipal = np.array([province in MUNICIPALITIES for _, _, province, _ in PLACES])[spot]
+
+    # Every pool holds the plain names, then the suffixed ones, then the placeholders.
+    suffixed = chinese & (rng.random(size) < np.where(municipal, CITY_SUFFIX / 2, CITY_SUFFIX))
+    city = spot + places * suffixed
+    # Who spells the city out tends to spell the province out as well.
+    affinity = np.where(suffixed, 5 * PROVINCE_SUFFIX, 0.6 * PROVINCE_SUFFIX)
+    province = spot + places * (chinese & (rng.random(size) < affinity))
+    country = spot.copy()
+    for gaps, column, offset in (
+        (CITY_GAPS, city, 2 * places),
+        (PROVINCE_GAPS, province, 2 * places),
+        (COUNTRY_GAPS, country, places),
+    ):
+        # Lower-case and Chinese spellings only make sense for China.
+        free = np.flatnonzero(chinese) if column is country else np.arange(size)
+        wanted = [max(1, round(share * size)) for share, _ in gaps]
+        chosen = rng.choice(free, sum(wanted), replace=False)
+        if column is province:
+            # Most members without a city have no province either.
+            blank_city = np.flatnonzero(city == 2 * places)
+            together = blank_city[: round(0.72 * len(blank_city))]
+            rest = np.setdiff1d(chosen, together)
+            chosen = np.concatenate([together, rng.permutation(rest)])[: sum(wanted)]
+        column[chosen] = offset + np.repeat(np.arange(len(gaps)), wanted)
+
+    def named(pool: Sequence[str | None], index: Ints) -> pa.Array:
+        return pa.array(pool, pa.string()).take(pa.array(index))
+
+    return (
+        named(
+            [*(name for _, name, _, _ in PLACES), *(f"{name}shi" for _, name, _, _ in PLACES)]
+            + [gap for _, gap in CITY_GAPS],
+            city,
+        ),
+        named(
+            [
+                *(name for _, _, name, _ in PLACES),
+                *(
+                    f"{name}shi" if name in MUNICIPALITIES else f"{name}sheng"
+                    for _, _, name, _ in PLACES
+                ),
+                *(gap for _, gap in PROVINCE_GAPS),
+            ],
+            province,
+        ),
+        named([*(name for *_, name in PLACES), *(gap for _, gap in COUNTRY_GAPS)], country),
+    )
