@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from lakehouse_assets.text import visible
+
 
 class LakehouseError(Exception):
     """An error whose message is one plain sentence with its remedy.
+
+    Control characters in it, which a delivered value may hold, are escaped.
 
     Attributes:
         passes: Whether the fault may be gone at the next attempt.
     """
 
     def __init__(self, message: str, *, passes: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(visible(message, keep="\n"))
         self.passes = passes
 
 

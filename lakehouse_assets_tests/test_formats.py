@@ -55,7 +55,7 @@ def test_markdown_keeps_its_columns() -> None:
     assert text_of("markdown", ROWS[1:2]).splitlines() == [
         "| id | id | text | amount |",
         "| --- | --- | --- | --- |",
-        '| NULL | -7 | a "b", c\\nd\\x1b[31m\\| | 12345678901234567890.12 |',
+        r'| NULL | -7 | a "b", c\\nd\\x1b\[31m\| | 12345678901234567890.12 |',
     ]
 
 

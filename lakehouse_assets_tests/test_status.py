@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
-from rich.console import Console
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import LossLimit
 from lakehouse_assets.cli import main as cli
 from lakehouse_assets.cli.status import TableStatus, status
+from lakehouse_assets.cli.terminal import Terminal
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.lake.maintenance import maintain
@@ -156,7 +156,7 @@ def test_a_narrow_terminal_has_fewer_columns_and_no_shorter_values(
     for name, value in variables_of(house).items():
         monkeypatch.setenv(name, value)
     shown = StringIO()
-    monkeypatch.setattr(cli, "console", Console(file=shown, width=width))
+    monkeypatch.setattr(cli, "console", Terminal(file=shown, width=width))
     cli.status()
     text = shown.getvalue()
     # The sentence that there is no lake yet is one line, however long.

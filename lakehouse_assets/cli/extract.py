@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.text import Text
 
 from lakehouse_assets import clock
+from lakehouse_assets.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.catalog.sources import SourceTable
     from lakehouse_assets.sources.lookup import LookUp
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal(highlight=False, soft_wrap=True)
 # In the project's folder.
 EMBEDDED = Path(".lakehouse") / "sources" / "demo.db"
 
@@ -66,7 +65,7 @@ def extract(
         found = ask(zone, source, declared, wanted, now.date())
         _tell(declared, found, found.window.low is None)
         return
-    shown = (SpinnerColumn(), TextColumn("{task.description}"), _Rows(), Elapsed())
+    shown = (SpinnerColumn(), TextColumn("{task.description}", markup=False), _Rows(), Elapsed())
     with Progress(*shown, console=console, transient=True) as progress:
         bar = progress.add_task(f"copying {dataset}", total=None)
 
@@ -79,7 +78,7 @@ def extract(
 
         copied = copy(zone, source, declared, wanted, now, came, looked_up)
     for finding in copied.findings:
-        console.print(f"Note: {finding}", style="yellow", markup=False)
+        console.print(f"Note: {finding}", style="yellow")
     if not copied.rows:
         console.print(f"Nothing is new in {dataset}; nothing was delivered.")
         return
@@ -87,8 +86,8 @@ def extract(
     console.print(
         f"{copied.rows:,} rows in {copied.files} file{'s' * (copied.files != 1)} of "
         f"{dataset}/{copied.day}, in "
-        f"{escape(str(settings.landing))}.{again} "
-        "Next: [bold]lakehouse run[/bold], or the sensors load them."
+        f"{settings.landing}.{again} "
+        "Next: `lakehouse run`, or the sensors load them."
     )
 
 
@@ -108,7 +107,7 @@ def _tell(declared: SourceTable, found: LookUp, full: bool) -> None:
         f"{found.database} answers: {found.waiting:,} rows of {declared.full_name} wait, as {what}."
     )
     for finding in found.findings:
-        console.print(f"Note: {finding}", style="yellow", markup=False)
+        console.print(f"Note: {finding}", style="yellow")
 
 
 class _Rows(ProgressColumn):

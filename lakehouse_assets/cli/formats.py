@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rich.cells import cell_len
 
+from lakehouse_assets.text import UNSEEN, markdown, visible
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Format = Literal["table", "csv", "json", "markdown"]
 Row: TypeAlias = tuple[Any, ...]
 
-# Control characters, line separators, and marks that turn the direction of text.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+# What Excel, LibreOffice or Google Sheets evaluate, but no plain number.
+_FORMULA = re.compile(r"[=@\t\r\n\uff1d\uff0b\uff0d\uff20]|[+-](?![\d.]+\Z)")
 _GAP = "  "
 # Columns of the terminal in which text may still be broken into lines.
 _NARROWEST = 20
@@ -52,7 +53,7 @@ def _values(column: pa.Array) -> list[Any]:
 def lines_of(
     form: Format, names: Sequence[str], rows: Iterable[Row], width: int | None
 ) -> Iterator[str]:
-    """Write rows as lines.
+    """Write rows as lines; `without_formulas` goes before, where a spreadsheet opens them.
 
     Args:
         form: How.
@@ -69,19 +70,19 @@ def lines_of(
     elif form == "markdown":
         yield _markdown(names)
         yield _markdown(["---"] * len(names))
-        yield from (_markdown([_seen(value) for value in row]) for row in rows)
+        yield from (_markdown(["NULL" if v is None else text_of(v) for v in row]) for row in rows)
     else:
         yield from _table(names, list(rows), width)
 
 
-def visible(text: str) -> str:
-    """Write control characters, which a terminal would obey, as escapes."""
-    return _UNSEEN.sub(lambda m: _ESCAPES.get(m[0]) or _escape(m[0]), text)
+def without_formulas(row: Row) -> Row:
+    """Put an apostrophe before texts that a spreadsheet would take for formulas.
 
-
-def _escape(character: str) -> str:
-    number = ord(character)
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+    Numbers, and texts that are plain numbers, stay as they are.
+    """
+    return tuple(
+        f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value for value in row
+    )
 
 
 def text_of(value: Any) -> str:
@@ -121,7 +122,7 @@ def _json(value: Any) -> str:
     ):
         return text_of(value)
     quoted = json.dumps(text_of(value), ensure_ascii=False)
-    return _UNSEEN.sub(lambda m: f"\\u{ord(m[0]):04x}", quoted)
+    return UNSEEN.sub(lambda m: f"\\u{ord(m[0]):04x}", quoted)
 
 
 def _json_lines(names: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
@@ -158,7 +159,7 @@ def _seen(value: Any) -> str:
 
 
 def _markdown(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(visible(cell).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(markdown, cells)) + " |"
 
 
 def _table(names: Sequence[str], rows: Sequence[Row], width: int | None) -> Iterator[str]:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -26,8 +24,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table as Grid
+from rich.text import Text
 
 from lakehouse_assets.cli.extract import extract
+from lakehouse_assets.cli.terminal import console, errors
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.garbage import collect_rarely, leave_rest
 
@@ -45,9 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# Without a terminal there is no width to keep to: tables in logs and pipes stay whole.
-console = Console(width=None if sys.stdout.isatty() else 140)
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def main() -> None:
@@ -61,11 +58,7 @@ def main() -> None:
     try:
         app()
     except LakehouseError as error:
-        from lakehouse_assets.cli.formats import visible
-
-        # An error may quote a delivered value, with control characters in it.
-        told = "\n".join(map(visible, str(error).splitlines()))
-        errors.print(f"Error: {told}", style="red", markup=False)
+        errors.print(f"Error: {error}", style="red")
         sys.exit(1)
 
 
@@ -94,11 +87,10 @@ def run() -> None:
         outcome.errors.append(str(error))
     print_warnings(console, outcome.warnings)
     for line in outcome.errors:
-        errors.print(f"Error: {line}", style="red", markup=False)
+        errors.print(f"Error: {line}", style="red")
     console.print(
         f"{len(planned.runs)} runs in {time.monotonic() - started:.1f} s. Next: "
-        "[bold]make ui[/bold] opens the Dagster UI, [bold]make mlflow[/bold] the models, "
-        "[bold]lakehouse sql[/bold] asks questions.",
+        "`make ui` opens the Dagster UI, `make mlflow` the models, `lakehouse sql` asks questions.",
         soft_wrap=True,
     )
     if outcome.errors:
@@ -115,7 +107,7 @@ def _watched(
     from lakehouse_assets.orchestration.run import Watcher
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("runs"),
@@ -245,7 +237,7 @@ def _tell_of_later_months(settings: Settings, domain: str, last: date) -> None:
 def _end(outcome: Outcome) -> None:
     """Print what went wrong, and end with exit code 1 if anything did."""
     for line in outcome.errors:
-        errors.print(f"Error: {line}", style="red", markup=False)
+        errors.print(f"Error: {line}", style="red")
     if outcome.errors:
         raise typer.Exit(1)
 
@@ -296,6 +288,13 @@ def sql(
     safe: Annotated[
         bool, typer.Option("--safe", help="Only SELECT, and only from the lake's files.")
     ] = False,
+    safe_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--safe-formulas",
+            help="In CSV for a spreadsheet, put ' before texts that it would take for formulas.",
+        ),
+    ] = False,
 ) -> None:
     """Ask the lake a question, e.g. lakehouse sql "select * from gold_segment_summary".
 
@@ -304,7 +303,7 @@ def sql(
     <table>" say what there is. It is the owner's tool: without --safe, a statement can read and
     write files of this machine.
     """
-    from lakehouse_assets.cli.formats import lines_of, rows_of
+    from lakehouse_assets.cli.formats import lines_of, rows_of, without_formulas
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.cli.sql import ask
     from lakehouse_assets.settings import load_settings
@@ -314,20 +313,24 @@ def sql(
     }  # fmt: skip
     if form not in forms:
         raise LakehouseError(f"--format {form} is not known; use one of {', '.join(forms)}.")
+    if safe_formulas and form != "csv":
+        raise LakehouseError("--safe-formulas is for spreadsheets; add --format csv.")
     answer = ask(open_lake(load_settings()), _statement(query, file), confined=safe)
     exact = form in {"csv", "json"}
     most = limit or (None if exact or answer.of_catalog else 50)
-    rows = rows_of(answer.rows)
+    names, rows = answer.rows.schema.names, rows_of(answer.rows)
+    if safe_formulas:
+        names, rows = without_formulas(names), map(without_formulas, rows)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if isinstance(sys.stdout, io.TextIOWrapper):
         if exact and width is None:
             sys.stdout.reconfigure(encoding="utf-8")
         else:
             sys.stdout.reconfigure(errors="backslashreplace")
-    for line in lines_of(forms[form], answer.rows.schema.names, islice(rows, most), width):
-        print(line)  # noqa: T201 - Rich would read marks in it
+    for line in lines_of(forms[form], names, islice(rows, most), width):
+        print(line)  # noqa: T201 - as it is, without Rich
     if most is not None and next(rows, None) is not None:
-        errors.print(f"Only the first {most} rows are shown; --limit shows more.", markup=False)
+        errors.print(f"Only the first {most} rows are shown; --limit shows more.")
 
 
 def _statement(query: str | None, file: Path | None) -> str:
@@ -364,7 +367,7 @@ def tables(
         console.print(grid)
         return
     table = REGISTRY[name]
-    console.print(f"[bold]{table.domain}.{table.name}[/bold]: {table.full_description}")
+    console.print(f"{table.domain}.{table.name}: {table.full_description}")
     part = f", by {table.partition.column} ({table.partition.grain})" if table.partition else ""
     console.print(f"Kind: {table.kind}{part}. Other names: {', '.join(table.aliases) or 'none'}.")
     grid = Grid(header_style="bold")
@@ -409,7 +412,7 @@ def status(
     settings = load_settings()
     found = look(settings)
     for sentence in unread(settings):
-        errors.print(f"Not loaded: {sentence}", style="yellow", markup=False)
+        errors.print(f"Not loaded: {sentence}", style="yellow")
     if as_json:
         print(json.dumps([table.as_json() for table in found], indent=2))  # noqa: T201
         return
@@ -421,17 +424,17 @@ def status(
         "ageless": "dim",
         "never": "dim",
     }
-    columns: dict[str, list[str]] = {name: [] for name in _STATUS_COLUMNS}
+    columns: dict[str, list[str | Text]] = {name: [] for name in _STATUS_COLUMNS}
     for table in found:
         missing = "" if table.missing is None else str(len(table.missing))
         cells = (
             table.table,
             "" if table.rows is None else f"{table.rows:,}",
             str(table.partitions or ""),
-            f"[red]{missing}[/]" if table.missing else missing,
+            Text(missing, "red") if table.missing else missing,
             f"{table.updated_at:%Y-%m-%d %H:%M}" if table.updated_at else "",
             (table.run_id or "")[:8],
-            f"[{colours[table.freshness]}]{table.freshness}[/]",
+            Text(table.freshness, colours[table.freshness]),
             "" if table.failing_rules is None else str(table.failing_rules or ""),
         )
         for name, cell in zip(columns, cells, strict=True):
@@ -478,9 +481,9 @@ def doctor(
         grid = Grid("what", "check", "", "ms", "found", header_style="bold")
         colours = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "dim"}
         for finding in findings:
-            state = f"[{colours[finding.state]}]{finding.state}[/]"
+            state = Text(finding.state, colours[finding.state])
             grid.add_row(
-                finding.area, finding.check, state, str(finding.milliseconds), escape(finding.text)
+                finding.area, finding.check, state, str(finding.milliseconds), finding.text
             )
         console.print(grid)
     if not is_well(findings):

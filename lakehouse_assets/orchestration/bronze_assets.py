@@ -27,6 +27,7 @@ from lakehouse_assets.orchestration.transient import transient_faults_tried_agai
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.log import BY_PARTITION
 from lakehouse_assets.quality.losses import Loss, losses_check_result, losses_check_spec
+from lakehouse_assets.text import visible
 
 CONSERVED = "delivered_rows_are_conserved"
 READABLE = "files_are_readable"
@@ -119,7 +120,8 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
             asset_key=rows.asset_key,
             check_name=READABLE,
             passed=not delivery.refused,
-            description="\n".join(delivery.refused) or _read_well(delivery.files, reading.kept),
+            description="\n".join(map(visible, delivery.refused))
+            or _read_well(delivery.files, reading.kept),
             metadata={
                 "files": delivery.files,
                 "files_taken_over": reading.kept,
@@ -152,7 +154,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
 def _undeclared(dataset: Dataset, found: Sequence[str]) -> str:
     if not found:
         return "Every record has the declared attributes."
-    told = "; ".join(found)
+    told = visible("; ".join(found))
     remedy = "declare the field to have its values" if dataset.additive else (
         "declare the field, or the dataset as additive=True"
     )  # fmt: skip

@@ -8,6 +8,7 @@ from lakehouse_assets import clock
 from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.orchestration.transient import tried_again
+from lakehouse_assets.text import visible
 
 # An hour before the daily refresh.
 CRON = "0 5 * * *"
@@ -65,7 +66,7 @@ def _job(declared: SourceTable, name: str) -> dg.JobDefinition:
             source = Source.named(declared.source)
             copied = extract(zone, source, declared, Wanted(), clock.now())
         for finding in (*copied.look_up.findings, *copied.findings):
-            context.log.warning(finding)
+            context.log.warning(visible(finding))
         context.add_output_metadata(
             {
                 "source": copied.look_up.database,

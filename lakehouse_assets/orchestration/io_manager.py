@@ -34,8 +34,11 @@ from lakehouse_assets.orchestration.failed import Failed, failed_partitions
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.process import Heartbeat
 from lakehouse_assets.orchestration.transient import tried_again
+from lakehouse_assets.text import markdown
 
 PARTITION_ROWS = "dagster/partition_row_count"
+# Characters of a value that a preview shows.
+_SHOWN = 60
 _ISO_DAY = "%Y-%m-%d"
 # The day with which the next partition begins.
 _FOLLOWING: dict[type, Callable[[date], date]] = {
@@ -334,7 +337,7 @@ def preview(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")[:60]
+    return markdown(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
 
 
 def _partition_text(context: dg.OutputContext) -> str:

@@ -13,6 +13,7 @@ from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loaded import loaded_from
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.silver_assets import RUN_AGAIN
+from lakehouse_assets.text import visible
 
 _LISTING_SECONDS = 30
 _LATE_SECONDS = 60
@@ -74,7 +75,7 @@ def delivery_sensor(
         )
         told = [*_sentences(dataset, calendar, found), *zone.strays_of(dataset)]
         for line in told:
-            context.log.warning(line)
+            context.log.warning(visible(line))
         if found.there:
             told.append(_there(found.there))
             context.log.info(told[-1])

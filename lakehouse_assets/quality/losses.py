@@ -11,6 +11,7 @@ import dagster as dg
 from lakehouse_assets.catalog.datasets import Dataset, LossLimit
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.quality.log import BY_PARTITION
+from lakehouse_assets.text import visible
 
 LOSSES = "losses_are_within_limits"
 _SHOWN = 5
@@ -94,7 +95,7 @@ def losses_check_result(
         check_name=LOSSES,
         passed=not bad,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=text,
+        description=visible(text),
         metadata={
             "lost_records": lost,
             "records": records,
