@@ -540,6 +540,20 @@ def mlflow_uri() -> None:
     print(settings.mlflow_uri)  # noqa: T201 - for scripts
 
 
+@app.command("export-model")
+def export_model(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    name: Annotated[str, typer.Option(help="Registered model.")] = "airline_customer_segments",
+) -> None:
+    """Check the champion's files and copy them to a new folder, for `mlflow models serve`."""
+    from lakehouse_assets.ml.model_registry import export_champion
+    from lakehouse_assets.ml.tracking import MlflowTracking
+    from lakehouse_assets.settings import load_settings
+
+    exported = export_champion(MlflowTracking.of(load_settings()), folder, name)
+    print(f"{exported.model_uri} -> {folder}")  # noqa: T201 - for scripts
+
+
 def _date(text: str) -> date:
     try:
         day = date.fromisoformat(text)

@@ -45,6 +45,15 @@ SEGMENT_FEATURES: Final[tuple[str, ...]] = (
 )
 """The ten features of the airline specification's section 5, in its order."""
 
+PIPELINE_TYPES: Final = frozenset(
+    {
+        "sklearn.pipeline.Pipeline",
+        "sklearn.preprocessing._data.StandardScaler",
+        "sklearn.cluster._kmeans.KMeans",
+    }
+)
+"""What a saved pipeline is made of; a file that holds anything else is not loaded."""
+
 TRAINED_IN_MEMORY: Final = "scikit-learn on all rows"
 """What `fit_clusters` says of itself."""
 
