@@ -33,6 +33,7 @@ _ACTIVE = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+OPEN_STATUSES = [*_ACTIVE, dg.DagsterRunStatus.QUEUED]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Owner:
 
     Attributes:
         run_id: The run, because a retry inherits the tags of the run that it repeats.
-        host: Name of the machine or of the container.
+        host: The machine or the container, see `_host`.
         processes: Process ids, each with the process's start in ticks since the machine's, which
             tells it from a later process of the same number; 0 where the system does not say.
     """
@@ -54,7 +55,7 @@ class Owner:
     def here(cls, run_id: str, *others: int) -> Owner:
         """Return this process, and others of this machine, as the owner of a run."""
         numbers = (os.getpid(), *others)
-        return cls(run_id, socket.gethostname(), tuple((n, _started(n)) for n in numbers))
+        return cls(run_id, _host(), tuple((n, _started(n)) for n in numbers))
 
     @classmethod
     def of(cls, run: dg.DagsterRun) -> Owner | None:
@@ -73,7 +74,7 @@ class Owner:
     @property
     def is_on_this_host(self) -> bool:
         """Whether its processes can be looked for."""
-        return self.host == socket.gethostname()
+        return self.host == _host()
 
     @property
     def has_ended(self) -> bool:
@@ -172,6 +173,15 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
 def active_runs(instance: dg.DagsterInstance) -> list[str]:
     """Return the ids of the runs that are being executed."""
     return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))]
+
+
+def _host() -> str:
+    """Return the machine's name and the space of its process ids, which each container has alone.
+
+    Containers may share a name, as those in their host's network do.
+    """
+    space = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()}/{space.stat().st_ino if space.exists() else 0}"
 
 
 def _exists(number: int, started: int) -> bool:

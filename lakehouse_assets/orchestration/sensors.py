@@ -12,6 +12,7 @@ from lakehouse_assets.orchestration.deliveries import Changes, Cursor, Span, cha
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loaded import loaded_from
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.process import OPEN_STATUSES
 from lakehouse_assets.orchestration.silver_assets import RUN_AGAIN
 from lakehouse_assets.text import visible
 
@@ -19,6 +20,7 @@ _LISTING_SECONDS = 30
 _LATE_SECONDS = 60
 _EVENTS_AT_ONCE = 1_000
 _NAMED = 20
+_DATASET_TAG = "lakehouse/dataset"
 
 
 def delivery_sensors(
@@ -60,6 +62,13 @@ def delivery_sensor(
     def deliveries(
         context: dg.SensorEvaluationContext, landing: LandingResource
     ) -> dg.SensorResult:
+        if _is_loading(context.instance, dataset):
+            # Its tables have one writer at a time. What arrives meanwhile goes into one run after
+            # it, so that a daemon which falls behind never queues a run for each file.
+            return dg.SensorResult(
+                skip_reason=f"A run loads {dataset.path}; what has arrived since is next.",
+                cursor=context.cursor,
+            )
         now = clock.now()
         window = partitions.get_last_partition_window()
         end = window.end.date() if window else calendar.first
@@ -152,6 +161,12 @@ def _outdated(records: Iterable[dg.EventLogRecord]) -> dict[str, set[date]]:
     return found
 
 
+def _is_loading(instance: dg.DagsterInstance, dataset: Dataset) -> bool:
+    """Say whether a run that was asked for by a sensor or schedule loads a dataset, or will."""
+    tags = {_DATASET_TAG: dataset.path}
+    return bool(instance.get_runs(dg.RunsFilter(statuses=OPEN_STATUSES, tags=tags), limit=1))
+
+
 def keys_of(dataset: Dataset, names: Sequence[str]) -> list[dg.AssetKey]:
     """Return the assets of some of a dataset's tables."""
     return [dg.AssetKey([dataset.domain, name]) for name in names]
@@ -172,7 +187,7 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 def request(dataset: Dataset, span: Span, keys: Sequence[dg.AssetKey]) -> dg.RunRequest:
     """Ask for a run over partitions that follow each other."""
     first, last = span.first.isoformat(), span.last.isoformat()
-    tags = {"lakehouse/dataset": dataset.path}
+    tags = {_DATASET_TAG: dataset.path}
     if first == last:
         return dg.RunRequest(span.run_key, partition_key=first, tags=tags, asset_selection=[*keys])
     tags |= range_tags(first, last)

@@ -112,6 +112,60 @@ def test_a_run_on_another_host_ends_when_it_has_been_silent_for_the_lease(
     assert storage.claim_concurrency_slot("table", beating, "step").is_claimed
 
 
+HELD = """
+import sys, time
+from pathlib import Path
+import dagster as dg
+from lakehouse_assets.orchestration.io_manager import DeltaIOManager
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.settings import Settings
+
+home, begun = sys.argv[1:]
+
+@dg.asset(pool="table", io_manager_key="io_manager")
+def held(context: dg.AssetExecutionContext) -> None:
+    Path(begun).write_text(context.run.run_id)
+    while Path(begun).exists():
+        time.sleep(0.05)
+
+manager = DeltaIOManager(lake=LakeResource.of(Settings()))
+with dg.DagsterInstance.local_temp(home) as instance:
+    dg.materialize([held], instance=instance, resources={"io_manager": manager})
+"""
+CONTAINER = ("unshare", "--pid", "--uts", "--fork", "--kill-child", "sh", "-c")
+HOSTS = {
+    "this host": (),
+    "a container with this host's name": (*CONTAINER, 'exec "$@"', "sh"),
+    "another host": (*CONTAINER, 'hostname elsewhere && exec "$@"', "sh"),
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_run_goes_on_while_its_process_does_and_gives_its_place_back_when_killed(
+    stored_instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Real runs in real processes, of which only those on this host can be looked for."""
+    before = HOSTS[host]
+    if before and subprocess.call([*before, "true"], stderr=subprocess.DEVNULL):
+        pytest.skip("this user may not start processes in a space of their own (unshare)")
+    storage, begun = stored_instance.event_log_storage, tmp_path / "begun"
+    storage.set_concurrency_slots("table", 1)
+    command = [*before, sys.executable, "-c", HELD, str(tmp_path), str(begun)]
+    with subprocess.Popen(command) as child:
+        while not begun.exists() or not begun.read_text("utf-8"):
+            assert child.poll() is None
+        run_id = begun.read_text("utf-8")
+        assert end_dead_runs(stored_instance) == []
+        assert active_runs(stored_instance) == [run_id]
+        child.kill()
+    if host != "this host":
+        assert end_dead_runs(stored_instance) == []
+        monkeypatch.setattr(process_module, "LEASE", timedelta(0))
+    assert storage.get_concurrency_info("table").active_slot_count == 1
+    assert end_dead_runs(stored_instance) == [run_id]
+    assert storage.get_concurrency_info("table").active_slot_count == 0
+
+
 def test_a_run_says_that_it_is_alive_until_it_ends(
     stored_instance: dg.DagsterInstance, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,30 @@ def test_every_dataset_has_a_sensor_that_is_off_until_it_is_asked_for(house: Hou
     assert {s.default_status for s in running.sensors or []} == {dg.DefaultSensorStatus.RUNNING}
 
 
+def test_what_arrives_while_a_dataset_is_loaded_goes_into_one_run_after_it(
+    caretaker: Caretaker,
+) -> None:
+    house, instance = caretaker.house, caretaker.instance
+    house.deliver_purchases(day(3), [purchase("A")])
+    caretaker.settle()
+    asked = caretaker.tick("airline_transactions_deliveries")
+    (request,) = asked.run_requests or []
+    # Its process has not begun yet.
+    job = caretaker.definitions.resolve_job_def("airline_daily")
+    starting = instance.create_run_for_job(
+        job, tags=request.tags, status=dg.DagsterRunStatus.STARTING
+    )
+    for number in (3, 4, 5):
+        house.deliver_purchases(day(number), [purchase(f"B{number}")], "more.json")
+        caretaker.settle()
+        waiting = caretaker.tick("airline_transactions_deliveries")
+        assert not waiting.run_requests
+        assert "what has arrived since is next" in str(waiting.skip_reason)
+    instance.report_run_canceled(starting)
+    assert caretaker.deliveries("transactions") == [(day(3), day(5))]
+    assert house.count(t.SILVER_TRANSACTIONS) == 4
+
+
 def test_deliveries_corrections_and_snapshots_load_what_they_touch(caretaker: Caretaker) -> None:
     house = caretaker.house
     house.deliver_purchases(day(3), [purchase("A", amount=1)])
