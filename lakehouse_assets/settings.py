@@ -38,6 +38,7 @@ from lakehouse_assets.storage.location import (
     parse_location,
     plainly_named,
 )
+from lakehouse_assets.timeouts import DATABASE_SECONDS, REQUEST_SECONDS
 
 STATE = Path(".lakehouse")
 
@@ -165,6 +166,18 @@ class Settings(BaseSettings):
     )
     alert_webhook: SecretStr | None = Field(
         None, description="Slack or Teams webhook that alerts are sent to, counts only; a secret."
+    )
+    request_timeout: int = Field(
+        REQUEST_SECONDS,
+        ge=1,
+        le=3600,
+        description="Seconds that MLflow, a store, Entra or the webhook may stay silent.",
+    )
+    database_timeout: int = Field(
+        DATABASE_SECONDS,
+        ge=1,
+        le=86400,
+        description="Seconds that a source database may stay silent while it answers a query.",
     )
     memory_limit: str = Field("4GB", description="Memory the embedded engine may use.")
     threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 means every core.")

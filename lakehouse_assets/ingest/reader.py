@@ -136,7 +136,7 @@ class _Loading:
             yield tally
         except Exception as error:
             # Dagster, which it imports, takes half a second that only a fault is worth.
-            from lakehouse_assets.orchestration.transient import is_transient
+            from lakehouse_assets.storage.transient import is_transient
 
             if is_transient(error):
                 raise

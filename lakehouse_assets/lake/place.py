@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.faults import explain, explained
@@ -222,7 +223,7 @@ class _CloudFolder:
         self.address = f"{access.object_store_uri()}/{path}"
 
     def options(self, *, lasting: bool) -> dict[str, str]:
-        return self._access.object_store(lasting=lasting)
+        return self._access.object_store(lasting=lasting) | timeouts.delta_rs()
 
     def has_log(self) -> bool:
         entries = CloudFiles(self._access).list_all(f"{self._path}/_delta_log")

@@ -22,11 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.artifacts import artifact_address, let_in
 from lakehouse_assets.ml.mlflow_address import check_uri, redact_uri, sqlite_path, without_secrets
-from lakehouse_assets.orchestration.transient import is_transient
 from lakehouse_assets.storage.identity import DefaultIdentity, Identity
+from lakehouse_assets.storage.transient import is_transient, is_unanswered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,12 +114,24 @@ class MlflowTracking:
             from mlflow import MlflowClient
 
             with self.plain_errors():
+                self._check_database()
                 self._opened.client = MlflowClient(
                     self.tracking_uri, registry_uri=self.tracking_uri
                 )
             _LOG.info("MLflow tracking at %s", self.redacted_uri)
         client: MlflowClient = self._opened.client
         return client
+
+    def _check_database(self) -> None:
+        """Open a database once: MLflow would try for minutes one that does not answer."""
+        import sqlalchemy as sa
+
+        scheme = self.tracking_uri.partition("://")[0]
+        if scheme in ("http", "https", "databricks") or scheme.startswith("sqlite"):
+            return
+        limits = timeouts.database(sa.make_url(self.tracking_uri).get_dialect().driver)
+        engine = sa.create_engine(self.tracking_uri, poolclass=sa.NullPool, connect_args=limits)
+        engine.connect().close()
 
     def bring_home(self) -> None:
         """Look for artefacts beside an SQLite store that was moved or copied with them.
@@ -245,7 +258,12 @@ class MlflowTracking:
         return f"{artifact_address(root).rstrip('/')}/{self.experiment}"
 
     def _terminate_after(self, run_id: str, status: str, error: BaseException) -> None:
-        """End a broken run; a failure to do so must not hide what broke it."""
+        """End a broken run; a failure to do so must not hide what broke it.
+
+        A store that does not answer is not asked once more; a later run ends what it left open.
+        """
+        if isinstance(error, LakehouseError) and error.passes:
+            return
         try:
             with self.plain_errors():
                 self.client().set_terminated(run_id, status)
@@ -260,9 +278,14 @@ class MlflowTracking:
         except _store_errors() as error:
             text = without_secrets(f"{type(error).__name__}: {error}", self.tracking_uri)
             msg = (
-                f"MLflow at {self.redacted_uri} failed; check the address and that the store can "
-                f"be reached. {text}"
+                f"MLflow at {self.redacted_uri} failed ({text}); check the address and that the "
+                "store can be reached."
             )
+            if is_unanswered(error):
+                msg = (
+                    f"MLflow at {self.redacted_uri} does not answer; start it, or correct "
+                    "LAKEHOUSE_MLFLOW_URI, then run again."
+                )
             # With credentials in the address, the original may show them in the traceback.
             cause = error if self.redacted_uri == self.tracking_uri else None
             raise LakehouseError(msg, passes=is_transient(error)) from cause
@@ -294,12 +317,18 @@ def _prepare_environment() -> None:
     """Defaults that MLflow reads while it is imported.
 
     Telemetry would call home; messages about new tables and progress bars are noise in the log
-    of a pipeline. A value that is set already wins.
+    of a pipeline; MLflow's own timeouts let a dead server hold a run for many minutes. A value that
+    is set already wins.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    defaults = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        **timeouts.mlflow_variables(),
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
 
 
 def _store_errors() -> tuple[type[Exception], ...]:

@@ -13,11 +13,11 @@ from typing import Any
 import dagster as dg
 from pydantic import SecretStr
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.domains.airline.tables import GOLD_NEWLY_AT_RISK
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.io_manager import PARTITION_ROWS
 
-_TIMEOUT_SECONDS = 10
 _LOOK_SECONDS = 60
 _EVENTS_AT_ONCE = 1_000
 
@@ -41,6 +41,13 @@ class Alert:
         return f"{self.title} ({told})" if told else self.title
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would lead to another host, and without the message."""
+
+    def redirect_request(self, *_args: Any) -> None:
+        """Take the redirect for a refusal."""
+
+
 def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> None:
     """Write an alert to the log, and send it to a Slack or Teams webhook if there is one.
 
@@ -56,8 +63,13 @@ def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> 
         headers={"Content-Type": "application/json"},
         method="POST",
     )
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
+    if request.type == "http":
+        # What may go to this machine in clear text may not go to a proxy.
+        handlers.append(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+        opener = urllib.request.build_opener(*handlers)
+        with opener.open(request, timeout=timeouts.request_seconds()):
             return
     except urllib.error.HTTPError as error:
         reason = f"HTTP {error.code}"

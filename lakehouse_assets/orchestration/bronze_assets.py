@@ -22,8 +22,8 @@ from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.orchestration.incremental import WHOLE_FILE, files_to_read
 from lakehouse_assets.orchestration.loads import record
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import asset_attributes
-from lakehouse_assets.orchestration.transient import transient_faults_tried_again
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.log import BY_PARTITION
 from lakehouse_assets.quality.losses import Loss, losses_check_result, losses_check_spec
@@ -76,7 +76,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         ],
         required_resource_keys={"lake", "landing"},
     )
-    @transient_faults_tried_again
+    @retries_transient
     def load(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

@@ -7,7 +7,7 @@ import dagster as dg
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.orchestration.transient import tried_again
+from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.text import visible
 
 # An hour before the daily refresh.
@@ -62,7 +62,7 @@ def _job(declared: SourceTable, name: str) -> dg.JobDefinition:
         from lakehouse_assets.sources.extraction import Wanted, extract
 
         zone: LandingZone = context.resources.landing.open()
-        with tried_again(context.retry_number):
+        with retry_transient(context.retry_number):
             source = Source.named(declared.source)
             copied = extract(zone, source, declared, Wanted(), clock.now())
         for finding in (*copied.look_up.findings, *copied.findings):

@@ -33,7 +33,7 @@ from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.orchestration.failed import Failed, failed_partitions
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.process import Heartbeat
-from lakehouse_assets.orchestration.transient import tried_again
+from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.text import markdown
 
 PARTITION_ROWS = "dagster/partition_row_count"
@@ -81,7 +81,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
                 do not fit the table.
             RetryRequested: the store failed in a way that may pass.
         """
-        with tried_again(context.step_context.previous_attempt_count):
+        with retry_transient(context.step_context.previous_attempt_count):
             self._store(context, obj)
 
     def _store(self, context: dg.OutputContext, obj: DataFrame) -> None:
@@ -122,7 +122,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             SourceNotReadyError: the last run of one of these partitions failed.
             RetryRequested: the store failed in a way that may pass.
         """
-        with tried_again(context.step_context.previous_attempt_count):
+        with retry_transient(context.step_context.previous_attempt_count):
             return self._read(context)
 
     def _read(self, context: dg.InputContext) -> DataFrame:

@@ -12,8 +12,8 @@ import dagster as dg
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.maintenance import Maintained, maintain
+from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.orchestration.table_assets import MakeAsset
-from lakehouse_assets.orchestration.transient import tried_again
 
 PREFIX = "maintenance"
 # Sundays at 03:00 UTC: between the last delivery of the week and the daily refresh.
@@ -72,7 +72,7 @@ def _asset(step: str, tables: Sequence[Table]) -> dg.AssetsDefinition:
     def maintained(context: dg.AssetExecutionContext) -> Any:
         lake: Lake = context.resources.lake.open()
         metadata: dict[str, Any] = {}
-        with tried_again(context.retry_number):
+        with retry_transient(context.retry_number):
             for table in tables:
                 found = maintain(lake, table)
                 if found is not None:

@@ -17,8 +17,8 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Window
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.partitions import following
+from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
-from lakehouse_assets.orchestration.transient import transient_faults_tried_again
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 from lakehouse_assets.quality.drift import (
     Bucket,
@@ -62,7 +62,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
         pool=QUALITY_EVENTS.step,
     )
 
-    @transient_faults_tried_again
+    @retries_transient
     def quality_events(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -111,7 +111,7 @@ def _rules() -> dg.AssetsDefinition:
         pool=QUALITY_RULES.step,
     )
 
-    @transient_faults_tried_again
+    @retries_transient
     def quality_rules(
         context: dg.AssetExecutionContext, events: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -151,7 +151,7 @@ def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDe
         pool=table.step,
     )
 
-    @transient_faults_tried_again
+    @retries_transient
     def quality_drift(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

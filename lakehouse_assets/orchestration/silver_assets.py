@@ -23,8 +23,8 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Window
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import asset_attributes
-from lakehouse_assets.orchestration.transient import transient_faults_tried_again
 from lakehouse_assets.quality.classify import (
     KEPT,
     QUARANTINED,
@@ -132,7 +132,7 @@ def silver_assets(rule: SilverRule, calendar: Calendar, limits: Limits = ()) -> 
         ],
         required_resource_keys={"lake"},
     )
-    @transient_faults_tried_again
+    @retries_transient
     def clean(
         context: dg.AssetExecutionContext, **frames: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

@@ -16,7 +16,7 @@ from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.orchestration.io_manager import dimension_selection
 from lakehouse_assets.orchestration.partitions import WITHIN
-from lakehouse_assets.orchestration.transient import transient_faults_tried_again
+from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 from lakehouse_assets.quality.rules import rule_check_result, rule_check_spec
 from lakehouse_assets.quality.totals import totals_check_result, totals_check_spec
@@ -188,7 +188,7 @@ def monthly_asset(
         pool=table.step,
     )
 
-    @transient_faults_tried_again
+    @retries_transient
     def build_months(
         context: dg.AssetExecutionContext, **frames: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -238,7 +238,7 @@ def reference_asset(
         pool=table.step,
     )
 
-    @transient_faults_tried_again
+    @retries_transient
     def build_table(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -276,7 +276,7 @@ def daily_asset(
         pool=table.step,
     )
 
-    @transient_faults_tried_again
+    @retries_transient
     def build_days(
         context: dg.AssetExecutionContext, **frames: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

@@ -9,14 +9,17 @@ connection is opened and is in no log, no metadata, no run configuration and no 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.project import variables
 from lakehouse_assets.sources.dialects import DIALECTS, Dialect
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 _REASONS = (
     (r"refused|10061|cannot connect|can't connect|unable to connect", "connection refused"),
+    (r"closed the connection|reset by peer", "it closed the connection"),
     (r"timed? ?out|DPY-6005.*timeout", "the connection timed out"),
     (r"name or service|name resolution|getaddrinfo|no such host|nodename", "the host is not known"),
     (
@@ -34,7 +38,7 @@ _REASONS = (
     ),
     (r"unable to open database file", "the file is not there"),
 )
-_PASSING = {"connection refused", "the connection timed out"}
+_PASSING = {"connection refused", "the connection timed out", "it closed the connection"}
 # Their texts repeat values and statements, which may hold any words.
 _OF_STATEMENTS = {"DataError", "IntegrityError", "ProgrammingError"}
 
@@ -142,13 +146,33 @@ class Source:
         from sqlalchemy.pool import NullPool
 
         with self.explained():
+            limits = timeouts.database(self.dialect.module)
             engine = sa.create_engine(
-                self.parsed(), poolclass=NullPool, connect_args=dict(self.dialect.arguments)
+                self.parsed(), poolclass=NullPool, connect_args={**self.dialect.arguments, **limits}
             )
-            with engine.connect() as connection:
+            with self._opened(engine) as connection:
                 for statement in self.dialect.session:
                     connection.execute(sa.text(statement))
                 yield connection
+
+    def _opened(self, engine: sa.Engine) -> sa.Connection:
+        """Open a connection, and give up on a server that does not answer."""
+        if self.dialect.module != "oracledb":
+            return engine.connect()
+        # Oracle's driver limits the way to a server, and not how long that takes to log in.
+        opened: Future[sa.Connection] = Future()
+
+        def open_it() -> None:
+            try:
+                opened.set_result(engine.connect())
+            except BaseException as error:  # noqa: BLE001 - the one who waits raises it
+                opened.set_exception(error)
+
+        threading.Thread(target=open_it, daemon=True).start()
+        connection = opened.result(timeouts.connect_seconds())
+        driver: Any = connection.connection.dbapi_connection
+        driver.call_timeout = timeouts.database_seconds() * 1000
+        return connection
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -169,9 +193,11 @@ class Source:
             raise self._told(error) from None
 
     def _told(self, error: Exception) -> LakehouseError:
-        from lakehouse_assets.orchestration.transient import is_transient
+        from lakehouse_assets.storage.transient import is_transient
 
-        text, may_pass = str(error), is_transient(error)
+        # A timeout of Python's own has no words.
+        text = str(error) or "timed out"
+        may_pass = is_transient(error)
         of_a_statement = _OF_STATEMENTS & {kind.__name__ for kind in type(error).__mro__}
         for pattern, reason in () if of_a_statement else _REASONS:
             if re.search(pattern, text, re.IGNORECASE | re.DOTALL):

@@ -86,7 +86,7 @@ class Dialect:
         port: The port at which it usually listens.
         stream: How its rows are read (`streams.py`).
         session: Statements with which a session begins.
-        arguments: Arguments of its driver.
+        arguments: Arguments of its driver, besides its limits of time (`timeouts.py`).
         written: How a column is selected so that its text is exact.
         typed: Whether values are of their column's type; SQLite stores anything anywhere.
     """
@@ -108,24 +108,23 @@ _MYSQL = {
     "stream": "lines",
     # A result that is cut off to what fits would be a wrong row; there, an error is better.
     "session": ("SET time_zone = '+00:00'",),
-    "arguments": {"charset": "utf8mb4", "connect_timeout": 15},
+    "arguments": {"charset": "utf8mb4"},
     "written": _by_mysql,
 }
 DIALECTS: dict[str, Dialect] = {
     "postgresql": Dialect(
         "PostgreSQL", "postgresql+psycopg", "psycopg", 5432, "copy",
         ("SET TIME ZONE 'UTC'", "SET datestyle = 'ISO'", "SET bytea_output = 'hex'"),
-        {"connect_timeout": 15},
     ),
     "mysql": Dialect("MySQL", "mysql+pymysql", **_MYSQL),  # type: ignore[arg-type]
     "mariadb": Dialect("MariaDB", "mariadb+pymysql", **_MYSQL),  # type: ignore[arg-type]
     "snowflake": Dialect(
         "Snowflake", "snowflake", "snowflake", 443, "arrow",
-        arguments={"login_timeout": 15}, written=_by_snowflake,
+        written=_by_snowflake,
     ),
     "mssql": Dialect(
         "SQL Server", "mssql+pymssql", "pymssql", 1433, "cursor",
-        arguments={"login_timeout": 15}, written=_by_sql_server,
+        written=_by_sql_server,
     ),
     "oracle": Dialect(
         "Oracle", "oracle+oracledb", "oracledb", 1521, "cursor",
@@ -134,7 +133,6 @@ DIALECTS: dict[str, Dialect] = {
             # Rows are put in order as keys are compared.
             "ALTER SESSION SET NLS_SORT = BINARY", "ALTER SESSION SET NLS_COMP = BINARY",
         ),
-        {"tcp_connect_timeout": 15},
         written=_by_oracle,
     ),
     "teradatasql": Dialect("Teradata", "teradatasql", "teradatasql", 1025, "cursor"),

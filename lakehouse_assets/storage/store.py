@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.faults import StoreError, explained
@@ -62,13 +63,10 @@ class CloudFiles:
         if isinstance(location, OneLakeLocation):
             folder = f"{location.lakehouse}/{folder}".rstrip("/")
         options: dict[str, Any] = self.access.object_store(lasting=True)
-        plain = options.get("azure_storage_endpoint", "").startswith("http://")
-        return AzureStore(
-            location.container,
-            prefix=folder or None,
-            config=options,
-            client_options={"allow_http": True} if plain else None,
-        )
+        limits = timeouts.obstore()
+        if options.get("azure_storage_endpoint", "").startswith("http://"):
+            limits["client_options"]["allow_http"] = True
+        return AzureStore(location.container, prefix=folder or None, config=options, **limits)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -178,7 +176,8 @@ class CloudFiles:
         import obstore
 
         with self._explained(), source.open("rb") as stream:
-            obstore.put(self._store, path, stream)
+            # Few parts at once, so that on a slow line none of them stays unanswered for too long.
+            obstore.put(self._store, path, stream, max_concurrency=4)
 
     def put_new(self, path: str, content: bytes) -> None:
         """Upload a file unless there is one of its name."""

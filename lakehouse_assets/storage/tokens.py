@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.identity import (
+    ENDPOINT_VARIABLE,
     AzureCli,
     EntraIdentity,
     ManagedIdentity,
@@ -96,8 +99,8 @@ class TokenSource:
     def _ask(self) -> Token:
         from azure.core.exceptions import AzureError
 
-        from lakehouse_assets.orchestration.transient import is_transient
-        from lakehouse_assets.storage.faults import refused_token
+        from lakehouse_assets.storage.faults import StoreError, refused_token
+        from lakehouse_assets.storage.transient import is_transient, is_unanswered
 
         if self._credential is None:
             self._credential = _credential(self._identity, self._authority)
@@ -105,6 +108,16 @@ class TokenSource:
             found = self._credential.get_token(SCOPE)
         except (AzureError, ValueError) as error:
             passes = is_transient(error)
+            if is_unanswered(error):
+                asked = os.environ.get(ENDPOINT_VARIABLE, "the machine's identity endpoint")
+                if not isinstance(self._identity, ManagedIdentity):
+                    asked = self._authority
+                raise StoreError(
+                    f"No token was given for {self._identity.kind}: {asked} does not answer; check "
+                    "the network and the proxy (HTTPS_PROXY), then run again.",
+                    "login",
+                    passes=True,
+                ) from None
             raise refused_token(self._identity, str(error), passes=passes) from None
         return Token(found.token, int(found.expires_on))
 
@@ -119,7 +132,8 @@ def _credential(identity: EntraIdentity, authority: str) -> TokenCredential:
             "lakehouse_assets[azure]."
         ) from None
     # Discovering the authority costs a request to a host that firewalls need not know.
-    common: dict[str, Any] = {"authority": authority, "disable_instance_discovery": True}
+    limits = timeouts.azure_identity()
+    common = {"authority": authority, "disable_instance_discovery": True, **limits}
     match identity:
         case ServicePrincipal():
             return azure.ClientSecretCredential(
@@ -142,10 +156,10 @@ def _credential(identity: EntraIdentity, authority: str) -> TokenCredential:
                 **common,
             )
         case AzureCli():
-            return azure.AzureCliCredential()
+            return azure.AzureCliCredential(process_timeout=timeouts.request_seconds())
         case ManagedIdentity():
             config = {"object_id": identity.object_id, "resource_id": identity.resource_id}
             chosen = {name: value for name, value in config.items() if value}
             return azure.ManagedIdentityCredential(
-                client_id=identity.client_id, identity_config=chosen or None
+                client_id=identity.client_id, identity_config=chosen or None, **limits
             )

@@ -33,7 +33,13 @@ def webhook() -> Iterator[tuple[str, list[bytes]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             received.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(500 if self.path == "/no" else 200)
+            self.send_response({"/no": 500, "/moved": 302, "/gone": 307}.get(self.path, 200))
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            received.append(b"a redirect was followed")
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_args: object) -> None:
@@ -57,7 +63,7 @@ def test_a_webhook_is_sent_the_text_alone(webhook: tuple[str, list[bytes]]) -> N
     assert [json.loads(body) for body in received] == [{"text": TEXT}]
 
 
-@pytest.mark.parametrize("path", ["/no", None])
+@pytest.mark.parametrize("path", ["/no", "/moved", "/gone", None])
 def test_a_webhook_that_fails_is_an_error_without_its_address(
     webhook: tuple[str, list[bytes]], path: str | None
 ) -> None:
@@ -65,6 +71,17 @@ def test_a_webhook_that_fails_is_an_error_without_its_address(
     with pytest.raises(LakehouseError, match="LAKEHOUSE_ALERT_WEBHOOK") as caught:
         tell(ALERT, SecretStr(address), lambda _text: None)
     assert "127.0.0.1" not in str(caught.value)
+    assert len(webhook[1]) == (path is not None), "a redirect is no delivery"
+
+
+def test_clear_text_stays_on_this_machine(
+    webhook: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy would carry it to somebody else's machine."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    tell(ALERT, SecretStr(f"{webhook[0]}/hook"), lambda _text: None)
+    assert len(webhook[1]) == 1
 
 
 @pytest.mark.parametrize("address", ["https://hooks.example.org", "http://[::1]:8080"])
@@ -80,6 +97,10 @@ def test_the_address_is_a_secret(address: str) -> None:
         "http://localhost.evil.example",
         "http://127.0.0.1.evil.example",
         "http://localhost@evil.example",
+        "http://127.0.0.1\\@evil.example",
+        "http://localhost.",
+        "http://0.0.0.0",
+        "ftp://127.0.0.1",
         "https://",
         "hooks.example.org",
     ],

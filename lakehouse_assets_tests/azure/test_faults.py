@@ -14,10 +14,10 @@ from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.place import _CloudFolder
-from lakehouse_assets.orchestration.transient import is_transient
 from lakehouse_assets.storage.faults import StoreError, explain, fault_of
 from lakehouse_assets.storage.identity import AzureCli, ServicePrincipal, SharedAccessSignature
 from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.transient import is_transient
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud, account_signature
 from lakehouse_assets_tests.azure.entra import CLIENT, SECRET, TENANT
 from lakehouse_assets_tests.lake.samples import DAILY, A, B, C, content, day, put, window

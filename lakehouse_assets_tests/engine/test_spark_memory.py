@@ -10,7 +10,7 @@ import pytest
 from lakehouse_assets.engine import spark_memory
 from lakehouse_assets.engine.spark_memory import default_memory, lack_of_memory_told
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.orchestration.transient import is_transient
+from lakehouse_assets.storage.transient import is_transient
 
 _PAGE = (
     "An error occurred while calling o1792.localCheckpoint.\n: org.apache.spark.SparkException: "

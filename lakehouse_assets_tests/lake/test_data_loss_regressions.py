@@ -11,11 +11,11 @@ import dagster as dg
 import deltalake
 import pytest
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Registry
 from lakehouse_assets.engine import current
 from lakehouse_assets.lake import kept_logs
 from lakehouse_assets.lake.predicate import Window
-from lakehouse_assets.orchestration import transient
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager, dimension_selection
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets_tests.lake.dagster_samples import (
@@ -146,7 +146,7 @@ def test_one_failed_open_fails_the_run_and_keeps_every_row(tmp_path, monkeypatch
 @on_both_engines
 def test_an_open_that_fails_for_a_moment_is_tried_again_and_keeps_every_row(tmp_path, monkeypatch):
     fill_three_days(tmp_path)
-    monkeypatch.setattr(transient, "PAUSES", (0.0,))
+    monkeypatch.setattr(timeouts, "STEP_PAUSES", (0.0,))
     with failing_once(monkeypatch, BUSY):
         run(tmp_path, daily_asset(tmp_path), "2024-01-02")
     assert content(lake_at(tmp_path), DAILY) == in_order(daily_rows(days_from("2024-01-01", 3)))

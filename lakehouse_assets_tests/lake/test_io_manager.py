@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.predicate import Both, Window, Windows, to_test
-from lakehouse_assets.orchestration import transient
 from lakehouse_assets.orchestration.io_manager import _rectangle_selection, dimension_selection
 from lakehouse_assets.storage.identity import DefaultIdentity
 from lakehouse_assets.storage.store import files_at
@@ -85,7 +85,7 @@ def test_1_only_a_table_that_is_not_found_is_new(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(deltalake.DeltaTable, "update_incremental", unavailable)
         patched.setattr(deltalake, "DeltaTable", unavailable)
-        patched.setattr(transient, "PAUSES", ())
+        patched.setattr(timeouts, "STEP_PAUSES", ())
         with pytest.raises(OSError, match="503"):
             run(tmp_path, daily_asset(tmp_path), "2024-01-02")
     assert state(lake, DAILY) == before

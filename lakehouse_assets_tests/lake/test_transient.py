@@ -28,14 +28,16 @@ from azure.storage.blob import BlobClient
 from mlflow.exceptions import MlflowException
 from obstore.store import AzureStore
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.conformed.tables import DIM_DATE
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta_rs import DeltaRsWriter
 from lakehouse_assets.lake.writer import OvertakenError, broken_rules
-from lakehouse_assets.orchestration import transient
-from lakehouse_assets.orchestration.transient import PAUSES, is_transient, tried_again
+from lakehouse_assets.orchestration.retries import retry_transient
+from lakehouse_assets.storage.transient import is_transient
+from lakehouse_assets.timeouts import STEP_PAUSES
 from lakehouse_assets_tests.airline.samples import House, purchase
 
 TABLES = (bronze_table(t.TRANSACTIONS), rejects_table(t.TRANSACTIONS))
@@ -230,12 +232,12 @@ def test_mistakes(error: Exception | None) -> None:
 
 def test_pauses_grow_and_end() -> None:
     asked = []
-    for attempt in range(len(PAUSES)):
-        with pytest.raises(dg.RetryRequested) as caught, tried_again(attempt):
+    for attempt in range(len(STEP_PAUSES)):
+        with pytest.raises(dg.RetryRequested) as caught, retry_transient(attempt):
             raise TimeoutError
         asked.append(caught.value.seconds_to_wait)
-    assert all(0.7 * p < s < 1.3 * p for p, s in zip(PAUSES, asked, strict=True))
-    with pytest.raises(TimeoutError), tried_again(len(PAUSES)):
+    assert all(0.7 * p < s < 1.3 * p for p, s in zip(STEP_PAUSES, asked, strict=True))
+    with pytest.raises(TimeoutError), retry_transient(len(STEP_PAUSES)):
         raise TimeoutError
 
 
@@ -251,7 +253,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, times: int, error: Exception) -> li
         return real(self, target, change)
 
     monkeypatch.setattr(DeltaRsWriter, "replace", replace)
-    monkeypatch.setattr(transient, "PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(timeouts, "STEP_PAUSES", (0.01, 0.01, 0.01))
     return attempts
 
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.orchestration.transient import is_transient
 from lakehouse_assets.sources.connection import Source, is_configured
+from lakehouse_assets.storage.transient import is_transient
 from lakehouse_assets_tests.sources.samples import copied
 from lakehouse_assets_tests.sources.servers import free_port
 

@@ -21,6 +21,7 @@ from lakehouse_assets.ml.training import label_unscaled, train_segments
 from lakehouse_assets.orchestration.io_manager import dimension_selection
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.process import active_runs
+from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import (
     MakeAsset,
     Moment,
@@ -29,7 +30,6 @@ from lakehouse_assets.orchestration.table_assets import (
     months_of,
     of_month,
 )
-from lakehouse_assets.orchestration.transient import transient_faults_tried_again
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 from lakehouse_assets.quality.log import BY_PARTITION
 
@@ -107,7 +107,7 @@ def _gold_customer_segments_ml(calendar: Calendar, training_rows: int) -> dg.Ass
         pool=table.step,
     )
 
-    @transient_faults_tried_again
+    @retries_transient
     def gold_customer_segments_ml(
         context: dg.AssetExecutionContext, config: SegmentationConfig, kpi: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:

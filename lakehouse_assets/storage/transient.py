@@ -1,25 +1,19 @@
-"""Telling faults that pass from mistakes, and having Dagster try a step again.
+"""Tell transient errors, which may be gone at the next attempt, from mistakes.
 
-What decides is the class of an error and the code that it carries, never words of its text: our
-own sentences, and those of databases, repeat values that people delivered.
+What decides is the class of an error and the code or status that it carries, never words of its
+text: our own sentences, and those of databases, repeat values that people delivered.
 """
 
 import errno
 import os
-import random
 import re
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
-from typing import Any
+from collections.abc import Iterator
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.faults import fault_of, passes
 
-# Seconds before each further attempt; a store that throttles needs longer pauses, not more of them.
-PAUSES = (2.0, 8.0, 30.0, 60.0)
 _ERRNOS = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ETIMEDOUT, errno.ECONNRESET, errno.EPIPE,
@@ -66,10 +60,7 @@ _SYSTEM_WORDS = re.compile(
 
 def is_transient(error: BaseException | None) -> bool:
     """Say whether an error, or what it was raised from, may be gone at the next attempt."""
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    chain = [*_chain(error)]
     names = [_names(link) for link in chain]
     if any(found & _CERTIFICATES for found in names):
         return False
@@ -79,6 +70,23 @@ def is_transient(error: BaseException | None) -> bool:
     )
 
 
+def is_unanswered(error: BaseException) -> bool:
+    """Say whether a peer could not be reached or did not answer in time."""
+    return any(
+        isinstance(link, TimeoutError | ConnectionError) or _names(link) & _NETWORK
+        for link in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
 def _names(error: BaseException) -> set[str]:
     return {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
 
@@ -86,6 +94,9 @@ def _names(error: BaseException) -> set[str]:
 def _passes(error: BaseException, names: set[str]) -> bool:
     """Say whether an error of a library, by its class and code alone, may pass."""
     if isinstance(error, TimeoutError | ConnectionError) or names & _NETWORK:
+        return True
+    if "requests.exceptions.RetryError" in names:
+        # The client retries nothing but statuses that may pass.
         return True
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _ERRNOS
@@ -122,34 +133,3 @@ def _status(error: BaseException, names: set[str]) -> int | None:
     answer = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(answer, "status_code", None)
     return status if isinstance(status, int) else None
-
-
-@contextmanager
-def tried_again(attempts: int) -> Iterator[None]:
-    """Ask Dagster for another attempt of the step when a fault passes that may be transient.
-
-    Args:
-        attempts: Attempts of the step before this one.
-    """
-    try:
-        yield
-    except Exception as error:
-        if attempts >= len(PAUSES) or not is_transient(error):
-            raise
-        # Not at the top: commands that only look do without Dagster.
-        import dagster as dg
-
-        # Jitter keeps steps apart that failed together; it decides nothing about the data.
-        pause = PAUSES[attempts] * (0.75 + random.random() / 2)  # noqa: S311
-        raise dg.RetryRequested(max_retries=len(PAUSES), seconds_to_wait=pause) from error
-
-
-def transient_faults_tried_again(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap the generator that computes an asset, so that its transient faults are tried again."""
-
-    @wraps(compute)
-    def wrapped(context: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        with tried_again(context.retry_number):
-            yield from compute(context, *args, **kwargs)
-
-    return wrapped

@@ -1,0 +1,126 @@
+"""How long a call that leaves this process may take, and how often it is tried again.
+
+Every client gets its limits from here, in its own words. Two settings change them:
+`LAKEHOUSE_REQUEST_TIMEOUT` for MLflow, stores, Entra and the webhook, `LAKEHOUSE_DATABASE_TIMEOUT`
+for databases. On top of a client's own retries, a step that failed for a transient reason is run
+again after each of `STEP_PAUSES`, and every retry is reported.
+
+Two clients cannot be told. DuckDB's Azure reader gives up by itself after four attempts of 60
+seconds. So does azure-storage-blob, with which MLflow stores artefacts in ADLS or OneLake, with
+pauses of up to 42 seconds between them.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from lakehouse_assets.project import variables
+
+REQUEST_SECONDS: Final = 20
+DATABASE_SECONDS: Final = 600
+# Retries of a client by itself; the step's retries, which are reported, do the rest.
+RETRIES: Final = 3
+# A tracking server answers or it does not: what a step does before its first call is little.
+MLFLOW_RETRIES: Final = 1
+# Seconds before each retry of a step; a busy store needs longer pauses, not more of them.
+STEP_PAUSES: tuple[float, ...] = (2.0, 10.0, 40.0)
+_CONNECT_SECONDS: Final = 10
+FIRST_PAUSE: Final = timedelta(milliseconds=500)
+_LONGEST_PAUSE: Final = timedelta(seconds=8)
+
+
+def request_seconds() -> int:
+    """Return how many seconds a service may stay silent."""
+    return int(variables().get("LAKEHOUSE_REQUEST_TIMEOUT") or REQUEST_SECONDS)
+
+
+def database_seconds() -> int:
+    """Return how many seconds a database may stay silent while it answers a query."""
+    return int(variables().get("LAKEHOUSE_DATABASE_TIMEOUT") or DATABASE_SECONDS)
+
+
+def connect_seconds() -> int:
+    """Return how many seconds it may take until a connection is open and logged in."""
+    return min(request_seconds(), _CONNECT_SECONDS)
+
+
+def mlflow_variables() -> dict[str, str]:
+    """Return the variables that MLflow reads, and libpq where its store is PostgreSQL."""
+    return {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(request_seconds()),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(MLFLOW_RETRIES),
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": str(request_seconds()),
+        "PGCONNECT_TIMEOUT": str(connect_seconds()),
+    }
+
+
+def delta_rs() -> dict[str, str]:
+    """Return the options of delta-rs, which limits a request as a whole, its body included."""
+    whole = 2 * request_seconds()
+    return {
+        "timeout": f"{whole}s",
+        "connect_timeout": f"{connect_seconds()}s",
+        "max_retries": str(RETRIES),
+        "retry_timeout": f"{whole}s",
+        "backoff_config.init_backoff": f"{FIRST_PAUSE // timedelta(milliseconds=1)}ms",
+        "backoff_config.max_backoff": f"{_LONGEST_PAUSE.seconds}s",
+    }
+
+
+def obstore() -> dict[str, Any]:
+    """Return obstore's arguments `client_options` and `retry_config`.
+
+    Its limit is on silence, so that a file of any size may take its time.
+    """
+    silence = timedelta(seconds=request_seconds())
+    return {
+        "client_options": {
+            "timeout": timedelta(days=1),
+            "read_timeout": silence,
+            "connect_timeout": timedelta(seconds=connect_seconds()),
+        },
+        "retry_config": {
+            "max_retries": RETRIES,
+            "retry_timeout": 2 * silence,
+            "backoff": {"init_backoff": FIRST_PAUSE, "max_backoff": _LONGEST_PAUSE, "base": 2},
+        },
+    }
+
+
+def azure_identity() -> dict[str, Any]:
+    """Return the arguments of a credential of azure-identity."""
+    return {
+        "connection_timeout": connect_seconds(),
+        "read_timeout": request_seconds(),
+        "retry_total": MLFLOW_RETRIES,
+    }
+
+
+def database(driver: str) -> dict[str, Any]:
+    """Return the arguments of a database's driver, by the driver's module."""
+    connect, silence = connect_seconds(), database_seconds()
+    arguments: dict[str, dict[str, Any]] = {
+        # libpq has no limit on a query's silence; a dead peer is noticed by the system.
+        "psycopg": {
+            "connect_timeout": connect,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 60_000,
+        },
+        "pymysql": {
+            "connect_timeout": connect, "read_timeout": silence, "write_timeout": silence,
+        },
+        "snowflake": {
+            "login_timeout": connect, "network_timeout": silence, "socket_timeout": silence,
+        },
+        "pymssql": {"login_timeout": connect, "timeout": silence},
+        "oracledb": {"tcp_connect_timeout": connect},
+        "teradatasql": {
+            "connect_timeout": str(connect * 1000), "request_timeout": str(silence),
+        },
+    }  # fmt: skip
+    # The older driver of PostgreSQL, which MLflow prefers, stands on libpq as the newer one does.
+    return arguments.get("psycopg" if driver == "psycopg2" else driver, {})
