@@ -26,6 +26,9 @@ NEVER_IMPORTED := site-packages/(.*/tests|pip|setuptools|pkg_resources|mypyc?|da
 AZURITE := $(CURDIR)/.lakehouse/azurite
 AZURITE_FILES := $(addprefix lakehouse_assets_tests/azure/,package.json package-lock.json .npmrc)
 
+MINUTES ?= 60
+SEED ?= 1
+
 # Database servers of the tests in lakehouse_assets_tests/sources.
 DATABASES := $(CURDIR)/.lakehouse/databases
 # The library by which lakehouse_assets_tests/test_clocks.py sets the clocks of processes.
@@ -47,7 +50,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite databases faketime demo test test-cluster lint types ui mlflow sample bench bench-engines bench-tweets constraints clean
+.PHONY: help setup spark azurite databases faketime demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -111,6 +114,9 @@ test: setup azurite databases faketime ## Run every test (PYTEST_ARGS=--require-
 
 test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine
 	@$(BIN)/python -m pytest -q --cluster --require-spark lakehouse_assets_tests/engine/test_cluster.py
+
+soak: setup faketime ## Leave the daemon among deliveries, kills and full disks (MINUTES=60 SEED=1)
+	@$(BIN)/python -m lakehouse_assets_tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 lint: setup ## Check style, docstrings and security rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

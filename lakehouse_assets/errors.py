@@ -56,4 +56,4 @@ class SourceNotReadyError(LakehouseError):
 
 
 class DamagedTableError(LakehouseError):
-    """A table that cannot be opened, or is not as declared; only what uses it fails."""
+    """A table that exists but cannot be opened; only what reads it fails."""

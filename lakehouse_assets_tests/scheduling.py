@@ -18,9 +18,11 @@ TESTS = Path(__file__).parent
 # Files that take long, in seconds: begun last, one of them would keep all other workers waiting.
 # What is not named takes less than half a minute.
 SECONDS = {
+    "soak/test_soak.py": 600,
     "test_clocks.py": 220,
     "recovery/test_kills.py": 115,
     "azure/test_pipeline.py": 110,
+    "test_lanes.py": 100,
     "automation/test_conditions.py": 95,
     "recovery/test_retail.py": 80,
     "retail/test_corrections.py": 90,

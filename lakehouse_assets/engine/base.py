@@ -240,10 +240,7 @@ class Engine(Protocol):
         ...
 
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
-        """Derive, from the plan, which stored columns each output column comes from.
-
-        The embedded engine does; another returns nothing.
-        """
+        """Derive, from the plan, which stored columns each output column comes from."""
         ...
 
     def versions_read(self, frame: DataFrame) -> dict[str, int]:

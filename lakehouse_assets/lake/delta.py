@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine, SourceColumn
-from lakehouse_assets.errors import DamagedTableError, LakehouseError
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import SAMPLE_ROWS, Commit, Version, WriteReport
 from lakehouse_assets.lake.kept_logs import keep_log, take_log
@@ -416,12 +416,12 @@ def check_declaration(table: Table, found: DeltaTable) -> None:
     """Make sure that a table is stored as it is declared.
 
     Raises:
-        DamagedTableError: partition columns, or columns and their types, differ.
+        LakehouseError: partition columns, or columns and their types, differ.
     """
     partitions = tuple(found.metadata().partition_columns)
     declared = (table.partition.column,) if table.partition else ()
     if partitions != declared:
-        raise DamagedTableError(
+        raise LakehouseError(
             f"Table {table.name} is stored with partition columns {list(partitions)} but "
             f"declared with {list(declared)}; change the declaration, or move the table away."
         )
@@ -434,7 +434,7 @@ def check_declaration(table: Table, found: DeltaTable) -> None:
         stored = _only(stored, table.column_names)
     texts = stored_differences(columns, stored)
     if texts:
-        raise DamagedTableError(
+        raise LakehouseError(
             f"Table {table.name} is stored otherwise than declared: {'; '.join(texts)}; "
             "change the declaration (allow_new_columns for added ones), or move the table away "
             f"from {found.table_uri} and run `lakehouse run`, which builds it anew."

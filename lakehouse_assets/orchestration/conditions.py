@@ -14,6 +14,7 @@ import dagster as dg
 from dagster import AutomationCondition as When
 
 from lakehouse_assets.orchestration.jobs import QUALITY
+from lakehouse_assets.orchestration.schedules import CRON
 
 _LOOK_SECONDS = 30
 Condition: TypeAlias = dg.AutomationCondition[Any]
@@ -87,6 +88,9 @@ def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition
         description="Builds the tables whose sources have changed, see each asset's condition.",
         default_status=status,
         minimum_interval_seconds=_LOOK_SECONDS,
+        # A run for each partition: the conditions see to the order. Dagster's backfills fail on
+        # several days of a table that is built on its own past together with another.
+        emit_backfills=False,
     )
 
 
@@ -140,6 +144,9 @@ def _has_news(deps: Dependencies, history: frozenset[dg.AssetKey]) -> Condition:
         # Months after a corrected one add it up as well. Whether the correcting run also built this
         # table does not matter: it did so for its own month, not for the later ones.
         news = news | When.any_deps_match(When.newly_updated()).allow(_only(history))
+    # What failed for good, as when the store was gone for longer than a step tries, is nobody's
+    # news any more: it is asked for again with the files that are behind, once a day.
+    news = news | (When.execution_failed() & When.cron_tick_passed(CRON))
     return news.since(_handled())
 
 

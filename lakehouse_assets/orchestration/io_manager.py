@@ -55,22 +55,16 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     Asset metadata it understands: `merge: True` upserts by the table's keys instead of replacing
     the partition, and, on an input, `columns: [...]` reads only those columns. A dimension of a
     multi-partitioned asset names its column by `partition_columns: {dimension: column}`.
-
-    Attributes:
-        lake: Where the tables are.
-        run_time_limit: Seconds that a run may take; any time if it is None.
     """
 
     lake: LakeResource
-    run_time_limit: float | None = None
     _heartbeat: Heartbeat | None = PrivateAttr(None)
     _failed: Failed = PrivateAttr(default_factory=dict)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Let the run say that it is alive, and find out what it must not be built on."""
         if context.instance is not None and context.run is not None:
-            limit = timedelta(seconds=self.run_time_limit) if self.run_time_limit else None
-            self._heartbeat = Heartbeat(context.instance, context.run.run_id, limit)
+            self._heartbeat = Heartbeat(context.instance, context.run.run_id)
             self._heartbeat.begin()
             self._failed = failed_partitions(context.instance)
 

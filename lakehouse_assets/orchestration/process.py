@@ -6,12 +6,9 @@ Tables need no healing: a commit is there or it is not, and running the partitio
 from __future__ import annotations
 
 import logging
-import math
 import os
 import socket
 import threading
-import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing import parent_process
@@ -20,13 +17,6 @@ from pathlib import Path
 import dagster as dg
 
 from lakehouse_assets import clock
-from lakehouse_assets.orchestration.signals import (
-    ending_on_signals,
-    keep_temporary_files_together,
-    last_call,
-    stop,
-    stop_reason,
-)
 
 # The UI does not show tags with this prefix.
 OWNER_TAG = ".dagster/lakehouse_process"
@@ -35,6 +25,8 @@ ALIVE_TAG = ".dagster/lakehouse_alive"
 LEASE = timedelta(minutes=10)
 # Dagster itself writes an event every five minutes while a step waits for its pool.
 _HEARTBEAT = timedelta(minutes=1)
+WAS_KILLED = "The process of this run was killed."
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 _LOG = logging.getLogger(__name__)
 # A run of `lakehouse run` belongs to its process before it has started.
 _ACTIVE = [
@@ -43,7 +35,6 @@ _ACTIVE = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-OPEN_STATUSES = [*_ACTIVE, dg.DagsterRunStatus.QUEUED]
 
 
 @dataclass(frozen=True)
@@ -93,34 +84,19 @@ class Owner:
 
 
 class Heartbeat:
-    """Says of a run every minute that it is alive, and ends it on signals and at its time limit.
+    """Says of a run every minute that it is alive, until it is ended.
 
     It ends runs that were killed too: this one may be waiting for their places in pools.
-
-    Args:
-        instance: Where the run is recorded.
-        run_id: The run, which this process executes.
-        time_limit: How long the run may take; any time if it is None.
     """
 
-    def __init__(
-        self, instance: dg.DagsterInstance, run_id: str, time_limit: timedelta | None = None
-    ) -> None:
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
         self._instance = instance
         self._run_id = run_id
-        self._time_limit = time_limit
-        self._until = time.monotonic() + (time_limit.total_seconds() if time_limit else math.inf)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
-        self._watching = ExitStack()
 
     def begin(self) -> None:
-        """Give the run an owner unless it has one, and begin to watch it."""
-        self._watching.enter_context(ending_on_signals())
-        self._watching.enter_context(last_call(self._run_id, self._record_end))
-        if parent_process() is not None:
-            # Dagster's run worker, which executes nothing else.
-            keep_temporary_files_together()
+        """Give the run an owner unless it has one, and begin to say that it is alive."""
         run = self._instance.get_run_by_id(self._run_id)
         tags = {ALIVE_TAG: clock.now().isoformat()}
         if run is not None and Owner.of(run) is None:
@@ -133,27 +109,23 @@ class Heartbeat:
         self._thread.start()
 
     def end(self) -> None:
-        """Watch the run no longer."""
+        """Say nothing more; let a run that was interrupted in a step be started again.
+
+        Dagster takes that for a mistake of the step's, which it would make again.
+        """
         self._ended.set()
         self._thread.join()
-        self._watching.close()
-
-    def _record_end(self) -> None:
-        run = self._instance.get_run_by_id(self._run_id)
-        if run is not None and not run.is_finished:
-            _end(self._instance, run, stop_reason())
+        failures = self._instance.get_records_for_run(
+            self._run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+        ).records
+        errors = [record.event_log_entry.get_dagster_event() for record in failures]
+        if any(_INTERRUPTED in str(error.step_failure_data.error) for error in errors):
+            self._instance.add_run_tags(
+                self._run_id, {"dagster/retry_on_asset_or_op_failure": "true"}
+            )
 
     def _beat(self) -> None:
-        every = _HEARTBEAT.total_seconds()
-        while not self._ended.wait(min(every, max(0.0, self._until - time.monotonic()))):
-            if time.monotonic() >= self._until:
-                # Once more, it would take as long.
-                self._instance.add_run_tags(self._run_id, {"dagster/max_retries": "0"})
-                stop(
-                    f"Run {self._run_id} has taken longer than LAKEHOUSE_RUN_TIME_LIMIT "
-                    f"({self._time_limit}); look in its log for what takes so long, or allow more."
-                )
-                return
+        while not self._ended.wait(_HEARTBEAT.total_seconds()):
             try:
                 self._instance.add_run_tags(self._run_id, {ALIVE_TAG: clock.now().isoformat()})
                 end_dead_runs(self._instance)
@@ -190,7 +162,7 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         r for r in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)) if was_killed(instance, r)
     ]
     for run in dead:
-        _end(instance, run, "The process of this run was killed.")
+        _end(instance, run, WAS_KILLED)
     return [run.run_id for run in dead]
 
 
@@ -198,19 +170,16 @@ def end_interrupted_runs(instance: dg.DagsterInstance) -> None:
     """End the runs of this process, which is asked to stop before they have ended by themselves."""
     for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)):
         if Owner.of(run) == Owner.here(run.run_id):
-            _end(instance, run, stop_reason())
+            _end(instance, run, "This run was interrupted.")
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    text = (
+    instance.report_run_failed(
+        run,
         f"{reason} Its tables are as they were before or after each step, never in between; run "
-        "the partitions again."
+        "the partitions again.",
     )
-    if run.status is dg.DagsterRunStatus.CANCELING:
-        instance.report_run_canceled(run, text)
-    else:
-        instance.report_run_failed(run, text)
 
 
 def active_runs(instance: dg.DagsterInstance) -> list[str]:

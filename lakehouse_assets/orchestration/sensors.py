@@ -12,7 +12,6 @@ from lakehouse_assets.orchestration.deliveries import Changes, Cursor, Span, cha
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loaded import loaded_from
 from lakehouse_assets.orchestration.partitions import Calendar
-from lakehouse_assets.orchestration.process import OPEN_STATUSES
 from lakehouse_assets.orchestration.silver_assets import RUN_AGAIN
 from lakehouse_assets.text import visible
 
@@ -21,6 +20,13 @@ _LATE_SECONDS = 60
 _EVENTS_AT_ONCE = 1_000
 _NAMED = 20
 _DATASET_TAG = "lakehouse/dataset"
+# Not those that were never started, as by a daemon that was killed: they may stay for ever.
+_WAITING_OR_RUNNING = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def delivery_sensors(
@@ -164,7 +170,7 @@ def _outdated(records: Iterable[dg.EventLogRecord]) -> dict[str, set[date]]:
 def _is_loading(instance: dg.DagsterInstance, dataset: Dataset) -> bool:
     """Say whether a run that was asked for by a sensor or schedule loads a dataset, or will."""
     tags = {_DATASET_TAG: dataset.path}
-    return bool(instance.get_runs(dg.RunsFilter(statuses=OPEN_STATUSES, tags=tags), limit=1))
+    return bool(instance.get_runs(dg.RunsFilter(statuses=_WAITING_OR_RUNNING, tags=tags), limit=1))
 
 
 def keys_of(dataset: Dataset, names: Sequence[str]) -> list[dg.AssetKey]:

@@ -87,18 +87,19 @@ def duplicates_of_earlier(candidates: DataFrame, earlier: DataFrame, key: str) -
 
     Args:
         candidates: Rows to look up: their key and provenance.
-        earlier: Kept rows of earlier deliveries: the key, once each, and provenance.
+        earlier: Kept rows of earlier deliveries: the key and provenance. A day that a late one put
+            out of date keeps a key that an earlier day keeps, too, until it runs again.
         key: Column that identifies a row.
 
     Returns:
         As for `duplicates_within`.
     """
     known = earlier.select(F.col(key).alias("known_key"), _address().alias("known_address"))
-    return candidates.join(known, F.col(key) == F.col("known_key"), "inner").select(
-        F.col("_source_file").alias("repeated_file"),
-        F.col("_row_number").alias("repeated_row"),
-        F.col("known_address").alias("duplicate_of"),
-    )
+    found = candidates.join(known, F.col(key) == F.col("known_key"), "inner")
+    # Names of files begin with their day.
+    return found.groupBy(
+        F.col("_source_file").alias("repeated_file"), F.col("_row_number").alias("repeated_row")
+    ).agg(F.min("known_address").alias("duplicate_of"))
 
 
 def named_after_the_earliest(within: DataFrame, of_earlier: DataFrame) -> DataFrame:

@@ -16,9 +16,9 @@ from lakehouse_assets.storage.faults import fault_of, passes
 
 _ERRNOS = frozenset(
     {
-        errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ETIMEDOUT, errno.ECONNRESET, errno.EPIPE,
-        errno.ECONNREFUSED, errno.ECONNABORTED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAGAIN,
-        socket.EAI_AGAIN,
+        errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ETIMEDOUT, errno.ECONNRESET,
+        errno.EPIPE, errno.ECONNREFUSED, errno.ECONNABORTED, errno.ENETUNREACH, errno.EHOSTUNREACH,
+        errno.EAGAIN, socket.EAI_AGAIN,
     }
 )  # fmt: skip
 _STATUSES = frozenset({429, 500, 502, 503, 504})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,12 @@ class Caretaker:
         """Tick a dataset's delivery sensor and run what it asks for."""
         return self.obey(self.tick(f"airline_{dataset}_deliveries"))
 
-    def follow(self) -> int:
-        """Look at the conditions until they are content; return how many partitions were made."""
+    def follow(self, moment: datetime | None = None) -> int:
+        """Look at the conditions until they are content; return how many partitions were made.
+
+        Args:
+            moment: When it looks, if not now.
+        """
         made = 0
         while True:
             with warnings.catch_warnings():
@@ -113,6 +117,7 @@ class Caretaker:
                     self.instance,
                     asset_selection=self.watched or dg.AssetSelection.all(),
                     cursor=self._conditions,
+                    evaluation_time=moment,
                 )
             self._conditions = found.cursor
             wanted: dict[str | None, list[dg.AssetKey]] = {}

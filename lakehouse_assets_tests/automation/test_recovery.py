@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +19,7 @@ from lakehouse_assets import clock
 from lakehouse_assets.ml.abandoned import DAGSTER_RUN_TAG, end_abandoned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration import process as process_module
+from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.process import (
@@ -116,21 +118,22 @@ HELD = """
 import sys, time
 from pathlib import Path
 import dagster as dg
+from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.settings import Settings
 
-home, begun = sys.argv[1:]
+home, begun = map(Path, sys.argv[1:])
 
 @dg.asset(pool="table", io_manager_key="io_manager")
 def held(context: dg.AssetExecutionContext) -> None:
-    Path(begun).write_text(context.run.run_id)
-    while Path(begun).exists():
+    begun.write_text(context.run.run_id)
+    while begun.exists():
         time.sleep(0.05)
 
-manager = DeltaIOManager(lake=LakeResource.of(Settings()))
-with dg.DagsterInstance.local_temp(home) as instance:
-    dg.materialize([held], instance=instance, resources={"io_manager": manager})
+resources = {"io_manager": DeltaIOManager(lake=LakeResource.of(Settings()))}
+with dagster_instance(Settings(dagster_home=home)) as instance:
+    dg.materialize([held], instance=instance, resources=resources, raise_on_error=False)
 """
 CONTAINER = ("unshare", "--pid", "--uts", "--fork", "--kill-child", "sh", "-c")
 HOSTS = {
@@ -140,30 +143,52 @@ HOSTS = {
 }
 
 
+@contextmanager
+def holding(house: House, *before: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Start a run that holds the place of a table; give its process and its id."""
+    home = house.settings.dagster_home
+    begun = home.parent / "begun"
+    command = [*before, sys.executable, "-c", HELD, str(home), str(begun)]
+    with subprocess.Popen(command) as child:
+        while not begun.exists() or not begun.read_text("utf-8"):
+            assert child.poll() is None
+        try:
+            yield child, begun.read_text("utf-8")
+        finally:
+            child.kill()
+
+
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_run_goes_on_while_its_process_does_and_gives_its_place_back_when_killed(
-    stored_instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+    house: House, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     """Real runs in real processes, of which only those on this host can be looked for."""
     before = HOSTS[host]
     if before and subprocess.call([*before, "true"], stderr=subprocess.DEVNULL):
         pytest.skip("this user may not start processes in a space of their own (unshare)")
-    storage, begun = stored_instance.event_log_storage, tmp_path / "begun"
-    storage.set_concurrency_slots("table", 1)
-    command = [*before, sys.executable, "-c", HELD, str(tmp_path), str(begun)]
-    with subprocess.Popen(command) as child:
-        while not begun.exists() or not begun.read_text("utf-8"):
-            assert child.poll() is None
-        run_id = begun.read_text("utf-8")
-        assert end_dead_runs(stored_instance) == []
-        assert active_runs(stored_instance) == [run_id]
-        child.kill()
-    if host != "this host":
-        assert end_dead_runs(stored_instance) == []
-        monkeypatch.setattr(process_module, "LEASE", timedelta(0))
-    assert storage.get_concurrency_info("table").active_slot_count == 1
-    assert end_dead_runs(stored_instance) == [run_id]
-    assert storage.get_concurrency_info("table").active_slot_count == 0
+    with dagster_instance(house.settings) as instance:
+        storage = instance.event_log_storage
+        with holding(house, *before) as (_, run_id):
+            assert end_dead_runs(instance) == []
+            assert active_runs(instance) == [run_id]
+        if host != "this host":
+            assert end_dead_runs(instance) == []
+            monkeypatch.setattr(process_module, "LEASE", timedelta(0))
+        assert storage.get_concurrency_info("table").active_slot_count == 1
+        assert end_dead_runs(instance) == [run_id]
+        assert storage.get_concurrency_info("table").active_slot_count == 0
+
+
+def test_a_run_that_was_interrupted_in_a_step_is_started_again(house: House) -> None:
+    """As when a machine stops; what a mistake of a step's ends, or somebody cancels, is not."""
+    with dagster_instance(house.settings) as instance:
+        with holding(house) as (child, run_id):
+            child.terminate()
+            child.wait()
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert run.status is dg.DagsterRunStatus.FAILURE
+        assert run.tags["dagster/will_retry"] == "true"
 
 
 def test_a_run_says_that_it_is_alive_until_it_ends(
