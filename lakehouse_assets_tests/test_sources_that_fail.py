@@ -11,7 +11,7 @@ import pytest
 from lakehouse_assets import clock
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.registry import REGISTRY
-from lakehouse_assets.orchestration.table_assets import Moment, latest_snapshot
+from lakehouse_assets.orchestration.table_assets import BuildContext, latest_snapshot
 from lakehouse_assets_tests.airline.samples import House, member, midnight, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.test_incremental import values
@@ -106,8 +106,8 @@ def test_a_delivery_that_comes_while_a_table_is_built_does_not_reach_into_it(
     lake = house.lake
     frames = {"silver_flights": lake.read(t.SILVER_FLIGHTS)}
     assert house.materialise("airline_monthly", "2014-02-01", *loaded).success
-    now = Moment(FEBRUARY, clock.now(), lake)
-    rows = lake.engine.rows(latest_snapshot(now, t.SILVER_FLIGHTS, frames))
+    ctx = BuildContext(FEBRUARY, clock.now(), lake)
+    rows = lake.engine.rows(latest_snapshot(ctx, t.SILVER_FLIGHTS, frames))
     assert [row["member_no"] for row in rows] == [1]
 
 

@@ -23,8 +23,8 @@ from lakehouse_assets.quality.totals import totals_check_result, totals_check_sp
 
 
 @dataclass(frozen=True)
-class Moment:
-    """For what and with what a table is built.
+class BuildContext:
+    """The month that a table is built for, and what it is built with.
 
     Attributes:
         month: The month, as its first day.
@@ -38,8 +38,8 @@ class Moment:
 
 
 MakeAsset: TypeAlias = Callable[[Callable[..., Any]], dg.AssetsDefinition]
-Totals: TypeAlias = Callable[["Moment", Mapping[str, DataFrame]], Sequence[DataFrame]]
-Build: TypeAlias = Callable[[Moment, Mapping[str, DataFrame]], DataFrame]
+Totals: TypeAlias = Callable[[BuildContext, Mapping[str, DataFrame]], Sequence[DataFrame]]
+Build: TypeAlias = Callable[[BuildContext, Mapping[str, DataFrame]], DataFrame]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class MonthlyRule:
 
     name: str
     description: str
-    broken: Callable[[Moment, DataFrame, Mapping[str, DataFrame]], DataFrame]
+    broken: Callable[[BuildContext, DataFrame, Mapping[str, DataFrame]], DataFrame]
     amount: str | None = None
     blocking: bool = True
 
@@ -78,11 +78,11 @@ def asset_attributes(table: Table) -> dict[str, Any]:
     }
 
 
-def latest_snapshot(now: Moment, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
+def latest_snapshot(ctx: BuildContext, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
     """Return the latest snapshot that was delivered by the month, in the version that is read.
 
     Args:
-        now: The month.
+        ctx: The month.
         table: A silver table of monthly snapshots.
         frames: The frames of the inputs, by table name.
 
@@ -92,17 +92,17 @@ def latest_snapshot(now: Moment, table: Table, frames: Mapping[str, DataFrame]) 
     """
     column = _partition_column(table).column
     stored = {
-        month for month, rows in now.lake.rows_read(table, frames[table.name]).items() if rows
+        month for month, rows in ctx.lake.rows_read(table, frames[table.name]).items() if rows
     }
     # Looked at before the table's newest version: a step writes what it sets aside after its rows.
-    aside = {month for name in _set_aside(table) for month in _months_with_rows(now.lake, name)}
-    lost = aside - stored - _months_with_rows(now.lake, table.name)
-    snapshot = max((m for m in stored | lost if m <= now.month), default=now.month)
+    aside = {month for name in _set_aside(table) for month in _months_with_rows(ctx.lake, name)}
+    lost = aside - stored - _months_with_rows(ctx.lake, table.name)
+    snapshot = max((m for m in stored | lost if m <= ctx.month), default=ctx.month)
     if snapshot in lost:
         raise SourceNotReadyError(
             f"Every row of the snapshot of {snapshot:%Y-%m} was rejected or quarantined "
             f"({', '.join(_set_aside(table))} have the reasons), so nothing is built from "
-            f"{table.name} for {now.month:%Y-%m}; correct the delivery and run that month again."
+            f"{table.name} for {ctx.month:%Y-%m}; correct the delivery and run that month again."
         )
     return frames[table.name].filter(F.col(column) == F.lit(snapshot))
 
@@ -122,20 +122,20 @@ def _partition_column(table: Table) -> PartitionColumn:
     return table.partition
 
 
-def of_month(frame: DataFrame, now: Moment) -> DataFrame:
+def of_month(frame: DataFrame, ctx: BuildContext) -> DataFrame:
     """Return a monthly table's rows of the month."""
-    return frame.filter(F.col("as_of_month") == F.lit(now.month))
+    return frame.filter(F.col("as_of_month") == F.lit(ctx.month))
 
 
-def delivered_so_far(frame: DataFrame, now: Moment) -> DataFrame:
+def delivered_so_far(frame: DataFrame, ctx: BuildContext) -> DataFrame:
     """Return the rows delivered by the end of the month."""
-    following = (now.month + timedelta(days=32)).replace(day=1)
+    following = (ctx.month + timedelta(days=32)).replace(day=1)
     return frame.filter(F.col("delivered_on") < F.lit(following))
 
 
-def delivered_in_month(frame: DataFrame, now: Moment) -> DataFrame:
+def delivered_in_month(frame: DataFrame, ctx: BuildContext) -> DataFrame:
     """Return the rows delivered in the month."""
-    return delivered_so_far(frame, now).filter(F.col("delivered_on") >= F.lit(now.month))
+    return delivered_so_far(frame, ctx).filter(F.col("delivered_on") >= F.lit(ctx.month))
 
 
 def months_of(context: dg.AssetExecutionContext) -> list[date]:
@@ -195,19 +195,19 @@ def monthly_asset(
         lake: Lake = context.resources.lake.open()
         loaded_at = clock.now()
         with lake.engine.scope():
-            moments = [Moment(month, loaded_at, lake) for month in months_of(context)]
-            yield dg.Output(lake.engine.union([build(now, frames) for now in moments]))
+            contexts = [BuildContext(month, loaded_at, lake) for month in months_of(context)]
+            yield dg.Output(lake.engine.union([build(ctx, frames) for ctx in contexts]))
             selection = dimension_selection(
                 partitions, context.partition_keys, _partition_column(table), table.name
             )
             yield from declared_check_results(table, lake, selection, selection)
             if totals is not None:
-                wanted = {now.month: totals(now, frames) for now in moments}
+                wanted = {ctx.month: totals(ctx, frames) for ctx in contexts}
                 yield totals_check_result(table, lake, selection, wanted)
             for rule in rules:
                 stored = lake.read(table, selection)
                 broken = {
-                    now.month: rule.broken(now, of_month(stored, now), frames) for now in moments
+                    ctx.month: rule.broken(ctx, of_month(stored, ctx), frames) for ctx in contexts
                 }
                 yield rule_check_result(
                     table, lake, rule.name, broken, amount=rule.amount, blocking=rule.blocking

@@ -24,8 +24,8 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
     return (
         monthly_asset(
             t.DIM_GEOGRAPHY,
-            lambda now, f: rules.dim_geography(
-                latest_snapshot(now, t.SILVER_FLIGHTS, f), now.month, now.loaded_at
+            lambda ctx, f: rules.dim_geography(
+                latest_snapshot(ctx, t.SILVER_FLIGHTS, f), ctx.month, ctx.loaded_at
             ),
             monthly,
             {t.SILVER_FLIGHTS: so_far, DIM_COUNTRIES: None},
@@ -35,41 +35,41 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
         ),
         monthly_asset(
             t.DIM_CUSTOMERS,
-            lambda now, f: rules.dim_customers(
-                latest_snapshot(now, t.SILVER_FLIGHTS, f), now.month, now.loaded_at
+            lambda ctx, f: rules.dim_customers(
+                latest_snapshot(ctx, t.SILVER_FLIGHTS, f), ctx.month, ctx.loaded_at
             ),
             monthly,
             {t.SILVER_FLIGHTS: so_far, t.DIM_GEOGRAPHY: None, DIM_DATE: None},
         ),
         monthly_asset(
             t.FACT_FLIGHTS,
-            lambda now, f: rules.fact_flights(
-                latest_snapshot(now, t.SILVER_FLIGHTS, f), now.month, now.loaded_at
+            lambda ctx, f: rules.fact_flights(
+                latest_snapshot(ctx, t.SILVER_FLIGHTS, f), ctx.month, ctx.loaded_at
             ),
             monthly,
             {t.SILVER_FLIGHTS: so_far, t.DIM_CUSTOMERS: None, DIM_DATE: None},
         ),
         monthly_asset(
             t.FACT_TRANSACTIONS,
-            lambda now, f: rules.fact_transactions(
-                delivered_in_month(f["silver_transactions"], now), now.month, now.loaded_at
+            lambda ctx, f: rules.fact_transactions(
+                delivered_in_month(f["silver_transactions"], ctx), ctx.month, ctx.loaded_at
             ),
             monthly,
             {t.SILVER_TRANSACTIONS: WITHIN, t.DIM_CUSTOMERS: None, DIM_DATE: None},
         ),
         monthly_asset(
             t.CUSTOMER_SPEND,
-            lambda now, f: rules.customer_spend(of_month(f["fact_transactions"], now)),
+            lambda ctx, f: rules.customer_spend(of_month(f["fact_transactions"], ctx)),
             monthly,
             {t.FACT_TRANSACTIONS: None},
         ),
         monthly_asset(
             t.KPI_CUSTOMER_VALUE,
-            lambda now, f: rules.kpi_customer_value(
-                of_month(f["dim_customers"], now),
-                of_month(f["fact_flights"], now),
+            lambda ctx, f: rules.kpi_customer_value(
+                of_month(f["dim_customers"], ctx),
+                of_month(f["fact_flights"], ctx),
                 f["customer_spend"],
-                now.month,
+                ctx.month,
             ),
             monthly,
             {t.DIM_CUSTOMERS: None, t.FACT_FLIGHTS: None, t.CUSTOMER_SPEND: so_far},
@@ -78,8 +78,8 @@ def gold_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
                     "spenders_are_members",
                     "Whoever has completed purchases so far is a member; what others spent is in "
                     "fact_transactions and not in total_spent.",
-                    lambda now, members, f: rules.spend_of_others(
-                        f["customer_spend"], members, now.month
+                    lambda ctx, members, f: rules.spend_of_others(
+                        f["customer_spend"], members, ctx.month
                     ),
                     amount="completed_amount",
                     blocking=False,

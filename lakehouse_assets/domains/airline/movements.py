@@ -12,7 +12,7 @@ from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.airline.transforms.movements import newly_at_risk, segment_migration
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.orchestration.partitions import Calendar
-from lakehouse_assets.orchestration.table_assets import Moment, monthly_asset, of_month
+from lakehouse_assets.orchestration.table_assets import BuildContext, monthly_asset, of_month
 
 SOURCE = t.GOLD_CUSTOMER_SEGMENTS_ML
 
@@ -32,9 +32,9 @@ def _compared(
 ) -> dg.AssetsDefinition:
     """Make a table out of each month and the month before it that has members."""
 
-    def build(now: Moment, frames: Mapping[str, DataFrame]) -> DataFrame:
+    def build(ctx: BuildContext, frames: Mapping[str, DataFrame]) -> DataFrame:
         segments = frames[SOURCE.name]
-        return rule(_month_before(segments, now), of_month(segments, now), now.month)
+        return rule(_month_before(segments, ctx), of_month(segments, ctx), ctx.month)
 
     return monthly_asset(
         table,
@@ -46,12 +46,12 @@ def _compared(
     )
 
 
-def _month_before(segments: DataFrame, now: Moment) -> DataFrame:
+def _month_before(segments: DataFrame, ctx: BuildContext) -> DataFrame:
     """Return the rows of the latest earlier month that has any; which one, the log says."""
-    counts = now.lake.rows_read(SOURCE, segments)
-    earlier = [month for month, rows in counts.items() if rows and month < now.month]
+    counts = ctx.lake.rows_read(SOURCE, segments)
+    earlier = [month for month, rows in counts.items() if rows and month < ctx.month]
     wanted = max(earlier, default=None)
     # Nobody leaves in a month of which no members were delivered.
-    if wanted is None or not counts.get(now.month):
+    if wanted is None or not counts.get(ctx.month):
         return segments.filter(F.lit(False))
     return segments.filter(F.col("as_of_month") == F.lit(wanted))

@@ -23,8 +23,8 @@ from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.process import active_runs
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import (
+    BuildContext,
     MakeAsset,
-    Moment,
     asset_attributes,
     monthly_asset,
     months_of,
@@ -68,13 +68,13 @@ def segment_assets(calendar: Calendar, training_rows: int) -> Sequence[dg.Assets
         _gold_customer_segments_ml(calendar, training_rows),
         monthly_asset(
             t.GOLD_SEGMENT_SUMMARY,
-            lambda now, f: rules.summarise(of_month(f["gold_customer_segments_ml"], now)),
+            lambda ctx, f: rules.summarise(of_month(f["gold_customer_segments_ml"], ctx)),
             calendar.monthly,
             {t.GOLD_CUSTOMER_SEGMENTS_ML: None},
         ),
         monthly_asset(
             t.CUSTOMER_SEGMENTS_ML,
-            lambda now, f: _small_model(now, f, training_rows),
+            lambda ctx, f: _small_model(ctx, f, training_rows),
             calendar.monthly,
             {t.FACT_FLIGHTS: None},
         ),
@@ -142,8 +142,8 @@ def _segment_month(
 ) -> tuple[DataFrame, tuple[Segmentation, Tracked] | None]:
     """Train on a month's customers, assign segments, and track the model."""
     engine = lake.engine
-    now = Moment(month, clock.now(), lake)
-    scored = engine.checkpoint(rules.with_scores(of_month(kpi, now)))
+    ctx = BuildContext(month, clock.now(), lake)
+    scored = engine.checkpoint(rules.with_scores(of_month(kpi, ctx)))
     clustering = ClusteringConfig(
         k=config.k,
         seed=config.seed,
@@ -225,10 +225,12 @@ def _separation(table: Table, models: Models) -> dg.AssetCheckResult:
     )
 
 
-def _small_model(now: Moment, frames: Mapping[str, DataFrame], training_rows: int) -> DataFrame:
+def _small_model(
+    ctx: BuildContext, frames: Mapping[str, DataFrame], training_rows: int
+) -> DataFrame:
     """Cluster on flights and points alone, unscaled, as the lab's first version does."""
-    engine = now.lake.engine
-    flying = engine.checkpoint(of_month(frames["fact_flights"], now))
+    engine = ctx.lake.engine
+    flying = engine.checkpoint(of_month(frames["fact_flights"], ctx))
     labels = label_unscaled(
         engine, flying, "customer_key", SMALL_MODEL_FEATURES, SMALL_MODEL, training_rows
     )

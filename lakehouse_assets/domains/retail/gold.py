@@ -55,8 +55,8 @@ def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.
     return (
         monthly_asset(
             c.DIM_CAMPAIGNS,
-            lambda now, f: rules.dim_campaigns(
-                delivered_so_far(f["silver_campaigns"], now), now.month, now.loaded_at
+            lambda ctx, f: rules.dim_campaigns(
+                delivered_so_far(f["silver_campaigns"], ctx), ctx.month, ctx.loaded_at
             ),
             monthly,
             {c.SILVER_CAMPAIGNS: so_far, DIM_DATE: None},
@@ -64,8 +64,8 @@ def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.
         ),
         monthly_asset(
             c.CAMPAIGN_DAYS,
-            lambda now, f: rules.campaign_days(
-                delivered_in_month(f["silver_campaigns"], now), f["dim_countries"], now.month
+            lambda ctx, f: rules.campaign_days(
+                delivered_in_month(f["silver_campaigns"], ctx), f["dim_countries"], ctx.month
             ),
             monthly,
             {
@@ -74,27 +74,27 @@ def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.
                 DIM_COUNTRIES: None,
                 DIM_DATE: None,
             },
-            totals=lambda now, f: [
-                rules.totals_of_campaigns(delivered_in_month(f["silver_campaigns"], now))
+            totals=lambda ctx, f: [
+                rules.totals_of_campaigns(delivered_in_month(f["silver_campaigns"], ctx))
             ],
         ),
         monthly_asset(
             c.COUNTRY_REVENUE,
-            lambda now, f: rules.country_revenue(f["campaign_days"], now.month),
+            lambda ctx, f: rules.country_revenue(f["campaign_days"], ctx.month),
             monthly,
             {**added_up, DIM_COUNTRIES: None},
-            totals=lambda now, f: [rules.totals_of_days(f["campaign_days"], now.month)],
+            totals=lambda ctx, f: [rules.totals_of_days(f["campaign_days"], ctx.month)],
         ),
         monthly_asset(
             c.CAMPAIGN_WEEKS,
-            lambda now, f: rules.campaign_weeks(f["campaign_days"], now.month, week_starts_on),
+            lambda ctx, f: rules.campaign_weeks(f["campaign_days"], ctx.month, week_starts_on),
             monthly,
             {**added_up, DIM_DATE: None},
         ),
         monthly_asset(
             c.COUNTRY_PROFIT_WEEKS,
-            lambda now, f: rules.country_profit_weeks(
-                f["campaign_days"], now.month, week_starts_on
+            lambda ctx, f: rules.country_profit_weeks(
+                f["campaign_days"], ctx.month, week_starts_on
             ),
             monthly,
             {**added_up, DIM_COUNTRIES: None, DIM_DATE: None},
@@ -102,15 +102,15 @@ def campaign_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.
                 MonthlyRule(
                     "weeks_add_up_to_days",
                     "A country's weeks add up to its days, half a cent a week aside.",
-                    lambda now, weeks, f: rules.countries_that_are_off(
-                        weeks, f["campaign_days"], now.month
+                    lambda ctx, weeks, f: rules.countries_that_are_off(
+                        weeks, f["campaign_days"], ctx.month
                     ),
                 )
             ],
         ),
         monthly_asset(
             c.LOSS_MAKING_CAMPAIGNS,
-            lambda now, f: rules.loss_making_campaigns(f["campaign_days"], now.month),
+            lambda ctx, f: rules.loss_making_campaigns(f["campaign_days"], ctx.month),
             monthly,
             added_up,
         ),
@@ -130,8 +130,8 @@ def tweet_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
         ),
         monthly_asset(
             pairs,
-            lambda now, f: tweets.by_city_and_hashtag(
-                delivered_so_far(f["tweet_days"], now), now.month
+            lambda ctx, f: tweets.by_city_and_hashtag(
+                delivered_so_far(f["tweet_days"], ctx), ctx.month
             ),
             monthly,
             {w.TWEET_DAYS: so_far},
@@ -139,35 +139,35 @@ def tweet_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
         ),
         monthly_asset(
             w.TWEETS_BY_HASHTAG,
-            lambda now, f: tweets.by_hashtag(of_month(f[pairs.name], now), now.month),
+            lambda ctx, f: tweets.by_hashtag(of_month(f[pairs.name], ctx), ctx.month),
             monthly,
             {pairs: None},
         ),
         monthly_asset(
             w.TWEET_TOTALS,
-            lambda now, f: tweets.in_total(of_month(f[pairs.name], now), now.month),
+            lambda ctx, f: tweets.in_total(of_month(f[pairs.name], ctx), ctx.month),
             monthly,
             {pairs: None},
         ),
         monthly_asset(
             w.TWEETS_BY_CITY,
-            lambda now, f: tweets.by_city(of_month(f[pairs.name], now), f["dim_places"], now.month),
+            lambda ctx, f: tweets.by_city(of_month(f[pairs.name], ctx), f["dim_places"], ctx.month),
             monthly,
             {pairs: None, DIM_PLACES: None},
         ),
         monthly_asset(
             p.CAMPAIGN_TWEETS,
-            lambda now, f: product.campaign_tweets(
-                of_month(f[pairs.name], now),
-                of_month(f["dim_campaigns"], now),
+            lambda ctx, f: product.campaign_tweets(
+                of_month(f[pairs.name], ctx),
+                of_month(f["dim_campaigns"], ctx),
                 f["campaign_days"],
-                now.month,
+                ctx.month,
             ),
             monthly,
             {pairs: None, c.DIM_CAMPAIGNS: None, c.CAMPAIGN_DAYS: so_far},
-            totals=lambda now, f: [
-                product.totals_of_tweets(of_month(f[pairs.name], now)),
-                product.totals_of_results(f["campaign_days"], now.month),
+            totals=lambda ctx, f: [
+                product.totals_of_tweets(of_month(f[pairs.name], ctx)),
+                product.totals_of_results(f["campaign_days"], ctx.month),
             ],
         ),
     )
@@ -183,11 +183,11 @@ def dimension_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
         ),
         monthly_asset(
             d.DIM_PRODUCTS,
-            lambda now, f: star.dim_products(
-                delivered_so_far(f["silver_store_sales"], now),
-                delivered_so_far(f["silver_online_sales"], now),
-                now.month,
-                now.loaded_at,
+            lambda ctx, f: star.dim_products(
+                delivered_so_far(f["silver_store_sales"], ctx),
+                delivered_so_far(f["silver_online_sales"], ctx),
+                ctx.month,
+                ctx.loaded_at,
             ),
             monthly,
             {SILVER_STORE_SALES: so_far, SILVER_ONLINE_SALES: so_far},
@@ -195,8 +195,8 @@ def dimension_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
         ),
         monthly_asset(
             d.DIM_RETAIL_CUSTOMERS,
-            lambda now, f: star.dim_retail_customers(
-                latest_snapshot(now, SILVER_CUSTOMERS, f), now.month, now.loaded_at
+            lambda ctx, f: star.dim_retail_customers(
+                latest_snapshot(ctx, SILVER_CUSTOMERS, f), ctx.month, ctx.loaded_at
             ),
             monthly,
             {SILVER_CUSTOMERS: so_far},
@@ -216,13 +216,13 @@ def sales_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.Ass
     return (
         monthly_asset(
             s.FACT_SALES,
-            lambda now, f: star.fact_sales(
-                delivered_in_month(f["silver_store_sales"], now),
-                delivered_in_month(f["silver_online_sales"], now),
+            lambda ctx, f: star.fact_sales(
+                delivered_in_month(f["silver_store_sales"], ctx),
+                delivered_in_month(f["silver_online_sales"], ctx),
                 f["dim_stores"],
                 f["dim_countries"],
-                now.month,
-                now.loaded_at,
+                ctx.month,
+                ctx.loaded_at,
             ),
             monthly,
             {
@@ -234,31 +234,31 @@ def sales_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.Ass
                 d.DIM_RETAIL_CUSTOMERS: None,
                 DIM_DATE: None,
             },
-            totals=lambda now, f: [
+            totals=lambda ctx, f: [
                 star.totals_of_sales(
-                    delivered_in_month(f["silver_store_sales"], now),
-                    delivered_in_month(f["silver_online_sales"], now),
+                    delivered_in_month(f["silver_store_sales"], ctx),
+                    delivered_in_month(f["silver_online_sales"], ctx),
                 )
             ],
         ),
         monthly_asset(
             s.SALES_DAYS,
-            lambda now, f: sales_analytics.sales_days(of_month(f["fact_sales"], now)),
+            lambda ctx, f: sales_analytics.sales_days(of_month(f["fact_sales"], ctx)),
             monthly,
             {s.FACT_SALES: None, DIM_DATE: None, DIM_COUNTRIES: None},
         ),
         monthly_asset(
             s.SALES_WEEKS,
-            lambda now, f: sales_analytics.sales_weeks(f["sales_days"], now.month, week_starts_on),
+            lambda ctx, f: sales_analytics.sales_weeks(f["sales_days"], ctx.month, week_starts_on),
             monthly,
             {s.SALES_DAYS: so_far, DIM_DATE: None},
             begun_by=[quarantine_table(STORE_SALES), quarantine_table(ONLINE_SALES)],
-            totals=lambda now, f: [sales_analytics.totals_of_days(f["sales_days"], now.month)],
+            totals=lambda ctx, f: [sales_analytics.totals_of_days(f["sales_days"], ctx.month)],
         ),
         monthly_asset(
             s.SALES_TRAIN,
-            lambda now, f: sales_analytics.split_by_time(
-                delivered_so_far(f["silver_store_sales"], now), now.month, train=True
+            lambda ctx, f: sales_analytics.split_by_time(
+                delivered_so_far(f["silver_store_sales"], ctx), ctx.month, train=True
             ),
             monthly,
             {SILVER_STORE_SALES: so_far},
@@ -266,8 +266,8 @@ def sales_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.Ass
         ),
         monthly_asset(
             s.SALES_TEST,
-            lambda now, f: sales_analytics.split_by_time(
-                delivered_so_far(f["silver_store_sales"], now), now.month, train=False
+            lambda ctx, f: sales_analytics.split_by_time(
+                delivered_so_far(f["silver_store_sales"], ctx), ctx.month, train=False
             ),
             monthly,
             {SILVER_STORE_SALES: so_far, s.SALES_TRAIN: None},
@@ -275,17 +275,17 @@ def sales_assets(calendar: Calendar, week_starts_on: Weekday) -> Sequence[dg.Ass
                 MonthlyRule(
                     "weeks_are_apart",
                     "Every week of the test is later than every week of training.",
-                    lambda now, test, f: sales_analytics.not_after_training(
-                        test, of_month(f["sales_train"], now)
+                    lambda ctx, test, f: sales_analytics.not_after_training(
+                        test, of_month(f["sales_train"], ctx)
                     ),
                 ),
                 MonthlyRule(
                     "every_sale_is_on_one_side",
                     "A store sale delivered so far is in training or in the test, once.",
-                    lambda now, test, f: sales_analytics.not_on_one_side(
-                        delivered_so_far(f["silver_store_sales"], now),
+                    lambda ctx, test, f: sales_analytics.not_on_one_side(
+                        delivered_so_far(f["silver_store_sales"], ctx),
                         test,
-                        of_month(f["sales_train"], now),
+                        of_month(f["sales_train"], ctx),
                     ),
                 ),
             ],
@@ -299,19 +299,19 @@ def website_assets(calendar: Calendar) -> Sequence[dg.AssetsDefinition]:
     return (
         monthly_asset(
             WEBSITE_DAYS,
-            lambda now, f: website.website_days(
-                delivered_in_month(f["silver_website"], now), f["dim_countries"], now.month
+            lambda ctx, f: website.website_days(
+                delivered_in_month(f["silver_website"], ctx), f["dim_countries"], ctx.month
             ),
             monthly,
             {SILVER_WEBSITE: WITHIN, DIM_COUNTRIES: None, DIM_DATE: None},
             begun_by=[quarantine_table(WEBSITE)],
-            totals=lambda now, f: [
-                website.totals_of_visits(delivered_in_month(f["silver_website"], now))
+            totals=lambda ctx, f: [
+                website.totals_of_visits(delivered_in_month(f["silver_website"], ctx))
             ],
         ),
         monthly_asset(
             WEBSITE_CONVERSION,
-            lambda now, f: website.website_conversion(f["website_days"], now.month),
+            lambda ctx, f: website.website_conversion(f["website_days"], ctx.month),
             monthly,
             {WEBSITE_DAYS: calendar.so_far},
             begun_by=[quarantine_table(WEBSITE)],
