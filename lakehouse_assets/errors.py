@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -57,3 +58,9 @@ class SourceNotReadyError(LakehouseError):
 
 class DamagedTableError(LakehouseError):
     """A table that exists but cannot be opened; only what reads it fails."""
+
+
+def one_line(error: BaseException) -> str:
+    """Put an error's text on one line, without the colours and arrows of delta-rs's error trees."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|\u21b3", "", str(error))
+    return " ".join(plain.split())

@@ -17,7 +17,7 @@ from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.domains.retail.tables import sales
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake import kept_logs
+from lakehouse_assets.lake import table_cache
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.views import views
 from lakehouse_assets_tests.airline.samples import House
@@ -104,9 +104,9 @@ def test_only_the_logs_of_tables_that_a_statement_names_are_opened(
 
     def noted(folder: Any, **options: Any) -> Any:
         found.add(folder.uri.rpartition("/")[2])
-        return kept_logs.take_log(folder, **options)
+        return table_cache.take_table(folder, **options)
 
-    monkeypatch.setattr("lakehouse_assets.lake.delta.take_log", noted)
+    monkeypatch.setattr("lakehouse_assets.lake.delta.take_table", noted)
     asked(lake, query)
     assert found == opened
 

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.place import place_of
+from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.alerts import Alert, tell
 from lakehouse_assets.orchestration.retries import retry_transient
@@ -60,12 +60,12 @@ def by_obstore(peer: Peer) -> None:
 
 
 def by_delta_rs(peer: Peer) -> None:
-    folder = place_of(PLACE, identity(peer)).folder("airline/x")
-    options = folder.options(lasting=True) | {"allow_http": "true"}
+    path = TablePath(PLACE, "airline/x", Access(PLACE, identity(peer)))
+    options = path.options(lasting=True) | {"allow_http": "true"}
     try:
-        DeltaTable(folder.address, storage_options=options)
+        DeltaTable(path.address, storage_options=options)
     except Exception as error:  # noqa: BLE001 - delta-rs has several
-        raise folder.fault(error) or error from None
+        raise path.explain(error) or error from None
 
 
 def by_mlflow(peer: Peer) -> None:

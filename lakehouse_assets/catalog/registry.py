@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 Layer = Literal["bronze", "silver", "gold", "segments"]
-Grain = Literal["day", "month", "keys"]
+Grain = Literal["day", "month"]
 Kind = Literal["event", "snapshot", "cumulative", "aggregate", "dimension", "reference"]
 
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
@@ -72,17 +72,15 @@ class Column:
 
 @dataclass(frozen=True)
 class PartitionColumn:
-    """The column by which a table is partitioned and what a partition key means in it.
+    """The date column by which a table is partitioned.
 
     Attributes:
         column: Name of the column; a month is stored as its first day.
-        grain: `day` and `month` are half-open time windows, `keys` is a set of literal keys.
-        format: strftime format when a time partition is stored as text or as an integer.
+        grain: Length of a partition.
     """
 
     column: str
     grain: Grain
-    format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,6 @@ class Table:
         constraints: Delta CHECK constraints by name.
         references: Foreign keys.
         aliases: Other names under which analysts know the table.
-        allow_new_columns: Opt-in: writing a frame with added columns extends the table.
         watched: Columns whose distribution is compared over time.
         clustered: Columns by which rows are looked up; maintenance puts files in their order.
         latest_with: Another table whose latest month is this one's too, for a table that may have
@@ -138,7 +135,6 @@ class Table:
     constraints: Mapping[str, str] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
     aliases: tuple[str, ...] = ()
-    allow_new_columns: bool = False
     watched: tuple[str, ...] = ()
     clustered: tuple[str, ...] = ()
     latest_with: str | None = None
@@ -162,6 +158,12 @@ class Table:
                     "references, watched or clustered columns but does not declare it; add the "
                     "column."
                 )
+
+        if self.partition and self.column(self.partition.column).type != "date":
+            raise LakehouseError(
+                f"Table {self.name} is partitioned by {self.partition.column}, which is no date; "
+                "partition it by a date column."
+            )
 
     def __hash__(self) -> int:
         return hash(self.key)

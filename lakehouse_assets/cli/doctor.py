@@ -19,10 +19,10 @@ from urllib.parse import unquote
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.cli.report import no_lake
 from lakehouse_assets.domains.registry import REGISTRY
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.lake.delta import check_declaration
-from lakehouse_assets.lake.log import of_each, one_line, open_table
-from lakehouse_assets.lake.place import place_of
+from lakehouse_assets.lake.log import of_each, open_table
+from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.project import project_folder
 from lakehouse_assets.settings import Settings, unknown_variables
 
@@ -178,11 +178,11 @@ def check_settings(_settings: Settings) -> Iterator[Finding]:
 
 def check_tables(settings: Settings) -> Iterator[Finding]:
     """Compare each table with its declaration and, on a disk, with the files its log names."""
-    place = place_of(settings.root, settings.identity)
+    root = LakeRoot(settings.root, settings.identity)
 
     def look(table: Table) -> Finding | None:
         try:
-            found = open_table(place.folder(f"{table.domain}/{table.name}"))
+            found = open_table(root.table(table))
             if found is None:
                 return None
             check_declaration(table, found)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.registry import DATASETS, REGISTRY
-from lakehouse_assets.errors import DamagedTableError, LakehouseError
+from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.lake import log
-from lakehouse_assets.lake.place import Place, place_of
+from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.orchestration.freshness import windows_of
 from lakehouse_assets.quality.tables import QUALITY_RULES
 from lakehouse_assets.settings import Settings
@@ -105,10 +105,10 @@ def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]
         LakehouseError: the lake or the landing zone cannot be read.
     """
     now = now or clock.now()
-    place = place_of(settings.root, settings.identity)
+    root = LakeRoot(settings.root, settings.identity)
     delivered = _delivered(settings)
-    failing = _failing_rules(place)
-    return log.of_each(lambda table: _of(table, place, delivered, failing, now), REGISTRY)
+    failing = _failing_rules(root)
+    return log.of_each(lambda table: _of(table, root, delivered, failing, now), REGISTRY)
 
 
 def unread(settings: Settings) -> list[str]:
@@ -124,19 +124,19 @@ def unread(settings: Settings) -> list[str]:
 
 def _of(
     table: Table,
-    place: Place,
+    root: LakeRoot,
     delivered: Mapping[str, set[date]],
     failing: Mapping[str, int] | None,
     now: datetime,
 ) -> TableStatus:
     name = f"{table.domain}.{table.name}"
     try:
-        found = log.open_table(place.folder(f"{table.domain}/{table.name}"))
+        found = log.open_table(root.table(table))
     except DamagedTableError:
         return TableStatus(name, table.layer, freshness="damaged")
     expected = delivered.get(table.name)
     if table.name in _FED_BY:
-        sources = [_filled(place, f"{table.domain}/{source}") for source in _FED_BY[table.name]]
+        sources = [_filled(root, source) for source in _FED_BY[table.name]]
         expected = {day.replace(day=1) for days in sources for day in days}
     if found is None:
         return TableStatus(name, table.layer, missing=_listed(expected) if expected else None)
@@ -144,7 +144,7 @@ def _of(
     present = {file.partition for file in files if file.rows != 0}
     missing = None if expected is None else expected - present
     if missing and table.name in _LOADED:
-        missing -= _set_aside(table, place)
+        missing -= _set_aside(table, root)
     elif missing:
         missing -= _written(found)
     written = log.last_write(found)
@@ -166,13 +166,13 @@ def _listed(days: set[date]) -> tuple[str, ...]:
     return tuple(sorted(day.isoformat() for day in days))
 
 
-def _set_aside(table: Table, place: Place) -> set[date]:
+def _set_aside(table: Table, root: LakeRoot) -> set[date]:
     """Return the partitions of a bronze or silver table all of whose rows may be set aside.
 
     Rejected lines never get as far as silver, so they explain its gap only where bronze has none.
     """
     bronze, rejects, _, quarantine = (
-        _filled(place, f"{table.domain}/{name}") for name in _LOADED[table.name].loaded_tables
+        _filled(root, name) for name in _LOADED[table.name].loaded_tables
     )
     return rejects if table.layer == "bronze" else quarantine | (rejects - bronze)
 
@@ -189,10 +189,10 @@ def _written(found: DeltaTable) -> set[date]:
     return written
 
 
-def _filled(place: Place, path: str) -> set[date]:
+def _filled(root: LakeRoot, name: str) -> set[date]:
     """Return the partitions of a table that have rows."""
     try:
-        found = log.open_table(place.folder(path))
+        found = log.open_table(root.table(REGISTRY[name]))
     except DamagedTableError:
         # It says so itself.
         return set()
@@ -231,10 +231,10 @@ def _delivered(settings: Settings) -> dict[str, set[date]]:
     return found
 
 
-def _failing_rules(place: Place) -> dict[str, int] | None:
+def _failing_rules(root: LakeRoot) -> dict[str, int] | None:
     """Read, by table, how many rules fail; None if there is no quality log."""
     try:
-        found = log.open_table(place.folder(f"{QUALITY_RULES.domain}/{QUALITY_RULES.name}"))
+        found = log.open_table(root.table(QUALITY_RULES))
     except DamagedTableError:
         return None
     if found is None:
@@ -247,6 +247,6 @@ def _failing_rules(place: Place) -> dict[str, int] | None:
         table = pa.table(rows)
     except OSError as error:
         raise LakehouseError(
-            f"The quality log cannot be read ({log.one_line(error)}); run the job quality again."
+            f"The quality log cannot be read ({one_line(error)}); run the job quality again."
         ) from error
     return {row["table_name"]: int(row["failing"]) for row in table.to_pylist()}

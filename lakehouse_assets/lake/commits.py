@@ -1,16 +1,15 @@
-"""What a commit says about where it came from, and what a write reports back."""
+"""What a commit says about where its rows came from, and what a write reports."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from lakehouse_assets.engine.base import SourceColumn
 
-SAMPLE_ROWS = 5
 _PREFIX = "lakehouse."
 _ENTRIES = ("run_id", "asset", "partition", "code_version")
 _WRITTEN_AT = f"{_PREFIX}written_at"
@@ -59,7 +58,7 @@ class Version:
     Attributes:
         number: The version.
         committed_at: When it was committed.
-        operation: What Delta calls the change, such as `WRITE`, `MERGE` or `OPTIMIZE`.
+        operation: What Delta calls the change, such as `WRITE` or `OPTIMIZE`.
         commit: Where its rows came from: maintenance repeats what the last write said. None if
             nothing of a lake's writes is told.
         written_at: When those rows were written; None where `commit` is.
@@ -90,7 +89,8 @@ class WriteReport:
         files: Data files of the written partitions.
         bytes: Their size.
         lineage: Stored columns from which each written column is computed.
-        sample: Some of the written rows, for a preview; never log them as they are.
+        sample: Some of the written rows, for a preview; never log them as they are. None where no
+            row passes through this process.
         skipped: Whether nothing was written because the commit's transaction was already there.
     """
 
@@ -101,7 +101,7 @@ class WriteReport:
     bytes: int
     rows_by_partition: Mapping[str, int] = field(default_factory=dict)
     lineage: Mapping[str, frozenset[SourceColumn]] = field(default_factory=dict)
-    sample: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    sample: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
     skipped: bool = False
 
 

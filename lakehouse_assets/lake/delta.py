@@ -1,45 +1,43 @@
 """The lake: declared tables at a location, read and written by whatever engine runs.
 
-Nothing is overwritten by accident: a write names its rows by a predicate, rows outside it are
-refused by the writer, and only "this table does not exist" means that a table is new.
+Nothing is overwritten by accident: a write names its rows, rows outside them are refused, and only
+"this table does not exist" means that a table is new.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine, SourceColumn
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.lake import log
-from lakehouse_assets.lake.commits import SAMPLE_ROWS, Commit, Version, WriteReport
-from lakehouse_assets.lake.kept_logs import keep_log, take_log
-from lakehouse_assets.lake.place import Folder, place_of
+from lakehouse_assets.lake.commits import Commit, Version, WriteReport
 from lakehouse_assets.lake.predicate import (
     Everything,
     Selection,
+    Windows,
     columns_of,
     to_filter,
-    to_sql,
-    to_test,
+    to_python_predicate,
 )
 from lakehouse_assets.lake.schema import arrow_schema, differences, stored_differences
-from lakehouse_assets.lake.writer import Change, Target, Writer, Written
+from lakehouse_assets.lake.table_cache import return_table, take_table
+from lakehouse_assets.lake.table_path import LakeRoot
+from lakehouse_assets.lake.writer import Replacement, Written
 from lakehouse_assets.storage.identity import DefaultIdentity, Identity
 from lakehouse_assets.storage.location import Location, parse_location
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from deltalake import DeltaTable
 
-    from lakehouse_assets.engine.spark import SparkEngine
+    from lakehouse_assets.lake.delta_rs import DeltaRsWriter
+    from lakehouse_assets.lake.delta_spark import SparkWriter
 
 _LOG = logging.getLogger(__name__)
-# Tables of which some rows are read back from their files.
-_FEW_FILES = 200
 
 
 class Lake:
@@ -70,22 +68,19 @@ class Lake:
         self.root = str(self.location)
         self.engine = engine
         self.registry = registry
-        self._place = place_of(self.location, identity or DefaultIdentity())
+        self._root = LakeRoot(self.location, identity or DefaultIdentity())
         if not governed:
-            self._place.admit(engine)
+            self._root.grant_access(engine)
         self._writer = _writer_for(engine)
 
     def uri(self, table: Table) -> str:
-        """Return where the table lies."""
-        return str(self.location / table.domain / table.name)
-
-    def _folder(self, table: Table) -> Folder:
-        return self._place.folder(f"{table.domain}/{table.name}")
+        """Return where the table is."""
+        return self._root.table(table).uri
 
     def open(self, table: Table, *, lasting: bool = False) -> DeltaTable | None:
-        """Open a table's log; None if and only if the table does not exist.
+        """Open a table; None if and only if it does not exist.
 
-        It is the caller's alone; `give_back` lets the next look use it again.
+        It is the caller's alone; `give_back` lets the next use start from it.
 
         Args:
             table: Which.
@@ -95,7 +90,7 @@ class Lake:
             LakehouseError: the table is damaged, a store refuses, or the table needs features that
                 this engine would read wrong.
         """
-        found = take_log(self._folder(table), lasting=lasting)
+        found = take_table(self._root.table(table), lasting=lasting)
         foreign = log.foreign_features(found) if found else frozenset()
         if foreign and not self._writer.knows_every_feature:
             raise LakehouseError(
@@ -105,9 +100,9 @@ class Lake:
         return found
 
     def give_back(self, table: Table, found: DeltaTable | None) -> None:
-        """Give back what `open` gave: the next look reads only what is new since."""
+        """Return what `open` gave: the next use reads only the commits since."""
         if found is not None:
-            keep_log(self._folder(table), found)
+            return_table(self._root.table(table), found)
 
     def version(self, table: Table) -> int | None:
         """Return the current version, None if the table does not exist."""
@@ -124,29 +119,13 @@ class Lake:
         return versions
 
     def ensure(self, table: Table) -> DeltaTable:
-        """Open a table, creating it from its declaration first if it does not exist.
-
-        Constraints that were declared since are added, which fails if stored rows break them.
+        """Open a table to write it, and create it from its declaration if it does not exist.
 
         Raises:
-            LakehouseError: the stored schema, partitioning or a constraint is not the declared one,
-                or the lake cannot be written.
+            LakehouseError: it is stored otherwise than declared, or the lake cannot be written.
         """
-        found = self.open(table, lasting=True)
-        if found is None:
-            found = log.create_table(table, self._folder(table))
+        found = self.open(table, lasting=True) or log.create_table(table, self._root.table(table))
         check_declaration(table, found)
-        stored = log.stored_constraints(found)
-        for name, rule in table.constraints.items():
-            if name in stored and not log.same_rule(stored[name], rule):
-                raise LakehouseError(
-                    f"Table {table.name} is stored with the constraint {name} as {stored[name]}, "
-                    f"but it is declared as {rule}; give the new rule a new name."
-                )
-        missing = {n: rule for n, rule in table.constraints.items() if n not in stored}
-        if missing:
-            self._writer.add_constraints(Target(table, self._folder(table), found), missing)
-            found = self.open(table, lasting=True) or found
         return found
 
     def read(
@@ -162,8 +141,8 @@ class Lake:
         that does not exist yet reads as empty: an upstream partition nobody has delivered.
 
         Raises:
-            LakehouseError: there is no such version or column, the selection cannot be expressed,
-                or the table is stored otherwise than declared.
+            LakehouseError: there is no such version or column, or the table is stored otherwise
+                than declared.
         """
         declared = self.registry[table] if isinstance(table, str) else table
         unknown = sorted(set(columns or ()) - set(declared.column_names))
@@ -183,7 +162,7 @@ class Lake:
             frame = self._scan(declared, found, needed)
             if version is None:
                 self.give_back(declared, found)
-        where = to_filter(selection or Everything(), declared.columns)
+        where = to_filter(selection or Everything())
         if where is not None:
             frame = frame.filter(where)
         return frame.select(*columns) if columns else frame
@@ -192,16 +171,8 @@ class Lake:
         self, table: Table, found: DeltaTable, names: Collection[str] | None = None
     ) -> DataFrame:
         """Scan the named columns, or all of them; a narrow plan is a cheap plan."""
-        stored = set(log.stored_schema(found).names)
-        if names and stored.issuperset(names):
-            wanted = [c for c in table.columns if c.name in names]
-            return self.engine.scan_delta(self.uri(table), found.version(), table.name, wanted)
-        columns = [column for column in table.columns if column.name in stored]
-        frame = self.engine.scan_delta(self.uri(table), found.version(), table.name, columns)
-        for column in table.columns:
-            if column.name not in stored:
-                frame = frame.withColumn(column.name, F.lit(None).cast(column.type))
-        return frame.select(*table.column_names) if len(columns) < len(table.columns) else frame
+        columns = [column for column in table.columns if not names or column.name in names]
+        return self.engine.scan_delta(self.uri(table), found.version(), table.name, columns)
 
     def write(
         self, table: Table, frame: DataFrame, selection: Selection, commit: Commit
@@ -210,89 +181,50 @@ class Lake:
 
         An empty frame empties the selection. A partitioned table is never replaced as a whole.
 
+        Args:
+            table: Declaration of the table, which is created if it does not exist.
+            frame: The new rows, in the declared columns.
+            selection: Windows of the partition column of a partitioned table; else everything, or
+                the rows with some values of a column.
+            commit: What the commit says; a transaction that the table already has is skipped.
+
         Raises:
-            LakehouseError: the frame's schema is not the declared one, a row lies outside the
+            LakehouseError: the frame's schema is not the declared one, a row is outside the
                 selection or breaks a constraint, or the lake cannot be written. Nothing changes.
         """
-        if to_sql(selection, table.columns) is None and table.partition is not None:
+        by = selection.partition if isinstance(selection, Windows) else None
+        if by != table.partition:
+            column = table.partition.column if table.partition else "no column"
             raise LakehouseError(
-                f"Table {table.name} is partitioned by {table.partition.column}; a write must name "
-                "its partitions, so run the asset with a partition."
+                f"Table {table.name} is partitioned by {column}; a write must name its partitions "
+                "and nothing else, so run the asset with a partition."
             )
         found = self.ensure(table)
         lineage = self._lineage(table, frame)
-        if _has(found, commit):
+        step = commit.transaction
+        if step and log.written_transaction(found, step.application) >= step.version:
             return self._report(table, selection, Written(found, skipped=True), lineage)
-        change = self._change(table, frame, selection, commit, found)
-        written = self._writer.replace(Target(table, self._folder(table), found), change)
-        return self._report(table, selection, written, lineage)
-
-    def merge(
-        self, table: Table, frame: DataFrame, selection: Selection, commit: Commit
-    ) -> WriteReport:
-        """Insert new keys and update known ones within the selection; other rows stay.
-
-        A key counts within its partition, so one run over a range does what one run per partition
-        would do. The embedded engine holds the rows in memory.
-
-        Raises:
-            LakehouseError: the table declares no keys, a key is null or comes twice, or as for
-                `write`.
-        """
-        if not table.keys:
-            raise LakehouseError(
-                f"Table {table.name} declares no keys, so rows cannot be merged; declare them."
-            )
-        found = self.ensure(table)
-        lineage = self._lineage(table, frame)
-        if _has(found, commit):
-            return self._report(table, selection, Written(found, skipped=True), lineage)
-        change = self._change(table, frame, selection, commit, found)
-        identity = [*table.keys]
-        if table.partition and table.partition.column not in identity:
-            identity.append(table.partition.column)
-        written = self._writer.merge(Target(table, self._folder(table), found), change, identity)
-        return self._report(table, selection, written, lineage)
-
-    def _lineage(self, table: Table, frame: DataFrame) -> Mapping[str, frozenset[SourceColumn]]:
-        """Return where the columns come from; a fault of that costs no rows, and is told."""
-        try:
-            return self.engine.lineage(frame)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rows are right
-            reason = f"{type(error).__name__}: {log.one_line(error)}"
-            _LOG.warning("Where the columns of %s come from is not known (%s).", table.name, reason)
-            return {}
-
-    def _change(
-        self,
-        table: Table,
-        frame: DataFrame,
-        selection: Selection,
-        commit: Commit,
-        found: DeltaTable,
-    ) -> Change:
-        """Hold a frame's schema against the declared and the stored one."""
         names = list(frame.columns)  # SQLFrame works them out anew each time
-        extra = [name for name in names if name not in table.column_names]
-        order = [*(n for n in table.column_names if n in names), *extra]
-        rows = self._writer.rows_of(frame if names == order else frame.select(*order))
-        schema, stored = self._writer.schema_of(rows), log.stored_schema(found)
-        if table.allow_new_columns:
-            texts = differences(table.columns, _only(schema, table.column_names))
-            texts += [
-                f"column {f.name} is {f.type} where {stored.field(f.name).type} is stored"
-                for f in _only(schema, [n for n in extra if n in stored.names])
-                if f.type != stored.field(f.name).type
-            ]
-        else:
-            texts = differences(table.columns, schema)
+        order = [*(n for n in table.column_names if n in names)]
+        order += [name for name in names if name not in order]
+        rows, schema = self._writer.rows_of(frame if names == order else frame.select(*order))
+        texts = differences(table.columns, schema)
         if texts:
             raise LakehouseError(
                 f"The rows for table {table.name} do not fit its declaration: {'; '.join(texts)}; "
                 "nothing was written. Cast or select in the transformation, or change the table."
             )
-        reshapes = set(schema.names) != set(stored.names)
-        return Change(rows, selection, commit, reshapes)
+        change = Replacement(table, self._root.table(table), found, selection, commit)
+        return self._report(table, selection, self._writer.replace(change, rows), lineage)
+
+    def _lineage(self, table: Table, frame: DataFrame) -> Mapping[str, frozenset[SourceColumn]]:
+        """Return where the columns come from; if that fails, it is a warning and costs no rows."""
+        try:
+            return self.engine.lineage(frame)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rows are right
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            _LOG.warning("Where the columns of %s come from is not known (%s).", table.name, reason)
+            return {}
 
     def _report(
         self,
@@ -301,51 +233,37 @@ class Lake:
         written: Written,
         lineage: Mapping[str, frozenset[SourceColumn]],
     ) -> WriteReport:
-        """Sum up the version that was committed, from its log as far as that tells."""
+        """Sum up the version that was committed, from its log as far as that has the figures."""
         found = written.found
         files = log.files_of(found)
-        partition = table.partition.column if table.partition else ""
-        inside = to_test(selection, table.columns)
-        chosen = [f for f in files if inside({partition: f.partition} if partition else {})]
-        exact = not log.foreign_features(found)
-        rows = log.sum_rows(files) if exact else None
+        inside = to_python_predicate(selection)
+        chosen = [file for file in files if inside(file.partition)]
+        by_log = not log.foreign_features(found)
+        rows = log.sum_rows(files) if by_log else None
         if rows is None:
-            rows = self._count(table, found, Everything())
-        # The log knows rows by file: what is finer, or has no statistics, is counted.
-        told_by_files = exact and set(columns_of(selection)) <= {partition}
+            rows = sum(self._count_by_partition(table, self._scan(table, found)).values())
+            by_log = False
         counts: Mapping[Any, int] = log.rows_by_partition(chosen)
-        if not told_by_files or log.sum_rows(chosen) is None:
-            counts = self._count_by_partition(table, self._selected(table, found, selection))
-        partition_rows = sum(counts.values())
-        sample = written.sample or ()
-        if written.sample is None and partition_rows and not written.skipped:
-            # A query of Spark takes longer than many a small write.
-            small = told_by_files and len(files) <= _FEW_FILES
-            few = log.some_rows(found, chosen, SAMPLE_ROWS) if small else None
-            selected = self._selected(table, found, selection)
-            sample = self.engine.rows(selected.limit(SAMPLE_ROWS)) if few is None else few
+        partition = (table.partition.column,) if table.partition else ()
+        if not by_log or not {*columns_of(selection)} <= {*partition}:
+            # What is finer than a file, or has no statistics, is counted.
+            where = to_filter(selection)
+            frame = self._scan(table, found)
+            frame = frame if where is None else frame.filter(where)
+            counts = self._count_by_partition(table, frame)
         version = found.version()
         self.give_back(table, found)
         return WriteReport(
             version=version,
             rows=rows,
-            partition_rows=partition_rows,
+            partition_rows=sum(counts.values()),
             rows_by_partition={str(value): number for value, number in counts.items()},
             files=len(chosen),
-            bytes=sum(f.bytes for f in chosen),
+            bytes=sum(file.bytes for file in chosen),
             lineage=lineage,
-            sample=tuple(sample),
+            sample=written.sample,
             skipped=written.skipped,
         )
-
-    def _selected(self, table: Table, found: DeltaTable, selection: Selection) -> DataFrame:
-        frame = self._scan(table, found)
-        where = to_filter(selection, table.columns)
-        return frame if where is None else frame.filter(where)
-
-    def _count(self, table: Table, found: DeltaTable, selection: Selection) -> int:
-        frame = self._selected(table, found, selection)
-        return int(self.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 
     def rows_by_partition(
         self, table: Table, found: DeltaTable | None = None, version: int | None = None
@@ -396,52 +314,36 @@ class Lake:
         return {row["value"]: int(row["rows"]) for row in self.engine.rows(groups)}
 
 
-def _writer_for(engine: Engine) -> Writer:
+def _writer_for(engine: Engine) -> DeltaRsWriter | SparkWriter:
     if engine.name == "spark":
         from lakehouse_assets.lake.delta_spark import SparkWriter
 
-        return SparkWriter(cast("SparkEngine", engine))
+        return SparkWriter()
     from lakehouse_assets.lake.delta_rs import DeltaRsWriter
 
     return DeltaRsWriter(engine)
-
-
-def _has(found: DeltaTable, commit: Commit) -> bool:
-    """Say whether a table already has the step of an application that a commit stands for."""
-    step = commit.transaction
-    return step is not None and log.written_transaction(found, step.application) >= step.version
 
 
 def check_declaration(table: Table, found: DeltaTable) -> None:
     """Make sure that a table is stored as it is declared.
 
     Raises:
-        LakehouseError: partition columns, or columns and their types, differ.
+        LakehouseError: partition columns, columns and their types, or constraints differ.
     """
     partitions = tuple(found.metadata().partition_columns)
     declared = (table.partition.column,) if table.partition else ()
+    texts = stored_differences(table.columns, log.stored_schema(found))
     if partitions != declared:
-        raise LakehouseError(
-            f"Table {table.name} is stored with partition columns {list(partitions)} but "
-            f"declared with {list(declared)}; change the declaration, or move the table away."
-        )
-    stored = log.stored_schema(found)
-    columns = table.columns
-    if table.allow_new_columns:
-        # Declared columns that may be null are added by the next write; stored ones that are
-        # not declared came with an earlier frame.
-        columns = tuple(c for c in columns if c.name in stored.names or not c.nullable)
-        stored = _only(stored, table.column_names)
-    texts = stored_differences(columns, stored)
+        texts.append(f"it is partitioned by {list(partitions)} where {list(declared)} is declared")
+    rules = log.stored_constraints(found)
+    texts += [
+        f"constraint {name} is {rules.get(name, 'missing')} where {rule} is declared"
+        for name, rule in table.constraints.items()
+        if rules.get(name) != rule
+    ]
     if texts:
         raise LakehouseError(
             f"Table {table.name} is stored otherwise than declared: {'; '.join(texts)}; "
-            "change the declaration (allow_new_columns for added ones), or move the table away "
-            f"from {found.table_uri} and run `lakehouse run`, which builds it anew."
+            f"change the declaration, or move the table away from {found.table_uri} and run "
+            "`lakehouse run`, which builds it anew."
         )
-
-
-def _only(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
-    import pyarrow as pa
-
-    return pa.schema([f for f in schema if f.name in names])

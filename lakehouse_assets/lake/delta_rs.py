@@ -1,39 +1,33 @@
-"""Writing Delta tables from the embedded engine, through delta-rs.
-
-Not
-here: what may be written (`delta.py`).
-"""
+"""Writing Delta tables from the embedded engine, through delta-rs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.types import DataFrame
-from lakehouse_assets.lake import log
-from lakehouse_assets.lake.commits import SAMPLE_ROWS, Commit
+from lakehouse_assets.errors import one_line
+from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.local_lock import local_lock
-from lakehouse_assets.lake.predicate import Selection, columns_of, to_sql, to_test
+from lakehouse_assets.lake.predicate import to_sql
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.lake.writer import (
-    Change,
     OvertakenError,
-    Target,
+    Replacement,
     Written,
-    ambiguous_rows,
     broken_rules,
     foreign_table,
-    rows_outside,
     unwritable,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import CommitProperties
+
+_SAMPLE_ROWS = 5
 
 
 class DeltaRsWriter:
@@ -48,71 +42,33 @@ class DeltaRsWriter:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def rows_of(self, frame: DataFrame) -> pa.RecordBatchReader:
-        """Run a frame."""
-        return self._engine.arrow_stream(frame)
+    def rows_of(self, frame: DataFrame) -> tuple[Any, pa.Schema]:
+        """Run a frame; its rows, for one pass, and their schema."""
+        rows = self._engine.arrow_stream(frame)
+        return rows, rows.schema
 
-    def schema_of(self, rows: pa.RecordBatchReader) -> pa.Schema:
-        """Return the schema that the rows have."""
-        return rows.schema
+    def replace(self, change: Replacement, rows: pa.RecordBatchReader) -> Written:
+        """Replace exactly the selected rows, in one commit.
 
-    def add_constraints(self, target: Target, rules: Mapping[str, str]) -> None:
-        """Add CHECK constraints that the table does not have."""
-
-        def add() -> None:
-            with _explained(target), local_lock(target.uri, alone=False):
-                target.found.update_incremental()
-                kept = log.stored_constraints(target.found)
-                missing = {name: rule for name, rule in rules.items() if name not in kept}
-                if missing:
-                    target.found.alter.add_constraint(missing)
-
-        log.retrying(add, OvertakenError)
-
-    def replace(self, target: Target, change: Change) -> Written:
-        """Replace exactly the selected rows, in one commit."""
+        Raises:
+            LakehouseError: a row is outside the selection or breaks a constraint, or the lake
+                cannot be written. Nothing changes.
+        """
+        import pyarrow as pa
         from deltalake import write_deltalake
 
-        rows = _Rows(_fitted(target.table, change))
-        with rows.errors(), _explained(target), local_lock(target.uri, alone=False):
-            _list_features(target, change)
+        # The writer's own check of non-null columns is the one that explains itself.
+        target = pa.schema([field.with_nullable(True) for field in arrow_schema(change.table)])
+        passing = _Rows(rows if rows.schema == target else rows.cast(target))
+        with passing.own_errors(), _explained(change), local_lock(change.path.uri, alone=False):
             write_deltalake(
-                target.found,
-                rows.stream,
+                change.found,
+                passing.stream,
                 mode="overwrite",
-                predicate=to_sql(change.selection, target.table.columns),
-                schema_mode="merge" if change.reshapes else None,
+                predicate=to_sql(change.selection),
                 commit_properties=_properties(change.commit),
             )
-        return Written(target.found, rows.sample)
-
-    def merge(self, target: Target, change: Change, identity: Sequence[str]) -> Written:
-        """Insert rows of new identity and update known ones; the rows are held in memory."""
-        table = target.table
-        rows = _fitted(table, change).read_all()
-        _refuse_outside(table, rows, change.selection)
-        _refuse_ambiguous(table, rows, identity)
-        on = [f'target."{name}" = source."{name}"' for name in identity]
-        where = to_sql(change.selection, table.columns, relation="target")
-        if where is not None:
-            on.append(f"({where})")
-
-        def attempt() -> None:
-            with _explained(target), local_lock(target.uri, alone=False):
-                target.found.update_incremental()
-                _list_features(target, change)
-                merger = target.found.merge(
-                    rows,
-                    predicate=" AND ".join(on),
-                    source_alias="source",
-                    target_alias="target",
-                    merge_schema=change.reshapes,
-                    commit_properties=_properties(change.commit),
-                )
-                merger.when_matched_update_all().when_not_matched_insert_all().execute()
-
-        log.retrying(attempt, OvertakenError)
-        return Written(target.found, rows.slice(0, SAMPLE_ROWS).to_pylist())
+        return Written(change.found, passing.sample)
 
 
 class _Rows:
@@ -134,7 +90,7 @@ class _Rows:
     def _pass_on(self) -> Iterator[pa.RecordBatch]:
         try:
             for batch in self._source:
-                missing = SAMPLE_ROWS - len(self.sample)
+                missing = _SAMPLE_ROWS - len(self.sample)
                 if missing > 0:
                     self.sample += batch.slice(0, missing).to_pylist()
                 yield batch
@@ -143,7 +99,7 @@ class _Rows:
             raise
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
+    def own_errors(self) -> Iterator[None]:
         """Raise what failed while the rows were computed, not how the writer retells it."""
         try:
             yield
@@ -151,41 +107,6 @@ class _Rows:
             if self._failure is not None:
                 raise self._failure from None
             raise
-
-
-def _fitted(table: Table, change: Change) -> pa.RecordBatchReader:
-    """Give rows the declared types' exact names, comments and, where it counts, nullability."""
-    import pyarrow as pa
-
-    fields = {f.name: f for f in arrow_schema(table)}
-    # A table that is extended takes over the stream's nullability; otherwise the writer's own check
-    # of non-null columns is the one that explains itself.
-    target = pa.schema(
-        [
-            f if change.reshapes else f.with_nullable(True)
-            for f in (fields.get(f.name, f) for f in change.rows.schema)
-        ]
-    )
-    return change.rows.cast(target) if target != change.rows.schema else change.rows
-
-
-def _list_features(target: Target, change: Change) -> None:
-    """Name a table's features before a new column's type makes its protocol a list of them.
-
-    delta-rs would list the new one only, and Spark refuses a table that has what it does not list.
-    """
-    import pyarrow as pa
-    from deltalake import TableFeatures
-
-    if not change.reshapes or target.found.protocol().min_writer_version >= 7:
-        return
-    stored = log.stored_schema(target.found).names
-    added = [f.type for f in change.rows.schema if f.name not in stored]
-    if any(pa.types.is_timestamp(kind) and kind.tz is None for kind in added):
-        features = [TableFeatures.Invariants, TableFeatures.AppendOnly]
-        if log.stored_constraints(target.found):
-            features.append(TableFeatures.CheckConstraints)
-        target.found.alter.add_feature(features, allow_protocol_versions_increase=True)
 
 
 def _properties(commit: Commit) -> CommitProperties:
@@ -198,29 +119,8 @@ def _properties(commit: Commit) -> CommitProperties:
     )
 
 
-def _refuse_outside(table: Table, rows: pa.Table, selection: Selection) -> None:
-    names = list(columns_of(selection))
-    if not names:
-        return
-    inside = to_test(selection, table.columns)
-    counted = rows.group_by(names).aggregate([([], "count_all")]).to_pylist()
-    outside = sum(group["count_all"] for group in counted if not inside(group))
-    if outside:
-        raise rows_outside(table, outside, to_sql(selection, table.columns))
-
-
-def _refuse_ambiguous(table: Table, rows: pa.Table, identity: Sequence[str]) -> None:
-    import pyarrow.compute as pc
-
-    nulls = sum(rows.column(name).null_count for name in identity)
-    counts = rows.group_by(list(identity)).aggregate([([], "count_all")]).column("count_all")
-    twice = pc.sum(pc.greater(counts, 1)).as_py() or 0
-    if nulls or twice:
-        raise ambiguous_rows(table, identity, nulls, twice)
-
-
 @contextmanager
-def _explained(target: Target) -> Iterator[None]:
+def _explained(change: Replacement) -> Iterator[None]:
     """Turn delta-rs's errors on writing into sentences without the rows they preview."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -231,16 +131,16 @@ def _explained(target: Target) -> Iterator[None]:
         if "failed validation check" in text or "Check constraint violated" in text:
             # The original message previews rows, which may be personal data: it is cut off.
             count = re.search(r"(\d+) rows? failed", text)
-            raise broken_rules(target.table, count[1] if count else "Some") from None
-        fault = target.folder.fault(error)
+            raise broken_rules(change.table, count[1] if count else "Some") from None
+        fault = change.path.explain(error)
         if fault is not None:
             raise fault from None
         if isinstance(error, CommitFailedError):
             foreign = re.search(r"Unsupported table features required: \[([^\]]*)\]", text)
             if foreign is None:
-                raise OvertakenError(target.table) from error
-            raise foreign_table(target.table, foreign[1], "the embedded engine", "Spark") from error
+                raise OvertakenError(change.table) from error
+            raise foreign_table(change.table, foreign[1], "the embedded engine", "Spark") from error
         # delta-rs has an error class for failing files and raises others for them all the same.
         if isinstance(error, OSError) or "(os error " in text:
-            raise unwritable(target.uri, target.table, log.one_line(error)) from error
+            raise unwritable(change.path, change.table, one_line(error)) from error
         raise

@@ -1,29 +1,21 @@
-"""The log of a Delta table: opening and creating tables, and what the log tells of them.
+"""The log of a Delta table: opening and creating tables, and what the log says about them.
 
-It goes through
-delta-rs on every engine: that is cheap, starts no JVM, and creates a table's first commit under the
-one name that only one writer can take, which Spark cannot do on a local disk.
+It is read through delta-rs on every engine, which is cheap and starts no JVM.
 """
 
 from __future__ import annotations
 
-import json
-import random
-import re
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.errors import DamagedTableError, LakehouseError
+from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
 from lakehouse_assets.lake.commits import Version, read_version
-from lakehouse_assets.lake.place import FIRST_COMMIT, Folder
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.lake.table_path import TablePath
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,11 +27,7 @@ _R = TypeVar("_R")
 # Reader features that delta-rs and the embedded engine are known to read right. Any other, such
 # as deletionVectors or columnMapping, could show deleted rows or wrong names.
 _READABLE = frozenset({"timestampNtz", "vacuumProtocolCheck"})
-_COMMIT_ATTEMPTS = 10
 _LOGS_AT_ONCE = 16
-# Bytes of files that are read for some of their rows.
-_SMALL = 4 * 1024 * 1024
-_LONGEST_PAUSE = 1.0
 _LONGEST_REASON = 200
 _CONSTRAINT = "delta.constraints."
 # Whoever opens a table reads each commit since the last checkpoint, in a store by a request or two:
@@ -47,11 +35,11 @@ _CONSTRAINT = "delta.constraints."
 _EACH_TABLE = {"delta.checkpointInterval": "10"}
 
 
-def open_table(folder: Folder, *, lasting: bool = False) -> DeltaTable | None:
+def open_table(path: TablePath, *, lasting: bool = False) -> DeltaTable | None:
     """Open a table; None if and only if it does not exist.
 
     Args:
-        folder: Where it lies.
+        path: Where it is.
         lasting: Whether it is opened to be written, which may take long.
 
     Raises:
@@ -61,40 +49,40 @@ def open_table(folder: Folder, *, lasting: bool = False) -> DeltaTable | None:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    options = folder.options(lasting=lasting) or None
+    options = path.options(lasting=lasting) or None
     # Asked for first: others may commit while the log is opened.
-    noted = folder.noted()
+    noted = path.noted_version()
     try:
         try:
-            found = DeltaTable(folder.address, storage_options=options)
+            found = DeltaTable(path.address, storage_options=options)
         except TableNotFoundError:
-            if not folder.has_log():
+            if not path.has_log():
                 return None
             # There is a log, so there is a table: another writer has just created it, or it is
             # broken. Treating it as new could replace it.
-            found = DeltaTable(folder.address, storage_options=options)
+            found = DeltaTable(path.address, storage_options=options)
     except (OSError, DeltaError) as error:
-        fault = folder.fault(error)
+        fault = path.explain(error)
         if fault is None and not isinstance(error, DeltaError):
             raise
         if fault is None:
             # Frames of delta-rs's own code follow, which tell nobody anything.
             reason = one_line(error).partition(" 0: ")[0][:_LONGEST_REASON]
-            raise _damaged(folder, f"its log cannot be read ({reason})") from error
+            raise _damaged(path, f"its log cannot be read ({reason})") from error
         # The chain would repeat the client's words, in which an address may carry a signature.
         raise fault from None
     if found.version() < noted:
         raise _damaged(
-            folder, f"its log ends at version {found.version()}, and version {noted} was written"
+            path, f"its log ends at version {found.version()}, and version {noted} was written"
         )
-    if folder.is_empty(found.version()):
-        raise _damaged(folder, f"the commit of its newest version {found.version()} is empty")
+    if path.is_empty(found.version()):
+        raise _damaged(path, f"the commit of its newest version {found.version()} is empty")
     return found
 
 
-def _damaged(folder: Folder, reason: str) -> DamagedTableError:
+def _damaged(path: TablePath, reason: str) -> DamagedTableError:
     return DamagedTableError(
-        f"Table {folder.uri.rpartition('/')[2]} is damaged: {reason}. Restore {folder.uri} from a "
+        f"Table {path.uri.rpartition('/')[2]} is damaged: {reason}. Restore {path.uri} from a "
         "copy, or move it away and run `lakehouse run`, which builds the table anew."
     )
 
@@ -115,65 +103,52 @@ def of_each(look: Callable[[_T], _R], tables: Iterable[_T]) -> list[_R]:
         return list(pool.map(look, tables))
 
 
-def create_table(table: Table, folder: Folder) -> DeltaTable:
-    """Create a table as declared, constraints and all, in its first commit; or open what is there.
+def create_table(table: Table, path: TablePath) -> DeltaTable:
+    """Create a table as declared, constraints and all; or open what another writer created.
 
-    Several first writers may start at once: the first commit is a file that only one of them can
-    put. delta-rs's own creation turns into a later commit of the same metadata where another was
-    faster, and that fails everyone who is writing rows by then.
+    Several first writers may start at once. The first commit is a file that only one of them can
+    put; without retries, the others fail instead of committing the same metadata again, which would
+    fail everyone who is writing rows by then.
 
     Raises:
         LakehouseError: the lake cannot be written.
     """
-    from deltalake.exceptions import DeltaError
+    from deltalake import CommitProperties, DeltaTable
+    from deltalake.exceptions import CommitFailedError, DeltaError
 
-    try:
-        folder.begin_log(_first_commit(table, folder))
-    except (OSError, DeltaError) as error:
-        raise LakehouseError(
-            f"Table {table.name} cannot be created at {folder.uri} ({one_line(error)}); check free "
-            "space and write rights of the lake (LAKEHOUSE_ROOT)."
-        ) from error
-    found = open_table(folder, lasting=True)
-    if found is None:
-        raise LakehouseError(
-            f"Table {table.name} was removed from {folder.uri} as soon as it was created; let "
-            "nobody clean the lake while it is written, and run again."
-        )
-    return found
-
-
-def _first_commit(table: Table, folder: Folder) -> bytes:
-    """Return the commit that creates a table, as delta-rs writes it."""
-    from deltalake import DeltaTable
-
+    # Rules are part of the first commit, so that no writer ever sees the table without them.
     configuration = {_CONSTRAINT + name: rule for name, rule in table.constraints.items()}
-    needs_version = bool(configuration)
-    configuration |= _EACH_TABLE
     if any(column.type == "timestamp_ntz" for column in table.columns):
         # The type needs a protocol that lists its features. delta-rs lists the one for non-null
         # columns only where this version is asked for, and Spark refuses tables that lack it.
         configuration["delta.minWriterVersion"] = "7"
-    elif needs_version:
-        # Constraints are part of the first commit, so no writer ever sees the table without them;
-        # they are enforced from writer version 3 on, which delta-rs does not infer.
+    elif configuration:
+        # Constraints are enforced from writer version 3 on, which delta-rs does not infer.
         configuration["delta.minWriterVersion"] = "3"
-    with tempfile.TemporaryDirectory(prefix="lakehouse-table-") as scratch:
-        DeltaTable.create(
-            scratch,
+    try:
+        return DeltaTable.create(
+            path.address,
             schema=arrow_schema(table),
+            mode="ignore",
             partition_by=[table.partition.column] if table.partition else None,
             name=table.name,
             description=table.description,
-            configuration=configuration,
+            configuration=configuration | _EACH_TABLE,
+            storage_options=path.options(lasting=True) or None,
+            commit_properties=CommitProperties(max_commit_retries=0),
             raise_if_key_not_exists=False,
         )
-        lines = (Path(scratch) / FIRST_COMMIT).read_text("utf-8").splitlines()
-    actions = [json.loads(line) for line in lines]
-    for action in actions:
-        if "commitInfo" in action:
-            action["commitInfo"]["operationParameters"]["location"] = folder.uri
-    return "".join(json.dumps(a, ensure_ascii=False) + "\n" for a in actions).encode()
+    except (OSError, DeltaError) as error:
+        faster = isinstance(error, CommitFailedError) and open_table(path, lasting=True)
+        if faster:
+            return faster
+        fault = path.explain(error)
+        if fault is not None:
+            raise fault from None
+        raise LakehouseError(
+            f"Table {table.name} cannot be created at {path.uri} ({one_line(error)}); check free "
+            "space and write rights of the lake (LAKEHOUSE_ROOT)."
+        ) from error
 
 
 def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaTable:
@@ -275,28 +250,6 @@ def rows_by_partition(files: Sequence[File]) -> dict[Any, int]:
     return dict(counts)
 
 
-def some_rows(found: DeltaTable, files: Sequence[File], most: int) -> list[dict[str, Any]] | None:
-    """Read some rows of small files; None if they are large, or delta-rs cannot read them.
-
-    Args:
-        found: The table.
-        files: Its files in question.
-        most: Rows at most.
-    """
-    from pyarrow import dataset
-
-    filled = [file for file in files if file.rows]
-    foreign = {*(found.protocol().reader_features or ())} - {"timestampNtz"}
-    if not filled or foreign or sum(file.bytes for file in filled) > _SMALL:
-        return None
-    columns = found.metadata().partition_columns
-    value = filled[0].partition
-    if columns and value is None:
-        return None
-    where = dataset.field(columns[0]) == value if columns else None
-    return list(found.to_pyarrow_dataset().head(most, filter=where).to_pylist())
-
-
 def stored_schema(found: DeltaTable) -> pa.Schema:
     """Return the stored schema, comments and nullability included."""
     import pyarrow as pa
@@ -312,30 +265,3 @@ def stored_constraints(found: DeltaTable) -> dict[str, str]:
         for key, rule in configuration.items()
         if key.startswith(_CONSTRAINT)
     }
-
-
-def same_rule(stored: str, declared: str) -> bool:
-    """Compare rules by meaning: delta-rs rewrites `<>` as `!=` when it adds a constraint."""
-    if stored == declared:
-        return True
-    import sqlglot
-
-    return sqlglot.parse_one(stored) == sqlglot.parse_one(declared)
-
-
-def retrying(attempt: Callable[[], _T], error: type[Exception]) -> _T:
-    """Try again when another writer was faster; the last failure is raised."""
-    for number in range(1, _COMMIT_ATTEMPTS):
-        try:
-            return attempt()
-        except error:
-            # Jitter keeps competing writers apart; it decides nothing about the data.
-            pause = min(0.05 * 2**number, _LONGEST_PAUSE)
-            time.sleep(pause * (0.5 + random.random()))  # noqa: S311
-    return attempt()
-
-
-def one_line(error: BaseException) -> str:
-    """Put an error's text on one line, without the colours and arrows of delta-rs's error trees."""
-    plain = re.sub(r"\x1b\[[0-9;]*m|\u21b3", "", str(error))
-    return " ".join(plain.split())

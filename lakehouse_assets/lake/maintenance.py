@@ -8,7 +8,7 @@ from statistics import median_low
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.local_lock import local_lock
@@ -87,7 +87,7 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
         ) from error
     except (DeltaError, OSError) as error:
         raise LakehouseError(
-            f"Table {table.name} cannot be maintained ({log.one_line(error)}); check free space "
+            f"Table {table.name} cannot be maintained ({one_line(error)}); check free space "
             "and write rights of the lake (LAKEHOUSE_ROOT)."
         ) from error
     found.update_incremental()

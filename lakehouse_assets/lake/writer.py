@@ -1,59 +1,38 @@
-"""How the rows of a table are changed: the contract that every engine's writer keeps."""
+"""What both engines' writers share: what they are given, what they return, and why they refuse."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.commits import Commit
-from lakehouse_assets.lake.place import Folder
 from lakehouse_assets.lake.predicate import Selection
+from lakehouse_assets.lake.table_path import TablePath
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from deltalake import DeltaTable
 
 
 @dataclass(frozen=True)
-class Target:
-    """The table that is changed.
+class Replacement:
+    """A change of a table: exactly the selected rows are replaced, in one commit.
 
     Attributes:
-        table: Its declaration.
-        folder: Where it lies.
+        table: Declaration of the table.
+        path: Where it is.
         found: The version that the change starts from.
+        selection: The rows that are replaced.
+        commit: What the commit says.
     """
 
     table: Table
-    folder: Folder
+    path: TablePath
     found: DeltaTable
-
-    @property
-    def uri(self) -> str:
-        """Where it lies, for people and for engines."""
-        return self.folder.uri
-
-
-@dataclass(frozen=True)
-class Change:
-    """What is to happen to a table.
-
-    Attributes:
-        rows: The new rows, as the writer's `rows_of` gave them.
-        selection: The rows of the table that the change may touch.
-        commit: What its commit says.
-        reshapes: Whether the rows have other columns than the table: new ones extend it, and those
-            that are missing are null.
-    """
-
-    rows: Any
     selection: Selection
     commit: Commit
-    reshapes: bool
 
 
 @dataclass(frozen=True)
@@ -62,7 +41,7 @@ class Written:
 
     Attributes:
         found: The table at the version that the change committed.
-        sample: Some of the rows; None if reading them back is as cheap as keeping them.
+        sample: Some of the rows; None if none passed through this process.
         skipped: Whether the table already had the commit's transaction.
     """
 
@@ -71,50 +50,8 @@ class Written:
     skipped: bool = False
 
 
-class Writer(Protocol):
-    """Changes tables by one engine. Whatever it refuses, it leaves the table as it was."""
-
-    @property
-    def knows_every_feature(self) -> bool:
-        """Whether tables with features that delta-rs would read wrong are read right."""
-        ...
-
-    def rows_of(self, frame: DataFrame) -> Any:
-        """Turn a frame into what `replace` and `merge` take."""
-        ...
-
-    def schema_of(self, rows: Any) -> pa.Schema:
-        """Return the schema that the rows have."""
-        ...
-
-    def add_constraints(self, target: Target, rules: Mapping[str, str]) -> None:
-        """Add CHECK constraints that the table does not have.
-
-        Raises:
-            LakehouseError: stored rows break one.
-        """
-        ...
-
-    def replace(self, target: Target, change: Change) -> Written:
-        """Replace exactly the selected rows, in one commit.
-
-        Raises:
-            LakehouseError: a row lies outside the selection or breaks a constraint, or the lake
-                cannot be written.
-        """
-        ...
-
-    def merge(self, target: Target, change: Change, identity: Sequence[str]) -> Written:
-        """Insert rows of new identity and update known ones within the selection.
-
-        Raises:
-            LakehouseError: an identity is null or comes twice, or as for `replace`.
-        """
-        ...
-
-
 class OvertakenError(LakehouseError):
-    """Another writer was faster; trying again may succeed."""
+    """Another writer was faster; a retry may succeed."""
 
     def __init__(self, table: Table) -> None:
         super().__init__(
@@ -132,10 +69,10 @@ def foreign_table(table: Table, features: str, engine: str, other: str) -> Lakeh
     )
 
 
-def unwritable(uri: str, table: Table, reason: str) -> LakehouseError:
+def unwritable(path: TablePath, table: Table, reason: str) -> LakehouseError:
     """Say that files could not be written."""
     return LakehouseError(
-        f"Table {table.name} cannot be written at {uri} ({reason}); check free "
+        f"Table {table.name} cannot be written at {path.uri} ({reason}); check free "
         "space and write rights, then run the partition again."
     )
 
@@ -148,21 +85,4 @@ def broken_rules(table: Table, rows: str = "Some") -> LakehouseError:
         f"{rows} rows for table {table.name} break a constraint, a "
         "non-null column or the bounds of the written partition; nothing was written. "
         f"Declared: {'; '.join(rules)}."
-    )
-
-
-def rows_outside(table: Table, rows: int, predicate: str | None) -> LakehouseError:
-    """Say that rows to be merged lie outside the selection."""
-    return LakehouseError(
-        f"{rows} rows for table {table.name} lie outside the written partitions "
-        f"({predicate}); nothing was written. Filter them in the transformation."
-    )
-
-
-def ambiguous_rows(table: Table, identity: Sequence[str], nulls: int, twice: int) -> LakehouseError:
-    """Say that rows to be merged have no identity, or share one."""
-    return LakehouseError(
-        f"The rows for table {table.name} cannot be merged by {', '.join(identity)}: "
-        f"{nulls} keys are null and {twice} come more than once; nothing was written. "
-        "Deduplicate in the transformation."
     )

@@ -18,7 +18,7 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import by_partition, read_delivery
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Window
+from lakehouse_assets.lake.predicate import Windows, between
 from lakehouse_assets.orchestration.incremental import WHOLE_FILE, files_to_read
 from lakehouse_assets.orchestration.loads import record
 from lakehouse_assets.orchestration.partitions import Calendar
@@ -82,7 +82,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         lake: Lake = context.resources.lake.open()
         begun, span = clock.now(), context.partition_time_window
-        window = Window(dataset.partition, span.start, span.end)
+        window = between(dataset.partition, span.start.date(), span.end.date())
         zone: LandingZone = context.resources.landing.open()
         listed = by_partition(dataset, zone.files(dataset, span.start.date(), span.end.date()))
         with lake.engine.scope():
@@ -162,7 +162,7 @@ def _undeclared(dataset: Dataset, found: Sequence[str]) -> str:
 
 
 def _reasons(
-    lake: Lake, dataset: Dataset, window: Window, days: Sequence[date]
+    lake: Lake, dataset: Dataset, window: Windows, days: Sequence[date]
 ) -> dict[date, list[tuple[str, int]]]:
     """Find the most frequent reasons of the rejects of some partitions, whole files first."""
     table, column = rejects_table(dataset), dataset.partition.column

@@ -23,7 +23,7 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Window
+from lakehouse_assets.lake.predicate import Windows
 from lakehouse_assets.orchestration.loads import newest_loads
 
 # Line of a reject that stands for a file which could not be read at all.
@@ -46,7 +46,7 @@ class Reading:
     kept: int = 0
 
     def taken_over(
-        self, lake: Lake, dataset: Dataset, table: Table, window: Window
+        self, lake: Lake, dataset: Dataset, table: Table, window: Windows
     ) -> list[DataFrame]:
         """Return the rows that stay as they are: a frame, or none.
 
@@ -73,7 +73,7 @@ def files_to_read(
     lake: Lake,
     dataset: Dataset,
     listed: Mapping[date, Sequence[LandedFile]],
-    window: Window,
+    window: Windows,
 ) -> Reading:
     """Decide which of the listed files are read.
 
@@ -115,7 +115,7 @@ class _Stored:
         records: Records by partition, those that were rejected included.
     """
 
-    def __init__(self, lake: Lake, dataset: Dataset, window: Window) -> None:
+    def __init__(self, lake: Lake, dataset: Dataset, window: Windows) -> None:
         column = dataset.partition.column
         rows, rejects = bronze_table(dataset), rejects_table(dataset)
         self.names: dict[date, set[str]] = {}

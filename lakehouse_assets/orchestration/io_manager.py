@@ -6,32 +6,26 @@ cannot build a predicate; here that is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from lakehouse_assets.catalog.registry import PartitionColumn, Registry, Table
+from lakehouse_assets.catalog.registry import Grain, Registry, Table
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError, SourceNotReadyError
 from lakehouse_assets.lake.commits import Commit, WriteReport
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import (
-    Both,
-    Everything,
-    Keys,
-    Selection,
-    Window,
-    Windows,
-    rectangle,
-)
+from lakehouse_assets.lake.predicate import Everything, Selection, Values, Windows
 from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.orchestration.failed import Failed, failed_partitions
 from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.partitions import following
 from lakehouse_assets.orchestration.process import Heartbeat
 from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.text import markdown
@@ -39,22 +33,25 @@ from lakehouse_assets.text import markdown
 PARTITION_ROWS = "dagster/partition_row_count"
 # Characters of a value that a preview shows.
 _SHOWN = 60
-_ISO_DAY = "%Y-%m-%d"
-# The day with which the next partition begins.
-_FOLLOWING: dict[type, Callable[[date], date]] = {
-    dg.DailyPartitionsDefinition: lambda day: day + timedelta(days=1),
-    dg.MonthlyPartitionsDefinition: lambda day: (
-        date(day.year + day.month // 12, day.month % 12 + 1, 1) if day.day == 1 else date.min
-    ),
-}
+
+
+@dataclass(frozen=True)
+class PartOfTable:
+    """The output of an asset without partitions that replaces some rows of its table.
+
+    Attributes:
+        frame: The new rows.
+        replaced: The rows whose place they take; all new rows are among them.
+    """
+
+    frame: DataFrame
+    replaced: Values
 
 
 class DeltaIOManager(dg.ConfigurableIOManager):
     """Keep asset values as Delta tables: frames in, lazy frames out.
 
-    Asset metadata it understands: `merge: True` upserts by the table's keys instead of replacing
-    the partition, and, on an input, `columns: [...]` reads only those columns. A dimension of a
-    multi-partitioned asset names its column by `partition_columns: {dimension: column}`.
+    On an input, the metadata `columns: [...]` reads only those columns.
     """
 
     lake: LakeResource
@@ -73,7 +70,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         if self._heartbeat is not None:
             self._heartbeat.end()
 
-    def handle_output(self, context: dg.OutputContext, obj: DataFrame) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: DataFrame | PartOfTable) -> None:
         """Replace the run's partitions of the asset's table by the frame.
 
         Raises:
@@ -84,7 +81,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         with retry_transient(context.step_context.previous_attempt_count):
             self._store(context, obj)
 
-    def _store(self, context: dg.OutputContext, obj: DataFrame) -> None:
+    def _store(self, context: dg.OutputContext, obj: DataFrame | PartOfTable) -> None:
         if obj is None:
             raise LakehouseError(
                 f"Asset {context.asset_key.to_user_string()} returned nothing; return a frame (an "
@@ -92,16 +89,16 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             )
         lake = self.lake.open()
         table = lake.registry.by_key(tuple(context.asset_key.path))
-        definition_metadata = context.definition_metadata or {}
-        selection = selection_of(context, table, definition_metadata)
+        selection = selection_of(context, table)
+        if isinstance(obj, PartOfTable):
+            obj, selection = obj.frame, obj.replaced
         commit = Commit(
             run_id=context.run_id,
             asset=context.asset_key.to_user_string(),
             partition=_partition_text(context),
             code_version=context.asset_spec.code_version or "",
         )
-        write = lake.merge if definition_metadata.get("merge") else lake.write
-        report = write(table, obj, selection, commit)
+        report = lake.write(table, obj, selection, commit)
         metadata = output_metadata(lake, table, report)
         if context.has_asset_partitions and len(context.asset_partition_keys) > 1:
             metadata["range_row_count"] = metadata.pop(PARTITION_ROWS)
@@ -128,16 +125,13 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     def _read(self, context: dg.InputContext) -> DataFrame:
         lake = self.lake.open()
         table = lake.registry.by_key(tuple(context.asset_key.path))
-        upstream = context.upstream_output
-        metadata = (upstream.definition_metadata if upstream else None) or {}
         columns = (context.definition_metadata or {}).get("columns")
         if context.has_asset_partitions and not context.asset_partition_keys:
             # The run's partitions map to no upstream partition, as for the first partition of an
             # asset that depends on its own past.
             return lake.read(table, columns=columns).filter(F.lit(False))
         self._refuse_failed(context, lake, table)
-        selection = selection_of(context, table, metadata)
-        return lake.read(table, selection, columns=columns)
+        return lake.read(table, selection_of(context, table), columns=columns)
 
     def _refuse_failed(self, context: dg.InputContext, lake: Lake, table: Table) -> None:
         """Build nothing on partitions whose last run failed, but for those that this run made."""
@@ -180,109 +174,59 @@ def _show_once(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
     )
 
 
-def selection_of(
-    context: dg.OutputContext | dg.InputContext, table: Table, metadata: Mapping[str, Any]
-) -> Selection:
+def selection_of(context: dg.OutputContext | dg.InputContext, table: Table) -> Selection:
     """Turn the partitions that a context names into a selection of rows.
 
     Raises:
-        LakehouseError: the table and the asset disagree on being partitioned, or the partitions
-            cannot be expressed; there is no fallback to the whole table.
+        LakehouseError: the table and the asset are not partitioned alike; there is no fallback to
+            the whole table.
     """
-    if not context.has_asset_partitions:
-        if isinstance(context, dg.OutputContext) and table.partition is not None:
-            raise LakehouseError(
-                f"Table {table.name} is partitioned by {table.partition.column}, but this run has "
-                "no partition; choose a partition or a range."
-            )
-        return Everything()
-    definition = context.asset_partitions_def
-    keys = list(context.asset_partition_keys)
-    if isinstance(definition, dg.MultiPartitionsDefinition):
-        return _rectangle_selection(definition, keys, table, metadata)
-    if table.partition is None:
+    if context.has_asset_partitions:
+        return windows_of(context.asset_partitions_def, context.asset_partition_keys, table)
+    if isinstance(context, dg.OutputContext) and table.partition is not None:
+        raise LakehouseError(
+            f"Table {table.name} is partitioned by {table.partition.column}, but this run has no "
+            "partition; choose a partition or a range."
+        )
+    return Everything()
+
+
+def windows_of(
+    definition: dg.PartitionsDefinition[Any], keys: Sequence[str], table: Table
+) -> Windows:
+    """Select the partitions of some keys; those that follow each other are one window.
+
+    Raises:
+        LakehouseError: no key is given, or the asset's partitions are not those of the table.
+    """
+    partition = table.partition
+    if partition is None:
         raise LakehouseError(
             f"The asset of table {table.name} is partitioned, but the table declares no partition "
             "column; declare it."
         )
-    return dimension_selection(definition, keys, table.partition, table.name)
-
-
-def dimension_selection(
-    definition: dg.PartitionsDefinition[Any],
-    keys: Sequence[str],
-    partition: PartitionColumn,
-    table: str,
-) -> Window | Windows | Keys:
-    """Select one dimension: touching time windows become one half-open window."""
-    if not keys:
-        raise LakehouseError(f"The run names no partition of table {table}; name at least one.")
-    if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
-        return Keys(partition, tuple(keys))
-    windows: list[Window] = []
-    for start, end in sorted(_spans(definition, set(keys))):
-        if windows and windows[-1].end == start:
-            windows[-1] = Window(partition, windows[-1].start, end)
-        else:
-            windows.append(Window(partition, start, end))
-    return windows[0] if len(windows) == 1 else Windows(tuple(windows))
-
-
-def _spans(
-    definition: dg.TimeWindowPartitionsDefinition, keys: Collection[str]
-) -> Iterator[tuple[datetime, datetime]]:
-    """Return the spans of time of keys; days and months that follow each other are one span.
-
-    Dagster works out a key's window from a cron schedule, which takes its time for years of days.
-    """
-    following = _FOLLOWING.get(type(definition))
-    if following is None or definition.fmt != _ISO_DAY:
-        for key in keys:
-            yield _window(definition, key)
-        return
-    days = sorted(map(date.fromisoformat, keys))
-    first = 0
-    for place, day in enumerate(days):
-        if place + 1 == len(days) or following(day) != days[place + 1]:
-            start, _ = _window(definition, days[first].isoformat())
-            _, end = _window(definition, day.isoformat())
-            yield start, end
-            first = place + 1
-
-
-def _window(definition: dg.TimeWindowPartitionsDefinition, key: str) -> tuple[datetime, datetime]:
-    window = definition.time_window_for_partition_key(key)
-    return window.start, window.end
-
-
-def _rectangle_selection(
-    definition: dg.MultiPartitionsDefinition,
-    keys: Sequence[str],
-    table: Table,
-    metadata: Mapping[str, Any],
-) -> Both:
-    columns: Mapping[str, str] = metadata.get("partition_columns") or {}
-    dimensions = definition.partitions_defs
-    missing = [d.name for d in dimensions if d.name not in columns]
-    if missing:
+    # Asked of one key only: Dagster works out windows from a cron schedule, which takes its time.
+    if keys and not _is_partition(definition, keys[0], partition.grain):
         raise LakehouseError(
-            f"Table {table.name} does not say which column holds the dimension "
-            f"{', '.join(missing)}; add partition_columns to the asset's metadata."
+            f"Table {table.name} is partitioned by the {partition.grain} in UTC, but its asset is "
+            f"not; give the asset partitions of a {partition.grain} each."
         )
-    multi = [definition.get_partition_key_from_str(key) for key in keys]
-    names = [dimension.name for dimension in dimensions]
-    lists = rectangle(
-        [(m.keys_by_dimension[names[0]], m.keys_by_dimension[names[1]]) for m in multi]
-    )
-    parts = []
-    for dimension, values in zip(dimensions, lists, strict=True):
-        inner = dimension.partitions_def
-        timed = isinstance(inner, dg.TimeWindowPartitionsDefinition)
-        column = PartitionColumn(columns[dimension.name], "day" if timed else "keys")
-        if table.partition and table.partition.column == column.column:
-            column = table.partition
-        parts.append(dimension_selection(inner, values, column, table.name))
-    return Both(tuple(parts))
+    spans: list[tuple[date, date]] = []
+    for day in sorted({date.fromisoformat(key) for key in keys}):
+        end = following(day, partition.grain)
+        touching = bool(spans) and spans[-1][1] == day
+        spans[-1:] = [(spans[-1][0], end)] if touching else [*spans[-1:], (day, end)]
+    return Windows(partition, tuple(spans))
+
+
+def _is_partition(definition: dg.PartitionsDefinition[Any], key: str, grain: Grain) -> bool:
+    """Tell whether a key stands for a whole day or month in UTC, and is its first day."""
+    if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return False
+    window = definition.time_window_for_partition_key(key)
+    first = window.start.date()
+    midnights = [datetime.combine(day, time(), UTC) for day in (first, following(first, grain))]
+    return key == first.isoformat() and [window.start, window.end] == midnights
 
 
 def output_metadata(lake: Lake, table: Table, report: WriteReport) -> dict[str, Any]:
@@ -296,8 +240,9 @@ def output_metadata(lake: Lake, table: Table, report: WriteReport) -> dict[str, 
         "delta_version": report.version,
         "files": report.files,
         "bytes": report.bytes,
-        "preview": dg.MetadataValue.md(preview(table, report.sample)),
     }
+    if report.sample is not None:
+        metadata["preview"] = dg.MetadataValue.md(preview(table, report.sample))
     lineage = column_lineage(lake.registry, report.lineage, table)
     if lineage:
         metadata["dagster/column_lineage"] = lineage

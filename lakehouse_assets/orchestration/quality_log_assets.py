@@ -6,7 +6,7 @@ here: what the rows say (`log.py`, `drift.py`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -14,8 +14,9 @@ import dagster as dg
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Everything, Window
+from lakehouse_assets.lake.predicate import Everything, Values, between
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.orchestration.io_manager import PartOfTable
 from lakehouse_assets.orchestration.partitions import following
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
@@ -53,9 +54,8 @@ def quality_assets(watched: Sequence[Table]) -> list[dg.AssetsDefinition]:
 
 
 def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
-    attributes = asset_attributes(QUALITY_EVENTS)
     make: MakeAsset = dg.asset(
-        **{**attributes, "metadata": {**attributes["metadata"], "merge": True}},
+        **asset_attributes(QUALITY_EVENTS),
         deps=deps,
         check_specs=declared_check_specs(QUALITY_EVENTS),
         required_resource_keys={"lake"},
@@ -73,16 +73,14 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
             stored = lake.read(QUALITY_EVENTS, columns=["run_id", "recorded_at"])
             newest = lake.engine.rows(stored.agg(F.max("recorded_at").alias("at")))[0]["at"]
             since = newest - _OVERLAP if newest else None
-            recent = (
-                stored if since is None else stored.filter(F.col("recorded_at") >= F.lit(since))
-            )
-            known = {row["run_id"] for row in lake.engine.rows(recent.select("run_id").distinct())}
+            known = {row["run_id"] for row in lake.engine.rows(stored.select("run_id").distinct())}
             tables = {table.asset_key: table for table in lake.registry}
             verdicts = lake.read(QUALITY_EVENTS, columns=["table_name", "partition", "kind"])
             verdicts = verdicts.filter(F.col("kind") != F.lit("figure"))
             pairs = lake.engine.rows(verdicts.select("table_name", "partition").distinct())
             judged = {(row["table_name"], row["partition"]) for row in pairs}
             rows: list[dict[str, Any]] = []
+            runs = [context.run.run_id]
             # The oldest first, since the later ones judge again what it judged.
             for run in reversed([*finished_runs(context.instance, since)]):
                 if run.run_id in known:
@@ -92,11 +90,13 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
                     (row["table_name"], row["partition"]) for row in new if row["kind"] != "figure"
                 }
                 rows += new
+                runs.append(run.run_id)
             schema = arrow_schema(QUALITY_EVENTS)
             data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
-            yield dg.Output(
-                lake.engine.from_arrow(pa.table(data)), metadata={"new_events": len(rows)}
-            )
+            frame = lake.engine.from_arrow(pa.table(data))
+            # Whoever records the same runs at the same time does not record them twice.
+            added = PartOfTable(frame, Values("run_id", tuple(runs)))
+            yield dg.Output(added, metadata={"new_events": len(rows)})
             yield from declared_check_results(QUALITY_EVENTS, lake, Everything(), Everything())
 
     return make(quality_events)
@@ -197,8 +197,7 @@ def drift_of(lake: Lake, table: Table) -> list[Drift]:
         return []
     found = [volume_drift(rows, day, grain) for day in shown]
     first = min(day for part in compared(rows, shown[0], grain) for day in part)
-    bounds = (first, following(shown[-1], grain))
-    window = Window(partition, *(datetime.combine(day, time(), UTC) for day in bounds))
+    window = between(partition, first, following(shown[-1], grain))
     for name in table.watched:
         frame = lake.read(table, window, columns=[partition.column, name])
         counted = frame.groupBy(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -21,7 +21,7 @@ from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Window
+from lakehouse_assets.lake.predicate import between
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import asset_attributes
@@ -238,7 +238,7 @@ def _days_to_run_again(
     newest = max((day for day in stored if day >= end), default=None)
     if newest is None:
         return []
-    later = Window(dataset.partition, window.end, _midnight(newest + timedelta(days=1)))
+    later = between(dataset.partition, end, newest + timedelta(days=1))
     mine = rows.filter(F.col("disposition") == F.lit(KEPT))
     kept_later = lake.read(rule.table, later, [rule.key, column])
     named = duplicates_of(lake.read(aside, later), dataset, first, end)
@@ -275,10 +275,6 @@ def _bronze_columns(dataset: Dataset) -> list[str]:
     """Name the columns that rows set aside have in common with bronze."""
     columns = (*dataset.fields, *provenance_columns(), *delivery_columns(dataset))
     return [column.name for column in columns]
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _other_days_spec(table: Table) -> Iterator[dg.AssetCheckSpec]:

@@ -14,7 +14,7 @@ from lakehouse_assets.errors import LakehouseError, SourceNotReadyError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.schema import dagster_schema
-from lakehouse_assets.orchestration.io_manager import dimension_selection
+from lakehouse_assets.orchestration.io_manager import windows_of
 from lakehouse_assets.orchestration.partitions import WITHIN
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
@@ -197,9 +197,7 @@ def monthly_asset(
         with lake.engine.scope():
             contexts = [BuildContext(month, loaded_at, lake) for month in months_of(context)]
             yield dg.Output(lake.engine.union([build(ctx, frames) for ctx in contexts]))
-            selection = dimension_selection(
-                partitions, context.partition_keys, _partition_column(table), table.name
-            )
+            selection = windows_of(partitions, context.partition_keys, table)
             yield from declared_check_results(table, lake, selection, selection)
             if totals is not None:
                 wanted = {ctx.month: totals(ctx, frames) for ctx in contexts}
@@ -283,9 +281,7 @@ def daily_asset(
         lake: Lake = context.resources.lake.open()
         with lake.engine.scope():
             yield dg.Output(build(frames))
-            selection = dimension_selection(
-                partitions, context.partition_keys, _partition_column(table), table.name
-            )
+            selection = windows_of(partitions, context.partition_keys, table)
             yield from declared_check_results(table, lake, selection, Everything())
 
     return make(build_days)

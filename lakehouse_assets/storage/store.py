@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -178,14 +178,6 @@ class CloudFiles:
         with self._explained(), source.open("rb") as stream:
             # Few parts at once, so that on a slow line none of them stays unanswered for too long.
             obstore.put(self._store, path, stream, max_concurrency=4)
-
-    def put_new(self, path: str, content: bytes) -> None:
-        """Upload a file unless there is one of its name."""
-        import obstore
-        from obstore.exceptions import AlreadyExistsError
-
-        with self._explained(), suppress(AlreadyExistsError, FileExistsError):
-            obstore.put(self._store, path, content, mode="create")
 
     def remove(self, path: str) -> None:
         """Remove a file.

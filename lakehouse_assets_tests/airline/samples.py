@@ -27,7 +27,7 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Everything, Window
+from lakehouse_assets.lake.predicate import Everything, Selection, between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.assembly import build_defs, every_asset
 from lakehouse_assets.orchestration.jobs import QUALITY
@@ -253,11 +253,11 @@ class House:
     ) -> None:
         """Store rows as if a run had: what is not named is null."""
         lake = self.lake
-        selection = Everything()
+        selection: Selection = Everything()
         if table.partition is not None:
             assert month is not None
             following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-            selection = Window(table.partition, midnight(month), midnight(following))
+            selection = between(table.partition, month, following)
         schema = arrow_schema(table)
         data = {f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema}
         with lake.engine.scope():

@@ -13,7 +13,7 @@ import pytest
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.place import _CloudFolder
+from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets.storage.faults import StoreError, explain, fault_of
 from lakehouse_assets.storage.identity import AzureCli, ServicePrincipal, SharedAccessSignature
 from lakehouse_assets.storage.location import AdlsLocation
@@ -31,12 +31,12 @@ def lake(engine, folder, principal) -> Lake:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """delta-rs gives up after two more attempts instead of ten."""
-    options = _CloudFolder.options
+    options = TablePath.options
 
-    def fewer(self: _CloudFolder, *, lasting: bool) -> dict[str, str]:
+    def fewer(self: TablePath, *, lasting: bool) -> dict[str, str]:
         return options(self, lasting=lasting) | {"max_retries": "2", "retry_timeout": "5s"}
 
-    monkeypatch.setattr(_CloudFolder, "options", fewer)
+    monkeypatch.setattr(TablePath, "options", fewer)
 
 
 def told(attempt) -> StoreError:

@@ -16,9 +16,8 @@ import pytest
 
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Registry
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Window
+from lakehouse_assets.lake.predicate import Windows, between
 from lakehouse_assets.storage.location import AdlsLocation
-from lakehouse_assets_tests.airline.samples import midnight
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.lake.samples import put, table
 
@@ -70,9 +69,9 @@ def cost_of(cloud: Cloud, operation: Callable[[], Any]) -> Cost:
     )
 
 
-def month_of(first: date) -> Window:
+def month_of(first: date) -> Windows:
     following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
-    return Window(PARTITION, midnight(first), midnight(following))
+    return between(PARTITION, first, following)
 
 
 def rows_of(first: date) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.azure.cloud import ACCOUNT
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
-from lakehouse_assets_tests.lake.samples import DAILY, A, B, C, content, day, in_order, put, window
+from lakehouse_assets_tests.lake.samples import DAILY, A, B, content, day, in_order, put, window
 from lakehouse_assets_tests.lake.test_writers import writer
 
 WRITERS = 6
@@ -49,13 +49,6 @@ def test_six_processes_create_and_fill_one_table_and_lose_no_row(lake):
     assert content(lake, DAILY) == in_order(expected)
     written = [version for version in lake.history(DAILY) if version.operation == "WRITE"]
     assert len(written) == 2 * WRITERS, "each day is written once"
-
-
-def test_three_processes_merge_into_one_partition_and_double_nothing(lake):
-    put(lake, DAILY, window(1, 3), [A, B, C])
-    run_at_once(lake, "merge", 3)
-    expected = [A, B, C, *[(day(1), 100 + n, "m") for n in range(3)]]
-    assert content(lake, DAILY) == in_order(expected)
 
 
 @pytest.mark.parametrize("point", [0, 5, 11, 12, "written", "created"])

@@ -17,31 +17,16 @@ from lakehouse_assets_tests.lake.samples import DAILY, WHOLE, frame, table
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-03-01")
 WEEKS = dg.WeeklyPartitionsDefinition("2023-12-31", end_date="2024-02-25")
 MONTHS = dg.MonthlyPartitionsDefinition("2024-01-01", end_date="2024-03-01")
-SHOPS = dg.StaticPartitionsDefinition(["north", "south", "o'west"])
-CELLS = dg.MultiPartitionsDefinition({"day": DAYS, "shop": SHOPS})
 
 _N = Column("n", "bigint", "Count.", nullable=False)
-WEEKLY = table(
-    "weekly", Column("week", "date", "Week."), _N, partition=PartitionColumn("week", "day")
-)
 MONTHLY = table(
     "monthly", Column("month", "date", "Month."), _N, partition=PartitionColumn("month", "month")
-)
-SHOPPED = table(
-    "shopped", Column("shop", "string", "Shop."), _N, partition=PartitionColumn("shop", "keys")
-)
-CELL = table(
-    "cell",
-    Column("day", "date", "Day."),
-    Column("shop", "string", "Shop."),
-    _N,
-    partition=PartitionColumn("day", "day"),
 )
 RUNNING = table(
     "running", Column("day", "date", "Day."), _N, partition=PartitionColumn("day", "day")
 )
 TOTAL = table("total", _N, Column("email", "string", "Last address.", pii=True))
-TABLES = (DAILY, WHOLE, WEEKLY, MONTHLY, SHOPPED, CELL, RUNNING, TOTAL)
+TABLES = (DAILY, WHOLE, MONTHLY, RUNNING, TOTAL)
 
 
 class SampleLake(LakeResource):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Keys, Window
+from lakehouse_assets.lake.predicate import Windows, between
 from lakehouse_assets.lake.schema import arrow_type
 from lakehouse_assets.storage.identity import DefaultIdentity
 from lakehouse_assets.storage.store import files_at
@@ -65,10 +65,9 @@ def day(number: int) -> date:
 A, B, C = (day(1), 1, "a@x"), (day(2), 2, "b@x"), (day(3), 3, "c@x")
 
 
-def window(first: int, last: int, column: PartitionColumn = DAILY.partition) -> Window:  # type: ignore[assignment]
-    """Select whole days of January 2024, both ends included."""
-    start = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=first - 1)
-    return Window(column, start, start + timedelta(days=last - first + 1))
+def window(first: int, last: int) -> Windows:
+    """Select days of January 2024, both ends included."""
+    return between(PartitionColumn("day", "day"), day(first), day(last + 1))
 
 
 def make_lake(root: Path | str, *tables: Table, engine: Engine | None = None) -> Lake:
@@ -124,11 +123,6 @@ def tuples(lake: Lake, found: Any) -> list[tuple[Any, ...]]:
 def in_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Sort rows that may hold nulls."""
     return sorted(rows, key=repr)
-
-
-def keys(column: str, *values: str) -> Keys:
-    """Select partition keys."""
-    return Keys(PartitionColumn(column, "keys"), values)
 
 
 def log_of(lake: Lake, declared: Table) -> Path:

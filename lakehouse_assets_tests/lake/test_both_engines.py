@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -25,7 +24,6 @@ from lakehouse_assets_tests.lake.samples import (
     content,
     day,
     embedded_lake,
-    frame,
     in_order,
     log_of,
     make_lake,
@@ -53,11 +51,6 @@ WIDE = table(
     keys=("id",),
     constraints={"id_not_negative": "id >= 0"},
 )
-WIDER = dataclasses.replace(
-    WIDE,
-    columns=(*WIDE.columns, Column("more", "decimal(38,10)", "More.", unit="g")),
-    allow_new_columns=True,
-)
 
 
 def wide(number, identity, name):
@@ -69,63 +62,27 @@ def wide(number, identity, name):
     )  # fmt: skip
 
 
-NOTHING = (day(2), 7, *[None] * 8)
-
-
-def test_each_engine_reads_and_extends_what_the_other_wrote(tmp_path, spark_engine):
+def test_each_engine_reads_and_replaces_what_the_other_wrote(tmp_path, spark_engine):
     spark, embedded = make_lake(tmp_path, WIDE), embedded_lake(tmp_path, WIDE)
-    more = Decimal("0.0000000001")
-
-    def both(declared):
-        found = content(embedded, declared)
-        assert content(spark, declared) == found
-        counts = spark.rows_by_partition(declared)
-        assert counts == embedded.rows_by_partition(declared)
-        assert sum(counts.values()) == len(found)
-        return found
-
-    # Created and filled by Spark; replaced by the embedded engine; merged by Spark.
-    first = [wide(1, 1, "spark"), wide(2, 2, "spark"), NOTHING]
-    put(spark, WIDE, window(1, 2), first)
-    assert both(WIDE) == in_order(first)
-    put(embedded, WIDE, window(1, 1), [wide(1, 3, "embedded")])
-    changed = wide(2, 2, "merged")
-    spark.merge(WIDE, frame(spark, WIDE, [changed]), window(2, 2), COMMIT)
-    second = [wide(1, 3, "embedded"), changed, NOTHING]
-    assert both(WIDE) == in_order(second)
-    # Extended by Spark's merge; merged by the embedded engine before and after a checkpoint.
-    extended = [(*wide(2, 8, "new"), more)]
-    spark.merge(WIDER, frame(spark, WIDER, extended), window(2, 2), COMMIT)
-    third = [*((*row, None) for row in second), *extended]
-    assert both(WIDER) == in_order(third)
-    added = embedded.open(WIDER).schema().fields[-1]
-    assert (added.name, added.metadata) == ("more", {"comment": "More. Unit: g."})
-    for number in range(5):
-        row = (*wide(3, 9, str(number)), more)
-        embedded.merge(WIDER, frame(embedded, WIDER, [row]), window(3, 3), COMMIT)
-    put(spark, WIDER, window(2, 2), [])
-    assert any(log_of(spark, WIDE).glob(f"{10:020}.checkpoint*.parquet")), "Spark's"
-    last = (*wide(3, 10, "last"), more)
-    embedded.merge(WIDER, frame(embedded, WIDER, [last]), window(3, 3), COMMIT)
-    assert both(WIDER) == in_order([third[0], row, last])
-    for lake in (spark, embedded):
+    expected, lakes = {}, [embedded, spark]
+    for number, lake in enumerate(lakes * 6):
+        first = number % 3 + 1
+        rows = [wide(first, number, lake.engine.name), (day(first), 99, *[None] * 8)]
+        put(lake, WIDE, window(first, first), rows)
+        expected[first] = rows
+        if number < 2 or number > 9:
+            found = in_order(row for rows in expected.values() for row in rows)
+            assert [content(reader, WIDE) == found for reader in lakes] == [True, True]
+            counts = [reader.rows_by_partition(WIDE) for reader in lakes]
+            assert counts[0] == counts[1] == {day(n): 2 for n in expected}
+    # Both write a checkpoint of their own after ten commits, and read the other's.
+    assert len({path.name[:20] for path in log_of(spark, WIDE).glob("*.checkpoint*.parquet")}) == 2
+    put(spark, WIDE, window(2, 2), [])
+    assert content(embedded, WIDE) == in_order([*expected[1], *expected[3]])
+    for lake in lakes:
         with pytest.raises(LakehouseError, match="break a constraint"):
-            put(lake, WIDER, window(1, 1), [(*wide(1, -1, "bad"), more)])
-    assert [v.commit for v in embedded.history(WIDER)[:-1]] == [COMMIT] * 11
-
-
-def test_a_column_that_the_embedded_engine_adds_is_read_and_filled_by_spark(tmp_path, spark_engine):
-    narrow = dataclasses.replace(WIDE, columns=WIDE.columns[:3])
-    zoned = dataclasses.replace(
-        narrow, columns=(*narrow.columns, WIDE.column("local")), allow_new_columns=True
-    )
-    spark, embedded = make_lake(tmp_path, narrow), embedded_lake(tmp_path, narrow)
-    put(embedded, narrow, window(1, 1), [(day(1), 1, 1)])
-    moment = datetime(2024, 1, 1, 12)
-    put(embedded, zoned, window(2, 2), [(day(2), 2, 2, moment)])
-    put(spark, zoned, window(3, 3), [(day(3), 3, 3, moment)])
-    expected = [(day(1), 1, 1, None), (day(2), 2, 2, moment), (day(3), 3, 3, moment)]
-    assert content(spark, zoned) == content(embedded, zoned) == in_order(expected)
+            put(lake, WIDE, window(1, 1), [wide(1, -1, "bad")])
+    assert [version.commit for version in embedded.history(WIDE)[:-1]] == [COMMIT] * 13
 
 
 @pytest.mark.parametrize(

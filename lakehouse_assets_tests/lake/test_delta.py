@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from datetime import date
 from pathlib import Path
 
 import deltalake
@@ -15,9 +14,8 @@ from deltalake.exceptions import DeltaError
 from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
-from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import Commit, Transaction
-from lakehouse_assets.lake.predicate import Both, Everything
+from lakehouse_assets.lake.predicate import Everything, Values, between
 from lakehouse_assets.storage.location import lake_root
 from lakehouse_assets_tests.lake.samples import (
     COMMIT,
@@ -30,13 +28,11 @@ from lakehouse_assets_tests.lake.samples import (
     day,
     frame,
     in_order,
-    keys,
     log_of,
     make_lake,
     on_both_engines,
     put,
     state,
-    table,
     window,
 )
 
@@ -157,8 +153,9 @@ def test_leftovers_of_an_interrupted_creation_are_no_table(lake):
             {"columns": (DAILY.columns[0], Column("id", "bigint", "I."), DAILY.columns[2])},
             "column id is not nullable but declared nullable",
         ),
-        ({"partition": None}, r"partition columns \['day'\] but declared with \[\]"),
-        ({"constraints": {"id_not_negative": "id > 7"}}, "constraint id_not_negative as id >= 0"),
+        ({"partition": None}, r"partitioned by \['day'\] where \[\] is declared"),
+        ({"constraints": {"id_not_negative": "id > 7"}}, "id_not_negative is id >= 0 where id > 7"),
+        ({"constraints": {"small": "id < 9"}}, "constraint small is missing where id < 9"),
     ],
 )
 def test_a_table_stored_otherwise_than_declared_is_refused(three_days, attributes, reason):
@@ -166,30 +163,9 @@ def test_a_table_stored_otherwise_than_declared_is_refused(three_days, attribute
     before = state(three_days, DAILY)
     with pytest.raises(LakehouseError, match=reason):
         three_days.ensure(other)
-    if "constraints" not in attributes:
-        with pytest.raises(LakehouseError, match=reason):
-            three_days.read(other)
+    with pytest.raises(LakehouseError, match=reason):
+        three_days.read(other)
     assert state(three_days, DAILY) == before
-
-
-@on_both_engines
-def test_a_constraint_declared_later_is_added_and_enforced(three_days):
-    stricter = changed(
-        DAILY, constraints={**DAILY.constraints, "known": "email <> 'nobody'", "small": "id < 9"}
-    )
-    three_days.ensure(stricter)
-    three_days.ensure(stricter)  # delta-rs stores `<>` as `!=`; the rule is still the same
-    with pytest.raises(LakehouseError, match="break a constraint"):
-        put(three_days, stricter, window(1, 1), [(day(1), 9, "a@x")])
-    assert content(three_days, stricter) == [A, B, C]
-
-
-@on_both_engines
-def test_a_constraint_that_stored_rows_break_is_refused(three_days):
-    with pytest.raises(LakehouseError, match="break a constraint") as caught:
-        three_days.ensure(changed(DAILY, constraints={**DAILY.constraints, "small": "id < 2"}))
-    assert "b@x" not in str(caught.value)
-    assert content(three_days, DAILY) == [A, B, C]
 
 
 # -- writing -------------------------------------------------------------------------------------
@@ -204,19 +180,9 @@ def test_a_write_replaces_only_its_partitions(three_days):
     files = Path(three_days.uri(DAILY), "day=2024-01-02").glob("*.parquet")
     newest = max(files, key=lambda p: p.stat().st_mtime_ns)
     assert report.bytes == newest.stat().st_size
-    assert in_order(tuple(r.values()) for r in report.sample) == in_order(new)
+    if report.sample is not None:  # on Spark no row passes through this process
+        assert in_order(tuple(r.values()) for r in report.sample) == in_order(new)
     assert "n@x" not in repr(report)
-
-
-def test_some_rows_are_read_from_small_files_of_one_partition(three_days, monkeypatch):
-    found = three_days.open(DAILY)
-    files = log.files_of(found)
-    second = [file for file in files if file.partition == date(2024, 1, 2)]
-    (row,) = log.some_rows(found, second, 5) or ()
-    assert tuple(row.values()) == B
-    assert log.some_rows(found, [], 5) is None
-    monkeypatch.setattr(log, "_SMALL", second[0].bytes - 1)
-    assert log.some_rows(found, second, 5) is None
 
 
 @on_both_engines
@@ -224,7 +190,7 @@ def test_an_empty_frame_empties_only_its_partition(three_days):
     report = put(three_days, DAILY, window(2, 2), [])
     assert content(three_days, DAILY) == [A, C]
     assert (report.rows, report.partition_rows, report.files, report.bytes) == (2, 0, 0, 0)
-    assert report.sample == ()
+    assert not report.sample
 
 
 @on_both_engines
@@ -236,11 +202,16 @@ def test_a_whole_table_is_replaced_as_a_whole(lake):
 
 
 @on_both_engines
-def test_a_partitioned_table_is_never_replaced_as_a_whole(three_days):
+def test_a_partitioned_table_is_replaced_by_its_partitions_and_in_no_other_way(three_days):
     before = state(three_days, DAILY)
-    with pytest.raises(LakehouseError, match="a write must name its partitions"):
-        put(three_days, DAILY, Everything(), [A])
+    other = between(PartitionColumn("id", "day"), day(1), day(2))
+    for selection in (Everything(), Values("email", ("a@x",)), other):
+        with pytest.raises(LakehouseError, match="by day; a write must name its partitions"):
+            put(three_days, DAILY, selection, [A])
     assert state(three_days, DAILY) == before
+    with pytest.raises(LakehouseError, match="whole is partitioned by no column"):
+        put(three_days, WHOLE, window(1, 1), [(1, None)])
+    assert three_days.version(WHOLE) is None
 
 
 @on_both_engines
@@ -254,12 +225,11 @@ def test_a_partitioned_table_is_never_replaced_as_a_whole(three_days):
     ],
     ids=["outside the partition", "no partition", "constraint", "null in a non-null column"],
 )
-@pytest.mark.parametrize("how", ["write", "merge"])
-def test_bad_rows_are_refused_without_showing_them(three_days, row, how):
+def test_bad_rows_are_refused_without_showing_them(three_days, row):
     before = state(three_days, DAILY)
     good = (day(2), 22, SECRET)
     with pytest.raises(LakehouseError, match="nothing was written") as caught:
-        getattr(three_days, how)(DAILY, frame(three_days, DAILY, [good, row]), window(2, 2), COMMIT)
+        put(three_days, DAILY, window(2, 2), [good, row])
     told = "".join(traceback.format_exception(caught.value))
     assert SECRET not in told
     assert state(three_days, DAILY) == before
@@ -281,9 +251,8 @@ def test_bad_rows_are_refused_without_showing_them(three_days, row, how):
 def test_a_frame_that_does_not_fit_the_declaration_is_refused(three_days, change, reason):
     before = state(three_days, DAILY)
     odd = change(frame(three_days, DAILY, [B]))
-    for how in (three_days.write, three_days.merge):
-        with pytest.raises(LakehouseError, match=reason):
-            how(DAILY, odd, window(2, 2), COMMIT)
+    with pytest.raises(LakehouseError, match=reason):
+        three_days.write(DAILY, odd, window(2, 2), COMMIT)
     assert state(three_days, DAILY) == before
 
 
@@ -310,156 +279,32 @@ def test_a_failure_while_rows_are_computed_is_raised_as_it_is_and_changes_nothin
 def test_a_commit_says_where_it_came_from(lake):
     commit = Commit("run-7", "shop/daily", "2024-01-01", "v9")
     lake.write(DAILY, frame(lake, DAILY, [A]), window(1, 1), commit)
-    lake.merge(DAILY, frame(lake, DAILY, [A]), window(1, 1), commit)
-    merged, written, created = lake.history(DAILY)
-    assert [v.number for v in (merged, written, created)] == [2, 1, 0]
-    assert (merged.operation, written.operation) == ("MERGE", "WRITE")
-    assert merged.commit == written.commit == commit
-    assert created.commit is None
-    assert lake.history(DAILY, 1) == [merged]
+    written, created = lake.history(DAILY)
+    assert (written.number, written.operation, written.commit) == (1, "WRITE", commit)
+    assert (created.number, created.commit) == (0, None)
+    assert lake.history(DAILY, 1) == [written]
     assert lake.history(WHOLE) == []
 
 
 @on_both_engines
 def test_a_transaction_is_written_once_however_often_it_is_tried(three_days):
-    def step(number: int, rows, how=three_days.write):
-        commit = dataclasses.replace(COMMIT, transaction=Transaction("feed", number))
-        return how(DAILY, frame(three_days, DAILY, rows), window(2, 2), commit)
+    def step(application: str, number: int, rows):
+        commit = dataclasses.replace(COMMIT, transaction=Transaction(application, number))
+        return three_days.write(DAILY, frame(three_days, DAILY, rows), window(2, 2), commit)
 
     new = (day(2), 5, "n@x")
-    assert not step(7, [B, new]).skipped
-    for number, how in [(7, three_days.write), (6, three_days.merge)]:
-        report = step(number, [(day(2), 6, "again")], how)
+    assert not step("feed", 7, [B, new]).skipped
+    for number in (7, 6):
+        report = step("feed", number, [(day(2), 6, "again")])
         assert report.skipped
         assert (report.version, report.rows, report.partition_rows) == (2, 4, 2)
-        assert report.sample == ()
-    other = dataclasses.replace(COMMIT, transaction=Transaction("other", 1))
-    later = (day(2), 5, "later")
-    three_days.merge(DAILY, frame(three_days, DAILY, [later]), window(2, 2), other)
-    assert content(three_days, DAILY) == [A, B, later, C]
+    assert not step("other", 1, [new]).skipped
+    assert content(three_days, DAILY) == [A, new, C]
     assert three_days.open(DAILY).transaction_version("feed") == 7
     assert three_days.open(DAILY).transaction_version("other") == 1
     # A commit without a transaction that follows is none of the last one's.
     put(three_days, DAILY, window(2, 2), [])
     assert content(three_days, DAILY) == [A, C]
-
-
-# -- opt-in: new columns and merge ---------------------------------------------------------------
-
-OPEN = changed(DAILY, allow_new_columns=True)
-
-
-@on_both_engines
-def test_new_columns_extend_the_table_where_that_is_allowed(three_days):
-    wider = changed(OPEN, columns=(*DAILY.columns, Column("more", "int", "M.")))
-    assert content(three_days, wider) == [(*row, None) for row in (A, B, C)]
-    put(three_days, wider, window(2, 2), [(*B, 5)])
-    assert content(three_days, wider) == [(*A, None), (*B, 5), (*C, None)]
-    # What an undeclared column of a frame adds stays in the table and is not read.
-    odd = frame(three_days, wider, [(*C, 6)]).withColumn("odd", F.lit("y"))
-    three_days.write(wider, odd, window(3, 3), COMMIT)
-    put(three_days, wider, window(1, 1), [(*A, 4)])
-    assert content(three_days, wider) == [(*A, 4), (*B, 5), (*C, 6)]
-    stored = pa.schema(three_days.open(wider).schema().to_arrow())
-    assert {f.name: f.nullable for f in stored} == {
-        "day": False, "id": False, "email": True, "more": True, "odd": True
-    }  # fmt: skip
-    before = state(three_days, wider)
-    with pytest.raises((LakehouseError, ValueError)) as caught:
-        put(three_days, wider, window(1, 1), [(day(1), None, SECRET, 4)])
-    assert SECRET not in str(caught.value)
-    assert state(three_days, wider) == before
-
-
-def test_a_type_change_is_refused_even_where_columns_may_be_added(three_days):
-    odd = frame(three_days, OPEN, [C]).withColumn("odd", F.lit("y"))
-    three_days.write(OPEN, odd, window(3, 3), COMMIT)
-    before = state(three_days, OPEN)
-    other = frame(three_days, OPEN, [C]).withColumn("odd", F.lit(7))
-    with pytest.raises(LakehouseError, match="column odd is int32 where string is stored"):
-        three_days.write(OPEN, other, window(3, 3), COMMIT)
-    retyped = changed(OPEN, columns=(*DAILY.columns[:2], Column("email", "int", "E.")))
-    with pytest.raises(LakehouseError, match="column email is string where int is declared"):
-        put(three_days, retyped, window(3, 3), [(day(3), 3, 1)])
-    short = frame(three_days, OPEN, [C]).select("day", "id")
-    with pytest.raises(LakehouseError, match="column email is missing"):
-        three_days.write(OPEN, short, window(3, 3), COMMIT)
-    strict = changed(OPEN, columns=(*DAILY.columns, Column("n", "int", "N.", nullable=False)))
-    with pytest.raises(LakehouseError, match="column n is missing"):
-        three_days.ensure(strict)
-    assert state(three_days, OPEN) == before
-
-
-@on_both_engines
-def test_a_merge_inserts_and_updates_within_its_partitions_only(three_days):
-    # Key 1 also lives in day 1, which is not written.
-    rows = [(day(2), 2, "new"), (day(2), 1, "same key, other day"), (day(3), 4, "d@x")]
-    report = three_days.merge(DAILY, frame(three_days, DAILY, rows), window(2, 3), COMMIT)
-    assert content(three_days, DAILY) == in_order([A, *rows, C])
-    assert (report.rows, report.partition_rows) == (5, 4)
-    assert {r["email"] for r in report.sample} == {r[2] for r in rows}
-
-
-def test_a_merge_over_a_range_does_what_one_merge_per_partition_does(tmp_path):
-    stored = [(day(1), 1, "a"), (day(2), 1, "b")]
-    rows = [(day(1), 1, "A"), (day(2), 1, "B"), (day(2), 2, "C")]
-    results = []
-    for number, ranges in enumerate([[(1, 2)], [(1, 1), (2, 2)]]):
-        lake = make_lake(tmp_path / str(number))
-        put(lake, DAILY, window(1, 2), stored)
-        for first, last in ranges:
-            part = [r for r in rows if day(first) <= r[0] <= day(last)]
-            lake.merge(DAILY, frame(lake, DAILY, part), window(first, last), COMMIT)
-        results.append(content(lake, DAILY))
-    assert results == [in_order(rows)] * 2
-
-
-@on_both_engines
-def test_a_merge_refuses_ambiguous_keys_and_tables_without_keys(three_days):
-    before = state(three_days, DAILY)
-    twice = frame(three_days, DAILY, [(day(2), 2, "x"), (day(2), 2, "y")])
-    with pytest.raises(LakehouseError, match="0 keys are null and 1 come more than once"):
-        three_days.merge(DAILY, twice, window(2, 2), COMMIT)
-    with pytest.raises(LakehouseError, match="declares no keys"):
-        three_days.merge(changed(DAILY, keys=()), twice, window(2, 2), COMMIT)
-    assert state(three_days, DAILY) == before
-
-
-@on_both_engines
-def test_a_merge_knows_text_that_looks_like_a_column(tmp_path):
-    declared = table(
-        "t", Column("p", "string", "P."), Column("n", "bigint", "N."), keys=("n",),
-        partition=PartitionColumn("p", "keys"),
-    )  # fmt: skip
-    lake = make_lake(tmp_path, declared)
-    odd = """o'say "p" \\ `p`"""
-    put(lake, declared, keys("p", odd), [(odd, 1)])
-    lake.merge(declared, frame(lake, declared, [(odd, 1)]), keys("p", odd), COMMIT)
-    assert content(lake, declared, keys("p", odd)) == [(odd, 1)]
-
-
-@on_both_engines
-def test_a_rectangle_replaces_its_cells_only(tmp_path):
-    declared = table(
-        "cells", Column("day", "date", "D."), Column("shop", "string", "S."),
-        Column("n", "bigint", "N."), partition=PartitionColumn("day", "day"),
-    )  # fmt: skip
-    lake = make_lake(tmp_path, declared)
-
-    def cells(first, last, *shops):
-        return Both((window(first, last), keys("shop", *shops)))
-
-    rows = [(day(d), s, d) for d in (1, 2, 3) for s in ("a", "b", "c")]
-    put(lake, declared, cells(1, 3, "a", "b", "c"), rows)
-    report = put(lake, declared, cells(2, 3, "a", "c"), [(day(2), "c", 77)])
-    left = [r for r in rows if r[0] == day(1) or r[1] == "b"]
-    assert content(lake, declared) == in_order([*left, (day(2), "c", 77)])
-    assert (report.rows, report.partition_rows) == (6, 1)
-    with pytest.raises(LakehouseError, match="nothing was written"):
-        put(lake, declared, cells(2, 3, "a", "c"), [(day(2), "b", 1)])
-    assert content(lake, declared, cells(1, 2, "b")) == [(day(1), "b", 1), (day(2), "b", 2)]
-    # The columns that select need not be among those that are asked for.
-    assert content(lake, declared, cells(1, 2, "b"), columns=["n"]) == [(1,), (2,)]
 
 
 def test_a_fault_in_lineage_costs_no_rows_and_is_told(lake, monkeypatch, caplog):

@@ -43,6 +43,11 @@ def test_a_key_partition_or_reference_of_an_undeclared_column_is_refused(attribu
         table("t", ID, **attributes)
 
 
+def test_a_table_is_partitioned_by_a_date():
+    with pytest.raises(LakehouseError, match="partitioned by id, which is no date"):
+        table("t", ID, partition=PartitionColumn("id", "day"))
+
+
 def test_tables_are_found_by_name_alias_and_asset_key():
     sales = table("sales", ID, aliases=("revenue", "umsatz"))
     registry = Registry((sales, WHOLE))

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.log import create_table
-from lakehouse_assets.lake.place import local_folder
 from lakehouse_assets_tests.lake.samples import (
     COMMIT,
     DAILY,
@@ -22,6 +20,7 @@ from lakehouse_assets_tests.lake.samples import (
     C,
     content,
     day,
+    frame,
     in_order,
     make_lake,
     put,
@@ -55,36 +54,27 @@ def test_eight_first_writers_at_once_lose_no_row(tmp_path):
     lake = make_lake(tmp_path)
     expected = [(day(n + 1), n, f"{i}") for n in range(8) for i in range(10)]
     assert content(lake, DAILY) == in_order(expected)
+    operations = [version.operation for version in lake.history(DAILY)]
+    assert operations == ["WRITE"] * 8 + ["CREATE TABLE"], "one of them created it"
 
 
-def test_many_who_create_one_table_open_the_same_one(tmp_path):
-    folder = local_folder(tmp_path / "t")
-    with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda _: create_table(DAILY, folder), range(32)))
-    assert len({table.metadata().id for table in found}) == 1
-    assert {table.version() for table in found} == {0}
-    assert [path.name for path in (tmp_path / "t" / "_delta_log").iterdir()] == [
-        "00000000000000000000.json"
-    ]
-    (created,) = found[0].history()
-    assert created["operationParameters"]["location"] == str(tmp_path / "t")
+def test_a_second_first_writer_does_not_replace_the_first(tmp_path, monkeypatch):
+    """Both find the table missing; one creates and writes it before the other goes on."""
+    first, second = make_lake(tmp_path), make_lake(tmp_path)
+    stale = []
 
+    def open_once(declared, **_options):
+        # What the second writer saw before the first one had written.
+        if not stale:
+            stale.append(declared)
+            put(first, DAILY, window(1, 1), [(day(1), 1, "first")])
+            return None
+        return make_lake(tmp_path).open(declared)
 
-def test_what_a_killed_creation_leaves_is_no_table(lake, monkeypatch):
-
-    def killed(*args, **options):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "link", killed)
-        patch.setattr(Path, "unlink", lambda *_args, **_options: None)
-        with pytest.raises(KeyboardInterrupt):
-            lake.ensure(DAILY)
-    (left,) = (Path(lake.uri(DAILY)) / "_delta_log").iterdir()
-    assert left.name.startswith(".")
-    assert lake.version(DAILY) is None
-    put(lake, DAILY, window(1, 1), [A])
-    assert content(lake, DAILY) == [A]
+    monkeypatch.setattr(second, "open", open_once)
+    second.write(DAILY, frame(second, DAILY, [(day(2), 2, "second")]), window(2, 2), COMMIT)
+    assert stale == [DAILY]
+    assert content(first, DAILY) == [(day(1), 1, "first"), (day(2), 2, "second")]
 
 
 def test_different_partitions_are_replaced_at_once(three_days):
@@ -95,20 +85,6 @@ def test_different_partitions_are_replaced_at_once(three_days):
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(replace, range(1, 7)))
     expected = [(day(n), n, s) for n in range(1, 7) for s in "xyz"]
-    assert content(three_days, DAILY) == in_order(expected)
-
-
-def test_concurrent_merges_are_retried_until_all_are_in(three_days):
-    processes = [writer(three_days.root, "merge", number) for number in range(3)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-    expected = [A, B, C, *[(day(1), 100 + n, "m") for n in range(3)]]
     assert content(three_days, DAILY) == in_order(expected)
 
 

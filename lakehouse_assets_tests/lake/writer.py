@@ -1,7 +1,7 @@
 """A writer in a process of its own: `python -m lakehouse_assets_tests.lake.writer ROOT HOW N`.
 
 It says `ready`, waits for a line, and writes the way HOW says: `first` (two threads, each a
-partition of a table that is not there yet), `merge`, `full` (files may not grow) or `slow` (a
+partition of a table that is not there yet), `full` (files may not grow) or `slow` (a
 partition batch by batch, halting for its killer at point N).
 """
 
@@ -100,9 +100,6 @@ def main(root: str, how: str, argument: str) -> int:
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(write, (2 * int(argument), 2 * int(argument) + 1)))
-    elif how == "merge":
-        rows = Rows([batch([(day(1), 100 + int(argument), "m")])])
-        lake.merge(DAILY, rows, window(1, 1), COMMIT)
     elif how == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
         rows = Rows([batch([(day(1), i, f"{i * 7919}@x") for i in range(100_000)])])

@@ -13,7 +13,7 @@ from typing import Any
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.lake import log
-from lakehouse_assets.lake.place import local_folder
+from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets_tests.airline.samples import House, ask
 
 # When a run began, and its name, are the run's own.
@@ -77,7 +77,7 @@ def _of_table(table: Table, here: House, there: House) -> Iterable[Difference]:
 
 def _facts(path: Path) -> dict[str, Any]:
     """Return what a table's log says of its shape."""
-    found = log.open_table(local_folder(path))
+    found = log.open_table(TablePath(path, ""))
     assert found is not None
     metadata = found.metadata()
     return {

@@ -13,7 +13,7 @@ import pytest
 
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.lake import log
-from lakehouse_assets.lake.place import local_folder
+from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets_tests.airline.samples import House, midnight
 from lakehouse_assets_tests.parity.lakes import Difference, differences, empty_tables
 
@@ -90,9 +90,9 @@ def test_a_missing_table_and_another_shape_are_found(one, new_house):
     loose = replace(
         t.FACT_FLIGHTS, columns=tuple(columns), constraints={"some": "total_flights >= 0"}
     )
-    log.create_table(loose, local_folder(house.path(t.FACT_FLIGHTS)))
+    log.create_table(loose, TablePath(house.path(t.FACT_FLIGHTS), ""))
     assert {d.column for d in differences(one, house)} == {"schema", "constraints"}
     shutil.rmtree(house.path(t.FACT_FLIGHTS))
     whole = replace(t.FACT_FLIGHTS, partition=None)
-    log.create_table(whole, local_folder(house.path(t.FACT_FLIGHTS)))
+    log.create_table(whole, TablePath(house.path(t.FACT_FLIGHTS), ""))
     assert {d.column for d in differences(one, house)} == {"partition columns"}

@@ -20,7 +20,7 @@ from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.domains.airline import silver
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.engine import F
-from lakehouse_assets.lake.predicate import Window
+from lakehouse_assets.lake.predicate import between
 from lakehouse_assets.orchestration import assembly
 from lakehouse_assets.orchestration.backfill import plan_replay
 from lakehouse_assets.orchestration.planning import PlannedRun
@@ -34,7 +34,7 @@ from lakehouse_assets.quality.drift import (
     volume_drift,
 )
 from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
-from lakehouse_assets_tests.airline.samples import House, midnight, purchase
+from lakehouse_assets_tests.airline.samples import House, purchase
 
 ASIDE = quarantine_table(t.TRANSACTIONS)
 TABLE = "airline.silver_transactions"
@@ -149,7 +149,7 @@ def test_the_verdicts_on_months_are_told_apart(house: House) -> None:
             "customer_key": 1, "as_of_month": month, "completed_amount": 1, "completed_count": 1,
         }  # fmt: skip
         house.put(table, [row] * (2 if month == LATER else 1), month)
-    window = Window(table.partition, midnight(FIRST), midnight(date(2014, 5, 1)))
+    window = between(table.partition, FIRST, date(2014, 5, 1))
     with lake.engine.scope():
         (keys,) = declared_check_results(table, lake, window, window)
     assert not keys.passed

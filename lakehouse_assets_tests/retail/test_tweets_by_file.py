@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from lakehouse_assets.domains.retail.silver import retail_silver_assets
 from lakehouse_assets.domains.retail.tables import tweets as t
 from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.lake.predicate import Window
+from lakehouse_assets.lake.predicate import between
 from lakehouse_assets.orchestration.bronze_assets import CONSERVED, READABLE, bronze_assets
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.lake_resource import LakeResource
@@ -32,9 +32,7 @@ from lakehouse_assets_tests.test_incremental import touched, values
 
 BRONZE, REJECTS, ASIDE = bronze_table(t.TWEETS), rejects_table(t.TWEETS), quarantine_table(t.TWEETS)
 DAY, NEXT_DAY, NEXT_MONTH = "2021-09-06", "2021-09-07", "2021-10-04"
-OF_DAY = Window(
-    t.TWEETS.partition, datetime(2021, 9, 6, tzinfo=UTC), datetime(2021, 9, 7, tzinfo=UTC)
-)
+OF_DAY = between(t.TWEETS.partition, date(2021, 9, 6), date(2021, 9, 7))
 # A record that cannot be split, and another one.
 BROKEN = '[{"time": "2021-09-05T06:01:02Z", "unheard": 1}, %s]'
 

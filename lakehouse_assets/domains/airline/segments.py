@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from lakehouse_assets import clock
-from lakehouse_assets.catalog.registry import MONTH, Table
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.airline.transforms import segments as rules
 from lakehouse_assets.engine import DataFrame, F
@@ -18,7 +18,7 @@ from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
 from lakehouse_assets.ml.segmentation import Segmentation, Tracked, track
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.ml.training import label_unscaled, train_segments
-from lakehouse_assets.orchestration.io_manager import dimension_selection
+from lakehouse_assets.orchestration.io_manager import windows_of
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.process import active_runs
 from lakehouse_assets.orchestration.retries import retries_transient
@@ -125,7 +125,7 @@ def _gold_customer_segments_ml(calendar: Calendar, training_rows: int) -> dg.Ass
             yield dg.Output(frame, metadata=_model_metadata(models))
             yield _separation(table, models)
             partitions = calendar.monthly
-            selection = dimension_selection(partitions, context.partition_keys, MONTH, table.name)
+            selection = windows_of(partitions, context.partition_keys, table)
             yield from declared_check_results(table, lake, selection, selection)
 
     return make(gold_customer_segments_ml)

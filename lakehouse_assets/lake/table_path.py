@@ -1,0 +1,160 @@
+"""Where the tables of a lake are, on a disk or in a store, and how each client gets there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from lakehouse_assets import timeouts
+from lakehouse_assets.errors import LakehouseError, one_line
+from lakehouse_assets.storage.access import Access
+from lakehouse_assets.storage.faults import explain, explained
+from lakehouse_assets.storage.identity import Identity
+from lakehouse_assets.storage.location import Location
+from lakehouse_assets.storage.store import CloudFiles
+
+if TYPE_CHECKING:
+    from lakehouse_assets.catalog.registry import Table
+    from lakehouse_assets.engine.base import Engine
+    from lakehouse_assets.engine.duckdb import DuckDBEngine
+    from lakehouse_assets.engine.spark import SparkEngine
+
+_COMMITTED = re.compile(r"\d{20}\.(json|checkpoint.*\.parquet)")
+# Beside the commits; readers of Delta leave hidden files alone.
+_NEWEST = ".newest"
+
+
+class LakeRoot:
+    """The location of a lake, with the identity that enters it.
+
+    Args:
+        location: Folder of this machine, or location in a store.
+        identity: Identity for a store.
+    """
+
+    def __init__(self, location: Location, identity: Identity) -> None:
+        self.location = location
+        self._access = None if isinstance(location, Path) else Access(location, identity)
+
+    def table(self, table: Table) -> TablePath:
+        """Return where a table is: `<domain>/<table>` below the root."""
+        return TablePath(self.location, f"{table.domain}/{table.name}", self._access)
+
+    def grant_access(self, engine: Engine) -> None:
+        """Let an engine read a lake in a store; every engine reads local folders.
+
+        Raises:
+            LakehouseError: the engine cannot enter the store as the lake's identity.
+        """
+        access = self._access
+        if access is None:
+            return
+        if engine.name == "spark":
+            cast("SparkEngine", engine).open_store(access.spark())
+        elif engine.name == "duckdb":
+
+            @contextmanager
+            def faults_explained() -> Iterator[None]:
+                with explained(access.location, access.identity):
+                    yield
+
+            root, address = str(access.location), access.duckdb_uri()
+            embedded = cast("DuckDBEngine", engine)
+            embedded.open_store(root, address, access.duckdb_secret, faults_explained)
+
+
+class TablePath:
+    """The folder of a table.
+
+    Args:
+        root: The lake's location.
+        path: Path below it.
+        access: How a store is entered; None on a disk.
+
+    Attributes:
+        uri: Where it is, for people and for engines.
+        address: Where it is, for delta-rs.
+    """
+
+    def __init__(self, root: Location, path: str, access: Access | None = None) -> None:
+        self.uri = str(root / path)
+        self.address = f"{access.object_store_uri()}/{path}" if access else self.uri
+        self._path = path
+        self._access = access
+        self._log = Path(self.uri, "_delta_log")
+
+    def options(self, *, lasting: bool) -> dict[str, str]:
+        """Return the options with which delta-rs opens it, secrets in the clear.
+
+        Args:
+            lasting: Whether it is opened to be written, which may take long.
+
+        Raises:
+            LakehouseError: a secret is missing, or no token is given.
+        """
+        if self._access is None:
+            return {}
+        return self._access.object_store(lasting=lasting) | timeouts.delta_rs()
+
+    def has_log(self) -> bool:
+        """Tell whether it holds a Delta log; leftovers of an interrupted creation are none.
+
+        Raises:
+            LakehouseError: that cannot be found out.
+        """
+        if self._access is not None:
+            entries = CloudFiles(self._access).list_all(f"{self._path}/_delta_log")
+            return any(_COMMITTED.fullmatch(entry.path) for entry in entries)
+        try:
+            return any(_COMMITTED.fullmatch(entry.name) for entry in self._log.iterdir())
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise LakehouseError(
+                f"The lake cannot be read at {self.uri} ({one_line(error)}); LAKEHOUSE_ROOT must "
+                "be a folder that you may read and write."
+            ) from error
+
+    def fingerprint(self, version: int) -> Hashable | None:
+        """Return what identifies the file of a commit.
+
+        None if the file is not there, and in a store, where asking takes about as long as opening
+        the table.
+        """
+        if self._access is not None:
+            return None
+        try:
+            state = self._log.joinpath(f"{version:020}.json").stat()
+        except OSError:
+            return None
+        return state.st_dev, state.st_ino, state.st_mtime_ns
+
+    def note_version(self, version: int) -> None:
+        """Note the newest version, so that the loss of a commit is noticed; on a disk only."""
+        # It is a help, and a lake that may only be read is as good.
+        with suppress(OSError):
+            if self._access is None and self.noted_version() < version:
+                self._log.joinpath(_NEWEST).write_text(f"{version}\n", encoding="utf-8")
+
+    def noted_version(self) -> int:
+        """Return the newest version that was noted; -1 if none was, as in a store."""
+        if self._access is not None:
+            return -1
+        try:
+            return int(self._log.joinpath(_NEWEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return -1
+
+    def is_empty(self, version: int) -> bool:
+        """Tell whether a commit's file is there and empty, as after a power cut; on a disk only."""
+        newest = self._log / f"{version:020}.json"
+        return self._access is None and newest.is_file() and not newest.stat().st_size
+
+    def explain(self, error: BaseException) -> LakehouseError | None:
+        """Return the sentence for what a store refused; None if the error is about no store."""
+        if self._access is None:
+            return None
+        return explain(error, self._access.location, self._access.identity)
