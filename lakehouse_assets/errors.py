@@ -57,7 +57,7 @@ class SourceNotReadyError(LakehouseError):
 
 
 class DamagedTableError(LakehouseError):
-    """A table that exists but cannot be opened; only what reads it fails."""
+    """A table that cannot be opened, or is not as declared; only what uses it fails."""
 
 
 def one_line(error: BaseException) -> str:

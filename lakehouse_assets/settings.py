@@ -41,6 +41,7 @@ from lakehouse_assets.storage.location import (
 from lakehouse_assets.timeouts import DATABASE_SECONDS, REQUEST_SECONDS
 
 STATE = Path(".lakehouse")
+_DURATION = re.compile(r"none|(?P<number>[1-9]\d*)[mh]")
 
 
 def _lake_root(value: Any) -> Location:
@@ -179,8 +180,25 @@ class Settings(BaseSettings):
         le=86400,
         description="Seconds that a source database may stay silent while it answers a query.",
     )
+    run_time_limit: str = Field(
+        "24h", description="How long a run may take before it is ended: 90m, 24h, or none."
+    )
     memory_limit: str = Field("4GB", description="Memory the embedded engine may use.")
     threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 means every core.")
+
+    @field_validator("run_time_limit")
+    @classmethod
+    def _is_a_duration(cls, value: str) -> str:
+        if not _DURATION.fullmatch(value):
+            raise ValueError("must be a whole number of minutes or hours, such as 90m, 24h or none")
+        return value
+
+    @property
+    def run_time_limit_seconds(self) -> float | None:
+        """How long a run may take; None for any time."""
+        found = _DURATION.fullmatch(self.run_time_limit)
+        number = int(found["number"]) if found and found["number"] else None
+        return number and number * {"m": 60.0, "h": 3600.0}[self.run_time_limit[-1]]
 
     @field_validator("campaign_tags")
     @classmethod

@@ -1,7 +1,6 @@
 """Tests of the project, room by room."""
 
-from lakehouse_assets.orchestration.garbage import collect_rarely
+import gc
 
-# As the processes of the command line do, and before anything large is imported: looking for cycles
-# was a sixth of the tests' time.
-collect_rarely()
+# As the command line does: looking for cycles was a sixth of the tests' time.
+gc.set_threshold(500_000, 20, 50)

@@ -22,7 +22,6 @@ SECONDS = {
     "test_clocks.py": 220,
     "recovery/test_kills.py": 115,
     "azure/test_pipeline.py": 110,
-    "test_lanes.py": 100,
     "automation/test_conditions.py": 95,
     "recovery/test_retail.py": 80,
     "retail/test_corrections.py": 90,

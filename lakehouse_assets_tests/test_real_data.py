@@ -33,7 +33,7 @@ from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW, OCCASIONAL, PREMIUM
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.planning import plan
-from lakehouse_assets.orchestration.run import Outcome, execute
+from lakehouse_assets.orchestration.run import RunSummary, execute
 from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
 from lakehouse_assets_tests.airline.made_files import write_members, write_purchases
 from lakehouse_assets_tests.airline.samples import House, members_of, variables_of
@@ -156,7 +156,7 @@ class Real:
     """The lake that came of two files, what they say themselves, and what is known of them."""
 
     house: House
-    outcome: Outcome
+    outcome: RunSummary
     flights: Path
     transactions: Path
     known: Known

@@ -88,9 +88,7 @@ def test_a_refused_file_is_named_and_the_others_go_on(house: House) -> None:
     assert "airline_monthly 2014-03-01" in sentence
 
 
-def test_a_step_that_breaks_is_one_sentence_and_stops_the_runs_after_it(
-    house: House,
-) -> None:
+def test_a_step_that_breaks_is_one_sentence_and_the_other_runs_go_on(house: House) -> None:
     house.deliver_members("2014-02-28", [member(1)])
     house.deliver_members("2014-03-31", [member(1)])
     write_deltalake(house.path(t.SILVER_FLIGHTS), pa.table({"another": ["table in its place"]}))
@@ -100,10 +98,14 @@ def test_a_step_that_breaks_is_one_sentence_and_stops_the_runs_after_it(
         plan(house.settings, months_per_run=1).runs,
         lambda run: started.append(run.label),
     )
-    assert started == ["calendar", "airline_monthly 2014-02-01"]
-    assert len(outcome.errors) == 1
-    assert outcome.errors[0].startswith("airline__clean_flights (airline_monthly 2014-02-01): ")
-    assert "\n" not in outcome.errors[0]
+    months = ["airline_monthly 2014-02-01", "airline_monthly 2014-03-01"]
+    assert started == ["calendar", *months, "quality"]
+    broken = [line for line in outcome.errors if "is not ready" not in line]
+    assert [line.split(":")[0] for line in broken] == [
+        *(f"airline__clean_flights ({month})" for month in months),
+        "quality__quality_drift (quality)",
+    ]
+    assert not any("\n" in line for line in outcome.errors)
 
 
 def test_a_run_that_cannot_start_stops_with_its_reason(
@@ -122,7 +124,10 @@ def test_a_run_that_cannot_start_stops_with_its_reason(
         house.settings, plan(house.settings).runs, lambda run: started.append(run.label)
     )
     assert started == ["calendar"]
-    assert outcome.errors == ["calendar: The store is closed; open it."]
+    assert outcome.errors == [
+        "calendar: The store is closed; open it.",
+        "2 further runs did not start after calendar; mend what failed and run again.",
+    ]
 
 
 def test_the_home_has_telemetry_off_and_keeps_what_people_changed(house: House) -> None:

@@ -55,7 +55,7 @@ def test_the_worker_that_does_not_step_back_is_given_spark() -> None:
         getvalue=lambda _name: ["3*popen"], option=SimpleNamespace(loadscopereorder=False)
     )
     scheduler = LongestFirst(config, SimpleNamespace(loadscopesched=lambda *_words: None))
-    files = ("test_cli.py", "test_lanes.py", "engine/test_spark.py", "test_backfill.py")
+    files = ("test_cli.py", "test_clocks.py", "engine/test_spark.py", "test_backfill.py")
     tests = [f"{TESTS.name}/{file}::test_{n}" for file in files for n in range(3)]
     workers = [Worker(name) for name in ("gw2", FIRST, "gw1")]
     for worker in workers:
@@ -65,7 +65,7 @@ def test_the_worker_that_does_not_step_back_is_given_spark() -> None:
     scheduler.schedule()
     given = {worker.name: [tests[number] for number in worker.given] for worker in workers}
     assert given[FIRST] == [test for test in tests if "test_spark" in test]
-    assert all("test_lanes" in test for test in given["gw1"])
+    assert all("test_clocks" in test for test in given["gw1"])
 
 
 def test_what_takes_longest_is_handed_out_first() -> None:

@@ -125,15 +125,40 @@ def check_home(settings: Settings) -> Iterator[Finding]:
     yield _home_settings(home)
 
 
+def fix_home(settings: Settings) -> Iterator[str]:
+    """Bring `dagster.yaml` up to date, and say what was done.
+
+    Raises:
+        LakehouseError: it cannot be read or written.
+    """
+    from lakehouse_assets.orchestration.instance import bring_up_to_date
+
+    config = settings.dagster_home / "dagster.yaml"
+    if not config.is_file():
+        return
+    try:
+        copy = bring_up_to_date(config)
+    except (OSError, ValueError) as error:
+        raise LakehouseError(
+            f"{config} cannot be brought up to date ({one_line(error)}); check its rights."
+        ) from None
+    if copy is not None:
+        yield f"{config} is up to date; {copy.name} is as it was."
+
+
 def _home_settings(home: Path) -> Finding:
     """Read `dagster.yaml`: it keeps the writers of a table apart, and history in its own folder."""
     import yaml  # type: ignore[import-untyped]
+
+    from lakehouse_assets.orchestration.instance import up_to_date
 
     config = home / "dagster.yaml"
     if not config.is_file():
         return Finding("dagster", "settings", "ok", "dagster.yaml is made by the first run.")
     try:
-        found = yaml.safe_load(config.read_text(encoding="utf-8"))
+        text = config.read_text(encoding="utf-8")
+        outdated = up_to_date(config) != text
+        found = yaml.safe_load(text)
         limit = found["concurrency"]["pools"]["default_limit"]
     except (OSError, ValueError, yaml.YAMLError) as error:
         return Finding(
@@ -143,15 +168,15 @@ def _home_settings(home: Path) -> Finding:
         )  # fmt: skip
     except (KeyError, TypeError):
         limit = None
-    if limit != 1:
+    if limit not in {None, 1}:
         return Finding(
             "dagster", "settings", "warning",
-            f"{config} sets the default_limit of pools to {limit or 'nothing'}, so that writers of "
+            f"{config} sets the default_limit of pools to {limit}, so that writers of "
             "one table may race and try again; set concurrency.pools.default_limit to 1.",
         )  # fmt: skip
     elsewhere = [
         folder
-        for storage in found.values()
+        for storage in (found or {}).values()
         if isinstance(storage, dict) and isinstance(storage.get("config"), dict)
         and isinstance(folder := storage["config"].get("base_dir"), str)
         and not Path(folder).is_relative_to(home)
@@ -161,6 +186,12 @@ def _home_settings(home: Path) -> Finding:
             "dagster", "settings", "warning",
             f"{config} keeps history in {' and '.join(elsewhere)}, outside of this home, perhaps "
             "that of the project from which this one was copied; remove base_dir to keep it here.",
+        )  # fmt: skip
+    if outdated:
+        return Finding(
+            "dagster", "settings", "warning",
+            f"{config} names classes of an earlier version, or lacks settings of this one; "
+            "`lakehouse doctor --fix` brings it up to date and keeps a copy.",
         )  # fmt: skip
     return Finding("dagster", "settings", "ok", "Writers of a table run one at a time.")
 

@@ -21,7 +21,7 @@ from lakehouse_assets.settings import Settings
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-    from lakehouse_assets.orchestration.outcome import FailedCheck
+    from lakehouse_assets.orchestration.run import FailedCheck
 
 
 def open_lake(settings: Settings) -> Lake:

@@ -240,7 +240,10 @@ class Engine(Protocol):
         ...
 
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
-        """Derive, from the plan, which stored columns each output column comes from."""
+        """Derive, from the plan, which stored columns each output column comes from.
+
+        The embedded engine does; another returns nothing.
+        """
         ...
 
     def versions_read(self, frame: DataFrame) -> dict[str, int]:

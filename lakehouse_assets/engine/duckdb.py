@@ -28,8 +28,7 @@ from lakehouse_assets.engine.duckdb_store import DuckDBStores
 from lakehouse_assets.engine.duckdb_unions import Unions
 from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.lineage import Relations, columns_of_query
-from lakehouse_assets.engine.plan_parts import frame_of, sql_of
-from lakehouse_assets.engine.quick_plans import build_plans_quickly
+from lakehouse_assets.engine.sqlframe_patches import apply_patches, frame_of
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError, QueryError
 
@@ -89,7 +88,7 @@ class DuckDBEngine:
         load_delta(self._connection)
         # For every cursor: each would else begin with the zone of the machine.
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        build_plans_quickly()
+        apply_patches()
         for macro in MACROS:
             self._connection.execute(macro)
         self._session = DuckDBSession(conn=self._connection)
@@ -100,7 +99,7 @@ class DuckDBEngine:
         self._snapshots: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
         self._empty: dict[str, str] = {}
-        self._origins = Relations()
+        self._origins: Relations = {}
         self._origin_versions: dict[str, dict[str, int]] = {}
         self._kept: Kept[_Stored] = Kept(self._free)
         self._unions = Unions()
@@ -112,7 +111,17 @@ class DuckDBEngine:
     def _query(self, frame: DataFrame) -> str:
         query = self._queries.get(frame)
         if query is None:
-            query = self._queries[frame] = sql_of(frame)
+            try:
+                # DuckDB optimises, SQLFrame need not.
+                query = frame.sql(dialect="duckdb", optimize=False, pretty=False)
+            except TypeError as error:
+                # To tell a key from a position SQLFrame asks for types, which fails beside the
+                # compiled sqlglot.
+                raise LakehouseError(
+                    "The embedded engine gives no elements of arrays and maps: use split_part for "
+                    "parts of a text, explode for elements of an array."
+                ) from error
+            self._queries[frame] = query
         return query
 
     def open_store(
@@ -156,7 +165,7 @@ class DuckDBEngine:
             name = new_name(f"scan_{table}")
             self._show_scan(name, names, self._attached(uri, version))
             self._scans[key] = name
-            self._origins.know(name, {n: frozenset({SourceColumn(table, n)}) for n in names})
+            self._origins[name] = {n: frozenset({SourceColumn(table, n)}) for n in names}
             self._origin_versions[name] = {table: version}
         self._shapes[name] = {column.name: column.type for column in columns}
         return frame_of(self._session, name, names)
@@ -251,7 +260,7 @@ class DuckDBEngine:
 
     def _delivered_frame(self, name: str, columns: Sequence[str]) -> DataFrame:
         """Make a frame of data that comes from no stored table."""
-        self._origins.know(name, {column: frozenset() for column in columns})
+        self._origins[name] = {column: frozenset() for column in columns}
         self._origin_versions[name] = {}
         return frame_of(self._session, name, columns)
 
@@ -288,7 +297,7 @@ class DuckDBEngine:
         self._run(f"CREATE VIEW {name} AS {parts}")
         self._kept.add(_Stored("VIEW", name))
         self._unions.note_parts(name, {stage: self._types(stage) for stage in stages})
-        self._origins.made_by(name, parts)
+        self._origins[name] = parts
         self._origin_versions[name] = {
             table: version
             for part in stages
@@ -310,7 +319,7 @@ class DuckDBEngine:
         import duckdb
         import pyarrow as pa
 
-        origins, versions = self.lineage(frame), self.versions_read(frame)
+        plan, versions = self._query(frame), self.versions_read(frame)
         given = self.arrow_stream(frame)
         failed: list[Exception] = []
 
@@ -330,8 +339,10 @@ class DuckDBEngine:
                 raise not_computed(added, str(failed[0])) from failed[0]
             raise
         name = self._kept.last.name
-        source = frozenset[SourceColumn]().union(*(origins[column] for column in needed))
-        self._origins.know(name, origins | dict.fromkeys(added.names, source))
+        kept = ", ".join(map(identifier, given.schema.names))
+        source = f"concat({', '.join(map(identifier, needed))})"
+        new = ", ".join(f"{source} AS {identifier(column)}" for column in added.names)
+        self._origins[name] = f"SELECT {kept}, {new} FROM ({plan}) AS given"  # noqa: S608
         self._origin_versions[name] = versions
         return wider
 
@@ -368,7 +379,7 @@ class DuckDBEngine:
         self._kept.add(_Stored(kind, name))
         if kind == "VIEW":
             self._unions.note(name, query)
-        self._origins.made_by(name, query)
+        self._origins[name] = query
         self._origin_versions[name] = versions
         columns = frame.columns
         # DuckDB gives names of its own to what has none, or that of another column.
@@ -383,7 +394,7 @@ class DuckDBEngine:
         self._connection.execute(f"DROP {stored.kind} IF EXISTS {stored.name}")
         self._unions.forget(stored.name)
         self._shapes.pop(stored.name, None)
-        self._origins.forget(stored.name)
+        self._origins.pop(stored.name, None)
         self._origin_versions.pop(stored.name, None)
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:

@@ -16,7 +16,6 @@ from lakehouse_assets.engine.batches import adding_columns, folding, not_compute
 from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.spark_csv import read_csv
 from lakehouse_assets.engine.spark_dialect import SparkDialect
-from lakehouse_assets.engine.spark_lineage import columns_of_plan, marks_of_plan
 from lakehouse_assets.engine.spark_memory import lack_of_memory_told
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError, QueryError
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.catalog.registry import Column
 
-# Names that Spark shows in plans: scans say what they read, kept frames are looked up.
+# Aliases that Spark shows in plans: scans say what they read, kept frames are looked up.
+_ALIAS = re.compile(r"(?:^|- )SubqueryAlias (\w+)$", re.MULTILINE)
 _SCAN = re.compile(r"lakehouse_scan_(\w+)_at_(\d+)")
 _KEPT = "lakehouse_kept_"
 # What a function in Python raised is the last line of its traceback.
@@ -53,7 +53,6 @@ class SparkEngine:
         self.window = Window
         self.dialect = SparkDialect()
         self._remote = ".connect." in type(session).__module__
-        self._origins: dict[str, dict[str, frozenset[SourceColumn]]] = {}
         self._origin_versions: dict[str, dict[str, int]] = {}
         self._kept: Kept[tuple[str, DataFrame]] = Kept(self._free)
         self._views: set[str] = set()
@@ -92,7 +91,7 @@ class SparkEngine:
         schema = pa.schema([field.with_nullable(True).remove_metadata() for field in data.schema])
         if isinstance(data, pa.Table):
             return self._from_table(data.cast(schema))
-        parts = [self._keep(self._from_table(chunk), {}, {}) for chunk in _chunks(data, schema)]
+        parts = [self._keep(self._from_table(chunk), {}) for chunk in _chunks(data, schema)]
         return reduce(_union, parts) if parts else self._from_table(schema.empty_table())
 
     def _from_table(self, table: pa.Table) -> DataFrame:
@@ -109,14 +108,9 @@ class SparkEngine:
         """
         if columns is not None:
             frame = frame.select(*columns)
-        return self._keep(frame, self.lineage(frame), self.versions_read(frame))
+        return self._keep(frame, self.versions_read(frame))
 
-    def _keep(
-        self,
-        frame: DataFrame,
-        origins: dict[str, frozenset[SourceColumn]],
-        versions: dict[str, int],
-    ) -> DataFrame:
+    def _keep(self, frame: DataFrame, versions: dict[str, int]) -> DataFrame:
         name = f"{_KEPT}{next(_NUMBERS)}"
         from pyspark import StorageLevel
 
@@ -125,7 +119,6 @@ class SparkEngine:
         with lack_of_memory_told():
             stored = frame.localCheckpoint(eager=True, storageLevel=level)
         self._kept.add((name, stored))
-        self._origins[name] = origins
         self._origin_versions[name] = versions
         return stored.alias(name)
 
@@ -153,13 +146,12 @@ class SparkEngine:
         from pyspark.sql.pandas.types import from_arrow_schema
         from pyspark.sql.types import StructType
 
-        origins, versions = self.lineage(frame), self.versions_read(frame)
-        source = frozenset[SourceColumn]().union(*(origins[column] for column in needed))
+        versions = self.versions_read(frame)
         new = from_arrow_schema(added, prefer_timestamp_ntz=True)
         schema = StructType([*frame.schema.fields, *new.fields])
         wider = frame.mapInArrow(_sent_whole(adding_columns(needed, added, compute)), schema)
         try:
-            return self._keep(wider, origins | dict.fromkeys(added.names, source), versions)
+            return self._keep(wider, versions)
         except PySparkException as error:
             found = _RAISED.findall(str(error))
             if not found:
@@ -198,7 +190,6 @@ class SparkEngine:
         if not self._remote:
             # A server frees what no client refers to; here the stored rows are at hand.
             frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
-        self._origins.pop(name, None)
         self._origin_versions.pop(name, None)
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
@@ -276,23 +267,16 @@ class SparkEngine:
         return sql
 
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
-        """Derive, from the plan, which stored columns each output column comes from."""
-        return columns_of_plan(self._plan(frame), self._known)
+        """Return nothing: lineage is that of the code, and the embedded engine derives it."""
+        return {}
 
     def versions_read(self, frame: DataFrame) -> dict[str, int]:
         """Return the Delta versions that the frame's plan reads, by table name."""
         found: dict[str, int] = {}
-        for mark in marks_of_plan(self._plan(frame)):
+        for mark in _ALIAS.findall(self._plan(frame)):
             scan = _SCAN.fullmatch(mark)
             found |= {scan[1]: int(scan[2])} if scan else self._origin_versions.get(mark, {})
         return found
-
-    def _known(self, mark: str) -> Callable[[str], frozenset[SourceColumn]] | None:
-        scan = _SCAN.fullmatch(mark)
-        if scan is not None:
-            return lambda column: frozenset({SourceColumn(scan[1], column)})
-        origins = self._origins.get(mark)
-        return None if origins is None else lambda column: origins.get(column, frozenset())
 
     def _plan(self, frame: DataFrame) -> str:
         """Return the text of the frame's analyzed plan."""

@@ -45,8 +45,7 @@ _MEANING: Mapping[str, str] = {
     "spark.sql.ansi.enabled": "true",
     # The same blocks of the same files in every job, however many workers there are by then.
     "spark.sql.files.minPartitionNum": "32",
-    # Column lineage is read off the plan's text, which is to be whole.
-    "spark.sql.debug.maxToStringFields": "100000",
+    # The versions that a plan reads are read off its text, which is to be whole.
     "spark.sql.maxPlanStringLength": "2147483632",
 }
 # What else a session of our own needs.

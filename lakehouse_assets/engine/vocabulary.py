@@ -174,7 +174,7 @@ def parse_timestamp(column: Col) -> Col:
 def rewrite(column: Col, pattern: str, replacement: str) -> Col:
     r"""Replace every match of a pattern, from left to right; `\1` stands for its first group.
 
-    Patterns hold what the lint permits and match one character at least.
+    Patterns hold what test_transformations.py permits and match one character at least.
 
     Raises:
         LakehouseError: the replacement holds a sign that engines read differently.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine, SourceColumn
-from lakehouse_assets.errors import LakehouseError, one_line
+from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import Commit, Version, WriteReport
 from lakehouse_assets.lake.predicate import (
@@ -328,7 +328,7 @@ def check_declaration(table: Table, found: DeltaTable) -> None:
     """Make sure that a table is stored as it is declared.
 
     Raises:
-        LakehouseError: partition columns, columns and their types, or constraints differ.
+        DamagedTableError: partition columns, columns and their types, or constraints differ.
     """
     partitions = tuple(found.metadata().partition_columns)
     declared = (table.partition.column,) if table.partition else ()
@@ -342,7 +342,7 @@ def check_declaration(table: Table, found: DeltaTable) -> None:
         if rules.get(name) != rule
     ]
     if texts:
-        raise LakehouseError(
+        raise DamagedTableError(
             f"Table {table.name} is stored otherwise than declared: {'; '.join(texts)}; "
             f"change the declaration, or move the table away from {found.table_uri} and run "
             "`lakehouse run`, which builds it anew."

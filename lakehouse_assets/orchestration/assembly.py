@@ -108,7 +108,9 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         "lake": lake,
         "landing": LandingResource.of(settings),
         "mlflow": MlflowResource.of(settings),
-        "io_manager": DeltaIOManager(lake=overrides.get("lake", lake)),
+        "io_manager": DeltaIOManager(
+            lake=overrides.get("lake", lake), run_time_limit=settings.run_time_limit_seconds
+        ),
     }
     walk_offsets_once()
     calendar = Calendar(settings.first_partition)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import yaml  # type: ignore[import-untyped]
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.orchestration.run_output import stays_in_terminal
+from lakehouse_assets import clock
+from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.settings import Settings
 
-# A range's partitions have an event each; Dagster stores them one by one unless told otherwise.
-_EVENTS_AT_ONCE = 1_000
-_LOG = logging.getLogger(__name__)
 # As `workspace.yaml` names it, and Dagster what it holds.
 _CODE_LOCATION = "lakehouse_assets"
 _REPOSITORY = "__repository__"
@@ -35,10 +35,6 @@ nux:
 event_log_storage:
   module: lakehouse_assets.orchestration.event_log
   class: PooledSqliteEventLogStorage
-  config: {}
-compute_logs:
-  module: lakehouse_assets.orchestration.run_output
-  class: RunOutput
   config: {}
 # Every table has a pool: whoever writes it, a load, a backfill or its maintenance, writes alone.
 concurrency:
@@ -73,30 +69,120 @@ retention:
 """
 
 
-# Former versions wrote the home's own folders with their whole paths.
-_PLACED = re.compile(
-    r"(class: (?:PooledSqliteEventLogStorage|RunOutput)\n  config:)\n"
-    r'    base_dir: "(?P<home>.*)/(?:history|storage)"\n'
+# What former versions wrote of their own classes, some with the whole paths of the home's folders.
+_EVENT_LOG = re.compile(
+    r"  module: lakehouse_assets(?:\.orchestration)?\.event_log\n"
+    r"  class: PooledSqliteEventLogStorage\n"
+    r'  config:(?: \{\}\n|\n    base_dir: "?(?P<folder>.*?)"?\n)'
 )
+_PRINTED = re.compile(
+    r"compute_logs:\n"
+    r"  module: lakehouse_assets(?:\.orchestration)?\.run_output\n"
+    r"  class: RunOutput\n"
+    r'  config:(?: \{\}\n|\n    base_dir: "?(?P<folder>.*?)"?\n)'
+)
+_MOVED = re.compile(r"lakehouse_assets(?:\.event_log|\.run_output|\.orchestration\.run_output)\b")
 
 
-def bring_home(config: Path) -> None:
-    """Let a `dagster.yaml` of a former version keep history in the home in which it lies now.
+def up_to_date(config: Path) -> str:
+    """Return the text of a `dagster.yaml` with the settings of this version.
 
-    It names the folders of the home for which it was written, which is another one if the project
-    was copied or moved since.
+    Classes that have moved get their new names, folders of the home for which it was written become
+    those of the home in which it lies, and sections that are missing are added. Everything else,
+    comments too, is as it was.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8.
+    """
+
+    def folder_of(found: re.Match[str], name: str) -> str | None:
+        """Return a folder that somebody has chosen; None for the home's own."""
+        folder = Path(found["folder"]) if found["folder"] else None
+        own = folder is None or (folder.name, folder.parent.name) == (name, config.parent.name)
+        return None if own else str(folder)
+
+    def event_log(found: re.Match[str]) -> str:
+        folder = folder_of(found, "history")
+        where = f'\n    base_dir: "{folder}"' if folder else " {}"
+        return (
+            "  module: lakehouse_assets.orchestration.event_log\n"
+            f"  class: PooledSqliteEventLogStorage\n  config:{where}\n"
+        )
+
+    def printed(found: re.Match[str]) -> str:
+        folder = folder_of(found, "storage")
+        kept = "dagster._core.storage.local_compute_log_manager"
+        return (
+            f"compute_logs:\n  module: {kept}\n  class: LocalComputeLogManager\n"
+            f'  config:\n    base_dir: "{folder}"\n'
+            if folder
+            else ""
+        )
+
+    text = _PRINTED.sub(printed, _EVENT_LOG.sub(event_log, config.read_text(encoding="utf-8")))
+    there = set(_sections(text))
+    if "storage" in there:
+        # It holds the event log too.
+        there |= {"event_log_storage"}
+    added = [section for name, section in _sections(_CONFIG).items() if name not in there]
+    return "".join([text, "" if text.endswith("\n") or not text else "\n", *added])
+
+
+def bring_up_to_date(config: Path) -> Path | None:
+    """Bring a `dagster.yaml` up to date and keep a copy of it beside it.
+
+    Returns:
+        The copy; None if there was nothing to change.
 
     Raises:
         OSError: it cannot be read or written.
+        ValueError: it is not UTF-8.
     """
-    text = config.read_text(encoding="utf-8")
-    homes = {found["home"] for found in _PLACED.finditer(text)}
-    # Whoever chose another folder wants it there.
-    if not homes or any(Path(home).name != config.parent.name for home in homes):
+    text = up_to_date(config)
+    if text == config.read_text(encoding="utf-8"):
+        return None
+    copy = config.with_name(f"{config.name}.bak-{clock.now():%Y%m%dT%H%M%S%f}")
+    shutil.copy2(config, copy)
+    part = config.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(config)
+    return copy
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Divide YAML into its top-level sections, each with the comments before it."""
+    found: dict[str, str] = {}
+    for section in re.findall(r"(?m)(?:^(?:#.*)?\n)*^\w.*\n(?:^[ \t].*\n)*", f"{text}\n"):
+        (key, *_) = re.findall(r"(?m)^(\w+)", section)
+        found[key] = section
+    return found
+
+
+def _check(config: Path) -> None:
+    """Bring up to date what a former version wrote; what people have changed only they may.
+
+    Raises:
+        LakehouseError: it names classes that have moved, and people have changed it.
+        OSError: it cannot be read or written.
+        ValueError: it is not UTF-8.
+    """
+    text, new = config.read_text(encoding="utf-8"), up_to_date(config)
+    if text == new:
         return
-    config.write_text(_PLACED.sub(r"\1 {}\n", text), encoding="utf-8")
-    for home in sorted(homes - {str(config.parent)}):
-        _LOG.warning("%s kept its history in %s; it is kept in its own folder now.", config, home)
+    whole = _sections(_CONFIG).keys() - {"event_log_storage"}
+    there = _sections(text).keys() - {"compute_logs", "event_log_storage"}
+    # What the versions so far have written.
+    former = there in (
+        {"telemetry"}, {"telemetry", "nux"}, whole - {"run_coordinator"}, whole,
+    )  # fmt: skip
+    if former and yaml.safe_load(new) == yaml.safe_load(_CONFIG):
+        bring_up_to_date(config)
+    elif _MOVED.search(text):
+        raise LakehouseError(
+            f"{config} names classes of an earlier version; `lakehouse doctor --fix` brings it up "
+            "to date and keeps a copy."
+        )
 
 
 @contextmanager
@@ -108,17 +194,31 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         config = home / "dagster.yaml"
         if not config.exists():
             config.write_text(_CONFIG, encoding="utf-8")
-        bring_home(config)
+        _check(config)
     except OSError as error:
         raise LakehouseError(
             f"Dagster's home {home} cannot be written ({error.strerror or error}); check its "
             "rights or set LAKEHOUSE_DAGSTER_HOME."
         ) from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise LakehouseError(
+            f"{config} cannot be read ({one_line(error)}); correct it, or move it away and have it "
+            "made anew."
+        ) from None
     os.environ["DAGSTER_HOME"] = str(home)
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_AT_ONCE))
-    stays_in_terminal()
-    with dg.DagsterInstance.get() as instance:
+    with open_home(home) as instance:
         yield instance
+
+
+def open_home(home: Path) -> dg.DagsterInstance:
+    """Open the instance of a home for runs of this process.
+
+    What they print goes to the terminal. Dagster would keep copies for its UI, and start four
+    processes for each run to do so.
+    """
+    printed = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
+    ref = InstanceRef.from_dir(str(home), overrides={"compute_logs": printed})
+    return dg.DagsterInstance.from_ref(ref)
 
 
 def show_in_code_location(instance: dg.DagsterInstance, run_id: str) -> None:

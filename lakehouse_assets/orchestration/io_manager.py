@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import dagster as dg
@@ -52,16 +52,22 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     """Keep asset values as Delta tables: frames in, lazy frames out.
 
     On an input, the metadata `columns: [...]` reads only those columns.
+
+    Attributes:
+        lake: Where the tables are.
+        run_time_limit: Seconds that a run may take; any time if it is None.
     """
 
     lake: LakeResource
+    run_time_limit: float | None = None
     _heartbeat: Heartbeat | None = PrivateAttr(None)
     _failed: Failed = PrivateAttr(default_factory=dict)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Let the run say that it is alive, and find out what it must not be built on."""
         if context.instance is not None and context.run is not None:
-            self._heartbeat = Heartbeat(context.instance, context.run.run_id)
+            limit = timedelta(seconds=self.run_time_limit) if self.run_time_limit else None
+            self._heartbeat = Heartbeat(context.instance, context.run.run_id, limit)
             self._heartbeat.begin()
             self._failed = failed_partitions(context.instance)
 

@@ -35,14 +35,12 @@ class PlannedRun:
         first: First partition key, None for an unpartitioned job.
         last: Last partition key.
         tables: Names of the tables to make; all of the job if there are none.
-        part_of: The planned run that this one is a part of, which makes some of its tables.
     """
 
     job: str
     first: str | None = None
     last: str | None = None
     tables: tuple[str, ...] = ()
-    part_of: PlannedRun | None = None
 
     @property
     def domain(self) -> str | None:
@@ -135,8 +133,8 @@ def halves(run: PlannedRun) -> list[PlannedRun]:
         end = end.replace(day=1)
         begin = (end + timedelta(days=32)).replace(day=1)
     return [
-        replace(run, first=str(first), last=str(end), part_of=None),
-        replace(run, first=str(begin), last=str(last), part_of=None),
+        replace(run, first=str(first), last=str(end)),
+        replace(run, first=str(begin), last=str(last)),
     ]
 
 

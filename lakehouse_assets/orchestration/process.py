@@ -6,9 +6,12 @@ Tables need no healing: a commit is there or it is not, and running the partitio
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import threading
+import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing import parent_process
@@ -17,6 +20,13 @@ from pathlib import Path
 import dagster as dg
 
 from lakehouse_assets import clock
+from lakehouse_assets.orchestration.signals import (
+    ending_on_signals,
+    keep_temporary_files_together,
+    last_call,
+    stop,
+    stop_reason,
+)
 
 # The UI does not show tags with this prefix.
 OWNER_TAG = ".dagster/lakehouse_process"
@@ -84,19 +94,34 @@ class Owner:
 
 
 class Heartbeat:
-    """Says of a run every minute that it is alive, until it is ended.
+    """Says of a run every minute that it is alive, and ends it on signals and at its time limit.
 
     It ends runs that were killed too: this one may be waiting for their places in pools.
+
+    Args:
+        instance: Where the run is recorded.
+        run_id: The run, which this process executes.
+        time_limit: How long the run may take; any time if it is None.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+    def __init__(
+        self, instance: dg.DagsterInstance, run_id: str, time_limit: timedelta | None = None
+    ) -> None:
         self._instance = instance
         self._run_id = run_id
+        self._time_limit = time_limit
+        self._until = time.monotonic() + (time_limit.total_seconds() if time_limit else math.inf)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._watching = ExitStack()
 
     def begin(self) -> None:
-        """Give the run an owner unless it has one, and begin to say that it is alive."""
+        """Give the run an owner unless it has one, and begin to watch it."""
+        self._watching.enter_context(ending_on_signals())
+        self._watching.enter_context(last_call(self._run_id, self._record_end))
+        if parent_process() is not None:
+            # Dagster's run worker, which executes nothing else.
+            keep_temporary_files_together()
         run = self._instance.get_run_by_id(self._run_id)
         tags = {ALIVE_TAG: clock.now().isoformat()}
         if run is not None and Owner.of(run) is None:
@@ -109,12 +134,13 @@ class Heartbeat:
         self._thread.start()
 
     def end(self) -> None:
-        """Say nothing more; let a run that was interrupted in a step be started again.
+        """Watch the run no longer; let one that was interrupted in a step be started again.
 
         Dagster takes that for a mistake of the step's, which it would make again.
         """
         self._ended.set()
         self._thread.join()
+        self._watching.close()
         failures = self._instance.get_records_for_run(
             self._run_id, of_type=dg.DagsterEventType.STEP_FAILURE
         ).records
@@ -124,8 +150,22 @@ class Heartbeat:
                 self._run_id, {"dagster/retry_on_asset_or_op_failure": "true"}
             )
 
+    def _record_end(self) -> None:
+        run = self._instance.get_run_by_id(self._run_id)
+        if run is not None and not run.is_finished:
+            _end(self._instance, run, stop_reason())
+
     def _beat(self) -> None:
-        while not self._ended.wait(_HEARTBEAT.total_seconds()):
+        every = _HEARTBEAT.total_seconds()
+        while not self._ended.wait(min(every, max(0.0, self._until - time.monotonic()))):
+            if time.monotonic() >= self._until:
+                # Once more, it would take as long.
+                self._instance.add_run_tags(self._run_id, {"dagster/max_retries": "0"})
+                stop(
+                    f"Run {self._run_id} has taken longer than LAKEHOUSE_RUN_TIME_LIMIT "
+                    f"({self._time_limit}); look in its log for what takes so long, or allow more."
+                )
+                return
             try:
                 self._instance.add_run_tags(self._run_id, {ALIVE_TAG: clock.now().isoformat()})
                 end_dead_runs(self._instance)
@@ -170,16 +210,19 @@ def end_interrupted_runs(instance: dg.DagsterInstance) -> None:
     """End the runs of this process, which is asked to stop before they have ended by themselves."""
     for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)):
         if Owner.of(run) == Owner.here(run.run_id):
-            _end(instance, run, "This run was interrupted.")
+            _end(instance, run, stop_reason())
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    instance.report_run_failed(
-        run,
+    text = (
         f"{reason} Its tables are as they were before or after each step, never in between; run "
-        "the partitions again.",
+        "the partitions again."
     )
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, text)
+    else:
+        instance.report_run_failed(run, text)
 
 
 def active_runs(instance: dg.DagsterInstance) -> list[str]:

@@ -1,21 +1,22 @@
-"""Executing planned runs in this process, recorded in the persistent Dagster instance."""
+"""Executes planned runs one after the other in this process, recorded in Dagster's instance."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import dagster as dg
 
 from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.errors import DamagedTableError
 from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.orchestration.instance import dagster_instance, show_in_code_location
-from lakehouse_assets.orchestration.interrupts import noticing_interrupts
-from lakehouse_assets.orchestration.outcome import Outcome, note_checks, note_failures
 from lakehouse_assets.orchestration.planning import PlannedRun, halves, with_follow_ups
 from lakehouse_assets.orchestration.process import (
     OWNER_TAG,
@@ -24,129 +25,132 @@ from lakehouse_assets.orchestration.process import (
     end_interrupted_runs,
 )
 from lakehouse_assets.orchestration.sensors import days_to_run_again, range_tags
+from lakehouse_assets.orchestration.signals import stop_requested
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.storage.store import files_at
 
 # A run over a range that fails is divided so often at most, however many partitions fail.
 _MOST_DIVISIONS = 30
+# Every error of this project is a sentence for users.
+_OWN_ERROR = re.compile(r"lakehouse_assets(\.\w+)+: ")
 
 
 @dataclass(frozen=True)
-class Watcher:
-    """What is told of runs while they go on.
+class FailedCheck:
+    """An asset check that did not pass.
 
     Attributes:
-        on_start: Called before each run.
-        on_step: Called after each step with its name and seconds.
-        on_done: Called after each run in which everything went well.
+        table: Name of the table.
+        check: Name of the check.
+        run: What the run covered.
+        description: What was found.
     """
 
-    on_start: Callable[[PlannedRun], None] = lambda _run: None
-    on_step: Callable[[str, float], None] = lambda _step, _seconds: None
-    on_done: Callable[[PlannedRun], None] = lambda _run: None
+    table: str
+    check: str
+    run: str
+    description: str
+
+
+@dataclass
+class RunSummary:
+    """What some runs have done.
+
+    Attributes:
+        seconds: Time spent by step.
+        warnings: Failed checks that stopped nothing.
+        errors: What means that the result is not complete, one sentence each.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[FailedCheck] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Failures:
+    """What failed in one run.
+
+    Attributes:
+        warnings: Failed checks that stopped nothing.
+        errors: A sentence for each step and each blocking check that failed.
+        divisible: Whether parts of the run may go well.
+        stops: Whether further runs would fail in the same way.
+    """
+
+    warnings: list[FailedCheck] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    divisible: bool = True
+    stops: bool = False
 
 
 def execute(
     settings: Settings,
     runs: Sequence[PlannedRun],
-    on_start: Callable[[PlannedRun], None] = Watcher.on_start,
-    on_step: Callable[[str, float], None] = Watcher.on_step,
-    on_done: Callable[[PlannedRun], None] = Watcher.on_done,
-) -> Outcome:
+    on_start: Callable[[PlannedRun], None] = lambda _run: None,
+    on_step: Callable[[str], None] = lambda _step: None,
+    on_done: Callable[[PlannedRun], None] = lambda _run: None,
+) -> RunSummary:
     """Execute runs in order, in this process, recorded in the persistent Dagster instance.
 
-    A failed check is noted and the next run starts; an error in a step stops. A range of which
-    something failed is run in parts, so that every partition that can be made is made.
+    A failure stops only what is built on it: a range of which something failed is run in parts, so
+    that every partition that can be made is made. When a fault outlasts all attempts of a step, as
+    that of a store that is gone, the domain's further runs are left out.
 
     Args:
         settings: Settings of the lakehouse.
         runs: What `planning.plan` returned.
         on_start: Called before each run.
-        on_step: Called after each step with its name and seconds.
+        on_step: Called after each step with its name.
         on_done: Called after each run in which everything went well.
 
     Raises:
-        KeyboardInterrupt: somebody interrupted a run; it stands as failed.
+        KeyboardInterrupt: this process was asked to end; its run is recorded as failed.
     """
     files_at(settings.root, settings.identity).check_writable()
-    runner = Runner(settings)
+    summary = RunSummary()
+    waiting, divisions = list(runs), _MOST_DIVISIONS
     with dagster_instance(settings) as instance:
         end_dead_runs(instance)
-        return runner.execute(instance, runs, Watcher(on_start, on_step, on_done))
-
-
-class Runner:
-    """Executes runs in this process; definitions take their time, so they are built once."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._began: Callable[[], None] = lambda: None
-        self._finished: Callable[[str, float], None] = Watcher.on_step
-        logger = _step_logger(
-            lambda: self._began(), lambda step, seconds: self._finished(step, seconds)
-        )
-        self._definitions = dg.Definitions.merge(
+        logger = _step_logger(partial(show_in_code_location, instance), on_step)
+        definitions = dg.Definitions.merge(
             build_defs(settings), dg.Definitions(loggers={"steps": logger})
         )
-
-    def execute(
-        self,
-        instance: dg.DagsterInstance,
-        runs: Sequence[PlannedRun],
-        watcher: Watcher,
-        narrowed: Callable[[list[PlannedRun]], list[PlannedRun]] = list,
-    ) -> Outcome:
-        """Execute runs in order, as `execute` does, on an open instance.
-
-        Args:
-            instance: Where the runs are recorded.
-            runs: Planned runs.
-            watcher: What is told of them.
-            narrowed: Leaves of runs that follow on them what is to be made here.
-        """
-        outcome = Outcome()
-        waiting, divisions = list(runs), _MOST_DIVISIONS
-        with noticing_interrupts() as interrupted:
-
-            def finished(step: str, seconds: float) -> None:
-                outcome.seconds[step] = outcome.seconds.get(step, 0.0) + seconds
-                watcher.on_step(step, seconds)
-                if interrupted():
+        try:
+            while waiting:
+                planned = waiting.pop(0)
+                on_start(planned)
+                result = _execute_run(instance, definitions, planned)
+                # Dagster forgets a signal that comes after the last step.
+                if stop_requested():
                     raise KeyboardInterrupt
-
-            self._finished = finished
-            try:
-                while waiting and not outcome.stopped:
-                    planned = waiting.pop(0)
-                    watcher.on_start(planned)
-                    run_id = str(uuid4())
-                    self._began = partial(show_in_code_location, instance, run_id)
-                    result = _execute_run(instance, self._definitions, planned, run_id)
-                    if interrupted():
-                        raise KeyboardInterrupt
-                    came = Outcome()
-                    note_checks(planned.label, result, came)
-                    note_failures(planned.label, result, came)
-                    whole = result.success or came.stopped or came.indivisible
-                    parts = [] if whole else halves(planned)
-                    if parts and divisions:
-                        # What fails is found, so that the other partitions are made.
-                        divisions -= 1
-                        waiting = [*parts, *waiting]
-                    else:
-                        outcome.add(came)
-                    if result.success:
-                        watcher.on_done(planned)
-                    waiting = narrowed(with_follow_ups(waiting, _outdated(result), planned))
-            except KeyboardInterrupt:
-                end_interrupted_runs(instance)
-                raise
-        return outcome
+                for event in result.filter_events(lambda e: e.is_step_success):
+                    spent = event.step_success_data.duration_ms / 1000
+                    step = str(event.step_key)
+                    summary.seconds[step] = summary.seconds.get(step, 0.0) + spent
+                failures = _failures(planned.label, result)
+                parts = halves(planned) if failures.errors and failures.divisible else []
+                if parts and divisions:
+                    divisions -= 1
+                    waiting = [*parts, *waiting]
+                else:
+                    summary.warnings += failures.warnings
+                    summary.errors += failures.errors
+                if failures.stops:
+                    waiting = _others(planned, waiting, summary)
+                if result.success:
+                    on_done(planned)
+                waiting = with_follow_ups(waiting, _outdated(result), planned)
+        except KeyboardInterrupt:
+            end_interrupted_runs(instance)
+            raise
+    return summary
 
 
 def _execute_run(
-    instance: dg.DagsterInstance, definitions: dg.Definitions, planned: PlannedRun, run_id: str
+    instance: dg.DagsterInstance, definitions: dg.Definitions, planned: PlannedRun
 ) -> dg.ExecuteInProcessResult:
+    run_id = str(uuid4())
     # Whoever gave the command decides whether it is given again.
     tags = {OWNER_TAG: str(Owner.here(run_id)), "dagster/max_retries": "0"}
     if planned.first is not None and planned.last is not None:
@@ -161,6 +165,22 @@ def _execute_run(
     )
 
 
+def _others(
+    failed: PlannedRun, waiting: Iterable[PlannedRun], summary: RunSummary
+) -> list[PlannedRun]:
+    """Leave out the runs that would fail as another one has, and say so."""
+    waiting = list(waiting)
+    others = [run for run in waiting if failed.domain not in {None, run.domain}]
+    left_out = len(waiting) - len(others)
+    if left_out:
+        what = f" of {failed.domain}" if failed.domain else ""
+        summary.errors.append(
+            f"{left_out} further run{'s' * (left_out > 1)}{what} did not start after "
+            f"{failed.label}; mend what failed and run again."
+        )
+    return others
+
+
 def _outdated(result: dg.ExecuteInProcessResult) -> dict[str, set[date]]:
     """Collect, by domain, the days that the run put out of date."""
     found: dict[str, set[date]] = {}
@@ -171,10 +191,64 @@ def _outdated(result: dg.ExecuteInProcessResult) -> dict[str, set[date]]:
     return found
 
 
+def _failures(label: str, result: dg.ExecuteInProcessResult) -> _Failures:
+    """Collect what failed in a run."""
+    found = _Failures()
+    for check in result.get_asset_check_evaluations():
+        table, text = check.asset_key.path[-1], str(check.description)
+        if check.passed:
+            continue
+        if check.severity == dg.AssetCheckSeverity.ERROR:
+            found.errors.append(f"{table} ({label}): {check.check_name} failed. {text}")
+        else:
+            found.warnings.append(FailedCheck(table, check.check_name, label, text))
+    if result.success:
+        return found
+    restarted = {
+        event.step_key
+        for event in result.filter_events(
+            lambda e: e.event_type is dg.DagsterEventType.STEP_RESTARTED
+        )
+    }
+    failed = result.filter_events(lambda e: e.is_step_failure)
+    for event in failed:
+        error = _root_cause(event.step_failure_data.error)
+        if error is None or error.cls_name == "DagsterAssetCheckFailedError":
+            continue
+        found.divisible &= error.cls_name != DamagedTableError.__name__
+        found.stops |= event.step_key in restarted
+        found.errors.append(f"{event.step_key} ({label}): {_plain(error.message)}")
+    if not failed:
+        # The run ended before its first step: a resource did not open.
+        found.stops = True
+        for event in result.filter_events(lambda e: e.is_run_failure):
+            error = _root_cause(event.job_failure_data.error)
+            if error is not None:
+                found.errors.append(f"{label}: {_plain(error.message)}")
+    if not found.errors:
+        found.errors.append(f"{label} failed; open the Dagster UI (make ui) for its log.")
+    found.divisible &= not found.stops
+    return found
+
+
+def _root_cause(error: Any) -> Any:
+    """Return our own error in a chain of causes, or else what it all began with."""
+    while error is not None and error.cause is not None:
+        if _OWN_ERROR.match(error.message):
+            return error
+        error = error.cause
+    return error
+
+
+def _plain(message: str) -> str:
+    """Return an error's message as one line, without the name of our own error class."""
+    return _OWN_ERROR.sub("", " ".join(message.split()), count=1)
+
+
 def _step_logger(
-    began: Callable[[], None], finished: Callable[[str, float], None]
+    on_begin: Callable[[str], None], on_step: Callable[[str], None]
 ) -> dg.LoggerDefinition:
-    """Make a Dagster logger that prints nothing and reports runs that begin and finished steps."""
+    """Make a Dagster logger that prints nothing, and reports the run's begin and finished steps."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -182,10 +256,9 @@ def _step_logger(
             if not isinstance(event, dg.DagsterEvent):
                 return
             if event.event_type is dg.DagsterEventType.RUN_START:
-                began()
+                on_begin(record.dagster_meta["run_id"])  # type: ignore[attr-defined]
             elif event.is_step_success:
-                milliseconds = event.step_success_data.duration_ms
-                finished(str(event.step_key), milliseconds / 1000)
+                on_step(str(event.step_key))
 
     @dg.logger
     def steps(_context: dg.InitLoggerContext) -> logging.Logger:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -30,11 +30,10 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Selection, between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.assembly import build_defs, every_asset
-from lakehouse_assets.orchestration.jobs import QUALITY
+from lakehouse_assets.orchestration.jobs import QUALITY, UNPARTITIONED, job_of
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.planning import PlannedRun, plan
-from lakehouse_assets.orchestration.run import Outcome, execute
-from lakehouse_assets.orchestration.strands import strands_of
+from lakehouse_assets.orchestration.run import RunSummary, execute
 from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
 from lakehouse_assets.settings import Settings
 
@@ -224,22 +223,24 @@ class House:
         runs = plan(self.settings).runs
         if not datasets:
             return runs
-        named = {bronze_table(dataset).name for dataset in datasets}
+        bronze = [bronze_table(dataset).asset_key for dataset in datasets]
         assets = every_asset(Calendar(self.settings.first_partition), self.settings)
-        wanted = [
-            strand
-            for strand in strands_of(assets, len(REGISTRY))
-            if named & set().union(*strand.tables.values())
-        ]
+        # What is made of them, and what else that is made of.
+        made = dg.AssetSelection.assets(*bronze).downstream().upstream()
+        wanted = made.required_multi_asset_neighbors().resolve(assets)
+        jobs = {
+            key.path[-1]: job_of(asset) for asset in assets for key in asset.keys if key in wanted
+        }
         planned = []
         for run in runs:
-            if run.domain is not None:
-                planned += [part for strand in wanted for part in strand.runs([run])]
-            elif run.job != QUALITY:
+            names = tuple(sorted(name for name, job in jobs.items() if job == run.job))
+            if run.job == UNPARTITIONED:
                 planned.append(run)
+            elif names and run.job != QUALITY:
+                planned.append(replace(run, tables=names))
         return planned
 
-    def run(self, *datasets: Dataset) -> Outcome:
+    def run(self, *datasets: Dataset) -> RunSummary:
         """Run everything that the landing zone holds, or what has to do with some datasets."""
         return execute(self.settings, self.planned(*datasets))
 

@@ -68,7 +68,7 @@ def test_a_scope_frees_what_csv_files_left(engine, tmp_path):
 
 def test_a_checkpoint_is_computed_once(engine):
     source = engine.from_arrow(pa.table({"x": list(range(100))}))
-    kept = engine.checkpoint(source.select(F.rand().alias("r")))
+    kept = engine.checkpoint(source.select(engine.functions.rand().alias("r")))
     first = sorted(row["r"] for row in engine.rows(kept))
     assert first == sorted(row["r"] for row in engine.rows(kept))
     assert len(set(first)) == 100
@@ -274,7 +274,10 @@ def test_too_little_memory_is_one_sentence():
         source = engine.from_arrow(pa.table({"x": list(range(3000))}))
         pairs = source.crossJoin(source.withColumnRenamed("x", "y"))
         # A text aggregate has to hold everything at once and cannot spill.
-        wide = pairs.agg(F.max(F.col("x")).alias("m"), F.sort_array(F.collect_list("y")).alias("l"))
+        wide = pairs.agg(
+            F.max(F.col("x")).alias("m"),
+            F.sort_array(engine.functions.collect_list("y")).alias("l"),
+        )
         with pytest.raises(LakehouseError, match="LAKEHOUSE_MEMORY_LIMIT"):
             engine.rows(wide)
     finally:

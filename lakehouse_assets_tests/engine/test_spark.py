@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 from py4j.java_gateway import JVMView
 
-from lakehouse_assets.catalog.datasets import bronze_table
-from lakehouse_assets.catalog.registry import Column, Table
-from lakehouse_assets.domains.airline import expectations
-from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.airline.transforms import gold, segments, silver
-from lakehouse_assets.domains.conformed.tables import DIM_DATE
-from lakehouse_assets.domains.conformed.transforms import dates
-from lakehouse_assets.engine import F, W, current
+from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.engine.spark_lineage import columns_of_plan
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.quality.classify import (
-    classify,
-    duplicates_of_earlier,
-    duplicates_within,
-    judge,
-    kept,
-    set_aside,
-)
 
 NUMBER = [Column("x", "bigint", "A number.")]
 
@@ -66,7 +48,9 @@ def test_a_scope_frees_what_was_kept_inside(spark_engine):
 
 def test_a_checkpoint_is_computed_once(spark_engine):
     source = spark_engine.from_arrow(pa.table({"x": list(range(100))}))
-    frame = spark_engine.checkpoint(source.select("x", F.rand().alias("r")), ["r"])
+    frame = spark_engine.checkpoint(
+        source.select("x", spark_engine.functions.rand().alias("r")), ["r"]
+    )
     assert frame.columns == ["r"]
     first = sorted(row["r"] for row in spark_engine.rows(frame))
     assert first == sorted(row["r"] for row in spark_engine.rows(frame))
@@ -127,7 +111,6 @@ def test_rows_are_python_values(spark_engine):
         read = spark_engine.arrow_stream(frame).read_all()
         assert read.to_pylist() == [want]
         assert read.schema.types == table.schema.types
-        assert spark_engine.lineage(frame) == dict.fromkeys(want, frozenset())
     midnight = spark_engine.from_arrow(table).select(F.col("t").cast("date").alias("d"))
     assert spark_engine.rows(midnight) == [{"d": date(2014, 3, 31)}]
 
@@ -161,7 +144,7 @@ def test_a_scan_reads_the_version_it_names(spark_engine, tmp_path):
     assert spark_engine.versions_read(new.filter(F.col("x") > F.lit(0))) == {"t": 1}
 
 
-def test_versions_and_lineage_pass_through_checkpoints(spark_engine, tmp_path):
+def test_versions_pass_through_checkpoints(spark_engine, tmp_path):
     for name in ("ta", "tb"):
         write_deltalake(str(tmp_path / name), pa.table({"x": [1]}))
     a, b = (spark_engine.scan_delta(str(tmp_path / n), 0, n, NUMBER) for n in ("ta", "tb"))
@@ -171,7 +154,6 @@ def test_versions_and_lineage_pass_through_checkpoints(spark_engine, tmp_path):
     twice = joined.unionByName(joined).groupBy("x").agg(F.sum("y").alias("s"))
     assert spark_engine.versions_read(kept_a) == {"ta": 0}
     assert spark_engine.versions_read(twice) == {"ta": 0, "tb": 0}
-    assert as_pairs(spark_engine.lineage(twice)) == {"x": {("tb", "x")}, "s": {("ta", "x")}}
     assert spark_engine.versions_read(spark_engine.from_arrow(pa.table({"x": [1]}))) == {}
 
 
@@ -203,136 +185,6 @@ def test_the_session_means_what_the_engine_needs(spark_engine):
     assert config.get("spark.driver.bindAddress") == "127.0.0.1"
     assert config.get("spark.ui.enabled") == "false"
     assert start_engine("spark") is spark_engine
-
-
-def as_pairs(found: dict[str, Any]) -> dict[str, set[tuple[str, str]]]:
-    return {name: {(s.table, s.column) for s in origins} for name, origins in found.items()}
-
-
-PLAN = """\
-Project [a#1, concat(a#1, a, (b], x AS y, 
- of two lines#, c#4) AS x#9, 1 AS one#10]
-+- Join LeftOuter, (a#1 = k#3L)
-   :- SubqueryAlias mark_t
-   :  +- Project [a#1, b#2L]
-   :     +- Relation [a#1,b#2L] parquet
-   +- Project [k#3L, c#4]
-      +- SubqueryAlias mark_u
-         +- LocalRelation [k#3L, c#4]
-"""
-
-
-# A frame joined with itself, as Spark prints it: the copy's `nullif` still names the first's `a#1`.
-COPY = """\
-Project [x#5, x#9]
-+- Join LeftOuter, (a#1 = a#7)
-   :- Project [a#1, nullif(a#1, ) AS x#5]
-   :  +- SubqueryAlias mark_t
-   :     +- Relation [a#1] parquet
-   +- Project [a#7, first(x#8, false) AS x#9]
-      +- Project [a#7, nullif(a#1, ) AS x#8]
-         +- SubqueryAlias mark_t
-            +- Relation [a#7] parquet
-"""
-
-
-def known(mark: str) -> Callable[[str], frozenset[Any]] | None:
-    return (lambda column: frozenset({f"{mark}.{column}"})) if "mark" in mark else None
-
-
-def test_what_a_copied_frame_is_made_of_is_found():
-    assert columns_of_plan(COPY, known) == {"x": {"mark_t.a"}}
-    assert columns_of_plan(COPY.replace("[x#5, x#9]", "[x#9]"), known) == {"x": {"mark_t.a"}}
-
-
-def test_texts_inside_a_plan_do_not_mislead():
-    assert columns_of_plan(PLAN, known) == {
-        "a": {"mark_t.a"},
-        "x": {"mark_t.a", "mark_u.c"},
-        "one": frozenset(),
-    }
-
-
-MONTH, NOW = date(2014, 3, 1), datetime(2014, 4, 1, tzinfo=UTC)
-PLACES = pa.table({"kind": ["city"], "variant": ["pekin"], "canonical": ["beijing"]})
-
-
-def _silver(f: Any, engine: Engine) -> Any:
-    return silver.type_flights(f(bronze_table(t.FLIGHTS)), engine.from_arrow(PLACES))
-
-
-def _classified(f: Any, engine: Engine) -> Any:
-    judged = judge(_silver(f, engine), expectations.FLIGHTS)
-    duplicates = duplicates_within(judged, "member_no", True, "snapshot_month")
-    return engine.checkpoint(classify(judged, duplicates))
-
-
-def _small_transforms() -> dict[str, Callable[[Any, Engine], Any]]:
-    members, kpi = t.SILVER_FLIGHTS, t.KPI_CUSTOMER_VALUE
-    return {
-        "type_flights": _silver,
-        "type_transactions": lambda f, _: silver.type_transactions(
-            f(bronze_table(t.TRANSACTIONS))
-        ),
-        "kept": lambda f, e: kept(_classified(f, e), members.column_names),
-        "set_aside": lambda f, e: set_aside(_classified(f, e), t.FLIGHTS),
-        "delivered_before": lambda f, e: duplicates_of_earlier(
-            _classified(f, e), f(members), "member_no"
-        ),
-        "dim_customers": lambda f, _: gold.dim_customers(f(members), MONTH, NOW),
-        "dim_geography": lambda f, _: gold.dim_geography(f(members), MONTH, NOW),
-        "dim_date": lambda f, _: dates.dim_date(f(DIM_DATE).select("date"), NOW, "thursday"),
-        "fact_flights": lambda f, _: gold.fact_flights(f(members), MONTH, NOW),
-        "fact_transactions": lambda f, _: gold.fact_transactions(
-            f(t.SILVER_TRANSACTIONS), MONTH, NOW
-        ),
-        "customer_spend": lambda f, _: gold.customer_spend(f(t.FACT_TRANSACTIONS)),
-        "kpi": lambda f, _: gold.kpi_customer_value(
-            f(t.DIM_CUSTOMERS), f(t.FACT_FLIGHTS), f(t.CUSTOMER_SPEND), MONTH
-        ),
-        "spend of others": lambda f, _: gold.spend_of_others(
-            f(t.CUSTOMER_SPEND), f(t.DIM_CUSTOMERS), MONTH
-        ),
-        "personas": lambda f, e: segments.with_personas(
-            segments.with_scores(f(kpi)),
-            e.from_arrow(pa.table({"labelled_key": [1], "cluster": [1]})),
-        ),
-        "summarise": lambda f, _: segments.summarise(f(t.GOLD_CUSTOMER_SEGMENTS_ML)),
-        "window": lambda f, _: f(members).select(
-            F.sum("age").over(W.partitionBy("gender").orderBy(F.col("age").asc_nulls_last())).alias("s")
-        ),
-    }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory):
-    """An empty table for every table the transformations read."""
-    root = tmp_path_factory.mktemp("lineage")
-
-    def uri(table: Table) -> str:
-        where = root / table.domain / table.name
-        if not where.exists():
-            DeltaTable.create(str(where), arrow_schema(table))
-        return str(where)
-
-    return uri
-
-
-@pytest.mark.parametrize("name", _small_transforms())
-def test_lineage_is_what_the_embedded_engine_says(spark_engine, lake, name):
-    """Column by column and version by version, for every transformation of the project."""
-    found = []
-    for engine in (start_engine(), spark_engine):
-        current.activate(engine)
-        with engine.scope():
-            frame = _small_transforms()[name](
-                lambda table, e=engine: e.scan_delta(lake(table), 0, table.name, table.columns),
-                engine,
-            )
-            found.append((as_pairs(engine.lineage(frame)), engine.versions_read(frame)))
-    (here, here_versions), (there, there_versions) = found
-    assert there == here
-    assert there_versions == here_versions
 
 
 def test_columns_are_named_without_asking_java_for_their_classes(

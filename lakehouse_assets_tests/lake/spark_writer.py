@@ -12,7 +12,6 @@ import time
 import traceback
 from pathlib import Path
 
-from lakehouse_assets.engine import F
 from lakehouse_assets.engine.spark_session import SparkConfig
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
@@ -48,7 +47,7 @@ def main(jars: str, root: str) -> None:
                 return identity
 
             slow = frame(lake, DAILY, [(day(2), 9, "never")])
-            slow = slow.withColumn("id", F.udf(hang, "bigint")("id"))
+            slow = slow.withColumn("id", lake.engine.functions.udf(hang, "bigint")("id"))
             lake.write(DAILY, slow, window(2, 2), COMMIT)
 
 

@@ -18,7 +18,7 @@ from lakehouse_assets.catalog.datasets import LossLimit
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.orchestration.planning import PlannedRun, plan
-from lakehouse_assets.orchestration.run import Outcome, execute
+from lakehouse_assets.orchestration.run import RunSummary, execute
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.parity.deliveries import deliver_everything
 from lakehouse_assets_tests.parity.lakes import differences, empty_tables
@@ -50,8 +50,8 @@ class Lakes:
     runs: Sequence[PlannedRun]
     embedded: House
     spark: House
-    here: Outcome
-    there: Outcome
+    here: RunSummary
+    there: RunSummary
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,7 +102,7 @@ def assert_same(here: House, there: House) -> None:
     assert [str(found) for found in differences(here, there)] == []
 
 
-def reported(outcome: Outcome, but: Sequence[PlannedRun] = ()) -> dict[str, set[Any]]:
+def reported(outcome: RunSummary, but: Sequence[PlannedRun] = ()) -> dict[str, set[Any]]:
     """Return what was told, but not of some runs."""
     labels = {run.label for run in but}
     warnings = {warning for warning in outcome.warnings if warning.run not in labels}

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lakehouse_assets import clock
-from lakehouse_assets.orchestration.garbage import leave_rest
 
 if TYPE_CHECKING:
     from lakehouse_assets_tests.airline.samples import House
@@ -143,7 +142,6 @@ def fork_and_import(work: Callable[[], None], folder: Path) -> None:
         # Scripts that were run leave modules that cannot be imported by their names.
         with suppress(ImportError):
             import_module(name)
-    leave_rest()
 
 
 class Pipelines:
@@ -178,9 +176,9 @@ class Pipelines:
         import dagster as dg
 
         from lakehouse_assets.domains.registry import REGISTRY
+        from lakehouse_assets.orchestration.instance import open_home
         from lakehouse_assets.orchestration.jobs import DAILY, job_name
         from lakehouse_assets.orchestration.process import OWNER_TAG, Owner, end_dead_runs
-        from lakehouse_assets.orchestration.run_output import stays_in_terminal
 
         first, last = self.load.days
         tags = {
@@ -202,10 +200,7 @@ class Pipelines:
                 execute(instance)
             return
         os.environ["DAGSTER_HOME"] = str(self.home)
-        # As on the command line. Dagster would have processes keep copies of what a run prints, and
-        # a kill between their starts leaves one of them for ever.
-        stays_in_terminal()
-        with dg.DagsterInstance.get() as instance:
+        with open_home(self.home) as instance:
             end_dead_runs(instance)
             execute(instance)
 

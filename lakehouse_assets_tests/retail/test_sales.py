@@ -30,7 +30,7 @@ from lakehouse_assets.domains.retail.transforms import sales_analytics as analyt
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.orchestration.run import Outcome
+from lakehouse_assets.orchestration.run import RunSummary
 from lakehouse_assets.quality.rules import rule_check_result
 from lakehouse_assets_tests.airline.samples import House, SampleRun, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import (
@@ -246,7 +246,7 @@ def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) ->
 
 
 @pytest.fixture(scope="module")
-def shop(new_house: Callable[[], House]) -> tuple[House, Outcome]:
+def shop(new_house: Callable[[], House]) -> tuple[House, RunSummary]:
     """Store sales of two months and orders, run; only to be read."""
     house = new_house()
     text = quoted_csv(
@@ -275,7 +275,7 @@ def shop(new_house: Callable[[], House]) -> tuple[House, Outcome]:
     return house, outcome
 
 
-def test_files_without_header_to_silver(shop: tuple[House, Outcome]) -> None:
+def test_files_without_header_to_silver(shop: tuple[House, RunSummary]) -> None:
     house, outcome = shop
     ids = [row["sale_id"] for row in house.rows(SILVER_STORE_SALES, order="sale_id")]
     assert ids == ["1", "3", "5", "7"]
@@ -304,7 +304,7 @@ def test_files_without_header_to_silver(shop: tuple[House, Outcome]) -> None:
     assert shown == [{"kind": "DECIMAL(18,4)", "r": Decimal("79561.0000")}]
 
 
-def test_both_channels_are_one_fact(shop: tuple[House, Outcome]) -> None:
+def test_both_channels_are_one_fact(shop: tuple[House, RunSummary]) -> None:
     house, outcome = shop
     rows = house.rows(s.FACT_SALES, order="as_of_month, channel DESC, store, country_code")
     assert [
@@ -340,7 +340,7 @@ def test_both_channels_are_one_fact(shop: tuple[House, Outcome]) -> None:
     assert failed["fact_sales", "customer_id_is_in_dim_retail_customers"].startswith("1 rows")
 
 
-def test_customers_stay_known_in_months_without_a_snapshot(shop: tuple[House, Outcome]) -> None:
+def test_customers_stay_known_in_months_without_a_snapshot(shop: tuple[House, RunSummary]) -> None:
     house, _ = shop
     assert [
         (row["as_of_month"], row["customer_id"], row["snapshot_month"])
@@ -348,7 +348,7 @@ def test_customers_stay_known_in_months_without_a_snapshot(shop: tuple[House, Ou
     ] == [(SEPTEMBER, "7590-VHVEG", SEPTEMBER), (OCTOBER, "7590-VHVEG", SEPTEMBER)]
 
 
-def test_training_and_test_by_month(shop: tuple[House, Outcome]) -> None:
+def test_training_and_test_by_month(shop: tuple[House, RunSummary]) -> None:
     house, _ = shop
     split = {
         table.name: [
@@ -372,7 +372,9 @@ def test_training_and_test_by_month(shop: tuple[House, Outcome]) -> None:
     assert row["revenue"] == Decimal("79680.9400")
 
 
-def test_the_stores_are_those_of_the_devices_and_lie_somewhere(shop: tuple[House, Outcome]) -> None:
+def test_the_stores_are_those_of_the_devices_and_lie_somewhere(
+    shop: tuple[House, RunSummary],
+) -> None:
     house, _ = shop
     stores = house.sql(
         "SELECT store_id, city, country, round(latitude) AS latitude FROM {stores} "

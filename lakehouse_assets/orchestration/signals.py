@@ -1,0 +1,185 @@
+"""Ends a process on Ctrl-C or SIGTERM within ten seconds, whatever it is doing.
+
+Python runs signal handlers in the main thread between two of its instructions, so a call into a
+library that waits for a store keeps them waiting. A thread of its own sees every signal at once.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.util import Finalize
+from pathlib import Path
+
+# How long a process may take to end by itself, and then to record that it did not.
+_GRACE_SECONDS = 5.0
+_RECORD_SECONDS = 3.0
+# Wrappers such as `uv run` pass on a signal that the terminal has sent already.
+_SAME_SIGNAL_SECONDS = 0.3
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass
+class _Process:
+    """What this process has been told.
+
+    Attributes:
+        received: The first signal that asked it to end.
+        reason: Why it ends, if not because somebody asked.
+        watching: Whether signals are watched.
+        last_calls: What is called, by name, before the process is ended by force.
+        folder: The folder of its temporary files.
+    """
+
+    received: int | None = None
+    reason: str | None = None
+    watching: bool = False
+    last_calls: dict[str, Callable[[], None]] = field(default_factory=dict)
+    folder: str | None = None
+
+
+_process = _Process()
+
+
+def stop_requested() -> bool:
+    """Say whether a signal has asked this process to end, whoever has caught it."""
+    return _process.received is not None
+
+
+def stop_reason() -> str:
+    """Say why this process ends."""
+    name = signal.Signals(_process.received or signal.SIGINT).name
+    return _process.reason or f"The process was asked to end ({name})."
+
+
+def exit_code() -> int:
+    """Return the exit code of the process after a signal, as shells have it."""
+    return 1 if _process.reason else 128 + (_process.received or signal.SIGINT)
+
+
+def stop(reason: str) -> None:
+    """End this process as SIGTERM would.
+
+    Args:
+        reason: A sentence for the user; the exit code is 1.
+    """
+    _process.reason = reason
+    if _process.watching:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def last_call(name: str, call: Callable[[], None]) -> Iterator[None]:
+    """Have something called, should the process be ended by force meanwhile."""
+    _process.last_calls[name] = call
+    try:
+        yield
+    finally:
+        _process.last_calls.pop(name, None)
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Watch SIGINT and SIGTERM.
+
+    After the first one the process has five seconds to end by itself. Then, or at a second one, the
+    last calls are made, its child processes are killed, and it ends. Where the signals are handled
+    otherwise, they still are; a thread other than the main one cannot watch.
+    """
+    if _process.watching or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    _process.watching = True
+    # Python writes each signal's number there as soon as it comes.
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=[reader], name="signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        # A process that is asked to end is watched until it has.
+        if not stop_requested():
+            signal.set_wakeup_fd(before)
+            os.close(writer)
+            _process.watching = False
+
+
+def raise_on_signals() -> None:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt; what a parent has ignored stays ignored."""
+    for number in _STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+def keep_temporary_files_together() -> None:
+    """Put temporary files of this process into one folder, which goes when the process ends."""
+    if _process.folder is None:
+        _process.folder = tempfile.tempdir = tempfile.mkdtemp(prefix="lakehouse-")
+        # Dagster's run workers are children of multiprocessing, which do not look at `atexit`.
+        Finalize(None, shutil.rmtree, (_process.folder, True), exitpriority=0)
+
+
+def _watch(reader: int) -> None:
+    deadline = float("inf")
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select([reader], [], [], None if left == float("inf") else left)
+        if not ready:
+            _end_by_force()
+        numbers = os.read(reader, 64)
+        if not numbers:
+            os.close(reader)
+            return
+        for number in numbers:
+            if number not in _STOPS:
+                continue
+            if _process.received is None:
+                _process.received = number
+                deadline = time.monotonic() + _GRACE_SECONDS
+            elif time.monotonic() > deadline - _GRACE_SECONDS + _SAME_SIGNAL_SECONDS:
+                _end_by_force()
+
+
+def _end_by_force() -> None:
+    recording = threading.Thread(target=_record, daemon=True)
+    recording.start()
+    recording.join(_RECORD_SECONDS)
+    for child in _descendants(os.getpid()):
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    os._exit(exit_code())
+
+
+def _record() -> None:
+    for call in list(_process.last_calls.values()):
+        # The store that does not answer may be the one in which it is recorded.
+        with suppress(Exception):
+            call()
+    if _process.folder is not None:
+        shutil.rmtree(_process.folder, ignore_errors=True)
+    sys.stderr.write(f"{stop_reason()}\n")
+    sys.stderr.flush()
+
+
+def _descendants(parent: int) -> list[int]:
+    """Find this process's children and theirs; off Linux, they end with their pipes."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(
+                path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]
+            )
+    found = [parent]
+    for process in found:
+        found += [child for child, above in parents.items() if above == process]
+    return found[1:]
