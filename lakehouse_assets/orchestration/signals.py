@@ -118,7 +118,14 @@ def raise_on_signals() -> None:
     """Let SIGINT and SIGTERM raise KeyboardInterrupt; what a parent has ignored stays ignored."""
     for number in _STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    # A second signal must not disturb what the first one has begun.
+    if _process.received is None:
+        _process.received = number
+        raise KeyboardInterrupt
 
 
 def keep_temporary_files_together() -> None:
@@ -130,11 +137,10 @@ def keep_temporary_files_together() -> None:
 
 
 def _watch(reader: int) -> None:
-    deadline = float("inf")
+    first: float | None = None
     while True:
-        left = max(0.0, deadline - time.monotonic())
-        ready, _, _ = select.select([reader], [], [], None if left == float("inf") else left)
-        if not ready:
+        left = first and max(0.0, first + _GRACE_SECONDS - time.monotonic())
+        if not select.select([reader], [], [], left)[0]:
             _end_by_force()
         numbers = os.read(reader, 64)
         if not numbers:
@@ -143,10 +149,10 @@ def _watch(reader: int) -> None:
         for number in numbers:
             if number not in _STOPS:
                 continue
-            if _process.received is None:
-                _process.received = number
-                deadline = time.monotonic() + _GRACE_SECONDS
-            elif time.monotonic() > deadline - _GRACE_SECONDS + _SAME_SIGNAL_SECONDS:
+            if first is None:
+                first = time.monotonic()
+                _process.received = _process.received or number
+            elif time.monotonic() > first + _SAME_SIGNAL_SECONDS:
                 _end_by_force()
 
 
