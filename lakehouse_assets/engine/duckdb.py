@@ -26,8 +26,8 @@ from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
 from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, new_name, run
 from lakehouse_assets.engine.duckdb_store import DuckDBStores
 from lakehouse_assets.engine.duckdb_unions import Unions
-from lakehouse_assets.engine.kept import Kept
 from lakehouse_assets.engine.lineage import Relations, columns_of_query
+from lakehouse_assets.engine.scoped_resources import ScopedResources
 from lakehouse_assets.engine.sqlframe_patches import apply_patches, frame_of
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError, QueryError
@@ -101,7 +101,7 @@ class DuckDBEngine:
         self._empty: dict[str, str] = {}
         self._origins: Relations = {}
         self._origin_versions: dict[str, dict[str, int]] = {}
-        self._kept: Kept[_Stored] = Kept(self._free)
+        self._scoped: ScopedResources[_Stored] = ScopedResources(self._free)
         self._unions = Unions()
         self._shapes: dict[str, Mapping[str, str]] = {}
         self._confined = False
@@ -213,12 +213,12 @@ class DuckDBEngine:
     def read_csv(self, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
         """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
         loader = CsvLoader(
-            self._connection, columns, lambda table: self._kept.add(_Stored("TABLE", table))
+            self._connection, columns, lambda table: self._scoped.add(_Stored("TABLE", table))
         )
         query, types = loader.load(files)
         name = new_name("checkpoint")
         self._run(f"CREATE VIEW {name} AS {query}")
-        self._kept.add(_Stored("VIEW", name))
+        self._scoped.add(_Stored("VIEW", name))
         self._unions.note(name, query)
         return CsvRead(
             rows=self._delivered_frame(name, list(types)),
@@ -238,7 +238,7 @@ class DuckDBEngine:
             self._run(f"CREATE TABLE {name} AS SELECT * FROM {arrow_input}")  # noqa: S608
         finally:
             self._connection.unregister(arrow_input)
-        self._kept.add(_Stored("TABLE", name))
+        self._scoped.add(_Stored("TABLE", name))
         return self._delivered_frame(name, data.schema.names)
 
     def _without_rows(self, data: pa.Table | pa.RecordBatchReader) -> str:
@@ -295,7 +295,7 @@ class DuckDBEngine:
         selected = ", ".join(identifier(column) for column in columns)
         parts = " UNION ALL ".join(f"SELECT {selected} FROM {part}" for part in stages)  # noqa: S608
         self._run(f"CREATE VIEW {name} AS {parts}")
-        self._kept.add(_Stored("VIEW", name))
+        self._scoped.add(_Stored("VIEW", name))
         self._unions.note_parts(name, {stage: self._types(stage) for stage in stages})
         self._origins[name] = parts
         self._origin_versions[name] = {
@@ -338,7 +338,7 @@ class DuckDBEngine:
             if failed:
                 raise not_computed(added, str(failed[0])) from failed[0]
             raise
-        name = self._kept.last.name
+        name = self._scoped.last.name
         kept = ", ".join(map(identifier, given.schema.names))
         source = f"concat({', '.join(map(identifier, needed))})"
         new = ", ".join(f"{source} AS {identifier(column)}" for column in added.names)
@@ -369,14 +369,14 @@ class DuckDBEngine:
     def _stage_name(self, frame: DataFrame) -> str:
         """Stage a frame and return the name of its view."""
         self._keep(frame, "VIEW")
-        return self._kept.last.name
+        return self._scoped.last.name
 
     def _keep(self, frame: DataFrame, kind: str) -> DataFrame:
         name = new_name("checkpoint" if kind == "TABLE" else "stage")
         versions = self.versions_read(frame)
         query = self._query(frame)
         self._run(f"CREATE {kind} {name} AS {query}")
-        self._kept.add(_Stored(kind, name))
+        self._scoped.add(_Stored(kind, name))
         if kind == "VIEW":
             self._unions.note(name, query)
         self._origins[name] = query
@@ -388,7 +388,7 @@ class DuckDBEngine:
 
     def scope(self) -> AbstractContextManager[None]:
         """Free what was checkpointed inside when it ends."""
-        return self._kept.scope()
+        return self._scoped.scope()
 
     def _free(self, stored: _Stored) -> None:
         self._connection.execute(f"DROP {stored.kind} IF EXISTS {stored.name}")

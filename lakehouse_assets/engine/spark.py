@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, folding, not_computed
-from lakehouse_assets.engine.kept import Kept
+from lakehouse_assets.engine.scoped_resources import ScopedResources
 from lakehouse_assets.engine.spark_csv import read_csv
 from lakehouse_assets.engine.spark_dialect import SparkDialect
 from lakehouse_assets.engine.spark_memory import lack_of_memory_told
@@ -54,7 +54,7 @@ class SparkEngine:
         self.dialect = SparkDialect()
         self._remote = ".connect." in type(session).__module__
         self._origin_versions: dict[str, dict[str, int]] = {}
-        self._kept: Kept[tuple[str, DataFrame]] = Kept(self._free)
+        self._scoped: ScopedResources[tuple[str, DataFrame]] = ScopedResources(self._free)
         self._views: set[str] = set()
         # Asking for a plan has Spark print it, or a server answer; one write needs it twice.
         self._plans: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -118,7 +118,7 @@ class SparkEngine:
         level = StorageLevel.MEMORY_AND_DISK
         with lack_of_memory_told():
             stored = frame.localCheckpoint(eager=True, storageLevel=level)
-        self._kept.add((name, stored))
+        self._scoped.add((name, stored))
         self._origin_versions[name] = versions
         return stored.alias(name)
 
@@ -183,7 +183,7 @@ class SparkEngine:
 
     def scope(self) -> AbstractContextManager[None]:
         """Free what was checkpointed inside when it ends."""
-        return self._kept.scope()
+        return self._scoped.scope()
 
     def _free(self, kept: tuple[str, DataFrame]) -> None:
         name, frame = kept

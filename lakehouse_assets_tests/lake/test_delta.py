@@ -9,12 +9,11 @@ from pathlib import Path
 import deltalake
 import pyarrow as pa
 import pytest
-from deltalake.exceptions import DeltaError
 
 from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
-from lakehouse_assets.lake.commits import Commit, Transaction
+from lakehouse_assets.lake.commits import Transaction
 from lakehouse_assets.lake.predicate import Everything, Values, between
 from lakehouse_assets.storage.location import lake_root
 from lakehouse_assets_tests.lake.samples import (
@@ -64,43 +63,6 @@ def test_a_table_is_created_as_declared(lake):
     assert daily.metadata().configuration["delta.constraints.id_not_negative"] == "id >= 0"
     assert daily.protocol().min_writer_version == 3
     assert lake.version(DAILY) == 0
-
-
-@on_both_engines
-def test_ensure_leaves_an_existing_table_alone(three_days):
-    before = state(three_days, DAILY)
-    three_days.ensure(DAILY)
-    assert state(three_days, DAILY) == before
-
-
-@on_both_engines
-def test_a_missing_table_has_no_version_and_reads_as_empty(lake):
-    assert lake.version(DAILY) is None
-    assert lake.open(DAILY) is None
-    assert lake.read(DAILY).columns == ["day", "id", "email"]
-    assert content(lake, DAILY) == []
-    assert lake.rows_by_partition(DAILY) == {}
-
-
-@on_both_engines
-@pytest.mark.parametrize("error", [OSError("503 Slow Down"), DeltaError("Generic error")])
-def test_any_error_but_not_found_propagates_and_nothing_is_written(three_days, monkeypatch, error):
-    before = state(three_days, DAILY)
-
-    def fail(*_args, **_options):
-        raise error
-
-    with monkeypatch.context() as patched:
-        patched.setattr(deltalake, "DeltaTable", fail)
-        for attempt in (
-            lambda: three_days.open(DAILY),
-            lambda: three_days.read(DAILY),
-            lambda: put(three_days, DAILY, window(1, 1), [A]),
-        ):
-            with pytest.raises((OSError, DamagedTableError), match=str(error)):
-                attempt()
-    assert state(three_days, DAILY) == before
-    assert content(three_days, DAILY) == [A, B, C]
 
 
 def test_a_corrupt_log_propagates_and_is_not_replaced(three_days):
@@ -186,14 +148,6 @@ def test_a_write_replaces_only_its_partitions(three_days):
 
 
 @on_both_engines
-def test_an_empty_frame_empties_only_its_partition(three_days):
-    report = put(three_days, DAILY, window(2, 2), [])
-    assert content(three_days, DAILY) == [A, C]
-    assert (report.rows, report.partition_rows, report.files, report.bytes) == (2, 0, 0, 0)
-    assert not report.sample
-
-
-@on_both_engines
 def test_a_whole_table_is_replaced_as_a_whole(lake):
     put(lake, WHOLE, Everything(), [(1, ["a", None]), (2, None)])
     assert content(lake, WHOLE) == in_order([(1, ["a", None]), (2, None)])
@@ -273,17 +227,6 @@ def test_a_failure_while_rows_are_computed_is_raised_as_it_is_and_changes_nothin
     assert "Python exception: Traceback" not in str(caught.value)
     assert not isinstance(caught.value, LakehouseError)
     assert state(three_days, DAILY) == before
-
-
-@on_both_engines
-def test_a_commit_says_where_it_came_from(lake):
-    commit = Commit("run-7", "shop/daily", "2024-01-01", "v9")
-    lake.write(DAILY, frame(lake, DAILY, [A]), window(1, 1), commit)
-    written, created = lake.history(DAILY)
-    assert (written.number, written.operation, written.commit) == (1, "WRITE", commit)
-    assert (created.number, created.commit) == (0, None)
-    assert lake.history(DAILY, 1) == [written]
-    assert lake.history(WHOLE) == []
 
 
 @on_both_engines

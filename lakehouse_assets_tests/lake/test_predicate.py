@@ -92,6 +92,18 @@ def test_values_are_read_and_replaced_whatever_their_text(tmp_path, engine):
     assert content(lake, FILES) == in_order([*left, (HOSTILE[4], 77), ("new", 1)])
 
 
+def test_of_two_writers_of_the_same_values_one_is_refused(tmp_path, monkeypatch):
+    first, second = make_lake(tmp_path, FILES), make_lake(tmp_path, FILES)
+    put(first, FILES, Values("file", ("a",)), [("a", 1)])
+    stale = [first.open(FILES) for _ in range(2)]
+    monkeypatch.setattr(second, "ensure", lambda _table: stale.pop())
+    put(first, FILES, Values("file", ("b",)), [("b", 1)])
+    put(second, FILES, Values("file", ("c",)), [("c", 1)])
+    with pytest.raises(LakehouseError, match="Another writer changed table files"):
+        put(second, FILES, Values("file", ("b",)), [("b", 1)])
+    assert content(first, FILES) == [("a", 1), ("b", 1), ("c", 1)]
+
+
 def test_everything_has_no_predicate():
     assert to_sql(Everything()) is None
     assert to_filter(Everything()) is None

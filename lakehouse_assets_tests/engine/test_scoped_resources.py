@@ -6,29 +6,29 @@ from collections.abc import Iterator
 
 import pytest
 
-from lakehouse_assets.engine.kept import Kept
+from lakehouse_assets.engine.scoped_resources import ScopedResources
 
 
 def test_what_was_added_inside_is_freed_last_first_and_the_rest_stays() -> None:
     freed: list[str] = []
-    kept = Kept(freed.append)
-    with kept.scope():
-        kept.add("outer")
-        with kept.scope():
-            kept.add("a")
-            kept.add("b")
+    resources = ScopedResources(freed.append)
+    with resources.scope():
+        resources.add("outer")
+        with resources.scope():
+            resources.add("a")
+            resources.add("b")
         assert freed == ["b", "a"]
-        assert kept.last == "outer"
+        assert resources.last == "outer"
     assert freed == ["b", "a", "outer"]
 
 
 def test_a_failed_step_frees_at_once() -> None:
     freed: list[str] = []
-    kept = Kept(freed.append)
+    resources = ScopedResources(freed.append)
 
     def step() -> None:
-        with kept.scope():
-            kept.add("a")
+        with resources.scope():
+            resources.add("a")
             raise ValueError("step")
 
     with pytest.raises(ValueError, match="step"):
@@ -38,11 +38,11 @@ def test_a_failed_step_frees_at_once() -> None:
 
 def test_a_suspended_step_that_is_closed_frees_with_the_next_scope() -> None:
     freed: list[str] = []
-    kept = Kept(freed.append)
+    resources = ScopedResources(freed.append)
 
     def step() -> Iterator[None]:
-        with kept.scope():
-            kept.add("a")
+        with resources.scope():
+            resources.add("a")
             yield
 
     suspended = step()
@@ -50,7 +50,7 @@ def test_a_suspended_step_that_is_closed_frees_with_the_next_scope() -> None:
     # As the garbage collector does, possibly while the engine is being called.
     suspended.close()
     assert freed == []
-    with kept.scope():
+    with resources.scope():
         assert freed == ["a"]
-        kept.add("b")
+        resources.add("b")
     assert freed == ["a", "b"]

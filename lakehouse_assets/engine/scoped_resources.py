@@ -1,4 +1,4 @@
-"""What an engine keeps for the steps that run on it, until their scope ends."""
+"""Tables and views that an engine holds for the step that runs on it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
-    """Things that are freed when the scope ends in which they were added.
+class ScopedResources(Generic[T]):
+    """Resources that are freed when the scope ends in which they were added.
 
     Args:
         free: Frees one of them.
@@ -22,7 +22,7 @@ class Kept(Generic[T]):
         self._abandoned: list[T] = []
 
     def add(self, item: T) -> None:
-        """Keep something until the innermost scope ends."""
+        """Hold a resource until the innermost scope ends."""
         self._items.append(item)
 
     @property
@@ -35,7 +35,7 @@ class Kept(Generic[T]):
         """Free what was added inside when it ends.
 
         A step that failed is closed whenever Python collects it, which may be in the middle of
-        another call to the engine: what such a step kept waits for the next scope.
+        another call to the engine: its resources wait for the next scope.
         """
         self._free_abandoned()
         before = len(self._items)
