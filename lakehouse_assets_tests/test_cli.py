@@ -185,6 +185,20 @@ def test_help_lists_the_commands(lakehouse: Lakehouse) -> None:
         assert re.search(rf"\b{name}\b", out)
 
 
+def test_help_tells_of_every_parameter_within_80_columns(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, command_ in cli._commands().commands.items():
+        code, out, _ = lakehouse(name, "--help")
+        assert code == 0
+        assert max(map(len, out.splitlines())) <= 80
+        words = re.sub(r"[\s│]+", " ", out)
+        for parameter in command_.params:
+            assert parameter.help, (name, parameter.name)
+            assert parameter.help.split(" ")[0] in words
+
+
 def test_selection_prints_a_line_for_each_family_and_refuses_an_unknown_one(
     lakehouse: Lakehouse,
 ) -> None:

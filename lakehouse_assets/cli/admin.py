@@ -1,0 +1,110 @@
+"""`lakehouse doctor`, and what scripts and `make` need."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table as Grid
+from rich.text import Text
+
+from lakehouse_assets.cli.terminal import console, errors
+from lakehouse_assets.errors import LakehouseError
+
+
+def doctor(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print findings as JSON, for scripts.")
+    ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Bring dagster.yaml up to date; a copy of it is kept.")
+    ] = False,
+) -> None:
+    """Look whether everything is as it should be, with a remedy for what is not.
+
+    Tries the lake, the landing zone and the place of models step by step: for a store the name, the
+    token (as whom, until when), listing, and writing, reading and removing a probe. Exit code 1 if
+    something stops runs.
+    """
+    from lakehouse_assets.cli.doctor import examine, fix_home, is_well
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    for line in fix_home(settings) if fix else ():
+        errors.print(line)
+    findings = examine(settings)
+    if as_json:
+        print(json.dumps([finding.as_json() for finding in findings], indent=2))  # noqa: T201
+    else:
+        grid = Grid("what", "check", "", "ms", "found", header_style="bold")
+        colours = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "dim"}
+        for finding in findings:
+            state = Text(finding.state, colours[finding.state])
+            grid.add_row(
+                finding.area, finding.check, state, str(finding.milliseconds), finding.text
+            )
+        console.print(grid)
+    if not is_well(findings):
+        raise typer.Exit(1)
+
+
+def selection(
+    families: Annotated[
+        list[str], typer.Argument(help="calendar, or <domain>_daily, <domain>_monthly.")
+    ],
+) -> None:
+    """Print the assets of families of partitions for `dagster asset materialize --select`.
+
+    A line for each family. Dagster runs everything when a selection matches nothing, so an unknown
+    family is an error.
+    """
+    from lakehouse_assets.orchestration.assembly import build_defs
+    from lakehouse_assets.settings import load_settings
+
+    definitions = build_defs(load_settings())
+    names = {job.name for job in definitions.jobs or []}
+    for family in families:
+        if family not in names:
+            raise LakehouseError(
+                f"There is no family {family!r}; use one of {', '.join(sorted(names))}."
+            )
+    for family in families:
+        keys = definitions.resolve_job_def(family).asset_layer.executable_asset_keys
+        print(",".join(sorted(key.to_user_string() for key in keys)))  # noqa: T201 - for scripts
+
+
+def home() -> None:
+    """Create the persistent stores of Dagster (telemetry off) and MLflow; print Dagster's home."""
+    from lakehouse_assets.ml.tracking import MlflowTracking
+    from lakehouse_assets.orchestration.instance import dagster_instance
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    with dagster_instance(settings):
+        MlflowTracking.of(settings).experiment_id()
+        print(settings.dagster_home)  # noqa: T201 - for scripts
+
+
+def mlflow_uri() -> None:
+    """Print the address of the MLflow store, for `mlflow server`."""
+    from lakehouse_assets.ml.tracking import MlflowTracking
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    MlflowTracking.of(settings).bring_home()
+    print(settings.mlflow_uri)  # noqa: T201 - for scripts
+
+
+def export_model(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    name: Annotated[str, typer.Option(help="Registered model.")] = "airline_customer_segments",
+) -> None:
+    """Check the champion's files and copy them to a new folder, for `mlflow models serve`."""
+    from lakehouse_assets.ml.model_registry import export_champion
+    from lakehouse_assets.ml.tracking import MlflowTracking
+    from lakehouse_assets.settings import load_settings
+
+    exported = export_champion(MlflowTracking.of(load_settings()), folder, name)
+    print(f"{exported.model_uri} -> {folder}")  # noqa: T201 - for scripts

@@ -1,0 +1,207 @@
+"""`lakehouse sql`, `tables` and `status`: what is in the lake."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table as Grid
+from rich.text import Text
+
+from lakehouse_assets.cli.terminal import console, errors
+from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse_assets.cli.formats import Format
+
+
+def sql(
+    query: Annotated[
+        str | None, typer.Argument(help="One SQL statement, or - to read it from stdin.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Read the statement from a file.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="table, csv, json or markdown; csv and json are exact.")
+    ] = "table",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows at most; 50 for a table or Markdown, no limit for others."),
+    ] = None,
+    safe: Annotated[
+        bool, typer.Option("--safe", help="Only SELECT, and only from the lake's files.")
+    ] = False,
+    safe_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--safe-formulas",
+            help="In CSV for a spreadsheet, put ' before texts that it would take for formulas.",
+        ),
+    ] = False,
+) -> None:
+    """Ask the lake a question, e.g. lakehouse sql "select * from gold_segment_summary".
+
+    Every table is there by name, by alias (dim_time) and as <domain>.<table>. A table that has a
+    state for each month shows the latest; <table>_history has all. "show tables" and "describe
+    <table>" say what there is. It is the owner's tool: without --safe, a statement can read and
+    write files of this machine.
+    """
+    from lakehouse_assets.cli.formats import lines_of, rows_of, without_formulas
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.cli.sql import ask
+    from lakehouse_assets.settings import load_settings
+
+    forms: dict[str, Format] = {
+        "table": "table", "csv": "csv", "json": "json", "markdown": "markdown",
+    }  # fmt: skip
+    if form not in forms:
+        raise LakehouseError(f"--format {form} is not known; use one of {', '.join(forms)}.")
+    if safe_formulas and form != "csv":
+        raise LakehouseError("--safe-formulas is for spreadsheets; add --format csv.")
+    answer = ask(open_lake(load_settings()), _statement(query, file), confined=safe)
+    exact = form in {"csv", "json"}
+    most = limit or (None if exact or answer.of_catalog else 50)
+    names, rows = answer.rows.schema.names, rows_of(answer.rows)
+    if safe_formulas:
+        names, rows = without_formulas(names), map(without_formulas, rows)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if exact and width is None:
+            sys.stdout.reconfigure(encoding="utf-8")
+        else:
+            sys.stdout.reconfigure(errors="backslashreplace")
+    for line in lines_of(forms[form], names, islice(rows, most), width):
+        print(line)  # noqa: T201 - as it is, without Rich
+    if most is not None and next(rows, None) is not None:
+        errors.print(f"Only the first {most} rows are shown; --limit shows more.")
+
+
+def _statement(query: str | None, file: Path | None) -> str:
+    """Return the statement of the arguments."""
+    if (query is None) == (file is None):
+        raise LakehouseError('Say what to ask: lakehouse sql "select ...", or -f <file>, or -.')
+    try:
+        if file is not None:
+            return file.read_text(encoding="utf-8-sig")
+        return sys.stdin.read() if query == "-" else str(query)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise LakehouseError(
+            f"The statement cannot be read from {file or 'stdin'} ({reason}); give a file of UTF-8 "
+            "text."
+        ) from None
+
+
+def tables(
+    name: Annotated[str | None, typer.Argument(help="A table, to see its columns.")] = None,
+) -> None:
+    """List the declared tables, or describe one: columns, types, units, keys, references."""
+    from lakehouse_assets.domains.registry import REGISTRY
+    from lakehouse_assets.lake.schema import comment
+
+    if name is None:
+        grid = Grid(header_style="bold")
+        grid.add_column("table", overflow="fold")
+        grid.add_column("kind", no_wrap=True)
+        grid.add_column("what a row is")
+        for table in REGISTRY:
+            grid.add_row(f"{table.domain}.{table.name}", table.kind, table.full_description)
+        console.print(grid)
+        return
+    table = REGISTRY[name]
+    console.print(f"{table.domain}.{table.name}: {table.full_description}")
+    part = f", by {table.partition.column} ({table.partition.grain})" if table.partition else ""
+    console.print(f"Kind: {table.kind}{part}. Other names: {', '.join(table.aliases) or 'none'}.")
+    grid = Grid(header_style="bold")
+    grid.add_column("column", no_wrap=True)
+    for heading in ("type", "null", "PII", "meaning"):
+        grid.add_column(heading)
+    for column in table.columns:
+        grid.add_row(
+            column.name,
+            column.type,
+            "yes" if column.nullable else "",
+            "yes" if column.pii else "",
+            comment(column),
+        )
+    console.print(grid)
+    console.print(f"Key: {', '.join(table.keys)}")
+    for reference in table.references:
+        console.print(f"Reference: {', '.join(reference.columns)} → {reference.to_table}")
+
+
+_STATUS_COLUMNS = (
+    "table", "rows", "partitions", "missing", "last written (UTC)", "run", "freshness",
+    "failing rules",
+)  # fmt: skip
+
+
+def status(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the tables as JSON, for scripts.")
+    ] = False,
+) -> None:
+    """Show every table: rows, partitions, what is missing, the last run, freshness, quality.
+
+    Reads logs only, so it is quick however large the tables are.
+    """
+    from lakehouse_assets.cli.report import no_lake
+    from lakehouse_assets.cli.status import status as look
+    from lakehouse_assets.cli.status import unread
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    found = look(settings)
+    for sentence in unread(settings):
+        errors.print(f"Not loaded: {sentence}", style="yellow")
+    if as_json:
+        print(json.dumps([table.as_json() for table in found], indent=2))  # noqa: T201
+        return
+    colours = {
+        "damaged": "red",
+        "fresh": "green",
+        "aging": "yellow",
+        "late": "red",
+        "ageless": "dim",
+        "never": "dim",
+    }
+    columns: dict[str, list[str | Text]] = {name: [] for name in _STATUS_COLUMNS}
+    for table in found:
+        missing = "" if table.missing is None else str(len(table.missing))
+        cells = (
+            table.table,
+            "" if table.rows is None else f"{table.rows:,}",
+            str(table.partitions or ""),
+            Text(missing, "red") if table.missing else missing,
+            f"{table.updated_at:%Y-%m-%d %H:%M}" if table.updated_at else "",
+            (table.run_id or "")[:8],
+            Text(table.freshness, colours[table.freshness]),
+            "" if table.failing_rules is None else str(table.failing_rules or ""),
+        )
+        for name, cell in zip(columns, cells, strict=True):
+            columns[name].append(cell)
+    left_out = []
+    for name in ("", "run", "last written (UTC)", "partitions", "failing rules"):
+        if columns.pop(name, None) is not None:
+            left_out.append(name)
+        grid = Grid(header_style="bold")
+        for shown in columns:
+            number = shown in {"rows", "partitions", "missing"}
+            grid.add_column(shown, justify="right" if number else "left", no_wrap=True)
+        for row in zip(*columns.values(), strict=True):
+            grid.add_row(*row)
+        whole = console.measure(grid, options=console.options.update(width=1_000)).maximum
+        if whole <= console.width:
+            break
+    console.print(grid)
+    if left_out:
+        console.print(f"A wider terminal, or --json, also shows: {', '.join(left_out)}.")
+    if all(table.freshness == "never" for table in found):
+        console.print(no_lake(settings), soft_wrap=True, highlight=False)

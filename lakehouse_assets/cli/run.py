@@ -1,0 +1,236 @@
+"""`lakehouse run`, `backfill`, `replay` and `land`: what fills the lake."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from lakehouse_assets.cli.terminal import console, errors
+from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse_assets.orchestration.planning import PlannedRun
+    from lakehouse_assets.orchestration.run import RunSummary
+    from lakehouse_assets.settings import Settings
+
+
+def run() -> None:
+    """Materialise every partition that the landing zone holds, then show the lake.
+
+    Reads LAKEHOUSE_LANDING (default ./data), writes LAKEHOUSE_ROOT (default ./.lakehouse/lake) and
+    tracks models in LAKEHOUSE_MLFLOW_URI. Running again gives the same tables.
+    """
+    started = time.monotonic()
+    from lakehouse_assets.cli.report import open_lake, print_lake, print_segments, print_warnings
+    from lakehouse_assets.orchestration.planning import plan
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    planned = plan(settings)
+    summary = _watched(settings, planned.runs)
+    summary.errors += planned.refused
+    lake = open_lake(settings)
+    try:
+        print_lake(console, lake, summary.seconds)
+        print_segments(console, lake)
+    except LakehouseError as error:
+        # A table that cannot be shown must not hide what went wrong before.
+        summary.errors.append(str(error))
+    print_warnings(console, summary.warnings)
+    for line in summary.errors:
+        errors.print(f"Error: {line}", style="red")
+    console.print(
+        f"{len(planned.runs)} runs in {time.monotonic() - started:.1f} s. Next: "
+        "`make ui` opens the Dagster UI, `make mlflow` the models, `lakehouse sql` asks questions.",
+        soft_wrap=True,
+    )
+    if summary.errors:
+        raise typer.Exit(1)
+
+
+def _watched(
+    settings: Settings,
+    runs: list[PlannedRun],
+    note: Callable[[PlannedRun], None] = lambda _run: None,
+) -> RunSummary:
+    """Execute runs behind a progress bar that shows what is left, by runs and by time."""
+    from lakehouse_assets.orchestration.run import execute
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("runs"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("starting", total=len(runs))
+        count = 0
+
+        def on_start(planned: PlannedRun) -> None:
+            nonlocal count
+            # Days that a late one put out of date are runs that nobody planned.
+            total = max(len(runs), count + 1)
+            progress.update(bar, total=total, description=planned.label)
+            count += 1
+            if not console.is_terminal:
+                console.print(f"· {planned.label}")
+
+        def on_step(step: str) -> None:
+            progress.update(bar, description=step.replace("__", "."))
+
+        def on_done(planned: PlannedRun) -> None:
+            progress.advance(bar)
+            note(planned)
+
+        summary = execute(settings, runs, on_start, on_step, on_done)
+        if not summary.errors:
+            progress.update(bar, completed=count, total=count, description="done")
+    return summary
+
+
+def backfill(
+    domain: Annotated[str, typer.Argument(help="The domain, such as airline.")],
+    months: Annotated[str, typer.Argument(help="A range such as 2024-01..2024-12, or a month.")],
+    chunk: Annotated[int, typer.Option(min=1, help="Months in one run; bounds its memory.")] = 3,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Do again what an interrupted backfill has done.")
+    ] = False,
+) -> None:
+    """Run a range of delivered partitions, in chunks; interrupted, it goes on where it was.
+
+    The tables are the same as if each partition had been run by itself, oldest first.
+    """
+    from lakehouse_assets.cli.report import print_warnings
+    from lakehouse_assets.orchestration.backfill import Months, plan_backfill
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    wanted = Months.parse(months)
+    planned = plan_backfill(settings, domain, wanted, chunk, restart=restart)
+    if planned.done:
+        console.print(f"{planned.done} runs were done before; --restart does them again.")
+    summary = _watched(settings, planned.runs, planned.note)
+    summary.errors += planned.refused
+    print_warnings(console, summary.warnings)
+    _end(summary)
+    planned.progress.forget()
+    _tell_of_later_months(settings, domain, wanted.last)
+
+
+def replay(
+    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>, such as airline/flights.")],
+    days: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--date",
+            help="A day of delivery that is loaded; may be repeated. Default: all with "
+            "quarantined rows.",
+        ),
+    ] = None,
+) -> None:
+    """Clean stored deliveries again, after a rule was corrected: quarantined rows are judged again.
+
+    The delivered rows are in bronze, so nothing is delivered again. What builds on them follows.
+    """
+    from lakehouse_assets.catalog.datasets import dataset_named, quarantine_table
+    from lakehouse_assets.cli.report import open_lake, print_warnings, rows_aside
+    from lakehouse_assets.domains.registry import DATASETS
+    from lakehouse_assets.orchestration.backfill import loaded_partitions, plan_replay
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    found = dataset_named(DATASETS, dataset)
+    lake = open_lake(settings)
+    if days:
+        chosen = sorted({_date(day) for day in days})
+    else:
+        counts = lake.rows_by_partition(quarantine_table(found))
+        chosen = sorted(partition for partition, rows in counts.items() if rows)
+    if not chosen:
+        console.print(f"No rows of {dataset} are quarantined; there is nothing to replay.")
+        return
+    partitions = loaded_partitions(lake, found, chosen)
+    before = rows_aside(lake, found, chosen)
+    summary = _watched(settings, plan_replay(found, partitions))
+    print_warnings(console, summary.warnings)
+    after = rows_aside(lake, found, chosen)
+    where = f"{chosen[0]}..{chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
+    console.print(
+        f"{before:,} rows of {dataset} ({where}) were quarantined, {after:,} still are.",
+        soft_wrap=True,
+    )
+    _end(summary)
+    _tell_of_later_months(settings, found.domain, partitions[-1].replace(day=1))
+
+
+def _tell_of_later_months(settings: Settings, domain: str, last: date) -> None:
+    """Say that gold tables of later months add up what was just run."""
+    from lakehouse_assets.orchestration.backfill import months_after
+
+    later = months_after(settings, domain, last)
+    if later is not None:
+        console.print(
+            "Gold tables of later months add these up. The sensor follow_sources renews them; "
+            f"without it: lakehouse backfill {domain} {later}",
+            soft_wrap=True,
+        )
+
+
+def _end(summary: RunSummary) -> None:
+    """Print what went wrong, and end with exit code 1 if anything did."""
+    for line in summary.errors:
+        errors.print(f"Error: {line}", style="red")
+    if summary.errors:
+        raise typer.Exit(1)
+
+
+def land(
+    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>, such as airline/flights.")],
+    file: Annotated[Path, typer.Argument(help="The delivered file; it stays where it is.")],
+    day: Annotated[str, typer.Option("--date", help="Day of delivery, YYYY-MM-DD.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Correct a delivery of the same file name.")
+    ] = False,
+) -> None:
+    """Put a delivered file into the landing zone, whole or not at all."""
+    from lakehouse_assets.catalog.datasets import dataset_named
+    from lakehouse_assets.domains.registry import DATASETS
+    from lakehouse_assets.ingest.landing import LandingZone
+    from lakehouse_assets.orchestration.planning import check_date
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    found, delivered_on = dataset_named(DATASETS, dataset), _date(day)
+    check_date(settings, found, delivered_on)
+    target, news = LandingZone(settings.landing, settings.zone_identity).land(
+        found, file, delivered_on, replace=replace
+    )
+    console.print(f"{'Landed' if news else 'Already landed'}: {target}", soft_wrap=True)
+
+
+def _date(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+        if day.isoformat() != text:
+            raise ValueError(text)
+    except ValueError:
+        raise LakehouseError(
+            f"{text!r} is no date; write --date as YYYY-MM-DD, such as 2024-01-31."
+        ) from None
+    return day
