@@ -5,7 +5,7 @@
 
 targetScope = 'resourceGroup'
 
-@description('Start of all names: 3 to 11 small letters and digits.')
+@description('Start of all names: 3 to 11 lower-case letters and digits.')
 @minLength(3)
 @maxLength(11)
 param prefix string
@@ -25,15 +25,23 @@ param workloadIssuer string = ''
 @description('Subject of these tokens, such as system:serviceaccount:lakehouse:runner.')
 param workloadSubject string = ''
 
-@description('Whether the account can be reached from public networks.')
-@allowed([
-  'Enabled'
-  'Disabled'
-])
-param publicNetworkAccess string = 'Enabled'
+@description('Public addresses or ranges that may reach the account, such as 203.0.113.0/24. With none, and no subnets, it is not reachable from public networks at all: give it private endpoints.')
+param allowedAddresses array = []
+
+@description('Resource ids of subnets with the service endpoint Microsoft.Storage that may reach the account.')
+param allowedSubnets array = []
+
+@description('Days for which deleted blobs and containers can be brought back.')
+@minValue(1)
+@maxValue(365)
+param retentionDays int = 30
+
+@description('Resource id of a Log Analytics workspace for the diagnostic logs; empty: one is made.')
+param logWorkspaceId string = ''
 
 var contributorRole = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 var readerRole = '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
+var someNetworks = !empty(allowedAddresses) || !empty(allowedSubnets)
 var containerNames = [
   'lake'
   'landing'
@@ -54,7 +62,32 @@ resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
     allowBlobPublicAccess: false
     // Account keys and account signatures open everything to everyone who has them.
     allowSharedKeyAccess: false
-    publicNetworkAccess: publicNetworkAccess
+    defaultToOAuthAuthentication: true
+    allowCrossTenantReplication: false
+    publicNetworkAccess: someNetworks ? 'Enabled' : 'Disabled'
+    networkAcls: {
+      defaultAction: 'Deny'
+      bypass: 'None'
+      ipRules: [
+        for address in allowedAddresses: {
+          value: address
+          action: 'Allow'
+        }
+      ]
+      virtualNetworkRules: [
+        for subnet in allowedSubnets: {
+          id: subnet
+          action: 'Allow'
+        }
+      ]
+      // By its identity, not by where it is.
+      resourceAccessRules: withDatabricks ? [
+        {
+          tenantId: tenant().tenantId
+          resourceId: connector.id
+        }
+      ] : []
+    }
   }
 }
 
@@ -64,8 +97,44 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
   properties: {
     deleteRetentionPolicy: {
       enabled: true
-      days: 7
+      days: retentionDays
     }
+    containerDeleteRetentionPolicy: {
+      enabled: true
+      days: retentionDays
+    }
+  }
+}
+
+resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' = if (empty(logWorkspaceId)) {
+  name: '${prefix}-logs'
+  location: location
+  properties: {
+    sku: {
+      name: 'PerGB2018'
+    }
+    retentionInDays: 90
+  }
+}
+
+// Who read, wrote and deleted what.
+resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: '${prefix}-blobs'
+  scope: blobs
+  properties: {
+    workspaceId: empty(logWorkspaceId) ? logs.id : logWorkspaceId
+    logs: [
+      {
+        categoryGroup: 'allLogs'
+        enabled: true
+      }
+    ]
+    metrics: [
+      {
+        category: 'Transaction'
+        enabled: true
+      }
+    ]
   }
 }
 

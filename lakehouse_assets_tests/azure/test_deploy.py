@@ -25,6 +25,14 @@ RESOURCES = {
     "containers": (
         "Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01", {"parent"},
     ),
+    "logs": (
+        "Microsoft.OperationalInsights/workspaces@2023-09-01",
+        {"location", "properties", "sku", "retentionInDays"},
+    ),
+    "blobLogs": (
+        "Microsoft.Insights/diagnosticSettings@2021-05-01-preview",
+        {"scope", "properties", "workspaceId", "logs", "categoryGroup", "metrics"},
+    ),
     "runner": ("Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31", {"location"}),
     "federation": (
         "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials@2023-01-31",
@@ -109,8 +117,27 @@ def test_nobody_is_given_more_than_data_and_nothing_is_open_by_key():
         "minimumTlsVersion: 'TLS1_2'",
     ):  # fmt: skip
         assert line in body
+    # Reached from nowhere until networks are named, and then from those alone.
+    network = (
+        "publicNetworkAccess: someNetworks ? 'Enabled' : 'Disabled'", "defaultAction: 'Deny'",
+        "bypass: 'None'", "for address in allowedAddresses:", "for subnet in allowedSubnets:",
+    )  # fmt: skip
+    assert [line for line in network if line not in body] == []
+    assert "var someNetworks = !empty(allowedAddresses) || !empty(allowedSubnets)" in CODE
+    for name in ("allowedAddresses", "allowedSubnets"):
+        assert re.search(rf"^param {name} array = \[\]$", CODE, re.MULTILINE)
     assert "readerRole" in blocks()["readersRead"][1]
     assert "scope: containers[0]" in blocks()["readersRead"][1], "readers see no landing zone"
+
+
+def test_what_is_deleted_can_be_brought_back_and_what_is_done_is_logged():
+    kept = re.findall(
+        r"(\w+RetentionPolicy): \{\s*enabled: true\s*days: retentionDays", blocks()["blobs"][1]
+    )
+    assert kept == ["deleteRetentionPolicy", "containerDeleteRetentionPolicy"]
+    _, logs = blocks()["blobLogs"]
+    assert "scope: blobs" in logs
+    assert re.search(r"categoryGroup: 'allLogs'\s*enabled: true", logs)
 
 
 def test_what_comes_out_are_settings_of_this_project():
