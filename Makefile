@@ -15,7 +15,7 @@ export DO_NOT_TRACK := true
 SPARK_JARS := $(or $(LAKEHOUSE_SPARK_JARS),$(CURDIR)/.lakehouse/spark-jars)
 SPARK_POM := lakehouse_assets/engine/jars/pom.xml
 PYTEST_ARGS ?=
-EXTRAS := ui,dev,connect,azure,sources
+EXTRAS := ui,dev,connect,azure,sources,postgres
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check
 # PySpark comes as its source, of which a package is made first: 400 MB that would be compressed to
 # be unpacked a moment later.
@@ -33,6 +33,8 @@ SEED ?= 1
 DATABASES := $(CURDIR)/.lakehouse/databases
 # The library by which lakehouse_assets_tests/test_clocks.py sets the clocks of processes.
 FAKETIME := $(CURDIR)/.lakehouse/faketime
+# The proxy of lakehouse_assets_tests/operations.
+NGINX := $(CURDIR)/.lakehouse/nginx
 
 # `make demo|ui|mlflow ENGINE=spark` works in places of its own; STATE=.lakehouse shares the others.
 ENGINE := duckdb
@@ -50,7 +52,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite databases faketime demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets constraints clean
+.PHONY: help setup spark azurite databases faketime nginx demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets constraints licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,32 +87,35 @@ $(AZURITE)/.ready: $(AZURITE_FILES)
 	&& cd $(AZURITE) && npm ci --silent --ignore-scripts --omit=optional && touch $@
 
 databases: $(DATABASES)/.ready ## Fetch PostgreSQL and MariaDB for the tests from Debian's packages, once, without root
+faketime: $(FAKETIME)/.ready ## Fetch libfaketime for the tests from Debian's packages, once, without root
+nginx: $(NGINX)/.ready ## Fetch nginx for the tests from Debian's packages, once, without root
 
 # What is installed already is not fetched: apt says what would be.
-$(DATABASES)/.ready:
-	@command -v apt-get >/dev/null || { echo "apt-get is not there; tests against servers that are not installed will be skipped."; exit 0; }; \
-	rm -rf $(DATABASES) && mkdir -p $(DATABASES)/packages $(DATABASES)/root && cd $(DATABASES)/packages \
-	&& version=$$(apt-cache depends postgresql | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$$/\1/p') \
-	&& wanted=$$(apt-get -s -o Debug::NoLocking=1 install --no-install-recommends mariadb-server-core $$version | sed -n 's/^Inst \([^ ]*\).*/\1/p') \
-	&& apt-get -q -o APT::Sandbox::User= download $$wanted >/dev/null && for package in *.deb; do dpkg -x $$package ../root; done \
-	&& rm -rf $(DATABASES)/packages && touch $@ \
-	|| echo "PostgreSQL and MariaDB could not be fetched (apt-get update, network?); their tests will be skipped."
+define FROM_DEBIAN
+	@command -v apt-get >/dev/null || { echo "apt-get is not there; tests with $(1) will be skipped where it is not installed."; exit 0; }; \
+	rm -rf $(@D) && mkdir -p $(@D)/packages $(@D)/root && cd $(@D)/packages \
+	&& wanted=$$(apt-get -s -o Debug::NoLocking=1 install --no-install-recommends $(2) | sed -n 's/^Inst \([^ ]*\).*/\1/p') \
+	&& { test -z "$$wanted" || { apt-get -q -o APT::Sandbox::User= download $$wanted >/dev/null \
+	&& for package in *.deb; do dpkg -x $$package ../root; done; }; } \
+	&& rm -rf $(@D)/packages && touch $@ \
+	|| echo "$(1) could not be fetched (apt-get update, network?); tests with it will be skipped."
+endef
 
-faketime: $(FAKETIME)/.ready ## Fetch libfaketime for the tests from Debian's packages, once, without root
+$(DATABASES)/.ready:
+	$(call FROM_DEBIAN,PostgreSQL and MariaDB,mariadb-server-core $$(apt-cache depends postgresql | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$$/\1/p'))
 
 $(FAKETIME)/.ready:
-	@command -v apt-get >/dev/null || { echo "apt-get is not there; tests under other clocks will be skipped."; exit 0; }; \
-	rm -rf $(FAKETIME) && mkdir -p $(FAKETIME) && cd $(FAKETIME) \
-	&& apt-get -q -o APT::Sandbox::User= download libfaketime >/dev/null && dpkg -x libfaketime_*.deb root \
-	&& rm -f libfaketime_*.deb && touch $@ \
-	|| echo "libfaketime could not be fetched (apt-get update, network?); tests under other clocks will be skipped."
+	$(call FROM_DEBIAN,libfaketime,libfaketime)
+
+$(NGINX)/.ready:
+	$(call FROM_DEBIAN,nginx,nginx)
 
 demo: setup ## Build the whole lake from data/ and show it (ENGINE=spark: on Spark)
 	@LAKEHOUSE_LANDING=data $(BIN)/lakehouse run
 	@$(if $(filter spark,$(ENGINE)),echo "This lake is in $(STATE): make ui ENGINE=spark and make mlflow ENGINE=spark show it.")
 
-test: setup azurite databases faketime ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(PYTEST_ARGS)
+test: setup azurite databases faketime nginx ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine
 	@$(BIN)/python -m pytest -q --cluster --require-spark lakehouse_assets_tests/engine/test_cluster.py
@@ -148,6 +153,9 @@ bench-tweets: setup ## Five million tweets from files to counts: time, processor
 constraints: setup ## Write constraints.txt from the environment
 	@{ echo "# Every package of the environment, pinned. Made by \`make constraints\`; names and versions only."; \
 	  $(BIN)/python -m pip freeze --exclude-editable; } > constraints.txt
+
+licences: setup ## Write docs/packages.md: each pinned package's licence and date of release
+	@$(BIN)/python -m lakehouse_assets_tests.operations.licences
 
 clean: ## Remove the environment and the local lake
 	@rm -rf $(VENV) .lakehouse

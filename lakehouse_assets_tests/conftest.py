@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -37,7 +39,6 @@ from lakehouse_assets_tests.airline.samples import (
     variables_of,
 )
 from lakehouse_assets_tests.engine.small import INTERPRETED, JAVA, SMALL
-from lakehouse_assets_tests.scheduling import LongestFirst, step_back
 
 # The same examples each time: what is random is seeded, and a failure can be played again.
 hypothesis.settings.register_profile("seeded", derandomize=True, database=None)
@@ -64,22 +65,51 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kill-seed", default=1, type=int, help="seed of the moments of the kills")
 
 
-def pytest_configure() -> None:
-    step_back(os.environ.get("PYTEST_XDIST_WORKER", ""))
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave a cluster's processes out of runs that did not ask for them."""
+    """Begin with what takes longest; a cluster's processes run only where they are asked for."""
+    items.sort(key=lambda item: _ORDER.index(_kind(item.path)))
     if not config.getoption("--cluster"):
         for item in items:
             if item.get_closest_marker("cluster"):
                 item.add_marker(pytest.mark.skip(reason="starts a cluster: make test-cluster"))
 
 
+@cache
+def _kind(path: Path) -> str:
+    """Say what a file's tests need: Spark, processes and whole pipelines, or little."""
+    text = path.read_text(encoding="utf-8")
+    return next(kind for kind in _ORDER if re.search(_NEEDS[kind], text))
+
+
+_NEEDS = {
+    "spark": "spark_engine|spark_session_engine|on_both_engines",
+    "processes": r"subprocess|command\(|\bhouse\b|Caretaker|running_|azurite",
+    "little": "",
+}
+_ORDER = [*_NEEDS]
+
+
+class _FilesAndSpark(LoadScopeScheduling):
+    """Gives each worker files as a whole, and one of them all of Spark, which starts once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "spark" if _kind(REPOSITORY / file) == "spark" else file
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
-    """Take our own scheduling in the place of xdist's by files."""
-    return LongestFirst(config, log) if config.getvalue("dist") == "loadfile" else None
+    return _FilesAndSpark(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave the cores to the worker with Spark first: all others together end later than it."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not _begun and _kind(item.path) != "spark":
+        os.nice(5)
+    _begun[:] = [item]
+
+
+_begun: list[pytest.Item] = []
 
 
 @pytest.fixture(scope="session")

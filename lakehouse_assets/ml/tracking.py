@@ -316,15 +316,16 @@ def _move_artifacts(store: sqlite3.Connection, experiment: str, here: str) -> No
 def _prepare_environment() -> None:
     """Defaults that MLflow reads while it is imported.
 
-    Telemetry would call home; messages about new tables and progress bars are noise in the log
-    of a pipeline; MLflow's own timeouts let a dead server hold a run for many minutes. A value that
-    is set already wins.
+    Telemetry would call home; messages about new tables, progress bars and addresses of runs
+    are noise in the log of a pipeline; MLflow's own timeouts let a dead server hold a run for many
+    minutes. A value that is set already wins.
     """
     defaults = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         **timeouts.mlflow_variables(),
     }
     for name, value in defaults.items():

@@ -1,0 +1,183 @@
+"""Months of work at once: 400 partitions, 10,000 files, history in PostgreSQL, an MLflow server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+
+from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets_tests.airline.samples import (
+    REPOSITORY,
+    House,
+    command,
+    purchase,
+    variables_of,
+)
+from lakehouse_assets_tests.automation.caretaker import Caretaker
+from lakehouse_assets_tests.operations.services import DEPLOY, Services, running
+from lakehouse_assets_tests.sources.servers import MissingError, running_postgres
+
+pytestmark = pytest.mark.timeout(600)
+BRONZE, REJECTS = bronze_table(t.TRANSACTIONS), rejects_table(t.TRANSACTIONS)
+FIRST = date(2014, 1, 1)
+DAYS = [FIRST + timedelta(days=number) for number in range(400)]
+_LAUNCH = """
+mutation ($given: ExecutionParams!) {
+  launchRun(executionParams: $given) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    try:
+        with running_postgres() as url:
+            yield url
+    except MissingError as error:
+        pytest.skip(str(error))
+
+
+@contextmanager
+def team_instance(
+    house: House, monkeypatch: pytest.MonkeyPatch, url: str
+) -> Iterator[dg.DagsterInstance]:
+    """Open Dagster's instance of a house with the team's example of a `dagster.yaml`."""
+    house.settings.dagster_home.mkdir(parents=True)
+    shutil.copy(DEPLOY / "dagster.yaml", house.settings.dagster_home)
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+    with dagster_instance(house.settings) as instance:
+        yield instance
+
+
+def span_of(request: dg.RunRequest) -> tuple[str, str]:
+    ends = [request.tags.get(f"dagster/asset_partition_range_{e}") for e in ("start", "end")]
+    first, last = (end or str(request.partition_key) for end in ends)
+    return first, last
+
+
+def wait_for(done: Callable[[], bool], services: Services, seconds: float = 240) -> None:
+    ends = time.monotonic() + seconds
+    while not done():
+        logs = "".join(file.read_text("utf-8")[-1500:] for file in services.folder.glob("*.log"))
+        assert time.monotonic() < ends, logs
+        time.sleep(1)
+
+
+def test_a_run_over_400_partitions_is_queued_executed_and_recorded_in_postgres(
+    house: House, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, day in enumerate(DAYS):
+        house.deliver_purchases(str(day), [purchase(f"T{number}", amount=number)])
+    ends = {"start": str(DAYS[0]), "end": str(DAYS[-1])}
+    given = {
+        "mode": "default",
+        "selector": {
+            "repositoryLocationName": "lakehouse_assets", "repositoryName": "__repository__",
+            "jobName": "airline_daily",
+            "assetSelection": [{"path": [*table.asset_key.path]} for table in (BRONZE, REJECTS)],
+        },
+        "executionMetadata": {
+            "tags": [
+                {"key": f"dagster/asset_partition_range_{end}", "value": day}
+                for end, day in ends.items()
+            ]
+        },
+    }  # fmt: skip
+    with (
+        team_instance(house, monkeypatch, postgres) as instance,
+        running(house, tmp_path, "code", "daemon", DAGSTER_POSTGRES_URL=postgres) as services,
+    ):
+        asked = subprocess.run(
+            [Path(sys.executable).parent / "dagster-graphql", "-w", services.workspace,
+             "-t", _LAUNCH, "-v", json.dumps({"given": given})],
+            env=services.variables, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "LaunchRunSuccess" in asked.stdout, asked.stdout + asked.stderr
+        wait_for(lambda: instance.get_runs()[0].is_finished, services)
+        assert instance.get_runs()[0].status == dg.DagsterRunStatus.SUCCESS
+        made = instance.get_materialized_partitions(BRONZE.asset_key)
+        assert made == {str(day) for day in DAYS}
+    with closing(psycopg.connect(postgres)) as database:
+        assert database.execute("select count(*) from runs").fetchall() == [(1,)]
+        (events,) = database.execute("select count(*) from event_logs").fetchone() or (0,)
+    assert events > 800
+    assert not [*house.settings.dagster_home.rglob("*.db")]
+    rows = house.sql(
+        "SELECT count(*) AS n, count(DISTINCT delivered_on) AS days, sum(amount::int) AS amount "
+        "FROM {t}", t=BRONZE,
+    )  # fmt: skip
+    assert rows == [{"n": 400, "days": 400, "amount": sum(range(400))}]
+
+
+def test_the_pipeline_runs_against_an_mlflow_server_and_dagster_on_postgres(
+    house: House, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for delivery in ("flights/2014-03-31", "transactions/2014-03-11"):
+        shutil.copytree(
+            REPOSITORY / "data" / "airline" / delivery,
+            house.settings.landing / "airline" / delivery,
+        )
+    with closing(psycopg.connect(postgres, autocommit=True)) as database:
+        database.execute("create database second")
+    url = postgres.replace("/postgres", "/second")
+    with (
+        team_instance(house, monkeypatch, url) as instance,
+        running(house, tmp_path, "mlflow") as services,
+    ):
+        variables = {
+            **variables_of(house), "DAGSTER_POSTGRES_URL": url,
+            "LAKEHOUSE_MLFLOW_URI": f"http://127.0.0.1:{services.mlflow}",
+        }  # fmt: skip
+        for name in ("run", "doctor"):
+            done = command(name, variables=variables, cwd=tmp_path)
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert (
+            instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))
+            == instance.get_runs_count()
+        )
+        client = MlflowTracking(tracking_uri=variables["LAKEHOUSE_MLFLOW_URI"]).client()
+        (model,) = client.search_registered_models()
+        assert "champion" in model.aliases
+        files = {file.name for file in (tmp_path / "artifacts").rglob("*") if file.is_file()}
+    assert "MLmodel" in files
+    assert house.count(t.GOLD_CUSTOMER_SEGMENTS_ML) > 100
+
+
+def test_a_tick_takes_10000_files_once(house: House) -> None:
+    line = json.dumps(purchase("A"))
+    for number in range(10_000):
+        day = FIRST + timedelta(days=number % 100)
+        house.deliver("transactions", str(day), f"{number:05}.jsonl", f"{line}\n")
+    with dg.DagsterInstance.ephemeral() as instance:
+        caretaker = Caretaker(house, instance)
+        caretaker.settle()
+        sensor = "airline_transactions_deliveries"
+        first = caretaker.tick(sensor)
+        spans = [span_of(request) for request in first.run_requests or []]
+        assert [(a, str(DAYS[min(n * 31 + 30, 99)])) for n, (a, _) in enumerate(spans)] == spans
+        assert (spans[0][0], spans[-1][1], len(spans)) == (str(DAYS[0]), str(DAYS[99]), 4)
+        # What is remembered is stored with each tick.
+        assert len(str(first.cursor)) < 100_000
+        assert not caretaker.tick(sensor).run_requests
+        house.deliver("transactions", str(DAYS[7]), "late.jsonl", f"{line}\n")
+        caretaker.settle()
+        (later,) = caretaker.tick(sensor).run_requests or []
+        assert span_of(later) == (str(DAYS[7]), str(DAYS[7]))
