@@ -139,9 +139,9 @@ class Settings(BaseSettings):
         STATE / "dagster", description="Persistent home of the Dagster instance."
     )
     training_rows: int = Field(
-        2_000_000,
+        250_000,
         ge=100,
-        description="Most rows that a model's training fetches, at 1 to 1.5 kB of memory each.",
+        description="Most rows that a model is fitted on; all rows are scored.",
     )
     first_partition: date = Field(
         date(2014, 1, 1), description="First day for which partitions exist (first of a month)."

@@ -30,7 +30,13 @@ from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
 from lakehouse_assets.cli import main as cli
 from lakehouse_assets.domains.airline import reference
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW, OCCASIONAL, PREMIUM
+from lakehouse_assets.domains.airline.models.personas import (
+    AT_RISK,
+    LOYAL,
+    NEW,
+    OCCASIONAL,
+    PREMIUM,
+)
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.planning import plan
 from lakehouse_assets.orchestration.run import RunSummary, execute

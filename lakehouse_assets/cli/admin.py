@@ -98,13 +98,17 @@ def mlflow_uri() -> None:
 
 
 def export_model(
+    name: Annotated[str, typer.Argument(help="Registered model.")],
     folder: Annotated[Path, typer.Argument(help="Folder to make.")],
-    name: Annotated[str, typer.Option(help="Registered model.")] = "airline_customer_segments",
 ) -> None:
     """Check the champion's files and copy them to a new folder, for `mlflow models serve`."""
+    from lakehouse_assets.domains.registry import MODELS
     from lakehouse_assets.ml.model_registry import export_champion
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.settings import load_settings
 
-    exported = export_champion(MlflowTracking.of(load_settings()), folder, name)
+    if name not in MODELS:
+        raise LakehouseError(f"There is no model {name!r}; use one of {', '.join(sorted(MODELS))}.")
+    tracking = MlflowTracking.of(load_settings())
+    exported = export_champion(tracking, name, MODELS[name].types, folder)
     print(f"{exported.model_uri} -> {folder}")  # noqa: T201 - for scripts

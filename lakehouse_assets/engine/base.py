@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -202,28 +202,6 @@ class Engine(Protocol):
 
         Raises:
             LakehouseError: `compute` returns other columns or another number of rows.
-        """
-        ...
-
-    def fold_batches(
-        self,
-        frame: DataFrame,
-        needed: Sequence[str],
-        result: pa.Schema,
-        compute: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-    ) -> pa.Table:
-        """Run Python over the rows, part by part where they are, and fetch the little it gives.
-
-        Args:
-            frame: The rows.
-            needed: Columns that `compute` is given.
-            result: The columns that it returns.
-            compute: Makes of the batches of a part of the rows a few rows; called once for each
-                part, of which there are as many as the engine likes. It may run elsewhere, as in
-                `add_columns`.
-
-        Raises:
-            LakehouseError: `compute` raises, or returns other columns.
         """
         ...
 

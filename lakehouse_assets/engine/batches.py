@@ -44,27 +44,6 @@ def adding_columns(
     return add
 
 
-def folding(
-    needed: Sequence[str],
-    result: pa.Schema,
-    compute: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Make a function that folds batches; see `Engine.fold_batches`.
-
-    It raises a ValueError if `compute` returns other columns.
-    """
-    names = list(needed)
-
-    def fold(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for found in compute(batch.select(names) for batch in batches):
-            if not found.schema.equals(result):
-                wanted, got = (", ".join(map(str, s)) for s in (result, found.schema))
-                raise ValueError(f"the rows were to give {wanted}; they gave {got}")
-            yield found
-
-    return fold
-
-
 def not_computed(added: pa.Schema, reason: str) -> LakehouseError:
     """Say that columns could not be computed."""
     return LakehouseError(

@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
-from lakehouse_assets.engine.batches import adding_columns, folding, not_computed
+from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.duckdb_csv import CsvLoader
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
 from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
@@ -345,26 +345,6 @@ class DuckDBEngine:
         self._origins[name] = f"SELECT {kept}, {new} FROM ({plan}) AS given"  # noqa: S608
         self._origin_versions[name] = versions
         return wider
-
-    def fold_batches(
-        self,
-        frame: DataFrame,
-        needed: Sequence[str],
-        result: pa.Schema,
-        compute: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-    ) -> pa.Table:
-        """Run Python over the rows as one part; one batch is in memory at a time."""
-        import duckdb
-        import pyarrow as pa
-
-        given = self.arrow_stream(frame.select(*needed))
-        try:
-            found = list(folding(needed, result, compute)(given))
-        except duckdb.Error:
-            raise
-        except Exception as error:
-            raise not_computed(result, str(error)) from error
-        return pa.Table.from_batches(found, schema=result)
 
     def _stage_name(self, frame: DataFrame) -> str:
         """Stage a frame and return the name of its view."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
-from lakehouse_assets.engine.batches import adding_columns, folding, not_computed
+from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.scoped_resources import ScopedResources
 from lakehouse_assets.engine.spark_csv import read_csv
 from lakehouse_assets.engine.spark_dialect import SparkDialect
@@ -157,29 +157,6 @@ class SparkEngine:
             if not found:
                 raise
             raise not_computed(added, found[-1]) from error
-
-    def fold_batches(
-        self,
-        frame: DataFrame,
-        needed: Sequence[str],
-        result: pa.Schema,
-        compute: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-    ) -> pa.Table:
-        """Run Python over the rows beside Spark's workers, one call for each partition."""
-        from pyspark.errors import PySparkException
-        from pyspark.sql.pandas.types import from_arrow_schema
-
-        rows = frame.select(*map(_quoted, needed))
-        folded = rows.mapInArrow(
-            _sent_whole(folding(needed, result, compute)), from_arrow_schema(result)
-        )
-        try:
-            return folded.toArrow().cast(result)
-        except PySparkException as error:
-            found = _RAISED.findall(str(error))
-            if not found:
-                raise
-            raise not_computed(result, found[-1]) from error
 
     def scope(self) -> AbstractContextManager[None]:
         """Free what was checkpointed inside when it ends."""

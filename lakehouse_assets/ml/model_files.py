@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
     from mlflow.models import Model
-    from sklearn.pipeline import Pipeline
 
 MODEL_FILES: Final = frozenset(
     {"MLmodel", "model.skops", "requirements.txt", "conda.yaml", "python_env.yaml"}
@@ -241,25 +239,3 @@ def _refused(what: str, reason: str) -> LakehouseError:
         f"{what} is not loaded: {reason}. Restore its files from a copy, or delete the version "
         "and run its asset again."
     )
-
-
-def score(pipeline: Pipeline, features: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Cluster id of each row, by a fitted or loaded pipeline.
-
-    Args:
-        pipeline: From `load_champion` or a clustering result.
-        features: Rows in original units, columns in the order of the training.
-
-    Raises:
-        LakehouseError: If the number of columns differs or a value is missing or infinite.
-    """
-    width = len(pipeline["scaler"].mean_)
-    if features.ndim != 2 or features.shape[1] != width or not np.isfinite(features).all():
-        msg = (
-            f"Scoring needs rows of {width} finite values, got shape {features.shape}; leave "
-            "incomplete rows out."
-        )
-        raise LakehouseError(msg)
-    # Step by step: the scaler knows its column names and would warn about an array without any.
-    scaled = (features - pipeline["scaler"].mean_) / pipeline["scaler"].scale_
-    return np.asarray(pipeline["kmeans"].predict(scaled), dtype=np.int32)

@@ -1,8 +1,4 @@
-"""The registry of models: versions with an identity, the champion, and who may replace it.
-
-Does not belong here:
-the store (`tracking.py`), a model's files (`model_files.py`), fitting, tables.
-"""
+"""The registry of models: versions with an identity, the champion, and who may replace it."""
 
 from __future__ import annotations
 
@@ -10,15 +6,15 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.clustering import PIPELINE_TYPES
 from lakehouse_assets.ml.model_files import (
     MODEL_FILES,
     MOST_BYTES,
@@ -30,19 +26,18 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-    from sklearn.pipeline import Pipeline
-
-DEFAULT_MODEL_NAME: Final = "airline_customer_segments"
-"""Registered model that holds one version per partition, input and configuration."""
 
 CHAMPION: Final = "champion"
-"""Alias of the version that scores; see `promote_version`."""
+"""Alias of the version that scores; see `promote`."""
 
 PARTITION_TAG: Final = "partition"
 INPUT_DIGEST_TAG: Final = "input_digest"
 CONFIG_DIGEST_TAG: Final = "config_digest"
 FILES_DIGEST_TAG: Final = "files_digest"
 """Digest of a version's files, written with the version and compared before they are loaded."""
+
+DECISION_TAG: Final = "decision"
+"""Why a version was promoted or was not, when it was last judged."""
 
 _IDENTITY_TAGS: Final = (PARTITION_TAG, INPUT_DIGEST_TAG, CONFIG_DIGEST_TAG)
 # These values travel inside a quoted filter of the registry's search.
@@ -62,17 +57,25 @@ class TrackedModel:
     reused: bool
 
 
+@dataclass(frozen=True)
+class Decision:
+    """Whether a version is the champion now, and why or why not."""
+
+    promoted: bool
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """The model that scores; its cluster 0 is the most valuable."""
+    """The model that scores."""
 
-    pipeline: Pipeline
+    model: Any
     model_version: int
     partition: str
 
 
 def find_version(
-    tracking: MlflowTracking, identity: Mapping[str, str], name: str = DEFAULT_MODEL_NAME
+    tracking: MlflowTracking, identity: Mapping[str, str], name: str
 ) -> TrackedModel | None:
     """The newest model version with the given partition, input digest and config digest.
 
@@ -108,12 +111,14 @@ def find_version(
 def register(
     tracking: MlflowTracking,
     run_id: str,
-    pipeline: Pipeline,
+    name: str,
+    model: Any,
     feature_names: Sequence[str],
+    output: str,
+    types: Collection[str],
     tags: Mapping[str, str],
-    name: str = DEFAULT_MODEL_NAME,
 ) -> TrackedModel:
-    """Save the pipeline as a model of the run and register it, unless it is there already.
+    """Save a model as one of the run and register it, unless it is there already.
 
     Its files are those of `save_model`, and their digest becomes a tag of the version. A version
     with the same partition, input digest and config digest is reused and nothing is written. Two
@@ -123,14 +128,17 @@ def register(
     Args:
         tracking: The store.
         run_id: Run that produced the model.
-        pipeline: Fitted scaler and k-means.
-        feature_names: Names of the input columns in their order.
-        tags: Tags of the version. `partition`, `input_digest` and `config_digest` are its
-            identity; add the Dagster run id and the versions of the source tables.
         name: Registered model; it is made on first use.
+        model: Fitted scikit-learn estimator.
+        feature_names: Names of the input columns in their order.
+        output: MLflow's type of what it predicts.
+        types: Types that it is made of, beside plain values and arrays.
+        tags: Tags of the version. `partition`, `input_digest` and `config_digest` are its
+            identity.
 
     Raises:
-        LakehouseError: If an identity tag is missing or MLflow fails.
+        LakehouseError: If an identity tag is missing, the model holds another type, or MLflow
+            fails.
     """
     existing = find_version(tracking, tags, name)
     if existing is not None:
@@ -153,7 +161,7 @@ def register(
             model_uuid=logged.model_id,
             model_id=logged.model_id,
         )
-        digest = save_model(pipeline, feature_names, "integer", PIPELINE_TYPES, folder, description)
+        digest = save_model(model, feature_names, output, types, folder, description)
         client.log_model_artifacts(logged.model_id, str(folder))
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
@@ -174,63 +182,79 @@ def register(
     return _tracked(created, reused=False)
 
 
-def promote_version(
-    tracking: MlflowTracking, version: int, partition: str, name: str = DEFAULT_MODEL_NAME
-) -> bool:
-    """Make a version the champion unless the champion belongs to a later partition.
+def promote(
+    tracking: MlflowTracking, name: str, version: int, partition: str, objection: str | None = None
+) -> Decision:
+    """Make a version the champion unless something speaks against it, and record the decision.
 
-    A re-run of January thus replaces January's champion but never March's. Partition keys
-    are compared as text, which orders ISO dates and months correctly.
+    The champion of a later partition stays: a re-run of January replaces January's champion but
+    never March's. Partition keys are compared as text, which orders ISO dates and months correctly.
 
     Args:
         tracking: The store.
+        name: Registered model.
         version: Model version.
         partition: Its partition key.
-        name: Registered model.
-
-    Returns:
-        Whether the version is the champion now.
+        objection: Why it must not be the champion.
 
     Raises:
         LakehouseError: If the champion has no partition tag, the version does not exist, or
             MLflow fails.
     """
-    current = _champion_version(tracking, name)
-    if current is not None:
-        if PARTITION_TAG not in current.tags:
-            msg = (
-                f"The champion of {name}, version {current.version}, has no tag "
-                f"{PARTITION_TAG}; tag it or move the alias {CHAMPION} by hand."
-            )
-            raise LakehouseError(msg)
-        if current.tags[PARTITION_TAG] > partition:
-            return False
+    current = champion_of(tracking, name)
+    if current is not None and PARTITION_TAG not in current.tags:
+        msg = (
+            f"The champion of {name}, version {current.version}, has no tag "
+            f"{PARTITION_TAG}; tag it or move the alias {CHAMPION} by hand."
+        )
+        raise LakehouseError(msg)
+    if objection is None and current is not None and current.tags[PARTITION_TAG] > partition:
+        later = current.tags[PARTITION_TAG]
+        objection = f"version {current.version} is of the later partition {later}"
+    if objection is not None:
+        decision = Decision(promoted=False, reason=f"not the champion: {objection}")
+    elif current is not None and int(current.version) == version:
+        decision = Decision(promoted=True, reason=current.tags.get(DECISION_TAG, "the champion"))
+    else:
+        before = "the first" if current is None else f"in place of version {current.version}"
+        decision = Decision(promoted=True, reason=f"champion, {before}")
     with tracking.plain_errors():
-        tracking.client().set_registered_model_alias(name, CHAMPION, str(version))
-    return True
+        if decision.promoted:
+            tracking.client().set_registered_model_alias(name, CHAMPION, str(version))
+        tracking.client().set_model_version_tag(
+            name, str(version), DECISION_TAG, decision.reason[:4_000]
+        )
+    return decision
 
 
-def load_champion(tracking: MlflowTracking, name: str = DEFAULT_MODEL_NAME) -> Champion:
-    """The champion's pipeline, for scoring, from files that are checked before they are loaded.
+def load_champion(tracking: MlflowTracking, name: str, types: Collection[str]) -> Champion:
+    """The champion, for scoring, from files that are checked before they are loaded.
+
+    Args:
+        tracking: The store.
+        name: Registered model.
+        types: Types that it may be made of, beside plain values and arrays.
 
     Raises:
         LakehouseError: If there is no champion, its files are not those that were registered or
             not of our format, or MLflow fails.
     """
     current = _required_champion(tracking, name)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, digest, what = Path(scratch), _digest_of(current), _called(current)
-        _fetch_files(tracking, current, folder)
-        pipeline = load_model(folder, digest, PIPELINE_TYPES, what)
-    return Champion(
-        pipeline=pipeline,
-        model_version=int(current.version),
-        partition=current.tags.get(PARTITION_TAG, ""),
-    )
+    with _fetched(tracking, current) as (folder, digest, what):
+        model = load_model(folder, digest, types, what)
+    return Champion(model, int(current.version), current.tags.get(PARTITION_TAG, ""))
+
+
+def load_version(tracking: MlflowTracking, name: str, version: int, types: Collection[str]) -> Any:
+    """A version's model; see `load_champion`."""
+    with tracking.plain_errors():
+        found = tracking.client().get_model_version(name, str(version))
+    with _fetched(tracking, found) as (folder, digest, what):
+        return load_model(folder, digest, types, what)
 
 
 def export_champion(
-    tracking: MlflowTracking, folder: Path, name: str = DEFAULT_MODEL_NAME
+    tracking: MlflowTracking, name: str, types: Collection[str], folder: Path
 ) -> TrackedModel:
     """Write the champion's files, checked as for loading, to a new folder for a server of models.
 
@@ -240,17 +264,31 @@ def export_champion(
     current = _required_champion(tracking, name)
     if folder.exists():
         raise LakehouseError(f"{folder} exists already; name a folder that does not.")
-    with tempfile.TemporaryDirectory() as scratch:
-        _fetch_files(tracking, current, Path(scratch))
-        check_files(Path(scratch), _digest_of(current), PIPELINE_TYPES, _called(current))
-        shutil.copytree(scratch, folder)
+    with _fetched(tracking, current) as (fetched, digest, what):
+        check_files(fetched, digest, types, what)
+        shutil.copytree(fetched, folder)
     return _tracked(current, reused=True)
 
 
+def champion_of(tracking: MlflowTracking, name: str) -> ModelVersion | None:
+    """The version behind the alias; None without a model or alias of that name."""
+    client = tracking.client()
+    from mlflow.exceptions import MlflowException
+
+    with tracking.plain_errors():
+        try:
+            return client.get_model_version_by_alias(name, CHAMPION)
+        except MlflowException as error:
+            # A missing alias is an "invalid parameter" to some stores.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+
 def _required_champion(tracking: MlflowTracking, name: str) -> ModelVersion:
-    current = _champion_version(tracking, name)
+    current = champion_of(tracking, name)
     if current is None:
-        msg = f"The model {name} has no {CHAMPION} yet; run the segmentation first."
+        msg = f"The model {name} has no {CHAMPION} yet; run the asset that trains it first."
         raise LakehouseError(msg)
     return current
 
@@ -259,14 +297,18 @@ def _called(version: ModelVersion) -> str:
     return f"Version {version.version} of the model {version.name}"
 
 
-def _digest_of(version: ModelVersion) -> str:
+@contextmanager
+def _fetched(tracking: MlflowTracking, version: ModelVersion) -> Iterator[tuple[Path, str, str]]:
+    """Copy a version's files into a folder of our own; give their digest and its name as well."""
     digest = version.tags.get(FILES_DIGEST_TAG)
     if digest is None:
         raise LakehouseError(
             f"{_called(version)} is not loaded: the registry has no tag {FILES_DIGEST_TAG} to "
             "compare its files with. Run its asset again, which registers a version that has one."
         )
-    return str(digest)
+    with tempfile.TemporaryDirectory() as scratch:
+        _fetch_files(tracking, version, Path(scratch))
+        yield Path(scratch), digest, _called(version)
 
 
 def _fetch_files(tracking: MlflowTracking, version: ModelVersion, folder: Path) -> None:
@@ -309,21 +351,6 @@ def _is_regular(place: str, name: str) -> bool:
         return True
     folder = url2pathname(parts.path) if parts.scheme else place
     return stat.S_ISREG((Path(folder) / name).lstat().st_mode)
-
-
-def _champion_version(tracking: MlflowTracking, name: str) -> ModelVersion | None:
-    """The version behind the alias; None without a model or alias of that name."""
-    client = tracking.client()
-    from mlflow.exceptions import MlflowException
-
-    with tracking.plain_errors():
-        try:
-            return client.get_model_version_by_alias(name, CHAMPION)
-        except MlflowException as error:
-            # A missing alias is an "invalid parameter" to some stores.
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
 
 
 def _tracked(version: ModelVersion, *, reused: bool) -> TrackedModel:

@@ -1,9 +1,5 @@
 """Experiment tracking on MLflow: the store, its experiment, and what a run records.
 
-Does not belong here: Dagster's resource
-(`resource.py`), the registry of models (`model_registry.py`), their files (`model_files.py`), what
-a segmentation records (`recording.py`), fitting, drawing, tables.
-
 MLflow and scikit-learn are imported inside functions only: together they take about two seconds,
 and Dagster loads this module whenever it loads the definitions. All calls name their run
 explicitly; MLflow's "active run" and global tracking URI are left alone, so that several stores and
@@ -18,9 +14,10 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
@@ -36,6 +33,9 @@ if TYPE_CHECKING:
 
 DEFAULT_EXPERIMENT: Final = "Customer_Segmentation_Experiment"
 """Experiment name of the airline specification's section 5."""
+
+DAGSTER_RUN_TAG: Final = "dagster_run_id"
+"""Tag of a run with the Dagster run that made it."""
 
 # Where MLflow stores whole paths of artefacts.
 _PLACES: Final = (
@@ -132,6 +132,14 @@ class MlflowTracking:
         limits = timeouts.database(sa.make_url(self.tracking_uri).get_dialect().driver)
         engine = sa.create_engine(self.tracking_uri, poolclass=sa.NullPool, connect_args=limits)
         engine.connect().close()
+
+    def in_experiment(self, experiment: str) -> MlflowTracking:
+        """Return the same store with another experiment, through the same client."""
+        if experiment == self.experiment:
+            return self
+        other = replace(self, experiment=experiment)
+        other._opened.client = self.client()
+        return other
 
     def bring_home(self) -> None:
         """Look for artefacts beside an SQLite store that was moved or copied with them.
@@ -237,6 +245,30 @@ class MlflowTracking:
                 metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
                 synchronous=True,
             )
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """Return the newest metrics of a run.
+
+        Raises:
+            LakehouseError: If MLflow fails.
+        """
+        with self.plain_errors():
+            return dict(self.client().get_run(run_id).data.metrics)
+
+    def page(self, path: str) -> str | None:
+        """Return the address of a page of the MLflow UI, without credentials.
+
+        Args:
+            path: What follows the `#`, such as `/models/<name>/versions/1`.
+
+        Returns:
+            None where the store is a database, which somebody has to serve first.
+        """
+        parts = urlsplit(self.tracking_uri)
+        if parts.scheme not in ("http", "https"):
+            return None
+        host = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{host}{parts.path.rstrip('/')}/#{path}"
 
     def log_files(self, run_id: str, folder: Path) -> None:
         """Store every file of a folder as an artefact of the run.

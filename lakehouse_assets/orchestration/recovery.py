@@ -8,7 +8,7 @@ from datetime import datetime
 import dagster as dg
 
 from lakehouse_assets import clock
-from lakehouse_assets.ml.abandoned import end_abandoned_runs
+from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.process import active_runs, end_dead_runs
 
@@ -43,7 +43,7 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
         broken = dg.RunsFilter(statuses=_BROKEN, updated_after=since)
         # Opening MLflow takes seconds, so it has to have a reason.
         if context.instance.get_runs(broken, limit=1):
-            end_abandoned_runs(mlflow.open(), active_runs(context.instance), now)
+            end_orphaned_runs(mlflow.open(), active_runs(context.instance), now)
         context.update_cursor(now.isoformat())
         return dg.SkipReason(
             f"Ended the runs {', '.join(ended)} of killed processes." if ended else "All is well."

@@ -13,13 +13,19 @@ import pyarrow as pa
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.models.personas import (
+    AT_RISK,
+    LOYAL,
+    NEW,
+    OCCASIONAL,
+    PREMIUM,
+)
 from lakehouse_assets.domains.airline.transforms import gold, segments
 from lakehouse_assets.domains.conformed.tables import DIM_DATE
 from lakehouse_assets.domains.conformed.transforms import dates
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW, OCCASIONAL, PREMIUM
 from lakehouse_assets_tests.airline.samples import (
     House,
     SampleRun,
@@ -407,15 +413,15 @@ def test_each_member_fits_the_rule_of_exactly_one_persona(engine: Engine) -> Non
         }
         for n, (_, flights, membership, days) in enumerate(cases)
     ]  # fmt: skip
-    clusters = {n: case[0] for n, case in enumerate(cases) if case[0] is not None}
     labels = pa.table(
         {
-            "labelled_key": pa.array(clusters, pa.int64()),
-            "cluster": pa.array(clusters.values(), pa.int32()),
+            "labelled": pa.array(range(len(cases)), pa.int64()),
+            "cluster": pa.array([case[0] for case in cases], pa.int32()),
         }
     )
     scored = segments.with_scores(frame(engine, t.KPI_CUSTOMER_VALUE, *rows))
-    found = segments.with_personas(scored, engine.from_arrow(labels))
+    same = F.col("customer_key") == F.col("labelled")
+    found = segments.with_personas(scored.join(engine.from_arrow(labels), same, "left"))
     assert differing_types(engine, found, t.GOLD_CUSTOMER_SEGMENTS_ML) == {}
     named = by_key(engine, found)
     for n, (case, persona) in enumerate(cases.items()):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW
+from lakehouse_assets.domains.airline.models.personas import AT_RISK, LOYAL, NEW
 from lakehouse_assets_tests.airline.samples import House, SampleRun
 
 JANUARY, MARCH = date(2014, 1, 1), date(2014, 3, 1)

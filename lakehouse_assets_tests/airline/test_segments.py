@@ -11,14 +11,14 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.ml.clustering import SEGMENT_FEATURES
-from lakehouse_assets.ml.model_files import score
-from lakehouse_assets.ml.model_registry import DEFAULT_MODEL_NAME, load_champion
-from lakehouse_assets.ml.personas import AT_RISK, NEW, PERSONAS, PREMIUM
+from lakehouse_assets.domains.airline.models.personas import AT_RISK, NEW, PERSONAS, PREMIUM
+from lakehouse_assets.domains.airline.models.segments import SEGMENT_FEATURES, SEGMENTS
+from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
@@ -95,10 +95,10 @@ def test_running_again_changes_no_value_and_registers_no_second_model(
     house, _ = segmented
     before = {table.name: house.rows(table) for table in TABLES}
     client = MlflowClient(house.settings.mlflow_uri)
-    versions = client.search_model_versions(f"name = '{DEFAULT_MODEL_NAME}'")
+    versions = client.search_model_versions(f"name = '{SEGMENTS.name}'")
     house.materialise("airline_monthly", PARTITION, *TABLES, run_config=launchpad(**QUICK))
     assert {table.name: house.rows(table) for table in TABLES} == before
-    assert len(client.search_model_versions(f"name = '{DEFAULT_MODEL_NAME}'")) == len(versions) == 1
+    assert len(client.search_model_versions(f"name = '{SEGMENTS.name}'")) == len(versions) == 1
 
 
 def test_members_without_an_age_come_back_as_uncategorized(segmented: tuple[House, Any]) -> None:
@@ -208,9 +208,10 @@ def test_the_sample_passes_and_its_silhouettes_are_named_for_what_they_are(
     assert verdict.blocking
     lowest = numbers(verdict)["lowest_silhouette_squared_euclidean"]
     plain = numbers(verdict)["lowest_silhouette_euclidean"]
-    assert f"{lowest:.4f} squared Euclidean, {plain:.4f} Euclidean" in str(verdict.description)
+    named = f"silhouette_squared_euclidean {lowest:.4f}, silhouette_euclidean {plain:.4f}"
+    assert named in str(verdict.description)
     client = MlflowClient(house.settings.mlflow_uri)
-    champion = client.get_model_version_by_alias(DEFAULT_MODEL_NAME, "champion")
+    champion = client.get_model_version_by_alias(SEGMENTS.name, "champion")
     metrics = client.get_run(champion.run_id).data.metrics
     assert metrics["silhouette_squared_euclidean"] == lowest > 0.3
     # Of the same labels the plain distance always shows less separation than its square.
@@ -222,7 +223,7 @@ def test_the_champion_carries_run_partition_and_the_versions_read(
 ) -> None:
     house, result = segmented
     client = MlflowClient(house.settings.mlflow_uri)
-    champion = client.get_model_version_by_alias(DEFAULT_MODEL_NAME, "champion")
+    champion = client.get_model_version_by_alias(SEGMENTS.name, "champion")
     run = client.get_run(champion.run_id)
     newest = max(house.commits(t.KPI_CUSTOMER_VALUE)).removesuffix(".json")
     assert run.data.tags["dagster_run_id"] == result.run_id
@@ -239,7 +240,16 @@ def test_the_champion_carries_run_partition_and_the_versions_read(
     }
     assert run.info.status == "FINISHED"
     files = {file.path for file in client.list_artifacts(champion.run_id)}
-    assert {"segment_analysis.png", "centres.json"} <= files
+    assert files == {"segment_analysis.png", "centres.json", "personas.json"}
+    shown = {
+        name: value.value
+        for event in result.asset_materializations_for_node("airline__gold_customer_segments_ml")
+        for name, value in event.metadata.items()
+    }
+    assert shown["mlflow_run"].endswith(f"/runs/{champion.run_id}")
+    assert shown["segment_analysis"].startswith("![figure](data:image/png;base64,")
+    # What the event log keeps of each materialisation.
+    assert len(shown["segment_analysis"]) < 150_000
 
 
 def test_the_launchpad_decides_how_many_segments_and_what_is_swept(
@@ -310,7 +320,7 @@ def test_customers_without_structure_stop_everything_downstream(house: House) ->
     assert not result.success
     assert "gold_segment_summary" not in steps(result, "START")
     client = MlflowClient(house.settings.mlflow_uri)
-    (version,) = client.search_model_versions(f"name = '{DEFAULT_MODEL_NAME}'")
+    (version,) = client.search_model_versions(f"name = '{SEGMENTS.name}'")
     assert list(version.aliases) == []
 
 
@@ -369,7 +379,7 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
         house.put(table, source.rows(table), MONTH)
     if engine_name == "spark":
         request.getfixturevalue("spark_engine")
-    # Of 397 customers with all features.
+    complete = sum(not no_age(row) for row in snapshot())
     settings = house.settings.model_copy(update={"engine": engine_name, "training_rows": 300})
     result = House(settings).materialise(
         "airline_monthly", PARTITION, *TABLES, run_config=launchpad(**QUICK)
@@ -382,10 +392,9 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
     assert {row["customer_key"] for row in rows} == {int(r["MEMBER_NO"]) for r in snapshot()}
     assert sum(row["segment"] is None for row in rows) == sum(map(no_age, snapshot()))
     client = MlflowClient(house.settings.mlflow_uri)
-    champion = client.get_model_version_by_alias(DEFAULT_MODEL_NAME, "champion")
+    champion = client.get_model_version_by_alias(SEGMENTS.name, "champion")
     run = client.get_run(champion.run_id)
-    how = {"duckdb": "scikit-learn on a sample of 300 rows", "spark": "Spark ML on all rows"}
-    assert run.data.params["trained_by"] == f"{how[engine_name]}, refined on all rows"
+    assert (run.data.params["rows_fitted"], run.data.params["rows"]) == ("300", str(complete))
     # The rules look at members alone, but for the elite among the frequent flyers.
     frequent = {"Premium Elite Members", "Loyal Frequent Flyers"}
     expected = {
@@ -395,14 +404,15 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
         pair = {row["segment_name"], expected[row["customer_key"]]}
         assert len(pair) == 1 or pair == frequent
     # The model from the registry gives every customer the cluster that the table has.
-    known = load_champion(MlflowTracking(tracking_uri=house.settings.mlflow_uri))
+    known = load_champion(MlflowTracking(house.settings.mlflow_uri), SEGMENTS.name, SEGMENTS.types)
     whole = [row for row in rows if row["segment"] is not None]
-    features = np.array([[float(row[name]) for name in SEGMENT_FEATURES] for row in whole])
+    features = pd.DataFrame([[float(row[n]) for n in SEGMENT_FEATURES] for row in whole])
+    features.columns = list(SEGMENT_FEATURES)
     clusters = [row["cluster"] for row in whole]
-    assert score(known.pipeline, features).tolist() == clusters
-    sizes = Counter(f"size_cluster_{cluster}" for cluster in clusters)
+    assert known.model.predict(features).tolist() == clusters
     metrics = run.data.metrics
-    assert {k: v for k, v in metrics.items() if k.startswith("size_cluster_")} == sizes
+    segments = Counter(f"size_segment_{row['segment']}" for row in whole)
+    assert {k: v for k, v in metrics.items() if k.startswith("size_segment_")} == segments
     # It is about as good as the one that saw all rows in memory.
     (inertia,) = (
         m.value
@@ -411,7 +421,9 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
         ].metadata.items()
         if name == "inertia"
     )
-    assert metrics["inertia"] < 1.1 * inertia
+    scaler, kmeans = known.model["scaler"], known.model["kmeans"]
+    scaled = (features.to_numpy() - scaler.mean_) / scaler.scale_
+    assert ((scaled - kmeans.cluster_centers_[clusters]) ** 2).sum() < 1.2 * inertia
     small = house.rows(t.CUSTOMER_SEGMENTS_ML)
     assert len(small) == len(snapshot())
     means = [

@@ -16,8 +16,8 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets import clock
-from lakehouse_assets.ml.abandoned import DAGSTER_RUN_TAG, end_abandoned_runs
-from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
+from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG, MlflowTracking
 from lakehouse_assets.orchestration import process as process_module
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
@@ -227,24 +227,24 @@ def test_a_run_says_that_it_is_alive_until_it_ends(
     assert before < datetime.fromisoformat(run.tags[ALIVE_TAG]) <= clock.now()
 
 
-def test_abandoned_mlflow_runs_end_and_others_go_on(tmp_path: Path, empty_store: Path) -> None:
+def test_orphaned_mlflow_runs_end_and_others_go_on(tmp_path: Path, empty_store: Path) -> None:
     store = tmp_path / "mlflow.db"
     store.write_bytes(empty_store.read_bytes())
     tracking = MlflowTracking(tracking_uri=f"sqlite:///{store}")
-    client, experiment = tracking.client(), tracking.experiment_id()
+    other = tracking.in_experiment("Other")
+    client = tracking.client()
 
-    def begin(owner: str | None, parent: str | None = None) -> str:
+    def begin(owner: str | None, where: MlflowTracking = tracking) -> str:
         tags = {DAGSTER_RUN_TAG: owner} if owner else {}
-        if parent:
-            tags["mlflow.parentRunId"] = parent
-        return str(client.create_run(experiment, tags=tags).info.run_id)
+        return str(client.create_run(where.experiment_id(), tags=tags).info.run_id)
 
-    abandoned, living, foreign = begin("dead"), begin("alive"), begin(None)
-    child, living_child = begin(None, abandoned), begin(None, living)
+    orphaned, living, foreign, elsewhere = (
+        begin("dead"), begin("alive"), begin(None), begin("dead", other),
+    )  # fmt: skip
     later = clock.now() + timedelta(seconds=5)
-    assert end_abandoned_runs(tracking, ["alive"], datetime(2020, 1, 1, tzinfo=UTC)) == []
-    assert set(end_abandoned_runs(tracking, ["alive"], later)) == {abandoned, child}
-    status = {run: client.get_run(run).info.status for run in (abandoned, child)}
+    assert end_orphaned_runs(tracking, ["alive"], datetime(2020, 1, 1, tzinfo=UTC)) == []
+    assert set(end_orphaned_runs(tracking, ["alive"], later)) == {orphaned, elsewhere}
+    status = {run: client.get_run(run).info.status for run in (orphaned, elsewhere)}
     assert set(status.values()) == {"KILLED"}
-    for run in (living, living_child, foreign):
+    for run in (living, foreign):
         assert client.get_run(run).info.status == "RUNNING"

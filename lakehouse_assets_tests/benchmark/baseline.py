@@ -590,21 +590,27 @@ GROUP BY ALL
 
     def segments(self, values: dict[str, Any]) -> None:
         """Cluster a month's members."""
-        from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
-        from lakehouse_assets.ml.segmentation import train
+        from lakehouse_assets.domains.airline.models.kmeans import (
+            ClusteringConfig,
+            fit_clusters,
+            ranked,
+        )
+        from lakehouse_assets.domains.airline.models.personas import VALUE
+        from lakehouse_assets.domains.airline.models.segments import SEGMENT_FEATURES
 
         self.connection.execute(_SCORED.format(**values))
         keys, matrix = self.features("scored", SEGMENT_FEATURES)
-        self.label(keys, train(matrix, SEGMENT_FEATURES, ClusteringConfig()).result.labels)
+        fitted = fit_clusters(matrix, ClusteringConfig(), SEGMENT_FEATURES)
+        self.label(keys, ranked(fitted, VALUE).labels)
 
     def small_model(self, values: dict[str, Any]) -> None:
         """Cluster on flights and points alone."""
+        from lakehouse_assets.domains.airline.models.kmeans import nearest, unscaled_centres
         from lakehouse_assets.domains.airline.segments import SMALL_MODEL
-        from lakehouse_assets.ml.clustering import cluster_unscaled
 
         source = "(FROM {fact_flights} WHERE as_of_month = DATE '{month}')".format(**values)
         keys, matrix = self.features(source, ("total_flights", "total_loyalty_points"))
-        self.label(keys, cluster_unscaled(matrix, SMALL_MODEL))
+        self.label(keys, nearest(matrix, unscaled_centres(matrix, SMALL_MODEL)))
 
     def features(
         self, source: str, names: Sequence[str]
@@ -642,7 +648,7 @@ GROUP BY ALL
 
 def _rules() -> str:
     """Return SQL that gives a segment's rule, in the words of the project."""
-    from lakehouse_assets.ml.personas import PERSONAS, UNCATEGORIZED_RULE
+    from lakehouse_assets.domains.airline.models.personas import PERSONAS, UNCATEGORIZED_RULE
 
     cases = " ".join(f"WHEN {persona.code} THEN '{persona.rule}'" for persona in PERSONAS)
     return f"CASE segment {cases} ELSE '{UNCATEGORIZED_RULE}' END"

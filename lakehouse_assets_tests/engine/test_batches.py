@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -110,55 +109,4 @@ def test_a_function_that_does_not_keep_its_word_is_one_sentence(
     with pytest.raises(LakehouseError, match=reason) as caught:
         either.add_columns(frame, ["x"], ADDED, wrong)
     assert str(caught.value).startswith("The columns twice, name could not be computed (")
-    assert "\n" not in str(caught.value).strip()
-
-
-TOTAL = pa.schema([("total", pa.int64()), ("rows", pa.int64())])
-
-
-def totals(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    total = rows = 0
-    for batch in batches:
-        assert batch.schema.names == ["x"]
-        total, rows = total + sum(batch["x"].to_pylist()), rows + batch.num_rows
-    yield pa.RecordBatch.from_arrays([pa.array([total]), pa.array([rows])], schema=TOTAL)
-
-
-def test_rows_are_folded_where_they_are_and_little_comes_back(either: Engine) -> None:
-    frame = either.from_arrow(pa.table({"y": ["a"] * ROWS, "x": range(ROWS)}))
-    if either.name == "spark":
-        frame = frame.repartition(3)
-    found = either.fold_batches(frame, ["x"], TOTAL, totals)
-    assert found.schema == TOTAL
-    assert found.num_rows == (3 if either.name == "spark" else 1)
-    assert sum(found["total"].to_pylist()) == sum(range(ROWS))
-    assert sum(found["rows"].to_pylist()) == ROWS
-
-
-def test_no_rows_are_folded_too(either: Engine) -> None:
-    frame = either.from_arrow(pa.table({"x": pa.array([], pa.int64())}))
-    found = either.fold_batches(frame, ["x"], TOTAL, totals)
-    assert sum(found["rows"].to_pylist()) == 0
-
-
-def folded_short(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in totals(batches):
-        yield batch.select(["rows"])
-
-
-def folded_wrong(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    raise KeyError("nothing here")
-    yield from batches
-
-
-@pytest.mark.parametrize(
-    ("wrong", "reason"), [(folded_short, "the rows were to give"), (folded_wrong, "nothing here")]
-)
-def test_a_fold_that_does_not_keep_its_word_is_one_sentence(
-    either: Engine, wrong: Any, reason: str
-) -> None:
-    frame = either.from_arrow(pa.table({"x": [1, 2, 3]}))
-    with pytest.raises(LakehouseError, match=reason) as caught:
-        either.fold_batches(frame, ["x"], TOTAL, wrong)
-    assert str(caught.value).startswith("The columns total, rows could not be computed (")
     assert "\n" not in str(caught.value).strip()

@@ -24,21 +24,29 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 
+from lakehouse_assets.domains.airline.models.kmeans import ClusteringConfig, fit_clusters
+from lakehouse_assets.domains.airline.models.segments import SEGMENTS
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.clustering import PIPELINE_TYPES, ClusteringConfig, fit_clusters
-from lakehouse_assets.ml.model_files import digest_of_files, score
+from lakehouse_assets.ml.model_files import digest_of_files
 from lakehouse_assets.ml.model_registry import (
-    DEFAULT_MODEL_NAME,
     FILES_DIGEST_TAG,
+    TrackedModel,
     export_champion,
+    find_version,
     load_champion,
-    promote_version,
+    promote,
     register,
 )
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import command
 
 NAMES = ("a", "b")
+NAME, TYPES = SEGMENTS.name, SEGMENTS.types
+
+
+def registered(tracking: MlflowTracking, model: Any, identity: dict[str, str]) -> TrackedModel:
+    with tracking.run("fit", {}) as run_id:
+        return register(tracking, run_id, NAME, model, NAMES, "integer", TYPES, identity)
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +60,9 @@ def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Simple
     for k in (2, 3):
         fitted = fit_clusters(rows, ClusteringConfig(k=k, n_init=1, sweep=()), NAMES)
         identity = {"partition": str(k), "input_digest": "i", "config_digest": "c"}
-        with tracking.run("fit", {}) as run_id:
-            made = register(tracking, run_id, fitted.pipeline, NAMES, identity)
-        promote_version(tracking, made.model_version, str(k))
-        place = tracking.client().get_model_version_download_uri(
-            DEFAULT_MODEL_NAME, str(made.model_version)
-        )
+        made = registered(tracking, fitted.pipeline, identity)
+        promote(tracking, NAME, made.model_version, str(k))
+        place = tracking.client().get_model_version_download_uri(NAME, str(made.model_version))
         folders.append(Path(place.removeprefix("file://")))
     return SimpleNamespace(
         tracking=tracking, rows=rows, labels=fitted.labels, other=folders[0], folder=folders[1]
@@ -78,7 +83,7 @@ def record(store: SimpleNamespace) -> None:
     """Give the registry the digest of the files as they are, as who can write both would."""
     tag = digest_of_files(store.folder)
     client = store.tracking.client()
-    client.set_model_version_tag(DEFAULT_MODEL_NAME, "2", FILES_DIGEST_TAG, tag)
+    client.set_model_version_tag(NAME, "2", FILES_DIGEST_TAG, tag)
 
 
 class Bomb:
@@ -205,7 +210,7 @@ def test_tampered_files_are_refused_though_the_registry_agrees(
         assert digest_of_files(files) != before
         record(store)
     with pytest.raises(LakehouseError, match=rf"Version 2 of the model .*{reason}") as refused:
-        load_champion(store.tracking)
+        load_champion(store.tracking, NAME, TYPES)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "ran").exists()
 
@@ -216,57 +221,58 @@ def test_changed_files_are_refused_by_their_digest(
 ) -> None:
     TAMPERED[kind][0](files)
     with pytest.raises(LakehouseError, match=r"not those that were registered|holds|missing"):
-        load_champion(store.tracking)
+        load_champion(store.tracking, NAME, TYPES)
 
 
 def test_files_of_another_version_are_refused(store: SimpleNamespace, files: Path) -> None:
     for name in ("MLmodel", "model.skops"):
         shutil.copy(store.other / name, files / name)
     with pytest.raises(LakehouseError, match="are not those that were registered"):
-        load_champion(store.tracking)
+        load_champion(store.tracking, NAME, TYPES)
 
 
-def test_a_version_without_a_digest_is_refused_and_registered_anew(store: SimpleNamespace) -> None:
+def test_a_version_without_a_digest_is_refused_and_not_found_again(store: SimpleNamespace) -> None:
     client = store.tracking.client()
-    client.delete_model_version_tag(DEFAULT_MODEL_NAME, "2", FILES_DIGEST_TAG)
+    identity = {"partition": "3", "input_digest": "i", "config_digest": "c"}
+    client.delete_model_version_tag(NAME, "2", FILES_DIGEST_TAG)
     try:
         with pytest.raises(LakehouseError, match=r"no tag files_digest .* Run its asset again"):
-            load_champion(store.tracking)
+            load_champion(store.tracking, NAME, TYPES)
+        assert find_version(store.tracking, identity, NAME) is None
     finally:
         record(store)
+    assert find_version(store.tracking, identity, NAME) is not None
 
 
 def test_what_a_model_may_be_made_of_is_checked_when_it_is_saved(store: SimpleNamespace) -> None:
     identity = {"partition": "1", "input_digest": "i", "config_digest": "other"}
-    with (
-        store.tracking.run("fit", {}) as run_id,
-        pytest.raises(LakehouseError, match=r"LinearRegression .ObjectNode., which is not listed"),
-    ):
-        register(store.tracking, run_id, LinearRegression().fit([[1]], [1]), ["a"], identity)
+    model = LinearRegression().fit([[1, 2]], [1])
+    with pytest.raises(LakehouseError, match=r"LinearRegression .ObjectNode., which is not listed"):
+        registered(store.tracking, model, identity)
 
 
 def test_an_exported_champion_is_what_a_server_of_models_loads(
     store: SimpleNamespace, files: Path, tmp_path: Path
 ) -> None:
-    assert "sklearn.cluster._kmeans.KMeans" in PIPELINE_TYPES
-    assert export_champion(store.tracking, tmp_path / "served").model_version == 2
+    exported = export_champion(store.tracking, NAME, TYPES, tmp_path / "served")
+    assert exported.model_version == 2
     served = mlflow.pyfunc.load_model(str(tmp_path / "served"))
-    found = served.predict(pd.DataFrame(store.rows, columns=list(NAMES)))
+    found = served.predict(pd.DataFrame(store.rows, columns=list(NAMES))[["b", "a"]])
     assert np.array_equal(np.asarray(found), store.labels)
-    assert np.array_equal(score(load_champion(store.tracking).pipeline, store.rows), store.labels)
-    with pytest.raises(LakehouseError, match="served exists already"):
-        export_champion(store.tracking, tmp_path / "served")
     cloudpickled(files)
     with pytest.raises(LakehouseError, match="are not those that were registered"):
-        export_champion(store.tracking, tmp_path / "other")
+        export_champion(store.tracking, NAME, TYPES, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
 def test_the_command_exports_the_champion(store: SimpleNamespace, tmp_path: Path) -> None:
     variables = {"LAKEHOUSE_MLFLOW_URI": store.tracking.tracking_uri}
-    done = command("export-model", "served", variables=variables, cwd=tmp_path)
+    done = command("export-model", NAME, "served", variables=variables, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert digest_of_files(tmp_path / "served") == digest_of_files(store.folder)
-    again = command("export-model", "served", variables=variables, cwd=tmp_path)
+    again = command("export-model", NAME, "served", variables=variables, cwd=tmp_path)
     assert again.returncode == 1
     assert "served exists already" in again.stderr
+    unknown = command("export-model", "other", "served", variables=variables, cwd=tmp_path)
+    assert unknown.returncode == 1
+    assert f"no model 'other'; use one of {NAME}" in unknown.stderr

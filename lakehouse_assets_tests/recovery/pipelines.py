@@ -365,7 +365,7 @@ def models(folder: Path, points: int, seed: int) -> dict[str, Any]:
             "create_run", "log_batch", "log_artifacts", "create_logged_model",
             "log_model_artifacts", "finalize_logged_model", "log_outputs",
             "create_registered_model", "create_model_version", "set_terminated",
-            "set_registered_model_alias",
+            "set_registered_model_alias", "set_model_version_tag",
         ):  # fmt: skip
             counted(name)
         _record_model(store)
@@ -395,26 +395,32 @@ def models(folder: Path, points: int, seed: int) -> dict[str, Any]:
 
 
 def _record_model(store: Path) -> None:
-    """End what a killed process abandoned, then train, track and promote, as the asset does."""
-    import numpy as np
+    """End what a killed process orphaned, then fit, track and promote, as the asset does."""
+    import pyarrow as pa
 
-    from lakehouse_assets.ml.abandoned import end_abandoned_runs
-    from lakehouse_assets.ml.clustering import SEGMENT_FEATURES, ClusteringConfig
-    from lakehouse_assets.ml.figures import PROFILE_COLUMNS
-    from lakehouse_assets.ml.segmentation import track, train
+    from lakehouse_assets.engine.start import start_engine
+    from lakehouse_assets.ml.lifecycle import run_model
+    from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
     from lakehouse_assets.ml.tracking import MlflowTracking
+    from lakehouse_assets_tests.ml.toy import POINTS
 
     tracking = MlflowTracking(f"sqlite:///{store / 'mlflow.db'}")
-    end_abandoned_runs(tracking, [], clock.now())
-    generator = np.random.default_rng(5)
-    rows = generator.normal(size=(60, len(SEGMENT_FEATURES))) + np.repeat(np.arange(6), 10)[:, None]
-    config = ClusteringConfig(k=5, seed=42, n_init=10, max_iter=20, sweep=(5,))
-    found = train(rows * 10, SEGMENT_FEATURES, config)
-    track(
-        found, tracking, profile=[{**dict.fromkeys(PROFILE_COLUMNS, 1), "segment_name": "x"}],
-        tags={"dagster_run_id": "run"}, partition="2014-03-01",
-        input_digest="digest", promote=True,
-    )  # fmt: skip
+    end_orphaned_runs(tracking, [], clock.now())
+    numbers = range(1, 61)
+    rows = pa.table(
+        {
+            "member": numbers,
+            "flights": numbers,
+            "km": [900 * n + n % 7 for n in numbers],
+            "points": [float(500 * n + n % 5) for n in numbers],
+        }
+    )
+    engine = start_engine()
+    with engine.scope():
+        run_model(
+            POINTS, engine, engine.from_arrow(rows), tracking,
+            partition="2014-03-01", run_id="run", most_rows=1_000,
+        )  # fmt: skip
 
 
 def _look_at_models(store: Path, target: Path) -> None:
@@ -422,7 +428,7 @@ def _look_at_models(store: Path, target: Path) -> None:
 
     tracking = MlflowTracking(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
     client = tracking.client()
-    runs = client.search_runs([tracking.experiment_id()])
+    runs = client.search_runs([tracking.in_experiment("Points").experiment_id()])
     versions = client.search_model_versions()
     champion = client.get_model_version_by_alias(versions[0].name, "champion").version
     target.write_text(

@@ -1,7 +1,8 @@
 """Airline loyalty: members, flights and transactions to customer value and segments.
 
 `tables.py` declares every table, `expectations.py` what rows must fulfil, `transforms/` holds the
-pure rules, `reference/` the mapping data; `silver.py`, `gold.py` and `segments.py` are the thin
-assets, which `assets.py` gathers. Bronze assets follow from the datasets (`ingest/assets.py`).
+pure rules, `models/` the models, `reference/` the mapping data; `silver.py`, `gold.py` and
+`segments.py` are the thin assets, which `assets.py` gathers. Bronze assets follow from the datasets
+(`ingest/assets.py`).
 `generator.py` makes the sample landing zone.
 """

@@ -20,7 +20,11 @@ from lakehouse_assets.catalog.registry import (
     monthly_table,
     same_month,
 )
-from lakehouse_assets.ml.personas import PERSONAS, UNCATEGORIZED, UNCATEGORIZED_RULE
+from lakehouse_assets.domains.airline.models.personas import (
+    PERSONAS,
+    UNCATEGORIZED,
+    UNCATEGORIZED_RULE,
+)
 
 DOMAIN = "airline"
 OWNER = "team:loyalty"

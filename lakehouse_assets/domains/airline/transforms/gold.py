@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from lakehouse_assets.domains.airline.models.personas import ACTIVE_WITHIN_DAYS
 from lakehouse_assets.domains.airline.tables import CUSTOMER_SPEND, KPI_CUSTOMER_VALUE
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.ml.personas import ACTIVE_WITHIN_DAYS
 
 COMPLETED = "completed"
 ACTIVE_STATUS, AT_RISK_STATUS, INACTIVE_STATUS = "Active", "At Risk", "Inactive"

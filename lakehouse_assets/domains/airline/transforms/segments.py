@@ -1,15 +1,8 @@
-"""Customer value to segments: scores, personas and their summary (specification, section 5).
-
-The clusters come in as a frame of labels.
-"""
+"""Customer value to segments: scores, personas and their summary (specification, section 5)."""
 
 from __future__ import annotations
 
-from lakehouse_assets.domains.airline.tables import GOLD_CUSTOMER_SEGMENTS_ML, GOLD_SEGMENT_SUMMARY
-from lakehouse_assets.domains.airline.transforms.gold import ACTIVE_STATUS
-from lakehouse_assets.engine import Col, DataFrame, F
-from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.ml.personas import (
+from lakehouse_assets.domains.airline.models.personas import (
     AT_RISK,
     FEW_FLIGHTS_BELOW,
     LOYAL,
@@ -21,6 +14,10 @@ from lakehouse_assets.ml.personas import (
     UNCATEGORIZED,
     UNCATEGORIZED_RULE,
 )
+from lakehouse_assets.domains.airline.tables import GOLD_CUSTOMER_SEGMENTS_ML, GOLD_SEGMENT_SUMMARY
+from lakehouse_assets.domains.airline.transforms.gold import ACTIVE_STATUS
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
 
 
 def with_scores(kpi: DataFrame) -> DataFrame:
@@ -36,22 +33,21 @@ def with_scores(kpi: DataFrame) -> DataFrame:
     )
 
 
-def with_personas(scored: DataFrame, labels: DataFrame) -> DataFrame:
+def with_personas(clustered: DataFrame) -> DataFrame:
     """Give each customer its cluster and persona; without a cluster it is Uncategorized.
 
-    Each persona is a rule on the member, in words in `ml.personas`, of which exactly one holds. So
+    Each persona is a rule on the member, in words in `personas.py`, of which exactly one holds. So
     a persona changes only with what the member did, except that the clustering of the month tells
     the elite among the frequent flyers. Bounds belong to the better side: 10 flights are not few,
     365 days since joining are new, 90 days since the last flight are active.
 
     Args:
-        scored: Result of `with_scores`.
-        labels: `labelled_key` and `cluster` of clustered customers; cluster 0 is the most valuable.
+        clustered: Result of `with_scores`, with `cluster`: 0 is the most valuable one, and it is
+            null where a feature is missing.
 
     Returns:
         Rows of `gold_customer_segments_ml`.
     """
-    joined = scored.join(labels, F.col("customer_key") == F.col("labelled_key"), "left")
     few = F.col("total_flights") < F.lit(FEW_FLIGHTS_BELOW)
     new = F.col("days_since_joining") <= F.lit(NEW_WITHIN_DAYS)
     active = F.col("customer_status") == F.lit(ACTIVE_STATUS)
@@ -63,7 +59,7 @@ def with_personas(scored: DataFrame, labels: DataFrame) -> DataFrame:
         .when(F.col("cluster") == F.lit(0), F.lit(PREMIUM.code))
         .otherwise(F.lit(LOYAL.code))
     )
-    named = joined.withColumn("segment", code.cast("int"))
+    named = clustered.withColumn("segment", code.cast("int"))
     name = _of_persona({p.code: p.name for p in PERSONAS}, UNCATEGORIZED)
     return named.withColumn("segment_name", name).select(*GOLD_CUSTOMER_SEGMENTS_ML.column_names)
 

@@ -6,20 +6,18 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG, MlflowTracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DAGSTER_RUN_TAG = "dagster_run_id"
-_PARENT_TAG = "mlflow.parentRunId"
 _AT_ONCE = 1_000
 
 
-def end_abandoned_runs(
+def end_orphaned_runs(
     tracking: MlflowTracking, active: Collection[str], before: datetime
 ) -> list[str]:
-    """End the runs that stand as RUNNING although their Dagster run has ended.
+    """End the runs that are still RUNNING although their Dagster run has ended.
 
     A run whose model is registered had only its end to write and is FINISHED; others are KILLED.
     Runs that no Dagster run started are left alone, and so are those younger than `before`.
@@ -36,20 +34,14 @@ def end_abandoned_runs(
         LakehouseError: MLflow fails.
     """
     client = tracking.client()
-    experiment = tracking.experiment_id()
     ended: list[str] = []
     with tracking.plain_errors():
+        experiments = [found.experiment_id for found in client.search_experiments()]
         running = client.search_runs(
-            [experiment], "attributes.status = 'RUNNING'", max_results=_AT_ONCE
+            experiments, "attributes.status = 'RUNNING'", max_results=_AT_ONCE
         )
-        tags = {str(run.info.run_id): run.data.tags for run in running}
         for run in running:
-            run_id = str(run.info.run_id)
-            # A child of the sweep says by its parent whose it is.
-            parent = tags[run_id].get(_PARENT_TAG)
-            if parent is not None and parent not in tags:
-                tags[parent] = client.get_run(parent).data.tags
-            owner = tags[parent if parent is not None else run_id].get(DAGSTER_RUN_TAG)
+            run_id, owner = str(run.info.run_id), run.data.tags.get(DAGSTER_RUN_TAG)
             young = run.info.start_time >= before.timestamp() * 1000
             if owner is None or owner in active or young:
                 continue

@@ -1,8 +1,7 @@
-"""The picture of a segmentation: six panels over the segment profile.
+"""The figure of the segments: six panels over their profile.
 
-Does not belong here: computing the profile or
-writing files. Matplotlib's object interface is used, never pyplot: pyplot keeps every figure in
-a global list and picks a backend for the whole process.
+Matplotlib's object interface is used, never pyplot: pyplot keeps every figure in a global list and
+picks a backend for the whole process.
 """
 
 from __future__ import annotations
@@ -11,8 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from lakehouse_assets.domains.airline.models.personas import (
+    AT_RISK,
+    LOYAL,
+    NEW,
+    OCCASIONAL,
+    PREMIUM,
+    UNCATEGORIZED,
+)
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.personas import AT_RISK, LOYAL, NEW, OCCASIONAL, PREMIUM, UNCATEGORIZED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

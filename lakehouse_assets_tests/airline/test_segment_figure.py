@@ -10,9 +10,9 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from lakehouse_assets.domains.airline.models.personas import PERSONAS, UNCATEGORIZED
+from lakehouse_assets.domains.airline.models.segment_figure import PERSONA_COLOURS, segment_figure
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.figures import PERSONA_COLOURS, segment_figure
-from lakehouse_assets.ml.personas import PERSONAS, UNCATEGORIZED
 
 
 def _row(code: int | None, name: str, **values: object) -> dict[str, object]:

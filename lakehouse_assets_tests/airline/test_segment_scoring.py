@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+from pyspark import cloudpickle
 
+from lakehouse_assets.domains.airline.models.kmeans import ClusteringConfig, fit_clusters
+from lakehouse_assets.domains.airline.models.segments import SEGMENTS, centre_scorer
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.clustering import ClusteringConfig, fit_clusters
-from lakehouse_assets.ml.model_files import score
-from lakehouse_assets.ml.model_registry import Champion
-from lakehouse_assets.ml.scoring import Centres, score_frame
+from lakehouse_assets.engine.spark import _sent_whole
+from lakehouse_assets.ml.lifecycle import score_frame
 
 NAMES = ("flights", "spent", "age")
+SPEC = dataclasses.replace(SEGMENTS, features=NAMES)
 ROWS = 40_000
 
 
@@ -37,9 +43,9 @@ def customers() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def champion(customers: np.ndarray) -> Champion:
-    fit = fit_clusters(customers[:2_000], ClusteringConfig(k=3, n_init=2, sweep=()), NAMES)
-    return Champion(fit.pipeline, 1, "2014-03-01")
+def pipeline(customers: np.ndarray) -> Any:
+    config = ClusteringConfig(k=3, n_init=2, sweep=())
+    return fit_clusters(customers[:2_000], config, NAMES).pipeline
 
 
 def frame_of(engine: Engine, rows: np.ndarray) -> Any:
@@ -66,11 +72,11 @@ def frame_of(engine: Engine, rows: np.ndarray) -> Any:
 
 
 def test_labels_are_those_of_the_librarys_own_prediction(
-    either: Engine, customers: np.ndarray, champion: Champion
+    either: Engine, customers: np.ndarray, pipeline: Any
 ) -> None:
-    scored = score_frame(either, frame_of(either, customers), champion, NAMES)
+    scored = score_frame(SPEC, either, frame_of(either, customers), pipeline)
     found = {row["customer_key"]: row for row in either.rows(scored)}
-    clusters = score(champion.pipeline, customers)
+    clusters = pipeline.predict(pd.DataFrame(customers, columns=list(NAMES)))
     assert len(found) == ROWS
     for key, cluster in enumerate(clusters):
         assert found[key]["cluster"] == (None if key % 100 == 0 else cluster)
@@ -82,27 +88,37 @@ def test_a_row_between_two_centres_or_not_finite_is_the_same_everywhere(either: 
     rng = np.random.default_rng(9)
     middle = rng.normal(size=3)
     apart = rng.normal(size=3) * 1e-9
-    centres = Centres(np.zeros(3), np.ones(3), np.stack([middle + apart, middle - apart]))
+    centres = np.stack([middle + apart, middle - apart])
+    spec = dataclasses.replace(SPEC, scorer=lambda c: centre_scorer(np.zeros(3), np.ones(3), c))
     rows = middle + rng.normal(size=(5_000, 3)) * 1e-9
     distances = np.zeros((5_000, 2))
     for place in range(3):
-        distances += (rows[:, place, None] - centres.standardised[None, :, place]) ** 2
+        distances += (rows[:, place, None] - centres[None, :, place]) ** 2
     odd = [[np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0], [0.0, -np.inf, 0.0]]
     table = pa.table(
         {"n": range(5_003)}
         | {name: np.concatenate([rows, odd])[:, i] for i, name in enumerate(NAMES)}
     )
-    scored = score_frame(either, either.from_arrow(table), centres, NAMES)
+    scored = score_frame(spec, either, either.from_arrow(table), centres)
     found = {row["n"]: row["cluster"] for row in either.rows(scored)}
     assert [found[n] for n in range(5_000)] == distances.argmin(axis=1).tolist()
     assert [found[n] for n in range(5_000, 5_003)] == [None] * 3
 
 
-def test_what_cannot_be_scored_is_said_before_anything_runs(
-    engine: Engine, champion: Champion
-) -> None:
-    frame = engine.from_arrow(pa.table({"flights": [1], "age": [2], "cluster": [3]}))
-    with pytest.raises(LakehouseError, match=r"rows lack spent of them and have cluster already"):
-        score_frame(engine, frame, champion, NAMES)
-    with pytest.raises(LakehouseError, match="call names 2 features"):
-        score_frame(engine, frame.drop("cluster"), champion, ("flights", "age"))
+WORKER = """
+import sys
+assert not any(name.startswith("lakehouse") for name in sys.modules)
+sys.modules["lakehouse_assets"] = sys.modules["sklearn"] = None
+import pickle, pyarrow
+score = pickle.loads(sys.stdin.buffer.read())
+print(score(pyarrow.record_batch({"a": [0.0, 9.0], "b": [1.0, 9.0], "c": [1, None]})).to_pydict())
+"""
+
+
+def test_spark_sends_what_its_workers_need_of_this_project(pipeline: Any) -> None:
+    sent = cloudpickle.dumps(_sent_whole(SPEC.scorer(pipeline)))
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER], input=sent, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert re.fullmatch(r"{'cluster': \[[012], None\]}", done.stdout.decode().strip())

@@ -1,8 +1,4 @@
-"""K-means clustering of members held in memory, with its quality figures.
-
-Does not
-belong here: silhouettes (`silhouettes.py`), rows that are too many for arrays (`in_place.py`),
-reading tables, naming segments, tracking, Dagster.
+"""K-means: fitting with a sweep over k, the silhouettes, and the nearest centre of rows.
 
 scikit-learn is imported inside the functions, so that a Dagster code location which imports this
 module for its constants loads quickly.
@@ -10,40 +6,21 @@ module for its constants loads quickly.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.silhouettes import (
-    FloatArray,
-    IntArray,
-    silhouette_squared_euclidean,
-    silhouettes_euclidean,
-)
+from lakehouse_assets.ml.sampling import FloatArray
 
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
     from sklearn.pipeline import Pipeline
 
-SEGMENT_FEATURES: Final[tuple[str, ...]] = (
-    "age",
-    "total_flights",
-    "total_km_flown",
-    "total_loyalty_points",
-    "days_since_last_flight",
-    "total_spent",
-    "transaction_count",
-    "recency_score",
-    "frequency_score",
-    "monetary_score",
-)
-"""The ten features of the airline specification's section 5, in its order."""
+IntArray: TypeAlias = npt.NDArray[np.int32]
 
 PIPELINE_TYPES: Final = frozenset(
     {
@@ -53,9 +30,6 @@ PIPELINE_TYPES: Final = frozenset(
     }
 )
 """What a saved pipeline is made of; a file that holds anything else is not loaded."""
-
-TRAINED_IN_MEMORY: Final = "scikit-learn on all rows"
-"""What `fit_clusters` says of itself."""
 
 SWEEP_N_INIT: Final = 3
 """Starts per k in the sweep: it only compares values of k, the chosen k gets the full n_init."""
@@ -68,8 +42,9 @@ With 5,000 rows its standard error is about 0.003; 10,000 would take four times 
 
 # Enough rows to hold more distinct ones than anyone asks for clusters.
 _FIRST_ROWS: Final = 1_000
-
 _MAX_SEED: Final = 2**32 - 1
+# So many rows of distances are in memory at once.
+_BLOCK_ROWS: Final = 16_384
 
 
 @dataclass(frozen=True)
@@ -126,42 +101,34 @@ class ClusteringResult:
             original units, in the order of `feature_names`.
         feature_names: Names of the columns.
         labels: Cluster id per row, in the order of the rows; the ids are arbitrary until `ranked`.
-            None where the rows stayed where they are, and are labelled there.
         centres: One centre per cluster in original units, shape (k, d).
         centres_standardised: The same in standard deviations from the mean.
         sizes: Rows per cluster; they sum to the number of rows.
-        inertia: Sum of squared standardised distances to the nearest centre.
-        silhouette_squared_euclidean: Over all rows; what Spark's ClusteringEvaluator reports.
-        silhouette_euclidean: What scikit-learn reports, over `silhouette_sample_rows` rows.
-        silhouette_sample_rows: Rows that the Euclidean silhouette used, here and in the sweep.
+        quality: Figures of the chosen k. The squared-Euclidean silhouette, over all rows, is what
+            Spark's ClusteringEvaluator reports; the Euclidean one, over `silhouette_sample_rows`
+            rows, is scikit-learn's.
+        silhouette_sample_rows: Rows that the Euclidean silhouettes used.
         sweep: One entry per feasible k, ascending.
-        trained_by: What found the centres, and on which rows.
     """
 
     pipeline: Pipeline
     feature_names: tuple[str, ...]
-    labels: IntArray | None
+    labels: IntArray
     centres: FloatArray
     centres_standardised: FloatArray
     sizes: tuple[int, ...]
-    inertia: float
-    silhouette_squared_euclidean: float
-    silhouette_euclidean: float
+    quality: SweepPoint
     silhouette_sample_rows: int
     sweep: tuple[SweepPoint, ...]
-    trained_by: str
 
 
 def fit_clusters(
-    features: FloatArray,
-    config: ClusteringConfig,
-    feature_names: Sequence[str] = SEGMENT_FEATURES,
+    features: FloatArray, config: ClusteringConfig, feature_names: Sequence[str]
 ) -> ClusteringResult:
     """Standardise the rows and cluster them with K-means (specification section 5).
 
     Deterministic to the byte for the same rows in the same order: the caller sorts them by key,
-    and native threads are capped to one, because parallel sums depend on their scheduling; the
-    fits of different k, which share nothing, run side by side.
+    and native threads are capped to one, because parallel sums depend on their scheduling.
     A k of the sweep with fewer distinct rows than clusters is left out of the result's sweep.
 
     Args:
@@ -169,12 +136,9 @@ def fit_clusters(
         config: Settings.
         feature_names: Name of each column, used in messages and stored with the model.
 
-    Returns:
-        The fitted pipeline, labels, centres and quality figures.
-
     Raises:
-        LakehouseError: If the shape is wrong, a value is missing or infinite, or there are fewer
-            distinct rows than clusters. A constant column is legal: it tells nobody apart.
+        LakehouseError: A value is missing or infinite, or there are fewer distinct rows than
+            clusters. A constant column is legal: it tells nobody apart.
     """
     # Loaded before the cap: threadpool_limits reaches only the libraries that are loaded.
     import sklearn.cluster  # noqa: F401
@@ -183,33 +147,29 @@ def fit_clusters(
     from threadpoolctl import threadpool_limits
 
     names = tuple(feature_names)
-    distinct_rows = _check_features(features, names, config.k, max(config.k, *config.sweep, 0))
+    distinct = _check_features(features, names, config)
+    feasible = sorted({k for k in config.sweep if k <= distinct} | {config.k})
     with threadpool_limits(limits=1):
         scaler = StandardScaler()
         scaled: FloatArray = scaler.fit_transform(features)
-        fits = _fit_each(scaled, starts_of_each_k(config, distinct_rows), config)
         sample = _sample_rows(len(scaled), config.seed)
-        points = {
-            k: SweepPoint(
+        fits: dict[int, KMeans] = {}
+        points: dict[int, SweepPoint] = {}
+        for k in feasible:
+            starts = config.n_init if k == config.k else min(SWEEP_N_INIT, config.n_init)
+            fits[k] = _fit(scaled, k, starts, config)
+            labels = fits[k].labels_
+            points[k] = SweepPoint(
                 k=k,
-                n_init=int(model.n_init),
-                inertia=float(model.inertia_),
-                silhouette_squared_euclidean=silhouette_squared_euclidean(scaled, model.labels_),
-                silhouette_euclidean=euclidean,
+                n_init=starts,
+                inertia=float(fits[k].inertia_),
+                silhouette_squared_euclidean=silhouette_squared_euclidean(scaled, labels),
+                silhouette_euclidean=_silhouette_euclidean(scaled[sample], labels[sample]),
             )
-            for (k, model), euclidean in zip(
-                fits.items(),
-                silhouettes_euclidean(
-                    scaled[sample], [model.labels_[sample] for model in fits.values()]
-                ),
-                strict=True,
-            )
-        }
         chosen = fits[config.k]
         centres: FloatArray = scaler.inverse_transform(chosen.cluster_centers_)
     # The names make the saved model refuse a table whose columns come in another order.
     scaler.feature_names_in_ = np.asarray(names, dtype=object)
-    best = points[config.k]
     return ClusteringResult(
         pipeline=Pipeline([("scaler", scaler), ("kmeans", chosen)]),
         feature_names=names,
@@ -217,12 +177,9 @@ def fit_clusters(
         centres=centres,
         centres_standardised=chosen.cluster_centers_,
         sizes=tuple(int(n) for n in np.bincount(chosen.labels_, minlength=config.k)),
-        inertia=best.inertia,
-        silhouette_squared_euclidean=best.silhouette_squared_euclidean,
-        silhouette_euclidean=best.silhouette_euclidean,
+        quality=points[config.k],
         silhouette_sample_rows=len(sample),
         sweep=tuple(points[k] for k in sorted(config.sweep) if k in points),
-        trained_by=TRAINED_IN_MEMORY,
     )
 
 
@@ -236,63 +193,110 @@ def ranked(result: ClusteringResult, feature: str) -> ClusteringResult:
     rounded = np.round(result.centres, 6)
     order = np.lexsort([*rounded.T[::-1], rounded[:, place]])[::-1]
     rank = np.argsort(order).astype(np.int32)
-    labels = None if result.labels is None else rank[result.labels]
     standardised = np.ascontiguousarray(result.centres_standardised[order])
     model = result.pipeline["kmeans"]
     model.cluster_centers_ = standardised
     model.labels_ = rank[model.labels_]
     return replace(
         result,
-        labels=labels,
+        labels=rank[result.labels],
         centres=result.centres[order],
         centres_standardised=standardised,
         sizes=tuple(result.sizes[i] for i in order),
     )
 
 
-def starts_of_each_k(config: ClusteringConfig, distinct_rows: int) -> dict[int, int]:
-    """Say how many starts the chosen k and each feasible k of the sweep get."""
-    # The chosen k takes longest, so it starts first.
-    starts = {config.k: config.n_init}
-    for k in sorted(config.sweep):
-        if k <= distinct_rows and k != config.k:
-            starts[k] = min(SWEEP_N_INIT, config.n_init)
-    return starts
+def unscaled_centres(features: FloatArray, config: ClusteringConfig) -> FloatArray:
+    """Cluster rows as they are, without standardising: the lab's two-feature model.
 
+    Args:
+        features: Rows by columns in original units, float64, at least one row.
+        config: Settings; the sweep is left out. With fewer distinct rows than k there are as many
+            clusters as those.
 
-def find_centres(
-    rows: FloatArray, starts: Mapping[int, int], config: ClusteringConfig
-) -> dict[int, FloatArray]:
-    """Find centres for each k on rows that are standardised already, from so many starts."""
+    Returns:
+        The centres, by their rising last column, so that a number means the same after each
+        training.
+    """
     import sklearn.cluster  # noqa: F401 - loaded before the cap
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
-        fits = _fit_each(rows, starts, config)
-    return {k: model.cluster_centers_ for k, model in fits.items()}
+        model = _fit(features, _distinct_rows(features, config.k), config.n_init, config)
+    centres: FloatArray = model.cluster_centers_
+    return centres[np.argsort(centres[:, -1], kind="stable")]
 
 
-def _fit_each(
-    rows: FloatArray, starts: Mapping[int, int], config: ClusteringConfig
-) -> dict[int, KMeans]:
-    """Fit each k side by side, in the order in which they are named."""
+def nearest(rows: FloatArray, centres: FloatArray) -> npt.NDArray[np.intp]:
+    """Return the nearest centre of each row, the first of equal ones.
+
+    A row's distances are added up feature by feature, in the same order whatever batch it is in,
+    so that every engine gives a row between two centres the same one.
+    """
+    found = np.zeros(len(rows), dtype=np.intp)
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        distances = np.zeros((len(rows[block]), len(centres)))
+        for place in range(rows.shape[1]):
+            distances += (rows[block, place, None] - centres[None, :, place]) ** 2
+        found[block] = distances.argmin(axis=1)
+    return found
+
+
+def silhouette_squared_euclidean(rows: FloatArray, labels: npt.ArrayLike) -> float:
+    """Mean silhouette under the squared Euclidean distance, exact and linear in the rows.
+
+    This is the figure of Spark's ClusteringEvaluator. It is a different metric from
+    scikit-learn's Euclidean silhouette and usually larger: name which one is meant. The mean
+    squared distance of x to a cluster of n rows follows from the cluster's sums alone:
+    |x|^2 + (sum of |y|^2)/n - 2 x.(sum of y)/n. A row alone in its cluster counts as 0.
+
+    Args:
+        rows: Rows by columns, in the units in which the distance is meant (standardised).
+        labels: Cluster id of each row, any whole numbers.
+
+    Returns:
+        The mean over all rows, from -1 to 1; NaN where there is one cluster only.
+    """
+    ids, codes = np.unique(np.asarray(labels), return_inverse=True)
+    if len(ids) < 2:
+        return float("nan")
+    # Distances do not change when everything moves, and near the origin less cancels out.
+    centred = rows - rows.mean(axis=0)
+    squares = np.einsum("ij,ij->i", centred, centred)
+    sizes = np.bincount(codes).astype(np.float64)
+    at = np.arange(len(codes))
+    members = np.zeros((len(codes), len(ids)))
+    members[at, codes] = 1.0
+    means = members.T @ centred / sizes[:, None]
+    mean_squares = np.bincount(codes, weights=squares) / sizes
+    # Rounding can push the distance between equal rows just below zero.
+    others = np.maximum(squares[:, None] + mean_squares - 2.0 * (centred @ means.T), 0.0)
+    own_size = sizes[codes]
+    inner = others[at, codes] * own_size / np.maximum(own_size - 1.0, 1.0)
+    others[at, codes] = np.inf
+    outer = others.min(axis=1)
+    larger = np.maximum(inner, outer)
+    scores = np.divide(outer - inner, larger, out=np.zeros_like(larger), where=larger > 0.0)
+    scores[own_size == 1.0] = 0.0
+    return float(scores.mean())
+
+
+def _silhouette_euclidean(rows: FloatArray, labels: IntArray) -> float:
+    from sklearn.metrics import silhouette_score
+
+    # scikit-learn refuses a single cluster, and as many clusters as rows.
+    if not 1 < len(np.unique(labels)) < len(rows):
+        return float("nan")
+    return float(silhouette_score(rows, labels))
+
+
+def _fit(rows: FloatArray, k: int, n_init: int, config: ClusteringConfig) -> KMeans:
     from sklearn.cluster import KMeans
 
-    models = {
-        k: KMeans(n_clusters=k, random_state=config.seed, n_init=n_init, max_iter=config.max_iter)
-        for k, n_init in starts.items()
-    }
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        fitted = pool.map(lambda model: _fit_alone(model, rows), models.values())
-        return dict(zip(models, fitted, strict=True))
-
-
-def _fit_alone(model: KMeans, rows: FloatArray) -> KMeans:
-    """Fit in this thread alone: OpenMP's limit holds for the thread that sets it."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="openmp"):
-        return model.fit(rows)
+    return KMeans(
+        n_clusters=k, random_state=config.seed, n_init=n_init, max_iter=config.max_iter
+    ).fit(rows)
 
 
 def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
@@ -303,17 +307,8 @@ def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
     return np.sort(chosen)
 
 
-def _check_features(features: FloatArray, names: tuple[str, ...], k: int, most: int) -> int:
-    """Refuse rows that cannot be clustered; count distinct rows, up to `most`, otherwise."""
-    if features.ndim != 2 or features.shape[1] != len(names) or features.dtype != np.float64:
-        msg = (
-            f"The features have shape {features.shape} and type {features.dtype}; pass float64 "
-            f"rows with the {len(names)} columns {', '.join(names)}."
-        )
-        raise LakehouseError(msg)
-    if len(features) < k:
-        msg = f"There are {len(features)} rows for {k} clusters; lower k or load more members."
-        raise LakehouseError(msg)
+def _check_features(features: FloatArray, names: tuple[str, ...], config: ClusteringConfig) -> int:
+    """Refuse rows that cannot be clustered; count distinct rows, as far as they matter."""
     finite = np.isfinite(features)
     missing = [name for column, name in enumerate(names) if not finite[:, column].all()]
     if missing:
@@ -322,9 +317,9 @@ def _check_features(features: FloatArray, names: tuple[str, ...], k: int, most: 
             "out of the training set."
         )
         raise LakehouseError(msg)
-    distinct = _distinct_rows(features, most)
-    if distinct < k:
-        msg = f"There are only {distinct} distinct rows for {k} clusters; lower k."
+    distinct = _distinct_rows(features, max(config.k, *config.sweep, 0))
+    if distinct < config.k:
+        msg = f"There are only {distinct} distinct rows for {config.k} clusters; lower k."
         raise LakehouseError(msg)
     return distinct
 
@@ -348,35 +343,3 @@ def _require_whole(name: str, value: object, *, low: int, high: int | None = Non
         f"{low}{upper}."
     )
     raise LakehouseError(msg)
-
-
-def cluster_unscaled(features: FloatArray, config: ClusteringConfig) -> IntArray:
-    """Cluster rows as they are, without standardising: the lab's two-feature model.
-
-    Args:
-        features: Rows by columns in original units, float64.
-        config: Settings; the sweep is left out. With fewer distinct rows than k there are as many
-            clusters as those.
-
-    Returns:
-        The cluster of each row, numbered by the rising centre of the last column, so that a
-        number means the same after each training.
-    """
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
-    if len(features) == 0:
-        return np.empty(0, np.int32)
-    clusters = _distinct_rows(features, config.k)
-    with threadpool_limits(limits=1):
-        model = KMeans(
-            n_clusters=clusters,
-            random_state=config.seed,
-            n_init=config.n_init,
-            max_iter=config.max_iter,
-        ).fit(features)
-    order = np.argsort(model.cluster_centers_[:, -1], kind="stable")
-    rank = np.empty(clusters, dtype=np.int32)
-    rank[order] = np.arange(clusters)
-    by_rank: IntArray = rank[model.labels_]
-    return by_rank

@@ -1,0 +1,110 @@
+"""The rows that a model is fitted on: all that have its inputs, or a sample of them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.engine.base import Engine
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+# Hashes of keys are from 0 to this.
+_HASHES: Final = 2**60
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Rows that a model is fitted on.
+
+    Attributes:
+        rows: The key and the inputs, in the order of the key: numbers as doubles, and text.
+        total: Rows that have all inputs, of which these are some.
+    """
+
+    rows: pa.Table
+    total: int
+
+    @property
+    def digest(self) -> str:
+        """Hash the rows: the same for the same rows, whatever engine and order they came in."""
+        digest = hashlib.sha256()
+        for name in self.rows.column_names:
+            values = self.rows[name].to_numpy()
+            digest.update(name.encode())
+            text = values.dtype == object
+            digest.update(repr(values.tolist()).encode() if text else values.tobytes())
+        if self.total > self.rows.num_rows:
+            digest.update(str(self.total).encode())
+        return digest.hexdigest()
+
+
+def fetch_sample(
+    engine: Engine, frame: DataFrame, key: str, columns: Sequence[str], most: int, seed: int = 0
+) -> Sample:
+    """Fetch the rows that have all columns, or about a number of them if there are more.
+
+    Which ones depends on their keys and the seed alone, not on the engine or the order of rows:
+    those whose hash is least. So a row that was in the sample of one month is in that of the next.
+
+    Args:
+        engine: The engine of the frame.
+        frame: Rows, kept by the engine: they are read twice.
+        key: Column with a value for each row.
+        columns: What a row must have.
+        most: Most rows that are fetched.
+        seed: Another seed chooses other rows.
+    """
+    import pyarrow as pa
+
+    complete = frame.filter(reduce(lambda a, b: a & b, [F.col(c).isNotNull() for c in columns]))
+    total = int(engine.rows(complete.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
+    hashed = v.hash_key(F.lit(seed), F.col(key)) if total > most else F.lit(0)
+    chosen = complete.select(hashed.alias("_hash"), key, *columns)
+    if total > most:
+        # Hashes are spread evenly, so that hardly more than wanted are below a bound.
+        share = (most + 6.0 * math.sqrt(most) + 10.0) / total
+        chosen = chosen.filter(F.col("_hash") < F.lit(int(min(share, 1.0) * _HASHES)))
+    fetched = engine.arrow_stream(chosen).read_all()
+    fetched = fetched.sort_by([("_hash", "ascending"), (key, "ascending")]).slice(0, most)
+    fetched = fetched.sort_by(key)
+    inputs = {name: _plain(fetched[name]) for name in columns}
+    return Sample(pa.table({key: fetched[key], **inputs}), total)
+
+
+def feature_matrix(rows: pa.Table | pa.RecordBatch) -> FloatArray:
+    """Return columns of numbers of any type as doubles; what is null is not a number."""
+    from pyarrow import compute
+
+    features = np.empty((rows.num_rows, rows.num_columns))
+    for place, column in enumerate(rows.columns):
+        numbers = compute.fill_null(_plain(column), np.nan)
+        features[:, place] = numbers.to_numpy(zero_copy_only=False)
+    return features
+
+
+def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return text as it is, and numbers as doubles."""
+    import pyarrow
+
+    if getattr(column, "num_chunks", 0):
+        column = column.combine_chunks()
+    kind = column.type
+    if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
+        return column.cast(pyarrow.string())
+    # Text between, because a decimal is not always made a double to the nearest.
+    if pyarrow.types.is_decimal(kind):
+        column = column.cast(pyarrow.string())
+    return column.cast(pyarrow.float64(), safe=False)

@@ -1,0 +1,179 @@
+"""Assets of models: a life cycle month by month, its gates as checks, its figures in the UI."""
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets import clock
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.ml.lifecycle import Gate, ModelRun, ModelSpec, run_model
+from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.io_manager import windows_of
+from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.process import active_runs
+from lakehouse_assets.orchestration.retries import retries_transient
+from lakehouse_assets.orchestration.table_assets import (
+    BuildContext,
+    MakeAsset,
+    asset_attributes,
+    months_of,
+    of_month,
+)
+from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
+from lakehouse_assets.quality.log import BY_PARTITION
+
+# Dots an inch of the figures in the UI: they are stored with the event, at some 50 kB each.
+_FIGURE_DPI = 55
+
+
+def monthly_model_asset(
+    spec: ModelSpec, table: Table, source: Table, calendar: Calendar, most_rows: int
+) -> dg.AssetsDefinition:
+    """Make the asset of the table that holds what a model says of the rows of another one.
+
+    Args:
+        spec: The model.
+        table: The table of the scored rows.
+        source: The monthly table whose rows are fitted and scored.
+        calendar: Partitions.
+        most_rows: Most rows that are fetched to fit.
+
+    Returns:
+        An asset whose config are the settings of the model; each gate is a blocking check.
+    """
+    make: MakeAsset = dg.asset(
+        **{**asset_attributes(table), "kinds": {"deltalake", "mlflow", "scikitlearn"}},
+        ins={"source": dg.AssetIn(key=source.asset_key)},
+        partitions_def=calendar.monthly,
+        config_schema=_settings_schema(spec),
+        check_specs=[
+            *(
+                dg.AssetCheckSpec(
+                    gate.name, asset=table.asset_key, blocking=True, description=gate.description
+                )
+                for gate in spec.gates
+            ),
+            *declared_check_specs(table),
+        ],
+        required_resource_keys={"lake", "mlflow"},
+        pool=table.step,
+    )
+
+    @retries_transient
+    def train_and_score(
+        context: dg.AssetExecutionContext, source: Any
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        lake: Lake = context.resources.lake.open()
+        given = context.op_execution_context.op_config
+        settings = type(spec.settings)(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        )
+        with lake.engine.scope():
+            mlflow: MlflowTracking = context.resources.mlflow.open()
+            end_orphaned_runs(mlflow, active_runs(context.instance), clock.now())
+            runs: dict[str, ModelRun] = {}
+            for month in months_of(context):
+                runs[month.isoformat()] = found = run_model(
+                    spec,
+                    lake.engine,
+                    of_month(source, BuildContext(month, clock.now(), lake)),
+                    mlflow,
+                    partition=month.isoformat(),
+                    run_id=context.run.run_id,
+                    most_rows=most_rows,
+                    settings=settings,
+                )
+                if found.version is None:
+                    context.log.warning(
+                        f"{month:%Y-%m}: only {found.rows} rows have all inputs of {spec.name}, "
+                        f"too few to fit; no row is scored."
+                    )
+            frame = lake.engine.union([run.frame for run in runs.values()])
+            yield dg.Output(frame, metadata=model_metadata(spec, mlflow, runs))
+            for gate in spec.gates:
+                yield _judged(gate, table, runs)
+            selection = windows_of(calendar.monthly, context.partition_keys, table)
+            yield from declared_check_results(table, lake, selection, selection)
+
+    return make(train_and_score)
+
+
+def model_metadata(
+    spec: ModelSpec, tracking: MlflowTracking, runs: Mapping[str, ModelRun]
+) -> dict[str, Any]:
+    """Say which model scored the last month, where MLflow shows it, and draw its figures."""
+    run = next((run for run in reversed(list(runs.values())) if run.version), None)
+    if run is None or run.version is None or run.decision is None:
+        return {}
+    version = run.version
+    experiment = tracking.in_experiment(spec.experiment).experiment_id()
+    return {
+        "mlflow_run_id": version.run_id,
+        "mlflow_run": _link(tracking, f"/experiments/{experiment}/runs/{version.run_id}"),
+        "mlflow_model": version.model_uri,
+        "mlflow_model_page": _link(
+            tracking, f"/models/{spec.name}/versions/{version.model_version}"
+        ),
+        "model_version": version.model_version,
+        "champion": run.decision.promoted,
+        "decision": run.decision.reason,
+        "rows_with_all_inputs": run.rows,
+        **{name: value for name, value in run.metrics.items() if "_cluster_" not in name},
+        **{name: _image(figure) for name, figure in run.evidence.figures.items()},
+    }
+
+
+def _link(tracking: MlflowTracking, path: str) -> dg.MetadataValue[Any]:
+    """Link a page of the MLflow server, or say how to open it where there is only a database."""
+    page = tracking.page(path)
+    if page is not None:
+        return dg.MetadataValue.url(page)
+    return dg.MetadataValue.text(f"run `make mlflow`, then open http://127.0.0.1:5000/#{path}")
+
+
+def _image(figure: Any) -> dg.MetadataValue[Any]:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=_FIGURE_DPI)
+    data = base64.b64encode(picture.getvalue()).decode("ascii")
+    return dg.MetadataValue.md(f"![figure](data:image/png;base64,{data})")
+
+
+def _judged(gate: Gate, table: Table, runs: Mapping[str, ModelRun]) -> dg.AssetCheckResult:
+    """Judge the fits of a run's months by a gate."""
+    names = (gate.metric, *gate.beside)
+    figures = {month: run.metrics for month, run in runs.items() if run.version is not None}
+    lines = [
+        f"{month}: " + ", ".join(f"{name} {metrics[name]:.4f}" for name in names)
+        for month, metrics in figures.items()
+    ]
+    lowest = {
+        f"lowest_{name}": min(metrics[name] for metrics in figures.values())
+        for name in (names if figures else ())
+    }
+    failed = [month for month, metrics in figures.items() if not gate.passes(metrics)]
+    return dg.AssetCheckResult(
+        asset_key=table.asset_key,
+        check_name=gate.name,
+        passed=not failed,
+        description="; ".join(lines) or "Too few rows to fit; nothing to judge.",
+        metadata={**lowest, BY_PARTITION: {month: {"failing": 1} for month in failed}},
+    )
+
+
+def _settings_schema(spec: ModelSpec) -> dict[str, dg.Field]:
+    """Describe a model's settings for the launchpad."""
+    schema = {}
+    for item in fields(spec.settings):
+        default = getattr(spec.settings, item.name)
+        listed = isinstance(default, tuple)
+        kind = [type(default[0]) if default else int] if listed else type(default)
+        schema[item.name] = dg.Field(
+            kind, default_value=list(default) if listed else default, is_required=False
+        )
+    return schema

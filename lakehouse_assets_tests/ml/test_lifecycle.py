@@ -1,0 +1,241 @@
+"""The life cycle of any model, shown with one that is not the project's: `toy.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from lakehouse_assets.engine import current
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.lifecycle import ModelRun, ModelSpec, run_model, score_frame
+from lakehouse_assets.ml.model_registry import load_champion
+from lakehouse_assets.ml.sampling import feature_matrix
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.model_assets import model_metadata
+from lakehouse_assets_tests.airline.samples import REPOSITORY, members_of
+from lakehouse_assets_tests.ml.toy import FEATURES, POINTS, PointsSettings
+
+
+@pytest.fixture
+def tracking(empty_store: Path, tmp_path: Path) -> MlflowTracking:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return MlflowTracking(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def members() -> pa.Table:
+    """Return the sample's members, of whom one in fifty lacks the number of flights."""
+    path = REPOSITORY / "data" / "airline" / "flights" / "2014-03-31" / "flight.csv"
+    rows = {
+        int(row["MEMBER_NO"]): row
+        for row in members_of(path)
+        if row["MEMBER_NO"].isdigit() and row["Point_NotFlight"]
+    }
+    flights = [int(row["FLIGHT_COUNT"]) if n % 50 else None for n, row in rows.items()]
+    return pa.table(
+        {
+            "member": pa.array(rows, pa.int64()),
+            "flights": pa.array(flights, pa.int32()),
+            "km": pa.array([int(row["SEG_KM_SUM"]) for row in rows.values()], pa.int64()),
+            "points": [float(row["Points_Sum"]) for row in rows.values()],
+        }
+    )
+
+
+def run(
+    engine: Engine, tracking: MlflowTracking, rows: pa.Table, month: str = "2014-03", **other: Any
+) -> ModelRun:
+    """Take the model through its life cycle."""
+    options = {"partition": month, "run_id": "run-7", "most_rows": 10_000, **other}
+    spec = options.pop("spec", POINTS)
+    return run_model(spec, engine, engine.from_arrow(rows), tracking, **options)
+
+
+def predictions(engine: Engine, found: ModelRun) -> dict[int, float | None]:
+    return {row["member"]: row["expected_points"] for row in engine.rows(found.frame)}
+
+
+def unfittable(*_: object) -> Any:
+    raise AssertionError("fitted again")
+
+
+def test_a_model_is_fitted_tracked_promoted_and_scores_every_row(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    table = members()
+    found = run(engine, tracking, table)
+    assert found.version is not None
+    assert found.decision is not None
+    assert (found.decision.promoted, found.decision.reason) == (True, "champion, the first")
+    client = tracking.client()
+    tracked = client.get_run(found.version.run_id)
+    assert (tracked.info.run_name, tracked.info.status) == ("Ridge", "FINISHED")
+    assert tracked.data.params["alpha"] == "1.0"
+    assert tracked.data.params["rows"] == tracked.data.params["rows_fitted"] == str(found.rows)
+    assert tracked.data.metrics == {**found.metrics, "members": float(table.num_rows)}
+    assert tracked.data.tags["dagster_run_id"] == "run-7"
+    files = {file.path for file in client.list_artifacts(found.version.run_id)}
+    assert files == {"points.png", "features.json"}
+    (variant,) = client.search_runs(
+        [tracked.info.experiment_id], f"tags.`mlflow.parentRunId` = '{found.version.run_id}'"
+    )
+    assert variant.info.run_name == "Ridge_100.0"
+    champion = load_champion(tracking, "points", POINTS.types)
+    assert (champion.model_version, champion.partition) == (1, "2014-03")
+    scored = predictions(engine, found)
+    assert len(scored) == table.num_rows
+    whole = table.filter(table["flights"].is_valid())
+    each = pc.divide(whole["km"].cast("double"), whole["flights"].cast("double"))
+    inputs = pa.table([whole["flights"], whole["km"], each], names=list(FEATURES))
+    expected = champion.model.predict(feature_matrix(inputs))
+    for key, value in zip(whole["member"].to_pylist(), expected, strict=True):
+        assert scored[key] == pytest.approx(value)
+    lacking = set(table["member"].to_pylist()) - set(whole["member"].to_pylist())
+    assert {key for key, value in scored.items() if value is None} == lacking
+    assert found.rows == table.num_rows - len(lacking)
+
+
+def test_the_same_rows_again_are_neither_fitted_nor_registered(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    table = members()
+    first = run(engine, tracking, table)
+    backwards = table.take(list(reversed(range(table.num_rows))))
+    spec = dataclasses.replace(POINTS, fit=unfittable)
+    again = run(engine, tracking, backwards, spec=spec)
+    assert first.version is not None
+    assert again.version == dataclasses.replace(first.version, reused=True)
+    assert again.metrics == pytest.approx(first.metrics | {"members": float(table.num_rows)})
+    assert predictions(engine, again) == predictions(engine, first)
+    assert again.decision == first.decision
+    assert len(tracking.client().search_model_versions("name = 'points'")) == 1
+
+
+def test_another_setting_partition_row_or_rule_is_another_version(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    table, quick = members(), PointsSettings(others=())
+    changes: list[dict[str, Any]] = [
+        {},
+        {"settings": PointsSettings(alpha=2.0, others=())},
+        {"month": "2014-04"},
+        {"rows": table.slice(1)},
+        {"spec": dataclasses.replace(POINTS, rules="others")},
+        {},
+    ]
+    versions = []
+    for change in changes:
+        found = run(engine, tracking, **{"rows": table, "settings": quick, **change})
+        assert found.version is not None
+        versions.append(found.version.model_version)
+    assert versions == [1, 2, 3, 4, 5, 1]
+
+
+def decided(engine: Engine, tracking: MlflowTracking, *rows: Any, **other: Any) -> str:
+    """Run the model, and return what the registry holds of the decision."""
+    found = run(engine, tracking, *rows, **other)
+    assert found.version is not None
+    assert found.decision is not None
+    version = tracking.client().get_model_version("points", str(found.version.model_version))
+    assert version.tags["decision"] == found.decision.reason
+    champion = load_champion(tracking, "points", POINTS.types).model_version
+    assert (champion == found.version.model_version) == found.decision.promoted
+    return found.decision.reason
+
+
+def test_one_champion_which_no_worse_and_no_earlier_fit_replaces(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    table = members()
+    assert decided(engine, tracking, table, "2014-02") == "champion, the first"
+    # So strong a penalty leaves little but the mean.
+    heavy = PointsSettings(alpha=1e13, others=())
+    ungated = dataclasses.replace(POINTS, gates=())
+    for spec, reason in ((POINTS, "which is not above 0.5"), (ungated, "worse than the champion")):
+        refused = decided(engine, tracking, table, "2014-03", spec=spec, settings=heavy)
+        assert refused.startswith("not the champion: ")
+        assert reason in refused
+    for _ in range(2):
+        assert decided(engine, tracking, table, "2014-03") == "champion, in place of version 1"
+    corrected = decided(engine, tracking, table.slice(1), "2014-02")
+    assert corrected == "not the champion: version 3 is of the later partition 2014-03"
+
+
+def test_changed_files_of_the_registered_model_stop_the_run(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    run(engine, tracking, members())
+    place = tracking.client().get_model_version_download_uri("points", "1")
+    description = Path(place.removeprefix("file://")) / "MLmodel"
+    description.write_text(description.read_text().replace("skops", "cloudpickle"))
+    with pytest.raises(LakehouseError, match="Version 1 of the model points is not loaded"):
+        run(engine, tracking, members())
+
+
+def test_too_few_rows_fit_nothing_and_a_sample_scores_all(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    few = run(engine, tracking, members().slice(0, 19))
+    assert few.version is None
+    assert set(predictions(engine, few).values()) == {None}
+    table = members()
+    sampled = run(engine, tracking, table, most_rows=200)
+    assert sampled.version is not None
+    params = tracking.client().get_run(sampled.version.run_id).data.params
+    assert (params["rows_fitted"], params["rows"]) == ("200", str(sampled.rows))
+    assert sum(value is not None for value in predictions(engine, sampled).values()) == sampled.rows
+
+
+def test_spark_fits_and_scores_as_the_embedded_engine(
+    engine: Engine, spark_engine: Engine, tracking: MlflowTracking
+) -> None:
+    found = []
+    for one in (engine, spark_engine):
+        current.activate(one)
+        made = run(one, tracking, members(), most_rows=300)
+        found.append((predictions(one, made), made.version))
+    assert found[0][0] == pytest.approx(found[1][0], nan_ok=True)
+    assert found[0][1].model_version == found[1][1].model_version
+
+
+def test_rows_that_cannot_be_scored_are_refused_before_anything_runs(engine: Engine) -> None:
+    frame = engine.from_arrow(pa.table({"flights": [1], "km": [2], "expected_points": [1.0]}))
+    with pytest.raises(LakehouseError, match="lack km_per_flight and have expected_points already"):
+        score_frame(POINTS, engine, frame, None)
+
+
+@pytest.mark.parametrize(
+    ("uri", "run_page"),
+    [
+        ("https://me:secret@mlflow.example.org/base?x=y", "https://mlflow.example.org/base/#/"),
+        (None, "run `make mlflow`, then open http://127.0.0.1:5000/#/"),
+    ],
+)
+def test_the_asset_page_leads_to_mlflow_and_shows_the_figure(
+    engine: Engine,
+    tracking: MlflowTracking,
+    monkeypatch: pytest.MonkeyPatch,
+    uri: str | None,
+    run_page: str,
+) -> None:
+    made = run(engine, tracking, members())
+    shown = tracking.in_experiment("Points")
+    if uri is not None:
+        shown = dataclasses.replace(shown, tracking_uri=uri)
+        monkeypatch.setattr(MlflowTracking, "experiment_id", lambda _: "1")
+    spec: ModelSpec = POINTS
+    found = model_metadata(spec, shown, {"2014-03-01": made})
+    assert made.version is not None
+    path = f"experiments/{shown.experiment_id()}/runs/{made.version.run_id}"
+    assert found["mlflow_run"].value == run_page + path
+    assert found["mlflow_model_page"].value == f"{run_page}models/points/versions/1"
+    assert found["champion"] is True
+    assert found["decision"] == "champion, the first"
+    assert found["points"].value.startswith("![figure](data:image/png;base64,iVBOR")
+    assert len(found["points"].value) < 100_000
