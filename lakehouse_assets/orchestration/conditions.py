@@ -88,8 +88,8 @@ def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition
         description="Builds the tables whose sources have changed, see each asset's condition.",
         default_status=status,
         minimum_interval_seconds=_LOOK_SECONDS,
-        # A run for each partition: the conditions see to the order. Dagster's backfills fail on
-        # several days of a table that is built on its own past together with another.
+        # A run for each partition: the conditions see to the order, and one that fails stops no
+        # other, as it would in a backfill.
         emit_backfills=False,
     )
 
@@ -110,13 +110,15 @@ def condition_of(
         return None if spec.key.path[0] == QUALITY else _made_once()
     if not deps.aligned | deps.within:
         return None
-    # A table that depends on its own past (purchases: the first delivery of an id counts) is not
-    # rebuilt from a changed past as a whole: the sensor of late days knows which days it concerns.
-    history = deps.history - siblings
+    if deps.history & siblings:
+        # A table that depends on its own past (purchases: the first delivery of an id counts) is
+        # made by the runs of its deliveries and late days. Dagster, asked for a day, asks for all
+        # days before it of whatever the same step makes, and then fails.
+        return None
     return (
-        _has_news(deps, history)
+        _has_news(deps)
         & _may_exist(deps)
-        & _nothing_moves(deps.aligned | deps.within | deps.whole, history)
+        & _nothing_moves(deps.aligned | deps.within | deps.whole, deps.history)
     ).with_label("follows its sources")
 
 
@@ -130,7 +132,7 @@ def _made_once() -> Condition:
     ).with_label("made when missing")
 
 
-def _has_news(deps: Dependencies, history: frozenset[dg.AssetKey]) -> Condition:
+def _has_news(deps: Dependencies) -> Condition:
     """Say that a source was rebuilt since the table was last asked for or built."""
     direct = deps.aligned | deps.within
     # What was delivered before the sensors were switched on is news at the first look.
@@ -140,10 +142,10 @@ def _has_news(deps: Dependencies, history: frozenset[dg.AssetKey]) -> Condition:
     if read:
         # A source that is asked for in this very tick counts: both go into one run, in order.
         news = news | When.any_deps_updated().allow(_only(read))
-    if history:
+    if deps.history:
         # Months after a corrected one add it up as well. Whether the correcting run also built this
         # table does not matter: it did so for its own month, not for the later ones.
-        news = news | When.any_deps_match(When.newly_updated()).allow(_only(history))
+        news = news | When.any_deps_match(When.newly_updated()).allow(_only(deps.history))
     # What failed for good, as when the store was gone for longer than a step tries, is nobody's
     # news any more: it is asked for again with the files that are behind, once a day.
     news = news | (When.execution_failed() & When.cron_tick_passed(CRON))

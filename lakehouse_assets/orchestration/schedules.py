@@ -2,7 +2,7 @@
 
 The sensors ask once for each delivery, even if the run then fails for good, and not at all while
 they are off. Once a day the refresh holds the files against what Dagster says was loaded, and asks
-for what is behind.
+for what is behind, or was to be cleaned by a run that failed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.ingest.reader import by_partition, partition_value
 from lakehouse_assets.orchestration.deliveries import SETTLED_AFTER, Loaded, Span, consecutive
+from lakehouse_assets.orchestration.failed import failed_partitions
 from lakehouse_assets.orchestration.jobs import QUALITY
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loaded import loaded_from
@@ -69,7 +70,7 @@ def _refresh(dataset: Dataset, calendar: Calendar, *, running: bool) -> dg.Sched
         cron_schedule=CRON,
         execution_timezone="UTC",
         target=dg.AssetSelection.assets(*keys),
-        description=f"Loads partitions of {dataset.path} that are behind their files.",
+        description=f"Loads partitions of {dataset.path} that are behind their files or failed.",
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
         ),
@@ -86,6 +87,8 @@ def _refresh(dataset: Dataset, calendar: Calendar, *, running: bool) -> dg.Sched
         late = behind(
             dataset, files, lambda days: loaded_from(context.instance, dataset, days), now
         )
+        failed = failed_partitions(context.instance).get(keys[2], {})
+        late = sorted({*late, *(date.fromisoformat(day) for day in failed if day)})
         requests = [
             request(dataset, Span(days[0], days[-1], f"refresh:{now:%Y-%m-%d}:{days[0]}"), keys)
             for days in consecutive(late, dataset.grain)

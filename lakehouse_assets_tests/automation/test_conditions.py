@@ -188,8 +188,17 @@ def test_conditions_load_under_strict_warnings_and_leave_bronze_to_the_sensors(
             for s in house.definitions().resolve_all_asset_specs()
             if s.key.path[0] != "maintenance"
         }
+        graph = house.definitions().resolve_asset_graph()
     without = {name for name, spec in specs.items() if spec.automation_condition is None}
-    assert without == {name for name in specs if name.startswith(("bronze_", "quality_"))}
+    assert without > {name for name in specs if name.startswith(("bronze_", "quality_"))}
+    # Asked for a day of what is built on the past of its own step, Dagster asks for all days before
+    # it, and fails. Deliveries and the sensor of late days make it.
+    for spec in specs.values():
+        node = graph.get(spec.key)
+        if node.parent_keys & node.execution_set_asset_keys:
+            assert spec.key.path[-1] in without, spec.key
+    kinds = {name.partition("_")[0] for name in without}
+    assert kinds == {"bronze", "quality", "silver"}
 
 
 def test_freshness_is_declared_for_every_table_that_ages(house: House) -> None:

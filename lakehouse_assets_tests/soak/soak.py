@@ -348,9 +348,12 @@ class Soak:
                 self.say(str(difference)[:600])
 
     def _report(self, before: tuple[int, float], after: tuple[int, float]) -> dict[str, Any]:
-        runs = self.instance.get_runs()
+        runs, spent = self.instance.get_runs(), os.times()
         return {
             "minutes": round((time.monotonic() - self._began) / 60, 1),
+            "minutes of processor": round(
+                (spent.user + spent.system + spent.children_user + spent.children_system) / 60, 1
+            ),
             "deliveries": dict(self.partner.counts),
             "kills": dict(self.kills),
             "faults": dict(self.faults),
