@@ -1,4 +1,4 @@
-"""Which processes execute a run, whether they are still there, and ending runs that lost them.
+"""Which process executes a run, whether it is still there, and ending runs that lost theirs.
 
 Tables need no healing: a commit is there or it is not, and running the partition again replaces it.
 """
@@ -49,24 +49,25 @@ _ACTIVE = [
 
 @dataclass(frozen=True)
 class Owner:
-    """The processes that execute a run; it is killed when all of them have ended.
+    """The process that executes a run, which is killed when that has ended.
 
     Attributes:
         run_id: The run, because a retry inherits the tags of the run that it repeats.
         host: The machine or the container, see `_host`.
-        processes: Process ids, each with the process's start in ticks since the machine's, which
-            tells it from a later process of the same number; 0 where the system does not say.
+        number: Id of the process.
+        started: Its start in ticks since the machine's, which tells it from a later process of the
+            same number; 0 where the system does not say.
     """
 
     run_id: str
     host: str
-    processes: tuple[tuple[int, int], ...]
+    number: int
+    started: int
 
     @classmethod
-    def here(cls, run_id: str, *others: int) -> Owner:
-        """Return this process, and others of this machine, as the owner of a run."""
-        numbers = (os.getpid(), *others)
-        return cls(run_id, _host(), tuple((n, _started(n)) for n in numbers))
+    def here(cls, run_id: str) -> Owner:
+        """Return this process as the owner of a run."""
+        return cls(run_id, _host(), os.getpid(), _started(os.getpid()))
 
     @classmethod
     def of(cls, run: dg.DagsterRun) -> Owner | None:
@@ -74,23 +75,23 @@ class Owner:
         run_id, _, rest = run.tags.get(OWNER_TAG, "").partition(" ")
         if run_id != run.run_id:
             return None
-        host, *processes = rest.split(" ")
-        found = [process.partition(":") for process in processes]
-        return cls(run_id, host, tuple((int(number), int(start)) for number, _, start in found))
+        host, process, *_ = rest.split(" ")
+        number, _, started = process.partition(":")
+        return cls(run_id, host, int(number), int(started or 0))
 
     def __str__(self) -> str:
         """Write the owner as a run's tag."""
-        return " ".join([self.run_id, self.host, *(f"{n}:{s}" for n, s in self.processes)])
+        return f"{self.run_id} {self.host} {self.number}:{self.started}"
 
     @property
     def is_on_this_host(self) -> bool:
-        """Whether its processes can be looked for."""
+        """Whether its process can be looked for."""
         return self.host == _host()
 
     @property
     def has_ended(self) -> bool:
-        """Whether none of its processes, which are of this host, exists any more."""
-        return not any(_exists(*process) for process in self.processes)
+        """Whether its process, which is of this host, exists no more."""
+        return not _exists(self.number, self.started)
 
 
 class Heartbeat:
@@ -125,11 +126,7 @@ class Heartbeat:
         run = self._instance.get_run_by_id(self._run_id)
         tags = {ALIVE_TAG: clock.now().isoformat()}
         if run is not None and Owner.of(run) is None:
-            # A multiprocess executor starts a process for each step: the one that starts them, or
-            # Dagster's code server, belongs to the run as well.
-            parent = parent_process()
-            others = [parent.pid] if parent is not None and parent.pid is not None else []
-            tags[OWNER_TAG] = str(Owner.here(self._run_id, *others))
+            tags[OWNER_TAG] = str(Owner.here(self._run_id))
         self._instance.add_run_tags(self._run_id, tags)
         self._thread.start()
 
@@ -250,10 +247,12 @@ def _exists(number: int, started: int) -> bool:
 
 
 def _started(number: int) -> int:
-    """Return when a process started; 0 where /proc does not tell."""
+    """Return when a process started; 0 where /proc does not tell, -1 if it has ended."""
     try:
         text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8")
     except OSError:
         return 0
     # The command, in brackets, may hold blanks and brackets; the start is the 20th field after it.
-    return int(text.rpartition(")")[2].split()[19])
+    state, *fields = text.rpartition(")")[2].split()
+    # Nobody has asked for the end of a zombie yet.
+    return -1 if state == "Z" else int(fields[18])

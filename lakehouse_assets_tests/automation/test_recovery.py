@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from lakehouse_assets.orchestration.process import (
     LEASE,
     OWNER_TAG,
     Owner,
+    _started,
     active_runs,
     end_dead_runs,
 )
@@ -66,25 +68,22 @@ def started(instance: dg.DagsterInstance, owner: Callable[[str], str], **tags: s
     return run.run_id
 
 
-def test_only_runs_whose_processes_have_all_ended_are_ended(
+def test_only_runs_whose_process_has_ended_are_ended(
     instance: dg.DagsterInstance, process: subprocess.Popen[bytes]
 ) -> None:
-    def child_alone(run_id: str) -> str:
-        here = Owner.here(run_id, process.pid)
-        return str(Owner(run_id, here.host, here.processes[1:]))
+    def child(run_id: str) -> str:
+        return str(Owner(run_id, Owner.here(run_id).host, process.pid, _started(process.pid)))
 
     def same_number_later(run_id: str) -> str:
-        return str(Owner(run_id, Owner.here(run_id).host, ((os.getpid(), 1),)))
+        return str(Owner(run_id, Owner.here(run_id).host, os.getpid(), 1))
 
     alive = [
         started(instance, lambda run_id: str(Owner.here(run_id))),
-        # As under a multiprocess executor: one process ends, the one that started it goes on.
-        started(instance, lambda run_id: str(Owner.here(run_id, process.pid))),
         # A retry inherits the tags of the run that it repeats.
-        started(instance, lambda _run_id: child_alone(str(uuid4()))),
+        started(instance, lambda _run_id: child(str(uuid4()))),
         started(instance, lambda _run_id: "host 1 2"),
     ]
-    dead = [started(instance, child_alone), started(instance, same_number_later)]
+    dead = [started(instance, child), started(instance, same_number_later)]
     assert end_dead_runs(instance) == dead[1:]
     process.kill()
     process.wait()
@@ -97,7 +96,7 @@ def test_a_run_on_another_host_ends_when_it_has_been_silent_for_the_lease(
     instance: dg.DagsterInstance,
 ) -> None:
     def elsewhere(run_id: str) -> str:
-        return str(Owner(run_id, "replaced-container", ((1, 1),)))
+        return str(Owner(run_id, "replaced-container", 1, 1))
 
     long_ago = (clock.now() - LEASE * 1.1).isoformat()
     lately = (clock.now() - LEASE * 0.9).isoformat()
@@ -134,6 +133,14 @@ def held(context: dg.AssetExecutionContext) -> None:
 resources = {"io_manager": DeltaIOManager(lake=LakeResource.of(Settings()))}
 with dagster_instance(Settings(dagster_home=home)) as instance:
     dg.materialize([held], instance=instance, resources=resources, raise_on_error=False)
+"""
+# It starts what its arguments say in a process of its own, and says nothing of how that ends.
+CODE_SERVER = """
+import multiprocessing, sys, time
+sys.argv = sys.argv[3:]
+context = multiprocessing.get_context("fork")
+context.Process(target=exec, args=(sys.argv[0], {"__name__": "held"})).start()
+time.sleep(3600)
 """
 CONTAINER = ("unshare", "--pid", "--uts", "--fork", "--kill-child", "sh", "-c")
 HOSTS = {
@@ -179,6 +186,22 @@ def test_a_run_goes_on_while_its_process_does_and_gives_its_place_back_when_kill
         assert storage.get_concurrency_info("table").active_slot_count == 0
 
 
+def test_a_killed_run_ends_although_the_code_server_that_started_it_goes_on(house: House) -> None:
+    with (
+        dagster_instance(house.settings) as instance,
+        holding(house, sys.executable, "-c", CODE_SERVER) as (server, run_id),
+    ):
+        run = instance.get_run_by_id(run_id)
+        owner = Owner.of(run) if run is not None else None
+        assert owner is not None
+        assert owner.number != server.pid
+        os.kill(owner.number, signal.SIGKILL)
+        while not owner.has_ended:
+            assert server.poll() is None
+        assert end_dead_runs(instance) == [run_id]
+        assert server.poll() is None
+
+
 def test_a_run_that_was_interrupted_in_a_step_is_started_again(house: House) -> None:
     """As when a machine stops; what a mistake of a step's ends, or somebody cancels, is not."""
     with dagster_instance(house.settings) as instance:
@@ -201,7 +224,7 @@ def test_a_run_says_that_it_is_alive_until_it_ends(
     long_ago = (clock.now() - LEASE * 2).isoformat()
     silent = started(
         instance,
-        lambda run_id: str(Owner(run_id, "replaced-container", ((1, 1),))),
+        lambda run_id: str(Owner(run_id, "replaced-container", 1, 1)),
         **{ALIVE_TAG: long_ago},
     )
 

@@ -78,7 +78,11 @@ class Disk:
 
 
 class Machine:
-    """The processes of one lakehouse."""
+    """The processes of one lakehouse.
+
+    Attributes:
+        impatience: How often one did not end when it was asked to.
+    """
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self.folder = folder
@@ -100,6 +104,7 @@ class Machine:
             encoding="utf-8",
         )
         self._long: dict[str, subprocess.Popen[bytes]] = {}
+        self.impatience = 0
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `lakehouse` and wait for it."""
@@ -150,9 +155,7 @@ class Machine:
         if found is None or found.poll() is not None:
             return None
         found.send_signal(with_signal)
-        # A code server that is asked to stop may wait for its runs; another takes its place.
-        with suppress(subprocess.TimeoutExpired):
-            found.wait(10)
+        self._wait_for(found, 10)
         return found.pid
 
     def stop(self) -> None:
@@ -161,7 +164,20 @@ class Machine:
             if found.poll() is None:
                 found.terminate()
         for found in self._long.values():
-            found.wait(120)
+            self._wait_for(found, 60)
+
+    def _wait_for(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        """Wait for the end of a process, as a supervisor does, which ends it itself after a while.
+
+        A code server that is asked to stop waits for its runs, and for ever if the disk was full
+        when one of them died: the thread that looks for dead runs has ended then.
+        """
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.impatience += 1
+            process.kill()
+            process.wait()
 
     def processes(self) -> dict[int, str]:
         """Return every process of this machine that runs, with its command."""

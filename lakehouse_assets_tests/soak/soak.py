@@ -304,7 +304,7 @@ class Soak:
         """Compare the runs that are said to have been killed with the processes that were."""
         for run in self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):
             owner = Owner.of(run)
-            if owner is None or owner.processes[0][0] in self._ended:
+            if owner is None or owner.number in self._ended:
                 continue
             (record,) = self.instance.get_records_for_run(
                 run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1
@@ -356,6 +356,7 @@ class Soak:
             ),
             "deliveries": dict(self.partner.counts),
             "kills": dict(self.kills),
+            "not ended when asked to": self.machine.impatience,
             "faults": dict(self.faults),
             "left out": "" if self._mounts else "full disks: nothing can be mounted here",
             "runs": dict(Counter(run.status.name for run in runs)),
