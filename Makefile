@@ -123,8 +123,8 @@ test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect s
 soak: setup faketime ## Leave the daemon among deliveries, kills and full disks (MINUTES=60 SEED=1)
 	@$(BIN)/python -m lakehouse_assets_tests.soak --minutes $(MINUTES) --seed $(SEED)
 
-lint: setup ## Check style, docstrings and security rules
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: setup ## Check style, docstrings, security rules and which folder imports which
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
 types: setup ## Check types, strictly
 	@$(BIN)/mypy

@@ -1,6 +1,6 @@
-"""The project's only source of the current time, always in UTC."""
+"""The only source of the current time, always in UTC, and what day or month follows another."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 
 def now() -> datetime:
@@ -11,3 +11,10 @@ def now() -> datetime:
 def today() -> date:
     """Return the present day in UTC, which may differ from the day on the wall."""
     return now().date()
+
+
+def following(partition: date, grain: str) -> date:
+    """Return the day or month after one."""
+    if grain == "day":
+        return partition + timedelta(days=1)
+    return (partition + timedelta(days=32)).replace(day=1)

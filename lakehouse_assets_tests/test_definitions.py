@@ -6,17 +6,15 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
-from dagster._core.definitions.partitions.mapping import time_window
 
 from lakehouse_assets.domains.registry import DATASETS, REGISTRY
 from lakehouse_assets.orchestration.assembly import build_defs
-from lakehouse_assets.orchestration.partitions import Calendar, walk_offsets_once
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House
 
@@ -230,17 +228,3 @@ def test_no_resource_shows_the_password_of_the_mlflow_store(house: House) -> Non
 def test_overrides_replace_a_resource(house: House) -> None:
     other = dg.ResourceDefinition.hardcoded_resource(object())
     assert house.definitions(landing=other).resources["landing"] is other
-
-
-def test_offsets_walked_once_are_those_that_dagster_walks() -> None:
-    walk_offsets_once()
-    walked = time_window._offsetted_datetime
-    walk_offsets_once()
-    assert time_window._offsetted_datetime is walked
-    months = Calendar(date(2013, 1, 1)).monthly
-    march = datetime(2014, 3, 1, tzinfo=UTC)
-    for offset, want in ((-2, (2014, 1)), (-15, (2012, 12)), (0, (2014, 3)), (1, (2014, 4))):
-        for _ in range(2):
-            found = walked(months, march, offset)
-            assert found == walked.__wrapped__(months, march, offset)  # type: ignore[attr-defined]
-            assert (found.year, found.month) == want

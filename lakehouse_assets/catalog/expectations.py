@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
-from lakehouse_assets.domains.conformed.tables import CALENDAR
 from lakehouse_assets.engine import Col, F
 
 Action = Literal["warn", "drop", "fail"]
+# First and last day of dim_date: rows with a day outside of it have no place in a star schema.
+CALENDAR = (date(1900, 1, 1), date(2099, 12, 31))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from lakehouse_assets.orchestration.maintenance import (
     maintenance_schedule,
 )
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
-from lakehouse_assets.orchestration.partitions import Calendar, walk_offsets_once
+from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
 from lakehouse_assets.orchestration.schedules import quality_schedule, refresh_schedules
@@ -112,7 +112,6 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             lake=overrides.get("lake", lake), run_time_limit=settings.run_time_limit_seconds
         ),
     }
-    walk_offsets_once()
     calendar = Calendar(settings.first_partition)
     assets, upkeep = every_asset(calendar, settings), _upkeep()
     return dg.Definitions(

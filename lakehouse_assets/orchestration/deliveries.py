@@ -18,10 +18,10 @@ from datetime import date, datetime, timedelta
 from typing import TypeAlias
 
 from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.clock import following
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.ingest.reader import by_partition
-from lakehouse_assets.orchestration.partitions import following
 
 # A file that nobody touched for so long is whole; a younger one has to be seen twice.
 SETTLED_AFTER = timedelta(seconds=30)

@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from lakehouse_assets.catalog.registry import Grain, Registry, Table
+from lakehouse_assets.clock import following
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.types import DataFrame
@@ -25,7 +26,6 @@ from lakehouse_assets.lake.predicate import Everything, Selection, Values, Windo
 from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.orchestration.failed import Failed, failed_partitions
 from lakehouse_assets.orchestration.lake_resource import LakeResource
-from lakehouse_assets.orchestration.partitions import following
 from lakehouse_assets.orchestration.process import Heartbeat
 from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.text import markdown

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import lru_cache
+from datetime import date
 
 import dagster as dg
-from dagster._core.definitions.partitions.mapping import time_window
 
 from lakehouse_assets import clock
-
-# A long-lived process asks of ever new days.
-_MOST_WALKS = 10_000
 
 
 def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartitionMapping:
@@ -70,20 +65,3 @@ class Calendar:
     def of_grain(self, grain: str) -> dg.TimeWindowPartitionsDefinition:
         """Return the partitions of a dataset's grain."""
         return self.daily if grain == "day" else self.monthly
-
-
-def following(partition: date, grain: str) -> date:
-    """Return the partition after one."""
-    if grain == "day":
-        return partition + timedelta(days=1)
-    return (partition + timedelta(days=32)).replace(day=1)
-
-
-def walk_offsets_once() -> None:
-    """Let Dagster walk from a month back to the first one once, not for every input of every step.
-
-    Where it gets depends on nothing but what it is asked. Calling this again changes nothing.
-    """
-    walk = time_window._offsetted_datetime
-    if not hasattr(walk, "cache_info"):
-        setattr(time_window, "_offsetted_datetime", lru_cache(_MOST_WALKS)(walk))  # noqa: B010 - not exported

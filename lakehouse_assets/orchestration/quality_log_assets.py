@@ -12,12 +12,12 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.clock import following
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Values, between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.io_manager import PartOfTable
-from lakehouse_assets.orchestration.partitions import following
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs

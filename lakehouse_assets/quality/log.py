@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.clock import following
 from lakehouse_assets.engine import DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.orchestration.partitions import following
 from lakehouse_assets.quality.tables import DOMAIN, QUALITY_RULES
 
 # A check's metadata by which it tells its verdicts apart: of each partition that has something to

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.expectations import Expectation, in_calendar, known, present
+from lakehouse_assets.catalog.expectations import CALENDAR, Expectation, in_calendar, known, present
 from lakehouse_assets.domains.airline.transforms.silver import FLIGHT_FIELDS, TRANSACTION_FIELDS
-from lakehouse_assets.domains.conformed.tables import CALENDAR
 from lakehouse_assets.engine import Col, F
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from lakehouse_assets.catalog.expectations import CALENDAR
 from lakehouse_assets.domains.conformed import gazetteer
 from lakehouse_assets.domains.conformed.tables import (
-    CALENDAR,
     DIM_COUNTRIES,
     DIM_DATE,
     DIM_PLACES,

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from lakehouse_assets.catalog.registry import LOADED, Column, Table
 
 DOMAIN = "conformed"
 OWNER = "team:platform"
-# First and last day of dim_date: rows with a day outside of it have no place in a star schema.
-CALENDAR = (date(1900, 1, 1), date(2099, 12, 31))
 
 DIM_DATE = Table(
     domain=DOMAIN,
