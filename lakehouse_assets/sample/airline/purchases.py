@@ -6,8 +6,9 @@ import calendar
 import gzip
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lakehouse_assets.sample.airline.config import GeneratedCounts, GeneratorConfig
+from lakehouse_assets.sample.airline.config import GeneratorConfig
 from lakehouse_assets.sample.airline.draws import Flags, Floats, Ints, month_after, stratified
 from lakehouse_assets.sample.airline.profile import (
     BOM_DELIVERY,
@@ -238,10 +239,9 @@ def write_transactions(
     known_from: Sequence[int],
     weights: Floats,
     rng: np.random.Generator,
-    counts: GeneratedCounts,
     report: Callable[[str], None],
-) -> GeneratedCounts:
-    """Write one transaction file per delivery day and add to the counts."""
+) -> Counter[str]:
+    """Write one transaction file per delivery day; count what is in them, defects by name."""
     days = _delivery_days(config)
     injected = {
         name: max(1, round(config.transactions * rate)) if config.defects else 0
@@ -265,7 +265,7 @@ def write_transactions(
 
     starts = np.searchsorted(bought.day, np.arange(len(days) + 1))
     extra_starts = np.searchsorted(extra_day, np.arange(len(days) + 1))
-    seen: dict[str, int] = {"malformed_json_lines": 0, "non_object_elements": 0, "bom_files": 0}
+    seen: Counter[str] = Counter()
     for i, day in enumerate(days):
         added = slice(int(extra_starts[i]), int(extra_starts[i + 1]))
         rows = np.concatenate([np.arange(starts[i], starts[i + 1]), extra[added]])
@@ -294,13 +294,12 @@ def write_transactions(
             seen["bom_files"] += marked
         if i == last_day or days[i + 1].month != day.month:
             report(f"transactions to {day}: {int(starts[i + 1]):,}")
-    return replace(
-        counts,
-        transactions=config.transactions,
-        transaction_records=config.transactions + len(extra),
-        deliveries=len(days),
-        **{**injected, "redelivered": len(late), **seen},
-    )
+    return seen + Counter(
+        {
+            **injected, "redelivered": len(late), "transactions": config.transactions,
+            "transaction_records": config.transactions + len(extra), "deliveries": len(days),
+        }
+    )  # fmt: skip
 
 
 def _json_bytes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from lakehouse_assets.sample.airline.config import GeneratedCounts
 from lakehouse_assets.sample.airline.draws import us_date, us_dates, whole
 from lakehouse_assets.sample.airline.members import Base
 from lakehouse_assets.sample.airline.profile import (
@@ -25,14 +24,9 @@ from lakehouse_assets.sample.airline.profile import (
 
 
 def write_snapshot(
-    target: Path,
-    base: Base,
-    window_end: date,
-    defects: bool,
-    counts: GeneratedCounts,
-    rng: np.random.Generator,
-) -> GeneratedCounts:
-    """Write one flight.csv, by descending base points, defects after the members."""
+    target: Path, base: Base, window_end: date, defects: bool, rng: np.random.Generator
+) -> Counter[str]:
+    """Write one flight.csv, by descending base points, defects after the members; count them."""
     members = np.flatnonzero(base.listed(window_end))
     rows = members[np.argsort(-base.base_points[members], kind="stable")]
     numbers = pa.array(rows + 1).cast(pa.string())
@@ -100,16 +94,11 @@ def write_snapshot(
             append_csv(table.slice(middle), sink)
             sink.write(f"{text},0,surplus\n".encode())
     broken = int(defects)
-    return replace(
-        counts,
-        flight_rows=counts.flight_rows + len(rows),
-        duplicate_member_rows=counts.duplicate_member_rows + duplicates,
-        empty_member_numbers=counts.empty_member_numbers + broken,
-        non_numeric_member_numbers=counts.non_numeric_member_numbers + broken,
-        short_lines=counts.short_lines + broken,
-        long_lines=counts.long_lines + broken,
-        impossible_last_flights=counts.impossible_last_flights + int(impossible.sum()),
-    )
+    return Counter(
+        snapshots=1, flight_rows=len(rows), duplicate_member_rows=duplicates,
+        empty_member_numbers=broken, non_numeric_member_numbers=broken, short_lines=broken,
+        long_lines=broken, impossible_last_flights=int(impossible.sum()),
+    )  # fmt: skip
 
 
 def append_csv(table: pa.Table, sink: BinaryIO) -> None:
