@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,6 +28,7 @@ from lakehouse_assets.catalog.datasets import LossLimit
 from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.ml.mlflow_address import check_uri
 from lakehouse_assets.project import project_folder, variables
 from lakehouse_assets.storage.identity import DefaultIdentity, Identity, parse_identity
@@ -70,6 +72,13 @@ def _json(value: Any) -> Any:
         return json.loads(value)
     except ValueError:
         raise ValueError("must be written as JSON") from None
+
+
+def _limits(value: Any) -> Any:
+    given, known = _json(value), [field.name for field in fields(FileLimits)]
+    if isinstance(given, dict) and (unknown := sorted(given.keys() - known)):
+        raise ValueError(f"{unknown[0]} is no limit; the limits are {', '.join(known)}")
+    return given
 
 
 _Identity = Annotated[Identity, NoDecode, BeforeValidator(parse_identity)]
@@ -161,6 +170,11 @@ class Settings(BaseSettings):
         description="How much of a dataset's partition may be rejected or quarantined before "
         'nothing is built from it, as JSON: {"airline/flights": {"rejected": {"share": 0.1}}}; * '
         "stands for every dataset.",
+    )
+    file_limits: Annotated[FileLimits, NoDecode, BeforeValidator(_limits)] = Field(
+        FileLimits(),
+        description="What a delivered file may be at most, as JSON; those that are not named keep "
+        'their defaults: {"line_bytes": 33554432}.',
     )
     automation: bool = Field(
         False, description="Sensors and schedules run from the start, not when switched on."

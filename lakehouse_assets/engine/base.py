@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lakehouse_assets.engine.types import Col, DataFrame
@@ -23,67 +21,6 @@ class SourceColumn:
 
     table: str
     column: str
-
-
-@dataclass(frozen=True)
-class CsvFile:
-    """A delivered CSV file and the constant values its rows carry.
-
-    Attributes:
-        path: Where the file is.
-        constants: Provenance written into every row: column name to value.
-        newline: Line ending that every line of the file has.
-        first_blank: Byte at which its first empty line starts, if there is one.
-        header: Whether its first line names the columns instead of being data.
-    """
-
-    path: Path
-    constants: Mapping[str, str | date]
-    newline: str
-    first_blank: int | None = None
-    header: bool = True
-
-
-@dataclass(frozen=True)
-class MalformedLine:
-    """A record that the CSV reader could not take.
-
-    Attributes:
-        path: File it stands in.
-        position: Byte at which it starts in the unpacked file, from 0.
-        text: The record as delivered.
-        reason: What is wrong with it.
-    """
-
-    path: Path
-    position: int
-    text: str
-    reason: str
-
-
-def column_count_reason(found: int, expected: int) -> str:
-    """Say that a record has too few or too many columns."""
-    if found > expected:
-        return f"more than {expected} columns"
-    return f"{found} columns where {expected} are expected"
-
-
-@dataclass(frozen=True)
-class CsvRead:
-    """What an engine's CSV reader took and what it left.
-
-    Attributes:
-        rows: The fields as text (empty text is null), `_row_number` and the files' constants.
-        malformed: Records that are in no row.
-        counts: Rows by file.
-        unsure: Files that the engine does not vouch for. Their rows and malformed records are not
-            to be used; the files have to be read record by record.
-    """
-
-    rows: DataFrame
-    malformed: list[MalformedLine]
-    counts: Mapping[Path, int]
-    unsure: frozenset[Path]
 
 
 class Dialect(Protocol):
@@ -161,10 +98,6 @@ class Engine(Protocol):
         self, uri: str, version: int, table: str, columns: Sequence[Column]
     ) -> DataFrame:
         """Read one version of a Delta table lazily; its columns are the declared ones."""
-        ...
-
-    def read_csv(self, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
-        """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
         ...
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:

@@ -18,9 +18,8 @@ from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
+from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
-from lakehouse_assets.engine.duckdb_csv import CsvLoader
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
 from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
 from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, new_name, run
@@ -209,23 +208,6 @@ class DuckDBEngine:
                 source = f"delta_scan({place}, version => {int(version)})"
                 self._show_scan(view, names, source)
         self._run(f"DETACH {self._snapshots.pop((uri, version))}")
-
-    def read_csv(self, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
-        """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
-        loader = CsvLoader(
-            self._connection, columns, lambda table: self._scoped.add(_Stored("TABLE", table))
-        )
-        query, types = loader.load(files)
-        name = new_name("checkpoint")
-        self._run(f"CREATE VIEW {name} AS {query}")
-        self._scoped.add(_Stored("VIEW", name))
-        self._unions.note(name, query)
-        return CsvRead(
-            rows=self._delivered_frame(name, list(types)),
-            malformed=loader.malformed,
-            counts=loader.counts,
-            unsure=frozenset(loader.unsure),
-        )
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
         """Take Arrow data in; rows are kept until the scope ends."""

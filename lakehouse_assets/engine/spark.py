@@ -11,10 +11,9 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from lakehouse_assets.engine.base import CsvFile, CsvRead, SourceColumn
+from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.scoped_resources import ScopedResources
-from lakehouse_assets.engine.spark_csv import read_csv
 from lakehouse_assets.engine.spark_dialect import SparkDialect
 from lakehouse_assets.engine.spark_memory import lack_of_memory_told
 from lakehouse_assets.engine.types import DataFrame
@@ -75,10 +74,6 @@ class SparkEngine:
         stored = self.session.read.format("delta").option("versionAsOf", int(version)).load(uri)
         declared = stored.select(*[_quoted(column.name) for column in columns])
         return declared.alias(f"lakehouse_scan_{table}_at_{int(version)}")
-
-    def read_csv(self, files: Sequence[CsvFile], columns: Sequence[str]) -> CsvRead:
-        """Read CSV files as text, rows numbered per file in `_row_number`, bad lines apart."""
-        return read_csv(self.session, files, columns)
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
         """Take Arrow data in; it is kept until the scope ends.

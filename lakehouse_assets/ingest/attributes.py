@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 from lakehouse_assets.errors import FileRefusedError
-from lakehouse_assets.ingest.files import FileFacts
 from lakehouse_assets.ingest.records import listed
 
 _SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
@@ -69,8 +67,9 @@ def check_columns(name: str, have: Sequence[str], declared: Sequence[str], addit
     Raises:
         FileRefusedError: it has not; the message names the columns.
     """
-    twice = sorted({column for column in have if have.count(column) > 1})
-    missing = [column for column in declared if column not in have]
+    times = Counter(have)
+    twice = sorted(column for column in times if times[column] > 1)
+    missing = [column for column in declared if column not in times]
     new = [column for column in have if column not in declared]
     found = []
     if twice:
@@ -87,57 +86,55 @@ def check_columns(name: str, have: Sequence[str], declared: Sequence[str], addit
 
 
 def columns_of_header(
-    path: Path, facts: FileFacts, declared: Sequence[str], additive: bool
+    name: str, first_line: str, declared: Sequence[str], additive: bool
 ) -> list[str]:
     """Read the names of a CSV file's columns from its first line.
 
     Raises:
         FileRefusedError: they are not the declared ones in their order; of an additive dataset,
-            the declared ones are not among them. Or no line follows.
+            the declared ones are not among them.
     """
     try:
-        found = next(csv.reader([facts.first_line]), [])
+        found = next(csv.reader([first_line]), [])
     except csv.Error:
         # A carriage return inside, or more text than any header has.
-        found = [facts.first_line[:80]]
+        found = [first_line[:80]]
     have = [column.strip() for column in found]
     if have != [*declared]:
-        _check_separator(path, facts, len(declared), header=True)
+        _check_separator(name, first_line, len(declared), header=True)
         if set(have).isdisjoint(declared):
             # What stands there may be somebody's data.
             raise FileRefusedError(
-                f"{path.name} has no header: its first line names none of the declared columns; "
+                f"{name} has no header: its first line names none of the declared columns; "
                 f"begin it with {','.join(declared)}, and deliver it again."
             )
-        check_columns(path.name, have, declared, additive)
+        check_columns(name, have, declared, additive)
         if not additive:
-            place = next(i for i, name in enumerate(declared) if have[i] != name)
+            place = next(i for i, column in enumerate(declared) if have[i] != column)
             raise FileRefusedError(
-                f"{path.name} has its columns in another order: column {place + 1} is "
-                f"{have[place]} where {declared[place]} is declared; deliver them in the declared "
-                "order."
+                f"{name} has its columns in another order: column {place + 1} is "
+                f"{have[place][:80]} where {declared[place]} is declared; deliver them in the "
+                "declared order."
             )
-    if facts.lines - facts.blank_lines <= 1:
-        raise FileRefusedError(f"{path.name} has a header but no rows; deliver it with its rows.")
     return have
 
 
-def check_first_line(path: Path, facts: FileFacts, fields: int) -> None:
+def check_first_line(name: str, first_line: str, fields: int) -> None:
     """Look at the first record of a CSV file without header.
 
     Raises:
         FileRefusedError: it has as many fields as are declared, but not between commas.
     """
-    if len(facts.first_line.split(",")) != fields:
-        _check_separator(path, facts, fields, header=False)
+    if len(first_line.split(",")) != fields:
+        _check_separator(name, first_line, fields, header=False)
 
 
-def _check_separator(path: Path, facts: FileFacts, fields: int, header: bool) -> None:
-    for separator, name in _SEPARATORS.items():
-        split = facts.first_line.count(separator) + 1
+def _check_separator(name: str, first_line: str, fields: int, header: bool) -> None:
+    for separator, called in _SEPARATORS.items():
+        split = first_line.count(separator) + 1
         # A new column may have come as well, but no name of a column holds a separator.
         if fields > 1 and (split == fields or (header and split > max(fields // 2, 1))):
             raise FileRefusedError(
-                f"{path.name} looks separated by {name} where commas are expected; export it as "
+                f"{name} looks separated by {called} where commas are expected; export it as "
                 "comma-separated text (and decimals with a point), and deliver it again."
             )

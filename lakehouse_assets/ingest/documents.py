@@ -6,11 +6,13 @@ uncopied; the hash in the table says whether they still are what was delivered.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+import hashlib
+import os
+from io import FileIO
+from pathlib import PurePosixPath
 
 from lakehouse_assets.catalog.datasets import text_field
-from lakehouse_assets.errors import FileRefusedError
-from lakehouse_assets.storage.files import digest_of
+from lakehouse_assets.ingest.limits import FileLimits
 
 FIELDS = (
     text_field("Name", "Name of the file."),
@@ -35,24 +37,23 @@ def media_type(head: bytes) -> str | None:
     return next((kind for first, kind in _FIRST_BYTES if head.startswith(first)), None)
 
 
-def describe(path: Path, name: str) -> tuple[str | None, ...]:
+def describe(file: FileIO, name: str, limits: FileLimits) -> tuple[str | None, ...]:
     """Return the values of `FIELDS` for a file.
 
     Args:
-        path: Where it lies.
+        file: The open file.
         name: Its name as delivered.
+        limits: What it may be at most.
 
     Raises:
-        FileRefusedError: it cannot be read.
+        FileRefusedError: it is too big.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-        size, sha256 = path.stat().st_size, digest_of(path)
-    except OSError as error:
-        raise FileRefusedError(
-            f"{path.name} cannot be read ({error.strerror or error}); check its permissions."
-        ) from error
+    size = os.fstat(file.fileno()).st_size
     delivered = PurePosixPath(name)
+    if size > limits.unpacked_bytes:
+        raise limits.exceeded(delivered.name, "unpacked_bytes", f"has {size:,} bytes")
+    head = file.read(16)
+    file.seek(0)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     extension = delivered.suffix.lower().removeprefix(".") or None
     return delivered.name, extension, media_type(head), str(size), sha256

@@ -3,79 +3,185 @@
 Objects that follow each other may stand on a line each (JSON lines), on several lines each (pretty
 printed), or with nothing between them. The standard library's parser is used because it hands
 numbers over as they were written; engines turn 1250.50 into 1250.5 and round what has more digits
-than a double. What is read takes time in proportion to its size, however many records are broken.
+than a double. Only the text of a record or two is held in memory, and what is read takes time in
+proportion to its size, however many records are broken.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from codecs import getincrementaldecoder
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from lakehouse_assets.errors import FileRefusedError
-from lakehouse_assets.ingest.files import open_delivered
-from lakehouse_assets.ingest.records import Lines, Malformed, Record, listed
+from lakehouse_assets.ingest.files import Content
+from lakehouse_assets.ingest.limits import bytes_beyond
+from lakehouse_assets.ingest.records import Malformed, Record, listed
 
 # A string ends with its line: one that is left open must not swallow what follows.
-_STRING = r'"(?:[^"\\\n]|\\.)*"'
-_TOKEN = re.compile(rf"{_STRING}|[\[\]{{}},]")
+_STRING = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
+_TOKEN = re.compile(rf'{_STRING}|[\[\]{{}},"]')
+_TOKEN_OUTSIDE = re.compile(r"[\[\]{},\n]")
 _ANY_TOKEN = re.compile(rf'{_STRING}|[^\s"\[\]{{}},:]+|\S')
 # Files with a byte order mark each may have been put together.
-_BETWEEN = " \t\r\n\ufeff"
-_SPACE = re.compile(r"[ \t\r\n]*")
+_BETWEEN = re.compile("[ \t\r\n\ufeff]*")
+_IN_LINE = re.compile("[ \t\r\ufeff]*")
+_SPACE = re.compile("[ \t\r\n]*")
+_BLANK = " \t\r\n\ufeff"
 _PAIRS = {"}": "{", "]": "["}
-# Records are flat; deeper than this nothing is a record that goes on over several lines.
-_DEEPEST = 100
 # What the parser makes of objects and arrays.
 _NESTED = frozenset({dict, list})
 
 
-class _AmbiguousError(ValueError):
+class _ValueError(ValueError):
     """What is wrong with a value."""
 
 
-class _Text(str):
-    """Text in which the parser's errors have a place without its line.
+class _Window:
+    """The text of a file from a position on, of which as much is read as is asked for.
 
-    The parser would count all lines before each error, which takes as long as reading them.
+    Attributes:
+        text: What is held of it; places in it are valid until the position is moved.
+        position: What was read before is done with.
+        line: The line of the position, from 1.
+        ended: Whether the text goes to the end of the file.
     """
 
-    __slots__ = ()
+    def __init__(self, content: Content) -> None:
+        self.name, self.limits = content.name, content.limits
+        self.text, self.position, self.line, self.ended = "", 0, 1, False
+        self._chunks = iter(content)
+        self._decoder = getincrementaldecoder("utf-8")()
+        self._size = 1 << 10
 
-    def count(self, *_: Any) -> int:
-        """Count nothing."""
-        return 0
+    def hold(self, size: int) -> None:
+        """Have some characters of text after the position, if there are as many."""
+        while not self.ended and len(self.text) - self.position < size:
+            chunk = next(self._chunks, None)
+            self.ended = chunk is None
+            self.text += self._decoder.decode(chunk or b"")
 
-    def rfind(self, *_: Any) -> int:
-        """Find nothing."""
-        return -1
+    def hold_more(self, size: int) -> None:
+        """Have more text, because a record has more than some characters.
 
-    rindex = rfind
+        Raises:
+            FileRefusedError: it is longer than a record may be.
+        """
+        if size > self.limits.record_bytes:
+            raise self.limits.exceeded(
+                self.name,
+                "record_bytes",
+                f"has a record of more than {size - 1:,} bytes that begins in line {self.line} "
+                "(a quote or bracket that is not closed?)",
+            )
+        self.hold(2 * size + 1)
+
+    def move(self, position: int) -> None:
+        """Move the position."""
+        self.line += self.text.count("\n", self.position, position)
+        self.position = position
+        # What is copied is less than what was dropped, or than what is read next.
+        if position > len(self.text) // 2 and not self.ended:
+            self.text, self.position = self.text[position:], 0
+
+    def skip(self, space: re.Pattern[str]) -> str:
+        """Move to the next character that is no space and return it; empty at the end."""
+        while True:
+            self.hold(1)
+            found = space.match(self.text, self.position)
+            self.move(found.end() if found else self.position)
+            if self.ended or self.position < len(self.text):
+                return self.text[self.position : self.position + 1]
+
+    def sign_after(self, place: int) -> str:
+        """Return the first character in a line after a place that is no blank; empty at the end."""
+        while True:
+            found = _IN_LINE.match(self.text, place)
+            place = found.end() if found else place
+            if self.ended or place < len(self.text):
+                return self.text[place : place + 1]
+            self.hold_more(len(self.text) - self.position)
+
+    def line_end(self, start: int) -> int:
+        """Find the end of the line that a place is in."""
+        searched = start
+        while (end := self.text.find("\n", searched)) < 0 and not self.ended:
+            searched = len(self.text)
+            self.hold_more(searched - self.position)
+        return len(self.text) if end < 0 else end
+
+    def decode(self) -> tuple[Any, int]:
+        """Decode the value at the position, or return what is wrong with it; and where it ends.
+
+        Of a value that is wrong the end is the position.
+        """
+        size = self._size
+        while True:
+            self.hold(size)
+            part = self.text[self.position : self.position + size]
+            value, end = self.decoded(part)
+            whole = self.ended and self.position + size >= len(self.text)
+            error = value.__cause__ if isinstance(value, _ValueError) else None
+            if isinstance(error, json.JSONDecodeError):
+                # A string without end, or an error in the last few characters, which may be half
+                # of a word: there may be nothing wrong.
+                last = len(part.rstrip(" \t\r\n,")) - error.pos
+                cut = error.msg.startswith("Unterminated") or last < 16
+            else:
+                cut = not isinstance(value, _ValueError) and end == len(part)
+            if whole or not cut:
+                self._size = max(2 * end, 1 << 8)
+                return value, self.position + end
+            self.hold_more(size)
+            size *= 2
+
+    def decoded(self, text: str) -> tuple[Any, int]:
+        """Decode the value that a text begins with, or return what is wrong with it.
+
+        Raises:
+            FileRefusedError: it is nested too deeply.
+        """
+        try:
+            return _DECODER.raw_decode(text)
+        except json.JSONDecodeError as error:
+            found = _ValueError(f"{error.msg} (character {error.pos + 1})")
+            found.__cause__ = error
+            return found, 0
+        except _ValueError as error:
+            return error, 0
+        except RecursionError:
+            raise self.too_deep() from None
+
+    def too_deep(self) -> FileRefusedError:
+        """Return the error for a value that is nested too deeply."""
+        depth = self.limits.nesting + 1
+        what = f"has a record in line {self.line} that is nested {depth:,} deep or more"
+        return self.limits.exceeded(self.name, "nesting", what)
 
 
 def json_records(
-    path: Path, fields: Sequence[str], additive: bool = False
+    content: Content, fields: Sequence[str], additive: bool = False
 ) -> Iterator[Record | Malformed]:
     """Yield every record of a JSON file, readable or not, in order.
 
-    An array is held in memory while it is split; deliver what does not fit as JSON lines.
-
     Args:
-        path: The file.
+        content: The file's text.
         fields: Names of the declared attributes.
         additive: Whether a record may have others, whose values are left out.
 
     Raises:
-        FileRefusedError: the file is one object around its records.
+        FileRefusedError: the file is one object around its records, or goes beyond a limit.
     """
-    with open_delivered(path) as stream:
-        start = stream.read(1 << 16).decode("utf-8-sig", errors="ignore").lstrip()
-    split = _array_elements if start.startswith("[") else _objects
-    known = frozenset(fields)
-    for number, (line, text, value) in enumerate(split(path), start=1):
-        if isinstance(value, ValueError):
+    window, limits = _Window(content), content.limits
+    split = _array_elements if window.skip(_BETWEEN) == "[" else _objects
+    known, new = frozenset(fields), set[str]()
+    for number, (line, text, value) in enumerate(split(window), start=1):
+        if len(text) * 4 > limits.of_text:
+            _check_record(content, line, text, value)
+        if isinstance(value, _ValueError):
             yield Malformed(line, text, str(value))
             continue
         undeclared: tuple[str, ...] = ()
@@ -85,8 +191,12 @@ def json_records(
             undeclared = tuple(sorted(value.keys() - known))
             missing = tuple(name for name in fields if name not in value)
             if number == 1 and undeclared:
-                _check_no_wrapper(path, value, known)
-        reason = _unfit(value, known, additive) or _half_character(text, value)
+                _check_no_wrapper(content.name, value, known)
+            new.update(undeclared)
+            if len(new) + len(known) > limits.columns:
+                what = f"has {len(new) + len(known):,} different attributes up to line {line}"
+                raise limits.exceeded(content.name, "columns", what)
+        reason = _unfit(value, known, additive, window) or _half_character(text, value)
         if reason:
             yield Malformed(line, text, reason, undeclared, missing)
         else:
@@ -94,28 +204,53 @@ def json_records(
             yield Record(number, values, undeclared, missing)
 
 
-def _check_no_wrapper(path: Path, value: dict[str, Any], known: frozenset[str]) -> None:
+def _check_record(content: Content, line: int, text: str, value: Any) -> None:
+    limits = content.limits
+    if size := bytes_beyond(text, limits.record_bytes):
+        what = f"has a record of {size:,} bytes that begins in line {line}"
+        raise limits.exceeded(content.name, "record_bytes", what)
+    values = value.values() if isinstance(value, dict) else [value]
+    limits.check_values(content.name, line, (v for v in values if isinstance(v, str)))
+
+
+def _check_no_wrapper(name: str, value: dict[str, Any], known: frozenset[str]) -> None:
     """Refuse an object that is no record but holds them: `{"records": [{...}, {...}]}`."""
-    for name, items in value.items():
+    for key, items in value.items():
         if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
             if known.isdisjoint(value):
                 raise FileRefusedError(
-                    f"{path.name} is one object with its records in the attribute {name}; deliver "
+                    f"{name} is one object with its records in the attribute {key[:80]}; deliver "
                     "them as an array, or one object a line."
                 )
             return
 
 
-def _unfit(value: Any, known: frozenset[str], additive: bool) -> str | None:
+def _unfit(value: Any, known: frozenset[str], additive: bool, window: _Window) -> str | None:
     if not isinstance(value, dict):
+        _check_depth(value, window)
         return f"expected an object, found {_kind(value)}"
+    nested = []
+    if not _NESTED.isdisjoint(map(type, value.values())):
+        _check_depth(value, window)
+        nested = sorted(n for n, item in value.items() if type(item) in _NESTED and n in known)
     if not additive and not value.keys() <= known:
         return f"undeclared attribute {listed(sorted(value.keys() - known))}"
-    if not _NESTED.isdisjoint(map(type, value.values())):
-        nested = sorted(n for n, item in value.items() if type(item) in _NESTED and n in known)
-        if nested:
-            return f"attribute {', '.join(nested)} is not a plain value"
-    return None
+    return f"attribute {', '.join(nested)} is not a plain value" if nested else None
+
+
+def _check_depth(value: Any, window: _Window) -> None:
+    level = [value]
+    for _ in range(window.limits.nesting):
+        level = [
+            item
+            for outer in level
+            if type(outer) in _NESTED
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    if any(type(item) in _NESTED for item in level):
+        raise window.too_deep()
 
 
 def _half_character(text: str, value: dict[str, Any]) -> str | None:
@@ -131,14 +266,13 @@ def _half_character(text: str, value: dict[str, Any]) -> str | None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise _AmbiguousError(f"attribute {', '.join(twice)} occurs twice")
+        twice = sorted(name for name, times in Counter(n for n, _ in pairs).items() if times > 1)
+        raise _ValueError(f"attribute {listed(twice)} occurs twice")
     return value
 
 
 def _constant(name: str) -> Any:
-    raise _AmbiguousError(f"{name} is no JSON value")
+    raise _ValueError(f"{name} is no JSON value")
 
 
 _DECODER = json.JSONDecoder(
@@ -146,58 +280,53 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _decoded(text: str, position: int) -> tuple[Any, int]:
-    """Decode the value at a position, or return what is wrong with it; and where it ends."""
-    try:
-        return _DECODER.raw_decode(text, position)
-    except json.JSONDecodeError as error:
-        return _AmbiguousError(f"{error.msg} (character {error.pos - position + 1})"), position
-    except ValueError as error:
-        return error, position
-    except RecursionError:
-        return _AmbiguousError("nested too deeply"), position
-
-
-def _objects(path: Path) -> Iterator[tuple[int, str, Any]]:
+def _objects(window: _Window) -> Iterator[tuple[int, str, Any]]:
     """Split objects that follow each other; what is broken is lost to the end of its line."""
-    lines = Lines(path)
-    while (raw := lines.take()) is not None:
-        line, position, text = lines.number, 0, raw.strip(_BETWEEN)
-        while position < len(text):
-            value, end = _decoded(text, position)
-            if isinstance(value, ValueError) and text[position] == "{":
-                further = _continuation(text[position:], lines)
-                if further:
-                    text += further
-                    value, end = _decoded(text, position)
-            if end == len(text):
-                # Nearly every line is one object.
-                yield line, text[position:], value
-                break
-            after = _skip(text, end)
-            if not isinstance(value, ValueError) and text[after] != "{":
-                value = _AmbiguousError(f"Extra data (character {after - position + 1})")
-            if isinstance(value, ValueError):
-                after = end = len(text)
-            yield line, text[position:end], value
-            line += text.count("\n", position, after)
-            position = after
+    while first := window.skip(_BETWEEN):
+        start = window.position
+        if first == "{":
+            value, end = window.decode()
+            if not isinstance(value, _ValueError) and window.sign_after(end) in ("\n", "{", ""):
+                yield window.line, window.text[start:end], value
+                window.move(end)
+                continue
+            # Only objects go on over several lines.
+            line_end = window.line_end(end)
+            if isinstance(value, _ValueError):
+                line_end = _continuation(window, line_end) or line_end
+        else:
+            line_end = window.line_end(start)
+        text = window.text[start:line_end].rstrip(_BLANK)
+        value, end = window.decoded(text)
+        if not isinstance(value, _ValueError) and end < len(text):
+            after = len(text) - len(text[end:].lstrip(_BLANK))
+            if text[after] != "{":
+                value = _ValueError(f"Extra data (character {after + 1})")
+        if isinstance(value, _ValueError):
+            end = len(text)
+        yield window.line, text[:end], value
+        window.move(start + end)
 
 
-def _continuation(text: str, lines: Lines) -> str:
-    """Take the lines on which the objects go on that a text begins; none if they never end."""
+def _continuation(window: _Window, line_end: int) -> int:
+    """Find the end of the line on which the objects end that the position's line begins.
+
+    Returns:
+        The place, or 0 if they never end.
+    """
     opened: list[str] = []
-    before = ""
-    taken: list[str] = []
-    part: str | None = text
-    while part is not None and _go_on(part, opened, before):
+    before, start = "", window.position
+    while _go_on(window.text[start:line_end], opened, before):
+        if len(opened) > window.limits.nesting:
+            raise window.too_deep()
         if not opened:
-            return "".join(["\n", *taken]).rstrip(" \t\r\n") if taken else ""
-        before = part.rstrip()[-1:] or before
-        part = lines.take()
-        taken += [part] if part is not None else []
-    lines.put_back(taken)
-    return ""
+            return line_end
+        before = window.text[start:line_end].rstrip()[-1:] or before
+        start = line_end + 1
+        if window.ended and start >= len(window.text):
+            return 0
+        line_end = window.line_end(start)
+    return 0
 
 
 def _go_on(part: str, opened: list[str], before: str) -> bool:
@@ -208,12 +337,13 @@ def _go_on(part: str, opened: list[str], before: str) -> bool:
         opened: Brackets that are open before the part; afterwards those that are open behind it.
         before: The last sign before the part.
     """
-    for sign in _ANY_TOKEN.findall(part):
+    for token in _ANY_TOKEN.finditer(part):
+        sign = token[0]
         # An object stands for a value; anywhere else the one before it was never closed.
         within_array = before in ("[", ",") and opened[-1:] == ["["]
         if sign == "{" and opened and before != ":" and not within_array:
             return False
-        if sign == '"' or len(opened) > _DEEPEST:
+        if sign == '"':
             return False
         if sign in ("{", "["):
             opened.append(sign)
@@ -223,68 +353,73 @@ def _go_on(part: str, opened: list[str], before: str) -> bool:
     return True
 
 
-def _array_elements(path: Path) -> Iterator[tuple[int, str, Any]]:
-    with open_delivered(path) as stream:
-        text = _Text(stream.read().decode("utf-8-sig"))
-    position = _skip(text, text.index("[") + 1)
-    line, counted = 1, 0
-    closed = False
-    while position < len(text):
-        line += str.count(text, "\n", counted, position)
-        counted = position
-        if text[position] == "]":
-            closed = True
-            position = _skip(text, position + 1)
-            if not text.startswith("[", position):
-                break
-            # Files of arrays were put together.
-            closed = False
-            position = _skip(text, position + 1)
+def _array_elements(window: _Window) -> Iterator[tuple[int, str, Any]]:
+    closed, sign = True, "["
+    while sign:
+        if closed and sign != "[":
+            end = window.line_end(window.position)
+            rest = window.text[window.position : end].rstrip(_BLANK)
+            yield window.line, rest, _ValueError("text after the end of the array")
+            window.move(end)
+            sign = window.skip(_BETWEEN)
             continue
-        value, end = _decoded(text, position)
-        if isinstance(value, ValueError):
-            end = _end_of_element(text, position)
-        yield line, text[position:end].strip(), value
-        position = _skip(text, end)
-        if position < len(text) and text[position] == ",":
-            position = _skip(text, position + 1)
+        if closed or sign == "]":
+            # Files of arrays may have been put together.
+            closed = not closed
+            window.move(window.position + 1)
+            sign = window.skip(_BETWEEN)
+            continue
+        value, end = window.decode()
+        if isinstance(value, _ValueError):
+            end = _end_of_element(window)
+        yield window.line, window.text[window.position : end].strip(), value
+        window.move(end)
+        sign = window.skip(_SPACE)
+        if sign == ",":
+            window.move(window.position + 1)
+            sign = window.skip(_SPACE)
     if not closed:
-        yield str.count(text, "\n") + 1, "", _AmbiguousError("the array is not closed: cut off?")
-    elif position < len(text):
-        line += str.count(text, "\n", counted, position)
-        yield line, text[position:].strip(), _AmbiguousError("text after the end of the array")
+        yield window.line, "", _ValueError("the array is not closed: cut off?")
 
 
-def _end_of_element(text: str, start: int) -> int:
+def _end_of_element(window: _Window) -> int:
     """Find where a broken element ends: before the comma or bracket that follows it.
 
     An object that directly follows a comma inside an object cannot be part of it, so the element
     that was never closed ends before that comma.
     """
     opened: list[str] = []
-    comma = -1
-    for token in _TOKEN.finditer(text, start):
-        sign, at = token[0], token.start()
-        if sign == "{" and opened[-1:] == ["{"] and comma >= 0 and not text[comma + 1 : at].strip():
+    comma, at, tokens = -1, window.position, _TOKEN
+    while True:
+        token = tokens.search(window.text, at)
+        # A string may go on in text that is not read yet.
+        open_string = token and token[0] == '"' and window.text.find("\n", token.end()) < 0
+        if not window.ended and (token is None or open_string):
+            window.hold_more(len(window.text) - window.position)
+            continue
+        if token is None:
+            return len(window.text)
+        sign, start, at = token[0], token.start(), token.end()
+        if sign in ('"', "\n"):
+            # No string ends in this line any more.
+            tokens = _TOKEN_OUTSIDE if sign == '"' else _TOKEN
+            continue
+        between = window.text[comma + 1 : start]
+        if sign == "{" and opened[-1:] == ["{"] and comma >= 0 and not between.strip():
             return comma
-        comma = at if sign == "," else -1
+        comma = start if sign == "," else -1
         if sign in "{[":
             opened.append(sign)
-        elif sign in "}]":
-            pair = "{" if sign == "}" else "["
-            if pair in opened:
-                while opened.pop() != pair:
+            if len(opened) > window.limits.nesting:
+                raise window.too_deep()
+        elif sign in _PAIRS:
+            if _PAIRS[sign] in opened:
+                while opened.pop() != _PAIRS[sign]:
                     pass
             elif sign == "]":
-                return at
+                return start
         elif sign == "," and not opened:
-            return at
-    return len(text)
-
-
-def _skip(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
+            return start
 
 
 def _text(value: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.files import file_format
+from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.ingest.records import listed
 from lakehouse_assets.storage.files import Entry, digest_of
 from lakehouse_assets.storage.identity import DefaultIdentity, Identity
@@ -63,6 +65,11 @@ class LandedFile:
         return self.path
 
     @property
+    def short_name(self) -> str:
+        """Its name without its folders."""
+        return self.name.rpartition("/")[2]
+
+    @property
     def fingerprint(self) -> str:
         """What tells this version of the file from every other: its size and version, hashed."""
         text = f"{self.size}:{self.version}"
@@ -81,10 +88,16 @@ class LandingZone:
     Args:
         root: Folder of the zone, on a disk or in a store.
         identity: As whom a store is entered.
+        limits: What a delivered file may be at most.
     """
 
-    def __init__(self, root: Location, identity: Identity | None = None) -> None:
-        self.root = root
+    def __init__(
+        self,
+        root: Location,
+        identity: Identity | None = None,
+        limits: FileLimits | None = None,
+    ) -> None:
+        self.root, self.limits = root, limits or FileLimits()
         self._files = files_at(root, identity or DefaultIdentity())
 
     def files(
@@ -147,7 +160,20 @@ class LandingZone:
                     problem,
                 )
             )
-        return sorted(found, key=lambda file: (file.delivered_on, file.name))
+        return self._not_too_many(sorted(found, key=lambda file: (file.delivered_on, file.name)))
+
+    def _not_too_many(self, files: Sequence[LandedFile]) -> list[LandedFile]:
+        """Mark the files of a day that are more than there may be, the last ones by name."""
+        found, seen = [], Counter[date]()
+        counts = Counter(file.delivered_on for file in files)
+        for file in files:
+            seen[file.delivered_on] += 1
+            if not file.problem and seen[file.delivered_on] > self.limits.files_per_day:
+                what = f"is one of {counts[file.delivered_on]:,} files of {file.delivered_on}"
+                error = self.limits.exceeded(file.short_name, "files_per_day", what)
+                file = replace(file, problem=str(error))
+            found.append(file)
+        return found
 
     @contextmanager
     def fetched(self, files: Sequence[LandedFile]) -> Iterator[list[LandedFile]]:
@@ -233,7 +259,7 @@ class LandingZone:
                 "it and land it again."
             )
         if not dataset.documents:
-            file_format(file)
+            file_format(file.name)
         if _is_hidden(file.name):
             raise LakehouseError(
                 f"{file.name} would be overlooked: names that begin with a dot, _ or ~ stand for "

@@ -1,4 +1,4 @@
-"""Looking at a Parquet file before anything is made of it, and reading it in batches as text.
+"""Reading a Parquet file in batches as text.
 
 A Parquet file knows its types, but bronze keeps text whatever was delivered, so that a column that
 changes its type, or a value that does not fit, is a matter of silver and loses nothing. Null stays
@@ -9,78 +9,158 @@ saying that it is text: bytes that are UTF-8 are text, and a file with other byt
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from io import FileIO
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.errors import FileRefusedError
 from lakehouse_assets.ingest.attributes import check_columns
 from lakehouse_assets.ingest.exact_text import array_as_text
-from lakehouse_assets.storage.files import digest_of
+from lakehouse_assets.ingest.limits import FileLimits
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = 65_536
+_BYTES = 64 << 20
 
 
-@dataclass(frozen=True)
-class ParquetFacts:
-    """What a Parquet file says of itself, and the hash of its bytes.
-
-    Attributes:
-        sha256: Hash of the content as delivered.
-        rows: Rows by its footer.
-        undeclared: Names of its columns that the dataset does not declare.
-    """
-
-    sha256: str
-    rows: int
-    undeclared: tuple[str, ...] = ()
-
-
-def examine_parquet(path: Path, columns: Sequence[str], additive: bool = False) -> ParquetFacts:
-    """Read a file once: hash it, and check that all of it can be read, under the declared names.
+class ParquetReader:
+    """Reads a Parquet file of declared columns, in whatever order it has them.
 
     Args:
-        path: The file.
-        columns: Names that its columns must have, in whatever order.
+        file: The open file.
+        name: Its name.
+        columns: Names that its columns must have.
         additive: Whether it may have others, which are not read.
+        limits: What it may be at most.
+
+    Attributes:
+        rows: Rows by its footer.
+        undeclared: Names of its columns that are not declared.
 
     Raises:
-        FileRefusedError: it cannot be read, holds nothing, or has other columns.
+        FileRefusedError: it is no Parquet file, has no rows or other columns, or goes beyond a
+            limit.
     """
-    import pyarrow as pa
 
-    try:
-        with _opened(path) as file:
-            found = file.schema_arrow.names
-            check_columns(path.name, found, columns, additive)
-            _check_types(path, file.schema_arrow, columns)
-            rows = int(file.metadata.num_rows)
-            for batch in file.iter_batches(_ROWS, columns=list(columns)):
+    def __init__(
+        self,
+        file: FileIO,
+        name: str,
+        columns: Sequence[str],
+        additive: bool,
+        limits: FileLimits,
+    ) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._name, self._columns, self._limits = name, list(columns), limits
+        try:
+            footer = pq.read_metadata(file)
+            if footer.num_columns > limits.columns:
+                found = f"has {footer.num_columns:,} columns, nested ones counted"
+                raise limits.exceeded(name, "columns", found)
+            schema = footer.schema.to_arrow_schema()
+            check_columns(name, schema.names, columns, additive)
+            self._check_types(schema)
+            self._check_size(footer)
+            # Text comes with each different value once, so that its length is known before it is
+            # written out row by row.
+            texts = [c for c in self._columns if _is_text(schema.field(c).type)]
+            self._file = pq.ParquetFile(file, read_dictionary=texts, buffer_size=1 << 20)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from error
+        self.rows = int(footer.num_rows)
+        if not self.rows:
+            raise FileRefusedError(f"{name} holds no rows; deliver it again with its rows.")
+        self.undeclared = tuple(name for name in schema.names if name not in columns)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield its rows as text, in the declared order of columns.
+
+        Raises:
+            FileRefusedError: it is damaged, holds other bytes than text, or goes beyond a limit.
+        """
+        import pyarrow as pa
+
+        size = found = 0
+        try:
+            for batch in self._file.iter_batches(_ROWS, columns=self._columns, use_threads=False):
                 # Damaged text would break the engine later, in the middle of the other files.
                 batch.validate(full=True)
-                for name in columns:
-                    _check_text(path, name, batch.column(name))
-        if not rows:
-            raise FileRefusedError(f"{path.name} holds no rows; deliver it again with its rows.")
-        undeclared = tuple(name for name in found if name not in columns)
-        return ParquetFacts(digest_of(path), rows, undeclared)
-    except (pa.ArrowException, OSError) as error:
-        raise FileRefusedError(
-            f"{path.name} is damaged or no Parquet file; deliver it again."
-        ) from error
+                most = sum(self._size(batch.column(name), name) for name in self._columns)
+                size += most
+                found += batch.num_rows
+                if size > self._limits.unpacked_bytes:
+                    what = f"holds more than {size:,} bytes of text"
+                    raise self._limits.exceeded(self._name, "unpacked_bytes", what)
+                step = max(batch.num_rows * _BYTES // max(most, _BYTES), 1)
+                for start in range(0, batch.num_rows, step):
+                    part = batch.slice(start, step)
+                    arrays = [self._as_text(part.column(name), name) for name in self._columns]
+                    yield pa.RecordBatch.from_arrays(arrays, names=self._columns)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from error
+        if found != self.rows:
+            raise self._damaged(None)
 
+    def _damaged(self, error: Exception | None) -> FileRefusedError:
+        del error
+        return FileRefusedError(f"{self._name} is damaged or no Parquet file; deliver it again.")
 
-def parquet_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a file that was examined, as text in the order of `columns`."""
-    import pyarrow as pa
+    def _check_types(self, schema: pa.Schema) -> None:
+        import pyarrow as pa
 
-    with _opened(path) as file:
-        for batch in file.iter_batches(_ROWS, columns=list(columns)):
-            arrays = [_as_text(batch.column(name)) for name in columns]
-            yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+        for column in self._columns:
+            field = schema.field(column)
+            try:
+                _as_text(pa.nulls(0, field.type))
+            except (TypeError, pa.ArrowException):
+                raise FileRefusedError(
+                    f"{self._name} has a column {column} of type {str(field.type)[:80]}, which has "
+                    "no text; deliver it flat, or as text."
+                ) from None
+
+    def _check_size(self, footer: Any) -> None:
+        groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+        size = sum(group.total_byte_size for group in groups)
+        if size > self._limits.unpacked_bytes:
+            found = f"says that it unpacks to {size:,} bytes"
+            raise self._limits.exceeded(self._name, "unpacked_bytes", found)
+
+    def _size(self, values: pa.Array, column: str) -> int:
+        """Return how many bytes a column's text will have.
+
+        Raises:
+            FileRefusedError: a value is longer than one may be.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.types as t
+
+        repeated = t.is_dictionary(values.type)
+        texts = values.dictionary if repeated else values
+        if not (_is_text(texts.type) or _is_bytes(texts.type)):
+            return 32 * len(values)
+        lengths = pc.binary_length(texts)
+        longest = pc.max(lengths).as_py() or 0
+        if longest > self._limits.field_bytes:
+            found = f"has a value of {longest:,} bytes in the column {column}"
+            raise self._limits.exceeded(self._name, "field_bytes", found)
+        if repeated:
+            lengths = lengths.take(values.indices)
+        return int(pc.sum(lengths.cast(pa.int64())).as_py() or 0)
+
+    def _as_text(self, values: pa.Array, column: str) -> pa.Array:
+        import pyarrow as pa
+
+        try:
+            return _as_text(values)
+        except pa.ArrowInvalid:
+            raise FileRefusedError(
+                f"{self._name} has a column {column} of bytes that are no UTF-8 text; deliver it "
+                "as text."
+            ) from None
 
 
 def _as_text(values: pa.Array) -> pa.Array:
@@ -89,40 +169,14 @@ def _as_text(values: pa.Array) -> pa.Array:
     return values.cast(pa.string()) if _is_bytes(values.type) else array_as_text(values)
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow.types as t
+
+    return bool(t.is_string(kind) or t.is_large_string(kind))
+
+
 def _is_bytes(kind: pa.DataType) -> bool:
     import pyarrow.types as t
 
     kind = kind.value_type if t.is_dictionary(kind) else kind
     return bool(t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind))
-
-
-def _check_text(path: Path, name: str, values: pa.Array) -> None:
-    import pyarrow as pa
-
-    try:
-        if _is_bytes(values.type):
-            _as_text(values)
-    except pa.ArrowInvalid:
-        raise FileRefusedError(
-            f"{path.name} has a column {name} of bytes that are no UTF-8 text; deliver it as text."
-        ) from None
-
-
-def _opened(path: Path) -> Any:
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(path)
-
-
-def _check_types(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
-    import pyarrow as pa
-
-    for name in columns:
-        field = schema.field(name)
-        try:
-            _as_text(pa.nulls(0, field.type))
-        except (TypeError, pa.ArrowException):
-            raise FileRefusedError(
-                f"{path.name} has a column {field.name} of type {field.type}, which has no text; "
-                "deliver it flat, or as text."
-            ) from None

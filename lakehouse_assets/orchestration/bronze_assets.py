@@ -16,10 +16,10 @@ from lakehouse_assets.catalog.datasets import (
 )
 from lakehouse_assets.engine import F
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.ingest.reader import by_partition, read_delivery
+from lakehouse_assets.ingest.reader import WHOLE_FILE, by_partition, read_delivery
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows, between
-from lakehouse_assets.orchestration.incremental import WHOLE_FILE, files_to_read
+from lakehouse_assets.orchestration.incremental import files_to_read
 from lakehouse_assets.orchestration.loads import record
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
@@ -92,7 +92,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
                 "that were loaded before are taken over"
             )
             with zone.fetched(reading.files) as files:
-                delivery = read_delivery(dataset, files, lake.engine, begun)
+                delivery = read_delivery(dataset, files, lake.engine, begun, zone.limits)
                 delivered = delivery.delivered + reading.records
                 record(context, dataset, listed, delivered)
                 for table, frame in ((rows, delivery.rows), (rejects, delivery.rejects)):

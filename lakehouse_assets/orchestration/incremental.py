@@ -21,13 +21,10 @@ from lakehouse_assets.catalog.datasets import Dataset, bronze_table, rejects_tab
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.ingest.landing import LandedFile, content_of
-from lakehouse_assets.ingest.reader import partition_value
+from lakehouse_assets.ingest.reader import WHOLE_FILE, partition_value
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows
 from lakehouse_assets.orchestration.loads import newest_loads
-
-# Line of a reject that stands for a file which could not be read at all.
-WHOLE_FILE = 0
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.orchestration.identity_config import (
     ConfiguredIdentity,
     DefaultIdentity,
@@ -26,6 +28,7 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
     Attributes:
         root: The landing zone: a folder, or a location in ADLS or OneLake.
         identity: As whom a store is entered, told apart by `kind`.
+        limits: What a delivered file may be at most, by name of the limit; defaults are left out.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.
@@ -33,12 +36,18 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
 
     root: str
     identity: ConfiguredIdentity = DefaultIdentity()
+    limits: dict[str, int] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> LandingResource:
         """Make the resource of some settings."""
-        return cls(root=str(settings.landing), identity=configured(settings.zone_identity))
+        return cls(
+            root=str(settings.landing),
+            identity=configured(settings.zone_identity),
+            limits=asdict(settings.file_limits),
+        )
 
     def open(self) -> LandingZone:
         """Return the landing zone."""
-        return LandingZone(landing_root(self.root), declared(self.identity))
+        limits = FileLimits(**self.limits)
+        return LandingZone(landing_root(self.root), declared(self.identity), limits)

@@ -145,5 +145,10 @@ class LocalFiles:
 
     @contextmanager
     def fetched(self, entries: list[Entry]) -> Iterator[list[Path]]:
-        """Give the files themselves."""
-        yield [self.root / entry.path for entry in entries]
+        """Give the files themselves, where links within the root lead.
+
+        One that was replaced by a link out of it since the listing stays a link, for its reader to
+        refuse.
+        """
+        paths = [self.root / entry.path for entry in entries]
+        yield [path.resolve() if self._holds(path) else path.absolute() for path in paths]

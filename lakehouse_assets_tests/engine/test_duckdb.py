@@ -17,7 +17,6 @@ from deltalake import write_deltalake
 
 from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine import F, current
-from lakehouse_assets.engine.base import CsvFile
 from lakehouse_assets.engine.duckdb import DuckDBEngine
 from lakehouse_assets.engine.duckdb_readers import load
 from lakehouse_assets.engine.start import start_engine
@@ -53,16 +52,6 @@ def test_a_scope_frees_on_errors_too(engine):
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert relations(engine) == before
-
-
-def test_a_scope_frees_what_csv_files_left(engine, tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"a,b\n1,2\n3\n")
-    before = relations(engine)
-    with engine.scope():
-        read = engine.read_csv([CsvFile(path, {"f": "a.csv"}, "\n")], ["a", "b"])
-        assert engine.rows(read.rows) == [{"a": "1", "b": "2", "_row_number": 1, "f": "a.csv"}]
     assert relations(engine) == before
 
 

@@ -11,8 +11,13 @@ from typing import Any
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.ingest.csv_records import CsvReader
+from lakehouse_assets.ingest.files import Content, opened
+from lakehouse_assets.ingest.json_records import json_records
 from lakehouse_assets.ingest.landing import LandedFile
+from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.ingest.reader import read_delivery
+from lakehouse_assets.ingest.records import Malformed, Record
 
 FIELDS = ("ID", "Name", "Note")
 HEADER = ",".join(FIELDS)
@@ -65,9 +70,14 @@ def landed(path: Path, day: date = DAY) -> LandedFile:
     return LandedFile(day, f"shop/things/{day}/{path.name}", path, path.stat().st_size, "1")
 
 
-def deliver(engine: Engine, *files: LandedFile, dataset: Dataset = THINGS) -> Outcome:
+def deliver(
+    engine: Engine,
+    *files: LandedFile,
+    dataset: Dataset = THINGS,
+    limits: FileLimits | None = None,
+) -> Outcome:
     with engine.scope():
-        delivery = read_delivery(dataset, files, engine, INGESTED)
+        delivery = read_delivery(dataset, files, engine, INGESTED, limits)
         return Outcome(
             rows=_ordered(engine.rows(delivery.rows), "_row_number"),
             rejects=_ordered(engine.rows(delivery.rejects), "line_number"),
@@ -83,6 +93,7 @@ def deliver_each(
     contents: Sequence[bytes],
     suffix: str,
     dataset: Dataset = THINGS,
+    limits: FileLimits | None = None,
 ) -> list[Outcome]:
     """Deliver files together, which takes as long as one, and tell the outcomes apart."""
     files = []
@@ -91,7 +102,7 @@ def deliver_each(
         path.write_bytes(content)
         # A day of its own lets the delivered records be counted per file.
         files.append(landed(path, DAY + timedelta(days=index)))
-    found = deliver(engine, *files, dataset=dataset)
+    found = deliver(engine, *files, dataset=dataset, limits=limits)
     return [
         Outcome(
             rows=[row for row in found.rows if row["_source_file"] == file.name],
@@ -104,10 +115,47 @@ def deliver_each(
     ]
 
 
-def deliver_bytes(engine: Engine, folder: Path, content: bytes, name: str = "a.csv") -> Outcome:
+def deliver_bytes(
+    engine: Engine,
+    folder: Path,
+    content: bytes,
+    name: str = "a.csv",
+    dataset: Dataset = THINGS,
+    limits: FileLimits | None = None,
+) -> Outcome:
     path = folder / name
     path.write_bytes(content)
-    return deliver(engine, landed(path))
+    return deliver(engine, landed(path), dataset=dataset, limits=limits)
+
+
+class StrictReader(CsvReader):
+    """Reads all CSV record by record."""
+
+    def _regular(self, *_: Any) -> None:
+        return None
+
+
+def records_of_csv(
+    path: Path, fields: int, header: bool = True, kind: type[CsvReader] = CsvReader
+) -> list[Record | Malformed]:
+    """Read a CSV file with one of the ways to read; good records in order, then malformed ones."""
+    found: list[Record | Malformed] = []
+    with opened(path, path.name) as file:
+        for record in kind(Content(file, path.name, FileLimits()), header).read(fields):
+            if isinstance(record, (Record, Malformed)):
+                found.append(record)
+            else:
+                rows = zip(*(column.to_pylist() for column in record.columns), strict=True)
+                found += [Record(row[0], tuple(row[1:])) for row in rows]
+    return sorted(found, key=lambda r: (0, r.number) if isinstance(r, Record) else (1, r.line))
+
+
+def records_of_json(
+    path: Path, fields: Sequence[str] = ("a", "b"), additive: bool = False
+) -> list[Record | Malformed]:
+    with opened(path, path.name) as file:
+        content = Content(file, path.name, FileLimits())
+        return list(json_records(content, fields, additive))
 
 
 def _ordered(rows: Sequence[dict[str, Any]], column: str) -> list[dict[str, Any]]:

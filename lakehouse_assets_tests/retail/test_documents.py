@@ -6,12 +6,14 @@ import gzip
 import struct
 import zlib
 from datetime import date
+from io import FileIO
 
 import pytest
 
 from lakehouse_assets.domains.retail.tables.documents import DOCUMENTS, EXTENSIONS
 from lakehouse_assets.ingest.documents import describe, media_type
 from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.sample.retail.documents import write_documents
 from lakehouse_assets.sample.retail.draws import Config
 from lakehouse_assets.storage.files import digest_of
@@ -73,6 +75,11 @@ def test_documents_from_landing_to_silver(house: House) -> None:
     assert len(bronze) == len(files)
 
 
+def described(path):
+    with FileIO(path) as file:
+        return describe(file, f"x/{path.name}", FileLimits())
+
+
 def test_a_document_of_any_name_can_be_landed(house: House, tmp_path) -> None:
     packed = tmp_path / "scan.gz"
     packed.write_bytes(gzip.compress(PDF))
@@ -80,12 +87,12 @@ def test_a_document_of_any_name_can_be_landed(house: House, tmp_path) -> None:
     zone.root.mkdir(parents=True, exist_ok=True)
     _, news = zone.land(DOCUMENTS, packed, DAY)
     assert news
-    assert describe(packed, "x/scan.gz")[:3] == ("scan.gz", "gz", None)
+    assert described(packed)[:3] == ("scan.gz", "gz", None)
 
 
 def test_the_samples_are_what_they_seem(tmp_path) -> None:
     files = {path.name: path for path in write_documents(Config(), tmp_path)}
-    kinds = {name: describe(path, name)[2] for name, path in files.items()}
+    kinds = {name: described(path)[2] for name, path in files.items()}
     assert kinds == {
         "go-green.png": "image/png", "sustainable-fashion.png": "image/png",
         "spinner.gif": "image/gif", "catalogue.pdf": "application/pdf",
