@@ -98,11 +98,12 @@ class CsvReader:
             else:
                 yield from found
                 rest = block[cut:]
+            limit = "record" if whole else "line"
             if len(rest) == len(block):
-                limit = "record" if whole else "line"
                 self._check_length(rest, f"{limit}_bytes", limit)
             # What is looked at again while it grows is looked at twice at most.
-            block, least = rest, 2 * len(rest)
+            most = int(getattr(self._limits, f"{limit}_bytes"))
+            block, least = rest, min(2 * len(rest), most + 1)
 
     def _check_length(self, text: bytes, limit: str, what: str) -> None:
         if len(text) > getattr(self._limits, limit):

@@ -55,7 +55,7 @@ class _Window:
         self.text, self.position, self.line, self.ended = "", 0, 1, False
         self._chunks = iter(content)
         self._decoder = getincrementaldecoder("utf-8")()
-        self._size = 1 << 10
+        self._size = 1 << 8
 
     def hold(self, size: int) -> None:
         """Have some characters of text after the position, if there are as many."""
@@ -128,12 +128,11 @@ class _Window:
             if isinstance(error, json.JSONDecodeError):
                 # A string without end, or an error in the last few characters, which may be half
                 # of a word: there may be nothing wrong.
-                last = len(part.rstrip(" \t\r\n,")) - error.pos
-                cut = error.msg.startswith("Unterminated") or last < 16
+                cut = error.msg.startswith("Unterminated") or len(part) - error.pos < 16
             else:
                 cut = not isinstance(value, _ValueError) and end == len(part)
             if whole or not cut:
-                self._size = max(2 * end, 1 << 8)
+                self._size = max(2 * end, 1 << 6)
                 return value, self.position + end
             self.hold_more(size)
             size *= 2
@@ -184,6 +183,9 @@ def json_records(
         if isinstance(value, _ValueError):
             yield Malformed(line, text, str(value))
             continue
+        if _has_half_character(text, value):
+            yield Malformed(line, text, "half of a surrogate pair is no character")
+            continue
         undeclared: tuple[str, ...] = ()
         missing: tuple[str, ...] = ()
         # Nearly every record is valid, so the check for that is the cheapest one.
@@ -196,7 +198,7 @@ def json_records(
             if len(new) + len(known) > limits.columns:
                 what = f"has {len(new) + len(known):,} different attributes up to line {line}"
                 raise limits.exceeded(content.name, "columns", what)
-        reason = _unfit(value, known, additive, window) or _half_character(text, value)
+        reason = _unfit(value, known, additive, window)
         if reason:
             yield Malformed(line, text, reason, undeclared, missing)
         else:
@@ -235,7 +237,7 @@ def _unfit(value: Any, known: frozenset[str], additive: bool, window: _Window) -
         nested = sorted(n for n, item in value.items() if type(item) in _NESTED and n in known)
     if not additive and not value.keys() <= known:
         return f"undeclared attribute {listed(sorted(value.keys() - known))}"
-    return f"attribute {', '.join(nested)} is not a plain value" if nested else None
+    return f"attribute {listed(nested)} is not a plain value" if nested else None
 
 
 def _check_depth(value: Any, window: _Window) -> None:
@@ -253,14 +255,14 @@ def _check_depth(value: Any, window: _Window) -> None:
         raise window.too_deep()
 
 
-def _half_character(text: str, value: dict[str, Any]) -> str | None:
+def _has_half_character(text: str, value: Any) -> bool:
     # Only an escape can stand for half of a pair, which is no character and cannot be stored.
-    if "\\u" in text:
+    if "\\u" in text and isinstance(value, dict):
         try:
-            "".join(item for item in value.values() if isinstance(item, str)).encode()
+            "".join(item for pair in value.items() for item in pair if type(item) is str).encode()
         except UnicodeEncodeError:
-            return "half of a surrogate pair is no character"
-    return None
+            return True
+    return False
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

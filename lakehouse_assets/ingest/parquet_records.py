@@ -68,8 +68,8 @@ class ParquetReader:
             # written out row by row.
             texts = [c for c in self._columns if _is_text(schema.field(c).type)]
             self._file = pq.ParquetFile(file, read_dictionary=texts, buffer_size=1 << 20)
-        except (pa.ArrowException, OSError) as error:
-            raise self._damaged(error) from error
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise self._damaged() from error
         self.rows = int(footer.num_rows)
         if not self.rows:
             raise FileRefusedError(f"{name} holds no rows; deliver it again with its rows.")
@@ -99,13 +99,12 @@ class ParquetReader:
                     part = batch.slice(start, step)
                     arrays = [self._as_text(part.column(name), name) for name in self._columns]
                     yield pa.RecordBatch.from_arrays(arrays, names=self._columns)
-        except (pa.ArrowException, OSError) as error:
-            raise self._damaged(error) from error
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise self._damaged() from error
         if found != self.rows:
-            raise self._damaged(None)
+            raise self._damaged()
 
-    def _damaged(self, error: Exception | None) -> FileRefusedError:
-        del error
+    def _damaged(self) -> FileRefusedError:
         return FileRefusedError(f"{self._name} is damaged or no Parquet file; deliver it again.")
 
     def _check_types(self, schema: pa.Schema) -> None:

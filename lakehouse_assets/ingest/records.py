@@ -45,4 +45,5 @@ class Malformed:
 def listed(names: Sequence[str], most: int = 8) -> str:
     """Write some names in a row; of very many the first ones."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(name[:80] or "(without a name)" for name in names[:most]) + more
+    shown = (name[:80].encode(errors="backslashreplace").decode() for name in names[:most])
+    return ", ".join(name or "(without a name)" for name in shown) + more
