@@ -61,7 +61,7 @@ def by_obstore(peer: Peer) -> None:
 
 def by_delta_rs(peer: Peer) -> None:
     path = TablePath(PLACE, "airline/x", Access(PLACE, identity(peer)))
-    options = path.options(lasting=True) | {"allow_http": "true"}
+    options = path.options() | {"allow_http": "true"}
     try:
         DeltaTable(path.address, storage_options=options)
     except Exception as error:  # noqa: BLE001 - delta-rs has several

@@ -77,20 +77,19 @@ class Lake:
         """Return where the table is."""
         return self._root.table(table).uri
 
-    def open(self, table: Table, *, lasting: bool = False) -> DeltaTable | None:
+    def open(self, table: Table) -> DeltaTable | None:
         """Open a table; None if and only if it does not exist.
 
         It is the caller's alone; `give_back` lets the next use start from it.
 
         Args:
             table: Which.
-            lasting: Whether it is opened to be written, which may take long.
 
         Raises:
             LakehouseError: the table is damaged, a store refuses, or the table needs features that
                 this engine would read wrong.
         """
-        found = take_table(self._root.table(table), lasting=lasting)
+        found = take_table(self._root.table(table))
         foreign = log.foreign_features(found) if found else frozenset()
         if foreign and not self._writer.knows_every_feature:
             raise LakehouseError(
@@ -124,7 +123,7 @@ class Lake:
         Raises:
             LakehouseError: it is stored otherwise than declared, or the lake cannot be written.
         """
-        found = self.open(table, lasting=True) or log.create_table(table, self._root.table(table))
+        found = self.open(table) or log.create_table(table, self._root.table(table))
         check_declaration(table, found)
         return found
 

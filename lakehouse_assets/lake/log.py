@@ -35,12 +35,11 @@ _CONSTRAINT = "delta.constraints."
 _EACH_TABLE = {"delta.checkpointInterval": "10"}
 
 
-def open_table(path: TablePath, *, lasting: bool = False) -> DeltaTable | None:
+def open_table(path: TablePath) -> DeltaTable | None:
     """Open a table; None if and only if it does not exist.
 
     Args:
         path: Where it is.
-        lasting: Whether it is opened to be written, which may take long.
 
     Raises:
         LakehouseError: a store refuses, or the table is damaged; the message has the remedy.
@@ -49,7 +48,7 @@ def open_table(path: TablePath, *, lasting: bool = False) -> DeltaTable | None:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    options = path.options(lasting=lasting) or None
+    options = path.options() or None
     # Asked for first: others may commit while the log is opened.
     noted = path.noted_version()
     try:
@@ -134,12 +133,12 @@ def create_table(table: Table, path: TablePath) -> DeltaTable:
             name=table.name,
             description=table.description,
             configuration=configuration | _EACH_TABLE,
-            storage_options=path.options(lasting=True) or None,
+            storage_options=path.options() or None,
             commit_properties=CommitProperties(max_commit_retries=0),
             raise_if_key_not_exists=False,
         )
     except (OSError, DeltaError) as error:
-        faster = isinstance(error, CommitFailedError) and open_table(path, lasting=True)
+        faster = isinstance(error, CommitFailedError) and open_table(path)
         if faster:
             return faster
         fault = path.explain(error)

@@ -66,7 +66,7 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
     from deltalake import CommitProperties
     from deltalake.exceptions import CommitFailedError, DeltaError
 
-    found = lake.open(table, lasting=True)
+    found = lake.open(table)
     if found is None:
         return None
     before = measure(found, table)

@@ -29,12 +29,11 @@ _noted: dict[str, int] = {}
 _lock = Lock()
 
 
-def take_table(path: TablePath, *, lasting: bool = False) -> DeltaTable | None:
+def take_table(path: TablePath) -> DeltaTable | None:
     """Bring a cached table up to date, or open it; None if and only if it does not exist.
 
     Args:
         path: Where the table is.
-        lasting: Whether it is opened to be written, which may take long.
 
     Raises:
         LakehouseError: a store refuses, or the table is damaged; the message has the remedy.
@@ -48,7 +47,7 @@ def take_table(path: TablePath, *, lasting: bool = False) -> DeltaTable | None:
         with suppress(DeltaError, OSError):
             cached[0].update_incremental()
             return cached[0]
-    return open_table(path, lasting=lasting)
+    return open_table(path)
 
 
 def return_table(path: TablePath, found: DeltaTable) -> None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.faults import explain, explained
@@ -61,7 +60,7 @@ class LakeRoot:
                 with explained(access.location, access.identity):
                     yield
 
-            root, address = str(access.location), access.duckdb_uri()
+            root, address = str(access.location), access.duckdb_address()
             embedded = cast("DuckDBEngine", engine)
             embedded.open_store(root, address, access.duckdb_secret, faults_explained)
 
@@ -81,23 +80,18 @@ class TablePath:
 
     def __init__(self, root: Location, path: str, access: Access | None = None) -> None:
         self.uri = str(root / path)
-        self.address = f"{access.object_store_uri()}/{path}" if access else self.uri
+        self.address = f"{access.address}/{path}" if access else self.uri
         self._path = path
         self._access = access
         self._log = Path(self.uri, "_delta_log")
 
-    def options(self, *, lasting: bool) -> dict[str, str]:
+    def options(self) -> dict[str, str]:
         """Return the options with which delta-rs opens it, secrets in the clear.
-
-        Args:
-            lasting: Whether it is opened to be written, which may take long.
 
         Raises:
             LakehouseError: a secret is missing, or no token is given.
         """
-        if self._access is None:
-            return {}
-        return self._access.object_store(lasting=lasting) | timeouts.delta_rs()
+        return self._access.delta_rs() if self._access else {}
 
     def has_log(self) -> bool:
         """Tell whether it holds a Delta log; leftovers of an interrupted creation are none.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lakehouse_assets.storage import clients
-from lakehouse_assets.storage.access import Access
+from lakehouse_assets.storage.access import Access, mlflow_uri
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import LocationError, parse_location
 
@@ -17,7 +16,7 @@ def artifact_address(root: str) -> str:
         location = parse_location(root)
     except LocationError:
         return root
-    return location.as_uri() if isinstance(location, Path) else clients.mlflow_uri(location)
+    return location.as_uri() if isinstance(location, Path) else mlflow_uri(location)
 
 
 def let_in(root: str, identity: Identity) -> None:

@@ -10,12 +10,7 @@ from pydantic import ConfigDict, Field
 
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.orchestration.identity_config import (
-    ConfiguredIdentity,
-    DefaultIdentity,
-    configured,
-    declared,
-)
+from lakehouse_assets.storage.identity import IdentityFields, fields_of, identity_of
 from lakehouse_assets.storage.location import lake_root
 
 if TYPE_CHECKING:
@@ -38,7 +33,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         spark_jars: Folder of Spark's jars.
         spark_memory: Memory of Spark's driver; a third of the machine's if nothing is said.
         spark_options: Further options of Spark.
-        identity: As whom a store is entered, told apart by `kind`.
+        identity: As whom a store is entered, its fields with its `kind`.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.
@@ -55,7 +50,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     spark_jars: str = ".lakehouse/spark-jars"
     spark_memory: str | None = None
     spark_options: dict[str, str] = Field(default_factory=dict)
-    identity: ConfiguredIdentity = DefaultIdentity()
+    identity: IdentityFields = {"kind": "default"}  # noqa: RUF012
 
     @classmethod
     def of(cls, settings: Settings) -> LakeResource:
@@ -72,7 +67,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
             spark_jars=str(settings.spark_jars),
             spark_memory=settings.spark_memory,
             spark_options=settings.spark_options,
-            identity=configured(settings.identity),
+            identity=fields_of(settings.identity),
         )
 
     def open(self) -> Lake:
@@ -83,7 +78,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
         governed = self.engine == "spark" and self.spark_databricks is not None
         root = lake_root(self.root)
-        identity = declared(self.identity)
+        identity = identity_of(self.identity)
         return Lake(root, engine, self.registry(), identity, governed=governed)
 
     def _spark(self) -> SparkConfig:

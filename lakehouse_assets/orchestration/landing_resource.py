@@ -10,12 +10,7 @@ from pydantic import ConfigDict, Field
 
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.limits import FileLimits
-from lakehouse_assets.orchestration.identity_config import (
-    ConfiguredIdentity,
-    DefaultIdentity,
-    configured,
-    declared,
-)
+from lakehouse_assets.storage.identity import IdentityFields, fields_of, identity_of
 from lakehouse_assets.storage.location import landing_root
 
 if TYPE_CHECKING:
@@ -27,7 +22,7 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
 
     Attributes:
         root: The landing zone: a folder, or a location in ADLS or OneLake.
-        identity: As whom a store is entered, told apart by `kind`.
+        identity: As whom a store is entered, its fields with its `kind`.
         limits: What a delivered file may be at most, by name of the limit; defaults are left out.
     """
 
@@ -35,7 +30,7 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
     model_config = ConfigDict(hide_input_in_errors=True)
 
     root: str
-    identity: ConfiguredIdentity = DefaultIdentity()
+    identity: IdentityFields = {"kind": "default"}  # noqa: RUF012
     limits: dict[str, int] = Field(default_factory=dict)
 
     @classmethod
@@ -43,11 +38,11 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
         """Make the resource of some settings."""
         return cls(
             root=str(settings.landing),
-            identity=configured(settings.zone_identity),
+            identity=fields_of(settings.zone_identity),
             limits=asdict(settings.file_limits),
         )
 
     def open(self) -> LandingZone:
         """Return the landing zone."""
         limits = FileLimits(**self.limits)
-        return LandingZone(landing_root(self.root), declared(self.identity), limits)
+        return LandingZone(landing_root(self.root), identity_of(self.identity), limits)

@@ -10,12 +10,7 @@ from pydantic import ConfigDict
 
 from lakehouse_assets.ml.mlflow_address import redact_uri
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
-from lakehouse_assets.orchestration.identity_config import (
-    ConfiguredIdentity,
-    DefaultIdentity,
-    configured,
-    declared,
-)
+from lakehouse_assets.storage.identity import IdentityFields, fields_of, identity_of
 
 if TYPE_CHECKING:
     from lakehouse_assets.settings import Settings
@@ -30,7 +25,7 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
             `dg.EnvVar`; it is never printed.
         experiment: Name of the experiment; it is made on first use.
         artifact_root: Folder or object store URL for the artefacts of a new experiment.
-        identity: As whom a store of artefacts is entered, told apart by `kind`.
+        identity: As whom a store of artefacts is entered, its fields with its `kind`.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.
@@ -39,7 +34,7 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
     tracking_uri: str
     experiment: str = DEFAULT_EXPERIMENT
     artifact_root: str | None = None
-    identity: ConfiguredIdentity = DefaultIdentity()
+    identity: IdentityFields = {"kind": "default"}  # noqa: RUF012
 
     @classmethod
     def of(cls, settings: Settings) -> MlflowResource:
@@ -48,7 +43,7 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
         return cls(
             tracking_uri=tracking.tracking_uri,
             artifact_root=tracking.artifact_root,
-            identity=configured(tracking.identity),
+            identity=fields_of(tracking.identity),
         )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
@@ -58,5 +53,5 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
 
     def open(self) -> MlflowTracking:
         """Return the tracking; MLflow itself is opened on its first use."""
-        identity = declared(self.identity)
+        identity = identity_of(self.identity)
         return MlflowTracking(self.tracking_uri, self.experiment, self.artifact_root, identity)

@@ -10,7 +10,16 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from lakehouse_assets.errors import LakehouseError
 
@@ -238,6 +247,35 @@ Identity: TypeAlias = Annotated[
     | DefaultIdentity,
     Field(discriminator="kind"),
 ]
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    try:
+        TypeAdapter(Identity).validate_python(fields)
+    except ValidationError as error:
+        # The error itself repeats what was given, which may be a secret.
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        reason = "its kind is none" if first["type"].startswith("union_tag") else first["msg"]
+        raise ValueError(f"the identity cannot be used: {name} {reason}".strip()) from None
+    return fields
+
+
+IdentityFields: TypeAlias = Annotated[dict[str, Any], AfterValidator(_checked)]
+"""An identity as the configuration of Dagster's resources holds it: its fields, with its kind."""
+
+
+def fields_of(identity: Identity) -> dict[str, Any]:
+    """Return the fields of an identity, for a resource's configuration."""
+    return identity.model_dump(exclude_none=True)
+
+
+def identity_of(fields: dict[str, Any]) -> Identity:
+    """Return the identity that a resource's configuration holds."""
+    found: Identity = TypeAdapter(Identity).validate_python(fields)
+    return found
+
+
 # Identities for which Entra issues tokens; the others carry their right with them.
 EntraIdentity: TypeAlias = (
     ServicePrincipal | ServicePrincipalCertificate | ManagedIdentity | WorkloadIdentity | AzureCli

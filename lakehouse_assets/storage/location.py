@@ -78,6 +78,11 @@ class AdlsLocation:
         """Host of the blob endpoint, which reads and writes what the DFS endpoint shows."""
         return f"{self.account}.blob.{self.suffix}"
 
+    @property
+    def folder(self) -> str:
+        """Path inside the container."""
+        return self.path
+
     def __truediv__(self, part: str) -> AdlsLocation:
         return replace(self, path=_joined(self.path, part))
 
@@ -146,6 +151,11 @@ class OneLakeLocation:
         """What stands where other stores have their container."""
         return self.workspace
 
+    @property
+    def folder(self) -> str:
+        """Path inside the container, which a workspace takes the place of."""
+        return _joined(self.lakehouse, self.path)
+
     def in_area(self, area: str) -> OneLakeLocation:
         """Return the same folder in the other area: `Files/x` as `Tables/x` and back."""
         rest = self.path.partition("/")[2]
@@ -156,7 +166,7 @@ class OneLakeLocation:
 
     def __str__(self) -> str:
         host = f"{self.region}onelake.dfs.fabric.microsoft.com"
-        return _written(self.workspace, host, _joined(self.lakehouse, self.path))
+        return _written(self.workspace, host, self.folder)
 
 
 CloudLocation: TypeAlias = AdlsLocation | OneLakeLocation

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from lakehouse_assets.storage.faults import StoreError, explained
 from lakehouse_assets.storage.files import Entry, Files
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.local_files import LocalFiles
-from lakehouse_assets.storage.location import CloudLocation, Location, OneLakeLocation
+from lakehouse_assets.storage.location import CloudLocation, Location
 
 if TYPE_CHECKING:
     from obstore.store import AzureStore
@@ -44,29 +43,33 @@ class CloudFiles:
 
     def __init__(self, access: Access) -> None:
         self.access = access
+        self._opened: tuple[dict[str, Any], AzureStore] | None = None
 
     @property
     def root(self) -> CloudLocation:
         """Where they lie."""
         return self.access.location
 
-    @cached_property
+    @property
     def _store(self) -> AzureStore:
+        """The store as it is entered now."""
+        options = self.access.object_store()
+        if self._opened is None or self._opened[0] != options:
+            self._opened = options, self._open(options)
+        return self._opened[1]
+
+    def _open(self, options: dict[str, Any]) -> AzureStore:
         try:
             from obstore.store import AzureStore
         except ImportError:
             raise LakehouseError(
                 "A store needs the packages of the extra `azure`; install lakehouse_assets[azure]."
             ) from None
-        location = self.root
-        folder = location.path
-        if isinstance(location, OneLakeLocation):
-            folder = f"{location.lakehouse}/{folder}".rstrip("/")
-        options: dict[str, Any] = self.access.object_store(lasting=True)
         limits = timeouts.obstore()
         if options.get("azure_storage_endpoint", "").startswith("http://"):
             limits["client_options"]["allow_http"] = True
-        return AzureStore(location.container, prefix=folder or None, config=options, **limits)
+        folder = self.root.folder or None
+        return AzureStore(self.root.container, prefix=folder, config=options, **limits)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

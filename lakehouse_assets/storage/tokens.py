@@ -1,9 +1,4 @@
-"""Tokens of Entra ID for those clients that cannot get one by themselves.
-
-delta-rs and obstore get and renew tokens on their own, except
-by certificate; DuckDB takes a token and does not renew it, and `lakehouse doctor` shows one's
-owner and end.
-"""
+"""Tokens of Entra ID, which delta-rs, obstore and DuckDB take alike and do not renew."""
 
 from __future__ import annotations
 
@@ -32,8 +27,6 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 SCOPE: Final = "https://storage.azure.com/.default"
-# What is left of a token must last for the next query; Entra's live for an hour or more.
-_SPARE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,10 @@ class Token:
 
 
 class TokenSource:
-    """Gives the current token of an identity, a new one shortly before the old one ends.
+    """Gives the current token of an identity, a new one when half of the old one's life is over.
+
+    What begins with a token thus has half an hour at least, as tokens live for one or more; what
+    takes longer fails for a transient reason, and is run again with a new token.
 
     Args:
         identity: Who asks.
@@ -78,22 +74,24 @@ class TokenSource:
     def __init__(self, identity: EntraIdentity, authority: str) -> None:
         self._identity = identity
         self._authority = authority
-        self._credential: TokenCredential | None = None
         self._token: Token | None = None
+        self._renew_at = 0.0
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"TokenSource({self._identity.kind}, {self._authority})"
 
     def token(self) -> Token:
-        """Return a token that lasts for some minutes, if Entra gives such.
+        """Return a token that lasts for a while.
 
         Raises:
             LakehouseError: Entra refuses, or cannot be reached.
         """
         with self._lock:
-            if self._token is None or self._token.expires - time.time() < _SPARE_SECONDS:
+            now = time.time()
+            if self._token is None or now >= self._renew_at:
                 self._token = self._ask()
+                self._renew_at = (now + self._token.expires) / 2
             return self._token
 
     def _ask(self) -> Token:
@@ -102,10 +100,10 @@ class TokenSource:
         from lakehouse_assets.storage.faults import StoreError, refused_token
         from lakehouse_assets.storage.transient import is_transient, is_unanswered
 
-        if self._credential is None:
-            self._credential = _credential(self._identity, self._authority)
+        # A credential of its own: one that is kept gives the same token until it nearly ends.
+        credential = _credential(self._identity, self._authority)
         try:
-            found = self._credential.get_token(SCOPE)
+            found = credential.get_token(SCOPE)
         except (AzureError, ValueError) as error:
             passes = is_transient(error)
             if is_unanswered(error):

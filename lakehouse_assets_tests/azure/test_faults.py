@@ -10,10 +10,10 @@ from collections import Counter
 import duckdb
 import pytest
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets.storage.faults import StoreError, explain, fault_of
 from lakehouse_assets.storage.identity import AzureCli, ServicePrincipal, SharedAccessSignature
 from lakehouse_assets.storage.location import AdlsLocation
@@ -30,13 +30,8 @@ def lake(engine, folder, principal) -> Lake:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """delta-rs gives up after two more attempts instead of ten."""
-    options = TablePath.options
-
-    def fewer(self: TablePath, *, lasting: bool) -> dict[str, str]:
-        return options(self, lasting=lasting) | {"max_retries": "2", "retry_timeout": "5s"}
-
-    monkeypatch.setattr(TablePath, "options", fewer)
+    """Clients give up after one more attempt."""
+    monkeypatch.setattr(timeouts, "RETRIES", 1)
 
 
 def told(attempt) -> StoreError:
@@ -167,8 +162,8 @@ def test_data_that_may_not_be_read_is_told_by_the_engine(cloud: Cloud, lake):
 
 
 def test_tokens_are_renewed_on_a_long_run(cloud: Cloud, lake):
-    """Tokens of two seconds, work for four of them: reading, writing, and a frame that is kept."""
-    cloud.order("lifetime", 2)
+    """Tokens of ten seconds, work for four of them: reading, writing, and a frame that is kept."""
+    cloud.order("lifetime", 10)
     put(lake, DAILY, window(1, 3), [A, B, C])
     kept = lake.read(DAILY)
     for number in itertools.count(1):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import dagster as dg
 import pytest
 
+from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.airline.samples import House, purchase
@@ -33,13 +33,8 @@ def _as_the_application(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """delta-rs gives up after one more attempt instead of ten, and leaves the rest to Dagster."""
-    options = TablePath.options
-
-    def fewer(self: TablePath, *, lasting: bool) -> dict[str, str]:
-        return options(self, lasting=lasting) | {"max_retries": "1", "retry_timeout": "2s"}
-
-    monkeypatch.setattr(TablePath, "options", fewer)
+    """Clients give up after one more attempt, and leave the rest to Dagster."""
+    monkeypatch.setattr(timeouts, "RETRIES", 1)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.storage import clients
+from lakehouse_assets.storage.access import Access, mlflow_uri
 from lakehouse_assets.storage.identity import (
     AccountKey,
     AzureCli,
@@ -18,6 +18,7 @@ from lakehouse_assets.storage.identity import (
     WorkloadIdentity,
 )
 from lakehouse_assets.storage.location import AdlsLocation, OneLakeLocation
+from lakehouse_assets.storage.tokens import Token, TokenSource
 
 ADLS = AdlsLocation("acc01", "lake", "a b/c")
 GOV = AdlsLocation("acc01", "lake", "a", "core.usgovcloudapi.net")
@@ -57,12 +58,15 @@ def certificate(tmp_path):
 
 ADLS_NAME = {"azure_storage_account_name": "acc01"}
 FABRIC = {"azure_storage_account_name": "onelake", "azure_use_fabric_endpoint": "true"}
-PRINCIPAL = {
-    "azure_storage_tenant_id": "tenant",
-    "azure_storage_client_id": "client",
-    "azure_storage_client_secret": "pass",
-    "azure_storage_authority_host": "https://login.microsoftonline.com",
-}
+BEARER = {"azure_storage_token": "bearer"}
+
+
+@pytest.fixture(autouse=True)
+def _entra(monkeypatch):
+    """Let Entra give everybody the same token."""
+    for name in ("AZURE_AUTHORITY_HOST", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(TokenSource, "token", lambda _self: Token("bearer", 0))
 
 
 @pytest.mark.parametrize(
@@ -78,53 +82,24 @@ PRINCIPAL = {
             | {"azure_storage_account_key": "key==", "azure_storage_endpoint": EMULATOR},
         ),
         (ADLS, SAS, str(ADLS), ADLS_NAME | {"azure_storage_sas_token": "sv=1&sig=x"}),
-        (ADLS, SECRET, str(ADLS), ADLS_NAME | PRINCIPAL),
+        *((ADLS, who, str(ADLS), ADLS_NAME | BEARER) for who in (SECRET, SYSTEM, CHOSEN, CLI)),
         (
             GOV, SECRET, "az://lake/a",
             ADLS_NAME
-            | PRINCIPAL
-            | {
-                "azure_storage_endpoint": "https://acc01.blob.core.usgovcloudapi.net",
-                "azure_storage_authority_host": "https://login.microsoftonline.us",
-            },
+            | BEARER
+            | {"azure_storage_endpoint": "https://acc01.blob.core.usgovcloudapi.net"},
         ),
         (
             ONELAKE, SECRET,
             "abfss://Sales@onelake.dfs.fabric.microsoft.com/air.Lakehouse/Tables",
-            FABRIC | PRINCIPAL,
+            FABRIC | BEARER,
         ),
-        (ADLS, SYSTEM, str(ADLS), ADLS_NAME),
-        (ADLS, CHOSEN, str(ADLS), ADLS_NAME | {"azure_storage_client_id": "mine"}),
-        (ADLS, OBJECT, str(ADLS), ADLS_NAME | {"azure_object_id": "oid"}),
-        (ADLS, CONNECTOR, str(ADLS), ADLS_NAME | {"azure_msi_resource_id": "/subscriptions/s/x"}),
-        (ADLS, CLI, str(ADLS), ADLS_NAME | {"azure_use_azure_cli": "true"}),
     ],
 )  # fmt: skip
 def test_delta_rs_and_obstore(place, identity, uri, options):
-    assert clients.object_store_uri(place, identity) == uri
-    assert clients.object_store_options(place, identity, {}) == options
-
-
-def test_a_token_takes_the_place_of_a_flow(certificate):
-    found = clients.object_store_options(ADLS, certificate, {}, "bearer")
-    assert found == ADLS_NAME | {"azure_storage_token": "bearer"}
-    assert clients.object_store_options(ADLS, SECRET, {}, "bearer") == found
-    with pytest.raises(LakehouseError, match="no flow for certificates"):
-        clients.object_store_options(ADLS, certificate, {})
-
-
-def test_workload_identity_of_delta_rs(workload):
-    assert clients.object_store_options(ADLS, workload, {}) == ADLS_NAME | {
-        "azure_storage_tenant_id": "tenant",
-        "azure_storage_client_id": "client",
-        "azure_federated_token_file": workload.token_file,
-        "azure_storage_authority_host": "https://login.microsoftonline.com",
-    }
-
-
-def test_a_hosted_app_has_an_identity_endpoint_of_its_own():
-    found = clients.object_store_options(ADLS, SYSTEM, {"IDENTITY_ENDPOINT": "http://here/msi"})
-    assert found == ADLS_NAME | {"azure_msi_endpoint": "http://here/msi"}
+    access = Access(place, identity)
+    assert access.address == uri
+    assert access.object_store() == options
 
 
 @pytest.mark.parametrize(
@@ -137,23 +112,25 @@ def test_a_hosted_app_has_an_identity_endpoint_of_its_own():
         (GOV, {"AZURE_AUTHORITY_HOST": "https://login.example.org/"}, "login.example.org"),
     ],
 )
-def test_the_login_host_follows_the_cloud(place, told, found):
-    assert clients.authority(place, told) == found
+def test_the_login_host_follows_the_cloud(monkeypatch, place, told, found):
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert Access(place, SECRET).login == found
 
 
 @pytest.mark.parametrize(
-    ("place", "identity", "token", "uri", "fields"),
+    ("place", "identity", "uri", "fields"),
     [
         (
-            ADLS, SECRET, "bearer", str(ADLS),
+            ADLS, SECRET, str(ADLS),
             {"account_name": "acc01", "provider": "access_token", "access_token": "bearer"},
         ),
         (
-            ONELAKE, CLI, "bearer", str(ONELAKE),
+            ONELAKE, CLI, str(ONELAKE),
             {"account_name": "onelake", "provider": "access_token", "access_token": "bearer"},
         ),
         (
-            ADLS, KEY, None, str(ADLS),
+            ADLS, KEY, str(ADLS),
             {
                 "account_name": "acc01", "provider": "config",
                 "connection_string": "AccountName=acc01;"
@@ -161,14 +138,14 @@ def test_the_login_host_follows_the_cloud(place, told, found):
             },
         ),
         (
-            ADLS, LOCAL_KEY, None, "az://lake/a%20b/c",
+            ADLS, LOCAL_KEY, "az://lake/a%20b/c",
             {
                 "account_name": "acc01", "provider": "config", "endpoint": EMULATOR,
                 "connection_string": f"AccountName=acc01;BlobEndpoint={EMULATOR};AccountKey=key==",
             },
         ),
         (
-            GOV, SAS, None, "az://lake/a",
+            GOV, SAS, "az://lake/a",
             {
                 "account_name": "acc01", "provider": "config",
                 "endpoint": "https://acc01.blob.core.usgovcloudapi.net",
@@ -179,16 +156,17 @@ def test_the_login_host_follows_the_cloud(place, told, found):
         ),
     ],
 )  # fmt: skip
-def test_duckdb(place, identity, token, uri, fields):
-    assert clients.duckdb_uri(place, identity) == uri
-    assert clients.duckdb_secret(place, identity, token, None) == {"type": "azure"} | fields
-    proxied = clients.duckdb_secret(place, identity, token, "http://proxy:8080")
-    assert proxied == {"type": "azure", "http_proxy": "http://proxy:8080"} | fields
+def test_duckdb(monkeypatch, place, identity, uri, fields):
+    access = Access(place, identity)
+    assert access.duckdb_address() == uri
+    assert access.duckdb_secret() == {"type": "azure"} | fields
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:8080")
+    assert access.duckdb_secret() == {"type": "azure", "http_proxy": "http://proxy:8080"} | fields
 
 
 def test_duckdb_enters_no_sovereign_cloud_by_token():
     with pytest.raises(LakehouseError, match="by account key or shared access signature only"):
-        clients.duckdb_uri(GOV, SECRET)
+        Access(GOV, SECRET).duckdb_address()
 
 
 def test_spark(workload):
@@ -218,16 +196,16 @@ def test_spark(workload):
         },
     }
     for identity, fields in expected.items():
-        found = clients.spark_settings(ADLS, identity, {})
+        found = Access(ADLS, identity).spark()
         assert found == {f"fs.azure.account.{name}.{HOST}": v for name, v in fields.items()}
-    chosen = clients.spark_settings(ADLS, CHOSEN, {})
+    chosen = Access(ADLS, CHOSEN).spark()
     assert chosen[f"fs.azure.account.oauth2.client.id.{HOST}"] == "mine"
 
 
 def test_spark_on_onelake_and_by_signature():
-    found = clients.spark_settings(ONELAKE, SECRET, {})
+    found = Access(ONELAKE, SECRET).spark()
     assert {name.partition("onelake")[2] for name in found} == {".dfs.fabric.microsoft.com"}
-    assert clients.spark_settings(GOV, SAS, {}) == {
+    assert Access(GOV, SAS).spark() == {
         "fs.azure.account.auth.type.acc01.dfs.core.usgovcloudapi.net": "SAS",
         "fs.azure.sas.token.provider.type.acc01.dfs.core.usgovcloudapi.net": (
             "org.apache.hadoop.fs.azurebfs.sas.FixedSASTokenProvider"
@@ -239,7 +217,7 @@ def test_spark_on_onelake_and_by_signature():
 @pytest.mark.parametrize("identity", [CLI, CONNECTOR, OBJECT, LOCAL_KEY])
 def test_what_spark_has_no_words_for_is_told(identity):
     with pytest.raises(LakehouseError, match=f"cannot enter {HOST} by {identity.kind}"):
-        clients.spark_settings(ADLS, identity, {})
+        Access(ADLS, identity).spark()
 
 
 def test_mlflow(workload, certificate):
@@ -248,11 +226,12 @@ def test_mlflow(workload, certificate):
     ids = {"AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "client"}
     expected = {
         KEY: {
-            "AZURE_STORAGE_CONNECTION_STRING": "AccountName=acc01;AccountKey=key==;"
-            "BlobEndpoint=https://acc01.blob.core.windows.net"
+            "AZURE_STORAGE_CONNECTION_STRING": "AccountName=acc01;"
+            "BlobEndpoint=https://acc01.blob.core.windows.net;AccountKey=key=="
         },
         SAS: {
-            "AZURE_STORAGE_CONNECTION_STRING": "BlobEndpoint=https://acc01.blob.core.windows.net;"
+            "AZURE_STORAGE_CONNECTION_STRING": "AccountName=acc01;"
+            "BlobEndpoint=https://acc01.blob.core.windows.net;"
             "SharedAccessSignature=sv=1&sig=x"
         },
         SECRET: login | environment | ids | {"AZURE_CLIENT_SECRET": "pass"},
@@ -276,9 +255,9 @@ def test_mlflow(workload, certificate):
         CLI: {"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"},
     }  # fmt: skip
     for identity, variables in expected.items():
-        assert clients.mlflow_environment(ADLS, identity, {}) == variables
-    assert clients.mlflow_uri(ADLS) == "wasbs://lake@acc01.blob.core.windows.net/a%20b/c"
-    assert clients.mlflow_uri(ONELAKE) == str(ONELAKE)
+        assert Access(ADLS, identity).mlflow() == variables
+    assert mlflow_uri(ADLS) == "wasbs://lake@acc01.blob.core.windows.net/a%20b/c"
+    assert mlflow_uri(ONELAKE) == str(ONELAKE)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +271,7 @@ def test_mlflow(workload, certificate):
 )
 def test_what_mlflow_has_no_words_for_is_told(place, identity, told):
     with pytest.raises(LakehouseError, match=told):
-        clients.mlflow_environment(place, identity, {})
+        Access(place, identity).mlflow()
 
 
 class _Named:
