@@ -80,6 +80,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
     def load(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        context.resources.lake.check_reads_files()
         lake: Lake = context.resources.lake.open()
         begun, span = clock.now(), context.partition_time_window
         window = between(dataset.partition, span.start.date(), span.end.date())

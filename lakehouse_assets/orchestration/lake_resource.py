@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import ConfigDict, Field
 
 from lakehouse_assets.catalog.registry import Registry
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.storage.identity import IdentityFields, fields_of, identity_of
 from lakehouse_assets.storage.location import lake_root
@@ -71,15 +72,39 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         )
 
     def open(self) -> Lake:
-        """Start the engine if it is not running and return the lake."""
+        """Start the engine if it is not running and return the lake.
+
+        Raises:
+            LakehouseError: the engine does not start, or cannot see the lake.
+        """
         from lakehouse_assets.engine.start import start_engine
 
+        root, governed = lake_root(self.root), self._on_databricks
+        if governed and isinstance(root, Path):
+            raise LakehouseError(
+                f"Databricks sees no folder of this machine, such as {self.root}; set "
+                "LAKEHOUSE_ROOT to a lake at abfss:// that Unity Catalog lets it enter."
+            )
         spark = self._spark() if self.engine == "spark" else None
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
-        governed = self.engine == "spark" and self.spark_databricks is not None
-        root = lake_root(self.root)
         identity = identity_of(self.identity)
         return Lake(root, engine, self.registry(), identity, governed=governed)
+
+    @property
+    def _on_databricks(self) -> bool:
+        return self.engine == "spark" and self.spark_databricks is not None
+
+    def check_reads_files(self) -> None:
+        """Refuse to read delivered files with an engine that does not see them.
+
+        Raises:
+            LakehouseError: the engine is Databricks.
+        """
+        if self._on_databricks:
+            raise LakehouseError(
+                "Databricks sees no file of this machine, where delivered files are read; load "
+                "bronze with LAKEHOUSE_ENGINE=duckdb, then run what follows with Databricks."
+            )
 
     def _spark(self) -> SparkConfig:
         from lakehouse_assets.engine.spark_session import SparkConfig

@@ -348,6 +348,15 @@ def test_databricks_that_gives_none(databricks, name, call):
     assert databricks == [call]
 
 
+def test_what_databricks_does_not_see_is_refused_before_it_is_asked():
+    lake = LakeResource(root="/lake", engine="spark", spark_databricks="serverless")
+    with pytest.raises(LakehouseError, match="Databricks sees no folder of this machine"):
+        lake.open()
+    with pytest.raises(LakehouseError, match="load bronze with LAKEHOUSE_ENGINE=duckdb"):
+        lake.check_reads_files()
+    LakeResource(root="/lake", spark_databricks="serverless").check_reads_files()
+
+
 def test_what_java_says_each_time_is_kept_back(capfd):
     before = threading.active_count()
     with spark_session._without_notices():
