@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -126,8 +127,7 @@ class MlflowTracking:
         """Open a database once: MLflow would try for minutes one that does not answer."""
         import sqlalchemy as sa
 
-        scheme = self.tracking_uri.partition("://")[0]
-        if scheme in ("http", "https", "databricks") or scheme.startswith("sqlite"):
+        if not re.match(r"(postgresql|mysql|mssql)(\+|:)", self.tracking_uri):
             return
         limits = timeouts.database(sa.make_url(self.tracking_uri).get_dialect().driver)
         engine = sa.create_engine(self.tracking_uri, poolclass=sa.NullPool, connect_args=limits)

@@ -261,7 +261,7 @@ def test_addresses_are_shown_without_their_secrets(uri, shown):
 
 
 def test_errors_and_logs_of_the_store_show_no_secret(caplog, tracking, monkeypatch):
-    uri = f"nosuchdatabase+driver://me:{SECRET}@host/db?token={SECRET}"
+    uri = f"https://me:{SECRET}@host/db?token={SECRET}"
     hidden = MlflowTracking(tracking_uri=uri)
 
     def refuse(self: object, tracking_uri: str, **_: object) -> None:
@@ -275,7 +275,7 @@ def test_errors_and_logs_of_the_store_show_no_secret(caplog, tracking, monkeypat
                 hidden.client()
         monkeypatch.setattr(MlflowClient, "__init__", lambda self, uri, registry_uri: None)
         hidden.client()
-    assert "MLflow tracking at nosuchdatabase+driver://***@host/db?***" in caplog.text
+    assert "MLflow tracking at https://***@host/db?***" in caplog.text
     assert SECRET not in caplog.text
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
