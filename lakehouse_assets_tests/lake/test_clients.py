@@ -280,6 +280,9 @@ class _Named:
     def __init__(self, name):
         self.name = name
 
+    def open_store(self, _settings):
+        raise AssertionError("it has rights of its own")
+
 
 def test_an_engine_with_rights_of_its_own_is_told_nothing():
     lake = Lake(ADLS, _Named("spark"), Registry(()), CLI, governed=True)
