@@ -10,9 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse_assets.orchestration.instance import up_to_date
 from lakehouse_assets_tests.operations.services import DEPLOY
 
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+
+
+def test_the_instance_for_a_team_has_every_setting_of_ours() -> None:
+    config = DEPLOY / "dagster.yaml"
+    assert up_to_date(config) == config.read_text(encoding="utf-8")
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
