@@ -1,4 +1,4 @@
-"""The way to a database: its address, its secret, and what goes wrong, in plain words.
+"""Connections to source databases: their address, their secret, and their errors.
 
 An address is a URL of SQLAlchemy in the variable `LAKEHOUSE_SOURCE_<NAME>` (environment or `.env`),
 or in the file that `LAKEHOUSE_SOURCE_<NAME>_FILE` names. Its password may stand in
@@ -77,7 +77,8 @@ class Source:
         known = DIALECTS.get(scheme)
         if known is None:
             raise LakehouseError(
-                f"The address in {variable_of(self.name)} begins with no database that is known; "
+                f"The address in {variable_of(self.name)} does not begin with a "
+                "supported database; "
                 f"begin it with one of {', '.join(f'{name}://' for name in DIALECTS)}."
             )
         object.__setattr__(self, "dialect", known)
@@ -121,8 +122,8 @@ class Source:
             url = sa.make_url(self.url.get_secret_value())
         except (sa.exc.ArgumentError, ValueError):
             raise LakehouseError(
-                f"The address in {variable_of(self.name)} is no URL of a database; write it as "
-                "postgresql://user@host:5432/database, special signs as %xx."
+                f"The address in {variable_of(self.name)} is not the URL of a database; write it "
+                "as postgresql://user@host:5432/database, with special characters as %xx."
             ) from None
         return url.set(drivername=self.dialect.driver)
 
@@ -202,7 +203,7 @@ class Source:
         for pattern, reason in () if of_a_statement else _REASONS:
             if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
                 return LakehouseError(
-                    f"The source {self.name} cannot be entered at {self.place}: {reason}; check "
+                    f"The source {self.name} cannot be reached at {self.place}: {reason}; check "
                     f"that it runs, the network, and {variable_of(self.name)}.",
                     passes=may_pass or reason in _PASSING,
                 )
@@ -234,7 +235,7 @@ def _secret(given: Mapping[str, str], variable: str) -> str | None:
         text = ""
     if not text:
         raise LakehouseError(
-            f"The file that {variable}_FILE names is not there, empty or not readable; mount it "
+            f"The file that {variable}_FILE names is missing, empty or not readable; mount it "
             "and name it there."
         )
     return text

@@ -1,4 +1,4 @@
-"""What a store or its login says when it refuses, as one plain sentence with its remedy."""
+"""Errors of stores and of their logins as one plain sentence with its remedy."""
 
 from __future__ import annotations
 
@@ -160,14 +160,14 @@ def _has_expired(text: str) -> bool:
 def _sentence(fault: str, text: str, location: CloudLocation, identity: Concrete, host: str) -> str:
     if fault == "login":
         return (
-            f"{location.account} cannot be entered: no token was given for {identity.kind}"
+            f"{location.account} cannot be accessed: Entra gave no token for {identity.kind}"
             + _login_remedy(text, identity)
         )
     if fault == "container":
         return _missing(location)
     if fault == "token":
         return (
-            f"{location.account} does not accept what {identity.kind} shows: it "
+            f"{location.account} does not accept the credential of {identity.kind}: it "
             + (
                 "has expired"
                 if _has_expired(text)
@@ -177,37 +177,37 @@ def _sentence(fault: str, text: str, location: CloudLocation, identity: Concrete
         )
     return {
         "key": (
-            f"{location.account} does not let anyone in by account key or account signature; use "
+            f"{location.account} accepts neither account keys nor account signatures; use "
             "an identity of Entra (LAKEHOUSE_IDENTITY)."
         ),
         "role": (
-            f"{location.account} knows the identity ({identity.kind}) but does not let it do this; "
+            f"{location.account} does not permit this to the identity ({identity.kind}); "
             f"{_role(location)}."
         ),
         "network rules": (
-            f"The firewall of {location.account} does not let this machine in"
+            f"The firewall of {location.account} blocks this machine"
             + (
-                ", or the signature has ended or does not go so far; renew it, or allow this "
+                ", or the signature has expired or does not cover this; renew it, or allow this "
                 "network."
                 if isinstance(identity, SharedAccessSignature)
                 else "; allow its network, or use a private endpoint."
             )
         ),
         "throttled": (
-            f"{location.account} is too busy, and stayed so while it was asked again and again; "
-            "run again later, with fewer runs at once."
+            f"{location.account} is too busy, after several retries; run again later, with fewer "
+            "runs at once."
         ),
         "name": (
-            f"The name {host} is not known; correct the location, or the machine's DNS (a private "
-            "endpoint needs its private zone)."
+            f"The host name {host} cannot be resolved; correct the location, or the machine's "
+            "DNS (a private endpoint needs its private zone)."
         ),
         "certificate": (
-            f"The certificate that {host} shows is not trusted here, or is another host's; a proxy "
-            "that opens connections needs its authority in SSL_CERT_FILE."
+            f"The certificate of {host} is not trusted here, or belongs to another host; for a "
+            "proxy that inspects TLS, name its authority in SSL_CERT_FILE."
         ),
         "network": (
-            f"The connection to {host} broke and could not be made again; check the network and "
-            "the proxy (HTTPS_PROXY), then run again."
+            f"{host} does not answer, or its connection broke, after several retries; check the "
+            "network and the proxy (HTTPS_PROXY), then run again."
         ),
     }[fault]
 
@@ -229,14 +229,14 @@ def _missing(location: CloudLocation) -> str:
             "to the workspace."
         )
     return (
-        f"The storage account {location.account} has no container {location.container}; make it, "
+        f"The storage account {location.account} has no container {location.container}; create it, "
         "or correct the location."
     )
 
 
 def refused_token(identity: EntraIdentity, text: str, *, passes: bool) -> StoreError:
     """Return the sentence for a token that was not given, which may pass."""
-    sentence = f"No token was given for {identity.kind}" + _login_remedy(text, identity)
+    sentence = f"Entra gave no token for {identity.kind}" + _login_remedy(text, identity)
     return StoreError(sentence, "login", passes=passes)
 
 

@@ -1,4 +1,4 @@
-"""As whom a cloud location is entered: every identity that Azure offers, as one kind of setting.
+"""The identities with which Azure's stores are accessed, as one setting.
 
 A secret is read from its variable or mounted file when a store is entered. Configuration, run
 config and events hold the name of the variable or file, never what is in it.
@@ -155,7 +155,7 @@ class ServicePrincipalCertificate(_Application):
         path = Path(self.certificate_file or _named(CERTIFICATE_VARIABLE, "certificate_file"))
         if not path.is_file():
             raise LakehouseError(
-                f"There is no certificate {path}, which the identity names; mount it there."
+                f"The identity's certificate {path} does not exist; mount it there."
             )
         return path
 
@@ -209,7 +209,7 @@ class WorkloadIdentity(_Application):
         path = Path(self.token_file or _named(FEDERATED_VARIABLE, "token_file"))
         if not path.is_file():
             raise LakehouseError(
-                f"There is no token {path}, which the identity names; label the pod for workload "
+                f"The identity's token file {path} does not exist; label the pod for workload "
                 "identity, or mount the token there."
             )
         return path
@@ -334,7 +334,7 @@ def _named(variable: str, field: str) -> str:
     value = os.environ.get(variable, "")
     if not value:
         raise LakehouseError(
-            f"The identity names no {field}, and the environment variable {variable} is not set; "
+            f"The identity has no {field}, and the environment variable {variable} is not set; "
             "set one of them."
         )
     return value
@@ -354,14 +354,15 @@ def _secret(variable: str, file: str | None) -> SecretStr:
             value = ""
         if not value:
             raise LakehouseError(
-                "The file that the identity names for its secret is not there, empty or not "
-                "readable; mount it, and name it in the field that ends in _file."
+                "The file that the identity names for its secret is missing, empty or "
+                "not readable; "
+                "mount it, and name it in the identity's field that ends in _file."
             )
         return SecretStr(value)
     if not _VARIABLE.fullmatch(variable):
         raise LakehouseError(
-            "A field ending in _env of the identity holds no variable name; name the environment "
-            "variable, such as AZURE_CLIENT_SECRET, and never the secret."
+            "A field of the identity that ends in _env is not the name of a variable; give the "
+            "environment variable's name, such as AZURE_CLIENT_SECRET, and never the secret."
         )
     value = os.environ.get(variable, "")
     if not value:

@@ -1,4 +1,4 @@
-"""Where a lake or a landing zone lies: a folder, a container of ADLS Gen2, or a Fabric lakehouse.
+"""Where a lake or a landing zone is: a folder, a container of ADLS Gen2, or a Fabric lakehouse.
 
 A local location is a plain `Path`; the others take `/` and `str()` as a path does, so that most
 code need not ask which it has.
@@ -63,13 +63,13 @@ class AdlsLocation:
     def __post_init__(self) -> None:
         if not _ACCOUNT.fullmatch(self.account):
             raise LocationError(
-                f"{self.account!r} is no name of a storage account (3 to 24 small letters and "
-                f"digits); write {ADLS_FORM}"
+                f"{self.account!r} is not the name of a storage account (3 to 24 "
+                f"lower-case letters and digits); write {ADLS_FORM}"
             )
         if not _CONTAINER.fullmatch(self.container):
             raise LocationError(
-                f"{self.container!r} is no name of a container (3 to 63 small letters, digits and "
-                f"single hyphens); write {ADLS_FORM}"
+                f"{self.container!r} is not the name of a container (3 to 63 lower-case "
+                f"letters, digits and single hyphens); write {ADLS_FORM}"
             )
         _check_path(self.path)
 
@@ -109,25 +109,25 @@ class OneLakeLocation:
     def __post_init__(self) -> None:
         if not _WORKSPACE.fullmatch(self.workspace):
             raise LocationError(
-                f"the workspace {self.workspace!r} holds characters that not every client takes; "
-                "name the workspace and the lakehouse by their GUIDs, as Fabric's address bar has "
-                "them"
+                f"the workspace {self.workspace!r} has characters that not every client accepts; "
+                "name the workspace and the lakehouse by their GUIDs, which Fabric's address bar "
+                "shows"
             )
         by_guid = [bool(_GUID.fullmatch(name)) for name in (self.workspace, self.lakehouse)]
         if by_guid == [False, True] or by_guid == [True, False]:
             raise LocationError(
-                "workspace and lakehouse are given one by name and one by GUID, which OneLake "
+                "one of workspace and lakehouse is a name and the other a GUID, which OneLake "
                 f"refuses; use both names or both GUIDs: write {ONELAKE_FORM}"
             )
         if not all(by_guid) and not _LAKEHOUSE.fullmatch(self.lakehouse):
             raise LocationError(
-                f"{self.lakehouse!r} names no lakehouse; write {ONELAKE_FORM}, or the GUIDs of "
+                f"{self.lakehouse!r} is not a lakehouse; write {ONELAKE_FORM}, or the GUIDs of "
                 "workspace and lakehouse"
             )
         _check_path(self.path)
         if self.path and self.area not in {TABLES, FILES}:
             raise LocationError(
-                f"a lakehouse holds {TABLES}/ and {FILES}/ and no {self.area!r}; write "
+                f"a lakehouse has the folders {TABLES}/ and {FILES}/ and no {self.area!r}; write "
                 f"{ONELAKE_FORM}"
             )
 
@@ -187,26 +187,26 @@ def parse_location(text: str) -> Location:
     if not text:
         raise LocationError(f"it is empty; write a folder, or {ADLS_FORM}")
     if not text.isprintable():
-        raise LocationError("it holds characters that do not print; write it anew")
+        raise LocationError("it contains characters that cannot be printed; type it again")
     if "://" not in text:
         if _HALF_A_SCHEME.match(text):
-            raise LocationError(f"a scheme is followed by two slashes; write {ADLS_FORM}")
+            raise LocationError(f"two slashes follow a scheme; write {ADLS_FORM}")
         return local_folder(text)
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise LocationError(f"it is no address; write {ADLS_FORM}") from None
+        raise LocationError(f"it is not an address; write {ADLS_FORM}") from None
     if parts.scheme == "file":
         return _file(parts)
     # What follows a question mark may be a shared access signature: it is never repeated.
     if parts.query or parts.fragment or parts.password is not None:
         raise LocationError(
-            "it carries a query, a fragment or a password, which a location never does; keep a "
-            "shared access signature in a variable and name that in LAKEHOUSE_IDENTITY"
+            "it contains a query, a fragment or a password, which a location never has; keep a "
+            "shared access signature in a variable and name that variable in LAKEHOUSE_IDENTITY"
         )
     if port is not None:
-        raise LocationError(f"it names a port, which no store has; write {ADLS_FORM}")
+        raise LocationError(f"it contains a port, which no store has; write {ADLS_FORM}")
     host = parts.hostname or ""
     if parts.scheme == "https":
         container, _, path = unquote(parts.path).strip("/").partition("/")
@@ -221,7 +221,7 @@ def parse_location(text: str) -> Location:
     if found := _ADLS_HOST.fullmatch(host):
         return AdlsLocation(found["account"], container, path, found["suffix"])
     raise LocationError(
-        f"{host or 'nothing'} is no storage account and not OneLake; write {ADLS_FORM} or "
+        f"{host or 'nothing'} is neither a storage account nor OneLake; write {ADLS_FORM} or "
         f"{ONELAKE_FORM}"
     )
 
@@ -242,7 +242,7 @@ def lake_root(text: str) -> Location:
         if found.path in {"", FILES, TABLES}:
             return found.in_area(TABLES)
         raise LocationError(
-            "Fabric finds tables at Tables/<schema>/<table> only, and a domain is the schema; "
+            "Fabric finds tables only at Tables/<schema>/<table>, and the domain is the schema; "
             f"write {replace(found, path=TABLES)}"
         )
     return found
@@ -257,9 +257,11 @@ def local_folder(text: str) -> Path:
     try:
         folder = project_folder() / Path(text).expanduser()
     except RuntimeError:
-        raise LocationError("it names a user who has no home here; write a folder") from None
+        raise LocationError(
+            "it names a user who has no home folder on this machine; write a folder"
+        ) from None
     if not str(folder).isprintable():
-        raise LocationError("it holds characters that do not print; use another folder")
+        raise LocationError("it contains characters that cannot be printed; use another folder")
     return folder
 
 
@@ -272,8 +274,9 @@ def plainly_named(path: Path) -> Path:
     odd = sorted(_ODD.intersection(path.as_posix()))
     if odd:
         raise LocationError(
-            f"the path {path} holds {' '.join(odd)}, which not every program reads as it stands; "
-            f"use a path without any of {' '.join(sorted(_ODD))}"
+            f"the path {path} contains {' '.join(odd)}, which some programs read as a "
+            "pattern or an "
+            f"escape; use a path without any of {' '.join(sorted(_ODD))}"
         )
     return path
 
@@ -287,7 +290,7 @@ def landing_root(text: str) -> Location:
     found = parse_location(text)
     if isinstance(found, OneLakeLocation) and found.area != FILES:
         raise LocationError(
-            f"delivered files lie in a lakehouse's {FILES}; write {found.in_area(FILES)}"
+            f"the landing zone must be in the lakehouse's {FILES}; write {found.in_area(FILES)}"
         )
     return found
 
@@ -297,13 +300,14 @@ def _check_path(path: str) -> None:
         return
     for segment in path.split("/"):
         if not segment:
-            raise LocationError("a folder in it has no name: two slashes follow each other")
+            raise LocationError("one of its folders has no name (two slashes in a row)")
         if segment.endswith("."):
-            raise LocationError(f"the folder {segment!r} ends in a dot, which stores do not keep")
+            raise LocationError(f"the folder {segment!r} ends with a dot, which stores drop")
         if "\\" in segment or not segment.isprintable():
             raise LocationError(
-                f"the folder {segment!r} holds a backslash or characters that do not print; use "
-                "plain names and slashes"
+                f"the folder {segment!r} contains a backslash or characters that cannot "
+                "be printed; "
+                "use plain names and slashes"
             )
 
 
@@ -318,7 +322,7 @@ def _written(container: str, host: str, path: str) -> str:
 
 def _file(parts: SplitResult) -> Path:
     if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
-        raise LocationError("a file:// address has three slashes; write file:///<folder>")
+        raise LocationError("a file:// address needs three slashes; write file:///<folder>")
     return Path(unquote(parts.path)).absolute()
 
 

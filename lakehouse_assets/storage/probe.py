@@ -94,8 +94,8 @@ def _cloud(
             found = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
         except OSError:
             raise LakehouseError(
-                f"The name {host} is not known; correct the location, or the machine's DNS (a "
-                "private endpoint needs its private zone)."
+                f"The host name {host} cannot be resolved; correct the location, or the "
+                "machine's DNS (a private endpoint needs its private zone)."
             ) from None
         return f"{host} is {found[0][4][0]}"
 
@@ -122,8 +122,9 @@ def _cloud(
     def read() -> str:
         if files.read(name) != _CONTENT:
             raise LakehouseError(
-                f"{name} does not read as it was written; somebody else writes to "
-                f"{access.location}, or a proxy answers in the store's place."
+                f"{name} does not read back as it was written; check whether somebody "
+                "else writes to "
+                f"{access.location}, or a proxy answers in place of the store."
             )
         return "it reads as it was written"
 

@@ -111,7 +111,7 @@ class TokenSource:
                 if not isinstance(self._identity, ManagedIdentity):
                     asked = self._authority
                 raise StoreError(
-                    f"No token was given for {self._identity.kind}: {asked} does not answer; check "
+                    f"There is no token for {self._identity.kind}: {asked} does not answer; check "
                     "the network and the proxy (HTTPS_PROXY), then run again.",
                     "login",
                     passes=True,

@@ -183,7 +183,7 @@ def test_a_token_of_somebody_else_that_ends_is_told_as_that(
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", account_signature(seconds=-5))
     place = AdlsLocation(ACCOUNT, "lake", folder)
     lake = Lake(place, engine, Registry((DAILY,)), SharedAccessSignature())
-    assert "the signature has ended" in str(told(lambda: lake.read(DAILY)))
+    assert "the signature has expired" in str(told(lambda: lake.read(DAILY)))
 
 
 PLACE = AdlsLocation("acc01", "lake")

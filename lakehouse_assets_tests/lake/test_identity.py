@@ -68,7 +68,7 @@ def test_a_secret_is_read_when_it_is_asked_for(monkeypatch, identity, field):
 def test_a_mounted_secret_is_read_anew_each_time(tmp_path, make, field):
     mounted = tmp_path / "secret"
     identity = make(str(mounted))
-    with pytest.raises(LakehouseError, match="is not there, empty or not readable"):
+    with pytest.raises(LakehouseError, match="is missing, empty or not readable"):
         getattr(identity, field)()
     for value in (SECRET, "rotated"):
         mounted.write_text(value + "\n", encoding="utf-8")
@@ -164,7 +164,7 @@ def test_a_managed_identity_is_named_once():
 
 @pytest.mark.parametrize("pasted", [SECRET, "sv=2024&sig=abc", "lower_case"])
 def test_a_secret_in_place_of_a_variables_name_is_refused_unseen(pasted):
-    with pytest.raises(LakehouseError, match="holds no variable name") as caught:
+    with pytest.raises(LakehouseError, match="is not the name of a variable") as caught:
         SharedAccessSignature(token_env=pasted).token()
     assert pasted not in "".join(traceback.format_exception(caught.value))
 
@@ -265,14 +265,17 @@ def test_the_default_is_what_the_place_is_set_up_for(monkeypatch, variables, has
 @pytest.mark.parametrize(
     ("identity", "told"),
     [
-        (lambda: ServicePrincipal(client_id="c").tenant(), "names no tenant_id.*AZURE_TENANT_ID"),
-        (lambda: ServicePrincipal(tenant_id="t").client(), "names no client_id.*AZURE_CLIENT_ID"),
+        (lambda: ServicePrincipal(client_id="c").tenant(), "has no tenant_id.*AZURE_TENANT_ID"),
+        (lambda: ServicePrincipal(tenant_id="t").client(), "has no client_id.*AZURE_CLIENT_ID"),
         (lambda: WorkloadIdentity().federated_token(), "no token_file.*AZURE_FEDERATED_TOKEN_FILE"),
-        (lambda: WorkloadIdentity(token_file="/no/such").federated_token(), "no token /no"),  # noqa: S106
+        (
+            lambda: WorkloadIdentity(token_file="/no/such").federated_token(),  # noqa: S106
+            "token file /no/such does not exist",
+        ),
         (lambda: ServicePrincipalCertificate(**IDS).certificate(), "AZURE_CLIENT_CERTIFICATE_PATH"),
         (
             lambda: ServicePrincipalCertificate(certificate_file="/no/such").certificate(),
-            "no certificate /no/such",
+            "certificate /no/such does not exist",
         ),
     ],
 )

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from lakehouse_assets.catalog.datasets import Dataset, text_field
 from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.ingest.parquet_records import parquet_batches
+from lakehouse_assets.ingest.limits import FileLimits
+from lakehouse_assets.ingest.parquet_records import ParquetReader
 from lakehouse_assets.sources.connection import Source
 from lakehouse_assets.sources.extraction import Copied, Wanted, extract
 
@@ -96,12 +97,13 @@ def copied(
 
 def rows_in(zone: LandingZone, dataset: Dataset = ORDERS) -> list[tuple[str | None, ...]]:
     """Return what was delivered, file after file."""
-    return [
-        row
-        for file in zone.files(dataset)
-        for batch in parquet_batches(file.local, dataset.source_names)
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
-    ]
+    rows: list[tuple[str | None, ...]] = []
+    for file in zone.files(dataset):
+        with file.local.open("rb", buffering=0) as stream:
+            names = dataset.source_names
+            for batch in ParquetReader(stream, file.name, names, False, FileLimits()).batches():
+                rows += zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    return rows
 
 
 def order(number: int, changed: datetime | str | None = None, note: str = "") -> tuple[Any, ...]:

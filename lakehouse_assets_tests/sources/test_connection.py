@@ -42,7 +42,7 @@ def test_an_address_comes_from_the_environment_a_file_or_env(monkeypatch, tmp_pa
     monkeypatch.setenv("LAKEHOUSE_SOURCE_SHOP_FILE", str(mounted))
     assert Source.named("shop").place == "mounted:99"
     mounted.write_text("")
-    with pytest.raises(LakehouseError, match="LAKEHOUSE_SOURCE_SHOP_FILE names is not there"):
+    with pytest.raises(LakehouseError, match="LAKEHOUSE_SOURCE_SHOP_FILE names is missing"):
         Source.named("shop")
 
 
@@ -69,9 +69,9 @@ def test_a_refused_connection_is_one_sentence_without_secrets(scheme, monkeypatc
         pass
     where = f"127.0.0.1:{port}" if scheme != "teradatasql" else "127.0.0.1"
     assert str(error.value) == (
-        f"The source shop cannot be entered at {where}: connection refused; check that it "
+        f"The source shop cannot be reached at {where}: connection refused; check that it "
         "runs, the network, and LAKEHOUSE_SOURCE_SHOP."
-    ) or (scheme == "teradatasql" and "cannot be entered at 127.0.0.1" in str(error.value))
+    ) or (scheme == "teradatasql" and "cannot be reached at 127.0.0.1" in str(error.value))
     assert is_transient(error.value)
     assert error.value.__cause__ is None
     assert error.value.__suppress_context__
@@ -108,9 +108,9 @@ def test_a_wrong_password(database):
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("foo://a:secret@b/c", "begins with no database that is known"),
-        ("secret", "begins with no database that is known"),
-        ("postgresql://a:secret@b:port/c", "is no URL of a database"),
+        ("foo://a:secret@b/c", "does not begin with a supported database"),
+        ("secret", "does not begin with a supported database"),
+        ("postgresql://a:secret@b:port/c", "is not the URL of a database"),
     ],
 )
 def test_what_is_no_address_is_not_repeated(address, sentence):
