@@ -376,7 +376,7 @@ class Soak:
 def soak(folder: Path, seconds: int, seed: int, kills: int, *, mounts: bool) -> dict[str, Any]:
     """Soak in an empty folder and print the report."""
     # Of a day of which files keep arriving nothing is loaded until they rest.
-    days = max(6, min(50, seconds // 120))
+    days = max(3, min(50, seconds // 120))
     found = Soak(folder, seed, days, mounts=mounts, say=lambda text: print(text, flush=True))  # noqa: T201
     try:
         report = found.run(seconds, kills)
