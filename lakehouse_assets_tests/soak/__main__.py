@@ -34,8 +34,10 @@ def main() -> int:
     if given.cores is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-given.cores :])
     os.nice(10)
-    # What was started ends when this is asked to stop, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # What was started ends when this is asked to stop, too. In the background of a shell script
+    # interrupts are ignored, and Dagster's code server would ignore SIGTERM with them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         at(clock.now(), "UTC")
     except pytest.skip.Exception as reason:

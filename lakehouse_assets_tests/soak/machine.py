@@ -169,8 +169,7 @@ class Machine:
     def _wait_for(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         """Wait for the end of a process, as a supervisor does, which ends it itself after a while.
 
-        A code server that is asked to stop waits for its runs, and for ever if the disk was full
-        when one of them died: the thread that looks for dead runs has ended then.
+        A code server that is asked to stop waits for its runs.
         """
         try:
             process.wait(seconds)
