@@ -20,6 +20,9 @@ from lakehouse_assets_tests.airline.samples import REPOSITORY, House
 
 SECRET = "hunter2"  # noqa: S105
 HEAVY = (
+    "numpy",
+    "sqlalchemy",
+    "sqlglot",
     "mlflow",
     "sklearn",
     "duckdb",

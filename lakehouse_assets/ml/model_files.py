@@ -17,8 +17,6 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -222,6 +220,8 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 def _check_array(data: bytes, what: str) -> None:
     """Refuse an array whose header asks for more memory than there are bytes."""
+    import numpy as np
+
     reader = io.BytesIO(data)
     version = np.lib.format.read_magic(reader)
     header = {

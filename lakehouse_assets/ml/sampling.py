@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+FloatArray: TypeAlias = "npt.NDArray[np.float64]"
 
 # Hashes of keys are from 0 to this.
 _HASHES: Final = 2**60
@@ -86,6 +85,7 @@ def fetch_sample(
 
 def feature_matrix(rows: pa.Table | pa.RecordBatch) -> FloatArray:
     """Return columns of numbers of any type as doubles; what is null is not a number."""
+    import numpy as np
     from pyarrow import compute
 
     features = np.empty((rows.num_rows, rows.num_columns))

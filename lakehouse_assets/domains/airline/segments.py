@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
-import numpy as np
 
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.airline.models.kmeans import ClusteringConfig, unscaled_centres
@@ -46,6 +45,7 @@ def _small_model(
     ctx: BuildContext, frames: Mapping[str, DataFrame], training_rows: int
 ) -> DataFrame:
     """Cluster on flights and points alone, unscaled, as the lab's first version does."""
+    import numpy as np
     import pyarrow as pa
 
     engine, names = ctx.lake.engine, SMALL_MODEL_FEATURES

@@ -1,7 +1,7 @@
 """K-means: fitting with a sweep over k, the silhouettes, and the nearest centre of rows.
 
-scikit-learn is imported inside the functions, so that a Dagster code location which imports this
-module for its constants loads quickly.
+scikit-learn and NumPy are imported inside the functions, so that a Dagster code location which
+imports this module for its constants loads quickly.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.sampling import FloatArray
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from sklearn.cluster import KMeans
     from sklearn.pipeline import Pipeline
 
-IntArray: TypeAlias = npt.NDArray[np.int32]
+IntArray: TypeAlias = "npt.NDArray[np.int32]"
 
 PIPELINE_TYPES: Final = frozenset(
     {
@@ -140,6 +139,8 @@ def fit_clusters(
         LakehouseError: A value is missing or infinite, or there are fewer distinct rows than
             clusters. A constant column is legal: it tells nobody apart.
     """
+    import numpy as np
+
     # Loaded before the cap: threadpool_limits reaches only the libraries that are loaded.
     import sklearn.cluster  # noqa: F401
     from sklearn.pipeline import Pipeline
@@ -189,6 +190,8 @@ def ranked(result: ClusteringResult, feature: str) -> ClusteringResult:
     Equal means are decided by the other features in their order, so that the numbers depend on
     the centres alone. Means are compared to six decimals: what is below is rounding noise.
     """
+    import numpy as np
+
     place = result.feature_names.index(feature)
     rounded = np.round(result.centres, 6)
     order = np.lexsort([*rounded.T[::-1], rounded[:, place]])[::-1]
@@ -218,6 +221,7 @@ def unscaled_centres(features: FloatArray, config: ClusteringConfig) -> FloatArr
         The centres, by their rising last column, so that a number means the same after each
         training.
     """
+    import numpy as np
     import sklearn.cluster  # noqa: F401 - loaded before the cap
     from threadpoolctl import threadpool_limits
 
@@ -233,6 +237,8 @@ def nearest(rows: FloatArray, centres: FloatArray) -> npt.NDArray[np.intp]:
     A row's distances are added up feature by feature, in the same order whatever batch it is in,
     so that every engine gives a row between two centres the same one.
     """
+    import numpy as np
+
     found = np.zeros(len(rows), dtype=np.intp)
     for start in range(0, len(rows), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
@@ -258,6 +264,8 @@ def silhouette_squared_euclidean(rows: FloatArray, labels: npt.ArrayLike) -> flo
     Returns:
         The mean over all rows, from -1 to 1; NaN where there is one cluster only.
     """
+    import numpy as np
+
     ids, codes = np.unique(np.asarray(labels), return_inverse=True)
     if len(ids) < 2:
         return float("nan")
@@ -283,6 +291,7 @@ def silhouette_squared_euclidean(rows: FloatArray, labels: npt.ArrayLike) -> flo
 
 
 def _silhouette_euclidean(rows: FloatArray, labels: IntArray) -> float:
+    import numpy as np
     from sklearn.metrics import silhouette_score
 
     # scikit-learn refuses a single cluster, and as many clusters as rows.
@@ -301,6 +310,8 @@ def _fit(rows: FloatArray, k: int, n_init: int, config: ClusteringConfig) -> KMe
 
 def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
     """Ascending row numbers for the Euclidean silhouette: all, or a seeded sample."""
+    import numpy as np
+
     if count <= SILHOUETTE_SAMPLE_ROWS:
         return np.arange(count)
     chosen = np.random.default_rng(seed).choice(count, SILHOUETTE_SAMPLE_ROWS, replace=False)
@@ -309,6 +320,8 @@ def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
 
 def _check_features(features: FloatArray, names: tuple[str, ...], config: ClusteringConfig) -> int:
     """Refuse rows that cannot be clustered; count distinct rows, as far as they matter."""
+    import numpy as np
+
     finite = np.isfinite(features)
     missing = [name for column, name in enumerate(names) if not finite[:, column].all()]
     if missing:
@@ -326,6 +339,8 @@ def _check_features(features: FloatArray, names: tuple[str, ...], config: Cluste
 
 def _distinct_rows(features: FloatArray, most: int) -> int:
     """Count distinct rows up to a number, which the first rows nearly always reach."""
+    import numpy as np
+
     found = len(np.unique(features[:_FIRST_ROWS], axis=0))
     if found < most and len(features) > _FIRST_ROWS:
         found = len(np.unique(features, axis=0))
