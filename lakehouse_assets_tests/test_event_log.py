@@ -1,5 +1,6 @@
-"""The event log: events stored together are the events stored one by one."""
+"""The event log stores what Dagster's own stores, and keeps few databases open."""
 
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -76,60 +77,23 @@ def stored(
         )
 
 
-def test_events_of_a_range_stored_together_are_those_stored_one_by_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
-    alone = stored(tmp_path / "alone")
-    # Smaller than the range, so that it takes several batches.
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "5")
-    together = stored(tmp_path / "together")
-    assert together == alone
-    days = {f"2024-01-{day:02d}" for day in range(2, 9)}
-    assert together[:3] == (days, "2024-01-08", 7)
-    assert set(together[3]) == days  # type: ignore[call-overload]
-
-
-def test_events_are_stored_as_dagsters_own_log_stores_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+def test_events_are_stored_as_dagsters_own_log_stores_them(tmp_path: Path) -> None:
     theirs = stored(tmp_path / "theirs", SqliteEventLogStorage)
     assert stored(tmp_path / "ours") == theirs
+    days = {f"2024-01-{day:02d}" for day in range(2, 9)}
+    assert theirs[:3] == (days, "2024-01-08", 7)
 
 
-def test_the_database_of_a_run_is_a_copy_of_an_empty_one_and_nobody_elses_is_touched(
-    tmp_path: Path,
-) -> None:
-    history = tmp_path / "history"
-    plain = SqliteEventLogStorage(str(tmp_path / "plain"))
-    log = PooledSqliteEventLogStorage(str(history))
-    for run in ("first", "second"):
-        with log.run_connection(run) as connection:
-            connection.execute(text("CREATE TABLE mine (n INTEGER)"))
-    with plain.run_connection("first") as connection:
-        want = set(inspect(connection).get_table_names())
-    with log.run_connection("second") as connection:
-        assert set(inspect(connection).get_table_names()) == {*want, "mine"}
-        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
-        made = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    with plain.run_connection("first") as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == made
-    # Another process opens a run that is there.
-    with PooledSqliteEventLogStorage(str(history)).run_connection("first") as connection:
-        assert "mine" in inspect(connection).get_table_names()
-    assert sorted(path.name for path in history.glob("*.db")) == [
-        "first.db", "index.db", "second.db",
-    ]  # fmt: skip
-
-
-def test_where_files_cannot_be_linked_a_runs_database_is_made_from_scratch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_paths: object) -> None:
-        raise OSError("no links here")
-
-    monkeypatch.setattr("lakehouse_assets.orchestration.event_log.os.link", refuse)
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which files are open")
+def test_databases_stay_open_a_few_at_a_time_and_others_read_them(tmp_path: Path) -> None:
     log = PooledSqliteEventLogStorage(str(tmp_path))
-    with log.run_connection("first") as connection:
-        assert "event_logs" in inspect(connection).get_table_names()
+    for number in range(6):
+        with log.run_connection(f"run{number}") as connection:
+            connection.execute(text("CREATE TABLE mine (n INTEGER)"))
+            assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    open_files = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    held = {path.name for path in open_files if path.parent == tmp_path and path.suffix == ".db"}
+    assert held == {"run2.db", "run3.db", "run4.db", "run5.db"}
+    with PooledSqliteEventLogStorage(str(tmp_path)).run_connection("run0") as connection:
+        assert "mine" in inspect(connection).get_table_names()
+    log.dispose()
