@@ -291,10 +291,10 @@ class LandingZone:
         """Write what is kept beside a dataset's deliveries, whole or not at all."""
         if not name.startswith("_"):
             raise ValueError(f"{name} would be taken for a delivery")
-        with tempfile.NamedTemporaryFile(prefix="lakehouse-note-") as written:
-            written.write(content)
-            written.flush()
-            self._files.put(f"{dataset.path}/{name}", Path(written.name))
+        with tempfile.TemporaryDirectory(prefix="lakehouse-note-") as folder:
+            written = Path(folder) / name
+            written.write_bytes(content)
+            self._files.put(f"{dataset.path}/{name}", written)
 
     def _check_exists(self) -> None:
         if not self._files.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -108,20 +109,26 @@ class LocalFiles:
             ) from error
 
     def put(self, path: str, source: Path) -> None:
-        """Copy a file next to its place and move it there."""
+        """Copy a file next to its place and move it there.
+
+        The copy may be read and written by those who may read and write the source, as far as the
+        umask allows.
+        """
         target = self.root / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+            name = target.parent / f".{secrets.token_hex(8)}.part"
             try:
-                with os.fdopen(handle, "wb") as out, source.open("rb") as stream:
-                    shutil.copyfileobj(stream, out, _CHUNK)
-                    out.flush()
-                    os.fsync(out.fileno())
-                Path(name).chmod(0o644)
-                Path(name).replace(target)
+                with source.open("rb") as stream:
+                    mode = os.fstat(stream.fileno()).st_mode & 0o666
+                    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                    with os.fdopen(os.open(name, flags, mode), "wb") as out:
+                        shutil.copyfileobj(stream, out, _CHUNK)
+                        out.flush()
+                        os.fsync(out.fileno())
+                name.replace(target)
             except BaseException:
-                Path(name).unlink(missing_ok=True)
+                name.unlink(missing_ok=True)
                 raise
         except OSError as error:
             raise LakehouseError(

@@ -191,8 +191,59 @@ def test_landing_a_file(zone, tmp_path):
     target, news = zone.land(THINGS, source, DAY)
     assert (target, news) == (zone.root / "shop/things/2014-03-31/a.csv", True)
     assert target.read_bytes() == source.read_bytes() == b"a\n1\n"
-    assert target.stat().st_mode & 0o777 == 0o644
     assert [file.name for file in target.parent.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o000])
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o664, 0o666, 0o755, 0o444])
+def test_a_landed_file_is_for_those_who_may_read_its_source(zone, tmp_path, mode, mask):
+    source = tmp_path / "a.csv"
+    source.write_bytes(b"a\n1\n")
+    source.chmod(mode)
+    former = os.umask(mask)
+    try:
+        target, _ = zone.land(THINGS, source, DAY)
+    finally:
+        os.umask(former)
+    assert target.stat().st_mode & 0o777 == mode & 0o666 & ~mask
+
+
+def replaced_after_listing(zone, good, tmp_path, kind):
+    """List the zone, put something else in the place of a file, and only then open it."""
+    with zone.fetched(zone.files(THINGS)) as files:
+        if kind == "folder":
+            good.parent.rename(tmp_path / "elsewhere")
+            good.parent.symlink_to(tmp_path / "elsewhere")
+        else:
+            good.unlink()
+            if kind == "pipe":
+                os.mkfifo(good)
+            else:
+                good.symlink_to("/dev/zero" if kind == "zero" else tmp_path / "secret.csv")
+        return files
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "zero", "folder"])
+def test_a_file_that_was_replaced_after_it_was_listed_is_refused(zone, tmp_path, engine, kind):
+    good = put(zone, DELIVERED[0], HEADER.encode() + b"\n1,2,3\n")
+    (tmp_path / "secret.csv").write_text(f"{HEADER}\n7,8,9\n")
+    outcome = deliver(engine, *replaced_after_listing(zone, good, tmp_path, kind))
+    ((line, text, reason),) = outcome.bad
+    assert (outcome.rows, line, text) == ([], 0, None)
+    assert reason.startswith(f"{good.name} ")
+    assert "replaced by a link" in reason or "cannot be read (Too many levels" in reason
+
+
+def test_a_hard_link_is_a_file_like_any_other(zone, tmp_path, engine):
+    good = put(zone, DELIVERED[0], HEADER.encode() + b"\n1,2,3\n")
+    os.link(good, good.parent / "hard.csv")
+    (good.parent / "zero.csv").symlink_to("/dev/zero")
+    with zone.fetched(zone.files(THINGS)) as files:
+        outcome = deliver(engine, *files)
+    assert [row["id"] for row in outcome.rows] == ["1", "1"]
+    assert [reason for *_, reason in outcome.bad] == [
+        "zero.csv is a link that leads out of the zone; deliver the file itself."
+    ]
 
 
 def test_landing_the_same_content_twice_changes_nothing(zone, tmp_path):
