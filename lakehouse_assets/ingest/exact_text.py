@@ -58,9 +58,10 @@ def array_as_text(values: pa.Array) -> pa.Array:
     if t.is_timestamp(kind):
         zoned = kind.tz is not None
         # Without its zone a moment is stored in UTC already.
-        plain = values.cast(pa.timestamp(kind.unit)).cast(pa.string())
-        text = short_fraction(pc.replace_substring(plain, " ", "T", max_replacements=1))
-        return pc.binary_join_element_wise(text, "Z", "") if zoned else text
+        plain = short_fraction(values.cast(pa.timestamp(kind.unit)).cast(pa.string()))
+        # What is out of any calendar's range stays a sentence with its number.
+        moment = r"\1T\2Z" if zoned else r"\1T\2"
+        return pc.replace_substring_regex(plain, r"^(-?\d+-\d\d-\d\d) (.*)$", moment)
     if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind):
         found = (None if value is None else f"0x{value.hex()}" for value in values.to_pylist())
         return pa.array(found, pa.string())

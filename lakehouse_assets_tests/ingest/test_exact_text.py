@@ -110,3 +110,12 @@ def test_what_has_no_text_is_an_error(kind):
         array_as_text(pa.nulls(1, kind))
     with pytest.raises(TypeError):
         value_as_text([])
+
+
+def test_moments_at_and_beyond_the_ends_of_the_calendar():
+    far = pa.array([253_402_300_799_000_000, -62_135_596_800_000_000, 2**62], pa.int64())
+    for zone, end in ((None, ""), ("UTC", "Z")):
+        assert array_as_text(far.cast(pa.timestamp("us", zone))).to_pylist() == [
+            f"9999-12-31T23:59:59{end}", f"0001-01-01T00:00:00{end}",
+            "<value out of range: 4611686018427387904>",
+        ]  # fmt: skip
