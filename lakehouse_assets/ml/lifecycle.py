@@ -159,7 +159,7 @@ class ModelRun:
         frame: The rows of the table.
         rows: Rows that have all inputs.
         version: The registered model; None where there were too few rows to fit one.
-        metrics: Figures of the fit.
+        metrics: Figures of the fit, and of the rows that it scored.
         decision: Whether it is the champion now, and why.
         evidence: What was said of the scored rows.
     """
@@ -224,7 +224,8 @@ def run_model(
         }
         version = _record(spec, tracking, fitted, evidence, settings, sample, tags)
     decision = _decide(spec, tracking, fitted, version, partition, sample)
-    return ModelRun(finished, sample.total, version, fitted.metrics, decision, evidence)
+    metrics = {**fitted.metrics, **evidence.metrics}
+    return ModelRun(finished, sample.total, version, metrics, decision, evidence)
 
 
 def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) -> dict[str, str]:

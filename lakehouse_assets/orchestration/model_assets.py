@@ -124,7 +124,7 @@ def model_metadata(
         "champion": run.decision.promoted,
         "decision": run.decision.reason,
         "rows_with_all_inputs": run.rows,
-        **{name: value for name, value in run.metrics.items() if "_cluster_" not in name},
+        **{name: value for name, value in run.metrics.items() if not name.startswith("size_")},
         **{name: _image(figure) for name, figure in run.evidence.figures.items()},
     }
 
