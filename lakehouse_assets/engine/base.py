@@ -35,11 +35,11 @@ class Dialect(Protocol):
         ...
 
     def lower(self, column: Col) -> Col:
-        """Write small letters, one for each letter."""
+        """Write lower case, one letter for each."""
         ...
 
     def upper(self, column: Col) -> Col:
-        """Write capital letters, one for each letter."""
+        """Write upper case, one letter for each."""
         ...
 
     def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:

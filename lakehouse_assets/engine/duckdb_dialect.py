@@ -56,13 +56,13 @@ class DuckDBDialect:
         return F.array_contains(F.array(*map(F.lit, values)), column)
 
     def lower(self, column: Col) -> Col:
-        """Write small letters; DuckDB goes letter by letter."""
+        """Write lower case; DuckDB goes letter by letter."""
         from sqlframe.duckdb import functions as F
 
         return F.lower(column)
 
     def upper(self, column: Col) -> Col:
-        """Write capital letters; DuckDB goes letter by letter."""
+        """Write upper case; DuckDB goes letter by letter."""
         from sqlframe.duckdb import functions as F
 
         return F.upper(column)

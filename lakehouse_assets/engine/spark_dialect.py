@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lakehouse_assets.engine.letters import capitals, small_letters
+from lakehouse_assets.engine.case_mapping import to_lower, to_upper
 from lakehouse_assets.engine.types import Col
 
 # As many digits of a double are always the shortest text of it, if they stand for it at all.
@@ -35,20 +35,20 @@ class SparkDialect:
         return column.isin(*values)
 
     def lower(self, column: Col) -> Col:
-        """Write small letters, one for one."""
+        """Write lower case, one letter for one."""
         from pyspark.sql import functions as F
 
         # Plain ASCII, which most text is, takes the short way.
         return F.when(_is_ascii(column), F.lower(column)).otherwise(
-            F.translate(column, *small_letters())
+            F.translate(column, *to_lower())
         )
 
     def upper(self, column: Col) -> Col:
-        """Write capital letters, one for one."""
+        """Write upper case, one letter for one."""
         from pyspark.sql import functions as F
 
         return F.when(_is_ascii(column), F.upper(column)).otherwise(
-            F.translate(column, *capitals())
+            F.translate(column, *to_upper())
         )
 
     def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:

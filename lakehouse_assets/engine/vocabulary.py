@@ -228,17 +228,17 @@ def last_of_month(day: Col) -> Col:
 
 
 def lower(column: Col) -> Col:
-    """Write small letters, one for each letter, whatever stands around it."""
+    """Write lower case, one letter for each, whatever stands around it."""
     return active().dialect.lower(column)
 
 
 def upper(column: Col) -> Col:
-    """Write capital letters, one for each letter; that of a sharp s is one letter, too."""
+    """Write upper case, one letter for each; that of a sharp s is one letter, too."""
     return active().dialect.upper(column)
 
 
 def title_case(column: Col) -> Col:
-    """Write words with a capital letter first and small letters after it.
+    """Write words with an upper-case letter first and lower case after it.
 
     Words are what blanks separate, so that an apostrophe or hyphen starts no new one; blanks stay.
     """

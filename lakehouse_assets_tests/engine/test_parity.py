@@ -18,7 +18,7 @@ from lakehouse_assets.domains.conformed.transforms.places import is_place_name
 from lakehouse_assets.engine import F, W, current
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.engine.letters import capitals, small_letters
+from lakehouse_assets.engine.case_mapping import to_lower, to_upper
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets_tests.engine import hostile
 
@@ -196,9 +196,9 @@ def test_words(spark_engine, name):
     assert differences(here, there, table) == {}
 
 
-def test_capital_and_small_letters_are_those_of_the_embedded_engine():
+def test_upper_and_lower_case_are_those_of_the_embedded_engine():
     every = [chr(code) for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
-    upper, lower = (dict(zip(*pairs(), strict=True)) for pairs in (capitals, small_letters))
+    upper, lower = (dict(zip(*pairs(), strict=True)) for pairs in (to_upper, to_lower))
     given = pa.table({"n": pa.array(range(len(every))), "a": pa.array(every)})
     found = on(
         start_engine(), given, select(lambda: {"u": v.upper(F.col("a")), "l": v.lower(F.col("a"))})
