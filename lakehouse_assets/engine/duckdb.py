@@ -65,7 +65,7 @@ class DuckDBEngine:
 
         self._spill = tempfile.TemporaryDirectory(prefix="lakehouse-duckdb-")
         # An engine lives as long as its process, so that nobody closes it. Processes that begin as
-        # copies of another, as lanes do, end without a look at `atexit`.
+        # copies of another, as Dagster's run workers do, end without a look at `atexit`.
         Finalize(None, self._spill.cleanup, exitpriority=0)
         try:
             self._connection = duckdb.connect(

@@ -6,10 +6,8 @@ Dagster's own class opens and closes a database for every event, which doubles t
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -22,9 +20,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     """SQLite event log that keeps an SQLAlchemy engine for each of the databases last used."""
 
     def __init__(self, base_dir: str | None = None, inst_data: Any = None) -> None:
-        self._engines: OrderedDict[str, Engine] = OrderedDict()
-        # Dagster's home, wherever it was moved to.
-        super().__init__(base_dir or str(Path(os.environ["DAGSTER_HOME"]) / "history"), inst_data)
+        self._engines: dict[str, Engine] = {}
+        super().__init__(base_dir or f"{os.environ['DAGSTER_HOME']}/history", inst_data)
 
     @classmethod
     def config_type(cls) -> Any:
@@ -42,7 +39,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             engine = self._engines.pop(shard, None) or self._open(shard)
             self._engines[shard] = engine
             if len(self._engines) > 4:
-                self._engines.popitem(last=False)[1].dispose()
+                self._engines.pop(next(iter(self._engines))).dispose()
             with engine.connect() as connection, connection.begin():
                 yield connection
 
