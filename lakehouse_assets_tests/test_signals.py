@@ -207,3 +207,37 @@ def test_a_run_of_dagster_ends_with_its_processes_and_is_recorded(
         events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
         assert any(why in str(event.message) for event in events if event)
     assert run.tags.get("dagster/max_retries") == ("0" if limited else None)
+
+
+KEEPING = """
+import tempfile
+from lakehouse_assets.orchestration.signals import keep_temporary_files_together
+keep_temporary_files_together()
+print(tempfile.mkdtemp(), flush=True)
+input()
+"""
+
+
+def test_temporary_files_of_killed_processes_go_and_those_of_living_ones_stay(
+    tmp_path: Path,
+) -> None:
+    def started() -> tuple[subprocess.Popen[str], Path]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", KEEPING],
+            env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(REPOSITORY)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert child.stdout is not None
+        return child, Path(child.stdout.readline().strip())
+
+    (killed, left), (living, kept) = started(), started()
+    killed.kill()
+    killed.communicate()
+    for folder in (left, kept):
+        os.utime(folder.parent, (0, 0))
+    third, own = started()
+    assert not left.parent.exists()
+    assert kept.exists()
+    assert own.exists()
+    for child in (living, third):
+        child.communicate("\n")

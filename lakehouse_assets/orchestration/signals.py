@@ -6,6 +6,7 @@ library that waits for a store keeps them waiting. A thread of its own sees ever
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import shutil
@@ -20,11 +21,16 @@ from dataclasses import dataclass, field
 from multiprocessing.util import Finalize
 from pathlib import Path
 
+from lakehouse_assets import clock
+
 # How long a process may take to end by itself, and then to record that it did not.
 _GRACE_SECONDS = 5.0
 _RECORD_SECONDS = 3.0
 # Wrappers such as `uv run` pass on a signal that the terminal has sent already.
 _SAME_SIGNAL_SECONDS = 0.3
+# Temporary files of a process lie in a folder of this name, followed by characters at random.
+_FOLDER = "lakehouse-"
+_YOUNG_SECONDS = 60.0
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -129,11 +135,34 @@ def _interrupt(number: int, _frame: object) -> None:
 
 
 def keep_temporary_files_together() -> None:
-    """Put temporary files of this process into one folder, which goes when the process ends."""
+    """Put temporary files of this process into one folder, which goes when the process ends.
+
+    Those of processes that were killed go as well: a folder is locked while its process lives.
+    """
     if _process.folder is None:
-        _process.folder = tempfile.tempdir = tempfile.mkdtemp(prefix="lakehouse-")
+        for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+            with suppress(OSError):
+                _remove_if_left(folder)
+        _process.folder = tempfile.tempdir = tempfile.mkdtemp(prefix=_FOLDER)
+        fcntl.flock(os.open(_process.folder, os.O_RDONLY), fcntl.LOCK_EX)
         # Dagster's run workers are children of multiprocessing, which do not look at `atexit`.
         Finalize(None, shutil.rmtree, (_process.folder, True), exitpriority=0)
+
+
+def _remove_if_left(folder: Path) -> None:
+    """Remove the temporary files of a process of this user that does not live any more."""
+    handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(handle)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A young folder may not be locked yet.
+        if (
+            found.st_uid == os.getuid()
+            and clock.now().timestamp() - found.st_mtime > _YOUNG_SECONDS
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(handle)
 
 
 def _watch(reader: int) -> None:

@@ -241,6 +241,9 @@ class Soak:
         self.say(f"the night goes by until {morning:%H:%M:%S}")
         self.machine.start()
         while not self._scheduled_since(morning):
+            if self._looks("follow_sources", morning.timestamp()) > _MOST_LOOKS:
+                self.wrong.append("the schedules of the morning did not ask for anything")
+                return
             time.sleep(2)
         self._last_event = morning.timestamp() + 60
         self.settle("in the morning")
