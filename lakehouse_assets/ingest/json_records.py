@@ -77,7 +77,7 @@ class _Window:
                 f"has a record of more than {size - 1:,} bytes that begins in line {self.line} "
                 "(a quote or bracket that is not closed?)",
             )
-        self.hold(2 * size + 1)
+        self.hold(min(2 * size, self.limits.record_bytes) + 1)
 
     def move(self, position: int) -> None:
         """Move the position."""
@@ -135,7 +135,7 @@ class _Window:
                 self._size = max(2 * end, 1 << 6)
                 return value, self.position + end
             self.hold_more(size)
-            size *= 2
+            size = min(2 * size, self.limits.record_bytes + 1)
 
     def decoded(self, text: str) -> tuple[Any, int]:
         """Decode the value that a text begins with, or return what is wrong with it.
