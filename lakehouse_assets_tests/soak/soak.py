@@ -23,7 +23,7 @@ from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.orchestration.jobs import QUALITY
 from lakehouse_assets.orchestration.process import WAS_KILLED, Owner
 from lakehouse_assets.settings import Settings
-from lakehouse_assets_tests.airline.samples import House
+from lakehouse_assets_tests.airline.samples import REPOSITORY, House
 from lakehouse_assets_tests.clocks import at
 from lakehouse_assets_tests.parity.lakes import differences
 from lakehouse_assets_tests.soak.deliveries import FIRST, Partner
@@ -237,10 +237,12 @@ class Soak:
         self.machine.stop()
         now = clock.now()
         morning = datetime.combine(now.date() + timedelta(days=1), _BEFORE_SCHEDULES, UTC)
-        self.machine.variables.update(at(morning, "UTC"))
+        paths = f"{Path(__file__).with_name('morning')}{os.pathsep}{REPOSITORY}"
+        self.machine.variables.update(at(morning, "UTC"), PYTHONPATH=paths)
         self.say(f"the night goes by until {morning:%H:%M:%S}")
         self.machine.start()
         while not self._scheduled_since(morning):
+            self.machine.start()
             if self._looks("follow_sources", morning.timestamp()) > _MOST_LOOKS:
                 self.wrong.append("the schedules of the morning did not ask for anything")
                 return
