@@ -233,10 +233,16 @@ def test_temporary_files_of_killed_processes_go_and_those_of_living_ones_stay(
     (killed, left), (living, kept) = started(), started()
     killed.kill()
     killed.communicate()
+    others = [tmp_path / "lakehouse-spark-a1b2c3d4", tmp_path / "lakehouse-process-a1b2c3d4"]
+    for folder in others:
+        folder.mkdir()
+        os.utime(folder, (0, 0))
     for folder in (left, kept):
-        os.utime(folder.parent, (0, 0))
+        (lock,) = folder.parent.glob(".*")
+        os.utime(lock, (0, 0))
     third, own = started()
     assert not left.parent.exists()
+    assert all(folder.exists() for folder in others)
     assert kept.exists()
     assert own.exists()
     for child in (living, third):

@@ -29,7 +29,9 @@ _RECORD_SECONDS = 3.0
 # Wrappers such as `uv run` pass on a signal that the terminal has sent already.
 _SAME_SIGNAL_SECONDS = 0.3
 # Temporary files of a process lie in a folder of this name, followed by characters at random.
-_FOLDER = "lakehouse-"
+_FOLDER = "lakehouse-process-"
+# By this file a folder is known as ours, whatever others call theirs; its process locks it.
+_LOCK = ".lakehouse-process"
 _YOUNG_SECONDS = 60.0
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -144,14 +146,15 @@ def keep_temporary_files_together() -> None:
             with suppress(OSError):
                 _remove_if_left(folder)
         _process.folder = tempfile.tempdir = tempfile.mkdtemp(prefix=_FOLDER)
-        fcntl.flock(os.open(_process.folder, os.O_RDONLY), fcntl.LOCK_EX)
+        lock = os.open(Path(_process.folder, _LOCK), os.O_RDONLY | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         # Dagster's run workers are children of multiprocessing, which do not look at `atexit`.
         Finalize(None, shutil.rmtree, (_process.folder, True), exitpriority=0)
 
 
 def _remove_if_left(folder: Path) -> None:
     """Remove the temporary files of a process of this user that does not live any more."""
-    handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    handle = os.open(folder / _LOCK, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         found = os.fstat(handle)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
