@@ -1,8 +1,5 @@
 """Python on Arrow batches: what every engine does with what it computes.
 
-Not
-here: where batches come from and go to (`duckdb.py`, `spark.py`).
-
 Spark runs this on its workers.
 """
 

@@ -1,8 +1,4 @@
-"""The assets of the quality log.
-
-Not
-here: what the rows say (`log.py`, `drift.py`).
-"""
+"""The assets of the quality log."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict

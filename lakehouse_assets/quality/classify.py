@@ -1,7 +1,6 @@
 """Sorting rows into kept, quarantined and duplicate.
 
-Not
-here: the expectations, and writing. Pure functions; every row that goes in comes out once.
+Pure functions; every row that goes in comes out once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 """Later days that a late one changes.
 
-Not
-here: running them (`automation/sensors.py`, `run.py`).
-
 Of an id that several days deliver, the earliest day keeps it. When an earlier day is loaded after a
 later one, or is corrected, the later day is out of date in one of two ways: it keeps an id that the
 earlier day now has too, or it calls a row the duplicate of one that is no longer kept.

@@ -1,8 +1,7 @@
 """The generator keeps its promises: equal bytes, the source's identities, counted defects.
 
 Everything is read back with csv,
-gzip and json only, independently of the generator and of the pipeline. Does not belong here: how
-the pipeline treats the data.
+gzip and json only, independently of the generator and of the pipeline.
 """
 
 from __future__ import annotations

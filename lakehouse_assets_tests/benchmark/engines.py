@@ -1,8 +1,6 @@
 """The pipeline on the embedded engine against the same pipeline on Spark on this machine, by size.
 
-`make bench-engines` runs it (`python -m lakehouse_assets_tests.benchmark.engines --help`). Belongs
-here: running sizes from small to large, comparing the lakes that came of them, and the tables that
-`docs/spark.md` shows.
+`make bench-engines` runs it (`python -m lakehouse_assets_tests.benchmark.engines --help`).
 """
 
 from __future__ import annotations

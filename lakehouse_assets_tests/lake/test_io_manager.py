@@ -348,7 +348,6 @@ def test_9_the_preview_masks_personal_data(tmp_path):
     assert "person" not in text
 
 
-@on_both_engines
 def test_9_column_lineage_is_that_of_the_plan(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-02")
 

@@ -3,6 +3,6 @@
 `tables.py` declares every table, `expectations.py` what rows must fulfil, `transforms/` holds the
 pure rules, `models/` the models, `reference/` the mapping data; `silver.py`, `gold.py` and
 `segments.py` are the thin assets, which `assets.py` gathers. Bronze assets follow from the datasets
-(`ingest/assets.py`).
+(`orchestration/bronze_assets.py`).
 `generator.py` makes the sample landing zone.
 """

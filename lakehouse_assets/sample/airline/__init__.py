@@ -1,7 +1,6 @@
 """Seeded generator of an airline landing zone, calibrated to the published marginals.
 
-Does not belong here: any cleaning or business rule. The
-pipeline must not import this package, otherwise its tests would compare a rule with itself. No
+The pipeline must not import this package, otherwise its tests would compare a rule with itself. No
 source data is read, only drawn.
 
 Two kinds of imperfection are kept apart. *Dirt* is what the real sources contain throughout

@@ -1,8 +1,4 @@
-"""The products that are sold and looked at: made-up names in the reference's categories.
-
-Not
-here: who buys them.
-"""
+"""The products that are sold and looked at: made-up names in the reference's categories."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Countries: their codes by name.
-
-Not
-here: which countries there are.
-"""
+"""Countries: their codes by name."""
 
 from __future__ import annotations
 
