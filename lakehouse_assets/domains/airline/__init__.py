@@ -4,5 +4,5 @@
 pure rules, `models/` the models, `reference/` the mapping data; `silver.py`, `gold.py` and
 `segments.py` are the thin assets, which `assets.py` gathers. Bronze assets follow from the datasets
 (`orchestration/bronze_assets.py`).
-`generator.py` makes the sample landing zone.
+`sample/airline` makes the sample landing zone.
 """
