@@ -57,6 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the tests that start a Spark cluster on this machine, too",
     )
     parser.addoption(
+        "--soak", action="store_true", help="run three minutes of `make soak` as well"
+    )
+    parser.addoption(
         "--demo",
         type=Path,
         help="what `make demo` has printed: its lake is looked at, and no other one made of data/",
@@ -66,12 +69,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; a cluster's processes run only where they are asked for."""
+    """Begin with what takes longest; a cluster and the soak run only where they are asked for."""
     items.sort(key=lambda item: _ORDER.index(_kind(item.path)))
-    if not config.getoption("--cluster"):
-        for item in items:
-            if item.get_closest_marker("cluster"):
-                item.add_marker(pytest.mark.skip(reason="starts a cluster: make test-cluster"))
+    for marker, reason in (
+        ("cluster", "starts a cluster: make test-cluster"),
+        ("soak", "a daemon of its own for a quarter of an hour: make soak"),
+    ):
+        if not config.getoption(f"--{marker}"):
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @cache

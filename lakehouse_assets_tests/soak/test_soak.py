@@ -14,6 +14,7 @@ from lakehouse_assets_tests.airline.samples import REPOSITORY
 from lakehouse_assets_tests.clocks import at
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_a_daemon_among_deliveries_kills_and_full_disks_ends_as_if_nothing_had_happened(
     tmp_path: Path,
