@@ -56,9 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests that start a Spark cluster on this machine, too",
     )
-    parser.addoption(
-        "--soak", action="store_true", help="run three minutes of `make soak` as well"
-    )
+    parser.addoption("--soak", action="store_true", help="run three minutes of `make soak` as well")
     parser.addoption(
         "--demo",
         type=Path,
