@@ -55,8 +55,8 @@ class Dependencies:
 
     @property
     def begun_by(self) -> frozenset[dg.AssetKey]:
-        """What begins a partition of the first table of a layer; it is waited for, not read."""
-        return frozenset() if self.aligned else self.within
+        """What begins a partition of a table that reads its past; it is waited for, not read."""
+        return self.within if self.history and not self.aligned else frozenset()
 
 
 def with_conditions(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
@@ -149,7 +149,16 @@ def _has_news(deps: Dependencies) -> Condition:
     # What failed for good, as when the store was gone for longer than a step tries, is nobody's
     # news any more: it is asked for again with the files that are behind, once a day.
     news = news | (When.execution_failed() & When.cron_tick_passed(CRON))
-    return news.since(_handled())
+    return news.since(_handled()) | _changed_meanwhile(read | deps.history)
+
+
+def _changed_meanwhile(sources: frozenset[dg.AssetKey]) -> Condition:
+    """Say that a source changed while the table was being built, perhaps after it was read."""
+    changed = When.any_deps_match(When.newly_updated() & ~When.executed_with_root_target()).allow(
+        _only(sources)
+    )
+    built = When.in_progress() | When.newly_updated()
+    return (changed & built).since(When.newly_requested())
 
 
 def _may_exist(deps: Dependencies) -> Condition:

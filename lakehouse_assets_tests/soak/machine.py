@@ -81,6 +81,7 @@ class Machine:
     """The processes of one lakehouse.
 
     Attributes:
+        clock: Variables that set the clock of daemon and code server.
         impatience: How often one did not end when it was asked to.
     """
 
@@ -105,6 +106,7 @@ class Machine:
         )
         self._long: dict[str, subprocess.Popen[bytes]] = {}
         self.impatience = 0
+        self.clock: dict[str, str] = {}
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `lakehouse` and wait for it."""
@@ -135,8 +137,8 @@ class Machine:
                 continue
             with (self.folder / f"{name}.log").open("ab") as log:
                 self._long[name] = subprocess.Popen(
-                    command, env=self.variables, cwd=self.folder, stdout=log, stderr=log,
-                    stdin=subprocess.DEVNULL, start_new_session=True,
+                    command, env={**self.variables, **self.clock}, cwd=self.folder,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
 
     def end(self, name: str, with_signal: signal.Signals) -> int | None:

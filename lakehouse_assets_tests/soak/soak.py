@@ -139,6 +139,7 @@ class Soak:
         self._chance.shuffle(targets)
         plan = dict(zip(moments, targets, strict=False))
         faults = {int(seconds * (n + 0.7) / 3): fault for n, fault in enumerate(_FAULTS)}
+        self.partner.begin()
         owed: list[tuple[str, signal.Signals]] = []
         fault: tuple[float, ExitStack] | None = None
         for second in range(seconds):
@@ -238,7 +239,7 @@ class Soak:
         now = clock.now()
         morning = datetime.combine(now.date() + timedelta(days=1), _BEFORE_SCHEDULES, UTC)
         paths = f"{Path(__file__).with_name('morning')}{os.pathsep}{REPOSITORY}"
-        self.machine.variables.update(at(morning, "UTC"), PYTHONPATH=paths)
+        self.machine.clock = {**at(morning, "UTC"), "PYTHONPATH": paths}
         self.say(f"the night goes by until {morning:%H:%M:%S}")
         self.machine.start()
         while not self._scheduled_since(morning):
