@@ -24,7 +24,7 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun
 
 ZONE = REPOSITORY / "data"
-SPELLINGS = REPOSITORY / "lakehouse_assets" / "airline" / "reference" / "places.csv"
+SPELLINGS = REPOSITORY / "lakehouse_assets" / "domains" / "airline" / "reference" / "places.csv"
 NOTHING = {"", ".", "-", "--", "?", "*", "0", "None"}
 TIERS = {4: "Gold", 5: "Platinum", 6: "Diamond"}
 

@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import LossLimit
-from lakehouse_assets.cli import main as cli
+from lakehouse_assets.cli import inspect as cli
 from lakehouse_assets.cli.status import TableStatus, status
 from lakehouse_assets.cli.terminal import Terminal
 from lakehouse_assets.domains.airline import tables as t
