@@ -76,7 +76,7 @@ class MlflowTracking:
     experiment: str = DEFAULT_EXPERIMENT
     artifact_root: str | None = None
     identity: Identity = field(default_factory=DefaultIdentity)
-    _opened: _Opened = field(default_factory=_Opened, init=False, compare=False)
+    _opened: _Opened = field(default_factory=_Opened, compare=False)
 
     @classmethod
     def of(cls, settings: Settings) -> MlflowTracking:
@@ -137,9 +137,7 @@ class MlflowTracking:
         """Return the same store with another experiment, through the same client."""
         if experiment == self.experiment:
             return self
-        other = replace(self, experiment=experiment)
-        other._opened.client = self.client()
-        return other
+        return replace(self, experiment=experiment, _opened=_Opened(self.client()))
 
     def bring_home(self) -> None:
         """Look for artefacts beside an SQLite store that was moved or copied with them.
