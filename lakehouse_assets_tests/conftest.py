@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -64,6 +65,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--kill-points", default=50, type=int, help="how many pipelines are killed")
     parser.addoption("--kill-seed", default=1, type=int, help="seed of the moments of the kills")
+
+
+@pytest.fixture(autouse=True)
+def usual_temporary_folder() -> Iterator[None]:
+    """A run in a test's process moves its temporary files; servers of other users need theirs."""
+    before = tempfile.tempdir
+    yield
+    tempfile.tempdir = before
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

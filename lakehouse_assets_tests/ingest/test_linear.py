@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import re
 import sys
@@ -113,11 +114,15 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
                 if isinstance(value, re.Pattern):
                     patch.setattr(module, name, _Counted(value, work))
         patch.setattr(json_records, "_DECODER", Decoder())
+        # What other tests have left behind is not collected while calls are counted.
+        gc.collect()
+        gc.disable()
         sys.setprofile(calls)
         try:
             yield work
         finally:
             sys.setprofile(None)
+            gc.enable()
 
 
 def work_on(path: Any, limits: FileLimits, monkeypatch: pytest.MonkeyPatch) -> int:

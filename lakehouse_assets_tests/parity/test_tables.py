@@ -113,7 +113,6 @@ def reported(outcome: RunSummary, but: Sequence[PlannedRun] = ()) -> dict[str, s
 def test_spark_repeats_and_finishes_what_the_embedded_engine_began(lakes: Lakes) -> None:
     assert_same(lakes.embedded, lakes.spark)
     assert reported(lakes.there) == reported(lakes.here)
-    assert not lakes.here.stopped
 
 
 def test_the_embedded_engine_repeats_what_spark_finished(
