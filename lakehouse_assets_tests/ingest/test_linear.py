@@ -158,8 +158,10 @@ def test_twice_the_bytes_are_twice_the_work(tmp_path, monkeypatch, name, shape):
             path.write_text(start + middle + end, encoding="utf-8", newline="")
             work.append(work_on(path, limits, monkeypatch))
         # A file that is refused early may take less than a smaller one.
+        # One with an odd number of quotes may take less than both its neighbours.
         for size in range(1, len(work)):
-            assert work[size] <= 2.5 * max(work[:size]) + 10_000, work
+            before = max(2.5 * max(work[:size]), 6 * max(work[: size - 1], default=0))
+            assert work[size] <= before + 10_000, work
         assert work[-1] <= 200 * (16 * 1024), work
 
 
