@@ -25,7 +25,7 @@ from lakehouse_assets import clock
 
 # How long a process may take to end by itself, and then to record that it did not.
 _GRACE_SECONDS = 5.0
-_RECORD_SECONDS = 3.0
+_RECORD_SECONDS = 4.5
 # Wrappers such as `uv run` pass on a signal that the terminal has sent already.
 _SAME_SIGNAL_SECONDS = 0.3
 # Temporary files of a process lie in a folder of this name, followed by characters at random.
@@ -199,14 +199,14 @@ def _end_by_force() -> None:
 
 
 def _record() -> None:
+    sys.stderr.write(f"{stop_reason()}\n")
+    sys.stderr.flush()
     for call in list(_process.last_calls.values()):
         # The store that does not answer may be the one in which it is recorded.
         with suppress(Exception):
             call()
     if _process.folder is not None:
         shutil.rmtree(_process.folder, ignore_errors=True)
-    sys.stderr.write(f"{stop_reason()}\n")
-    sys.stderr.flush()
 
 
 def _descendants(parent: int) -> list[int]:
