@@ -84,7 +84,7 @@ def _watched(
 
         def on_start(planned: PlannedRun) -> None:
             nonlocal count
-            # Days that a late one put out of date are runs that nobody planned.
+            # Days that a late delivery put out of date add runs that were not planned.
             total = max(len(runs), count + 1)
             progress.update(bar, total=total, description=planned.label)
             count += 1

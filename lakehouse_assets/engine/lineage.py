@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Origins: TypeAlias = dict[str, frozenset[SourceColumn]]
 # By name what is known of relations: their columns' origins, or the query that makes one. Most are
-# made for checks and counts and nobody asks, so a query is looked into when somebody does.
+# made for checks and counts, whose lineage is never asked for, so a query is parsed on demand.
 Relations: TypeAlias = dict[str, Origins | str]
 
 

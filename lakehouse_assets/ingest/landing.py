@@ -199,12 +199,12 @@ class LandingZone:
         found: list[str] = []
         for domain in self._seen(""):
             if domain.path not in {path.partition("/")[0] for path in known}:
-                found.append(_nobodys(domain.path, domain, known))
+                found.append(_belongs_to_no_dataset(domain.path, domain, known))
                 continue
             for child in self._seen(domain.path):
                 name = f"{domain.path}/{child.path}"
                 if name not in known or not child.is_folder:
-                    found.append(_nobodys(name, child, known))
+                    found.append(_belongs_to_no_dataset(name, child, known))
         return found + [text for dataset in datasets for text in self.strays_of(dataset)]
 
     def strays_of(self, dataset: Dataset) -> list[str]:
@@ -304,7 +304,7 @@ class LandingZone:
             )
 
 
-def _nobodys(name: str, entry: Entry, known: Iterable[str]) -> str:
+def _belongs_to_no_dataset(name: str, entry: Entry, known: Iterable[str]) -> str:
     if entry.problem:
         return f"{name} {entry.problem}."
     kind = "folder" if entry.is_folder else "file"

@@ -49,7 +49,7 @@ class Lake:
         registry: Declared tables.
         identity: As whom a store is entered.
         governed: Whether the engine enters the store by rights of its own, as Databricks does by
-            Unity Catalog; then it is told nothing.
+            Unity Catalog; then it gets no credentials from here.
 
     Raises:
         LakehouseError: the engine cannot enter the store as that identity.

@@ -65,7 +65,7 @@ def open_table(path: TablePath) -> DeltaTable | None:
         if fault is None and not isinstance(error, DeltaError):
             raise
         if fault is None:
-            # Frames of delta-rs's own code follow, which tell nobody anything.
+            # Frames of delta-rs's own code follow, which help no reader.
             reason = one_line(error).partition(" 0: ")[0][:_LONGEST_REASON]
             raise _damaged(path, f"its log cannot be read ({reason})") from error
         # The chain would repeat the client's words, in which an address may carry a signature.

@@ -1,4 +1,4 @@
-"""Keeping tables small and quick: compaction, order, and removing what nobody needs any more."""
+"""Keep tables small and fast: compaction, ordering, and removing files of old versions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
     Only partitions of more than one file are rewritten; rows and their values stay the same.
 
     Returns:
-        What came of it; None if the table does not exist.
+        The result; None if the table does not exist.
 
     Raises:
         LakehouseError: the lake cannot be written, or somebody else changed the table meanwhile.

@@ -1,8 +1,8 @@
 """Open tables, kept between two uses so that the second reads only the commits since.
 
 Opening a table reads its last checkpoint and every commit since; a run opens each of its tables
-half a dozen times. An open table has one holder at a time: whoever takes it has it alone, to write
-with it or to go to another version, until it is returned. It is used again only while the newest
+half a dozen times. An open table has one holder at a time, who may write
+with it or go to another version, until it is returned. It is used again only while the newest
 commit that it knows is the same file, so that another table in its place is opened anew.
 """
 

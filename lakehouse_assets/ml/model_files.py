@@ -117,7 +117,7 @@ def load_model(folder: Path, digest: str, types: Collection[str], what: str) -> 
     """Load a model that `save_model` wrote, if its files are unchanged and of our format.
 
     Args:
-        folder: Copy of the files that nobody else writes to.
+        folder: A private copy of the files.
         digest: Digest that was recorded when the model was registered.
         types: Types that the model may be made of, beside plain values and arrays.
         what: The model, for messages.

@@ -316,8 +316,8 @@ def _fetch_files(tracking: MlflowTracking, version: ModelVersion, folder: Path) 
     import mlflow.artifacts
 
     with tracking.plain_errors():
-        # The place of the files, not `models:/...`: MLflow resolves that form with its
-        # global address whatever it is told here, and makes a stray mlflow.db for it.
+        # The path of the files, not `models:/...`: MLflow resolves that form with its global
+        # address, whatever address is passed here, and creates a stray mlflow.db for it.
         place = tracking.client().get_model_version_download_uri(version.name, str(version.version))
         listed = mlflow.artifacts.list_artifacts(
             artifact_uri=place, tracking_uri=tracking.tracking_uri

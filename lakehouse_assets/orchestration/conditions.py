@@ -146,8 +146,8 @@ def _has_news(deps: Dependencies) -> Condition:
         # Months after a corrected one add it up as well. Whether the correcting run also built this
         # table does not matter: it did so for its own month, not for the later ones.
         news = news | When.any_deps_match(When.newly_updated()).allow(_only(deps.history))
-    # What failed for good, as when the store was gone for longer than a step tries, is nobody's
-    # news any more: it is asked for again with the files that are behind, once a day.
+    # No source reports a change for a table that used up its retries, as when the store was gone
+    # for longer: it is requested again once a day, with the files that are behind.
     news = news | (When.execution_failed() & When.cron_tick_passed(CRON))
     return news.since(_handled()) | _changed_meanwhile(read | deps.history)
 

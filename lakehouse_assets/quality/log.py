@@ -43,7 +43,7 @@ def events_of(
     Args:
         instance: Where the run is recorded.
         run: A run that has ended.
-        tables: The tables that are declared; of others nobody asks.
+        tables: The declared tables; the log leaves others out.
         judged: Table and partition of what earlier runs judged. A partition of which a table's
             checks tell no rows is judged again if it is among them, and otherwise left out.
     """

@@ -99,7 +99,7 @@ class _Application(_Identity):
         """Return the directory.
 
         Raises:
-            LakehouseError: nobody says it.
+            LakehouseError: it is set nowhere.
         """
         return self.tenant_id or _named(TENANT_VARIABLE, "tenant_id")
 
@@ -107,7 +107,7 @@ class _Application(_Identity):
         """Return the application.
 
         Raises:
-            LakehouseError: nobody says it.
+            LakehouseError: it is set nowhere.
         """
         return self.client_id or _named(CLIENT_VARIABLE, "client_id")
 
@@ -150,7 +150,7 @@ class ServicePrincipalCertificate(_Application):
         """Return the file with key and certificate.
 
         Raises:
-            LakehouseError: nobody says which, or it is not there.
+            LakehouseError: none is set, or the file does not exist.
         """
         path = Path(self.certificate_file or _named(CERTIFICATE_VARIABLE, "certificate_file"))
         if not path.is_file():
@@ -204,7 +204,7 @@ class WorkloadIdentity(_Application):
         """Return the file with the current token.
 
         Raises:
-            LakehouseError: nobody says which, or it is not there.
+            LakehouseError: none is set, or the file does not exist.
         """
         path = Path(self.token_file or _named(FEDERATED_VARIABLE, "token_file"))
         if not path.is_file():

@@ -1,7 +1,8 @@
 """Tell transient errors, which may be gone at the next attempt, from mistakes.
 
-What decides is the class of an error and the code or status that it carries, never words of its
-text: our own sentences, and those of databases, repeat values that people delivered.
+The class of an error decides, and the code or status that it carries. Four clients give neither
+(`_UNCODED`): of theirs, only the system's own phrase at the end of a line is read, because other
+text, such as our own sentences and those of databases, may repeat delivered values.
 """
 
 import errno

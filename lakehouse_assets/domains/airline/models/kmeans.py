@@ -137,7 +137,7 @@ def fit_clusters(
 
     Raises:
         LakehouseError: A value is missing or infinite, or there are fewer distinct rows than
-            clusters. A constant column is legal: it tells nobody apart.
+            clusters. A constant column is allowed: it distinguishes no rows.
     """
     import numpy as np
 
