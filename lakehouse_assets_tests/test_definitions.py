@@ -137,13 +137,21 @@ def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> Non
     for spec in specs_of_tables(definitions):
         table = REGISTRY.by_key(tuple(spec.key.path))
         assert list(spec.owners) == [table.owner]
-        assert spec.group_name == f"{table.domain}_{table.layer}"
+        assert spec.group_name == table.group
         assert spec.description == table.full_description
         assert "deltalake" in spec.kinds
         schema = spec.metadata["dagster/column_schema"]
         columns = [(c.name, c.type, c.constraints.nullable) for c in schema.columns]
         assert columns == [(c.name, c.type, c.nullable) for c in table.columns]
         assert all(column.description for column in schema.columns)
+
+
+def test_groups_are_small_enough_to_read(definitions: dg.Definitions) -> None:
+    """A group is drawn as one box; bronze and silver have two tables for each dataset."""
+    sizes = Counter(spec.group_name for spec in specs_of_tables(definitions))
+    gold = {name: size for name, size in sizes.items() if not name.endswith(("bronze", "silver"))}
+    assert max(gold.values()) <= 8, gold
+    assert sizes["retail_gold_sales"] == 5
 
 
 def test_dagster_can_load_everything_as_its_servers_do(definitions: dg.Definitions) -> None:

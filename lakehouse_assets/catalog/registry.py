@@ -103,7 +103,7 @@ class Table:
     Attributes:
         domain: Folder of the table and first part of its asset key.
         name: Name of the table and last part of its asset key.
-        layer: bronze, silver, gold or segments; the asset's group.
+        layer: bronze, silver, gold or segments.
         kind: What the rows of several partitions are to each other. `event`: things that happened,
             each in one partition. `aggregate`: events added up within their partition, so that
             partitions can be added up. `snapshot`: a state that each partition has as a whole.
@@ -121,6 +121,8 @@ class Table:
         clustered: Columns by which rows are looked up; maintenance puts files in their order.
         latest_with: Another table whose latest month is this one's too, for a table that may have
             no rows in its latest month.
+        topic: What the table is about, where a layer has tables about several things, such as
+            sales.
     """
 
     domain: str
@@ -138,6 +140,7 @@ class Table:
     watched: tuple[str, ...] = ()
     clustered: tuple[str, ...] = ()
     latest_with: str | None = None
+    topic: str | None = None
 
     def __post_init__(self) -> None:
         names = [n for column in self.columns for n in (column.name, *column.aliases)]
@@ -209,6 +212,11 @@ class Table:
         return dg.AssetKey([self.domain, self.name])
 
     @property
+    def group(self) -> str:
+        """The group in which people see the asset: its domain, its layer and its topic."""
+        return "_".join([self.domain, self.layer, *([self.topic] if self.topic else [])])
+
+    @property
     def step(self) -> str:
         """Name of the step that writes the table, which is also the name of its pool.
 
@@ -246,6 +254,7 @@ def monthly_table(
     layer: Layer = "gold",
     clustered: tuple[str, ...] = (),
     latest_with: str | None = None,
+    topic: str | None = None,
 ) -> Table:
     """Declare a table by months: the month leads its columns and its keys.
 
@@ -271,6 +280,7 @@ def monthly_table(
         aliases=aliases,
         clustered=clustered or keys[:1],
         latest_with=latest_with,
+        topic=topic,
     )
 
 

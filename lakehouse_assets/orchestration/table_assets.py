@@ -67,7 +67,7 @@ def asset_attributes(table: Table) -> dict[str, Any]:
     return {
         "key": table.asset_key,
         "description": table.full_description,
-        "group_name": f"{table.domain}_{table.layer}",
+        "group_name": table.group,
         "owners": [table.owner],
         "kinds": {"deltalake", "pyspark", "gold" if table.layer == "segments" else table.layer},
         "tags": {"pii": ""} if any(column.pii for column in table.columns) else {},

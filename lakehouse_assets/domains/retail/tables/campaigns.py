@@ -119,6 +119,7 @@ DIM_CAMPAIGNS = gold(
     ),
     ("campaign_key",),
     kind="dimension",
+    topic="campaigns",
     references=(dates("first_day"), dates("last_day")),
 )
 
@@ -146,6 +147,7 @@ CAMPAIGN_DAYS = gold(
     ),
     ("campaign_key", "camp_date", "country", "region", "campaign_tactic", "customer_segment"),
     kind="aggregate",
+    topic="campaigns",
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date"), COUNTRIES),
 )  # fmt: skip
 
@@ -163,6 +165,7 @@ COUNTRY_REVENUE = gold(
     ),
     ("country", "region"),
     kind="cumulative",
+    topic="campaigns",
     references=(COUNTRIES,),
     lab="gold_country_wise_revenue",
 )  # fmt: skip
@@ -183,6 +186,7 @@ CAMPAIGN_WEEKS = gold(
     ),
     ("campaign_key", "week_start"),
     kind="cumulative",
+    topic="campaigns",
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("week_start")),
     lab="gold_campaign_per_week",
 )
@@ -196,6 +200,7 @@ COUNTRY_PROFIT_WEEKS = gold(
     ),
     ("country", "week_start"),
     kind="cumulative",
+    topic="campaigns",
     references=(dates("week_start"), COUNTRIES),
     lab="gold_total_profit_by_country_per_week",
 )  # fmt: skip
@@ -220,6 +225,7 @@ LOSS_MAKING_CAMPAIGNS = gold(
     ),
     ("campaign_key",),
     kind="cumulative",
+    topic="campaigns",
     references=(same_month(("campaign_key",), "dim_campaigns"),),
     lab="gold_top_loss_making_campaign",
 )

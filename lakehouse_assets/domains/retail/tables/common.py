@@ -25,6 +25,7 @@ def gold(
     keys: tuple[str, ...],
     *,
     kind: Kind,
+    topic: str,
     references: tuple[Reference, ...] = (),
     lab: str | None = None,
     clustered: tuple[str, ...] = (),
@@ -33,8 +34,8 @@ def gold(
     """Declare a monthly gold table; `lab` is the name that the reference lab gave it."""
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER,
-        kind=kind, references=references, aliases=(lab,) if lab else (), clustered=clustered,
-        latest_with=latest_with,
+        kind=kind, topic=topic, references=references, aliases=(lab,) if lab else (),
+        clustered=clustered, latest_with=latest_with,
     )  # fmt: skip
 
 

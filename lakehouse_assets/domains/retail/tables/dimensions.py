@@ -27,6 +27,7 @@ DIM_STORES = Table(
     keys=("store",),
     owner=OWNER,
     kind="reference",
+    topic="dimensions",
     references=(
         Reference(("place_name",), "dim_places", ("place_name",)),
         Reference(("country_code",), "dim_countries", ("country_code",)),
@@ -46,6 +47,7 @@ DIM_PRODUCTS = gold(
     ),
     ("product_key",),
     kind="dimension",
+    topic="dimensions",
 )
 
 DIM_RETAIL_CUSTOMERS = gold(
@@ -59,6 +61,7 @@ DIM_RETAIL_CUSTOMERS = gold(
     ),
     ("customer_id",),
     kind="dimension",
+    topic="dimensions",
 )
 
 TABLES = (DIM_STORES, DIM_PRODUCTS, DIM_RETAIL_CUSTOMERS)

@@ -23,6 +23,7 @@ CAMPAIGN_TWEETS = gold(
     ),
     ("hashtag", "city"),
     kind="cumulative",
+    topic="tweets",
     lab="sentiment_campaign_analytics",
 )
 

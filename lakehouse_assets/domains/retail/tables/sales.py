@@ -38,6 +38,7 @@ FACT_SALES = gold(
     ),
     ("sale_key",),
     kind="event",
+    topic="sales",
     references=(
         dates("sale_date"),
         COUNTRIES,
@@ -63,6 +64,7 @@ SALES_DAYS = gold(
     (Column("sale_date", "date", "Day.", False), _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS),
     ("sale_date", "channel", "store", "country_code", "brand"),
     kind="aggregate",
+    topic="sales",
     references=(dates("sale_date"), COUNTRIES),
 )
 
@@ -78,6 +80,7 @@ SALES_WEEKS = gold(
     ),
     ("week_start", "channel", "store", "country_code", "brand"),
     kind="cumulative",
+    topic="sales",
     references=(dates("week_start"),),
 )  # fmt: skip
 
@@ -95,6 +98,7 @@ SALES_TRAIN = gold(
     _SALE,
     ("sale_id",),
     kind="cumulative",
+    topic="sales",
     lab="gold_train",
 )
 
@@ -105,6 +109,7 @@ SALES_TEST = gold(
     _SALE,
     ("sale_id",),
     kind="cumulative",
+    topic="sales",
     latest_with="sales_train",
     lab="gold_test",
 )

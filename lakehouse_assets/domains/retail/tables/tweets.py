@@ -102,6 +102,7 @@ TWEET_DAYS = Table(
     keys=("delivered_on", "tweet_date", "hashtag", "city"),
     owner=OWNER,
     kind="aggregate",
+    topic="tweets",
     partition=TWEETS.partition,
     clustered=("city", "hashtag"),
     references=(dates("tweet_date"),),
@@ -113,6 +114,7 @@ TWEETS_BY_CITY_AND_HASHTAG = gold(
     (_CITY, _HASHTAG, *_COUNTS),
     ("city", "hashtag"),
     kind="cumulative",
+    topic="tweets",
     lab="gold_twitter_historical_city_hashtagcount_data",
 )
 
@@ -122,6 +124,7 @@ TWEETS_BY_HASHTAG = gold(
     (_HASHTAG, *_COUNTS),
     ("hashtag",),
     kind="cumulative",
+    topic="tweets",
     lab="gold_twitter_historical_hashtag_data",
 )
 
@@ -131,6 +134,7 @@ TWEET_TOTALS = gold(
     _COUNTS,
     (),
     kind="cumulative",
+    topic="tweets",
     lab="gold_twitter_historical_retweetcount_data",
 )
 
@@ -146,6 +150,7 @@ TWEETS_BY_CITY = gold(
     ),
     ("city",),
     kind="cumulative",
+    topic="tweets",
     lab="gold_twitter_historical_city_hashtag_count_loc",
 )  # fmt: skip
 

@@ -114,6 +114,7 @@ WEBSITE_DAYS = gold(
     (_DAY, COUNTRY_CODE, _DEVICE, _SOURCE, *_VISITS),
     ("visit_date", "country_code", "device_category", "traffic_source"),
     kind="aggregate",
+    topic="website",
     references=(dates("visit_date"), COUNTRIES),
 )
 
@@ -127,6 +128,7 @@ WEBSITE_CONVERSION = gold(
     ),
     ("device_category", "traffic_source"),
     kind="cumulative",
+    topic="website",
 )  # fmt: skip
 
 TABLES = (SILVER_WEBSITE, WEBSITE_DAYS, WEBSITE_CONVERSION)
