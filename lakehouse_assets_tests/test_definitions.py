@@ -41,12 +41,6 @@ def definitions(new_house) -> dg.Definitions:
     return house.definitions()
 
 
-def specs_of_tables(definitions: dg.Definitions) -> list[dg.AssetSpec]:
-    """Return the assets that are tables; the others maintain them."""
-    specs = definitions.resolve_all_asset_specs()
-    return [spec for spec in specs if spec.key.path[0] != "maintenance"]
-
-
 def python(code: str, *options: str) -> str:
     """Run code in a fresh interpreter, in the repository as Dagster does, and return its output."""
     done = subprocess.run(
@@ -129,12 +123,12 @@ def test_workspace_and_pyproject_name_the_same_module() -> None:
 def test_every_table_is_exactly_one_asset_and_every_asset_a_table(
     definitions: dg.Definitions,
 ) -> None:
-    keys = [spec.key for spec in specs_of_tables(definitions)]
+    keys = [spec.key for spec in definitions.resolve_all_asset_specs()]
     assert Counter(keys) == Counter(table.asset_key for table in REGISTRY)
 
 
 def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> None:
-    for spec in specs_of_tables(definitions):
+    for spec in definitions.resolve_all_asset_specs():
         table = REGISTRY.by_key(tuple(spec.key.path))
         assert list(spec.owners) == [table.owner]
         assert spec.group_name == table.group
@@ -148,7 +142,7 @@ def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> Non
 
 def test_groups_are_small_enough_to_read(definitions: dg.Definitions) -> None:
     """A group is drawn as one box; bronze and silver have two tables for each dataset."""
-    sizes = Counter(spec.group_name for spec in specs_of_tables(definitions))
+    sizes = Counter(spec.group_name for spec in definitions.resolve_all_asset_specs())
     gold = {name: size for name, size in sizes.items() if not name.endswith(("bronze", "silver"))}
     assert max(gold.values()) <= 8, gold
     assert sizes["retail_gold_sales"] == 5
@@ -181,7 +175,7 @@ def test_jobs_cover_every_asset_exactly_once(definitions: dg.Definitions) -> Non
 def test_partitions_follow_the_deliveries(definitions: dg.Definitions) -> None:
     kinds = {
         "/".join(spec.key.path): type(spec.partitions_def).__name__
-        for spec in specs_of_tables(definitions)
+        for spec in definitions.resolve_all_asset_specs()
     }
     for table in REGISTRY:
         if table.partition is None:

@@ -23,11 +23,7 @@ from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.jobs import family_jobs
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.landing_resource import LandingResource
-from lakehouse_assets.orchestration.maintenance import (
-    maintenance_assets,
-    maintenance_job,
-    maintenance_schedule,
-)
+from lakehouse_assets.orchestration.maintenance import maintenance_job, maintenance_schedule
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
@@ -91,8 +87,8 @@ def _assets(
 
 
 @lru_cache(1)
-def _upkeep() -> Sequence[dg.AssetsDefinition]:
-    return maintenance_assets(REGISTRY)
+def _maintenance() -> dg.JobDefinition:
+    return maintenance_job(REGISTRY)
 
 
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
@@ -113,10 +109,10 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         ),
     }
     calendar = Calendar(settings.first_partition)
-    assets, upkeep = every_asset(calendar, settings), _upkeep()
+    assets = every_asset(calendar, settings)
     return dg.Definitions(
-        assets=[*assets, *upkeep],
-        jobs=[*family_jobs(assets), maintenance_job(upkeep)],
+        assets=assets,
+        jobs=[*family_jobs(assets), _maintenance()],
         sensors=[
             *delivery_sensors(DATASETS, calendar, running=settings.automation),
             following_sensor(running=settings.automation),

@@ -1,11 +1,6 @@
-"""Maintenance of every table, weekly, and never while one of its writers runs.
-
-A step may be in one pool only, and a table's pool is that of the step that writes it; so there is
-one maintenance asset for each such step, and it maintains all tables of the step.
-"""
+"""Maintenance of every table, weekly, and never while one of its writers runs."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import dagster as dg
 
@@ -13,29 +8,25 @@ from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.maintenance import Maintained, maintain
 from lakehouse_assets.orchestration.retries import retry_transient
-from lakehouse_assets.orchestration.table_assets import MakeAsset
 
-PREFIX = "maintenance"
+JOB = "maintenance"
 # Sundays at 03:00 UTC: between the last delivery of the week and the daily refresh.
 CRON = "0 3 * * 0"
 
 
-def maintenance_assets(tables: Iterable[Table]) -> list[dg.AssetsDefinition]:
-    """Make the maintenance assets of tables, one for each step that writes them."""
+def maintenance_job(tables: Iterable[Table]) -> dg.JobDefinition:
+    """Make the job that maintains all tables, with an op for each step that writes some.
+
+    An op may be in one pool only, and a table's pool is that of the step that writes it.
+    """
     steps: dict[str, list[Table]] = {}
     for table in tables:
         steps.setdefault(table.step, []).append(table)
-    return [_asset(step, found) for step, found in steps.items()]
-
-
-def maintenance_job(assets: Sequence[dg.AssetsDefinition]) -> "dg.UnresolvedAssetJobDefinition":
-    """Make the job of all maintenance."""
-    keys = [key for asset in assets for key in asset.keys]
-    return dg.define_asset_job(
-        PREFIX,
-        selection=dg.AssetSelection.assets(*keys),
+    return dg.GraphDefinition(
+        JOB,
         description="Compacts and orders tables, removes old files, writes checkpoints.",
-    )
+        node_defs=[_op(step, found) for step, found in steps.items()],
+    ).to_job()
 
 
 def maintenance_schedule(*, running: bool) -> dg.ScheduleDefinition:
@@ -48,7 +39,7 @@ def maintenance_schedule(*, running: bool) -> dg.ScheduleDefinition:
         name="weekly_maintenance",
         cron_schedule=CRON,
         execution_timezone="UTC",
-        job_name=PREFIX,
+        job_name=JOB,
         description="Maintains every table on Sundays, while nobody writes it.",
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
@@ -56,39 +47,37 @@ def maintenance_schedule(*, running: bool) -> dg.ScheduleDefinition:
     )
 
 
-def _asset(step: str, tables: Sequence[Table]) -> dg.AssetsDefinition:
-    names = ", ".join(table.name for table in tables)
-    make: MakeAsset = dg.asset(
-        key=[PREFIX, step],
-        deps=[table.asset_key for table in tables],
-        description=f"Maintenance of {names}: files, bytes, a look-up's bytes, before and after.",
-        group_name=PREFIX,
-        owners=[tables[0].owner],
-        kinds={"deltalake"},
-        required_resource_keys={"lake"},
-        pool=step,
-    )
-
-    def maintained(context: dg.AssetExecutionContext) -> Any:
+def _op(step: str, tables: Sequence[Table]) -> dg.OpDefinition:
+    def maintain_tables(context: dg.OpExecutionContext) -> None:
         lake: Lake = context.resources.lake.open()
-        metadata: dict[str, Any] = {}
         with retry_transient(context.retry_number):
             for table in tables:
                 found = maintain(lake, table)
                 if found is not None:
-                    metadata |= _told(table, found)
-        return dg.MaterializeResult(metadata=metadata)
+                    context.log_event(_observation(table, found))
 
-    return make(maintained)
+    names = ", ".join(table.name for table in tables)
+    return dg.op(
+        name=f"maintain_{step}",
+        description=f"Maintenance of {names}; each table's page shows what it did.",
+        ins={},
+        out=dg.Out(dg.Nothing),
+        required_resource_keys={"lake"},
+        pool=step,
+    )(maintain_tables)
 
 
-def _told(table: Table, found: Maintained) -> dict[str, int]:
+def _observation(table: Table, found: Maintained) -> dg.AssetObservation:
     sides = {"before": found.before, "after": found.after}
-    told = {
-        f"{table.name}: {figure} {when}": value
+    figures = {
+        f"{figure} {when}": value
         for when, side in sides.items()
         for figure, value in (
             ("files", side.files), ("bytes", side.bytes), ("look-up bytes", side.scanned),
         )
     }  # fmt: skip
-    return {**told, f"{table.name}: old files removed": found.removed}
+    return dg.AssetObservation(
+        table.asset_key,
+        description="Maintenance: files, bytes and the bytes that one look-up reads.",
+        metadata={**figures, "old files removed": found.removed},
+    )

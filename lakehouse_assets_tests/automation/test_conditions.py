@@ -213,11 +213,7 @@ def test_conditions_load_under_strict_warnings_and_leave_bronze_to_the_sensors(
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        specs = {
-            s.key.path[-1]: s
-            for s in house.definitions().resolve_all_asset_specs()
-            if s.key.path[0] != "maintenance"
-        }
+        specs = {s.key.path[-1]: s for s in house.definitions().resolve_all_asset_specs()}
         graph = house.definitions().resolve_asset_graph()
     without = {name for name, spec in specs.items() if spec.automation_condition is None}
     assert without > {name for name in specs if name.startswith(("bronze_", "quality_"))}
@@ -232,11 +228,7 @@ def test_conditions_load_under_strict_warnings_and_leave_bronze_to_the_sensors(
 
 
 def test_freshness_is_declared_for_every_table_that_ages(house: House) -> None:
-    specs = {
-        s.key.path[-1]: s
-        for s in house.definitions().resolve_all_asset_specs()
-        if s.key.path[0] != "maintenance"
-    }
+    specs = {s.key.path[-1]: s for s in house.definitions().resolve_all_asset_specs()}
     ageless = {name for name, spec in specs.items() if spec.freshness_policy is None}
     assert ageless == {table.name for table in REGISTRY if table.partition is None}
     windows = {
