@@ -133,7 +133,6 @@ def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> Non
         assert list(spec.owners) == [table.owner]
         assert spec.group_name == table.group
         assert spec.description == table.full_description
-        assert "deltalake" in spec.kinds
         schema = spec.metadata["dagster/column_schema"]
         columns = [(c.name, c.type, c.constraints.nullable) for c in schema.columns]
         assert columns == [(c.name, c.type, c.nullable) for c in table.columns]
@@ -146,6 +145,15 @@ def test_groups_are_small_enough_to_read(definitions: dg.Definitions) -> None:
     gold = {name: size for name, size in sizes.items() if not name.endswith(("bronze", "silver"))}
     assert max(gold.values()) <= 8, gold
     assert sizes["retail_gold_sales"] == 5
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
+def test_kinds_say_what_runs(tmp_path: Path, engine: str) -> None:
+    definitions = build_defs(Settings(root=tmp_path, engine=engine))
+    kinds = {spec.key.path[-1]: spec.kinds for spec in definitions.resolve_all_asset_specs()}
+    assert kinds.pop("gold_customer_segments_ml") == {"deltalake", "mlflow", "scikitlearn"}
+    assert kinds["silver_flights"] == {"deltalake", "silver", engine}
+    assert all(engine in found for found in kinds.values())
 
 
 def test_dagster_can_load_everything_as_its_servers_do(definitions: dg.Definitions) -> None:

@@ -18,7 +18,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.alerts import alert_sensors
 from lakehouse_assets.orchestration.conditions import following_sensor, with_conditions
 from lakehouse_assets.orchestration.extractions import extraction_schedules
-from lakehouse_assets.orchestration.freshness import with_freshness
+from lakehouse_assets.orchestration.freshness import policy_of
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.jobs import family_jobs
 from lakehouse_assets.orchestration.lake_resource import LakeResource
@@ -44,6 +44,7 @@ def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinit
             settings.week_starts_on,
             settings.campaign_tags,
             _limits(settings),
+            settings.engine,
         )
     ]
 
@@ -75,6 +76,7 @@ def _assets(
     week_starts_on: Weekday,
     campaign_tags: tuple[str, ...],
     limits: Limits,
+    engine: str,
 ) -> Sequence[dg.AssetsDefinition]:
     silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
     made = [
@@ -83,7 +85,18 @@ def _assets(
         *retail_assets(calendar, week_starts_on, campaign_tags, limits),
         *quality_assets(silver),
     ]
-    return with_freshness(with_conditions(made))
+    return [
+        asset.map_asset_specs(lambda spec: _with_freshness_and_engine(spec, engine))
+        for asset in with_conditions(made)
+    ]
+
+
+def _with_freshness_and_engine(spec: dg.AssetSpec, engine: str) -> dg.AssetSpec:
+    """Add how old the table may be, and the engine that makes it unless a model does."""
+    return spec.replace_attributes(
+        freshness_policy=policy_of(REGISTRY.by_key(tuple(spec.key.path))),
+        kinds=spec.kinds if "mlflow" in spec.kinds else {*spec.kinds, engine},
+    )
 
 
 @lru_cache(1)

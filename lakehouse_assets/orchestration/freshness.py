@@ -35,13 +35,3 @@ def policy_of(table: Table) -> dg.FreshnessPolicy | None:
         return None
     warn, fail = windows
     return dg.FreshnessPolicy.time_window(warn_window=warn, fail_window=fail)
-
-
-def with_freshness(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """Give every asset the freshness policy of its table."""
-
-    def dated(spec: dg.AssetSpec) -> dg.AssetSpec:
-        table = REGISTRY.by_key(tuple(spec.key.path))
-        return spec.replace_attributes(freshness_policy=policy_of(table))
-
-    return [asset.map_asset_specs(dated) for asset in assets]

@@ -69,7 +69,7 @@ def asset_attributes(table: Table) -> dict[str, Any]:
         "description": table.full_description,
         "group_name": table.group,
         "owners": [table.owner],
-        "kinds": {"deltalake", "pyspark", "gold" if table.layer == "segments" else table.layer},
+        "kinds": {"deltalake", "gold" if table.layer == "segments" else table.layer},
         "tags": {"pii": ""} if any(column.pii for column in table.columns) else {},
         "metadata": {
             "dagster/column_schema": dagster_schema(table),
