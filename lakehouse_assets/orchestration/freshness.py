@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.registry import REGISTRY
 
 if TYPE_CHECKING:
     import dagster as dg
