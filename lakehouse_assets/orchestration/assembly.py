@@ -87,7 +87,7 @@ def _assets(
     ]
     return [
         asset.map_asset_specs(lambda spec: _with_freshness_and_engine(spec, engine))
-        for asset in with_conditions(made)
+        for asset in with_conditions(made, DATASETS)
     ]
 
 

@@ -2,10 +2,15 @@
 
 Three kinds of dependency are told apart by their mapping: *aligned* (the same partition), *within*
 (the days of the month) and *history* (everything so far).
+
+Whether a partition is out of date is asked of what Dagster has recorded (`outdated.py`) and not of
+what happened between two looks, so that a change is not forgotten when the daemon is killed, a run
+is lost or a disk is full.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,7 +18,9 @@ from typing import Any, TypeAlias
 import dagster as dg
 from dagster import AutomationCondition as When
 
+from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.orchestration.jobs import QUALITY
+from lakehouse_assets.orchestration.outdated import Begun, NeverTried, Outdated
 from lakehouse_assets.orchestration.schedules import CRON
 
 _LOOK_SECONDS = 30
@@ -59,16 +66,29 @@ class Dependencies:
         return self.within if self.history and not self.aligned else frozenset()
 
 
-def with_conditions(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """Give every asset that is built from others the condition under which it follows them."""
+def with_conditions(
+    assets: Iterable[dg.AssetsDefinition], datasets: Iterable[Dataset]
+) -> list[dg.AssetsDefinition]:
+    """Give every asset that is built from others the condition under which it follows them.
+
+    Args:
+        assets: The assets of every domain.
+        datasets: What is delivered: the first delivery of a month begins all tables of its domain.
+    """
     found = list(assets)
+    deliveries: dict[str, frozenset[dg.AssetKey]] = {}
+    for dataset in datasets:
+        cleaned = {dg.AssetKey([dataset.domain, name]) for name in dataset.loaded_tables[2:]}
+        deliveries[dataset.domain] = deliveries.get(dataset.domain, frozenset()) | cleaned
     whole = frozenset(key for asset in found if asset.partitions_def is None for key in asset.keys)
 
     def decided(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
         siblings = frozenset(asset.keys)
         return asset.map_asset_specs(
             lambda spec: spec.replace_attributes(
-                automation_condition=condition_of(spec, siblings, whole)
+                automation_condition=condition_of(
+                    spec, siblings, whole, deliveries.get(spec.key.path[0], frozenset())
+                )
             )
         )
 
@@ -82,20 +102,27 @@ def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition
         running: Whether it runs from the start; otherwise people switch it on in the UI.
     """
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-    return dg.AutomationConditionSensorDefinition(
-        "follow_sources",
-        target=dg.AssetSelection.all(),
-        description="Builds the tables whose sources have changed, see each asset's condition.",
-        default_status=status,
-        minimum_interval_seconds=_LOOK_SECONDS,
-        # A run for each partition: the conditions see to the order, and one that fails stops no
-        # other, as it would in a backfill.
-        emit_backfills=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.AutomationConditionSensorDefinition(
+            "follow_sources",
+            target=dg.AssetSelection.all(),
+            description="Builds the tables whose sources have changed, see each asset's condition.",
+            default_status=status,
+            minimum_interval_seconds=_LOOK_SECONDS,
+            # A run for each partition: the conditions see to the order, and one that fails stops no
+            # other, as it would in a backfill.
+            emit_backfills=False,
+            # Conditions of our own are evaluated where our code is, which is in beta.
+            use_user_code_server=True,
+        )
 
 
 def condition_of(
-    spec: dg.AssetSpec, siblings: frozenset[dg.AssetKey], unpartitioned: frozenset[dg.AssetKey]
+    spec: dg.AssetSpec,
+    siblings: frozenset[dg.AssetKey],
+    unpartitioned: frozenset[dg.AssetKey],
+    deliveries: frozenset[dg.AssetKey],
 ) -> Condition | None:
     """Compose an asset's condition; None for what only a delivery can make.
 
@@ -103,6 +130,7 @@ def condition_of(
         spec: The asset.
         siblings: Keys of the assets that the same step makes, its own among them.
         unpartitioned: Keys of the assets without partitions.
+        deliveries: Tables that are written when something is delivered to the asset's domain.
     """
     deps = Dependencies.of(spec, unpartitioned)
     if spec.partitions_def is None:
@@ -116,8 +144,8 @@ def condition_of(
         # days before it of whatever the same step makes, and then fails.
         return None
     return (
-        _has_news(deps)
-        & _may_exist(deps)
+        _has_news(deps, siblings)
+        & _may_exist(deps, deliveries)
         & _nothing_moves(deps.aligned | deps.within | deps.whole, deps.history)
     ).with_label("follows its sources")
 
@@ -126,42 +154,30 @@ def _made_once() -> Condition:
     """Make a calendar, or other reference data, when it is missing; nothing else changes it."""
     return (
         # Asked once each time it goes missing: a calendar that fails is not asked for every tick.
-        When.missing().newly_true().since(_handled())
+        When.missing().newly_true().since(When.newly_requested() | When.newly_updated())
         # A run that makes it is already under way, say by hand.
         & ~When.in_progress()
     ).with_label("made when missing")
 
 
-def _has_news(deps: Dependencies) -> Condition:
+def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition:
     """Say that a source was rebuilt since the table was last asked for or built."""
-    direct = deps.aligned | deps.within
-    # What was delivered before the sensors were switched on is news at the first look.
-    arrived = When.missing() & When.any_deps_match(~When.missing()).allow(_only(direct))
-    news = arrived.newly_true()
-    read = direct - deps.begun_by
-    if read:
-        # A source that is asked for in this very tick counts: both go into one run, in order.
-        news = news | When.any_deps_updated().allow(_only(read))
-    if deps.history:
-        # Months after a corrected one add it up as well. Whether the correcting run also built this
-        # table does not matter: it did so for its own month, not for the later ones.
-        news = news | When.any_deps_match(When.newly_updated()).allow(_only(deps.history))
-    # No source reports a change for a table that used up its retries, as when the store was gone
-    # for longer: it is requested again once a day, with the files that are behind.
-    news = news | (When.execution_failed() & When.cron_tick_passed(CRON))
-    return news.since(_handled()) | _changed_meanwhile(read | deps.history)
-
-
-def _changed_meanwhile(sources: frozenset[dg.AssetKey]) -> Condition:
-    """Say that a source changed while the table was being built, perhaps after it was read."""
-    changed = When.any_deps_match(When.newly_updated() & ~When.executed_with_root_target()).allow(
-        _only(sources)
+    news: Condition = When.missing() & NeverTried()
+    news = news | Outdated(
+        aligned=deps.aligned - siblings,
+        within=deps.within - deps.begun_by,
+        so_far=deps.history - siblings,
     )
-    built = When.in_progress() | When.newly_updated()
-    return (changed & built).since(When.newly_requested())
+    if deps.aligned:
+        # A source that is asked for in this very tick: both go into one run, in order.
+        news = news | When.any_deps_match(When.will_be_requested()).allow(_only(deps.aligned))
+    # A run that used up its retries, as when the store was gone for longer, changes no source: what
+    # it should have made is asked for again once a day, with the files that are behind.
+    again = (When.execution_failed() & When.cron_tick_passed(CRON)).since(When.newly_requested())
+    return news | again
 
 
-def _may_exist(deps: Dependencies) -> Condition:
+def _may_exist(deps: Dependencies, deliveries: frozenset[dg.AssetKey]) -> Condition:
     """Keep the months that nobody delivered from coming into being.
 
     News of March reaches every later month through the history, up to the running one: those that
@@ -169,11 +185,14 @@ def _may_exist(deps: Dependencies) -> Condition:
     """
     if deps.aligned:
         # Complete sources only; one that is asked for in this tick will be there in time.
-        begins = ~When.any_deps_match(When.missing() & ~When.will_be_requested()).allow(
+        begins: Condition = ~When.any_deps_match(When.missing() & ~When.will_be_requested()).allow(
             _only(deps.aligned | deps.whole)
         )
+    elif deps.within & deliveries:
+        # The first gold tables of a month: any delivery to the domain begins them all, so that
+        # every table of a month exists or none does.
+        begins = Begun(deliveries)
     else:
-        # The first gold table of a month: any of the month's deliveries begins it.
         begins = When.any_deps_match(~When.missing()).allow(_only(deps.within))
     return ~When.missing() | begins
 
@@ -188,14 +207,6 @@ def _nothing_moves(direct: frozenset[dg.AssetKey], history: frozenset[dg.AssetKe
         # Other months' sources cannot go into this month's run, so they are waited for.
         still = still & ~When.any_deps_match(When.will_be_requested()).allow(_only(history))
     return still
-
-
-def _handled() -> Condition:
-    """Say that the table was asked for or built: news before that are no news.
-
-    Unlike `since_last_handled`, the first look after switching on forgets nothing.
-    """
-    return When.newly_requested() | When.newly_updated()
 
 
 def _only(keys: Iterable[dg.AssetKey]) -> dg.AssetSelection:

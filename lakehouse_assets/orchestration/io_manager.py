@@ -26,6 +26,7 @@ from lakehouse_assets.lake.predicate import Everything, Selection, Values, Windo
 from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.orchestration.failed import Failed, failed_partitions
 from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.outdated import READ_AS_OF
 from lakehouse_assets.orchestration.process import Heartbeat
 from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.text import markdown
@@ -62,6 +63,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     run_time_limit: float | None = None
     _heartbeat: Heartbeat | None = PrivateAttr(None)
     _failed: Failed = PrivateAttr(default_factory=dict)
+    _read_as_of: dict[str, int] = PrivateAttr(default_factory=dict)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Let the run say that it is alive, and find out what it must not be built on."""
@@ -106,16 +108,20 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         )
         report = lake.write(table, obj, selection, commit)
         metadata = output_metadata(lake, table, report)
+        read = self._read_as_of.get(context.step_key)
+        as_of = {} if read is None else {READ_AS_OF: read}
         if context.has_asset_partitions and len(context.asset_partition_keys) > 1:
             metadata["range_row_count"] = metadata.pop(PARTITION_ROWS)
             _show_once(context, metadata)
             for key in context.asset_partition_keys:
                 context.step_context.add_asset_metadata(
-                    {PARTITION_ROWS: report.rows_by_partition.get(key, 0)},
+                    {PARTITION_ROWS: report.rows_by_partition.get(key, 0), **as_of},
                     asset_key=context.asset_key,
                     partition_key=key,
                 )
             metadata = {"delta_version": report.version}
+        else:
+            metadata |= as_of
         context.add_output_metadata(metadata)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
@@ -125,7 +131,12 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             SourceNotReadyError: the last run of one of these partitions failed.
             RetryRequested: the store failed in a way that may pass.
         """
-        with retry_transient(context.step_context.previous_attempt_count):
+        step = context.step_context
+        if step.step.key not in self._read_as_of:
+            # What is recorded from now on may not be in the version of the tables that is read.
+            newest = step.instance.event_log_storage.get_maximum_record_id()
+            self._read_as_of[step.step.key] = newest or 0
+        with retry_transient(step.previous_attempt_count):
             return self._read(context)
 
     def _read(self, context: dg.InputContext) -> DataFrame:

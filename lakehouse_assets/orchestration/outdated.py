@@ -1,0 +1,194 @@
+"""Conditions that ask Dagster's event log whether a partition is behind the tables it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
+
+# Metadata of a materialisation: the newest event of Dagster's log when its step began to read.
+READ_AS_OF = "lakehouse/read_as_of_event"
+_MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
+_PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+_EVENTS_AT_ONCE = 1_000
+_MONTH = len("yyyy-mm")
+
+
+class Outdated(dg.AutomationCondition[dg.AssetKey]):
+    """Whether a source of a partition has changed since the last attempt to build it began.
+
+    That attempt may have failed: it is made again when a source changes, and not before.
+
+    Args:
+        aligned: Sources of which the same partition counts.
+        within: Sources of which the partitions in the asset's month count.
+        so_far: Sources of which every partition up to the asset's month counts.
+    """
+
+    def __init__(
+        self,
+        aligned: frozenset[dg.AssetKey],
+        within: frozenset[dg.AssetKey],
+        so_far: frozenset[dg.AssetKey],
+    ) -> None:
+        self.aligned = aligned
+        self.within = within
+        self.so_far = so_far
+
+    @property
+    def description(self) -> str:
+        """What the UI says of the condition."""
+        return "A source has changed since the last attempt to build the partition began"
+
+    def evaluate(
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        """Compare the newest events of the sources with the beginning of the last attempt."""
+        log = _log_of(context)
+        begun = log.attempts(context.key)
+        changed = dict.fromkeys(begun, 0)
+        for key in self.aligned:
+            events = log.newest(key, _MADE)
+            for partition in begun:
+                changed[partition] = max(changed[partition], events.get(partition, 0))
+        for key in self.within:
+            by_month = _newest_by_month(log.newest(key, _MADE))
+            for partition in begun:
+                changed[partition] = max(changed[partition], by_month.get(partition[:_MONTH], 0))
+        for key in self.so_far:
+            by_month = _newest_by_month(log.newest(key, _MADE))
+            months = sorted({*by_month, *(partition[:_MONTH] for partition in begun)})
+            newest = accumulate((by_month.get(month, 0) for month in months), max)
+            until = dict(zip(months, newest, strict=True))
+            for partition in begun:
+                changed[partition] = max(changed[partition], until[partition[:_MONTH]])
+        behind = {partition for partition, event in changed.items() if event > begun[partition]}
+        return _result(context, behind)
+
+
+class Begun(dg.AutomationCondition[dg.AssetKey]):
+    """Whether anything was delivered in a partition's month.
+
+    Args:
+        deliveries: Tables that are written when something is delivered.
+    """
+
+    def __init__(self, deliveries: frozenset[dg.AssetKey]) -> None:
+        self.deliveries = deliveries
+
+    @property
+    def description(self) -> str:
+        """What the UI says of the condition."""
+        return "Something was delivered to the domain in the partition's month"
+
+    def evaluate(
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        """Look for loaded partitions in the months that are asked for."""
+        log = _log_of(context)
+        months = {
+            month for key in self.deliveries for month in _newest_by_month(log.newest(key, _MADE))
+        }
+        asked = context.candidate_subset.expensively_compute_partition_keys()
+        return _result(context, {key for key in asked if key[:_MONTH] in months})
+
+
+class NeverTried(dg.AutomationCondition[dg.AssetKey]):
+    """Whether no run was ever asked for a partition, or for an asset without partitions."""
+
+    @property
+    def description(self) -> str:
+        """What the UI says of the condition."""
+        return "No run was asked for the partition yet"
+
+    def evaluate(
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        """Look for any attempt."""
+        tried = _log_of(context).attempts(context.key)
+        asked = context.candidate_subset.expensively_compute_partition_keys()
+        return _result(context, set(asked) - tried.keys())
+
+
+def _result(
+    context: dg.AutomationContext[dg.AssetKey], partitions: set[str]
+) -> dg.AutomationResult[dg.AssetKey]:
+    found = context.candidate_subset.compute_intersection_with_partition_keys(partitions)
+    return dg.AutomationResult(context, found)
+
+
+def _newest_by_month(events: Mapping[str, int]) -> dict[str, int]:
+    """Return the newest event of each month's partitions, by `yyyy-mm`."""
+    newest: dict[str, int] = {}
+    for partition, event in events.items():
+        month = partition[:_MONTH]
+        newest[month] = max(newest.get(month, 0), event)
+    return newest
+
+
+class _EventLog:
+    """What Dagster has recorded of assets, asked once for a look at all conditions."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._newest: dict[tuple[dg.AssetKey, dg.DagsterEventType], dict[str, int]] = {}
+        self._attempts: dict[dg.AssetKey, dict[str, int]] = {}
+
+    def newest(self, key: dg.AssetKey, kind: dg.DagsterEventType) -> dict[str, int]:
+        """Return the number of the newest event of a kind for each partition."""
+        if (key, kind) not in self._newest:
+            found = self._instance.get_latest_storage_id_by_partition(key, kind)
+            self._newest[key, kind] = {part: event for part, event in found.items() if part}
+        return self._newest[key, kind]
+
+    def attempts(self, key: dg.AssetKey) -> dict[str, int]:
+        """Return, for each partition, the event after which the last attempt began to read."""
+        if key not in self._attempts:
+            made, planned = self.newest(key, _MADE), self.newest(key, _PLANNED)
+            done = {part for part, event in made.items() if event > planned.get(part, 0)}
+            read = _read_as_of(self._instance, key, [made[part] for part in done])
+            self._attempts[key] = {
+                **planned,
+                **{part: read.get(made[part], made[part]) for part in done},
+            }
+        return self._attempts[key]
+
+
+_logs: WeakKeyDictionary[AssetGraphView, _EventLog] = WeakKeyDictionary()
+# By the folder of the instance and the number of a materialisation: what its step read. Events
+# never change, and fetching them is most of the work.
+_read: dict[tuple[str, int], int] = {}
+
+
+def _log_of(context: dg.AutomationContext[Any]) -> _EventLog:
+    """Return the log of a look: every look has a view of its own."""
+    view = context.asset_graph_view
+    if view not in _logs:
+        _logs[view] = _EventLog(view.instance)
+    return _logs[view]
+
+
+def _read_as_of(
+    instance: dg.DagsterInstance, key: dg.AssetKey, events: Iterable[int]
+) -> dict[int, int]:
+    """Return as of which event the steps of some materialisations read, where they say so."""
+    home = instance.root_directory
+    wanted = list(events)
+    unknown = [event for event in wanted if (home, event) not in _read]
+    for start in range(0, len(unknown), _EVENTS_AT_ONCE):
+        page = instance.fetch_materializations(
+            dg.AssetRecordsFilter(key, storage_ids=unknown[start : start + _EVENTS_AT_ONCE]),
+            limit=_EVENTS_AT_ONCE,
+        )
+        for record in page.records:
+            made = record.asset_materialization
+            value = made.metadata.get(READ_AS_OF) if made else None
+            read = value.value if isinstance(value, dg.IntMetadataValue) else None
+            _read[home, record.storage_id] = record.storage_id if read is None else read
+    return {event: _read[home, event] for event in wanted if (home, event) in _read}
