@@ -131,7 +131,7 @@ types: setup ## Check types, strictly
 
 ui: setup ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/lakehouse home >/dev/null
-	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+	@$(BIN)/dg dev -h 127.0.0.1 -p 3000
 
 mlflow: setup ## Open the MLflow UI on http://127.0.0.1:5000
 	@$(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"

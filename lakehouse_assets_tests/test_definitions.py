@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-import tomllib
 from collections import Counter
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
-import yaml
 
+from lakehouse_assets.domains.conformed import tables as t
 from lakehouse_assets.domains.registry import DATASETS, REGISTRY
 from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.settings import Settings
-from lakehouse_assets_tests.airline.samples import REPOSITORY, House
+from lakehouse_assets_tests.airline.samples import REPOSITORY, House, variables_of
 
 SECRET = "hunter2"  # noqa: S105
 HEAVY = (
@@ -110,14 +111,30 @@ def test_definitions_of_other_settings_are_other_definitions(tmp_path: Path) -> 
     assert starts == ["2014-01-01", "2015-01-01"]
 
 
-def test_workspace_and_pyproject_name_the_same_module() -> None:
-    workspace = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text(encoding="utf-8"))
-    (loaded,) = [entry["python_module"] for entry in workspace["load_from"]]
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-    dagster = project["tool"]["dagster"]
-    assert loaded["module_name"] == dagster["module_name"] == "lakehouse_assets.definitions"
-    assert loaded["location_name"] == dagster["code_location_name"]
-    assert "dg" not in project["tool"]
+def test_dg_lists_checks_and_launches(house: House) -> None:
+    """`[tool.dg]` in pyproject.toml is what Dagster's own command and `dagster dev` read."""
+    variables = {
+        **os.environ,
+        **variables_of(house),
+        "DAGSTER_HOME": str(house.settings.dagster_home),
+    }
+    house.settings.dagster_home.mkdir(parents=True)
+
+    def dg_command(*arguments: str) -> str:
+        command = [str(Path(sys.executable).with_name("dg")), *arguments]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=variables, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    listed = json.loads(dg_command("list", "defs", "--json"))
+    assert {asset["asset_key"] for asset in listed["assets"]} == {
+        "/".join(table.key) for table in REGISTRY
+    }
+    dg_command("check", "defs")
+    dg_command("launch", "--job", "calendar")
+    assert house.rows(t.DIM_DATE)
 
 
 def test_every_table_is_exactly_one_asset_and_every_asset_a_table(
