@@ -41,13 +41,13 @@ def test_only_the_range_is_planned(house: House) -> None:
         house.deliver_purchases(day, [purchase(day)])
     runs = plan_backfill(house.settings, "airline", RANGE).runs
     assert labels(runs) == [
-        "calendar",
+        "reference_data",
         "airline_daily 2014-01-01..2014-03-31",
         "airline_monthly 2014-01-01",
         "airline_monthly 2014-03-01",
         "quality",
     ] or labels(runs) == [
-        "calendar",
+        "reference_data",
         "airline_daily 2014-01-01",
         "airline_monthly 2014-01-01",
         "airline_daily 2014-03-31",
@@ -85,7 +85,7 @@ def test_an_interrupted_backfill_goes_on_and_reads_what_has_changed_again(house:
     second = plan_backfill(house.settings, "airline", RANGE, 1)
     assert second.done == 3
     assert labels(second.runs) == [
-        "calendar",
+        "reference_data",
         "airline_monthly 2014-02-01",
         "airline_daily 2014-03-10",
         "airline_monthly 2014-03-01",

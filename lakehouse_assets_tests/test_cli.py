@@ -202,7 +202,7 @@ def test_help_tells_of_every_parameter_within_80_columns(
 def test_selection_prints_a_line_for_each_family_and_refuses_an_unknown_one(
     lakehouse: Lakehouse,
 ) -> None:
-    code, out, _ = lakehouse("selection", "calendar", "airline_daily")
+    code, out, _ = lakehouse("selection", "reference_data", "airline_daily")
     assert code == 0
     calendar, daily = out.splitlines()
     assert "conformed/dim_date" in calendar.split(",")
@@ -210,7 +210,7 @@ def test_selection_prints_a_line_for_each_family_and_refuses_an_unknown_one(
         "airline/bronze_transactions", "airline/bronze_transactions_rejects",
         "airline/silver_transactions", "airline/silver_transactions_quarantine",
     }  # fmt: skip
-    refuses(lakehouse("selection", "calendar", "hourly"), "'hourly'", "airline_monthly")
+    refuses(lakehouse("selection", "reference_data", "hourly"), "'hourly'", "airline_monthly")
 
 
 # --- landing --------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def test_dg_lists_checks_and_launches(house: House) -> None:
         "/".join(table.key) for table in REGISTRY
     }
     dg_command("check", "defs")
-    dg_command("launch", "--job", "calendar")
+    dg_command("launch", "--job", "reference_data")
     assert house.rows(t.DIM_DATE)
 
 

@@ -37,7 +37,7 @@ def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: H
     house.deliver_purchases("2014-01-31", [purchase("C")])
     house.deliver_members("2014-05-31", [member(1)])
     assert plan(house.settings, months_per_run=1).runs == [
-        PlannedRun("calendar"),
+        PlannedRun("reference_data"),
         PlannedRun("airline_daily", "2014-01-31", "2014-01-31"),
         PlannedRun("airline_monthly", "2014-01-01", "2014-01-01"),
         PlannedRun("airline_daily", "2014-02-03", "2014-02-20"),
@@ -47,7 +47,7 @@ def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: H
     ]
     # Months that follow each other may share a run; March and April have no deliveries.
     assert plan(house.settings, months_per_run=3).runs == [
-        PlannedRun("calendar"),
+        PlannedRun("reference_data"),
         PlannedRun("airline_daily", "2014-01-31", "2014-02-20"),
         PlannedRun("airline_monthly", "2014-01-01", "2014-02-01"),
         PlannedRun("airline_monthly", "2014-05-01", "2014-05-01"),
@@ -62,7 +62,7 @@ def test_the_domains_of_one_zone_have_runs_of_their_own(house: House) -> None:
     folder.mkdir(parents=True)
     (folder / "a.json").write_text("[]", encoding="utf-8")
     assert plan(house.settings, (t.FLIGHTS, other)).runs == [
-        PlannedRun("calendar"),
+        PlannedRun("reference_data"),
         PlannedRun("airline_monthly", "2014-02-01", "2014-02-01"),
         PlannedRun("retail_daily", "2021-09-03", "2021-09-03"),
         PlannedRun("retail_monthly", "2021-09-01", "2021-09-01"),
@@ -81,7 +81,9 @@ def test_unfinished_and_hidden_files_are_no_deliveries(house: House) -> None:
 def test_a_refused_file_is_named_and_the_others_go_on(house: House) -> None:
     house.deliver_members("2014-03-31", [member(1), member(2)])
     house.deliver("flights", "2014-03-31", "wrong.csv", "a,b\n1,2\n")
-    outcome = execute(house.settings, [PlannedRun("calendar"), *plan(house.settings).runs[1:]])
+    outcome = execute(
+        house.settings, [PlannedRun("reference_data"), *plan(house.settings).runs[1:]]
+    )
     assert house.count(t.SILVER_FLIGHTS) == house.count(t.KPI_CUSTOMER_VALUE) == 2
     (sentence,) = outcome.errors
     assert "airline/flights/2014-03-31/wrong.csv" in sentence
@@ -99,7 +101,7 @@ def test_a_step_that_breaks_is_one_sentence_and_the_other_runs_go_on(house: Hous
         lambda run: started.append(run.label),
     )
     months = ["airline_monthly 2014-02-01", "airline_monthly 2014-03-01"]
-    assert started == ["calendar", *months, "quality"]
+    assert started == ["reference_data", *months, "quality"]
     broken = [line for line in outcome.errors if "is not ready" not in line]
     assert [line.split(":")[0] for line in broken] == [
         *(f"airline__clean_flights ({month})" for month in months),
@@ -123,7 +125,7 @@ def test_a_run_that_cannot_start_stops_with_its_reason(
     outcome = execute(
         house.settings, plan(house.settings).runs, lambda run: started.append(run.label)
     )
-    assert started == ["calendar"]
+    assert started == ["reference_data"]
     assert outcome.errors == [
         "calendar: The store is closed; open it.",
         "2 further runs did not start after calendar; mend what failed and run again.",
@@ -206,7 +208,8 @@ def test_runs_of_the_command_line_are_among_those_of_the_code_location(
         if not tag["key"].startswith("dagster/")
     }
     assert ("airline_monthly", "partitions", "2014-01-01...2014-03-01") in shown
-    assert {key for _, key, _ in shown} == {"partitions"}
+    assert ("reference_data", "user", "lakehouse run") in shown
+    assert {key for _, key, _ in shown} == {"partitions", "user"}
 
 
 def test_personal_data_is_not_in_what_dagster_remembers(sample: SampleRun) -> None:

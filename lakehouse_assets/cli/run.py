@@ -40,7 +40,7 @@ def run() -> None:
 
     settings = load_settings()
     planned = plan(settings)
-    summary = _watched(settings, planned.runs)
+    summary = _watched(settings, planned.runs, "lakehouse run")
     summary.errors += planned.refused
     lake = open_lake(settings)
     try:
@@ -64,6 +64,7 @@ def run() -> None:
 def _watched(
     settings: Settings,
     runs: list[PlannedRun],
+    command: str,
     note: Callable[[PlannedRun], None] = lambda _run: None,
 ) -> RunSummary:
     """Execute runs behind a progress bar that shows what is left, by runs and by time."""
@@ -98,7 +99,7 @@ def _watched(
             progress.advance(bar)
             note(planned)
 
-        summary = execute(settings, runs, on_start, on_step, on_done)
+        summary = execute(settings, runs, on_start, on_step, on_done, command=command)
         if not summary.errors:
             progress.update(bar, completed=count, total=count, description="done")
     return summary
@@ -125,7 +126,7 @@ def backfill(
     planned = plan_backfill(settings, domain, wanted, chunk, restart=restart)
     if planned.done:
         console.print(f"{planned.done} runs were done before; --restart does them again.")
-    summary = _watched(settings, planned.runs, planned.note)
+    summary = _watched(settings, planned.runs, "lakehouse backfill", planned.note)
     summary.errors += planned.refused
     print_warnings(console, summary.warnings)
     _end(summary)
@@ -167,7 +168,7 @@ def replay(
         return
     partitions = loaded_partitions(lake, found, chosen)
     before = rows_aside(lake, found, chosen)
-    summary = _watched(settings, plan_replay(found, partitions))
+    summary = _watched(settings, plan_replay(found, partitions), "lakehouse replay")
     print_warnings(console, summary.warnings)
     after = rows_aside(lake, found, chosen)
     where = f"{chosen[0]}..{chosen[-1]}" if len(chosen) > 1 else str(chosen[0])

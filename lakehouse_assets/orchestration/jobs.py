@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 # Tables without partitions, of whatever domain.
-UNPARTITIONED = "calendar"
+UNPARTITIONED = "reference_data"
 DAILY = "daily"
 MONTHLY = "monthly"
 # Tables about the other tables, filled after them.
@@ -46,7 +46,7 @@ def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAsse
     """Make the jobs that materialise all assets of each domain and family of partitions."""
     jobs: dict[str, list[dg.AssetKey]] = {UNPARTITIONED: []}
     texts = {
-        UNPARTITIONED: "Tables without partitions: the calendar.",
+        UNPARTITIONED: "Tables without partitions: the calendar, places, countries and stores.",
         QUALITY: "The quality log: what the runs so far have found, and drift.",
     }
     for definition in assets:

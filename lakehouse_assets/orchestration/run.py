@@ -90,6 +90,8 @@ def execute(
     on_start: Callable[[PlannedRun], None] = lambda _run: None,
     on_step: Callable[[str], None] = lambda _step: None,
     on_done: Callable[[PlannedRun], None] = lambda _run: None,
+    *,
+    command: str = "lakehouse run",
 ) -> RunSummary:
     """Execute runs in order, in this process, recorded in the persistent Dagster instance.
 
@@ -103,6 +105,7 @@ def execute(
         on_start: Called before each run.
         on_step: Called after each step with its name.
         on_done: Called after each run in which everything went well.
+        command: What asks for the runs, as Dagster's list of runs shows it.
 
     Raises:
         KeyboardInterrupt: this process was asked to end; its run is recorded as failed.
@@ -120,7 +123,7 @@ def execute(
             while waiting:
                 planned = waiting.pop(0)
                 on_start(planned)
-                result = _execute_run(instance, definitions, planned)
+                result = _execute_run(instance, definitions, planned, command)
                 # Dagster forgets a signal that comes after the last step.
                 if stop_requested():
                     raise KeyboardInterrupt
@@ -148,11 +151,16 @@ def execute(
 
 
 def _execute_run(
-    instance: dg.DagsterInstance, definitions: dg.Definitions, planned: PlannedRun
+    instance: dg.DagsterInstance, definitions: dg.Definitions, planned: PlannedRun, command: str
 ) -> dg.ExecuteInProcessResult:
     run_id = str(uuid4())
-    # Whoever gave the command decides whether it is given again.
-    tags = {OWNER_TAG: str(Owner.here(run_id)), "dagster/max_retries": "0"}
+    tags = {
+        OWNER_TAG: str(Owner.here(run_id)),
+        # Whoever gave the command decides whether it is given again.
+        "dagster/max_retries": "0",
+        # Who asked, in the list of runs; sensors and schedules have tags of Dagster's own.
+        "user": command,
+    }
     if planned.first is not None and planned.last is not None:
         tags |= range_tags(planned.first, planned.last)
     return definitions.resolve_job_def(planned.job).execute_in_process(

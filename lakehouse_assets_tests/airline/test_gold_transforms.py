@@ -341,7 +341,7 @@ def test_a_month_whose_snapshot_is_withdrawn_uses_the_one_before(new_house) -> N
     loading = [
         table for table in t.TABLES if table.name.startswith(("bronze_flights", "silver_flights"))
     ]
-    house.materialise("calendar", None)
+    house.materialise("reference_data", None)
     for month in ("2014-01-01", "2014-02-01"):
         house.materialise("airline_monthly", month, *loading, *tables)
     assert house.count("fact_flights", "as_of_month = DATE '2014-02-01'") == 2

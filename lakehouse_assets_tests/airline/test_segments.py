@@ -68,7 +68,7 @@ def segmented(new_house: Callable[..., House]) -> tuple[House, Any]:
     """A month of those members, and the run that made it."""
     house = new_house("segments")
     house.deliver_members("2014-03-31", snapshot())
-    house.materialise("calendar", None)
+    house.materialise("reference_data", None)
     result = house.materialise(
         "airline_monthly", PARTITION, *UPSTREAM, run_config=launchpad(**QUICK)
     )
@@ -82,7 +82,7 @@ def test_the_same_members_in_another_order_give_the_same_tables_to_the_byte(
     first, _ = segmented
     second = new_house("again")
     second.deliver_members("2014-03-31", reversed(snapshot()))
-    second.materialise("calendar", None)
+    second.materialise("reference_data", None)
     second.materialise("airline_monthly", PARTITION, *UPSTREAM, run_config=launchpad(**QUICK))
     for table in TABLES:
         assert repr(first.rows(table)) == repr(second.rows(table))

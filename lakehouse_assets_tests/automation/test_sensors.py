@@ -260,7 +260,7 @@ def test_days_in_any_order_end_as_days_in_order(
 
 def test_running_late_days_by_hand_runs_the_later_ones_and_their_month(house: House) -> None:
     house.deliver_purchases(day(5), [purchase("A", amount=9)])
-    first = [PlannedRun("calendar"), PlannedRun("airline_daily", *both(5))]
+    first = [PlannedRun("reference_data"), PlannedRun("airline_daily", *both(5))]
     assert execute(house.settings, first).errors == []
     house.deliver_purchases(day(3), [purchase("A", amount=1)])
     started: list[str] = []

@@ -161,7 +161,7 @@ def test_rows_in_quarantine_get_their_chance_after_a_fix(
 ) -> None:
     house.deliver_purchases("2014-03-03", [purchase("A", amount="1 000,50"), purchase("B")])
     house.deliver_purchases("2014-03-04", [purchase("C")])
-    assert execute(house.settings, [PlannedRun("calendar"), days(3, 4)]).errors == []
+    assert execute(house.settings, [PlannedRun("reference_data"), days(3, 4)]).errors == []
     assert [row["transaction_id"] for row in house.rows(ASIDE)] == ["A"]
     bronze = house.commits("bronze_transactions")
     rule = silver.TRANSACTIONS

@@ -229,7 +229,7 @@ def test_a_new_file_recomputes_its_own_day_only(new_house: Callable[..., House])
     house: House = new_house("days")
     deliver(house, t.TWEETS, "2021-09-06", "a.json", json.dumps(FIRST[:1]))
     deliver(house, t.TWEETS, "2021-09-07", "a.json", json.dumps(SECOND[:1]))
-    assert house.materialise("calendar", None).success
+    assert house.materialise("reference_data", None).success
     assert house.materialise("retail_daily", "2021-09-06", last="2021-09-07").success
     before = house.commits(t.TWEET_DAYS)
     deliver(house, t.TWEETS, "2021-09-07", "b.json", json.dumps(SECOND[1:]))
