@@ -31,7 +31,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.ml.mlflow_address import check_uri
 from lakehouse_assets.project import project_folder, variables
-from lakehouse_assets.storage.identity import DefaultIdentity, Identity, parse_identity
+from lakehouse_assets.storage.identity import DEFAULT, Identity
 from lakehouse_assets.storage.location import (
     Location,
     lake_root,
@@ -81,9 +81,6 @@ def _limits(value: Any) -> Any:
     return given
 
 
-_Identity = Annotated[Identity, NoDecode, BeforeValidator(parse_identity)]
-
-
 class Settings(BaseSettings):
     """Settings of one lakehouse; each field is the variable `LAKEHOUSE_<FIELD>`."""
 
@@ -105,11 +102,11 @@ class Settings(BaseSettings):
         STATE / "lake",
         description="Lake root: Delta tables at <domain>/<table>; a folder, ADLS or OneLake.",
     )
-    identity: _Identity = Field(
-        DefaultIdentity(),
+    identity: Annotated[Identity, NoDecode] = Field(
+        DEFAULT,
         description="As whom cloud locations are entered: a kind, or JSON with its fields.",
     )
-    landing_identity: Annotated[Identity | None, NoDecode, BeforeValidator(parse_identity)] = Field(
+    landing_identity: Annotated[Identity | None, NoDecode] = Field(
         None, description="As whom the landing zone is entered, if not as the lake is."
     )
     engine: Literal["duckdb", "spark"] = Field(
@@ -278,10 +275,6 @@ def load_settings() -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]).upper()
         reason = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
-        if first["type"].startswith("union_tag"):
-            # The message repeats what was given for the kind.
-            kinds = first.get("ctx", {}).get("expected_tags", "")
-            reason = f"its kind must be one of {kinds}" if kinds else "it must name its kind"
         raise LakehouseError(
             f"Setting LAKEHOUSE_{name} cannot be used: {reason}; change it in the environment or "
             "in .env."

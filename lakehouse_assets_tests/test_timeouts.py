@@ -26,10 +26,10 @@ from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.settings import load_settings
 from lakehouse_assets.sources.connection import Source
 from lakehouse_assets.storage.access import Access
-from lakehouse_assets.storage.identity import AccountKey, ManagedIdentity
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets.storage.store import CloudFiles
-from lakehouse_assets.storage.tokens import TokenSource
+from lakehouse_assets.storage.tokens import token_of
 from lakehouse_assets.storage.transient import is_transient
 from lakehouse_assets_tests.peers import MANNERS, Manner, Peer, running_peer
 
@@ -53,8 +53,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def identity(peer: Peer) -> AccountKey:
-    return AccountKey(endpoint=f"{peer.address}/acc01")
+def identity(peer: Peer) -> Identity:
+    return Identity(kind="account_key", endpoint=f"{peer.address}/acc01")
 
 
 def by_obstore(peer: Peer) -> None:
@@ -87,7 +87,7 @@ def by_entra(peer: Peer) -> None:
     os.environ["IDENTITY_ENDPOINT"] = f"{peer.address}/token"
     os.environ["IDENTITY_HEADER"] = SECRET
     try:
-        TokenSource(ManagedIdentity(), "login.microsoftonline.com").token()
+        token_of(Identity(kind="managed_identity"), "login.microsoftonline.com")
     finally:
         del os.environ["IDENTITY_ENDPOINT"], os.environ["IDENTITY_HEADER"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from lakehouse_assets.ingest.files import file_format
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.ingest.records import listed
 from lakehouse_assets.storage.files import Entry, digest_of
-from lakehouse_assets.storage.identity import DefaultIdentity, Identity
+from lakehouse_assets.storage.identity import DEFAULT, Identity
 from lakehouse_assets.storage.location import Location
 from lakehouse_assets.storage.store import files_at
 
@@ -98,7 +97,7 @@ class LandingZone:
         limits: FileLimits | None = None,
     ) -> None:
         self.root, self.limits = root, limits or FileLimits()
-        self._files = files_at(root, identity or DefaultIdentity())
+        self._files = files_at(root, identity or DEFAULT)
 
     def files(
         self, dataset: Dataset, start: date | None = None, end: date | None = None
@@ -291,10 +290,7 @@ class LandingZone:
         """Write what is kept beside a dataset's deliveries, whole or not at all."""
         if not name.startswith("_"):
             raise ValueError(f"{name} would be taken for a delivery")
-        with tempfile.TemporaryDirectory(prefix="lakehouse-note-") as folder:
-            written = Path(folder) / name
-            written.write_bytes(content)
-            self._files.put(f"{dataset.path}/{name}", written)
+        self._files.put(f"{dataset.path}/{name}", content)
 
     def _check_exists(self) -> None:
         if not self._files.exists():

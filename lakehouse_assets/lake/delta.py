@@ -28,7 +28,7 @@ from lakehouse_assets.lake.schema import arrow_schema, differences, stored_diffe
 from lakehouse_assets.lake.table_cache import return_table, take_table
 from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.lake.writer import Replacement, Written
-from lakehouse_assets.storage.identity import DefaultIdentity, Identity
+from lakehouse_assets.storage.identity import DEFAULT, Identity
 from lakehouse_assets.storage.location import Location, parse_location
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Lake:
         self.root = str(self.location)
         self.engine = engine
         self.registry = registry
-        self._root = LakeRoot(self.location, identity or DefaultIdentity())
+        self._root = LakeRoot(self.location, identity or DEFAULT)
         if not governed:
             self._root.grant_access(engine)
         self._writer = _writer_for(engine)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Hashable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.storage.access import Access
-from lakehouse_assets.storage.faults import explain, explained
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import Location
 from lakehouse_assets.storage.store import CloudFiles
@@ -54,15 +53,9 @@ class LakeRoot:
         if engine.name == "spark":
             cast("SparkEngine", engine).open_store(access.spark())
         elif engine.name == "duckdb":
-
-            @contextmanager
-            def faults_explained() -> Iterator[None]:
-                with explained(access.location, access.identity):
-                    yield
-
             root, address = str(access.location), access.duckdb_address()
             embedded = cast("DuckDBEngine", engine)
-            embedded.open_store(root, address, access.duckdb_secret, faults_explained)
+            embedded.open_store(root, address, access.duckdb_secret, access.explained)
 
 
 class TablePath:
@@ -149,6 +142,4 @@ class TablePath:
 
     def explain(self, error: BaseException) -> LakehouseError | None:
         """Return the sentence for what a store refused; None if the error is about no store."""
-        if self._access is None:
-            return None
-        return explain(error, self._access.location, self._access.identity)
+        return self._access.explain(error) if self._access else None

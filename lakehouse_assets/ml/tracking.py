@@ -24,7 +24,7 @@ from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.artifacts import artifact_address, let_in
 from lakehouse_assets.ml.mlflow_address import check_uri, redact_uri, sqlite_path, without_secrets
-from lakehouse_assets.storage.identity import DefaultIdentity, Identity
+from lakehouse_assets.storage.identity import DEFAULT, Identity
 from lakehouse_assets.storage.transient import is_transient, is_unanswered
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class MlflowTracking:
     tracking_uri: str
     experiment: str = DEFAULT_EXPERIMENT
     artifact_root: str | None = None
-    identity: Identity = field(default_factory=DefaultIdentity)
+    identity: Identity = DEFAULT
     _opened: _Opened = field(default_factory=_Opened, compare=False)
 
     @classmethod

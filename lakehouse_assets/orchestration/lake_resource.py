@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.storage.identity import IdentityFields, fields_of, identity_of
+from lakehouse_assets.storage.identity import Identity, IdentityFields
 from lakehouse_assets.storage.location import lake_root
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
             spark_jars=str(settings.spark_jars),
             spark_memory=settings.spark_memory,
             spark_options=settings.spark_options,
-            identity=fields_of(settings.identity),
+            identity=settings.identity.fields(),
         )
 
     def open(self) -> Lake:
@@ -87,7 +87,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
             )
         spark = self._spark() if self.engine == "spark" else None
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
-        identity = identity_of(self.identity)
+        identity = Identity.model_validate(self.identity)
         return Lake(root, engine, self.registry(), identity, governed=governed)
 
     @property

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.limits import FileLimits
-from lakehouse_assets.storage.identity import IdentityFields, fields_of, identity_of
+from lakehouse_assets.storage.identity import Identity, IdentityFields
 from lakehouse_assets.storage.location import landing_root
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
         """Make the resource of some settings."""
         return cls(
             root=str(settings.landing),
-            identity=fields_of(settings.zone_identity),
+            identity=settings.zone_identity.fields(),
             limits=asdict(settings.file_limits),
         )
 
     def open(self) -> LandingZone:
         """Return the landing zone."""
         limits = FileLimits(**self.limits)
-        return LandingZone(landing_root(self.root), identity_of(self.identity), limits)
+        identity = Identity.model_validate(self.identity)
+        return LandingZone(landing_root(self.root), identity, limits)

@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from lakehouse_assets.ml.mlflow_address import redact_uri
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
-from lakehouse_assets.storage.identity import IdentityFields, fields_of, identity_of
+from lakehouse_assets.storage.identity import Identity, IdentityFields
 
 if TYPE_CHECKING:
     from lakehouse_assets.settings import Settings
@@ -43,7 +43,7 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
         return cls(
             tracking_uri=tracking.tracking_uri,
             artifact_root=tracking.artifact_root,
-            identity=fields_of(tracking.identity),
+            identity=tracking.identity.fields(),
         )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
@@ -53,5 +53,5 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
 
     def open(self) -> MlflowTracking:
         """Return the tracking; MLflow itself is opened on its first use."""
-        identity = identity_of(self.identity)
+        identity = Identity.model_validate(self.identity)
         return MlflowTracking(self.tracking_uri, self.experiment, self.artifact_root, identity)

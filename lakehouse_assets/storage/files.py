@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
-
-from lakehouse_assets.storage.location import Location
 
 
 @dataclass(frozen=True, order=True)
@@ -35,84 +33,66 @@ class Entry:
     problem: str = ""
 
 
-class Files(Protocol):
-    """Files below a root."""
+class Files(ABC):
+    """Files below a root; what cannot be done is a `LakehouseError` with the remedy."""
 
-    @property
-    def root(self) -> Location:
-        """Where they lie."""
-        ...
-
+    @abstractmethod
     def exists(self) -> bool:
-        """Say whether the root is there.
+        """Say whether the root is there."""
 
-        Raises:
-            LakehouseError: that cannot be told.
-        """
-        ...
+    @abstractmethod
+    def children(self, folder: str) -> list[Entry]:
+        """List the files and folders in a folder; one that is not there is empty."""
 
+    @abstractmethod
     def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List a folder and, whatever their depth, the folders in it that are to be entered.
-
-        A folder that is not there is empty.
+        """List the files in a folder and, at any depth, in those of its folders to be entered.
 
         Args:
-            folder: The folder.
+            folder: The folder; one that is not there is empty.
             enter: Decides by the path of a folder, relative to the listed one.
+        """
+
+    @abstractmethod
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """Yield a file's content.
 
         Raises:
-            LakehouseError: it cannot be listed, which is not an empty folder.
+            FileNotFoundError: there is no file of that name.
         """
-        ...
 
-    def children(self, folder: str) -> list[Entry]:
-        """List the files and folders in a folder.
+    @abstractmethod
+    def put(self, path: str, source: Path | bytes) -> None:
+        """Store a file whole or not at all, in place of another of that name."""
 
-        Raises:
-            LakehouseError: it cannot be listed.
-        """
-        ...
-
-    def digest(self, path: str) -> str | None:
-        """Return the SHA-256 of a file; None if there is none of that name.
-
-        Raises:
-            LakehouseError: it cannot be read.
-        """
-        ...
-
-    def read(self, path: str) -> bytes | None:
-        """Return the content of a small file; None if there is none of that name.
-
-        Raises:
-            LakehouseError: it cannot be read.
-        """
-        ...
-
-    def put(self, path: str, source: Path) -> None:
-        """Store a file whole or not at all, in place of another of that name.
-
-        Raises:
-            LakehouseError: it cannot be stored.
-        """
-        ...
-
+    @abstractmethod
     def check_writable(self) -> None:
-        """Write and remove a probe, so that nothing starts that cannot end.
+        """Write and remove a probe, so that nothing starts that cannot end."""
 
-        Raises:
-            LakehouseError: the root cannot be written.
-        """
-        ...
-
-    @contextmanager
-    def fetched(self, entries: list[Entry]) -> Iterator[list[Path]]:
+    @abstractmethod
+    def fetched(self, entries: Sequence[Entry]) -> AbstractContextManager[list[Path]]:
         """Give local files with the content of some files; copies are removed afterwards.
 
         Raises:
-            LakehouseError: one cannot be read, or is not any more what the listing showed.
+            LakehouseError: one cannot be read, or is no longer what the listing showed.
         """
-        ...
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a small file; None if there is none of that name."""
+        try:
+            return b"".join(self.chunks(path))
+        except FileNotFoundError:
+            return None
+
+    def digest(self, path: str) -> str | None:
+        """Return the SHA-256 of a file; None if there is none of that name."""
+        hashed = hashlib.sha256()
+        try:
+            for chunk in self.chunks(path):
+                hashed.update(chunk)
+        except FileNotFoundError:
+            return None
+        return hashed.hexdigest()
 
 
 def digest_of(path: Path) -> str:

@@ -1,321 +1,229 @@
-"""The identities with which Azure's stores are accessed, as one setting.
+"""The identity with which Azure's stores are accessed, as one setting.
 
-A secret is read from its variable or mounted file when a store is entered. Configuration, run
-config and events hold the name of the variable or file, never what is in it.
+A secret is read from its variable or mounted file when a store is accessed. Configuration, run
+config and events hold the name of the variable or file, never the secret itself.
 """
 
+import json
 import os
 import re
 import shutil
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from lakehouse_assets.errors import LakehouseError
 
-# What Azure's own tools read, so that a machine set up for them needs no settings of ours.
-TENANT_VARIABLE = "AZURE_TENANT_ID"
-CLIENT_VARIABLE = "AZURE_CLIENT_ID"
-AUTHORITY_VARIABLE = "AZURE_AUTHORITY_HOST"
-FEDERATED_VARIABLE = "AZURE_FEDERATED_TOKEN_FILE"
-CERTIFICATE_VARIABLE = "AZURE_CLIENT_CERTIFICATE_PATH"
-ENDPOINT_VARIABLE = "IDENTITY_ENDPOINT"
+Kind: TypeAlias = Literal[
+    "default",
+    "account_key",
+    "sas",
+    "service_principal",
+    "service_principal_certificate",
+    "managed_identity",
+    "workload_identity",
+    "azure_cli",
+]
+_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "default": (),
+    "account_key": ("key_env", "key_file", "endpoint"),
+    "sas": ("token_env", "token_file"),
+    "service_principal": ("tenant_id", "client_id", "secret_env", "secret_file"),
+    "service_principal_certificate": (
+        "tenant_id",
+        "client_id",
+        "certificate_file",
+        "password_env",
+    ),
+    "managed_identity": ("client_id", "object_id", "resource_id"),
+    "workload_identity": ("tenant_id", "client_id", "token_file"),
+    "azure_cli": (),
+}
+# What is read for a field that is not given. Azure's own tools read the same variables, so that a
+# machine set up for them needs no settings of ours.
+_VARIABLES: Final = {
+    "tenant_id": "AZURE_TENANT_ID",
+    "client_id": "AZURE_CLIENT_ID",
+    "certificate_file": "AZURE_CLIENT_CERTIFICATE_PATH",
+    "token_file": "AZURE_FEDERATED_TOKEN_FILE",
+}
+# The secret of a kind: how its fields begin, and the variable that is read if none is given.
+_SECRETS: Final = {
+    "account_key": ("key", "AZURE_STORAGE_KEY"),
+    "sas": ("token", "AZURE_STORAGE_SAS_TOKEN"),
+    "service_principal": ("secret", "AZURE_CLIENT_SECRET"),
+    "service_principal_certificate": ("password", ""),
+}
+ENDPOINT_VARIABLE: Final = "IDENTITY_ENDPOINT"
+_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
+class Identity(BaseModel):
+    """An identity: its kind, and the fields that belong to the kind.
 
-class _Identity(BaseModel):
+    It also validates from text, as people write it in a setting: the kind alone, or JSON.
+
+    Attributes:
+        kind: `account_key` (shared key of the account; for emulators, since it opens everything to
+            everyone), `sas` (shared access signature of the container or account),
+            `service_principal` and `service_principal_certificate` (application with a secret or a
+            certificate), `managed_identity` (of this machine, container or Access Connector),
+            `workload_identity` (application with a token of this cluster or CI), `azure_cli`
+            (whoever is signed in with `az login`), or `default` (see `resolved`).
+        tenant_id: Directory of an application; else the variable `AZURE_TENANT_ID`.
+        client_id: Application, or one of the machine's managed identities; else, for applications,
+            the variable `AZURE_CLIENT_ID`.
+        object_id: A managed identity by its object id.
+        resource_id: A managed identity by its resource id.
+        key_env: Variable that holds the account key.
+        key_file: Mounted file that holds it; takes precedence over the variable.
+        endpoint: Blob endpoint of an emulator, such as `http://127.0.0.1:10000/devstoreaccount1`.
+        token_env: Variable that holds the signature, with or without its leading question mark.
+        token_file: Mounted file that holds it; for a workload identity the file with the current
+            token, else the variable `AZURE_FEDERATED_TOKEN_FILE`.
+        secret_env: Variable that holds an application's secret.
+        secret_file: Mounted file that holds it.
+        certificate_file: PEM file with key and certificate, or a PFX file; else the variable
+            `AZURE_CLIENT_CERTIFICATE_PATH`.
+        password_env: Variable that holds the certificate file's password, if it has one.
+    """
+
     # Errors do not show inputs: a secret pasted where a variable's name belongs stays hidden.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-
-class AccountKey(_Identity):
-    """The storage account's shared key; for emulators, since it opens everything to everyone.
-
-    Attributes:
-        key_env: Variable that holds the key.
-        key_file: Mounted file that holds it; goes before the variable.
-        endpoint: Blob endpoint of an emulator, such as `http://127.0.0.1:10000/devstoreaccount1`.
-    """
-
-    kind: Literal["account_key"] = "account_key"
-    key_env: str = "AZURE_STORAGE_KEY"
-    key_file: str | None = None
-    endpoint: str | None = None
-
-    def key(self) -> SecretStr:
-        """Read the key.
-
-        Raises:
-            LakehouseError: it is not where it is said to be.
-        """
-        return _secret(self.key_env, self.key_file)
-
-
-class SharedAccessSignature(_Identity):
-    """A shared access signature of the container or the account.
-
-    Attributes:
-        token_env: Variable that holds the token, with or without its leading question mark.
-        token_file: Mounted file that holds it; goes before the variable.
-    """
-
-    kind: Literal["sas"] = "sas"
-    token_env: str = "AZURE_STORAGE_SAS_TOKEN"  # noqa: S105 - a name
-    token_file: str | None = None
-
-    def token(self) -> SecretStr:
-        """Read the token.
-
-        Raises:
-            LakehouseError: it is not where it is said to be.
-        """
-        found = _secret(self.token_env, self.token_file).get_secret_value()
-        return SecretStr(found.removeprefix("?"))
-
-
-class _Application(_Identity):
-    """An application registered in Entra ID.
-
-    Attributes:
-        tenant_id: Its directory; else the variable `AZURE_TENANT_ID`.
-        client_id: The application; else the variable `AZURE_CLIENT_ID`.
-    """
-
+    kind: Kind
     tenant_id: str | None = None
-    client_id: str | None = None
-
-    def tenant(self) -> str:
-        """Return the directory.
-
-        Raises:
-            LakehouseError: it is set nowhere.
-        """
-        return self.tenant_id or _named(TENANT_VARIABLE, "tenant_id")
-
-    def client(self) -> str:
-        """Return the application.
-
-        Raises:
-            LakehouseError: it is set nowhere.
-        """
-        return self.client_id or _named(CLIENT_VARIABLE, "client_id")
-
-
-class ServicePrincipal(_Application):
-    """An application that proves itself by a secret.
-
-    Attributes:
-        secret_env: Variable that holds the secret.
-        secret_file: Mounted file that holds it; goes before the variable.
-    """
-
-    kind: Literal["service_principal"] = "service_principal"
-    secret_env: str = "AZURE_CLIENT_SECRET"  # noqa: S105 - a name
-    secret_file: str | None = None
-
-    def secret(self) -> SecretStr:
-        """Read the secret.
-
-        Raises:
-            LakehouseError: it is not where it is said to be.
-        """
-        return _secret(self.secret_env, self.secret_file)
-
-
-class ServicePrincipalCertificate(_Application):
-    """An application that proves itself by a certificate.
-
-    Attributes:
-        certificate_file: PEM file with key and certificate, or a PFX file; else the variable
-            `AZURE_CLIENT_CERTIFICATE_PATH`.
-        password_env: Variable that holds the file's password, if it has one.
-    """
-
-    kind: Literal["service_principal_certificate"] = "service_principal_certificate"
-    certificate_file: str | None = None
-    password_env: str | None = None
-
-    def certificate(self) -> Path:
-        """Return the file with key and certificate.
-
-        Raises:
-            LakehouseError: none is set, or the file does not exist.
-        """
-        path = Path(self.certificate_file or _named(CERTIFICATE_VARIABLE, "certificate_file"))
-        if not path.is_file():
-            raise LakehouseError(
-                f"The identity's certificate {path} does not exist; mount it there."
-            )
-        return path
-
-    def password(self) -> SecretStr | None:
-        """Read the file's password; None if none is named."""
-        return _secret(self.password_env, None) if self.password_env else None
-
-
-class ManagedIdentity(_Identity):
-    """The identity of the machine, container or Access Connector that this runs on.
-
-    Attributes:
-        client_id: Which of the machine's identities; at most one of the three is given, and none
-            for the system-assigned one.
-        object_id: The same by its object id.
-        resource_id: The same by its resource id.
-    """
-
-    kind: Literal["managed_identity"] = "managed_identity"
     client_id: str | None = None
     object_id: str | None = None
     resource_id: str | None = None
-
-    @model_validator(mode="after")
-    def _is_one(self) -> "ManagedIdentity":
-        if (
-            sum(value is not None for value in (self.client_id, self.object_id, self.resource_id))
-            > 1
-        ):
-            raise ValueError("name one of client_id, object_id and resource_id")
-        return self
-
-
-class WorkloadIdentity(_Application):
-    """An application that proves itself by a token of the cluster or CI that this runs in.
-
-    Attributes:
-        token_file: File that holds the current token; else the variable
-            `AZURE_FEDERATED_TOKEN_FILE`.
-    """
-
-    kind: Literal["workload_identity"] = "workload_identity"
+    key_env: str | None = None
+    key_file: str | None = None
+    endpoint: str | None = None
+    token_env: str | None = None
     token_file: str | None = None
+    secret_env: str | None = None
+    secret_file: str | None = None
+    certificate_file: str | None = None
+    password_env: str | None = None
 
-    def federated_token(self) -> Path:
-        """Return the file with the current token.
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_fields_of_its_kind(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = _read(value)
+        if not isinstance(value, dict):
+            return value
+        kind = value.get("kind")
+        if kind not in _FIELDS:
+            raise ValueError(f"its kind must be one of {', '.join(_FIELDS)}")
+        given = [name for name, found in value.items() if found is not None and name != "kind"]
+        if unknown := [name for name in given if name not in _FIELDS[kind]]:
+            known = ", ".join(_FIELDS[kind]) or "none"
+            raise ValueError(f"{unknown[0]} is not a field of {kind}, whose fields are {known}")
+        if kind == "managed_identity" and len(given) > 1:
+            raise ValueError("name one of client_id, object_id and resource_id")
+        for name in given:
+            if name.endswith("_env") and not _NAME.fullmatch(str(value[name])):
+                raise ValueError(
+                    f"{name} is not the name of a variable; give the environment variable's name, "
+                    "such as AZURE_CLIENT_SECRET, and never the secret"
+                )
+        return value
+
+    def fields(self) -> dict[str, str]:
+        """Return the kind and the given fields, as the configuration of a resource holds them."""
+        return self.model_dump(exclude_none=True)
+
+    @property
+    def gets_tokens(self) -> bool:
+        """Whether Entra issues tokens for it; keys and signatures grant access by themselves."""
+        return self.kind not in {"account_key", "sas"}
+
+    def value(self, field: str) -> str:
+        """Return a field, or what its variable holds.
 
         Raises:
-            LakehouseError: none is set, or the file does not exist.
+            LakehouseError: it is set nowhere, or names a file that does not exist.
         """
-        path = Path(self.token_file or _named(FEDERATED_VARIABLE, "token_file"))
-        if not path.is_file():
+        found = getattr(self, field) or os.environ.get(_VARIABLES[field], "")
+        if not found:
             raise LakehouseError(
-                f"The identity's token file {path} does not exist; label the pod for workload "
-                "identity, or mount the token there."
+                f"The identity has no {field}, and the environment variable {_VARIABLES[field]} is "
+                "not set; set one of them."
             )
-        return path
+        if field.endswith("_file") and not Path(found).is_file():
+            raise LakehouseError(
+                f"The identity's {field} {found} does not exist; mount it there, or correct the "
+                "path."
+            )
+        return str(found)
+
+    def secret(self) -> str:
+        """Read the secret, in the clear; empty for a certificate without a password.
+
+        Raises:
+            LakehouseError: it is not where the identity says.
+        """
+        field, default = _SECRETS[self.kind]
+        if file := getattr(self, f"{field}_file", None):
+            found = _from_file(file)
+        else:
+            variable = getattr(self, f"{field}_env") or default
+            found = os.environ.get(variable, "")
+            if variable and not found:
+                raise LakehouseError(
+                    f"The environment variable {variable}, which the identity names, is not set; "
+                    "set it where the run starts."
+                )
+        return found.removeprefix("?") if self.kind == "sas" else found
+
+    def variables(self) -> dict[str, str]:
+        """Return what Azure's own clients read from the environment, secrets in the clear.
+
+        Raises:
+            LakehouseError: something that the identity needs is missing.
+        """
+        found = {
+            _VARIABLES[field]: self.value(field)
+            for field in _FIELDS[self.kind]
+            if field in _VARIABLES and (getattr(self, field) or self.kind != "managed_identity")
+        }
+        if self.kind == "service_principal":
+            found["AZURE_CLIENT_SECRET"] = self.secret()
+        if self.kind == "service_principal_certificate" and self.password_env:
+            found["AZURE_CLIENT_CERTIFICATE_PASSWORD"] = self.secret()
+        return found
+
+    def resolved(self) -> "Identity":
+        """Return the identity itself, or the one that `default` stands for here.
+
+        The default looks at the environment and at nothing else: a workload identity's token, a
+        service principal's secret or certificate, the identity endpoint of a hosted app, an
+        installed Azure CLI, and else the machine's managed identity. It never tries one after the
+        other, so that it is the same identity each time and its failures are its own.
+        """
+        if self.kind != "default":
+            return self
+        given = os.environ
+        if given.get("AZURE_CLIENT_ID") and given.get("AZURE_TENANT_ID"):
+            if given.get("AZURE_FEDERATED_TOKEN_FILE"):
+                return Identity(kind="workload_identity")
+            if given.get("AZURE_CLIENT_SECRET"):
+                return Identity(kind="service_principal")
+            if given.get("AZURE_CLIENT_CERTIFICATE_PATH"):
+                return Identity(kind="service_principal_certificate")
+        if not given.get(ENDPOINT_VARIABLE) and shutil.which("az"):
+            return Identity(kind="azure_cli")
+        return Identity(kind="managed_identity", client_id=given.get("AZURE_CLIENT_ID") or None)
 
 
-class AzureCli(_Identity):
-    """Whoever is signed in with `az login`."""
-
-    kind: Literal["azure_cli"] = "azure_cli"
+DEFAULT: Final = Identity(kind="default")
 
 
-class DefaultIdentity(_Identity):
-    """The first identity that this place is set up for; `resolve` says which."""
-
-    kind: Literal["default"] = "default"
-
-
-Concrete: TypeAlias = (
-    AccountKey
-    | SharedAccessSignature
-    | ServicePrincipal
-    | ServicePrincipalCertificate
-    | ManagedIdentity
-    | WorkloadIdentity
-    | AzureCli
-)
-Identity: TypeAlias = Annotated[
-    AccountKey
-    | SharedAccessSignature
-    | ServicePrincipal
-    | ServicePrincipalCertificate
-    | ManagedIdentity
-    | WorkloadIdentity
-    | AzureCli
-    | DefaultIdentity,
-    Field(discriminator="kind"),
-]
-
-
-def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    try:
-        TypeAdapter(Identity).validate_python(fields)
-    except ValidationError as error:
-        # The error itself repeats what was given, which may be a secret.
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        reason = "its kind is none" if first["type"].startswith("union_tag") else first["msg"]
-        raise ValueError(f"the identity cannot be used: {name} {reason}".strip()) from None
-    return fields
-
-
-IdentityFields: TypeAlias = Annotated[dict[str, Any], AfterValidator(_checked)]
-"""An identity as the configuration of Dagster's resources holds it: its fields, with its kind."""
-
-
-def fields_of(identity: Identity) -> dict[str, Any]:
-    """Return the fields of an identity, for a resource's configuration."""
-    return identity.model_dump(exclude_none=True)
-
-
-def identity_of(fields: dict[str, Any]) -> Identity:
-    """Return the identity that a resource's configuration holds."""
-    found: Identity = TypeAdapter(Identity).validate_python(fields)
-    return found
-
-
-# Identities for which Entra issues tokens; the others carry their right with them.
-EntraIdentity: TypeAlias = (
-    ServicePrincipal | ServicePrincipalCertificate | ManagedIdentity | WorkloadIdentity | AzureCli
-)
-
-
-def resolve(identity: Identity) -> Concrete:
-    """Return the identity itself, or the one that the default stands for here.
-
-    The default looks at the environment and at nothing else: a workload identity's token, a service
-    principal's secret or certificate, the identity endpoint of a hosted app, a signed-in Azure CLI,
-    and else the machine's managed identity. It never tries one after the other, so that it is the
-    same identity each time and its failures are its own.
-    """
-    if not isinstance(identity, DefaultIdentity):
-        return identity
-    given = os.environ
-    application = bool(given.get(CLIENT_VARIABLE) and given.get(TENANT_VARIABLE))
-    if application and given.get(FEDERATED_VARIABLE):
-        return WorkloadIdentity()
-    if application and given.get("AZURE_CLIENT_SECRET"):
-        return ServicePrincipal()
-    if application and given.get(CERTIFICATE_VARIABLE):
-        return ServicePrincipalCertificate()
-    if not given.get(ENDPOINT_VARIABLE) and shutil.which("az"):
-        return AzureCli()
-    return ManagedIdentity(client_id=given.get(CLIENT_VARIABLE) or None)
-
-
-def parse_identity(value: Any) -> Any:
-    """Read an identity as people write it: its kind alone, or JSON with its fields.
-
-    Raises:
-        ValueError: it is neither; the text, which may hold a secret, is not repeated.
-    """
-    import json
-
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
+def _read(text: str) -> Any:
+    """Read an identity from a setting; an error does not repeat the text, which may be secret."""
+    text = text.strip()
     if re.fullmatch(r"[a-z_]+", text):
         return {"kind": text}
     try:
@@ -330,44 +238,30 @@ def parse_identity(value: Any) -> Any:
     return found
 
 
-def _named(variable: str, field: str) -> str:
-    value = os.environ.get(variable, "")
-    if not value:
+def _from_file(path: str) -> str:
+    try:
+        found = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        found = ""
+    if not found:
+        # The path is not shown: it may be the secret itself.
         raise LakehouseError(
-            f"The identity has no {field}, and the environment variable {variable} is not set; "
-            "set one of them."
+            "The file that the identity names for its secret is missing, empty or not readable; "
+            "mount it, and name it in the identity's field that ends in _file."
         )
-    return value
+    return found
 
 
-def _secret(variable: str, file: str | None) -> SecretStr:
-    """Read a secret from a mounted file or from the environment.
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Identity.model_validate(fields)
+    except ValidationError as error:
+        # The error itself repeats what was given, which may be a secret.
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise ValueError(f"the identity cannot be used: {reason}") from None
+    return fields
 
-    Raises:
-        LakehouseError: it is not there or empty. The message shows a variable's name only where it
-            can be one: what is no variable name may be the secret itself.
-    """
-    if file is not None:
-        try:
-            value = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError):
-            value = ""
-        if not value:
-            raise LakehouseError(
-                "The file that the identity names for its secret is missing, empty or "
-                "not readable; "
-                "mount it, and name it in the identity's field that ends in _file."
-            )
-        return SecretStr(value)
-    if not _VARIABLE.fullmatch(variable):
-        raise LakehouseError(
-            "A field of the identity that ends in _env is not the name of a variable; give the "
-            "environment variable's name, such as AZURE_CLIENT_SECRET, and never the secret."
-        )
-    value = os.environ.get(variable, "")
-    if not value:
-        raise LakehouseError(
-            f"The environment variable {variable}, which the identity names, is not set; set it "
-            "where the run starts."
-        )
-    return SecretStr(value)
+
+IdentityFields: TypeAlias = Annotated[dict[str, Any], AfterValidator(_checked)]
+"""An identity as the configuration of Dagster's resources holds it: its fields, with its kind."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import socket
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.access import Access
-from lakehouse_assets.storage.identity import DefaultIdentity, Identity
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.local_files import LocalFiles
 from lakehouse_assets.storage.location import Location
 from lakehouse_assets.storage.store import PROBE, CloudFiles
+from lakehouse_assets.storage.tokens import token_of
 
 _CONTENT = b"lakehouse doctor"
 
@@ -38,93 +41,66 @@ class Step:
     seconds: float = 0.0
 
 
-def probe(location: Location, identity: Identity, *, writes: bool) -> list[Step]:
+def probe(location: Location, identity: Identity, *, writes: bool) -> Iterator[Step]:
     """Try a location; once a step fails, the others are not tried.
 
     Args:
         location: Where.
-        identity: As whom a store is entered.
+        identity: As whom a store is accessed.
         writes: Whether it has to be written, too.
     """
-    if isinstance(location, Path):
-        tries = _local(location, writes=writes)
-    else:
-        tries = _cloud(Access(location, identity), identity, writes=writes)
-    steps: list[Step] = []
-    for name, attempt in tries:
-        if any(step.passed is False for step in steps):
-            steps.append(Step(name, None, "not tried"))
+    failed = False
+    for name, attempt in _steps(location, identity, writes=writes).items():
+        if failed:
+            yield Step(name, None, "not tried")
             continue
         started = time.monotonic()
         try:
-            text, passed = attempt(), True
+            text = attempt()
         except LakehouseError as error:
-            text, passed = str(error), False
-        steps.append(Step(name, passed, text, time.monotonic() - started))
-    return steps
+            text, failed = str(error), True
+        yield Step(name, not failed, text, time.monotonic() - started)
 
 
-def _local(folder: Path, *, writes: bool) -> Iterator[tuple[str, Callable[[], str]]]:
-    def exists() -> str:
-        if not writes and not folder.is_dir():
-            raise LakehouseError(f"The folder {folder} does not exist; create it.")
-        return str(folder)
+def _steps(location: Location, identity: Identity, *, writes: bool) -> dict[str, Callable[[], str]]:
+    if isinstance(location, Path):
+        folder = location
 
-    def write() -> str:
-        LocalFiles(folder).check_writable()
-        return "a probe was written and removed"
+        def exists() -> str:
+            if not writes and not folder.is_dir():
+                raise LakehouseError(f"The folder {folder} does not exist; create it.")
+            return str(folder)
 
-    yield "folder", exists
-    if writes:
-        yield "write", write
+        def write_locally() -> str:
+            LocalFiles(folder).check_writable()
+            return "a probe was written and removed"
 
+        return {"folder": exists} | ({"write": write_locally} if writes else {})
 
-def _cloud(
-    access: Access, identity: Identity, *, writes: bool
-) -> Iterator[tuple[str, Callable[[], str]]]:
-    files = CloudFiles(access)
-    name = f"{PROBE}{uuid.uuid4().hex}"
-
-    def resolve_name() -> str:
-        host = access.location.host
-        proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
-        if proxy:
-            return f"{host} is reached through the proxy of HTTPS_PROXY"
-        try:
-            found = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
-        except OSError:
-            raise LakehouseError(
-                f"The host name {host} cannot be resolved; correct the location, or the "
-                "machine's DNS (a private endpoint needs its private zone)."
-            ) from None
-        return f"{host} is {found[0][4][0]}"
+    access = Access(location, identity)
+    files, name = CloudFiles(access), f"{PROBE}{uuid.uuid4().hex}"
 
     def token() -> str:
-        chosen: str = access.identity.kind
-        if isinstance(identity, DefaultIdentity):
-            chosen = f"{chosen} (chosen by default)"
-        found = access.token()
-        if found is None:
-            return f"{chosen} needs none"
-        return f"{chosen} enters as {found.owner}, until {found.expires_at:%Y-%m-%d %H:%M} UTC"
+        kind = access.identity.kind + (" (chosen by default)" * (identity.kind == "default"))
+        if not access.identity.gets_tokens:
+            return f"{kind} needs none"
+        found = token_of(access.identity, access.login)
+        end = datetime.fromtimestamp(found.expires_on, UTC)
+        return f"{kind} enters as {_owner(found.token)}, until {end:%Y-%m-%d %H:%M} UTC"
 
     def list_files() -> str:
         files.exists()
-        return f"{access.location} can be listed"
+        return f"{location} can be listed"
 
     def write() -> str:
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder) / "probe"
-            source.write_bytes(_CONTENT)
-            files.put(name, source)
+        files.put(name, _CONTENT)
         return f"{name} was written"
 
     def read() -> str:
         if files.read(name) != _CONTENT:
             raise LakehouseError(
-                f"{name} does not read back as it was written; check whether somebody "
-                "else writes to "
-                f"{access.location}, or a proxy answers in place of the store."
+                f"{name} does not read back as it was written; check whether somebody else writes "
+                f"to {location}, or a proxy answers in place of the store."
             )
         return "it reads as it was written"
 
@@ -132,10 +108,29 @@ def _cloud(
         files.remove(name)
         return "it is removed"
 
-    yield "name", resolve_name
-    yield "token", token
-    yield "list", list_files
-    if writes:
-        yield "write", write
-        yield "read", read
-        yield "delete", delete
+    reads = {"name": lambda: _resolved(location.host), "token": token, "list": list_files}
+    return reads | ({"write": write, "read": read, "delete": delete} if writes else {})
+
+
+def _resolved(host: str) -> str:
+    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+        return f"{host} is reached through the proxy of HTTPS_PROXY"
+    try:
+        found = socket.getaddrinfo(host, 443, proto=socket.IPPROTO_TCP)
+    except OSError:
+        raise LakehouseError(
+            f"The host name {host} cannot be resolved; correct the location, or the machine's DNS "
+            "(a private endpoint needs its private zone)."
+        ) from None
+    return f"{host} is {found[0][4][0]}"
+
+
+def _owner(token: str) -> str:
+    """Return as whom a token grants access: user, application or object id, if its claims say."""
+    try:
+        part = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (IndexError, ValueError):
+        return "unknown"
+    names = ("upn", "unique_name", "appid", "azp", "oid")
+    return next((str(claims[name]) for name in names if claims.get(name)), "unknown")

@@ -12,8 +12,8 @@ import pytest
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.duckdb import DuckDBEngine
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.storage import access
-from lakehouse_assets.storage.identity import ServicePrincipal
+from lakehouse_assets.storage import tokens
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets_tests.azure.cloud import Cloud, MissingError, running_cloud
 from lakehouse_assets_tests.azure.entra import CLIENT, SECRET, TENANT
 
@@ -57,7 +57,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 def cloud(running: Cloud) -> Iterator[Cloud]:
     """The cloud, with nothing counted, nothing broken and no token kept."""
     running.reset()
-    access.forget_tokens()
+    tokens.forget_tokens()
     # Who enters a store of models is told to MLflow's clients in the environment.
     before = dict(os.environ)
     yield running
@@ -80,9 +80,9 @@ def engine(cloud: Cloud) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def principal() -> ServicePrincipal:
+def principal() -> Identity:
     """The application that the stub of Entra knows, by its secret."""
-    return ServicePrincipal(tenant_id=TENANT, client_id=CLIENT)
+    return Identity(kind="service_principal", tenant_id=TENANT, client_id=CLIENT)
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
 
-from lakehouse_assets.storage.identity import Identity, ManagedIdentity, parse_identity
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import AdlsLocation, lake_root, landing_root, parse_location
 
 TEXT = (Path(__file__).parents[2] / "deploy" / "azure.bicep").read_text(encoding="utf-8")
@@ -151,8 +150,8 @@ def test_what_comes_out_are_settings_of_this_project():
         assert isinstance(place, AdlsLocation)
         assert (place.account, place.container) == ("acc01x", name)
         assert name in containers
-    identity = TypeAdapter(Identity).validate_python(parse_identity(found["identity"]))
-    assert identity == ManagedIdentity(client_id="client")
+    identity = Identity.model_validate(found["identity"])
+    assert identity == Identity(kind="managed_identity", client_id="client")
 
 
 @pytest.mark.parametrize("output", ["root", "landing", "artifacts", "identity"])

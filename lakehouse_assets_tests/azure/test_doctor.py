@@ -9,7 +9,7 @@ import pytest
 from lakehouse_assets.cli.doctor import examine
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.storage.access import Access
-from lakehouse_assets.storage.identity import Identity, ServicePrincipal
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import AdlsLocation, Location, OneLakeLocation
 from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
@@ -58,7 +58,12 @@ def test_the_step_that_fails_has_a_remedy(
 
 def test_a_wrong_secret_fails_at_the_token(cloud, folder, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("WRONG_SECRET", "not-the-secret")
-    identity = ServicePrincipal(tenant_id=TENANT, client_id=CLIENT, secret_env="WRONG_SECRET")  # noqa: S106
+    identity = Identity(
+        kind="service_principal",
+        tenant_id=TENANT,
+        client_id=CLIENT,
+        secret_env="WRONG_SECRET",  # noqa: S106
+    )
     found = steps(AdlsLocation(ACCOUNT, "lake", folder), identity, tmp_path)
     assert found["token"][0] == "error"
     assert "AADSTS7000215" in found["token"][1]

@@ -15,7 +15,7 @@ from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.storage.faults import StoreError, explain, fault_of
-from lakehouse_assets.storage.identity import AzureCli, ServicePrincipal, SharedAccessSignature
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets.storage.transient import is_transient
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud, account_signature
@@ -130,7 +130,12 @@ def test_a_missing_container_is_no_empty_lake(cloud, engine, principal):
 
 def test_a_wrong_secret_is_told_as_that(cloud, engine, folder, monkeypatch):
     monkeypatch.setenv("WRONG_SECRET", "not-the-secret")
-    identity = ServicePrincipal(tenant_id=TENANT, client_id=CLIENT, secret_env="WRONG_SECRET")  # noqa: S106
+    identity = Identity(
+        kind="service_principal",
+        tenant_id=TENANT,
+        client_id=CLIENT,
+        secret_env="WRONG_SECRET",  # noqa: S106
+    )
     lake = Lake(AdlsLocation(ACCOUNT, "lake", folder), engine, Registry((DAILY,)), identity)
     error = told(lambda: lake.read(DAILY))
     assert "AADSTS7000215" in str(error)
@@ -182,7 +187,7 @@ def test_a_token_of_somebody_else_that_ends_is_told_as_that(
     """A signature cannot be renewed: what ends is told, and nothing is half done."""
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", account_signature(seconds=-5))
     place = AdlsLocation(ACCOUNT, "lake", folder)
-    lake = Lake(place, engine, Registry((DAILY,)), SharedAccessSignature())
+    lake = Lake(place, engine, Registry((DAILY,)), Identity(kind="sas"))
     assert "the signature has expired" in str(told(lambda: lake.read(DAILY)))
 
 
@@ -211,7 +216,7 @@ ASKED = "Generic MicrosoftAzure error: Error performing GET https://acc01.blob.c
 )
 def test_faults_are_told_apart(text, fault):
     assert fault_of(text) == fault
-    found = explain(OSError(text), PLACE, AzureCli())
+    found = explain(OSError(text), PLACE, Identity(kind="azure_cli"))
     assert (found is None) == (fault is None)
     if found is not None:
         assert found.fault == fault
@@ -223,13 +228,13 @@ def test_values_that_hold_the_words_of_a_store_are_no_fault_of_it():
     with pytest.raises(duckdb.ConversionException) as caught:
         duckdb.sql(f"SELECT CAST('{ASKED}status code: 503' AS INT)").fetchall()
     assert fault_of(str(caught.value)) == "throttled"
-    assert explain(caught.value, PLACE, AzureCli()) is None
+    assert explain(caught.value, PLACE, Identity(kind="azure_cli")) is None
     assert not is_transient(caught.value)
 
 
 def test_a_failing_login_of_the_cli_says_what_to_do():
     text = "Generic MicrosoftAzure error: 'az account get-access-token' command failed"
-    found = explain(OSError(text), PLACE, AzureCli())
+    found = explain(OSError(text), PLACE, Identity(kind="azure_cli"))
     assert "run `az login`" in str(found)
 
 

@@ -12,7 +12,7 @@ from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.storage.access import Access
-from lakehouse_assets.storage.identity import AccountKey, AzureCli, ManagedIdentity
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, KEY, Cloud
 from lakehouse_assets_tests.azure.entra import METADATA_PATH, TENANT
@@ -42,7 +42,7 @@ def session(spark_engine):
 def test_the_driver_asks_for_a_token_by_the_identity_it_was_given(
     cloud: Cloud, spark_engine, session, principal, kind
 ):
-    identity = principal if kind == "secret" else ManagedIdentity()
+    identity = principal if kind == "secret" else Identity(kind="managed_identity")
     settings = Access(PLACE, identity).spark()
     # The stub speaks plain HTTP where it has no host name of its own.
     own = {
@@ -62,7 +62,7 @@ def test_settings_reach_the_driver_and_are_not_shown(
     cloud: Cloud, spark_engine, session, monkeypatch
 ):
     monkeypatch.setenv("AZURE_STORAGE_KEY", KEY)
-    lake = Lake(PLACE, spark_engine, Registry((DAILY,)), AccountKey())
+    lake = Lake(PLACE, spark_engine, Registry((DAILY,)), Identity(kind="account_key"))
     assert lake.root == str(PLACE)
     hadoop = session._jsparkSession.sessionState().newHadoopConf()
     assert hadoop.get(f"fs.azure.account.key.{HOST}") == KEY
@@ -73,4 +73,4 @@ def test_settings_reach_the_driver_and_are_not_shown(
 
 def test_an_identity_that_the_driver_lacks_is_refused_at_once(cloud: Cloud, spark_engine):
     with pytest.raises(LakehouseError, match=r"ABFS driver cannot enter .* by azure_cli"):
-        Lake(PLACE, spark_engine, Registry((DAILY,)), AzureCli())
+        Lake(PLACE, spark_engine, Registry((DAILY,)), Identity(kind="azure_cli"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.files import Entry
-from lakehouse_assets.storage.identity import ServicePrincipal
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
@@ -23,7 +23,7 @@ from lakehouse_assets_tests.ingest.test_landing import (
 
 
 def test_what_belongs_to_nothing_is_named(
-    cloud: Cloud, folder: str, principal: ServicePrincipal, tmp_path: Path, engine
+    cloud: Cloud, folder: str, principal: Identity, tmp_path: Path, engine
 ) -> None:
     location = AdlsLocation(ACCOUNT, "landing", folder)
     files, content = CloudFiles(Access(location, principal)), tmp_path / "content"
@@ -41,7 +41,7 @@ def test_what_belongs_to_nothing_is_named(
 
 
 def test_a_window_of_a_long_history_lists_its_days_alone(
-    cloud: Cloud, folder: str, principal: ServicePrincipal, tmp_path: Path, monkeypatch
+    cloud: Cloud, folder: str, principal: Identity, tmp_path: Path, monkeypatch
 ) -> None:
     location = AdlsLocation(ACCOUNT, "landing", folder)
     files, content = CloudFiles(Access(location, principal)), tmp_path / "content"
@@ -52,9 +52,9 @@ def test_a_window_of_a_long_history_lists_its_days_alone(
     listed: list[str] = []
     whole = CloudFiles.list_all
 
-    def noted(self: CloudFiles, path: str, most: int | None = None) -> list[Entry]:
+    def noted(self: CloudFiles, path: str) -> list[Entry]:
         listed.append(path)
-        return whole(self, path, most)
+        return whole(self, path)
 
     monkeypatch.setattr(CloudFiles, "list_all", noted)
     zone = LandingZone(location, principal)

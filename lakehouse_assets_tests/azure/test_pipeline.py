@@ -19,7 +19,7 @@ from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.storage.access import Access
-from lakehouse_assets.storage.identity import ServicePrincipal
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import AdlsLocation, CloudLocation, OneLakeLocation
 from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command
@@ -99,7 +99,7 @@ def test_the_lake_in_a_store_is_the_lake_on_a_disk(
 
 
 def test_the_retail_lake_in_a_store_is_that_on_a_disk(
-    cloud: Cloud, folder: str, house: House, principal: ServicePrincipal, tmp_path: Path
+    cloud: Cloud, folder: str, house: House, principal: Identity, tmp_path: Path
 ) -> None:
     # The day on which every dataset of the sample has a delivery.
     for file in (REPOSITORY / "data" / "retail").glob("*/2021-09-06/*"):
@@ -137,7 +137,7 @@ def test_models_are_kept_in_a_store(
     tracking = MlflowTracking(
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
         artifact_root=str(place),
-        identity=ServicePrincipal(tenant_id=TENANT, client_id=CLIENT),
+        identity=Identity(kind="service_principal", tenant_id=TENANT, client_id=CLIENT),
     )
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "figure.txt").write_text("drawn", encoding="utf-8")

@@ -20,7 +20,7 @@ from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows, between
 from lakehouse_assets.lake.schema import arrow_type
-from lakehouse_assets.storage.identity import DefaultIdentity
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.store import files_at
 
 # What a lake promises holds on every engine, so that the same test runs on each.
@@ -133,7 +133,7 @@ def log_of(lake: Lake, declared: Table) -> Path:
 def state(lake: Lake, declared: Table) -> Mapping[str, bytes]:
     """Return every commit of a table, to show that nothing changed."""
     folder = f"{declared.domain}/{declared.name}"
-    files = files_at(lake.location, DefaultIdentity())
+    files = files_at(lake.location, Identity(kind="default"))
     entries = files.below(folder, lambda name: name == "_delta_log")
     commits = [
         replace(entry, path=f"{folder}/{entry.path}")

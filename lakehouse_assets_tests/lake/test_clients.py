@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from azure.core.credentials import AccessToken
 
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.storage import access
 from lakehouse_assets.storage.access import Access, mlflow_uri
-from lakehouse_assets.storage.identity import (
-    AccountKey,
-    AzureCli,
-    ManagedIdentity,
-    ServicePrincipal,
-    ServicePrincipalCertificate,
-    SharedAccessSignature,
-    WorkloadIdentity,
-)
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import AdlsLocation, OneLakeLocation
-from lakehouse_assets.storage.tokens import Token, TokenSource
 
 ADLS = AdlsLocation("acc01", "lake", "a b/c")
 GOV = AdlsLocation("acc01", "lake", "a", "core.usgovcloudapi.net")
@@ -27,13 +20,16 @@ HOST = "acc01.dfs.core.windows.net"
 IDS = {"tenant_id": "tenant", "client_id": "client"}
 EMULATOR = "http://127.0.0.1:10000/acc01"
 
-KEY, SAS = AccountKey(key_env="K"), SharedAccessSignature(token_env="S")  # noqa: S106
-LOCAL_KEY = AccountKey(key_env="K", endpoint=EMULATOR)
-SECRET = ServicePrincipal(**IDS, secret_env="P")  # noqa: S106
-SYSTEM, CHOSEN = ManagedIdentity(), ManagedIdentity(client_id="mine")
-CONNECTOR = ManagedIdentity(resource_id="/subscriptions/s/x")
-OBJECT = ManagedIdentity(object_id="oid")
-CLI = AzureCli()
+KEY, SAS = Identity(kind="account_key", key_env="K"), Identity(kind="sas", token_env="S")  # noqa: S106
+LOCAL_KEY = Identity(kind="account_key", key_env="K", endpoint=EMULATOR)
+SECRET = Identity(kind="service_principal", **IDS, secret_env="P")  # noqa: S106
+SYSTEM, CHOSEN = (
+    Identity(kind="managed_identity"),
+    Identity(kind="managed_identity", client_id="mine"),
+)
+CONNECTOR = Identity(kind="managed_identity", resource_id="/subscriptions/s/x")
+OBJECT = Identity(kind="managed_identity", object_id="oid")
+CLI = Identity(kind="azure_cli")
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +42,19 @@ def _secrets(monkeypatch):
 def workload(tmp_path):
     path = tmp_path / "token"
     path.write_text("t", encoding="utf-8")
-    return WorkloadIdentity(**IDS, token_file=str(path))
+    return Identity(kind="workload_identity", **IDS, token_file=str(path))
 
 
 @pytest.fixture
 def certificate(tmp_path):
     path = tmp_path / "app.pem"
     path.write_text("t", encoding="utf-8")
-    return ServicePrincipalCertificate(**IDS, certificate_file=str(path), password_env="P")  # noqa: S106
+    return Identity(
+        kind="service_principal_certificate",
+        **IDS,
+        certificate_file=str(path),
+        password_env="P",  # noqa: S106
+    )
 
 
 ADLS_NAME = {"azure_storage_account_name": "acc01"}
@@ -66,7 +67,7 @@ def _entra(monkeypatch):
     """Let Entra give everybody the same token."""
     for name in ("AZURE_AUTHORITY_HOST", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(TokenSource, "token", lambda _self: Token("bearer", 0))
+    monkeypatch.setattr(access, "token_of", lambda _identity, _login: AccessToken("bearer", 0))
 
 
 @pytest.mark.parametrize(
@@ -97,9 +98,9 @@ def _entra(monkeypatch):
     ],
 )  # fmt: skip
 def test_delta_rs_and_obstore(place, identity, uri, options):
-    access = Access(place, identity)
-    assert access.address == uri
-    assert access.object_store() == options
+    place_access = Access(place, identity)
+    assert place_access.address == uri
+    assert place_access.object_store() == options
 
 
 @pytest.mark.parametrize(
@@ -157,11 +158,14 @@ def test_the_login_host_follows_the_cloud(monkeypatch, place, told, found):
     ],
 )  # fmt: skip
 def test_duckdb(monkeypatch, place, identity, uri, fields):
-    access = Access(place, identity)
-    assert access.duckdb_address() == uri
-    assert access.duckdb_secret() == {"type": "azure"} | fields
+    place_access = Access(place, identity)
+    assert place_access.duckdb_address() == uri
+    assert place_access.duckdb_secret() == {"type": "azure"} | fields
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:8080")
-    assert access.duckdb_secret() == {"type": "azure", "http_proxy": "http://proxy:8080"} | fields
+    assert (
+        place_access.duckdb_secret()
+        == {"type": "azure", "http_proxy": "http://proxy:8080"} | fields
+    )
 
 
 def test_duckdb_enters_no_sovereign_cloud_by_token():
@@ -248,11 +252,10 @@ def test_mlflow(workload, certificate):
             "AZURE_TOKEN_CREDENTIALS": "WorkloadIdentityCredential",
             "AZURE_FEDERATED_TOKEN_FILE": workload.token_file,
         },
-        SYSTEM: {"AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"},
-        CHOSEN: {
-            "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential", "AZURE_CLIENT_ID": "mine",
-        },
-        CLI: {"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"},
+        SYSTEM: login | {"AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"},
+        CHOSEN: login
+        | {"AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential", "AZURE_CLIENT_ID": "mine"},
+        CLI: login | {"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"},
     }  # fmt: skip
     for identity, variables in expected.items():
         assert Access(ADLS, identity).mlflow() == variables

@@ -14,7 +14,7 @@ from lakehouse_assets.lake import table_cache
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.predicate import Everything, Values
 from lakehouse_assets.orchestration.io_manager import PartOfTable, windows_of
-from lakehouse_assets.storage.identity import DefaultIdentity
+from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.store import files_at
 from lakehouse_assets_tests.lake.dagster_samples import (
     DAYS,
@@ -185,7 +185,7 @@ def test_3_a_partitioned_table_needs_a_partitioned_run_and_the_other_way_round(t
     odd = rows_asset(tmp_path, WHOLE, DAYS, lambda _: [(1, None)])
     with pytest.raises(LakehouseError, match="declares no partition column"):
         run(tmp_path, odd, "2024-01-01")
-    assert files_at(tmp_path, DefaultIdentity()).children("") == []
+    assert files_at(tmp_path, Identity(kind="default")).children("") == []
 
 
 @on_both_engines
@@ -319,7 +319,9 @@ def test_9_a_materialisation_shows_size_schema_place_and_version(tmp_path):
     shown = metadata_of(run(tmp_path, daily_asset(tmp_path), "2024-01-02"))
     lake = lake_at(tmp_path)
     day_2 = "day=2024-01-02"
-    files = files_at(tmp_path, DefaultIdentity()).below("shop/daily", lambda name: name == day_2)
+    files = files_at(tmp_path, Identity(kind="default")).below(
+        "shop/daily", lambda name: name == day_2
+    )
     assert shown["dagster/row_count"] == 6
     assert shown["dagster/partition_row_count"] == 2
     assert shown["dagster/table_name"] == "shop.daily"
