@@ -42,7 +42,9 @@ _SQLITE = frozenset(
 _SQLSTATES = re.compile(r"08|53|57P|40|55P03")
 _NUMBERS = {
     "pymysql.err.OperationalError": frozenset({1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013}),
-    "pymssql.exceptions.OperationalError": frozenset({1205, 20003, 20009, 20047, 40501, 40613}),
+    "pymssql.exceptions.OperationalError": frozenset(
+        {1205, 20002, 20003, 20009, 20047, 40501, 40613}
+    ),
 }
 # Clients that give their errors no code: they end a line with the system's own words, or tell of a
 # store in a form that `faults.py` knows.
@@ -109,6 +111,9 @@ def _passes(error: BaseException, names: set[str]) -> bool:
     if "sqlalchemy.exc.DBAPIError" in names:
         return bool(getattr(error, "connection_invalidated", False))
     first = error.args[0] if error.args else None
+    if isinstance(first, tuple) and first:
+        # pymssql has a pair of number and text for its one argument.
+        first = first[0]
     if "oracledb.exceptions.Error" in names:
         return bool(getattr(first, "isrecoverable", False))
     if any(first in _NUMBERS[name] for name in names & _NUMBERS.keys()):

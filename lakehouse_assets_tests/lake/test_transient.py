@@ -20,6 +20,7 @@ import deltalake.exceptions
 import duckdb
 import obstore
 import psycopg.errors
+import pymssql
 import pymysql
 import pytest
 import requests
@@ -197,6 +198,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         psycopg.errors.AdminShutdown(),
         pymysql.OperationalError(1205, "Lock wait timeout exceeded"),
         pymysql.OperationalError(2003, "Can't connect to MySQL server"),
+        pymssql.OperationalError((20002, b"TDS server connection failed")),
     ],
     ids=lambda error: f"{type(error).__name__} {error}"[:40],
 )
@@ -220,6 +222,7 @@ def test_faults_that_may_pass(error: Exception) -> None:
         raised(lambda: by_sqlite(":memory:", 'SELECT * FROM "timed out"')),
         psycopg.errors.InvalidTextRepresentation(WORDS),
         pymysql.OperationalError(1045, "Access denied for user 'timed out'"),
+        pymssql.OperationalError((18456, b"Login failed. TDS server connection failed")),
         caused(OSError(WORDS), ssl.SSLCertVerificationError(1, "certificate verify failed")),
         MlflowException(WORDS, 1),
         None,
