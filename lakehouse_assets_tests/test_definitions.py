@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from lakehouse_assets.domains.conformed import tables as t
 from lakehouse_assets.domains.registry import DATASETS, REGISTRY
@@ -109,6 +111,15 @@ def test_definitions_of_other_settings_are_other_definitions(tmp_path: Path) -> 
         for defs in (here, there)
     ]
     assert starts == ["2014-01-01", "2015-01-01"]
+
+
+def test_workspace_and_pyproject_name_the_same_module() -> None:
+    workspace = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text(encoding="utf-8"))
+    (loaded,) = [entry["python_module"] for entry in workspace["load_from"]]
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["tool"]["dg"]["project"]
+    assert loaded["module_name"] == project["code_location_target_module"]
+    assert loaded["location_name"] == project["code_location_name"]
 
 
 def test_dg_lists_checks_and_launches(house: House) -> None:

@@ -23,7 +23,7 @@ from lakehouse_assets import clock
 from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.settings import Settings
 
-# As `[tool.dg.project]` names it, and Dagster what it holds.
+# As `[tool.dg.project]` and `workspace.yaml` name it, and Dagster what it holds.
 _CODE_LOCATION = "lakehouse_assets"
 _REPOSITORY = "__repository__"
 _CONFIG = """\
