@@ -14,8 +14,8 @@ import pytest
 
 from lakehouse_assets import clock
 from lakehouse_assets.cli import main as cli
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
     House,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command, variables_of
 from lakehouse_assets_tests.clocks import at
 from lakehouse_assets_tests.test_incremental import values

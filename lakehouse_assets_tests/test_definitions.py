@@ -15,8 +15,8 @@ import dagster as dg
 import pytest
 import yaml
 
+from lakehouse_assets.domains import DATASETS, REGISTRY
 from lakehouse_assets.domains.conformed import tables as t
-from lakehouse_assets.domains.registry import DATASETS, REGISTRY
 from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, variables_of

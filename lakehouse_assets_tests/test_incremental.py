@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.conformed.tables import DIM_DATE
-from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets_tests.airline.samples import House, member, purchase, steps
 
 ASIDE = quarantine_table(t.TRANSACTIONS)

@@ -9,9 +9,10 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets import clock
+from lakehouse_assets.catalog.gold import latest
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.registry import REGISTRY
-from lakehouse_assets.orchestration.table_assets import BuildContext, latest_snapshot
+from lakehouse_assets.lake.spans import rows_of
 from lakehouse_assets_tests.airline.samples import House, member, midnight, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.test_incremental import values
@@ -104,10 +105,9 @@ def test_a_delivery_that_comes_while_a_table_is_built_does_not_reach_into_it(
     house.deliver_members("2014-02-28", [member(2)])
     assert house.materialise("airline_monthly", "2014-01-01", *loaded).success
     lake = house.lake
-    frames = {"silver_flights": lake.read(t.SILVER_FLIGHTS)}
+    frame = lake.read(t.SILVER_FLIGHTS)
     assert house.materialise("airline_monthly", "2014-02-01", *loaded).success
-    ctx = BuildContext(FEBRUARY, clock.now(), lake)
-    rows = lake.engine.rows(latest_snapshot(ctx, t.SILVER_FLIGHTS, frames))
+    rows = lake.engine.rows(rows_of(latest(t.SILVER_FLIGHTS), frame, FEBRUARY, lake))
     assert [row["member_no"] for row in rows] == [1]
 
 

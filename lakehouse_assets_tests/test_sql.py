@@ -13,8 +13,8 @@ import pytest
 from lakehouse_assets.catalog.registry import Column, Registry
 from lakehouse_assets.cli import sql
 from lakehouse_assets.cli.formats import rows_of
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.domains.retail.tables import sales
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import table_cache

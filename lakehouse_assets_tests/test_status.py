@@ -17,8 +17,8 @@ from lakehouse_assets.catalog.datasets import LossLimit
 from lakehouse_assets.cli import inspect as cli
 from lakehouse_assets.cli.status import TableStatus, status
 from lakehouse_assets.cli.terminal import Terminal
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.lake.maintenance import maintain
 from lakehouse_assets_tests.airline.samples import (
     House,

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.domains import DATASETS
 from lakehouse_assets.domains.airline import silver as airline
-from lakehouse_assets.domains.registry import DATASETS
 from lakehouse_assets.domains.retail import silver as retail
 from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.engine import DataFrame

@@ -102,7 +102,7 @@ def export_model(
     folder: Annotated[Path, typer.Argument(help="Folder to make.")],
 ) -> None:
     """Check the champion's files and copy them to a new folder, for `mlflow models serve`."""
-    from lakehouse_assets.domains.registry import MODELS
+    from lakehouse_assets.domains import MODELS
     from lakehouse_assets.ml.model_registry import export_champion
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.settings import load_settings

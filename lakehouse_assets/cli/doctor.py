@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.cli.report import no_lake
-from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.lake.delta import check_declaration
 from lakehouse_assets.lake.log import of_each, open_table
@@ -252,7 +252,7 @@ def _broken_files(found: DeltaTable, root: Path) -> list[Path]:
 
 def check_sources(_settings: Settings) -> Iterator[Finding]:
     """Ask each source that has an address for its tables; nothing is counted or copied."""
-    from lakehouse_assets.domains.registry import SOURCES
+    from lakehouse_assets.domains import SOURCES
     from lakehouse_assets.sources.connection import Source, is_configured, variable_of
     from lakehouse_assets.sources.lookup import Window, look_up
 

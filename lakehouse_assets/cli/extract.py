@@ -48,7 +48,7 @@ def extract(
     LAKEHOUSE_SOURCE_<NAME>; docs/sources.md has one for each database.
     """
     from lakehouse_assets.catalog.sources import source_of
-    from lakehouse_assets.domains.registry import SOURCES
+    from lakehouse_assets.domains import SOURCES
     from lakehouse_assets.ingest.landing import LandingZone
     from lakehouse_assets.settings import load_settings
     from lakehouse_assets.sources.connection import Source
@@ -92,7 +92,7 @@ def extract(
 
 
 def _embedded() -> SecretStr:
-    from lakehouse_assets.domains.registry import SOURCES
+    from lakehouse_assets.domains import SOURCES
     from lakehouse_assets.project import project_folder
     from lakehouse_assets.sample.retail.__main__ import generate
     from lakehouse_assets.sample.retail.draws import Config

@@ -103,7 +103,7 @@ def tables(
     name: Annotated[str | None, typer.Argument(help="A table, to see its columns.")] = None,
 ) -> None:
     """List the declared tables, or describe one: columns, types, units, keys, references."""
-    from lakehouse_assets.domains.registry import REGISTRY
+    from lakehouse_assets.domains import REGISTRY
     from lakehouse_assets.lake.schema import comment
 
     if name is None:

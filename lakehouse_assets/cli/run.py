@@ -151,7 +151,7 @@ def replay(
     """
     from lakehouse_assets.catalog.datasets import dataset_named, quarantine_table
     from lakehouse_assets.cli.report import open_lake, print_warnings, rows_aside
-    from lakehouse_assets.domains.registry import DATASETS
+    from lakehouse_assets.domains import DATASETS
     from lakehouse_assets.orchestration.backfill import loaded_partitions, plan_replay
     from lakehouse_assets.settings import load_settings
 
@@ -211,7 +211,7 @@ def land(
 ) -> None:
     """Put a delivered file into the landing zone, whole or not at all."""
     from lakehouse_assets.catalog.datasets import dataset_named
-    from lakehouse_assets.domains.registry import DATASETS
+    from lakehouse_assets.domains import DATASETS
     from lakehouse_assets.ingest.landing import LandingZone
     from lakehouse_assets.orchestration.planning import check_date
     from lakehouse_assets.settings import load_settings

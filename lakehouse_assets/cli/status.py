@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.registry import DATASETS, REGISTRY
+from lakehouse_assets.domains import DATASETS, REGISTRY
 from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import partition_value

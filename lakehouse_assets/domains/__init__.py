@@ -1,1 +1,14 @@
-"""What the lake contains: the tables, rules and models of each domain."""
+"""What the lake contains: `DOMAINS`, the one list of domains, and what follows from it."""
+
+from lakehouse_assets.catalog.registry import Registry
+from lakehouse_assets.domains.airline.domain import AIRLINE
+from lakehouse_assets.domains.conformed.domain import CONFORMED
+from lakehouse_assets.domains.retail.domain import RETAIL
+from lakehouse_assets.quality.tables import TABLES as QUALITY_TABLES
+
+DOMAINS = (CONFORMED, AIRLINE, RETAIL)
+
+REGISTRY = Registry((*(table for domain in DOMAINS for table in domain.tables), *QUALITY_TABLES))
+DATASETS = tuple(dataset for domain in DOMAINS for dataset in domain.datasets)
+SOURCES = tuple(source for domain in DOMAINS for source in domain.sources)
+MODELS = {model.spec.name: model.spec for domain in DOMAINS for model in domain.models}

@@ -18,6 +18,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
@@ -149,6 +150,21 @@ class ModelSpec:
     objection: Callable[[Fitted, Any, pa.Table], str | None] | None = None
     rules: object = None
     libraries: tuple[str, ...] = ("scikit-learn",)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelTable:
+    """The monthly table of what a model says of the rows of another one.
+
+    Attributes:
+        spec: The model.
+        table: The table of the scored rows.
+        source: The monthly table whose rows are fitted and scored.
+    """
+
+    spec: ModelSpec
+    table: Table
+    source: Table
 
 
 @dataclass(frozen=True, eq=False)

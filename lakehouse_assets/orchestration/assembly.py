@@ -9,13 +9,13 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Limits
-from lakehouse_assets.domains.airline.assets import airline_assets
-from lakehouse_assets.domains.conformed.assets import conformed_assets
-from lakehouse_assets.domains.registry import DATASETS, REGISTRY, SOURCES
-from lakehouse_assets.domains.retail.assets import retail_assets
+from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, SOURCES
+from lakehouse_assets.domains.airline.silver import airline_silver_assets
+from lakehouse_assets.domains.retail.silver import retail_silver_assets
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.alerts import alert_sensors
+from lakehouse_assets.orchestration.bronze_assets import bronze_assets
 from lakehouse_assets.orchestration.conditions import following_sensor, with_conditions
 from lakehouse_assets.orchestration.extractions import extraction_schedules
 from lakehouse_assets.orchestration.freshness import policy_of
@@ -25,11 +25,13 @@ from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.maintenance import maintenance_job, maintenance_schedule
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
+from lakehouse_assets.orchestration.model_assets import model_asset
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
 from lakehouse_assets.orchestration.schedules import quality_schedule, refresh_schedules
 from lakehouse_assets.orchestration.sensors import delivery_sensors
+from lakehouse_assets.orchestration.table_assets import BuildOptions, gold_asset
 from lakehouse_assets.settings import Settings
 
 _MOST_KEPT = 4
@@ -79,10 +81,21 @@ def _assets(
     engine: str,
 ) -> Sequence[dg.AssetsDefinition]:
     silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
+    options = BuildOptions(week_starts_on, training_rows)
     made = [
-        *conformed_assets(week_starts_on),
-        *airline_assets(calendar, training_rows, limits),
-        *retail_assets(calendar, week_starts_on, campaign_tags, limits),
+        *(bronze_assets(dataset, calendar, limits) for dataset in DATASETS),
+        *airline_silver_assets(calendar, limits),
+        *retail_silver_assets(calendar, campaign_tags, limits),
+        *(
+            gold_asset(gold, REGISTRY, calendar, options)
+            for domain in DOMAINS
+            for gold in domain.gold
+        ),
+        *(
+            model_asset(model, calendar, training_rows)
+            for domain in DOMAINS
+            for model in domain.models
+        ),
         *quality_assets(silver),
     ]
     return [

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table
-from lakehouse_assets.domains.registry import DATASETS
+from lakehouse_assets.domains import DATASETS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
 from lakehouse_assets.lake.delta import Lake

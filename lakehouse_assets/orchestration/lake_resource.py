@@ -124,6 +124,6 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
 
     def registry(self) -> Registry:
         """Return the declared tables of the project."""
-        from lakehouse_assets.domains.registry import REGISTRY
+        from lakehouse_assets.domains import REGISTRY
 
         return REGISTRY

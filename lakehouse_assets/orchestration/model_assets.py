@@ -9,9 +9,11 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets import clock
+from lakehouse_assets.catalog.gold import Read
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.ml.lifecycle import Gate, ModelRun, ModelSpec, run_model
+from lakehouse_assets.lake.spans import rows_of
+from lakehouse_assets.ml.lifecycle import Gate, ModelRun, ModelSpec, ModelTable, run_model
 from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.io_manager import windows_of
@@ -19,11 +21,9 @@ from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.process import active_runs
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import (
-    BuildContext,
     MakeAsset,
     asset_attributes,
     months_of,
-    of_month,
 )
 from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
 from lakehouse_assets.quality.log import BY_PARTITION
@@ -32,24 +32,21 @@ from lakehouse_assets.quality.log import BY_PARTITION
 _FIGURE_DPI = 55
 
 
-def monthly_model_asset(
-    spec: ModelSpec, table: Table, source: Table, calendar: Calendar, most_rows: int
-) -> dg.AssetsDefinition:
+def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.AssetsDefinition:
     """Make the asset of the table that holds what a model says of the rows of another one.
 
     Args:
-        spec: The model.
-        table: The table of the scored rows.
-        source: The monthly table whose rows are fitted and scored.
+        model: The model, its table and the table that it reads.
         calendar: Partitions.
         most_rows: Most rows that are fetched to fit.
 
     Returns:
         An asset whose config are the settings of the model; each gate is a blocking check.
     """
+    spec, table = model.spec, model.table
     make: MakeAsset = dg.asset(
         **{**asset_attributes(table), "kinds": {"deltalake", "mlflow", "scikitlearn"}},
-        ins={"source": dg.AssetIn(key=source.asset_key)},
+        ins={"source": dg.AssetIn(key=model.source.asset_key)},
         partitions_def=calendar.monthly,
         config_schema=_settings_schema(spec),
         check_specs=[
@@ -82,7 +79,7 @@ def monthly_model_asset(
                 runs[month.isoformat()] = found = run_model(
                     spec,
                     lake.engine,
-                    of_month(source, BuildContext(month, clock.now(), lake)),
+                    rows_of(Read(model.source), source, month, lake),
                     mlflow,
                     partition=month.isoformat(),
                     run_id=context.run.run_id,

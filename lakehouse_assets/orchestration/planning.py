@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset
-from lakehouse_assets.domains.registry import DATASETS
+from lakehouse_assets.domains import DATASETS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import partition_value

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.errors import DamagedTableError
 from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.orchestration.instance import dagster_instance, show_in_code_location

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table
 from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.commits import Commit

@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets.domains.airline.models.personas import AT_RISK, NEW, PERSONAS, PREMIUM
 from lakehouse_assets.domains.airline.models.segments import SEGMENT_FEATURES, SEGMENTS
 from lakehouse_assets.ml.model_registry import load_champion
@@ -37,7 +38,7 @@ SEPARATED = "segments_are_separated"
 TABLES = (t.GOLD_CUSTOMER_SEGMENTS_ML, t.GOLD_SEGMENT_SUMMARY, t.CUSTOMER_SEGMENTS_ML)
 UPSTREAM = tuple(
     table
-    for table in t.TABLES
+    for table in AIRLINE.tables
     if table.partition and table.partition.column in {"snapshot_month", "as_of_month"}
 )
 # Two starts and no sweep: what is tested here does not hang on the best of ten.

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets import clock
-from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets_tests.airline.samples import House
 
 

@@ -16,8 +16,8 @@ import pytest
 from dagster._core.events import DagsterEvent, StepMaterializationData
 
 from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
 from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
 from lakehouse_assets.domains.retail.tables.store_sales import STORE_SALES

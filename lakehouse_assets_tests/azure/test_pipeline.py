@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from lakehouse_assets.catalog.datasets import dataset_named
-from lakehouse_assets.domains.registry import DATASETS
-from lakehouse_assets.domains.retail import tables as retail
+from lakehouse_assets.domains import DATASETS
+from lakehouse_assets.domains.retail.domain import RETAIL
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.settings import Settings
@@ -118,7 +118,7 @@ def test_the_retail_lake_in_a_store_is_that_on_a_disk(
     copy = copy_of(root, far.settings, tmp_path / "copy")
     assert differences(copy, house) == []
     # Each source brought rows, and gold was built from all of them.
-    filled = {table.name for table in retail.TABLES} - empty_tables(copy)
+    filled = {table.name for table in RETAIL.tables} - empty_tables(copy)
     assert len(filled) > 30
     assert {
         "country_profit_weeks", "campaign_tweets", "tweets_by_city", "sales_weeks", "sales_train",

@@ -25,6 +25,7 @@ from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_table, rejects_table
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets.domains.airline.reference import places
 from lakehouse_assets.domains.airline.transforms.silver import NOTHING
 from lakehouse_assets.domains.conformed.tables import DIM_DATE
@@ -417,7 +418,7 @@ class Baseline:
         """Create every table as it is declared."""
         from deltalake import DeltaTable
 
-        for table in t.TABLES:
+        for table in AIRLINE.tables:
             rules = {f"delta.constraints.{name}": rule for name, rule in table.constraints.items()}
             DeltaTable.create(
                 self.uri(table),
@@ -459,7 +460,7 @@ class Baseline:
         """Do one month's work."""
         following = (month + timedelta(days=32)).replace(day=1)
         values: dict[str, Any] = {
-            table.name: f"delta_scan('{self.uri(table)}')" for table in t.TABLES
+            table.name: f"delta_scan('{self.uri(table)}')" for table in AIRLINE.tables
         }
         values |= {"month": month, "following": following, "loaded": self.loaded()}
         snapshot = f"snapshot_month = '{month}'"
@@ -605,8 +606,8 @@ GROUP BY ALL
 
     def small_model(self, values: dict[str, Any]) -> None:
         """Cluster on flights and points alone."""
+        from lakehouse_assets.domains.airline.gold.small_segments import SETTINGS as SMALL_MODEL
         from lakehouse_assets.domains.airline.models.kmeans import nearest, unscaled_centres
-        from lakehouse_assets.domains.airline.segments import SMALL_MODEL
 
         source = "(FROM {fact_flights} WHERE as_of_month = DATE '{month}')".format(**values)
         keys, matrix = self.features(source, ("total_flights", "total_loyalty_points"))

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.airline.tables import KPI_CUSTOMER_VALUE, TABLES
+from lakehouse_assets.domains.airline.domain import AIRLINE
+from lakehouse_assets.domains.airline.tables import KPI_CUSTOMER_VALUE
 
 # When a run began differs from run to run; everything else must not.
 _VOLATILE = frozenset({"load_timestamp", "_ingested_at"})
@@ -39,7 +40,7 @@ def fingerprint(lake: Path) -> Fingerprint:
     duckdb_extensions.import_extension("delta", con=connection)
     connection.execute("LOAD delta")
     found: Fingerprint = {}
-    for table in TABLES:
+    for table in AIRLINE.tables:
         rows = connection.execute(_query(lake, table)).fetchall()
         found[table.name] = {str(row[0]): [str(value) for value in row[1:]] for row in rows}
     return found

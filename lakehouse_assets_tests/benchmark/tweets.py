@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
-from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.retail.tables import tweets as t
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.delta import Lake

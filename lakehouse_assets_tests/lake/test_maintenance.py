@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.registry import REGISTRY
 from lakehouse_assets.lake.maintenance import RETENTION_HOURS, maintain
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.instance import _CONFIG, dagster_instance

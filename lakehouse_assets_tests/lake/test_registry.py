@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Reference, Registry
-from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets_tests.lake.samples import DAILY, WHOLE, table
 

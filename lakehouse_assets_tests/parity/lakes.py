@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets_tests.airline.samples import House, ask

@@ -10,12 +10,13 @@ import pytest
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.domains.airline import expectations
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets_tests.airline.samples import House, check, member, numbers, steps
 
 MONTH = "2014-03-01"
 ASIDE = quarantine_table(t.FLIGHTS)
 LOADING = [
-    table for table in t.TABLES if table.name.startswith(("bronze_flights", "silver_flights"))
+    table for table in AIRLINE.tables if table.name.startswith(("bronze_flights", "silver_flights"))
 ]
 
 

@@ -175,7 +175,7 @@ class Pipelines:
         """Load and clean both days, as `lakehouse run` does."""
         import dagster as dg
 
-        from lakehouse_assets.domains.registry import REGISTRY
+        from lakehouse_assets.domains import REGISTRY
         from lakehouse_assets.orchestration.instance import open_home
         from lakehouse_assets.orchestration.jobs import DAILY, job_name
         from lakehouse_assets.orchestration.process import OWNER_TAG, Owner, end_dead_runs

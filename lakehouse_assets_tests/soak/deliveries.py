@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from lakehouse_assets.domains.registry import DATASETS
+from lakehouse_assets.domains import DATASETS
 from lakehouse_assets_tests.airline.samples import REPOSITORY
 
 FIRST = date(2026, 9, 1)

@@ -19,7 +19,7 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 
 from lakehouse_assets import clock
-from lakehouse_assets.domains.registry import REGISTRY
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.orchestration.jobs import QUALITY
 from lakehouse_assets.orchestration.process import WAS_KILLED, Owner
 from lakehouse_assets.settings import Settings

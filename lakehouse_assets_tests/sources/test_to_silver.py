@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-import lakehouse_assets.domains.registry
+import lakehouse_assets.domains
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_table
 from lakehouse_assets.catalog.registry import Table
@@ -121,7 +121,7 @@ def test_a_late_update_of_a_state_takes_the_place_of_what_was_there(
     with_cursor = [
         replace(s, cursor="tenure_month") if s.dataset is CUSTOMERS else s for s in SOURCES
     ]
-    monkeypatch.setattr(lakehouse_assets.domains.registry, "SOURCES", tuple(with_cursor))
+    monkeypatch.setattr(lakehouse_assets.domains, "SOURCES", tuple(with_cursor))
     shop = Shop(at_home, CUSTOMERS, SILVER_CUSTOMERS, whole=["tenure_month"])
     shop.insert(
         *[customer(CustomerID=name, tenure_month=n) for name, n in (("A", 1), ("B", 5), ("C", 9))]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from lakehouse_assets.catalog.datasets import (
     Dataset,
-    bronze_table,
-    quarantine_table,
-    rejects_table,
     silver_table,
     text_field,
 )
@@ -431,23 +428,4 @@ GOLD_NEWLY_AT_RISK = _gold(
     latest_with="gold_customer_segments_ml",
     layer="segments",
     references=(same_month(("customer_key",), "dim_customers"),),
-)
-
-TABLES = (
-    *(make(dataset) for dataset in DATASETS for make in (bronze_table, rejects_table)),
-    SILVER_FLIGHTS,
-    quarantine_table(FLIGHTS),
-    SILVER_TRANSACTIONS,
-    quarantine_table(TRANSACTIONS),
-    DIM_CUSTOMERS,
-    DIM_GEOGRAPHY,
-    FACT_FLIGHTS,
-    FACT_TRANSACTIONS,
-    CUSTOMER_SPEND,
-    KPI_CUSTOMER_VALUE,
-    GOLD_CUSTOMER_SEGMENTS_ML,
-    GOLD_SEGMENT_SUMMARY,
-    CUSTOMER_SEGMENTS_ML,
-    GOLD_SEGMENT_MIGRATION,
-    GOLD_NEWLY_AT_RISK,
 )

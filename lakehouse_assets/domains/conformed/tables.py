@@ -83,5 +83,3 @@ DIM_COUNTRIES = Table(
 )
 UNKNOWN_COUNTRY = "Unknown"
 """The code of the row that stands for no country, so that facts without one find it."""
-
-TABLES = (DIM_DATE, DIM_PLACES, DIM_COUNTRIES)

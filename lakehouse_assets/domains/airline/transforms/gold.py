@@ -105,7 +105,7 @@ def customer_spend(fact_transactions: DataFrame) -> DataFrame:
 
 
 def kpi_customer_value(
-    dim_customers: DataFrame, fact_flights: DataFrame, spend: DataFrame, month: date
+    dim_customers: DataFrame, fact_flights: DataFrame, spend: DataFrame
 ) -> DataFrame:
     """Put together what a member is worth at the end of a month.
 
@@ -113,11 +113,9 @@ def kpi_customer_value(
         dim_customers: The month's members.
         fact_flights: The month's flying.
         spend: Monthly spend of this and all earlier months.
-        month: The month, as its first day.
     """
     so_far = (
-        spend.filter(F.col("as_of_month") <= F.lit(month))
-        .groupBy("customer_key")
+        spend.groupBy("customer_key")
         .agg(
             v.total(F.col("completed_amount"), 2).alias("spent"),
             F.sum("completed_count").cast("bigint").alias("purchases"),
@@ -143,16 +141,15 @@ def kpi_customer_value(
     ).select(*KPI_CUSTOMER_VALUE.column_names)
 
 
-def spend_of_others(spend: DataFrame, members: DataFrame, month: date) -> DataFrame:
+def spend_of_others(spend: DataFrame, stored: DataFrame) -> DataFrame:
     """Add up what each customer has spent who is no member: customer_key, completed_amount.
 
     Args:
         spend: Monthly spend of this and all earlier months.
-        members: The month's members, by customer_key.
-        month: The month, as its first day.
+        stored: The month's members, by customer_key.
     """
-    others = spend.filter(F.col("as_of_month") <= F.lit(month)).join(
-        members.select(F.col("customer_key").alias("member")),
+    others = spend.join(
+        stored.select(F.col("customer_key").alias("member")),
         F.col("customer_key") == F.col("member"),
         "left_anti",
     )

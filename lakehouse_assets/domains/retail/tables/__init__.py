@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
 from lakehouse_assets.domains.retail.tables import (
     campaigns,
     customers,
-    dimensions,
     documents,
     online_sales,
-    product,
-    sales,
     store_sales,
     tweets,
     website,
@@ -26,20 +22,12 @@ DATASETS = (
     documents.DOCUMENTS,
 )
 
-TABLES = (
-    *(
-        make(dataset)
-        for dataset in DATASETS
-        for make in (bronze_table, rejects_table, quarantine_table)
-    ),
-    *campaigns.TABLES,
-    *tweets.TABLES,
-    *product.TABLES,
-    *store_sales.TABLES,
-    *online_sales.TABLES,
-    *customers.TABLES,
-    *website.TABLES,
-    *documents.TABLES,
-    *dimensions.TABLES,
-    *sales.TABLES,
+SILVER = (
+    campaigns.SILVER_CAMPAIGNS,
+    tweets.SILVER_TWEETS,
+    store_sales.SILVER_STORE_SALES,
+    online_sales.SILVER_ONLINE_SALES,
+    customers.SILVER_CUSTOMERS,
+    website.SILVER_WEBSITE,
+    documents.SILVER_DOCUMENTS,
 )

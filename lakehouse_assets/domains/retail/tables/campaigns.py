@@ -229,13 +229,3 @@ LOSS_MAKING_CAMPAIGNS = gold(
     references=(same_month(("campaign_key",), "dim_campaigns"),),
     lab="gold_top_loss_making_campaign",
 )
-
-TABLES = (
-    SILVER_CAMPAIGNS,
-    DIM_CAMPAIGNS,
-    CAMPAIGN_DAYS,
-    COUNTRY_REVENUE,
-    CAMPAIGN_WEEKS,
-    COUNTRY_PROFIT_WEEKS,
-    LOSS_MAKING_CAMPAIGNS,
-)

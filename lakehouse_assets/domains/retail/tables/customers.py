@@ -81,5 +81,3 @@ SILVER_CUSTOMERS = silver_table(
     clustered=("customer_id",),
     constraints={"tenure_not_negative": "tenure_months >= 0"},
 )
-
-TABLES = (SILVER_CUSTOMERS,)

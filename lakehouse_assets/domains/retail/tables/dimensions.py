@@ -63,5 +63,3 @@ DIM_RETAIL_CUSTOMERS = gold(
     kind="dimension",
     topic="dimensions",
 )
-
-TABLES = (DIM_STORES, DIM_PRODUCTS, DIM_RETAIL_CUSTOMERS)

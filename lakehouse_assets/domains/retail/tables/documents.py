@@ -43,5 +43,3 @@ SILVER_DOCUMENTS = silver_table(
     ),
     constraints={"has_content": "size > 0"},
 )
-
-TABLES = (SILVER_DOCUMENTS,)

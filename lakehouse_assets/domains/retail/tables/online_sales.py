@@ -56,5 +56,3 @@ SILVER_ONLINE_SALES = silver_table(
     clustered=("customer_id",),
     constraints={"sold_not_negative": "quantity >= 0"},
 )
-
-TABLES = (SILVER_ONLINE_SALES,)

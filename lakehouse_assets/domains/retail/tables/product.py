@@ -26,5 +26,3 @@ CAMPAIGN_TWEETS = gold(
     topic="tweets",
     lab="sentiment_campaign_analytics",
 )
-
-TABLES = (CAMPAIGN_TWEETS,)

@@ -113,5 +113,3 @@ SALES_TEST = gold(
     latest_with="sales_train",
     lab="gold_test",
 )
-
-TABLES = (FACT_SALES, SALES_DAYS, SALES_WEEKS, SALES_TRAIN, SALES_TEST)

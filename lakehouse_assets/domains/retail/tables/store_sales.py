@@ -51,5 +51,3 @@ SILVER_STORE_SALES = silver_table(
     clustered=("store", "week_starting"),
     constraints={"sold_not_negative": "quantity >= 0"},
 )
-
-TABLES = (SILVER_STORE_SALES,)

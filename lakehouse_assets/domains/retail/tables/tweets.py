@@ -153,12 +153,3 @@ TWEETS_BY_CITY = gold(
     topic="tweets",
     lab="gold_twitter_historical_city_hashtag_count_loc",
 )  # fmt: skip
-
-TABLES = (
-    SILVER_TWEETS,
-    TWEET_DAYS,
-    TWEETS_BY_CITY_AND_HASHTAG,
-    TWEETS_BY_HASHTAG,
-    TWEET_TOTALS,
-    TWEETS_BY_CITY,
-)

@@ -130,5 +130,3 @@ WEBSITE_CONVERSION = gold(
     kind="cumulative",
     topic="website",
 )  # fmt: skip
-
-TABLES = (SILVER_WEBSITE, WEBSITE_DAYS, WEBSITE_CONVERSION)

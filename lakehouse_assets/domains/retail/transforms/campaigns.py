@@ -214,17 +214,13 @@ def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> Data
 
 def country_revenue(days: DataFrame, month: date) -> DataFrame:
     """Add up by country and region; columns as declared for `country_revenue`."""
-    grouped = (
-        _so_far(days, month)
-        .groupBy("country", "country_code", "region")
-        .agg(
-            _total("results"),
-            _money("revenue", "total_revenue"),
-            _money("revenue_target", "total_revenue_target"),
-            _money("profit", "total_profit"),
-            F.max("max_cost").cast(MONEY).alias("max_cost"),
-            F.min("min_cost").cast(MONEY).alias("min_cost"),
-        )
+    grouped = days.groupBy("country", "country_code", "region").agg(
+        _total("results"),
+        _money("revenue", "total_revenue"),
+        _money("revenue_target", "total_revenue_target"),
+        _money("profit", "total_profit"),
+        F.max("max_cost").cast(MONEY).alias("max_cost"),
+        F.min("min_cost").cast(MONEY).alias("min_cost"),
     )
     return grouped.withColumn("as_of_month", F.lit(month)).select(*COUNTRY_REVENUE.column_names)
 
@@ -232,7 +228,7 @@ def country_revenue(days: DataFrame, month: date) -> DataFrame:
 def campaign_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
     """Count results by campaign and week; columns as declared for `campaign_weeks`."""
     grouped = (
-        _by_week(_named_alike(_so_far(days, month)), week_starts_on)
+        _by_week(_named_alike(days), week_starts_on)
         .groupBy("campaign_key", "campaign_name", "week_start")
         .agg(_total("results"))
     )
@@ -242,7 +238,7 @@ def campaign_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> D
 def country_profit_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
     """Add profit up by country and week; columns as declared for `country_profit_weeks`."""
     grouped = (
-        _by_week(_so_far(days, month), week_starts_on)
+        _by_week(days, week_starts_on)
         .groupBy("country", "country_code", "week_start")
         .agg(_money("profit", "total_profit"))
     )
@@ -257,21 +253,22 @@ def totals_of_campaigns(results: DataFrame) -> DataFrame:
     )
 
 
-def totals_of_days(days: DataFrame, month: date) -> DataFrame:
+def totals_of_days(days: DataFrame) -> DataFrame:
     """Count, in one row, the results that the tables of all months so far must hold."""
-    return _so_far(days, month).agg(_total("results"))
+    return days.agg(_total("results"))
 
 
-def countries_that_are_off(weeks: DataFrame, days: DataFrame, month: date) -> DataFrame:
+def countries_that_are_off(stored: DataFrame, days: DataFrame) -> DataFrame:
     """Find countries whose weeks do not add up to their days, half a cent a week aside.
 
     Args:
-        weeks: The month's rows of `country_profit_weeks`, each rounded to cents.
-        days: Rows of `campaign_days`.
-        month: The month, as its first day.
+        stored: The month's rows of `country_profit_weeks`, each rounded to cents.
+        days: Rows of `campaign_days` of this and all earlier months.
     """
-    rounded = weeks.select("country", F.col("total_profit").alias("amount"), F.lit(1).alias("week"))
-    exact = _so_far(days, month).select(
+    rounded = stored.select(
+        "country", F.col("total_profit").alias("amount"), F.lit(1).alias("week")
+    )
+    exact = days.select(
         "country", (F.lit(0) - F.col("profit")).alias("amount"), F.lit(0).alias("week")
     )
     both = [f.withColumn("amount", F.col("amount").cast(FINE_TOTAL)) for f in (rounded, exact)]
@@ -285,7 +282,7 @@ def countries_that_are_off(weeks: DataFrame, days: DataFrame, month: date) -> Da
 def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
     """Rank the campaigns by what they lost; columns as declared for `loss_making_campaigns`."""
     grouped = (
-        _named_alike(_so_far(days, month))
+        _named_alike(days)
         .groupBy("campaign_key", "campaign_name")
         .agg(
             _total("loss_results"),
@@ -300,10 +297,6 @@ def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
     )
     ranked = grouped.withColumn("loss_rank", F.row_number().over(order).cast("int"))
     return ranked.select(*LOSS_MAKING_CAMPAIGNS.column_names)
-
-
-def _so_far(days: DataFrame, month: date) -> DataFrame:
-    return days.filter(F.col("as_of_month") <= F.lit(month))
 
 
 def _named_alike(days: DataFrame, spelling: str = "campaign_name") -> DataFrame:

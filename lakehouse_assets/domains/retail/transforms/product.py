@@ -32,7 +32,7 @@ def campaign_tweets(
         days: Rows of `campaign_days` of this and all earlier months.
         month: The month, as its first day.
     """
-    results = campaign_results(days, month).select(
+    results = campaign_results(days).select(
         F.col("campaign_key").alias("paid_key"),
         *[_units(F.col(n)).alias(f"{n}_units") for n in _MEASURES],
     )
@@ -76,10 +76,9 @@ def campaign_tweets(
     return both.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_TWEETS.column_names)
 
 
-def campaign_results(days: DataFrame, month: date) -> DataFrame:
+def campaign_results(days: DataFrame) -> DataFrame:
     """Add up the results of each campaign so far."""
-    so_far = days.filter(F.col("as_of_month") <= F.lit(month))
-    return so_far.groupBy("campaign_key").agg(*[v.total(F.col(n), 4).alias(n) for n in _MEASURES])
+    return days.groupBy("campaign_key").agg(*[v.total(F.col(n), 4).alias(n) for n in _MEASURES])
 
 
 def totals_of_tweets(pairs: DataFrame) -> DataFrame:
@@ -87,11 +86,9 @@ def totals_of_tweets(pairs: DataFrame) -> DataFrame:
     return pairs.agg(*[v.total(F.col(n)).alias(n) for n in ("tweets", "retweets")])
 
 
-def totals_of_results(days: DataFrame, month: date) -> DataFrame:
+def totals_of_results(days: DataFrame) -> DataFrame:
     """Add up, in one row, what the product must hold of the campaigns."""
-    return days.filter(F.col("as_of_month") <= F.lit(month)).agg(
-        *[v.total(F.col(n), 4).alias(n) for n in _MEASURES]
-    )
+    return days.agg(*[v.total(F.col(n), 4).alias(n) for n in _MEASURES])
 
 
 def _share(measure: str) -> Col:

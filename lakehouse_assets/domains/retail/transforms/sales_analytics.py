@@ -39,13 +39,12 @@ def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> Data
         month: The month, as its first day.
         week_starts_on: First day of a week of daily sales.
     """
-    so_far = days.filter(F.col("as_of_month") <= F.lit(month))
     day = F.col("sale_date")
     start = F.when(F.col("channel") == F.lit(STORE), day).otherwise(
         v.week_start(day, week_starts_on)
     )
     return (
-        so_far.select(start.alias("week_start"), *_PLACE, "sale_count", "quantity", "revenue")
+        days.select(start.alias("week_start"), *_PLACE, "sale_count", "quantity", "revenue")
         .groupBy("week_start", *_PLACE)
         .agg(
             F.sum("sale_count").cast("bigint").alias("sale_count"),
@@ -57,9 +56,9 @@ def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> Data
     )
 
 
-def totals_of_days(days: DataFrame, month: date) -> DataFrame:
+def totals_of_days(days: DataFrame) -> DataFrame:
     """Add up, in one row, what the weeks must hold of the days."""
-    return days.filter(F.col("as_of_month") <= F.lit(month)).agg(
+    return days.agg(
         F.sum("sale_count").cast("bigint").alias("sale_count"),
         F.sum("quantity").cast("bigint").alias("quantity"),
         v.total(F.col("revenue"), 4).alias("revenue"),
@@ -94,15 +93,15 @@ def split_by_time(sales: DataFrame, month: date, *, train: bool) -> DataFrame:
     return chosen.select(month_of, *SALES_TRAIN.column_names[1:])
 
 
-def not_after_training(test: DataFrame, train: DataFrame) -> DataFrame:
+def not_after_training(stored: DataFrame, train: DataFrame) -> DataFrame:
     """Find the rows of a test that are not later than all of its training."""
     last = train.agg(F.max("week_starting").alias("last_week"))
-    return test.join(last, F.col("week_starting") <= F.col("last_week"), "inner")
+    return stored.join(last, F.col("week_starting") <= F.col("last_week"), "inner")
 
 
-def not_on_one_side(sales: DataFrame, test: DataFrame, train: DataFrame) -> DataFrame:
+def not_on_one_side(sales: DataFrame, stored: DataFrame, train: DataFrame) -> DataFrame:
     """Find the sales that are in neither side, or more than once."""
-    sides = train.select("sale_id").unionByName(test.select("sale_id"))
+    sides = train.select("sale_id").unionByName(stored.select("sale_id"))
     taken = sides.groupBy("sale_id").agg(F.count(F.lit(1)).alias("sides"))
     sold = sales.select(F.col("sale_id").alias("sold"))
     found = sold.join(taken, F.col("sold") == F.col("sale_id"), "left")

@@ -121,13 +121,9 @@ def website_conversion(days: DataFrame, month: date) -> DataFrame:
         days: Rows of `website_days` of this and all earlier months.
         month: The month, as its first day.
     """
-    grouped = (
-        days.filter(F.col("as_of_month") <= F.lit(month))
-        .groupBy("device_category", "traffic_source")
-        .agg(
-            *[_total(name, name) for name in _ADDED],
-            v.total(F.col("conversions"), 4).alias("conversions"),
-        )
+    grouped = days.groupBy("device_category", "traffic_source").agg(
+        *[_total(name, name) for name in _ADDED],
+        v.total(F.col("conversions"), 4).alias("conversions"),
     )
     return grouped.withColumns(
         {

@@ -1,0 +1,51 @@
+"""The declaration of a domain: everything that the lake has of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.catalog.sources import SourceTable
+
+if TYPE_CHECKING:
+    from lakehouse_assets.ml.lifecycle import ModelTable
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain of the lake.
+
+    Attributes:
+        name: Its name, the first part of its asset keys.
+        owner: Who answers for it, as Dagster shows it.
+        datasets: What is delivered.
+        silver: The silver tables of the datasets.
+        gold: What is built from them.
+        models: Models, and the tables of what they say.
+        sources: Tables of databases that are delivered as datasets.
+    """
+
+    name: str
+    owner: str
+    datasets: tuple[Dataset, ...] = ()
+    silver: tuple[Table, ...] = ()
+    gold: tuple[GoldTable, ...] = ()
+    models: tuple[ModelTable, ...] = ()
+    sources: tuple[SourceTable, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table of the domain, from bronze to gold."""
+        return (
+            *(
+                make(dataset)
+                for dataset in self.datasets
+                for make in (bronze_table, rejects_table, quarantine_table)
+            ),
+            *self.silver,
+            *(gold.table for gold in self.gold),
+            *(model.table for model in self.models),
+        )

@@ -1,0 +1,16 @@
+"""The airline domain."""
+
+from lakehouse_assets.catalog.domain import Domain
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import customers, segments, small_segments
+from lakehouse_assets.domains.airline.models.segments import SEGMENTS
+from lakehouse_assets.ml.lifecycle import ModelTable
+
+AIRLINE = Domain(
+    name=t.DOMAIN,
+    owner=t.OWNER,
+    datasets=t.DATASETS,
+    silver=(t.SILVER_FLIGHTS, t.SILVER_TRANSACTIONS),
+    gold=(*customers.GOLD, *segments.GOLD, *small_segments.GOLD),
+    models=(ModelTable(SEGMENTS, t.GOLD_CUSTOMER_SEGMENTS_ML, t.KPI_CUSTOMER_VALUE),),
+)

@@ -1,0 +1,1 @@
+"""Gold tables by topic: declarations and their rules."""

@@ -1,0 +1,77 @@
+"""Which rows of its inputs a gold table's month is built from."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from lakehouse_assets.catalog.gold import Read
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.clock import following
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.errors import SourceNotReadyError
+from lakehouse_assets.lake.delta import Lake
+
+
+def rows_of(read: Read, frame: DataFrame, month: date, lake: Lake) -> DataFrame:
+    """Return the rows of a read table that a month is built from.
+
+    Args:
+        read: The table and the span of its rows.
+        frame: Rows of the table, in the version that is read.
+        month: The month, as its first day.
+        lake: The lake, for what the logs of tables say.
+
+    Raises:
+        SourceNotReadyError: every row of the latest snapshot was rejected or quarantined.
+    """
+    partition = read.table.partition
+    if partition is None:
+        return frame
+    column = F.col(partition.column)
+    if read.span == "latest":
+        return frame.filter(column == F.lit(_latest_snapshot(read.table, frame, month, lake)))
+    if read.span == "before":
+        found = _month_before(read.table, frame, month, lake)
+        return frame.filter(F.lit(False) if found is None else column == F.lit(found))
+    if partition.grain == "month":
+        return frame.filter(
+            column == F.lit(month) if read.span == "same" else column <= F.lit(month)
+        )
+    delivered = frame.filter(column < F.lit(following(month, "month")))
+    return delivered.filter(column >= F.lit(month)) if read.span == "same" else delivered
+
+
+def _latest_snapshot(table: Table, frame: DataFrame, month: date, lake: Lake) -> date:
+    """Return the month of the latest snapshot delivered by a month; its rows may be lost.
+
+    An earlier snapshot does not take the place of one of which no row was accepted.
+    """
+    stored = {found for found, rows in lake.rows_read(table, frame).items() if rows}
+    # Looked at before the table's newest version: a step writes what it sets aside after its rows.
+    aside = {found for name in _set_aside(table) for found in _months_with_rows(lake, name)}
+    lost = aside - stored - _months_with_rows(lake, table.name)
+    snapshot = max((m for m in stored | lost if m <= month), default=month)
+    if snapshot in lost:
+        raise SourceNotReadyError(
+            f"Every row of the snapshot of {snapshot:%Y-%m} was rejected or quarantined "
+            f"({', '.join(_set_aside(table))} have the reasons), so nothing is built from "
+            f"{table.name} for {month:%Y-%m}; correct the delivery and run that month again."
+        )
+    return snapshot
+
+
+def _set_aside(silver: Table) -> tuple[str, str]:
+    """Name the tables that hold the delivered rows which a silver table does not."""
+    return f"{silver.name}_quarantine", f"bronze_{silver.name.removeprefix('silver_')}_rejects"
+
+
+def _months_with_rows(lake: Lake, name: str) -> set[date]:
+    return {month for month, rows in lake.rows_by_partition(lake.registry[name]).items() if rows}
+
+
+def _month_before(table: Table, frame: DataFrame, month: date, lake: Lake) -> date | None:
+    """Return the latest earlier month that has rows; None if it or the month itself has none."""
+    counts = lake.rows_read(table, frame)
+    if not counts.get(month):
+        return None
+    return max((found for found, rows in counts.items() if rows and found < month), default=None)
