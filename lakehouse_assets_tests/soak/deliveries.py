@@ -43,14 +43,10 @@ class Partner:
         }
 
     def begin(self) -> None:
-        """Deliver each dataset on the first day and on the last, so that no month lacks one.
-
-        `lakehouse run` builds a domain's month as a whole; the daemon builds of it what came.
-        """
+        """Deliver each dataset once, on the last day: the month before may lack some."""
         for dataset, (suffix, _) in self._slices.items():
-            for day in (self._days[0], self._days[-1]):
-                _write(self._named(dataset, day, suffix), self._content(dataset))
-                self.counts["on time"] += 1
+            _write(self._named(dataset, self._days[-1], suffix), self._content(dataset))
+            self.counts["on time"] += 1
 
     def deliver(self, progress: float) -> str:
         """Deliver once; `progress` is how much of the time is over, from 0 to 1. Return what."""

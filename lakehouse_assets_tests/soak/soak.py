@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
@@ -80,7 +80,7 @@ class Soak:
         self.kills: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self._last_event = 0.0
-        self._ended: set[int] = set()
+        self._judged: set[str] = set()
 
     def _settings(self, root: Path, state: Path) -> Settings:
         return Settings(
@@ -125,7 +125,6 @@ class Soak:
             self._compare_idle(before, after)
             self._morning()
             self._nothing_waits()
-            self._no_healthy_run_was_ended()
             self._no_process_is_left()
             self._no_file_is_left()
             self._equals_a_rebuild()
@@ -152,7 +151,6 @@ class Soak:
                 ended = self.machine.end(target, how)
                 if ended is not None:
                     owed.remove((target, how))
-                    self._ended.add(ended)
                     self.kills[f"{target}, {how.name}"] += 1
                     self.say(f"{how.name} to the {target}")
             if second in faults:
@@ -164,6 +162,10 @@ class Soak:
             self.machine.start()
             if second % 30 == 0:
                 self.say(self._progress())
+            if second % 5 == 0:
+                # The disk may be full: what cannot be read now is looked at later.
+                with suppress(Exception):
+                    self._no_healthy_run_was_ended()
             time.sleep(max(0.0, started + 1 - time.monotonic()))
         if fault:
             fault[1].close()
@@ -191,6 +193,7 @@ class Soak:
         said = time.monotonic()
         while True:
             self.machine.start()
+            self._no_healthy_run_was_ended()
             runs = self.instance.get_run_records(limit=100_000)
             statuses = {r.dagster_run.run_id: r.dagster_run.status for r in runs}
             waiting = [run for run, status in statuses.items() if status in OPEN]
@@ -308,15 +311,18 @@ class Soak:
             self.wrong.append(f"{running} runs of MLflow stand as RUNNING")
 
     def _no_healthy_run_was_ended(self) -> None:
-        """Compare the runs that are said to have been killed with the processes that were."""
+        """Look for runs that are said to have been killed while their process goes on."""
+        workers = self.machine.workers()
         for run in self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):
-            owner = Owner.of(run)
-            if owner is None or owner.number in self._ended:
+            if run.run_id in self._judged:
                 continue
+            self._judged.add(run.run_id)
+            owner = Owner.of(run)
             (record,) = self.instance.get_records_for_run(
                 run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1
             ).records
-            if WAS_KILLED in record.event_log_entry.message:
+            killed = WAS_KILLED in record.event_log_entry.message
+            if killed and owner is not None and owner.number in workers:
                 self.wrong.append(f"the run {run.run_id} was ended, but its process was not")
 
     def _no_process_is_left(self) -> None:
