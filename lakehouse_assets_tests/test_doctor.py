@@ -18,10 +18,12 @@ from lakehouse_assets.cli.doctor import Finding, examine, is_well
 from lakehouse_assets.cli.status import status
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
+from lakehouse_assets.lake.format import stamp
 from lakehouse_assets.orchestration import instance
 from lakehouse_assets.orchestration.event_log import PooledSqliteEventLogStorage
 from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
+from lakehouse_assets.storage.local_files import LocalFiles
 from lakehouse_assets_tests.airline.samples import House, command, member, purchase, variables_of
 
 
@@ -39,6 +41,7 @@ def test_every_table_of_another_version_is_named_and_a_run_tells_them_all_the_sa
 ) -> None:
     """A table that cannot be shown after a run must not hide why the run failed."""
     house.deliver_purchases("2014-03-03", [purchase("A")])
+    stamp(LocalFiles(house.settings.root))
     for table in (t.SILVER_TRANSACTIONS, t.GOLD_SEGMENT_SUMMARY):
         rows = pa.table({"as_of_month": [date(2014, 3, 1)], "segment": [1]})
         write_deltalake(house.path(table), rows, partition_by=["as_of_month"])

@@ -18,9 +18,11 @@ from deltalake import write_deltalake
 
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.format import stamp
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.planning import PlannedRun, plan
 from lakehouse_assets.orchestration.run import execute
+from lakehouse_assets.storage.local_files import LocalFiles
 from lakehouse_assets_tests.airline.samples import House, SampleRun, member, purchase, variables_of
 
 
@@ -93,6 +95,7 @@ def test_a_refused_file_is_named_and_the_others_go_on(house: House) -> None:
 def test_a_step_that_breaks_is_one_sentence_and_the_other_runs_go_on(house: House) -> None:
     house.deliver_members("2014-02-28", [member(1)])
     house.deliver_members("2014-03-31", [member(1)])
+    stamp(LocalFiles(house.settings.root))
     write_deltalake(house.path(t.SILVER_FLIGHTS), pa.table({"another": ["table in its place"]}))
     started: list[str] = []
     outcome = execute(

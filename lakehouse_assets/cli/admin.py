@@ -50,6 +50,23 @@ def doctor(
         raise typer.Exit(1)
 
 
+def migrate() -> None:
+    """Bring a lake that an earlier version built to this version's format; every row is kept."""
+    from lakehouse_assets.lake.format import FORMAT
+    from lakehouse_assets.lake.format import migrate as migrate_lake
+    from lakehouse_assets.orchestration.lake_resource import LakeResource
+    from lakehouse_assets.settings import load_settings
+
+    lake = LakeResource.of(load_settings()).open(any_format=True)
+    tables = migrate_lake(lake)
+    console.print(
+        f"{len(tables)} tables of {lake.root} are as declared; the lake has format {FORMAT} now."
+        if tables
+        else f"{lake.root} has format {FORMAT} already; there is nothing to migrate.",
+        soft_wrap=True,
+    )
+
+
 def selection(
     families: Annotated[
         list[str], typer.Argument(help="calendar, or <domain>_daily, <domain>_monthly.")

@@ -21,6 +21,7 @@ from lakehouse_assets.cli.report import no_lake
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.lake.delta import check_declaration
+from lakehouse_assets.lake.format import check_format
 from lakehouse_assets.lake.log import of_each, open_table
 from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.project import project_folder
@@ -210,6 +211,10 @@ def check_settings(_settings: Settings) -> Iterator[Finding]:
 def check_tables(settings: Settings) -> Iterator[Finding]:
     """Compare each table with its declaration and, on a disk, with the files its log names."""
     root = LakeRoot(settings.root, settings.identity)
+    try:
+        check_format(settings.root, settings.identity, REGISTRY)
+    except LakehouseError as error:
+        yield Finding("tables", "format", "error", str(error))
 
     def look(table: Table) -> Finding | None:
         try:

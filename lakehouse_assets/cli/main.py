@@ -33,7 +33,8 @@ app = typer.Typer(
 )
 for command in (
     run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
-    inspect.status, admin.doctor, admin.selection, admin.home, admin.mlflow_uri, admin.export_model,
+    inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
+    admin.export_model,
 ):  # fmt: skip
     app.command()(command)
 

@@ -14,6 +14,7 @@ from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.lake import log
+from lakehouse_assets.lake.format import check_format
 from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.orchestration.freshness import windows_of
 from lakehouse_assets.quality.tables import QUALITY_RULES
@@ -102,8 +103,9 @@ def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]
         now: The moment to which ages are measured.
 
     Raises:
-        LakehouseError: the lake or the landing zone cannot be read.
+        LakehouseError: the lake or the landing zone cannot be read, or the lake has another format.
     """
+    check_format(settings.root, settings.identity, REGISTRY)
     now = now or clock.now()
     root = LakeRoot(settings.root, settings.identity)
     delivered = _delivered(settings)

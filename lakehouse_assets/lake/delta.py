@@ -16,6 +16,7 @@ from lakehouse_assets.engine.base import Engine, SourceColumn
 from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.commits import Commit, Version, WriteReport
+from lakehouse_assets.lake.format import stamp
 from lakehouse_assets.lake.predicate import (
     Everything,
     Selection,
@@ -30,6 +31,7 @@ from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.lake.writer import Replacement, Written
 from lakehouse_assets.storage.identity import DEFAULT, Identity
 from lakehouse_assets.storage.location import Location, parse_location
+from lakehouse_assets.storage.store import files_at
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -68,7 +70,9 @@ class Lake:
         self.root = str(self.location)
         self.engine = engine
         self.registry = registry
-        self._root = LakeRoot(self.location, identity or DEFAULT)
+        identity = identity or DEFAULT
+        self._root = LakeRoot(self.location, identity)
+        self.files = None if governed else files_at(self.location, identity)
         if not governed:
             self._root.grant_access(engine)
         self._writer = _writer_for(engine)
@@ -123,7 +127,11 @@ class Lake:
         Raises:
             LakehouseError: it is stored otherwise than declared, or the lake cannot be written.
         """
-        found = self.open(table) or log.create_table(table, self._root.table(table))
+        found = self.open(table)
+        if found is None:
+            if self.files is not None:
+                stamp(self.files)
+            found = log.create_table(table, self._root.table(table))
         check_declaration(table, found)
         return found
 

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.format import check_format
 from lakehouse_assets.storage.identity import Identity, IdentityFields
 from lakehouse_assets.storage.location import lake_root
 
@@ -71,11 +72,15 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
             identity=settings.identity.fields(),
         )
 
-    def open(self) -> Lake:
+    def open(self, *, any_format: bool = False) -> Lake:
         """Start the engine if it is not running and return the lake.
 
+        Args:
+            any_format: Whether the lake may have another format, to migrate it.
+
         Raises:
-            LakehouseError: the engine does not start, or cannot see the lake.
+            LakehouseError: the engine does not start or cannot see the lake, or the lake has
+                another format than this version writes.
         """
         from lakehouse_assets.engine.start import start_engine
 
@@ -88,6 +93,8 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         spark = self._spark() if self.engine == "spark" else None
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
         identity = Identity.model_validate(self.identity)
+        if not (governed or any_format):
+            check_format(root, identity, self.registry())
         return Lake(root, engine, self.registry(), identity, governed=governed)
 
     @property

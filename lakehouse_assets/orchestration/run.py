@@ -15,6 +15,7 @@ import dagster as dg
 
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.errors import DamagedTableError
+from lakehouse_assets.lake.format import check_format
 from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.orchestration.instance import dagster_instance, show_in_code_location
 from lakehouse_assets.orchestration.planning import PlannedRun, halves, with_follow_ups
@@ -108,9 +109,11 @@ def execute(
         command: What asks for the runs, as Dagster's list of runs shows it.
 
     Raises:
+        LakehouseError: the lake cannot be written, or has another format.
         KeyboardInterrupt: this process was asked to end; its run is recorded as failed.
     """
     files_at(settings.root, settings.identity).check_writable()
+    check_format(settings.root, settings.identity, REGISTRY)
     summary = RunSummary()
     waiting, divisions = list(runs), _MOST_DIVISIONS
     with dagster_instance(settings) as instance:
