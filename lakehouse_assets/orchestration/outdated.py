@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import dagster as dg
-
-if TYPE_CHECKING:
-    from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 
 # Metadata of a materialisation: the newest event of Dagster's log when its step began to read.
 READ_AS_OF = "lakehouse/read_as_of_event"
@@ -160,7 +157,7 @@ class _EventLog:
         return self._attempts[key]
 
 
-_logs: WeakKeyDictionary[AssetGraphView, _EventLog] = WeakKeyDictionary()
+_logs: WeakKeyDictionary[Any, _EventLog] = WeakKeyDictionary()
 # By the folder of the instance and the number of a materialisation: what its step read. Events
 # never change, and fetching them is most of the work.
 _read: dict[tuple[str, int], int] = {}
