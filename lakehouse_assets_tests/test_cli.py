@@ -16,6 +16,7 @@ from lakehouse_assets import clock
 from lakehouse_assets.cli import main as cli
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
     House,
@@ -353,7 +354,7 @@ def test_a_delivery_without_a_partition_is_named_and_stops_no_other(
             "airline/flights/2999-12-31",
             "airline/transactions/2013-12-31",
         ]
-        assert [row["transaction_id"] for row in house.rows(t.FACT_TRANSACTIONS)] == ["A"]
+        assert [row["transaction_id"] for row in house.rows(gold.FACT_TRANSACTIONS)] == ["A"]
     refuses(lakehouse("backfill", "airline", "2999-12"), "airline/flights/2999-12-31")
 
 
@@ -362,7 +363,7 @@ def test_replay_answers_for_delivered_days_only(lakehouse: Lakehouse, house: Hou
     house.deliver_purchases("2014-03-05", [purchase("B", amount="more"), purchase("C")])
     house.deliver_members("2014-03-31", [member(1)])
     assert lakehouse("run")[0] == 0
-    versions = house.commits(t.KPI_CUSTOMER_VALUE)
+    versions = house.commits(gold.KPI_CUSTOMER_VALUE)
     for dataset, day in (
         ("airline/transactions", "2014-03-06"),
         ("airline/flights", "2014-05-31"),
@@ -370,7 +371,7 @@ def test_replay_answers_for_delivered_days_only(lakehouse: Lakehouse, house: Hou
         ("retail/tweets", "2021-09-01"),
     ):
         refuses(lakehouse("replay", dataset, "--date", day), dataset, day)
-    assert house.commits(t.KPI_CUSTOMER_VALUE) == versions
+    assert house.commits(gold.KPI_CUSTOMER_VALUE) == versions
     code, said, _ = lakehouse("replay", "airline/transactions", "--date", "2014-03-05")
     assert code == 0
     assert "1 rows of airline/transactions (2014-03-05) were quarantined, 1 still are." in said
@@ -427,7 +428,10 @@ def test_wrong_settings_are_one_sentence_even_in_a_fresh_process(
 def test_what_an_encoding_lacks_is_replaced_and_stops_no_command(house: House) -> None:
     house.deliver_members("2014-03-31", [member(1)])
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LANG": "C", "LC_ALL": "C"}
-    for arguments, shown in ((["run"], "? calendar"), (["tables", t.FACT_FLIGHTS.name], " ? dim_")):
+    for arguments, shown in (
+        (["run"], "? calendar"),
+        (["tables", gold.FACT_FLIGHTS.name], " ? dim_"),
+    ):
         place = house.settings.root.parent
         done = command(*arguments, variables=variables_of(house) | ascii_only, cwd=place)
         assert (done.returncode, done.stderr) == (0, "")

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from lakehouse_assets.domains import DATASETS, REGISTRY
-from lakehouse_assets.domains.conformed import tables as t
+from lakehouse_assets.domains.conformed.gold import calendar as gold_calendar
 from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, variables_of
@@ -145,7 +145,7 @@ def test_dg_lists_checks_and_launches(house: House) -> None:
     }
     dg_command("check", "defs")
     dg_command("launch", "--job", "reference_data")
-    assert house.rows(t.DIM_DATE)
+    assert house.rows(gold_calendar.DIM_DATE)
 
 
 def test_every_table_is_exactly_one_asset_and_every_asset_a_table(

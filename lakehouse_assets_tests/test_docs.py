@@ -100,18 +100,15 @@ def edited(folder: Path) -> list[Path]:
         if block.kind != "python" or block.page != "README.md":
             continue
         where, code = block.text.split("\n", 1)
-        match = re.fullmatch(r"# (at the end of|after `(.*)` in) (\S+)", where)
+        match = re.fullmatch(r"# (before|after) `(.*)` in (\S+)", where)
         assert match, where
         file = folder / match[3]
-        text = file.read_text("utf-8")
-        if match[2] is None:
-            text = f"{text}{'' if code[0].isupper() else chr(10) * 2}{code}"
-        else:
-            before, _, after = text.partition(f"{match[2]}\n")
-            text = f"{before}{match[2]}\n{code}{after}"
-        file.write_text(text, "utf-8")
+        before, line, after = file.read_text("utf-8").partition(f"{match[2]}\n")
+        assert line, where
+        code = f"{code}\n\n{line}" if match[1] == "before" else f"{line}{code}"
+        file.write_text(f"{before}{code}{after}", "utf-8")
         found.append(file)
-    return found
+    return list(dict.fromkeys(found))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +121,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
     (folder / "data").symlink_to(REPOSITORY / "data")
-    assert len(edited(folder)) == 3
+    assert {str(file.relative_to(folder)) for file in edited(folder)} == {
+        "lakehouse_assets/domains/airline/gold/value.py"
+    }
     return folder
 
 

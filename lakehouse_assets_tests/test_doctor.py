@@ -17,6 +17,7 @@ from lakehouse_assets.cli import doctor
 from lakehouse_assets.cli.doctor import Finding, examine, is_well
 from lakehouse_assets.cli.status import status
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import segments as gold
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
 from lakehouse_assets.lake.format import stamp
 from lakehouse_assets.orchestration import instance
@@ -42,7 +43,7 @@ def test_every_table_of_another_version_is_named_and_a_run_tells_them_all_the_sa
     """A table that cannot be shown after a run must not hide why the run failed."""
     house.deliver_purchases("2014-03-03", [purchase("A")])
     stamp(LocalFiles(house.settings.root))
-    for table in (t.SILVER_TRANSACTIONS, t.GOLD_SEGMENT_SUMMARY):
+    for table in (t.SILVER_TRANSACTIONS, gold.GOLD_SEGMENT_SUMMARY):
         rows = pa.table({"as_of_month": [date(2014, 3, 1)], "segment": [1]})
         write_deltalake(house.path(table), rows, partition_by=["as_of_month"])
     text = "is stored "
@@ -51,7 +52,7 @@ def test_every_table_of_another_version_is_named_and_a_run_tells_them_all_the_sa
     assert all(f"Table {f.check} {text}" in f.text for f in found)
     said = command("run", variables=variables_of(house), cwd=house.settings.landing.parent)
     assert said.returncode == 1
-    for table in (t.SILVER_TRANSACTIONS, t.GOLD_SEGMENT_SUMMARY):
+    for table in (t.SILVER_TRANSACTIONS, gold.GOLD_SEGMENT_SUMMARY):
         assert f"Table {table.name} {text}" in said.stderr
 
 

@@ -14,7 +14,8 @@ import pytest
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.domains.airline.gold import value as gold_value
+from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets_tests.airline.samples import House, member, purchase, steps
 
 ASIDE = quarantine_table(t.TRANSACTIONS)
@@ -88,7 +89,7 @@ def test_a_new_month_writes_its_own_partitions_only(copy: House) -> None:
     for table in REGISTRY:
         found = touched(history[table.name], copy.commits(table))
         assert found <= {"2014-04-01", "2014-04-02"}, table.name
-    (row,) = copy.rows(t.KPI_CUSTOMER_VALUE, "customer_key = 1 AND month(as_of_month) = 4")
+    (row,) = copy.rows(gold_value.KPI_CUSTOMER_VALUE, "customer_key = 1 AND month(as_of_month) = 4")
     assert (row["total_flights"], float(row["total_spent"])) == (20, 107.0)
 
 

@@ -30,6 +30,9 @@ from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
 from lakehouse_assets.cli import main as cli
 from lakehouse_assets.domains.airline import reference
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import customers as gold_customers
+from lakehouse_assets.domains.airline.gold import segments as gold_segments
+from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.airline.models.personas import (
     AT_RISK,
     LOYAL,
@@ -364,10 +367,10 @@ def test_purchases_are_quarantined_with_their_reasons(real: Real) -> None:
 
 def test_gold_holds_both_months_of_every_member(real: Real) -> None:
     for table in (
-        t.DIM_CUSTOMERS,
-        t.FACT_FLIGHTS,
-        t.KPI_CUSTOMER_VALUE,
-        t.GOLD_CUSTOMER_SEGMENTS_ML,
+        gold_customers.DIM_CUSTOMERS,
+        gold_value.FACT_FLIGHTS,
+        gold_value.KPI_CUSTOMER_VALUE,
+        gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
     ):
         counts = real.house.sql(
             "SELECT as_of_month AS month, count(*) AS n, count(DISTINCT customer_key) AS keys "
@@ -392,13 +395,13 @@ def test_sums_of_flying_are_those_of_the_file(real: Real) -> None:
         """SELECT sum(total_flights) AS flights, sum(total_km_flown) AS km,
                   sum(total_loyalty_points) AS points, sum(year_1_revenue) AS one,
                   sum(year_2_revenue) AS two FROM {f} WHERE as_of_month = DATE '2014-03-01'""",
-        f=t.FACT_FLIGHTS,
+        f=gold_value.FACT_FLIGHTS,
     )
     assert found == expected
 
 
 def test_statuses_tiers_and_age_groups_are_those_of_the_file(real: Real) -> None:
-    rows = real.house.rows(t.KPI_CUSTOMER_VALUE, "as_of_month = DATE '2014-03-01'")
+    rows = real.house.rows(gold_value.KPI_CUSTOMER_VALUE, "as_of_month = DATE '2014-03-01'")
     days = [int(m["LAST_TO_END"]) for m in real.members]
     assert Counter(r["customer_status"] for r in rows) == {
         "Active": sum(d <= 90 for d in days),
@@ -428,7 +431,7 @@ def test_completed_revenue_is_the_sum_of_the_completed_and_readable(real: Real) 
     (found,) = real.house.sql(
         "SELECT count(*) AS n, sum(transaction_amount) AS revenue FROM {f} "
         "WHERE status = 'completed'",
-        f=t.FACT_TRANSACTIONS,
+        f=gold_value.FACT_TRANSACTIONS,
     )
     assert found == {"n": number, "revenue": Decimal(revenue)}
 
@@ -439,7 +442,7 @@ def test_spend_reaches_the_members_of_january_2024_only(real: Real) -> None:
     for customer, _, _, _, amount, status, _, _ in real.known.typed.values():
         if status == "completed" and customer in members:
             spent[customer] += int(Decimal(amount) * 100)
-    rows = real.house.rows(t.KPI_CUSTOMER_VALUE, "total_spent <> 0")
+    rows = real.house.rows(gold_value.KPI_CUSTOMER_VALUE, "total_spent <> 0")
     assert {r["customer_key"]: int(r["total_spent"] * 100) for r in rows} == dict(spent)
     assert {r["as_of_month"] for r in rows} == ({JANUARY} if spent else set())
 
@@ -450,7 +453,7 @@ def test_every_member_has_its_place(real: Real) -> None:
         tuple(normalise(m[f"WORK_{kind.upper()}"]) for kind, normalise in names.items())
         for m in real.members
     }
-    rows = real.house.rows(t.DIM_GEOGRAPHY, "as_of_month = DATE '2014-03-01'")
+    rows = real.house.rows(gold_customers.DIM_GEOGRAPHY, "as_of_month = DATE '2014-03-01'")
     assert {(r["country"], r["province"], r["city"]) for r in rows} == expected
     assert len(rows) == len({r["geo_key"] for r in rows}) == len(expected)
 
@@ -462,9 +465,11 @@ def test_members_without_a_usable_age_are_the_uncategorized(real: Real) -> None:
     expected = {int(m["MEMBER_NO"]) for m in real.members if usable_age(m) is None}
     assert len(expected) == sum(real.known.no_age)
     for month in (MARCH, JANUARY):
-        rows = real.house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML, f"as_of_month = DATE '{month}'")
+        rows = real.house.rows(
+            gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, f"as_of_month = DATE '{month}'"
+        )
         assert {r["customer_key"] for r in rows if r["segment"] is None} == expected
-        sizes = real.house.rows(t.GOLD_SEGMENT_SUMMARY, f"as_of_month = DATE '{month}'")
+        sizes = real.house.rows(gold_segments.GOLD_SEGMENT_SUMMARY, f"as_of_month = DATE '{month}'")
         assert len(sizes) == 6
         assert sum(r["customer_count"] for r in sizes) == real.known.members
         (uncategorized,) = [r for r in sizes if r["segment_name"] == "Uncategorized"]
@@ -482,13 +487,14 @@ def test_segments_of_the_real_members_are_separated(real: Real) -> None:
         "total_spent", "transaction_count", "recency_score", "frequency_score", "monetary_score",
     )  # fmt: skip
     rows = real.house.rows(
-        t.GOLD_CUSTOMER_SEGMENTS_ML, "as_of_month = DATE '2014-03-01' AND segment IS NOT NULL"
+        gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
+        "as_of_month = DATE '2014-03-01' AND segment IS NOT NULL",
     )
     scaled = StandardScaler().fit_transform(np.array([[float(r[n]) for n in names] for r in rows]))
     chosen = np.random.default_rng(0).choice(len(rows), min(len(rows), 3_000), replace=False)
     labels = np.array([r["cluster"] for r in rows])[chosen]
     squared = silhouette_score(scaled[chosen], labels, metric="sqeuclidean")
-    checks = checks_of(real, t.GOLD_CUSTOMER_SEGMENTS_ML, "segments_are_separated")
+    checks = checks_of(real, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, "segments_are_separated")
     assert all(found.passed for found in checks)
     pattern = r"silhouette_squared_euclidean (\d\.\d+)"
     reported = [float(n) for found in checks for n in re.findall(pattern, str(found.description))]
@@ -501,7 +507,8 @@ def test_personas_of_the_real_members_are_what_their_rules_say(real: Real) -> No
     """The file has nobody who joined in the last year but six who did so on its first day."""
     files = {int(m["MEMBER_NO"]): m for m in real.members}
     rows = real.house.rows(
-        t.GOLD_CUSTOMER_SEGMENTS_ML, "as_of_month = DATE '2014-03-01' AND segment IS NOT NULL"
+        gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
+        "as_of_month = DATE '2014-03-01' AND segment IS NOT NULL",
     )
     membership: dict[str, list[int]] = {}
     for row in rows:

@@ -17,6 +17,8 @@ from dagster_graphql.schema import create_schema
 from deltalake import write_deltalake
 
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import segments as gold_segments
+from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.format import stamp
 from lakehouse_assets.orchestration.instance import dagster_instance
@@ -86,7 +88,7 @@ def test_a_refused_file_is_named_and_the_others_go_on(house: House) -> None:
     outcome = execute(
         house.settings, [PlannedRun("reference_data"), *plan(house.settings).runs[1:]]
     )
-    assert house.count(t.SILVER_FLIGHTS) == house.count(t.KPI_CUSTOMER_VALUE) == 2
+    assert house.count(t.SILVER_FLIGHTS) == house.count(gold_value.KPI_CUSTOMER_VALUE) == 2
     (sentence,) = outcome.errors
     assert "airline/flights/2014-03-31/wrong.csv" in sentence
     assert "airline_monthly 2014-03-01" in sentence
@@ -148,7 +150,11 @@ def test_the_home_has_telemetry_off_and_keeps_what_people_changed(house: House) 
 def test_what_dagster_remembers_of_the_sample_is_what_the_tables_hold(sample: SampleRun) -> None:
     house = sample.house
     with dagster_instance(house.settings) as instance:
-        for table in (t.SILVER_FLIGHTS, t.KPI_CUSTOMER_VALUE, t.GOLD_CUSTOMER_SEGMENTS_ML):
+        for table in (
+            t.SILVER_FLIGHTS,
+            gold_value.KPI_CUSTOMER_VALUE,
+            gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
+        ):
             event = instance.get_latest_materialization_event(table.asset_key)
             assert event is not None
             materialization = event.asset_materialization
@@ -254,4 +260,4 @@ def test_a_script_without_a_main_guard_runs_and_has_no_second_process(
         check=True,
     )
     assert done.stdout.strip() == "[] []"
-    assert house.count(t.GOLD_CUSTOMER_SEGMENTS_ML) == 1
+    assert house.count(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML) == 1

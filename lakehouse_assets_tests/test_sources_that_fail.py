@@ -12,6 +12,8 @@ from lakehouse_assets import clock
 from lakehouse_assets.catalog.gold import latest
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import customers as gold_customers
+from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.lake.spans import rows_of
 from lakehouse_assets_tests.airline.samples import House, member, midnight, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
@@ -81,7 +83,7 @@ def test_gold_alone_takes_no_earlier_snapshot_either(house: House) -> None:
         house.deliver_members(f"2014-{month}", [row])
         house.materialise("airline_monthly", f"2014-{month[:2]}-01", *loaded)
     # This instance of Dagster knows nothing of the runs before; the tables do.
-    result = house.materialise("airline_monthly", "2014-02-01", t.DIM_GEOGRAPHY)
+    result = house.materialise("airline_monthly", "2014-02-01", gold_customers.DIM_GEOGRAPHY)
     (failure,) = result.filter_events(lambda event: event.is_step_failure)
     assert "Every row of the snapshot of 2014-02 was rejected or quarantined" in str(
         failure.step_failure_data.error
@@ -123,7 +125,7 @@ def test_with_sensors_on_nothing_is_built_on_a_table_that_was_skipped(
     today = clock.today()
     month = today.replace(day=1)
     caretaker = Caretaker(house, instance, may_fail=True)
-    obstacle = house.path(t.FACT_TRANSACTIONS)
+    obstacle = house.path(gold_value.FACT_TRANSACTIONS)
     obstacle.parent.mkdir(parents=True)
     obstacle.write_text("a file in its place", encoding="utf-8")
     house.deliver_purchases(f"{today}", [purchase("A", customer_id=1, amount=5)])
@@ -132,15 +134,15 @@ def test_with_sensors_on_nothing_is_built_on_a_table_that_was_skipped(
     # News that would build the value of the month without its spend.
     house.deliver_members(f"{today}", [member(1), member(2)])
     caretaker.wake()
-    assert house.count(t.DIM_CUSTOMERS) == 2
+    assert house.count(gold_customers.DIM_CUSTOMERS) == 2
     assert caretaker.runs_of("customer_spend") == caretaker.runs_of("kpi_customer_value") == []
-    caretaker.run([t.KPI_CUSTOMER_VALUE.asset_key], f"{month}", f"{month}")
+    caretaker.run([gold_value.KPI_CUSTOMER_VALUE.asset_key], f"{month}", f"{month}")
     assert caretaker.runs_of("kpi_customer_value") == []
     obstacle.unlink()
     # Nothing is news any more; what failed is asked for again in the morning.
     assert caretaker.follow() == 0
     assert caretaker.follow(midnight(today) + timedelta(days=1, hours=6, minutes=1)) > 0
-    found = house.rows(t.KPI_CUSTOMER_VALUE, order="customer_key")
+    found = house.rows(gold_value.KPI_CUSTOMER_VALUE, order="customer_key")
     assert [(row["as_of_month"], float(row["total_spent"])) for row in found] == [
         (month, 5.0), (month, 0.0),
     ]  # fmt: skip

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from lakehouse_assets.catalog.registry import Column, Registry
+from lakehouse_assets.catalog.registry import MONTH, Column, Registry
 from lakehouse_assets.cli import sql
 from lakehouse_assets.cli.formats import rows_of
 from lakehouse_assets.domains import REGISTRY
-from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.retail.tables import sales
+from lakehouse_assets.domains.airline.gold import value as gold_value
+from lakehouse_assets.domains.retail.gold import sales as gold_sales
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import table_cache
 from lakehouse_assets.lake.delta import Lake
@@ -35,17 +35,19 @@ def lake(new_house: Callable[..., House]) -> Lake:
     house = new_house("sql")
     for month, number in ((FEBRUARY, 1), (MARCH, 2)):
         for stored, given in (
-            (t.FACT_FLIGHTS, {"total_flights": number, "year_1_revenue": Decimal("1.50")}),
-            (t.CUSTOMER_SPEND, {"completed_amount": Decimal(number)}),
-            (sales.SALES_TRAIN, {}),
-            (sales.SALES_TEST, {}),
+            (gold_value.FACT_FLIGHTS, {"total_flights": number, "year_1_revenue": Decimal("1.50")}),
+            (gold_value.CUSTOMER_SPEND, {"completed_amount": Decimal(number)}),
+            (gold_sales.SALES_TRAIN, {}),
+            (gold_sales.SALES_TEST, {}),
         ):
             row = {
                 c.name: _ANY[c.type] for c in stored.columns if not c.nullable and c.type in _ANY
             }
             row |= {c.name: Decimal(1) for c in stored.columns if c.decimal}
             rows = [row | given | {"as_of_month": month}]
-            house.put(stored, [] if (stored, month) == (sales.SALES_TEST, MARCH) else rows, month)
+            house.put(
+                stored, [] if (stored, month) == (gold_sales.SALES_TEST, MARCH) else rows, month
+            )
     return house.lake
 
 
@@ -124,7 +126,7 @@ def test_show_and_describe_tell_of_the_lake_alone(lake: Lake) -> None:
     versions = asked(lake, "describe history fact_flights")
     assert [row[0] for row in versions] == [2, 1, 0]
     assert versions[0][2:] == ("WRITE", "", "test")
-    newest = max(Path(lake.uri(t.FACT_FLIGHTS), "_delta_log").glob("*.json"))
+    newest = max(Path(lake.uri(gold_value.FACT_FLIGHTS), "_delta_log").glob("*.json"))
     stored = newest.read_bytes()
     newest.write_bytes(b"{")
     try:
@@ -178,7 +180,7 @@ def test_two_tables_of_one_name_in_sql_are_refused() -> None:
     states = table("whole_history", id_)
     registry = Registry((WHOLE, states))
     assert views(registry)["shop.whole_history"].table == states
-    monthly = table("sales", id_, t.FACT_FLIGHTS.columns[0], partition=t.FACT_FLIGHTS.partition,
-                    kind="snapshot")  # fmt: skip
+    month = gold_value.FACT_FLIGHTS.columns[0]
+    monthly = table("sales", id_, month, partition=MONTH, kind="snapshot")
     with pytest.raises(LakehouseError, match="two tables by the name sales_history"):
         views(Registry((monthly, table("sales_history", id_))))

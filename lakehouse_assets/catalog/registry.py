@@ -183,6 +183,10 @@ class Table:
                 return column
         raise KeyError(name)
 
+    def pick(self, *names: str) -> tuple[Column, ...]:
+        """Return the columns of those names, for a table that has them, too."""
+        return tuple(map(self.column, names))
+
     @property
     def holds_states(self) -> bool:
         """Whether each partition is a state of the whole, so that only one may be counted."""
@@ -348,6 +352,6 @@ class Registry:
             return self._tables[key]  # type: ignore[index]  # a key of another length is missing
         except KeyError:
             raise LakehouseError(
-                f"Asset {'/'.join(key)} has no table in the registry; declare it in its domain's "
-                "tables.py, which is where the IO manager finds its schema and partition column."
+                f"Asset {'/'.join(key)} has no table in the registry; declare it in its domain, "
+                "which is where the IO manager finds its schema and partition column."
             ) from None

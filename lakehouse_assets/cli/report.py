@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 
 from lakehouse_assets.catalog.datasets import Dataset, quarantine_table
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.airline.tables import GOLD_SEGMENT_SUMMARY
+from lakehouse_assets.domains.airline.gold.segments import GOLD_SEGMENT_SUMMARY
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import DamagedTableError
 from lakehouse_assets.lake import log

@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import SecretStr
 
 from lakehouse_assets import timeouts
-from lakehouse_assets.domains.airline.tables import GOLD_NEWLY_AT_RISK
+from lakehouse_assets.domains.airline.gold.movements import GOLD_NEWLY_AT_RISK
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.io_manager import PARTITION_ROWS
 

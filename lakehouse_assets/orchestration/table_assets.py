@@ -159,8 +159,17 @@ def _inputs(
     gold: GoldTable, registry: Registry, calendar: Calendar
 ) -> dict[Table, dg.PartitionMapping | None]:
     """Return the tables that an asset depends on, and how its partitions map to theirs."""
+    # The month of a table that it reads has waited for those which that one refers to.
+    waited = {
+        registry[reference.to_table]
+        for read in gold.frames.values()
+        if read.span == "same"
+        for reference in read.table.references
+    }
     parents = [registry[reference.to_table] for reference in gold.table.references]
-    found: dict[Table, dg.PartitionMapping | None] = dict.fromkeys(parents)
+    found: dict[Table, dg.PartitionMapping | None] = {
+        parent: None for parent in parents if parent.partition is None or parent not in waited
+    }
     for read in gold.frames.values():
         mapping = None
         if read.span != "same":

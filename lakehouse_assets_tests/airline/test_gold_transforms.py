@@ -14,6 +14,9 @@ import pyarrow as pa
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.airline.domain import AIRLINE
+from lakehouse_assets.domains.airline.gold import customers as gold_customers
+from lakehouse_assets.domains.airline.gold import segments as gold_segments
+from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.airline.models.personas import (
     AT_RISK,
     LOYAL,
@@ -21,9 +24,8 @@ from lakehouse_assets.domains.airline.models.personas import (
     OCCASIONAL,
     PREMIUM,
 )
-from lakehouse_assets.domains.airline.transforms import gold, segments
-from lakehouse_assets.domains.conformed.tables import DIM_DATE
-from lakehouse_assets.domains.conformed.transforms import dates
+from lakehouse_assets.domains.conformed.gold import calendar as gold_calendar
+from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
@@ -72,13 +74,13 @@ def test_customer_status_changes_after_90_and_180_days(engine: Engine) -> None:
         181: "Inactive",
         731: "Inactive",
     }
-    found = labels(engine, pa.int64(), list(days), gold.customer_status)
+    found = labels(engine, pa.int64(), list(days), gold_value.customer_status)
     assert found == list(days.values())
 
 
 def test_tiers_have_names_and_others_are_silver(engine: Engine) -> None:
     tiers = {3: "Silver", 4: "Gold", 5: "Platinum", 6: "Diamond", 7: "Silver"}
-    assert labels(engine, pa.int32(), list(tiers), gold.tier_name) == list(tiers.values())
+    assert labels(engine, pa.int32(), list(tiers), gold_customers.tier_name) == list(tiers.values())
 
 
 def test_age_groups_change_at_their_boundaries_and_null_is_unknown(engine: Engine) -> None:
@@ -86,7 +88,7 @@ def test_age_groups_change_at_their_boundaries_and_null_is_unknown(engine: Engin
         12: "Under 18", 17: "Under 18", 18: "18-29", 29: "18-29", 30: "30-39", 39: "30-39",
         40: "40-49", 49: "40-49", 50: "50-59", 59: "50-59", 60: "60+", 100: "60+", None: "Unknown",
     }  # fmt: skip
-    assert labels(engine, pa.int32(), list(ages), gold.age_group) == list(ages.values())
+    assert labels(engine, pa.int32(), list(ages), gold_customers.age_group) == list(ages.values())
 
 
 def test_rfm_scores_change_at_the_boundaries_of_section_5(engine: Engine) -> None:
@@ -106,7 +108,9 @@ def test_rfm_scores_change_at_the_boundaries_of_section_5(engine: Engine) -> Non
         }
         for n, (days, flights, points) in enumerate(cases)
     ]
-    found = by_key(engine, segments.with_scores(frame(engine, t.KPI_CUSTOMER_VALUE, *rows)))
+    found = by_key(
+        engine, gold_segments.with_scores(frame(engine, gold_value.KPI_CUSTOMER_VALUE, *rows))
+    )
     scores = [
         (found[n]["recency_score"], found[n]["frequency_score"], found[n]["monetary_score"])
         for n in range(len(cases))
@@ -138,7 +142,9 @@ def test_weeks_of_the_calendar_start_when_the_setting_says_and_iso_weeks_on_mond
     engine: Engine,
 ) -> None:
     days = [date(2020, 12, 28) + timedelta(days=n) for n in range(14)]
-    rows = engine.rows(dates.dim_date(engine.from_arrow(pa.table({"date": days})), NOW, "thursday"))
+    rows = engine.rows(
+        gold_calendar.dim_date(engine.from_arrow(pa.table({"date": days})), NOW, "thursday")
+    )
     for row in rows:
         day = row["date"]
         assert row["week_start"] == day - timedelta(days=(day.weekday() - 3) % 7)
@@ -162,8 +168,8 @@ def test_geo_key_depends_on_the_names_alone_and_tells_places_apart(engine: Engin
         place(7, "CN", "beijing", "Unknown"),
     ]  # fmt: skip
     members = frame(engine, t.SILVER_FLIGHTS, *people)
-    customers = by_key(engine, gold.dim_customers(members, MONTH, NOW))
-    places = engine.rows(gold.dim_geography(members, MONTH, NOW))
+    customers = by_key(engine, gold_customers.dim_customers(members, MONTH, NOW))
+    places = engine.rows(gold_customers.dim_geography(members, MONTH, NOW))
     keys = {row["geo_key"]: (row["country"], row["province"], row["city"]) for row in places}
     assert len(places) == len(keys) == 6
     assert all(0 <= key < 2**60 for key in keys)
@@ -171,7 +177,7 @@ def test_geo_key_depends_on_the_names_alone_and_tells_places_apart(engine: Engin
         row = customers[person["member_no"]]
         assert keys[row["geo_key"]] == (row["country"], row["province"], row["city"])
     other_month = frame(engine, t.SILVER_FLIGHTS, *reversed(people))
-    again = by_key(engine, gold.dim_customers(other_month, date(2020, 1, 1), NOW))
+    again = by_key(engine, gold_customers.dim_customers(other_month, date(2020, 1, 1), NOW))
     assert {n: r["geo_key"] for n, r in again.items()} == {
         n: r["geo_key"] for n, r in customers.items()
     }
@@ -184,7 +190,7 @@ def test_every_customer_of_the_sample_finds_its_place_and_its_dates(sample: Samp
                                    AND c.country = g.country) AS agreeing
            FROM {c} c LEFT JOIN {g} g USING (as_of_month, geo_key)
            LEFT JOIN {d} d ON d.date = c.loyalty_join_date""",
-        c=t.DIM_CUSTOMERS, g=t.DIM_GEOGRAPHY, d=DIM_DATE,
+        c=gold_customers.DIM_CUSTOMERS, g=gold_customers.DIM_GEOGRAPHY, d=DIM_DATE,
     )  # fmt: skip
     (row,) = orphans
     assert row["customers"] > 4_000
@@ -199,8 +205,8 @@ def test_revenue_is_called_revenue_and_keeps_its_cents(engine: Engine) -> None:
         "point_notflight": 2, "last_flight_date": date(2014, 2, 28),
         "snapshot_month": date(2014, 2, 1),
     }  # fmt: skip
-    found = gold.fact_flights(frame(engine, t.SILVER_FLIGHTS, member_row), MONTH, NOW)
-    assert differing_types(engine, found, t.FACT_FLIGHTS) == {}
+    found = gold_value.fact_flights(frame(engine, t.SILVER_FLIGHTS, member_row), MONTH, NOW)
+    assert differing_types(engine, found, gold_value.FACT_FLIGHTS) == {}
     (row,) = engine.rows(found)
     assert {**row, "load_timestamp": None} == {
         "as_of_month": MONTH, "customer_key": 1, "total_flights": 3, "base_points": 10,
@@ -230,8 +236,8 @@ def test_spend_adds_completed_purchases_only_and_exactly(engine: Engine) -> None
         sale("p", 1, "100", "pending"), sale("r", 1, "100", "refunded"),
         sale("x", 2, "7", "cancelled"), sale("neg", 3, "-2.50"), sale("pos", 3, "4.00"),
     ]  # fmt: skip
-    found = gold.customer_spend(frame(engine, t.FACT_TRANSACTIONS, *sales))
-    assert differing_types(engine, found, t.CUSTOMER_SPEND) == {}
+    found = gold_value.customer_spend(frame(engine, gold_value.FACT_TRANSACTIONS, *sales))
+    assert differing_types(engine, found, gold_value.CUSTOMER_SPEND) == {}
     rows = by_key(engine, found)
     assert {k: (r["completed_amount"], r["completed_count"]) for k, r in rows.items()} == {
         1: (Decimal("0.30"), 3),
@@ -250,25 +256,27 @@ def test_value_adds_up_all_months(engine: Engine) -> None:
     ]  # fmt: skip
     nobody = {"as_of_month": MONTH, "customer_key": 99, "completed_amount": Decimal(5)}
     spend.append({**nobody, "completed_count": 1})
-    found = gold.kpi_customer_value(
+    found = gold_value.kpi_customer_value(
         frame(
-            engine, t.DIM_CUSTOMERS, *[{"as_of_month": MONTH, "customer_key": n} for n in (1, 2)]
+            engine,
+            gold_customers.DIM_CUSTOMERS,
+            *[{"as_of_month": MONTH, "customer_key": n} for n in (1, 2)],
         ),
         frame(
             engine,
-            t.FACT_FLIGHTS,
+            gold_value.FACT_FLIGHTS,
             *[{"customer_key": n, "days_since_last_flight": 90 + n} for n in (1, 2)],
         ),
-        frame(engine, t.CUSTOMER_SPEND, *spend),
+        frame(engine, gold_value.CUSTOMER_SPEND, *spend),
     )
-    assert differing_types(engine, found, t.KPI_CUSTOMER_VALUE) == {}
+    assert differing_types(engine, found, gold_value.KPI_CUSTOMER_VALUE) == {}
     rows = by_key(engine, found)
     assert {k: (r["total_spent"], r["transaction_count"]) for k, r in rows.items()} == {
         1: (Decimal("60.60"), 6),
         2: (Decimal("0.00"), 0),
     }
     assert {r["customer_status"] for r in rows.values()} == {"At Risk"}
-    others = gold.spend_of_others(frame(engine, t.CUSTOMER_SPEND, *spend), found)
+    others = gold_value.spend_of_others(frame(engine, gold_value.CUSTOMER_SPEND, *spend), found)
     assert engine.rows(others) == [{"customer_key": 99, "completed_amount": Decimal("5.00")}]
 
 
@@ -290,7 +298,7 @@ def test_what_others_than_members_spent_is_told(new_house: Callable[..., House])
     assert told.description == (
         "2 rows of 2014-03-01 break the rule: completed_amount 13277.75."
     )  # fmt: skip
-    assert [r["total_spent"] for r in house.rows(t.KPI_CUSTOMER_VALUE)] == [Decimal(4500)]
+    assert [r["total_spent"] for r in house.rows(gold_value.KPI_CUSTOMER_VALUE)] == [Decimal(4500)]
 
 
 def test_a_month_without_a_snapshot_uses_the_latest_before_it(three_months: House) -> None:
@@ -336,8 +344,11 @@ def test_a_month_whose_snapshot_is_withdrawn_uses_the_one_before(new_house) -> N
     house.deliver_members("2014-01-31", [member(1, FLIGHT_COUNT="10")])
     file = house.deliver_members("2014-02-28", [member(1, FLIGHT_COUNT="20"), member(2)])
     tables = (
-        t.SILVER_FLIGHTS, t.DIM_GEOGRAPHY, t.DIM_CUSTOMERS, t.FACT_FLIGHTS,
-    )  # fmt: skip
+        t.SILVER_FLIGHTS,
+        gold_customers.DIM_GEOGRAPHY,
+        gold_customers.DIM_CUSTOMERS,
+        gold_value.FACT_FLIGHTS,
+    )
     loading = [
         table
         for table in AIRLINE.tables
@@ -383,8 +394,8 @@ def test_means_are_rounded_half_up_to_their_decimals(engine: Engine) -> None:
         scored(10, None, "Uncategorized", age=None, total_flights=7, total_spent=Decimal("2.50")),
         scored(11, None, "Uncategorized", age=None, total_flights=8),
     ]  # fmt: skip
-    found = segments.summarise(frame(engine, t.GOLD_CUSTOMER_SEGMENTS_ML, *rows))
-    assert differing_types(engine, found, t.GOLD_SEGMENT_SUMMARY) == {}
+    found = gold_segments.summarise(frame(engine, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, *rows))
+    assert differing_types(engine, found, gold_segments.GOLD_SEGMENT_SUMMARY) == {}
     premium, nobody = sorted(engine.rows(found), key=lambda row: -row["customer_count"])
     assert premium == {
         "as_of_month": MONTH, "segment": 1, "segment_name": "Premium Elite Members",
@@ -421,10 +432,10 @@ def test_each_member_fits_the_rule_of_exactly_one_persona(engine: Engine) -> Non
             "cluster": pa.array([case[0] for case in cases], pa.int32()),
         }
     )
-    scored = segments.with_scores(frame(engine, t.KPI_CUSTOMER_VALUE, *rows))
+    scored = gold_segments.with_scores(frame(engine, gold_value.KPI_CUSTOMER_VALUE, *rows))
     same = F.col("customer_key") == F.col("labelled")
-    found = segments.with_personas(scored.join(engine.from_arrow(labels), same, "left"))
-    assert differing_types(engine, found, t.GOLD_CUSTOMER_SEGMENTS_ML) == {}
+    found = gold_segments.with_personas(scored.join(engine.from_arrow(labels), same, "left"))
+    assert differing_types(engine, found, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML) == {}
     named = by_key(engine, found)
     for n, (case, persona) in enumerate(cases.items()):
         expected = (persona.code, persona.name) if persona else (None, "Uncategorized")

@@ -6,7 +6,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import movements as gold_movements
+from lakehouse_assets.domains.airline.gold import segments as gold_segments
+from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.airline.models.personas import AT_RISK, LOYAL, NEW
 from lakehouse_assets_tests.airline.samples import House, SampleRun
 
@@ -27,11 +29,11 @@ def segmented(month: date, key: int, name: str, status: str = "Active") -> dict[
 
 def put(house: House, month: date, *members: tuple[Any, ...]) -> None:
     rows = [segmented(month, *member) for member in members]
-    house.put(t.GOLD_CUSTOMER_SEGMENTS_ML, rows, month)
+    house.put(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, rows, month)
 
 
 def build(house: House, first: str, last: str | None = None) -> None:
-    tables = (t.GOLD_SEGMENT_MIGRATION, t.GOLD_NEWLY_AT_RISK)
+    tables = (gold_movements.GOLD_SEGMENT_MIGRATION, gold_movements.GOLD_NEWLY_AT_RISK)
     result = house.materialise("airline_monthly", first, *tables, last=last)
     failed = {
         evaluation.check_name
@@ -45,7 +47,7 @@ def build(house: House, first: str, last: str | None = None) -> None:
 def moves(house: House, month: date) -> dict[tuple[str, str], tuple[int, float]]:
     return {
         (row["from_segment_name"], row["to_segment_name"]): (row["customers"], row["share"])
-        for row in house.rows(t.GOLD_SEGMENT_MIGRATION)
+        for row in house.rows(gold_movements.GOLD_SEGMENT_MIGRATION)
         if row["as_of_month"] == month
     }
 
@@ -79,7 +81,7 @@ def test_newly_at_risk_is_whose_status_turned_since_the_latest_earlier_month(hou
     build(house, "2014-03-01")
     assert [
         (r["customer_key"], r["previous_status"], r["previous_segment_name"], r["total_spent"])
-        for r in house.rows(t.GOLD_NEWLY_AT_RISK, order="customer_key")
+        for r in house.rows(gold_movements.GOLD_NEWLY_AT_RISK, order="customer_key")
     ] == [
         (1, "Active", loyal, Decimal("1.50")),
         (3, "Inactive", risk, Decimal("3.50")),
@@ -92,7 +94,7 @@ def test_newly_at_risk_members_of_the_sample_are_those_whose_days_passed_90(
 ) -> None:
     days: list[dict[int, int]] = []
     for month, expected in (("2014-01", 0), ("2014-02", 101), ("2014-03", 71)):
-        rows = sample.house.rows(t.FACT_FLIGHTS, f"as_of_month = DATE '{month}-01'")
+        rows = sample.house.rows(gold_value.FACT_FLIGHTS, f"as_of_month = DATE '{month}-01'")
         days.append({r["customer_key"]: r["days_since_last_flight"] for r in rows})
         was = days[-2] if len(days) > 1 else {}
         turned = {
@@ -100,7 +102,9 @@ def test_newly_at_risk_members_of_the_sample_are_those_whose_days_passed_90(
             for key, now in days[-1].items()
             if 90 < now <= 180 and key in was and not 90 < was[key] <= 180
         }
-        found = sample.house.rows(t.GOLD_NEWLY_AT_RISK, f"as_of_month = DATE '{month}-01'")
+        found = sample.house.rows(
+            gold_movements.GOLD_NEWLY_AT_RISK, f"as_of_month = DATE '{month}-01'"
+        )
         assert {r["customer_key"] for r in found} == turned
         assert len(turned) == expected
 
@@ -111,7 +115,7 @@ def test_in_the_first_month_everyone_joins_and_nobody_is_newly_at_risk(house: Ho
     assert moves(house, JANUARY) == {
         ("(joined)", LOYAL.name): (1, 0.5), ("(joined)", AT_RISK.name): (1, 0.5),
     }  # fmt: skip
-    assert house.count(t.GOLD_NEWLY_AT_RISK) == 0
+    assert house.count(gold_movements.GOLD_NEWLY_AT_RISK) == 0
 
 
 def test_months_in_one_run_are_those_of_one_run_each(house: House) -> None:
@@ -119,6 +123,6 @@ def test_months_in_one_run_are_those_of_one_run_each(house: House) -> None:
     put(house, MARCH, (1, AT_RISK.name), (2, NEW.name))
     for month in ("2014-01-01", "2014-03-01"):
         build(house, month)
-    before = house.rows(t.GOLD_SEGMENT_MIGRATION)
+    before = house.rows(gold_movements.GOLD_SEGMENT_MIGRATION)
     build(house, "2014-01-01", "2014-03-01")
-    assert house.rows(t.GOLD_SEGMENT_MIGRATION) == before
+    assert house.rows(gold_movements.GOLD_SEGMENT_MIGRATION) == before

@@ -15,8 +15,11 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.airline.domain import AIRLINE
+from lakehouse_assets.domains.airline.gold import customers as gold_customers
+from lakehouse_assets.domains.airline.gold import segments as gold_segments
+from lakehouse_assets.domains.airline.gold import value as gold_value
+from lakehouse_assets.domains.airline.models import small_segments as gold_small_segments
 from lakehouse_assets.domains.airline.models.personas import AT_RISK, NEW, PERSONAS, PREMIUM
 from lakehouse_assets.domains.airline.models.segments import SEGMENT_FEATURES, SEGMENTS
 from lakehouse_assets.ml.model_registry import load_champion
@@ -35,7 +38,11 @@ from lakehouse_assets_tests.airline.samples import (
 MONTH = date(2014, 3, 1)
 PARTITION = MONTH.isoformat()
 SEPARATED = "segments_are_separated"
-TABLES = (t.GOLD_CUSTOMER_SEGMENTS_ML, t.GOLD_SEGMENT_SUMMARY, t.CUSTOMER_SEGMENTS_ML)
+TABLES = (
+    gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
+    gold_segments.GOLD_SEGMENT_SUMMARY,
+    gold_small_segments.CUSTOMER_SEGMENTS_ML,
+)
 UPSTREAM = tuple(
     table
     for table in AIRLINE.tables
@@ -107,7 +114,7 @@ def test_members_without_an_age_come_back_as_uncategorized(segmented: tuple[Hous
     delivered = snapshot()
     expected = {int(r["MEMBER_NO"]) for r in delivered if no_age(r)}
     assert len(expected) >= 3
-    rows = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+    rows = house.rows(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML)
     assert {r["customer_key"] for r in rows} == {int(r["MEMBER_NO"]) for r in delivered}
     uncategorized = {r["customer_key"] for r in rows if r["segment_name"] == "Uncategorized"}
     assert uncategorized == expected
@@ -118,8 +125,8 @@ def test_the_summary_counts_and_averages_what_the_members_table_says(
     segmented: tuple[House, Any],
 ) -> None:
     house, _ = segmented
-    members = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
-    summary = house.rows(t.GOLD_SEGMENT_SUMMARY)
+    members = house.rows(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML)
+    summary = house.rows(gold_segments.GOLD_SEGMENT_SUMMARY)
     sizes = Counter(row["segment_name"] for row in members)
     assert {row["segment_name"]: row["customer_count"] for row in summary} == sizes
     for row in summary:
@@ -154,7 +161,8 @@ def test_every_member_fits_the_rule_of_its_persona_and_no_other(
 ) -> None:
     members = delivered(month)
     rows = sample.house.rows(
-        t.GOLD_CUSTOMER_SEGMENTS_ML, f"month(as_of_month) = {month} AND segment IS NOT NULL"
+        gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
+        f"month(as_of_month) = {month} AND segment IS NOT NULL",
     )
     for row in rows:
         file = members[row["customer_key"]]
@@ -175,7 +183,9 @@ def test_personas_mean_what_they_say(sample: SampleRun) -> None:
     printed = " ".join(sample.process.stdout.split())
     assert all(f"{persona.name}: {persona.rule}" in printed for persona in PERSONAS)
     for month in (1, 2, 3):
-        summary = sample.house.rows(t.GOLD_SEGMENT_SUMMARY, f"month(as_of_month) = {month}")
+        summary = sample.house.rows(
+            gold_segments.GOLD_SEGMENT_SUMMARY, f"month(as_of_month) = {month}"
+        )
         named = {r["segment_name"]: r for r in summary if r["segment"] is not None}
         assert {(n, r["segment"], r["segment_rule"]) for n, r in named.items()} == {
             (p.name, p.code, p.rule) for p in PERSONAS
@@ -191,7 +201,9 @@ def test_personas_mean_what_they_say(sample: SampleRun) -> None:
         # The elite stands so far apart that no other cluster is near to taking its place.
         assert premium["avg_points"] > 3 * loyal["avg_points"]
         members = delivered(month)
-        rows = sample.house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML, f"month(as_of_month) = {month}")
+        rows = sample.house.rows(
+            gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, f"month(as_of_month) = {month}"
+        )
         recent = [r for r in rows if days_since_joining(members[r["customer_key"]]) <= 182]
         assert recent
         assert {r["segment_name"] for r in recent} == {NEW.name}
@@ -204,7 +216,7 @@ def test_the_sample_passes_and_its_silhouettes_are_named_for_what_they_are(
     segmented: tuple[House, Any],
 ) -> None:
     house, result = segmented
-    verdict = check(result, t.GOLD_CUSTOMER_SEGMENTS_ML, SEPARATED)
+    verdict = check(result, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, SEPARATED)
     assert verdict.passed
     assert verdict.blocking
     lowest = numbers(verdict)["lowest_silhouette_squared_euclidean"]
@@ -226,7 +238,7 @@ def test_the_champion_carries_run_partition_and_the_versions_read(
     client = MlflowClient(house.settings.mlflow_uri)
     champion = client.get_model_version_by_alias(SEGMENTS.name, "champion")
     run = client.get_run(champion.run_id)
-    newest = max(house.commits(t.KPI_CUSTOMER_VALUE)).removesuffix(".json")
+    newest = max(house.commits(gold_value.KPI_CUSTOMER_VALUE)).removesuffix(".json")
     assert run.data.tags["dagster_run_id"] == result.run_id
     assert run.data.tags["partition"] == PARTITION
     assert run.data.tags["delta_version.kpi_customer_value"] == str(int(newest))
@@ -235,7 +247,7 @@ def test_the_champion_carries_run_partition_and_the_versions_read(
         "random_state": "42",
         "n_init": "2",
     }
-    summary = house.rows(t.GOLD_SEGMENT_SUMMARY, "segment IS NOT NULL")
+    summary = house.rows(gold_segments.GOLD_SEGMENT_SUMMARY, "segment IS NOT NULL")
     assert {f"size_segment_{r['segment']}": float(r["customer_count"]) for r in summary} == {
         k: v for k, v in run.data.metrics.items() if k.startswith("size_segment_")
     }
@@ -258,21 +270,23 @@ def test_the_launchpad_decides_how_many_segments_and_what_is_swept(
 ) -> None:
     source, _ = segmented
     house = new_house("launchpad")
-    for table in (t.DIM_CUSTOMERS, t.KPI_CUSTOMER_VALUE):
+    for table in (gold_customers.DIM_CUSTOMERS, gold_value.KPI_CUSTOMER_VALUE):
         house.put(table, source.rows(table), MONTH)
     result = house.materialise(
         "airline_monthly",
         PARTITION,
-        t.GOLD_CUSTOMER_SEGMENTS_ML,
+        gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
         run_config=launchpad(k=3, seed=1, n_init=2, sweep=[2, 4]),
     )
-    assert check(result, t.GOLD_CUSTOMER_SEGMENTS_ML, "keys_are_unique").passed
+    assert check(result, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, "keys_are_unique").passed
     names = house.sql(
         "SELECT segment, count(DISTINCT segment_name) AS names FROM {s} GROUP BY 1",
-        s=t.GOLD_CUSTOMER_SEGMENTS_ML,
+        s=gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
     )
     assert {row["names"] for row in names} == {1}
-    clusters = house.sql("SELECT DISTINCT cluster FROM {s}", s=t.GOLD_CUSTOMER_SEGMENTS_ML)
+    clusters = house.sql(
+        "SELECT DISTINCT cluster FROM {s}", s=gold_segments.GOLD_CUSTOMER_SEGMENTS_ML
+    )
     assert {row["cluster"] for row in clusters} == {0, 1, 2, None}
     client = MlflowClient(house.settings.mlflow_uri)
     (experiment,) = [e for e in client.search_experiments() if e.name.startswith("Customer")]
@@ -306,16 +320,16 @@ def as_customer(row: dict[str, Any]) -> dict[str, Any]:
 def test_customers_without_structure_stop_everything_downstream(house: House) -> None:
     rng = random.Random(7)  # noqa: S311 - noise for a test
     rows = [value(number, rng) for number in range(300)]
-    house.put(t.DIM_CUSTOMERS, [as_customer(row) for row in rows], MONTH)
-    house.put(t.KPI_CUSTOMER_VALUE, rows, MONTH)
+    house.put(gold_customers.DIM_CUSTOMERS, [as_customer(row) for row in rows], MONTH)
+    house.put(gold_value.KPI_CUSTOMER_VALUE, rows, MONTH)
     result = house.materialise(
         "airline_monthly",
         PARTITION,
-        t.GOLD_CUSTOMER_SEGMENTS_ML,
-        t.GOLD_SEGMENT_SUMMARY,
+        gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
+        gold_segments.GOLD_SEGMENT_SUMMARY,
         run_config=launchpad(**QUICK),
     )
-    verdict = check(result, t.GOLD_CUSTOMER_SEGMENTS_ML, SEPARATED)
+    verdict = check(result, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, SEPARATED)
     assert not verdict.passed
     assert numbers(verdict)["lowest_silhouette_squared_euclidean"] < 0.3
     assert not result.success
@@ -328,13 +342,16 @@ def test_customers_without_structure_stop_everything_downstream(house: House) ->
 def test_fewer_customers_than_segments_stay_uncategorized(house: House) -> None:
     rng = random.Random(7)  # noqa: S311 - noise for a test
     rows = [value(number, rng) for number in range(4)]
-    house.put(t.DIM_CUSTOMERS, [as_customer(row) for row in rows], MONTH)
-    house.put(t.KPI_CUSTOMER_VALUE, rows, MONTH)
+    house.put(gold_customers.DIM_CUSTOMERS, [as_customer(row) for row in rows], MONTH)
+    house.put(gold_value.KPI_CUSTOMER_VALUE, rows, MONTH)
     result = house.materialise(
-        "airline_monthly", PARTITION, t.GOLD_CUSTOMER_SEGMENTS_ML, run_config=launchpad(**QUICK)
+        "airline_monthly",
+        PARTITION,
+        gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
+        run_config=launchpad(**QUICK),
     )
     assert result.success
-    found = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+    found = house.rows(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML)
     assert [r["segment_name"] for r in found] == ["Uncategorized"] * 4
 
 
@@ -343,7 +360,9 @@ def test_the_small_model_keeps_the_segments_of_members_that_did_not_fly(
 ) -> None:
     by_month = []
     for month, best in ((1, 48.4e9), (2, 54.4e9), (3, 58.5e9)):
-        rows = sample.house.rows(t.CUSTOMER_SEGMENTS_ML, f"month(as_of_month) = {month}")
+        rows = sample.house.rows(
+            gold_small_segments.CUSTOMER_SEGMENTS_ML, f"month(as_of_month) = {month}"
+        )
         assert {row["customer_key"] for row in rows} <= delivered(month).keys()
         values = np.array([(r["total_flights"], r["total_loyalty_points"]) for r in rows], float)
         segments_of = np.array([row["segment"] for row in rows])
@@ -376,7 +395,11 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
 ) -> None:
     source, before = segmented
     house = new_house("beyond")
-    for table in (t.DIM_CUSTOMERS, t.FACT_FLIGHTS, t.KPI_CUSTOMER_VALUE):
+    for table in (
+        gold_customers.DIM_CUSTOMERS,
+        gold_value.FACT_FLIGHTS,
+        gold_value.KPI_CUSTOMER_VALUE,
+    ):
         house.put(table, source.rows(table), MONTH)
     if engine_name == "spark":
         request.getfixturevalue("spark_engine")
@@ -389,7 +412,7 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
     checks = result.get_asset_check_evaluations()
     assert {check.check_name for check in checks} >= {SEPARATED, "keys_are_unique"}
     assert all(check.passed for check in checks)
-    rows = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+    rows = house.rows(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML)
     assert {row["customer_key"] for row in rows} == {int(r["MEMBER_NO"]) for r in snapshot()}
     assert sum(row["segment"] is None for row in rows) == sum(map(no_age, snapshot()))
     client = MlflowClient(house.settings.mlflow_uri)
@@ -399,7 +422,8 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
     # The rules look at members alone, but for the elite among the frequent flyers.
     frequent = {"Premium Elite Members", "Loyal Frequent Flyers"}
     expected = {
-        r["customer_key"]: r["segment_name"] for r in source.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+        r["customer_key"]: r["segment_name"]
+        for r in source.rows(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML)
     }
     for row in rows:
         pair = {row["segment_name"], expected[row["customer_key"]]}
@@ -425,7 +449,7 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
     scaler, kmeans = known.model["scaler"], known.model["kmeans"]
     scaled = (features.to_numpy() - scaler.mean_) / scaler.scale_
     assert ((scaled - kmeans.cluster_centers_[clusters]) ** 2).sum() < 1.2 * inertia
-    small = house.rows(t.CUSTOMER_SEGMENTS_ML)
+    small = house.rows(gold_small_segments.CUSTOMER_SEGMENTS_ML)
     assert len(small) == len(snapshot())
     means = [
         np.mean([row["total_loyalty_points"] for row in small if row["segment"] == segment])

@@ -13,7 +13,8 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from lakehouse_assets.domains.airline.tables import GOLD_CUSTOMER_SEGMENTS_ML, GOLD_NEWLY_AT_RISK
+from lakehouse_assets.domains.airline.gold.movements import GOLD_NEWLY_AT_RISK
+from lakehouse_assets.domains.airline.gold.segments import GOLD_CUSTOMER_SEGMENTS_ML
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration import alerts
 from lakehouse_assets.orchestration.alerts import Alert, tell

@@ -18,6 +18,9 @@ from dagster._core.events import DagsterEvent, StepMaterializationData
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import customers as gold_customers
+from lakehouse_assets.domains.airline.gold import segments as gold_segments
+from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
 from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
 from lakehouse_assets.domains.retail.tables.store_sales import STORE_SALES
@@ -145,7 +148,7 @@ def test_what_comes_while_a_table_is_built_is_followed_once_it_is_there(
     house.deliver_members("2014-03-31", [member(1)])
     assert caretaker.day() == once(SNAPSHOTS | GOLD, "2014-03-01")
     # Between two looks a run ends that had read the month, and its source is loaded again.
-    caretaker.run([t.DIM_GEOGRAPHY.asset_key], "2014-03-01", "2014-03-01")
+    caretaker.run([gold_customers.DIM_GEOGRAPHY.asset_key], "2014-03-01", "2014-03-01")
     house.deliver_members("2014-03-31", [member(1), member(2)], "more.csv")
     assert caretaker.day() == once(SNAPSHOTS | GOLD, "2014-03-01")
     assert caretaker.day() == Counter()
@@ -172,15 +175,15 @@ def test_segments_run_by_hand_with_another_k_are_followed_and_keep_one_name_each
     caretaker.wake()
     for k in (6, 3):
         house.materialise(
-            "airline_monthly", "2014-03-01", t.GOLD_CUSTOMER_SEGMENTS_ML,
+            "airline_monthly", "2014-03-01", gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
             run_config=launchpad(k=k, n_init=2, sweep=[]), instance=instance,
         )  # fmt: skip
         assert caretaker.follow() == 3
-        members = house.rows(t.GOLD_CUSTOMER_SEGMENTS_ML)
+        members = house.rows(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML)
         assert len({row["cluster"] for row in members} - {None}) == k
         sizes = Counter((row["segment"], row["segment_name"]) for row in members)
         assert len(sizes) == len({segment for segment, _ in sizes}) <= 6
-        summary = house.rows(t.GOLD_SEGMENT_SUMMARY)
+        summary = house.rows(gold_segments.GOLD_SEGMENT_SUMMARY)
         assert {(r["segment"], r["segment_name"]): r["customer_count"] for r in summary} == sizes
 
 
@@ -203,7 +206,11 @@ def test_days_out_of_order_end_in_the_same_lake_as_one_run_over_all(
     caretaker.wake()
     assert straight.run().errors == []
     assert values(house) == values(straight)
-    assert {row["transaction_id"] for row in house.rows(t.FACT_TRANSACTIONS)} == {"A", "B", "C"}
+    assert {row["transaction_id"] for row in house.rows(gold_value.FACT_TRANSACTIONS)} == {
+        "A",
+        "B",
+        "C",
+    }
     # Nothing ran for a month of its own accord, and no partition twice in one round.
     months = {first for _, first, _ in caretaker.runs if first.endswith("-01")}
     assert months == {"2014-02-01", "2014-03-01"}
@@ -327,7 +334,7 @@ def test_a_source_that_changes_while_a_table_is_built_is_built_in_afterwards(
 
     def interrupted(manager: DeltaIOManager, context: dg.OutputContext, frame: object) -> None:
         build(manager, context, frame)  # type: ignore[arg-type]
-        if context.asset_key == t.FACT_TRANSACTIONS.asset_key and not late:
+        if context.asset_key == gold_value.FACT_TRANSACTIONS.asset_key and not late:
             late.append("2014-03-03")
             house.deliver_purchases("2014-03-03", [purchase("C", amount=100)])
             caretaker.settle()
@@ -337,5 +344,9 @@ def test_a_source_that_changes_while_a_table_is_built_is_built_in_afterwards(
     caretaker.deliveries("transactions")
     caretaker.follow()
     assert late
-    assert {row["transaction_id"] for row in house.rows(t.FACT_TRANSACTIONS)} == {"A", "B", "C"}
+    assert {row["transaction_id"] for row in house.rows(gold_value.FACT_TRANSACTIONS)} == {
+        "A",
+        "B",
+        "C",
+    }
     assert caretaker.follow() == 0

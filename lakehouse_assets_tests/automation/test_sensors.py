@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.planning import PlannedRun, with_follow_ups
 from lakehouse_assets.orchestration.run import execute
@@ -276,7 +277,7 @@ def test_running_late_days_by_hand_runs_the_later_ones_and_their_month(house: Ho
         "airline_monthly 2014-03-01",
     ]
     assert [w.run for w in outcome.warnings if w.check == "later_days_agree"] == [started[0]]
-    assert [float(r["transaction_amount"]) for r in house.rows(t.FACT_TRANSACTIONS)] == [1.0]
+    assert [float(r["transaction_amount"]) for r in house.rows(gold.FACT_TRANSACTIONS)] == [1.0]
 
 
 def test_days_that_are_still_to_run_are_not_added() -> None:

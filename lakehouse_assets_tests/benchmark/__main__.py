@@ -12,7 +12,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lakehouse_assets.domains.airline.tables import GOLD_NEWLY_AT_RISK, GOLD_SEGMENT_MIGRATION
+from lakehouse_assets.domains.airline.gold.movements import (
+    GOLD_NEWLY_AT_RISK,
+    GOLD_SEGMENT_MIGRATION,
+)
 from lakehouse_assets_tests.benchmark.fingerprint import Fingerprint, differences
 from lakehouse_assets_tests.benchmark.measure import Usage, measured
 from lakehouse_assets_tests.benchmark.report import report

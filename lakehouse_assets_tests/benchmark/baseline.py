@@ -26,9 +26,13 @@ from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.airline.domain import AIRLINE
+from lakehouse_assets.domains.airline.gold import customers as gold_customers
+from lakehouse_assets.domains.airline.gold import segments as gold_segments
+from lakehouse_assets.domains.airline.gold import value as gold_value
+from lakehouse_assets.domains.airline.models import small_segments as gold_small_segments
 from lakehouse_assets.domains.airline.reference import places
 from lakehouse_assets.domains.airline.transforms.silver import NOTHING
-from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets.engine.vocabulary import WHITE_SPACE
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets_tests.benchmark.measure import Timings
@@ -272,14 +276,14 @@ FROM range(DATE '1900-01-01', DATE '2100-01-01', INTERVAL 1 DAY) AS days(d)
 
 # Gold in the order in which its tables build on each other.
 _GOLD = (
-    (t.DIM_GEOGRAPHY, """
+    (gold_customers.DIM_GEOGRAPHY, """
 SELECT DISTINCT DATE '{month}' AS as_of_month,
     geo(work_country, work_province, work_city) AS geo_key, work_country AS country,
     work_province AS province, work_city AS city, snapshot_month,
     {loaded} AS load_timestamp
 FROM {silver_flights} WHERE snapshot_month = DATE '{month}'
 """),
-    (t.DIM_CUSTOMERS, """
+    (gold_customers.DIM_CUSTOMERS, """
 SELECT DATE '{month}' AS as_of_month, member_no AS customer_key, gender, age,
     CASE WHEN age IS NULL THEN 'Unknown' WHEN age < 18 THEN 'Under 18' WHEN age < 30 THEN '18-29'
         WHEN age < 40 THEN '30-39' WHEN age < 50 THEN '40-49' WHEN age < 60 THEN '50-59'
@@ -292,7 +296,7 @@ SELECT DATE '{month}' AS as_of_month, member_no AS customer_key, gender, age,
     {loaded} AS load_timestamp
 FROM {silver_flights} WHERE snapshot_month = DATE '{month}'
 """),
-    (t.FACT_FLIGHTS, """
+    (gold_value.FACT_FLIGHTS, """
 SELECT DATE '{month}' AS as_of_month, member_no AS customer_key, flight_count AS total_flights,
     bp_sum AS base_points, sum_yr_1 AS year_1_revenue, sum_yr_2 AS year_2_revenue,
     seg_km_sum AS total_km_flown, avg_interval AS avg_flight_interval_days,
@@ -302,20 +306,20 @@ SELECT DATE '{month}' AS as_of_month, member_no AS customer_key, flight_count AS
     {loaded} AS load_timestamp
 FROM {silver_flights} WHERE snapshot_month = DATE '{month}'
 """),
-    (t.FACT_TRANSACTIONS, """
+    (gold_value.FACT_TRANSACTIONS, """
 SELECT DATE '{month}' AS as_of_month, transaction_id, customer_id AS customer_key,
     purchase_date AS transaction_date, amount AS transaction_amount, status, region,
     payment_method, {loaded} AS load_timestamp
 FROM {silver_transactions}
 WHERE delivered_on >= DATE '{month}' AND delivered_on < DATE '{following}'
 """),
-    (t.CUSTOMER_SPEND, """
+    (gold_value.CUSTOMER_SPEND, """
 SELECT as_of_month, customer_key, CAST(sum(transaction_amount) AS DECIMAL(38, 2))
     AS completed_amount, count(*) AS completed_count
 FROM {fact_transactions} WHERE as_of_month = DATE '{month}' AND status = 'completed'
 GROUP BY ALL
 """),
-    (t.KPI_CUSTOMER_VALUE, """
+    (gold_value.KPI_CUSTOMER_VALUE, """
 SELECT c.as_of_month, c.customer_key, gender, age, age_group, loyalty_tier, tier_name, province,
     days_since_joining, total_flights, total_km_flown, total_loyalty_points, days_since_last_flight,
     CAST(coalesce(spent, 0) AS DECIMAL(38, 2)) AS total_spent,
@@ -479,14 +483,18 @@ class Baseline:
         for table, query in _GOLD:
             with self.step(table.name):
                 self.write(table, query.format(**values), as_of)
-        with self.step(t.GOLD_CUSTOMER_SEGMENTS_ML.name):
+        with self.step(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML.name):
             self.segments(values)
-            self.write(t.GOLD_CUSTOMER_SEGMENTS_ML, _SEGMENTS, as_of)
-        with self.step(t.GOLD_SEGMENT_SUMMARY.name):
-            self.write(t.GOLD_SEGMENT_SUMMARY, _SUMMARY.format(rules=_rules(), **values), as_of)
-        with self.step(t.CUSTOMER_SEGMENTS_ML.name):
+            self.write(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, _SEGMENTS, as_of)
+        with self.step(gold_segments.GOLD_SEGMENT_SUMMARY.name):
+            self.write(
+                gold_segments.GOLD_SEGMENT_SUMMARY, _SUMMARY.format(rules=_rules(), **values), as_of
+            )
+        with self.step(gold_small_segments.CUSTOMER_SEGMENTS_ML.name):
             self.small_model(values)
-            self.write(t.CUSTOMER_SEGMENTS_ML, _SMALL_MODEL.format(**values), as_of)
+            self.write(
+                gold_small_segments.CUSTOMER_SEGMENTS_ML, _SMALL_MODEL.format(**values), as_of
+            )
 
     def bronze(self, dataset: Dataset, month: date, following: date, predicate: str) -> None:
         """Load a month's files as text, numbered, with what could not be read apart."""
@@ -606,8 +614,8 @@ GROUP BY ALL
 
     def small_model(self, values: dict[str, Any]) -> None:
         """Cluster on flights and points alone."""
-        from lakehouse_assets.domains.airline.gold.small_segments import SETTINGS as SMALL_MODEL
         from lakehouse_assets.domains.airline.models.kmeans import nearest, unscaled_centres
+        from lakehouse_assets.domains.airline.models.small_segments import SETTINGS as SMALL_MODEL
 
         source = "(FROM {fact_flights} WHERE as_of_month = DATE '{month}')".format(**values)
         keys, matrix = self.features(source, ("total_flights", "total_loyalty_points"))

@@ -14,7 +14,7 @@ from typing import Any
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline.domain import AIRLINE
-from lakehouse_assets.domains.airline.tables import KPI_CUSTOMER_VALUE
+from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
 
 # When a run began differs from run to run; everything else must not.
 _VOLATILE = frozenset({"load_timestamp", "_ingested_at"})

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
 from lakehouse_assets.domains import REGISTRY
+from lakehouse_assets.domains.retail.gold import tweets as gold
 from lakehouse_assets.domains.retail.tables import tweets as t
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.delta import Lake
@@ -78,8 +79,8 @@ def _compare(root: Path, delivered: int) -> int:
     }
     bronze, silver, aside = rows.values()
     with lake.engine.scope():
-        newest = max(lake.rows_by_partition(t.TWEETS_BY_CITY_AND_HASHTAG))
-        pairs = lake.read(t.TWEETS_BY_CITY_AND_HASHTAG, None, ["as_of_month", "tweets"])
+        newest = max(lake.rows_by_partition(gold.TWEETS_BY_CITY_AND_HASHTAG))
+        pairs = lake.read(gold.TWEETS_BY_CITY_AND_HASHTAG, None, ["as_of_month", "tweets"])
         counted = sum(r["tweets"] for r in lake.engine.rows(pairs) if r["as_of_month"] == newest)
     _say(json.dumps({**rows, "counted": counted}))
     right = bronze == delivered == silver + aside and counted == silver

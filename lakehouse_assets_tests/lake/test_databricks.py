@@ -14,7 +14,9 @@ import pytest
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.domains.airline.gold.customers import DIM_CUSTOMERS, DIM_GEOGRAPHY
+from lakehouse_assets.domains.airline.gold.value import FACT_FLIGHTS, FACT_TRANSACTIONS
+from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.local_files import LocalFiles
 from lakehouse_assets.storage.location import AdlsLocation
@@ -33,8 +35,8 @@ REST = {
     "reference_data": [DIM_DATE],
     "airline_daily": [t.SILVER_TRANSACTIONS, quarantine_table(t.TRANSACTIONS)],
     "airline_monthly": [
-        t.SILVER_FLIGHTS, quarantine_table(t.FLIGHTS), t.DIM_CUSTOMERS, t.DIM_GEOGRAPHY,
-        t.FACT_FLIGHTS, t.FACT_TRANSACTIONS,
+        t.SILVER_FLIGHTS, quarantine_table(t.FLIGHTS), DIM_CUSTOMERS, DIM_GEOGRAPHY,
+        FACT_FLIGHTS, FACT_TRANSACTIONS,
     ],
 }  # fmt: skip
 
@@ -90,5 +92,5 @@ def test_silver_and_gold_run_on_bronze_that_the_embedded_engine_loaded(far: Path
     assert "load bronze with LAKEHOUSE_ENGINE=duckdb" in run(there, BRONZE)
     assert run(loaded, BRONZE) == run(there, REST) == ""
     assert differences(loaded, here) == []
-    assert loaded.count(t.FACT_TRANSACTIONS) == 2
-    assert loaded.count(t.FACT_FLIGHTS) == 3
+    assert loaded.count(FACT_TRANSACTIONS) == 2
+    assert loaded.count(FACT_FLIGHTS) == 3

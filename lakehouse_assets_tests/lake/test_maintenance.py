@@ -15,6 +15,7 @@ import pytest
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets.lake.maintenance import RETENTION_HOURS, maintain
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.instance import _CONFIG, dagster_instance
@@ -89,7 +90,7 @@ def test_a_table_that_is_in_order_is_not_rewritten(scattered: House) -> None:
     assert found is not None
     assert found.before == found.after
     assert scattered.lake.version(t.SILVER_TRANSACTIONS) == version
-    assert maintain(scattered.lake, t.CUSTOMER_SPEND) is None
+    assert maintain(scattered.lake, gold.CUSTOMER_SPEND) is None
 
 
 def test_the_page_of_a_table_shows_both_sides(scattered: House) -> None:
@@ -97,7 +98,7 @@ def test_the_page_of_a_table_shows_both_sides(scattered: House) -> None:
         job = scattered.definitions().resolve_job_def("maintenance")
         assert job.execute_in_process(instance=instance).success
         (seen,) = instance.fetch_observations(t.SILVER_TRANSACTIONS.asset_key, limit=10).records
-        nothing = instance.fetch_observations(t.CUSTOMER_SPEND.asset_key, limit=10).records
+        nothing = instance.fetch_observations(gold.CUSTOMER_SPEND.asset_key, limit=10).records
     told = {n: v.value for n, v in seen.asset_observation.metadata.items()}
     assert (told["files before"], told["files after"]) == (5, 2)
     assert 0 < told["look-up bytes after"] < told["look-up bytes before"]

@@ -32,7 +32,7 @@ from obstore.store import AzureStore
 from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta_rs import DeltaRsWriter
 from lakehouse_assets.lake.writer import OvertakenError, broken_rules

@@ -18,6 +18,7 @@ import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import segments as gold
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets_tests.airline.samples import (
@@ -158,7 +159,7 @@ def test_the_pipeline_runs_against_an_mlflow_server_and_dagster_on_postgres(
         assert "champion" in model.aliases
         files = {file.name for file in (tmp_path / "artifacts").rglob("*") if file.is_file()}
     assert "MLmodel" in files
-    assert house.count(t.GOLD_CUSTOMER_SEGMENTS_ML) > 100
+    assert house.count(gold.GOLD_CUSTOMER_SEGMENTS_ML) > 100
 
 
 def test_a_tick_takes_10000_files_once(house: House) -> None:

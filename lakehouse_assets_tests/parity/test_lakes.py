@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets_tests.airline.samples import House, midnight
@@ -32,13 +32,13 @@ def flying(key: int, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def one(new_house: Callable[..., House]) -> House:
     house = new_house("one")
-    house.put(t.FACT_FLIGHTS, [flying(1), flying(2)], MONTH)
+    house.put(gold.FACT_FLIGHTS, [flying(1), flying(2)], MONTH)
     return house
 
 
 def other(new_house: Callable[..., House], *rows: dict[str, Any]) -> House:
     house = new_house("other")
-    house.put(t.FACT_FLIGHTS, rows, MONTH)
+    house.put(gold.FACT_FLIGHTS, rows, MONTH)
     return house
 
 
@@ -85,14 +85,15 @@ def test_a_missing_table_and_another_shape_are_found(one, new_house):
     )  # fmt: skip
     house = new_house("shape")
     columns = [
-        replace(c, type="int") if c.name == "total_flights" else c for c in t.FACT_FLIGHTS.columns
+        replace(c, type="int") if c.name == "total_flights" else c
+        for c in gold.FACT_FLIGHTS.columns
     ]
     loose = replace(
-        t.FACT_FLIGHTS, columns=tuple(columns), constraints={"some": "total_flights >= 0"}
+        gold.FACT_FLIGHTS, columns=tuple(columns), constraints={"some": "total_flights >= 0"}
     )
-    log.create_table(loose, TablePath(house.path(t.FACT_FLIGHTS), ""))
+    log.create_table(loose, TablePath(house.path(gold.FACT_FLIGHTS), ""))
     assert {d.column for d in differences(one, house)} == {"schema", "constraints"}
-    shutil.rmtree(house.path(t.FACT_FLIGHTS))
-    whole = replace(t.FACT_FLIGHTS, partition=None)
-    log.create_table(whole, TablePath(house.path(t.FACT_FLIGHTS), ""))
+    shutil.rmtree(house.path(gold.FACT_FLIGHTS))
+    whole = replace(gold.FACT_FLIGHTS, partition=None)
+    log.create_table(whole, TablePath(house.path(gold.FACT_FLIGHTS), ""))
     assert {d.column for d in differences(one, house)} == {"partition columns"}

@@ -10,7 +10,9 @@ import pytest
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.domains.airline.gold import customers as gold_customers
+from lakehouse_assets.domains.airline.gold import value as gold_value
+from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.delta import Lake
@@ -69,23 +71,23 @@ def test_repeated_keys_and_orphans_are_counted(
 ) -> None:
     engine: Engine = request.getfixturevalue(name)
     house.put(DIM_DATE, [calendar_day(date(2010, 1, 1))])
-    house.put(t.DIM_GEOGRAPHY, [geography(5)], MARCH)
-    house.put(t.DIM_CUSTOMERS, [customer(1), customer(2)], MARCH)
+    house.put(gold_customers.DIM_GEOGRAPHY, [geography(5)], MARCH)
+    house.put(gold_customers.DIM_CUSTOMERS, [customer(1), customer(2)], MARCH)
     error = dg.AssetCheckSeverity.ERROR
-    assert results(house, t.DIM_CUSTOMERS, engine) == {
+    assert results(house, gold_customers.DIM_CUSTOMERS, engine) == {
         "keys_are_unique": (True, 0, error),
         "geo_key_is_in_dim_geography": (True, 0, error),
         "loyalty_join_date_is_in_dim_date": (True, 0, error),
     }
     house.put(
-        t.DIM_CUSTOMERS,
+        gold_customers.DIM_CUSTOMERS,
         [
             customer(1), customer(1), customer(1), customer(2), customer(2), customer(3, geo_key=6),
             customer(4, loyalty_join_date=date(2010, 1, 2)),
         ],
         MARCH,
     )  # fmt: skip
-    assert results(house, t.DIM_CUSTOMERS, engine) == {
+    assert results(house, gold_customers.DIM_CUSTOMERS, engine) == {
         "keys_are_unique": (False, 2, error),
         "geo_key_is_in_dim_geography": (False, 1, error),
         "loyalty_join_date_is_in_dim_date": (False, 1, error),
@@ -94,19 +96,24 @@ def test_repeated_keys_and_orphans_are_counted(
 
 def test_a_parent_of_another_month_does_not_count(house: House) -> None:
     house.put(DIM_DATE, [calendar_day(date(2010, 1, 1))])
-    house.put(t.DIM_GEOGRAPHY, [geography(5, APRIL)], APRIL)
-    house.put(t.DIM_CUSTOMERS, [customer(1), customer(2)], MARCH)
-    assert results(house, t.DIM_CUSTOMERS)["geo_key_is_in_dim_geography"][:2] == (False, 2)
+    house.put(gold_customers.DIM_GEOGRAPHY, [geography(5, APRIL)], APRIL)
+    house.put(gold_customers.DIM_CUSTOMERS, [customer(1), customer(2)], MARCH)
+    assert results(house, gold_customers.DIM_CUSTOMERS)["geo_key_is_in_dim_geography"][:2] == (
+        False,
+        2,
+    )
 
 
 def test_the_same_customer_in_two_months_is_no_repeated_key(house: House) -> None:
-    house.put(t.DIM_CUSTOMERS, [customer(1)], MARCH)
-    house.put(t.DIM_CUSTOMERS, [customer(1, APRIL)], APRIL)
-    assert results(house, t.DIM_CUSTOMERS)["keys_are_unique"][:2] == (True, 0)
+    house.put(gold_customers.DIM_CUSTOMERS, [customer(1)], MARCH)
+    house.put(gold_customers.DIM_CUSTOMERS, [customer(1, APRIL)], APRIL)
+    assert results(house, gold_customers.DIM_CUSTOMERS)["keys_are_unique"][:2] == (True, 0)
 
 
 def test_a_purchase_of_an_unknown_member_warns_and_does_not_block(house: House) -> None:
-    specs = {spec.name: spec.blocking for spec in declared_check_specs(t.FACT_TRANSACTIONS)}
+    specs = {
+        spec.name: spec.blocking for spec in declared_check_specs(gold_value.FACT_TRANSACTIONS)
+    }
     assert specs == {
         "keys_are_unique": True,
         "customer_key_is_in_dim_customers": False,
@@ -116,10 +123,14 @@ def test_a_purchase_of_an_unknown_member_warns_and_does_not_block(house: House) 
 
 def test_an_orphan_stops_what_is_downstream(house: House) -> None:
     # No calendar is materialised, so the date of joining is found nowhere.
-    house.put(t.DIM_GEOGRAPHY, [geography(5)], MARCH)
+    house.put(gold_customers.DIM_GEOGRAPHY, [geography(5)], MARCH)
     house.put(t.SILVER_FLIGHTS, [silver_member()], MARCH)
     result = house.materialise(
-        "airline_monthly", "2014-03-01", t.DIM_GEOGRAPHY, t.DIM_CUSTOMERS, t.FACT_FLIGHTS
+        "airline_monthly",
+        "2014-03-01",
+        gold_customers.DIM_GEOGRAPHY,
+        gold_customers.DIM_CUSTOMERS,
+        gold_value.FACT_FLIGHTS,
     )
     assert not result.success
     assert steps(result, "FAILURE") == {"dim_customers"}

@@ -11,6 +11,7 @@ from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.domains.airline import expectations
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.airline.domain import AIRLINE
+from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets_tests.airline.samples import House, check, member, numbers, steps
 
 MONTH = "2014-03-01"
@@ -22,7 +23,7 @@ LOADING = [
 
 def clean(house: House) -> dg.ExecuteInProcessResult:
     """Run members from their files to their first gold table."""
-    return house.materialise("airline_monthly", MONTH, *LOADING, t.DIM_GEOGRAPHY)
+    return house.materialise("airline_monthly", MONTH, *LOADING, gold_customers.DIM_GEOGRAPHY)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.domains.airline import silver
 from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake.predicate import between
 from lakehouse_assets.orchestration import assembly
@@ -142,7 +143,7 @@ def test_verdicts_on_ranges_from_before_do_not_stand_beside_those_on_their_parts
 
 def test_the_verdicts_on_months_are_told_apart(house: House) -> None:
     """Of a range of two months the second one alone has a key twice."""
-    lake, table = house.lake, t.CUSTOMER_SPEND
+    lake, table = house.lake, gold.CUSTOMER_SPEND
     assert table.partition is not None
     for month in (FIRST, LATER):
         row = {
@@ -178,7 +179,7 @@ def test_rows_in_quarantine_get_their_chance_after_a_fix(
     assert house.count(ASIDE) == 0
     (row,) = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'A'")
     assert float(row["amount"]) == 1000.5
-    assert house.count(t.FACT_TRANSACTIONS) == 3
+    assert house.count(gold.FACT_TRANSACTIONS) == 3
     # Nothing was delivered again, and the balance of the day still adds up.
     assert house.commits("bronze_transactions") == bronze
     (verdict,) = house.rows(

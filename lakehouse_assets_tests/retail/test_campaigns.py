@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.domains.retail.gold import campaigns as gold
 from lakehouse_assets.domains.retail.tables import campaigns as t
 from lakehouse_assets.domains.retail.transforms import campaigns as rules
 from lakehouse_assets.engine import F
@@ -122,7 +123,7 @@ def days(engine: Engine, *rows: dict[str, Any]) -> Any:
     full = [{**plain, **row} for row in rows]
     for row in full:
         row["campaign_key"] = sum(row["campaign_name"].lower().encode())
-    schema = arrow_schema(t.CAMPAIGN_DAYS)
+    schema = arrow_schema(gold.CAMPAIGN_DAYS)
     data = {
         f.name: pa.array(
             [
@@ -159,8 +160,8 @@ def test_results_are_added_up_by_day_and_labels(engine: Engine) -> None:
         result(Profit="-4", Customer_Segment="TV"),
         result(Campaign_Name="GOGREEN", Country="USA"),
     )
-    frame = rules.campaign_days(results, countries(engine), SEPTEMBER)
-    assert differing_types(engine, frame, t.CAMPAIGN_DAYS) == {}
+    frame = gold.campaign_days(results, countries(engine), SEPTEMBER)
+    assert differing_types(engine, frame, gold.CAMPAIGN_DAYS) == {}
     found = {(r["country"], r["campaign_tactic"]): r for r in engine.rows(frame)}
     assert set(found) == {("Germany", "Social"), ("Germany", "TV"), ("USA", "Social")}
     row = found["Germany", "Social"]
@@ -180,7 +181,7 @@ def test_a_country_is_found_by_its_name_or_iso_code_and_counts_as_unknown_otherw
 ) -> None:
     given = ["Germany", "germany", "USA", "United States", "Unknown", "", "Atlantis", "DE"]
     results = silver(engine, *[result(Country=country) for country in given])
-    found = engine.rows(rules.campaign_days(results, countries(engine), SEPTEMBER))
+    found = engine.rows(gold.campaign_days(results, countries(engine), SEPTEMBER))
     assert {(row["country"], row["country_code"], row["results"]) for row in found} == {
         ("Germany", "DE", 1), ("germany", "DE", 1), ("USA", "US", 1), ("United States", "US", 1),
         ("Unknown", "Unknown", 2), ("Atlantis", "Unknown", 1), ("DE", "Unknown", 1),
@@ -194,8 +195,8 @@ def test_a_campaign_is_described_once_whatever_its_spelling(engine: Engine) -> N
         result(Campaign_Name="gogreen", CampDate="9/2/2021", Campaign_ID="9"),
         result(Campaign_Name="LetsRun", Campaign_ID=""),
     )
-    frame = rules.dim_campaigns(results, SEPTEMBER, NOW)
-    assert differing_types(engine, frame, t.DIM_CAMPAIGNS) == {}
+    frame = gold.dim_campaigns(results, SEPTEMBER, NOW)
+    assert differing_types(engine, frame, gold.DIM_CAMPAIGNS) == {}
     found = {r["campaign_name"]: r for r in engine.rows(frame)}
     assert set(found) == {"GoGreen", "LetsRun"}
     green = found["GoGreen"]
@@ -212,8 +213,8 @@ def test_country_revenue_adds_months_up(engine: Engine) -> None:
          "as_of_month": OCTOBER},
         {"revenue": 7, "country": "USA", "country_code": "US", "region": "North & Central America"},
     )  # fmt: skip
-    frame = rules.country_revenue(given, OCTOBER)
-    assert differing_types(engine, frame, t.COUNTRY_REVENUE) == {}
+    frame = gold.country_revenue(given, OCTOBER)
+    assert differing_types(engine, frame, gold.COUNTRY_REVENUE) == {}
     found = {row["country"]: row for row in engine.rows(frame)}
     assert {k: str(v) for k, v in found["Germany"].items()} == {
         "as_of_month": "2021-10-01", "country": "Germany", "country_code": "DE",
@@ -235,8 +236,8 @@ def test_weeks_start_on_monday_or_where_counting_from_the_epoch_puts_them(engine
     )
 
     def weeks(first: Any) -> dict[date, tuple[date, int]]:
-        frame = rules.campaign_weeks(given, OCTOBER, first)
-        assert differing_types(engine, frame, t.CAMPAIGN_WEEKS) == {}
+        frame = gold.campaign_weeks(given, OCTOBER, first)
+        assert differing_types(engine, frame, gold.CAMPAIGN_WEEKS) == {}
         return {r["week_start"]: (r["week_end"], r["results"]) for r in engine.rows(frame)}
 
     assert weeks("monday") == {
@@ -256,11 +257,11 @@ def test_spellings_of_a_campaign_are_one_in_weeks_and_losses(engine: Engine) -> 
         {"campaign_name": "GoGreen", "loss": -2, "loss_results": 1, "as_of_month": OCTOBER},
         {"campaign_name": "gogreen", "camp_date": date(2021, 9, 6), "as_of_month": OCTOBER},
     )
-    weeks = engine.rows(rules.campaign_weeks(given, OCTOBER, "monday"))
+    weeks = engine.rows(gold.campaign_weeks(given, OCTOBER, "monday"))
     assert sorted((r["campaign_name"], r["week_start"].day, r["results"]) for r in weeks) == [
         ("GoGreen", 6, 1), ("GoGreen", 30, 2),
     ]  # fmt: skip
-    (lost,) = engine.rows(rules.loss_making_campaigns(given, OCTOBER))
+    (lost,) = engine.rows(gold.loss_making_campaigns(given, OCTOBER))
     assert (lost["campaign_name"], lost["loss_results"], lost["total_loss"]) == ("GoGreen", 2, -3)
     assert {r["campaign_key"] for r in weeks} == {lost["campaign_key"]}
 
@@ -273,8 +274,8 @@ def test_profit_by_country_and_week(engine: Engine) -> None:
         {"profit": -7, "camp_date": date(2021, 9, 6)},
         {"profit": 5, "country": "USA", "country_code": "US"},
     )
-    frame = rules.country_profit_weeks(given, SEPTEMBER, "monday")
-    assert differing_types(engine, frame, t.COUNTRY_PROFIT_WEEKS) == {}
+    frame = gold.country_profit_weeks(given, SEPTEMBER, "monday")
+    assert differing_types(engine, frame, gold.COUNTRY_PROFIT_WEEKS) == {}
     found = {
         (r["country_code"], r["week_start"].day): (r["country"], str(r["total_profit"]))
         for r in engine.rows(frame)
@@ -293,10 +294,10 @@ def test_a_country_that_its_weeks_leave_out_or_change_is_found(engine: Engine) -
         {"profit": 5, "country": "Unknown"},
         {"profit": 5, "country": "USA"},
     )
-    weeks = engine.checkpoint(rules.country_profit_weeks(given, SEPTEMBER, "monday"))
+    weeks = engine.checkpoint(gold.country_profit_weeks(given, SEPTEMBER, "monday"))
 
     def off(found: Any) -> set[str]:
-        rows = engine.rows(rules.countries_that_are_off(found, given))
+        rows = engine.rows(gold.countries_that_are_off(found, given))
         return {row["country"] for row in rows}
 
     # Two weeks, each rounded by half a cent, are a cent off together, and that is all right.
@@ -317,8 +318,8 @@ def test_losses_are_added_up_by_campaign_and_the_largest_comes_first(engine: Eng
         {"campaign_name": "C", "profit": 5},
         {"campaign_name": "D", "profit": -10, "loss": -10, "loss_results": 2},
     )  # fmt: skip
-    frame = rules.loss_making_campaigns(given, OCTOBER)
-    assert differing_types(engine, frame, t.LOSS_MAKING_CAMPAIGNS) == {}
+    frame = gold.loss_making_campaigns(given, OCTOBER)
+    assert differing_types(engine, frame, gold.LOSS_MAKING_CAMPAIGNS) == {}
     found = sorted(engine.rows(frame), key=lambda row: row["loss_rank"])
     assert [
         (r["loss_rank"], r["campaign_name"], r["loss_results"], str(r["total_loss"])) for r in found
@@ -378,7 +379,7 @@ def test_every_delivered_result_is_kept_once_or_set_aside_with_its_reason(
 
 def test_gold_holds_as_of_the_end_of_each_month(delivered: House) -> None:
     def revenue(month: int) -> dict[str, str]:
-        rows = delivered.rows(t.COUNTRY_REVENUE, f"month(as_of_month) = {month}")
+        rows = delivered.rows(gold.COUNTRY_REVENUE, f"month(as_of_month) = {month}")
         return {row["country"]: str(row["total_revenue"]) for row in rows}
 
     assert revenue(9) == {"Germany": "33541.68", "Japan": "11180.56"}
@@ -386,22 +387,22 @@ def test_gold_holds_as_of_the_end_of_each_month(delivered: House) -> None:
     assert revenue(10) == {
         "Germany": "33542.68", "Japan": "11180.56", "Unknown": "10.00", "Atlantis": "20.00",
     }  # fmt: skip
-    rows = delivered.rows(t.COUNTRY_REVENUE, "month(as_of_month) = 10")
+    rows = delivered.rows(gold.COUNTRY_REVENUE, "month(as_of_month) = 10")
     assert {row["country"]: row["country_code"] for row in rows} == {
         "Germany": "DE", "Japan": "JP", "Unknown": "Unknown", "Atlantis": "Unknown",
     }  # fmt: skip
     # Two countries without a code stay two rows of a week.
-    profits = delivered.rows(t.COUNTRY_PROFIT_WEEKS, "month(as_of_month) = 10", "country")
+    profits = delivered.rows(gold.COUNTRY_PROFIT_WEEKS, "month(as_of_month) = 10", "country")
     assert {
         (row["country"], str(row["total_profit"]))
         for row in profits
         if row["country_code"] == "Unknown"
     } == {("Unknown", "1.00"), ("Atlantis", "2.00")}
-    weeks = delivered.rows(t.CAMPAIGN_WEEKS, "month(as_of_month) = 10", "week_start")
+    weeks = delivered.rows(gold.CAMPAIGN_WEEKS, "month(as_of_month) = 10", "week_start")
     assert [(r["week_start"], r["results"]) for r in weeks] == [
         (date(2021, 8, 30), 4), (date(2021, 9, 6), 3),
     ]  # fmt: skip
-    (loss,) = delivered.rows(t.LOSS_MAKING_CAMPAIGNS, "month(as_of_month) = 10")
+    (loss,) = delivered.rows(gold.LOSS_MAKING_CAMPAIGNS, "month(as_of_month) = 10")
     assert (str(loss["total_loss"]), str(loss["total_profit"])) == ("-5.00", "786.80")
 
 

@@ -12,11 +12,14 @@ import pyarrow as pa
 import pytest
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGN_DAYS, DIM_CAMPAIGNS
-from lakehouse_assets.domains.retail.tables.product import CAMPAIGN_TWEETS
-from lakehouse_assets.domains.retail.tables.tweets import TWEETS_BY_CITY_AND_HASHTAG
-from lakehouse_assets.domains.retail.transforms import product as rules
-from lakehouse_assets.domains.retail.transforms.campaigns import campaign_key
+from lakehouse_assets.domains.retail.gold import product as gold_product
+from lakehouse_assets.domains.retail.gold.campaigns import (
+    CAMPAIGN_DAYS,
+    DIM_CAMPAIGNS,
+    campaign_key,
+)
+from lakehouse_assets.domains.retail.gold.product import CAMPAIGN_TWEETS
+from lakehouse_assets.domains.retail.gold.tweets import TWEETS_BY_CITY_AND_HASHTAG
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
@@ -70,7 +73,7 @@ def earned(engine: Engine, *rows: tuple[str, date, str, str]) -> Any:
 
 
 def built(engine: Engine, *inputs: Any) -> list[dict[str, Any]]:
-    found = rules.campaign_tweets(*inputs, MONTH)
+    found = gold_product.campaign_tweets(*inputs, MONTH)
     assert differing_types(engine, found, CAMPAIGN_TWEETS) == {}
     rows = engine.rows(found)
     return sorted(rows, key=lambda row: (row["hashtag"], row["city"] or ""))
@@ -119,9 +122,9 @@ def test_every_total_is_that_of_the_inputs(engine: Engine) -> None:
             for name in names
         ],
     )  # fmt: skip
-    found = rules.campaign_tweets(pairs, campaigns(engine, *names), days, MONTH)
-    (expected,) = engine.rows(rules.totals_of_results(days))
-    (counted,) = engine.rows(rules.totals_of_tweets(pairs))
+    found = gold_product.campaign_tweets(pairs, campaigns(engine, *names), days, MONTH)
+    (expected,) = engine.rows(gold_product.totals_of_results(days))
+    (counted,) = engine.rows(gold_product.totals_of_tweets(pairs))
     sums = [F.sum(n).cast("decimal(38,4)").alias(n) for n in expected]
     sums += [F.sum(n).cast("bigint").alias(n) for n in counted]
     assert engine.rows(found.agg(*sums)) == [{**expected, **counted}]

@@ -15,18 +15,18 @@ import pyarrow as pa
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table, rejects_table
-from lakehouse_assets.domains.conformed.tables import DIM_COUNTRIES, DIM_PLACES
-from lakehouse_assets.domains.retail.tables import sales as s
-from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.domains.retail.tables.dimensions import (
+from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES
+from lakehouse_assets.domains.conformed.gold.places import DIM_PLACES
+from lakehouse_assets.domains.retail.gold import sales as gold_sales
+from lakehouse_assets.domains.retail.gold.dimensions import (
     DIM_PRODUCTS,
     DIM_RETAIL_CUSTOMERS,
     DIM_STORES,
 )
+from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
 from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
 from lakehouse_assets.domains.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
 from lakehouse_assets.domains.retail.transforms import sales as rules
-from lakehouse_assets.domains.retail.transforms import sales_analytics as analytics
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
@@ -133,8 +133,8 @@ def sides(engine: Engine, weeks: Sequence[str]) -> tuple[list[str], list[str]]:
     rows = [sale(ID=str(n), WeekStarting=week) for n, week in enumerate(weeks)]
     found = []
     for train in (True, False):
-        frame = analytics.split_by_time(stored(engine, *rows), SEPTEMBER, train=train)
-        assert differing_types(engine, frame, s.SALES_TRAIN) == {}
+        frame = gold_sales.split_by_time(stored(engine, *rows), SEPTEMBER, train=train)
+        assert differing_types(engine, frame, gold_sales.SALES_TRAIN) == {}
         found.append(sorted(str(row["week_starting"]) for row in engine.rows(frame)))
     return found[0], found[1]
 
@@ -180,10 +180,10 @@ def test_a_test_that_reaches_into_its_training_is_found(engine: Engine) -> None:
     def of(*numbers: str) -> Any:
         return sales.filter(F.col("sale_id").isin(*numbers))
 
-    late = analytics.not_after_training(of("1", "3"), of("0", "1"))
+    late = gold_sales.not_after_training(of("1", "3"), of("0", "1"))
     assert [row["sale_id"] for row in engine.rows(late)] == ["1"]
-    assert engine.rows(analytics.not_after_training(of("3"), of("0", "1"))) == []
-    apart = engine.rows(analytics.not_on_one_side(sales, of("2", "3"), of("0", "2")))
+    assert engine.rows(gold_sales.not_after_training(of("3"), of("0", "1"))) == []
+    apart = engine.rows(gold_sales.not_on_one_side(sales, of("2", "3"), of("0", "2")))
     assert sorted(row["sold"] for row in apart) == ["1", "2"]
 
 
@@ -193,14 +193,14 @@ def test_a_broken_rule_is_counted_over_months_and_an_error(house: House) -> None
         date(2021, month, 1): lake.engine.from_arrow(pa.table({"sale_id": ids}))
         for month, ids in ((1, ["1", "2"]), (2, []), (3, ["3"]))
     }
-    broken = rule_check_result(s.SALES_TEST, lake, "weeks_are_apart", frames)
+    broken = rule_check_result(gold_sales.SALES_TEST, lake, "weeks_are_apart", frames)
     assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert broken.description == "3 rows break the rule."
     assert broken.metadata["by_partition"].value == {
         "2021-01-01": {"failing": 2}, "2021-03-01": {"failing": 1},
     }  # fmt: skip
     february = {day: frame for day, frame in frames.items() if day.month == 2}
-    assert rule_check_result(s.SALES_TEST, lake, "weeks_are_apart", february).passed
+    assert rule_check_result(gold_sales.SALES_TEST, lake, "weeks_are_apart", february).passed
 
 
 def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) -> None:
@@ -219,13 +219,13 @@ def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) ->
                  "revenue": Decimal(revenue)}
                 for month, day, channel, quantity, revenue in rows
             ],
-            schema=arrow_schema(s.SALES_DAYS),
+            schema=arrow_schema(gold_sales.SALES_DAYS),
         )
     )  # fmt: skip
 
     def weeks(first: Any) -> list[tuple[Any, ...]]:
-        frame = analytics.sales_weeks(days, OCTOBER, first)
-        assert differing_types(engine, frame, s.SALES_WEEKS) == {}
+        frame = gold_sales.sales_weeks(days, OCTOBER, first)
+        assert differing_types(engine, frame, gold_sales.SALES_WEEKS) == {}
         return sorted(
             (r["channel"], r["week_start"], r["quantity"], str(r["revenue"]))
             for r in engine.rows(frame)
@@ -237,7 +237,7 @@ def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) ->
         store,
     ]  # fmt: skip
     assert weeks("thursday") == [("online", date(2021, 9, 2), 7, "7.5000"), store]
-    (total,) = engine.rows(analytics.totals_of_days(days))
+    (total,) = engine.rows(gold_sales.totals_of_days(days))
     assert (total["sale_count"], total["quantity"], str(total["revenue"])) == (4, 23, "23.5000")
 
 
@@ -305,7 +305,7 @@ def test_files_without_header_to_silver(shop: tuple[House, RunSummary]) -> None:
 
 def test_both_channels_are_one_fact(shop: tuple[House, RunSummary]) -> None:
     house, outcome = shop
-    rows = house.rows(s.FACT_SALES, order="as_of_month, channel DESC, store, country_code")
+    rows = house.rows(gold_sales.FACT_SALES, order="as_of_month, channel DESC, store, country_code")
     assert [
         (r["as_of_month"], r["channel"], r["sale_date"], r["period"], r["store"],
          r["country_code"], r["brand"], r["customer_id"], r["quantity"], str(r["revenue"]))
@@ -354,7 +354,7 @@ def test_training_and_test_by_month(shop: tuple[House, RunSummary]) -> None:
             (row["as_of_month"], row["sale_id"])
             for row in house.rows(table, order="as_of_month, sale_id")
         ]
-        for table in (s.SALES_TRAIN, s.SALES_TEST)
+        for table in (gold_sales.SALES_TRAIN, gold_sales.SALES_TEST)
     }
     assert split == {
         "sales_train": [(SEPTEMBER, n) for n in "135"] + [(OCTOBER, n) for n in "135"],
@@ -363,7 +363,7 @@ def test_training_and_test_by_month(shop: tuple[House, RunSummary]) -> None:
     (row,) = house.sql(
         "SELECT count(*) AS weeks, sum(sale_count) AS sales, sum(revenue) AS revenue FROM {t} "
         "WHERE as_of_month = DATE '2021-10-01'",
-        t=s.SALES_WEEKS,
+        t=gold_sales.SALES_WEEKS,
     )
     # Store 3's week, that of 99 and of 6, and the three countries' orders.
     assert (row["weeks"], row["sales"]) == (6, 7)
@@ -407,7 +407,7 @@ def test_the_sample_s_fact_is_what_its_files_add_up_to(sample: SampleRun) -> Non
     found = sample.house.sql(
         "SELECT channel, count(*) AS n, sum(quantity) AS pieces, sum(revenue) AS revenue "
         "FROM {t} GROUP BY channel",
-        t=s.FACT_SALES,
+        t=gold_sales.FACT_SALES,
     )
     wanted = {"store": sold, "online": [*ordered.values()]}
     assert {row["channel"]: (row["n"], row["pieces"], row["revenue"]) for row in found} == {

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.domains.retail.gold import tweets as gold_tweets
+from lakehouse_assets.domains.retail.gold.product import CAMPAIGN_TWEETS
 from lakehouse_assets.domains.retail.tables import tweets as t
-from lakehouse_assets.domains.retail.tables.product import CAMPAIGN_TWEETS
 from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.domains.retail.transforms import tweets as rules
 from lakehouse_assets.engine.base import Engine
@@ -181,25 +182,25 @@ def counts(house: House, table: Any, month: int, *keys: str) -> dict[Any, tuple[
 
 
 def test_tweets_are_counted_by_hashtag_and_city_as_of_each_month(delivered: House) -> None:
-    assert counts(delivered, t.TWEETS_BY_CITY_AND_HASHTAG, 9, "city", "hashtag") == {
+    assert counts(delivered, gold_tweets.TWEETS_BY_CITY_AND_HASHTAG, 9, "city", "hashtag") == {
         ("New York", "#GoGreen"): (1, 12),
         ("Berlin", "#GoGreen"): (1, 1),
         ("Berlin", "#beach"): (1, 12),
     }
-    assert counts(delivered, t.TWEETS_BY_CITY_AND_HASHTAG, 10, "city", "hashtag") == {
+    assert counts(delivered, gold_tweets.TWEETS_BY_CITY_AND_HASHTAG, 10, "city", "hashtag") == {
         ("New York", "#GoGreen"): (1, 12),
         ("Berlin", "#GoGreen"): (2, 13),
         ("Berlin", "#beach"): (1, 12),
         ("KWANGYA", "#GoGreen"): (1, 12),
     }
-    assert counts(delivered, t.TWEETS_BY_HASHTAG, 10, "hashtag") == {
+    assert counts(delivered, gold_tweets.TWEETS_BY_HASHTAG, 10, "hashtag") == {
         ("#GoGreen",): (4, 37),
         ("#beach",): (1, 12),
     }
 
 
 def test_cities_are_located_and_what_is_no_place_stays_without(delivered: House) -> None:
-    rows = delivered.rows(t.TWEETS_BY_CITY, "month(as_of_month) = 10")
+    rows = delivered.rows(gold_tweets.TWEETS_BY_CITY, "month(as_of_month) = 10")
     found = {row["city"]: row for row in rows}
     assert set(found) == {"New York", "Berlin", "KWANGYA"}
     assert found["New York"]["place"] == "New York City"
@@ -213,7 +214,7 @@ def test_cities_are_located_and_what_is_no_place_stays_without(delivered: House)
 
 
 def test_all_tweets_have_one_total_as_of_each_month(delivered: House) -> None:
-    rows = delivered.rows(t.TWEET_TOTALS, order="as_of_month")
+    rows = delivered.rows(gold_tweets.TWEET_TOTALS, order="as_of_month")
     assert [(r["as_of_month"].month, r["tweets"], r["retweets"]) for r in rows] == [
         (9, 3, 25), (10, 5, 49),
     ]  # fmt: skip
@@ -231,11 +232,13 @@ def test_a_new_file_recomputes_its_own_day_only(new_house: Callable[..., House])
     deliver(house, t.TWEETS, "2021-09-07", "a.json", json.dumps(SECOND[:1]))
     assert house.materialise("reference_data", None).success
     assert house.materialise("retail_daily", "2021-09-06", last="2021-09-07").success
-    before = house.commits(t.TWEET_DAYS)
+    before = house.commits(gold_tweets.TWEET_DAYS)
     deliver(house, t.TWEETS, "2021-09-07", "b.json", json.dumps(SECOND[1:]))
     assert house.materialise("retail_daily", "2021-09-07").success
-    (news,) = house.commits(t.TWEET_DAYS).keys() - before.keys()
-    actions = [json.loads(line) for line in house.commits(t.TWEET_DAYS)[news].splitlines()]
+    (news,) = house.commits(gold_tweets.TWEET_DAYS).keys() - before.keys()
+    actions = [
+        json.loads(line) for line in house.commits(gold_tweets.TWEET_DAYS)[news].splitlines()
+    ]
     touched = {
         action[kind]["partitionValues"]["delivered_on"]
         for action in actions
@@ -243,4 +246,4 @@ def test_a_new_file_recomputes_its_own_day_only(new_house: Callable[..., House])
         if kind in action
     }
     assert touched == {"2021-09-07"}
-    assert house.count(t.TWEET_DAYS) == 3
+    assert house.count(gold_tweets.TWEET_DAYS) == 3

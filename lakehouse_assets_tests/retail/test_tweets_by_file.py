@@ -14,7 +14,8 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
-from lakehouse_assets.domains.conformed.tables import DIM_DATE
+from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
+from lakehouse_assets.domains.retail.gold import tweets as gold_tweets
 from lakehouse_assets.domains.retail.silver import retail_silver_assets
 from lakehouse_assets.domains.retail.tables import tweets as t
 from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
@@ -205,8 +206,8 @@ def test_what_is_stored_otherwise_than_it_was_loaded_is_read_anew(
 def test_one_file_of_one_day_makes_only_what_it_touches_again(
     house: House, instance: dg.DagsterInstance
 ) -> None:
-    aggregates = [t.TWEETS_BY_CITY_AND_HASHTAG, t.TWEETS_BY_HASHTAG]
-    followers = (DIM_DATE, t.SILVER_TWEETS, ASIDE, t.TWEET_DAYS, *aggregates)
+    aggregates = [gold_tweets.TWEETS_BY_CITY_AND_HASHTAG, gold_tweets.TWEETS_BY_HASHTAG]
+    followers = (DIM_DATE, t.SILVER_TWEETS, ASIDE, gold_tweets.TWEET_DAYS, *aggregates)
     watched = dg.AssetSelection.assets(*[table.asset_key for table in followers])
     caretaker = Caretaker(house, instance, watched=watched)
 
@@ -222,10 +223,10 @@ def test_one_file_of_one_day_makes_only_what_it_touches_again(
     for day in (DAY, NEXT_DAY, NEXT_MONTH):
         land(house, "a.json", tweets_of(f"user_{day}"), day)
     arrives()
-    tables = (BRONZE, REJECTS, t.SILVER_TWEETS, ASIDE, t.TWEET_DAYS, *aggregates)
+    tables = (BRONZE, REJECTS, t.SILVER_TWEETS, ASIDE, gold_tweets.TWEET_DAYS, *aggregates)
     history = {table.name: house.commits(table) for table in tables}
     land(house, "b.json", tweets_of("user_b"), NEXT_DAY)
-    of_day = [*t.TWEETS.loaded_tables, t.TWEET_DAYS.name]
+    of_day = [*t.TWEETS.loaded_tables, gold_tweets.TWEET_DAYS.name]
     # What stands as of the end of October adds September up.
     of_months = [(x.name, month) for x in aggregates for month in ("2021-09-01", "2021-10-01")]
     assert arrives() == sorted([*[(name, NEXT_DAY) for name in of_day], *of_months])
@@ -235,7 +236,7 @@ def test_one_file_of_one_day_makes_only_what_it_touches_again(
         expected = months if table in aggregates else {NEXT_DAY}
         # Nothing was rejected or set aside, so that there is nothing to write.
         assert found == (set() if table in (REJECTS, ASIDE) else expected), table.name
-    (row,) = house.rows(t.TWEETS_BY_HASHTAG, "month(as_of_month) = 10")
+    (row,) = house.rows(gold_tweets.TWEETS_BY_HASHTAG, "month(as_of_month) = 10")
     assert row["tweets"] == 4
     # Nothing new, nothing to do.
     assert arrives() == []

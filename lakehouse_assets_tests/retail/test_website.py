@@ -7,12 +7,9 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from lakehouse_assets.domains.retail.tables.website import (
-    SILVER_WEBSITE,
-    WEBSITE,
-    WEBSITE_CONVERSION,
-    WEBSITE_DAYS,
-)
+from lakehouse_assets.domains.retail.gold import website as gold_website
+from lakehouse_assets.domains.retail.gold.website import WEBSITE_CONVERSION, WEBSITE_DAYS
+from lakehouse_assets.domains.retail.tables.website import SILVER_WEBSITE, WEBSITE
 from lakehouse_assets.domains.retail.transforms import website as rules
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
@@ -85,7 +82,7 @@ def test_visits_are_added_up_by_day_and_conversion_over_months(engine: Engine) -
         )
     )  # fmt: skip
     typed = rules.type_website(bronze(engine, WEBSITE, rows))
-    days = rules.website_days(typed, countries, SEPTEMBER)
+    days = gold_website.website_days(typed, countries, SEPTEMBER)
     assert differing_types(engine, days, WEBSITE_DAYS) == {}
     names = ("visits", "rated_visits", "conversions")
     found = {row["country_code"]: tuple(row[n] for n in names) for row in engine.rows(days)}
@@ -95,11 +92,11 @@ def test_visits_are_added_up_by_day_and_conversion_over_months(engine: Engine) -
         "DE": (1, 1, Decimal("1.0000")),
         "Unknown": (50, 0, Decimal("0.0000")),
     }
-    (total,) = engine.rows(rules.totals_of_visits(typed))
+    (total,) = engine.rows(gold_website.totals_of_visits(typed))
     assert total == {"visits": 118}
     later = days.withColumn("as_of_month", F.lit(date(2021, 10, 1)))
     so_far = days.unionByName(later)
-    conversion = rules.website_conversion(so_far, date(2021, 10, 1))
+    conversion = gold_website.website_conversion(so_far, date(2021, 10, 1))
     assert differing_types(engine, conversion, WEBSITE_CONVERSION) == {}
     rates = {row["device_category"]: row for row in engine.rows(conversion)}
     assert (rates["Mobile"]["visits"], rates["Mobile"]["rated_visits"]) == (136, 122)

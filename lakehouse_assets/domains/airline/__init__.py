@@ -1,8 +1,7 @@
 """Airline loyalty: members, flights and transactions to customer value and segments.
 
-`tables.py` declares every table, `expectations.py` what rows must fulfil, `transforms/` holds the
-pure rules, `models/` the models, `reference/` the mapping data; `silver.py`, `gold.py` and
-`segments.py` are the thin assets, which `assets.py` gathers. Bronze assets follow from the datasets
-(`orchestration/bronze_assets.py`).
-`sample/airline` makes the sample landing zone.
+`domain.py` says what the domain consists of. `tables.py` declares what is delivered and its silver
+tables, `expectations.py` what rows must fulfil, `transforms/` types them. `gold/` has a file for
+each topic of gold tables, `models/` the models, `reference/` the mapping data. `sample/airline`
+makes the sample landing zone.
 """

@@ -2,7 +2,10 @@
 
 from lakehouse_assets.catalog.domain import Domain
 from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.airline.gold import customers, segments, small_segments
+from lakehouse_assets.domains.airline.gold import customers, movements, segments, value
+from lakehouse_assets.domains.airline.gold.segments import GOLD_CUSTOMER_SEGMENTS_ML
+from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
+from lakehouse_assets.domains.airline.models import small_segments
 from lakehouse_assets.domains.airline.models.segments import SEGMENTS
 from lakehouse_assets.ml.lifecycle import ModelTable
 
@@ -11,6 +14,12 @@ AIRLINE = Domain(
     owner=t.OWNER,
     datasets=t.DATASETS,
     silver=(t.SILVER_FLIGHTS, t.SILVER_TRANSACTIONS),
-    gold=(*customers.GOLD, *segments.GOLD, *small_segments.GOLD),
-    models=(ModelTable(SEGMENTS, t.GOLD_CUSTOMER_SEGMENTS_ML, t.KPI_CUSTOMER_VALUE),),
+    gold=(
+        *customers.GOLD,
+        *value.GOLD,
+        *segments.GOLD,
+        *movements.GOLD,
+        *small_segments.GOLD,
+    ),
+    models=(ModelTable(SEGMENTS, GOLD_CUSTOMER_SEGMENTS_ML, KPI_CUSTOMER_VALUE),),
 )

@@ -1,7 +1,14 @@
 """The retail domain."""
 
 from lakehouse_assets.catalog.domain import Domain
-from lakehouse_assets.domains.retail.gold import campaigns, sales, tweets, website
+from lakehouse_assets.domains.retail.gold import (
+    campaigns,
+    dimensions,
+    product,
+    sales,
+    tweets,
+    website,
+)
 from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.domains.retail.tables import DATASETS, SILVER
 from lakehouse_assets.domains.retail.tables.common import DOMAIN, OWNER
@@ -11,6 +18,13 @@ RETAIL = Domain(
     owner=OWNER,
     datasets=DATASETS,
     silver=SILVER,
-    gold=(*campaigns.GOLD, *tweets.GOLD, *sales.GOLD, *website.GOLD),
+    gold=(
+        *campaigns.GOLD,
+        *tweets.GOLD,
+        *product.GOLD,
+        *dimensions.GOLD,
+        *sales.GOLD,
+        *website.GOLD,
+    ),
     sources=SOURCES,
 )

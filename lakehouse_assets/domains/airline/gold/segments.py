@@ -1,32 +1,172 @@
-"""Segments of members: their summary, and how members move between them."""
+"""Segments of members: scores, personas and their summary (specification, section 5)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from lakehouse_assets.catalog.gold import GoldTable, Read, before
-from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.airline.transforms import movements
-from lakehouse_assets.domains.airline.transforms.segments import summarise
-
-# A month's own segments begin it; the earlier ones alone do not.
-_TWO_MONTHS: Mapping[str, Read | Table] = {
-    "before": before(t.GOLD_CUSTOMER_SEGMENTS_ML), "now": t.GOLD_CUSTOMER_SEGMENTS_ML,
-}  # fmt: skip
-
-GOLD = (
-    GoldTable(t.GOLD_SEGMENT_SUMMARY, summarise, {"segments": t.GOLD_CUSTOMER_SEGMENTS_ML}),
-    GoldTable(
-        t.GOLD_SEGMENT_MIGRATION,
-        movements.segment_migration,
-        _TWO_MONTHS,
-        triggered_by=(t.GOLD_SEGMENT_SUMMARY,),
-    ),
-    GoldTable(
-        t.GOLD_NEWLY_AT_RISK,
-        movements.newly_at_risk,
-        _TWO_MONTHS,
-        triggered_by=(t.GOLD_SEGMENT_SUMMARY,),
-    ),
+from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.registry import Column, same_month
+from lakehouse_assets.domains.airline.gold.common import gold
+from lakehouse_assets.domains.airline.gold.value import ACTIVE_STATUS, KPI_COLUMNS
+from lakehouse_assets.domains.airline.models.personas import (
+    AT_RISK,
+    FEW_FLIGHTS_BELOW,
+    LOYAL,
+    NEW,
+    NEW_WITHIN_DAYS,
+    OCCASIONAL,
+    PERSONAS,
+    PREMIUM,
+    UNCATEGORIZED,
+    UNCATEGORIZED_RULE,
 )
+from lakehouse_assets.domains.airline.tables import CURRENCY, TOTAL
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+SEGMENT = Column(
+    "segment", "int", "Code of the persona, 1 to 5; null if Uncategorized.", unit="code"
+)
+
+SEGMENT_NAME = Column(
+    "segment_name", "string",
+    " ".join(f"{p.name}: {p.rule}" for p in PERSONAS) + f" {UNCATEGORIZED}: {UNCATEGORIZED_RULE}",
+    False,
+)  # fmt: skip
+
+GOLD_CUSTOMER_SEGMENTS_ML = gold(
+    "gold_customer_segments_ml",
+    "Customer value with RFM scores, the k-means cluster, and the persona that the member's own "
+    "rule gives: joined when, flew when and how often, and in the most valuable cluster or not.",
+    (
+        *KPI_COLUMNS,
+        Column("recency_score", "int", "1 to 5 by days since the last flight.", False, "score"),
+        Column("frequency_score", "int", "1 to 5 by flights.", False, "score"),
+        Column("monetary_score", "int", "1 to 5 by loyalty points.", False, "score"),
+        Column(
+            "cluster", "int",
+            "Cluster of k-means on ten features, by falling mean of loyalty points: 0 is the most "
+            "valuable. Null without all features. Numbers belong to one month.", unit="code",
+        ),
+        SEGMENT, SEGMENT_NAME,
+    ),
+    ("customer_key",),
+    kind="snapshot",
+    layer="segments",
+    references=(same_month(("customer_key",), "dim_customers"),),
+)  # fmt: skip
+
+
+def _average(name: str, what: str, unit: str, *aliases: str) -> Column:
+    description = f"Mean {what}; null if no member has one."
+    return Column(name, "double", description, unit=unit, aliases=aliases)
+
+
+GOLD_SEGMENT_SUMMARY = gold(
+    "gold_segment_summary",
+    "One row per segment: size and means, with the columns of both of the lab's versions.",
+    (
+        SEGMENT, SEGMENT_NAME,
+        Column("segment_rule", "string", "Who belongs to the segment.", False),
+        Column("customer_count", "bigint", "Members.", False, "count"),
+        _average("avg_age", "age, 1 decimal", "years"),
+        _average("avg_flights", "flights, 1 decimal", "count", "avg_total_flights"),
+        _average("avg_km", "distance, whole", "km"),
+        _average("avg_points", "loyalty points, whole", "points", "avg_loyalty_points"),
+        _average("avg_days_since_flight", "days since the last flight, whole", "days"),
+        _average("avg_days_since_joining", "days since joining, whole", "days"),
+        _average("avg_spent", "completed purchases, not fares (the lab's other name for it is "
+                 "avg_revenue), 2 decimals", CURRENCY, "avg_revenue"),
+        _average("avg_recency", "recency score, 2 decimals", "score"),
+        _average("avg_frequency", "frequency score, 2 decimals", "score"),
+        _average("avg_monetary", "monetary score, 2 decimals", "score"),
+        Column("total_spent", TOTAL, "Completed spend of all members.", False, CURRENCY),
+    ),
+    ("segment_name",),
+    kind="snapshot",
+    layer="segments",
+)  # fmt: skip
+
+
+def with_scores(kpi: DataFrame) -> DataFrame:
+    """Add recency, frequency and monetary scores from 1 to 5 (section 5)."""
+    days, flights = F.col("days_since_last_flight"), F.col("total_flights")
+    points = F.col("total_loyalty_points")
+    return kpi.withColumns(
+        {
+            "recency_score": _score([days <= F.lit(n) for n in (90, 180, 365, 730)]),
+            "frequency_score": _score([flights >= F.lit(n) for n in (40, 20, 10, 5)]),
+            "monetary_score": _score([points >= F.lit(n) for n in (50_000, 20_000, 10_000, 5_000)]),
+        }
+    )
+
+
+def with_personas(clustered: DataFrame) -> DataFrame:
+    """Give each customer its cluster and persona; without a cluster it is Uncategorized.
+
+    Each persona is a rule on the member, in words in `personas.py`, of which exactly one holds. So
+    a persona changes only with what the member did, except that the clustering of the month tells
+    the elite among the frequent flyers. Bounds belong to the better side: 10 flights are not few,
+    365 days since joining are new, 90 days since the last flight are active.
+
+    Args:
+        clustered: Result of `with_scores`, with `cluster`: 0 is the most valuable one, and it is
+            null where a feature is missing.
+
+    Returns:
+        Rows of `gold_customer_segments_ml`.
+    """
+    few = F.col("total_flights") < F.lit(FEW_FLIGHTS_BELOW)
+    new = F.col("days_since_joining") <= F.lit(NEW_WITHIN_DAYS)
+    active = F.col("customer_status") == F.lit(ACTIVE_STATUS)
+    code = (
+        F.when(F.col("cluster").isNull(), F.lit(None))
+        .when(few & new, F.lit(NEW.code))
+        .when(~active, F.lit(AT_RISK.code))
+        .when(few, F.lit(OCCASIONAL.code))
+        .when(F.col("cluster") == F.lit(0), F.lit(PREMIUM.code))
+        .otherwise(F.lit(LOYAL.code))
+    )
+    named = clustered.withColumn("segment", code.cast("int"))
+    name = _of_persona({p.code: p.name for p in PERSONAS}, UNCATEGORIZED)
+    return named.withColumn("segment_name", name).select(*GOLD_CUSTOMER_SEGMENTS_ML.column_names)
+
+
+def _of_persona(texts: dict[int, str], otherwise: str) -> Col:
+    """Choose a text by the column `segment`."""
+    chosen = F.lit(otherwise)
+    for code, text in texts.items():
+        chosen = F.when(F.col("segment") == F.lit(code), F.lit(text)).otherwise(chosen)
+    return chosen
+
+
+def summarise(segments: DataFrame) -> DataFrame:
+    """Profile each segment; columns as declared for `gold_segment_summary`.
+
+    Means are exact sums divided once, so that they do not depend on the order of adding.
+    """
+    summary = segments.groupBy("as_of_month", "segment", "segment_name").agg(
+        F.count(F.lit(1)).alias("customer_count"),
+        v.mean(F.col("age"), 1).alias("avg_age"),
+        v.mean(F.col("total_flights"), 1).alias("avg_flights"),
+        v.mean(F.col("total_km_flown"), 0).alias("avg_km"),
+        v.mean(F.col("total_loyalty_points"), 0).alias("avg_points"),
+        v.mean(F.col("days_since_last_flight"), 0).alias("avg_days_since_flight"),
+        v.mean(F.col("days_since_joining"), 0).alias("avg_days_since_joining"),
+        v.mean(F.col("total_spent"), 2).alias("avg_spent"),
+        v.mean(F.col("recency_score"), 2).alias("avg_recency"),
+        v.mean(F.col("frequency_score"), 2).alias("avg_frequency"),
+        v.mean(F.col("monetary_score"), 2).alias("avg_monetary"),
+        v.total(F.col("total_spent"), 2).alias("total_spent"),
+    )
+    rule = _of_persona({p.code: p.rule for p in PERSONAS}, UNCATEGORIZED_RULE)
+    return summary.withColumn("segment_rule", rule).select(*GOLD_SEGMENT_SUMMARY.column_names)
+
+
+def _score(thresholds: list[Col]) -> Col:
+    """Score 5 for the first threshold that holds, then 4, 3, 2; 1 if none does."""
+    chosen = F.when(thresholds[0], F.lit(5))
+    for score, condition in zip((4, 3, 2), thresholds[1:], strict=True):
+        chosen = chosen.when(condition, F.lit(score))
+    return chosen.otherwise(F.lit(1)).cast("int")
+
+
+GOLD = (GoldTable(GOLD_SEGMENT_SUMMARY, summarise, {"segments": GOLD_CUSTOMER_SEGMENTS_ML}),)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse_assets.domains.airline.gold.segments import summarise, with_personas, with_scores
 from lakehouse_assets.domains.airline.models.kmeans import (
     PIPELINE_TYPES,
     ClusteringConfig,
@@ -17,11 +18,6 @@ from lakehouse_assets.domains.airline.models.kmeans import (
 )
 from lakehouse_assets.domains.airline.models.personas import PERSONAS, VALUE
 from lakehouse_assets.domains.airline.models.segment_figure import segment_figure
-from lakehouse_assets.domains.airline.transforms.segments import (
-    summarise,
-    with_personas,
-    with_scores,
-)
 from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.lifecycle import Evidence, Fitted, Gate, ModelSpec, Variant

@@ -1,26 +1,84 @@
-"""The calendar."""
+"""The calendar: what is known of a day."""
 
 from __future__ import annotations
 
-from datetime import date
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from lakehouse_assets.catalog.expectations import CALENDAR
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.domains.conformed.tables import DIM_DATE
-from lakehouse_assets.domains.conformed.transforms.dates import dim_date
+from lakehouse_assets.catalog.registry import LOADED, Column, Table
+from lakehouse_assets.domains.conformed import DOMAIN, OWNER
+from lakehouse_assets.domains.conformed.reference import calendar_days
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+DIM_DATE = Table(
+    domain=DOMAIN,
+    name="dim_date",
+    layer="gold",
+    description="The full calendar from 1900 to 2099, one row per day; the lab calls it dim_time.",
+    columns=(
+        Column("date", "date", "The day.", False),
+        Column("year", "int", "Year.", False, "year"),
+        Column("month", "int", "Month, 1 to 12.", False, "month"),
+        Column("day", "int", "Day of the month.", False, "day"),
+        Column("quarter", "int", "Quarter, 1 to 4.", False, "quarter"),
+        Column("day_of_week", "int", "1 Sunday to 7 Saturday (Spark's way).", False, "weekday"),
+        Column("day_name", "string", "English name of the day.", False),
+        Column("month_name", "string", "English name of the month.", False),
+        Column("year_month", "string", "yyyy-MM.", False),
+        Column("iso_year", "int", "Year of the ISO 8601 week.", False, "year"),
+        Column("iso_week", "int", "ISO 8601 week; week 1 has the first Thursday.", False, "week"),
+        Column("week_start", "date", "First day of the week (LAKEHOUSE_WEEK_STARTS_ON).", False),
+        Column("is_weekend", "boolean", "Saturday or Sunday.", False),
+        LOADED,
+    ),
+    keys=("date",),
+    owner=OWNER,
+    kind="reference",
+    aliases=("dim_time",),
+)
 
 
-def calendar_days() -> pa.Table:
-    """Return every day of the calendar as `date`."""
-    import pyarrow as pa
+def dim_date(days: DataFrame, loaded_at: datetime, week_starts_on: v.Weekday) -> DataFrame:
+    """Describe days; columns as declared for `dim_date`.
 
-    first, last = CALENDAR
-    days = [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
-    return pa.table({"date": pa.array(days, pa.date32())})
+    Args:
+        days: One row per day in `date`.
+        loaded_at: When the run began.
+        week_starts_on: First day of a week; ISO weeks start on Monday whatever it is.
+    """
+    day = F.col("date")
+    number = v.day_of_week(day)
+    names = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+    months = (
+        "January", "February", "March", "April", "May", "June", "July", "August", "September",
+        "October", "November", "December",
+    )  # fmt: skip
+    month = F.month(day)
+    frame = days.select(
+        "date",
+        F.year(day).cast("int").alias("year"),
+        month.cast("int").alias("month"),
+        F.dayofmonth(day).cast("int").alias("day"),
+        F.quarter(day).cast("int").alias("quarter"),
+        number.cast("int").alias("day_of_week"),
+        _named(number, names).alias("day_name"),
+        _named(month, months).alias("month_name"),
+        F.substring(day.cast("string"), 1, 7).alias("year_month"),
+        F.year(v.add_days(v.week_start(day), F.lit(3))).cast("int").alias("iso_year"),
+        F.weekofyear(day).cast("int").alias("iso_week"),
+        v.week_start(day, week_starts_on).alias("week_start"),
+        number.isin(1, 7).alias("is_weekend"),
+        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
+    )
+    return frame.select(*DIM_DATE.column_names)
+
+
+def _named(number: Col, names: tuple[str, ...]) -> Col:
+    chosen = F.when(number == F.lit(1), F.lit(names[0]))
+    for position, name in enumerate(names[1:], start=2):
+        chosen = chosen.when(number == F.lit(position), F.lit(name))
+    return chosen
 
 
 GOLD = (GoldTable(DIM_DATE, dim_date, {"days": calendar_days}),)

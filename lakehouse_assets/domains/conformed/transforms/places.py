@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from lakehouse_assets.domains.conformed.tables import DIM_PLACES
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
@@ -23,17 +20,6 @@ def is_place_name(text: Col) -> Col:
     """
     word = text.rlike(r"\p{L}{4}|\p{Lo}{2}")
     return text.rlike(r"\p{L}") & (word | ~text.rlike(r"\p{N}"))
-
-
-def dim_places(cities: DataFrame, loaded_at: datetime) -> DataFrame:
-    """Describe cities; columns as declared for `dim_places`.
-
-    Args:
-        cities: The declared columns but `load_timestamp`.
-        loaded_at: When the run began.
-    """
-    loaded = cities.withColumn("load_timestamp", F.lit(loaded_at).cast("timestamp"))
-    return loaded.select(*DIM_PLACES.column_names)
 
 
 def with_city_names(

@@ -2,47 +2,378 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
-from lakehouse_assets.domains.conformed.tables import DIM_COUNTRIES
+from lakehouse_assets.catalog.registry import LOADED, Column, same_month
+from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.retail.tables import campaigns as c
-from lakehouse_assets.domains.retail.transforms import campaigns as rules
+from lakehouse_assets.domains.retail.tables.campaigns import SILVER_CAMPAIGNS
+from lakehouse_assets.domains.retail.tables.common import (
+    COUNTRIES,
+    COUNTRY_CODE,
+    CURRENCY,
+    FINE,
+    FINE_TOTAL,
+    MONEY,
+    TOTAL,
+    dates,
+    gold,
+)
+from lakehouse_assets.engine import Col, DataFrame, F, W
+from lakehouse_assets.engine import vocabulary as v
 
-_SO_FAR = {"days": so_far(c.CAMPAIGN_DAYS)}
+_KEY = Column("campaign_key", "bigint", "Campaign: hash of its name in lower case.", False, "id")
+
+_BY = (
+    "camp_date", "campaign_name", "country", "region", "campaign_tactic", "customer_segment",
+)  # fmt: skip
+
+_DAY, _NAME, _COUNTRY, _REGION, _TACTIC, _SEGMENT = SILVER_CAMPAIGNS.pick(*_BY)
+
+DIM_CAMPAIGNS = gold(
+    "dim_campaigns",
+    "One row per campaign that has results by the end of a month.",
+    (
+        _KEY,
+        _NAME,
+        Column(
+            "campaign_id",
+            "int",
+            "Number of the campaign, the lowest if there are several.",
+            unit="id",
+        ),
+        Column("hashtag", "string", "Its hashtag: the name with a # before it.", False),
+        Column("first_day", "date", "Day of the first result.", False),
+        Column("last_day", "date", "Day of the last result so far.", False),
+        LOADED,
+    ),
+    ("campaign_key",),
+    kind="dimension",
+    topic="campaigns",
+    references=(dates("first_day"), dates("last_day")),
+)
+
+_MEASURES = (
+    Column("results", "bigint", "Results.", False, "count"),
+    Column("responses", FINE_TOTAL, "Responses.", False, "count"),
+    Column("cost", FINE_TOTAL, "Cost.", False, CURRENCY),
+    Column("revenue", FINE_TOTAL, "Revenue.", False, CURRENCY),
+    Column("revenue_target", FINE_TOTAL, "Targets, also negative ones.", False, CURRENCY),
+    Column("profit", FINE_TOTAL, "Profit.", False, CURRENCY),
+    Column("marketing_cost", FINE_TOTAL, "Cost of marketing.", False, CURRENCY),
+)
+
+CAMPAIGN_DAYS = gold(
+    "campaign_days",
+    "Campaign results delivered in a month by day, country, channel and generation: the aggregate "
+    "that the tables below add up over months, so that a new month costs one month.",
+    (
+        _KEY,
+        _DAY, _NAME, _COUNTRY, COUNTRY_CODE, _REGION, _TACTIC, _SEGMENT, *_MEASURES,
+        Column("min_cost", FINE, "Lowest cost of a result.", False, CURRENCY),
+        Column("max_cost", FINE, "Highest cost of a result.", False, CURRENCY),
+        Column("loss_results", "bigint", "Results with a negative profit.", False, "count"),
+        Column("loss", FINE_TOTAL, "Sum of the negative profits: 0 or less.", False, CURRENCY),
+    ),
+    ("campaign_key", "camp_date", "country", "region", "campaign_tactic", "customer_segment"),
+    kind="aggregate",
+    topic="campaigns",
+    references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date"), COUNTRIES),
+)  # fmt: skip
+
+COUNTRY_REVENUE = gold(
+    "country_revenue",
+    "Revenue, target and profit by country and region, over all results delivered so far.",
+    (
+        _COUNTRY, COUNTRY_CODE, _REGION,
+        Column("results", "bigint", "Results.", False, "count"),
+        Column("total_revenue", TOTAL, "Revenue, 2 decimals.", False, CURRENCY),
+        Column("total_revenue_target", TOTAL, "Targets, 2 decimals.", False, CURRENCY),
+        Column("total_profit", TOTAL, "Profit, 2 decimals.", False, CURRENCY),
+        Column("max_cost", MONEY, "Highest cost of a result.", False, CURRENCY),
+        Column("min_cost", MONEY, "Lowest cost of a result.", False, CURRENCY),
+    ),
+    ("country", "region"),
+    kind="cumulative",
+    topic="campaigns",
+    references=(COUNTRIES,),
+    lab="gold_country_wise_revenue",
+)  # fmt: skip
+
+_WEEK = (
+    Column("week_start", "date", "First day of the week (LAKEHOUSE_WEEK_STARTS_ON).", False),
+    Column("week_end", "date", "Last day of the week.", False),
+)
+
+CAMPAIGN_WEEKS = gold(
+    "campaign_weeks",
+    "Results per campaign and week, over all results delivered so far.",
+    (
+        _KEY,
+        _NAME,
+        *_WEEK,
+        Column("results", "bigint", "Results.", False, "count", aliases=("count",)),
+    ),
+    ("campaign_key", "week_start"),
+    kind="cumulative",
+    topic="campaigns",
+    references=(same_month(("campaign_key",), "dim_campaigns"), dates("week_start")),
+    lab="gold_campaign_per_week",
+)
+
+COUNTRY_PROFIT_WEEKS = gold(
+    "country_profit_weeks",
+    "Profit per country and week, over all results delivered so far.",
+    (
+        _COUNTRY, COUNTRY_CODE, *_WEEK,
+        Column("total_profit", TOTAL, "Profit, 2 decimals.", False, CURRENCY),
+    ),
+    ("country", "week_start"),
+    kind="cumulative",
+    topic="campaigns",
+    references=(dates("week_start"), COUNTRIES),
+    lab="gold_total_profit_by_country_per_week",
+)  # fmt: skip
+
+LOSS_MAKING_CAMPAIGNS = gold(
+    "loss_making_campaigns",
+    "Campaigns with results that lost money, the largest loss first.",
+    (
+        _KEY,
+        _NAME,
+        Column("loss_rank", "int", "1 for the largest loss.", False, "rank"),
+        Column(
+            "loss_results",
+            "bigint",
+            "Results with a negative profit.",
+            False,
+            "count",
+            aliases=("loss_count",),
+        ),
+        Column("total_loss", TOTAL, "Sum of the negative profits.", False, CURRENCY),
+        Column("total_profit", TOTAL, "Profit of all results.", False, CURRENCY),
+    ),
+    ("campaign_key",),
+    kind="cumulative",
+    topic="campaigns",
+    references=(same_month(("campaign_key",), "dim_campaigns"),),
+    lab="gold_top_loss_making_campaign",
+)
+
+
+def campaign_key(name: Col) -> Col:
+    """Identify a campaign by its name in small letters, so that spellings of it are one."""
+    return v.hash_key(v.lower(name))
+
+
+def dim_campaigns(results: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+    """Describe the campaigns that have results; columns as declared for `dim_campaigns`."""
+    key = campaign_key(F.col("campaign_name")).alias("campaign_key")
+    grouped = (
+        results.select(key, "campaign_name", "campaign_id", "camp_date")
+        .groupBy("campaign_key")
+        .agg(
+            F.min("campaign_name").alias("campaign_name"),
+            F.min("campaign_id").alias("campaign_id"),
+            F.min("camp_date").alias("first_day"),
+            F.max("camp_date").alias("last_day"),
+        )
+    )
+    return grouped.withColumns(
+        {
+            "as_of_month": F.lit(month),
+            "hashtag": F.concat(F.lit("#"), F.col("campaign_name")),
+            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
+        }
+    ).select(*DIM_CAMPAIGNS.column_names)
+
+
+def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> DataFrame:
+    """Add up the results delivered in a month; columns as declared for `campaign_days`.
+
+    Args:
+        results: Rows of `silver_campaigns` delivered in the month.
+        countries: Rows of `dim_countries`.
+        month: The month, as its first day.
+    """
+    lost = F.col("profit") < F.lit(0)
+    none = F.lit(0).cast(FINE_TOTAL)
+    loss = F.when(lost, F.col("profit")).otherwise(none)
+    grouped = results.groupBy(
+        campaign_key(F.col("campaign_name")).alias("campaign_key"),
+        *("camp_date", "country", "region", "campaign_tactic", "customer_segment"),
+    ).agg(
+        F.min("campaign_name").alias("spelling"),
+        F.count(F.lit(1)).alias("results"),
+        *[
+            F.coalesce(v.total(F.col(name), 4), none).alias(name)
+            for name in (
+                "responses", "cost", "revenue", "revenue_target", "profit", "marketing_cost",
+            )
+        ],
+        F.min("cost").alias("min_cost"),
+        F.max("cost").alias("max_cost"),
+        F.count(F.when(lost, F.lit(1))).alias("loss_results"),
+        v.total(loss, 4).alias("loss"),
+    )  # fmt: skip
+    # Names are looked up once, among few rows; what is added up from the days has their codes.
+    placed = with_country_code(_named_alike(grouped, "spelling"), "country", countries)
+    return placed.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_DAYS.column_names)
+
+
+def country_revenue(days: DataFrame, month: date) -> DataFrame:
+    """Add up by country and region; columns as declared for `country_revenue`."""
+    grouped = days.groupBy("country", "country_code", "region").agg(
+        _total("results"),
+        _money("revenue", "total_revenue"),
+        _money("revenue_target", "total_revenue_target"),
+        _money("profit", "total_profit"),
+        F.max("max_cost").cast(MONEY).alias("max_cost"),
+        F.min("min_cost").cast(MONEY).alias("min_cost"),
+    )
+    return grouped.withColumn("as_of_month", F.lit(month)).select(*COUNTRY_REVENUE.column_names)
+
+
+def campaign_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
+    """Count results by campaign and week; columns as declared for `campaign_weeks`."""
+    grouped = (
+        _by_week(_named_alike(days), week_starts_on)
+        .groupBy("campaign_key", "campaign_name", "week_start")
+        .agg(_total("results"))
+    )
+    return _with_week_end(grouped, month).select(*CAMPAIGN_WEEKS.column_names)
+
+
+def country_profit_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
+    """Add profit up by country and week; columns as declared for `country_profit_weeks`."""
+    grouped = (
+        _by_week(days, week_starts_on)
+        .groupBy("country", "country_code", "week_start")
+        .agg(_money("profit", "total_profit"))
+    )
+    return _with_week_end(grouped, month).select(*COUNTRY_PROFIT_WEEKS.column_names)
+
+
+def totals_of_campaigns(results: DataFrame) -> DataFrame:
+    """Add up, in one row, what the days must hold of the results delivered in a month."""
+    return results.agg(
+        F.count(F.lit(1)).alias("results"),
+        *[v.total(F.col(name), 4).alias(name) for name in ("cost", "revenue", "profit")],
+    )
+
+
+def totals_of_days(days: DataFrame) -> DataFrame:
+    """Count, in one row, the results that the tables of all months so far must hold."""
+    return days.agg(_total("results"))
+
+
+def countries_that_are_off(stored: DataFrame, days: DataFrame) -> DataFrame:
+    """Find countries whose weeks do not add up to their days, half a cent a week aside.
+
+    Args:
+        stored: The month's rows of `country_profit_weeks`, each rounded to cents.
+        days: Rows of `campaign_days` of this and all earlier months.
+    """
+    rounded = stored.select(
+        "country", F.col("total_profit").alias("amount"), F.lit(1).alias("week")
+    )
+    exact = days.select(
+        "country", (F.lit(0) - F.col("profit")).alias("amount"), F.lit(0).alias("week")
+    )
+    both = [f.withColumn("amount", F.col("amount").cast(FINE_TOTAL)) for f in (rounded, exact)]
+    off = (F.abs(F.sum("amount")) * F.lit(200)).alias("half_cents")
+    grouped = both[0].unionByName(both[1]).groupBy("country")
+    return grouped.agg(off, F.sum("week").alias("weeks")).filter(
+        F.col("half_cents") > F.col("weeks")
+    )
+
+
+def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
+    """Rank the campaigns by what they lost; columns as declared for `loss_making_campaigns`."""
+    grouped = (
+        _named_alike(days)
+        .groupBy("campaign_key", "campaign_name")
+        .agg(
+            _total("loss_results"),
+            _money("loss", "total_loss"),
+            _money("profit", "total_profit"),
+        )
+        .filter(F.col("loss_results") > F.lit(0))
+        .withColumn("as_of_month", F.lit(month))
+    )
+    order = W.partitionBy("as_of_month").orderBy(
+        F.col("total_loss").asc_nulls_last(), F.col("campaign_name").asc_nulls_last()
+    )
+    ranked = grouped.withColumn("loss_rank", F.row_number().over(order).cast("int"))
+    return ranked.select(*LOSS_MAKING_CAMPAIGNS.column_names)
+
+
+def _named_alike(days: DataFrame, spelling: str = "campaign_name") -> DataFrame:
+    """Give the rows of a campaign the name that `dim_campaigns` has: the first of its spellings."""
+    name = F.min(spelling).over(W.partitionBy("campaign_key")).alias("campaign_name")
+    others = [c for c in days.columns if c not in {"campaign_name", spelling}]
+    return v.staged(v.staged(days).select(*others, name))
+
+
+def _by_week(days: DataFrame, week_starts_on: v.Weekday) -> DataFrame:
+    start = v.week_start(F.col("camp_date"), week_starts_on)
+    return days.select(*days.columns, start.alias("week_start"))
+
+
+def _with_week_end(weeks: DataFrame, month: date) -> DataFrame:
+    return weeks.withColumns(
+        {
+            "as_of_month": F.lit(month),
+            "week_end": v.add_days(F.col("week_start"), F.lit(6)),
+        }
+    )
+
+
+def _total(name: str) -> Col:
+    return F.sum(name).cast("bigint").alias(name)
+
+
+def _money(name: str, alias: str) -> Col:
+    return F.sum(name).cast(TOTAL).alias(alias)
+
+
+_SO_FAR = {"days": so_far(CAMPAIGN_DAYS)}
 
 GOLD = (
     GoldTable(
-        c.DIM_CAMPAIGNS,
-        rules.dim_campaigns,
+        DIM_CAMPAIGNS,
+        dim_campaigns,
         {"results": so_far(c.SILVER_CAMPAIGNS)},
         triggered_by=(quarantine_table(c.CAMPAIGNS),),
     ),
     GoldTable(
-        c.CAMPAIGN_DAYS,
-        rules.campaign_days,
+        CAMPAIGN_DAYS,
+        campaign_days,
         {"results": c.SILVER_CAMPAIGNS, "countries": DIM_COUNTRIES},
-        totals=(rules.totals_of_campaigns,),
+        totals=(totals_of_campaigns,),
     ),
     GoldTable(
-        c.COUNTRY_REVENUE,
-        rules.country_revenue,
+        COUNTRY_REVENUE,
+        country_revenue,
         _SO_FAR,
-        triggered_by=(c.DIM_CAMPAIGNS,),
-        totals=(rules.totals_of_days,),
+        triggered_by=(DIM_CAMPAIGNS,),
+        totals=(totals_of_days,),
     ),
-    GoldTable(c.CAMPAIGN_WEEKS, rules.campaign_weeks, _SO_FAR),
+    GoldTable(CAMPAIGN_WEEKS, campaign_weeks, _SO_FAR),
     GoldTable(
-        c.COUNTRY_PROFIT_WEEKS,
-        rules.country_profit_weeks,
+        COUNTRY_PROFIT_WEEKS,
+        country_profit_weeks,
         _SO_FAR,
-        triggered_by=(c.DIM_CAMPAIGNS,),
+        triggered_by=(DIM_CAMPAIGNS,),
         checks=(
             Check(
                 "weeks_add_up_to_days",
                 "A country's weeks add up to its days, half a cent a week aside.",
-                rules.countries_that_are_off,
+                countries_that_are_off,
             ),
         ),
     ),
-    GoldTable(c.LOSS_MAKING_CAMPAIGNS, rules.loss_making_campaigns, _SO_FAR),
+    GoldTable(LOSS_MAKING_CAMPAIGNS, loss_making_campaigns, _SO_FAR),
 )

@@ -1,75 +1,350 @@
-"""Sales of both channels: their dimensions, the fact, days and weeks, and a forecast's rows."""
+"""Sales of both channels: the fact, what is added up from it, and what a forecast learns from."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from functools import partial
 
 from lakehouse_assets.catalog.datasets import quarantine_table
-from lakehouse_assets.catalog.gold import Check, GoldTable, latest, so_far
-from lakehouse_assets.domains.conformed.tables import DIM_COUNTRIES
-from lakehouse_assets.domains.retail import reference
-from lakehouse_assets.domains.retail.tables import dimensions as d
-from lakehouse_assets.domains.retail.tables import sales as s
-from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
-from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
+from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
+from lakehouse_assets.catalog.registry import LOADED, Column, Reference, same_month
+from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
+from lakehouse_assets.domains.conformed.reference import UNKNOWN_COUNTRY
+from lakehouse_assets.domains.retail.gold.dimensions import (
+    DIM_STORES,
+    PRODUCT,
+    SOLD,
+    by_brand,
+    product_key,
+)
+from lakehouse_assets.domains.retail.tables.common import (
+    COUNTRIES,
+    COUNTRY_CODE,
+    CURRENCY,
+    FINE,
+    FINE_TOTAL,
+    dates,
+    gold,
+)
+from lakehouse_assets.domains.retail.tables.online_sales import SILVER_ONLINE_SALES
 from lakehouse_assets.domains.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
-from lakehouse_assets.domains.retail.transforms import sales_analytics, star
+from lakehouse_assets.engine import DataFrame, F, W
+from lakehouse_assets.engine import vocabulary as v
 
-_SOLD = (quarantine_table(STORE_SALES), quarantine_table(ONLINE_SALES))
+_CHANNEL = Column("channel", "string", "store or online.", False)
+_STORE = Column("store", "int", "Number of the store; null for online sales.", unit="id")
+_BRAND = Column("brand", "string", "Brand.", False)
+
+FACT_SALES = gold(
+    "fact_sales",
+    "One row per sale delivered in a month: what a store sold of a brand in a week, or an order.",
+    (
+        Column("sale_key", "bigint", "Hash of channel and the source's number.", False, "id"),
+        _CHANNEL,
+        Column("sale_date", "date", "Day of the order, or first day of the store's week.", False),
+        Column("period", "string", "What sale_date begins: day or week.", False),
+        _STORE,
+        COUNTRY_CODE,
+        Column("product_key", "bigint", "Product.", False, "id"),
+        _BRAND,
+        Column("customer_id", "string", "Customer; null for stores and guests.", pii=True),
+        Column("quantity", "bigint", "Pieces.", False, "pieces"),
+        Column("price", FINE, "Price of a piece.", False, CURRENCY),
+        Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
+        LOADED,
+    ),
+    ("sale_key",),
+    kind="event",
+    topic="sales",
+    references=(
+        dates("sale_date"),
+        COUNTRIES,
+        same_month(("product_key",), "dim_products"),
+        # A store or customer that is not known yet must not stop what was sold.
+        Reference(("store",), "dim_stores", ("store",), required=False),
+        same_month(("customer_id",), "dim_retail_customers", required=False),
+    ),
+    # The key is a hash; sales are looked up by when they were.
+    clustered=("sale_date",),
+)
+
+_SUMS = (
+    Column("sale_count", "bigint", "Sales: rows of fact_sales.", False, "count"),
+    Column("quantity", "bigint", "Pieces.", False, "pieces"),
+    Column("revenue", FINE_TOTAL, "Revenue.", False, CURRENCY),
+)
+
+SALES_DAYS = gold(
+    "sales_days",
+    "Sales delivered in a month by day (a store's week by its first day), channel, store, country "
+    "and brand: the aggregate that sales_weeks adds up over months.",
+    (Column("sale_date", "date", "Day.", False), _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS),
+    ("sale_date", "channel", "store", "country_code", "brand"),
+    kind="aggregate",
+    topic="sales",
+    references=(dates("sale_date"), COUNTRIES),
+)
+
+SALES_WEEKS = gold(
+    "sales_weeks",
+    "Sales per week, store (or country of online sales) and brand, of all delivered so far. A "
+    "store's week begins where the store says; LAKEHOUSE_WEEK_STARTS_ON puts online sales into the "
+    "same weeks.",
+    (
+        Column("week_start", "date", "First day of the week: the store's own, or of online sales "
+               "by LAKEHOUSE_WEEK_STARTS_ON.", False),
+        _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS,
+    ),
+    ("week_start", "channel", "store", "country_code", "brand"),
+    kind="cumulative",
+    topic="sales",
+    references=(dates("week_start"),),
+)  # fmt: skip
+
+_SALE = tuple(
+    SILVER_STORE_SALES.column(name)
+    for name in (
+        "sale_id", "week_starting", "store", "brand", "quantity", "advert", "price", "revenue",
+    )
+)  # fmt: skip
+
+SALES_TRAIN = gold(
+    "sales_train",
+    "Store sales so far of the earlier weeks, up to a percent rank of 0.8 over WeekStarting: what "
+    "a forecast learns from. Sales of one week share a rank, so a week is never on both sides.",
+    _SALE,
+    ("sale_id",),
+    kind="cumulative",
+    topic="sales",
+    lab="gold_train",
+)
+
+SALES_TEST = gold(
+    "sales_test",
+    "Store sales so far of the later weeks, above a percent rank of 0.8 over WeekStarting: what a "
+    "forecast is tested on. Empty as long as no week lies there.",
+    _SALE,
+    ("sale_id",),
+    kind="cumulative",
+    topic="sales",
+    latest_with="sales_train",
+    lab="gold_test",
+)
+
+STORE, ONLINE = "store", "online"
+
+_MEASURES = ("quantity", "price", "revenue")
+
+
+def fact_sales(
+    store_sales: DataFrame,
+    online_sales: DataFrame,
+    stores: DataFrame,
+    countries: DataFrame,
+    month: date,
+    loaded_at: datetime,
+) -> DataFrame:
+    """Put the sales delivered in a month together; columns as declared for `fact_sales`.
+
+    Args:
+        store_sales: Rows of `silver_store_sales` delivered in the month.
+        online_sales: Rows of `silver_online_sales` delivered in the month.
+        stores: Rows of `dim_stores`; a store that is not among them is in no known country.
+        countries: Rows of `dim_countries`.
+        month: The month, as its first day.
+        loaded_at: When the run began.
+    """
+    places = stores.select(
+        F.col("store").alias("known_store"), F.col("country_code").alias("store_country")
+    )
+    here = (
+        by_brand(store_sales)
+        .join(places, F.col("store") == F.col("known_store"), "left")
+        .select(
+            F.lit(STORE).alias("channel"),
+            F.col("sale_id").alias("number"),
+            F.col("week_starting").alias("sale_date"),
+            F.lit("week").alias("period"),
+            "store",
+            F.coalesce(F.col("store_country"), F.lit(UNKNOWN_COUNTRY)).alias("country_code"),
+            *PRODUCT,
+            F.lit(None).cast("string").alias("customer_id"),
+            *_MEASURES,
+        )
+    )
+    there = with_country_code(online_sales, "country", countries).select(
+        F.lit(ONLINE).alias("channel"),
+        F.col("order_id").alias("number"),
+        F.col("order_date").alias("sale_date"),
+        F.lit("day").alias("period"),
+        F.lit(None).cast("int").alias("store"),
+        "country_code",
+        *PRODUCT,
+        "customer_id",
+        *_MEASURES,
+    )
+    both = v.staged(here.unionByName(there))
+    return both.withColumns(
+        {
+            "as_of_month": F.lit(month),
+            "sale_key": v.hash_key(F.col("channel"), F.col("number")),
+            "product_key": product_key(),
+            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
+        }
+    ).select(*FACT_SALES.column_names)
+
+
+def totals_of_sales(store_sales: DataFrame, online_sales: DataFrame) -> DataFrame:
+    """Add up, in one row, what the fact must hold of both channels."""
+    both = store_sales.select("quantity", "revenue").unionByName(
+        online_sales.select("quantity", "revenue")
+    )
+    return both.agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.sum("quantity").cast("bigint").alias("quantity"),
+        v.total(F.col("revenue"), 4).alias("revenue"),
+    )
+
+
+_PLACE = ("channel", "store", "country_code", "brand")
+
+
+def sales_days(sales: DataFrame) -> DataFrame:
+    """Add up a month's sales by day; columns as declared for `sales_days`.
+
+    Args:
+        sales: The month's rows of `fact_sales`.
+    """
+    return (
+        sales.groupBy("as_of_month", "sale_date", *_PLACE)
+        .agg(
+            F.count(F.lit(1)).cast("bigint").alias("sale_count"),
+            F.sum("quantity").cast("bigint").alias("quantity"),
+            v.total(F.col("revenue"), 4).alias("revenue"),
+        )
+        .select(*SALES_DAYS.column_names)
+    )
+
+
+def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
+    """Add days up by week; columns as declared for `sales_weeks`.
+
+    What a store sold in a week is not known by day, so its week keeps the first day it has.
+
+    Args:
+        days: Rows of `sales_days` of this and all earlier months.
+        month: The month, as its first day.
+        week_starts_on: First day of a week of daily sales.
+    """
+    day = F.col("sale_date")
+    start = F.when(F.col("channel") == F.lit(STORE), day).otherwise(
+        v.week_start(day, week_starts_on)
+    )
+    return (
+        days.select(start.alias("week_start"), *_PLACE, "sale_count", "quantity", "revenue")
+        .groupBy("week_start", *_PLACE)
+        .agg(
+            F.sum("sale_count").cast("bigint").alias("sale_count"),
+            F.sum("quantity").cast("bigint").alias("quantity"),
+            v.total(F.col("revenue"), 4).alias("revenue"),
+        )
+        .withColumn("as_of_month", F.lit(month))
+        .select(*SALES_WEEKS.column_names)
+    )
+
+
+def totals_of_days(days: DataFrame) -> DataFrame:
+    """Add up, in one row, what the weeks must hold of the days."""
+    return days.agg(
+        F.sum("sale_count").cast("bigint").alias("sale_count"),
+        F.sum("quantity").cast("bigint").alias("quantity"),
+        v.total(F.col("revenue"), 4).alias("revenue"),
+    )
+
+
+def split_by_time(sales: DataFrame, month: date, *, train: bool) -> DataFrame:
+    """Take the sales of one side; columns as declared for `sales_train` and `sales_test`.
+
+    A sale's percent rank is the number of sales of earlier weeks, divided by the number of all
+    sales less one: 0 for the first week. All sales of a week have the same one, so that a week lies
+    on one side as a whole, and every week of the test is later than every week of training.
+
+    Args:
+        sales: Rows of `silver_store_sales` delivered by the end of the month.
+        month: The month, as its first day.
+        train: Whether the side is that of training, with percent ranks up to 0.8.
+    """
+    month_of = F.lit(month).alias("as_of_month")
+    weeks = sales.groupBy("week_starting").agg(F.count(F.lit(1)).cast("bigint").alias("sales"))
+    over = W.partitionBy("as_of_month")
+    ordered = over.orderBy(F.col("week_starting").asc_nulls_last())
+    counted = v.staged(weeks.select(month_of, *weeks.columns)).select(
+        F.col("week_starting").alias("week"),
+        (F.sum("sales").over(ordered) - F.col("sales")).cast("bigint").alias("before"),
+        (F.sum("sales").over(over) - F.lit(1)).cast("bigint").alias("others"),
+    )
+    # before / others <= 0.8 in whole numbers, so that no rounding decides.
+    early = F.col("before") * F.lit(10) <= F.col("others") * F.lit(8)
+    side = v.staged(counted).filter(early if train else ~early).select("week")
+    chosen = sales.join(side, F.col("week_starting") == F.col("week"), "inner")
+    return chosen.select(month_of, *SALES_TRAIN.column_names[1:])
+
+
+def not_after_training(stored: DataFrame, train: DataFrame) -> DataFrame:
+    """Find the rows of a test that are not later than all of its training."""
+    last = train.agg(F.max("week_starting").alias("last_week"))
+    return stored.join(last, F.col("week_starting") <= F.col("last_week"), "inner")
+
+
+def not_on_one_side(sales: DataFrame, stored: DataFrame, train: DataFrame) -> DataFrame:
+    """Find the sales that are in neither side, or more than once."""
+    sides = train.select("sale_id").unionByName(stored.select("sale_id"))
+    taken = sides.groupBy("sale_id").agg(F.count(F.lit(1)).alias("sides"))
+    sold = sales.select(F.col("sale_id").alias("sold"))
+    found = sold.join(taken, F.col("sold") == F.col("sale_id"), "left")
+    return found.filter(F.coalesce(F.col("sides"), F.lit(0)) != F.lit(1))
+
 
 GOLD = (
-    GoldTable(d.DIM_STORES, star.dim_stores, {"stores": reference.stores}),
     GoldTable(
-        d.DIM_PRODUCTS,
-        star.dim_products,
-        {"store_sales": so_far(SILVER_STORE_SALES), "online_sales": so_far(SILVER_ONLINE_SALES)},
-        triggered_by=_SOLD,
-    ),
-    GoldTable(
-        d.DIM_RETAIL_CUSTOMERS,
-        star.dim_retail_customers,
-        {"customers": latest(SILVER_CUSTOMERS)},
-        triggered_by=(quarantine_table(CUSTOMERS), *_SOLD),
-    ),
-    GoldTable(
-        s.FACT_SALES,
-        star.fact_sales,
+        FACT_SALES,
+        fact_sales,
         {
             "store_sales": SILVER_STORE_SALES,
             "online_sales": SILVER_ONLINE_SALES,
-            "stores": d.DIM_STORES,
+            "stores": DIM_STORES,
             "countries": DIM_COUNTRIES,
         },
-        totals=(star.totals_of_sales,),
+        totals=(totals_of_sales,),
     ),
-    GoldTable(s.SALES_DAYS, sales_analytics.sales_days, {"sales": s.FACT_SALES}),
+    GoldTable(SALES_DAYS, sales_days, {"sales": FACT_SALES}),
     GoldTable(
-        s.SALES_WEEKS,
-        sales_analytics.sales_weeks,
-        {"days": so_far(s.SALES_DAYS)},
-        triggered_by=_SOLD,
-        totals=(sales_analytics.totals_of_days,),
+        SALES_WEEKS,
+        sales_weeks,
+        {"days": so_far(SALES_DAYS)},
+        triggered_by=SOLD,
+        totals=(totals_of_days,),
     ),
     GoldTable(
-        s.SALES_TRAIN,
-        partial(sales_analytics.split_by_time, train=True),
+        SALES_TRAIN,
+        partial(split_by_time, train=True),
         {"sales": so_far(SILVER_STORE_SALES)},
         triggered_by=(quarantine_table(STORE_SALES),),
     ),
     GoldTable(
-        s.SALES_TEST,
-        partial(sales_analytics.split_by_time, train=False),
-        {"sales": so_far(SILVER_STORE_SALES), "train": s.SALES_TRAIN},
+        SALES_TEST,
+        partial(split_by_time, train=False),
+        {"sales": so_far(SILVER_STORE_SALES), "train": SALES_TRAIN},
         checks=(
             Check(
                 "weeks_are_apart",
                 "Every week of the test is later than every week of training.",
-                sales_analytics.not_after_training,
+                not_after_training,
             ),
             Check(
                 "every_sale_is_on_one_side",
                 "A store sale delivered so far is in training or in the test, once.",
-                sales_analytics.not_on_one_side,
+                not_on_one_side,
             ),
         ),
     ),

@@ -2,24 +2,130 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, so_far
-from lakehouse_assets.domains.conformed.tables import DIM_COUNTRIES
+from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.retail.tables import website as t
-from lakehouse_assets.domains.retail.transforms import website as rules
+from lakehouse_assets.domains.retail.tables.common import (
+    COUNTRIES,
+    COUNTRY_CODE,
+    FINE_TOTAL,
+    dates,
+    gold,
+)
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+_DAY = Column("visit_date", "date", "Day.", False)
+_DEVICE = Column("device_category", "string", "Mobile, Tablet, Desktop or Unknown.", False)
+_SOURCE = Column("traffic_source", "string", "Google, Direct ... or Unknown.", False)
+
+_VISITS = (
+    Column("visits", "bigint", "Visits.", False, "count"),
+    Column("rated_visits", "bigint", "Visits of which a conversion rate is known.", False, "count"),
+    Column(
+        "conversions", FINE_TOTAL, "Orders of the rated visits: visits times rate.", False, "count"
+    ),
+)
+
+WEBSITE_DAYS = gold(
+    "website_days",
+    "Visits delivered in a month by day, country, device and traffic source: the aggregate that "
+    "website_conversion adds up over months. Visitors are not in it: one person may be counted in "
+    "several rows of silver_website, so that their sum is no number of visitors.",
+    (_DAY, COUNTRY_CODE, _DEVICE, _SOURCE, *_VISITS),
+    ("visit_date", "country_code", "device_category", "traffic_source"),
+    kind="aggregate",
+    topic="website",
+    references=(dates("visit_date"), COUNTRIES),
+)
+
+WEBSITE_CONVERSION = gold(
+    "website_conversion",
+    "Visits and conversion by device and traffic source, of all delivered so far.",
+    (
+        _DEVICE, _SOURCE, *_VISITS,
+        Column("conversion_rate", "double", "Share of rated visits that ended in an order; null "
+               "without any.", unit="percent"),
+    ),
+    ("device_category", "traffic_source"),
+    kind="cumulative",
+    topic="website",
+)  # fmt: skip
+
+_ADDED = ("visits", "rated_visits")
+
+_ORDERS = "decimal(38,4)"
+
+
+def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFrame:
+    """Add up the visits delivered in a month; columns as declared for `website_days`.
+
+    Args:
+        visits: Rows of `silver_website` delivered in the month.
+        countries: Rows of `dim_countries`.
+        month: The month, as its first day.
+    """
+    rated = F.when(F.col("conversion_rate").isNotNull(), F.col("visits"))
+    # Percent of visits in ten-thousandths: whole numbers, so that nothing is rounded.
+    orders = (rated * F.col("conversion_rate") * F.lit("0.01").cast("decimal(3,2)")).cast(_ORDERS)
+    placed = with_country_code(visits, "country", countries)
+    counted = v.staged(placed.select(*placed.columns, rated.alias("rated"), orders.alias("orders")))
+    return (
+        counted.groupBy("visit_date", "country_code", "device_category", "traffic_source")
+        .agg(
+            _total("visits", "visits"),
+            _total("rated", "rated_visits"),
+            F.coalesce(v.total(F.col("orders"), 4), F.lit(0).cast(_ORDERS)).alias("conversions"),
+        )
+        .withColumn("as_of_month", F.lit(month))
+        .select(*WEBSITE_DAYS.column_names)
+    )
+
+
+def website_conversion(days: DataFrame, month: date) -> DataFrame:
+    """Add days up by device and source; columns as declared for `website_conversion`.
+
+    Args:
+        days: Rows of `website_days` of this and all earlier months.
+        month: The month, as its first day.
+    """
+    grouped = days.groupBy("device_category", "traffic_source").agg(
+        *[_total(name, name) for name in _ADDED],
+        v.total(F.col("conversions"), 4).alias("conversions"),
+    )
+    return grouped.withColumns(
+        {
+            "as_of_month": F.lit(month),
+            "conversion_rate": v.ratio(F.col("conversions") * F.lit(100), F.col("rated_visits")),
+        }
+    ).select(*WEBSITE_CONVERSION.column_names)
+
+
+def totals_of_visits(visits: DataFrame) -> DataFrame:
+    """Add up, in one row, what the days must hold of the visits."""
+    return visits.agg(_total("visits", "visits"))
+
+
+def _total(name: str, alias: str) -> Col:
+    return F.coalesce(F.sum(name).cast("bigint"), F.lit(0).cast("bigint")).alias(alias)
+
 
 GOLD = (
     GoldTable(
-        t.WEBSITE_DAYS,
-        rules.website_days,
+        WEBSITE_DAYS,
+        website_days,
         {"visits": t.SILVER_WEBSITE, "countries": DIM_COUNTRIES},
         triggered_by=(quarantine_table(t.WEBSITE),),
-        totals=(rules.totals_of_visits,),
+        totals=(totals_of_visits,),
     ),
     GoldTable(
-        t.WEBSITE_CONVERSION,
-        rules.website_conversion,
-        {"days": so_far(t.WEBSITE_DAYS)},
+        WEBSITE_CONVERSION,
+        website_conversion,
+        {"days": so_far(WEBSITE_DAYS)},
         triggered_by=(quarantine_table(t.WEBSITE),),
     ),
 )

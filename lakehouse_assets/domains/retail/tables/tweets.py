@@ -6,15 +6,9 @@ them again under another name.
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.datasets import (
-    Dataset,
-    LossLimit,
-    delivery_columns,
-    silver_table,
-    text_field,
-)
-from lakehouse_assets.catalog.registry import Column, Table
-from lakehouse_assets.domains.retail.tables.common import COUNT_TOTAL, DOMAIN, OWNER, dates, gold
+from lakehouse_assets.catalog.datasets import Dataset, LossLimit, silver_table, text_field
+from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.domains.retail.tables.common import DOMAIN, OWNER
 
 TWEETS = Dataset(
     domain=DOMAIN,
@@ -44,11 +38,6 @@ TWEETS = Dataset(
 _HASHTAG = Column("hashtag", "string", "Campaign tag in the spelling of the list.", False)
 _CITY = Column(
     "city", "string", "City by its one name in dim_places; else as the user wrote it.", False
-)
-_COUNTS = (
-    Column("tweets", "bigint", "Tweets.", False, "count", aliases=("count",)),
-    Column("retweets", COUNT_TOTAL, "Sum of their retweets.", False, "count"),
-    Column("favourites", COUNT_TOTAL, "Sum of their likes.", False, "count"),
 )
 
 SILVER_TWEETS = silver_table(
@@ -84,72 +73,4 @@ SILVER_TWEETS = silver_table(
     watched=("hashtag", "retweet_count"),
     clustered=("city", "hashtag"),
     aliases=("silver_twitter_historical_data",),
-)  # fmt: skip
-
-TWEET_DAYS = Table(
-    domain=DOMAIN,
-    name="tweet_days",
-    layer="gold",
-    description=(
-        "Tweets delivered on a day, by day, hashtag and city: the aggregate that the tables below "
-        "add up, so that a new file recomputes its own day only."
-    ),
-    columns=(
-        Column("tweet_date", "date", "Day of the tweets.", False),
-        _HASHTAG, _CITY, *_COUNTS,
-        *delivery_columns(TWEETS),
-    ),
-    keys=("delivered_on", "tweet_date", "hashtag", "city"),
-    owner=OWNER,
-    kind="aggregate",
-    topic="tweets",
-    partition=TWEETS.partition,
-    clustered=("city", "hashtag"),
-    references=(dates("tweet_date"),),
-)  # fmt: skip
-
-TWEETS_BY_CITY_AND_HASHTAG = gold(
-    "tweets_by_city_and_hashtag",
-    "Tweets per city and hashtag, of all that was delivered so far.",
-    (_CITY, _HASHTAG, *_COUNTS),
-    ("city", "hashtag"),
-    kind="cumulative",
-    topic="tweets",
-    lab="gold_twitter_historical_city_hashtagcount_data",
-)
-
-TWEETS_BY_HASHTAG = gold(
-    "tweets_by_hashtag",
-    "Tweets and retweets per hashtag, of all that was delivered so far.",
-    (_HASHTAG, *_COUNTS),
-    ("hashtag",),
-    kind="cumulative",
-    topic="tweets",
-    lab="gold_twitter_historical_hashtag_data",
-)
-
-TWEET_TOTALS = gold(
-    "tweet_totals",
-    "Tweets, retweets and likes in one row, of all that was delivered so far.",
-    _COUNTS,
-    (),
-    kind="cumulative",
-    topic="tweets",
-    lab="gold_twitter_historical_retweetcount_data",
-)
-
-TWEETS_BY_CITY = gold(
-    "tweets_by_city",
-    "Tweets per city with its place on earth; what names no place has no coordinates.",
-    (
-        _CITY, *_COUNTS,
-        Column("place", "string", "Name of the place; null if the city names none."),
-        Column("country", "string", "Country of the place, ISO alpha-2."),
-        Column("latitude", "double", "Latitude.", unit="degrees", aliases=("lat",)),
-        Column("longitude", "double", "Longitude.", unit="degrees", aliases=("lon",)),
-    ),
-    ("city",),
-    kind="cumulative",
-    topic="tweets",
-    lab="gold_twitter_historical_city_hashtag_count_loc",
 )  # fmt: skip

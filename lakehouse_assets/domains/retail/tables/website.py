@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from lakehouse_assets.catalog.datasets import Dataset, silver_table, text_field
 from lakehouse_assets.catalog.registry import Column
-from lakehouse_assets.domains.retail.tables.common import (
-    COUNTRIES,
-    COUNTRY_CODE,
-    DOMAIN,
-    FINE_TOTAL,
-    OWNER,
-    dates,
-    gold,
-)
+from lakehouse_assets.domains.retail.tables.common import DOMAIN, OWNER
 
 WEBSITE = Dataset(
     domain=DOMAIN,
@@ -93,40 +85,4 @@ SILVER_WEBSITE = silver_table(
     ),
     watched=("country", "device_category"),
     clustered=("visit_date",),
-)  # fmt: skip
-
-_DAY = Column("visit_date", "date", "Day.", False)
-_DEVICE = Column("device_category", "string", "Mobile, Tablet, Desktop or Unknown.", False)
-_SOURCE = Column("traffic_source", "string", "Google, Direct ... or Unknown.", False)
-_VISITS = (
-    Column("visits", "bigint", "Visits.", False, "count"),
-    Column("rated_visits", "bigint", "Visits of which a conversion rate is known.", False, "count"),
-    Column(
-        "conversions", FINE_TOTAL, "Orders of the rated visits: visits times rate.", False, "count"
-    ),
-)
-
-WEBSITE_DAYS = gold(
-    "website_days",
-    "Visits delivered in a month by day, country, device and traffic source: the aggregate that "
-    "website_conversion adds up over months. Visitors are not in it: one person may be counted in "
-    "several rows of silver_website, so that their sum is no number of visitors.",
-    (_DAY, COUNTRY_CODE, _DEVICE, _SOURCE, *_VISITS),
-    ("visit_date", "country_code", "device_category", "traffic_source"),
-    kind="aggregate",
-    topic="website",
-    references=(dates("visit_date"), COUNTRIES),
-)
-
-WEBSITE_CONVERSION = gold(
-    "website_conversion",
-    "Visits and conversion by device and traffic source, of all delivered so far.",
-    (
-        _DEVICE, _SOURCE, *_VISITS,
-        Column("conversion_rate", "double", "Share of rated visits that ended in an order; null "
-               "without any.", unit="percent"),
-    ),
-    ("device_category", "traffic_source"),
-    kind="cumulative",
-    topic="website",
 )  # fmt: skip

@@ -1,20 +1,11 @@
-"""Tweets: delivered text to silver, and silver to counts by hashtag and city."""
+"""Tweets: delivered text to silver."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 
 from lakehouse_assets.domains.conformed.transforms.places import is_place_name
-from lakehouse_assets.domains.retail.tables.tweets import (
-    SILVER_TWEETS,
-    TWEET_DAYS,
-    TWEET_TOTALS,
-    TWEETS,
-    TWEETS_BY_CITY,
-    TWEETS_BY_CITY_AND_HASHTAG,
-    TWEETS_BY_HASHTAG,
-)
+from lakehouse_assets.domains.retail.tables.tweets import SILVER_TWEETS, TWEETS
 from lakehouse_assets.domains.retail.transforms.labels import NOTHING, UNKNOWN
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -173,64 +164,3 @@ def clean_text(tweet: Col) -> Col:
     for pattern, replacement in _CLEANING:
         tweet = v.rewrite(tweet, pattern, replacement)
     return v.text(tweet)
-
-
-def tweet_days(tweets: DataFrame) -> DataFrame:
-    """Count tweets by day of delivery, day, hashtag and city; columns as declared."""
-    grouped = tweets.groupBy("delivered_on", "tweet_date", "hashtag", "city").agg(
-        F.count(F.lit(1)).alias("tweets"),
-        v.total(F.col("retweet_count")).alias("retweets"),
-        v.total(F.col("favourite_count")).alias("favourites"),
-    )
-    return grouped.select(*TWEET_DAYS.column_names)
-
-
-def by_city_and_hashtag(days: DataFrame, month: date) -> DataFrame:
-    """Add up days by city and hashtag; columns as declared for `tweets_by_city_and_hashtag`."""
-    return _added_up(days, ("city", "hashtag"), month).select(
-        *TWEETS_BY_CITY_AND_HASHTAG.column_names
-    )
-
-
-def by_hashtag(pairs: DataFrame, month: date) -> DataFrame:
-    """Add up cities by hashtag; columns as declared for `tweets_by_hashtag`."""
-    return _added_up(pairs, ("hashtag",), month).select(*TWEETS_BY_HASHTAG.column_names)
-
-
-def in_total(pairs: DataFrame, month: date) -> DataFrame:
-    """Add up all tweets in one row; columns as declared for `tweet_totals`."""
-    totals = _added_up(pairs, (), month)
-    # A month without tweets has a total, too.
-    none = {
-        c.name: F.coalesce(F.col(c.name), F.lit(0).cast(c.type)) for c in TWEET_TOTALS.columns[1:]
-    }
-    return v.staged(totals).withColumns(none).select(*TWEET_TOTALS.column_names)
-
-
-def by_city(pairs: DataFrame, places: DataFrame, month: date) -> DataFrame:
-    """Add up hashtags by city and locate it; columns as declared for `tweets_by_city`.
-
-    Args:
-        pairs: The month's rows of `tweets_by_city_and_hashtag`.
-        places: Rows of `dim_places`.
-        month: The month, as its first day.
-    """
-    cities = _added_up(pairs, ("city",), month)
-    named = cities.select(*cities.columns, v.lower(F.col("city")).alias("name_of_city"))
-    known = places.select(
-        F.col("place_name").alias("known_name"),
-        "place",
-        "country",
-        "latitude",
-        "longitude",
-    )
-    located = named.join(known, F.col("name_of_city") == F.col("known_name"), "left")
-    return located.select(*TWEETS_BY_CITY.column_names)
-
-
-def _added_up(counts: DataFrame, keys: Sequence[str], month: date) -> DataFrame:
-    grouped = counts.groupBy(*keys).agg(
-        F.sum("tweets").cast("bigint").alias("tweets"),
-        *[v.total(F.col(n)).alias(n) for n in ("retweets", "favourites")],
-    )
-    return grouped.withColumn("as_of_month", F.lit(month))

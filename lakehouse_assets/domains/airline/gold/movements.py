@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
-from lakehouse_assets.domains.airline.tables import GOLD_NEWLY_AT_RISK, GOLD_SEGMENT_MIGRATION
-from lakehouse_assets.domains.airline.transforms.gold import AT_RISK_STATUS
+from lakehouse_assets.catalog.gold import GoldTable, Read, before
+from lakehouse_assets.catalog.registry import Column, Table, same_month
+from lakehouse_assets.domains.airline.gold.common import gold
+from lakehouse_assets.domains.airline.gold.customers import CUSTOMER
+from lakehouse_assets.domains.airline.gold.segments import (
+    GOLD_CUSTOMER_SEGMENTS_ML,
+    GOLD_SEGMENT_SUMMARY,
+)
+from lakehouse_assets.domains.airline.gold.value import AT_RISK_STATUS, RECENCY
+from lakehouse_assets.domains.airline.tables import CURRENCY, TOTAL
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
+
+_PERSONA = "or (joined), (left) for members of one of the two months only."
+
+GOLD_SEGMENT_MIGRATION = gold(
+    "gold_segment_migration",
+    "Members by the persona of the month before that has members, and of the month.",
+    (
+        Column("from_segment_name", "string", f"Persona of the month before, {_PERSONA}", False),
+        Column("to_segment_name", "string", f"Persona of the month, {_PERSONA}", False),
+        Column("customers", "bigint", "Members.", False, "count"),
+        Column("share", "double", "Share of the members with the first persona.", False, "share"),
+    ),
+    ("from_segment_name", "to_segment_name"),
+    kind="snapshot",
+    latest_with="gold_customer_segments_ml",
+    layer="segments",
+)
+
+GOLD_NEWLY_AT_RISK = gold(
+    "gold_newly_at_risk",
+    "Members whose customer_status turned At Risk: it is that now and was another one in the "
+    "latest earlier month that has members. Members who were not there then are not listed.",
+    (
+        CUSTOMER,
+        Column("previous_status", "string", "Status of the month before.", False),
+        Column("previous_segment_name", "string", "Persona of the month before.", False),
+        Column("total_spent", TOTAL, "Completed spend so far.", False, CURRENCY),
+        RECENCY,
+    ),
+    ("customer_key",),
+    kind="snapshot",
+    latest_with="gold_customer_segments_ml",
+    layer="segments",
+    references=(same_month(("customer_key",), "dim_customers"),),
+)
 
 # Where members come from who were not there the month before, and where those go who are not now.
 JOINED, LEFT = "(joined)", "(left)"
@@ -87,3 +131,24 @@ def _was(before: DataFrame) -> DataFrame:
         F.col("segment_name").alias("previous_name"),
         F.col("customer_status").alias("previous_status"),
     )
+
+
+# A month's own segments begin it; the earlier ones alone do not.
+_TWO_MONTHS: Mapping[str, Read | Table] = {
+    "before": before(GOLD_CUSTOMER_SEGMENTS_ML), "now": GOLD_CUSTOMER_SEGMENTS_ML,
+}  # fmt: skip
+
+GOLD = (
+    GoldTable(
+        GOLD_SEGMENT_MIGRATION,
+        segment_migration,
+        _TWO_MONTHS,
+        triggered_by=(GOLD_SEGMENT_SUMMARY,),
+    ),
+    GoldTable(
+        GOLD_NEWLY_AT_RISK,
+        newly_at_risk,
+        _TWO_MONTHS,
+        triggered_by=(GOLD_SEGMENT_SUMMARY,),
+    ),
+)

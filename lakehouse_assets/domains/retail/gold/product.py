@@ -1,18 +1,46 @@
 """The stitched data product: tweets by hashtag and city with the campaign's results.
 
-The lab repeats a row for each
-week of the campaign and meets a campaign only where its letters agree; here a result counts once,
-and letters do not matter.
+The lab repeats a row for each week of the campaign and meets a campaign only where its letters
+agree; here a result counts once, and letters do not matter.
 """
 
 from __future__ import annotations
 
 from datetime import date
 
-from lakehouse_assets.domains.retail.tables.product import CAMPAIGN_TWEETS
-from lakehouse_assets.domains.retail.transforms.campaigns import campaign_key
+from lakehouse_assets.catalog.gold import GoldTable, so_far
+from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.domains.retail.gold.campaigns import (
+    CAMPAIGN_DAYS,
+    DIM_CAMPAIGNS,
+    campaign_key,
+)
+from lakehouse_assets.domains.retail.gold.tweets import TWEETS_BY_CITY_AND_HASHTAG
+from lakehouse_assets.domains.retail.tables.common import COUNT_TOTAL, CURRENCY, FINE_TOTAL, gold
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
+
+CAMPAIGN_TWEETS = gold(
+    "campaign_tweets",
+    "Tweets by hashtag and city with the results of the hashtag's campaign, given to its cities in "
+    "proportion to their tweets, so that every total is the total of the inputs.",
+    (
+        Column("hashtag", "string", "Hashtag.", False),
+        Column("city", "string", "City; null for a campaign that nobody tweeted about."),
+        Column("campaign_name", "string", "Campaign; null for a hashtag without results."),
+        Column("tweets", "bigint", "Tweets.", False, "count", aliases=("count",)),
+        Column("retweets", COUNT_TOTAL, "Retweets.", False, "count"),
+        Column(
+            "revenue", FINE_TOTAL, "The city's share of the campaign's revenue.", False, CURRENCY
+        ),
+        Column("cost", FINE_TOTAL, "The city's share of its cost.", False, CURRENCY),
+        Column("profit", FINE_TOTAL, "The city's share of its profit.", False, CURRENCY),
+    ),
+    ("hashtag", "city"),
+    kind="cumulative",
+    topic="tweets",
+    lab="sentiment_campaign_analytics",
+)
 
 _MEASURES = ("revenue", "cost", "profit")
 
@@ -106,3 +134,17 @@ def _units(amount: Col) -> Col:
 def _money(units: Col) -> Col:
     amount = units * F.lit("0.0001").cast("decimal(5,4)")
     return F.coalesce(amount.cast("decimal(38,4)"), F.lit(0).cast("decimal(38,4)"))
+
+
+GOLD = (
+    GoldTable(
+        CAMPAIGN_TWEETS,
+        campaign_tweets,
+        {
+            "pairs": TWEETS_BY_CITY_AND_HASHTAG,
+            "campaigns": DIM_CAMPAIGNS,
+            "days": so_far(CAMPAIGN_DAYS),
+        },
+        totals=(totals_of_tweets, totals_of_results),
+    ),
+)

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.catalog.registry import Column, same_month
+from lakehouse_assets.domains.airline.gold.common import gold
+from lakehouse_assets.domains.airline.gold.customers import CUSTOMER
+from lakehouse_assets.domains.airline.gold.value import FACT_FLIGHTS, FLIGHTS_TOTAL, POINTS
 from lakehouse_assets.domains.airline.models.kmeans import ClusteringConfig, unscaled_centres
 from lakehouse_assets.domains.airline.models.segments import centre_scorer
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.sampling import feature_matrix, fetch_sample
+
+CUSTOMER_SEGMENTS_ML = gold(
+    "customer_segments_ml",
+    "The lab's small model: five clusters on flights and points alone, unscaled. Segment 0 has the "
+    "fewest points and 4 the most, in every month: unscaled, points alone set clusters apart, and "
+    "on a line the nearest centre of the month before is the one of the same rank.",
+    (CUSTOMER, Column("segment", "int", "Cluster by rising mean of points.", False, "code"),
+     FLIGHTS_TOTAL, POINTS),
+    ("customer_key",),
+    kind="snapshot",
+    layer="segments",
+    references=(same_month(("customer_key",), "dim_customers"),),
+)  # fmt: skip
+
 
 FEATURES = ("total_flights", "total_loyalty_points")
 # Unscaled points have many local optima: of ten starts the best was up to 5 % worse than the best
@@ -37,8 +54,8 @@ def small_segments(flying: DataFrame, engine: Engine, training_rows: int) -> Dat
     return (
         scored.filter(F.col("cluster").isNotNull())
         .withColumn("segment", F.col("cluster"))
-        .select(*t.CUSTOMER_SEGMENTS_ML.column_names)
+        .select(*CUSTOMER_SEGMENTS_ML.column_names)
     )
 
 
-GOLD = (GoldTable(t.CUSTOMER_SEGMENTS_ML, small_segments, {"flying": t.FACT_FLIGHTS}),)
+GOLD = (GoldTable(CUSTOMER_SEGMENTS_ML, small_segments, {"flying": FACT_FLIGHTS}),)

@@ -1,0 +1,29 @@
+"""What the declarations of the airline's gold tables have in common."""
+
+from __future__ import annotations
+
+from lakehouse_assets.catalog.registry import Column, Kind, Layer, Reference, Table, monthly_table
+from lakehouse_assets.domains.airline.tables import DOMAIN, OWNER
+
+
+def gold(
+    name: str,
+    description: str,
+    columns: tuple[Column, ...],
+    keys: tuple[str, ...],
+    *,
+    kind: Kind,
+    references: tuple[Reference, ...] = (),
+    layer: Layer = "gold",
+    latest_with: str | None = None,
+) -> Table:
+    """Declare a monthly table: the month leads its columns and its keys."""
+    return monthly_table(
+        DOMAIN, name, description, columns, keys, OWNER,
+        kind=kind, references=references, layer=layer, latest_with=latest_with,
+    )  # fmt: skip
+
+
+def dates(column: str) -> Reference:
+    """Refer to a day of the calendar."""
+    return Reference((column,), "dim_date", ("date",))

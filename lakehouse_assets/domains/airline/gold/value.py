@@ -1,0 +1,256 @@
+"""What members fly and buy, and what they are worth as of the end of each month."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from lakehouse_assets.catalog.gold import Check, GoldTable, latest, so_far
+from lakehouse_assets.catalog.registry import LOADED, Column, same_month
+from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold.common import dates, gold
+from lakehouse_assets.domains.airline.gold.customers import (
+    AGE,
+    AGE_GROUP,
+    CUSTOMER,
+    DIM_CUSTOMERS,
+    GENDER,
+    MEMBERSHIP,
+    PROVINCE,
+    SNAPSHOT,
+    TIER,
+    TIER_NAME,
+)
+from lakehouse_assets.domains.airline.models.personas import ACTIVE_WITHIN_DAYS
+from lakehouse_assets.domains.airline.tables import CURRENCY, DAYS_TO_END, MONEY, TOTAL
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+FLIGHTS_TOTAL = Column("total_flights", "bigint", "Flights in the window.", False, "count")
+_KM = Column("total_km_flown", "bigint", "Distance flown in the window.", False, "km")
+POINTS = Column("total_loyalty_points", "bigint", "All points in the window.", False, "points")
+RECENCY = Column("days_since_last_flight", "bigint", DAYS_TO_END, False, "days")
+
+FACT_FLIGHTS = gold(
+    "fact_flights",
+    "One row per member: two years of flying as of the end of a month.",
+    (
+        CUSTOMER, FLIGHTS_TOTAL,
+        Column("base_points", "bigint", "Base points.", unit="points"),
+        Column("year_1_revenue", MONEY, "Fare revenue of the first year: money, although the lab "
+               "calls it year_1_flights.", unit=CURRENCY, aliases=("year_1_flights",)),
+        Column("year_2_revenue", MONEY, "Fare revenue of the second year: money, although the lab "
+               "calls it year_2_flights.", unit=CURRENCY, aliases=("year_2_flights",)),
+        _KM,
+        Column("avg_flight_interval_days", "double", "Mean interval between flights.", unit="days"),
+        Column("max_flight_interval_days", "bigint", "Longest interval.", unit="days"),
+        RECENCY,
+        Column("exchange_count", "bigint", "Point redemptions.", unit="count"),
+        Column("avg_discount_rate", "double", "Mean share of the full fare that was paid: 1 is no "
+               "discount, 0.7 is 30 % off.", unit="share"),
+        POINTS,
+        Column("non_flight_points", "bigint", "Point events other than flights.", unit="count"),
+        Column("last_flight_date", "date", "Day of the last flight.", False),
+        SNAPSHOT,
+        LOADED,
+    ),
+    ("customer_key",),
+    kind="snapshot",
+    references=(same_month(("customer_key",), "dim_customers"), dates("last_flight_date")),
+)  # fmt: skip
+
+FACT_TRANSACTIONS = gold(
+    "fact_transactions",
+    "One row per purchase, in the month of its delivery.",
+    (
+        Column("transaction_id", "string", "Identifier of the purchase.", False),
+        CUSTOMER,
+        Column("transaction_date", "date", "Day of purchase.", False),
+        Column("transaction_amount", MONEY, "Amount.", False, unit=CURRENCY),
+        Column("status", "string", "Status, lower case.", False),
+        Column("region", "string", "Sales region, upper case.", False),
+        Column("payment_method", "string", "Payment method.", False),
+        LOADED,
+    ),
+    ("transaction_id",),
+    kind="event",
+    references=(
+        same_month(("customer_key",), "dim_customers", required=False),
+        dates("transaction_date"),
+    ),
+)
+
+CUSTOMER_SPEND = gold(
+    "customer_spend",
+    "Completed purchases per customer delivered in a month: the aggregate that later months add "
+    "up, so that a new month costs one month.",
+    (
+        CUSTOMER,
+        Column("completed_amount", TOTAL, "Sum of completed purchases.", False, unit=CURRENCY),
+        Column("completed_count", "bigint", "Number of completed purchases.", False, "count"),
+    ),
+    ("customer_key",),
+    kind="aggregate",
+)
+
+KPI_COLUMNS = (
+    CUSTOMER, GENDER, AGE, AGE_GROUP, TIER, TIER_NAME, PROVINCE,
+    MEMBERSHIP, FLIGHTS_TOTAL, _KM, POINTS, RECENCY,
+    Column("total_spent", TOTAL, "Sum of completed purchases delivered so far.", False, CURRENCY),
+    Column("transaction_count", "bigint", "Completed purchases delivered so far.", False, "count"),
+    Column("customer_status", "string",
+           "Days since the last flight: to 90 Active, to 180 At Risk, above Inactive.", False),
+)  # fmt: skip
+
+KPI_CUSTOMER_VALUE = gold(
+    "kpi_customer_value",
+    "One row per member: what the member is worth as of the end of a month. Purchases of customers "
+    "who are no members are not in it; the check spenders_are_members tells what they add up to.",
+    KPI_COLUMNS,
+    ("customer_key",),
+    kind="snapshot",
+    references=(same_month(("customer_key",), "dim_customers"),),
+)
+
+COMPLETED = "completed"
+
+ACTIVE_STATUS, AT_RISK_STATUS, INACTIVE_STATUS = "Active", "At Risk", "Inactive"
+
+
+def fact_flights(members: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+    """State each member's flying; columns as declared for `fact_flights`."""
+    return members.select(
+        F.lit(month).alias("as_of_month"),
+        F.col("member_no").alias("customer_key"),
+        F.col("flight_count").alias("total_flights"),
+        F.col("bp_sum").alias("base_points"),
+        F.col("sum_yr_1").alias("year_1_revenue"),
+        F.col("sum_yr_2").alias("year_2_revenue"),
+        F.col("seg_km_sum").alias("total_km_flown"),
+        F.col("avg_interval").alias("avg_flight_interval_days"),
+        F.col("max_interval").alias("max_flight_interval_days"),
+        F.col("last_to_end").alias("days_since_last_flight"),
+        "exchange_count",
+        F.col("avg_discount").alias("avg_discount_rate"),
+        F.col("points_sum").alias("total_loyalty_points"),
+        F.col("point_notflight").alias("non_flight_points"),
+        "last_flight_date",
+        "snapshot_month",
+        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
+    )
+
+
+def fact_transactions(purchases: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+    """State the purchases delivered in a month; columns as declared for `fact_transactions`."""
+    return purchases.select(
+        F.lit(month).alias("as_of_month"),
+        "transaction_id",
+        F.col("customer_id").alias("customer_key"),
+        F.col("purchase_date").alias("transaction_date"),
+        F.col("amount").alias("transaction_amount"),
+        "status",
+        "region",
+        "payment_method",
+        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
+    )
+
+
+def customer_spend(fact_transactions: DataFrame) -> DataFrame:
+    """Add up a month's completed purchases by customer; columns as declared."""
+    completed = fact_transactions.filter(F.col("status") == F.lit(COMPLETED))
+    return (
+        completed.groupBy("as_of_month", "customer_key")
+        .agg(
+            v.total(F.col("transaction_amount"), 2).alias("completed_amount"),
+            F.count(F.lit(1)).alias("completed_count"),
+        )
+        .select(*CUSTOMER_SPEND.column_names)
+    )
+
+
+def kpi_customer_value(
+    dim_customers: DataFrame, fact_flights: DataFrame, spend: DataFrame
+) -> DataFrame:
+    """Put together what a member is worth at the end of a month.
+
+    Args:
+        dim_customers: The month's members.
+        fact_flights: The month's flying.
+        spend: Monthly spend of this and all earlier months.
+    """
+    so_far = (
+        spend.groupBy("customer_key")
+        .agg(
+            v.total(F.col("completed_amount"), 2).alias("spent"),
+            F.sum("completed_count").cast("bigint").alias("purchases"),
+        )
+        .select(F.col("customer_key").alias("spender"), "spent", "purchases")
+    )
+    flying = fact_flights.select(
+        F.col("customer_key").alias("flyer"),
+        "total_flights",
+        "total_km_flown",
+        "total_loyalty_points",
+        "days_since_last_flight",
+    )
+    joined = dim_customers.join(flying, F.col("customer_key") == F.col("flyer"), "inner").join(
+        so_far, F.col("customer_key") == F.col("spender"), "left"
+    )
+    return joined.withColumns(
+        {
+            "total_spent": F.coalesce(F.col("spent"), F.lit(0).cast("decimal(38,2)")),
+            "transaction_count": F.coalesce(F.col("purchases"), F.lit(0).cast("bigint")),
+            "customer_status": customer_status(F.col("days_since_last_flight")),
+        }
+    ).select(*KPI_CUSTOMER_VALUE.column_names)
+
+
+def spend_of_others(spend: DataFrame, stored: DataFrame) -> DataFrame:
+    """Add up what each customer has spent who is no member: customer_key, completed_amount.
+
+    Args:
+        spend: Monthly spend of this and all earlier months.
+        stored: The month's members, by customer_key.
+    """
+    others = spend.join(
+        stored.select(F.col("customer_key").alias("member")),
+        F.col("customer_key") == F.col("member"),
+        "left_anti",
+    )
+    return others.groupBy("customer_key").agg(
+        v.total(F.col("completed_amount"), 2).alias("completed_amount")
+    )
+
+
+def customer_status(days_since_last_flight: Col) -> Col:
+    """Label recency: up to 90 days Active, up to 180 At Risk, above Inactive (section 4)."""
+    return (
+        F.when(days_since_last_flight <= F.lit(ACTIVE_WITHIN_DAYS), F.lit(ACTIVE_STATUS))
+        .when(days_since_last_flight <= F.lit(180), F.lit(AT_RISK_STATUS))
+        .otherwise(F.lit(INACTIVE_STATUS))
+    )
+
+
+GOLD = (
+    GoldTable(FACT_FLIGHTS, fact_flights, {"members": latest(t.SILVER_FLIGHTS)}),
+    GoldTable(FACT_TRANSACTIONS, fact_transactions, {"purchases": t.SILVER_TRANSACTIONS}),
+    GoldTable(CUSTOMER_SPEND, customer_spend, {"fact_transactions": FACT_TRANSACTIONS}),
+    GoldTable(
+        KPI_CUSTOMER_VALUE,
+        kpi_customer_value,
+        {
+            "dim_customers": DIM_CUSTOMERS,
+            "fact_flights": FACT_FLIGHTS,
+            "spend": so_far(CUSTOMER_SPEND),
+        },
+        checks=(
+            Check(
+                "spenders_are_members",
+                "Whoever has completed purchases so far is a member; what others spent is in "
+                "fact_transactions and not in total_spent.",
+                spend_of_others,
+                amount="completed_amount",
+                blocking=False,
+            ),
+        ),
+    ),
+)

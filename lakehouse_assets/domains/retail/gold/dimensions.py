@@ -1,0 +1,154 @@
+"""The dimensions of sales: stores, products and customers.
+
+Dates, places and countries are conformed: they mean the same in every domain. Customers are not:
+the shop's customers and the airline's members have no number in common, and names and addresses are
+no ground on which to call two people one. Campaigns are described beside their results.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.catalog.gold import GoldTable, latest, so_far
+from lakehouse_assets.catalog.registry import LOADED, Column, Reference, Table
+from lakehouse_assets.domains.retail import reference
+from lakehouse_assets.domains.retail.tables.common import DOMAIN, OWNER, gold
+from lakehouse_assets.domains.retail.tables.customers import ATTRIBUTES, CUSTOMERS, SILVER_CUSTOMERS
+from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
+from lakehouse_assets.domains.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+DIM_STORES = Table(
+    domain=DOMAIN,
+    name="dim_stores",
+    layer="gold",
+    description="The ten stores of the spec's section 2: S001 Miami to S010 Chicago.",
+    columns=(
+        Column("store", "int", "Number of the store, as store sales have it.", False, "id"),
+        Column("store_id", "string", "Its name at thermostats and door counters: S001 ...", False),
+        Column("city", "string", "City.", False),
+        Column("place_name", "string", "The city in dim_places, which knows where it lies.", False),
+        Column("country_code", "string", "Country, ISO alpha-2.", False),
+        LOADED,
+    ),
+    keys=("store",),
+    owner=OWNER,
+    kind="reference",
+    topic="dimensions",
+    references=(
+        Reference(("place_name",), "dim_places", ("place_name",)),
+        Reference(("country_code",), "dim_countries", ("country_code",)),
+    ),
+)
+
+DIM_PRODUCTS = gold(
+    "dim_products",
+    "One row per product that was sold by the end of a month. Stores tell sales by brand only: "
+    "what they sold is All products of a brand.",
+    (
+        Column("product_key", "bigint", "Hash of category, product and brand.", False, "id"),
+        Column("product", "string", "Product, or All products.", False),
+        Column("product_category", "string", "Category, All categories or Unknown.", False),
+        Column("brand", "string", "Brand.", False),
+        LOADED,
+    ),
+    ("product_key",),
+    kind="dimension",
+    topic="dimensions",
+)
+
+DIM_RETAIL_CUSTOMERS = gold(
+    "dim_retail_customers",
+    "One row per customer as of the end of a month, from the latest snapshot delivered by then.",
+    (
+        Column("customer_id", "string", "Number of the customer.", False, pii=True),
+        *ATTRIBUTES,
+        Column("snapshot_month", "date", "Month of the snapshot, as its first day.", False),
+        LOADED,
+    ),
+    ("customer_id",),
+    kind="dimension",
+    topic="dimensions",
+)
+
+ALL_PRODUCTS, ALL_CATEGORIES = "All products", "All categories"
+
+PRODUCT = ("product_category", "product", "brand")
+
+
+def dim_stores(stores: DataFrame, loaded_at: datetime) -> DataFrame:
+    """Describe stores; columns as declared for `dim_stores`.
+
+    Args:
+        stores: The declared columns but `place_name` and `load_timestamp`.
+        loaded_at: When the run began.
+    """
+    return stores.withColumns(
+        {
+            "place_name": v.lower(F.col("city")),
+            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
+        }
+    ).select(*DIM_STORES.column_names)
+
+
+def dim_products(
+    store_sales: DataFrame, online_sales: DataFrame, month: date, loaded_at: datetime
+) -> DataFrame:
+    """List what was sold; columns as declared for `dim_products`."""
+    sold = online_sales.select(*PRODUCT).unionByName(by_brand(store_sales).select(*PRODUCT))
+    return (
+        sold.distinct()
+        .withColumns(
+            {
+                "as_of_month": F.lit(month),
+                "product_key": product_key(),
+                "load_timestamp": F.lit(loaded_at).cast("timestamp"),
+            }
+        )
+        .select(*DIM_PRODUCTS.column_names)
+    )
+
+
+def dim_retail_customers(customers: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+    """Describe the customers of a snapshot; columns as declared for `dim_retail_customers`."""
+    return customers.withColumns(
+        {
+            "as_of_month": F.lit(month),
+            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
+        }
+    ).select(*DIM_RETAIL_CUSTOMERS.column_names)
+
+
+def product_key() -> Col:
+    """Identify a product by its names alone, so that the key never changes."""
+    return v.hash_key(*[F.col(name) for name in PRODUCT])
+
+
+def by_brand(store_sales: DataFrame) -> DataFrame:
+    """Say of store sales what they leave open: which product of the brand."""
+    return store_sales.select(
+        *[name for name in SILVER_STORE_SALES.column_names if name in store_sales.columns],
+        F.lit(ALL_CATEGORIES).alias("product_category"),
+        F.lit(ALL_PRODUCTS).alias("product"),
+    )
+
+
+SOLD = (quarantine_table(STORE_SALES), quarantine_table(ONLINE_SALES))
+
+GOLD = (
+    GoldTable(DIM_STORES, dim_stores, {"stores": reference.stores}),
+    GoldTable(
+        DIM_PRODUCTS,
+        dim_products,
+        {"store_sales": so_far(SILVER_STORE_SALES), "online_sales": so_far(SILVER_ONLINE_SALES)},
+        triggered_by=SOLD,
+    ),
+    GoldTable(
+        DIM_RETAIL_CUSTOMERS,
+        dim_retail_customers,
+        {"customers": latest(SILVER_CUSTOMERS)},
+        triggered_by=(quarantine_table(CUSTOMERS), *SOLD),
+    ),
+)
