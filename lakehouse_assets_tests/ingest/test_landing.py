@@ -1,4 +1,4 @@
-"""The landing zone: what counts as a delivery, and that files arrive whole or not at all."""
+"""A landing zone on a disk: links, pipes, rights, and kills while a file is landed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ import signal
 import subprocess
 import sys
 import textwrap
-from datetime import date
 from pathlib import Path
 
 import pytest
 
-from lakehouse_assets.errors import FileRefusedError, LakehouseError
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets_tests.ingest.samples import DAY, HEADER, THINGS, deliver
-
-
-@pytest.fixture
-def zone(tmp_path):
-    root = tmp_path / "landing"
-    root.mkdir()
-    return LandingZone(root)
+from lakehouse_assets_tests.ingest.test_landing_contract import DELIVERED, names
 
 
 def put(zone: LandingZone, name: str, content: bytes = b"x") -> Path:
@@ -29,60 +22,6 @@ def put(zone: LandingZone, name: str, content: bytes = b"x") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
-
-
-def names(zone: LandingZone, *window: date | None) -> list[str]:
-    return [file.name for file in zone.files(THINGS, *window)]
-
-
-def test_files_are_listed_oldest_first(zone):
-    for name in ("2014-03-31/b.csv", "2014-03-31/a.csv", "2013-12-01/z.csv"):
-        put(zone, f"shop/things/{name}", b"12345")
-    found = zone.files(THINGS)
-    assert [file.name for file in found] == [
-        "shop/things/2013-12-01/z.csv",
-        "shop/things/2014-03-31/a.csv",
-        "shop/things/2014-03-31/b.csv",
-    ]
-    first = found[0]
-    assert (first.delivered_on, first.size) == (date(2013, 12, 1), 5)
-    assert first.path.read_bytes() == b"12345"
-
-
-def test_a_file_delivered_anew_has_another_version(zone):
-    path = put(zone, "shop/things/2014-03-31/a.csv", b"12345")
-    (before,) = zone.files(THINGS)
-    os.utime(path, ns=(1, 1))
-    (after,) = zone.files(THINGS)
-    assert before.version != after.version
-    assert zone.files(THINGS) == [after]
-
-
-def test_the_window_is_half_open(zone):
-    for day in ("2014-03-30", "2014-03-31", "2014-04-01"):
-        put(zone, f"shop/things/{day}/a.csv")
-    window = date(2014, 3, 31), date(2014, 4, 1)
-    assert names(zone, *window) == ["shop/things/2014-03-31/a.csv"]
-    assert len(names(zone, window[0], None)) == 2
-    assert len(names(zone, None, window[0])) == 1
-    assert names(zone, window[0], window[0]) == []
-
-
-def test_what_is_no_delivery_is_not_listed(zone):
-    for name in (
-        "2014-03-31/_SUCCESS", "2014-03-31/.hidden.csv", "2014-03-31/a.csv.part",
-        "2014-03-31/a.csv.tmp", "2014-03-31/a.csv.crdownload", "_old/a.csv", ".cache/a.csv",
-        "_SUCCESS", "2014-03-31/_temporary/0/a.csv", "2014-03-31/.staging/a.csv",
-        "2014-03-31/~$a.csv", "2014-03-31/Thumbs.db", "2014-03-31/deep/.hidden.csv",
-    ):  # fmt: skip
-        put(zone, f"shop/things/{name}")
-    assert names(zone) == []
-    put(zone, "shop/things/2014-03-31/a.csv")
-    assert names(zone) == ["shop/things/2014-03-31/a.csv"]
-
-
-def test_a_dataset_nobody_delivered_has_no_files(zone):
-    assert names(zone) == []
 
 
 def test_a_zone_that_cannot_be_listed_is_an_error_and_not_empty(zone, monkeypatch):
@@ -107,45 +46,6 @@ def test_a_missing_zone_is_an_error_and_not_empty(tmp_path):
         gone.files(THINGS)
     with pytest.raises(LakehouseError, match="does not exist; create it"):
         gone.strays([THINGS])
-
-
-# What lies in a zone: the deliveries, what is listed with a problem, and what is named.
-DELIVERED = ["shop/things/2014-03-31/a.csv"]
-TOO_DEEP = ["shop/things/2014-03-31/new/b.csv", "shop/things/2014-03-31/new/old/c.csv"]
-IGNORED = ["_notes.txt", ".git/x", "_old/x.csv", "shop/_ignored/a.csv", "shop/things/_mark"]
-STRAYS = [
-    "readme.txt", "shopp/things/2014-03-31/a.csv", "shop/thing/2014-03-31/a.csv", "shop/a.csv",
-    "shop/things/b.csv", "shop/things/a.csv", "shop/things/2014-3-1/a.csv",
-    "shop/things/20140331/a.csv", "shop/things/2014/03/31/a.csv",
-]  # fmt: skip
-NOBODYS = (
-    "The {} of the landing zone belongs to no dataset; known are shop/things. Move or rename it, "
-    "or put _ before the name to have it ignored."
-).format
-SENTENCES = {
-    NOBODYS("file readme.txt"),
-    NOBODYS("folder shopp"),
-    NOBODYS("folder shop/thing"),
-    NOBODYS("file shop/a.csv"),
-    "shop/things has folders that are not named by a date: 2014, 2014-3-1, 20140331; name them "
-    "YYYY-MM-DD, the day of delivery, or put _ before the name to have it ignored.",
-    "shop/things has files outside a dated folder: a.csv, b.csv; move them to "
-    "shop/things/<YYYY-MM-DD>/, or use `lakehouse land`, or put _ before the name to have it "
-    "ignored.",
-}
-
-
-def test_what_belongs_to_nothing_is_named(zone):
-    for name in (*DELIVERED, *TOO_DEEP, *IGNORED, *STRAYS):
-        put(zone, name)
-    assert names(zone) == [*DELIVERED, *TOO_DEEP]
-    assert [file.problem for file in zone.files(THINGS)] == [
-        "",
-        "b.csv lies too deep, in the folder new; move it to shop/things/2014-03-31/.",
-        "c.csv lies too deep, in the folder new/old; move it to shop/things/2014-03-31/.",
-    ]
-    assert set(zone.strays([THINGS])) == SENTENCES
-    assert set(zone.strays_of(THINGS)) < SENTENCES
 
 
 def test_links_and_special_files_are_named_and_never_opened(zone, tmp_path, engine):
@@ -183,15 +83,6 @@ def test_links_and_special_files_are_named_and_never_opened(zone, tmp_path, engi
     assert zone.strays([THINGS]) == [
         "shop/things is a link that leads out of the zone; deliver the file itself."
     ]
-
-
-def test_landing_a_file(zone, tmp_path):
-    source = tmp_path / "a.csv"
-    source.write_bytes(b"a\n1\n")
-    target, news = zone.land(THINGS, source, DAY)
-    assert (target, news) == (zone.root / "shop/things/2014-03-31/a.csv", True)
-    assert target.read_bytes() == source.read_bytes() == b"a\n1\n"
-    assert [file.name for file in target.parent.iterdir()] == ["a.csv"]
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o000])
@@ -244,46 +135,6 @@ def test_a_hard_link_is_a_file_like_any_other(zone, tmp_path, engine):
     assert [reason for *_, reason in outcome.bad] == [
         "zero.csv is a link that leads out of the zone; deliver the file itself."
     ]
-
-
-def test_landing_the_same_content_twice_changes_nothing(zone, tmp_path):
-    source = tmp_path / "a.csv"
-    source.write_bytes(b"a\n1\n")
-    target, _ = zone.land(THINGS, source, DAY)
-    before = target.stat()
-    assert zone.land(THINGS, source, DAY) == (target, False)
-    assert zone.land(THINGS, source, DAY, replace=True) == (target, False)
-    assert (target.stat().st_mtime_ns, target.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
-
-
-def test_other_content_needs_replace(zone, tmp_path):
-    source = tmp_path / "a.csv"
-    source.write_bytes(b"a\n1\n")
-    target, _ = zone.land(THINGS, source, DAY)
-    source.write_bytes(b"a\n2\n")
-    with pytest.raises(LakehouseError, match="already delivered with other content; use --replace"):
-        zone.land(THINGS, source, DAY)
-    assert target.read_bytes() == b"a\n1\n"
-    assert zone.land(THINGS, source, DAY, replace=True) == (target, True)
-    assert target.read_bytes() == b"a\n2\n"
-    # Another day is another delivery.
-    assert zone.land(THINGS, source, date(2014, 4, 1))[1] is True
-
-
-def test_what_cannot_be_landed(zone, tmp_path):
-    with pytest.raises(LakehouseError, match=r"There is no file .*nothing\.csv"):
-        zone.land(THINGS, tmp_path / "nothing.csv", DAY)
-    (tmp_path / "a.xlsx").write_bytes(b"x")
-    with pytest.raises(FileRefusedError, match="neither CSV, JSON nor Parquet"):
-        zone.land(THINGS, tmp_path / "a.xlsx", DAY)
-    assert list(zone.root.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", [".a.csv", "_a.csv"])
-def test_a_name_that_would_never_be_listed_is_refused(zone, tmp_path, name):
-    (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(LakehouseError, match="would be overlooked"):
-        zone.land(THINGS, tmp_path / name, DAY)
 
 
 def test_a_failed_copy_leaves_nothing(zone, tmp_path, monkeypatch):
@@ -380,10 +231,3 @@ def test_a_file_that_gets_its_name_while_it_is_listed_is_no_error(zone, monkeypa
 
     monkeypatch.setattr("lakehouse_assets.storage.local_files.sorted", renamed, raising=False)
     assert [file.name for file in zone.files(THINGS)] == [f"shop/things/{DAY}/a.csv"]
-
-
-def test_a_name_that_is_no_text_is_not_landed(zone, tmp_path):
-    odd = tmp_path / os.fsdecode(b"odd\xff.csv")
-    odd.write_bytes(b"a\n1\n")
-    with pytest.raises(LakehouseError, match="not UTF-8 or do not print; rename"):
-        zone.land(THINGS, odd, DAY)
