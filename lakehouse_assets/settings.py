@@ -149,8 +149,10 @@ class Settings(BaseSettings):
         ge=100,
         description="Most rows that a model is fitted on; all rows are scored.",
     )
-    first_partition: date = Field(
-        date(2014, 1, 1), description="First day for which partitions exist (first of a month)."
+    first_partition: date | None = Field(
+        None,
+        description="First day for which partitions exist (first of a month), in every domain; "
+        "otherwise each has its own.",
     )
     week_starts_on: Weekday = Field(
         "monday", description="First day of weeks; thursday is what counting from the epoch gives."
@@ -220,8 +222,8 @@ class Settings(BaseSettings):
 
     @field_validator("first_partition")
     @classmethod
-    def _starts_a_month(cls, value: date) -> date:
-        if value.day != 1:
+    def _starts_a_month(cls, value: date | None) -> date | None:
+        if value is not None and value.day != 1:
             raise ValueError("must be the first day of a month, e.g. 2014-01-01")
         return value
 

@@ -324,6 +324,7 @@ def test_what_belongs_to_nothing_is_named_and_the_rest_is_loaded(
     ("dataset", "day", "remedy"),
     [
         ("airline/transactions", "2013-12-31", "LAKEHOUSE_FIRST_PARTITION"),
+        ("retail/campaigns", "2020-12-31", "retail begins on 2021-01-01"),
         ("airline/transactions", clock.today() + timedelta(days=2), "in UTC"),
         ("airline/transactions", "2999-01-01", "in UTC"),
         ("airline/flights", (clock.today() + timedelta(days=32)).replace(day=1), "in UTC"),

@@ -101,16 +101,19 @@ def test_definitions_of_other_settings_are_other_definitions(tmp_path: Path) -> 
     """What settings have nothing to do with is made once."""
     here, there = (
         build_defs(Settings(root=tmp_path / name, first_partition=first))
-        for name, first in (("here", date(2014, 1, 1)), ("there", date(2015, 1, 1)))
+        for name, first in (("here", None), ("there", date(2015, 1, 1)))
     )
     lakes = [defs.resources["lake"].root for defs in (here, there) if defs.resources]
     assert lakes == [str(tmp_path / "here"), str(tmp_path / "there")]
-    flights = dg.AssetKey(["airline", "fact_flights"])
-    starts = [
-        defs.resolve_assets_def(flights).partitions_def.get_partition_keys()[0]  # type: ignore[union-attr]
-        for defs in (here, there)
-    ]
-    assert starts == ["2014-01-01", "2015-01-01"]
+    starts = {
+        name: [
+            defs.resolve_assets_def(dg.AssetKey(key)).partitions_def.get_partition_keys()[0]  # type: ignore[union-attr]
+            for key in (["airline", "fact_flights"], ["retail", "silver_tweets"])
+        ]
+        for name, defs in (("here", here), ("there", there))
+    }
+    # Where each domain's data begin, or where the setting says.
+    assert starts == {"here": ["2014-01-01", "2021-01-01"], "there": ["2015-01-01"] * 2}
 
 
 def test_workspace_and_pyproject_name_the_same_module() -> None:

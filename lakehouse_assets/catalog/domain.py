@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_table, rejects_table
@@ -26,6 +27,8 @@ class Domain:
         gold: What is built from them.
         models: Models, and the tables of what they say.
         sources: Tables of databases that are delivered as datasets.
+        first_partition: First day of the first month that can be delivered, unless the setting
+            names another.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Domain:
     gold: tuple[GoldTable, ...] = ()
     models: tuple[ModelTable, ...] = ()
     sources: tuple[SourceTable, ...] = ()
+    first_partition: date = date(2020, 1, 1)
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -37,11 +38,11 @@ from lakehouse_assets.settings import Settings
 _MOST_KEPT = 4
 
 
-def every_asset(calendar: Calendar, settings: Settings) -> list[dg.AssetsDefinition]:
+def every_asset(settings: Settings) -> list[dg.AssetsDefinition]:
     """Make the assets of every domain, and of the quality log over them; once for a process."""
     return [
         *_assets(
-            calendar,
+            settings.first_partition,
             settings.training_rows,
             settings.week_starts_on,
             settings.campaign_tags,
@@ -73,7 +74,7 @@ def _limits(settings: Settings) -> Limits:
 # Dagster takes a tenth of a second to make them, and a command needs them twice.
 @lru_cache(_MOST_KEPT)
 def _assets(
-    calendar: Calendar,
+    first_partition: date | None,
     training_rows: int,
     week_starts_on: Weekday,
     campaign_tags: tuple[str, ...],
@@ -81,18 +82,19 @@ def _assets(
     engine: str,
 ) -> Sequence[dg.AssetsDefinition]:
     silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
+    calendars = _calendars(first_partition)
     options = BuildOptions(week_starts_on, training_rows)
     made = [
-        *(bronze_assets(dataset, calendar, limits) for dataset in DATASETS),
-        *airline_silver_assets(calendar, limits),
-        *retail_silver_assets(calendar, campaign_tags, limits),
+        *(bronze_assets(dataset, calendars[dataset.domain], limits) for dataset in DATASETS),
+        *airline_silver_assets(calendars["airline"], limits),
+        *retail_silver_assets(calendars["retail"], campaign_tags, limits),
         *(
-            gold_asset(gold, REGISTRY, calendar, options)
+            gold_asset(gold, REGISTRY, calendars[domain.name], options)
             for domain in DOMAINS
             for gold in domain.gold
         ),
         *(
-            model_asset(model, calendar, training_rows)
+            model_asset(model, calendars[domain.name], training_rows)
             for domain in DOMAINS
             for model in domain.models
         ),
@@ -110,6 +112,11 @@ def _with_freshness_and_engine(spec: dg.AssetSpec, engine: str) -> dg.AssetSpec:
         freshness_policy=policy_of(REGISTRY.by_key(tuple(spec.key.path))),
         kinds=spec.kinds if "mlflow" in spec.kinds else {*spec.kinds, engine},
     )
+
+
+def _calendars(first_partition: date | None) -> dict[str, Calendar]:
+    """Return the partitions of each domain."""
+    return {domain.name: Calendar.of(domain.name, first_partition) for domain in DOMAINS}
 
 
 @lru_cache(1)
@@ -134,19 +141,30 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             lake=overrides.get("lake", lake), run_time_limit=settings.run_time_limit_seconds
         ),
     }
-    calendar = Calendar(settings.first_partition)
-    assets = every_asset(calendar, settings)
+    assets, calendars = every_asset(settings), _calendars(settings.first_partition)
     return dg.Definitions(
         assets=assets,
         jobs=[*family_jobs(assets), _maintenance()],
         sensors=[
-            *delivery_sensors(DATASETS, calendar, running=settings.automation),
+            *(
+                sensor
+                for domain in DOMAINS
+                for sensor in delivery_sensors(
+                    domain.datasets, calendars[domain.name], running=settings.automation
+                )
+            ),
             following_sensor(running=settings.automation),
             healing_sensor(running=settings.automation),
             *alert_sensors(running=settings.automation),
         ],
         schedules=[
-            *refresh_schedules(DATASETS, calendar, running=settings.automation),
+            *(
+                schedule
+                for domain in DOMAINS
+                for schedule in refresh_schedules(
+                    domain.datasets, calendars[domain.name], running=settings.automation
+                )
+            ),
             *extraction_schedules(SOURCES, running=settings.automation),
             quality_schedule(running=settings.automation),
             maintenance_schedule(running=settings.automation),

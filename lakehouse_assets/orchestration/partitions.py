@@ -9,6 +9,7 @@ from datetime import date
 import dagster as dg
 
 from lakehouse_assets import clock
+from lakehouse_assets.domains import DOMAINS
 
 
 def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartitionMapping:
@@ -33,6 +34,16 @@ class Calendar:
     """
 
     first: date
+
+    @classmethod
+    def of(cls, domain: str, first: date | None) -> Calendar:
+        """Return a domain's partitions, which begin with its data if the settings name no day.
+
+        Args:
+            domain: Name of the domain.
+            first: First partition of the settings.
+        """
+        return cls(first or next(d.first_partition for d in DOMAINS if d.name == domain))
 
     @property
     def so_far(self) -> dg.TimeWindowPartitionMapping:

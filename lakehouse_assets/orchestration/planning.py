@@ -20,6 +20,7 @@ from lakehouse_assets.orchestration.jobs import (
     domain_of,
     job_name,
 )
+from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.settings import Settings
 
 # Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
@@ -153,13 +154,13 @@ def _consecutive(months: list[date], most: int) -> list[list[date]]:
 def no_partition(settings: Settings, dataset: Dataset, day: date) -> str | None:
     """Say why the lake has no partition for a day of delivery, and the remedy; None if it has one.
 
-    Partitions are days and months in UTC, from the first one in the settings to the running one.
+    Partitions are days and months in UTC, from the domain's first one to the running one.
     """
-    if day < settings.first_partition:
+    first = Calendar.of(dataset.domain, settings.first_partition).first
+    if day < first:
         return (
-            f"{dataset.path}/{day} cannot be loaded, because the lake begins on "
-            f"{settings.first_partition}; set LAKEHOUSE_FIRST_PARTITION to {day.replace(day=1)} or "
-            "earlier."
+            f"{dataset.path}/{day} cannot be loaded, because {dataset.domain} begins on {first}; "
+            f"set LAKEHOUSE_FIRST_PARTITION to {day.replace(day=1)} or earlier."
         )
     today = clock.today()
     if partition_value(dataset, day) > today:

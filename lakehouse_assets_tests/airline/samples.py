@@ -31,7 +31,6 @@ from lakehouse_assets.lake.predicate import Everything, Selection, between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.assembly import build_defs, every_asset
 from lakehouse_assets.orchestration.jobs import QUALITY, UNPARTITIONED, job_of
-from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.planning import PlannedRun, plan
 from lakehouse_assets.orchestration.run import RunSummary, execute
 from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
@@ -224,7 +223,7 @@ class House:
         if not datasets:
             return runs
         bronze = [bronze_table(dataset).asset_key for dataset in datasets]
-        assets = every_asset(Calendar(self.settings.first_partition), self.settings)
+        assets = every_asset(self.settings)
         # What is made of them, and what else that is made of.
         made = dg.AssetSelection.assets(*bronze).downstream().upstream()
         wanted = made.required_multi_asset_neighbors().resolve(assets)

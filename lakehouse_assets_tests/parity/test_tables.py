@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ pytestmark = pytest.mark.timeout(1200)
 REAL_FILES = (SHARED / "flight.csv").is_file()
 # The deliveries are bent on purpose, far beyond what may be lost otherwise.
 _ANYTHING = LossLimit(share=1.0, whole=False)
+# Both domains deliver in the same months.
+FIRST = date(2014, 1, 1)
 LIMITS = {"*": {"rejected": _ANYTHING, "quarantined": _ANYTHING}}
 # A day in the midst of others.
 AGAIN = PlannedRun("airline_daily", "2014-01-02", "2014-01-02")
@@ -71,8 +74,8 @@ def lakes(new_house: Callable[..., House]) -> Lakes:
     Spark begins where the embedded engine has been: it makes January and February again, in tables
     of the other, adds March, and makes retail's tables from nothing.
     """
-    embedded = changed(new_house("embedded"), loss_limits=LIMITS)
-    begun = changed(new_house("begun"), loss_limits=LIMITS)
+    embedded = changed(new_house("embedded"), loss_limits=LIMITS, first_partition=FIRST)
+    begun = changed(new_house("begun"), loss_limits=LIMITS, first_partition=FIRST)
     deliver_everything(embedded, SHARED if REAL_FILES else None)
     deliver_retail(embedded)
     begun = changed(begun, landing=embedded.settings.landing)
@@ -92,7 +95,11 @@ def changed(house: House, **settings: Any) -> House:
 def copied(house: House, new_house: Callable[..., House], **settings: Any) -> House:
     """Copy a lake into a house of its own, with the same landing zone."""
     copy = changed(
-        new_house("copy"), landing=house.settings.landing, loss_limits=LIMITS, **settings
+        new_house("copy"),
+        landing=house.settings.landing,
+        loss_limits=LIMITS,
+        first_partition=FIRST,
+        **settings,
     )
     shutil.copytree(house.settings.root, copy.settings.root)
     return copy

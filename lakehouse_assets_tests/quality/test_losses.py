@@ -149,7 +149,7 @@ def test_an_additive_dataset_goes_on_with_a_warning(house: House) -> None:
     row = ",".join(str(value) for value in cards(1, amount=9)[0].values())
     house.deliver("transactions", DAY, "more.csv", f"{','.join(cards(1)[0])}\n{row}\n")
     additive = replace(t.TRANSACTIONS, additive=True)
-    calendar = Calendar(house.settings.first_partition)
+    calendar = Calendar.of("airline", house.settings.first_partition)
     result = dg.materialize(
         [bronze_assets(additive, calendar)],
         partition_key=DAY,

@@ -1,5 +1,7 @@
 """The airline domain."""
 
+from datetime import date
+
 from lakehouse_assets.catalog.domain import Domain
 from lakehouse_assets.domains.airline import tables as t
 from lakehouse_assets.domains.airline.gold import customers, movements, segments, value
@@ -12,6 +14,7 @@ from lakehouse_assets.ml.lifecycle import ModelTable
 AIRLINE = Domain(
     name=t.DOMAIN,
     owner=t.OWNER,
+    first_partition=date(2014, 1, 1),
     datasets=t.DATASETS,
     silver=(t.SILVER_FLIGHTS, t.SILVER_TRANSACTIONS),
     gold=(

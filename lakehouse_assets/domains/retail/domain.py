@@ -1,5 +1,7 @@
 """The retail domain."""
 
+from datetime import date
+
 from lakehouse_assets.catalog.domain import Domain
 from lakehouse_assets.domains.retail.gold import (
     campaigns,
@@ -27,4 +29,5 @@ RETAIL = Domain(
         *website.GOLD,
     ),
     sources=SOURCES,
+    first_partition=date(2021, 1, 1),
 )
