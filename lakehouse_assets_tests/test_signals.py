@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -247,3 +248,32 @@ def test_temporary_files_of_killed_processes_go_and_those_of_living_ones_stay(
     assert own.exists()
     for child in (living, third):
         child.communicate("\n")
+
+
+def test_a_development_server_ends_with_all_its_processes(house: House) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    house.settings.dagster_home.mkdir(parents=True)
+    command = ["-m", "dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml"), "-p", port]
+    with started(house, *command) as (process, scratch):
+        # Those that it starts inherit its folder for temporary files.
+        mark = f"TMPDIR={scratch}".encode()
+
+        def all_of_it() -> set[int]:
+            found = set()
+            for entry in Path("/proc").glob("[0-9]*"):
+                with suppress(OSError):
+                    if mark in (entry / "environ").read_bytes() and is_alive(int(entry.name)):
+                        found.add(int(entry.name))
+            return found
+
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and process.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), 1):
+                break
+            time.sleep(0.2)
+        assert len(all_of_it()) >= 3, ended(process)
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
+        assert all_of_it() == set()
