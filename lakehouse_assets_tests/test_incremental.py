@@ -21,7 +21,7 @@ from lakehouse_assets_tests.airline.samples import House, member, purchase, step
 ASIDE = quarantine_table(t.TRANSACTIONS)
 BRONZE = bronze_table(t.TRANSACTIONS)
 # When a run began is no value of the data.
-CLOCKS = ("load_timestamp", "_ingested_at")
+CLOCKS = ("load_timestamp", "_ingested_at", "_file_version")
 MONTHLY = tuple(x for x in REGISTRY if x.partition and x.partition.grain == "month")
 
 

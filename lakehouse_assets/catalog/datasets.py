@@ -163,7 +163,16 @@ def _file_columns() -> tuple[Column, ...]:
     return (
         Column("_file_sha256", "string", "SHA-256 of the file as delivered.", False),
         Column("_ingested_at", "timestamp", "When the run that read the file began.", False),
-    )
+        Column(
+            "_file_version", "string",
+            "Hash of the file's size and its ETag or time of writing: what a listing showed of it.",
+        ),
+        Column(
+            "_file_records", "bigint",
+            "Records of the file, malformed ones counted; null if it was refused.",
+            unit="records",
+        ),
+    )  # fmt: skip
 
 
 def bronze_table(dataset: Dataset) -> Table:
@@ -206,7 +215,7 @@ def rejects_table(dataset: Dataset) -> Table:
             Column("reason", "string", "Why it could not be read.", False),
             provenance_columns()[0],
             Column("_file_sha256", "string", "SHA-256 of the file; null if it is unreadable."),
-            _file_columns()[1],
+            *_file_columns()[1:],
             *delivery_columns(dataset),
         ),
         keys=("_source_file", "line_number", "raw_text"),

@@ -88,6 +88,7 @@ class _Loading:
         schema: Columns of the batches: the fields as text and `_row_number` of a row; `_line`,
             `_text` and `_reason` of a reject; and `_file`, the place of its file among all.
         hashes: SHA-256 of the files that were read, by their place.
+        records: Records of the files that were read, by their place.
         refused: Why a file was refused, by its place.
         delivered: Records by partition.
         attributes: Attributes that are new or missing.
@@ -104,6 +105,7 @@ class _Loading:
             [*text, ("_row_number", pa.int64()), ("_line", pa.int64()), ("_file", pa.int32())]
         )
         self.hashes: dict[int, str] = {}
+        self.records: dict[int, int] = {}
         self.refused: dict[int, str] = {}
         self.delivered: Counter[date] = Counter()
         self.attributes = Attributes()
@@ -144,7 +146,7 @@ class _Loading:
             )
             return
         day = partition_value(self._dataset, file.delivered_on)
-        self.hashes[place] = tally.sha256
+        self.hashes[place], self.records[place] = tally.sha256, tally.records
         self.delivered[day] += tally.records
         self.attributes.undeclared.update({(day, n): k for n, k in tally.undeclared.items()})
         self.attributes.missing.update({(day, n): k for n, k in tally.missing.items()})
@@ -256,6 +258,8 @@ def read_delivery(
         return {
             "_source_file": file.name,
             "_file_sha256": loading.hashes.get(place),
+            "_file_version": file.fingerprint,
+            "_file_records": loading.records.get(place),
             "delivered_on": file.delivered_on,
             dataset.partition.column: partition_value(dataset, file.delivered_on),
         }

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.catalog.registry import Column, Registry, Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine, SourceColumn
 from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
@@ -20,6 +21,7 @@ from lakehouse_assets.lake.format import stamp
 from lakehouse_assets.lake.predicate import (
     Everything,
     Selection,
+    Values,
     Windows,
     columns_of,
     to_filter,
@@ -124,6 +126,8 @@ class Lake:
     def ensure(self, table: Table) -> DeltaTable:
         """Open a table to write it, and create it from its declaration if it does not exist.
 
+        Nullable columns that have been declared since it was created are added to it.
+
         Raises:
             LakehouseError: it is stored otherwise than declared, or the lake cannot be written.
         """
@@ -133,6 +137,7 @@ class Lake:
                 stamp(self.files)
             found = log.create_table(table, self._root.table(table))
         check_declaration(table, found)
+        log.add_columns(table, found, [column.name for column in missing_columns(table, found)])
         return found
 
     def read(
@@ -179,7 +184,14 @@ class Lake:
     ) -> DataFrame:
         """Scan the named columns, or all of them; a narrow plan is a cheap plan."""
         columns = [column for column in table.columns if not names or column.name in names]
-        return self.engine.scan_delta(self.uri(table), found.version(), table.name, columns)
+        absent = missing_columns(table, found)
+        stored = [column for column in columns if column not in absent]
+        frame = self.engine.scan_delta(self.uri(table), found.version(), table.name, stored)
+        if len(stored) == len(columns):
+            return frame
+        for column in absent:
+            frame = frame.withColumn(column.name, F.lit(None).cast(column.type))
+        return frame.select(*(column.name for column in columns))
 
     def write(
         self, table: Table, frame: DataFrame, selection: Selection, commit: Commit
@@ -191,8 +203,8 @@ class Lake:
         Args:
             table: Declaration of the table, which is created if it does not exist.
             frame: The new rows, in the declared columns.
-            selection: Windows of the partition column of a partitioned table; else everything, or
-                the rows with some values of a column.
+            selection: Windows of the partition column of a partitioned table, or rows with some
+                values of a column in them; else everything, or the rows with some values.
             commit: What the commit says; a transaction that the table already has is skipped.
 
         Raises:
@@ -251,10 +263,10 @@ class Lake:
             rows = sum(self._count_by_partition(table, self._scan(table, found)).values())
             by_log = False
         counts: Mapping[Any, int] = log.rows_by_partition(chosen)
-        partition = (table.partition.column,) if table.partition else ()
-        if not by_log or not {*columns_of(selection)} <= {*partition}:
-            # What is finer than a file, or has no statistics, is counted.
-            where = to_filter(selection)
+        if not by_log or isinstance(selection, Values):
+            # What is finer than a partition, or has no statistics, is counted.
+            whole = replace(selection, only=None) if isinstance(selection, Windows) else selection
+            where = to_filter(whole)
             frame = self._scan(table, found)
             frame = frame if where is None else frame.filter(where)
             counts = self._count_by_partition(table, frame)
@@ -331,15 +343,25 @@ def _writer_for(engine: Engine) -> DeltaRsWriter | SparkWriter:
     return DeltaRsWriter(engine)
 
 
+def missing_columns(table: Table, found: DeltaTable) -> list[Column]:
+    """Return the nullable columns that have been declared since a table was last written."""
+    stored = {field.name for field in found.schema().fields}
+    return [column for column in table.columns if column.nullable and column.name not in stored]
+
+
 def check_declaration(table: Table, found: DeltaTable) -> None:
     """Make sure that a table is stored as it is declared.
+
+    A nullable column may be missing: it is null until the next write adds it.
 
     Raises:
         DamagedTableError: partition columns, columns and their types, or constraints differ.
     """
     partitions = tuple(found.metadata().partition_columns)
     declared = (table.partition.column,) if table.partition else ()
-    texts = stored_differences(table.columns, log.stored_schema(found))
+    absent = missing_columns(table, found)
+    declared_columns = [column for column in table.columns if column not in absent]
+    texts = stored_differences(declared_columns, log.stored_schema(found))
     if partitions != declared:
         texts.append(f"it is partitioned by {list(partitions)} where {list(declared)} is declared")
     rules = log.stored_constraints(found)

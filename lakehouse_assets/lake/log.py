@@ -6,7 +6,7 @@ It is read through delta-rs on every engine, which is cheap and starts no JVM.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -148,6 +148,15 @@ def create_table(table: Table, path: TablePath) -> DeltaTable:
             f"Table {table.name} cannot be created at {path.uri} ({one_line(error)}); check free "
             "space and write rights of the lake (LAKEHOUSE_ROOT)."
         ) from error
+
+
+def add_columns(table: Table, found: DeltaTable, names: Collection[str]) -> None:
+    """Add declared columns to a table, null in the rows that are there; none is no commit."""
+    if names:
+        from deltalake import Schema
+
+        fields = Schema.from_arrow(arrow_schema(table)).fields
+        found.alter.add_columns([field for field in fields if field.name in names])
 
 
 def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaTable:

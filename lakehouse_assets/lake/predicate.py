@@ -21,8 +21,29 @@ class Everything:
 
 
 @dataclass(frozen=True)
+class Values:
+    """Rows whose text column holds one of some values.
+
+    Raises:
+        LakehouseError: there is no value.
+    """
+
+    column: str
+    values: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise LakehouseError(f"No value of {self.column} is selected; name at least one.")
+
+
+@dataclass(frozen=True)
 class Windows:
     """Rows whose partition column lies in one of some half-open windows [start, end) of days.
+
+    Attributes:
+        partition: The partition column.
+        spans: First day of each window, and the day after its last.
+        only: The rows of these windows that are meant; all of them if it is None.
 
     Raises:
         LakehouseError: there is no window, one is empty, or it is not of whole partitions.
@@ -30,6 +51,7 @@ class Windows:
 
     partition: PartitionColumn
     spans: tuple[tuple[date, date], ...]
+    only: Values | None = None
 
     def __post_init__(self) -> None:
         column = self.partition.column
@@ -58,22 +80,6 @@ def between(partition: PartitionColumn, start: date, end: date) -> Windows:
     return Windows(partition, ((start, end),))
 
 
-@dataclass(frozen=True)
-class Values:
-    """Rows whose text column holds one of some values.
-
-    Raises:
-        LakehouseError: there is no value.
-    """
-
-    column: str
-    values: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if not self.values:
-            raise LakehouseError(f"No value of {self.column} is selected; name at least one.")
-
-
 Selection: TypeAlias = Everything | Windows | Values
 Dialect: TypeAlias = Literal["delta_rs", "spark"]
 
@@ -90,9 +96,10 @@ def to_sql(selection: Selection, dialect: Dialect = "delta_rs") -> str | None:
         listed = ", ".join(_literal(value, dialect) for value in selection.values)
         return f"{_quoted(selection.column)} IN ({listed})"
     name = _quoted(selection.partition.column)
-    return " OR ".join(
+    windows = " OR ".join(
         f"({name} >= DATE '{start}' AND {name} < DATE '{end}')" for start, end in selection.spans
     )
+    return f"({windows}) AND {to_sql(selection.only, dialect)}" if selection.only else windows
 
 
 def to_filter(selection: Selection) -> Col | None:
@@ -106,7 +113,8 @@ def to_filter(selection: Selection) -> Col | None:
     for start, end in selection.spans:
         inside = (name >= F.lit(start)) & (name < F.lit(end))
         found = inside if found is None else found | inside
-    return found
+    only = to_filter(selection.only) if selection.only else None
+    return found if found is None or only is None else found & only
 
 
 def to_python_predicate(selection: Selection) -> Callable[[date | None], bool]:
@@ -121,7 +129,9 @@ def columns_of(selection: Selection) -> tuple[str, ...]:
     """Return the columns by which a selection tells rows apart."""
     if isinstance(selection, Everything):
         return ()
-    return (selection.partition.column if isinstance(selection, Windows) else selection.column,)
+    if isinstance(selection, Values):
+        return (selection.column,)
+    return (selection.partition.column, *columns_of(selection.only or Everything()))
 
 
 def _quoted(name: str) -> str:

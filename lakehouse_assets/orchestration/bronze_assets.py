@@ -16,10 +16,11 @@ from lakehouse_assets.catalog.datasets import (
 )
 from lakehouse_assets.engine import F
 from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.load_plan import plan_load
 from lakehouse_assets.ingest.reader import WHOLE_FILE, by_partition, read_delivery
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows, between
-from lakehouse_assets.orchestration.incremental import files_to_read
+from lakehouse_assets.orchestration.io_manager import PartOfTable
 from lakehouse_assets.orchestration.loads import record
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
@@ -38,9 +39,9 @@ _REASONS = 3
 def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> dg.AssetsDefinition:
     """Make the assets that load a dataset's landing folders into bronze.
 
-    One step reads the new files of the run's partitions once and writes two tables: rows and
-    rejects. A file that must be refused fails the check `files_are_readable`; the others are
-    loaded.
+    One step reads the new and changed files of the run's partitions once and replaces their rows in
+    two tables: rows and rejects. The rows of files that are gone from the landing zone go as well.
+    A file that must be refused fails the check `files_are_readable`; the others are loaded.
 
     Args:
         dataset: What is delivered.
@@ -87,18 +88,17 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         zone: LandingZone = context.resources.landing.open()
         listed = by_partition(dataset, zone.files(dataset, span.start.date(), span.end.date()))
         with lake.engine.scope():
-            reading = files_to_read(context.instance, lake, dataset, listed, window)
+            plan = plan_load(lake, dataset, listed, window)
             context.log.info(
-                f"{len(reading.files)} files of {dataset.path} to read; the rows of {reading.kept} "
-                "that were loaded before are taken over"
+                f"{len(plan.files)} files of {dataset.path} to read; bronze holds {plan.kept} more"
             )
-            with zone.fetched(reading.files) as files:
+            with zone.fetched(plan.files) as files:
                 delivery = read_delivery(dataset, files, lake.engine, begun, zone.limits)
-                delivered = delivery.delivered + reading.records
-                record(context, dataset, listed, delivered)
+                delivered = delivery.delivered + plan.records
+                record(context, dataset, listed)
                 for table, frame in ((rows, delivery.rows), (rejects, delivery.rejects)):
-                    stays = reading.taken_over(lake, dataset, table, window)
-                    yield dg.Output(lake.engine.union([frame, *stays]), table.name)
+                    part = PartOfTable(frame, plan.replaced) if plan.replaced else frame
+                    yield dg.Output(part, table.name)
             refused_rows = dict.fromkeys(listed, 0)
             for row in lake.engine.rows(
                 delivery.rejects.filter(F.col("line_number") == F.lit(WHOLE_FILE)).select(
@@ -122,10 +122,10 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
             check_name=READABLE,
             passed=not delivery.refused,
             description="\n".join(map(visible, delivery.refused))
-            or _read_well(delivery.files, reading.kept),
+            or _read_well(delivery.files, plan.kept),
             metadata={
                 "files": delivery.files,
-                "files_taken_over": reading.kept,
+                "files_kept": plan.kept,
                 "refused_files": len(delivery.refused),
                 BY_PARTITION: {str(day): {"failing": n} for day, n in refused_rows.items() if n},
             },
@@ -188,4 +188,4 @@ def _read_well(files: int, kept: int) -> str:
     read = f"All {files} files were read."
     if not kept:
         return read
-    return f"All {files} new files were read; the rows of {kept} loaded before were taken over."
+    return f"All {files} new or changed files were read; the rows of {kept} others stay."

@@ -7,7 +7,7 @@ cannot build a predicate; here that is an error.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -38,11 +38,12 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class PartOfTable:
-    """The output of an asset without partitions that replaces some rows of its table.
+    """The output of an asset that replaces some rows of its table, or of the run's partitions.
 
     Attributes:
         frame: The new rows.
-        replaced: The rows whose place they take; all new rows are among them.
+        replaced: The rows whose place they take, in a partitioned table those of them that are in
+            the run's partitions; all new rows are among them.
     """
 
     frame: DataFrame
@@ -99,7 +100,11 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         table = lake.registry.by_key(tuple(context.asset_key.path))
         selection = selection_of(context, table)
         if isinstance(obj, PartOfTable):
-            obj, selection = obj.frame, obj.replaced
+            if isinstance(selection, Windows):
+                selection = replace(selection, only=obj.replaced)
+            else:
+                selection = obj.replaced
+            obj = obj.frame
         commit = Commit(
             run_id=context.run_id,
             asset=context.asset_key.to_user_string(),

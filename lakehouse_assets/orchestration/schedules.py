@@ -17,7 +17,7 @@ from lakehouse_assets.orchestration.deliveries import SETTLED_AFTER, Loaded, Spa
 from lakehouse_assets.orchestration.failed import failed_partitions
 from lakehouse_assets.orchestration.jobs import QUALITY
 from lakehouse_assets.orchestration.landing_resource import LandingResource
-from lakehouse_assets.orchestration.loaded import loaded_from
+from lakehouse_assets.orchestration.loads import loaded_from
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.sensors import keys_of, request
 

@@ -10,7 +10,7 @@ from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.orchestration.deliveries import Changes, Cursor, Span, changes, consecutive
 from lakehouse_assets.orchestration.landing_resource import LandingResource
-from lakehouse_assets.orchestration.loaded import loaded_from
+from lakehouse_assets.orchestration.loads import loaded_from
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.silver_assets import RUN_AGAIN
 from lakehouse_assets.text import visible

@@ -78,6 +78,8 @@ def bronze(
         "_source_file": "file.csv",
         "_file_sha256": "0" * 64,
         "_ingested_at": datetime(2014, 4, 1, tzinfo=UTC),
+        "_file_version": "0" * 12,
+        "_file_records": len(rows),
         "delivered_on": delivered_on,
         "snapshot_month": delivered_on.replace(day=1),
     }

@@ -533,6 +533,7 @@ class Baseline:
         )
         run("SET preserve_insertion_order = false")
         origin = f"sha AS _file_sha256, {self.loaded()} AS _ingested_at"
+        origin += ", CAST(NULL AS VARCHAR) AS _file_version, CAST(NULL AS BIGINT) AS _file_records"
         origin += f", day AS delivered_on{month_column}"
         # The i-th bad line of a file, data record j, comes before the row with place j - i.
         self.write(

@@ -17,7 +17,7 @@ from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
 
 # When a run began differs from run to run; everything else must not.
-_VOLATILE = frozenset({"load_timestamp", "_ingested_at"})
+_VOLATILE = frozenset({"load_timestamp", "_ingested_at", "_file_version", "_file_records"})
 _SUMS = (
     "total_flights", "total_km_flown", "total_loyalty_points", "days_since_last_flight",
     "total_spent", "transaction_count",

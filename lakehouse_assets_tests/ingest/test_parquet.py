@@ -42,6 +42,8 @@ def test_typed_rows_are_text_with_their_provenance(engine, tmp_path):
         "_source_file": "shop/things/2014-03-31/a.parquet",
         "_file_sha256": digest_of(path),
         "_ingested_at": INGESTED,
+        "_file_version": landed(path).fingerprint,
+        "_file_records": 3,
         "delivered_on": DAY,
     }
     assert outcome.rows == [

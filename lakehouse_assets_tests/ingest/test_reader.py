@@ -64,6 +64,8 @@ def test_rows_carry_their_provenance(engine, tmp_path):
         "_source_file": "shop/things/2014-03-31/a.csv",
         "_file_sha256": hashlib.sha256(content).hexdigest(),
         "_ingested_at": INGESTED,
+        "_file_version": landed(tmp_path / "a.csv").fingerprint,
+        "_file_records": 2,
         "delivered_on": DAY,
     }
     assert outcome.rows == [
@@ -82,6 +84,8 @@ def test_rejects_carry_theirs(engine, tmp_path):
         "_source_file": "shop/things/2014-03-31/a.csv",
         "_file_sha256": hashlib.sha256(content).hexdigest(),
         "_ingested_at": INGESTED,
+        "_file_version": landed(tmp_path / "a.csv").fingerprint,
+        "_file_records": 4,
         "delivered_on": DAY,
     }
     assert outcome.rejects == [

@@ -100,7 +100,7 @@ def test_leftovers_of_an_interrupted_creation_are_no_table(lake):
     [
         ({"columns": (DAILY.columns[0], DAILY.columns[1])}, "column email is not declared"),
         (
-            {"columns": (*DAILY.columns, Column("more", "int", "M."))},
+            {"columns": (*DAILY.columns, Column("more", "int", "M.", nullable=False))},
             "column more is missing",
         ),
         (
@@ -128,6 +128,17 @@ def test_a_table_stored_otherwise_than_declared_is_refused(three_days, attribute
     with pytest.raises(LakehouseError, match=reason):
         three_days.read(other)
     assert state(three_days, DAILY) == before
+
+
+@on_both_engines
+def test_a_nullable_column_that_is_declared_later_is_null_until_it_is_written(three_days):
+    other = changed(DAILY, columns=(*DAILY.columns, Column("more", "int", "M.")))
+    assert content(three_days, other) == [(*row, None) for row in (A, B, C)]
+    assert content(three_days, other, columns=["id"]) == [(1,), (2,), (3,)]
+    put(three_days, other, window(1, 1), [(*A, 7)])
+    assert content(three_days, other) == [(*A, 7), (*B, None), (*C, None)]
+    (stored,) = [f for f in three_days.open(DAILY).schema().fields if f.name == "more"]
+    assert stored.metadata == {"comment": "M."}
 
 
 # -- writing -------------------------------------------------------------------------------------

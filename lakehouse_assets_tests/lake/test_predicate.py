@@ -92,6 +92,23 @@ def test_values_are_read_and_replaced_whatever_their_text(tmp_path, engine):
     assert content(lake, FILES) == in_order([*left, (HOSTILE[4], 77), ("new", 1)])
 
 
+@on_both_engines
+def test_some_rows_of_some_partitions_are_read_and_replaced(lake):
+    stored = [(day(n), n, name) for n in (1, 2, 3) for name in ("a", "b")]
+    put(lake, DAILY, window(1, 3), stored)
+    chosen = Windows(DAY, ((day(1), day(2)), (day(3), day(4))), Values("email", ("b", "c")))
+    assert content(lake, DAILY, chosen) == [(day(1), 1, "b"), (day(3), 3, "b")]
+    report = put(lake, DAILY, chosen, [(day(1), 9, "c")])
+    left = [(day(1), 1, "a"), (day(2), 2, "a"), (day(2), 2, "b"), (day(3), 3, "a")]
+    assert content(lake, DAILY) == in_order([*left, (day(1), 9, "c")])
+    # What is told of partitions is told of whole ones.
+    assert report.rows_by_partition == {"2024-01-01": 2, "2024-01-03": 1}
+    for row in ((day(2), 9, "c"), (day(1), 9, "a")):
+        with pytest.raises(LakehouseError, match="bounds of the written partition"):
+            put(lake, DAILY, chosen, [row])
+    assert content(lake, DAILY) == in_order([*left, (day(1), 9, "c")])
+
+
 def test_of_two_writers_of_the_same_values_one_is_refused(tmp_path, monkeypatch):
     first, second = make_lake(tmp_path, FILES), make_lake(tmp_path, FILES)
     put(first, FILES, Values("file", ("a",)), [("a", 1)])

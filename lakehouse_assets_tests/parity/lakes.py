@@ -17,7 +17,7 @@ from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets_tests.airline.samples import House, ask
 
 # When a run began, and its name, are the run's own.
-CLOCKS = frozenset({"load_timestamp", "_ingested_at", "run_id", "recorded_at"})
+CLOCKS = frozenset({"load_timestamp", "_ingested_at", "_file_version", "run_id", "recorded_at"})
 _SHOWN = 3
 
 
