@@ -221,6 +221,18 @@ def test_runs_of_the_command_line_are_among_those_of_the_code_location(
     assert {key for _, key, _ in shown} == {"partitions", "user"}
 
 
+def test_each_month_of_a_model_shows_its_own_version(sample: SampleRun) -> None:
+    segments = dg.AssetKey(["airline", "gold_customer_segments_ml"])
+    with dagster_instance(sample.house.settings) as instance:
+        found = instance.fetch_materializations(segments, limit=9).records
+    versions = {
+        record.partition_key: record.asset_materialization.metadata["model_version"].value
+        for record in found
+        if record.asset_materialization
+    }
+    assert versions == {"2014-01-01": 1, "2014-02-01": 2, "2014-03-01": 3}
+
+
 def test_personal_data_is_not_in_what_dagster_remembers(sample: SampleRun) -> None:
     house = sample.house
     people = house.rows(t.SILVER_TRANSACTIONS, "email IS NOT NULL")

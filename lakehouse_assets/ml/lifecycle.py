@@ -4,6 +4,9 @@ A month (or another partition) of rows is prepared, a sample of it is fitted, al
 the fit is tracked and registered under an identity, judged by its gates, compared with the
 champion, and promoted. Done again on the same rows with the same settings, nothing is fitted or
 registered again: the registered model is loaded, checked, and scores.
+
+The definitions load this module for what models declare, so that it imports the registry of models
+and MLflow's store in functions only.
 """
 
 from __future__ import annotations
@@ -22,24 +25,14 @@ from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.model_registry import (
-    CONFIG_DIGEST_TAG,
-    INPUT_DIGEST_TAG,
-    PARTITION_TAG,
-    Decision,
-    TrackedModel,
-    champion_of,
-    find_version,
-    load_version,
-    promote,
-    register,
-)
 from lakehouse_assets.ml.sampling import Sample, fetch_sample
-from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG, MlflowTracking
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
+
+    from lakehouse_assets.ml.model_registry import Decision, TrackedModel
+    from lakehouse_assets.ml.tracking import MlflowTracking
 
 
 @dataclass(frozen=True)
@@ -214,6 +207,9 @@ def run_model(
     Raises:
         LakehouseError: The rows cannot be fitted, a registered model is refused, or MLflow fails.
     """
+    from lakehouse_assets.ml.model_registry import find_version, load_version
+    from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG
+
     settings = spec.settings if settings is None else settings
     tracking = tracking.in_experiment(spec.experiment)
     versions = engine.versions_read(frame)
@@ -246,6 +242,8 @@ def run_model(
 
 def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) -> dict[str, str]:
     """The tags that identify a fit: its partition, its rows, and all that it was fitted with."""
+    from lakehouse_assets.ml import model_registry as registry
+
     config = {
         "settings": dataclasses.asdict(settings),
         "features": spec.features,
@@ -255,9 +253,9 @@ def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) 
     }
     text = json.dumps(config, sort_keys=True)
     return {
-        PARTITION_TAG: partition,
-        INPUT_DIGEST_TAG: sample.digest,
-        CONFIG_DIGEST_TAG: hashlib.sha256(text.encode()).hexdigest(),
+        registry.PARTITION_TAG: partition,
+        registry.INPUT_DIGEST_TAG: sample.digest,
+        registry.CONFIG_DIGEST_TAG: hashlib.sha256(text.encode()).hexdigest(),
     }
 
 
@@ -304,6 +302,8 @@ def _record(
     tags: Mapping[str, str],
 ) -> TrackedModel:
     """Write a run with its variants as child runs, its files and its model, and register that."""
+    from lakehouse_assets.ml.model_registry import register
+
     with tracking.run(fitted.run_name, tags) as run_id:
         tracking.log_batch(
             run_id,
@@ -342,6 +342,8 @@ def _decide(
     sample: Sample,
 ) -> Decision:
     """Judge a fit by its gates and beside the champion, and promote it or leave the champion."""
+    from lakehouse_assets.ml.model_registry import champion_of, load_version, promote
+
     objection = next(
         (
             f"{gate.metric} is {fitted.metrics.get(gate.metric)}, which is not above {gate.above}"

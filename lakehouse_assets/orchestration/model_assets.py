@@ -92,7 +92,11 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
                         f"too few to fit; no row is scored."
                     )
             frame = lake.engine.union([run.frame for run in runs.values()])
-            yield dg.Output(frame, metadata=model_metadata(spec, mlflow, runs))
+            for month_key, run in runs.items():
+                context.add_asset_metadata(
+                    model_metadata(spec, mlflow, run), partition_key=month_key
+                )
+            yield dg.Output(frame)
             for gate in spec.gates:
                 yield _judged(gate, table, runs)
             selection = windows_of(calendar.monthly, context.partition_keys, table)
@@ -101,12 +105,9 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
     return make(train_and_score)
 
 
-def model_metadata(
-    spec: ModelSpec, tracking: MlflowTracking, runs: Mapping[str, ModelRun]
-) -> dict[str, Any]:
-    """Say which model scored the last month, where MLflow shows it, and draw its figures."""
-    run = next((run for run in reversed(list(runs.values())) if run.version), None)
-    if run is None or run.version is None or run.decision is None:
+def model_metadata(spec: ModelSpec, tracking: MlflowTracking, run: ModelRun) -> dict[str, Any]:
+    """Say which model scored a month, where MLflow shows it, and draw its figures."""
+    if run.version is None or run.decision is None:
         return {}
     version = run.version
     experiment = tracking.in_experiment(spec.experiment).experiment_id()

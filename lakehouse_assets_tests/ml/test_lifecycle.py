@@ -230,7 +230,7 @@ def test_the_asset_page_leads_to_mlflow_and_shows_the_figure(
         shown = dataclasses.replace(shown, tracking_uri=uri)
         monkeypatch.setattr(MlflowTracking, "experiment_id", lambda _: "1")
     spec: ModelSpec = POINTS
-    found = model_metadata(spec, shown, {"2014-03-01": made})
+    found = model_metadata(spec, shown, made)
     assert made.version is not None
     path = f"experiments/{shown.experiment_id()}/runs/{made.version.run_id}"
     assert found["mlflow_run"].value == run_page + path
