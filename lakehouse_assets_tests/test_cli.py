@@ -15,7 +15,7 @@ import pytest
 from lakehouse_assets import clock
 from lakehouse_assets.cli import main as cli
 from lakehouse_assets.domains import REGISTRY
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
@@ -313,7 +313,7 @@ def test_what_belongs_to_nothing_is_named_and_the_rest_is_loaded(
         "The folder airline/hotels of the landing zone belongs to no dataset;",
     ):
         assert part in said
-    assert house.count(t.SILVER_TRANSACTIONS) == 1
+    assert house.count(SILVER_TRANSACTIONS) == 1
     code, _, told = lakehouse("status")
     assert code == 0
     assert told.count("Not loaded: ") == 3

@@ -106,13 +106,13 @@ import sys
 from pathlib import Path
 import dagster as dg
 from lakehouse_assets import clock
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 
 today, house = clock.today(), House.at(Path(sys.argv[1]))
 whole = [f"conformed/{name}" for name in ("dim_date", "dim_countries", "dim_places")]
-watched = dg.AssetSelection.key_prefixes(t.DOMAIN) | dg.AssetSelection.assets(*whole)
+watched = dg.AssetSelection.key_prefixes("airline") | dg.AssetSelection.assets(*whole)
 with dg.DagsterInstance.ephemeral() as instance:
     caretaker = Caretaker(house, instance, watched=watched)
     house.deliver_members(f"{today}", [member(1)])
@@ -120,7 +120,7 @@ with dg.DagsterInstance.ephemeral() as instance:
     caretaker.wake()
     house.deliver_purchases(f"{today}", [purchase("B", customer_id=1, amount=3)], "b.json")
     caretaker.wake()
-for row in house.rows(t.KPI_CUSTOMER_VALUE):
+for row in house.rows(KPI_CUSTOMER_VALUE):
     print(row["as_of_month"], row["total_spent"])
 """
 

@@ -16,7 +16,8 @@ from deltalake import write_deltalake
 from lakehouse_assets.cli import doctor
 from lakehouse_assets.cli.doctor import Finding, examine, is_well
 from lakehouse_assets.cli.status import status
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import segments as gold
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
 from lakehouse_assets.lake.format import stamp
@@ -43,7 +44,7 @@ def test_every_table_of_another_version_is_named_and_a_run_tells_them_all_the_sa
     """A table that cannot be shown after a run must not hide why the run failed."""
     house.deliver_purchases("2014-03-03", [purchase("A")])
     stamp(LocalFiles(house.settings.root))
-    for table in (t.SILVER_TRANSACTIONS, gold.GOLD_SEGMENT_SUMMARY):
+    for table in (SILVER_TRANSACTIONS, gold.GOLD_SEGMENT_SUMMARY):
         rows = pa.table({"as_of_month": [date(2014, 3, 1)], "segment": [1]})
         write_deltalake(house.path(table), rows, partition_by=["as_of_month"])
     text = "is stored "
@@ -52,7 +53,7 @@ def test_every_table_of_another_version_is_named_and_a_run_tells_them_all_the_sa
     assert all(f"Table {f.check} {text}" in f.text for f in found)
     said = command("run", variables=variables_of(house), cwd=house.settings.landing.parent)
     assert said.returncode == 1
-    for table in (t.SILVER_TRANSACTIONS, gold.GOLD_SEGMENT_SUMMARY):
+    for table in (SILVER_TRANSACTIONS, gold.GOLD_SEGMENT_SUMMARY):
         assert f"Table {table.name} {text}" in said.stderr
 
 
@@ -207,11 +208,11 @@ def test_a_variable_that_is_no_setting_is_named(
 
 
 def _commit(house: House, version: int) -> Path:
-    return house.path(t.SILVER_FLIGHTS) / "_delta_log" / f"{version:020}.json"
+    return house.path(SILVER_FLIGHTS) / "_delta_log" / f"{version:020}.json"
 
 
 def _members(first: str, last: str = "") -> PlannedRun:
-    return PlannedRun("airline_monthly", first, last or first, t.FLIGHTS.loaded_tables)
+    return PlannedRun("airline_monthly", first, last or first, FLIGHTS.loaded_tables)
 
 
 def _cut(path: Path) -> None:
@@ -254,31 +255,31 @@ def test_one_damaged_table_is_named_and_stops_no_other(
     assert is_well(examine(house.settings, {"tables": doctor.check_tables}))
     harm, told = DAMAGE[damage]
     harm(house)
-    named = f"Table {t.SILVER_FLIGHTS.name} is damaged: "
+    named = f"Table {SILVER_FLIGHTS.name} is damaged: "
     (finding, others) = examine(house.settings, {"tables": doctor.check_tables})
-    assert (finding.check, finding.state, others.state) == (t.SILVER_FLIGHTS.name, "error", "ok")
+    assert (finding.check, finding.state, others.state) == (SILVER_FLIGHTS.name, "error", "ok")
     assert finding.text.startswith(named)
     assert told in finding.text
     assert "move it away" in finding.text
     with pytest.raises(DamagedTableError, match=named):
-        house.lake.read(t.SILVER_FLIGHTS)
+        house.lake.read(SILVER_FLIGHTS)
     assert {s.table for s in status(house.settings) if s.freshness == "damaged"} == {
-        f"airline.{t.SILVER_FLIGHTS.name}"
+        f"airline.{SILVER_FLIGHTS.name}"
     }
     outcome = execute(
         house.settings,
         [
             _members("2014-03-01"),
-            PlannedRun("airline_daily", "2014-03-10", "2014-03-10", t.TRANSACTIONS.loaded_tables),
+            PlannedRun("airline_daily", "2014-03-10", "2014-03-10", TRANSACTIONS.loaded_tables),
         ],
     )
     (error,) = outcome.errors
     assert named in error
-    assert house.count(t.SILVER_TRANSACTIONS) == 1
+    assert house.count(SILVER_TRANSACTIONS) == 1
     # The remedy: what was moved away is made anew.
-    house.path(t.SILVER_FLIGHTS).rename(tmp_path / "away")
+    house.path(SILVER_FLIGHTS).rename(tmp_path / "away")
     assert execute(house.settings, [_members("2014-02-01", "2014-03-01")]).errors == []
-    assert house.count(t.SILVER_FLIGHTS) == 2
+    assert house.count(SILVER_FLIGHTS) == 2
 
 
 def test_files_that_a_log_names_and_that_are_not_there_are_found(
@@ -286,11 +287,11 @@ def test_files_that_a_log_names_and_that_are_not_there_are_found(
 ) -> None:
     shutil.copytree(delivered.settings.root, tmp_path / "lake")
     house = House(delivered.settings.model_copy(update={"root": tmp_path / "lake"}))
-    first, second = sorted(house.path(t.SILVER_FLIGHTS).rglob("*.parquet"))
+    first, second = sorted(house.path(SILVER_FLIGHTS).rglob("*.parquet"))
     first.unlink()
     _cut(second)
     (finding, _) = examine(house.settings, {"tables": doctor.check_tables})
-    assert finding.text.startswith(f"Table {t.SILVER_FLIGHTS.name} has lost files, 2 in all")
+    assert finding.text.startswith(f"Table {SILVER_FLIGHTS.name} has lost files, 2 in all")
     assert str(first) in finding.text or str(second) in finding.text
 
 

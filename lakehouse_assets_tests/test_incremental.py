@@ -13,13 +13,13 @@ import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
 from lakehouse_assets.domains import REGISTRY
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets_tests.airline.samples import House, member, purchase, steps
 
-ASIDE = quarantine_table(t.TRANSACTIONS)
-BRONZE = bronze_table(t.TRANSACTIONS)
+ASIDE = quarantine_table(TRANSACTIONS)
+BRONZE = bronze_table(TRANSACTIONS)
 # When a run began is no value of the data.
 CLOCKS = ("load_timestamp", "_ingested_at", "_file_version")
 MONTHLY = tuple(x for x in REGISTRY if x.partition and x.partition.grain == "month")
@@ -112,7 +112,7 @@ def silver(house: House) -> dict[str, tuple[date, float]]:
     """Return the day and amount of every purchase in silver."""
     return {
         row["transaction_id"]: (row["delivered_on"], float(row["amount"]))
-        for row in house.rows(t.SILVER_TRANSACTIONS)
+        for row in house.rows(SILVER_TRANSACTIONS)
     }
 
 
@@ -160,12 +160,12 @@ def test_two_days_in_one_run_are_the_same_as_two_runs(
 def test_a_late_day_leaves_later_days_alone(house: House) -> None:
     house.deliver_purchases(day(5), [purchase("C", amount=3)])
     assert house.materialise("airline_daily", day(5)).success
-    before = house.rows(t.SILVER_TRANSACTIONS)
-    history = house.commits(t.SILVER_TRANSACTIONS)
+    before = house.rows(SILVER_TRANSACTIONS)
+    history = house.commits(SILVER_TRANSACTIONS)
     house.deliver_purchases(day(3), [purchase("A", amount=1)])
     assert house.materialise("airline_daily", day(3)).success
-    assert house.rows(t.SILVER_TRANSACTIONS, f"delivered_on = DATE '{day(5)}'") == before
-    assert touched(history, house.commits(t.SILVER_TRANSACTIONS)) == {day(3)}
+    assert house.rows(SILVER_TRANSACTIONS, f"delivered_on = DATE '{day(5)}'") == before
+    assert touched(history, house.commits(SILVER_TRANSACTIONS)) == {day(3)}
     assert silver(house) == {"A": (march(3), 1.0), "C": (march(5), 3.0)}
 
 
@@ -219,7 +219,7 @@ def test_formats_compressed_or_not_and_marked_or_not_mix_in_one_day(house: House
     assert amounts == {"A": 1, "B": 2, "C": 3, "D": 4, "E": 5, "F": 6}
     (row,) = house.rows(ASIDE)
     assert row["duplicate_of"] == f"airline/transactions/{day(3)}/a.json#1"
-    (named,) = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'F'")
+    (named,) = house.rows(SILVER_TRANSACTIONS, "transaction_id = 'F'")
     assert named["customer_name"] == "王 芳"
 
 

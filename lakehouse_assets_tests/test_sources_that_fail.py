@@ -11,7 +11,8 @@ import pytest
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.gold import latest
 from lakehouse_assets.domains import REGISTRY
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.lake.spans import rows_of
@@ -34,7 +35,7 @@ def test_a_snapshot_without_a_good_row_is_not_replaced_by_an_earlier_one(
     for month, row in (("01-31", member(1)), ("02-28", BAD), ("03-31", member(1))):
         house.deliver_members(f"2014-{month}", [row])
         house.deliver_purchases(f"2014-{month}", [purchase(f"T{month}", customer_id=1, amount=1)])
-    outcome = house.run(t.FLIGHTS, t.TRANSACTIONS)
+    outcome = house.run(FLIGHTS, TRANSACTIONS)
     assert months(house, "dim_customers") == {JANUARY: JANUARY, MARCH: MARCH}
     assert months(house, "fact_flights") == {JANUARY: JANUARY, MARCH: MARCH}
     # March adds up what February sold, which is not there.
@@ -54,8 +55,8 @@ def test_a_snapshot_without_a_good_row_is_not_replaced_by_an_earlier_one(
         straight.deliver_purchases(
             f"2014-{month}", [purchase(f"T{month}", customer_id=1, amount=1)]
         )
-    assert house.run(t.FLIGHTS, t.TRANSACTIONS).errors == []
-    assert straight.run(t.FLIGHTS, t.TRANSACTIONS).errors == []
+    assert house.run(FLIGHTS, TRANSACTIONS).errors == []
+    assert straight.run(FLIGHTS, TRANSACTIONS).errors == []
     assert values(house) == values(straight)
 
 
@@ -64,8 +65,8 @@ def test_a_day_that_fails_stops_its_month_and_no_other_day_or_month(house: House
     for number, day in enumerate(("02-27", "03-03", "03-04", "03-05")):
         amount = "much" if day == "03-04" else 1
         house.deliver_purchases(f"2014-{day}", [purchase(f"T{number}", amount=amount)])
-    outcome = house.run(t.FLIGHTS, t.TRANSACTIONS)
-    delivered = {f"{row['delivered_on']:%m-%d}" for row in house.rows(t.SILVER_TRANSACTIONS)}
+    outcome = house.run(FLIGHTS, TRANSACTIONS)
+    delivered = {f"{row['delivered_on']:%m-%d}" for row in house.rows(SILVER_TRANSACTIONS)}
     assert delivered == {"02-27", "03-03", "03-05"}
     assert months(house, "fact_transactions").keys() == {FEBRUARY}
     assert months(house, "kpi_customer_value").keys() == {FEBRUARY}
@@ -78,7 +79,7 @@ def test_a_day_that_fails_stops_its_month_and_no_other_day_or_month(house: House
 
 
 def test_gold_alone_takes_no_earlier_snapshot_either(house: House) -> None:
-    loaded = [REGISTRY[name] for name in t.FLIGHTS.loaded_tables]
+    loaded = [REGISTRY[name] for name in FLIGHTS.loaded_tables]
     for month, row in (("01-31", member(1)), ("02-28", BAD)):
         house.deliver_members(f"2014-{month}", [row])
         house.materialise("airline_monthly", f"2014-{month[:2]}-01", *loaded)
@@ -102,14 +103,14 @@ def test_a_month_without_a_snapshot_stands_on_the_one_before_and_says_so(
 def test_a_delivery_that_comes_while_a_table_is_built_does_not_reach_into_it(
     house: House,
 ) -> None:
-    loaded = [REGISTRY[name] for name in t.FLIGHTS.loaded_tables]
+    loaded = [REGISTRY[name] for name in FLIGHTS.loaded_tables]
     house.deliver_members("2014-01-31", [member(1)])
     house.deliver_members("2014-02-28", [member(2)])
     assert house.materialise("airline_monthly", "2014-01-01", *loaded).success
     lake = house.lake
-    frame = lake.read(t.SILVER_FLIGHTS)
+    frame = lake.read(SILVER_FLIGHTS)
     assert house.materialise("airline_monthly", "2014-02-01", *loaded).success
-    rows = lake.engine.rows(rows_of(latest(t.SILVER_FLIGHTS), frame, FEBRUARY, lake))
+    rows = lake.engine.rows(rows_of(latest(SILVER_FLIGHTS), frame, FEBRUARY, lake))
     assert [row["member_no"] for row in rows] == [1]
 
 

@@ -18,7 +18,8 @@ from lakehouse_assets.cli import inspect as cli
 from lakehouse_assets.cli.status import TableStatus, status
 from lakehouse_assets.cli.terminal import Terminal
 from lakehouse_assets.domains import REGISTRY
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.lake.maintenance import maintain
 from lakehouse_assets_tests.airline.samples import (
     House,
@@ -65,14 +66,14 @@ def test_facts_and_aggregates_that_were_not_made_are_missing(house: House) -> No
     obstacle = house.path("customer_spend")
     obstacle.parent.mkdir(parents=True)
     obstacle.write_text("a file in its place", encoding="utf-8")
-    assert house.run(t.FLIGHTS, t.TRANSACTIONS).errors != []
+    assert house.run(FLIGHTS, TRANSACTIONS).errors != []
     obstacle.unlink()
     missing = {s.table for s in status(house.settings) if s.missing == ("2014-03-01",)}
     assert missing == {
         "airline.customer_spend", "airline.kpi_customer_value", "airline.gold_segment_summary",
     }  # fmt: skip
     # Nobody has paid: the aggregate was made, and has no rows.
-    assert house.run(t.FLIGHTS, t.TRANSACTIONS).errors == []
+    assert house.run(FLIGHTS, TRANSACTIONS).errors == []
     assert house.count("customer_spend") == 0
     assert not any(table.missing for table in status(house.settings))
 
@@ -105,7 +106,7 @@ def test_who_wrote_last_stays_known_however_often_a_table_is_maintained(house: H
     house.materialise("airline_daily", "2014-03-03")
     before = by_name(status(house.settings))["airline.silver_transactions"]
     for number in range(4):
-        assert maintain(house.lake, t.SILVER_TRANSACTIONS) is not None
+        assert maintain(house.lake, SILVER_TRANSACTIONS) is not None
         after = by_name(status(house.settings))["airline.silver_transactions"]
         assert (after.updated_at, after.run_id) == (before.updated_at, before.run_id)
         # In the long run the log forgets what came before its checkpoint.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from lakehouse_assets.domains.airline import tables as a
-from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGNS
-from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
-from lakehouse_assets.domains.retail.tables.store_sales import STORE_SALES
-from lakehouse_assets.domains.retail.tables.tweets import TWEETS
-from lakehouse_assets.domains.retail.tables.website import WEBSITE
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
+from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS
+from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
+from lakehouse_assets.domains.retail.datasets.store_sales import STORE_SALES
+from lakehouse_assets.domains.retail.datasets.tweets import TWEETS
+from lakehouse_assets.domains.retail.datasets.website import WEBSITE
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.retail.samples import (
     deliver,
@@ -52,7 +53,7 @@ def test_sums_of_the_largest_values_are_exact(house: House) -> None:
     }.items():
         deliver(house, dataset, "2021-09-06", "a.csv", quoted_csv(dataset, rows))
     outcome = house.run(
-        a.FLIGHTS, a.TRANSACTIONS, CAMPAIGNS, TWEETS, STORE_SALES, ONLINE_SALES, WEBSITE
+        FLIGHTS, TRANSACTIONS, CAMPAIGNS, TWEETS, STORE_SALES, ONLINE_SALES, WEBSITE
     )
     assert outcome.errors == []
     spent, fine = N * Decimal(CENTS), N * Decimal(FINE)

@@ -8,30 +8,22 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.catalog.datasets import Dataset, silver_table
 from lakehouse_assets.domains import DATASETS
-from lakehouse_assets.domains.airline import silver as airline
-from lakehouse_assets.domains.retail import silver as retail
-from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ingest.landing import LandedFile
 from lakehouse_assets.ingest.reader import read_delivery
-from lakehouse_assets.orchestration.silver_assets import SilverRule
+from lakehouse_assets.quality.fields import typed_rows
 
 DATA = Path(__file__).parents[1] / "data"
-RULES: list[SilverRule] = [
-    airline.FLIGHTS, airline.TRANSACTIONS, retail.CAMPAIGNS, retail.tweets_rule(CAMPAIGN_TAGS),
-    retail.STORE_SALES, retail.ONLINE_SALES, retail.CUSTOMERS, retail.WEBSITE,
-]  # fmt: skip
 ROWS = 300
 NOTHING = ("", ".", "NULL", "NA")
 # A row without a number is known by its delivered text.
@@ -101,26 +93,23 @@ def delivered_text(dataset: Dataset) -> dict[str, list[str | None]]:
     return {source: [row[field.name] for row in rows[:ROWS]] for field, source in fields}
 
 
-def silver_rows(rule: SilverRule, files: list[Path]) -> dict[str, list[dict[str, Any]]]:
+def silver_rows(dataset: Dataset, files: list[Path]) -> dict[str, list[dict[str, Any]]]:
     """Type delivered files; return the columns of silver by file."""
     engine = start_engine()
     with engine.scope():
-        typed = rule.transform(bronze(engine, rule.dataset, files), SimpleNamespace(engine=engine))
-        rows = engine.rows(typed.select(*rule.table.column_names))
+        typed = typed_rows(dataset, engine, bronze(engine, dataset, files))
+        rows = engine.rows(typed.select(*silver_table(dataset).column_names))
     found: dict[str, list[dict[str, Any]]] = {path.name: [] for path in files}
     for row in sorted(rows, key=lambda row: row["_row_number"]):
         found[row["_source_file"]].append({n: x for n, x in row.items() if n not in OF_CONTENT})
     return found
 
 
-def test_every_dataset_is_tried() -> None:
-    tried = {rule.dataset.path for rule in RULES}
-    assert tried == {d.path for d in DATASETS if not d.documents}
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.dataset.path)
-def test_typed_values_are_read_like_text(rule: SilverRule, tmp_path: Path) -> None:
-    text = delivered_text(rule.dataset)
+@pytest.mark.parametrize(
+    "dataset", [d for d in DATASETS if not d.documents], ids=lambda dataset: dataset.path
+)
+def test_typed_values_are_read_like_text(dataset: Dataset, tmp_path: Path) -> None:
+    text = delivered_text(dataset)
     columns = {name: typings(values) for name, values in text.items()}
     plain = {name: pa.array(values, pa.string()) for name, values in text.items()}
     files = {"text.parquet": plain}
@@ -139,7 +128,7 @@ def test_typed_values_are_read_like_text(rule: SilverRule, tmp_path: Path) -> No
             for name, typed in columns.items()
         }
         json.dump(pa.table(values).to_pylist(), out)
-    found = silver_rows(rule, [*(tmp_path / name for name in files), tmp_path / "typed.json"])
+    found = silver_rows(dataset, [*(tmp_path / name for name in files), tmp_path / "typed.json"])
     wanted = found.pop("text.parquet")
     assert len(wanted) == len(next(iter(text.values()))) > 0
     differing = {

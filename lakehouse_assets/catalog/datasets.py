@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
 
+from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Table
+from lakehouse_assets.engine import Col, DataFrame
 
 _FLAGS = Column(
     "quality_flags", "array<string>", "What was repaired or set to null in this row.", False
@@ -47,22 +50,154 @@ class LossLimit:
 Limits: TypeAlias = tuple[tuple[str, str, LossLimit], ...]
 
 
+# What is recorded of a document; the fields of a dataset of documents, in this order.
+DOCUMENT_FIELDS = ("Name", "Extension", "MediaType", "Size", "SHA256")
+# Completes typed rows, given the reference data and options by name.
+Rule: TypeAlias = Callable[[DataFrame, Mapping[str, Any]], DataFrame]
+Need: TypeAlias = Literal["required", "fact", "optional", "judged"]
+# Turns the delivered text of a field, trimmed, into its value.
+Parser: TypeAlias = Callable[[Col], Col]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Something that typing repaired or removed, named in `quality_flags`.
+
+    Attributes:
+        name: Name of the flag; the check that counts it is `no_<name>`.
+        description: What is expected of a row.
+    """
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a dataset, written once: as it is delivered, and as silver types it.
+
+    Attributes:
+        name: Column of the silver table.
+        type: Its type, as of `Column`.
+        description: What the value means.
+        source: Name of the delivered field, if it is another.
+        delivered: What the delivered text is, where that is more than the description says.
+        need: What becomes of a row whose value is missing or cannot be read. `required`: it is
+            quarantined. `fact`: it is quarantined if a value is given that cannot be read, since
+            sums would be wrong without it. `optional`: the value becomes null, and a flag says so
+            unless the column is text. `judged`: the column is not null, and an expectation of the
+            dataset says which rows have no place.
+        parse: Reads the trimmed text, which for text columns is null if it stands for nothing;
+            otherwise the type says how text is read.
+        missing: Value of a text column where nothing is given or what is given was removed.
+        nothing: Texts that stand for "not given", if they are others than the dataset's.
+        between: Lowest and highest plausible value; others become null and are flagged.
+        labels: The documented values; others stay and are reported.
+        not_negative: Whether a negative value sends the row to quarantine.
+        in_calendar: Whether a date outside of `dim_date` sends the row to quarantine.
+        lost: Flag of a value that is given but cannot be read or is not possible; a number, date or
+            truth value has one anyway.
+        implausible: Flag of a value that can be read but is not possible.
+        unknown: What is expected, if a missing value is flagged as `<name>_unknown`.
+        unit: Unit of the value.
+        pii: Whether it identifies or describes a natural person.
+        aliases: Other names of the column in SQL.
+        derived: Whether the dataset's rule makes the column instead of reading a field.
+        stored: Whether silver has the column; otherwise bronze alone has the field.
+    """
+
+    name: str
+    type: str
+    description: str
+    source: str | None = None
+    delivered: str | None = None
+    need: Need = "optional"
+    parse: Parser | None = None
+    missing: str | None = None
+    nothing: tuple[str, ...] | None = None
+    between: tuple[int, int] | None = None
+    labels: tuple[str, ...] = ()
+    not_negative: bool = False
+    in_calendar: bool = False
+    lost: Flag | None = None
+    implausible: Flag | None = None
+    unknown: str | None = None
+    unit: str | None = None
+    pii: bool = False
+    aliases: tuple[str, ...] = ()
+    derived: bool = False
+    stored: bool = True
+
+    @property
+    def field(self) -> str:
+        """Name of the bronze column: that of the delivered field in lower case."""
+        return (self.source or self.name).lower()
+
+    @property
+    def bronze(self) -> Column:
+        """The column of the delivered text."""
+        return Column(
+            self.field, "string", self.delivered or self.description,
+            unit=self.unit, pii=self.pii, source=self.source or self.name,
+        )  # fmt: skip
+
+    @property
+    def silver(self) -> Column:
+        """The typed column."""
+        nullable = self.need in {"fact", "optional"} and self.missing is None
+        source = None if self.derived or self.field == self.name else self.field
+        return Column(
+            self.name, self.type, self.description, nullable,
+            unit=self.unit, pii=self.pii, source=source, aliases=self.aliases,
+        )  # fmt: skip
+
+
+def text_field(
+    source: str, description: str, *, unit: str | None = None, pii: bool = False
+) -> Field:
+    """Declare a delivered field that bronze alone has."""
+    return Field(
+        source.lower(), "string", description, source=source, unit=unit, pii=pii, stored=False
+    )
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """Files of one kind, delivered into dated folders of the landing zone.
+    """Files of one kind, delivered into dated folders of the landing zone, and their typed rows.
 
     Attributes:
         domain: First folder of the landing zone, and the domain of its tables.
         name: Second folder, e.g. `flights`; tables are `bronze_<name>` and so on.
         grain: Whether a partition is a day or a month of deliveries.
-        fields: Delivered fields in order; `source` is the name in the file.
+        columns: Fields and typed columns, in the order of the silver table.
         description: What one delivered row is.
         owner: Owner of the tables.
+        rows: What one row of silver is, and which of several deliveries counts.
+        key: Column that identifies a row; a snapshot has one for each month. Without a key there is
+            no silver table.
+        counts: Which of the rows with one key counts. `first`: the first delivery of all days, for
+            events, which happened once. `latest`: the latest delivery within a partition, for
+            states. `corrected`: the value that was delivered last, in the delivery that brought it;
+            every run compares the deliveries of all days, so this is for datasets of moderate size.
+        nothing: Texts that stand for "not given", in lower case.
+        dates: Formats in which days are delivered beside `yyyy-MM-dd`.
+        rule: What no field alone can say: completes the typed rows, of which `quality/fields.py`
+            says what they hold. A pure function of them and the reference data.
+        reference: Reference data of the rule, by name, as functions that give Arrow tables.
+        options: Settings that the rule reads, by name, and their defaults.
+        flags: Flags that the rule sets, each as a boolean column `flag_<name>`.
+        expectations: What rows must fulfil beside what follows from the columns.
+        watched: Columns of silver whose distribution is compared over time.
+        clustered: Columns of silver by which rows are looked up.
+        constraints: Delta CHECK constraints of silver by name.
+        delivered_order: Delivered names in the order of the files, where it is another than that of
+            `columns`.
         announced: Whether the source says that a day is complete by a `_SUCCESS` file; a day
             without one is not read.
         header: Whether the first line of a CSV file names the columns; otherwise it is data, and
             a line that has not as many values as there are fields is rejected.
         aliases: Other names of the bronze table, where the reference uses them.
+        silver_aliases: Other names of the silver table.
         documents: Whether each file is one record, of any format: it is described by the fields of
             `ingest/documents.py`, and its bytes stay where they were delivered.
         additive: Whether records may have attributes, and files columns, that are not declared.
@@ -76,16 +211,34 @@ class Dataset:
     domain: str
     name: str
     grain: Literal["day", "month"]
-    fields: tuple[Column, ...]
+    columns: tuple[Field, ...]
     description: str
     owner: str
+    rows: str = ""
+    key: str = ""
+    counts: Literal["first", "latest", "corrected"] = "first"
+    nothing: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    rule: Rule | None = None
+    reference: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    watched: tuple[str, ...] = ()
+    clustered: tuple[str, ...] = ()
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    delivered_order: tuple[str, ...] = ()
     announced: bool = False
     header: bool = True
     documents: bool = False
     aliases: tuple[str, ...] = ()
+    silver_aliases: tuple[str, ...] = ()
     additive: bool = False
     rejected: LossLimit = LossLimit()
     quarantined: LossLimit = LossLimit()
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
     @property
     def path(self) -> str:
@@ -108,6 +261,13 @@ class Dataset:
             f"silver_{self.name}_quarantine",
         )
 
+    @cached_property
+    def fields(self) -> tuple[Column, ...]:
+        """Delivered fields as columns of text, in the order of the files."""
+        found = [column.bronze for column in self.columns if not column.derived]
+        order = self.delivered_order or tuple(str(column.source) for column in found)
+        return tuple(sorted(found, key=lambda column: order.index(str(column.source))))
+
     @property
     def source_names(self) -> tuple[str, ...]:
         """Field names as the file has them, in order."""
@@ -129,11 +289,10 @@ def with_limits(dataset: Dataset, limits: Limits) -> Dataset:
     )
 
 
-def text_field(
-    source: str, description: str, *, unit: str | None = None, pii: bool = False
-) -> Column:
-    """Declare a delivered field: its text, under the file's name for it in small letters."""
-    return Column(source.lower(), "string", description, unit=unit, pii=pii, source=source)
+def with_options(dataset: Dataset, options: Mapping[str, Any]) -> Dataset:
+    """Return a dataset with those of some settings that its rule reads."""
+    given = {name: options.get(name, value) for name, value in dataset.options.items()}
+    return replace(dataset, options=given)
 
 
 def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
@@ -225,45 +384,35 @@ def rejects_table(dataset: Dataset) -> Table:
     )
 
 
-def silver_table(
-    dataset: Dataset,
-    description: str,
-    key: str,
-    columns: tuple[Column, ...],
-    *,
-    watched: tuple[str, ...] = (),
-    clustered: tuple[str, ...] = (),
-    aliases: tuple[str, ...] = (),
-    constraints: Mapping[str, str] | None = None,
-) -> Table:
-    """Typed rows of a dataset: its own columns, what was repaired, and where each row came from.
-
-    Args:
-        dataset: The dataset.
-        description: What one row is.
-        key: Column that identifies a row; a snapshot has one for each month.
-        columns: The typed columns.
-        watched: Columns whose distribution is compared over time.
-        clustered: Columns by which rows are looked up.
-        aliases: Other names of the table.
-        constraints: Delta CHECK constraints by name.
-    """
+def silver_table(dataset: Dataset) -> Table:
+    """Typed rows of a dataset: its own columns, what was repaired, and where each row came from."""
     snapshot = dataset.grain == "month"
+    columns = [column.silver for column in dataset.columns if column.stored]
     return Table(
         domain=dataset.domain,
         name=f"silver_{dataset.name}",
         layer="silver",
-        description=description,
+        description=dataset.rows,
         columns=(*columns, _FLAGS, *provenance_columns(), *delivery_columns(dataset)),
-        keys=(dataset.partition.column, key) if snapshot else (key,),
+        keys=(dataset.partition.column, dataset.key) if snapshot else (dataset.key,),
         owner=dataset.owner,
         kind="snapshot" if snapshot else "event",
         partition=dataset.partition,
-        constraints=constraints or {},
-        watched=watched,
-        clustered=clustered,
-        aliases=aliases,
+        constraints=dataset.constraints,
+        watched=dataset.watched,
+        clustered=dataset.clustered,
+        aliases=dataset.silver_aliases,
     )
+
+
+def dataset_tables(dataset: Dataset) -> tuple[Table, ...]:
+    """Declare the tables that follow from a dataset: rows as delivered and typed, and the others.
+
+    Raises:
+        LakehouseError: a column or key is declared that no table can have.
+    """
+    made = (bronze_table, rejects_table, silver_table, quarantine_table)
+    return tuple(make(dataset) for make in made)
 
 
 def quarantine_table(dataset: Dataset) -> Table:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.sources import SourceTable
@@ -23,7 +23,6 @@ class Domain:
         name: Its name, the first part of its asset keys.
         owner: Who answers for it, as Dagster shows it.
         datasets: What is delivered.
-        silver: The silver tables of the datasets.
         gold: What is built from them.
         models: Models, and the tables of what they say.
         sources: Tables of databases that are delivered as datasets.
@@ -34,7 +33,6 @@ class Domain:
     name: str
     owner: str
     datasets: tuple[Dataset, ...] = ()
-    silver: tuple[Table, ...] = ()
     gold: tuple[GoldTable, ...] = ()
     models: tuple[ModelTable, ...] = ()
     sources: tuple[SourceTable, ...] = ()
@@ -44,12 +42,7 @@ class Domain:
     def tables(self) -> tuple[Table, ...]:
         """Every table of the domain, from bronze to gold."""
         return (
-            *(
-                make(dataset)
-                for dataset in self.datasets
-                for make in (bronze_table, rejects_table, quarantine_table)
-            ),
-            *self.silver,
+            *(table for dataset in self.datasets for table in dataset_tables(dataset)),
             *(gold.table for gold in self.gold),
             *(model.table for model in self.models),
         )

@@ -62,11 +62,21 @@ def in_calendar(name: str) -> Expectation:
     )
 
 
-def known(name: str, values: Sequence[str], source: str) -> Expectation:
+def not_negative(name: str) -> Expectation:
+    """Expect that a number, if it is known, is not negative."""
+    return Expectation(
+        f"{name}_is_not_negative",
+        "drop",
+        f"{name.upper()} counts something: a negative one states no facts.",
+        lambda: F.coalesce(F.col(name) >= F.lit(0), F.lit(True)),
+    )
+
+
+def known(name: str, values: Sequence[str]) -> Expectation:
     """Expect that a label is one of those that the source documents; others stay."""
     return Expectation(
         f"{name}_is_known",
         "warn",
-        f"One of {', '.join(values)} ({source}).",
+        f"One of {', '.join(values)}.",
         lambda: F.col(name).isin(*values),
     )

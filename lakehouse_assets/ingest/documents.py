@@ -11,17 +11,7 @@ import os
 from io import FileIO
 from pathlib import PurePosixPath
 
-from lakehouse_assets.catalog.datasets import text_field
 from lakehouse_assets.ingest.limits import FileLimits
-
-FIELDS = (
-    text_field("Name", "Name of the file."),
-    text_field("Extension", "What its name ends in, in small letters; null for nothing."),
-    text_field("MediaType", "What its first bytes say it is; null if they say nothing known."),
-    text_field("Size", "Its size.", unit="bytes"),
-    text_field("SHA256", "SHA-256 of its content."),
-)
-"""What is recorded of a document; the fields of a dataset of documents."""
 
 _FIRST_BYTES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"),
@@ -38,7 +28,7 @@ def media_type(head: bytes) -> str | None:
 
 
 def describe(file: FileIO, name: str, limits: FileLimits) -> tuple[str | None, ...]:
-    """Return the values of `FIELDS` for a file.
+    """Return the values of `DOCUMENT_FIELDS` for a file.
 
     Args:
         file: The open file.

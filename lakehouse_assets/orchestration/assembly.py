@@ -9,10 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse_assets.catalog.datasets import Limits
+from lakehouse_assets.catalog.datasets import Limits, with_options
 from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, SOURCES
-from lakehouse_assets.domains.airline.silver import airline_silver_assets
-from lakehouse_assets.domains.retail.silver import retail_silver_assets
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.alerts import alert_sensors
@@ -32,6 +30,7 @@ from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
 from lakehouse_assets.orchestration.schedules import quality_schedule, refresh_schedules
 from lakehouse_assets.orchestration.sensors import delivery_sensors
+from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets.orchestration.table_assets import BuildOptions, gold_asset
 from lakehouse_assets.settings import Settings
 
@@ -84,10 +83,13 @@ def _assets(
     silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
     calendars = _calendars(first_partition)
     options = BuildOptions(week_starts_on, training_rows)
+    given = {"campaign_tags": campaign_tags}
     made = [
         *(bronze_assets(dataset, calendars[dataset.domain], limits) for dataset in DATASETS),
-        *airline_silver_assets(calendars["airline"], limits),
-        *retail_silver_assets(calendars["retail"], campaign_tags, limits),
+        *(
+            silver_assets(with_options(dataset, given), calendars[dataset.domain], limits)
+            for dataset in DATASETS
+        ),
         *(
             gold_asset(gold, REGISTRY, calendars[domain.name], options)
             for domain in DOMAINS

@@ -1,4 +1,4 @@
-"""Sorting rows into kept, quarantined and duplicate.
+"""Sorting rows into accepted, quarantined and duplicate.
 
 Pure functions; every row that goes in comes out once.
 """
@@ -12,12 +12,12 @@ from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
-KEPT = "kept"
+ACCEPTED = "accepted"
 QUARANTINED = "quarantined"
 DUPLICATE = "duplicate"
 
 
-def judge(typed: DataFrame, expectations: Sequence[Expectation]) -> DataFrame:
+def apply_expectations(typed: DataFrame, expectations: Sequence[Expectation]) -> DataFrame:
     """Add `reasons`: the names of all `drop` expectations that a row fails.
 
     Args:
@@ -44,7 +44,7 @@ def duplicates_within(
     Only keys that occur more than once are put in order: they are few, and the order is what costs.
 
     Args:
-        judged: Result of `judge`.
+        judged: Result of `apply_expectations`.
         key: Column that identifies a row.
         newest_delivery_first: Whether what is delivered later replaces what came before (states).
         within: Column that keeps keys apart: the partition column of a table of states, where
@@ -101,7 +101,7 @@ def duplicates_of_earlier(candidates: DataFrame, earlier: DataFrame, key: str) -
     ).agg(F.min("known_address").alias("duplicate_of"))
 
 
-def named_after_the_earliest(within: DataFrame, of_earlier: DataFrame) -> DataFrame:
+def resolve_duplicate_chain(within: DataFrame, of_earlier: DataFrame) -> DataFrame:
     """Name duplicates after the row that is kept, where the first of the batch is a duplicate too.
 
     Args:
@@ -124,7 +124,7 @@ def named_after_the_earliest(within: DataFrame, of_earlier: DataFrame) -> DataFr
     )
 
 
-def standing_rows(history: DataFrame, key: str, version: str, partition: str) -> DataFrame:
+def final_versions(history: DataFrame, key: str, version: str, partition: str) -> DataFrame:
     """Find which delivery of each row counts where later deliveries correct earlier ones.
 
     The value that was delivered last counts, in the delivery that brought it: what comes again
@@ -132,7 +132,7 @@ def standing_rows(history: DataFrame, key: str, version: str, partition: str) ->
     same deliveries give the same answer.
 
     Args:
-        history: Result of `judge` on all deliveries.
+        history: Result of `apply_expectations` on all deliveries.
         key: Column that identifies a row.
         version: Column that is the same for equal values of a row.
         partition: Column of the day or month of delivery.
@@ -177,7 +177,7 @@ def classify(judged: DataFrame, duplicates: DataFrame) -> DataFrame:
     """Give each row its disposition: quarantined with reasons, a named duplicate, or kept.
 
     Args:
-        judged: Result of `judge`.
+        judged: Result of `apply_expectations`.
         duplicates: Rows found by the functions above, each at most once.
 
     Returns:
@@ -190,21 +190,21 @@ def classify(judged: DataFrame, duplicates: DataFrame) -> DataFrame:
         *judged.columns,
         F.when(~_trusted(), F.lit(QUARANTINED))
         .when(F.col("repeated_row").isNotNull(), F.lit(DUPLICATE))
-        .otherwise(F.lit(KEPT))
+        .otherwise(F.lit(ACCEPTED))
         .alias("disposition"),
         "duplicate_of",
     )
 
 
-def kept(classified: DataFrame, columns: Sequence[str]) -> DataFrame:
+def accepted_rows(classified: DataFrame, columns: Sequence[str]) -> DataFrame:
     """Return the rows that silver takes."""
-    return classified.filter(F.col("disposition") == F.lit(KEPT)).select(*columns)
+    return classified.filter(F.col("disposition") == F.lit(ACCEPTED)).select(*columns)
 
 
-def set_aside(classified: DataFrame, dataset: Dataset) -> DataFrame:
+def quarantined_rows(classified: DataFrame, dataset: Dataset) -> DataFrame:
     """Return the rows that silver does not take, as they were delivered."""
     fields = {c.name for c in dataset.fields}
-    return classified.filter(F.col("disposition") != F.lit(KEPT)).select(
+    return classified.filter(F.col("disposition") != F.lit(ACCEPTED)).select(
         *[
             F.col(f"raw_{name}").alias(name) if name in fields else F.col(name)
             for name in quarantine_table(dataset).column_names
@@ -219,11 +219,11 @@ def violations(
 
     `drop` expectations are counted over all rows, the others over the rows that are kept.
     """
-    is_kept = F.col("disposition") == F.lit(KEPT)
+    is_accepted = F.col("disposition") == F.lit(ACCEPTED)
     return classified.groupBy(partition).agg(
         *[
             F.count(
-                F.when(~_holds(e) if e.action == "drop" else is_kept & ~_holds(e), F.lit(1))
+                F.when(~_holds(e) if e.action == "drop" else is_accepted & ~_holds(e), F.lit(1))
             ).alias(e.name)
             for e in expectations
         ],

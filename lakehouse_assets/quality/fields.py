@@ -1,142 +1,225 @@
-"""How delivered fields become the columns of a silver table, and what reports a value that cannot.
+"""Typed rows of a dataset from its bronze rows, as its columns are declared.
 
 A value that is given is never just lost: its column holds it, a flag that a check counts names it,
-or its row is quarantined. Checks and flags follow from one declaration per dataset.
+or its row is quarantined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
-from lakehouse_assets.catalog.datasets import Dataset
-from lakehouse_assets.catalog.expectations import Expectation, present, unflagged
-from lakehouse_assets.catalog.registry import Column, Table
-from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.catalog.datasets import (
+    Dataset,
+    Field,
+    Flag,
+    delivery_columns,
+    provenance_columns,
+)
+from lakehouse_assets.catalog.expectations import (
+    Expectation,
+    in_calendar,
+    known,
+    not_negative,
+    present,
+    unflagged,
+)
+from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 
 _FLAG = "flag_"
 
 
-@dataclass(frozen=True)
-class Flag:
-    """Something that typing repaired or removed.
+def typed_rows(dataset: Dataset, engine: Engine, bronze: DataFrame) -> DataFrame:
+    """Type the rows of a dataset.
 
-    Attributes:
-        description: What is expected of a row, for the check that counts the flagged rows.
-        explains: Column whose missing value the flag already explains.
+    Its rule takes, beside `_source_file` and its like, of each delivered field the text as
+    `raw_<field>`, the trimmed text as `text_<field>`, and each typed column under its name, null
+    where nothing is given or what is given is not possible. It gives back the same rows with the
+    derived columns, with whatever it puts right, and `flag_<name>` for each flag of the dataset.
+
+    Args:
+        dataset: The dataset.
+        engine: The engine of the rows.
+        bronze: Rows of its bronze table.
+
+    Returns:
+        One row per bronze row: the columns of the silver table (null where a row cannot stay),
+        `raw_<field>`, and what else the rule adds.
+
+    Raises:
+        LakehouseError: the rule sets other flags than are declared; no check would count them.
     """
+    raw = bronze.select(
+        *[F.col(c.name).alias(f"raw_{c.name}") for c in dataset.fields], *_lineage(dataset)
+    )
+    # Stages of their own: engines compute a column once, an expression for each of its uses.
+    texts = [v.text(F.col(f"raw_{c.name}")).alias(f"text_{c.name}") for c in dataset.fields]
+    text = v.staged(raw.select(*raw.columns, *texts))
+    read = [c for c in dataset.columns if c.stored and not c.derived]
+    typed = text.select(*text.columns, *[_value(dataset, c).alias(c.name) for c in read])
+    if dataset.rule is not None:
+        reference = {name: engine.from_arrow(get()) for name, get in dataset.reference.items()}
+        typed = dataset.rule(v.staged(typed), {**dataset.options, **reference})
+    found = {name.removeprefix(_FLAG) for name in typed.columns if name.startswith(_FLAG)}
+    declared = {flag.name for flag in dataset.flags}
+    if found != declared:
+        raise LakehouseError(
+            f"The flags of {dataset.path} are {', '.join(sorted(found))} where "
+            f"{', '.join(sorted(declared))} are declared; declare each flag with its check."
+        )
+    staged = v.staged(typed)
+    held = {name: condition for c in read for name, condition in _reported(dataset, c)}
+    held |= {flag.name: F.col(f"{_FLAG}{flag.name}") for flag in dataset.flags}
+    # An array needs an element to have a type, so there is always one that says nothing.
+    names = [F.when(condition, F.lit(name)) for name, condition in held.items()]
+    flags = F.array_compact(F.array(*names, F.lit(None).cast("string")))
+    filled = {c.name: c.missing for c in read if c.missing is not None}
+    return staged.select(
+        *[
+            F.coalesce(F.col(name), F.lit(filled[name])).alias(name) if name in filled else name
+            for name in typed.columns
+            if not name.startswith(("text_", _FLAG))
+        ],
+        flags.alias("quality_flags"),
+    )
 
-    description: str
-    explains: str | None = None
+
+def expectations_of(dataset: Dataset) -> tuple[Expectation, ...]:
+    """Return what rows must fulfil: what follows from the columns, then the dataset's own."""
+    columns = [c for c in dataset.columns if c.stored]
+    required = [c for c in columns if c.need == "required"]
+    required.sort(key=lambda c: c.type != "string")
+    return (
+        *(present(c.name) for c in required),
+        *(_readable_if_given(dataset, c) for c in columns if c.need == "fact"),
+        *(unflagged(f.name, f.description) for c in columns for f in _flags(c)),
+        *(unflagged(flag.name, flag.description) for flag in dataset.flags),
+        *(_in_range(c) for c in columns if c.not_negative or c.in_calendar),
+        *(known(c.name, c.labels) for c in columns if c.labels),
+        *dataset.expectations,
+    )
 
 
-@dataclass(frozen=True)
-class Fields:
-    """The typed columns of a dataset and what happens to values that cannot be typed.
+def with_content_key(frame: DataFrame, dataset: Dataset, name: str) -> DataFrame:
+    """Add a key of rows that have no number.
 
-    A column that is not text and may not be null needs a readable value: its row is quarantined
-    otherwise. One that may be null gets the flag `<column>_unreadable`, or is listed in `facts`.
+    It is its content, and which of equal rows it is: a second equal row in a file is another row;
+    the same file delivered again brings none.
 
-    Attributes:
-        dataset: What is delivered.
-        table: The silver table. A column belongs to the field of its name, or to `source`.
-        nothing: Texts that stand for "not given", in lower case.
-        facts: Columns that may be null but whose unreadable value sends the row to quarantine,
-            since sums would be wrong without it.
-        flags: Other flags of the dataset, by name. The transformation gives each as a boolean
-            column `flag_<name>`.
+    Args:
+        frame: What a rule takes.
+        dataset: The dataset.
+        name: Name of the key.
     """
-
-    dataset: Dataset
-    table: Table
-    nothing: tuple[str, ...]
-    facts: tuple[str, ...] = ()
-    flags: Mapping[str, Flag] = field(default_factory=dict)
-
-    def given(self, name: str) -> Col:
-        """Return the trimmed text of a field of `with_text`; null if it stands for nothing."""
-        return given(F.col(f"text_{name}"), self.nothing)
-
-    def flagged(self, typed: DataFrame) -> DataFrame:
-        """Replace the columns `flag_<name>` of typed rows by `quality_flags`.
-
-        Args:
-            typed: The typed columns, `raw_<field>` and `flag_<name>` for each declared flag.
-
-        Raises:
-            LakehouseError: the flags are not the declared ones; no check would count them.
-        """
-        found = {name.removeprefix(_FLAG) for name in typed.columns if name.startswith(_FLAG)}
-        if found != set(self.flags):
-            raise LakehouseError(
-                f"The flags of {self.table.name} are {', '.join(sorted(found))} where "
-                f"{', '.join(sorted(self.flags))} are declared; declare each flag with its check."
-            )
-        held = {name: F.col(f"{_FLAG}{name}") for name in self.flags}
-        for column in self._flagged_columns():
-            lost = self._lost(column)
-            for name, flag in self.flags.items():
-                if flag.explains == column.name:
-                    lost = lost & ~F.coalesce(held[name], F.lit(False))
-            held[f"{column.name}_unreadable"] = lost
-        # An array needs an element to have a type, so there is always one that says nothing.
-        names = [F.when(c, F.lit(name)) for name, c in held.items()]
-        flags = F.array_compact(F.array(*names, F.lit(None).cast("string")))
-        kept = [name for name in typed.columns if not name.startswith(_FLAG)]
-        return v.staged(typed).select(*kept, flags.alias("quality_flags"))
-
-    @property
-    def expectations(self) -> tuple[Expectation, ...]:
-        """What follows for the rows: facts can be read, and every flag is counted by a check."""
-        return (
-            *(present(column.name) for column in self._typed_columns() if not column.nullable),
-            *(self._readable_if_given(column) for column in self._typed_columns(self.facts)),
-            *(unflagged(name, flag.description) for name, flag in self.flags.items()),
-            *(
-                unflagged(
-                    f"{column.name}_unreadable",
-                    f"A given {column.name} can be read and is possible; others became null.",
-                )
-                for column in self._flagged_columns()
-            ),
-        )
-
-    def _typed_columns(self, names: Sequence[str] | None = None) -> list[Column]:
-        fields = {column.name for column in self.dataset.fields}
-        return [
-            column
-            for column in self.table.columns
-            if column.type != "string"
-            and _field_of(column) in fields
-            and (names is None or column.name in names)
-        ]
-
-    def _flagged_columns(self) -> list[Column]:
-        return [c for c in self._typed_columns() if c.nullable and c.name not in self.facts]
-
-    def _readable_if_given(self, column: Column) -> Expectation:
-        return Expectation(
-            f"{column.name}_is_readable",
-            "drop",
-            f"{column.name.upper()} can be read if it is given; null is legal.",
-            lambda: ~self._lost(column),
-        )
-
-    def _lost(self, column: Column) -> Col:
-        """Say whether a column is null although its field was given; never null."""
-        text = v.text(F.col(f"raw_{_field_of(column)}"))
-        missing = F.col(column.name).isNull()
-        # Few values are null, and only their text is looked at.
-        lost = F.when(missing, given(text, self.nothing).isNotNull())
-        return F.coalesce(lost, F.lit(False))
+    content = v.hash_key(*[F.col(f"raw_{c.name}") for c in dataset.fields])
+    hashed = v.staged(frame.select(*frame.columns, content.alias("content")))
+    order = W.partitionBy("_source_file", "content").orderBy(F.col("_row_number").asc_nulls_last())
+    occurrence = F.row_number().over(order).cast("bigint").alias("occurrence")
+    numbered = v.staged(hashed.select(*hashed.columns, occurrence))
+    key = v.hash_key(F.col("content"), F.col("occurrence")).alias(name)
+    return numbered.select(*frame.columns, key)
 
 
-def given(text: Col, nothing: Sequence[str]) -> Col:
-    """Return text; null if it stands for nothing, in whatever case."""
-    return F.when(~v.is_any(v.lower(text), nothing), text)
+def _lineage(dataset: Dataset) -> list[str]:
+    return [c.name for c in (*provenance_columns(), *delivery_columns(dataset))]
 
 
-def _field_of(column: Column) -> str:
-    return column.source or column.name
+def _value(dataset: Dataset, column: Field) -> Col:
+    value = _read(dataset, column)
+    if column.between is not None:
+        value = F.when(value.between(*column.between), value)
+    return value.cast(column.type) if column.parse else value
+
+
+def _read(dataset: Dataset, column: Field) -> Col:
+    """Read the text of a column, as its parser or its type says."""
+    text = F.col(f"text_{column.field}")
+    if column.type == "string":
+        given = _given(dataset, column, text)
+        return column.parse(given) if column.parse else given
+    if column.parse is not None:
+        return column.parse(text)
+    decimal = column.silver.decimal
+    if decimal is not None:
+        return v.decimal(text, *decimal)
+    readers = {
+        "bigint": v.whole_number,
+        "int": v.small_number,
+        "double": v.real,
+        "boolean": v.boolean,
+        "date": lambda day: v.parse_date(day, *dataset.dates),
+        "timestamp": v.parse_timestamp,
+    }
+    return readers[column.type](text)
+
+
+def _given(dataset: Dataset, column: Field, text: Col) -> Col:
+    """Return the trimmed text of a column; null if it stands for nothing, in whatever case."""
+    nothing = dataset.nothing if column.nothing is None else column.nothing
+    return F.when(~v.is_any(v.lower(text), nothing), text) if nothing else text
+
+
+def _flags(column: Field) -> Iterator[Flag]:
+    """Name the flags that follow from a column."""
+    if column.unknown is not None:
+        yield Flag(f"{column.name}_unknown", column.unknown)
+    if (implausible := _implausible(column)) is not None:
+        yield implausible
+    if (lost := _lost(column)) is not None:
+        yield lost
+
+
+def _implausible(column: Field) -> Flag | None:
+    if column.implausible is not None or column.between is None:
+        return column.implausible
+    low, high = column.between
+    return Flag(
+        f"{column.name}_implausible",
+        f"A given {column.name} lies in {low} to {high}; others became null.",
+    )
+
+
+def _lost(column: Field) -> Flag | None:
+    if column.lost is not None or column.derived or column.type == "string":
+        return column.lost
+    if column.need != "optional":
+        return None
+    return Flag(
+        f"{column.name}_unreadable",
+        f"A given {column.name} can be read and is possible; others became null.",
+    )
+
+
+def _reported(dataset: Dataset, column: Field) -> Iterator[tuple[str, Col]]:
+    """Say when each flag of a column is set."""
+    missing = F.col(column.name).isNull()
+    if column.unknown is not None:
+        yield f"{column.name}_unknown", missing
+    implausible, lost = _implausible(column), _lost(column)
+    # Few values are null, and only their text is looked at.
+    given = _given(dataset, column, F.col(f"text_{column.field}")).isNotNull()
+    if implausible is not None:
+        readable = _read(dataset, column).isNotNull()
+        yield implausible.name, F.when(missing, given & readable)
+        given = given & ~readable
+    if lost is not None:
+        yield lost.name, F.when(missing, given)
+
+
+def _readable_if_given(dataset: Dataset, column: Field) -> Expectation:
+    def condition() -> Col:
+        given = _given(dataset, column, v.text(F.col(f"raw_{column.field}"))).isNotNull()
+        return ~F.coalesce(F.when(F.col(column.name).isNull(), given), F.lit(False))
+
+    return Expectation(
+        f"{column.name}_is_readable",
+        "drop",
+        f"{column.name.upper()} can be read if it is given; null is legal.",
+        condition,
+    )
+
+
+def _in_range(column: Field) -> Expectation:
+    return in_calendar(column.name) if column.in_calendar else not_negative(column.name)

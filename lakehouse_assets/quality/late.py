@@ -88,7 +88,7 @@ def sorted_otherwise(
     """Find the days whose stored rows are not sorted as all deliveries together say.
 
     Args:
-        standing: Result of `standing_rows`.
+        standing: Result of `final_versions`.
         kept: Stored rows that count: the partition column and provenance.
         aside: Stored rows that were set aside: the same, `disposition` and `duplicate_of`.
         partition: Column of the day of delivery.

@@ -22,7 +22,7 @@ import pyarrow as pa
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains import REGISTRY
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.shared import DOMAIN
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.commits import Commit
@@ -338,7 +338,7 @@ def numbers(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
 def steps(result: dg.ExecuteInProcessResult, kind: str) -> set[str]:
     """Return the steps with an event such as `START` or `FAILURE`, without the domain."""
     return {
-        str(event.step_key).removeprefix(f"{t.DOMAIN}__")
+        str(event.step_key).removeprefix(f"{DOMAIN}__")
         for event in result.all_events
         if event.event_type_value == f"STEP_{kind}"
     }

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets.domains.airline.gold import segments as gold_segments
@@ -167,7 +168,7 @@ def test_geo_key_depends_on_the_names_alone_and_tells_places_apart(engine: Engin
         place(5, "Unknown", "Unknown", "Unknown"), place(6, "CN", "Unknown", "beijing"),
         place(7, "CN", "beijing", "Unknown"),
     ]  # fmt: skip
-    members = frame(engine, t.SILVER_FLIGHTS, *people)
+    members = frame(engine, SILVER_FLIGHTS, *people)
     customers = by_key(engine, gold_customers.dim_customers(members, MONTH, NOW))
     places = engine.rows(gold_customers.dim_geography(members, MONTH, NOW))
     keys = {row["geo_key"]: (row["country"], row["province"], row["city"]) for row in places}
@@ -176,7 +177,7 @@ def test_geo_key_depends_on_the_names_alone_and_tells_places_apart(engine: Engin
     for person in people:
         row = customers[person["member_no"]]
         assert keys[row["geo_key"]] == (row["country"], row["province"], row["city"])
-    other_month = frame(engine, t.SILVER_FLIGHTS, *reversed(people))
+    other_month = frame(engine, SILVER_FLIGHTS, *reversed(people))
     again = by_key(engine, gold_customers.dim_customers(other_month, date(2020, 1, 1), NOW))
     assert {n: r["geo_key"] for n, r in again.items()} == {
         n: r["geo_key"] for n, r in customers.items()
@@ -205,7 +206,7 @@ def test_revenue_is_called_revenue_and_keeps_its_cents(engine: Engine) -> None:
         "point_notflight": 2, "last_flight_date": date(2014, 2, 28),
         "snapshot_month": date(2014, 2, 1),
     }  # fmt: skip
-    found = gold_value.fact_flights(frame(engine, t.SILVER_FLIGHTS, member_row), MONTH, NOW)
+    found = gold_value.fact_flights(frame(engine, SILVER_FLIGHTS, member_row), MONTH, NOW)
     assert differing_types(engine, found, gold_value.FACT_FLIGHTS) == {}
     (row,) = engine.rows(found)
     assert {**row, "load_timestamp": None} == {
@@ -292,7 +293,7 @@ def test_what_others_than_members_spent_is_told(new_house: Callable[..., House])
             purchase("D", customer_id=78, amount="1.00", status="pending"),
         ],
     )
-    outcome = house.run(t.FLIGHTS, t.TRANSACTIONS)
+    outcome = house.run(FLIGHTS, TRANSACTIONS)
     assert outcome.errors == []
     (told,) = [w for w in outcome.warnings if w.check == "spenders_are_members"]
     assert told.description == (
@@ -344,7 +345,7 @@ def test_a_month_whose_snapshot_is_withdrawn_uses_the_one_before(new_house) -> N
     house.deliver_members("2014-01-31", [member(1, FLIGHT_COUNT="10")])
     file = house.deliver_members("2014-02-28", [member(1, FLIGHT_COUNT="20"), member(2)])
     tables = (
-        t.SILVER_FLIGHTS,
+        SILVER_FLIGHTS,
         gold_customers.DIM_GEOGRAPHY,
         gold_customers.DIM_CUSTOMERS,
         gold_value.FACT_FLIGHTS,

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehouse_assets.domains.airline import reference
-from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.airline.reference import places
-from lakehouse_assets.domains.airline.transforms.silver import type_flights, type_transactions
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets_tests.airline.samples import (
     MEMBER,
     PURCHASE,
@@ -38,14 +38,14 @@ def us(day: date) -> str:
 
 def flights(engine: Engine, *rows: dict[str, Any]) -> list[dict[str, Any]]:
     """Type members; rows come back in the order they were given."""
-    typed = type_flights(bronze(engine, t.FLIGHTS, rows), engine.from_arrow(places()))
+    typed = typed_rows(FLIGHTS, engine, bronze(engine, FLIGHTS, rows))
     return sorted(engine.rows(typed), key=lambda row: row["_row_number"])
 
 
 def transactions(engine: Engine, *rows: dict[str, Any]) -> list[dict[str, Any]]:
     """Type purchases given as text; rows come back in the order they were given."""
     text = [{k: v if v is None else str(v) for k, v in row.items()} for row in rows]
-    typed = type_transactions(bronze(engine, t.TRANSACTIONS, text))
+    typed = typed_rows(TRANSACTIONS, engine, bronze(engine, TRANSACTIONS, text))
     return sorted(engine.rows(typed), key=lambda row: row["_row_number"])
 
 
@@ -65,7 +65,7 @@ def bought(engine: Engine, field: str, *values: Any) -> list[dict[str, Any]]:
 
 def test_a_plain_member_is_typed_field_by_field(engine: Engine) -> None:
     (row,) = flights(engine, MEMBER)
-    assert {name: row[name] for name in t.SILVER_FLIGHTS.column_names} == {
+    assert {name: row[name] for name in SILVER_FLIGHTS.column_names} == {
         "member_no": 7, "ffp_date": date(2007, 2, 1), "first_flight_date": date(2007, 8, 30),
         "gender": "Male", "ffp_tier": 6, "work_city": "beijing", "work_province": "beijing",
         "work_country": "CN", "age": 40, "window_end": WINDOW_END, "flight_count": 135,
@@ -306,7 +306,7 @@ def test_numbers_that_cannot_be_read_are_null_and_their_text_is_kept(engine: Eng
 
 def test_a_plain_purchase_is_typed_field_by_field(engine: Engine) -> None:
     (row,) = transactions(engine, PURCHASE)
-    assert {name: row[name] for name in t.SILVER_TRANSACTIONS.column_names} == {
+    assert {name: row[name] for name in SILVER_TRANSACTIONS.column_names} == {
         "transaction_id": "T1", "customer_id": 7, "customer_name": "Ann Lee",
         "email": "ann.lee@example.org", "purchase_date": date(2014, 3, 5),
         "amount": Decimal("12.50"), "status": "completed", "payment_method": "credit_card",
@@ -414,9 +414,9 @@ hostile = st.one_of(
 def test_whatever_is_delivered_no_member_row_is_lost_and_types_hold(rows: list[Any]) -> None:
     engine = start_engine()
     with engine.scope():
-        frame = bronze(engine, t.FLIGHTS, rows)
-        typed = type_flights(frame, engine.from_arrow(places()))
-        assert differing_types(engine, typed, t.SILVER_FLIGHTS) == {}
+        frame = bronze(engine, FLIGHTS, rows)
+        typed = typed_rows(FLIGHTS, engine, frame)
+        assert differing_types(engine, typed, SILVER_FLIGHTS) == {}
         found = sorted(engine.rows(typed), key=lambda row: row["_row_number"])
     assert [row["_row_number"] for row in found] == list(range(1, len(rows) + 1))
     assert [row["raw_work_city"] for row in found] == [row["WORK_CITY"] for row in rows]
@@ -431,8 +431,8 @@ def test_whatever_is_delivered_no_member_row_is_lost_and_types_hold(rows: list[A
 def test_whatever_is_delivered_no_purchase_is_lost_and_types_hold(rows: list[Any]) -> None:
     engine = start_engine()
     with engine.scope():
-        typed = type_transactions(bronze(engine, t.TRANSACTIONS, rows))
-        assert differing_types(engine, typed, t.SILVER_TRANSACTIONS) == {}
+        typed = typed_rows(TRANSACTIONS, engine, bronze(engine, TRANSACTIONS, rows))
+        assert differing_types(engine, typed, SILVER_TRANSACTIONS) == {}
         found = sorted(engine.rows(typed), key=lambda row: row["_row_number"])
     assert [row["_row_number"] for row in found] == list(range(1, len(rows) + 1))
     assert [row["raw_amount"] for row in found] == [row["amount"] for row in rows]

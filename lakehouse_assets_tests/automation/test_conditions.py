@@ -17,14 +17,16 @@ from dagster._core.events import DagsterEvent, StepMaterializationData
 
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.domains import REGISTRY
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets.domains.airline.gold import segments as gold_segments
 from lakehouse_assets.domains.airline.gold import value as gold_value
-from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
-from lakehouse_assets.domains.retail.tables.store_sales import STORE_SALES
-from lakehouse_assets.domains.retail.tables.website import WEBSITE
+from lakehouse_assets.domains.airline.shared import DOMAIN
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
+from lakehouse_assets.domains.retail.datasets.store_sales import STORE_SALES
+from lakehouse_assets.domains.retail.datasets.website import WEBSITE
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.airline.test_segments import launchpad, snapshot
@@ -32,12 +34,12 @@ from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.retail.samples import deliver
 from lakehouse_assets_tests.test_incremental import values
 
-DAILY = frozenset(t.TRANSACTIONS.loaded_tables)
-SNAPSHOTS = frozenset(t.FLIGHTS.loaded_tables)
+DAILY = frozenset(TRANSACTIONS.loaded_tables)
+SNAPSHOTS = frozenset(FLIGHTS.loaded_tables)
 GOLD = frozenset(
     table.name
     for table in REGISTRY
-    if table.domain == t.DOMAIN and table.layer in {"gold", "segments"} and table.partition
+    if table.domain == DOMAIN and table.layer in {"gold", "segments"} and table.partition
 )
 # Calendars and the like, which nothing but their absence makes.
 WHOLE = frozenset(
@@ -102,7 +104,7 @@ def test_a_month_of_deliveries_runs_exactly_what_each_touches(
 ) -> None:
     # A look at a domain without deliveries takes as long as one at the other.
     whole = dg.AssetSelection.assets(*[REGISTRY[name].asset_key for name in WHOLE])
-    watched = dg.AssetSelection.key_prefixes(t.DOMAIN) | whole
+    watched = dg.AssetSelection.key_prefixes(DOMAIN) | whole
     caretaker = Paper(house, instance, watched=watched)
     assert caretaker.day() == once(WHOLE, "None")
     assert caretaker.day() == Counter()
@@ -170,7 +172,7 @@ def test_segments_run_by_hand_with_another_k_are_followed_and_keep_one_name_each
     house: House, instance: dg.DagsterInstance
 ) -> None:
     house.deliver_members("2014-03-31", snapshot()[:300])
-    domain = dg.AssetSelection.key_prefixes(t.DOMAIN, "conformed")
+    domain = dg.AssetSelection.key_prefixes(DOMAIN, "conformed")
     caretaker = Caretaker(house, instance, watched=domain)
     caretaker.wake()
     for k in (6, 3):
@@ -305,7 +307,7 @@ def test_what_was_asked_for_in_vain_is_asked_for_again_whatever_the_daemon_remem
             self._conditions = None
             return super().day()
 
-    domain = dg.AssetSelection.key_prefixes(t.DOMAIN, "conformed")
+    domain = dg.AssetSelection.key_prefixes(DOMAIN, "conformed")
     caretaker = Forgetful(house, instance, watched=domain)
     caretaker.killed = True
     caretaker.day()
@@ -324,7 +326,7 @@ def test_a_source_that_changes_while_a_table_is_built_is_built_in_afterwards(
     house: House, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.deliver_purchases("2014-03-01", [purchase("A", amount=1)])
-    domain = dg.AssetSelection.key_prefixes(t.DOMAIN, "conformed")
+    domain = dg.AssetSelection.key_prefixes(DOMAIN, "conformed")
     caretaker = Caretaker(house, instance, watched=domain)
     caretaker.wake()
     house.deliver_purchases("2014-03-02", [purchase("B", amount=10)])

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse_assets import clock
-from lakehouse_assets.domains.airline.tables import FLIGHTS, TRANSACTIONS
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
 from lakehouse_assets.orchestration.deliveries import (

@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import quarantine_table
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets_tests.airline.samples import House, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
@@ -79,14 +79,14 @@ def test_a_file_being_written_is_left_to_the_sensor(caretaker: Caretaker) -> Non
 
 def test_a_day_of_which_a_late_run_failed_is_asked_for(caretaker: Caretaker) -> None:
     house = caretaker.house
-    day, aside = "2014-03-03", house.path(quarantine_table(t.TRANSACTIONS))
+    day, aside = "2014-03-03", house.path(quarantine_table(TRANSACTIONS))
     house.deliver_purchases(day, [purchase("A")])
     caretaker.settle()
     caretaker.deliveries("transactions")
     away = aside.rename(aside.with_name("away"))
     aside.write_text("a file in its place", encoding="utf-8")
     caretaker.may_fail = True
-    names = t.TRANSACTIONS.loaded_tables[2:]
+    names = TRANSACTIONS.loaded_tables[2:]
     caretaker.run([dg.AssetKey(["airline", name]) for name in names], day, day)
     aside.unlink()
     away.rename(aside)

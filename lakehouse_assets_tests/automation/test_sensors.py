@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.planning import PlannedRun, with_follow_ups
@@ -21,7 +22,7 @@ from lakehouse_assets.orchestration.sensors import keys_of
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 
-ASIDE = quarantine_table(t.TRANSACTIONS)
+ASIDE = quarantine_table(TRANSACTIONS)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def sorted_rows(house: House) -> list[tuple[Any, ...]]:
     """Return how purchases were sorted, whatever the order in which they came."""
     kept = [
         (r["transaction_id"], str(r["delivered_on"]), "kept", None)
-        for r in house.rows(t.SILVER_TRANSACTIONS)
+        for r in house.rows(SILVER_TRANSACTIONS)
     ]
     aside = [
         (r["transaction_id"], str(r["delivered_on"]), r["disposition"], r["duplicate_of"])
@@ -86,7 +87,7 @@ def test_what_arrives_while_a_dataset_is_loaded_goes_into_one_run_after_it(
         assert "what has arrived since is next" in str(waiting.skip_reason)
     instance.report_run_canceled(starting)
     assert caretaker.deliveries("transactions") == [(day(3), day(5))]
-    assert house.count(t.SILVER_TRANSACTIONS) == 4
+    assert house.count(SILVER_TRANSACTIONS) == 4
 
 
 def test_deliveries_corrections_and_snapshots_load_what_they_touch(caretaker: Caretaker) -> None:
@@ -98,16 +99,16 @@ def test_deliveries_corrections_and_snapshots_load_what_they_touch(caretaker: Ca
     assert caretaker.deliveries("transactions") == [(day(3), day(4))]
     assert caretaker.deliveries("transactions") == []
     assert caretaker.deliveries("flights") == [("2014-03-01", "2014-03-01")]
-    assert house.count(t.SILVER_TRANSACTIONS) == 2
-    assert house.count(t.SILVER_FLIGHTS) == 1
+    assert house.count(SILVER_TRANSACTIONS) == 2
+    assert house.count(SILVER_FLIGHTS) == 1
     house.deliver_purchases(day(4), [purchase("B", amount=5)])
     house.deliver_purchases(day(4), [purchase("C")], "more.json")
     caretaker.settle()
     assert caretaker.deliveries("transactions") == [both(4)]
     assert caretaker.deliveries("flights") == []
-    rows = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'B'")
+    rows = house.rows(SILVER_TRANSACTIONS, "transaction_id = 'B'")
     assert [float(row["amount"]) for row in rows] == [5.0]
-    assert house.count(t.SILVER_TRANSACTIONS) == 3
+    assert house.count(SILVER_TRANSACTIONS) == 3
 
 
 def test_what_ran_by_hand_is_not_loaded_again_when_the_sensor_is_switched_on(
@@ -117,7 +118,7 @@ def test_what_ran_by_hand_is_not_loaded_again_when_the_sensor_is_switched_on(
     for number in (3, 4, 5):
         house.deliver_purchases(day(number), [purchase(f"T{number}")])
     caretaker.settle()
-    keys = keys_of(t.TRANSACTIONS, t.TRANSACTIONS.loaded_tables)
+    keys = keys_of(TRANSACTIONS, TRANSACTIONS.loaded_tables)
     caretaker.run(keys, day(3), day(4))
     # Bronze alone is not enough: nothing further down has the rows.
     caretaker.run(keys[:2], day(5), day(5))
@@ -133,7 +134,7 @@ def test_what_ran_by_hand_is_not_loaded_again_when_the_sensor_is_switched_on(
     assert not again.run_requests
     assert again.skip_reason is not None
     assert "by hand or by a backfill: 2014-03-06." in again.skip_reason.skip_message
-    assert house.count(t.SILVER_TRANSACTIONS) == 5
+    assert house.count(SILVER_TRANSACTIONS) == 5
 
 
 def test_a_file_just_written_waits_for_the_next_tick(caretaker: Caretaker) -> None:
@@ -152,11 +153,11 @@ def test_an_announced_day_waits_for_its_marker(
 
     from lakehouse_assets.ingest.landing import LandingZone
 
-    announced = replace(t.TRANSACTIONS, announced=True)
+    announced = replace(TRANSACTIONS, announced=True)
     house.deliver_purchases(day(3), [purchase("A")])
     zone = LandingZone(house.settings.landing)
     assert zone.files(announced) == []
-    assert len(zone.files(t.TRANSACTIONS)) == 1
+    assert len(zone.files(TRANSACTIONS)) == 1
     house.deliver("transactions", day(3), "_SUCCESS", "")
     assert [f.name for f in zone.files(announced)] == [
         f"airline/transactions/{day(3)}/transactions.json"
@@ -173,11 +174,11 @@ def test_a_deleted_file_is_recorded_and_its_rows_stay(caretaker: Caretaker) -> N
     result = caretaker.tick("airline_transactions_deliveries")
     assert not result.run_requests
     (event,) = result.asset_events
-    assert event.asset_key == bronze_table(t.TRANSACTIONS).asset_key
+    assert event.asset_key == bronze_table(TRANSACTIONS).asset_key
     assert event.metadata["deleted_files"].value == [
         f"airline/transactions/{day(3)}/transactions.json"
     ]
-    assert house.count(t.SILVER_TRANSACTIONS) == 2
+    assert house.count(SILVER_TRANSACTIONS) == 2
 
 
 def test_a_failed_listing_is_an_error_and_forgets_nothing(caretaker: Caretaker) -> None:
@@ -213,10 +214,10 @@ def test_a_late_day_takes_its_ids_from_the_later_days_that_have_them(
     house.deliver_purchases(day(9), [purchase("A")])
     caretaker.settle()
     assert caretaker.deliveries("transactions") == [both(9)]
-    assert house.count(t.SILVER_TRANSACTIONS, "transaction_id = 'A'") == 2
+    assert house.count(SILVER_TRANSACTIONS, "transaction_id = 'A'") == 2
     # The 6th called its A a duplicate of the 5th's, which is one itself now.
     assert caretaker.late() == [both(5), both(6)]
-    assert house.count(t.SILVER_TRANSACTIONS, "transaction_id = 'A'") == 1
+    assert house.count(SILVER_TRANSACTIONS, "transaction_id = 'A'") == 1
     first = f"airline/transactions/{day(3)}/transactions.json#1"
     assert [row["duplicate_of"] for row in house.rows(ASIDE)] == [first] * 3
 
@@ -232,9 +233,9 @@ def test_a_correction_that_drops_an_id_gives_it_to_the_next_day_that_has_it(
     house.deliver_purchases(day(3), [purchase("B")])
     caretaker.settle()
     caretaker.deliveries("transactions")
-    assert house.count(t.SILVER_TRANSACTIONS, "transaction_id = 'A'") == 0
+    assert house.count(SILVER_TRANSACTIONS, "transaction_id = 'A'") == 0
     assert caretaker.late() == [both(5)]
-    (row,) = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'A'")
+    (row,) = house.rows(SILVER_TRANSACTIONS, "transaction_id = 'A'")
     assert float(row["amount"]) == 7
 
 

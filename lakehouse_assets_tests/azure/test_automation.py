@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.storage.faults import StoreError
 from lakehouse_assets.storage.location import AdlsLocation
@@ -39,11 +39,11 @@ def land(caretaker: Caretaker, file: Path, amount: int, *, replace: bool = False
     file.write_text(json.dumps([purchase("A", amount=amount)]), encoding="utf-8")
     settings = caretaker.house.settings
     zone = LandingZone(settings.landing, settings.zone_identity)
-    assert zone.land(t.TRANSACTIONS, file, date.fromisoformat(DAY), replace=replace)[1]
+    assert zone.land(TRANSACTIONS, file, date.fromisoformat(DAY), replace=replace)[1]
 
 
 def amounts(caretaker: Caretaker) -> list[float]:
-    rows = caretaker.house.rows(t.SILVER_TRANSACTIONS)
+    rows = caretaker.house.rows(SILVER_TRANSACTIONS)
     return [float(row["amount"]) for row in rows]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.storage.location import AdlsLocation
 from lakehouse_assets_tests.airline.samples import House, purchase
@@ -107,7 +107,7 @@ def test_a_lost_connection_is_tried_again_and_healed(
         return [row["transaction_id"] for row in far.lake_rows(table)]
 
     assert sorted(ids("bronze_transactions")) == ["A", "B", "B", "C"]
-    assert sorted(ids(t.SILVER_TRANSACTIONS)) == ["A", "B"]
+    assert sorted(ids(SILVER_TRANSACTIONS)) == ["A", "B"]
     assert sorted(ids("silver_transactions_quarantine")) == ["B", "C"]
 
 

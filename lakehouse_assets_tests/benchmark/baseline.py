@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_table, rejects_table
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets.domains.airline.gold import segments as gold_segments
 from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.airline.models import small_segments as gold_small_segments
-from lakehouse_assets.domains.airline.reference import places
-from lakehouse_assets.domains.airline.transforms.silver import NOTHING
+from lakehouse_assets.domains.airline.reference import NOTHING, places
 from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets.engine.vocabulary import WHITE_SPACE
 from lakehouse_assets.lake.schema import arrow_schema
@@ -470,13 +470,13 @@ class Baseline:
         snapshot = f"snapshot_month = '{month}'"
         delivered = f"delivered_on >= '{month}' AND delivered_on < '{following}'"
         with self.step("bronze_flights"):
-            self.bronze(t.FLIGHTS, month, following, snapshot)
+            self.bronze(FLIGHTS, month, following, snapshot)
         with self.step("silver_flights"):
             self.connection.execute(_FLIGHTS.format(bronze=values["bronze_flights"], **values))
-            self.write(t.SILVER_FLIGHTS, _SILVER_FLIGHTS, snapshot)
-            self.quarantine(t.FLIGHTS, snapshot)
+            self.write(SILVER_FLIGHTS, _SILVER_FLIGHTS, snapshot)
+            self.quarantine(FLIGHTS, snapshot)
         with self.step("bronze_transactions"):
-            self.bronze(t.TRANSACTIONS, month, following, delivered)
+            self.bronze(TRANSACTIONS, month, following, delivered)
         with self.step("silver_transactions"):
             self.silver_transactions(values, delivered)
         as_of = f"as_of_month = '{month}'"
@@ -587,8 +587,8 @@ GROUP BY ALL
                 **values,
             )
         )
-        self.write(t.SILVER_TRANSACTIONS, _SILVER_TRANSACTIONS, predicate)
-        self.quarantine(t.TRANSACTIONS, predicate)
+        self.write(SILVER_TRANSACTIONS, _SILVER_TRANSACTIONS, predicate)
+        self.quarantine(TRANSACTIONS, predicate)
 
     def quarantine(self, dataset: Dataset, predicate: str) -> None:
         """Write the rows that silver does not take, as they were delivered."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
 from lakehouse_assets.domains import REGISTRY
+from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
 from lakehouse_assets.domains.retail.gold import tweets as gold
-from lakehouse_assets.domains.retail.tables import tweets as t
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.sample.retail.campaigns import write_campaigns
@@ -75,7 +75,7 @@ def _compare(root: Path, delivered: int) -> int:
     lake = Lake(str(root), start_engine(), REGISTRY)
     rows = {
         table.name: sum(lake.rows_by_partition(table).values())
-        for table in (bronze_table(t.TWEETS), t.SILVER_TWEETS, quarantine_table(t.TWEETS))
+        for table in (bronze_table(TWEETS), SILVER_TWEETS, quarantine_table(TWEETS))
     }
     bronze, silver, aside = rows.values()
     with lake.engine.scope():

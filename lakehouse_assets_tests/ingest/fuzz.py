@@ -25,12 +25,19 @@ import pyarrow.parquet as pq
 
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.ingest.documents import FIELDS as DOCUMENT_FIELDS
 from lakehouse_assets.ingest.limits import FileLimits
-from lakehouse_assets_tests.ingest.samples import BARE, DAY, FIELDS, THINGS, deliver, landed
+from lakehouse_assets_tests.ingest.samples import (
+    BARE,
+    DAY,
+    DOCUMENT_COLUMNS,
+    FIELDS,
+    THINGS,
+    deliver,
+    landed,
+)
 
 SUFFIXES = (".csv", ".txt", ".csv.gz", ".json", ".jsonl", ".jsonl.gz", ".parquet", ".pdf")
-DOCUMENTS = replace(THINGS, documents=True, fields=DOCUMENT_FIELDS)
+DOCUMENTS = replace(THINGS, documents=True, columns=DOCUMENT_COLUMNS)
 # Small limits, so that small files go beyond them.
 LIMITS = FileLimits(
     unpacked_bytes=1 << 18, line_bytes=1 << 14, record_bytes=1 << 14, field_bytes=1 << 13,

@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lakehouse_assets.catalog.datasets import Dataset
-from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.catalog.datasets import DOCUMENT_FIELDS, Dataset, text_field
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ingest.csv_records import CsvReader
 from lakehouse_assets.ingest.files import Content, opened
@@ -30,10 +29,10 @@ THINGS = Dataset(
     grain="day",
     description="One thing.",
     owner="team:shop",
-    fields=tuple(
-        Column(field.lower(), "string", f"{field} of the thing.", source=field) for field in FIELDS
-    ),
+    columns=tuple(text_field(name, f"{name} of the thing.") for name in FIELDS),
 )
+
+DOCUMENT_COLUMNS = tuple(text_field(name, f"{name} of the file.") for name in DOCUMENT_FIELDS)
 
 # The same, delivered without header.
 BARE = replace(THINGS, header=False)

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse_assets.ingest.documents import FIELDS as DOCUMENT_FIELDS
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.ingest.samples import (
     DAY,
+    DOCUMENT_COLUMNS,
     FIELDS,
     HEADER,
     THINGS,
@@ -81,7 +81,7 @@ def test_a_file_beyond_a_limit_is_refused_and_the_others_load(
 ):
     dataset = THINGS
     if name.endswith("pdf"):
-        dataset = replace(THINGS, documents=True, fields=DOCUMENT_FIELDS)
+        dataset = replace(THINGS, documents=True, columns=DOCUMENT_COLUMNS)
     (tmp_path / name).write_bytes(content)
     (tmp_path / "good.csv").write_bytes(csv("1,2,3"))
     outcome = deliver(

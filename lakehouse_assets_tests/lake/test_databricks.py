@@ -13,7 +13,8 @@ import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.gold.customers import DIM_CUSTOMERS, DIM_GEOGRAPHY
 from lakehouse_assets.domains.airline.gold.value import FACT_FLIGHTS, FACT_TRANSACTIONS
 from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
@@ -28,14 +29,14 @@ PLACE = AdlsLocation("acc01", "lake", "house")
 PARTITIONS = {"airline_daily": "2014-03-10", "airline_monthly": "2014-03-01"}
 # The tables of each job that are compared: bronze, and what follows from it without a model.
 BRONZE = {
-    "airline_daily": [bronze_table(t.TRANSACTIONS), rejects_table(t.TRANSACTIONS)],
-    "airline_monthly": [bronze_table(t.FLIGHTS), rejects_table(t.FLIGHTS)],
+    "airline_daily": [bronze_table(TRANSACTIONS), rejects_table(TRANSACTIONS)],
+    "airline_monthly": [bronze_table(FLIGHTS), rejects_table(FLIGHTS)],
 }
 REST = {
     "reference_data": [DIM_DATE],
-    "airline_daily": [t.SILVER_TRANSACTIONS, quarantine_table(t.TRANSACTIONS)],
+    "airline_daily": [SILVER_TRANSACTIONS, quarantine_table(TRANSACTIONS)],
     "airline_monthly": [
-        t.SILVER_FLIGHTS, quarantine_table(t.FLIGHTS), DIM_CUSTOMERS, DIM_GEOGRAPHY,
+        SILVER_FLIGHTS, quarantine_table(FLIGHTS), DIM_CUSTOMERS, DIM_GEOGRAPHY,
         FACT_FLIGHTS, FACT_TRANSACTIONS,
     ],
 }  # fmt: skip

@@ -14,7 +14,8 @@ import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.domains import REGISTRY
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets.lake.maintenance import RETENTION_HOURS, maintain
 from lakehouse_assets.lake.schema import arrow_schema
@@ -35,7 +36,7 @@ def purchases(day: date, first: int, number: int) -> pa.Table:
         }
         for n in range(number)
     ]  # fmt: skip
-    schema = arrow_schema(t.SILVER_TRANSACTIONS)
+    schema = arrow_schema(SILVER_TRANSACTIONS)
     return pa.table({f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema})
 
 
@@ -44,52 +45,52 @@ def scattered(house: House) -> House:
     """A table of two days, one of them in four files."""
     from deltalake import write_deltalake
 
-    house.lake.ensure(t.SILVER_TRANSACTIONS)
+    house.lake.ensure(SILVER_TRANSACTIONS)
     for number in range(4):
         write_deltalake(
-            str(house.path(t.SILVER_TRANSACTIONS)), purchases(DAY, number, 2000), mode="append"
+            str(house.path(SILVER_TRANSACTIONS)), purchases(DAY, number, 2000), mode="append"
         )
     other = purchases(DAY + timedelta(days=1), 9, 10)
-    write_deltalake(str(house.path(t.SILVER_TRANSACTIONS)), other, mode="append")
+    write_deltalake(str(house.path(SILVER_TRANSACTIONS)), other, mode="append")
     return house
 
 
 def rows(house: House) -> list[dict[str, Any]]:
-    return house.rows(t.SILVER_TRANSACTIONS, order="transaction_id")
+    return house.rows(SILVER_TRANSACTIONS, order="transaction_id")
 
 
 def test_files_become_fewer_and_rows_stay(scattered: House) -> None:
     before = rows(scattered)
-    found = maintain(scattered.lake, t.SILVER_TRANSACTIONS)
+    found = maintain(scattered.lake, SILVER_TRANSACTIONS)
     assert found is not None
     assert (found.before.files, found.after.files) == (5, 2)
     # Before, a member may be in any file; afterwards the files of the day are one.
     assert found.after.scanned < found.before.scanned <= found.before.bytes
     assert rows(scattered) == before
-    log = scattered.path(t.SILVER_TRANSACTIONS) / "_delta_log"
+    log = scattered.path(SILVER_TRANSACTIONS) / "_delta_log"
     assert list(log.glob("*.checkpoint.parquet"))
 
 
 def test_versions_of_the_last_week_can_still_be_read(scattered: House) -> None:
     assert RETENTION_HOURS >= 168
-    version = scattered.lake.version(t.SILVER_TRANSACTIONS)
+    version = scattered.lake.version(SILVER_TRANSACTIONS)
     before = rows(scattered)
-    found = maintain(scattered.lake, t.SILVER_TRANSACTIONS)
+    found = maintain(scattered.lake, SILVER_TRANSACTIONS)
     assert found is not None
     assert found.removed == 0
     lake = scattered.lake
     with lake.engine.scope():
-        old = lake.engine.rows(lake.read(t.SILVER_TRANSACTIONS, version=version))
+        old = lake.engine.rows(lake.read(SILVER_TRANSACTIONS, version=version))
     assert len(old) == len(before)
 
 
 def test_a_table_that_is_in_order_is_not_rewritten(scattered: House) -> None:
-    maintain(scattered.lake, t.SILVER_TRANSACTIONS)
-    version = scattered.lake.version(t.SILVER_TRANSACTIONS)
-    found = maintain(scattered.lake, t.SILVER_TRANSACTIONS)
+    maintain(scattered.lake, SILVER_TRANSACTIONS)
+    version = scattered.lake.version(SILVER_TRANSACTIONS)
+    found = maintain(scattered.lake, SILVER_TRANSACTIONS)
     assert found is not None
     assert found.before == found.after
-    assert scattered.lake.version(t.SILVER_TRANSACTIONS) == version
+    assert scattered.lake.version(SILVER_TRANSACTIONS) == version
     assert maintain(scattered.lake, gold.CUSTOMER_SPEND) is None
 
 
@@ -97,7 +98,7 @@ def test_the_page_of_a_table_shows_both_sides(scattered: House) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         job = scattered.definitions().resolve_job_def("maintenance")
         assert job.execute_in_process(instance=instance).success
-        (seen,) = instance.fetch_observations(t.SILVER_TRANSACTIONS.asset_key, limit=10).records
+        (seen,) = instance.fetch_observations(SILVER_TRANSACTIONS.asset_key, limit=10).records
         nothing = instance.fetch_observations(gold.CUSTOMER_SPEND.asset_key, limit=10).records
     told = {n: v.value for n, v in seen.asset_observation.metadata.items()}
     assert (told["files before"], told["files after"]) == (5, 2)
@@ -114,7 +115,7 @@ def test_maintenance_waits_for_the_writers_of_its_tables(house: House) -> None:
     }
     ops = definitions.resolve_job_def("maintenance").graph.node_defs
     assert {op.pool for op in ops} == writers == {table.step for table in REGISTRY}
-    assert quarantine_table(t.FLIGHTS).step == t.SILVER_FLIGHTS.step
+    assert quarantine_table(FLIGHTS).step == SILVER_FLIGHTS.step
     # A pool takes one at a time.
     assert "default_limit: 1" in _CONFIG
 
@@ -122,7 +123,7 @@ def test_maintenance_waits_for_the_writers_of_its_tables(house: House) -> None:
 def test_maintenance_begins_when_the_writer_of_its_table_has_ended(
     scattered: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = t.SILVER_TRANSACTIONS.step
+    pool = SILVER_TRANSACTIONS.step
     monkeypatch.setenv("DAGSTER_HOME", "")
     with dagster_instance(scattered.settings) as instance, ThreadPoolExecutor(1) as thread:
         # A writer of the table is at work: it has the one place in the table's pool.
@@ -148,9 +149,9 @@ def test_maintenance_begins_when_the_writer_of_its_table_has_ended(
         while not (asked and max(asked.values()) >= 2):
             assert not maintenance.done()
             time.sleep(0.05)
-        version = scattered.lake.version(t.SILVER_TRANSACTIONS)
+        version = scattered.lake.version(SILVER_TRANSACTIONS)
         assert not maintenance.done()
         assert version == 5, "nothing was rewritten beside the writer"
         storage.free_concurrency_slots_for_run("writer")
         assert maintenance.result().success
-    assert scattered.lake.version(t.SILVER_TRANSACTIONS) > version
+    assert scattered.lake.version(SILVER_TRANSACTIONS) > version

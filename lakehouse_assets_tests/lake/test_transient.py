@@ -31,7 +31,7 @@ from obstore.store import AzureStore
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta_rs import DeltaRsWriter
@@ -41,7 +41,7 @@ from lakehouse_assets.storage.transient import is_transient
 from lakehouse_assets.timeouts import STEP_PAUSES
 from lakehouse_assets_tests.airline.samples import House, purchase
 
-TABLES = (bronze_table(t.TRANSACTIONS), rejects_table(t.TRANSACTIONS))
+TABLES = (bronze_table(TRANSACTIONS), rejects_table(TRANSACTIONS))
 # What people deliver ends up in sentences and in texts of databases.
 WORDS = "503 Service Unavailable: connection refused, timed out (os error 28)"
 
@@ -269,7 +269,7 @@ def test_a_full_disk_is_tried_again_and_the_run_heals(
     assert result.success
     assert attempts[:3] == ["bronze_transactions"] * 3
     assert len([e for e in result.all_events if e.is_step_up_for_retry]) == 2
-    assert house.count(bronze_table(t.TRANSACTIONS)) == 1
+    assert house.count(bronze_table(TRANSACTIONS)) == 1
 
 
 def test_a_fault_that_stays_ends_the_run_with_its_own_words(

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import segments as gold
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.instance import dagster_instance
@@ -33,7 +33,7 @@ from lakehouse_assets_tests.operations.services import DEPLOY, Services, running
 from lakehouse_assets_tests.sources.servers import MissingError, running_postgres
 
 pytestmark = pytest.mark.timeout(600)
-BRONZE, REJECTS = bronze_table(t.TRANSACTIONS), rejects_table(t.TRANSACTIONS)
+BRONZE, REJECTS = bronze_table(TRANSACTIONS), rejects_table(TRANSACTIONS)
 FIRST = date(2014, 1, 1)
 DAYS = [FIRST + timedelta(days=number) for number in range(400)]
 _LAUNCH = """

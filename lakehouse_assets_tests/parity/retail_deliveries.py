@@ -7,13 +7,13 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGNS
-from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.domains.retail.tables.documents import DOCUMENTS
-from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
-from lakehouse_assets.domains.retail.tables.store_sales import STORE_SALES
-from lakehouse_assets.domains.retail.tables.tweets import TWEETS
-from lakehouse_assets.domains.retail.tables.website import WEBSITE
+from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.documents import DOCUMENTS
+from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
+from lakehouse_assets.domains.retail.datasets.store_sales import STORE_SALES
+from lakehouse_assets.domains.retail.datasets.tweets import TWEETS
+from lakehouse_assets.domains.retail.datasets.website import WEBSITE
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.engine import hostile
 from lakehouse_assets_tests.retail.samples import (

@@ -13,21 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehouse_assets.catalog.expectations import Expectation
-from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.airline.expectations import TRANSACTIONS
-from lakehouse_assets.domains.airline.transforms.silver import type_transactions
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.quality.classify import (
+    accepted_rows,
+    apply_expectations,
     classify,
     duplicates_of_earlier,
     duplicates_within,
-    judge,
-    kept,
-    set_aside,
+    quarantined_rows,
     violations,
 )
+from lakehouse_assets.quality.fields import expectations_of, typed_rows
 from lakehouse_assets_tests.airline.samples import bronze, purchase
 
 EXPECTATIONS = (
@@ -97,7 +96,7 @@ def model(
             found[address(row)] = ("duplicate", [], first[key])
         else:
             first[key] = address(row)
-            found[address(row)] = ("kept", [], None)
+            found[address(row)] = ("accepted", [], None)
     return found
 
 
@@ -109,7 +108,7 @@ def sorted_out(
     within: str | None = None,
 ) -> Any:
     """Judge rows and give them their dispositions."""
-    judged = judge(typed, expectations)
+    judged = apply_expectations(typed, expectations)
     return classify(judged, duplicates_within(judged, key, newest_first, within))
 
 
@@ -137,8 +136,10 @@ def test_every_row_comes_out_once_with_all_its_reasons_in_whatever_order_rows_co
         )
         assert verdicts(engine, classified) == expected
         names = list(TYPES)
-        aside = engine.rows(classified.filter(F.col("disposition") != F.lit("kept")).select(*names))
-        taken = engine.rows(kept(classified, names))
+        aside = engine.rows(
+            classified.filter(F.col("disposition") != F.lit("accepted")).select(*names)
+        )
+        taken = engine.rows(accepted_rows(classified, names))
         found = engine.rows(violations(classified, EXPECTATIONS, "delivered_on"))
         counts = {n: sum(row[n] for row in found) for n in (*NAMES, "all_rows")}
     out = Counter(address(row) for row in [*aside, *taken])
@@ -147,7 +148,7 @@ def test_every_row_comes_out_once_with_all_its_reasons_in_whatever_order_rows_co
     reasons = Counter(reason for _, found, _ in expected.values() for reason in found)
     for name in ("id_is_given", "amount_is_given", "amount_is_small"):
         assert counts[name] == reasons[name]
-    stays = [r["amount"] for r in rows if expected[address(r)][0] == "kept"]
+    stays = [r["amount"] for r in rows if expected[address(r)][0] == "accepted"]
     assert counts["amount_is_even"] == sum(amount % 2 for amount in stays)
     assert counts["amount_is_not_9"] == stays.count(9)
 
@@ -169,7 +170,9 @@ def test_files_are_in_order_by_day_then_name_and_rows_as_they_stand(
 ) -> None:
     """Names are compared as text, so that 10 comes before 9."""
     rows = frame(engine, delivered(TIES))
-    taken = kept(sorted_out(rows, EXPECTATIONS, newest_first=newest_first), ["id", "amount"])
+    taken = accepted_rows(
+        sorted_out(rows, EXPECTATIONS, newest_first=newest_first), ["id", "amount"]
+    )
     assert {row["id"]: row["amount"] for row in engine.rows(taken)} == stays
 
 
@@ -182,7 +185,10 @@ def test_an_expectation_that_cannot_be_judged_does_not_hold(engine: Engine) -> N
 def test_without_drop_expectations_nothing_is_quarantined(engine: Engine) -> None:
     rows = delivered([(1, 99, 1, "a.csv"), (1, None, 1, "a.csv")])
     found = verdicts(engine, sorted_out(frame(engine, rows), EXPECTATIONS[3:]))
-    assert found == {"1/a.csv#1": ("kept", [], None), "1/a.csv#2": ("duplicate", [], "1/a.csv#1")}
+    assert found == {
+        "1/a.csv#1": ("accepted", [], None),
+        "1/a.csv#2": ("duplicate", [], "1/a.csv#1"),
+    }
 
 
 def test_a_key_of_an_earlier_delivery_names_the_row_that_was_kept_there(engine: Engine) -> None:
@@ -190,25 +196,25 @@ def test_a_key_of_an_earlier_delivery_names_the_row_that_was_kept_there(engine: 
         [(1, 2, 2, "a.csv"), (1, 4, 2, "a.csv"), (2, 2, 2, "a.csv"), (3, 99, 2, "a.csv")]
     )
     earlier = delivered([(1, 8, 1, "b.csv"), (3, 8, 1, "b.csv")])
-    judged = judge(frame(engine, rows), EXPECTATIONS)
+    judged = apply_expectations(frame(engine, rows), EXPECTATIONS)
     repeated = duplicates_within(judged, "id", newest_delivery_first=False)
-    stays = classify(judged, repeated).filter(F.col("disposition") == F.lit("kept"))
+    stays = classify(judged, repeated).filter(F.col("disposition") == F.lit("accepted"))
     before = duplicates_of_earlier(stays, frame(engine, earlier), "id")
     found = verdicts(engine, classify(judged, engine.union([repeated, before])))
     assert found == {
         "2/a.csv#1": ("duplicate", [], "1/b.csv#1"),
         # It repeats a row of its own file, which repeats the earlier one.
         "2/a.csv#2": ("duplicate", [], "2/a.csv#1"),
-        "2/a.csv#3": ("kept", [], None),
+        "2/a.csv#3": ("accepted", [], None),
         "2/a.csv#4": ("quarantined", ["amount_is_small"], None),
     }
 
 
 def test_what_is_set_aside_keeps_the_delivered_text(engine: Engine) -> None:
     text = {**purchase("T1"), "customer_id": " 12x ", "amount": "1,5", "purchase_date": "soon"}
-    typed = type_transactions(bronze(engine, t.TRANSACTIONS, [text]))
-    classified = sorted_out(typed, TRANSACTIONS, "transaction_id")
-    (row,) = engine.rows(set_aside(classified, t.TRANSACTIONS))
+    typed = typed_rows(TRANSACTIONS, engine, bronze(engine, TRANSACTIONS, [text]))
+    classified = sorted_out(typed, expectations_of(TRANSACTIONS), "transaction_id")
+    (row,) = engine.rows(quarantined_rows(classified, TRANSACTIONS))
     assert {name: row[name] for name in text} == text
     assert row["reasons"] == [
         "customer_id_is_readable", "purchase_date_is_readable", "amount_is_readable",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from datetime import date
 
 import dagster as dg
 import pytest
 
-from lakehouse_assets.catalog.datasets import bronze_table
-from lakehouse_assets.domains.airline import silver
-from lakehouse_assets.domains.airline import tables as t
-from lakehouse_assets.domains.airline.transforms.silver import type_transactions
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.engine import F
 from lakehouse_assets.orchestration.bronze_assets import bronze_assets
 from lakehouse_assets.orchestration.partitions import Calendar
@@ -21,7 +19,7 @@ from lakehouse_assets_tests.airline.samples import House, check, numbers, purcha
 
 DAY = date(2014, 3, 5)
 KEY = dg.AssetKey("x")
-BRONZE = bronze_table(t.TRANSACTIONS)
+BRONZE = bronze_table(TRANSACTIONS)
 
 
 def balance(silver: int, aside: int, duplicates: int) -> Balance:
@@ -69,15 +67,15 @@ def test_gaps_of_two_partitions_do_not_cancel_out() -> None:
     assert not found.check_result(KEY, "conserved").passed
 
 
-def materialise(house: House, rule: silver.SilverRule) -> dg.ExecuteInProcessResult:
-    """Run bronze, a silver rule and something downstream for one day."""
+def materialise(house: House, dataset: Dataset) -> dg.ExecuteInProcessResult:
+    """Run bronze, silver and something downstream for one day."""
     calendar = Calendar(date(2014, 1, 1))
 
-    @dg.asset(deps=[t.SILVER_TRANSACTIONS.asset_key], partitions_def=calendar.daily)
+    @dg.asset(deps=[SILVER_TRANSACTIONS.asset_key], partitions_def=calendar.daily)
     def downstream() -> None: ...
 
     return dg.materialize(
-        [bronze_assets(t.TRANSACTIONS, calendar), silver_assets(rule, calendar), downstream],
+        [bronze_assets(dataset, calendar), silver_assets(dataset, calendar), downstream],
         partition_key=DAY.isoformat(),
         resources=house.definitions().resources,
         raise_on_error=False,
@@ -91,8 +89,8 @@ def test_a_transformation_that_loses_a_row_is_found_and_stops_what_is_downstream
         DAY.isoformat(),
         [purchase("A"), purchase("B", amount=None), purchase("A", region="x"), purchase("C")],
     )
-    sound = materialise(house, silver.TRANSACTIONS)
-    verdict = check(sound, t.SILVER_TRANSACTIONS, "bronze_rows_are_conserved")
+    sound = materialise(house, TRANSACTIONS)
+    verdict = check(sound, SILVER_TRANSACTIONS, "bronze_rows_are_conserved")
     assert verdict.passed
     assert numbers(verdict) == {
         "bronze": 4, "silver": 2, "quarantined": 1, "named_duplicates": 1, "partitions": 1,
@@ -100,14 +98,9 @@ def test_a_transformation_that_loses_a_row_is_found_and_stops_what_is_downstream
     assert "downstream" in steps(sound, "SUCCESS")
     doctored = materialise(
         house,
-        dataclasses.replace(
-            silver.TRANSACTIONS,
-            transform=lambda bronze, _lake: type_transactions(bronze).filter(
-                F.col("_row_number") != F.lit(4)
-            ),
-        ),
+        replace(TRANSACTIONS, rule=lambda rows, _: rows.filter(F.col("_row_number") != F.lit(4))),
     )
-    verdict = check(doctored, t.SILVER_TRANSACTIONS, "bronze_rows_are_conserved")
+    verdict = check(doctored, SILVER_TRANSACTIONS, "bronze_rows_are_conserved")
     assert not verdict.passed
     assert "2014-03-05: +1" in verdict.description
     assert "downstream" not in steps(doctored, "START")
@@ -115,14 +108,9 @@ def test_a_transformation_that_loses_a_row_is_found_and_stops_what_is_downstream
 
 def test_a_transformation_that_doubles_rows_is_found(house: House) -> None:
     house.deliver_purchases(DAY.isoformat(), [purchase("A"), purchase("B", amount=None)])
-    result = materialise(
-        house,
-        dataclasses.replace(
-            silver.TRANSACTIONS,
-            transform=lambda bronze, _lake: type_transactions(bronze.unionByName(bronze)),
-        ),
-    )
-    verdict = check(result, t.SILVER_TRANSACTIONS, "bronze_rows_are_conserved")
+    doubled = replace(TRANSACTIONS, rule=lambda rows, _: rows.unionByName(rows))
+    result = materialise(house, doubled)
+    verdict = check(result, SILVER_TRANSACTIONS, "bronze_rows_are_conserved")
     assert not verdict.passed
     # Both copies stand at one address, so neither can be called the first.
     assert numbers(verdict) == {
@@ -134,7 +122,7 @@ def test_delivered_records_are_bronze_and_rejects_file_by_file(house: House) -> 
     house.deliver_purchases(DAY.isoformat(), [purchase("A")])
     house.deliver("transactions", DAY.isoformat(), "bad.jsonl", '{"transaction_id": "B"\n[1]\n')
     house.deliver("transactions", DAY.isoformat(), "broken.json", b"\xff\xfe nothing")
-    result = materialise(house, silver.TRANSACTIONS)
+    result = materialise(house, TRANSACTIONS)
     verdict = check(result, BRONZE, "delivered_rows_are_conserved")
     assert verdict.passed
     assert numbers(verdict) == {"delivered": 3, "bronze": 1, "rejects": 2, "partitions": 1}

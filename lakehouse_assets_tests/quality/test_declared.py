@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
@@ -124,7 +124,7 @@ def test_a_purchase_of_an_unknown_member_warns_and_does_not_block(house: House) 
 def test_an_orphan_stops_what_is_downstream(house: House) -> None:
     # No calendar is materialised, so the date of joining is found nowhere.
     house.put(gold_customers.DIM_GEOGRAPHY, [geography(5)], MARCH)
-    house.put(t.SILVER_FLIGHTS, [silver_member()], MARCH)
+    house.put(SILVER_FLIGHTS, [silver_member()], MARCH)
     result = house.materialise(
         "airline_monthly",
         "2014-03-01",

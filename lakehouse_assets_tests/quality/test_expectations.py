@@ -8,14 +8,13 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
-from lakehouse_assets.domains.airline import expectations
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets_tests.airline.samples import House, check, member, numbers, steps
 
 MONTH = "2014-03-01"
-ASIDE = quarantine_table(t.FLIGHTS)
+ASIDE = quarantine_table(FLIGHTS)
 LOADING = [
     table for table in AIRLINE.tables if table.name.startswith(("bronze_flights", "silver_flights"))
 ]
@@ -54,13 +53,13 @@ def test_rows_that_only_warn_stay_and_are_counted(
     mixed: tuple[House, dg.ExecuteInProcessResult],
 ) -> None:
     house, result = mixed
-    kept = [row["member_no"] for row in house.rows(t.SILVER_FLIGHTS, order="member_no")]
+    kept = [row["member_no"] for row in house.rows(SILVER_FLIGHTS, order="member_no")]
     assert kept == [1, 2, 3, 4, 5, 6, 12]
     for name in (
         "no_age_implausible", "last_to_end_agrees_with_last_flight_date",
         "avg_interval_is_at_most_max_interval", "joined_before_window_end", "no_country_unknown",
     ):  # fmt: skip
-        found = check(result, t.SILVER_FLIGHTS, name)
+        found = check(result, SILVER_FLIGHTS, name)
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
         assert numbers(found) == {"failing_rows": 1, "rows": 12, "action": "warn"}
 
@@ -78,7 +77,7 @@ def test_rows_without_facts_go_to_quarantine_with_all_reasons(
         10: ["sum_yr_1_is_readable"],
         11: ["dates_are_in_the_calendar"],
     }  # fmt: skip
-    found = check(result, t.SILVER_FLIGHTS, "member_no_is_readable")
+    found = check(result, SILVER_FLIGHTS, "member_no_is_readable")
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert numbers(found) == {"failing_rows": 2, "rows": 12, "action": "drop"}
 
@@ -92,16 +91,8 @@ def test_warnings_and_drops_stop_nothing(mixed: tuple[House, dg.ExecuteInProcess
 def test_a_failed_expectation_stops_everything_downstream(house: House) -> None:
     house.deliver_members("2014-03-31", [member(1), member(0), member(-5)])
     result = clean(house)
-    found = check(result, t.SILVER_FLIGHTS, "silver_key_is_positive")
+    found = check(result, SILVER_FLIGHTS, "silver_key_is_positive")
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert numbers(found) == {"failing_rows": 2, "rows": 3, "action": "fail"}
     assert not result.success
     assert "dim_geography" not in steps(result, "START")
-
-
-def test_every_expectation_is_named_once_described_and_of_a_known_action() -> None:
-    for declared in (expectations.FLIGHTS, expectations.TRANSACTIONS):
-        names = [e.name for e in declared]
-        assert len(set(names)) == len(names)
-        assert all(e.description.endswith(".") for e in declared)
-        assert {e.action for e in declared} <= {"warn", "drop", "fail"}

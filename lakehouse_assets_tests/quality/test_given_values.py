@@ -3,47 +3,36 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from lakehouse_assets.domains.airline import silver as airline
-from lakehouse_assets.domains.airline.transforms import silver as members
-from lakehouse_assets.domains.retail import silver as retail
-from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
-from lakehouse_assets.domains.retail.transforms import (
-    campaigns,
-    customers,
-    documents,
-    sales,
-    tweets,
-    website,
-)
+from lakehouse_assets.catalog.datasets import Dataset, silver_table
+from lakehouse_assets.domains import DATASETS
+from lakehouse_assets.domains.retail.datasets.store_sales import STORE_SALES
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.vocabulary import WHITE_SPACE
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.orchestration.silver_assets import SilverRule
-from lakehouse_assets.quality.classify import judge
-from lakehouse_assets.quality.fields import Fields
+from lakehouse_assets.quality.classify import apply_expectations
+from lakehouse_assets.quality.fields import expectations_of, typed_rows
 from lakehouse_assets_tests.airline.samples import MEMBER, PURCHASE, bronze
 from lakehouse_assets_tests.retail import samples
 
 DOCUMENT = {
     "Name": "a.png", "Extension": "png", "MediaType": "image/png", "Size": "12", "SHA256": "0" * 64
 }  # fmt: skip
-RULES: dict[str, tuple[SilverRule, Fields, dict[str, Any]]] = {
-    "flights": (airline.FLIGHTS, members.FLIGHT_FIELDS, MEMBER),
-    "transactions": (airline.TRANSACTIONS, members.TRANSACTION_FIELDS, PURCHASE),
-    "campaigns": (retail.CAMPAIGNS, campaigns.FIELDS, samples.RESULT),
-    "tweets": (retail.tweets_rule(CAMPAIGN_TAGS), tweets.FIELDS, samples.TWEET),
-    "store_sales": (retail.STORE_SALES, sales.STORE_FIELDS, samples.SALE),
-    "online_sales": (retail.ONLINE_SALES, sales.ONLINE_FIELDS, samples.ORDER),
-    "customers": (retail.CUSTOMERS, customers.FIELDS, samples.CUSTOMER),
-    "website": (retail.WEBSITE, website.FIELDS, samples.VISIT),
-    "documents": (retail.DOCUMENTS, documents.FIELDS, DOCUMENT),
+PLAIN: dict[str, dict[str, Any]] = {
+    "flights": MEMBER,
+    "transactions": PURCHASE,
+    "campaigns": samples.RESULT,
+    "tweets": samples.TWEET,
+    "store_sales": samples.SALE,
+    "online_sales": samples.ORDER,
+    "customers": samples.CUSTOMER,
+    "website": samples.VISIT,
+    "documents": DOCUMENT,
 }
 HOSTILE = (
     "1,5", "200%", "(5)", "4 EUR", "0,5", "1.5", "1e400", "9" * 25, "-9" + "9" * 24, "NaN", "inf",
@@ -52,23 +41,23 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def hostile(fields: Fields) -> list[str]:
+def hostile(dataset: Dataset) -> list[str]:
     """Return texts that stand for something, some of them drawn with a fixed seed."""
     rng = random.Random(20)  # noqa: S311
     signs = "0123456789.,-+/: eE%\u20ac\u00e9\u3042#'\"()ABCxyz\u0661\u2212"
     drawn = ["".join(rng.choices(signs, k=rng.randint(1, 12))) for _ in range(60)]
     texts = [*HOSTILE, *drawn]
-    return [t for t in texts if t.strip(WHITE_SPACE) and t.strip().lower() not in fields.nothing]
+    return [t for t in texts if t.strip(WHITE_SPACE) and t.strip().lower() not in dataset.nothing]
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_a_given_value_is_typed_flagged_or_quarantined(engine: Engine, name: str) -> None:
-    rule, fields, plain = RULES[name]
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.path)
+def test_a_given_value_is_typed_flagged_or_quarantined(engine: Engine, dataset: Dataset) -> None:
+    plain = PLAIN[dataset.name]
     base = {field: str(value) for field, value in plain.items()}
-    sources, values = rule.dataset.source_names, hostile(fields)
+    sources, values = dataset.source_names, hostile(dataset)
     blanks = [{**base, source: ""} for source in sources]
     rows = [{**base, source: value} for source in sources for value in values]
-    found = _outcomes(engine, rule, [base, *blanks, *rows])
+    found = _outcomes(engine, dataset, [base, *blanks, *rows])
     assert found[0][1:] == ([], frozenset()), "the plain row is not plain"
     blank = dict(zip(sources, found[1:], strict=False))
     lost = [
@@ -80,7 +69,7 @@ def test_a_given_value_is_typed_flagged_or_quarantined(engine: Engine, name: str
     ]
     assert lost == []
     # What is recorded of a document is never missing.
-    columns = () if rule.dataset.documents else rule.table.columns
+    columns = () if dataset.documents else silver_table(dataset).columns
     required = [c.name for c in columns if not c.nullable]
     unfit = [
         name for typed, reasons, _ in found if not reasons for name in required
@@ -89,45 +78,39 @@ def test_a_given_value_is_typed_flagged_or_quarantined(engine: Engine, name: str
     assert unfit == [], "a kept row has no place in the table"
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_every_flag_has_a_check(name: str) -> None:
-    rule, fields, _ = RULES[name]
-    names = [e.name for e in rule.expectations]
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.path)
+def test_checks_are_named_once_and_described(dataset: Dataset) -> None:
+    expectations = expectations_of(dataset)
+    names = [e.name for e in expectations]
     assert len(set(names)) == len(names)
-    assert {e.name for e in fields.expectations} <= set(names)
-    assert {f"no_{flag}" for flag in fields.flags} <= set(names)
-    assert rule.dataset is fields.dataset
-    assert rule.table is fields.table
-    assert all(e.description.endswith(".") for e in rule.expectations)
+    assert {f"no_{flag.name}" for flag in dataset.flags} <= set(names)
+    assert all(e.description.endswith(".") for e in expectations)
 
 
 def test_a_flag_that_is_not_declared_is_refused(engine: Engine) -> None:
-    typed = engine.from_arrow(_one_row()).select("raw_id", F.lit(True).alias("flag_made_up"))
+    made_up = replace(
+        STORE_SALES, rule=lambda rows, _: rows.withColumn("flag_made_up", F.lit(True))
+    )
     with pytest.raises(LakehouseError, match="made_up where  are declared; declare each flag"):
-        sales.STORE_FIELDS.flagged(typed)
-
-
-def _one_row() -> Any:
-    import pyarrow as pa
-
-    return pa.table({"raw_id": ["1"]})
+        typed_rows(made_up, engine, bronze(engine, STORE_SALES, [samples.SALE]))
 
 
 def _outcomes(
-    engine: Engine, rule: SilverRule, rows: list[dict[str, Any]]
+    engine: Engine, dataset: Dataset, rows: list[dict[str, Any]]
 ) -> list[tuple[dict[str, Any], list[str], frozenset[str]]]:
     """Return of each row its typed values, its reasons and the checks that report it."""
-    lake = cast("Lake", SimpleNamespace(engine=engine))
-    judged = judge(rule.transform(bronze(engine, rule.dataset, rows), lake), rule.expectations)
-    warnings = [e for e in rule.expectations if e.action != "drop"]
+    expectations = expectations_of(dataset)
+    typed = typed_rows(dataset, engine, bronze(engine, dataset, rows))
+    judged = apply_expectations(typed, expectations)
+    warnings = [e for e in expectations if e.action != "drop"]
     frame = judged.select(
         *judged.columns,
         *[F.coalesce(e.condition(), F.lit(False)).alias(f"ok_{e.name}") for e in warnings],
     )
     # Hashes of the delivered text differ whatever becomes of it.
-    names = [c for c in rule.table.column_names if c not in {rule.key, "_row_number"}]
-    if rule.key not in {"result_id", "tweet_id", "visit_id"}:
-        names.append(rule.key)
+    names = [c for c in silver_table(dataset).column_names if c not in {dataset.key, "_row_number"}]
+    if dataset.key not in {"result_id", "tweet_id", "visit_id"}:
+        names.append(dataset.key)
     found = sorted(engine.rows(frame), key=lambda row: row["_row_number"])
     return [
         (

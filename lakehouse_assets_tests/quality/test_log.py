@@ -17,8 +17,7 @@ import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.registry import Column
-from lakehouse_assets.domains.airline import silver
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake.predicate import between
@@ -37,7 +36,7 @@ from lakehouse_assets.quality.drift import (
 from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
 from lakehouse_assets_tests.airline.samples import House, purchase
 
-ASIDE = quarantine_table(t.TRANSACTIONS)
+ASIDE = quarantine_table(TRANSACTIONS)
 TABLE = "airline.silver_transactions"
 FIRST, LATER = date(2014, 3, 1), date(2014, 4, 1)
 
@@ -165,19 +164,22 @@ def test_rows_in_quarantine_get_their_chance_after_a_fix(
     assert execute(house.settings, [PlannedRun("reference_data"), days(3, 4)]).errors == []
     assert [row["transaction_id"] for row in house.rows(ASIDE)] == ["A"]
     bronze = house.commits("bronze_transactions")
-    rule = silver.TRANSACTIONS
 
-    def mended(rows: Any, lake: Any) -> Any:
-        amount = F.when(F.col("amount") == F.lit("1 000,50"), F.lit("1000.50"))
-        return rule.transform(rows.withColumn("amount", amount.otherwise(F.col("amount"))), lake)
+    def mended(rows: Any, _given: Any) -> Any:
+        amount = F.when(F.col("text_amount") == F.lit("1 000,50"), F.lit("1000.50"))
+        fixed = F.coalesce(F.col("amount"), amount.cast("decimal(18,2)"))
+        return rows.withColumn("amount", fixed)
 
-    monkeypatch.setattr(silver, "TRANSACTIONS", replace(rule, transform=mended))
+    fix = replace(TRANSACTIONS, rule=mended)
+    monkeypatch.setattr(
+        assembly, "DATASETS", [fix if d == TRANSACTIONS else d for d in assembly.DATASETS]
+    )
     # A fix is a new process, which makes its assets anew.
     monkeypatch.setattr(assembly, "_assets", assembly._assets.__wrapped__)
-    outcome = execute(house.settings, plan_replay(t.TRANSACTIONS, [date(2014, 3, 3)]))
+    outcome = execute(house.settings, plan_replay(TRANSACTIONS, [date(2014, 3, 3)]))
     assert outcome.errors == []
     assert house.count(ASIDE) == 0
-    (row,) = house.rows(t.SILVER_TRANSACTIONS, "transaction_id = 'A'")
+    (row,) = house.rows(SILVER_TRANSACTIONS, "transaction_id = 'A'")
     assert float(row["amount"]) == 1000.5
     assert house.count(gold.FACT_TRANSACTIONS) == 3
     # Nothing was delivered again, and the balance of the day still adds up.

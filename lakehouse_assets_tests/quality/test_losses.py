@@ -10,7 +10,8 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.catalog.datasets import LossLimit, bronze_table, with_limits
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.orchestration.bronze_assets import bronze_assets
@@ -19,7 +20,7 @@ from lakehouse_assets.quality.losses import LOSSES, Loss
 from lakehouse_assets_tests.airline.samples import House, check, purchase, steps
 
 DAY, NEXT = "2014-03-05", "2014-03-06"
-BRONZE = bronze_table(t.TRANSACTIONS)
+BRONZE = bronze_table(TRANSACTIONS)
 REMEDY = (
     ". Nothing is built from it. Correct the files and deliver them again (lakehouse land "
     "--replace), or, if that much is to be expected, set LAKEHOUSE_LOSS_LIMITS or the dataset's "
@@ -62,10 +63,10 @@ def test_refused_files_count_when_nothing_else_is_left() -> None:
 def test_settings_go_before_what_is_declared() -> None:
     ten, half = LossLimit(share=0.1), LossLimit(share=0.5)
     everyone = ("*", "rejected", ten)
-    assert with_limits(t.FLIGHTS, (everyone,)).rejected == ten
-    flights = with_limits(t.FLIGHTS, (("airline/flights", "rejected", half), everyone))
-    assert (flights.rejected, flights.quarantined) == (half, t.FLIGHTS.quarantined)
-    assert with_limits(t.FLIGHTS, ()) == t.FLIGHTS
+    assert with_limits(FLIGHTS, (everyone,)).rejected == ten
+    flights = with_limits(FLIGHTS, (("airline/flights", "rejected", half), everyone))
+    assert (flights.rejected, flights.quarantined) == (half, FLIGHTS.quarantined)
+    assert with_limits(FLIGHTS, ()) == FLIGHTS
     with pytest.raises(ValueError, match="between 0 and 1"):
         LossLimit(share=5)
 
@@ -110,7 +111,7 @@ def test_a_bad_day_does_not_hide_in_a_range(house: House) -> None:
                                    for n in range(3)])  # fmt: skip
     result = run(house, DAY, NEXT)
     assert check(result, BRONZE, LOSSES).passed
-    verdict = check(result, t.SILVER_TRANSACTIONS, LOSSES)
+    verdict = check(result, SILVER_TRANSACTIONS, LOSSES)
     assert not verdict.passed
     assert verdict.description == (
         f"Too much of airline/transactions is lost: {NEXT} 3 of 3 records (100%) quarantined: "
@@ -148,7 +149,7 @@ def test_an_additive_dataset_goes_on_with_a_warning(house: House) -> None:
     house.deliver_purchases(DAY, cards(4))
     row = ",".join(str(value) for value in cards(1, amount=9)[0].values())
     house.deliver("transactions", DAY, "more.csv", f"{','.join(cards(1)[0])}\n{row}\n")
-    additive = replace(t.TRANSACTIONS, additive=True)
+    additive = replace(TRANSACTIONS, additive=True)
     calendar = Calendar.of("airline", house.settings.first_partition)
     result = dg.materialize(
         [bronze_assets(additive, calendar)],

@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from lakehouse_assets.catalog.sources import source_of
+from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS
+from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
 from lakehouse_assets.domains.retail.sources import SOURCES
-from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGNS
-from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.sources.connection import Source
 from lakehouse_assets.sources.extraction import Wanted, extract

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
 from lakehouse_assets.domains.retail.gold import campaigns as gold
-from lakehouse_assets.domains.retail.tables import campaigns as t
-from lakehouse_assets.domains.retail.transforms import campaigns as rules
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import RESULT, deliver, quoted_csv, result
 
@@ -26,7 +26,7 @@ NOW = datetime(2021, 11, 1, tzinfo=UTC)
 
 def typed(engine: Engine, *rows: dict[str, Any]) -> list[dict[str, Any]]:
     """Type results; rows come back in the order they were given."""
-    found = engine.rows(rules.type_campaigns(bronze(engine, t.CAMPAIGNS, rows)))
+    found = engine.rows(typed_rows(CAMPAIGNS, engine, bronze(engine, CAMPAIGNS, rows)))
     return sorted(found, key=lambda row: (row["_source_file"], row["_row_number"]))
 
 
@@ -35,7 +35,7 @@ def typed(engine: Engine, *rows: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_a_plain_result_is_typed_field_by_field(engine: Engine) -> None:
     (row,) = typed(engine, RESULT)
-    assert {name: row[name] for name in t.SILVER_CAMPAIGNS.column_names if name != "result_id"} == {
+    assert {name: row[name] for name in SILVER_CAMPAIGNS.column_names if name != "result_id"} == {
         "campaign_id": 11, "campaign_name": "GoGreen", "country": "Germany", "region": "Europe",
         "product_category": None, "qualification": None, "qualification_number": None,
         "lead_generation": None, "response_status": "Qualified", "responses": Decimal("229.5000"),
@@ -47,8 +47,8 @@ def test_a_plain_result_is_typed_field_by_field(engine: Engine) -> None:
         "quality_flags": [], "_source_file": "file.csv", "_row_number": 1,
         "delivered_on": date(2014, 3, 31),
     }  # fmt: skip
-    frame = rules.type_campaigns(bronze(engine, t.CAMPAIGNS, [RESULT]))
-    assert differing_types(engine, frame, t.SILVER_CAMPAIGNS) == {}
+    frame = typed_rows(CAMPAIGNS, engine, bronze(engine, CAMPAIGNS, [RESULT]))
+    assert differing_types(engine, frame, SILVER_CAMPAIGNS) == {}
 
 
 def test_the_swapped_labels_are_put_right_and_straight_ones_stay(engine: Engine) -> None:
@@ -149,7 +149,7 @@ def countries(engine: Engine) -> Any:
 
 
 def silver(engine: Engine, *rows: dict[str, Any]) -> Any:
-    return rules.type_campaigns(bronze(engine, t.CAMPAIGNS, rows))
+    return typed_rows(CAMPAIGNS, engine, bronze(engine, CAMPAIGNS, rows))
 
 
 def test_results_are_added_up_by_day_and_labels(engine: Engine) -> None:
@@ -341,16 +341,16 @@ def delivered(new_house: Callable[..., House]) -> House:
         result(Country="", Profit="x", CampDate="2021-13-01"),
         result(Country="Japan", Region="Europe", CampaignID="12"),
     ]
-    text = quoted_csv(t.CAMPAIGNS, rows)
-    deliver(house, t.CAMPAIGNS, "2021-09-06", "campaign-data.csv", text)
+    text = quoted_csv(CAMPAIGNS, rows)
+    deliver(house, CAMPAIGNS, "2021-09-06", "campaign-data.csv", text)
     later = [
         result(CampDate="2021-09-06", Revenue="1"),
         result(CampDate="2021-09-06", Revenue="10", Profit="1", Country="NULL", Region=""),
         result(CampDate="2021-09-06", Revenue="20", Profit="2", Country="Atlantis"),
     ]
-    more = quoted_csv(t.CAMPAIGNS, [*rows, *later])
-    deliver(house, t.CAMPAIGNS, "2021-10-04", "campaign-data.csv", more)
-    outcome = house.run(t.CAMPAIGNS)
+    more = quoted_csv(CAMPAIGNS, [*rows, *later])
+    deliver(house, CAMPAIGNS, "2021-10-04", "campaign-data.csv", more)
+    outcome = house.run(CAMPAIGNS)
     assert outcome.errors == []
     warned = {(w.check, w.description) for w in outcome.warnings if w.table == "silver_campaigns"}
     assert ("region_fits_country", "1 of 13 rows fail: kept and reported.") in warned
@@ -362,11 +362,11 @@ def delivered(new_house: Callable[..., House]) -> House:
 def test_every_delivered_result_is_kept_once_or_set_aside_with_its_reason(
     delivered: House,
 ) -> None:
-    kept = delivered.rows(t.SILVER_CAMPAIGNS)
+    kept = delivered.rows(SILVER_CAMPAIGNS)
     assert sorted((r["delivered_on"].month, r["_row_number"]) for r in kept) == [
         (9, 1), (9, 2), (9, 3), (9, 5), (10, 6), (10, 7), (10, 8),
     ]  # fmt: skip
-    aside = delivered.rows(quarantine_table(t.CAMPAIGNS), order="delivered_on, _row_number")
+    aside = delivered.rows(quarantine_table(CAMPAIGNS), order="delivered_on, _row_number")
     first = "retail/campaigns/2021-09-06/campaign-data.csv"
     reasons = ["profit_is_readable", "camp_date_is_readable"]
     assert [(r["delivered_on"].month, r["_row_number"], r["duplicate_of"]) for r in aside] == [

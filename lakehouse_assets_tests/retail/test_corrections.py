@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
-from lakehouse_assets.domains.retail.expectations import CAMPAIGNS as EXPECTED
+from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
 from lakehouse_assets.domains.retail.gold import campaigns as gold
-from lakehouse_assets.domains.retail.tables import campaigns as t
-from lakehouse_assets.domains.retail.transforms.campaigns import type_campaigns
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
-from lakehouse_assets.quality.classify import judge, standing_rows
+from lakehouse_assets.quality.classify import apply_expectations, final_versions
+from lakehouse_assets.quality.fields import expectations_of, typed_rows
+from lakehouse_assets.quality.silver import with_version
 from lakehouse_assets_tests.airline.samples import House, bronze
 from lakehouse_assets_tests.retail.samples import deliver, quoted_csv, result
 
-ASIDE = quarantine_table(t.CAMPAIGNS)
+ASIDE = quarantine_table(CAMPAIGNS)
 
 
 def earned(revenue: str, **fields: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ FILES = {
 
 def counted(house: House) -> list[tuple[str, int, str, str]]:
     """Return what silver holds: the day of delivery, the row, the country and the revenue."""
-    rows = house.rows(t.SILVER_CAMPAIGNS, order="delivered_on, _row_number")
+    rows = house.rows(SILVER_CAMPAIGNS, order="delivered_on, _row_number")
     return [
         (f"{r['delivered_on']:%m-%d}", r["_row_number"], r["country"], f"{r['revenue']:.0f}")
         for r in rows
@@ -54,8 +54,9 @@ def standing(engine: Engine, *deliveries: tuple[str, Sequence[dict[str, Any]]]) 
         for day, given in deliveries
         for n, row in enumerate(given, 1)
     ]
-    typed = judge(type_campaigns(bronze(engine, t.CAMPAIGNS, rows)), EXPECTED)
-    found = engine.rows(standing_rows(typed, "result_id", "version", "delivered_on"))
+    typed = typed_rows(CAMPAIGNS, engine, bronze(engine, CAMPAIGNS, rows))
+    judged = apply_expectations(with_version(CAMPAIGNS, typed), expectations_of(CAMPAIGNS))
+    found = engine.rows(final_versions(judged, "result_id", "version", "delivered_on"))
     return {row["address"]: row["duplicate_of"] for row in found}
 
 
@@ -96,8 +97,8 @@ def at_once(new_house: Callable[..., House]) -> House:
     """All deliveries in one run; only to be read."""
     house: House = new_house("at-once")
     for day, rows in FILES.items():
-        deliver(house, t.CAMPAIGNS, day, "results.csv", quoted_csv(t.CAMPAIGNS, rows))
-    assert house.run(t.CAMPAIGNS).errors == []
+        deliver(house, CAMPAIGNS, day, "results.csv", quoted_csv(CAMPAIGNS, rows))
+    assert house.run(CAMPAIGNS).errors == []
     return house
 
 
@@ -124,8 +125,8 @@ def test_a_correction_counts_once_and_what_comes_again_stays(at_once: House) -> 
 def test_day_by_day_in_another_order_gives_the_same_tables(at_once: House, house: House) -> None:
     assert house.materialise("reference_data", None).success
     for day in (list(FILES)[n] for n in (1, 2, 0)):
-        rows = quoted_csv(t.CAMPAIGNS, FILES[day])
-        deliver(house, t.CAMPAIGNS, day, "results.csv", rows)
+        rows = quoted_csv(CAMPAIGNS, FILES[day])
+        deliver(house, CAMPAIGNS, day, "results.csv", rows)
         month = f"{day[:7]}-01"
         outcome = execute(
             house.settings,
@@ -137,7 +138,7 @@ def test_day_by_day_in_another_order_gives_the_same_tables(at_once: House, house
     assert execute(house.settings, [october]).errors == []
     clocks = ("load_timestamp",)
     for table in (
-        t.SILVER_CAMPAIGNS,
+        SILVER_CAMPAIGNS,
         ASIDE,
         gold.COUNTRY_REVENUE,
         gold.CAMPAIGN_DAYS,

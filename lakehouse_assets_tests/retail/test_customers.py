@@ -13,9 +13,9 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
-from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
-from lakehouse_assets.domains.retail.transforms import customers as rules
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS, SILVER_CUSTOMERS
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets.sample.retail.customers import write_customers
 from lakehouse_assets.sample.retail.draws import Config
 from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
@@ -25,7 +25,7 @@ REAL = Path(__file__).parents[3] / "shared" / "data" / "retail" / "customer_chur
 
 
 def test_a_plain_customer_is_typed_field_by_field(engine: Engine) -> None:
-    frame = rules.type_customers(bronze(engine, CUSTOMERS, [CUSTOMER]))
+    frame = typed_rows(CUSTOMERS, engine, bronze(engine, CUSTOMERS, [CUSTOMER]))
     assert differing_types(engine, frame, SILVER_CUSTOMERS) == {}
     (row,) = engine.rows(frame)
     assert {name: row[name] for name in SILVER_CUSTOMERS.column_names} == {
@@ -54,7 +54,7 @@ def test_a_plain_customer_is_typed_field_by_field(engine: Engine) -> None:
 )
 def test_senior_citizens_are_yes_or_no(engine: Engine, given: str, read: str | None) -> None:
     rows = [customer(SeniorCitizen=given)]
-    (row,) = engine.rows(rules.type_customers(bronze(engine, CUSTOMERS, rows)))
+    (row,) = engine.rows(typed_rows(CUSTOMERS, engine, bronze(engine, CUSTOMERS, rows)))
     assert row["senior_citizen"] == read
 
 

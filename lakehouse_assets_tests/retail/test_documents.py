@@ -10,7 +10,7 @@ from io import FileIO
 
 import pytest
 
-from lakehouse_assets.domains.retail.tables.documents import DOCUMENTS, EXTENSIONS
+from lakehouse_assets.domains.retail.datasets.documents import DOCUMENTS, EXTENSIONS
 from lakehouse_assets.ingest.documents import describe, media_type
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.limits import FileLimits

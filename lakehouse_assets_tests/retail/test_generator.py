@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.domains.retail.tables.tweets import TWEETS
-from lakehouse_assets.domains.retail.tables.website import WEBSITE
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.tweets import TWEETS
+from lakehouse_assets.domains.retail.datasets.website import WEBSITE
 from lakehouse_assets.sample.retail.__main__ import generate, main
 from lakehouse_assets.sample.retail.campaigns import RESULTS, write_campaigns
 from lakehouse_assets.sample.retail.customers import (

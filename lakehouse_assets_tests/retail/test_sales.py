@@ -17,20 +17,21 @@ import pytest
 from lakehouse_assets.catalog.datasets import quarantine_table, rejects_table
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES
 from lakehouse_assets.domains.conformed.gold.places import DIM_PLACES
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
+from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES, STORE_SALES
 from lakehouse_assets.domains.retail.gold import sales as gold_sales
 from lakehouse_assets.domains.retail.gold.dimensions import (
     DIM_PRODUCTS,
     DIM_RETAIL_CUSTOMERS,
     DIM_STORES,
 )
-from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
-from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
-from lakehouse_assets.domains.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
-from lakehouse_assets.domains.retail.transforms import sales as rules
+from lakehouse_assets.domains.retail.shared import REVENUE_FITS
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.run import RunSummary
+from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets.quality.rules import rule_check_result
 from lakehouse_assets_tests.airline.samples import House, SampleRun, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import (
@@ -45,7 +46,7 @@ from lakehouse_assets_tests.retail.samples import (
 
 
 def test_a_plain_store_sale_is_typed_field_by_field(engine: Engine) -> None:
-    frame = rules.type_store_sales(bronze(engine, STORE_SALES, [SALE]))
+    frame = typed_rows(STORE_SALES, engine, bronze(engine, STORE_SALES, [SALE]))
     assert differing_types(engine, frame, SILVER_STORE_SALES) == {}
     (row,) = engine.rows(frame)
     assert {name: row[name] for name in SILVER_STORE_SALES.column_names} == {
@@ -57,7 +58,7 @@ def test_a_plain_store_sale_is_typed_field_by_field(engine: Engine) -> None:
 
 
 def test_a_plain_order_is_typed_field_by_field(engine: Engine) -> None:
-    frame = rules.type_online_sales(bronze(engine, ONLINE_SALES, [ORDER]))
+    frame = typed_rows(ONLINE_SALES, engine, bronze(engine, ONLINE_SALES, [ORDER]))
     assert differing_types(engine, frame, SILVER_ONLINE_SALES) == {}
     (row,) = engine.rows(frame)
     assert {name: row[name] for name in SILVER_ONLINE_SALES.column_names} == {
@@ -76,7 +77,7 @@ def test_what_is_no_number_day_or_mark_is_null(engine: Engine) -> None:
         sale(WeekStarting="30.8.2021", Quantity="12000.5", Advert="2"),
         sale(Store="", Price="n/a", Advert="", Brand="NULL", Quantity="2147483648"),
     ]
-    found = engine.rows(rules.type_store_sales(bronze(engine, STORE_SALES, rows)))
+    found = engine.rows(typed_rows(STORE_SALES, engine, bronze(engine, STORE_SALES, rows)))
     found.sort(key=lambda row: int(row["_row_number"]))
     names = ("week_starting", "store", "brand", "quantity", "advert", "price", "quality_flags")
     price = Decimal("2.2100")
@@ -91,7 +92,7 @@ def test_what_is_unknown_of_an_order(engine: Engine) -> None:
     rows = [
         order(CustomerID="NULL", City="", ProductCategory="NA", OrderedAt="2021-02-30T00:00:00")
     ]
-    (row,) = engine.rows(rules.type_online_sales(bronze(engine, ONLINE_SALES, rows)))
+    (row,) = engine.rows(typed_rows(ONLINE_SALES, engine, bronze(engine, ONLINE_SALES, rows)))
     assert (row["customer_id"], row["quality_flags"]) == (None, [])
     assert (row["city"], row["product_category"]) == ("Unknown", "Unknown")
     assert (row["ordered_at"], row["order_date"]) == (None, None)
@@ -111,8 +112,8 @@ def test_revenue_is_quantity_times_price_to_the_cent(
     engine: Engine, quantity: str, price: str, revenue: str, fits: bool
 ) -> None:
     row = sale(Quantity=quantity, Price=price, Revenue=revenue)
-    frame = rules.type_store_sales(bronze(engine, STORE_SALES, [row]))
-    (found,) = engine.rows(frame.select(rules.revenue_fits().alias("fits")))
+    frame = typed_rows(STORE_SALES, engine, bronze(engine, STORE_SALES, [row]))
+    (found,) = engine.rows(frame.select(REVENUE_FITS.condition().alias("fits")))
     assert found["fits"] is fits
     assert engine.rows(frame.filter(F.col("revenue").isNull())) == []
 
@@ -125,7 +126,7 @@ NOW = datetime(2021, 11, 1, tzinfo=UTC)
 
 def stored(engine: Engine, *rows: dict[str, Any]) -> Any:
     """Make rows of `silver_store_sales`."""
-    return rules.type_store_sales(bronze(engine, STORE_SALES, rows))
+    return typed_rows(STORE_SALES, engine, bronze(engine, STORE_SALES, rows))
 
 
 def sides(engine: Engine, weeks: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.catalog.datasets import quarantine_table, with_options
+from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
 from lakehouse_assets.domains.retail.gold import tweets as gold_tweets
 from lakehouse_assets.domains.retail.gold.product import CAMPAIGN_TWEETS
-from lakehouse_assets.domains.retail.tables import tweets as t
 from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
-from lakehouse_assets.domains.retail.transforms import tweets as rules
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets.settings import load_settings
 from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import TWEET, deliver, tweet
@@ -27,7 +27,8 @@ def typed(
 ) -> list[dict[str, Any]]:
     """Type tweets given as JSON values; rows come back in the order they were given."""
     text = [{k: v if v is None else str(v) for k, v in row.items()} for row in rows]
-    found = engine.rows(rules.type_tweets(bronze(engine, t.TWEETS, text), tags))
+    dataset = with_options(TWEETS, {"campaign_tags": tags})
+    found = engine.rows(typed_rows(dataset, engine, bronze(engine, TWEETS, text)))
     return sorted(found, key=lambda row: row["_row_number"])
 
 
@@ -42,7 +43,7 @@ def test_a_plain_tweet_is_typed_field_by_field(engine: Engine) -> None:
     (row,) = typed(engine, TWEET)
     identity = row["tweet_id"]
     assert identity.startswith("20210905060102-")
-    assert {name: row[name] for name in t.SILVER_TWEETS.column_names if name != "tweet_id"} == {
+    assert {name: row[name] for name in SILVER_TWEETS.column_names if name != "tweet_id"} == {
         "tweeted_at": datetime(2021, 9, 5, 6, 1, 2, 500_000, UTC),
         "tweet_date": date(2021, 9, 5), "hour_of_day": 6, "hashtag": "#GoGreen",
         "clean_text": "We have seen it gogreen", "city": "New York", "username": "user_1",
@@ -51,8 +52,8 @@ def test_a_plain_tweet_is_typed_field_by_field(engine: Engine) -> None:
         "_source_file": "file.csv", "_row_number": 1, "delivered_on": date(2014, 3, 31),
     }  # fmt: skip
     text = {k: str(v) for k, v in TWEET.items()}
-    frame = rules.type_tweets(bronze(engine, t.TWEETS, [text]), CAMPAIGN_TAGS)
-    assert differing_types(engine, frame, t.SILVER_TWEETS) == {}
+    frame = typed_rows(TWEETS, engine, bronze(engine, TWEETS, [text]))
+    assert differing_types(engine, frame, SILVER_TWEETS) == {}
 
 
 def test_the_text_is_cleaned_in_the_order_of_the_rule(engine: Engine) -> None:
@@ -156,18 +157,18 @@ SECOND = [
 def delivered(new_house: Callable[..., House]) -> House:
     """Two days in two months; the first file comes again under another name; only to be read."""
     house: House = new_house("tweets")
-    deliver(house, t.TWEETS, "2021-09-06", "a.json", json.dumps(FIRST))
-    deliver(house, t.TWEETS, "2021-09-06", "replayed.json", json.dumps(FIRST))
-    deliver(house, t.TWEETS, "2021-10-04", "b.json", json.dumps([*FIRST[:2], *SECOND]))
-    outcome = house.run(t.TWEETS)
+    deliver(house, TWEETS, "2021-09-06", "a.json", json.dumps(FIRST))
+    deliver(house, TWEETS, "2021-09-06", "replayed.json", json.dumps(FIRST))
+    deliver(house, TWEETS, "2021-10-04", "b.json", json.dumps([*FIRST[:2], *SECOND]))
+    outcome = house.run(TWEETS)
     assert outcome.errors == []
     return house
 
 
 def test_replayed_tweets_are_duplicates_and_the_others_have_reasons(delivered: House) -> None:
-    kept = delivered.rows(t.SILVER_TWEETS)
+    kept = delivered.rows(SILVER_TWEETS)
     assert sorted(row["username"] for row in kept) == [f"user_{n}" for n in (1, 2, 3, 6, 7)]
-    aside = delivered.rows(quarantine_table(t.TWEETS))
+    aside = delivered.rows(quarantine_table(TWEETS))
     named = {row["duplicate_of"] for row in aside if row["disposition"] == "duplicate"}
     first = "retail/tweets/2021-09-06/a.json"
     assert named == {f"{first}#1", f"{first}#2", f"{first}#3"}
@@ -228,12 +229,12 @@ def test_without_any_campaign_the_product_holds_the_tweets_alone(delivered: Hous
 
 def test_a_new_file_recomputes_its_own_day_only(new_house: Callable[..., House]) -> None:
     house: House = new_house("days")
-    deliver(house, t.TWEETS, "2021-09-06", "a.json", json.dumps(FIRST[:1]))
-    deliver(house, t.TWEETS, "2021-09-07", "a.json", json.dumps(SECOND[:1]))
+    deliver(house, TWEETS, "2021-09-06", "a.json", json.dumps(FIRST[:1]))
+    deliver(house, TWEETS, "2021-09-07", "a.json", json.dumps(SECOND[:1]))
     assert house.materialise("reference_data", None).success
     assert house.materialise("retail_daily", "2021-09-06", last="2021-09-07").success
     before = house.commits(gold_tweets.TWEET_DAYS)
-    deliver(house, t.TWEETS, "2021-09-07", "b.json", json.dumps(SECOND[1:]))
+    deliver(house, TWEETS, "2021-09-07", "b.json", json.dumps(SECOND[1:]))
     assert house.materialise("retail_daily", "2021-09-07").success
     (news,) = house.commits(gold_tweets.TWEET_DAYS).keys() - before.keys()
     actions = [

@@ -16,10 +16,8 @@ import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
 from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
+from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
 from lakehouse_assets.domains.retail.gold import tweets as gold_tweets
-from lakehouse_assets.domains.retail.silver import retail_silver_assets
-from lakehouse_assets.domains.retail.tables import tweets as t
-from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.lake.predicate import between
 from lakehouse_assets.orchestration.bronze_assets import CONSERVED, READABLE, bronze_assets
@@ -27,14 +25,15 @@ from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets_tests.airline.samples import COMMIT, House, check, numbers
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.retail.samples import deliver, tweet
 from lakehouse_assets_tests.test_incremental import touched, values
 
-BRONZE, REJECTS, ASIDE = bronze_table(t.TWEETS), rejects_table(t.TWEETS), quarantine_table(t.TWEETS)
+BRONZE, REJECTS, ASIDE = bronze_table(TWEETS), rejects_table(TWEETS), quarantine_table(TWEETS)
 DAY, NEXT_DAY, NEXT_MONTH = "2021-09-06", "2021-09-07", "2021-10-04"
-OF_DAY = between(t.TWEETS.partition, date(2021, 9, 6), date(2021, 9, 7))
+OF_DAY = between(TWEETS.partition, date(2021, 9, 6), date(2021, 9, 7))
 # A record that cannot be split, and another one.
 BROKEN = '[{"time": "2021-09-05T06:01:02Z", "unheard": 1}, %s]'
 
@@ -50,15 +49,14 @@ def tweets_of(*users: str) -> str:
 
 
 def land(house: House, name: str, content: str, day: str = DAY) -> Path:
-    return deliver(house, t.TWEETS, day, name, content)
+    return deliver(house, TWEETS, day, name, content)
 
 
 @cache
 def assets() -> list[dg.AssetsDefinition]:
     """Return the two steps alone: to build every definition takes longer than they do."""
     calendar = Calendar(date(2021, 9, 1))
-    silver = retail_silver_assets(calendar, CAMPAIGN_TAGS)
-    return [bronze_assets(t.TWEETS, calendar), *(a for a in silver if ASIDE.asset_key in a.keys)]
+    return [bronze_assets(TWEETS, calendar), silver_assets(TWEETS, calendar)]
 
 
 def run(
@@ -105,16 +103,16 @@ def test_a_second_file_of_a_day_is_loaded_without_reading_the_first(
     first = BROKEN % json.dumps(tweet(username="user_1"))
     path = land(house, "a.json", first)
     assert load(house, instance, clean=True) == (1, 0)
-    before = {table.name: house.rows(table) for table in (BRONZE, REJECTS, t.SILVER_TWEETS)}
+    before = {table.name: house.rows(table) for table in (BRONZE, REJECTS, SILVER_TWEETS)}
     assert [len(rows) for rows in before.values()] == [1, 1, 1]
     make_unreadable(path)
     land(house, "b.json", tweets_of("user_2", "user_3"))
     assert load(house, instance, clean=True) == (1, 1)
-    for table in (BRONZE, REJECTS, t.SILVER_TWEETS):
+    for table in (BRONZE, REJECTS, SILVER_TWEETS):
         stays = [r for r in house.rows(table) if r["_source_file"].endswith("/a.json")]
         # When they were ingested included: these are the rows of the first load.
         assert stays == before[table.name]
-    assert users(house) == users(house, t.SILVER_TWEETS) == ["user_1", "user_2", "user_3"]
+    assert users(house) == users(house, SILVER_TWEETS) == ["user_1", "user_2", "user_3"]
     # File by file or all at once is the same.
     whole = new_house("whole")
     land(whole, "a.json", first)
@@ -134,13 +132,13 @@ def test_the_same_file_twice_adds_nothing(house: House, instance: dg.DagsterInst
     """Under its own name it is no news; under another its rows are duplicates, by name."""
     path = land(house, "a.json", tweets_of("user_1", "user_2"))
     assert load(house, instance, clean=True) == (1, 0)
-    silver = house.rows(t.SILVER_TWEETS)
+    silver = house.rows(SILVER_TWEETS)
     zone = LandingZone(house.settings.landing)
-    _, news = zone.land(t.TWEETS, path, zone.files(t.TWEETS)[0].delivered_on)
+    _, news = zone.land(TWEETS, path, zone.files(TWEETS)[0].delivered_on)
     assert not news
     land(house, "replayed.json", path.read_text())
     assert load(house, instance, clean=True) == (1, 1)
-    assert house.rows(t.SILVER_TWEETS) == silver
+    assert house.rows(SILVER_TWEETS) == silver
     assert users(house) == ["user_1", "user_1", "user_2", "user_2"]
     assert {row["duplicate_of"] for row in house.rows(ASIDE)} == {
         f"retail/tweets/{DAY}/a.json#{row}" for row in (1, 2)
@@ -250,7 +248,7 @@ def test_one_file_of_one_day_makes_only_what_it_touches_again(
     house: House, instance: dg.DagsterInstance
 ) -> None:
     aggregates = [gold_tweets.TWEETS_BY_CITY_AND_HASHTAG, gold_tweets.TWEETS_BY_HASHTAG]
-    followers = (DIM_DATE, t.SILVER_TWEETS, ASIDE, gold_tweets.TWEET_DAYS, *aggregates)
+    followers = (DIM_DATE, SILVER_TWEETS, ASIDE, gold_tweets.TWEET_DAYS, *aggregates)
     watched = dg.AssetSelection.assets(*[table.asset_key for table in followers])
     caretaker = Caretaker(house, instance, watched=watched)
 
@@ -266,10 +264,10 @@ def test_one_file_of_one_day_makes_only_what_it_touches_again(
     for day in (DAY, NEXT_DAY, NEXT_MONTH):
         land(house, "a.json", tweets_of(f"user_{day}"), day)
     arrives()
-    tables = (BRONZE, REJECTS, t.SILVER_TWEETS, ASIDE, gold_tweets.TWEET_DAYS, *aggregates)
+    tables = (BRONZE, REJECTS, SILVER_TWEETS, ASIDE, gold_tweets.TWEET_DAYS, *aggregates)
     history = {table.name: house.commits(table) for table in tables}
     land(house, "b.json", tweets_of("user_b"), NEXT_DAY)
-    of_day = [*t.TWEETS.loaded_tables, gold_tweets.TWEET_DAYS.name]
+    of_day = [*TWEETS.loaded_tables, gold_tweets.TWEET_DAYS.name]
     # What stands as of the end of October adds September up.
     of_months = [(x.name, month) for x in aggregates for month in ("2021-09-01", "2021-10-01")]
     assert arrives() == sorted([*[(name, NEXT_DAY) for name in of_day], *of_months])

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pyarrow as pa
 
+from lakehouse_assets.domains.retail.datasets.website import SILVER_WEBSITE, WEBSITE
 from lakehouse_assets.domains.retail.gold import website as gold_website
 from lakehouse_assets.domains.retail.gold.website import WEBSITE_CONVERSION, WEBSITE_DAYS
-from lakehouse_assets.domains.retail.tables.website import SILVER_WEBSITE, WEBSITE
-from lakehouse_assets.domains.retail.transforms import website as rules
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets_tests.airline.samples import bronze, differing_types
 from lakehouse_assets_tests.retail.samples import VISIT, visit
 
@@ -20,7 +20,7 @@ SEPTEMBER = date(2021, 9, 1)
 
 
 def test_a_plain_count_is_typed_field_by_field(engine: Engine) -> None:
-    frame = rules.type_website(bronze(engine, WEBSITE, [VISIT]))
+    frame = typed_rows(WEBSITE, engine, bronze(engine, WEBSITE, [VISIT]))
     assert differing_types(engine, frame, SILVER_WEBSITE) == {}
     (row,) = engine.rows(frame)
     assert {name: row[name] for name in SILVER_WEBSITE.column_names if name != "visit_id"} == {
@@ -43,7 +43,7 @@ def test_labels_rates_and_tags_are_normalised(engine: Engine) -> None:
         visit(Conversion_Rate="101", Customer_Segment="NULL", Hashtags=""),
         visit(Conversion_Rate="12.5", Campaign_Name="NA", Visits="x"),
     ]
-    found = engine.rows(rules.type_website(bronze(engine, WEBSITE, rows)))
+    found = engine.rows(typed_rows(WEBSITE, engine, bronze(engine, WEBSITE, rows)))
     found.sort(key=lambda row: int(row["_row_number"]))
     names = ("gender", "customer_segment", "hashtag", "conversion_rate", "campaign_name", "visits")
     assert [tuple(row[name] for name in names) for row in found] == [
@@ -62,7 +62,7 @@ def test_equal_rows_of_a_file_stay_and_a_file_delivered_again_brings_none(engine
         {**VISIT, "_source_file": "a.csv", "_row_number": 2},
         {**VISIT, "_source_file": "b.csv", "_row_number": 5},
     ]
-    found = engine.rows(rules.type_website(bronze(engine, WEBSITE, rows)))
+    found = engine.rows(typed_rows(WEBSITE, engine, bronze(engine, WEBSITE, rows)))
     ids = {(row["_source_file"], row["_row_number"]): row["visit_id"] for row in found}
     assert ids["a.csv", 1] == ids["b.csv", 5] != ids["a.csv", 2]
 
@@ -81,7 +81,7 @@ def test_visits_are_added_up_by_day_and_conversion_over_months(engine: Engine) -
              "iso3": ["USA", "DEU"]}
         )
     )  # fmt: skip
-    typed = rules.type_website(bronze(engine, WEBSITE, rows))
+    typed = typed_rows(WEBSITE, engine, bronze(engine, WEBSITE, rows))
     days = gold_website.website_days(typed, countries, SEPTEMBER)
     assert differing_types(engine, days, WEBSITE_DAYS) == {}
     names = ("visits", "rated_visits", "conversions")

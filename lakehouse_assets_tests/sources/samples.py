@@ -24,7 +24,7 @@ ORDERS = Dataset(
     grain="day",
     description="One order.",
     owner="team:shop",
-    fields=tuple(text_field(name, f"{name} of the order.") for name in FIELDS),
+    columns=tuple(text_field(name, f"{name} of the order.") for name in FIELDS),
 )
 SOURCE = SourceTable(ORDERS, "test", "orders", key=("Id",), cursor="ChangedAt")
 NOW = datetime(2021, 9, 6, 5, 0, tzinfo=UTC)

@@ -19,19 +19,17 @@ from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table, quarantine_table
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.cli import main as cli
-from lakehouse_assets.domains.retail.silver import retail_silver_assets
+from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS, SILVER_CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
 from lakehouse_assets.domains.retail.sources import SOURCES
-from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
-from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS, SILVER_CUSTOMERS
-from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
-from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.orchestration.bronze_assets import CONSERVED as DELIVERED_CONSERVED
 from lakehouse_assets.orchestration.bronze_assets import READABLE, bronze_assets
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.partitions import Calendar
-from lakehouse_assets.orchestration.silver_assets import CONSERVED
+from lakehouse_assets.orchestration.silver_assets import CONSERVED, silver_assets
 from lakehouse_assets_tests.airline.samples import House, check, numbers
 from lakehouse_assets_tests.retail.samples import customer, order, result
 
@@ -57,11 +55,7 @@ class Shop:
         )
         self._run(f"CREATE TABLE {dataset.name} ({columns})", [()])
         calendar = Calendar(date(2021, 1, 1))
-        aside = quarantine_table(dataset).asset_key
-        cleaning = retail_silver_assets(calendar, CAMPAIGN_TAGS)
-        self._assets = [
-            bronze_assets(dataset, calendar), *(a for a in cleaning if aside in a.keys)
-        ]  # fmt: skip
+        self._assets = [bronze_assets(dataset, calendar), silver_assets(dataset, calendar)]
 
     def _run(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         with closing(sqlite3.connect(self.file)) as database, database:

@@ -3,6 +3,7 @@
 from datetime import date
 
 from lakehouse_assets.catalog.domain import Domain
+from lakehouse_assets.domains.retail.datasets import DATASETS
 from lakehouse_assets.domains.retail.gold import (
     campaigns,
     dimensions,
@@ -11,15 +12,13 @@ from lakehouse_assets.domains.retail.gold import (
     tweets,
     website,
 )
+from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.sources import SOURCES
-from lakehouse_assets.domains.retail.tables import DATASETS, SILVER
-from lakehouse_assets.domains.retail.tables.common import DOMAIN, OWNER
 
 RETAIL = Domain(
     name=DOMAIN,
     owner=OWNER,
     datasets=DATASETS,
-    silver=SILVER,
     gold=(
         *campaigns.GOLD,
         *tweets.GOLD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lakehouse_assets.catalog.sources import SourceTable
-from lakehouse_assets.domains.retail.tables import campaigns, customers, online_sales, store_sales
+from lakehouse_assets.domains.retail.datasets import campaigns, customers, online_sales, store_sales
 
 SOURCES = (
     # Snowflake in the reference lab. Results have no number, so that they have no order. A week's

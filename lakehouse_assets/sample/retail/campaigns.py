@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lakehouse_assets.domains.retail.tables.campaigns import CAMPAIGNS
-from lakehouse_assets.domains.retail.transforms.labels import REGIONS
+from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS
+from lakehouse_assets.domains.retail.shared import REGIONS
 from lakehouse_assets.sample.retail.draws import (
     Config,
     Knots,

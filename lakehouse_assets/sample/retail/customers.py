@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse_assets.domains.retail.tables.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
 from lakehouse_assets.sample.retail.draws import Config, Floats, choose, deliver, spread
 
 Weights: TypeAlias = Mapping[str, float]

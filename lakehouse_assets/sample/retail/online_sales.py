@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES
+from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
 from lakehouse_assets.sample.retail.customers import customer_numbers
 from lakehouse_assets.sample.retail.draws import Config, choose, deliver
 from lakehouse_assets.sample.retail.products import BRANDS, CATEGORIES, PRODUCTS

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from lakehouse_assets.domains.retail.tables.website import WEBSITE
+from lakehouse_assets.domains.retail.datasets.website import WEBSITE
 from lakehouse_assets.sample.retail.draws import Config, Knots, choose, deliver, spread
 from lakehouse_assets.sample.retail.products import CATEGORIES, PRODUCTS
 

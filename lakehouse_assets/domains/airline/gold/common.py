@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakehouse_assets.catalog.registry import Column, Kind, Layer, Reference, Table, monthly_table
-from lakehouse_assets.domains.airline.tables import DOMAIN, OWNER
+from lakehouse_assets.domains.airline.shared import DOMAIN, OWNER
 
 
 def gold(

@@ -7,7 +7,8 @@ from datetime import date, datetime
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, latest
 from lakehouse_assets.catalog.registry import LOADED, Column, Reference, same_month
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.domains.airline.gold.common import dates, gold
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -134,10 +135,10 @@ GOLD = (
     GoldTable(
         DIM_GEOGRAPHY,
         dim_geography,
-        {"members": latest(t.SILVER_FLIGHTS)},
+        {"members": latest(SILVER_FLIGHTS)},
         # The month begins with whatever of it was delivered and cleaned; what was set aside is
         # written last. Gold's first table says so for all that are built on it.
-        triggered_by=(quarantine_table(t.FLIGHTS), quarantine_table(t.TRANSACTIONS)),
+        triggered_by=(quarantine_table(FLIGHTS), quarantine_table(TRANSACTIONS)),
     ),
-    GoldTable(DIM_CUSTOMERS, dim_customers, {"members": latest(t.SILVER_FLIGHTS)}),
+    GoldTable(DIM_CUSTOMERS, dim_customers, {"members": latest(SILVER_FLIGHTS)}),
 )

@@ -14,7 +14,7 @@ from lakehouse_assets.domains.airline.gold.segments import (
     GOLD_SEGMENT_SUMMARY,
 )
 from lakehouse_assets.domains.airline.gold.value import AT_RISK_STATUS, RECENCY
-from lakehouse_assets.domains.airline.tables import CURRENCY, TOTAL
+from lakehouse_assets.domains.airline.shared import CURRENCY, TOTAL
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 

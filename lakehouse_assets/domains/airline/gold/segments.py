@@ -18,7 +18,7 @@ from lakehouse_assets.domains.airline.models.personas import (
     UNCATEGORIZED,
     UNCATEGORIZED_RULE,
 )
-from lakehouse_assets.domains.airline.tables import CURRENCY, TOTAL
+from lakehouse_assets.domains.airline.shared import CURRENCY, TOTAL
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 

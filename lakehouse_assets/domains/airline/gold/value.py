@@ -6,7 +6,8 @@ from datetime import date, datetime
 
 from lakehouse_assets.catalog.gold import Check, GoldTable, latest, so_far
 from lakehouse_assets.catalog.registry import LOADED, Column, same_month
-from lakehouse_assets.domains.airline import tables as t
+from lakehouse_assets.domains.airline.datasets.flights import DAYS_TO_END, SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
 from lakehouse_assets.domains.airline.gold.common import dates, gold
 from lakehouse_assets.domains.airline.gold.customers import (
     AGE,
@@ -21,7 +22,7 @@ from lakehouse_assets.domains.airline.gold.customers import (
     TIER_NAME,
 )
 from lakehouse_assets.domains.airline.models.personas import ACTIVE_WITHIN_DAYS
-from lakehouse_assets.domains.airline.tables import CURRENCY, DAYS_TO_END, MONEY, TOTAL
+from lakehouse_assets.domains.airline.shared import CURRENCY, MONEY, TOTAL
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -231,8 +232,8 @@ def customer_status(days_since_last_flight: Col) -> Col:
 
 
 GOLD = (
-    GoldTable(FACT_FLIGHTS, fact_flights, {"members": latest(t.SILVER_FLIGHTS)}),
-    GoldTable(FACT_TRANSACTIONS, fact_transactions, {"purchases": t.SILVER_TRANSACTIONS}),
+    GoldTable(FACT_FLIGHTS, fact_flights, {"members": latest(SILVER_FLIGHTS)}),
+    GoldTable(FACT_TRANSACTIONS, fact_transactions, {"purchases": SILVER_TRANSACTIONS}),
     GoldTable(CUSTOMER_SPEND, customer_spend, {"fact_transactions": FACT_TRANSACTIONS}),
     GoldTable(
         KPI_CUSTOMER_VALUE,

@@ -11,8 +11,15 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, cast
 
+from lakehouse_assets.domains.conformed.transforms.places import NO_PLACES
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+UNKNOWN = "Unknown"
+# What sources write for "nothing", in lower case; the literal texts of empty cells from databases
+# and spreadsheets are among them.
+NOTHING = ("0", "n/a", "null", "none", "unknown", "#n/a", "#name?", "#null!", *NO_PLACES)
 
 
 @lru_cache(maxsize=1)

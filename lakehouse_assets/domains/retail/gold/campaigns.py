@@ -8,19 +8,16 @@ from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
 from lakehouse_assets.catalog.registry import LOADED, Column, same_month
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
-from lakehouse_assets.domains.retail.tables import campaigns as c
-from lakehouse_assets.domains.retail.tables.campaigns import SILVER_CAMPAIGNS
-from lakehouse_assets.domains.retail.tables.common import (
+from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
+from lakehouse_assets.domains.retail.gold.common import (
     COUNTRIES,
     COUNTRY_CODE,
-    CURRENCY,
-    FINE,
     FINE_TOTAL,
-    MONEY,
     TOTAL,
     dates,
     gold,
 )
+from lakehouse_assets.domains.retail.shared import CURRENCY, FINE, MONEY
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
@@ -345,13 +342,13 @@ GOLD = (
     GoldTable(
         DIM_CAMPAIGNS,
         dim_campaigns,
-        {"results": so_far(c.SILVER_CAMPAIGNS)},
-        triggered_by=(quarantine_table(c.CAMPAIGNS),),
+        {"results": so_far(SILVER_CAMPAIGNS)},
+        triggered_by=(quarantine_table(CAMPAIGNS),),
     ),
     GoldTable(
         CAMPAIGN_DAYS,
         campaign_days,
-        {"results": c.SILVER_CAMPAIGNS, "countries": DIM_COUNTRIES},
+        {"results": SILVER_CAMPAIGNS, "countries": DIM_COUNTRIES},
         totals=(totals_of_campaigns,),
     ),
     GoldTable(

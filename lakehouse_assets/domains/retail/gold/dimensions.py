@@ -13,10 +13,11 @@ from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, latest, so_far
 from lakehouse_assets.catalog.registry import LOADED, Column, Reference, Table
 from lakehouse_assets.domains.retail import reference
-from lakehouse_assets.domains.retail.tables.common import DOMAIN, OWNER, gold
-from lakehouse_assets.domains.retail.tables.customers import ATTRIBUTES, CUSTOMERS, SILVER_CUSTOMERS
-from lakehouse_assets.domains.retail.tables.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
-from lakehouse_assets.domains.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS, SILVER_CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
+from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES, STORE_SALES
+from lakehouse_assets.domains.retail.gold.common import gold
+from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -63,8 +64,7 @@ DIM_RETAIL_CUSTOMERS = gold(
     "dim_retail_customers",
     "One row per customer as of the end of a month, from the latest snapshot delivered by then.",
     (
-        Column("customer_id", "string", "Number of the customer.", False, pii=True),
-        *ATTRIBUTES,
+        *(column.silver for column in CUSTOMERS.columns),
         Column("snapshot_month", "date", "Month of the snapshot, as its first day.", False),
         LOADED,
     ),

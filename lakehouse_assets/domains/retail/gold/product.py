@@ -15,8 +15,9 @@ from lakehouse_assets.domains.retail.gold.campaigns import (
     DIM_CAMPAIGNS,
     campaign_key,
 )
+from lakehouse_assets.domains.retail.gold.common import COUNT_TOTAL, FINE_TOTAL, gold
 from lakehouse_assets.domains.retail.gold.tweets import TWEETS_BY_CITY_AND_HASHTAG
-from lakehouse_assets.domains.retail.tables.common import COUNT_TOTAL, CURRENCY, FINE_TOTAL, gold
+from lakehouse_assets.domains.retail.shared import CURRENCY
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 

@@ -10,6 +10,15 @@ from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
 from lakehouse_assets.catalog.registry import LOADED, Column, Reference, same_month
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.conformed.reference import UNKNOWN_COUNTRY
+from lakehouse_assets.domains.retail.datasets.online_sales import SILVER_ONLINE_SALES
+from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES, STORE_SALES
+from lakehouse_assets.domains.retail.gold.common import (
+    COUNTRIES,
+    COUNTRY_CODE,
+    FINE_TOTAL,
+    dates,
+    gold,
+)
 from lakehouse_assets.domains.retail.gold.dimensions import (
     DIM_STORES,
     PRODUCT,
@@ -17,17 +26,7 @@ from lakehouse_assets.domains.retail.gold.dimensions import (
     by_brand,
     product_key,
 )
-from lakehouse_assets.domains.retail.tables.common import (
-    COUNTRIES,
-    COUNTRY_CODE,
-    CURRENCY,
-    FINE,
-    FINE_TOTAL,
-    dates,
-    gold,
-)
-from lakehouse_assets.domains.retail.tables.online_sales import SILVER_ONLINE_SALES
-from lakehouse_assets.domains.retail.tables.store_sales import SILVER_STORE_SALES, STORE_SALES
+from lakehouse_assets.domains.retail.shared import CURRENCY, FINE
 from lakehouse_assets.engine import DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 

@@ -9,9 +9,9 @@ from lakehouse_assets.catalog.datasets import delivery_columns, quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, so_far
 from lakehouse_assets.catalog.registry import Column, Table
 from lakehouse_assets.domains.conformed.gold.places import DIM_PLACES
-from lakehouse_assets.domains.retail.tables import tweets as w
-from lakehouse_assets.domains.retail.tables.common import COUNT_TOTAL, DOMAIN, OWNER, dates, gold
-from lakehouse_assets.domains.retail.tables.tweets import SILVER_TWEETS, TWEETS
+from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
+from lakehouse_assets.domains.retail.gold.common import COUNT_TOTAL, dates, gold
+from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -156,12 +156,12 @@ def _added_up(counts: DataFrame, keys: Sequence[str], month: date) -> DataFrame:
 _PAIRS = {"pairs": TWEETS_BY_CITY_AND_HASHTAG}
 
 GOLD = (
-    GoldTable(TWEET_DAYS, tweet_days, {"tweets": w.SILVER_TWEETS}),
+    GoldTable(TWEET_DAYS, tweet_days, {"tweets": SILVER_TWEETS}),
     GoldTable(
         TWEETS_BY_CITY_AND_HASHTAG,
         by_city_and_hashtag,
         {"days": so_far(TWEET_DAYS)},
-        triggered_by=(quarantine_table(w.TWEETS),),
+        triggered_by=(quarantine_table(TWEETS),),
     ),
     GoldTable(TWEETS_BY_HASHTAG, by_hashtag, _PAIRS),
     GoldTable(TWEET_TOTALS, in_total, _PAIRS),

@@ -8,8 +8,8 @@ from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, so_far
 from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
-from lakehouse_assets.domains.retail.tables import website as t
-from lakehouse_assets.domains.retail.tables.common import (
+from lakehouse_assets.domains.retail.datasets.website import SILVER_WEBSITE, WEBSITE
+from lakehouse_assets.domains.retail.gold.common import (
     COUNTRIES,
     COUNTRY_CODE,
     FINE_TOTAL,
@@ -118,14 +118,14 @@ GOLD = (
     GoldTable(
         WEBSITE_DAYS,
         website_days,
-        {"visits": t.SILVER_WEBSITE, "countries": DIM_COUNTRIES},
-        triggered_by=(quarantine_table(t.WEBSITE),),
+        {"visits": SILVER_WEBSITE, "countries": DIM_COUNTRIES},
+        triggered_by=(quarantine_table(WEBSITE),),
         totals=(totals_of_visits,),
     ),
     GoldTable(
         WEBSITE_CONVERSION,
         website_conversion,
         {"days": so_far(WEBSITE_DAYS)},
-        triggered_by=(quarantine_table(t.WEBSITE),),
+        triggered_by=(quarantine_table(WEBSITE),),
     ),
 )

@@ -1,15 +1,10 @@
-"""What the declarations of the retail domain have in common."""
+"""What the gold tables of the retail domain have in common."""
 
 from __future__ import annotations
 
 from lakehouse_assets.catalog.registry import Column, Kind, Reference, Table, monthly_table
+from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 
-DOMAIN = "retail"
-OWNER = "team:retail"
-CURRENCY = "US dollars"
-MONEY = "decimal(18,2)"
-# Sources give up to three decimals, and binary noise after them.
-FINE = "decimal(18,4)"
 # What adds up any number of them, as it is and rounded.
 FINE_TOTAL = "decimal(38,4)"
 TOTAL = "decimal(38,2)"

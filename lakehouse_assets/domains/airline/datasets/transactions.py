@@ -1,0 +1,95 @@
+"""Transactions: purchases of members (spec, section 3)."""
+
+from __future__ import annotations
+
+from lakehouse_assets.catalog.datasets import Dataset, Field, Flag, silver_table
+from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.domains.airline.reference import NOTHING, UNKNOWN
+from lakehouse_assets.engine import Col, F
+from lakehouse_assets.engine import vocabulary as v
+
+# Blanks within a text; `\s` is not the same set on every engine.
+_BLANKS = r" \t\n\f\r"
+_ADDRESS = rf"^[^@{_BLANKS}]+@[^@{_BLANKS}]+\.[^@{_BLANKS}]+\z"
+
+
+def _address(given: Col) -> Col:
+    email = v.lower(given)
+    return F.when(email.rlike(_ADDRESS), email)
+
+
+def _one_blank(given: Col) -> Col:
+    return F.regexp_replace(given, f"[{_BLANKS}]+", " ")
+
+
+def _payment_method(given: Col) -> Col:
+    method = F.regexp_replace(v.lower(given), f"[{_BLANKS}_-]+", "_")
+    return (
+        F.when(method.rlike(r"credit[^\n]?card"), F.lit("credit_card"))
+        .when(method.rlike(r"debit[^\n]?card"), F.lit("debit_card"))
+        .when(method.contains("paypal"), F.lit("paypal"))
+        .when(method.rlike(r"wire[^\n]?transfer"), F.lit("wire_transfer"))
+        .otherwise(method)
+    )
+
+
+TRANSACTIONS = Dataset(
+    domain="airline",
+    name="transactions",
+    grain="day",
+    description="One purchase of a member.",
+    owner="team:loyalty",
+    rows=(
+        "One row per transaction_id over all deliveries: typed, labels normalised. The first "
+        "delivery of an id counts (by day, file, row); correct one by delivering its day again."
+    ),
+    key="transaction_id",
+    nothing=NOTHING,
+    dates=("M/d/yyyy",),
+    columns=(
+        Field("transaction_id", "string", "Identifier of the purchase.", need="required",
+              parse=v.text_id, nothing=()),
+        Field("customer_id", "bigint", "Member number.", need="required", unit="id",
+              delivered="Member number; number, text or garbage."),
+        Field("customer_name", "string", "Name, blanks collapsed; Unknown if not given.",
+              parse=_one_blank, missing=UNKNOWN, pii=True),
+        Field(
+            "email", "string", "E-mail, lower case; null if not an address.", parse=_address,
+            nothing=(), pii=True,
+            lost=Flag("email_removed", "A given e-mail is an address; others were set to null."),
+        ),
+        Field("purchase_date", "date", "Day of purchase.", need="required", in_calendar=True,
+              delivered="Day of purchase: yyyy-MM-dd, MM/dd/yyyy or yyyy/MM/dd."),
+        Field("amount", "decimal(18,2)", "Amount.", need="required", unit="source currency"),
+        Field(
+            "status", "string", "Status, lower case; unknown if not given.", parse=v.lower,
+            missing="unknown",
+            unknown="A purchase has a status; where it is missing it is unknown.",
+            labels=("completed", "pending", "cancelled", "refunded", "failed"),
+        ),
+        Field(
+            "payment_method", "string", "credit_card, debit_card, paypal ..., unknown.",
+            parse=_payment_method, missing="unknown",
+            unknown="A purchase has a payment method; where it is missing it is unknown.",
+        ),
+        Field(
+            "region", "string", "Sales region, upper case; Unknown if not given.", parse=v.upper,
+            missing=UNKNOWN,
+            unknown="A purchase has a region; where it is missing it is Unknown.",
+        ),
+    ),
+    expectations=(
+        Expectation(
+            "purchased_before_delivery", "warn", "A purchase is delivered on its day or later.",
+            lambda: F.col("purchase_date") <= F.col("delivered_on"),
+        ),
+        Expectation(
+            "amount_is_not_negative", "warn",
+            "Refunds have a status of their own, so amounts are not negative.",
+            lambda: F.col("amount") >= F.lit(0),
+        ),
+    ),
+    watched=("amount", "status", "payment_method", "region"),
+    clustered=("customer_id",),
+)  # fmt: skip
+SILVER_TRANSACTIONS = silver_table(TRANSACTIONS)

@@ -1,0 +1,97 @@
+"""Customers: who they are, what they have, and whether they left.
+
+The source is a monthly snapshot of eighteen columns (spec, section 4.1), landed from Teradata. What
+a name means follows the source, odd as some are: `Discount` is whether they have a discount,
+`Brand` whether they buy local or national brands.
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
+from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.domains.retail.shared import (
+    CURRENCY,
+    DOMAIN,
+    MONEY,
+    NOTHING,
+    OWNER,
+    UNKNOWN,
+    yes_no,
+)
+from lakehouse_assets.engine import Col, F
+from lakehouse_assets.engine import vocabulary as v
+
+YES_NO = ("Yes", "No")
+
+
+def _senior(given: Col) -> Col:
+    senior = v.boolean(given)
+    return F.when(senior, F.lit("Yes")).when(~senior, F.lit("No"))
+
+
+def _yes_no(name: str, description: str, source: str, *, pii: bool = False) -> Field:
+    return Field(
+        name, "string", f"{description}: Yes, No or Unknown.", source, parse=yes_no,
+        missing=UNKNOWN, labels=YES_NO, pii=pii,
+    )  # fmt: skip
+
+
+CUSTOMERS = Dataset(
+    domain=DOMAIN,
+    name="customers",
+    grain="month",
+    description="One customer, as a snapshot.",
+    owner=OWNER,
+    rows=(
+        "One row per customer and snapshot month: typed, SeniorCitizen as Yes or No. A customer "
+        "without TotalAmount is quarantined (section 4.1 cleans so). Of several deliveries in a "
+        "month the latest counts, then the first row."
+    ),
+    key="customer_id",
+    counts="latest",
+    nothing=NOTHING,
+    columns=(
+        Field("customer_id", "string", "Number of the customer.", "CustomerID", need="required",
+              parse=v.text_id, pii=True),
+        Field("gender", "string", "Male, Female or Unknown.", "Gender", missing=UNKNOWN,
+              labels=("Male", "Female"), pii=True),
+        Field("senior_citizen", "string", "Whether they are a senior citizen: Yes or No.",
+              "SeniorCitizen", need="required", parse=_senior, pii=True),
+        _yes_no("partner", "Whether they have a partner", "Partner", pii=True),
+        _yes_no("dependents", "Whether they have dependents", "Dependents", pii=True),
+        Field("tenure_months", "int", "How long they have been customers.", "tenure_month",
+              need="required", not_negative=True, unit="months"),
+        _yes_no("discount", "Whether they have a discount", "Discount"),
+        Field("outlet_size", "string", "Big, Medium, Small or Unknown.", "OutletSize",
+              missing=UNKNOWN, labels=("Big", "Medium", "Small")),
+        _yes_no("online_delivery", "Whether they have orders delivered", "OnlineDelivery"),
+        Field("order_status", "string", "Shipped, Cancelled or Unknown.", "OrderStatus",
+              missing=UNKNOWN, unknown="A customer has the status of an order.",
+              labels=("Shipped", "Cancelled", UNKNOWN)),
+        _yes_no("customer_support", "Whether they were supported", "CustomerSupport"),
+        Field("brand", "string", "Local, National or Unknown.", "Brand", missing=UNKNOWN,
+              labels=("Local", "National")),
+        Field("store_contract", "string", "Month-to-month, One year, Two year or Unknown.",
+              "StoreContract", missing=UNKNOWN, labels=("Month-to-month", "One year", "Two year")),
+        _yes_no("paperless_billing", "Whether bills are sent without paper", "PaperlessBilling"),
+        Field("payment_method", "string", "How they pay; Unknown if not given.", "PaymentMethod",
+              missing=UNKNOWN),
+        Field("unit_price", MONEY, "What they pay a month.", "UnitPrice", need="required",
+              unit=CURRENCY),
+        Field("total_amount", MONEY, "What they paid so far.", "TotalAmount", need="required",
+              unit=CURRENCY, delivered="What they paid so far; empty in the first month."),
+        Field("churn", "string", "Whether they left: Yes or No.", "Churn", need="judged",
+              parse=yes_no),
+    ),
+    expectations=(
+        Expectation(
+            "churn_is_told", "drop",
+            "Churn is Yes or No: what is learned from customers is whether they leave.",
+            lambda: F.col("churn").isin(*YES_NO),
+        ),
+    ),
+    watched=("tenure_months", "store_contract", "churn"),
+    clustered=("customer_id",),
+    constraints={"tenure_not_negative": "tenure_months >= 0"},
+)  # fmt: skip
+SILVER_CUSTOMERS = silver_table(CUSTOMERS)

@@ -1,0 +1,83 @@
+"""Documents: images and PDF files about campaigns and products, by what they are.
+
+The table holds no content. The bytes are in the landing zone, at `path` below its root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lakehouse_assets.catalog.datasets import (
+    DOCUMENT_FIELDS,
+    Dataset,
+    Field,
+    silver_table,
+    text_field,
+)
+from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+EXTENSIONS = {
+    "image/png": ("png",), "image/jpeg": ("jpg", "jpeg"), "image/gif": ("gif",),
+    "image/webp": ("webp",), "image/bmp": ("bmp",), "image/tiff": ("tif", "tiff"),
+    "application/pdf": ("pdf",),
+}  # fmt: skip
+"""Media types that are told by their first bytes, and what names of such files end in."""
+
+
+def with_path(documents: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
+    """Add where the bytes are."""
+    return documents.select(*documents.columns, F.col("_source_file").alias("path"))
+
+
+def _name_fits() -> Col:
+    """Say whether the name ends in what files of the media type end in; true if that is unknown."""
+    fits = F.lit(True)
+    for kind, extensions in EXTENSIONS.items():
+        ends = v.is_any(F.col("raw_extension"), extensions)
+        other = F.col("media_type") != F.lit(kind)
+        fits = fits & F.coalesce(other | F.coalesce(ends, F.lit(False)), F.lit(True))
+    return fits
+
+
+DOCUMENTS = Dataset(
+    domain=DOMAIN,
+    name="documents",
+    grain="day",
+    description="One delivered image or PDF file.",
+    owner=OWNER,
+    documents=True,
+    rows=(
+        "One row per document, known by its content: the same bytes under another name are a "
+        "duplicate of the first. One whose bytes are not what its name says is quarantined."
+    ),
+    key="sha256",
+    columns=(
+        # What is recorded of a file is never missing.
+        Field("sha256", "string", "SHA-256 of the content.", "SHA256", need="judged"),
+        Field("path", "string", "Where the bytes are, below the landing zone's root.",
+              need="judged", derived=True),
+        Field("file_name", "string", "Name of the file.", "Name", need="judged"),
+        Field("media_type", "string", "What its first bytes say it is.", "MediaType",
+              need="judged", delivered="What its first bytes say it is; null if they say nothing "
+              "known."),
+        Field("size", "bigint", "Its size.", "Size", need="required", unit="bytes"),
+        text_field("Extension", "What its name ends in, in lower case; null for nothing."),
+    ),
+    delivered_order=DOCUMENT_FIELDS,
+    rule=with_path,
+    expectations=(
+        Expectation("has_content", "drop", "A file without bytes is no document.",
+                    lambda: F.col("size") > F.lit(0)),
+        Expectation("media_type_is_known", "drop",
+                    "The first bytes are those of an image or a PDF file.",
+                    lambda: F.col("media_type").isNotNull()),
+        Expectation("name_fits_media_type", "drop",
+                    "The name ends in what the first bytes say the file is.", _name_fits),
+    ),
+    constraints={"has_content": "size > 0"},
+)  # fmt: skip
+SILVER_DOCUMENTS = silver_table(DOCUMENTS)

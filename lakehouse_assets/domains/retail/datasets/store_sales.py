@@ -1,0 +1,57 @@
+"""Store sales: what each store sold of a brand in a week.
+
+The source is text without header of eight values (spec, section 3.4), landed from the shops'
+operational database.
+"""
+
+from __future__ import annotations
+
+from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
+from lakehouse_assets.domains.retail.shared import (
+    CURRENCY,
+    DAYS,
+    DOMAIN,
+    FINE,
+    NOTHING,
+    OWNER,
+    REVENUE_FITS,
+)
+from lakehouse_assets.engine import vocabulary as v
+
+STORE_SALES = Dataset(
+    domain=DOMAIN,
+    name="store_sales",
+    grain="day",
+    description="What a store sold of a brand in a week.",
+    owner=OWNER,
+    header=False,
+    rows=(
+        "One row per sale as the source numbers it: a store, a brand, a week. The first delivery "
+        "of a number counts; correct one by delivering its day again."
+    ),
+    key="sale_id",
+    nothing=NOTHING,
+    dates=DAYS,
+    columns=(
+        Field("sale_id", "string", "Number of the row at the source.", "ID", need="required",
+              parse=v.text_id, nothing=()),
+        Field("week_starting", "date", "First day of the week.", "WeekStarting", need="required",
+              in_calendar=True),
+        Field("store", "int", "Number of the store.", "Store", need="required", unit="id"),
+        Field("brand", "string", "Brand.", "Brand", need="required",
+              labels=("BrandA", "BrandB", "BrandC")),
+        Field("quantity", "bigint", "Pieces sold.", "Quantity", need="required",
+              parse=v.small_number, not_negative=True, unit="pieces"),
+        Field("advert", "int", "1 if the brand was advertised in the week, or 0.", "Advert",
+              parse=v.boolean, unit="code"),
+        Field("price", FINE, "Price of a piece.", "Price", need="required", unit=CURRENCY),
+        Field("revenue", FINE, "Revenue as the source has it.", "Revenue", need="required",
+              unit=CURRENCY),
+    ),
+    expectations=(REVENUE_FITS,),
+    watched=("brand", "quantity"),
+    clustered=("store", "week_starting"),
+    constraints={"sold_not_negative": "quantity >= 0"},
+    aliases=("bronze_salestrans",),
+)  # fmt: skip
+SILVER_STORE_SALES = silver_table(STORE_SALES)

@@ -1,0 +1,225 @@
+"""Tweets about campaigns: what was said where, by hashtag and city.
+
+The source is JSON of twelve attributes (spec, section 3.2), delivered in many small files, some of
+them again under another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lakehouse_assets.catalog.datasets import (
+    Dataset,
+    Field,
+    Flag,
+    LossLimit,
+    silver_table,
+    text_field,
+)
+from lakehouse_assets.catalog.expectations import Expectation, in_calendar
+from lakehouse_assets.domains.conformed import gazetteer
+from lakehouse_assets.domains.conformed.transforms.places import is_place_name, with_city_names
+from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER, UNKNOWN
+from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+# Typed apostrophes are signs of their own; without them contractions are not seen.
+_APOSTROPHES = "[\u2018\u2019\u02bc\u00b4\u2032\uff07`]"
+# Stands between the words of a contraction until all are written out: no text of ASCII has it.
+_SEAM = "\u00b7"
+_ENDINGS = {"n't": "not", "'m": "am", "'ll": "will", "'d": "would", "'ve": "have", "'re": "are"}
+_IRREGULAR = {
+    f"ca{_SEAM}not": "cannot", f"wo{_SEAM}not": "will not", f"sha{_SEAM}not": "shall not",
+    f"ai{_SEAM}not": "is not", "let's": "let us",
+}  # fmt: skip
+# After other words than these an 's marks a possessor: Tom's stays.
+_BEFORE_IS = (
+    "it", "he", "she", "that", "this", "there", "here", "what", "who", "where", "when", "how",
+    "why",
+)  # fmt: skip
+
+
+def _in_any_letters(text: str) -> str:
+    return "".join(f"[{c.upper()}{c}]" if c.isalpha() else c for c in text)
+
+
+def _contractions() -> Iterator[tuple[str, str]]:
+    """Give the patterns that write contractions out, in capitals where they are in capitals.
+
+    No pattern takes a sign that the word after it needs: `can't can't` are two.
+    """
+    for ending, word in _ENDINGS.items():
+        yield f"([A-Z]){ending.upper()}([^A-Za-z]|\\z)", f"\\1{_SEAM}{word.upper()}\\2"
+        yield f"([A-Za-z]){_in_any_letters(ending)}([^A-Za-z]|\\z)", f"\\1{_SEAM}{word}\\2"
+    for text, words in _IRREGULAR.items():
+        first, rest = _in_any_letters(text[0]), _in_any_letters(text[1:])
+        yield f"([^A-Za-z]|^){text.upper()}", f"\\1{words.upper()}"
+        kept = "\\1\\2" if words[0] == text[0] else f"\\1{words[0]}"
+        yield f"([^A-Za-z]|^)({first}){rest}", f"{kept}{words[1:]}"
+    yield f"([^A-Za-z]|^)({'|'.join(_BEFORE_IS).upper()})'S", "\\1\\2 IS"
+    anyhow = "|".join(map(_in_any_letters, _BEFORE_IS))
+    yield f"([^A-Za-z]|^)({anyhow})'[Ss]", "\\1\\2 is"
+    yield _SEAM, " "
+
+
+# Pattern and replacement, in order. First what is no word, then the words.
+_CLEANING = (
+    (_APOSTROPHES, "'"),
+    (r"[^\x20-\x7E]", " "),
+    ("(https?://|www\\.)[^ ]+", " "),
+    ("^[ ]*RT[ ]+", " "),
+    ("@[A-Za-z0-9_]+", " "),
+    ("[#:]", " "),
+    ("([a-z])([A-Z])", r"\1 \2"),
+    *_contractions(),
+    ("[ ]+", " "),
+)
+
+
+def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:
+    """Find the campaign tag by which a tweet was found, or which it says, both in small letters.
+
+    A tag that is said counts as a whole only, up to what is no letter or digit in any script:
+    `#beachlife` is not `#beach`. Of several the first of the list counts; null if there is none.
+    """
+    tag = F.lit(None).cast("string")
+    for name in reversed(tags):
+        whole = said.rlike(f"{name.lower()}([^\\p{{L}}\\p{{M}}\\p{{N}}_]|\\z)")
+        tag = F.when(whole, F.lit(name)).otherwise(tag)
+    for name in tags:
+        tag = F.when(found_by == F.lit(name.lower()), F.lit(name)).otherwise(tag)
+    return tag
+
+
+def clean_text(tweet: Col) -> Col:
+    """Keep the words of a tweet; null if there are none.
+
+    In order: ASCII only; without URLs, a leading RT, @handles, # and :, CamelCase split, and
+    contractions written out: n't 'm 'll 'd 've 're, and 's where it stands for "is" or "us".
+    """
+    for pattern, replacement in _CLEANING:
+        tweet = v.rewrite(tweet, pattern, replacement)
+    return v.text(tweet)
+
+
+def _place(given: Col) -> Col:
+    return F.when(is_place_name(given), F.regexp_replace(given, r"[ \t\n\f\r]+", " "))
+
+
+def with_moment_tag_and_city(tweets: DataFrame, given: Mapping[str, Any]) -> DataFrame:
+    """Add what identifies a tweet, its day and hour, its campaign tag and its city's one name."""
+    tags: Sequence[str] = given["campaign_tags"]
+    lower = [
+        v.lower(F.col("hashtag")).alias("found_by"), v.lower(F.col("text_tweet")).alias("said"),
+    ]  # fmt: skip
+    frame = v.staged(tweets.select(*tweets.columns, *lower))
+    moment, mark = F.col("text_time"), F.col("text_isretweet")
+    digits = F.regexp_replace(F.substring(moment, 1, 19), "[^0-9]", "")
+    content = v.hash_key(*[F.col(f"raw_{name}") for name in ("username", "tweet", "hashtag")])
+    tweet_id = F.concat(digits, F.lit("-"), content.cast("string"))
+    hour = v.small_number(F.substring(moment, 12, 2))
+    truth = v.boolean(mark)
+    tag = campaign_tag(F.col("found_by"), F.col("said"), tags)
+    listed = v.is_any(F.col("found_by"), [t.lower() for t in tags])
+    told_hour = v.whole_number(F.col("text_hourofday"))
+    made = frame.select(
+        *[name for name in tweets.columns if name != "hashtag"],
+        F.when(F.col("tweeted_at").isNotNull(), tweet_id).alias("tweet_id"),
+        v.parse_date(F.substring(moment, 1, 10), "yyyy-MM-dd").alias("tweet_date"),
+        hour.alias("hour_of_day"),
+        tag.alias("hashtag"),
+        F.coalesce(truth, v.whole_number(mark) > F.lit(0), F.lit(False)).alias("is_retweet"),
+        (~F.coalesce(told_hour == hour, F.lit(False))).alias("flag_hour_corrected"),
+        truth.isNull().alias("flag_retweet_mark_unusual"),
+        (tag.isNotNull() & ~listed).alias("flag_hashtag_taken_from_text"),
+    )
+    return with_city_names(made, "city", given["city_names"], given["regions"])
+
+
+TWEETS = Dataset(
+    domain=DOMAIN,
+    name="tweets",
+    grain="day",
+    description="One tweet, found by a hashtag.",
+    owner=OWNER,
+    rows=(
+        "One row per tweet and hashtag: typed, text cleaned. A tweet that is delivered again, in "
+        "whatever file, is a duplicate of the first; one without a city or a campaign tag is "
+        "quarantined."
+    ),
+    key="tweet_id",
+    nothing=NOTHING,
+    columns=(
+        Field("tweet_id", "string", "Moment and hash of user, text and hashtag; ids rise with "
+              "time.", need="judged", derived=True),
+        Field("tweeted_at", "timestamp", "Moment of the tweet in UTC.", "time", need="required"),
+        Field("tweet_date", "date", "Its day in UTC.", need="judged", derived=True,
+              aliases=("date",)),
+        Field("hour_of_day", "int", "Its hour in UTC.", need="judged", derived=True, unit="hour",
+              aliases=("hourofday",)),
+        Field("hashtag", "string", "Campaign tag in the spelling of the list.", need="judged",
+              delivered="Hashtag by which it was found."),
+        Field(
+            "clean_text", "string", "The words alone, contractions written out.", "tweet",
+            delivered="Text, cut off by the source.", parse=clean_text,
+            pii=True,
+            lost=Flag(
+                "text_without_words", "A text has words in Latin letters; others became null."
+            ),
+        ),
+        Field("city", "string", "City by its one name in dim_places; else as the user wrote it.",
+              need="judged", parse=_place,
+              delivered="City of the user as the user wrote it; 44 % are blank."),
+        Field("username", "string", "User.", pii=True),
+        Field("retweet_count", "bigint", "Retweets.", "retweetcount", need="required",
+              not_negative=True, unit="count"),
+        Field("favourite_count", "bigint", "Likes.", "favouritecount", need="required",
+              not_negative=True, unit="count"),
+        Field("is_retweet", "boolean", "Whether it is a retweet itself.", need="judged",
+              derived=True, aliases=("isretweet",)),
+        Field("sentiment", "string", "Sentiment as the source sees it, or Unknown.",
+              missing=UNKNOWN),
+        Field("sentiment_score", "double", "Score as the source sees it.", "sentimentscore",
+              unit="score"),
+        Field("language", "string", "Language, or Unknown.", missing=UNKNOWN),
+        text_field("isretweet", "1 for a retweet; up to 3 occurs."),
+        text_field("hourofday", "Hour; up to 34 occurs."),
+    ),
+    delivered_order=(
+        "time", "hashtag", "tweet", "city", "username", "retweetcount", "favouritecount",
+        "sentiment", "sentimentscore", "isretweet", "hourofday", "language",
+    ),
+    rule=with_moment_tag_and_city,
+    reference={"city_names": gazetteer.city_names, "regions": gazetteer.regions},
+    options={"campaign_tags": CAMPAIGN_TAGS},
+    flags=(
+        Flag("hour_corrected", "HourOfDay is the hour of the moment; up to 34 occurs."),
+        Flag("retweet_mark_unusual", "IsRetweet is 0 or 1; up to 3 occurs."),
+        Flag(
+            "hashtag_taken_from_text",
+            "The hashtag of a tweet is a campaign tag; others give way to the tag in its text.",
+        ),
+    ),
+    expectations=(
+        in_calendar("tweet_date"),
+        Expectation(
+            "valid_city", "drop",
+            "A tweet names a city; 44 % of the reference's do not (section 3.2).",
+            lambda: F.col("city").isNotNull(),
+        ),
+        Expectation(
+            "has_campaign_tag", "drop",
+            "A tweet was found by a campaign tag or holds one, in any letters (section 3.2).",
+            lambda: F.col("hashtag").isNotNull(),
+        ),
+    ),
+    # Near half of all tweets name no city and are quarantined for it; of a few, all may be.
+    quarantined=LossLimit(share=0.8, whole=False),
+    watched=("hashtag", "retweet_count"),
+    clustered=("city", "hashtag"),
+    aliases=("bronze_twitter_historical_data",),
+    silver_aliases=("silver_twitter_historical_data",),
+)  # fmt: skip
+SILVER_TWEETS = silver_table(TWEETS)

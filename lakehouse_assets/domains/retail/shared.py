@@ -1,0 +1,109 @@
+"""What the datasets of the domain have in common: units, and labels and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.engine import Col, F
+from lakehouse_assets.engine import vocabulary as v
+
+DOMAIN = "retail"
+OWNER = "team:retail"
+CURRENCY = "US dollars"
+MONEY = "decimal(18,2)"
+# Sources give up to three decimals, and binary noise after them.
+FINE = "decimal(18,4)"
+UNKNOWN = "Unknown"
+# What sources write for "nothing", in lower case: section 3.1 counts the literals NULL and NA.
+NOTHING = ("null", "na", "n/a", "none", "unknown", "#n/a", "#name?", "#null!")
+# Days as the sources write them.
+DAYS = ("M/d/yyyy",)
+EVERYBODY = "All generations"
+# How a delivered label begins, in lower case and without blanks, and the label; the source's ?
+# stands for a dash.
+_GENERATIONS = {
+    "boomer": "Baby Boomers (45\u201360s)",
+    "babyboomer": "Baby Boomers (45\u201360s)",
+    "genx": "Gen X (60\u201380s)",
+    "geny": "Gen Y (80\u20132000s)",
+    "genz": "Gen Z (2000s\u2013now)",
+}
+GENERATIONS = tuple(dict.fromkeys(_GENERATIONS.values()))
+REGIONS = {
+    "USA": "North & Central America",
+    "Germany": "Europe",
+    "Japan": "Asia Pacific",
+    "Brazil": "South America",
+}
+"""The region of each country in which the domain sells."""
+
+
+def label_by_beginning(lower: Col, labels: Mapping[str, str]) -> Col:
+    """Find the label whose beginning a text in lower case has; null if there is none."""
+    found = F.lit(None).cast("string")
+    for beginning, label in labels.items():
+        found = F.when(lower.startswith(beginning), F.lit(label)).otherwise(found)
+    return found
+
+
+def generation(label: Col) -> Col:
+    """Name the generations that a label lists, in their order; null if it lists anything else.
+
+    One has its name, several are joined by `; `, and all of them are "All generations".
+    """
+    listed = F.regexp_replace(v.lower(label), r"[ ]+|;[ ]*\z", "")
+    parts = F.split(listed, ";")
+    named = F.transform(parts, lambda part: label_by_beginning(part, _GENERATIONS))
+    found = [F.array_contains(named, name) for name in GENERATIONS]
+    several = F.array_join(
+        F.array_compact(
+            F.array(*[F.when(c, F.lit(n)) for c, n in zip(found, GENERATIONS, strict=True)])
+        ),
+        "; ",
+    )
+    everybody = found[0]
+    for condition in found[1:]:
+        everybody = everybody & condition
+    known = F.size(F.array_compact(named)) == F.size(parts)
+    return F.when(known, F.when(everybody, F.lit(EVERYBODY)).otherwise(several))
+
+
+def generation_or_label(label: Col) -> Col:
+    """Name the generations that a label lists; a label that lists anything else stays."""
+    return F.coalesce(generation(label), label)
+
+
+def yes_no(given: Col) -> Col:
+    """Write what says yes or no as Yes or No; anything else stays as delivered."""
+    truth = v.boolean(given)
+    return F.when(truth, F.lit("Yes")).when(~truth, F.lit("No")).otherwise(given)
+
+
+def _is_generation() -> Col:
+    segment = F.col("customer_segment")
+    return (
+        (segment == F.lit(UNKNOWN))
+        | (segment == F.lit(EVERYBODY))
+        | (generation(segment) == segment)
+    )
+
+
+def _revenue_fits() -> Col:
+    difference = F.abs(F.col("revenue") - F.col("quantity") * F.col("price"))
+    # Sources keep amounts as doubles: a product of theirs is right to the cent.
+    return difference <= F.lit("0.01").cast("decimal(18,4)")
+
+
+SEGMENT_IS_KNOWN = Expectation(
+    "customer_segment_is_known",
+    "warn",
+    f"One or several of {', '.join(GENERATIONS)}, all of them, or Unknown (section 3.1).",
+    _is_generation,
+)
+REVENUE_FITS = Expectation(
+    "revenue_is_quantity_times_price",
+    "warn",
+    "Revenue is quantity times price, to the cent (section 3.4).",
+    _revenue_fits,
+)

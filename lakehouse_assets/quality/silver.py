@@ -1,0 +1,194 @@
+"""From a dataset's bronze rows to its silver table and its quarantine, for any dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from lakehouse_assets.catalog.datasets import (
+    Dataset,
+    bronze_table,
+    delivery_columns,
+    provenance_columns,
+    quarantine_table,
+    silver_table,
+)
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import between
+from lakehouse_assets.quality.classify import (
+    ACCEPTED,
+    DUPLICATE,
+    QUARANTINED,
+    accepted_rows,
+    apply_expectations,
+    classify,
+    duplicates_of_earlier,
+    duplicates_within,
+    final_versions,
+    quarantined_rows,
+    resolve_duplicate_chain,
+    violations,
+)
+from lakehouse_assets.quality.fields import expectations_of, typed_rows
+from lakehouse_assets.quality.late import duplicates_of, kept_twice, named_wrongly, sorted_otherwise
+
+_VERSION = "version"
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What became of the bronze rows of a run's partitions.
+
+    Attributes:
+        accepted: Rows of the silver table.
+        quarantined: Rows of the quarantine.
+        outdated: Other partitions that the run puts out of date.
+        failing: By partition, how many rows fail each expectation, and `all_rows`.
+        dispositions: By disposition, the rows of each partition.
+    """
+
+    accepted: DataFrame
+    quarantined: DataFrame
+    outdated: Sequence[date]
+    failing: Mapping[date, Mapping[str, int]]
+    dispositions: Mapping[str, Mapping[date, int]]
+
+
+def clean(
+    dataset: Dataset,
+    lake: Lake,
+    bronze: DataFrame,
+    earlier: DataFrame | None,
+    span: tuple[date, date],
+) -> Cleaned:
+    """Type bronze rows and sort them into silver and quarantine.
+
+    Args:
+        dataset: The dataset.
+        lake: Where its tables are stored.
+        bronze: Bronze rows of the run's partitions.
+        earlier: Of a dataset whose first delivery counts, the silver rows of earlier partitions.
+        span: First of the run's partitions, and the one after the last.
+    """
+    engine, column = lake.engine, dataset.partition.column
+    expectations = expectations_of(dataset)
+    judged = engine.checkpoint(
+        apply_expectations(typed_rows(dataset, engine, bronze), expectations)
+    )
+    standing = None
+    if dataset.counts == "corrected":
+        read = engine.versions_read(bronze).get(bronze_table(dataset).name)
+        history = typed_rows(dataset, engine, lake.read(bronze_table(dataset), version=read))
+        history = apply_expectations(with_version(dataset, history), expectations)
+        standing = engine.checkpoint(final_versions(history, dataset.key, _VERSION, column))
+        duplicates = standing.filter(F.col("address") != F.col("duplicate_of")).select(
+            "repeated_file", "repeated_row", "duplicate_of"
+        )
+    else:
+        apart = column if dataset.counts == "latest" else None
+        duplicates = engine.checkpoint(
+            duplicates_within(judged, dataset.key, dataset.counts == "latest", apart)
+        )
+    if earlier is not None:
+        # A run over many days has days before its last one, but those are its own: what it stored
+        # for them last time says nothing about the deliveries before the run.
+        before = earlier.filter(F.col(column) < F.lit(span[0]))
+        duplicates = _with_delivered_before(lake, judged, duplicates, before, dataset.key)
+    rows = engine.stage(classify(judged, duplicates))
+    if standing is not None:
+        outdated = _partitions_sorted_otherwise(lake, dataset, standing, span)
+    elif earlier is not None:
+        outdated = _later_partitions_out_of_date(lake, dataset, rows, span)
+    else:
+        outdated = []
+    failing = engine.rows(violations(rows, expectations, column))
+    counted = rows.groupBy(column, "disposition").agg(F.count(F.lit(1)).alias("n"))
+    dispositions: dict[str, Counter[date]] = {
+        name: Counter() for name in (ACCEPTED, QUARANTINED, DUPLICATE)
+    }
+    for row in engine.rows(counted):
+        dispositions[row["disposition"]][row[column]] = int(row["n"])
+    return Cleaned(
+        accepted_rows(rows, silver_table(dataset).column_names),
+        quarantined_rows(rows, dataset),
+        outdated,
+        {row.pop(column): row for row in failing},
+        dispositions,
+    )
+
+
+def with_version(dataset: Dataset, rows: DataFrame) -> DataFrame:
+    """Add `version`, the same for equal values of a row, to typed rows."""
+    values = [c.name for c in dataset.columns if c.stored and c.name != dataset.key]
+    version = v.hash_key(*[F.col(name) for name in values])
+    return v.staged(rows).select(*rows.columns, version.alias(_VERSION))
+
+
+def _later_partitions_out_of_date(
+    lake: Lake, dataset: Dataset, rows: DataFrame, span: tuple[date, date]
+) -> list[date]:
+    """Find the later partitions that the run puts out of date; none in a run that goes forward."""
+    table, aside = silver_table(dataset), quarantine_table(dataset)
+    column, (first, end) = dataset.partition.column, span
+    stored = [*lake.rows_by_partition(table), *lake.rows_by_partition(aside)]
+    newest = max((day for day in stored if day >= end), default=None)
+    if newest is None:
+        return []
+    later = between(dataset.partition, end, newest + timedelta(days=1))
+    accepted = rows.filter(F.col("disposition") == F.lit(ACCEPTED))
+    accepted_later = lake.read(table, later, [dataset.key, column])
+    named = duplicates_of(lake.read(aside, later), dataset, first, end)
+    of_bronze = (*dataset.fields, *provenance_columns(), *delivery_columns(dataset))
+    again = typed_rows(dataset, lake.engine, named.select(*[c.name for c in of_bronze]))
+    found = lake.engine.union(
+        [
+            kept_twice(accepted, accepted_later, dataset.key, dataset),
+            named_wrongly(accepted, named, again, dataset.key, dataset),
+        ]
+    )
+    return sorted({row["day"] for row in lake.engine.rows(found)})
+
+
+def _partitions_sorted_otherwise(
+    lake: Lake, dataset: Dataset, standing: DataFrame, span: tuple[date, date]
+) -> list[date]:
+    """Find the stored partitions besides the run's own that its deliveries put out of date."""
+    table, aside = silver_table(dataset), quarantine_table(dataset)
+    columns = [dataset.partition.column, "_source_file", "_row_number"]
+    found = sorted_otherwise(
+        standing,
+        lake.read(table, columns=columns),
+        lake.read(aside, columns=[*columns, "disposition", "duplicate_of"]),
+        dataset.partition.column,
+    )
+    stored = {*lake.rows_by_partition(table), *lake.rows_by_partition(aside)}
+    days = {row["day"] for row in lake.engine.rows(found)}
+    return sorted(day for day in days & stored if not span[0] <= day < span[1])
+
+
+def _with_delivered_before(
+    lake: Lake, judged: DataFrame, duplicates: DataFrame, earlier: DataFrame, key: str
+) -> DataFrame:
+    """Add the rows whose keys earlier partitions hold to the duplicates, reading little of them.
+
+    The batch's lowest and highest key become a filter on the history, which file statistics turn
+    into skipped files wherever keys rise with time.
+    """
+    engine = lake.engine
+    batch = (
+        classify(judged, duplicates)
+        .filter(F.col("disposition") == F.lit(ACCEPTED))
+        .select(key, "_source_file", "_row_number")
+    )
+    bounds = engine.rows(batch.agg(F.min(key).alias("lowest"), F.max(key).alias("highest")))[0]
+    if bounds["lowest"] is None:
+        return duplicates
+    candidates = earlier.filter(
+        (F.col(key) >= F.lit(bounds["lowest"])) & (F.col(key) <= F.lit(bounds["highest"]))
+    )
+    found = engine.checkpoint(duplicates_of_earlier(batch, candidates, key))
+    return engine.checkpoint(engine.union([resolve_duplicate_chain(duplicates, found), found]))
