@@ -104,10 +104,10 @@ class Settings(BaseSettings):
     )
     identity: Annotated[Identity, NoDecode] = Field(
         DEFAULT,
-        description="As whom cloud locations are entered: a kind, or JSON with its fields.",
+        description="Identity that accesses cloud locations: a kind, or JSON with its fields.",
     )
     landing_identity: Annotated[Identity | None, NoDecode] = Field(
-        None, description="As whom the landing zone is entered, if not as the lake is."
+        None, description="Identity that accesses the landing zone, if it is not that of the lake."
     )
     engine: Literal["duckdb", "spark"] = Field(
         "duckdb", description="Engine that runs transformations."
@@ -229,7 +229,7 @@ class Settings(BaseSettings):
 
     @property
     def zone_identity(self) -> Identity:
-        """As whom the landing zone is entered."""
+        """The identity that accesses the landing zone."""
         return self.landing_identity or self.identity
 
     @field_validator("alert_webhook")

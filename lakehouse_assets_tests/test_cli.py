@@ -70,6 +70,14 @@ def refuses(result: tuple[int, str, str], *parts: str) -> None:
         assert part in said
 
 
+def test_databricks_is_refused_before_anything_runs(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_ENGINE", "spark")
+    monkeypatch.setenv("LAKEHOUSE_SPARK_DATABRICKS", "serverless")
+    refuses(lakehouse("run"), "Databricks sees no file", "LAKEHOUSE_ENGINE=duckdb")
+
+
 # --- lakehouse run, end to end --------------------------------------------------------------
 
 

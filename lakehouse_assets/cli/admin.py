@@ -25,7 +25,7 @@ def doctor(
     """Look whether everything is as it should be, with a remedy for what is not.
 
     Tries the lake, the landing zone and the place of models step by step: for a store the name, the
-    token (as whom, until when), listing, and writing, reading and removing a probe. Exit code 1 if
+    token (whose, until when), listing, and writing, reading and removing a probe. Exit code 1 if
     something stops runs.
     """
     from lakehouse_assets.cli.doctor import examine, fix_home, is_well

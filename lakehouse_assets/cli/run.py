@@ -35,10 +35,12 @@ def run() -> None:
     """
     started = time.monotonic()
     from lakehouse_assets.cli.report import open_lake, print_lake, print_segments, print_warnings
+    from lakehouse_assets.orchestration.lake_resource import LakeResource
     from lakehouse_assets.orchestration.planning import plan
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
+    LakeResource.of(settings).check_reads_files()
     planned = plan(settings)
     summary = _watched(settings, planned.runs, "lakehouse run")
     summary.errors += planned.refused

@@ -1,7 +1,6 @@
-"""How the embedded engine enters object stores: DuckDB's Azure reader, secrets and their renewal.
+"""How the embedded engine reads object stores: DuckDB's Azure reader, secrets and their renewal.
 
-Nothing is downloaded: the
-reader comes from a wheel.
+Nothing is downloaded: the reader comes from a wheel.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class DuckDBStores:
             self._load()
         before = self._stores.get(root)
         name = before.name if before else f"store_{len(self._stores)}"
-        # The same root may be entered by another identity from now on: its secret is another then.
+        # The same root may be read by another identity from now on: its secret is another then.
         known = before.known if before else {}
         self._stores[root] = _Store(root, address, secret, explained, name, known)
 

@@ -86,7 +86,7 @@ class LandingZone:
 
     Args:
         root: Folder of the zone, on a disk or in a store.
-        identity: As whom a store is entered.
+        identity: Identity that accesses a store.
         limits: What a delivered file may be at most.
     """
 

@@ -51,12 +51,12 @@ class Lake:
         root: Location under which tables lie at `<domain>/<table>`.
         engine: Engine whose frames are written and returned.
         registry: Declared tables.
-        identity: As whom a store is entered.
-        governed: Whether the engine enters the store by rights of its own, as Databricks does by
+        identity: Identity that accesses a store.
+        governed: Whether the engine accesses the store by rights of its own, as Databricks does by
             Unity Catalog; then it gets no credentials from here.
 
     Raises:
-        LakehouseError: the engine cannot enter the store as that identity.
+        LakehouseError: the engine cannot access the store as that identity.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ _NEWEST = ".newest"
 
 
 class LakeRoot:
-    """The location of a lake, with the identity that enters it.
+    """The location of a lake, with the identity that accesses it.
 
     Args:
         location: Folder of this machine, or location in a store.
@@ -42,10 +42,10 @@ class LakeRoot:
         return TablePath(self.location, f"{table.domain}/{table.name}", self._access)
 
     def grant_access(self, engine: Engine) -> None:
-        """Let an engine read a lake in a store; every engine reads local folders.
+        """Grant an engine access to a lake in a store; every engine reads local folders.
 
         Raises:
-            LakehouseError: the engine cannot enter the store as the lake's identity.
+            LakehouseError: the engine cannot access the store as the lake's identity.
         """
         access = self._access
         if access is None:
@@ -64,7 +64,7 @@ class TablePath:
     Args:
         root: The lake's location.
         path: Path below it.
-        access: How a store is entered; None on a disk.
+        access: Access to a store; None on a disk.
 
     Attributes:
         uri: Where it is, for people and for engines.

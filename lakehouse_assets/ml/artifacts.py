@@ -1,4 +1,4 @@
-"""Where MLflow keeps artefacts when that is ADLS or OneLake, and how its clients get in."""
+"""Where MLflow keeps artefacts in ADLS or OneLake, and the credentials of its clients."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def artifact_address(root: str) -> str:
     return location.as_uri() if isinstance(location, Path) else mlflow_uri(location)
 
 
-def let_in(root: str, identity: Identity) -> None:
-    """Let the Azure clients that this process gives MLflow in, if the root lies in a store.
+def set_azure_credentials(root: str, identity: Identity) -> None:
+    """Set the credentials of MLflow's Azure clients in this process, if the root is in a store.
 
     Raises:
         LakehouseError: a secret is missing, or MLflow has no such identity.

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.artifacts import artifact_address, let_in
+from lakehouse_assets.ml.artifacts import artifact_address, set_azure_credentials
 from lakehouse_assets.ml.mlflow_address import check_uri, redact_uri, sqlite_path, without_secrets
 from lakehouse_assets.storage.identity import DEFAULT, Identity
 from lakehouse_assets.storage.transient import is_transient, is_unanswered
@@ -69,7 +69,7 @@ class MlflowTracking:
             one, SQLite keeps them in the folder `artifacts` beside the database, and everything
             else uses the server's own. MLflow stores the place with the experiment, so a
             later change does not move it.
-        identity: As whom a store of artefacts is entered, told apart by `kind`.
+        identity: Identity that accesses a store of artefacts.
     """
 
     tracking_uri: str
@@ -111,7 +111,7 @@ class MlflowTracking:
             self.bring_home()
             _prepare_environment()
             if self.artifact_root is not None:
-                let_in(self.artifact_root, self.identity)
+                set_azure_credentials(self.artifact_root, self.identity)
             from mlflow import MlflowClient
 
             with self.plain_errors():

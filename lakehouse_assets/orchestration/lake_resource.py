@@ -35,7 +35,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         spark_jars: Folder of Spark's jars.
         spark_memory: Memory of Spark's driver; a third of the machine's if nothing is said.
         spark_options: Further options of Spark.
-        identity: As whom a store is entered, its fields with its `kind`.
+        identity: Identity that accesses a store: its `kind` and its fields.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.
@@ -88,7 +88,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         if governed and isinstance(root, Path):
             raise LakehouseError(
                 f"Databricks sees no folder of this machine, such as {self.root}; set "
-                "LAKEHOUSE_ROOT to a lake at abfss:// that Unity Catalog lets it enter."
+                "LAKEHOUSE_ROOT to a lake at abfss:// to which Unity Catalog grants it access."
             )
         spark = self._spark() if self.engine == "spark" else None
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)

@@ -22,7 +22,7 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
 
     Attributes:
         root: The landing zone: a folder, or a location in ADLS or OneLake.
-        identity: As whom a store is entered, its fields with its `kind`.
+        identity: Identity that accesses a store: its `kind` and its fields.
         limits: What a delivered file may be at most, by name of the limit; defaults are left out.
     """
 

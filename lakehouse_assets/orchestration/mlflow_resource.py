@@ -25,7 +25,7 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
             `dg.EnvVar`; it is never printed.
         experiment: Name of the experiment; it is made on first use.
         artifact_root: Folder or object store URL for the artefacts of a new experiment.
-        identity: As whom a store of artefacts is entered, its fields with its `kind`.
+        identity: Identity that accesses a store of artefacts: its `kind` and its fields.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.

@@ -1,4 +1,4 @@
-"""A cloud location and the identity that accesses it, in the words of each client.
+"""A cloud location and the identity that accesses it, as each client takes them.
 
 Entra's identities become tokens, which delta-rs, obstore and DuckDB take alike. Spark's ABFS driver
 and MLflow's Azure clients take none and get the identity itself. What the methods return holds
@@ -44,7 +44,7 @@ class Access:
 
     Args:
         location: Where.
-        identity: As whom; the default is resolved here.
+        identity: The identity; `default` is resolved here.
     """
 
     def __init__(self, location: CloudLocation, identity: Identity) -> None:
@@ -54,9 +54,9 @@ class Access:
         # Whether clients find the host from the location's own address.
         self._is_plain = suffix == _PUBLIC and identity.endpoint is None
         self._endpoint = identity.endpoint or f"https://{location.host}"
-        told = os.environ.get(AUTHORITY_VARIABLE, "").removeprefix("https://").strip("/")
+        given = os.environ.get(AUTHORITY_VARIABLE, "").removeprefix("https://").strip("/")
         # Login host of the location's cloud.
-        self.login = told or _LOGINS[suffix]
+        self.login = given or _LOGINS[suffix]
 
     def __repr__(self) -> str:
         return f"Access({self.location}, {self.identity.kind})"
@@ -122,7 +122,7 @@ class Access:
             return self.address
         # Its two readers want the endpoint in two different forms of one and the same field.
         raise LakehouseError(
-            f"The embedded engine enters {self.location.host} by account key or shared access "
+            f"The embedded engine accesses {self.location.host} by account key or shared access "
             "signature only; use one of these for a sovereign cloud, or LAKEHOUSE_ENGINE=spark."
         )
 
@@ -196,7 +196,7 @@ class Access:
             )
         else:
             raise LakehouseError(
-                f"Spark's ABFS driver cannot enter {host} by {identity.kind} as it is given; "
+                f"Spark's ABFS driver cannot access {host} by {identity.kind} as it is given; "
                 "use a service principal's secret, a workload identity, a managed identity by "
                 "client_id, or a shared access signature, or LAKEHOUSE_ENGINE=duckdb."
             )
@@ -212,7 +212,7 @@ class Access:
         if not identity.gets_tokens:
             if isinstance(self.location, OneLakeLocation):
                 raise LakehouseError(
-                    f"MLflow cannot enter OneLake by {identity.kind}; use an identity of Entra."
+                    f"MLflow cannot access OneLake by {identity.kind}; use an identity of Entra."
                 )
             return {"AZURE_STORAGE_CONNECTION_STRING": self._connection()}
         if identity.object_id or identity.resource_id:

@@ -52,7 +52,7 @@ class AdlsLocation:
         account: Storage account.
         container: Container, which the ABFS driver calls file system.
         path: Folder inside it, without slashes at its ends; empty for the container itself.
-        suffix: Domain of the cloud's storage, which also tells the cloud.
+        suffix: Domain of the cloud's storage, which also identifies the cloud.
     """
 
     account: str
@@ -327,7 +327,7 @@ def _file(parts: SplitResult) -> Path:
 
 
 def _suggestion(parts: SplitResult) -> str:
-    """Return the right form, of this very place where it can be told."""
+    """Return the right form, for this very location where possible."""
     found = _ADLS_HOST.fullmatch(parts.hostname or "")
     if found and parts.username:
         try:

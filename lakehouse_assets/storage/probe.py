@@ -46,7 +46,7 @@ def probe(location: Location, identity: Identity, *, writes: bool) -> Iterator[S
 
     Args:
         location: Where.
-        identity: As whom a store is accessed.
+        identity: Identity that accesses a store.
         writes: Whether it has to be written, too.
     """
     failed = False
@@ -86,7 +86,7 @@ def _steps(location: Location, identity: Identity, *, writes: bool) -> dict[str,
             return f"{kind} needs none"
         found = token_of(access.identity, access.login)
         end = datetime.fromtimestamp(found.expires_on, UTC)
-        return f"{kind} enters as {_owner(found.token)}, until {end:%Y-%m-%d %H:%M} UTC"
+        return f"{kind} has access as {_owner(found.token)}, until {end:%Y-%m-%d %H:%M} UTC"
 
     def list_files() -> str:
         files.exists()
@@ -126,7 +126,7 @@ def _resolved(host: str) -> str:
 
 
 def _owner(token: str) -> str:
-    """Return as whom a token grants access: user, application or object id, if its claims say."""
+    """Return whose token it is: user, application or object id, if its claims say."""
     try:
         part = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

@@ -38,7 +38,7 @@ class CloudFiles(Files):
     """Files in a container of ADLS or in a lakehouse, through obstore.
 
     Args:
-        access: Where they are and as whom they are accessed.
+        access: Their location and the identity that accesses it.
     """
 
     def __init__(self, access: Access) -> None:

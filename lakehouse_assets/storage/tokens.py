@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -80,6 +81,8 @@ def _credential(identity: Identity, login: str) -> TokenCredential:
     """Return azure-identity's object for an identity."""
     from azure import identity as azure
 
+    # Where nobody listens to its log, the error alone is shown, and without the client's words.
+    logging.getLogger("azure.identity").addHandler(logging.NullHandler())
     limits = timeouts.azure_identity()
     if identity.kind == "azure_cli":
         return azure.AzureCliCredential(process_timeout=timeouts.request_seconds())

@@ -29,7 +29,7 @@ def test_a_store_that_is_set_up_passes_every_step(cloud, folder, principal, tmp_
         ("name", "ok"), ("token", "ok"), ("list", "ok"),
         ("write", "ok"), ("read", "ok"), ("delete", "ok"),
     ]  # fmt: skip
-    assert f"service_principal enters as {CLIENT}, until " in found["token"][1]
+    assert f"service_principal has access as {CLIENT}, until " in found["token"][1]
     assert CloudFiles(Access(place, principal)).list_all("") == [], "the probe is gone"
 
 

@@ -136,7 +136,7 @@ def test_spark_on_onelake_and_by_signature():
 
 @pytest.mark.parametrize("identity", [CLI, CONNECTOR, OBJECT, LOCAL_KEY])
 def test_what_spark_has_no_words_for_is_told(identity):
-    with pytest.raises(LakehouseError, match=f"cannot enter {HOST} by {identity.kind}"):
+    with pytest.raises(LakehouseError, match=f"cannot access {HOST} by {identity.kind}"):
         Access(ADLS, identity).spark()
 
 
@@ -184,8 +184,8 @@ def test_mlflow(workload, certificate):
     [
         (ADLS, CONNECTOR, "by its client id only"),
         (ADLS, OBJECT, "by its client id only"),
-        (ONELAKE, KEY, "cannot enter OneLake by account_key"),
-        (ONELAKE, SAS, "cannot enter OneLake by sas"),
+        (ONELAKE, KEY, "cannot access OneLake by account_key"),
+        (ONELAKE, SAS, "cannot access OneLake by sas"),
     ],
 )
 def test_what_mlflow_has_no_words_for_is_told(place, identity, told):
