@@ -87,6 +87,9 @@ class PartitionColumn:
 class Reference:
     """A foreign key: `columns` of this table are found as `to_columns` in `to_table`.
 
+    `to_table` is a table of the same domain, or the one of another domain that has the name; or it
+    is `<domain>.<table>`.
+
     `required=True` makes a missing parent block what is downstream; otherwise it is a warning.
     """
 
@@ -209,6 +212,16 @@ class Table:
         return (self.domain, self.name)
 
     @property
+    def full_name(self) -> str:
+        """Its name with the domain, as people and SQL write it: `<domain>.<table>`."""
+        return f"{self.domain}.{self.name}"
+
+    @property
+    def identifier(self) -> str:
+        """Its name with the domain as one word, which no other table has."""
+        return f"{self.domain}__{self.name}"
+
+    @property
     def asset_key(self) -> dg.AssetKey:
         """The asset that is this table."""
         import dagster as dg
@@ -232,7 +245,7 @@ class Table:
         if self.layer == "silver":
             dataset = self.name.removeprefix("silver_").removesuffix("_quarantine")
             return f"{self.domain}__clean_{dataset}"
-        return f"{self.domain}__{self.name}"
+        return self.identifier
 
 
 MONTH = PartitionColumn("as_of_month", "month")
@@ -294,31 +307,38 @@ def same_month(columns: tuple[str, ...], table: str, *, required: bool = True) -
 
 
 class Registry:
-    """All declared tables, found by asset key, name or alias."""
+    """All declared tables, found by asset key, name or alias.
+
+    A name belongs to a domain: `retail.fact_sales` and `grocery.fact_sales` are two tables. A bare
+    name means the one table that has it.
+    """
 
     def __init__(self, tables: Iterable[Table]) -> None:
         self._tables: dict[tuple[str, str], Table] = {}
-        self._names: dict[str, Table] = {}
+        self._full: dict[str, Table] = {}
+        self._bare: dict[str, list[Table]] = {}
         for table in tables:
             for name in (table.name, *table.aliases):
-                if name in self._names:
+                full = f"{table.domain}.{name}"
+                if full in self._full:
                     raise LakehouseError(
-                        f"The name {name} is declared by two tables; rename one of them."
+                        f"The name {full} is declared by two tables; rename one of them."
                     )
-                self._names[name] = table
+                self._full[full] = table
+                self._bare.setdefault(name, []).append(table)
             self._tables[table.key] = table
         self._check_references()
 
     def _check_references(self) -> None:
         for table in self:
             for reference in table.references:
-                target = self._names.get(reference.to_table)
-                missing = target is None or any(
-                    name not in target.column_names for name in reference.to_columns
-                )
-                if missing:
+                try:
+                    known = self.meant_by(table, reference.to_table).column_names
+                except LakehouseError as error:
+                    raise LakehouseError(f"A reference of {table.full_name}: {error}") from None
+                if not {*reference.to_columns} <= {*known}:
                     raise LakehouseError(
-                        f"Table {table.name} references {reference.to_table}"
+                        f"Table {table.full_name} references {reference.to_table}"
                         f"({', '.join(reference.to_columns)}), which is not declared; declare it."
                     )
 
@@ -329,18 +349,31 @@ class Registry:
         return len(self._tables)
 
     def __getitem__(self, name: str) -> Table:
-        """Return a table by name or alias.
+        """Return a table by `<domain>.<table>`, or by its name or alias alone.
 
         Raises:
-            LakehouseError: no table has that name.
+            LakehouseError: no table has that name, or several domains have one.
         """
-        try:
-            return self._names[name]
-        except KeyError:
-            close = did_you_mean(name, self._names) or "."
-            raise LakehouseError(
-                f"No table is called {name!r}{close} `lakehouse tables` lists them all."
-            ) from None
+        if name in self._full:
+            return self._full[name]
+        found = self._bare.get(name, [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise LakehouseError(ambiguous(name, found))
+        close = did_you_mean(name, self._full if "." in name else self._bare) or "."
+        raise LakehouseError(
+            f"No table is called {name!r}{close} `lakehouse tables` lists them all."
+        )
+
+    def meant_by(self, table: Table, name: str) -> Table:
+        """Return the table that a declaration means by a name: one of its own domain comes first.
+
+        Raises:
+            LakehouseError: no table has that name, or several other domains have one.
+        """
+        own = self._full.get(f"{table.domain}.{name}")
+        return self[name] if own is None else own
 
     def by_key(self, key: tuple[str, ...]) -> Table:
         """Return the table of an asset key.
@@ -355,3 +388,9 @@ class Registry:
                 f"Asset {'/'.join(key)} has no table in the registry; declare it in its domain, "
                 "which is where the IO manager finds its schema and partition column."
             ) from None
+
+
+def ambiguous(name: str, tables: Iterable[Table]) -> str:
+    """Say that a bare name means tables of several domains."""
+    choices = " or ".join(sorted(table.full_name for table in tables))
+    return f"Several domains have a table {name}; write {choices}."

@@ -55,7 +55,7 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
 
     versions = log.of_each(opened, tables)
     rows = {
-        table.name: sum(lake.rows_by_partition(table, found).values())
+        table: sum(lake.rows_by_partition(table, found).values())
         for table, found in zip(tables, versions, strict=True)
         if found is not None and not isinstance(found, str)
     }
@@ -67,16 +67,16 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
             grid.add_section()
         layer = table.layer
         if isinstance(found, str):
-            grid.add_row(f"{table.domain}.{table.name}", "", "", found, "")
+            grid.add_row(table.full_name, "", "", found, "")
             continue
         aside = _aside(lake, table)
         lost = None
-        if aside is not None and aside.name in rows:
-            lost = _lost(lake, table, aside, rows[aside.name])
+        if aside is not None and aside in rows:
+            lost = _lost(lake, table, aside, rows[aside])
         spent = seconds.get(table.step)
         grid.add_row(
-            f"{table.domain}.{table.name}",
-            f"{rows[table.name]:,}",
+            table.full_name,
+            f"{rows[table]:,}",
             "" if lost is None else f"{lost:,}",
             str(found.version()),
             "" if spent is None else f"{spent:.2f} s",
@@ -98,7 +98,7 @@ def _aside(lake: Lake, table: Table) -> Table | None:
     if table.name.endswith(("_rejects", "_quarantine")) or table.layer not in {"bronze", "silver"}:
         return None
     suffix = "_rejects" if table.layer == "bronze" else "_quarantine"
-    return lake.registry[f"{table.name}{suffix}"]
+    return lake.registry.meant_by(table, f"{table.name}{suffix}")
 
 
 def _lost(lake: Lake, table: Table, aside: Table, rows: int) -> int:

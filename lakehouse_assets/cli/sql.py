@@ -14,11 +14,11 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.catalog.registry import Table, ambiguous
 from lakehouse_assets.errors import LakehouseError, QueryError, did_you_mean
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.views import View, show, views
+from lakehouse_assets.lake.views import View, shared_names, show, views
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,8 +67,13 @@ def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
     known = views(lake.registry)
     if _SHOW.fullmatch(statement):
         return Answer(_tables(lake), of_catalog=True)
+    shared = shared_names(lake.registry)
     described = _DESCRIBE.fullmatch(statement)
-    if described and (view := known.get(re.sub('["`]', "", described[2]).lower())):
+    name = re.sub('["`]', "", described[2]).lower() if described else ""
+    for several in {name} | {*names_in(statement, shared, lake.engine.name)}:
+        if several in shared:
+            raise LakehouseError(ambiguous(several, shared[several]))
+    if described and (view := known.get(name)):
         told = _history(lake, view.table) if described[1] else _columns(view)
         return Answer(told, of_catalog=True)
     named = {name: known[name] for name in names_in(statement, known, lake.engine.name)}
@@ -106,7 +111,7 @@ def _ends(token: Token) -> bool:
     return token.token_type.name == "SEMICOLON"
 
 
-def names_in(statement: str, known: Mapping[str, View], dialect: str) -> list[str]:
+def names_in(statement: str, known: Mapping[str, object], dialect: str) -> list[str]:
     """Return the known names that a statement reads from, in lower case and sorted.
 
     Of a statement that is no query every word counts.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains import DATASETS, REGISTRY
+from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY
 from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import partition_value
@@ -25,34 +25,19 @@ if TYPE_CHECKING:
 
 Freshness = Literal["fresh", "aging", "late", "ageless", "never", "damaged"]
 # Dataset of each bronze and silver table.
-_LOADED = {name: d for d in DATASETS for name in (d.loaded_tables[0], d.loaded_tables[2])}
-_SALES = ("silver_store_sales", "silver_online_sales")
-# Tables of the same domain of which one has rows in each month that a fact or an aggregate has.
-_FED_BY = {
-    "fact_transactions": ("silver_transactions",),
-    "customer_spend": ("fact_transactions",),
-    "dim_geography": ("silver_flights",),
-    "dim_customers": ("silver_flights",),
-    "fact_flights": ("silver_flights",),
-    "gold_customer_segments_ml": ("kpi_customer_value",),
-    "gold_segment_migration": ("gold_segment_summary",),
-    "dim_campaigns": ("silver_campaigns",),
-    "campaign_days": ("silver_campaigns",),
-    "country_revenue": ("campaign_days",),
-    "campaign_weeks": ("campaign_days",),
-    "country_profit_weeks": ("campaign_days",),
-    "tweets_by_city_and_hashtag": ("tweet_days",),
-    "tweets_by_hashtag": ("tweet_days",),
-    "tweets_by_city": ("tweet_days",),
-    "dim_retail_customers": ("silver_customers",),
-    "dim_products": _SALES,
-    "fact_sales": _SALES,
-    "sales_days": ("fact_sales",),
-    "sales_weeks": ("fact_sales",),
-    "sales_train": ("silver_store_sales",),
-    "website_days": ("silver_website",),
-    "website_conversion": ("website_days",),
+_LOADED = {
+    REGISTRY[f"{d.domain}.{name}"]: d
+    for d in DATASETS
+    for name in (d.loaded_tables[0], d.loaded_tables[2])
 }
+# Tables of which one has rows in each month that a monthly table has: what it is built from. Those
+# that may have no rows go with another table.
+_FED_BY = {
+    gold.table: [read.table for read in gold.frames.values() if read.table.partition]
+    for domain in DOMAINS
+    for gold in domain.gold
+    if gold.table.partition and gold.table.partition.grain == "month" and not gold.table.latest_with
+} | {model.table: [model.source] for domain in DOMAINS for model in domain.models}
 _FAILING = (
     "SELECT table_name, count(*) AS failing FROM rules WHERE passed = false GROUP BY table_name"
 )
@@ -127,25 +112,25 @@ def unread(settings: Settings) -> list[str]:
 def _of(
     table: Table,
     root: LakeRoot,
-    delivered: Mapping[str, set[date]],
+    delivered: Mapping[Table, set[date]],
     failing: Mapping[str, int] | None,
     now: datetime,
 ) -> TableStatus:
-    name = f"{table.domain}.{table.name}"
+    name = table.full_name
     try:
         found = log.open_table(root.table(table))
     except DamagedTableError:
         return TableStatus(name, table.layer, freshness="damaged")
-    expected = delivered.get(table.name)
-    if table.name in _FED_BY:
-        sources = [_filled(root, source) for source in _FED_BY[table.name]]
+    expected = delivered.get(table)
+    if expected is None and table in _FED_BY:
+        sources = [_filled(root, source) for source in _FED_BY[table]]
         expected = {day.replace(day=1) for days in sources for day in days}
     if found is None:
         return TableStatus(name, table.layer, missing=_listed(expected) if expected else None)
     files = log.files_of(found)
     present = {file.partition for file in files if file.rows != 0}
     missing = None if expected is None else expected - present
-    if missing and table.name in _LOADED:
+    if missing and table in _LOADED:
         missing -= _set_aside(table, root)
     elif missing:
         missing -= _written(found)
@@ -174,7 +159,7 @@ def _set_aside(table: Table, root: LakeRoot) -> set[date]:
     Rejected lines never get as far as silver, so they explain its gap only where bronze has none.
     """
     bronze, rejects, _, quarantine = (
-        _filled(root, name) for name in _LOADED[table.name].loaded_tables
+        _filled(root, REGISTRY.meant_by(table, name)) for name in _LOADED[table].loaded_tables
     )
     return rejects if table.layer == "bronze" else quarantine | (rejects - bronze)
 
@@ -191,10 +176,10 @@ def _written(found: DeltaTable) -> set[date]:
     return written
 
 
-def _filled(root: LakeRoot, name: str) -> set[date]:
+def _filled(root: LakeRoot, table: Table) -> set[date]:
     """Return the partitions of a table that have rows."""
     try:
-        found = log.open_table(root.table(REGISTRY[name]))
+        found = log.open_table(root.table(table))
     except DamagedTableError:
         # It says so itself.
         return set()
@@ -212,24 +197,26 @@ def _freshness(table: Table, at: datetime | None, now: datetime) -> Freshness:
     return "late" if age > fail else "aging" if age > warn else "fresh"
 
 
-def _delivered(settings: Settings) -> dict[str, set[date]]:
+def _delivered(settings: Settings) -> dict[Table, set[date]]:
     """Return the partitions in which tables should have rows: those that were delivered.
 
     Rows set aside may be none, and gold and segments follow any delivery of their domain.
     """
     zone = LandingZone(settings.landing, settings.zone_identity)
-    found: dict[str, set[date]] = {}
+    found: dict[Table, set[date]] = {}
     months: dict[str, set[date]] = {}
     for dataset in DATASETS:
         days = {file.delivered_on for file in zone.files(dataset)}
         bronze, _, silver, _ = dataset.loaded_tables
         for name in (bronze, silver):
-            found[name] = {partition_value(dataset, day) for day in days}
+            found[REGISTRY[f"{dataset.domain}.{name}"]] = {
+                partition_value(dataset, day) for day in days
+            }
         months.setdefault(dataset.domain, set()).update(day.replace(day=1) for day in days)
     for table in REGISTRY:
         # A month without snapshots has no members, one without purchases no spending.
         if table.name in {"kpi_customer_value", "gold_segment_summary"}:
-            found[table.name] = months.get(table.domain, set())
+            found[table] = months.get(table.domain, set())
     return found
 
 

@@ -186,7 +186,7 @@ class Lake:
         columns = [column for column in table.columns if not names or column.name in names]
         absent = missing_columns(table, found)
         stored = [column for column in columns if column not in absent]
-        frame = self.engine.scan_delta(self.uri(table), found.version(), table.name, stored)
+        frame = self.engine.scan_delta(self.uri(table), found.version(), table.identifier, stored)
         if len(stored) == len(columns):
             return frame
         for column in absent:
@@ -310,7 +310,7 @@ class Lake:
 
     def rows_read(self, table: Table, frame: DataFrame) -> dict[Any, int]:
         """Count rows by partition value in the version of a table that a frame reads."""
-        version = self.engine.versions_read(frame).get(table.name)
+        version = self.engine.versions_read(frame).get(table.identifier)
         return {} if version is None else self.rows_by_partition(table, version=version)
 
     def _rows_by_partition(self, table: Table, found: DeltaTable | None) -> dict[Any, int]:

@@ -48,8 +48,12 @@ def _latest_snapshot(table: Table, frame: DataFrame, month: date, lake: Lake) ->
     """
     stored = {found for found, rows in lake.rows_read(table, frame).items() if rows}
     # Looked at before the table's newest version: a step writes what it sets aside after its rows.
-    aside = {found for name in _set_aside(table) for found in _months_with_rows(lake, name)}
-    lost = aside - stored - _months_with_rows(lake, table.name)
+    aside = {
+        found
+        for name in _set_aside(table)
+        for found in _months_with_rows(lake, lake.registry.meant_by(table, name))
+    }
+    lost = aside - stored - _months_with_rows(lake, table)
     snapshot = max((m for m in stored | lost if m <= month), default=month)
     if snapshot in lost:
         raise SourceNotReadyError(
@@ -65,8 +69,8 @@ def _set_aside(silver: Table) -> tuple[str, str]:
     return f"{silver.name}_quarantine", f"bronze_{silver.name.removeprefix('silver_')}_rejects"
 
 
-def _months_with_rows(lake: Lake, name: str) -> set[date]:
-    return {month for month, rows in lake.rows_by_partition(lake.registry[name]).items() if rows}
+def _months_with_rows(lake: Lake, table: Table) -> set[date]:
+    return {month for month, rows in lake.rows_by_partition(table).items() if rows}
 
 
 def _month_before(table: Table, frame: DataFrame, month: date, lake: Lake) -> date | None:

@@ -52,19 +52,34 @@ class View:
 def views(registry: Registry) -> dict[str, View]:
     """Return every name in lower case: names, aliases, both with `_history`, and `domain.<name>`.
 
+    A bare name that several domains have is none of them; `shared_names` has those.
+
     Raises:
-        LakehouseError: two tables would have one name.
+        LakehouseError: two tables of a domain would have one name.
     """
-    found: dict[str, View] = {}
+    return {name: found[0] for name, found in _views_of_names(registry).items() if not found[1:]}
+
+
+def shared_names(registry: Registry) -> dict[str, list[Table]]:
+    """Return the bare names that several domains have, in lower case, with their tables."""
+    found = _views_of_names(registry)
+    return {name: [view.table for view in of] for name, of in found.items() if of[1:]}
+
+
+def _views_of_names(registry: Registry) -> dict[str, list[View]]:
+    found: dict[str, list[View]] = {}
     for table in registry:
         for view in (View(table), View(table, history=True))[: 1 + table.holds_states]:
             suffix = "_history" if view.history else ""
             for plain in (table.name, *table.aliases):
                 for name in (f"{plain}{suffix}", f"{table.domain}.{plain}{suffix}"):
-                    if found.setdefault(name.lower(), view) != view:
+                    others = found.setdefault(name.lower(), [])
+                    if any(o != view and o.table.domain == table.domain for o in others):
                         raise LakehouseError(
                             f"SQL would know two tables by the name {name}; rename one of them."
                         )
+                    if view not in others:
+                        others.append(view)
     return found
 
 
@@ -104,7 +119,7 @@ def frame_of(lake: Lake, view: View) -> DataFrame:
     frame = lake.read(table, version=found.version())
     if table.partition and table.holds_states and not view.history:
         # The same log as that of the rows, so that a commit in between changes nothing.
-        dated = lake.registry[table.latest_with] if table.latest_with else table
+        dated = lake.registry.meant_by(table, table.latest_with) if table.latest_with else table
         counts = lake.rows_by_partition(dated, None if table.latest_with else found)
         latest = max((value for value, rows in counts.items() if rows), default=None)
         if latest is not None:

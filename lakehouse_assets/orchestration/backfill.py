@@ -173,7 +173,7 @@ def plan_replay(dataset: Dataset, partitions: Iterable[date]) -> list[PlannedRun
         dataset: What was delivered.
         partitions: Loaded partitions of the dataset: days, or the first days of months.
     """
-    silver = dataset.loaded_tables[2:]
+    silver = tuple(f"{dataset.domain}.{name}" for name in dataset.loaded_tables[2:])
     days = sorted(partitions)
     job = job_name(dataset.domain, DAILY if dataset.grain == "day" else MONTHLY)
     runs = [PlannedRun(job, day.isoformat(), day.isoformat(), tables=silver) for day in days]

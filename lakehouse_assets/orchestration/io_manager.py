@@ -278,10 +278,10 @@ def column_lineage(
 
     Rows that a table takes over from its own version before come from where they came from then.
     """
-    known = {declared.name for declared in registry} - {table.name}
+    known = {declared.identifier: declared for declared in registry if declared != table}
     dependencies = {
         column: [
-            dg.TableColumnDep(asset_key=registry[source.table].asset_key, column_name=source.column)
+            dg.TableColumnDep(asset_key=known[source.table].asset_key, column_name=source.column)
             for source in sorted(others, key=lambda s: (s.table, s.column))
         ]
         for column, sources in lineage.items()

@@ -83,7 +83,7 @@ def gold_asset(
     make: MakeAsset = dg.asset(
         **asset_attributes(table),
         ins={
-            _input_name(read): dg.AssetIn(read.asset_key, partition_mapping=mapping)
+            read.identifier: dg.AssetIn(read.asset_key, partition_mapping=mapping)
             for read, mapping in inputs.items()
         },
         deps=[_trigger(trigger) for trigger in gold.triggered_by],
@@ -161,12 +161,12 @@ def _inputs(
     """Return the tables that an asset depends on, and how its partitions map to theirs."""
     # The month of a table that it reads has waited for those which that one refers to.
     waited = {
-        registry[reference.to_table]
+        registry.meant_by(read.table, reference.to_table)
         for read in gold.frames.values()
         if read.span == "same"
         for reference in read.table.references
     }
-    parents = [registry[reference.to_table] for reference in gold.table.references]
+    parents = [registry.meant_by(gold.table, ref.to_table) for ref in gold.table.references]
     found: dict[Table, dg.PartitionMapping | None] = {
         parent: None for parent in parents if parent.partition is None or parent not in waited
     }
@@ -182,17 +182,13 @@ def _inputs(
     return found
 
 
-def _input_name(table: Table) -> str:
-    return f"{table.domain}__{table.name}"
-
-
 def _frames(
     gold: GoldTable, loaded: Mapping[str, DataFrame], ctx: BuildContext, lake: Lake
 ) -> dict[str, DataFrame]:
     """Return the frames that rules take, narrowed to the month if there is one."""
     return {
-        name: loaded[_input_name(read.table)]
+        name: loaded[read.table.identifier]
         if ctx.month is None
-        else rows_of(read, loaded[_input_name(read.table)], ctx.month, lake)
+        else rows_of(read, loaded[read.table.identifier], ctx.month, lake)
         for name, read in gold.frames.items()
     }

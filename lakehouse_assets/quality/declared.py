@@ -58,7 +58,9 @@ def declared_check_results(
     else:
         # A key of two partitions is the later one's fault.
         repeated = rows.groupBy(*table.keys).agg(counted, F.max(part).alias(part))
-    orphans = [_orphans(lake, rows, reference, parent_selection) for reference in table.references]
+    orphans = [
+        _orphans(lake, table, rows, reference, parent_selection) for reference in table.references
+    ]
     frames = [repeated.filter(F.col("rows_of_key") > F.lit(1)), *orphans]
     number, *numbers = _counts(lake, frames, part)
     yield dg.AssetCheckResult(
@@ -89,10 +91,14 @@ def _told(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _orphans(
-    lake: Lake, rows: DataFrame, reference: Reference, parent_selection: Selection
+    lake: Lake,
+    table: Table,
+    rows: DataFrame,
+    reference: Reference,
+    parent_selection: Selection,
 ) -> DataFrame:
     """Return the rows whose reference is not found."""
-    parent = lake.registry[reference.to_table]
+    parent = lake.registry.meant_by(table, reference.to_table)
     targets = lake.read(
         parent, parent_selection if parent.partition else None, columns=reference.to_columns
     ).select(*[F.col(c).alias(f"parent_{c}") for c in reference.to_columns])
@@ -105,7 +111,7 @@ def _orphans(
 
 
 def _reference_name(reference: Reference) -> str:
-    return f"{reference.columns[-1]}_is_in_{reference.to_table}"
+    return f"{reference.columns[-1]}_is_in_{reference.to_table.replace('.', '_')}"
 
 
 def _counts(lake: Lake, frames: Sequence[DataFrame], part: str | None) -> list[dict[str, int]]:

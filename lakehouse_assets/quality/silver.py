@@ -81,7 +81,7 @@ def clean(
     )
     standing = None
     if dataset.counts == "corrected":
-        read = engine.versions_read(bronze).get(bronze_table(dataset).name)
+        read = engine.versions_read(bronze).get(bronze_table(dataset).identifier)
         history = typed_rows(dataset, engine, lake.read(bronze_table(dataset), version=read))
         history = apply_expectations(with_version(dataset, history), expectations)
         standing = engine.checkpoint(final_versions(history, dataset.key, _VERSION, column))

@@ -241,7 +241,7 @@ def test_the_champion_carries_run_partition_and_the_versions_read(
     newest = max(house.commits(gold_value.KPI_CUSTOMER_VALUE)).removesuffix(".json")
     assert run.data.tags["dagster_run_id"] == result.run_id
     assert run.data.tags["partition"] == PARTITION
-    assert run.data.tags["delta_version.kpi_customer_value"] == str(int(newest))
+    assert run.data.tags["delta_version.airline__kpi_customer_value"] == str(int(newest))
     assert {k: run.data.params[k] for k in ("n_clusters", "random_state", "n_init")} == {
         "n_clusters": "5",
         "random_state": "42",

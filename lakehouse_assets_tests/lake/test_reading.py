@@ -45,7 +45,7 @@ def test_an_older_version_and_some_columns_can_be_read(three_days):
 @on_both_engines
 def test_a_lazy_frame_stays_as_it_was_while_versions_are_committed(three_days):
     lazy = three_days.read(DAILY, window(1, 2))
-    assert three_days.engine.versions_read(lazy) == {"daily": 1}
+    assert three_days.engine.versions_read(lazy) == {"shop__daily": 1}
     put(three_days, DAILY, window(1, 1), [])
     three_days.write(DAILY, lazy, window(1, 2), COMMIT)  # reads the old version, writes a new one
     put(three_days, DAILY, window(2, 2), [])

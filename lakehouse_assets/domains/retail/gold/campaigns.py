@@ -156,6 +156,7 @@ LOSS_MAKING_CAMPAIGNS = gold(
     kind="cumulative",
     topic="campaigns",
     references=(same_month(("campaign_key",), "dim_campaigns"),),
+    latest_with="country_revenue",
     lab="gold_top_loss_making_campaign",
 )
 
