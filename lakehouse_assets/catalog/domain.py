@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
 
 from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
 from lakehouse_assets.catalog.gold import GoldTable
@@ -13,6 +16,25 @@ from lakehouse_assets.catalog.sources import SourceTable
 
 if TYPE_CHECKING:
     from lakehouse_assets.ml.lifecycle import ModelTable
+
+_Kind = TypeVar("_Kind")
+
+
+def declared_in(package: ModuleType, kind: type[_Kind]) -> tuple[_Kind, ...]:
+    """Return what the modules of a package declare of a kind, by the names of the modules.
+
+    Args:
+        package: A package with a module for each dataset, topic of gold tables or model.
+        kind: What to look for among the names of a module, alone or in a tuple.
+    """
+    found: list[_Kind] = []
+    for module in sorted(pkgutil.iter_modules(package.__path__, f"{package.__name__}."),
+                         key=lambda module: module.name):  # fmt: skip
+        for value in vars(import_module(module.name)).values():
+            for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, kind) and not any(item is known for known in found):
+                    found.append(item)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

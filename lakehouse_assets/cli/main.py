@@ -12,6 +12,7 @@ import typer
 
 from lakehouse_assets.cli import admin, inspect, run
 from lakehouse_assets.cli.extract import extract
+from lakehouse_assets.cli.new import new
 from lakehouse_assets.cli.terminal import errors
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.signals import (
@@ -34,7 +35,7 @@ app = typer.Typer(
 for command in (
     run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
     inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
-    admin.export_model,
+    admin.export_model, new,
 ):  # fmt: skip
     app.command()(command)
 

@@ -2,12 +2,12 @@
 
 from datetime import date
 
-from lakehouse_assets.catalog.domain import Domain
-from lakehouse_assets.domains.airline.datasets import DATASETS
-from lakehouse_assets.domains.airline.gold import customers, movements, segments, value
+from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.catalog.domain import Domain, declared_in
+from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.domains.airline import datasets, gold, models
 from lakehouse_assets.domains.airline.gold.segments import GOLD_CUSTOMER_SEGMENTS_ML
 from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
-from lakehouse_assets.domains.airline.models import small_segments
 from lakehouse_assets.domains.airline.models.segments import SEGMENTS
 from lakehouse_assets.domains.airline.shared import DOMAIN, OWNER
 from lakehouse_assets.ml.lifecycle import ModelTable
@@ -16,13 +16,10 @@ AIRLINE = Domain(
     name=DOMAIN,
     owner=OWNER,
     first_partition=date(2014, 1, 1),
-    datasets=DATASETS,
-    gold=(
-        *customers.GOLD,
-        *value.GOLD,
-        *segments.GOLD,
-        *movements.GOLD,
-        *small_segments.GOLD,
+    datasets=declared_in(datasets, Dataset),
+    gold=(*declared_in(gold, GoldTable), *declared_in(models, GoldTable)),
+    models=(
+        ModelTable(SEGMENTS, GOLD_CUSTOMER_SEGMENTS_ML, KPI_CUSTOMER_VALUE),
+        *declared_in(models, ModelTable),
     ),
-    models=(ModelTable(SEGMENTS, GOLD_CUSTOMER_SEGMENTS_ML, KPI_CUSTOMER_VALUE),),
 )

@@ -1,7 +1,7 @@
 """The domain of what means the same in every other one."""
 
-from lakehouse_assets.catalog.domain import Domain
-from lakehouse_assets.domains.conformed import DOMAIN, OWNER
-from lakehouse_assets.domains.conformed.gold import calendar, countries, places
+from lakehouse_assets.catalog.domain import Domain, declared_in
+from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.domains.conformed import DOMAIN, OWNER, gold
 
-CONFORMED = Domain(name=DOMAIN, owner=OWNER, gold=(*calendar.GOLD, *places.GOLD, *countries.GOLD))
+CONFORMED = Domain(name=DOMAIN, owner=OWNER, gold=declared_in(gold, GoldTable))

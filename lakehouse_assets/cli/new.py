@@ -1,0 +1,353 @@
+"""`lakehouse new`: working skeletons of a domain, dataset, gold table or model, with tests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Template
+from typing import Annotated
+
+import typer
+
+import lakehouse_assets
+from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.errors import LakehouseError
+
+_PACKAGE = Path(lakehouse_assets.__file__).parent
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+_DOMAIN = '''\
+"""The domain $domain."""
+
+from datetime import date
+
+from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.catalog.domain import Domain, declared_in
+from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.domains.$domain import datasets, gold, models
+from lakehouse_assets.ml.lifecycle import ModelTable
+
+$DOMAIN = Domain(
+    name="$domain",
+    owner="team:$domain",
+    first_partition=date(2024, 1, 1),
+    datasets=declared_in(datasets, Dataset),
+    gold=declared_in(gold, GoldTable),
+    models=declared_in(models, ModelTable),
+)
+'''
+_DATASET = '''\
+"""What is delivered as $domain/$name."""
+
+from __future__ import annotations
+
+from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
+from lakehouse_assets.engine import vocabulary as v
+
+$NAME = Dataset(
+    domain="$domain",
+    name="$name",
+    grain="day",
+    description="One record of the delivered CSV files.",
+    owner="team:$domain",
+    rows="One row per number of the source; the first delivery of a number counts.",
+    key="number",
+    columns=(
+        Field("number", "string", "Number at the source.", "Number", need="required",
+              parse=v.text_id),
+        Field("happened_on", "date", "Day on which it happened.", "Date", need="required",
+              in_calendar=True),
+        Field("label", "string", "What it is called.", "Label"),
+        Field("amount", "decimal(18,2)", "Amount; refunds are negative.", "Amount", need="fact",
+              unit="US dollars"),
+    ),
+)  # fmt: skip
+SILVER_$NAME = silver_table($NAME)
+'''
+_DATASET_TEST = '''\
+"""$domain/$name: a delivered file becomes typed rows, and what cannot be read is quarantined."""
+
+from decimal import Decimal
+
+from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.domains.$domain.datasets.$name import $NAME, SILVER_$NAME
+from lakehouse_assets_tests.airline.samples import House
+
+DELIVERY = "Number,Date,Label,Amount\\n1,2024-01-02,first,1.50\\n2,2024-01-02,second,a lot\\n"
+
+
+def test_a_delivery_becomes_rows(house: House) -> None:
+    folder = house.settings.landing / "$domain" / "$name" / "2024-01-02"
+    folder.mkdir(parents=True)
+    (folder / "$name.csv").write_text(DELIVERY, encoding="utf-8")
+    assert house.run($NAME).errors == []
+    (row,) = house.rows(SILVER_$NAME)
+    assert (row["number"], row["label"], row["amount"]) == ("1", "first", Decimal("1.50"))
+    assert house.count(quarantine_table($NAME)) == 1
+'''
+_TABLE = '''\
+"""$domain.$name: its declaration, its rule and what the rule reads."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.registry import Column, monthly_table
+from lakehouse_assets.domains.$domain.datasets.$reads import SILVER_$READS
+from lakehouse_assets.engine import DataFrame, F
+
+$NAME = monthly_table(
+    "$domain",
+    "$name",
+    "Rows of silver_$reads that were delivered in a month, by the day of delivery.",
+    (
+        Column("delivered_on", "date", "Day of delivery.", False),
+        Column("row_count", "bigint", "Rows.", False, "count"),
+    ),
+    ("delivered_on",),
+    "team:$domain",
+    kind="aggregate",
+)
+
+
+def $name(rows: DataFrame, month: date) -> DataFrame:
+    """Count rows by day of delivery; columns as declared for `$name`.
+
+    Args:
+        rows: Rows of `silver_$reads` that were delivered in the month.
+        month: The month, as its first day.
+    """
+    counted = rows.groupBy("delivered_on").agg(F.count(F.lit(1)).cast("bigint").alias("row_count"))
+    return counted.withColumn("as_of_month", F.lit(month)).select(*$NAME.column_names)
+
+
+GOLD = (GoldTable($NAME, $name, {"rows": SILVER_$READS}),)
+'''
+_TABLE_TEST = '''\
+"""$domain.$name: rows are counted by the day of delivery."""
+
+from datetime import date
+
+import pyarrow as pa
+
+from lakehouse_assets.domains.$domain.gold.$name import $name
+from lakehouse_assets.engine.base import Engine
+
+
+def test_rows_are_counted_by_day(engine: Engine) -> None:
+    days = [date(2024, 1, 2), date(2024, 1, 2), date(2024, 1, 3)]
+    rows = engine.from_arrow(pa.table({"delivered_on": pa.array(days)}))
+    found = engine.rows($name(rows, date(2024, 1, 1)))
+    assert {row["delivered_on"].day: row["row_count"] for row in found} == {2: 2, 3: 1}
+    assert {row["as_of_month"] for row in found} == {date(2024, 1, 1)}
+'''
+_MODEL = '''\
+"""The model $domain/$name: groups of the rows of $reads that are like each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakehouse_assets.catalog.registry import Column, monthly_table
+from lakehouse_assets.domains.$domain.gold.$reads import $READS
+from lakehouse_assets.ml.lifecycle import Fitted, ModelSpec, ModelTable
+from lakehouse_assets.ml.sampling import feature_matrix
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FEATURES = ("row_count",)
+TABLE = monthly_table(
+    "$domain",
+    "$name",
+    "Rows of $reads and the group of each.",
+    (
+        *(column for column in $READS.columns if column.name != "as_of_month"),
+        Column("group_number", "int", "Group; null where a feature is missing.", unit="code"),
+    ),
+    ("delivered_on",),
+    "team:$domain",
+    kind="snapshot",
+    layer="segments",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a fit.
+
+    Attributes:
+        groups: Number of groups.
+    """
+
+    groups: int = 2
+
+
+def fit(rows: pa.Table, settings: Settings) -> Fitted:
+    """Fit groups to the rows of a month."""
+    from sklearn.cluster import KMeans
+
+    model = KMeans(settings.groups, n_init=5, random_state=0)
+    model.fit(feature_matrix(rows.select(FEATURES)))
+    return Fitted(model, "KMeans", {"inertia": float(model.inertia_)})
+
+
+def scorer(model: Any) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Find the nearest centre of each row of a batch; null where a feature is missing."""
+    import numpy as np
+    import pyarrow as pa
+
+    centres = np.asarray(model.cluster_centers_)
+
+    def score(batch: pa.RecordBatch) -> pa.RecordBatch:
+        rows = feature_matrix(batch)
+        missing = ~np.isfinite(rows).all(axis=1)
+        away = ((np.nan_to_num(rows)[:, None, :] - centres[None]) ** 2).sum(axis=2)
+        nearest = pa.array(away.argmin(axis=1).astype("int32"), mask=missing)
+        return pa.RecordBatch.from_arrays([nearest], names=["group_number"])
+
+    return score
+
+
+MODEL = ModelTable(
+    ModelSpec(
+        name="${domain}_$name",
+        experiment="$domain $name",
+        key="delivered_on",
+        features=FEATURES,
+        settings=Settings(),
+        fit=fit,
+        types=frozenset({"sklearn.cluster._kmeans.KMeans"}),
+        scored={"group_number": "int"},
+        scorer=scorer,
+        output="integer",
+        fewest=lambda settings: int(settings.groups),
+        finish=lambda frame: frame.select(*TABLE.column_names),
+    ),
+    TABLE,
+    $READS,
+)
+'''
+_MODEL_TEST = '''\
+"""$domain/$name: rows that are alike are in one group."""
+
+import numpy as np
+import pyarrow as pa
+
+from lakehouse_assets.domains.$domain.models.$name import FEATURES, Settings, fit, scorer
+
+
+def test_what_is_alike_is_in_one_group() -> None:
+    counts = [1.0, 2.0, 90.0, 91.0, None]
+    rows = pa.table(dict.fromkeys(FEATURES, counts))
+    fitted = fit(rows.slice(0, 4), Settings())
+    (batch,) = rows.to_batches()
+    one, other, high, higher, nothing = scorer(fitted.model)(batch)["group_number"].to_pylist()
+    assert one == other != high == higher
+    assert nothing is None
+    assert np.isfinite(fitted.metrics["inertia"])
+'''
+_TEMPLATES = {
+    "dataset": (_DATASET, _DATASET_TEST),
+    "table": (_TABLE, _TABLE_TEST),
+    "model": (_MODEL, _MODEL_TEST),
+}
+
+
+def new(
+    kind: Annotated[str, typer.Argument(help="domain, dataset, table or model.")],
+    name: Annotated[
+        str, typer.Argument(help="In lower case: <domain>/<name>, or the name of a domain.")
+    ],
+    reads: Annotated[
+        str, typer.Option("--reads", help="The dataset of a table, or the table of a model.")
+    ] = "",
+) -> None:
+    """Write a working skeleton and its test into the project; nothing is overwritten."""
+    made = {"dataset": "datasets", "table": "gold", "model": "models"}
+    if kind == "domain":
+        _new_domain(name)
+        return
+    if kind not in made:
+        raise LakehouseError(f"There is no kind {kind!r}; use domain, {', '.join(made)}.")
+    domain, slash, own = name.partition("/")
+    if not slash:
+        raise LakehouseError(f"Write <domain>/<name>, such as retail/{name}.")
+    folder = _PACKAGE / "domains" / domain
+    _there(folder / "domain.py", "domain", domain)
+    if kind == "table":
+        _there(folder / "datasets" / f"{reads}.py", "dataset for --reads called", reads)
+    if kind == "model":
+        _there(folder / "gold" / f"{reads}.py", "table for --reads called", reads)
+    code, test = _TEMPLATES[kind]
+    files = {
+        folder / made[kind] / f"{_checked(own)}.py": code,
+        _tests(domain) / f"test_{own}.py": test,
+    }
+    _write(files, domain=domain, name=own, reads=reads)
+
+
+def _new_domain(name: str) -> None:
+    """Write a folder of declarations, and its entry in DOMAINS."""
+    folder, registered = _PACKAGE / "domains" / _checked(name), _PACKAGE / "domains" / "__init__.py"
+    listed = registered.read_text(encoding="utf-8")
+    imported = f"from lakehouse_assets.domains.{name}.domain import {name.upper()}\n"
+    before = listed.index("from lakehouse_assets.quality.")
+    text = listed[:before] + imported + listed[before:]
+    text, found = re.subn(r"(?m)^DOMAINS = \((.*)\)$", rf"DOMAINS = (\1, {name.upper()})", text)
+    if found != 1:
+        raise LakehouseError(f"{registered} has no line DOMAINS = (...); add the domain by hand.")
+    files = {
+        folder / "__init__.py": '"""The domain $domain."""\n',
+        folder / "domain.py": _DOMAIN,
+        folder
+        / "datasets"
+        / "__init__.py": '"""What is delivered, a module for each dataset."""\n',
+        folder / "gold" / "__init__.py": '"""Gold tables, a module for each topic."""\n',
+        folder / "models" / "__init__.py": '"""Models, a module for each."""\n',
+        _tests(name) / "__init__.py": '"""Tests of the domain $domain."""\n',
+    }
+    _write(files, domain=name)
+    registered.write_text(text, encoding="utf-8")
+    console.print(f"{registered}: DOMAINS has {name.upper()}", soft_wrap=True)
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise LakehouseError(f"{name!r} is no name; use a to z, digits and _, such as store_sales.")
+    return name
+
+
+def _there(file: Path, kind: str, name: str) -> None:
+    if not file.is_file():
+        raise LakehouseError(
+            f"There is no {kind} {name} ({file} is missing); make it first with `lakehouse new`, "
+            "or write another name."
+        )
+
+
+def _tests(domain_name: str) -> Path:
+    folder = _PACKAGE.parent / f"{_PACKAGE.name}_tests"
+    if not folder.is_dir():
+        raise LakehouseError(
+            f"{_PACKAGE.parent} is no checkout of the project, so that nothing can be added to it; "
+            "clone the project and run `make setup`."
+        )
+    return folder / domain_name
+
+
+def _write(templates: dict[Path, str], **values: str) -> None:
+    """Write files of which none exists yet."""
+    for path in templates:
+        if path.exists():
+            raise LakehouseError(
+                f"{path} exists already; choose another name, or change that file."
+            )
+    given = {**values, **{key.upper(): value.upper() for key, value in values.items()}}
+    for path, text in templates.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Template(text).substitute(given), encoding="utf-8")
+        console.print(str(path), soft_wrap=True)
