@@ -27,14 +27,14 @@ from lakehouse_assets.settings import load_settings
 from lakehouse_assets.sources.connection import Source
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets.storage.tokens import token_of
 from lakehouse_assets.storage.transient import is_transient
 from lakehouse_assets_tests.peers import MANNERS, Manner, Peer, running_peer
 
 SECRET = "b25l"  # noqa: S105 - of nobody
-PLACE = AdlsLocation("acc01", "lake")
+PLACE = CloudLocation.adls("acc01", "lake")
 STORE = timeouts.RETRIES + 1
 # What answers without knowing the protocol is no database, and no endpoint of identities.
 MISTAKES = {("postgresql", "busy"), ("entra", "busy")}

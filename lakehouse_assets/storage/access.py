@@ -17,13 +17,12 @@ from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.faults import StoreError, explain
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import AdlsLocation, CloudLocation, OneLakeLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets.storage.tokens import token_of
 
 AUTHORITY_VARIABLE: Final = "AZURE_AUTHORITY_HOST"
-_PUBLIC: Final = "core.windows.net"
-_LOGINS: Final = {
-    _PUBLIC: "login.microsoftonline.com",
+# Login hosts of the clouds that are apart from the public one.
+_SOVEREIGN: Final = {
     "core.usgovcloudapi.net": "login.microsoftonline.us",
     "core.chinacloudapi.cn": "login.chinacloudapi.cn",
 }
@@ -50,13 +49,12 @@ class Access:
     def __init__(self, location: CloudLocation, identity: Identity) -> None:
         self.location = location
         self.identity = identity.resolved()
-        suffix = location.suffix if isinstance(location, AdlsLocation) else _PUBLIC
         # Whether clients find the host from the location's own address.
-        self._is_plain = suffix == _PUBLIC and identity.endpoint is None
+        self._is_plain = location.suffix not in _SOVEREIGN and identity.endpoint is None
         self._endpoint = identity.endpoint or f"https://{location.host}"
         given = os.environ.get(AUTHORITY_VARIABLE, "").removeprefix("https://").strip("/")
         # Login host of the location's cloud.
-        self.login = given or _LOGINS[suffix]
+        self.login = given or _SOVEREIGN.get(location.suffix, "login.microsoftonline.com")
 
     def __repr__(self) -> str:
         return f"Access({self.location}, {self.identity.kind})"
@@ -67,7 +65,7 @@ class Access:
         if self._is_plain:
             return str(self.location)
         # Without a host, which these clients get as an option.
-        folder = quote(self.location.folder)
+        folder = quote(self.location.path)
         return f"az://{self.location.container}/{folder}".rstrip("/")
 
     def explain(self, error: BaseException) -> StoreError | None:
@@ -95,7 +93,7 @@ class Access:
             LakehouseError: a secret is missing, or no token is given.
         """
         options = {"azure_storage_account_name": self.location.account}
-        if isinstance(self.location, OneLakeLocation):
+        if self.location.is_onelake:
             options["azure_use_fabric_endpoint"] = "true"
         elif not self._is_plain:
             options["azure_storage_endpoint"] = self._endpoint
@@ -210,7 +208,7 @@ class Access:
         """
         identity = self.identity
         if not identity.gets_tokens:
-            if isinstance(self.location, OneLakeLocation):
+            if self.location.is_onelake:
                 raise LakehouseError(
                     f"MLflow cannot access OneLake by {identity.kind}; use an identity of Entra."
                 )
@@ -238,7 +236,7 @@ def mlflow_uri(location: CloudLocation) -> str:
     A storage account is accessed at its blob endpoint, which needs no hierarchical namespace;
     OneLake at its DFS endpoint, since MLflow takes no blob endpoint but a storage account's.
     """
-    if isinstance(location, OneLakeLocation):
+    if location.is_onelake:
         return str(location)
     path = quote(location.path)
     return f"wasbs://{location.container}@{location.host}/{path}".rstrip("/")

@@ -8,7 +8,7 @@ from typing import Final
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import CloudLocation, OneLakeLocation
+from lakehouse_assets.storage.location import CloudLocation
 
 _ENTRA_CODE: Final = re.compile(r"AADSTS\d+")
 _ENTRA_REMEDIES: Final = {
@@ -179,10 +179,10 @@ def explain(error: BaseException, location: CloudLocation, identity: Identity) -
 def _words(text: str, location: CloudLocation, identity: Identity) -> dict[str, str]:
     """Return what the sentences about a location name."""
     account, container = location.account, location.container
-    if isinstance(location, OneLakeLocation):
-        role = f"give it the role Contributor in the Fabric workspace {location.workspace}"
+    if location.is_onelake:
+        role = f"give it the role Contributor in the Fabric workspace {container}"
         missing = (
-            f"OneLake has no workspace {location.workspace} or no lakehouse {location.lakehouse} "
+            f"OneLake has no workspace {container} or no lakehouse {location.lakehouse} "
             "in it, or hides them from this identity; correct the location, or add the identity "
             "to the workspace."
         )

@@ -19,6 +19,7 @@ ADLS_FORM: Final = "abfss://<container>@<account>.dfs.core.windows.net/<path>"
 ONELAKE_FORM: Final = (
     "abfss://<workspace>@onelake.dfs.fabric.microsoft.com/<lakehouse>.Lakehouse/Tables"
 )
+PUBLIC: Final = "core.windows.net"
 TABLES: Final = "Tables"
 FILES: Final = "Files"
 
@@ -45,132 +46,128 @@ class LocationError(LakehouseError, ValueError):
 
 
 @dataclass(frozen=True)
-class AdlsLocation:
-    """A folder in a container of a storage account with hierarchical namespace.
+class CloudLocation:
+    """A folder in a container of ADLS Gen2, or in a lakehouse of Microsoft Fabric (OneLake).
 
     Attributes:
-        account: Storage account.
-        container: Container, which the ABFS driver calls file system.
-        path: Folder inside it, without slashes at its ends; empty for the container itself.
-        suffix: Domain of the cloud's storage, which also identifies the cloud.
+        container: Container, which the ABFS driver calls file system; in OneLake the workspace, by
+            name or by GUID.
+        host: Host of the blob endpoint, which reads and writes what the DFS endpoint shows.
+        path: Folder inside, without slashes at its ends. In OneLake it begins with the lakehouse:
+            `<name>.Lakehouse`, or its GUID where the workspace is one.
     """
 
-    account: str
     container: str
+    host: str
     path: str = ""
-    suffix: str = "core.windows.net"
+
+    @classmethod
+    def adls(
+        cls, account: str, container: str, path: str = "", suffix: str = PUBLIC
+    ) -> CloudLocation:
+        """Return a folder in a container of a storage account; the suffix identifies the cloud."""
+        return cls(container, f"{account}.blob.{suffix}", path)
+
+    @classmethod
+    def onelake(
+        cls, workspace: str, lakehouse: str, path: str = "", region: str = ""
+    ) -> CloudLocation:
+        """Return a folder in a lakehouse; the region is empty or such as `westeurope-`."""
+        host = f"{region}onelake.blob.fabric.microsoft.com"
+        return cls(workspace, host, _joined(lakehouse, path))
 
     def __post_init__(self) -> None:
-        if not _ACCOUNT.fullmatch(self.account):
+        if self.is_onelake:
+            _check_onelake(self.container, self.lakehouse, self.area)
+        elif found := _ADLS_HOST.fullmatch(self.host):
+            _check_adls(found["account"], self.container)
+        else:
             raise LocationError(
-                f"{self.account!r} is not the name of a storage account (3 to 24 "
-                f"lower-case letters and digits); write {ADLS_FORM}"
-            )
-        if not _CONTAINER.fullmatch(self.container):
-            raise LocationError(
-                f"{self.container!r} is not the name of a container (3 to 63 lower-case "
-                f"letters, digits and single hyphens); write {ADLS_FORM}"
+                f"{self._dfs_host or 'nothing'} is neither a storage account nor OneLake; write "
+                f"{ADLS_FORM} or {ONELAKE_FORM}"
             )
         _check_path(self.path)
 
     @property
-    def host(self) -> str:
-        """Host of the blob endpoint, which reads and writes what the DFS endpoint shows."""
-        return f"{self.account}.blob.{self.suffix}"
+    def _dfs_host(self) -> str:
+        return self.host.replace(".blob.", ".dfs.", 1)
 
     @property
-    def folder(self) -> str:
-        """Path inside the container."""
-        return self.path
-
-    def __truediv__(self, part: str) -> AdlsLocation:
-        return replace(self, path=_joined(self.path, part))
-
-    def __str__(self) -> str:
-        return _written(self.container, f"{self.account}.dfs.{self.suffix}", self.path)
-
-
-@dataclass(frozen=True)
-class OneLakeLocation:
-    """A folder in a lakehouse of Microsoft Fabric.
-
-    Attributes:
-        workspace: Name or GUID of the workspace, which takes the place of a container.
-        lakehouse: `<name>.Lakehouse`, or the lakehouse's GUID where the workspace is one.
-        path: `Files/...` or `Tables/...`, without slashes at its ends; empty for the lakehouse.
-        region: Prefix of a regional endpoint such as `westeurope-`; empty for the global one.
-    """
-
-    workspace: str
-    lakehouse: str
-    path: str = ""
-    region: str = ""
-
-    def __post_init__(self) -> None:
-        if not _WORKSPACE.fullmatch(self.workspace):
-            raise LocationError(
-                f"the workspace {self.workspace!r} has characters that not every client accepts; "
-                "name the workspace and the lakehouse by their GUIDs, which Fabric's address bar "
-                "shows"
-            )
-        by_guid = [bool(_GUID.fullmatch(name)) for name in (self.workspace, self.lakehouse)]
-        if by_guid == [False, True] or by_guid == [True, False]:
-            raise LocationError(
-                "one of workspace and lakehouse is a name and the other a GUID, which OneLake "
-                f"refuses; use both names or both GUIDs: write {ONELAKE_FORM}"
-            )
-        if not all(by_guid) and not _LAKEHOUSE.fullmatch(self.lakehouse):
-            raise LocationError(
-                f"{self.lakehouse!r} is not a lakehouse; write {ONELAKE_FORM}, or the GUIDs of "
-                "workspace and lakehouse"
-            )
-        _check_path(self.path)
-        if self.path and self.area not in {TABLES, FILES}:
-            raise LocationError(
-                f"a lakehouse has the folders {TABLES}/ and {FILES}/ and no {self.area!r}; write "
-                f"{ONELAKE_FORM}"
-            )
-
-    @property
-    def area(self) -> str:
-        """First folder: `Tables`, `Files`, or nothing for the lakehouse itself."""
-        return self.path.partition("/")[0]
-
-    @property
-    def host(self) -> str:
-        """Host of the blob endpoint, which reads and writes what the DFS endpoint shows."""
-        return f"{self.region}onelake.blob.fabric.microsoft.com"
+    def is_onelake(self) -> bool:
+        """Whether it is in Fabric."""
+        return _ONELAKE_HOST.fullmatch(self.host) is not None
 
     @property
     def account(self) -> str:
-        """What stands where other stores have their storage account."""
-        return f"{self.region}onelake"
+        """The storage account; `onelake`, with its region, in Fabric."""
+        return self.host.partition(".")[0]
 
     @property
-    def container(self) -> str:
-        """What stands where other stores have their container."""
-        return self.workspace
+    def suffix(self) -> str:
+        """Domain of the cloud's storage, which identifies the cloud."""
+        return self.host.partition(".blob.")[2]
 
     @property
-    def folder(self) -> str:
-        """Path inside the container, which a workspace takes the place of."""
-        return _joined(self.lakehouse, self.path)
+    def lakehouse(self) -> str:
+        """In OneLake, the lakehouse."""
+        return self.path.partition("/")[0]
 
-    def in_area(self, area: str) -> OneLakeLocation:
-        """Return the same folder in the other area: `Files/x` as `Tables/x` and back."""
-        rest = self.path.partition("/")[2]
-        return replace(self, path=_joined(area, rest) if rest else area)
+    @property
+    def area(self) -> str:
+        """In OneLake, the folder in the lakehouse: `Tables`, `Files`, or empty."""
+        return f"{self.path}//".split("/")[1]
 
-    def __truediv__(self, part: str) -> OneLakeLocation:
+    def in_area(self, area: str) -> CloudLocation:
+        """Return the same folder of a lakehouse in the other area: `Files/x` as `Tables/x`."""
+        rest = self.path.split("/")[2:]
+        return replace(self, path="/".join([self.lakehouse, area, *rest]))
+
+    def __truediv__(self, part: str) -> CloudLocation:
         return replace(self, path=_joined(self.path, part))
 
     def __str__(self) -> str:
-        host = f"{self.region}onelake.dfs.fabric.microsoft.com"
-        return _written(self.workspace, host, self.folder)
+        end = "/" + quote(self.path, safe="/" + _SAFE) if self.path else ""
+        return f"abfss://{quote(self.container, safe='$')}@{self._dfs_host}{end}"
 
 
-CloudLocation: TypeAlias = AdlsLocation | OneLakeLocation
-Location: TypeAlias = Path | AdlsLocation | OneLakeLocation
+Location: TypeAlias = Path | CloudLocation
+
+
+def _check_adls(account: str, container: str) -> None:
+    if not _ACCOUNT.fullmatch(account):
+        raise LocationError(
+            f"{account!r} is not the name of a storage account (3 to 24 lower-case letters and "
+            f"digits); write {ADLS_FORM}"
+        )
+    if not _CONTAINER.fullmatch(container):
+        raise LocationError(
+            f"{container!r} is not the name of a container (3 to 63 lower-case letters, digits and "
+            f"single hyphens); write {ADLS_FORM}"
+        )
+
+
+def _check_onelake(workspace: str, lakehouse: str, area: str) -> None:
+    if not _WORKSPACE.fullmatch(workspace):
+        raise LocationError(
+            f"the workspace {workspace!r} has characters that not every client accepts; name the "
+            "workspace and the lakehouse by their GUIDs, which Fabric's address bar shows"
+        )
+    by_guid = [bool(_GUID.fullmatch(name)) for name in (workspace, lakehouse)]
+    if any(by_guid) and not all(by_guid):
+        raise LocationError(
+            "one of workspace and lakehouse is a name and the other a GUID, which OneLake refuses; "
+            f"use both names or both GUIDs: write {ONELAKE_FORM}"
+        )
+    if not all(by_guid) and not _LAKEHOUSE.fullmatch(lakehouse):
+        raise LocationError(
+            f"{lakehouse!r} is not a lakehouse; write {ONELAKE_FORM}, or the GUIDs of workspace "
+            "and lakehouse"
+        )
+    if area and area not in {TABLES, FILES}:
+        raise LocationError(
+            f"a lakehouse has the folders {TABLES}/ and {FILES}/ and no {area!r}; write "
+            f"{ONELAKE_FORM}"
+        )
 
 
 def parse_location(text: str) -> Location:
@@ -215,15 +212,7 @@ def parse_location(text: str) -> Location:
     else:
         raise LocationError(f"{parts.scheme}:// is not supported; write {_suggestion(parts)}")
     path = path.strip("/")
-    if found := _ONELAKE_HOST.fullmatch(host):
-        lakehouse, _, path = path.partition("/")
-        return OneLakeLocation(container, lakehouse, path, found["region"] or "")
-    if found := _ADLS_HOST.fullmatch(host):
-        return AdlsLocation(found["account"], container, path, found["suffix"])
-    raise LocationError(
-        f"{host or 'nothing'} is neither a storage account nor OneLake; write {ADLS_FORM} or "
-        f"{ONELAKE_FORM}"
-    )
+    return CloudLocation(container, host.replace(".dfs.", ".blob.", 1), path)
 
 
 def lake_root(text: str) -> Location:
@@ -238,14 +227,15 @@ def lake_root(text: str) -> Location:
     found = parse_location(text)
     if isinstance(found, Path):
         return plainly_named(found)
-    if isinstance(found, OneLakeLocation):
-        if found.path in {"", FILES, TABLES}:
-            return found.in_area(TABLES)
+    if not found.is_onelake:
+        return found
+    tables = replace(found, path=f"{found.lakehouse}/{TABLES}")
+    if found not in {tables, tables.in_area(FILES), replace(found, path=found.lakehouse)}:
         raise LocationError(
             "Fabric finds tables only at Tables/<schema>/<table>, and the domain is the schema; "
-            f"write {replace(found, path=TABLES)}"
+            f"write {tables}"
         )
-    return found
+    return tables
 
 
 def local_folder(text: str) -> Path:
@@ -288,7 +278,7 @@ def landing_root(text: str) -> Location:
         LocationError: as for `parse_location`, or files would lie among tables.
     """
     found = parse_location(text)
-    if isinstance(found, OneLakeLocation) and found.area != FILES:
+    if isinstance(found, CloudLocation) and found.is_onelake and found.area != FILES:
         raise LocationError(
             f"the landing zone must be in the lakehouse's {FILES}; write {found.in_area(FILES)}"
         )
@@ -315,11 +305,6 @@ def _joined(path: str, part: str) -> str:
     return "/".join(piece for piece in (path, part.strip("/")) if piece)
 
 
-def _written(container: str, host: str, path: str) -> str:
-    end = "/" + quote(path, safe="/" + _SAFE) if path else ""
-    return f"abfss://{quote(container, safe='$')}@{host}{end}"
-
-
 def _file(parts: SplitResult) -> Path:
     if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
         raise LocationError("a file:// address needs three slashes; write file:///<folder>")
@@ -331,9 +316,9 @@ def _suggestion(parts: SplitResult) -> str:
     found = _ADLS_HOST.fullmatch(parts.hostname or "")
     if found and parts.username:
         try:
-            place = AdlsLocation(
-                found["account"], unquote(parts.username), unquote(parts.path).strip("/"),
-                found["suffix"],
+            place = CloudLocation(
+                unquote(parts.username), f"{found['account']}.blob.{found['suffix']}",
+                unquote(parts.path).strip("/"),
             )  # fmt: skip
         except LocationError:
             return ADLS_FORM

@@ -60,7 +60,7 @@ class CloudFiles(Files):
             limits, location = timeouts.obstore(), self._access.location
             if options.get("azure_storage_endpoint", "").startswith("http://"):
                 limits["client_options"]["allow_http"] = True
-            prefix = location.folder or None
+            prefix = location.path or None
             store = AzureStore(location.container, prefix=prefix, config=options, **limits)
             self._opened = options, store
         try:

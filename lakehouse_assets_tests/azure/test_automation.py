@@ -13,7 +13,7 @@ import pytest
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.storage.faults import StoreError
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets_tests.airline.samples import House, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
@@ -28,7 +28,7 @@ def caretaker(
 ) -> Iterator[Caretaker]:
     monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
     monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
-    landing = AdlsLocation(ACCOUNT, "landing", folder)
+    landing = CloudLocation.adls(ACCOUNT, "landing", folder)
     far = House(house.settings.model_copy(update={"landing": landing}))
     with dg.DagsterInstance.ephemeral() as instance:
         yield Caretaker(far, instance)

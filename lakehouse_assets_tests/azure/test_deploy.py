@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import AdlsLocation, lake_root, landing_root, parse_location
+from lakehouse_assets.storage.location import CloudLocation, lake_root, landing_root, parse_location
 
 TEXT = (Path(__file__).parents[2] / "deploy" / "azure.bicep").read_text(encoding="utf-8")
 CODE = re.sub(r"//[^\n]*", "", TEXT)
@@ -147,7 +147,7 @@ def test_what_comes_out_are_settings_of_this_project():
         (landing_root(found["landing"]), "landing"),
         (parse_location(found["artifacts"]), "models"),
     ):
-        assert isinstance(place, AdlsLocation)
+        assert isinstance(place, CloudLocation)
         assert (place.account, place.container) == ("acc01x", name)
         assert name in containers
     identity = Identity.model_validate(found["identity"])

@@ -10,7 +10,7 @@ from lakehouse_assets.cli.doctor import examine
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import AdlsLocation, Location, OneLakeLocation
+from lakehouse_assets.storage.location import CloudLocation, Location
 from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
@@ -23,7 +23,7 @@ def steps(root: Location, identity: Identity, landing: Path) -> dict[str, tuple[
 
 
 def test_a_store_that_is_set_up_passes_every_step(cloud, folder, principal, tmp_path) -> None:
-    place = AdlsLocation(ACCOUNT, "lake", folder)
+    place = CloudLocation.adls(ACCOUNT, "lake", folder)
     found = steps(place, principal, tmp_path)
     assert [(name, state) for name, (state, _) in found.items()] == [
         ("name", "ok"), ("token", "ok"), ("list", "ok"),
@@ -48,7 +48,7 @@ def test_the_step_that_fails_has_a_remedy(
     cloud: Cloud, folder, principal, tmp_path, target, status, code, fails, remedy
 ) -> None:
     cloud.fault(target, status=status, code=code, times=-1)
-    found = steps(AdlsLocation(ACCOUNT, "lake", folder), principal, tmp_path)
+    found = steps(CloudLocation.adls(ACCOUNT, "lake", folder), principal, tmp_path)
     names = list(found)
     assert found[fails][0] == "error"
     assert remedy in found[fails][1]
@@ -64,7 +64,7 @@ def test_a_wrong_secret_fails_at_the_token(cloud, folder, tmp_path, monkeypatch)
         client_id=CLIENT,
         secret_env="WRONG_SECRET",  # noqa: S106
     )
-    found = steps(AdlsLocation(ACCOUNT, "lake", folder), identity, tmp_path)
+    found = steps(CloudLocation.adls(ACCOUNT, "lake", folder), identity, tmp_path)
     assert found["token"][0] == "error"
     assert "AADSTS7000215" in found["token"][1]
     assert "give its value, not its id" in found["token"][1]
@@ -72,9 +72,9 @@ def test_a_wrong_secret_fails_at_the_token(cloud, folder, tmp_path, monkeypatch)
 
 
 def test_a_container_that_is_not_there_is_named(cloud, principal, tmp_path) -> None:
-    found = steps(AdlsLocation(ACCOUNT, "nolake"), principal, tmp_path)
+    found = steps(CloudLocation.adls(ACCOUNT, "nolake"), principal, tmp_path)
     assert found["list"][0] == "error"
     assert f"{ACCOUNT} has no container nolake" in found["list"][1]
-    fabric = OneLakeLocation("nosuch", "air.Lakehouse", "Tables")
+    fabric = CloudLocation.onelake("nosuch", "air.Lakehouse", "Tables")
     found = steps(fabric, principal, tmp_path)
     assert "OneLake has no workspace nosuch" in found["list"][1]

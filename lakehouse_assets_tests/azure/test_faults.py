@@ -16,7 +16,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.storage.faults import StoreError, explain, fault_of
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets.storage.transient import is_transient
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud, account_signature
 from lakehouse_assets_tests.azure.entra import CLIENT, SECRET, TENANT
@@ -25,7 +25,7 @@ from lakehouse_assets_tests.lake.samples import DAILY, A, B, C, content, day, pu
 
 @pytest.fixture
 def lake(engine, folder, principal) -> Lake:
-    return Lake(AdlsLocation(ACCOUNT, "lake", folder), engine, Registry((DAILY,)), principal)
+    return Lake(CloudLocation.adls(ACCOUNT, "lake", folder), engine, Registry((DAILY,)), principal)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_store_that_stays_busy_is_told_as_that(cloud: Cloud, lake, impatient):
 
 
 def test_a_missing_container_is_no_empty_lake(cloud, engine, principal):
-    lake = Lake(AdlsLocation(ACCOUNT, "nolake"), engine, Registry((DAILY,)), principal)
+    lake = Lake(CloudLocation.adls(ACCOUNT, "nolake"), engine, Registry((DAILY,)), principal)
     for attempt in (lambda: lake.read(DAILY), lambda: put(lake, DAILY, window(1, 1), [A])):
         assert f"{ACCOUNT} has no container nolake" in str(told(attempt))
 
@@ -136,7 +136,7 @@ def test_a_wrong_secret_is_told_as_that(cloud, engine, folder, monkeypatch):
         client_id=CLIENT,
         secret_env="WRONG_SECRET",  # noqa: S106
     )
-    lake = Lake(AdlsLocation(ACCOUNT, "lake", folder), engine, Registry((DAILY,)), identity)
+    lake = Lake(CloudLocation.adls(ACCOUNT, "lake", folder), engine, Registry((DAILY,)), identity)
     error = told(lambda: lake.read(DAILY))
     assert "AADSTS7000215" in str(error)
     assert "give its value, not its id" in str(error)
@@ -186,12 +186,12 @@ def test_a_token_of_somebody_else_that_ends_is_told_as_that(
 ):
     """A signature cannot be renewed: what ends is told, and nothing is half done."""
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", account_signature(seconds=-5))
-    place = AdlsLocation(ACCOUNT, "lake", folder)
+    place = CloudLocation.adls(ACCOUNT, "lake", folder)
     lake = Lake(place, engine, Registry((DAILY,)), Identity(kind="sas"))
     assert "the signature has expired" in str(told(lambda: lake.read(DAILY)))
 
 
-PLACE = AdlsLocation("acc01", "lake")
+PLACE = CloudLocation.adls("acc01", "lake")
 ASKED = "Generic MicrosoftAzure error: Error performing GET https://acc01.blob.core.windows.net/l "
 
 

@@ -13,12 +13,12 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, KEY, Cloud
 from lakehouse_assets_tests.azure.entra import METADATA_PATH, TENANT
 from lakehouse_assets_tests.lake.samples import DAILY
 
-PLACE = AdlsLocation(ACCOUNT, "lake", "from-spark")
+PLACE = CloudLocation.adls(ACCOUNT, "lake", "from-spark")
 HOST = f"{ACCOUNT}.dfs.core.windows.net"
 
 

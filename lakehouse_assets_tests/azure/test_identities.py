@@ -14,7 +14,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import AdlsLocation, Location, OneLakeLocation
+from lakehouse_assets.storage.location import CloudLocation, Location
 from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.azure.authority import make_client_certificate
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, KEY, Cloud, account_signature
@@ -105,7 +105,7 @@ def enter_by_every_client(place: Location, engine, identity: Identity) -> None:
     ],
 )  # fmt: skip
 def test_an_identity_enters_by_its_own_flow(cloud, engine, folder, identities, name, flow):
-    place = AdlsLocation(ACCOUNT, "lake", folder)
+    place = CloudLocation.adls(ACCOUNT, "lake", folder)
     enter_by_every_client(place, engine, identities[name])
     assert flows(cloud) == ({flow} if flow else set())
     hosts = {request["host"] for request in cloud.requests() if not request["flow"]}
@@ -118,7 +118,7 @@ def test_onelake_is_entered_under_its_real_names(cloud, engine, folder, principa
     workspace = "sales" if lakehouse.endswith("Lakehouse") else GUID
     if workspace == GUID:
         cloud.container(GUID, "onelake")
-    place = OneLakeLocation(workspace, lakehouse, f"Tables/{folder}")
+    place = CloudLocation.onelake(workspace, lakehouse, f"Tables/{folder}")
     enter_by_every_client(place, engine, principal)
     asked = [r for r in cloud.requests() if not r["flow"]]
     assert {r["host"] for r in asked} == {"onelake.blob.fabric.microsoft.com"}
@@ -128,7 +128,7 @@ def test_onelake_is_entered_under_its_real_names(cloud, engine, folder, principa
 
 
 def test_a_sovereign_cloud_has_its_own_login_and_hosts(cloud, engine, folder, identities):
-    place = AdlsLocation(ACCOUNT, "lake", folder, GOV)
+    place = CloudLocation.adls(ACCOUNT, "lake", folder, GOV)
     enter_by_every_client(place, engine, identities["sas"])
     assert {r["host"] for r in cloud.requests()} == {f"{ACCOUNT}.blob.{GOV}"}
     cloud.reset()
@@ -144,7 +144,7 @@ def test_a_sovereign_cloud_has_its_own_login_and_hosts(cloud, engine, folder, id
 def test_an_emulator_is_entered_at_its_own_address(cloud, engine, folder, identities):
     emulator = Identity(kind="account_key", endpoint=f"https://127.0.0.1:{cloud.port}/{ACCOUNT}")
     assert identities
-    enter_by_every_client(AdlsLocation(ACCOUNT, "lake", folder), engine, emulator)
+    enter_by_every_client(CloudLocation.adls(ACCOUNT, "lake", folder), engine, emulator)
     assert cloud.requests() == [], "nothing went to a real name"
 
 
@@ -153,7 +153,9 @@ def test_the_default_enters_as_what_the_place_is_set_up_for(
 ):
     for name, value in {"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": CLIENT}.items():
         monkeypatch.setenv(name, value)
-    enter_by_every_client(AdlsLocation(ACCOUNT, "lake", folder), engine, Identity(kind="default"))
+    enter_by_every_client(
+        CloudLocation.adls(ACCOUNT, "lake", folder), engine, Identity(kind="default")
+    )
     assert flows(cloud) == {"client_secret"}
 
 
@@ -167,7 +169,7 @@ def test_what_else_the_environment_holds_lets_nobody_in(
         "AZURE_STORAGE_ACCESS_KEY": KEY, "AZURE_STORAGE_TOKEN": "another",
     }.items():  # fmt: skip
         monkeypatch.setenv(variable, value)
-    place = AdlsLocation(ACCOUNT, "lake", folder)
+    place = CloudLocation.adls(ACCOUNT, "lake", folder)
     enter_by_every_client(place, engine, identities[name])
     assert shown(cloud) == {"bearer"}
     assert {r["host"] for r in cloud.requests() if not r["flow"]} == {
@@ -177,7 +179,7 @@ def test_what_else_the_environment_holds_lets_nobody_in(
 
 def test_one_token_serves_a_process(cloud, engine, folder, principal):
     for _ in range(3):
-        place = AdlsLocation(ACCOUNT, "lake", folder)
+        place = CloudLocation.adls(ACCOUNT, "lake", folder)
         lake = Lake(place, engine, Registry((DAILY,)), principal)
         put(lake, DAILY, window(1, 2), [A, B])
         assert content(lake, DAILY) == [A, B]

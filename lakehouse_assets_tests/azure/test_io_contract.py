@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets_tests.azure.cloud import ACCOUNT
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
 from lakehouse_assets_tests.lake import test_io_manager
@@ -26,7 +26,7 @@ def _as_the_application(cloud, monkeypatch):
 @pytest.fixture
 def tmp_path(folder):
     """The root that the tests are given."""
-    return AdlsLocation(ACCOUNT, "lake", folder)
+    return CloudLocation.adls(ACCOUNT, "lake", folder)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.storage.faults import StoreError
 from lakehouse_assets.storage.identity import DEFAULT
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets.storage.store import files_at
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
@@ -24,7 +24,7 @@ def zone(cloud: Cloud, folder: str, monkeypatch: pytest.MonkeyPatch) -> LandingZ
     """A zone in a store, entered by default as the application."""
     monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
     monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
-    return LandingZone(AdlsLocation(ACCOUNT, "landing", folder))
+    return LandingZone(CloudLocation.adls(ACCOUNT, "landing", folder))
 
 
 def test_a_window_of_a_long_history_lists_its_days_alone(cloud: Cloud, zone: LandingZone) -> None:

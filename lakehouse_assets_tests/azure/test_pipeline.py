@@ -20,7 +20,7 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import AdlsLocation, CloudLocation, OneLakeLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
@@ -60,14 +60,14 @@ def test_the_lake_in_a_store_is_the_lake_on_a_disk(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    landing = AdlsLocation(ACCOUNT, "landing", folder)
-    root = OneLakeLocation("sales", f"L{folder.replace('-', '')}.Lakehouse", "Tables")
+    landing = CloudLocation.adls(ACCOUNT, "landing", folder)
+    root = CloudLocation.onelake("sales", f"L{folder.replace('-', '')}.Lakehouse", "Tables")
     variables = {
         "LAKEHOUSE_ROOT": str(root),
         "LAKEHOUSE_LANDING": str(landing),
         "LAKEHOUSE_IDENTITY": IDENTITY,
         "LAKEHOUSE_MLFLOW_URI": f"sqlite:///{tmp_path}/mlflow/mlflow.db",
-        "LAKEHOUSE_MLFLOW_ARTIFACTS": str(AdlsLocation(ACCOUNT, "models", folder)),
+        "LAKEHOUSE_MLFLOW_ARTIFACTS": str(CloudLocation.adls(ACCOUNT, "models", folder)),
         "LAKEHOUSE_DAGSTER_HOME": str(tmp_path / "dagster"),
         "LAKEHOUSE_MEMORY_LIMIT": "1GB",
     }
@@ -107,7 +107,7 @@ def test_the_retail_lake_in_a_store_is_that_on_a_disk(
         known = dataset_named(DATASETS, f"retail/{dataset}")
         deliver(house, known, day, name, file.read_bytes())
     assert house.run().errors == []
-    landing, root = (AdlsLocation(ACCOUNT, name, folder) for name in ("landing", "lake"))
+    landing, root = (CloudLocation.adls(ACCOUNT, name, folder) for name in ("landing", "lake"))
     places = {"landing": landing, "root": root, "identity": principal}
     far = House.at(tmp_path / "far")
     far = House(far.settings.model_copy(update=places))
@@ -132,7 +132,7 @@ def test_models_are_kept_in_a_store(
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_TOKEN_CREDENTIALS"):
         # What the tracking resource sets for MLflow ends with the test.
         monkeypatch.setenv(name, "")
-    place = AdlsLocation(ACCOUNT, "models", folder)
+    place = CloudLocation.adls(ACCOUNT, "models", folder)
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     tracking = MlflowTracking(
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",

@@ -14,7 +14,7 @@ from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
 from lakehouse_assets.orchestration.instance import dagster_instance
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets_tests.airline.samples import House, purchase
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
@@ -91,7 +91,7 @@ def test_a_lost_connection_is_tried_again_and_healed(
 ) -> None:
     house.deliver_purchases(DAYS[0], [purchase("A"), purchase("B")])
     house.deliver_purchases(DAYS[1], [purchase("B"), purchase("C", amount="oops")])
-    root = AdlsLocation(ACCOUNT, "lake", folder)
+    root = CloudLocation.adls(ACCOUNT, "lake", folder)
     far = House(house.settings.model_copy(update={"root": root}))
     cloud.fault(target, action="cut", times=-1)
     electrician = Electrician(cloud, instance)
@@ -112,7 +112,7 @@ def test_a_lost_connection_is_tried_again_and_healed(
 
 
 def test_killed_pipelines_on_a_store_heal_when_they_run_again(house: House, folder: str) -> None:
-    store = str(AdlsLocation(ACCOUNT, "lake", folder))
+    store = str(CloudLocation.adls(ACCOUNT, "lake", folder))
     task = {"task": "kills_in_a_store", "load": "purchases", "store": store}
     found = played(furnished(house), **task, points=3, seed=11)
     assert found["hit"] == 3

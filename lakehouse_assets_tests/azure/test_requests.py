@@ -17,7 +17,7 @@ import pytest
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Registry
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows, between
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets_tests.azure.cloud import ACCOUNT, Cloud
 from lakehouse_assets_tests.lake.samples import put, table
 
@@ -84,7 +84,7 @@ def rows_of(first: date) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def lake(engine, folder, principal) -> Lake:
-    place = AdlsLocation(ACCOUNT, "lake", folder)
+    place = CloudLocation.adls(ACCOUNT, "lake", folder)
     made = Lake(place, engine, Registry((SALES,)), principal)
     for month in MONTHS:
         put(made, SALES, month_of(month), rows_of(month))

@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets_tests.azure.cloud import ACCOUNT
 from lakehouse_assets_tests.azure.entra import CLIENT, TENANT
 from lakehouse_assets_tests.lake.samples import DAILY, A, B, content, day, in_order, put, window
@@ -26,7 +26,7 @@ def _as_the_application(cloud, monkeypatch):
 
 @pytest.fixture
 def lake(engine, folder) -> Lake:
-    return Lake(AdlsLocation(ACCOUNT, "lake", folder), engine, Registry((DAILY,)))
+    return Lake(CloudLocation.adls(ACCOUNT, "lake", folder), engine, Registry((DAILY,)))
 
 
 def run_at_once(lake: Lake, how: str, writers: int) -> None:

@@ -10,11 +10,11 @@ import pytest
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.access import Access, mlflow_uri
 from lakehouse_assets.storage.identity import Identity
-from lakehouse_assets.storage.location import AdlsLocation, OneLakeLocation
+from lakehouse_assets.storage.location import CloudLocation
 
-ADLS = AdlsLocation("acc01", "lake", "a b/c")
-GOV = AdlsLocation("acc01", "lake", "a", "core.usgovcloudapi.net")
-ONELAKE = OneLakeLocation("Sales", "air.Lakehouse", "Tables")
+ADLS = CloudLocation.adls("acc01", "lake", "a b/c")
+GOV = CloudLocation.adls("acc01", "lake", "a", "core.usgovcloudapi.net")
+ONELAKE = CloudLocation.onelake("Sales", "air.Lakehouse", "Tables")
 HOST = "acc01.dfs.core.windows.net"
 IDS = {"tenant_id": "tenant", "client_id": "client"}
 EMULATOR = "http://127.0.0.1:10000/acc01"
@@ -67,7 +67,11 @@ def _nothing_set(monkeypatch):
     [
         (ADLS, {}, "login.microsoftonline.com"),
         (GOV, {}, "login.microsoftonline.us"),
-        (AdlsLocation("acc01", "lake", "", "core.chinacloudapi.cn"), {}, "login.chinacloudapi.cn"),
+        (
+            CloudLocation.adls("acc01", "lake", "", "core.chinacloudapi.cn"),
+            {},
+            "login.chinacloudapi.cn",
+        ),
         (ONELAKE, {}, "login.microsoftonline.com"),
         (GOV, {"AZURE_AUTHORITY_HOST": "https://login.example.org/"}, "login.example.org"),
     ],

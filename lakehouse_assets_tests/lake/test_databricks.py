@@ -20,12 +20,12 @@ from lakehouse_assets.domains.airline.gold.value import FACT_FLIGHTS, FACT_TRANS
 from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.local_files import LocalFiles
-from lakehouse_assets.storage.location import AdlsLocation
+from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets.storage.store import CloudFiles
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.parity.lakes import differences
 
-PLACE = AdlsLocation("acc01", "lake", "house")
+PLACE = CloudLocation.adls("acc01", "lake", "house")
 PARTITIONS = {"airline_daily": "2014-03-10", "airline_monthly": "2014-03-01"}
 # The tables of each job that are compared: bronze, and what follows from it without a model.
 BRONZE = {

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.location import (
-    AdlsLocation,
+    CloudLocation,
     LocationError,
-    OneLakeLocation,
     lake_root,
     landing_root,
     parse_location,
@@ -29,7 +28,7 @@ _segments = st.text(
 _paths = st.lists(_segments | st.just("with blank"), max_size=4).map("/".join)
 _containers = st.from_regex(r"[a-z0-9]{3,8}(-[a-z0-9]{1,8}){0,3}", fullmatch=True)
 _adls = st.builds(
-    AdlsLocation,
+    CloudLocation.adls,
     account=st.from_regex(r"[a-z0-9]{3,24}", fullmatch=True),
     container=_containers,
     path=_paths,
@@ -44,7 +43,7 @@ _named = st.tuples(
 )
 _numbered = st.tuples(st.uuids().map(str), st.uuids().map(str))
 _onelake = st.builds(
-    lambda names, path, region: OneLakeLocation(*names, path, region),
+    lambda names, path, region: CloudLocation.onelake(*names, path, region),
     _named | _numbered,
     _area | st.just(""),
     st.sampled_from(["", "westeurope-"]),
@@ -84,18 +83,18 @@ def test_any_text_is_a_location_or_a_plain_error(text):
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        (ADLS, AdlsLocation("acc01", "lake")),
-        (ADLS + "/", AdlsLocation("acc01", "lake")),
-        (f" {ADLS}/a/b/ ", AdlsLocation("acc01", "lake", "a/b")),
-        ("https://acc01.blob.core.windows.net/lake/a", AdlsLocation("acc01", "lake", "a")),
+        (ADLS, CloudLocation.adls("acc01", "lake")),
+        (ADLS + "/", CloudLocation.adls("acc01", "lake")),
+        (f" {ADLS}/a/b/ ", CloudLocation.adls("acc01", "lake", "a/b")),
+        ("https://acc01.blob.core.windows.net/lake/a", CloudLocation.adls("acc01", "lake", "a")),
         (
             "abfss://lake@acc01.dfs.core.usgovcloudapi.net/a%20b",
-            AdlsLocation("acc01", "lake", "a b", "core.usgovcloudapi.net"),
+            CloudLocation.adls("acc01", "lake", "a b", "core.usgovcloudapi.net"),
         ),
-        (f"{ONELAKE}/Files/in", OneLakeLocation("Sales", "air.Lakehouse", "Files/in")),
+        (f"{ONELAKE}/Files/in", CloudLocation.onelake("Sales", "air.Lakehouse", "Files/in")),
         (
             f"https://westeurope-onelake.dfs.fabric.microsoft.com/{WS}/{LH}/Tables/airline",
-            OneLakeLocation(WS, LH, "Tables/airline", "westeurope-"),
+            CloudLocation.onelake(WS, LH, "Tables/airline", "westeurope-"),
         ),
         ("file:///data/a%20b", Path("/data/a b")),
         ("/data/lake", Path("/data/lake")),
@@ -175,7 +174,7 @@ def test_a_lake_in_fabric_lies_in_tables_whatever_was_copied(copied):
 
 @given(_onelake, _paths)
 def test_a_files_path_and_its_tables_path_are_told_from_each_other(place, path):
-    files = OneLakeLocation(place.workspace, place.lakehouse, f"Files/{path}".strip("/"))
+    files = CloudLocation.onelake(place.container, place.lakehouse, f"Files/{path}".strip("/"))
     tables = files.in_area("Tables")
     assert tables.area == "Tables"
     assert tables.in_area("Files") == files
