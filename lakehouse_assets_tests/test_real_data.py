@@ -44,7 +44,7 @@ from lakehouse_assets.domains.airline.models.personas import (
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.planning import plan
 from lakehouse_assets.orchestration.run import RunSummary, execute
-from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
+from lakehouse_assets.quality.checks import BY_PARTITION, FIGURES
 from lakehouse_assets_tests.airline.made_files import write_members, write_purchases
 from lakehouse_assets_tests.airline.samples import House, members_of, variables_of
 

@@ -20,19 +20,26 @@ from lakehouse_assets.ingest.load_plan import plan_load
 from lakehouse_assets.ingest.reader import WHOLE_FILE, by_partition, read_delivery
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows, between
+from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import PartOfTable
 from lakehouse_assets.orchestration.loads import record
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import asset_attributes
+from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.conservation import Balance
-from lakehouse_assets.quality.log import BY_PARTITION
-from lakehouse_assets.quality.losses import Loss, losses_check_result, losses_check_spec
+from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
 from lakehouse_assets.text import visible
 
-CONSERVED = "delivered_rows_are_conserved"
-READABLE = "files_are_readable"
-DECLARED = "attributes_are_declared"
+CONSERVED = Check(
+    "delivered_rows_are_conserved",
+    "Records in the delivered files = bronze rows + rejects.",
+    blocking=True,
+)
+READABLE = Check(
+    "files_are_readable", "No delivered file had to be refused as a whole.", error=True
+)
+DECLARED = Check("attributes_are_declared", "Records have the declared attributes, and no others.")
 _REASONS = 3
 
 
@@ -56,25 +63,9 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         pool=rows.step,
         outs={table.name: dg.AssetOut(**asset_attributes(table)) for table in (rows, rejects)},
         partitions_def=calendar.of_grain(dataset.grain),
-        check_specs=[
-            dg.AssetCheckSpec(
-                CONSERVED,
-                asset=rows.asset_key,
-                blocking=True,
-                description="Records in the delivered files = bronze rows + rejects.",
-            ),
-            dg.AssetCheckSpec(
-                READABLE,
-                asset=rows.asset_key,
-                description="No delivered file had to be refused as a whole.",
-            ),
-            dg.AssetCheckSpec(
-                DECLARED,
-                asset=rows.asset_key,
-                description="Records have the declared attributes, and no others.",
-            ),
-            losses_check_spec(rows, dataset.rejected, "rejected"),
-        ],
+        check_specs=check_specs(
+            rows, [CONSERVED, READABLE, DECLARED, losses_check(dataset.rejected, "rejected")]
+        ),
         required_resource_keys={"lake", "landing"},
     )
     @retries_transient
@@ -116,38 +107,26 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
             },
             partitions=sorted(refused_rows),
         )
-        yield balance.check_result(rows.asset_key, CONSERVED)
-        yield dg.AssetCheckResult(
-            asset_key=rows.asset_key,
-            check_name=READABLE,
-            passed=not delivery.refused,
-            description="\n".join(map(visible, delivery.refused))
-            or _read_well(delivery.files, plan.kept),
-            metadata={
+        readable = Finding(
+            READABLE,
+            "\n".join(map(visible, delivery.refused)) or _read_well(delivery.files, plan.kept),
+            {day: n for day, n in refused_rows.items() if n},
+            numbers={
                 "files": delivery.files,
                 "files_kept": plan.kept,
                 "refused_files": len(delivery.refused),
-                BY_PARTITION: {str(day): {"failing": n} for day, n in refused_rows.items() if n},
             },
         )
-        yield dg.AssetCheckResult(
-            asset_key=rows.asset_key,
-            check_name=DECLARED,
-            passed=not delivery.undeclared,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=_undeclared(dataset, delivery.undeclared),
-            metadata={
-                BY_PARTITION: {str(day): {"failing": n} for day, n in delivery.differing.items()}
-            },
-        )
+        text = _undeclared(dataset, delivery.undeclared)
         losses = {
             day: Loss(balance.parts["rejects"].get(day, 0), delivered[day], refused)
             for day, refused in refused_rows.items()
         }
-        yield losses_check_result(
-            dataset, rows, dataset.rejected, "rejected", losses,
-            lambda days: _reasons(lake, dataset, window, days),
-        )  # fmt: skip
+        lost = check_losses(
+            dataset, "rejected", losses, lambda days: _reasons(lake, dataset, window, days)
+        )
+        declared = Finding(DECLARED, text, delivery.differing)
+        yield from check_results(rows, [balance.finding(CONSERVED), readable, declared, lost])
 
     return load
 

@@ -16,6 +16,7 @@ from lakehouse_assets.lake.spans import rows_of
 from lakehouse_assets.ml.lifecycle import Gate, ModelRun, ModelSpec, ModelTable, run_model
 from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import windows_of
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.process import active_runs
@@ -25,8 +26,8 @@ from lakehouse_assets.orchestration.table_assets import (
     asset_attributes,
     months_of,
 )
-from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
-from lakehouse_assets.quality.log import BY_PARTITION
+from lakehouse_assets.quality.checks import BY_PARTITION
+from lakehouse_assets.quality.declared import check_declared, declared_checks
 
 # Dots an inch of the figures in the UI: they are stored with the event, at some 50 kB each.
 _FIGURE_DPI = 55
@@ -56,7 +57,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
                 )
                 for gate in spec.gates
             ),
-            *declared_check_specs(table),
+            *check_specs(table, declared_checks(table)),
         ],
         required_resource_keys={"lake", "mlflow"},
         pool=table.step,
@@ -100,7 +101,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
             for gate in spec.gates:
                 yield _judged(gate, table, runs)
             selection = windows_of(calendar.monthly, context.partition_keys, table)
-            yield from declared_check_results(table, lake, selection, selection)
+            yield from check_results(table, check_declared(table, lake, selection, selection))
 
     return make(train_and_score)
 

@@ -13,10 +13,13 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Values, between
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import PartOfTable
+from lakehouse_assets.orchestration.quality_log import events_of, finished_runs
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
-from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
+from lakehouse_assets.quality.checks import Check, Finding
+from lakehouse_assets.quality.declared import check_declared, declared_checks
 from lakehouse_assets.quality.drift import (
     Bucket,
     Drift,
@@ -25,11 +28,16 @@ from lakehouse_assets.quality.drift import (
     distribution_drift,
     volume_drift,
 )
-from lakehouse_assets.quality.log import events_of, finished_runs, latest_verdicts
+from lakehouse_assets.quality.log import latest_verdicts
 from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
 
-VOLUME = "volume_is_usual"
-DISTRIBUTION = "distributions_are_stable"
+VOLUME = Check(
+    "volume_is_usual", "The newest partition has 0.5 to 2 times the trailing median's rows."
+)
+DISTRIBUTION = Check(
+    "distributions_are_stable",
+    "No watched column's stability index is unusual in the newest one.",
+)
 # The newest partitions that the drift table shows.
 _SHOWN = {"day": 31, "month": 6}
 # A run may end, and its clock be read, a little before its last event is stored.
@@ -53,7 +61,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
     make: MakeAsset = dg.asset(
         **asset_attributes(QUALITY_EVENTS),
         deps=deps,
-        check_specs=declared_check_specs(QUALITY_EVENTS),
+        check_specs=check_specs(QUALITY_EVENTS, declared_checks(QUALITY_EVENTS)),
         required_resource_keys={"lake"},
         pool=QUALITY_EVENTS.step,
     )
@@ -93,7 +101,9 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
             # Whoever records the same runs at the same time does not record them twice.
             added = PartOfTable(frame, Values("run_id", tuple(runs)))
             yield dg.Output(added, metadata={"new_events": len(rows)})
-            yield from declared_check_results(QUALITY_EVENTS, lake, Everything(), Everything())
+            yield from check_results(
+                QUALITY_EVENTS, check_declared(QUALITY_EVENTS, lake, Everything(), Everything())
+            )
 
     return make(quality_events)
 
@@ -102,7 +112,7 @@ def _rules() -> dg.AssetsDefinition:
     make: MakeAsset = dg.asset(
         **asset_attributes(QUALITY_RULES),
         ins={"events": dg.AssetIn(key=QUALITY_EVENTS.asset_key)},
-        check_specs=declared_check_specs(QUALITY_RULES),
+        check_specs=check_specs(QUALITY_RULES, declared_checks(QUALITY_RULES)),
         required_resource_keys={"lake"},
         pool=QUALITY_RULES.step,
     )
@@ -120,7 +130,9 @@ def _rules() -> dg.AssetsDefinition:
             found = [row for row in lake.engine.rows(worst) if row["failing"]]
             found.sort(key=lambda row: (-row["failing"], row["table_name"], row["rule"]))
             yield dg.Output(verdicts, metadata={"worst_rules": _listed(found[:10])})
-            yield from declared_check_results(QUALITY_RULES, lake, Everything(), Everything())
+            yield from check_results(
+                QUALITY_RULES, check_declared(QUALITY_RULES, lake, Everything(), Everything())
+            )
 
     return make(quality_rules)
 
@@ -130,19 +142,7 @@ def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDe
     make: MakeAsset = dg.asset(
         **asset_attributes(table),
         deps=deps,
-        check_specs=[
-            *declared_check_specs(table),
-            dg.AssetCheckSpec(
-                VOLUME,
-                asset=table.asset_key,
-                description="The newest partition has 0.5 to 2 times the trailing median's rows.",
-            ),
-            dg.AssetCheckSpec(
-                DISTRIBUTION,
-                asset=table.asset_key,
-                description="No watched column's stability index is unusual in the newest one.",
-            ),
-        ],
+        check_specs=check_specs(table, [*declared_checks(table), VOLUME, DISTRIBUTION]),
         required_resource_keys={"lake"},
         pool=table.step,
     )
@@ -168,15 +168,17 @@ def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDe
             schema = arrow_schema(table)
             data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
             yield dg.Output(lake.engine.from_arrow(pa.table(data)))
-            yield from declared_check_results(table, lake, Everything(), Everything())
+            yield from check_results(table, check_declared(table, lake, Everything(), Everything()))
         newest = [
             (t, drift)
             for t, drifts in found.items()
             for drift in drifts
             if drift.partition == max(d.partition for d in drifts)
         ]
-        yield _verdict(VOLUME, [pair for pair in newest if pair[1].measure == "rows"])
-        yield _verdict(DISTRIBUTION, [pair for pair in newest if pair[1].measure != "rows"])
+        volumes = [pair for pair in newest if pair[1].measure == "rows"]
+        others = [pair for pair in newest if pair[1].measure != "rows"]
+        found_now = [_finding(VOLUME, volumes), _finding(DISTRIBUTION, others)]
+        yield from check_results(table, found_now)
 
     return make(quality_drift)
 
@@ -206,20 +208,19 @@ def drift_of(lake: Lake, table: Table) -> list[Drift]:
     return found
 
 
-def _verdict(name: str, newest: Sequence[tuple[Table, Drift]]) -> dg.AssetCheckResult:
+def _finding(check: Check, newest: Sequence[tuple[Table, Drift]]) -> Finding:
     unusual = [pair for pair in newest if pair[1].usual is False]
     judged = sum(drift.usual is not None for _, drift in newest)
-    told = "; ".join(
+    listed = "; ".join(
         f"{table.name} {drift.partition} {drift.measure}: {drift.value:.2f}"
         for table, drift in unusual
     )
-    return dg.AssetCheckResult(
-        asset_key=QUALITY_DRIFT.asset_key,
-        check_name=name,
-        passed=not unusual,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=told or f"{judged} measures of the newest partitions are as usual.",
-        metadata={"judged": judged, "unusual": len(unusual)},
+    return Finding(
+        check,
+        listed or f"{judged} measures of the newest partitions are as usual.",
+        # The table has no partitions.
+        {"": len(unusual)} if unusual else {},
+        numbers={"judged": judged, "unusual": len(unusual)},
     )
 
 

@@ -1,6 +1,6 @@
 """Assets of gold tables: one factory makes them of their declarations."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeAlias
@@ -16,12 +16,13 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.lake.spans import rows_of
+from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import windows_of
 from lakehouse_assets.orchestration.partitions import WITHIN, Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
-from lakehouse_assets.quality.declared import declared_check_results, declared_check_specs
-from lakehouse_assets.quality.rules import rule_check_result, rule_check_spec
-from lakehouse_assets.quality.totals import totals_check_result, totals_check_spec
+from lakehouse_assets.quality.checks import Finding
+from lakehouse_assets.quality.declared import check_declared, declared_checks
+from lakehouse_assets.quality.gold import TOTALS_ARE_KEPT, check_rule, check_totals, rule_check
 
 MakeAsset: TypeAlias = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
@@ -88,14 +89,14 @@ def gold_asset(
         },
         deps=[_trigger(trigger) for trigger in gold.triggered_by],
         partitions_def=partitions,
-        check_specs=[
-            *declared_check_specs(table),
-            *(totals_check_spec(table) if gold.totals else ()),
-            *(
-                rule_check_spec(table, check.name, check.description, blocking=check.blocking)
-                for check in gold.checks
-            ),
-        ],
+        check_specs=check_specs(
+            table,
+            [
+                *declared_checks(table),
+                *([TOTALS_ARE_KEPT] if gold.totals else []),
+                *(rule_check(check) for check in gold.checks),
+            ],
+        ),
         required_resource_keys={"lake"},
         pool=table.step,
     )
@@ -117,35 +118,42 @@ def gold_asset(
             frames = {ctx.month: {**data, **_frames(gold, loaded, ctx, lake)} for ctx in contexts}
             built = [apply_rule(gold.rule, frames[ctx.month], ctx) for ctx in contexts]
             yield dg.Output(lake.engine.union(built) if monthly else built[0])
-            if partitions is None:
-                yield from declared_check_results(table, lake, Everything(), Everything())
-                return
-            selection = windows_of(partitions, context.partition_keys, table)
-            parents = selection if monthly else Everything()
-            yield from declared_check_results(table, lake, selection, parents)
-            if gold.totals:
-                wanted = {
-                    ctx.month: [apply_rule(rule, frames[ctx.month], ctx) for rule in gold.totals]
-                    for ctx in contexts
-                    if ctx.month
-                }
-                yield totals_check_result(table, lake, selection, wanted)
-            for check in gold.checks:
-                rows = lake.read(table, selection)
-                broken = {
-                    ctx.month: apply_rule(
-                        check.broken,
-                        {**frames[ctx.month], STORED: rows_of(Read(table), rows, ctx.month, lake)},
-                        ctx,
-                    )
-                    for ctx in contexts
-                    if ctx.month
-                }
-                yield rule_check_result(
-                    table, lake, check.name, broken, amount=check.amount, blocking=check.blocking
-                )
+            yield from check_results(
+                table, _findings(gold, lake, partitions, context, contexts, frames)
+            )
 
     return make(build)
+
+
+def _findings(
+    gold: GoldTable,
+    lake: Lake,
+    partitions: dg.TimeWindowPartitionsDefinition | None,
+    context: dg.AssetExecutionContext,
+    contexts: Sequence[BuildContext],
+    frames: Mapping[date | None, Mapping[str, DataFrame]],
+) -> Iterator[Finding]:
+    """Check the stored rows of a run: keys and references, totals, and the table's own checks."""
+    table = gold.table
+    if partitions is None:
+        yield from check_declared(table, lake, Everything(), Everything())
+        return
+    selection = windows_of(partitions, context.partition_keys, table)
+    months = {ctx.month: ctx for ctx in contexts if ctx.month}
+    yield from check_declared(table, lake, selection, selection if months else Everything())
+    if gold.totals:
+        wanted = {
+            month: [apply_rule(rule, frames[month], ctx) for rule in gold.totals]
+            for month, ctx in months.items()
+        }
+        yield check_totals(table, lake, selection, wanted)
+    for check in gold.checks:
+        rows = lake.read(table, selection)
+        broken = {}
+        for month, ctx in months.items():
+            stored = rows_of(Read(table), rows, month, lake)
+            broken[month] = apply_rule(check.broken, {**frames[month], STORED: stored}, ctx)
+        yield check_rule(check, lake, broken)
 
 
 def _trigger(table: Table) -> dg.AssetDep:

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dagster as dg
-
-from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
+from lakehouse_assets.quality.checks import Check, Finding
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class Balance:
             for name, counts in sides.items()
         }
 
-    def check_result(self, asset_key: dg.AssetKey, check_name: str) -> dg.AssetCheckResult:
-        """Report the balance as a blocking asset check with its numbers as metadata."""
+    def finding(self, check: Check) -> Finding:
+        """Report the balance with its numbers."""
         gaps = self.gaps()
         totals = self.totals()
         names = " + ".join(f"{count:,} {name}" for name, count in list(totals.items())[1:])
@@ -56,22 +54,17 @@ class Balance:
                 f"Rows do not add up ({text}); unaccounted for by partition: {worst}. "
                 "Materialise the partition again from its landing files."
             )
-        return dg.AssetCheckResult(
-            asset_key=asset_key,
-            check_name=check_name,
-            passed=not gaps,
-            severity=dg.AssetCheckSeverity.ERROR,
-            description=text,
-            metadata={
+        sides = {self.source: self.incoming, **self.parts}
+        return Finding(
+            check,
+            text,
+            {partition: abs(gap) for partition, gap in gaps.items()},
+            numbers={
                 **{name.replace(" ", "_"): count for name, count in totals.items()},
                 "partitions": len(self.partitions),
-                BY_PARTITION: {str(key): {"failing": abs(gap)} for key, gap in gaps.items()},
-                FIGURES: {
-                    str(partition): {
-                        name: side.get(partition, 0)
-                        for name, side in {self.source: self.incoming, **self.parts}.items()
-                    }
-                    for partition in self.partitions
-                },
+            },
+            figures={
+                partition: {name: side.get(partition, 0) for name, side in sides.items()}
+                for partition in self.partitions
             },
         )

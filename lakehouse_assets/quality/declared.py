@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import dagster as dg
+from collections.abc import Iterator, Sequence
 
 from lakehouse_assets.catalog.registry import Reference, Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Selection
-from lakehouse_assets.quality.log import BY_PARTITION
-
-KEYS_ARE_UNIQUE = "keys_are_unique"
+from lakehouse_assets.quality.checks import Check, Finding
 
 
-def declared_check_specs(table: Table) -> list[dg.AssetCheckSpec]:
-    """Declare the checks of a table: unique keys, and each reference found."""
-    specs = [
-        dg.AssetCheckSpec(
-            KEYS_ARE_UNIQUE,
-            asset=table.asset_key,
-            blocking=True,
-            description=f"No two rows share {', '.join(table.keys)}.",
-        )
+def declared_checks(table: Table) -> list[Check]:
+    """Return the checks of a table: unique keys, and each reference found."""
+    keys = Check("keys_are_unique", f"No two rows share {', '.join(table.keys)}.", blocking=True)
+    return [
+        keys,
+        *(
+            Check(
+                f"{reference.columns[-1]}_is_in_{reference.to_table.replace('.', '_')}",
+                f"{', '.join(reference.columns)} is found in {reference.to_table}.",
+                blocking=reference.required,
+            )
+            for reference in table.references
+        ),
     ]
-    specs += [
-        dg.AssetCheckSpec(
-            _reference_name(reference),
-            asset=table.asset_key,
-            blocking=reference.required,
-            description=f"{', '.join(reference.columns)} is found in {reference.to_table}.",
-        )
-        for reference in table.references
-    ]
-    return specs
 
 
-def declared_check_results(
+def check_declared(
     table: Table, lake: Lake, selection: Selection, parent_selection: Selection
-) -> Iterator[dg.AssetCheckResult]:
+) -> Iterator[Finding]:
     """Run the declared checks on the stored rows of a selection.
 
     Args:
@@ -62,32 +51,16 @@ def declared_check_results(
         _orphans(lake, table, rows, reference, parent_selection) for reference in table.references
     ]
     frames = [repeated.filter(F.col("rows_of_key") > F.lit(1)), *orphans]
+    keys, *references = declared_checks(table)
     number, *numbers = _counts(lake, frames, part)
-    yield dg.AssetCheckResult(
-        asset_key=table.asset_key,
-        check_name=KEYS_ARE_UNIQUE,
-        passed=not number,
-        description=f"{sum(number.values()):,} keys occur more than once.",
-        metadata=_told("repeated_keys", number),
+    total = sum(number.values())
+    yield Finding(
+        keys, f"{total:,} keys occur more than once.", number, numbers={"repeated_keys": total}
     )
-    for reference, lost in zip(table.references, numbers, strict=True):
-        yield dg.AssetCheckResult(
-            asset_key=table.asset_key,
-            check_name=_reference_name(reference),
-            passed=not lost,
-            severity=(
-                dg.AssetCheckSeverity.ERROR if reference.required else dg.AssetCheckSeverity.WARN
-            ),
-            description=f"{sum(lost.values()):,} rows have no {reference.to_table}.",
-            metadata=_told("rows_without_parent", lost),
-        )
-
-
-def _told(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        name: sum(counts.values()),
-        BY_PARTITION: {part: {"failing": number} for part, number in counts.items()},
-    }
+    for check, reference, lost in zip(references, table.references, numbers, strict=True):
+        total = sum(lost.values())
+        text = f"{total:,} rows have no {reference.to_table}."
+        yield Finding(check, text, lost, numbers={"rows_without_parent": total})
 
 
 def _orphans(
@@ -108,10 +81,6 @@ def _orphans(
         condition = condition & (F.col(column) == F.col(f"parent_{target}"))
         present = present & F.col(column).isNotNull()
     return rows.filter(present).join(targets, condition, "left_anti")
-
-
-def _reference_name(reference: Reference) -> str:
-    return f"{reference.columns[-1]}_is_in_{reference.to_table.replace('.', '_')}"
 
 
 def _counts(lake: Lake, frames: Sequence[DataFrame], part: str | None) -> list[dict[str, int]]:

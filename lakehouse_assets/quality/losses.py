@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-
-import dagster as dg
+from typing import Literal, TypeAlias
 
 from lakehouse_assets.catalog.datasets import Dataset, LossLimit
-from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.quality.log import BY_PARTITION
+from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.text import visible
 
-LOSSES = "losses_are_within_limits"
+Verb: TypeAlias = Literal["rejected", "quarantined"]
 _SHOWN = 5
 
 
@@ -37,44 +35,31 @@ class Loss:
         return (limit.whole and nothing_left) or limit.exceeded(self.lost, self.records)
 
 
-def losses_check_spec(table: Table, limit: LossLimit, verb: str) -> dg.AssetCheckSpec:
-    """Declare the check of a table.
-
-    Args:
-        table: The table.
-        limit: How much it may lose.
-        verb: What happens to lost records: rejected or quarantined.
-    """
+def losses_check(limit: LossLimit, verb: Verb) -> Check:
+    """Return the check of a table's losses: how much of it may be rejected or quarantined."""
     whole = ", and not all of them" if limit.whole else ""
-    return dg.AssetCheckSpec(
-        LOSSES,
-        asset=table.asset_key,
+    return Check(
+        "losses_are_within_limits",
+        f"Of each partition at most {limit.share:.0%} or {limit.rows} records are {verb}{whole}.",
         blocking=True,
-        description=(
-            f"Of each partition at most {limit.share:.0%} or {limit.rows} records are "
-            f"{verb}{whole}."
-        ),
     )
 
 
-def losses_check_result(
+def check_losses(
     dataset: Dataset,
-    table: Table,
-    limit: LossLimit,
-    verb: str,
+    verb: Verb,
     losses: Mapping[date, Loss],
     reasons: Callable[[Sequence[date]], Mapping[date, Sequence[tuple[str, int]]]],
-) -> dg.AssetCheckResult:
+) -> Finding:
     """Judge each partition of a run by itself.
 
     Args:
         dataset: What was delivered.
-        table: The table that was written.
-        limit: How much it may lose.
-        verb: What happened to lost records: rejected or quarantined.
+        verb: What happened to lost records.
         losses: What each partition of the run lost.
         reasons: Finds, for some partitions, the most frequent reasons and their records.
     """
+    limit = dataset.rejected if verb == "rejected" else dataset.quarantined
     bad = sorted(day for day, loss in losses.items() if loss.too_much(limit))
     lost = sum(loss.lost for loss in losses.values())
     records = sum(loss.records for loss in losses.values())
@@ -83,25 +68,17 @@ def losses_check_result(
         why = reasons(bad[:_SHOWN])
         found = [_sentence(day, losses[day], verb, why.get(day, ())) for day in bad[:_SHOWN]]
         more = f"; and {len(bad) - _SHOWN} more partitions" if len(bad) > _SHOWN else ""
-        field = "rejected" if verb == "rejected" else "quarantined"
         text = (
             f"Too much of {dataset.path} is lost: {'; '.join(found)}{more}. Nothing is built from "
             "it. Correct the files and deliver them again (lakehouse land --replace), or, if that "
-            f"much is to be expected, set LAKEHOUSE_LOSS_LIMITS or the dataset's `{field}` limit "
+            f"much is to be expected, set LAKEHOUSE_LOSS_LIMITS or the dataset's `{verb}` limit "
             f"(now {limit.share:.0%} and {limit.rows} records)."
         )
-    return dg.AssetCheckResult(
-        asset_key=table.asset_key,
-        check_name=LOSSES,
-        passed=not bad,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=visible(text),
-        metadata={
-            "lost_records": lost,
-            "records": records,
-            "partitions_over_limit": len(bad),
-            BY_PARTITION: {str(day): {"failing": max(losses[day].lost, 1)} for day in bad},
-        },
+    return Finding(
+        losses_check(limit, verb),
+        visible(text),
+        {day: max(losses[day].lost, 1) for day in bad},
+        numbers={"lost_records": lost, "records": records, "partitions_over_limit": len(bad)},
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TypeAlias
 
 from lakehouse_assets.catalog.datasets import (
     Dataset,
@@ -15,10 +16,12 @@ from lakehouse_assets.catalog.datasets import (
     quarantine_table,
     silver_table,
 )
+from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import between
+from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.classify import (
     ACCEPTED,
     DUPLICATE,
@@ -33,10 +36,24 @@ from lakehouse_assets.quality.classify import (
     resolve_duplicate_chain,
     violations,
 )
+from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.fields import expectations_of, typed_rows
 from lakehouse_assets.quality.late import duplicates_of, kept_twice, named_wrongly, sorted_otherwise
+from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
 
 _VERSION = "version"
+_REASONS = 3
+_CONSERVED = Check(
+    "bronze_rows_are_conserved",
+    "Bronze rows = silver + quarantined + named duplicates.",
+    blocking=True,
+)
+_OTHER_DAYS = Check(
+    "later_days_agree",
+    "No stored other day keeps an id that this run's days keep, or names a row that they lost.",
+)
+# First of the partitions of a run, and the one after the last.
+Span: TypeAlias = tuple[date, date]
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ def clean(
     lake: Lake,
     bronze: DataFrame,
     earlier: DataFrame | None,
-    span: tuple[date, date],
+    span: Span,
 ) -> Cleaned:
     """Type bronze rows and sort them into silver and quarantine.
 
@@ -121,6 +138,96 @@ def clean(
     )
 
 
+def silver_checks(dataset: Dataset) -> list[Check]:
+    """Return the checks of a dataset's silver table."""
+    return [
+        _CONSERVED,
+        *map(_expectation_check, expectations_of(dataset)),
+        *([_OTHER_DAYS] if dataset.counts != "latest" else []),
+        losses_check(dataset.quarantined, "quarantined"),
+    ]
+
+
+def check_silver(
+    dataset: Dataset, lake: Lake, cleaned: Cleaned, incoming: Mapping[date, int], span: Span
+) -> Iterator[Finding]:
+    """Run the checks of a dataset's silver table once its rows and its quarantine are stored.
+
+    Args:
+        dataset: The dataset.
+        lake: Where they are stored.
+        cleaned: What became of the rows.
+        incoming: Bronze rows that were read, by partition.
+        span: First of the run's partitions, and the one after the last.
+    """
+    yield _balance(dataset, lake, cleaned, incoming, span).finding(_CONSERVED)
+    expectations = expectations_of(dataset)
+    done = {"warn": "kept and reported", "drop": "moved to quarantine", "fail": "downstream stops"}
+    rows = {day: row["all_rows"] for day, row in sorted(cleaned.failing.items())}
+    for expectation in expectations:
+        failing = {day: cleaned.failing[day][expectation.name] for day in rows}
+        number, total = sum(failing.values()), sum(rows.values())
+        yield Finding(
+            _expectation_check(expectation),
+            f"{number:,} of {total:,} rows fail: {done[expectation.action]}.",
+            failing,
+            rows,
+            {"failing_rows": number, "rows": total, "action": expectation.action},
+        )
+    if dataset.counts != "latest":
+        yield _other_days(cleaned.outdated)
+    lost = cleaned.dispositions[QUARANTINED]
+    losses = {day: Loss(lost[day], number) for day, number in rows.items()}
+    drops = [e.name for e in expectations if e.action == "drop"]
+    reasons = {day: _most_frequent(row, drops) for day, row in cleaned.failing.items()}
+    yield check_losses(dataset, "quarantined", losses, lambda _days: reasons)
+
+
+def _expectation_check(expectation: Expectation) -> Check:
+    description = f"{expectation.description} ({expectation.action})"
+    return Check(expectation.name, description, blocking=expectation.action == "fail")
+
+
+def _most_frequent(row: Mapping[str, int], names: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the expectations that quarantined most rows."""
+    found = sorted(names, key=lambda name: (-row[name], name))[:_REASONS]
+    return [(name, row[name]) for name in found if row[name]]
+
+
+def _other_days(outdated: Sequence[date]) -> Finding:
+    named = ", ".join(day.isoformat() for day in outdated)
+    return Finding(
+        _OTHER_DAYS,
+        (
+            f"This delivery puts other days out of date: {named}. `lakehouse run` and the sensor "
+            "late_deliveries run them again; by hand, materialise these days."
+        )
+        if outdated
+        else "No other day is out of date.",
+        # Each is judged again by its own next run.
+        dict.fromkeys(outdated, 1),
+        numbers={"days": len(outdated)},
+    )
+
+
+def _balance(
+    dataset: Dataset, lake: Lake, cleaned: Cleaned, incoming: Mapping[date, int], span: Span
+) -> Balance:
+    """Balance the stored tables; the quarantine's two kinds are told apart by what was computed."""
+    aside = lake.rows_by_partition(quarantine_table(dataset))
+    duplicates = cleaned.dispositions[DUPLICATE]
+    return Balance(
+        source="bronze",
+        incoming=incoming,
+        parts={
+            "silver": lake.rows_by_partition(silver_table(dataset)),
+            "quarantined": {p: n - duplicates.get(p, 0) for p, n in aside.items()},
+            "named duplicates": duplicates,
+        },
+        partitions=sorted(p for p in {*incoming, *aside} if span[0] <= p < span[1]),
+    )
+
+
 def with_version(dataset: Dataset, rows: DataFrame) -> DataFrame:
     """Add `version`, the same for equal values of a row, to typed rows."""
     values = [c.name for c in dataset.columns if c.stored and c.name != dataset.key]
@@ -129,7 +236,7 @@ def with_version(dataset: Dataset, rows: DataFrame) -> DataFrame:
 
 
 def _later_partitions_out_of_date(
-    lake: Lake, dataset: Dataset, rows: DataFrame, span: tuple[date, date]
+    lake: Lake, dataset: Dataset, rows: DataFrame, span: Span
 ) -> list[date]:
     """Find the later partitions that the run puts out of date; none in a run that goes forward."""
     table, aside = silver_table(dataset), quarantine_table(dataset)
@@ -154,7 +261,7 @@ def _later_partitions_out_of_date(
 
 
 def _partitions_sorted_otherwise(
-    lake: Lake, dataset: Dataset, standing: DataFrame, span: tuple[date, date]
+    lake: Lake, dataset: Dataset, standing: DataFrame, span: Span
 ) -> list[date]:
     """Find the stored partitions besides the run's own that its deliveries put out of date."""
     table, aside = silver_table(dataset), quarantine_table(dataset)

@@ -33,7 +33,7 @@ from lakehouse_assets.orchestration.assembly import build_defs, every_asset
 from lakehouse_assets.orchestration.jobs import QUALITY, UNPARTITIONED, job_of
 from lakehouse_assets.orchestration.planning import PlannedRun, plan
 from lakehouse_assets.orchestration.run import RunSummary, execute
-from lakehouse_assets.quality.log import BY_PARTITION, FIGURES
+from lakehouse_assets.quality.checks import BY_PARTITION, FIGURES
 from lakehouse_assets.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]

@@ -14,11 +14,12 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.orchestration.bronze_assets import bronze_assets
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.silver_assets import silver_assets
+from lakehouse_assets.quality.checks import Check
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets_tests.airline.samples import House, check, numbers, purchase, steps
 
 DAY = date(2014, 3, 5)
-KEY = dg.AssetKey("x")
+CONSERVED = Check("conserved", "Rows in = rows out.", blocking=True)
 BRONZE = bronze_table(TRANSACTIONS)
 
 
@@ -37,10 +38,9 @@ def balance(silver: int, aside: int, duplicates: int) -> Balance:
 
 
 def test_rows_that_add_up_pass_with_their_numbers() -> None:
-    result = balance(7, 2, 1).check_result(KEY, "conserved")
-    assert result.passed
-    assert result.severity == dg.AssetCheckSeverity.ERROR
-    assert {name: value.value for name, value in result.metadata.items()} == {
+    found = balance(7, 2, 1).finding(CONSERVED)
+    assert found.passed
+    assert found.metadata == {
         "bronze": 10, "silver": 7, "quarantined": 2, "named_duplicates": 1, "partitions": 1,
         "by_partition": {},
         "figures": {
@@ -55,7 +55,7 @@ def test_a_row_too_few_or_too_many_fails_and_names_its_partition(
 ) -> None:
     found = balance(*parts)
     assert found.gaps() == {DAY: gap}
-    result = found.check_result(KEY, "conserved")
+    result = found.finding(CONSERVED)
     assert not result.passed
     assert f"2014-03-05: {gap:+}" in str(result.description)
 
@@ -64,7 +64,7 @@ def test_gaps_of_two_partitions_do_not_cancel_out() -> None:
     days = [DAY, date(2014, 3, 6)]
     found = Balance("bronze", dict.fromkeys(days, 5), {"silver": {days[0]: 4, days[1]: 6}}, days)
     assert found.gaps() == {days[0]: 1, days[1]: -1}
-    assert not found.check_result(KEY, "conserved").passed
+    assert not found.finding(CONSERVED).passed
 
 
 def materialise(house: House, dataset: Dataset) -> dg.ExecuteInProcessResult:

@@ -25,7 +25,7 @@ from lakehouse_assets.orchestration import assembly
 from lakehouse_assets.orchestration.backfill import plan_replay
 from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
-from lakehouse_assets.quality.declared import declared_check_results
+from lakehouse_assets.quality.declared import check_declared
 from lakehouse_assets.quality.drift import (
     Bucket,
     bucket_of,
@@ -151,9 +151,9 @@ def test_the_verdicts_on_months_are_told_apart(house: House) -> None:
         house.put(table, [row] * (2 if month == LATER else 1), month)
     window = between(table.partition, FIRST, date(2014, 5, 1))
     with lake.engine.scope():
-        (keys,) = declared_check_results(table, lake, window, window)
+        (keys,) = check_declared(table, lake, window, window)
     assert not keys.passed
-    assert keys.metadata["by_partition"].value == {"2014-04-01": {"failing": 1}}
+    assert keys.metadata["by_partition"] == {"2014-04-01": {"failing": 1}}
 
 
 def test_rows_in_quarantine_get_their_chance_after_a_fix(

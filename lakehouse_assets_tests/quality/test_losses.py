@@ -16,7 +16,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.orchestration.bronze_assets import bronze_assets
 from lakehouse_assets.orchestration.partitions import Calendar
-from lakehouse_assets.quality.losses import LOSSES, Loss
+from lakehouse_assets.quality.losses import Loss
 from lakehouse_assets_tests.airline.samples import House, check, purchase, steps
 
 DAY, NEXT = "2014-03-05", "2014-03-06"
@@ -88,7 +88,7 @@ def cards(count: int, **more: Any) -> list[dict[str, Any]]:
 def test_a_new_attribute_in_every_record_stops_the_day(house: House) -> None:
     house.deliver_purchases(DAY, cards(4))
     result = run(house)
-    verdict = check(result, BRONZE, LOSSES)
+    verdict = check(result, BRONZE, "losses_are_within_limits")
     assert (verdict.passed, verdict.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert verdict.description == (
         f"Too much of airline/transactions is lost: {DAY} 4 of 4 records (100%) rejected: "
@@ -110,8 +110,8 @@ def test_a_bad_day_does_not_hide_in_a_range(house: House) -> None:
     house.deliver_purchases(NEXT, [purchase(f"B{n}", amount="x", customer_id=None)
                                    for n in range(3)])  # fmt: skip
     result = run(house, DAY, NEXT)
-    assert check(result, BRONZE, LOSSES).passed
-    verdict = check(result, SILVER_TRANSACTIONS, LOSSES)
+    assert check(result, BRONZE, "losses_are_within_limits").passed
+    verdict = check(result, SILVER_TRANSACTIONS, "losses_are_within_limits")
     assert not verdict.passed
     assert verdict.description == (
         f"Too much of airline/transactions is lost: {NEXT} 3 of 3 records (100%) quarantined: "
@@ -123,23 +123,23 @@ def test_a_bad_day_does_not_hide_in_a_range(house: House) -> None:
 def test_a_refused_file_stops_its_day_if_nothing_else_was_delivered(house: House) -> None:
     text = ";".join(purchase("T1")) + "\n" + "a;b;c;d;e;f;g;h;i\n" * 200
     house.deliver("transactions", DAY, "semicolons.csv", text)
-    verdict = check(run(house), BRONZE, LOSSES)
+    verdict = check(run(house), BRONZE, "losses_are_within_limits")
     assert not verdict.passed
     assert f"{DAY} 1 file refused: semicolons.csv looks separated by ';'" in verdict.description
     # Beside a file that can be read it is only refused.
     house.deliver_purchases(DAY, [purchase("T1")])
     result = run(house)
-    assert check(result, BRONZE, LOSSES).passed
+    assert check(result, BRONZE, "losses_are_within_limits").passed
     assert not check(result, BRONZE, "files_are_readable").passed
     assert "clean_transactions" in steps(result, "SUCCESS")
 
 
 def test_few_bad_records_stop_nothing_and_settings_decide_what_is_few(house: House) -> None:
     house.deliver_purchases(DAY, [*cards(5), *[purchase(f"G{n}") for n in range(10)]])
-    assert check(run(house), BRONZE, LOSSES).passed
+    assert check(run(house), BRONZE, "losses_are_within_limits").passed
     strict = {"airline/transactions": {"rejected": LossLimit(share=0.3, rows=2)}}
     narrow = replace(house, settings=house.settings.model_copy(update={"loss_limits": strict}))
-    verdict = check(run(narrow), BRONZE, LOSSES)
+    verdict = check(run(narrow), BRONZE, "losses_are_within_limits")
     assert not verdict.passed
     assert f"{DAY} 5 of 15 records (33%) rejected" in verdict.description
     assert "(now 30% and 2 records)" in verdict.description
@@ -156,7 +156,7 @@ def test_an_additive_dataset_goes_on_with_a_warning(house: House) -> None:
         partition_key=DAY,
         resources=house.definitions().resources,
     )
-    assert check(result, BRONZE, LOSSES).passed
+    assert check(result, BRONZE, "losses_are_within_limits").passed
     warning = check(result, BRONZE, "attributes_are_declared")
     assert (warning.passed, warning.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert warning.description == (

@@ -23,7 +23,7 @@ from lakehouse_assets.domains.retail.gold.tweets import TWEETS_BY_CITY_AND_HASHT
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.quality.totals import totals_check_result
+from lakehouse_assets.quality.gold import check_totals
 from lakehouse_assets_tests.airline.samples import House, differing_types
 
 MONTH = date(2021, 9, 1)
@@ -146,7 +146,7 @@ def test_the_check_sees_a_total_that_was_multiplied(
     )
     from lakehouse_assets.lake.predicate import Everything
 
-    result = totals_check_result(CAMPAIGN_TWEETS, lake, Everything(), {MONTH: [wanted]})
+    result = check_totals(CAMPAIGN_TWEETS, lake, Everything(), {MONTH: [wanted]})
     assert result.passed is passed
     if not passed:
         assert str(result.description) == (

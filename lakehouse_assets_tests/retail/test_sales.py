@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import dagster as dg
 import duckdb
 import pyarrow as pa
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table, rejects_table
+from lakehouse_assets.catalog.gold import Check
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES
 from lakehouse_assets.domains.conformed.gold.places import DIM_PLACES
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
@@ -32,7 +32,7 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.run import RunSummary
 from lakehouse_assets.quality.fields import typed_rows
-from lakehouse_assets.quality.rules import rule_check_result
+from lakehouse_assets.quality.gold import check_rule
 from lakehouse_assets_tests.airline.samples import House, SampleRun, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import (
     CUSTOMER,
@@ -194,14 +194,15 @@ def test_a_broken_rule_is_counted_over_months_and_an_error(house: House) -> None
         date(2021, month, 1): lake.engine.from_arrow(pa.table({"sale_id": ids}))
         for month, ids in ((1, ["1", "2"]), (2, []), (3, ["3"]))
     }
-    broken = rule_check_result(gold_sales.SALES_TEST, lake, "weeks_are_apart", frames)
-    assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    rule = Check("weeks_are_apart", "No sale is in both.", lambda stored: stored)
+    broken = check_rule(rule, lake, frames)
+    assert (broken.passed, broken.check.blocking) == (False, True)
     assert broken.description == "3 rows break the rule."
-    assert broken.metadata["by_partition"].value == {
+    assert broken.metadata["by_partition"] == {
         "2021-01-01": {"failing": 2}, "2021-03-01": {"failing": 1},
     }  # fmt: skip
     february = {day: frame for day, frame in frames.items() if day.month == 2}
-    assert rule_check_result(gold_sales.SALES_TEST, lake, "weeks_are_apart", february).passed
+    assert check_rule(rule, lake, february).passed
 
 
 def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) -> None:
@@ -306,7 +307,9 @@ def test_files_without_header_to_silver(shop: tuple[House, RunSummary]) -> None:
 
 def test_both_channels_are_one_fact(shop: tuple[House, RunSummary]) -> None:
     house, outcome = shop
-    rows = house.rows(gold_sales.FACT_SALES, order="as_of_month, channel DESC, store, country_code")
+    rows = house.rows(
+        gold_sales.FACT_SALES, order="as_of_month, channel DESC, store, country_code, revenue"
+    )
     assert [
         (r["as_of_month"], r["channel"], r["sale_date"], r["period"], r["store"],
          r["country_code"], r["brand"], r["customer_id"], r["quantity"], str(r["revenue"]))

@@ -81,8 +81,8 @@ def load(house: House, instance: dg.DagsterInstance, *, clean: bool = False) -> 
     """Load a day, and clean it; return how many files were read, and how many were not."""
     result = run(house, instance, clean=clean)
     assert result.success
-    assert check(result, BRONZE, CONSERVED).passed
-    told = numbers(check(result, BRONZE, READABLE))
+    assert check(result, BRONZE, CONSERVED.name).passed
+    told = numbers(check(result, BRONZE, READABLE.name))
     return told["files"], told["files_kept"]
 
 
@@ -215,10 +215,10 @@ def test_a_file_that_was_refused_is_tried_again(house: House, instance: dg.Dagst
     land(house, "a.json", tweets_of("user_1"))
     land(house, "b.json", "[]")
     result = run(house, instance)
-    assert numbers(check(result, BRONZE, READABLE))["refused_files"] == 1
+    assert numbers(check(result, BRONZE, READABLE.name))["refused_files"] == 1
     land(house, "c.json", tweets_of("user_2"))
     result = run(house, instance)
-    assert numbers(check(result, BRONZE, READABLE)) == {
+    assert numbers(check(result, BRONZE, READABLE.name)) == {
         "files": 2, "files_kept": 1, "refused_files": 1,
     }  # fmt: skip
     assert users(house) == ["user_1", "user_2"]

@@ -29,7 +29,7 @@ from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.partitions import Calendar
-from lakehouse_assets.orchestration.silver_assets import CONSERVED, silver_assets
+from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets_tests.airline.samples import House, check, numbers
 from lakehouse_assets_tests.retail.samples import customer, order, result
 
@@ -90,8 +90,8 @@ class Shop:
                 "io_manager": DeltaIOManager(lake=lake),
             },
         )
-        assert check(result, bronze_table(self.dataset), DELIVERED_CONSERVED).passed
-        assert check(result, self.silver, CONSERVED).passed
+        assert check(result, bronze_table(self.dataset), DELIVERED_CONSERVED.name).passed
+        assert check(result, self.silver, "bronze_rows_are_conserved").passed
         return result
 
     def aside(self) -> list[dict[str, Any]]:
@@ -142,13 +142,13 @@ def test_a_late_update_of_a_state_takes_the_place_of_what_was_there(
     ]  # fmt: skip
     (old,) = [row for row in shop.aside() if row["customerid"] == "A"]
     assert (old["tenure_month"], old["totalamount"]) == ("1", "30")
-    told = numbers(check(result, SILVER_CUSTOMERS, CONSERVED))
+    told = numbers(check(result, SILVER_CUSTOMERS, "bronze_rows_are_conserved"))
     assert {name: told[name] for name in ("bronze", "silver", "quarantined")} == {
         "bronze": 6, "silver": 4, "quarantined": 0,
     }  # fmt: skip
     assert told["named_duplicates"] == 2
     # The first copy was not read a second time.
-    read = numbers(check(result, bronze_table(CUSTOMERS), READABLE))
+    read = numbers(check(result, bronze_table(CUSTOMERS), READABLE.name))
     assert (read["files"], read["files_taken_over"]) == (1, 1)
 
 

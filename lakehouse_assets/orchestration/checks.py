@@ -1,0 +1,35 @@
+"""Checks as Dagster knows them: one function declares them, and one reports what they found."""
+
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.quality.checks import Check, Finding
+
+
+def check_specs(table: Table, checks: Iterable[Check]) -> list[dg.AssetCheckSpec]:
+    """Declare the checks of a table."""
+    return [
+        dg.AssetCheckSpec(
+            check.name,
+            asset=table.asset_key,
+            blocking=check.blocking,
+            description=check.description,
+        )
+        for check in checks
+    ]
+
+
+def check_results(table: Table, findings: Iterable[Finding]) -> Iterator[dg.AssetCheckResult]:
+    """Report what the checks of a table found; those that stop nothing are warnings."""
+    for finding in findings:
+        is_error = finding.check.blocking or finding.check.error
+        yield dg.AssetCheckResult(
+            asset_key=table.asset_key,
+            check_name=finding.check.name,
+            passed=finding.passed,
+            severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+            description=finding.description,
+            metadata=finding.metadata,
+        )
