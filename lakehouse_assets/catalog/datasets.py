@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from lakehouse_assets.catalog.expectations import Expectation
-from lakehouse_assets.catalog.registry import Column, PartitionColumn, Table
+from lakehouse_assets.catalog.registry import Column, PartitionColumn, Pii, Table
 from lakehouse_assets.engine import Col, DataFrame
 
 _FLAGS = Column(
@@ -100,7 +100,7 @@ class Field:
         implausible: Flag of a value that can be read but is not possible.
         unknown: What is expected, if a missing value is flagged as `<name>_unknown`.
         unit: Unit of the value.
-        pii: Whether it identifies or describes a natural person.
+        pii: What it says of a natural person, see `Column`.
         aliases: Other names of the column in SQL.
         derived: Whether the dataset's rule makes the column instead of reading a field.
         stored: Whether silver has the column; otherwise bronze alone has the field.
@@ -123,7 +123,7 @@ class Field:
     implausible: Flag | None = None
     unknown: str | None = None
     unit: str | None = None
-    pii: bool = False
+    pii: Pii | None = None
     aliases: tuple[str, ...] = ()
     derived: bool = False
     stored: bool = True
@@ -153,7 +153,7 @@ class Field:
 
 
 def text_field(
-    source: str, description: str, *, unit: str | None = None, pii: bool = False
+    source: str, description: str, *, unit: str | None = None, pii: Pii | None = None
 ) -> Field:
     """Declare a delivered field that bronze alone has."""
     return Field(
@@ -370,7 +370,7 @@ def rejects_table(dataset: Dataset) -> Table:
                 False,
                 "position",
             ),
-            Column("raw_text", "string", "The record as delivered.", pii=True),
+            Column("raw_text", "string", "The record as delivered.", pii="identifier"),
             Column("reason", "string", "Why it could not be read.", False),
             provenance_columns()[0],
             Column("_file_sha256", "string", "SHA-256 of the file; null if it is unreadable."),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Layer = Literal["bronze", "silver", "gold", "segments"]
 Grain = Literal["day", "month"]
+Pii = Literal["identifier", "contact", "demographic", "location"]
+Additivity = Literal["additive", "semi_additive", "non_additive"]
 Kind = Literal["event", "snapshot", "cumulative", "aggregate", "dimension", "reference"]
 
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
@@ -41,7 +43,10 @@ class Column:
         nullable: Whether null is a legal value.
         unit: Unit of the value, e.g. `km`, `years`, `source currency`; `count` for a number of
             things, `code`, `share` or `score` for numbers that measure nothing.
-        pii: Whether the value identifies or describes a natural person.
+        pii: What the value says of a natural person, if anything: `identifier` tells who it is,
+            `contact` how to reach them, `demographic` and `location` describe them. What is made of
+            an identifier or a contact is one; what is made of the others has a class, too, where
+            the table says who it is about.
         source: Of a bronze column, the field's name in the delivered file; of a silver column, the
             bronze column that it is read from, if its name is another.
         aliases: Other names of the column in SQL, where the reference uses them; `source` is one.
@@ -52,7 +57,7 @@ class Column:
     description: str
     nullable: bool = True
     unit: str | None = None
-    pii: bool = False
+    pii: Pii | None = None
     source: str | None = None
     aliases: tuple[str, ...] = ()
 
@@ -100,6 +105,27 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A figure that people compute from the rows of a table, so that all compute the same one.
+
+    Attributes:
+        name: Its name, unique within the table.
+        expression: SQL aggregate of the table's columns, in words that every engine knows.
+        unit: Unit of the result, as for columns.
+        additivity: Over what results may be added up: `additive` over everything; `semi_additive`
+            over everything but time, as states of several months count the same things; else
+            `non_additive`.
+        description: What it means.
+    """
+
+    name: str
+    expression: str
+    unit: str
+    additivity: Additivity
+    description: str
+
+
+@dataclass(frozen=True)
 class Table:
     """One table of the lake, declared once.
 
@@ -126,6 +152,7 @@ class Table:
             no rows in its latest month.
         topic: What the table is about, where a layer has tables about several things, such as
             sales.
+        measures: What people compute from its rows.
     """
 
     domain: str
@@ -144,11 +171,19 @@ class Table:
     clustered: tuple[str, ...] = ()
     latest_with: str | None = None
     topic: str | None = None
+    measures: tuple[Measure, ...] = ()
 
     def __post_init__(self) -> None:
         names = [n for column in self.columns for n in (column.name, *column.aliases)]
         if len(set(names)) != len(names):
             raise LakehouseError(f"Table {self.name} declares a column twice; remove one of them.")
+        if len({measure.name for measure in self.measures}) != len(self.measures):
+            raise LakehouseError(f"Table {self.name} declares a measure twice; remove one of them.")
+        if self.holds_states and any(m.additivity == "additive" for m in self.measures):
+            raise LakehouseError(
+                f"Table {self.name} holds a state in each partition, which nothing may be added up "
+                "over; its measures are semi_additive or non_additive."
+            )
         wanted = [
             *self.keys,
             *self.watched,
@@ -272,6 +307,7 @@ def monthly_table(
     clustered: tuple[str, ...] = (),
     latest_with: str | None = None,
     topic: str | None = None,
+    measures: tuple[Measure, ...] = (),
 ) -> Table:
     """Declare a table by months: the month leads its columns and its keys.
 
@@ -298,6 +334,7 @@ def monthly_table(
         clustered=clustered or keys[:1],
         latest_with=latest_with,
         topic=topic,
+        measures=measures,
     )
 
 

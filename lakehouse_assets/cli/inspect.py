@@ -128,13 +128,19 @@ def tables(
             column.name,
             column.type,
             "yes" if column.nullable else "",
-            "yes" if column.pii else "",
+            column.pii or "",
             comment(column),
         )
     console.print(grid)
     console.print(f"Key: {', '.join(table.keys)}")
     for reference in table.references:
         console.print(f"Reference: {', '.join(reference.columns)} → {reference.to_table}")
+    for measure in table.measures:
+        console.print(
+            f"Measure: {measure.name} ({measure.unit}, {measure.additivity}) = "
+            f"{measure.expression}. {measure.description}",
+            markup=False,
+        )
 
 
 _STATUS_COLUMNS = (

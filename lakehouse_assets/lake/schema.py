@@ -66,7 +66,7 @@ def dagster_schema(table: Table) -> dg.TableSchema:
                 constraints=dg.TableColumnConstraints(
                     nullable=column.nullable, unique=table.keys == (column.name,)
                 ),
-                tags={"pii": ""} if column.pii else {},
+                tags={"pii": column.pii} if column.pii else {},
             )
             for column in table.columns
         ],

@@ -25,7 +25,7 @@ MONTHLY = table(
 RUNNING = table(
     "running", Column("day", "date", "Day."), _N, partition=PartitionColumn("day", "day")
 )
-TOTAL = table("total", _N, Column("email", "string", "Last address.", pii=True))
+TOTAL = table("total", _N, Column("email", "string", "Last address.", pii="contact"))
 TABLES = (DAILY, WHOLE, MONTHLY, RUNNING, TOTAL)
 
 

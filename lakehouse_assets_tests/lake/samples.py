@@ -43,7 +43,7 @@ DAILY = table(
     "daily",
     Column("day", "date", "Day.", nullable=False),
     Column("id", "bigint", "Number.", nullable=False),
-    Column("email", "string", "Address.", pii=True),
+    Column("email", "string", "Address.", pii="contact"),
     partition=PartitionColumn("day", "day"),
     keys=("id",),
     constraints={"id_not_negative": "id >= 0"},

@@ -333,7 +333,7 @@ def test_9_a_materialisation_shows_size_schema_place_and_version(tmp_path):
     assert [(c.name, c.type, c.constraints.nullable, dict(c.tags)) for c in columns] == [
         ("day", "date", False, {}),
         ("id", "bigint", False, {}),
-        ("email", "string", True, {"pii": ""}),
+        ("email", "string", True, {"pii": "contact"}),
     ]
     assert "dagster/column_lineage" not in shown, "these rows come from no table"
 

@@ -125,6 +125,6 @@ def test_references_must_point_at_declared_columns():
 
 
 def test_a_column_is_looked_up_by_name():
-    assert DAILY.column("email").pii
+    assert DAILY.column("email").pii == "contact"
     with pytest.raises(KeyError):
         DAILY.column("nope")

@@ -132,7 +132,8 @@ FLIGHTS = Dataset(
     nothing=NOTHING,
     dates=("M/d/yyyy",),
     columns=(
-        Field("member_no", "bigint", "Member number.", "MEMBER_NO", need="required", unit="id"),
+        Field("member_no", "bigint", "Member number.", "MEMBER_NO", need="required", unit="id",
+              pii="identifier"),
         Field("ffp_date", "date", "Day of joining the programme.", "FFP_DATE", need="required"),
         Field(
             "first_flight_date", "date", "First flight; null if implausible (flagged).",
@@ -144,7 +145,7 @@ FLIGHTS = Dataset(
         ),
         Field(
             "gender", "string", "Male, Female or Unknown.", "GENDER", parse=_gender,
-            missing=UNKNOWN, pii=True,
+            missing=UNKNOWN, pii="demographic",
             lost=Flag(
                 "gender_unknown", "A given gender is male or female; others became Unknown."
             ),
@@ -155,7 +156,7 @@ FLIGHTS = Dataset(
         ),
         Field(
             "work_city", "string", "City of work, normalised; Unknown if none.", "WORK_CITY",
-            parse=_place, missing=UNKNOWN, pii=True,
+            parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
                 "city_not_a_place",
                 "A given city has a name; numbers and codes became Unknown.",
@@ -163,7 +164,7 @@ FLIGHTS = Dataset(
         ),
         Field(
             "work_province", "string", "Province, normalised; Unknown if none.", "WORK_PROVINCE",
-            parse=_place, missing=UNKNOWN,
+            parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
                 "province_not_a_place", "A given province has a name; others became Unknown."
             ),
@@ -178,7 +179,7 @@ FLIGHTS = Dataset(
         ),
         Field(
             "age", "int", "Age; null if not given or not 12 to 100.", "AGE", parse=v.whole_number,
-            between=(12, 100), unit="years", pii=True,
+            between=(12, 100), unit="years", pii="demographic",
         ),
         Field(
             "window_end", "date", "Last day of the observation window.", "LOAD_TIME",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.registry import Column, Kind, Layer, Reference, Table, monthly_table
+from lakehouse_assets.catalog.registry import (
+    Column,
+    Kind,
+    Layer,
+    Measure,
+    Reference,
+    Table,
+    monthly_table,
+)
 from lakehouse_assets.domains.airline.shared import DOMAIN, OWNER
 
 
@@ -16,11 +24,12 @@ def gold(
     references: tuple[Reference, ...] = (),
     layer: Layer = "gold",
     latest_with: str | None = None,
+    measures: tuple[Measure, ...] = (),
 ) -> Table:
     """Declare a monthly table: the month leads its columns and its keys."""
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER,
-        kind=kind, references=references, layer=layer, latest_with=latest_with,
+        kind=kind, references=references, layer=layer, latest_with=latest_with, measures=measures,
     )  # fmt: skip
 
 

@@ -13,11 +13,13 @@ from lakehouse_assets.domains.airline.gold.common import dates, gold
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
-CUSTOMER = Column("customer_key", "bigint", "Member number.", False, "id")
-GEO = Column("geo_key", "bigint", "Hash of country, province and city.", False, "id")
-GENDER = Column("gender", "string", "Male, Female or Unknown.", False, pii=True)
-AGE = Column("age", "int", "Age; null if not known.", unit="years", pii=True)
-AGE_GROUP = Column("age_group", "string", "Decade: Under 18, 18-29 ... 60+ or Unknown.", False)
+CUSTOMER = Column("customer_key", "bigint", "Member number.", False, "id", "identifier")
+GEO = Column("geo_key", "bigint", "Hash of country, province and city.", False, "id", "location")
+GENDER = Column("gender", "string", "Male, Female or Unknown.", False, pii="demographic")
+AGE = Column("age", "int", "Age; null if not known.", unit="years", pii="demographic")
+AGE_GROUP = Column(
+    "age_group", "string", "Decade: Under 18, 18-29 ... 60+ or Unknown.", False, pii="demographic"
+)
 TIER = Column("loyalty_tier", "int", "Tier number.", False, "code")
 TIER_NAME = Column("tier_name", "string", "4 Gold, 5 Platinum, 6 Diamond, other Silver.", False)
 
@@ -30,7 +32,9 @@ MEMBERSHIP = Column(
     "Days from joining the programme to the end of the window.", False, "days",
 )  # fmt: skip
 
-PROVINCE = Column("province", "string", "Province of work; Unknown if not given.", False)
+PROVINCE = Column(
+    "province", "string", "Province of work; Unknown if not given.", False, pii="location"
+)
 
 DIM_CUSTOMERS = gold(
     "dim_customers",
@@ -40,7 +44,7 @@ DIM_CUSTOMERS = gold(
         Column("loyalty_join_date", "date", "Day of joining the programme.", False),
         MEMBERSHIP,
         Column("first_flight_date", "date", "First flight; null if not known."),
-        Column("city", "string", "City of work; Unknown if not given.", False),
+        Column("city", "string", "City of work; Unknown if not given.", False, pii="location"),
         PROVINCE,
         Column("country", "string", "Country of work; Unknown if not given.", False),
         GEO, SNAPSHOT, LOADED,

@@ -42,7 +42,13 @@ GOLD_NEWLY_AT_RISK = gold(
     (
         CUSTOMER,
         Column("previous_status", "string", "Status of the month before.", False),
-        Column("previous_segment_name", "string", "Persona of the month before.", False),
+        Column(
+            "previous_segment_name",
+            "string",
+            "Persona of the month before.",
+            False,
+            pii="demographic",
+        ),
         Column("total_spent", TOTAL, "Completed spend so far.", False, CURRENCY),
         RECENCY,
     ),

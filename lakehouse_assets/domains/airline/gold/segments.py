@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import Column, same_month
 from lakehouse_assets.domains.airline.gold.common import gold
@@ -23,13 +25,15 @@ from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
 SEGMENT = Column(
-    "segment", "int", "Code of the persona, 1 to 5; null if Uncategorized.", unit="code"
-)
+    "segment", "int", "Code of the persona, 1 to 5; null if Uncategorized.", unit="code",
+    pii="demographic",
+)  # fmt: skip
 
 SEGMENT_NAME = Column(
     "segment_name", "string",
     " ".join(f"{p.name}: {p.rule}" for p in PERSONAS) + f" {UNCATEGORIZED}: {UNCATEGORIZED_RULE}",
     False,
+    pii="demographic",
 )  # fmt: skip
 
 GOLD_CUSTOMER_SEGMENTS_ML = gold(
@@ -45,6 +49,7 @@ GOLD_CUSTOMER_SEGMENTS_ML = gold(
             "cluster", "int",
             "Cluster of k-means on ten features, by falling mean of loyalty points: 0 is the most "
             "valuable. Null without all features. Numbers belong to one month.", unit="code",
+            pii="demographic",
         ),
         SEGMENT, SEGMENT_NAME,
     ),
@@ -64,7 +69,7 @@ GOLD_SEGMENT_SUMMARY = gold(
     "gold_segment_summary",
     "One row per segment: size and means, with the columns of both of the lab's versions.",
     (
-        SEGMENT, SEGMENT_NAME,
+        replace(SEGMENT, pii=None), replace(SEGMENT_NAME, pii=None),
         Column("segment_rule", "string", "Who belongs to the segment.", False),
         Column("customer_count", "bigint", "Members.", False, "count"),
         _average("avg_age", "age, 1 decimal", "years"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from lakehouse_assets.catalog.gold import Check, GoldTable, latest, so_far
-from lakehouse_assets.catalog.registry import LOADED, Column, same_month
+from lakehouse_assets.catalog.registry import LOADED, Column, Measure, same_month
 from lakehouse_assets.domains.airline.datasets.flights import DAYS_TO_END, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
 from lakehouse_assets.domains.airline.gold.common import dates, gold
@@ -57,6 +57,12 @@ FACT_FLIGHTS = gold(
     ("customer_key",),
     kind="snapshot",
     references=(same_month(("customer_key",), "dim_customers"), dates("last_flight_date")),
+    measures=(
+        Measure("flights", "sum(total_flights)", "count", "semi_additive", "Flights of members."),
+        Measure("distance", "sum(total_km_flown)", "km", "semi_additive", "Distance they flew."),
+        Measure("fare_revenue", "sum(coalesce(year_1_revenue, 0) + coalesce(year_2_revenue, 0))",
+                CURRENCY, "semi_additive", "Fare revenue of both years."),
+    ),
 )  # fmt: skip
 
 FACT_TRANSACTIONS = gold(
@@ -77,6 +83,25 @@ FACT_TRANSACTIONS = gold(
     references=(
         same_month(("customer_key",), "dim_customers", required=False),
         dates("transaction_date"),
+    ),
+    measures=(
+        Measure(
+            "purchases", "count(*)", "count", "additive", "Purchases, whatever became of them."
+        ),
+        Measure(
+            "completed_amount",
+            "sum(case when status = 'completed' then transaction_amount else 0 end)",
+            CURRENCY,
+            "additive",
+            "Amount of completed purchases.",
+        ),
+        Measure(
+            "completed_share",
+            "avg(case when status = 'completed' then 1.0 else 0.0 end)",
+            "share",
+            "non_additive",
+            "Share of purchases that were completed.",
+        ),
     ),
 )
 
@@ -110,6 +135,26 @@ KPI_CUSTOMER_VALUE = gold(
     ("customer_key",),
     kind="snapshot",
     references=(same_month(("customer_key",), "dim_customers"),),
+    measures=(
+        Measure(
+            "members", "count(*)", "count", "semi_additive", "Members at the end of the month."
+        ),
+        Measure("spend", "sum(total_spent)", CURRENCY, "semi_additive", "Completed spend so far."),
+        Measure(
+            "spend_per_member",
+            "sum(total_spent) / count(*)",
+            CURRENCY,
+            "non_additive",
+            "Completed spend so far of a member on average.",
+        ),
+        Measure(
+            "at_risk_share",
+            "avg(case when customer_status = 'At Risk' then 1.0 else 0.0 end)",
+            "share",
+            "non_additive",
+            "Share of members who are At Risk.",
+        ),
+    ),
 )
 
 COMPLETED = "completed"

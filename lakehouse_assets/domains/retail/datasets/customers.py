@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
 from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.catalog.registry import Pii
 from lakehouse_assets.domains.retail.shared import (
     CURRENCY,
     DOMAIN,
@@ -29,7 +30,7 @@ def _senior(given: Col) -> Col:
     return F.when(senior, F.lit("Yes")).when(~senior, F.lit("No"))
 
 
-def _yes_no(name: str, description: str, source: str, *, pii: bool = False) -> Field:
+def _yes_no(name: str, description: str, source: str, *, pii: Pii | None = None) -> Field:
     return Field(
         name, "string", f"{description}: Yes, No or Unknown.", source, parse=yes_no,
         missing=UNKNOWN, labels=YES_NO, pii=pii,
@@ -52,13 +53,13 @@ CUSTOMERS = Dataset(
     nothing=NOTHING,
     columns=(
         Field("customer_id", "string", "Number of the customer.", "CustomerID", need="required",
-              parse=v.text_id, pii=True),
+              parse=v.text_id, pii="identifier"),
         Field("gender", "string", "Male, Female or Unknown.", "Gender", missing=UNKNOWN,
-              labels=("Male", "Female"), pii=True),
+              labels=("Male", "Female"), pii="demographic"),
         Field("senior_citizen", "string", "Whether they are a senior citizen: Yes or No.",
-              "SeniorCitizen", need="required", parse=_senior, pii=True),
-        _yes_no("partner", "Whether they have a partner", "Partner", pii=True),
-        _yes_no("dependents", "Whether they have dependents", "Dependents", pii=True),
+              "SeniorCitizen", need="required", parse=_senior, pii="demographic"),
+        _yes_no("partner", "Whether they have a partner", "Partner", pii="demographic"),
+        _yes_no("dependents", "Whether they have dependents", "Dependents", pii="demographic"),
         Field("tenure_months", "int", "How long they have been customers.", "tenure_month",
               need="required", not_negative=True, unit="months"),
         _yes_no("discount", "Whether they have a discount", "Discount"),

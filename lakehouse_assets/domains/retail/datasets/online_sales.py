@@ -56,7 +56,7 @@ ONLINE_SALES = Dataset(
         Field("order_date", "date", "Its day in UTC.", derived=True, need="judged",
               in_calendar=True),
         Field("customer_id", "string", "Number of the customer; null for a guest.", "CustomerID",
-              parse=v.text_id, pii=True),
+              parse=v.text_id, pii="identifier"),
         Field("country", "string", "Country to which it is sent.", "Country", need="required",
               labels=tuple(REGIONS)),
         Field(

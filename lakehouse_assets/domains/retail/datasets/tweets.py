@@ -153,7 +153,7 @@ TWEETS = Dataset(
     nothing=NOTHING,
     columns=(
         Field("tweet_id", "string", "Moment and hash of user, text and hashtag; ids rise with "
-              "time.", need="judged", derived=True),
+              "time.", need="judged", derived=True, pii="identifier"),
         Field("tweeted_at", "timestamp", "Moment of the tweet in UTC.", "time", need="required"),
         Field("tweet_date", "date", "Its day in UTC.", need="judged", derived=True,
               aliases=("date",)),
@@ -164,15 +164,15 @@ TWEETS = Dataset(
         Field(
             "clean_text", "string", "The words alone, contractions written out.", "tweet",
             delivered="Text, cut off by the source.", parse=clean_text,
-            pii=True,
+            pii="identifier",
             lost=Flag(
                 "text_without_words", "A text has words in Latin letters; others became null."
             ),
         ),
         Field("city", "string", "City by its one name in dim_places; else as the user wrote it.",
-              need="judged", parse=_place,
+              need="judged", parse=_place, pii="location",
               delivered="City of the user as the user wrote it; 44 % are blank."),
-        Field("username", "string", "User.", pii=True),
+        Field("username", "string", "User.", pii="identifier"),
         Field("retweet_count", "bigint", "Retweets.", "retweetcount", need="required",
               not_negative=True, unit="count"),
         Field("favourite_count", "bigint", "Likes.", "favouritecount", need="required",

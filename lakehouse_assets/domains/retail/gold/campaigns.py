@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
-from lakehouse_assets.catalog.registry import LOADED, Column, same_month
+from lakehouse_assets.catalog.registry import LOADED, Column, Measure, same_month
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
 from lakehouse_assets.domains.retail.gold.common import (
@@ -78,6 +78,13 @@ CAMPAIGN_DAYS = gold(
     kind="aggregate",
     topic="campaigns",
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date"), COUNTRIES),
+    measures=(
+        Measure("results", "sum(results)", "count", "additive", "Results of campaigns."),
+        Measure("revenue", "sum(revenue)", CURRENCY, "additive", "Revenue of campaigns."),
+        Measure("profit", "sum(profit)", CURRENCY, "additive", "Profit; negative for a loss."),
+        Measure("revenue_to_target", "sum(revenue) / nullif(sum(revenue_target), 0)", "share",
+                "non_additive", "Revenue as a share of the targets."),
+    ),
 )  # fmt: skip
 
 COUNTRY_REVENUE = gold(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.registry import Column, Kind, Reference, Table, monthly_table
+from lakehouse_assets.catalog.registry import Column, Kind, Measure, Reference, Table, monthly_table
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 
 # What adds up any number of them, as it is and rounded.
@@ -25,12 +25,13 @@ def gold(
     lab: str | None = None,
     clustered: tuple[str, ...] = (),
     latest_with: str | None = None,
+    measures: tuple[Measure, ...] = (),
 ) -> Table:
     """Declare a monthly gold table; `lab` is the name that the reference lab gave it."""
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER,
         kind=kind, topic=topic, references=references, aliases=(lab,) if lab else (),
-        clustered=clustered, latest_with=latest_with,
+        clustered=clustered, latest_with=latest_with, measures=measures,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
-from lakehouse_assets.catalog.registry import LOADED, Column, Reference, same_month
+from lakehouse_assets.catalog.registry import LOADED, Column, Measure, Reference, same_month
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.conformed.reference import UNKNOWN_COUNTRY
 from lakehouse_assets.domains.retail.datasets.online_sales import SILVER_ONLINE_SALES
@@ -46,7 +46,7 @@ FACT_SALES = gold(
         COUNTRY_CODE,
         Column("product_key", "bigint", "Product.", False, "id"),
         _BRAND,
-        Column("customer_id", "string", "Customer; null for stores and guests.", pii=True),
+        Column("customer_id", "string", "Customer; null for stores and guests.", pii="identifier"),
         Column("quantity", "bigint", "Pieces.", False, "pieces"),
         Column("price", FINE, "Price of a piece.", False, CURRENCY),
         Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
@@ -65,6 +65,18 @@ FACT_SALES = gold(
     ),
     # The key is a hash; sales are looked up by when they were.
     clustered=("sale_date",),
+    measures=(
+        Measure("sales", "count(*)", "count", "additive", "Sales."),
+        Measure("pieces", "sum(quantity)", "pieces", "additive", "Pieces sold."),
+        Measure("revenue", "sum(revenue)", CURRENCY, "additive", "Revenue of both channels."),
+        Measure(
+            "revenue_per_piece",
+            "sum(revenue) / nullif(sum(quantity), 0)",
+            CURRENCY,
+            "non_additive",
+            "What a piece brought on average.",
+        ),
+    ),
 )
 
 _SUMS = (

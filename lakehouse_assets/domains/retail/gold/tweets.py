@@ -7,7 +7,7 @@ from datetime import date
 
 from lakehouse_assets.catalog.datasets import delivery_columns, quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, so_far
-from lakehouse_assets.catalog.registry import Column, Table
+from lakehouse_assets.catalog.registry import Column, Measure, Table
 from lakehouse_assets.domains.conformed.gold.places import DIM_PLACES
 from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
 from lakehouse_assets.domains.retail.gold.common import COUNT_TOTAL, dates, gold
@@ -43,6 +43,12 @@ TWEET_DAYS = Table(
     partition=TWEETS.partition,
     clustered=("city", "hashtag"),
     references=(dates("tweet_date"),),
+    measures=(
+        Measure("tweets", "sum(tweets)", "count", "additive", "Tweets."),
+        Measure("retweets", "sum(retweets)", "count", "additive", "How often they were retweeted."),
+        Measure("retweets_per_tweet", "sum(retweets) / nullif(sum(tweets), 0)", "count",
+                "non_additive", "How often a tweet was retweeted on average."),
+    ),
 )  # fmt: skip
 
 TWEETS_BY_CITY_AND_HASHTAG = gold(

@@ -6,7 +6,7 @@ from datetime import date
 
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, so_far
-from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.catalog.registry import Column, Measure
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.retail.datasets.website import SILVER_WEBSITE, WEBSITE
 from lakehouse_assets.domains.retail.gold.common import (
@@ -41,6 +41,17 @@ WEBSITE_DAYS = gold(
     kind="aggregate",
     topic="website",
     references=(dates("visit_date"), COUNTRIES),
+    measures=(
+        Measure("visits", "sum(visits)", "count", "additive", "Visits of the website."),
+        Measure("orders", "sum(conversions)", "count", "additive", "Orders of rated visits."),
+        Measure(
+            "conversion_rate",
+            "100 * sum(conversions) / nullif(sum(rated_visits), 0)",
+            "percent",
+            "non_additive",
+            "Share of rated visits that ended in an order.",
+        ),
+    ),
 )
 
 WEBSITE_CONVERSION = gold(
