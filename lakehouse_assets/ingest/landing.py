@@ -24,6 +24,8 @@ _UNFINISHED = (".tmp", ".part", ".crdownload")
 # What desktops put beside files.
 _JUNK = ("Thumbs.db", "desktop.ini")
 ANNOUNCEMENT = "_SUCCESS"
+# Characters that name a file in `content_of`.
+_WORD = 12
 _IGNORED = ", or put _ before the name to have it ignored."
 
 
@@ -76,9 +78,14 @@ class LandedFile:
 
 
 def content_of(files: Iterable[LandedFile]) -> str:
-    """Name what a partition was delivered: which files, in which version."""
-    text = "".join(f"{file.name}={file.fingerprint};" for file in sorted(files))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Name what a partition was delivered: a word for each file in its version, in their order."""
+    names = (f"{file.name}={file.fingerprint}".encode() for file in files)
+    return "".join(sorted(hashlib.blake2b(name, digest_size=6).hexdigest() for name in names))
+
+
+def files_in(content: str) -> set[str]:
+    """Divide what `content_of` returned into its files."""
+    return {content[start : start + _WORD] for start in range(0, len(content), _WORD)}
 
 
 class LandingZone:

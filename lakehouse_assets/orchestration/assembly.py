@@ -144,29 +144,18 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         ),
     }
     assets, calendars = every_asset(settings), _calendars(settings.first_partition)
+    jobs = family_jobs(assets)
     return dg.Definitions(
         assets=assets,
-        jobs=[*family_jobs(assets), _maintenance()],
+        jobs=[*jobs, _maintenance()],
         sensors=[
-            *(
-                sensor
-                for domain in DOMAINS
-                for sensor in delivery_sensors(
-                    domain.datasets, calendars[domain.name], running=settings.automation
-                )
-            ),
+            *delivery_sensors(DATASETS, calendars, jobs, running=settings.automation),
             following_sensor(running=settings.automation),
             healing_sensor(running=settings.automation),
             *alert_sensors(running=settings.automation),
         ],
         schedules=[
-            *(
-                schedule
-                for domain in DOMAINS
-                for schedule in refresh_schedules(
-                    domain.datasets, calendars[domain.name], running=settings.automation
-                )
-            ),
+            *refresh_schedules(DATASETS, calendars, jobs, running=settings.automation),
             *extraction_schedules(SOURCES, running=settings.automation),
             quality_schedule(running=settings.automation),
             maintenance_schedule(running=settings.automation),

@@ -15,7 +15,13 @@ from lakehouse_assets.domains import DATASETS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.orchestration.jobs import DAILY, MONTHLY, QUALITY, UNPARTITIONED, job_name
+from lakehouse_assets.orchestration.jobs import (
+    MONTHLY,
+    QUALITY,
+    UNPARTITIONED,
+    job_name,
+    job_that_loads,
+)
 from lakehouse_assets.orchestration.planning import (
     MONTHS_PER_RUN,
     PlannedRun,
@@ -175,7 +181,7 @@ def plan_replay(dataset: Dataset, partitions: Iterable[date]) -> list[PlannedRun
     """
     silver = tuple(f"{dataset.domain}.{name}" for name in dataset.loaded_tables[2:])
     days = sorted(partitions)
-    job = job_name(dataset.domain, DAILY if dataset.grain == "day" else MONTHLY)
+    job = job_that_loads(dataset)
     runs = [PlannedRun(job, day.isoformat(), day.isoformat(), tables=silver) for day in days]
     for month in sorted({day.replace(day=1) for day in days}):
         monthly = job_name(dataset.domain, MONTHLY)
@@ -256,9 +262,10 @@ def _delivered(
 def _content(run: PlannedRun, files: Iterable[tuple[Dataset, LandedFile]]) -> str:
     """Digest the files of the months that a run touches."""
     first, last = (date.fromisoformat(str(key)).replace(day=1) for key in (run.first, run.last))
-    return content_of(
+    found = content_of(
         file for _, file in files if first <= file.delivered_on.replace(day=1) <= last
     )
+    return hashlib.sha256(found.encode()).hexdigest()[:16]
 
 
 def _month(text: str) -> date:

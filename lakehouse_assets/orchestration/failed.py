@@ -9,7 +9,8 @@ import dagster as dg
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _EVENTS = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.STEP_SUCCESS}
 _EVENTS_AT_ONCE = 1_000
-# Tag of failed runs of which every table was made again, so that they are not looked at any more.
+# Tag of failed runs of which every table was made again, or failed again in a later run, so that
+# they are not looked at any more.
 _MADE_AGAIN = "lakehouse/made_again"
 
 # By asset and partition (none for a table without partitions): the id of the run that failed.
@@ -29,7 +30,8 @@ def failed_partitions(instance: dg.DagsterInstance) -> Failed:
             key: partitions.keys() - _made_since(instance, run.run_id, key, partitions)
             for key, partitions in _not_made_by(instance, run.run_id).items()
         }
-        if not any(left.values()):
+        # Runs come newest first: what a later one failed to make too is told by that one.
+        if all(parts <= found.get(key, {}).keys() for key, parts in left.items()):
             instance.add_run_tags(run.run_id, {_MADE_AGAIN: "true"})
         for key, partitions in left.items():
             for partition in partitions:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from lakehouse_assets.catalog.datasets import Dataset
+
 # Tables without partitions, of whatever domain.
 UNPARTITIONED = "reference_data"
 DAILY = "daily"
@@ -22,6 +24,11 @@ _TEXTS = {
 def job_name(domain: str, family: str) -> str:
     """Name the job of a domain's tables that have daily or monthly partitions."""
     return f"{domain}_{family}"
+
+
+def job_that_loads(dataset: Dataset) -> str:
+    """Name the job that loads what is delivered of a dataset."""
+    return job_name(dataset.domain, DAILY if dataset.grain == "day" else MONTHLY)
 
 
 def domain_of(job: str) -> str | None:

@@ -1,18 +1,38 @@
-"""What Dagster records of a load: from which files a bronze partition was made."""
+"""What Dagster records of loads: from which files a partition was made, and which runs failed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from itertools import pairwise
 
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table
+from lakehouse_assets.clock import following
 from lakehouse_assets.ingest.landing import LandedFile, content_of
+from lakehouse_assets.orchestration.arrivals import Failures, Load, Span
+from lakehouse_assets.orchestration.failed import Failed
 
 # Metadata of a bronze partition: its files, as `content_of` names them.
 LOADED_FROM = "loaded_from"
+# Tags of runs that load what was delivered.
+DATASET_TAG = "lakehouse/dataset"
+_FILES_TAG = "lakehouse/files"
+_RANGE_START, _PARTITION = "dagster/asset_partition_range_start", "dagster/partition"
+_FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+# Not those that were never started, as by a daemon that was killed: they may stay for ever.
+_WAITING_OR_RUNNING = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 _EVENTS_AT_ONCE = 1_000
+_RUNS_AT_ONCE = 200
+# By the folder of the instance and the number of a materialisation: its files. Events never
+# change, and fetching them is most of the work of a look.
+_contents: dict[tuple[str, int], str] = {}
 
 
 def record(
@@ -28,45 +48,83 @@ def record(
         )
 
 
-def loaded_from(
-    instance: dg.DagsterInstance, dataset: Dataset, partitions: Collection[date]
-) -> dict[date, str]:
-    """Say which files partitions were loaded from, as `content_of` names them.
+def last_loads(instance: dg.DagsterInstance, dataset: Dataset, failed: Failed) -> dict[date, Load]:
+    """Return the last load of every partition of a dataset.
 
-    A partition counts once silver was made after bronze: a run that failed between the two has
+    A load is complete once each of the dataset's tables was made after the one before it: bronze,
+    rejects, silver, quarantine. A run that ended in between, or that failed a blocking check, has
     loaded nothing that tables further down could follow.
+
+    Args:
+        instance: Where runs are recorded.
+        dataset: What is delivered.
+        failed: What `failed_partitions` found.
     """
-    bronze, _, silver, _ = dataset.loaded_tables
-    loads = _newest(instance, dg.AssetKey([dataset.domain, bronze]), partitions)
-    cleans = _newest(instance, dg.AssetKey([dataset.domain, silver]), loads)
+    keys = [dg.AssetKey([dataset.domain, name]) for name in dataset.loaded_tables]
+    made = [
+        instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        for key in keys
+    ]
+    broken = {partition for key in keys for partition in failed.get(key, {})}
+    contents = _contents_of(instance, keys[0], made[0].values())
     found = {}
-    for partition, event in loads.items():
-        cleaned, made = cleans.get(partition), event.asset_materialization
-        content = made.metadata.get(LOADED_FROM) if made else None
-        if content is not None and cleaned and cleaned.storage_id > event.storage_id:
-            found[partition] = str(content.value)
+    for partition, loaded in made[0].items():
+        events = [events.get(partition, 0) for events in made]
+        found[date.fromisoformat(partition)] = Load(
+            content=contents.get(loaded, ""),
+            is_complete=partition not in broken and all(a < b for a, b in pairwise(events)),
+            event=max(events),
+        )
     return found
 
 
-def _newest(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Collection[date]
-) -> dict[date, dg.EventLogRecord]:
-    """Return the newest materialisation of each partition that has one."""
-    wanted = {partition.isoformat() for partition in partitions}
-    found: dict[date, dg.EventLogRecord] = {}
-    cursor: str | None = None
-    while wanted:
+def _contents_of(
+    instance: dg.DagsterInstance, key: dg.AssetKey, events: Iterable[int]
+) -> dict[int, str]:
+    """Return from which files the partitions of some materialisations were loaded."""
+    home, wanted = instance.root_directory, [*events]
+    unknown = [event for event in wanted if (home, event) not in _contents]
+    for start in range(0, len(unknown), _EVENTS_AT_ONCE):
+        chunk = unknown[start : start + _EVENTS_AT_ONCE]
         page = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=key, asset_partitions=sorted(wanted)),
-            # A partition that grows file by file has many events, of which the newest counts.
-            limit=min(len(wanted), _EVENTS_AT_ONCE),
-            cursor=cursor,
+            dg.AssetRecordsFilter(key, storage_ids=chunk), limit=_EVENTS_AT_ONCE
         )
         for event in page.records:
-            if event.partition_key in wanted:
-                wanted.remove(event.partition_key)
-                found[date.fromisoformat(event.partition_key)] = event
-        if not page.has_more:
-            break
-        cursor = page.cursor
+            made = event.asset_materialization
+            value = made.metadata.get(LOADED_FROM) if made else None
+            _contents[home, event.storage_id] = str(value.value) if value else ""
+    return {event: _contents.get((home, event), "") for event in wanted}
+
+
+def tags_of(dataset: Dataset, span: Span) -> dict[str, str]:
+    """Return the tags by which `loading` and `failed_loads` know a run."""
+    return {DATASET_TAG: dataset.path} | ({_FILES_TAG: span.contents} if span.contents else {})
+
+
+def loading(instance: dg.DagsterInstance) -> set[str]:
+    """Return the paths of datasets that a run loads, or will, which was asked for here."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_WAITING_OR_RUNNING))
+    return {run.tags[DATASET_TAG] for run in runs if DATASET_TAG in run.tags}
+
+
+def failed_loads(
+    instance: dg.DagsterInstance, dataset: Dataset
+) -> dict[tuple[date, str], Failures]:
+    """Return the newest runs that failed, by partition and the word for its content."""
+    found: dict[tuple[date, str], Failures] = {}
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=_FAILED, tags={DATASET_TAG: dataset.path}), limit=_RUNS_AT_ONCE
+    )
+    for failed in records:
+        tags = failed.dagster_run.tags
+        first = tags.get(_RANGE_START) or tags.get(_PARTITION)
+        if first is None:
+            continue
+        ended = failed.end_time or failed.create_timestamp.timestamp()
+        partition = date.fromisoformat(first)
+        for word in tags.get(_FILES_TAG, "").split():
+            runs = found[partition, word].runs if (partition, word) in found else 0
+            last = found[partition, word].last if runs else datetime.fromtimestamp(ended, UTC)
+            found[partition, word] = Failures(runs + 1, last)
+            partition = following(partition, dataset.grain)
     return found

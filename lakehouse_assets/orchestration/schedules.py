@@ -1,98 +1,85 @@
-"""The schedules: what the sensors may have missed, once a day, and the quality log, once an hour.
+"""The schedules: what the sensors leave alone, once a day, and the quality log, once an hour.
 
-The sensors ask once for each delivery, even if the run then fails for good, and not at all while
-they are off. Once a day the refresh holds the files against what Dagster says was loaded, and asks
-for what is behind, or was to be cleaned by a run that failed.
+The sensors do nothing while they are off, pause after a failure and leave alone what was deleted.
+Once a day the refresh asks for all of that.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Dataset
-from lakehouse_assets.ingest.landing import LandedFile, content_of
-from lakehouse_assets.ingest.reader import by_partition, partition_value
-from lakehouse_assets.orchestration.deliveries import SETTLED_AFTER, Loaded, Span, consecutive
+from lakehouse_assets.ingest.landing import content_of
+from lakehouse_assets.ingest.reader import by_partition
+from lakehouse_assets.orchestration.arrivals import LONGEST_PAUSE, arrivals, spans_of
 from lakehouse_assets.orchestration.failed import failed_partitions
-from lakehouse_assets.orchestration.jobs import QUALITY
+from lakehouse_assets.orchestration.jobs import QUALITY, job_that_loads
 from lakehouse_assets.orchestration.landing_resource import LandingResource
-from lakehouse_assets.orchestration.loads import loaded_from
+from lakehouse_assets.orchestration.loads import failed_loads, last_loads
 from lakehouse_assets.orchestration.partitions import Calendar
-from lakehouse_assets.orchestration.sensors import keys_of, request
+from lakehouse_assets.orchestration.sensors import Job, days_of, keys_of, request
 
 CRON = "0 6 * * *"
 _HOURLY = "15 * * * *"
 
 
-def behind(
-    dataset: Dataset,
-    files: Sequence[LandedFile],
-    loaded: Loaded,
-    now: datetime,
-) -> list[date]:
-    """Find the partitions that were not loaded from the files that are there.
-
-    Args:
-        dataset: What was delivered.
-        files: Every delivered file.
-        loaded: Says which files partitions were loaded from.
-        now: Partitions with a file younger than a delivery takes are left to the sensors.
-    """
-    whole = {
-        partition: content_of(members)
-        for partition, members in by_partition(dataset, files).items()
-        if all(now - (file.modified_at or now) >= SETTLED_AFTER for file in members)
-    }
-    before = loaded(whole.keys())
-    return sorted(day for day, content in whole.items() if before.get(day) != content)
-
-
 def refresh_schedules(
-    datasets: Iterable[Dataset], calendar: Calendar, *, running: bool
+    datasets: Sequence[Dataset],
+    calendars: Mapping[str, Calendar],
+    jobs: Iterable[Job],
+    *,
+    running: bool,
 ) -> list[dg.ScheduleDefinition]:
-    """Make the schedules that ask every day at 06:00 UTC for whatever is behind its files.
+    """Make the schedules that ask every day at 06:00 UTC for whatever is not as its files are.
+
+    A partition of which all files are gone stays as it is: they may have been archived.
 
     Args:
-        datasets: The landing datasets; days and months cannot share a schedule.
-        calendar: Partitions of the lakehouse.
+        datasets: The landing datasets.
+        calendars: The partitions of each domain.
+        jobs: All jobs; each that loads datasets has a schedule.
         running: Whether they run from the start; otherwise people switch them on in the UI.
     """
-    return [_refresh(dataset, calendar, running=running) for dataset in datasets]
+    loaded: dict[str, list[Dataset]] = {}
+    for dataset in datasets:
+        loaded.setdefault(job_that_loads(dataset), []).append(dataset)
+    status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+    return [
+        _refresh(loaded[job.name], calendars, job, status) for job in jobs if job.name in loaded
+    ]
 
 
-def _refresh(dataset: Dataset, calendar: Calendar, *, running: bool) -> dg.ScheduleDefinition:
-    keys = keys_of(dataset, dataset.loaded_tables)
-    partitions = calendar.of_grain(dataset.grain)
-
+def _refresh(
+    datasets: Sequence[Dataset],
+    calendars: Mapping[str, Calendar],
+    job: Job,
+    status: dg.DefaultScheduleStatus,
+) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name=f"{dataset.domain}_{dataset.name}_daily_refresh",
+        name=f"{job.name}_refresh",
         cron_schedule=CRON,
         execution_timezone="UTC",
-        target=dg.AssetSelection.assets(*keys),
-        description=f"Loads partitions of {dataset.path} that are behind their files or failed.",
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
-        ),
+        job=job,
+        description="Loads partitions that are not as their files are now, or whose run failed.",
+        default_status=status,
     )
     def refresh(
         context: dg.ScheduleEvaluationContext, landing: LandingResource
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        now = context.scheduled_execution_time
-        files = [
-            file
-            for file in landing.open().files(dataset, calendar.first)
-            if partitions.has_partition_key(partition_value(dataset, file.delivered_on).isoformat())
-        ]
-        late = behind(
-            dataset, files, lambda days: loaded_from(context.instance, dataset, days), now
-        )
-        failed = failed_partitions(context.instance).get(keys[2], {})
-        late = sorted({*late, *(date.fromisoformat(day) for day in failed if day)})
-        requests = [
-            request(dataset, Span(days[0], days[-1], f"refresh:{now:%Y-%m-%d}:{days[0]}"), keys)
-            for days in consecutive(late, dataset.grain)
-        ]
+        now, zone = context.scheduled_execution_time, landing.open()
+        failed = failed_partitions(context.instance)
+        requests = []
+        for dataset in datasets:
+            listing = zone.files(dataset)
+            loads = last_loads(context.instance, dataset, failed)
+            days = days_of(dataset, calendars[dataset.domain])
+            found = arrivals(dataset, listing, loads, "", now, *days)
+            files = by_partition(dataset, listing)
+            fewer = {day: content_of(files[day]) for day in found.deleted.keys() & files.keys()}
+            failures = failed_loads(context.instance, dataset)
+            spans, _ = spans_of(dataset, found.due | fewer, loads, failures, now + LONGEST_PAUSE)
+            keys = keys_of(dataset, dataset.loaded_tables)
+            requests += [request(dataset, span, keys) for span in spans]
         return requests or dg.SkipReason("Every partition is as new as its files.")
 
     return refresh

@@ -1,16 +1,27 @@
 """The sensors: files that arrive, and days that a late one puts out of date."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, TypeAlias
 
 import dagster as dg
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset
-from lakehouse_assets.orchestration.deliveries import Changes, Cursor, Span, changes, consecutive
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.orchestration.arrivals import (
+    Arrivals,
+    Span,
+    arrivals,
+    consecutive,
+    spans_of,
+)
+from lakehouse_assets.orchestration.failed import failed_partitions
+from lakehouse_assets.orchestration.jobs import job_that_loads
 from lakehouse_assets.orchestration.landing_resource import LandingResource
-from lakehouse_assets.orchestration.loads import loaded_from
+from lakehouse_assets.orchestration.loads import failed_loads, last_loads, loading, tags_of
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.silver_assets import RUN_AGAIN
 from lakehouse_assets.text import visible
@@ -19,47 +30,50 @@ _LISTING_SECONDS = 30
 _LATE_SECONDS = 60
 _EVENTS_AT_ONCE = 1_000
 _NAMED = 20
-_DATASET_TAG = "lakehouse/dataset"
-# Not those that were never started, as by a daemon that was killed: they may stay for ever.
-_WAITING_OR_RUNNING = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+Job: TypeAlias = "dg.UnresolvedAssetJobDefinition"
 
 
 def delivery_sensors(
-    datasets: Iterable[Dataset], calendar: Calendar, *, running: bool
+    datasets: Sequence[Dataset],
+    calendars: Mapping[str, Calendar],
+    jobs: Iterable[Job],
+    *,
+    running: bool,
 ) -> list[dg.SensorDefinition]:
-    """Make the sensors of every landing dataset.
+    """Make the sensors of the landing zone.
 
     Args:
         datasets: The landing datasets.
-        calendar: Partitions of the lakehouse.
+        calendars: The partitions of each domain.
+        jobs: All jobs; those that load the datasets are run.
         running: Whether they run from the start; otherwise people switch them on in the UI.
     """
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-    sensors = []
-    for dataset in datasets:
-        sensors.append(delivery_sensor(dataset, calendar, status))
-        if dataset.grain == "day":
-            sensors.append(late_sensor(dataset, status))
-    return sensors
+    known = {job.name: job for job in jobs}
+    daily = [dataset for dataset in datasets if dataset.grain == "day"]
+    return [
+        arrivals_sensor(datasets, calendars, _jobs_of(datasets, known), status),
+        late_sensor(daily, _jobs_of(daily, known), status),
+    ]
 
 
-def delivery_sensor(
-    dataset: Dataset, calendar: Calendar, status: dg.DefaultSensorStatus
+def _jobs_of(datasets: Iterable[Dataset], jobs: Mapping[str, Job]) -> list[Job]:
+    return [jobs[name] for name in sorted({job_that_loads(dataset) for dataset in datasets})]
+
+
+def arrivals_sensor(
+    datasets: Sequence[Dataset],
+    calendars: Mapping[str, Calendar],
+    jobs: Sequence[Job],
+    status: dg.DefaultSensorStatus,
 ) -> dg.SensorDefinition:
-    """Make the sensor that loads what is delivered of a dataset into bronze and silver."""
-    keys = keys_of(dataset, dataset.loaded_tables)
-    partitions = calendar.of_grain(dataset.grain)
+    """Make the sensor that loads what is delivered into bronze and silver."""
 
     @dg.sensor(
-        name=f"{dataset.domain}_{dataset.name}_deliveries",
-        target=dg.AssetSelection.assets(*keys),
+        name="deliveries",
+        jobs=jobs,
         description=(
-            f"Files of {dataset.path}: new, corrected and late ones run the partitions that they "
+            "Files in the landing zone: new, corrected and late ones run the partitions that they "
             "belong to, once they are whole. Deleted files are reported and change nothing."
         ),
         minimum_interval_seconds=_LISTING_SECONDS,
@@ -68,83 +82,149 @@ def delivery_sensor(
     def deliveries(
         context: dg.SensorEvaluationContext, landing: LandingResource
     ) -> dg.SensorResult:
-        if _is_loading(context.instance, dataset):
-            # Its tables have one writer at a time. What arrives meanwhile goes into one run after
-            # it, so that a daemon which falls behind never queues a run for each file.
-            return dg.SensorResult(
-                skip_reason=f"A run loads {dataset.path}; what has arrived since is next.",
-                cursor=context.cursor,
-            )
-        now = clock.now()
-        window = partitions.get_last_partition_window()
-        end = window.end.date() if window else calendar.first
-        zone = landing.open()
-        found = changes(
-            dataset,
-            zone.files(dataset),
-            Cursor.decode(context.cursor),
-            now,
-            calendar.first,
-            end - timedelta(days=1),
-            lambda partitions: loaded_from(context.instance, dataset, partitions),
-        )
-        told = [*_sentences(dataset, calendar, found), *zone.strays_of(dataset)]
-        for line in told:
+        look = _Look(context, landing.open())
+        for dataset in datasets:
+            try:
+                look.at(dataset, calendars[dataset.domain])
+            except LakehouseError as error:
+                # Another dataset may well be listed.
+                look.errors.append(error)
+                context.log.error(visible(f"{dataset.path} is not loaded: {error}"))
+        if look.errors and not look.requests:
+            raise look.errors[0]
+        for line in look.sentences:
             context.log.warning(visible(line))
-        if found.there:
-            told.append(_there(found.there))
-            context.log.info(told[-1])
         return dg.SensorResult(
-            run_requests=[request(dataset, span, keys) for span in found.spans],
-            skip_reason=None if found.spans else " ".join(told) or "Nothing new was delivered.",
-            cursor=found.cursor.encode(),
-            asset_events=[
-                dg.AssetObservation(
-                    asset_key=keys[0],
-                    description="Delivered files were deleted from the landing zone.",
-                    metadata={"deleted_files": list(found.deleted)},
-                )
-            ]
-            if found.deleted
-            else [],
+            run_requests=look.requests,
+            skip_reason=None
+            if look.requests
+            else " ".join([*look.notes, *look.sentences]) or "Nothing new was delivered.",
+            cursor=look.memory(),
+            asset_events=look.observations,
         )
 
     return deliveries
 
 
-def late_sensor(dataset: Dataset, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+def days_of(dataset: Dataset, calendar: Calendar) -> tuple[date, date]:
+    """Return the first and the last day of delivery that have a partition."""
+    window = calendar.of_grain(dataset.grain).get_last_partition_window()
+    end = window.end.date() if window else calendar.first
+    return calendar.first, end - timedelta(days=1)
+
+
+class _Look:
+    """A look at the datasets of the landing zone, one after the other.
+
+    Attributes:
+        requests: Runs to ask for.
+        notes: Why nothing is asked for where that needs no attention.
+        sentences: What to report.
+        observations: Deletions that were not reported before.
+        errors: Why datasets could not be listed.
+    """
+
+    def __init__(self, context: dg.SensorEvaluationContext, zone: LandingZone) -> None:
+        self._instance, self._zone = context.instance, zone
+        # It only spares a second look at young files and a second report of deleted ones.
+        self._before = _read_cursor(context.cursor)
+        self._memory: dict[str, list[Any]] = {}
+        self._loading = loading(context.instance)
+        self._failed = failed_partitions(context.instance)
+        self.requests: list[dg.RunRequest] = []
+        self.notes: list[str] = []
+        self.sentences: list[str] = []
+        self.observations: list[dg.AssetObservation] = []
+        self.errors: list[LakehouseError] = []
+
+    def at(self, dataset: Dataset, calendar: Calendar) -> None:
+        """Look at a dataset.
+
+        Raises:
+            LakehouseError: its deliveries cannot be listed.
+        """
+        seen, reported = self._memory[dataset.path] = self._before.get(dataset.path, ["", []])
+        if dataset.path in self._loading:
+            # Its tables have one writer at a time. What arrives meanwhile goes into one run after
+            # it, so that a daemon which falls behind never queues a run for each file.
+            self.notes.append(f"A run loads {dataset.path}; what has arrived since is next.")
+            return
+        now = clock.now()
+        listing = self._zone.files(dataset)
+        loads = last_loads(self._instance, dataset, self._failed)
+        found = arrivals(dataset, listing, loads, seen, now, *days_of(dataset, calendar))
+        spans: list[Span] = []
+        pausing: list[tuple[date, datetime]] = []
+        if found.due:
+            failures = failed_loads(self._instance, dataset)
+            spans, pausing = spans_of(dataset, found.due, loads, failures, now)
+        keys = keys_of(dataset, dataset.loaded_tables)
+        self.requests += [request(dataset, span, keys) for span in spans]
+        self.sentences += _sentences(dataset, calendar, found, pausing)
+        self.sentences += self._zone.strays_of(dataset)
+        deleted = [*found.deleted.values()]
+        if deleted and deleted != reported:
+            self.observations.append(
+                dg.AssetObservation(
+                    asset_key=keys[0],
+                    description="Delivered files were deleted from the landing zone.",
+                    metadata={"deleted_files": deleted},
+                )
+            )
+        self._memory[dataset.path] = [found.young, deleted]
+
+    def memory(self) -> str:
+        """Return the cursor: what is young or deleted, by dataset."""
+        return json.dumps({path: kept for path, kept in self._memory.items() if any(kept)})
+
+
+def _read_cursor(text: str | None) -> dict[str, Any]:
+    """Read what is remembered by dataset; a cursor that somebody has changed counts as none."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def late_sensor(
+    datasets: Sequence[Dataset], jobs: Sequence[Job], status: dg.DefaultSensorStatus
+) -> dg.SensorDefinition:
     """Make the sensor that runs days again which a late or corrected one put out of date."""
-    silver, aside = keys_of(dataset, dataset.loaded_tables[2:])
+    cleaned = {dataset: keys_of(dataset, dataset.loaded_tables[2:]) for dataset in datasets}
 
     @dg.sensor(
-        name=f"{dataset.domain}_{dataset.name}_late_deliveries",
-        target=dg.AssetSelection.assets(silver, aside),
+        name="late_deliveries",
+        jobs=jobs,
         description=(
-            f"Days of {dataset.path} that share ids with a day which was loaded after them run "
-            "again, so that the earliest day keeps an id, whatever the order of arrival."
+            "Days that share ids with a day which was loaded after them run again, so that the "
+            "earliest day keeps an id, whatever the order of arrival."
         ),
         minimum_interval_seconds=_LATE_SECONDS,
         default_status=status,
     )
     def late_deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        found = context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(
-                asset_key=silver,
-                after_storage_id=int(context.cursor) if context.cursor else None,
-            ),
-            limit=_EVENTS_AT_ONCE,
-            ascending=True,
-        )
-        requested = [
-            request(dataset, Span(days[0], days[-1], f"late:{run_id}:{days[0]}"), [silver, aside])
-            for run_id, again in _outdated(found.records).items()
-            for days in consecutive(again, dataset.grain)
-        ]
-        newest = str(found.records[-1].storage_id) if found.records else context.cursor
+        # By dataset, the newest event that was looked at. Were it lost, events are looked at again
+        # and ask for the same runs, which Dagster starts once.
+        newest = _read_cursor(context.cursor)
+        requested = []
+        for dataset, keys in cleaned.items():
+            found = context.instance.fetch_materializations(
+                dg.AssetRecordsFilter(keys[0], after_storage_id=newest.get(dataset.path)),
+                limit=_EVENTS_AT_ONCE,
+                ascending=True,
+            )
+            requested += [
+                request(dataset, Span(days[0], days[-1], f"late:{run_id}:{days[0]}"), keys)
+                for run_id, again in _outdated(found.records).items()
+                for days in consecutive(again, dataset.grain)
+            ]
+            if found.records:
+                newest[dataset.path] = found.records[-1].storage_id
         return dg.SensorResult(
             run_requests=requested,
             skip_reason=None if requested else "No later day is out of date.",
-            cursor=newest,
+            cursor=json.dumps(newest),
         )
 
     return late_deliveries
@@ -167,12 +247,6 @@ def _outdated(records: Iterable[dg.EventLogRecord]) -> dict[str, set[date]]:
     return found
 
 
-def _is_loading(instance: dg.DagsterInstance, dataset: Dataset) -> bool:
-    """Say whether a run that was asked for by a sensor or schedule loads a dataset, or will."""
-    tags = {_DATASET_TAG: dataset.path}
-    return bool(instance.get_runs(dg.RunsFilter(statuses=_WAITING_OR_RUNNING, tags=tags), limit=1))
-
-
 def keys_of(dataset: Dataset, names: Sequence[str]) -> list[dg.AssetKey]:
     """Return the assets of some of a dataset's tables."""
     return [dg.AssetKey([dataset.domain, name]) for name in names]
@@ -193,19 +267,33 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 def request(dataset: Dataset, span: Span, keys: Sequence[dg.AssetKey]) -> dg.RunRequest:
     """Ask for a run over partitions that follow each other."""
     first, last = span.first.isoformat(), span.last.isoformat()
-    tags = {_DATASET_TAG: dataset.path}
-    if first == last:
-        return dg.RunRequest(span.run_key, partition_key=first, tags=tags, asset_selection=[*keys])
-    tags |= range_tags(first, last)
-    return dg.RunRequest(span.run_key, tags=tags, asset_selection=[*keys])
+    return dg.RunRequest(
+        span.run_key,
+        job_name=job_that_loads(dataset),
+        partition_key=first if first == last else None,
+        tags=tags_of(dataset, span) | ({} if first == last else range_tags(first, last)),
+        asset_selection=[*keys],
+    )
 
 
-def _sentences(dataset: Dataset, calendar: Calendar, found: Changes) -> Iterator[str]:
+def _sentences(
+    dataset: Dataset,
+    calendar: Calendar,
+    found: Arrivals,
+    pausing: Sequence[tuple[date, datetime]],
+) -> Iterator[str]:
     if found.waiting:
         yield f"Waiting for files of {dataset.path} to be whole: {_some(found.waiting)}."
-    if found.deleted:
+    if pausing:
+        named = [f"{partition} at {until:%Y-%m-%d %H:%M} UTC" for partition, until in pausing]
         yield (
-            f"Deleted from the landing zone, tables are unchanged: {_some(found.deleted)}; "
+            f"Runs of {dataset.path} failed and are tried again, at once if a file changes: "
+            f"{_some(named)}."
+        )
+    if found.deleted:
+        gone = _some([*found.deleted.values()])
+        yield (
+            f"Deleted from the landing zone, tables of {dataset.path} are unchanged: {gone}; "
             "materialise their partitions to drop the rows too."
         )
     if found.outside:
@@ -213,11 +301,6 @@ def _sentences(dataset: Dataset, calendar: Calendar, found: Changes) -> Iterator
             f"Delivered on days without a partition: {_some(found.outside)}; rename the folders, "
             f"or set LAKEHOUSE_FIRST_PARTITION (now {calendar.first})."
         )
-
-
-def _there(partitions: Sequence[date]) -> str:
-    days = _some([day.isoformat() for day in partitions])
-    return f"Loaded already from the files that are there, by hand or by a backfill: {days}."
 
 
 def _some(names: Sequence[str]) -> str:

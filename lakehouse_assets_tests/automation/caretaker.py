@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -61,6 +62,10 @@ class Caretaker:
         self._cursors[sensor] = result.cursor
         return result
 
+    def forget(self, cursor: str | None) -> None:
+        """Give all sensors another cursor, as when somebody resets them."""
+        self._cursors = dict.fromkeys(self._cursors, cursor)
+
     def obey(self, result: dg.SensorResult) -> list[tuple[str, str]]:
         """Run what a sensor asks for; return the partitions, first and last of each run."""
         done = []
@@ -70,15 +75,28 @@ class Caretaker:
             tags = dict(request.tags)
             first = request.partition_key or tags["dagster/asset_partition_range_start"]
             last = request.partition_key or tags["dagster/asset_partition_range_end"]
-            self.run(list(request.asset_selection or []), first, last)
+            self.run(list(request.asset_selection or []), first, last, tags)
             done.append((first, last))
         return done
 
-    def run(self, keys: list[dg.AssetKey], first: str | None, last: str | None) -> None:
-        """Run assets for a range of partitions, in the job that has them."""
-        tags = {}
+    def run(
+        self,
+        keys: list[dg.AssetKey],
+        first: str | None,
+        last: str | None,
+        asked: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run assets for a range of partitions, in the job that has them.
+
+        Args:
+            keys: The assets.
+            first: First partition.
+            last: Last partition.
+            asked: Tags with which the run was asked for.
+        """
+        tags = dict(asked or {})
         if first is not None and last is not None:
-            tags = {
+            tags |= {
                 "dagster/asset_partition_range_start": first,
                 "dagster/asset_partition_range_end": last,
             }
@@ -97,9 +115,12 @@ class Caretaker:
                 names = frozenset(table.name for table in tables if table.step in done)
                 self.runs.append((names, str(first), str(last)))
 
-    def deliveries(self, dataset: str) -> list[tuple[str, str]]:
-        """Tick a dataset's delivery sensor and run what it asks for."""
-        return self.obey(self.tick(f"airline_{dataset}_deliveries"))
+    def deliveries(self, dataset: str, domain: str = "airline") -> list[tuple[str, str]]:
+        """Tick the sensor of deliveries and run what it asks for of a dataset."""
+        result = self.tick("deliveries")
+        path = f"{domain}/{dataset}"
+        mine = [r for r in result.run_requests or [] if r.tags["lakehouse/dataset"] == path]
+        return self.obey(result._replace(run_requests=mine))
 
     def follow(self, moment: datetime | None = None) -> int:
         """Look at the conditions until they are content; return how many partitions were made.
@@ -137,8 +158,7 @@ class Caretaker:
     def wake(self) -> None:
         """Do everything that a daemon does until all is quiet."""
         self.settle()
-        self.deliveries("flights")
-        self.deliveries("transactions")
+        self.obey(self.tick("deliveries"))
         self.late()
         self.follow()
 
@@ -149,6 +169,6 @@ class Caretaker:
     def late(self) -> list[tuple[str, str]]:
         """Tick the sensor of late days until it is content."""
         done = []
-        while found := self.obey(self.tick("airline_transactions_late_deliveries")):
+        while found := self.obey(self.tick("late_deliveries")):
             done += found
         return done

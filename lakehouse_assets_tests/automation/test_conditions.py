@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 
 import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, StepMaterializationData
 
-from lakehouse_assets.catalog.datasets import Dataset
-from lakehouse_assets.domains import REGISTRY
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table
+from lakehouse_assets.domains import DATASETS, REGISTRY
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
@@ -27,7 +27,10 @@ from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
 from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
 from lakehouse_assets.domains.retail.datasets.store_sales import STORE_SALES
 from lakehouse_assets.domains.retail.datasets.website import WEBSITE
+from lakehouse_assets.ingest.landing import LandingZone, content_of
+from lakehouse_assets.ingest.reader import by_partition
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
+from lakehouse_assets.orchestration.loads import LOADED_FROM
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.airline.test_segments import launchpad, snapshot
 from lakehouse_assets_tests.automation.caretaker import Caretaker
@@ -63,12 +66,29 @@ def instance() -> Iterator[dg.DagsterInstance]:
 class Paper(Caretaker):
     """A caretaker whose runs are events only."""
 
-    def run(self, keys: list[dg.AssetKey], first: str | None, last: str | None) -> None:
+    def run(
+        self,
+        keys: list[dg.AssetKey],
+        first: str | None,
+        last: str | None,
+        asked: Mapping[str, str] | None = None,
+    ) -> None:
         """Record the partitions as made, by one run."""
+        zone = LandingZone(self.house.settings.landing)
+        loaded = {
+            (bronze_table(dataset).asset_key, str(partition)): content_of(files)
+            for dataset in DATASETS
+            if bronze_table(dataset).asset_key in keys
+            for partition, files in by_partition(dataset, zone.files(dataset)).items()
+        }
         run = self.instance.add_run(dg.DagsterRun("paper", asset_selection=frozenset(keys)))
         for key in keys:
             for partition in _partitions(self.definitions, key, first, last):
-                made = StepMaterializationData(dg.AssetMaterialization(key, partition=partition))
+                content = loaded.get((key, str(partition)))
+                facts = {LOADED_FROM: content} if content else None
+                made = StepMaterializationData(
+                    dg.AssetMaterialization(key, partition=partition, metadata=facts)
+                )
                 kind = dg.DagsterEventType.ASSET_MATERIALIZATION.value
                 event = DagsterEvent(kind, run.job_name, event_specific_data=made)
                 self.instance.report_dagster_event(event, run.run_id)
@@ -162,7 +182,7 @@ def test_every_table_follows_all_that_it_reads(house: House, instance: dg.Dagste
     for day in ("2021-09-06", "2021-09-13"):
         deliver(house, WEBSITE, day, "a.csv", "x\n")
         caretaker.settle()
-        caretaker.obey(caretaker.tick("retail_website_deliveries"))
+        caretaker.obey(caretaker.tick("deliveries"))
         caretaker.follow()
     assert caretaker.runs_of("website_days") == ["2021-09-01"] * 2
     assert caretaker.runs_of("website_conversion") == ["2021-09-01"] * 2
@@ -260,7 +280,7 @@ def test_sales_and_snapshots_of_retail_are_followed_month_by_month(
         deliver(house, dataset, day, "a.csv", "x\n")
         before = len(caretaker.runs)
         caretaker.settle()
-        caretaker.obey(caretaker.tick(f"{dataset.domain}_{dataset.name}_deliveries"))
+        caretaker.deliveries(dataset.name, dataset.domain)
         caretaker.follow()
         return Counter(
             (name, first) for names, first, _ in caretaker.runs[before:] for name in names
@@ -298,9 +318,15 @@ def test_what_was_asked_for_in_vain_is_asked_for_again_whatever_the_daemon_remem
 
         killed = False
 
-        def run(self, keys: list[dg.AssetKey], first: str | None, last: str | None) -> None:
+        def run(
+            self,
+            keys: list[dg.AssetKey],
+            first: str | None,
+            last: str | None,
+            asked: Mapping[str, str] | None = None,
+        ) -> None:
             if self.killed or first is None:
-                super().run(keys, first, last)
+                super().run(keys, first, last, asked)
             self.killed = True
 
         def day(self) -> Counter[tuple[str, str]]:

@@ -26,7 +26,7 @@ def caretaker(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caretak
 
 
 def refresh(caretaker: Caretaker, now: datetime) -> Any:
-    name = "airline_transactions_daily_refresh"
+    name = "airline_daily_refresh"
     (schedule,) = [s for s in caretaker.definitions.schedules or [] if s.name == name]
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert schedule.cron_schedule == "0 6 * * *"

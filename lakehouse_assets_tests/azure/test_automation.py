@@ -70,8 +70,8 @@ def test_a_store_that_cannot_be_listed_is_an_error_and_forgets_nothing(
     assert caretaker.deliveries("transactions") == [(DAY, DAY)]
     cloud.fault("comp=list", status=403, code="AuthorizationPermissionMismatch", times=-1)
     with pytest.raises(StoreError):
-        caretaker.tick("airline_transactions_deliveries")
+        caretaker.tick("deliveries")
     cloud.order("heal")
-    result = caretaker.tick("airline_transactions_deliveries")
+    result = caretaker.tick("deliveries")
     assert not result.run_requests
     assert not result.asset_events, "nothing passes for deleted"

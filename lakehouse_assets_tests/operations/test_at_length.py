@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 import psycopg
 import pytest
+import sqlalchemy
 
 from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
 from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
@@ -162,23 +163,39 @@ def test_the_pipeline_runs_against_an_mlflow_server_and_dagster_on_postgres(
     assert house.count(gold.GOLD_CUSTOMER_SEGMENTS_ML) > 100
 
 
-def test_a_tick_takes_10000_files_once(house: House) -> None:
+def test_a_tick_over_10000_files_asks_no_more_than_one_over_ten(house: House) -> None:
     line = json.dumps(purchase("A"))
-    for number in range(10_000):
-        day = FIRST + timedelta(days=number % 100)
-        house.deliver("transactions", str(day), f"{number:05}.jsonl", f"{line}\n")
+
+    def land(first: int, last: int) -> None:
+        for number in range(first, last):
+            day = FIRST + timedelta(days=number % 100)
+            house.deliver("transactions", str(day), f"{number:05}.jsonl", f"{line}\n")
+
     with dg.DagsterInstance.ephemeral() as instance:
         caretaker = Caretaker(house, instance)
-        caretaker.settle()
-        sensor = "airline_transactions_deliveries"
-        first = caretaker.tick(sensor)
-        spans = [span_of(request) for request in first.run_requests or []]
+
+        def tick() -> tuple[dg.SensorResult, int]:
+            """Look, and count what was asked of Dagster's storage."""
+            caretaker.settle()
+            statements: list[str] = []
+
+            def count(_connection: object, _cursor: object, text: str, *_rest: object) -> None:
+                statements.append(text)
+
+            sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", count)
+            try:
+                return caretaker.tick("deliveries"), len(statements)
+            finally:
+                sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", count)
+
+        land(0, 10)
+        few, asked = tick()
+        assert len(few.run_requests or []) == 1
+        land(10, 10_000)
+        many, asked_of_many = tick()
+        spans = [span_of(request) for request in many.run_requests or []]
         assert [(a, str(DAYS[min(n * 31 + 30, 99)])) for n, (a, _) in enumerate(spans)] == spans
         assert (spans[0][0], spans[-1][1], len(spans)) == (str(DAYS[0]), str(DAYS[99]), 4)
-        # What is remembered is stored with each tick.
-        assert len(str(first.cursor)) < 100_000
-        assert not caretaker.tick(sensor).run_requests
-        house.deliver("transactions", str(DAYS[7]), "late.jsonl", f"{line}\n")
-        caretaker.settle()
-        (later,) = caretaker.tick(sensor).run_requests or []
-        assert span_of(later) == (str(DAYS[7]), str(DAYS[7]))
+        assert asked_of_many == asked
+        # Files that rest are not remembered.
+        assert many.cursor == "{}"

@@ -255,7 +255,7 @@ def test_one_file_of_one_day_makes_only_what_it_touches_again(
     def arrives() -> list[tuple[str, str]]:
         before = len(caretaker.runs)
         caretaker.settle()
-        caretaker.obey(caretaker.tick("retail_tweets_deliveries"))
+        caretaker.obey(caretaker.tick("deliveries"))
         caretaker.follow()
         return sorted(
             (name, first) for names, first, _ in caretaker.runs[before:] for name in names

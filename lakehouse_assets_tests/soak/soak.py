@@ -262,7 +262,7 @@ class Soak:
                 state.instigator_origin_id, state.selector_id, after=moment.timestamp(), limit=1
             )
             for state in states
-            if state.name.endswith("_daily_refresh")
+            if state.name.endswith("_refresh")
         ]
         ended = [tick and tick[0].status.name in {"SKIPPED", "SUCCESS"} for tick in ticks]
         return bool(ended) and all(ended)
