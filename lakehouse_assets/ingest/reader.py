@@ -1,4 +1,7 @@
-"""Reading landed files of a dataset into bronze rows and rejects, and counting what they hold."""
+"""Reading landed files of a dataset into bronze rows and rejects, and counting what they hold.
+
+The definitions load this module, so that it imports the readers of the formats in functions only.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,10 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import FileRefusedError, LakehouseError
 from lakehouse_assets.ingest.attributes import Attributes, check_first_line, columns_of_header
-from lakehouse_assets.ingest.csv_records import CsvReader
 from lakehouse_assets.ingest.documents import describe
 from lakehouse_assets.ingest.files import Content, file_format, opened
-from lakehouse_assets.ingest.json_records import json_records
 from lakehouse_assets.ingest.landing import LandedFile
 from lakehouse_assets.ingest.limits import FileLimits
-from lakehouse_assets.ingest.parquet_records import ParquetReader
 from lakehouse_assets.ingest.records import Malformed, Record
 from lakehouse_assets.lake.schema import arrow_schema
 
@@ -155,6 +155,8 @@ class _Loading:
         self, file: LandedFile, stream: FileIO, tally: _Tally
     ) -> Iterator[tuple[Mapping[str, Any], int]]:
         """Read a file; yield some columns of a batch and how many rows it has."""
+        from lakehouse_assets.ingest.json_records import json_records
+
         dataset, limits, name = self._dataset, self._limits, file.short_name
         if dataset.documents:
             values = describe(stream, file.name, limits)
@@ -177,6 +179,8 @@ class _Loading:
             raise FileRefusedError(f"{name} {'has' if header else 'holds'} {holds} with its rows.")
 
     def _csv(self, content: Content, tally: _Tally) -> Iterator[pa.Table | Record | Malformed]:
+        from lakehouse_assets.ingest.csv_records import CsvReader
+
         dataset, names = self._dataset, self._dataset.source_names
         reader = CsvReader(content, dataset.header)
         if not dataset.header:
@@ -194,6 +198,8 @@ class _Loading:
     ) -> Iterator[tuple[Mapping[str, Any], int]]:
         """Read a Parquet file; a row's number is its place in the file."""
         import hashlib
+
+        from lakehouse_assets.ingest.parquet_records import ParquetReader
 
         tally.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)

@@ -1,13 +1,16 @@
 """Maintenance of every table, weekly, and never while one of its writers runs."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.maintenance import Maintained, maintain
 from lakehouse_assets.orchestration.retries import retry_transient
+
+if TYPE_CHECKING:
+    from lakehouse_assets.lake.maintenance import Maintained
 
 JOB = "maintenance"
 # Sundays at 03:00 UTC: between the last delivery of the week and the daily refresh.
@@ -49,6 +52,8 @@ def maintenance_schedule(*, running: bool) -> dg.ScheduleDefinition:
 
 def _op(step: str, tables: Sequence[Table]) -> dg.OpDefinition:
     def maintain_tables(context: dg.OpExecutionContext) -> None:
+        from lakehouse_assets.lake.maintenance import maintain
+
         lake: Lake = context.resources.lake.open()
         with retry_transient(context.retry_number):
             for table in tables:
@@ -67,7 +72,7 @@ def _op(step: str, tables: Sequence[Table]) -> dg.OpDefinition:
     )(maintain_tables)
 
 
-def _observation(table: Table, found: Maintained) -> dg.AssetObservation:
+def _observation(table: Table, found: "Maintained") -> dg.AssetObservation:
     sides = {"before": found.before, "after": found.after}
     figures = {
         f"{figure} {when}": value
