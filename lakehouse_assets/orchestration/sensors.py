@@ -204,47 +204,54 @@ def late_sensor(
         default_status=status,
     )
     def late_deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        # By dataset, the newest event that was looked at. Were it lost, events are looked at again
-        # and ask for the same runs, which Dagster starts once.
-        newest = _read_cursor(context.cursor)
+        # By dataset, the newest event that was looked at, and the days that are owed with the event
+        # that says so. Were it lost, every event would be looked at again.
+        memory: dict[str, tuple[int | None, dict[str, int]]] = _read_cursor(context.cursor)
         requested = []
         for dataset, keys in cleaned.items():
-            found = context.instance.fetch_materializations(
-                dg.AssetRecordsFilter(keys[0], after_storage_id=newest.get(dataset.path)),
-                limit=_EVENTS_AT_ONCE,
-                ascending=True,
+            seen, owed = memory.get(dataset.path, (None, {}))
+            for record in _cleaned_after(context.instance, keys[0], seen):
+                seen = record.storage_id
+                event = record.asset_materialization
+                for day in days_to_run_again(event.metadata if event else {}):
+                    owed[day.isoformat()] = seen
+            made = context.instance.get_latest_storage_id_by_partition(
+                keys[0], dg.DagsterEventType.ASSET_MATERIALIZATION, {*owed}
             )
-            requested += [
-                request(dataset, Span(days[0], days[-1], f"late:{run_id}:{days[0]}"), keys)
-                for run_id, again in _outdated(found.records).items()
-                for days in consecutive(again, dataset.grain)
-            ]
-            if found.records:
-                newest[dataset.path] = found.records[-1].storage_id
+            owed = {day: event for day, event in owed.items() if made.get(day, 0) <= event}
+            for days in consecutive(map(date.fromisoformat, owed), dataset.grain):
+                # Dagster starts a run once for its key: what failed is run again the next day.
+                newest = max(owed[day.isoformat()] for day in days)
+                key = f"late:{dataset.path}:{days[0]}:{newest}:{clock.today()}"
+                requested.append(request(dataset, Span(days[0], days[-1], key), keys))
+            memory[dataset.path] = seen, owed
         return dg.SensorResult(
             run_requests=requested,
             skip_reason=None if requested else "No later day is out of date.",
-            cursor=json.dumps(newest),
+            cursor=json.dumps(memory),
         )
 
     return late_deliveries
+
+
+def _cleaned_after(
+    instance: dg.DagsterInstance, key: dg.AssetKey, seen: int | None
+) -> Iterator[dg.EventLogRecord]:
+    """Return the materialisations of a table after an event, oldest first."""
+    more = True
+    while more:
+        page = instance.fetch_materializations(
+            dg.AssetRecordsFilter(key, after_storage_id=seen), _EVENTS_AT_ONCE, ascending=True
+        )
+        yield from page.records
+        more = page.has_more
+        seen = page.records[-1].storage_id if page.records else seen
 
 
 def days_to_run_again(metadata: Mapping[str, Any]) -> set[date]:
     """Read, from the metadata of a silver table, the days that its run put out of date."""
     value = metadata.get(RUN_AGAIN)
     return {date.fromisoformat(day) for day in value.value} if value is not None else set()
-
-
-def _outdated(records: Iterable[dg.EventLogRecord]) -> dict[str, set[date]]:
-    """Collect outdated days by the run that found them; a range says the same on each partition."""
-    found: dict[str, set[date]] = {}
-    for record in records:
-        materialization = record.asset_materialization
-        days = days_to_run_again(materialization.metadata) if materialization else set()
-        if days:
-            found.setdefault(record.run_id, set()).update(days)
-    return found
 
 
 def keys_of(dataset: Dataset, names: Sequence[str]) -> list[dg.AssetKey]:

@@ -291,6 +291,10 @@ def test_a_correction_that_drops_an_id_gives_it_to_the_next_day_that_has_it(
     caretaker.settle()
     caretaker.deliveries("transactions")
     assert house.count(SILVER_TRANSACTIONS, "transaction_id = 'A'") == 0
+    # A run that is lost is asked for again, by the key under which Dagster starts it once.
+    lost, again = (caretaker.tick("late_deliveries").run_requests for _ in range(2))
+    assert lost
+    assert again == lost
     assert caretaker.late() == [both(5)]
     (row,) = house.rows(SILVER_TRANSACTIONS, "transaction_id = 'A'")
     assert float(row["amount"]) == 7
