@@ -16,8 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from lakehouse_assets.catalog.datasets import Dataset, bronze_table, rejects_table
-from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table, rejects_table, text_field
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import FileRefusedError
 from lakehouse_assets.ingest import csv_records, reader
@@ -111,7 +110,7 @@ def test_frames_fit_their_tables(engine, tmp_path):
 
 def test_months(engine, tmp_path):
     monthly = Dataset(
-        domain="shop", name="things", grain="month", fields=THINGS.fields, description="A thing.",
+        domain="shop", name="things", grain="month", columns=THINGS.columns, description="A thing.",
         owner="team:shop",
     )  # fmt: skip
     path = tmp_path / "a.csv"
@@ -151,7 +150,11 @@ def test_both_engines_take_rows_and_rejects(chosen, request, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "broken"),
-    [("a.json", "json_records"), ("a.csv", "columns_of_header"), ("a.parquet", "ParquetReader")],
+    [
+        ("a.json", "json_records.json_records"),
+        ("a.csv", "reader.columns_of_header"),
+        ("a.parquet", "parquet_records.ParquetReader"),
+    ],
 )
 def test_a_reader_that_breaks_refuses_its_file_and_the_others_go_on(
     engine, tmp_path, monkeypatch, name, broken
@@ -165,7 +168,8 @@ def test_a_reader_that_breaks_refuses_its_file_and_the_others_go_on(
         raise RuntimeError("too odd")
 
     monkeypatch.setattr(reader, "_ROWS", 2)
-    monkeypatch.setattr(reader, broken, breaks_late if name == "a.json" else breaks)
+    instead = breaks_late if name == "a.json" else breaks
+    monkeypatch.setattr(f"lakehouse_assets.ingest.{broken}", instead)
     files = {"a.csv": body("1,2,3"), "a.json": b'{"ID":1}'}
     for file, content in files.items():
         (tmp_path / file).write_bytes(content)
@@ -357,7 +361,7 @@ def test_regular_text_is_not_read_record_by_record(engine, tmp_path, monkeypatch
 def test_one_column(engine, tmp_path):
     single = Dataset(
         domain="shop", name="things", grain="day", owner="team:shop", description="A word.",
-        fields=(Column("word", "string", "A word."),),
+        columns=(text_field("word", "A word."),),
     )  # fmt: skip
     path = tmp_path / "a.csv"
     path.write_bytes(b'word\na\n\nb,c\n"d\n\ne"\n')
