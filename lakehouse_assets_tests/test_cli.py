@@ -220,6 +220,7 @@ def test_selection_prints_a_line_for_each_family_and_refuses_an_unknown_one(
         "airline/silver_transactions", "airline/silver_transactions_quarantine",
     }  # fmt: skip
     refuses(lakehouse("selection", "reference_data", "hourly"), "'hourly'", "airline_monthly")
+    refuses(lakehouse("selection", "maintenance"), "'maintenance'", "airline_monthly")
 
 
 # --- landing --------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def migrate() -> None:
 
 def selection(
     families: Annotated[
-        list[str], typer.Argument(help="calendar, or <domain>_daily, <domain>_monthly.")
+        list[str], typer.Argument(help="reference_data, <domain>_daily or <domain>_monthly.")
     ],
 ) -> None:
     """Print the assets of families of partitions for `dagster asset materialize --select`.
@@ -78,10 +78,12 @@ def selection(
     family is an error.
     """
     from lakehouse_assets.orchestration.assembly import build_defs
+    from lakehouse_assets.orchestration.maintenance import JOB as MAINTENANCE
     from lakehouse_assets.settings import load_settings
 
     definitions = build_defs(load_settings())
-    names = {job.name for job in definitions.jobs or []}
+    # Maintenance has no assets, and an empty selection would be everything.
+    names = {job.name for job in definitions.jobs or []} - {MAINTENANCE}
     for family in families:
         if family not in names:
             raise LakehouseError(
