@@ -22,7 +22,7 @@ from lakehouse_assets_tests.retail.samples import deliver
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 PDF = b"%PDF-1.7\n"
-DAY = date(2014, 3, 3)
+DAY = date(2021, 9, 6)
 
 
 @pytest.mark.parametrize(
