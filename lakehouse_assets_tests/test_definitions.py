@@ -150,7 +150,7 @@ def test_every_table_is_exactly_one_asset_and_every_asset_a_table(
     definitions: dg.Definitions,
 ) -> None:
     keys = [spec.key for spec in definitions.resolve_all_asset_specs()]
-    assert Counter(keys) == Counter(table.asset_key for table in REGISTRY)
+    assert Counter(keys) == Counter(dg.AssetKey(table.key) for table in REGISTRY)
 
 
 def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> None:

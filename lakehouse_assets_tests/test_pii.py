@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dagster as dg
+
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.orchestration.instance import dagster_instance
@@ -22,7 +24,7 @@ def test_classes_follow_the_lineage_from_bronze_to_gold(sample: SampleRun) -> No
     wrong, followed = [], 0
     with dagster_instance(sample.house.settings) as instance:
         for table in REGISTRY:
-            event = instance.get_latest_materialization_event(table.asset_key)
+            event = instance.get_latest_materialization_event(dg.AssetKey(table.key))
             if event is None or event.asset_materialization is None:
                 continue
             lineage = event.asset_materialization.metadata.get("dagster/column_lineage")

@@ -540,7 +540,7 @@ def checks_of(real: Real, table: Any, name: str) -> list[dg.AssetCheckEvaluation
             if entry.dagster_event
             and entry.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION"
         ]
-    return [c for c in found if c.check_name == name and c.asset_key == table.asset_key]
+    return [c for c in found if c.check_name == name and c.asset_key == dg.AssetKey(table.key)]
 
 
 def test_conservation_says_where_every_row_went(

@@ -156,7 +156,7 @@ def test_what_dagster_remembers_of_the_sample_is_what_the_tables_hold(sample: Sa
             gold_value.KPI_CUSTOMER_VALUE,
             gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
         ):
-            event = instance.get_latest_materialization_event(table.asset_key)
+            event = instance.get_latest_materialization_event(dg.AssetKey(table.key))
             assert event is not None
             materialization = event.asset_materialization
             assert materialization is not None
@@ -173,7 +173,7 @@ def test_a_range_does_not_pass_its_totals_off_as_those_of_one_partition(
 ) -> None:
     house = sample.house
     with dagster_instance(house.settings) as instance:
-        records = instance.fetch_materializations(SILVER_FLIGHTS.asset_key, limit=3).records
+        records = instance.fetch_materializations(dg.AssetKey(SILVER_FLIGHTS.key), limit=3).records
     newest, *others = [record.asset_materialization for record in records]
     assert newest is not None
     counts = {
@@ -239,7 +239,7 @@ def test_personal_data_is_not_in_what_dagster_remembers(sample: SampleRun) -> No
     people = house.rows(SILVER_TRANSACTIONS, "email IS NOT NULL")
     emails = {row["email"] for row in people}
     with dagster_instance(house.settings) as instance:
-        event = instance.get_latest_materialization_event(SILVER_TRANSACTIONS.asset_key)
+        event = instance.get_latest_materialization_event(dg.AssetKey(SILVER_TRANSACTIONS.key))
         assert event is not None
         assert event.asset_materialization is not None
         preview = str(event.asset_materialization.metadata["preview"].value)

@@ -137,7 +137,7 @@ def test_with_sensors_on_nothing_is_built_on_a_table_that_was_skipped(
     caretaker.wake()
     assert house.count(gold_customers.DIM_CUSTOMERS) == 2
     assert caretaker.runs_of("customer_spend") == caretaker.runs_of("kpi_customer_value") == []
-    caretaker.run([gold_value.KPI_CUSTOMER_VALUE.asset_key], f"{month}", f"{month}")
+    caretaker.run([dg.AssetKey(gold_value.KPI_CUSTOMER_VALUE.key)], f"{month}", f"{month}")
     assert caretaker.runs_of("kpi_customer_value") == []
     obstacle.unlink()
     # Nothing is news any more; what failed is asked for again in the morning.

@@ -9,12 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from lakehouse_assets.errors import LakehouseError, did_you_mean
-
-if TYPE_CHECKING:
-    import dagster as dg
 
 Layer = Literal["bronze", "silver", "gold", "segments"]
 Grain = Literal["day", "month"]
@@ -255,13 +252,6 @@ class Table:
     def identifier(self) -> str:
         """Its name with the domain as one word, which no other table has."""
         return f"{self.domain}__{self.name}"
-
-    @property
-    def asset_key(self) -> dg.AssetKey:
-        """The asset that is this table."""
-        import dagster as dg
-
-        return dg.AssetKey([self.domain, self.name])
 
     @property
     def group(self) -> str:

@@ -1,4 +1,4 @@
-"""Declared columns as the schemas of Arrow, Delta and Dagster."""
+"""Declared columns as the schemas of Arrow and Delta."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_assets.catalog.registry import Column, Table
 
 if TYPE_CHECKING:
-    import dagster as dg
     import pyarrow as pa
 
 
@@ -51,27 +50,6 @@ def arrow_schema(table: Table) -> pa.Schema:
 def comment(column: Column) -> str:
     """Describe a column in one text: meaning and unit."""
     return column.description + (f" Unit: {column.unit}." if column.unit else "")
-
-
-def dagster_schema(table: Table) -> dg.TableSchema:
-    """Return the column schema that the Dagster UI shows."""
-    import dagster as dg
-
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                name=column.name,
-                type=column.type,
-                description=comment(column),
-                constraints=dg.TableColumnConstraints(
-                    nullable=column.nullable, unique=table.keys == (column.name,)
-                ),
-                tags={"pii": column.pii} if column.pii else {},
-            )
-            for column in table.columns
-        ],
-        constraints=dg.TableConstraints(other=list(table.constraints.values())),
-    )
 
 
 def differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:

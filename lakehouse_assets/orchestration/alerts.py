@@ -109,7 +109,9 @@ def at_risk_events(instance: dg.DagsterInstance, after: int | None) -> list[dg.E
     records: list[dg.EventLogRecord] = []
     while True:
         found = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=GOLD_NEWLY_AT_RISK.asset_key, after_storage_id=after),
+            dg.AssetRecordsFilter(
+                asset_key=dg.AssetKey(GOLD_NEWLY_AT_RISK.key), after_storage_id=after
+            ),
             limit=_EVENTS_AT_ONCE,
             ascending=True,
         ).records

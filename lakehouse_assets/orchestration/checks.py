@@ -13,7 +13,7 @@ def check_specs(table: Table, checks: Iterable[Check]) -> list[dg.AssetCheckSpec
     return [
         dg.AssetCheckSpec(
             check.name,
-            asset=table.asset_key,
+            asset=dg.AssetKey(table.key),
             blocking=check.blocking,
             description=check.description,
         )
@@ -26,7 +26,7 @@ def check_results(table: Table, findings: Iterable[Finding]) -> Iterator[dg.Asse
     for finding in findings:
         is_error = finding.check.blocking or finding.check.error
         yield dg.AssetCheckResult(
-            asset_key=table.asset_key,
+            asset_key=dg.AssetKey(table.key),
             check_name=finding.check.name,
             passed=finding.passed,
             severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,

@@ -23,7 +23,7 @@ from lakehouse_assets.errors import LakehouseError, SourceNotReadyError
 from lakehouse_assets.lake.commits import Commit, WriteReport
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Selection, Values, Windows
-from lakehouse_assets.lake.schema import dagster_schema
+from lakehouse_assets.lake.schema import comment
 from lakehouse_assets.orchestration.failed import Failed, failed_partitions
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.outdated import READ_AS_OF
@@ -271,6 +271,25 @@ def output_metadata(lake: Lake, table: Table, report: WriteReport) -> dict[str, 
     return metadata
 
 
+def dagster_schema(table: Table) -> dg.TableSchema:
+    """Return the column schema that the Dagster UI shows."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.type,
+                description=comment(column),
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable, unique=table.keys == (column.name,)
+                ),
+                tags={"pii": column.pii} if column.pii else {},
+            )
+            for column in table.columns
+        ],
+        constraints=dg.TableConstraints(other=list(table.constraints.values())),
+    )
+
+
 def column_lineage(
     registry: Registry, lineage: Mapping[str, frozenset[SourceColumn]], table: Table
 ) -> dg.TableColumnLineage | None:
@@ -281,7 +300,9 @@ def column_lineage(
     known = {declared.identifier: declared for declared in registry if declared != table}
     dependencies = {
         column: [
-            dg.TableColumnDep(asset_key=known[source.table].asset_key, column_name=source.column)
+            dg.TableColumnDep(
+                asset_key=dg.AssetKey(known[source.table].key), column_name=source.column
+            )
             for source in sorted(others, key=lambda s: (s.table, s.column))
         ]
         for column, sources in lineage.items()

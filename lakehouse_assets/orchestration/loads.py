@@ -41,7 +41,7 @@ def record(
     listed: Mapping[date, Sequence[LandedFile]],
 ) -> None:
     """Record with each partition from which files it is loaded."""
-    key = bronze_table(dataset).asset_key
+    key = dg.AssetKey(bronze_table(dataset).key)
     for partition, files in listed.items():
         context.add_asset_metadata(
             {LOADED_FROM: content_of(files)}, asset_key=key, partition_key=partition.isoformat()

@@ -82,7 +82,7 @@ def _observation(table: Table, found: "Maintained") -> dg.AssetObservation:
         )
     }  # fmt: skip
     return dg.AssetObservation(
-        table.asset_key,
+        dg.AssetKey(table.key),
         description="Maintenance: files, bytes and the bytes that one look-up reads.",
         metadata={**figures, "old files removed": found.removed},
     )

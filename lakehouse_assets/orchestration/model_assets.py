@@ -47,13 +47,16 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
     spec, table = model.spec, model.table
     make: MakeAsset = dg.asset(
         **{**asset_attributes(table), "kinds": {"deltalake", "mlflow", "scikitlearn"}},
-        ins={"source": dg.AssetIn(key=model.source.asset_key)},
+        ins={"source": dg.AssetIn(key=dg.AssetKey(model.source.key))},
         partitions_def=calendar.monthly,
         config_schema=_settings_schema(spec),
         check_specs=[
             *(
                 dg.AssetCheckSpec(
-                    gate.name, asset=table.asset_key, blocking=True, description=gate.description
+                    gate.name,
+                    asset=dg.AssetKey(table.key),
+                    blocking=True,
+                    description=gate.description,
                 )
                 for gate in spec.gates
             ),
@@ -157,7 +160,7 @@ def _judged(gate: Gate, table: Table, runs: Mapping[str, ModelRun]) -> dg.AssetC
     }
     failed = [month for month, metrics in figures.items() if not gate.passes(metrics)]
     return dg.AssetCheckResult(
-        asset_key=table.asset_key,
+        asset_key=dg.AssetKey(table.key),
         check_name=gate.name,
         passed=not failed,
         description="; ".join(lines) or "Too few rows to fit; nothing to judge.",

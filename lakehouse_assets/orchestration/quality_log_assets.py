@@ -53,7 +53,7 @@ def quality_assets(watched: Sequence[Table]) -> list[dg.AssetsDefinition]:
     # They tell of what is new. If they depended on all partitions, Dagster would list every day
     # since the first for every table.
     newest = dg.LastPartitionMapping()
-    deps = [dg.AssetDep(table.asset_key, partition_mapping=newest) for table in watched]
+    deps = [dg.AssetDep(dg.AssetKey(table.key), partition_mapping=newest) for table in watched]
     return [_events(deps), _rules(), _drift(watched, deps)]
 
 
@@ -78,7 +78,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
             newest = lake.engine.rows(stored.agg(F.max("recorded_at").alias("at")))[0]["at"]
             since = newest - _OVERLAP if newest else None
             known = {row["run_id"] for row in lake.engine.rows(stored.select("run_id").distinct())}
-            tables = {table.asset_key: table for table in lake.registry}
+            tables = {dg.AssetKey(table.key): table for table in lake.registry}
             verdicts = lake.read(QUALITY_EVENTS, columns=["table_name", "partition", "kind"])
             verdicts = verdicts.filter(F.col("kind") != F.lit("figure"))
             pairs = lake.engine.rows(verdicts.select("table_name", "partition").distinct())
@@ -111,7 +111,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
 def _rules() -> dg.AssetsDefinition:
     make: MakeAsset = dg.asset(
         **asset_attributes(QUALITY_RULES),
-        ins={"events": dg.AssetIn(key=QUALITY_EVENTS.asset_key)},
+        ins={"events": dg.AssetIn(key=dg.AssetKey(QUALITY_EVENTS.key))},
         check_specs=check_specs(QUALITY_RULES, declared_checks(QUALITY_RULES)),
         required_resource_keys={"lake"},
         pool=QUALITY_RULES.step,

@@ -170,7 +170,7 @@ def _execute_run(
         instance=instance,
         run_id=run_id,
         tags=tags,
-        asset_selection=[REGISTRY[name].asset_key for name in planned.tables] or None,
+        asset_selection=[dg.AssetKey(REGISTRY[name].key) for name in planned.tables] or None,
         raise_on_error=False,
         run_config={"loggers": {"steps": {}}},
     )

@@ -35,13 +35,15 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
     """
     dataset = with_limits(dataset, limits)
     table, aside, bronze = silver_table(dataset), quarantine_table(dataset), bronze_table(dataset)
-    inputs = {"bronze": dg.AssetIn(key=bronze.asset_key)}
-    upstream = {bronze.asset_key}
+    inputs = {"bronze": dg.AssetIn(key=dg.AssetKey(bronze.key))}
+    upstream = {dg.AssetKey(bronze.key)}
     if dataset.counts == "first":
-        upstream.add(table.asset_key)
+        upstream.add(dg.AssetKey(table.key))
         columns = [dataset.key, "_source_file", "_row_number", dataset.partition.column]
         inputs[_EARLIER] = dg.AssetIn(
-            key=table.asset_key, partition_mapping=calendar.earlier, metadata={"columns": columns}
+            key=dg.AssetKey(table.key),
+            partition_mapping=calendar.earlier,
+            metadata={"columns": columns},
         )
 
     @dg.multi_asset(

@@ -14,10 +14,9 @@ from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
-from lakehouse_assets.lake.schema import dagster_schema
 from lakehouse_assets.lake.spans import rows_of
 from lakehouse_assets.orchestration.checks import check_results, check_specs
-from lakehouse_assets.orchestration.io_manager import windows_of
+from lakehouse_assets.orchestration.io_manager import dagster_schema, windows_of
 from lakehouse_assets.orchestration.partitions import WITHIN, Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.quality.checks import Finding
@@ -43,7 +42,7 @@ class BuildOptions:
 def asset_attributes(table: Table) -> dict[str, Any]:
     """Return the attributes that an asset or an asset output takes from its declaration."""
     return {
-        "key": table.asset_key,
+        "key": dg.AssetKey(table.key),
         "description": table.full_description,
         "group_name": table.group,
         "owners": [table.owner],
@@ -84,7 +83,7 @@ def gold_asset(
     make: MakeAsset = dg.asset(
         **asset_attributes(table),
         ins={
-            read.identifier: dg.AssetIn(read.asset_key, partition_mapping=mapping)
+            read.identifier: dg.AssetIn(dg.AssetKey(read.key), partition_mapping=mapping)
             for read, mapping in inputs.items()
         },
         deps=[_trigger(trigger) for trigger in gold.triggered_by],
@@ -159,7 +158,7 @@ def _findings(
 def _trigger(table: Table) -> dg.AssetDep:
     """Depend on the same month of a gold table, or on any delivery within the month."""
     return dg.AssetDep(
-        table.asset_key, partition_mapping=WITHIN if table.layer == "silver" else None
+        dg.AssetKey(table.key), partition_mapping=WITHIN if table.layer == "silver" else None
     )
 
 

@@ -208,7 +208,7 @@ class House:
             .resolve_job_def(job)
             .execute_in_process(
                 tags=tags,
-                asset_selection=[table.asset_key for table in tables] or None,
+                asset_selection=[dg.AssetKey(table.key) for table in tables] or None,
                 run_config=dict(run_config or {}),
                 instance=instance,
                 raise_on_error=False,
@@ -224,7 +224,7 @@ class House:
         runs = plan(self.settings).runs
         if not datasets:
             return runs
-        bronze = [bronze_table(dataset).asset_key for dataset in datasets]
+        bronze = [dg.AssetKey(bronze_table(dataset).key) for dataset in datasets]
         assets = every_asset(self.settings)
         # What is made of them, and what else that is made of.
         made = dg.AssetSelection.assets(*bronze).downstream().upstream()
@@ -324,7 +324,7 @@ def check(result: dg.ExecuteInProcessResult, table: Table, name: str) -> dg.Asse
     (found,) = [
         c
         for c in result.get_asset_check_evaluations()
-        if c.asset_key == table.asset_key and c.check_name == name
+        if c.asset_key == dg.AssetKey(table.key) and c.check_name == name
     ]
     return found
 

@@ -76,9 +76,9 @@ class Paper(Caretaker):
         """Record the partitions as made, by one run."""
         zone = LandingZone(self.house.settings.landing)
         loaded = {
-            (bronze_table(dataset).asset_key, str(partition)): content_of(files)
+            (dg.AssetKey(bronze_table(dataset).key), str(partition)): content_of(files)
             for dataset in DATASETS
-            if bronze_table(dataset).asset_key in keys
+            if dg.AssetKey(bronze_table(dataset).key) in keys
             for partition, files in by_partition(dataset, zone.files(dataset)).items()
         }
         run = self.instance.add_run(dg.DagsterRun("paper", asset_selection=frozenset(keys)))
@@ -123,7 +123,7 @@ def test_a_month_of_deliveries_runs_exactly_what_each_touches(
     house: House, instance: dg.DagsterInstance
 ) -> None:
     # A look at a domain without deliveries takes as long as one at the other.
-    whole = dg.AssetSelection.assets(*[REGISTRY[name].asset_key for name in WHOLE])
+    whole = dg.AssetSelection.assets(*[dg.AssetKey(REGISTRY[name].key) for name in WHOLE])
     watched = dg.AssetSelection.key_prefixes(DOMAIN) | whole
     caretaker = Paper(house, instance, watched=watched)
     assert caretaker.day() == once(WHOLE, "None")
@@ -170,7 +170,7 @@ def test_what_comes_while_a_table_is_built_is_followed_once_it_is_there(
     house.deliver_members("2014-03-31", [member(1)])
     assert caretaker.day() == once(SNAPSHOTS | GOLD, "2014-03-01")
     # Between two looks a run ends that had read the month, and its source is loaded again.
-    caretaker.run([gold_customers.DIM_GEOGRAPHY.asset_key], "2014-03-01", "2014-03-01")
+    caretaker.run([dg.AssetKey(gold_customers.DIM_GEOGRAPHY.key)], "2014-03-01", "2014-03-01")
     house.deliver_members("2014-03-31", [member(1), member(2)], "more.csv")
     assert caretaker.day() == once(SNAPSHOTS | GOLD, "2014-03-01")
     assert caretaker.day() == Counter()
@@ -362,7 +362,7 @@ def test_a_source_that_changes_while_a_table_is_built_is_built_in_afterwards(
 
     def interrupted(manager: DeltaIOManager, context: dg.OutputContext, frame: object) -> None:
         build(manager, context, frame)  # type: ignore[arg-type]
-        if context.asset_key == gold_value.FACT_TRANSACTIONS.asset_key and not late:
+        if context.asset_key == dg.AssetKey(gold_value.FACT_TRANSACTIONS.key) and not late:
             late.append("2014-03-03")
             house.deliver_purchases("2014-03-03", [purchase("C", amount=100)])
             caretaker.settle()

@@ -172,7 +172,7 @@ def test_a_deleted_file_is_recorded_and_its_rows_stay(caretaker: Caretaker) -> N
     result = caretaker.tick("deliveries")
     assert not result.run_requests
     (event,) = result.asset_events
-    assert event.asset_key == bronze_table(TRANSACTIONS).asset_key
+    assert event.asset_key == dg.AssetKey(bronze_table(TRANSACTIONS).key)
     assert event.metadata["deleted_files"].value == [f"1 of 1 files of {day(3)}"]
     again = caretaker.tick("deliveries")
     assert not again.asset_events

@@ -90,7 +90,7 @@ def rows_asset(
 ) -> dg.AssetsDefinition:
     """Make an asset whose rows are computed from the run's partition keys."""
 
-    @dg.asset(key=declared.asset_key, partitions_def=partitions, **options)
+    @dg.asset(key=dg.AssetKey(declared.key), partitions_def=partitions, **options)
     def made(context: dg.AssetExecutionContext) -> Any:
         keys = context.partition_keys if partitions else ()
         return frame(lake_at(root), declared, rows(keys))
@@ -118,9 +118,9 @@ def counting_asset(
     """Make an asset that counts the upstream rows that its partition is given."""
 
     @dg.asset(
-        key=declared.asset_key,
+        key=dg.AssetKey(declared.key),
         partitions_def=partitions,
-        ins={"daily": dg.AssetIn(key=upstream.asset_key, **options)},
+        ins={"daily": dg.AssetIn(key=dg.AssetKey(upstream.key), **options)},
     )
     def counted(context: dg.AssetExecutionContext, daily: Any) -> Any:
         count = F.count(F.lit(1)).alias("n")

@@ -162,7 +162,7 @@ def test_3_named_rows_of_a_table_without_partitions_are_replaced(tmp_path):
     put(embedded_lake(tmp_path), TOTAL, Everything(), [(1, "a"), (2, "b"), (3, "c")])
 
     def made(declared, partitions, rows):
-        @dg.asset(key=declared.asset_key, partitions_def=partitions)
+        @dg.asset(key=dg.AssetKey(declared.key), partitions_def=partitions)
         def part():
             return PartOfTable(
                 frame(lake_at(tmp_path), declared, rows), Values("email", ("b", "c"))
@@ -193,7 +193,7 @@ def test_4_a_week_reads_its_seven_days(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-20")
     seen = []
 
-    @dg.asset(partitions_def=WEEKS, ins={"daily": dg.AssetIn(DAILY.asset_key)})
+    @dg.asset(partitions_def=WEEKS, ins={"daily": dg.AssetIn(dg.AssetKey(DAILY.key))})
     def weekly(daily) -> None:
         seen.extend(tuples(lake_at(tmp_path), daily))
 
@@ -228,8 +228,8 @@ def test_4_an_input_reads_only_the_columns_it_asks_for(tmp_path):
     seen = []
 
     @dg.asset(
-        key=TOTAL.asset_key,
-        ins={"daily": dg.AssetIn(DAILY.asset_key, metadata={"columns": ["email"]})},
+        key=dg.AssetKey(TOTAL.key),
+        ins={"daily": dg.AssetIn(dg.AssetKey(DAILY.key), metadata={"columns": ["email"]})},
     )
     def narrow(daily):
         seen.append(daily.columns)
@@ -245,9 +245,9 @@ def test_4_an_asset_reads_its_own_past(tmp_path):
     past = dg.TimeWindowPartitionMapping(start_offset=-10_000, end_offset=-1)
 
     @dg.asset(
-        key=RUNNING.asset_key,
+        key=dg.AssetKey(RUNNING.key),
         partitions_def=DAYS,
-        ins={"before": dg.AssetIn(RUNNING.asset_key, partition_mapping=past)},
+        ins={"before": dg.AssetIn(dg.AssetKey(RUNNING.key), partition_mapping=past)},
     )
     def running(context, before):
         own = F.lit(date.fromisoformat(context.partition_key)).alias("day")
@@ -267,7 +267,7 @@ def test_4_an_asset_reads_its_own_past(tmp_path):
 def test_5_a_frame_of_another_schema_is_refused(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-01")
 
-    @dg.asset(key=DAILY.asset_key, partitions_def=DAYS)
+    @dg.asset(key=dg.AssetKey(DAILY.key), partitions_def=DAYS)
     def retyped():
         return lake_at(tmp_path).read(DAILY).withColumn("id", F.col("id").cast("string"))
 
@@ -294,7 +294,7 @@ def test_7_an_empty_result_empties_its_partition_and_foreign_rows_are_refused(tm
 def test_7_no_result_at_all_is_an_error_and_not_an_empty_one(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-01")
 
-    @dg.asset(key=DAILY.asset_key, partitions_def=DAYS)
+    @dg.asset(key=dg.AssetKey(DAILY.key), partitions_def=DAYS)
     def nothing() -> object:
         return None
 
@@ -353,7 +353,7 @@ def test_9_the_preview_masks_personal_data(tmp_path):
 def test_9_column_lineage_is_that_of_the_plan(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-02")
 
-    @dg.asset(key=TOTAL.asset_key, ins={"daily": dg.AssetIn(DAILY.asset_key)})
+    @dg.asset(key=dg.AssetKey(TOTAL.key), ins={"daily": dg.AssetIn(dg.AssetKey(DAILY.key))})
     def total(daily):
         return daily.agg(
             F.sum("id").cast("bigint").alias("n"),

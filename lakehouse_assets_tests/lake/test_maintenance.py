@@ -98,8 +98,12 @@ def test_the_page_of_a_table_shows_both_sides(scattered: House) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         job = scattered.definitions().resolve_job_def("maintenance")
         assert job.execute_in_process(instance=instance).success
-        (seen,) = instance.fetch_observations(SILVER_TRANSACTIONS.asset_key, limit=10).records
-        nothing = instance.fetch_observations(gold.CUSTOMER_SPEND.asset_key, limit=10).records
+        (seen,) = instance.fetch_observations(
+            dg.AssetKey(SILVER_TRANSACTIONS.key), limit=10
+        ).records
+        nothing = instance.fetch_observations(
+            dg.AssetKey(gold.CUSTOMER_SPEND.key), limit=10
+        ).records
     told = {n: v.value for n, v in seen.asset_observation.metadata.items()}
     assert (told["files before"], told["files after"]) == (5, 2)
     assert 0 < told["look-up bytes after"] < told["look-up bytes before"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import dagster as dg
 import pytest
 
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Reference, Registry
@@ -55,7 +56,7 @@ def test_tables_are_found_by_name_alias_and_asset_key():
     assert registry.by_key(("shop", "sales")) is sales
     assert list(registry) == [sales, WHOLE]
     assert len(registry) == 2
-    assert sales.asset_key.path == ["shop", "sales"]
+    assert dg.AssetKey(sales.key).path == ["shop", "sales"]
 
 
 def test_a_name_or_alias_of_two_tables_is_refused():

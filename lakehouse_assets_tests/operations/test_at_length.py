@@ -94,7 +94,7 @@ def test_a_run_over_400_partitions_is_queued_executed_and_recorded_in_postgres(
         "selector": {
             "repositoryLocationName": "lakehouse_assets", "repositoryName": "__repository__",
             "jobName": "airline_daily",
-            "assetSelection": [{"path": [*table.asset_key.path]} for table in (BRONZE, REJECTS)],
+            "assetSelection": [{"path": [*table.key]} for table in (BRONZE, REJECTS)],
         },
         "executionMetadata": {
             "tags": [
@@ -115,7 +115,7 @@ def test_a_run_over_400_partitions_is_queued_executed_and_recorded_in_postgres(
         assert "LaunchRunSuccess" in asked.stdout, asked.stdout + asked.stderr
         wait_for(lambda: instance.get_runs()[0].is_finished, services)
         assert instance.get_runs()[0].status == dg.DagsterRunStatus.SUCCESS
-        made = instance.get_materialized_partitions(BRONZE.asset_key)
+        made = instance.get_materialized_partitions(dg.AssetKey(BRONZE.key))
         assert made == {str(day) for day in DAYS}
     with closing(psycopg.connect(postgres)) as database:
         assert database.execute("select count(*) from runs").fetchall() == [(1,)]

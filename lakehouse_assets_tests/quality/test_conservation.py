@@ -71,7 +71,7 @@ def materialise(house: House, dataset: Dataset) -> dg.ExecuteInProcessResult:
     """Run bronze, silver and something downstream for one day."""
     calendar = Calendar(date(2014, 1, 1))
 
-    @dg.asset(deps=[SILVER_TRANSACTIONS.asset_key], partitions_def=calendar.daily)
+    @dg.asset(deps=[dg.AssetKey(SILVER_TRANSACTIONS.key)], partitions_def=calendar.daily)
     def downstream() -> None: ...
 
     return dg.materialize(

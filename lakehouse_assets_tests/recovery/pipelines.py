@@ -186,7 +186,7 @@ class Pipelines:
             "dagster/asset_partition_range_end": last,
         }
         job = self.house().definitions().resolve_job_def(job_name(self.load.domain, DAILY))
-        keys = [REGISTRY[name].asset_key for name in self.load.tables]
+        keys = [dg.AssetKey(REGISTRY[name].key) for name in self.load.tables]
 
         def execute(instance: dg.DagsterInstance) -> None:
             run_id = str(uuid4())

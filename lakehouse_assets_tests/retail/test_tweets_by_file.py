@@ -63,7 +63,7 @@ def run(
     house: House, instance: dg.DagsterInstance, *, clean: bool = False
 ) -> dg.ExecuteInProcessResult:
     """Load a day, and clean it."""
-    steps = dg.AssetSelection.assets(BRONZE.asset_key, REJECTS.asset_key)
+    steps = dg.AssetSelection.assets(dg.AssetKey(BRONZE.key), dg.AssetKey(REJECTS.key))
     lake = LakeResource.of(house.settings)
     landing = LandingResource(root=str(house.settings.landing))
     io_manager = DeltaIOManager(lake=lake)
@@ -249,7 +249,7 @@ def test_one_file_of_one_day_makes_only_what_it_touches_again(
 ) -> None:
     aggregates = [gold_tweets.TWEETS_BY_CITY_AND_HASHTAG, gold_tweets.TWEETS_BY_HASHTAG]
     followers = (DIM_DATE, SILVER_TWEETS, ASIDE, gold_tweets.TWEET_DAYS, *aggregates)
-    watched = dg.AssetSelection.assets(*[table.asset_key for table in followers])
+    watched = dg.AssetSelection.assets(*[dg.AssetKey(table.key) for table in followers])
     caretaker = Caretaker(house, instance, watched=watched)
 
     def arrives() -> list[tuple[str, str]]:
