@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lakehouse_assets.domains.conformed.transforms.places import is_place_name
+from lakehouse_assets.domains.conformed.city_names import is_place_name
 from lakehouse_assets.engine import F, W, current
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse_assets.domains.conformed import gazetteer
-from lakehouse_assets.domains.conformed.transforms.places import with_city_names
+from lakehouse_assets.domains.conformed.city_names import with_city_names
 from lakehouse_assets.engine.base import Engine
 
 # Text, the city's one name, its country.

@@ -12,7 +12,7 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import Dataset, Field, Flag, silver_table
 from lakehouse_assets.catalog.expectations import CALENDAR, Expectation
 from lakehouse_assets.domains.airline.reference import NOTHING, UNKNOWN, places
-from lakehouse_assets.domains.conformed.transforms.places import is_place_name
+from lakehouse_assets.domains.conformed.city_names import is_place_name
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 

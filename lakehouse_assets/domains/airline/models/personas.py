@@ -1,6 +1,6 @@
 """The personas of members: names, stable codes, and the rule of each in words.
 
-The rule itself is `transforms.segments.with_personas`.
+The rule itself is `gold.segments.with_personas`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, cast
 
-from lakehouse_assets.domains.conformed.transforms.places import NO_PLACES
+from lakehouse_assets.domains.conformed.city_names import NO_PLACES
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lakehouse_assets.catalog.datasets import Dataset, Field, Flag, silver_table
-from lakehouse_assets.domains.conformed.transforms.places import is_place_name
+from lakehouse_assets.domains.conformed.city_names import is_place_name
 from lakehouse_assets.domains.retail.shared import (
     CURRENCY,
     DOMAIN,

@@ -19,7 +19,7 @@ from lakehouse_assets.catalog.datasets import (
 )
 from lakehouse_assets.catalog.expectations import Expectation, in_calendar
 from lakehouse_assets.domains.conformed import gazetteer
-from lakehouse_assets.domains.conformed.transforms.places import is_place_name, with_city_names
+from lakehouse_assets.domains.conformed.city_names import is_place_name, with_city_names
 from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER, UNKNOWN
 from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.engine import Col, DataFrame, F

@@ -1,1 +1,0 @@
-"""The rules of the conformed dimensions as pure functions."""
