@@ -149,7 +149,7 @@ def test_a_late_update_of_a_state_takes_the_place_of_what_was_there(
     assert told["named_duplicates"] == 2
     # The first copy was not read a second time.
     read = numbers(check(result, bronze_table(CUSTOMERS), READABLE.name))
-    assert (read["files"], read["files_taken_over"]) == (1, 1)
+    assert (read["files"], read["files_kept"]) == (1, 1)
 
 
 def test_an_event_that_comes_again_stays_what_it_was_first(at_home: House) -> None:
