@@ -158,7 +158,7 @@ def test_3_partitions_that_are_not_those_of_the_table_are_refused(definition, ke
 
 
 @on_both_engines
-def test_3_named_rows_of_a_table_without_partitions_are_replaced(tmp_path):
+def test_3_named_rows_are_replaced_and_no_others(tmp_path):
     put(embedded_lake(tmp_path), TOTAL, Everything(), [(1, "a"), (2, "b"), (3, "c")])
 
     def made(declared, partitions, rows):
@@ -174,8 +174,12 @@ def test_3_named_rows_of_a_table_without_partitions_are_replaced(tmp_path):
     assert content(lake_at(tmp_path), TOTAL) == [(1, "a"), (20, "b")]
     with pytest.raises(LakehouseError, match="nothing was written"):
         run(tmp_path, made(TOTAL, None, [(1, "a")]))
-    with pytest.raises(LakehouseError, match="a write must name its partitions"):
-        run(tmp_path, made(DAILY, DAYS, [(day(1), 1, "b")]), "2024-01-01")
+    days = [(day(1), 1, "a"), (day(1), 2, "b"), (day(2), 3, "b")]
+    put(embedded_lake(tmp_path), DAILY, window(1, 2), days)
+    run(tmp_path, made(DAILY, DAYS, [(day(1), 20, "b")]), "2024-01-01")
+    assert content(lake_at(tmp_path), DAILY) == [days[0], (day(1), 20, "b"), days[2]]
+    with pytest.raises(LakehouseError, match="nothing was written"):
+        run(tmp_path, made(DAILY, DAYS, [(day(2), 20, "b")]), "2024-01-01")
 
 
 @on_both_engines
