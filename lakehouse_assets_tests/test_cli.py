@@ -439,7 +439,7 @@ def test_what_an_encoding_lacks_is_replaced_and_stops_no_command(house: House) -
     house.deliver_members("2014-03-31", [member(1)])
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LANG": "C", "LC_ALL": "C"}
     for arguments, shown in (
-        (["run"], "? calendar"),
+        (["run"], "? reference_data"),
         (["tables", gold.FACT_FLIGHTS.name], " ? dim_"),
     ):
         place = house.settings.root.parent
