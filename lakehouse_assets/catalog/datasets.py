@@ -18,16 +18,16 @@ _FLAGS = Column(
 
 @dataclass(frozen=True)
 class LossLimit:
-    """How much of a partition may be lost before nothing is built from it.
+    """How many of a partition's records may be lost before downstream tables are blocked.
 
-    It is too much when more than `share` of the records and more than `rows` of them are lost, so
-    that a few bad records in a small delivery stop nothing; and when every record is lost, however
-    few there were.
+    The limit is exceeded if more than `share` of the records and more than `rows` records are lost,
+    so that a few bad records in a small delivery block nothing. With `whole`, losing every record
+    exceeds it too, however few there were.
 
     Attributes:
         share: Share of the partition's records, 0 to 1.
         rows: Number of records.
-        whole: Whether the loss of every record is too much, however few there were.
+        whole: Whether losing every record exceeds the limit.
     """
 
     share: float = 0.05
@@ -35,27 +35,27 @@ class LossLimit:
     whole: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what is no share and no number of rows."""
+        """Refuse values out of range."""
         if not 0 <= self.share <= 1 or self.rows < 0:
             raise ValueError("share lies between 0 and 1, and rows are 0 or more")
 
     def exceeded(self, lost: int, records: int) -> bool:
-        """Say whether it is too much that so many of a partition's records are lost."""
+        """Say whether a partition with `records` records may not lose `lost` of them."""
         if self.whole and lost and lost >= records:
             return True
         return lost > self.rows and lost > self.share * records
 
 
-# Limits from the settings: dataset or `*`, the field of `Dataset` that is meant, and the limit.
+# Limits from the settings: dataset path or `*`, field of `Dataset` to replace, and the limit.
 Limits: TypeAlias = tuple[tuple[str, str, LossLimit], ...]
 
 
-# What is recorded of a document; the fields of a dataset of documents, in this order.
+# The delivered fields of a dataset of documents, in this order.
 DOCUMENT_FIELDS = ("Name", "Extension", "MediaType", "Size", "SHA256")
-# Completes typed rows, given the reference data and options by name.
+# Completes typed rows; the second argument holds the reference data and options by name.
 Rule: TypeAlias = Callable[[DataFrame, Mapping[str, Any]], DataFrame]
 Need: TypeAlias = Literal["required", "fact", "optional", "judged"]
-# Turns the delivered text of a field, trimmed, into its value.
+# Converts the trimmed text of a field to its value.
 Parser: TypeAlias = Callable[[Col], Col]
 
 
@@ -65,7 +65,7 @@ class Flag:
 
     Attributes:
         name: Name of the flag; the check that counts it is `no_<name>`.
-        description: What is expected of a row.
+        description: What a row without the flag fulfils.
     """
 
     name: str
@@ -74,36 +74,38 @@ class Flag:
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a dataset, written once: as it is delivered, and as silver types it.
+    """A column of a dataset, declared once for the delivered field and the typed silver column.
 
     Attributes:
-        name: Column of the silver table.
-        type: Its type, as of `Column`.
+        name: Name of the silver column.
+        type: Type of the silver column, see `Column`.
         description: What the value means.
-        source: Name of the delivered field, if it is another.
-        delivered: What the delivered text is, where that is more than the description says.
-        need: What becomes of a row whose value is missing or cannot be read. `required`: it is
-            quarantined. `fact`: it is quarantined if a value is given that cannot be read, since
-            sums would be wrong without it. `optional`: the value becomes null, and a flag says so
-            unless the column is text. `judged`: the column is not null, and an expectation of the
-            dataset says which rows have no place.
-        parse: Reads the trimmed text, which for text columns is null if it stands for nothing;
-            otherwise the type says how text is read.
-        missing: Value of a text column where nothing is given or what is given was removed.
-        nothing: Texts that stand for "not given", if they are others than the dataset's.
+        source: Name of the delivered field, if it differs from `name`.
+        delivered: Description of the delivered text, if it differs from `description`.
+        need: What happens to a row whose value is missing or cannot be read. `required`: the row is
+            quarantined. `fact`: the row is quarantined if a value is given but cannot be read,
+            because sums would be wrong without it. `optional`: the value becomes null, and a flag
+            says so unless the column is text. `judged`: the column is not nullable, and an
+            expectation of the dataset decides which rows are quarantined.
+        parse: Converts the trimmed text to the value; in text columns, texts that mean "not given"
+            arrive as null. Without a parser, the type decides how the text is read.
+        missing: Value of a text column if no value is given or the given one was removed.
+        nothing: Texts that mean "not given", if they differ from the dataset's.
         between: Lowest and highest plausible value; others become null and are flagged.
-        labels: The documented values; others stay and are reported.
-        not_negative: Whether a negative value sends the row to quarantine.
-        in_calendar: Whether a date outside of `dim_date` sends the row to quarantine.
-        lost: Flag of a value that is given but cannot be read or is not possible; a number, date or
-            truth value has one anyway.
-        implausible: Flag of a value that can be read but is not possible.
-        unknown: What is expected, if a missing value is flagged as `<name>_unknown`.
+        labels: The documented values; rows with others are kept and reported.
+        not_negative: Whether a negative value quarantines the row.
+        in_calendar: Whether a date outside `dim_date` quarantines the row.
+        lost: Flag for a value that is given but cannot be read or is not possible. An optional
+            column that is not text has the flag `<name>_unreadable` by default.
+        implausible: Flag for a value that can be read but is not possible; `<name>_implausible` by
+            default if `between` is set.
+        unknown: Description of the flag `<name>_unknown`, which marks a missing value; None for no
+            such flag.
         unit: Unit of the value.
-        pii: What it says of a natural person, see `Column`.
+        pii: What the value reveals about a natural person, see `Column`.
         aliases: Other names of the column in SQL.
-        derived: Whether the dataset's rule makes the column instead of reading a field.
-        stored: Whether silver has the column; otherwise bronze alone has the field.
+        derived: Whether the dataset's rule computes the column, so that no field is read.
+        stored: Whether silver has the column; if not, only bronze has the field.
     """
 
     name: str
@@ -130,12 +132,12 @@ class Field:
 
     @property
     def field(self) -> str:
-        """Name of the bronze column: that of the delivered field in lower case."""
+        """Name of the bronze column: the delivered field's name in lower case."""
         return (self.source or self.name).lower()
 
     @property
     def bronze(self) -> Column:
-        """The column of the delivered text."""
+        """The bronze column, which holds the delivered text."""
         return Column(
             self.field, "string", self.delivered or self.description,
             unit=self.unit, pii=self.pii, source=self.source or self.name,
@@ -143,7 +145,7 @@ class Field:
 
     @property
     def silver(self) -> Column:
-        """The typed column."""
+        """The typed silver column."""
         nullable = self.need in {"fact", "optional"} and self.missing is None
         source = None if self.derived or self.field == self.name else self.field
         return Column(
@@ -155,7 +157,7 @@ class Field:
 def text_field(
     source: str, description: str, *, unit: str | None = None, pii: Pii | None = None
 ) -> Field:
-    """Declare a delivered field that bronze alone has."""
+    """Declare a delivered field that only bronze has."""
     return Field(
         source.lower(), "string", description, source=source, unit=unit, pii=pii, stored=False
     )
@@ -172,40 +174,40 @@ class Dataset:
         columns: Fields and typed columns, in the order of the silver table.
         description: What one delivered row is.
         owner: Owner of the tables.
-        rows: What one row of silver is, and which of several deliveries counts.
-        key: Column that identifies a row; a snapshot has one for each month. Without a key there is
-            no silver table.
-        counts: Which of the rows with one key counts. `first`: the first delivery of all days, for
-            events, which happened once. `latest`: the latest delivery within a partition, for
-            states. `corrected`: the value that was delivered last, in the delivery that brought it;
-            every run compares the deliveries of all days, so this is for datasets of moderate size.
-        nothing: Texts that stand for "not given", in lower case.
-        dates: Formats in which days are delivered beside `yyyy-MM-dd`.
-        rule: What no field alone can say: completes the typed rows, of which `quality/fields.py`
-            says what they hold. A pure function of them and the reference data.
-        reference: Reference data of the rule, by name, as functions that give Arrow tables.
-        options: Settings that the rule reads, by name, and their defaults.
+        rows: What one silver row is, and which of several deliveries of it counts.
+        key: Column that identifies a row, in a snapshot within a month. Without a key there is no
+            silver table.
+        counts: Which of several rows with the same key counts. `first`: the first delivery of all
+            days, for events, which happen once. `latest`: the latest delivery within a partition,
+            for states. `corrected`: the last delivered value, in the delivery that introduced it;
+            every run compares the deliveries of all days, so use it for datasets of moderate size.
+        nothing: Texts that mean "not given", in lower case.
+        dates: Formats in which dates are delivered, in addition to `yyyy-MM-dd`.
+        rule: Completes the typed rows with everything that needs more than one field: a pure
+            function of the rows that `quality.fields.typed_rows` describes and the reference data.
+        reference: Functions that return the rule's reference data as Arrow tables, by name.
+        options: Defaults of the settings that the rule reads, by name.
         flags: Flags that the rule sets, each as a boolean column `flag_<name>`.
-        expectations: What rows must fulfil beside what follows from the columns.
-        watched: Columns of silver whose distribution is compared over time.
-        clustered: Columns of silver by which rows are looked up.
+        expectations: Expectations in addition to those that follow from the columns.
+        watched: Silver columns whose distribution is compared over time.
+        clustered: Silver columns by which rows are looked up.
         constraints: Delta CHECK constraints of silver by name.
-        delivered_order: Delivered names in the order of the files, where it is another than that of
-            `columns`.
-        announced: Whether the source says that a day is complete by a `_SUCCESS` file; a day
-            without one is not read.
-        header: Whether the first line of a CSV file names the columns; otherwise it is data, and
-            a line that has not as many values as there are fields is rejected.
+        delivered_order: Names of the delivered fields in the order of the files, if it differs from
+            that of `columns`.
+        announced: Whether the source marks a complete day with a `_SUCCESS` file; days without one
+            are not read.
+        header: Whether the first line of a CSV file names the columns. If not, it is data, and a
+            line with more or fewer values than there are fields is rejected.
         aliases: Other names of the bronze table, where the reference uses them.
         silver_aliases: Other names of the silver table.
-        documents: Whether each file is one record, of any format: it is described by the fields of
-            `ingest/documents.py`, and its bytes stay where they were delivered.
-        additive: Whether records may have attributes, and files columns, that are not declared.
-            They are reported by name, and bronze keeps no value of them: those stay in the
-            delivered files until the dataset declares the field and the partition is loaded again.
-            Without it such a record is rejected, and a file with such a column refused.
-        rejected: How many records of a partition may be unreadable.
-        quarantined: How many rows of a partition may be quarantined in silver.
+        documents: Whether each file, of any format, is one record. The record has the fields of
+            `ingest/documents.py`; the file's content stays in the landing zone.
+        additive: Whether records may have undeclared attributes, and files undeclared columns.
+            Their names are reported and their values are not stored in bronze: they stay in the
+            delivered files until the dataset declares the field and the partition is reloaded. If
+            not, such a record is rejected and a file with such a column is refused.
+        rejected: Limit on unreadable records of a partition.
+        quarantined: Limit on rows of a partition that silver quarantines.
     """
 
     domain: str
@@ -242,7 +244,7 @@ class Dataset:
 
     @property
     def path(self) -> str:
-        """Name by which people call the dataset: `<domain>/<name>`."""
+        """The dataset's full name: `<domain>/<name>`."""
         return f"{self.domain}/{self.name}"
 
     @property
@@ -253,7 +255,7 @@ class Dataset:
 
     @property
     def loaded_tables(self) -> tuple[str, ...]:
-        """Names of the tables that hold the dataset's rows before anything is joined to them."""
+        """Names of the dataset's bronze and silver tables."""
         return (
             f"bronze_{self.name}",
             f"bronze_{self.name}_rejects",
@@ -263,19 +265,19 @@ class Dataset:
 
     @cached_property
     def fields(self) -> tuple[Column, ...]:
-        """Delivered fields as columns of text, in the order of the files."""
+        """The bronze columns of the delivered fields, in the order of the files."""
         found = [column.bronze for column in self.columns if not column.derived]
         order = self.delivered_order or tuple(str(column.source) for column in found)
         return tuple(sorted(found, key=lambda column: order.index(str(column.source))))
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """Field names as the file has them, in order."""
+        """Names of the delivered fields, in the order of the files."""
         return tuple(column.source or column.name for column in self.fields)
 
 
 def with_limits(dataset: Dataset, limits: Limits) -> Dataset:
-    """Return a dataset with the limits that settings give it; those of its name go before `*`."""
+    """Return a dataset with the limits of the settings; its own take precedence over `*`."""
     given = {
         field: limit
         for name in ("*", dataset.path)
@@ -290,13 +292,13 @@ def with_limits(dataset: Dataset, limits: Limits) -> Dataset:
 
 
 def with_options(dataset: Dataset, options: Mapping[str, Any]) -> Dataset:
-    """Return a dataset with those of some settings that its rule reads."""
+    """Return a dataset with the given values of its options; other names are ignored."""
     given = {name: options.get(name, value) for name, value in dataset.options.items()}
     return replace(dataset, options=given)
 
 
 def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
-    """Columns that say when rows were delivered; the last one is the partition column."""
+    """Return the columns that date the delivery; the last one is the partition column."""
     delivered = Column(
         "delivered_on", "date", "Day of delivery: the dated landing folder.", nullable=False
     )
@@ -307,7 +309,7 @@ def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
 
 
 def provenance_columns() -> tuple[Column, ...]:
-    """Columns that lead from a row back to the delivered file and line."""
+    """Return the columns that trace a row to its delivered file and its position there."""
     return (
         Column("_source_file", "string", "Delivered file, relative to the landing zone.", False),
         Column(
@@ -335,7 +337,7 @@ def _file_columns() -> tuple[Column, ...]:
 
 
 def bronze_table(dataset: Dataset) -> Table:
-    """Every delivered row as text, with its provenance."""
+    """Declare the bronze table: every delivered row as text, with its provenance."""
     return Table(
         domain=dataset.domain,
         name=f"bronze_{dataset.name}",
@@ -353,7 +355,7 @@ def bronze_table(dataset: Dataset) -> Table:
 
 
 def rejects_table(dataset: Dataset) -> Table:
-    """Records that could not be split into fields, and files that were refused as a whole."""
+    """Declare the table of malformed records and of files that were refused as a whole."""
     return Table(
         domain=dataset.domain,
         name=f"bronze_{dataset.name}_rejects",
@@ -385,7 +387,7 @@ def rejects_table(dataset: Dataset) -> Table:
 
 
 def silver_table(dataset: Dataset) -> Table:
-    """Typed rows of a dataset: its own columns, what was repaired, and where each row came from."""
+    """Declare the silver table: typed columns, `quality_flags` and provenance."""
     snapshot = dataset.grain == "month"
     columns = [column.silver for column in dataset.columns if column.stored]
     return Table(
@@ -406,17 +408,17 @@ def silver_table(dataset: Dataset) -> Table:
 
 
 def dataset_tables(dataset: Dataset) -> tuple[Table, ...]:
-    """Declare the tables that follow from a dataset: rows as delivered and typed, and the others.
+    """Declare the four tables of a dataset: bronze, its rejects, silver and its quarantine.
 
     Raises:
-        LakehouseError: a column or key is declared that no table can have.
+        LakehouseError: a declared column or key is not valid.
     """
     made = (bronze_table, rejects_table, silver_table, quarantine_table)
     return tuple(make(dataset) for make in made)
 
 
 def quarantine_table(dataset: Dataset) -> Table:
-    """Bronze rows that silver does not take, with every reason."""
+    """Declare the table of bronze rows that are not in silver, with all reasons."""
     return Table(
         domain=dataset.domain,
         name=f"silver_{dataset.name}_quarantine",
@@ -445,7 +447,7 @@ def dataset_named(datasets: Sequence[Dataset], path: str) -> Dataset:
     """Find a dataset by `<domain>/<name>`.
 
     Raises:
-        LakehouseError: there is none; the message lists what there is.
+        LakehouseError: there is none; the message lists the known ones.
     """
     from lakehouse_assets.errors import LakehouseError
 

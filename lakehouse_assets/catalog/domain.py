@@ -1,4 +1,4 @@
-"""The declaration of a domain: everything that the lake has of it."""
+"""The declaration of a domain: its datasets, tables, models and sources."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _Kind = TypeVar("_Kind")
 
 
 def declared_in(package: ModuleType, kind: type[_Kind]) -> tuple[_Kind, ...]:
-    """Return what the modules of a package declare of a kind, by the names of the modules.
+    """Return the objects of a type that a package's modules declare, in the order of module names.
 
     Args:
-        package: A package with a module for each dataset, topic of gold tables or model.
-        kind: What to look for among the names of a module, alone or in a tuple.
+        package: A package with one module per dataset, topic of gold tables or model.
+        kind: The type; a module may hold such objects directly or in a tuple.
     """
     found: list[_Kind] = []
     for module in sorted(pkgutil.iter_modules(package.__path__, f"{package.__name__}."),
@@ -43,13 +43,13 @@ class Domain:
 
     Attributes:
         name: Its name, the first part of its asset keys.
-        owner: Who answers for it, as Dagster shows it.
-        datasets: What is delivered.
-        gold: What is built from them.
-        models: Models, and the tables of what they say.
-        sources: Tables of databases that are delivered as datasets.
-        first_partition: First day of the first month that can be delivered, unless the setting
-            names another.
+        owner: Owner, as Dagster shows it.
+        datasets: The delivered datasets.
+        gold: The gold tables.
+        models: The models, with the tables of their results.
+        sources: Database tables that are delivered as datasets.
+        first_partition: First day of the first month that can be delivered, unless a setting
+            overrides it.
     """
 
     name: str

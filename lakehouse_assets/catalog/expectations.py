@@ -1,4 +1,4 @@
-"""What rows of a table must fulfil, and what happens when they do not."""
+"""Expectations: conditions on rows, and what happens to rows that fail them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Literal
 from lakehouse_assets.engine import Col, F
 
 Action = Literal["warn", "drop", "fail"]
-# First and last day of dim_date: rows with a day outside of it have no place in a star schema.
+# First and last day of dim_date: a row with a day outside it has no date to refer to.
 CALENDAR = (date(1900, 1, 1), date(2099, 12, 31))
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """A statement about each row.
+    """A condition that each row should meet.
 
     Attributes:
-        name: Name of the asset check, and the reason in quarantine.
-        action: `warn` keeps the row and reports it; `drop` moves the row to quarantine and
-            reports it; `fail` stops everything downstream.
+        name: Name of the asset check and of the reason in quarantine.
+        action: `warn` keeps and reports the row; `drop` quarantines and reports it; `fail` blocks
+            everything downstream.
         description: What is expected, and the source of the rule.
-        condition: Builds the column that is true where the row is as expected; null counts as not.
+        condition: Builds the column that is true for rows that pass; null counts as a failure.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Expectation:
 
 
 def present(name: str) -> Expectation:
-    """Expect that a column was given and could be read."""
+    """Expect a value that is given and can be read; other rows are quarantined."""
     return Expectation(
         f"{name}_is_readable",
         "drop",
@@ -43,7 +43,7 @@ def present(name: str) -> Expectation:
 
 
 def unflagged(flag: str, description: str) -> Expectation:
-    """Expect that a row was not repaired in a certain way; repaired rows stay."""
+    """Expect rows without a flag; flagged rows are kept and reported."""
     return Expectation(
         f"no_{flag}",
         "warn",
@@ -53,7 +53,7 @@ def unflagged(flag: str, description: str) -> Expectation:
 
 
 def in_calendar(name: str) -> Expectation:
-    """Expect that a date, if it is known, lies in the calendar."""
+    """Expect a known date to be in the calendar; other rows are quarantined."""
     return Expectation(
         f"{name}_is_in_the_calendar",
         "drop",
@@ -63,7 +63,7 @@ def in_calendar(name: str) -> Expectation:
 
 
 def not_negative(name: str) -> Expectation:
-    """Expect that a number, if it is known, is not negative."""
+    """Expect a known number not to be negative; other rows are quarantined."""
     return Expectation(
         f"{name}_is_not_negative",
         "drop",
@@ -73,7 +73,7 @@ def not_negative(name: str) -> Expectation:
 
 
 def known(name: str, values: Sequence[str]) -> Expectation:
-    """Expect that a label is one of those that the source documents; others stay."""
+    """Expect a label that the source documents; rows with others are kept and reported."""
     return Expectation(
         f"{name}_is_known",
         "warn",

@@ -1,7 +1,7 @@
-"""The declaration of a gold table: its rule, what the rule reads, and what must hold of its rows.
+"""The declaration of a gold table: the rule that builds it, its inputs and its checks.
 
-A rule is a pure function. It takes by name what it needs: the frames of the declaration's `reads`,
-and fields of `BuildContext`.
+A rule is a pure function. The names of its parameters say what it needs: entries of the
+declaration's `reads`, and fields of `BuildContext`.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 Span = Literal["same", "so_far", "latest", "before"]
 Rule: TypeAlias = Callable[..., DataFrame]
-# Name of the parameter of a check that takes the stored rows of the month.
+# The parameter of a check that receives the stored rows of the month.
 STORED = "stored"
 
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What rules may take beside frames.
+    """What rules may take in addition to frames.
 
     Attributes:
-        month: The month that rows are built for, as its first day; monthly tables only.
+        month: First day of the month that is built; None unless the table is monthly.
         loaded_at: When the run began.
         engine: The engine of the frames.
         week_starts_on: First day of a week (LAKEHOUSE_WEEK_STARTS_ON).
-        training_rows: Most rows that are fetched to fit a model.
+        training_rows: Maximum number of rows fetched to fit a model.
     """
 
     month: date | None
@@ -48,14 +48,14 @@ class BuildContext:
 
 @dataclass(frozen=True)
 class Read:
-    """The rows of a table that a rule takes; without partitions, those are all of them.
+    """The rows of a table that a rule reads; all of them if the table is not partitioned.
 
     Attributes:
         table: The table.
-        span: `same`: those of the month, or day, that is built. `so_far`: those up to its end.
-            `latest`: of a silver table of monthly snapshots, the latest one delivered so far.
-            `before`: those of the latest earlier month that has any; none if the month itself has
-            none.
+        span: `same`: rows of the month or day that is built. `so_far`: rows up to its end.
+            `latest`: the latest snapshot delivered so far, for silver tables of monthly snapshots.
+            `before`: rows of the latest earlier month that has rows; no rows if the month that is
+            built has none in the table.
     """
 
     table: Table
@@ -79,14 +79,15 @@ def before(table: Table) -> Read:
 
 @dataclass(frozen=True)
 class Check:
-    """Something that must hold of a month's stored rows beside what the rule reads.
+    """A condition on the stored rows of a month, checked with the inputs of the rule.
 
     Attributes:
         name: Name of the check.
         description: What must hold.
-        broken: Rule that gives the rows which break it; `stored` are the month's stored rows.
-        amount: Column of those rows whose total is reported beside their number.
-        blocking: Whether rows that break it stop what is downstream; otherwise they are a warning.
+        broken: Rule that returns the rows that violate it; its parameter `stored` receives the
+            stored rows of the month.
+        amount: Column of those rows whose total is reported along with their number.
+        blocking: Whether violations block downstream tables; if not, they are a warning.
     """
 
     name: str
@@ -102,16 +103,16 @@ class GoldTable:
 
     Attributes:
         table: The table.
-        rule: Builds the rows of a month; of a daily table those of all days of a run, which say
-            themselves which day they belong to; of a table without partitions all of them.
-        reads: What the rule, its totals and its checks take, by the names of their parameters: a
-            table, for its rows of the same month; a `Read`; or a function that gives reference
-            data as an Arrow table.
-        triggered_by: Tables of which any partition within a month means that the month is
-            delivered. They are not read.
-        totals: What the table's columns must add up to, as frames of one row each: a blocking check
-            compares them with the stored rows of the month.
-        checks: What else must hold of the stored rows.
+        rule: Builds the rows: of one month for a monthly table; of all days of the run for a daily
+            table, with the day in each row; all rows for a table without partitions.
+        reads: Inputs of the rule, the totals and the checks, by parameter name: a table, for its
+            rows of the same month; a `Read`; or a function that returns reference data as an Arrow
+            table.
+        triggered_by: Tables that trigger the build of a month but are not read: silver tables with
+            any delivery within the month, gold tables with the same month.
+        totals: Rules that each return one row, to which the table's columns must add up; a blocking
+            check compares them with the stored rows of the month.
+        checks: Further conditions on the stored rows.
     """
 
     table: Table
@@ -124,7 +125,7 @@ class GoldTable:
     data: Mapping[str, Callable[[], pa.Table]] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Refuse a rule that takes what it is not given, and a read that nothing takes."""
+        """Refuse parameters that nothing supplies, and reads that no rule takes."""
         tables = {n: r if isinstance(r, Read) else Read(r) for n, r in self.reads.items()
                   if isinstance(r, Read | Table)}  # fmt: skip
         data = {n: r for n, r in self.reads.items() if not isinstance(r, Read | Table)}
@@ -150,17 +151,17 @@ class GoldTable:
 
 
 def parameters_of(rule: Rule) -> set[str]:
-    """Return the names of the parameters that a rule must be given."""
+    """Return the names of a rule's parameters without defaults."""
     return {n for n, p in signature(rule).parameters.items() if p.default is Parameter.empty}
 
 
 def apply_rule(rule: Rule, frames: Mapping[str, DataFrame], ctx: BuildContext) -> DataFrame:
-    """Call a rule with what it takes.
+    """Call a rule with the frames and context fields that its parameters name.
 
     Args:
         rule: The rule.
-        frames: The frames that it may take, by the names of its parameters.
-        ctx: What it may take beside them.
+        frames: The frames that it may take, by parameter name.
+        ctx: The context whose fields it may take.
     """
     taken: dict[str, Any] = {
         name: frames[name] if name in frames else getattr(ctx, name) for name in parameters_of(rule)

@@ -1,4 +1,4 @@
-"""The vocabulary in which tables are declared, and the registry that holds the declarations.
+"""The declaration of a table, and the registry of all declarations.
 
 One declaration drives table creation, enforcement in the IO manager, asset checks, Dagster metadata
 and the documentation; nothing repeats it.
@@ -30,23 +30,24 @@ _PLAIN_TYPES = frozenset(
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, type, meaning and how far it may be trusted.
+    """One column: its name, type and meaning.
 
     Attributes:
         name: Lower-case name in the table.
         type: `string`, `bigint`, `int`, `double`, `boolean`, `date`, `timestamp` (UTC),
             `timestamp_ntz`, `array<string>` or `decimal(p,s)`.
-        description: What the value means; for derived values the source of the rule.
-        nullable: Whether null is a legal value.
+        description: What the value means and, for derived values, the source of the rule.
+        nullable: Whether the column may hold null.
         unit: Unit of the value, e.g. `km`, `years`, `source currency`; `count` for a number of
-            things, `code`, `share` or `score` for numbers that measure nothing.
-        pii: What the value says of a natural person, if anything: `identifier` tells who it is,
-            `contact` how to reach them, `demographic` and `location` describe them. What is made of
-            an identifier or a contact is one; what is made of the others has a class, too, where
-            the table says who it is about.
-        source: Of a bronze column, the field's name in the delivered file; of a silver column, the
-            bronze column that it is read from, if its name is another.
-        aliases: Other names of the column in SQL, where the reference uses them; `source` is one.
+            things; `code`, `share` or `score` for numbers without a physical unit.
+        pii: What the value reveals about a natural person, if anything: `identifier` says who they
+            are, `contact` how to reach them, `demographic` and `location` describe them. A value
+            derived from an identifier or a contact keeps that class; one derived from the others
+            has a class, too, if the table identifies the person.
+        source: For a bronze column, the field's name in the delivered file; for a silver column,
+            the bronze column that it is read from, if the name differs.
+        aliases: Other names of the column in SQL, where the reference uses them; `source` is always
+            one.
     """
 
     name: str
@@ -87,12 +88,12 @@ class PartitionColumn:
 
 @dataclass(frozen=True)
 class Reference:
-    """A foreign key: `columns` of this table are found as `to_columns` in `to_table`.
+    """A foreign key from `columns` of this table to `to_columns` of `to_table`.
 
-    `to_table` is a table of the same domain, or the one of another domain that has the name; or it
-    is `<domain>.<table>`.
+    `to_table` is `<domain>.<table>` or a bare name: that of a table in the same domain or of the
+    only such table in the others.
 
-    `required=True` makes a missing parent block what is downstream; otherwise it is a warning.
+    With `required=True` a missing parent blocks downstream tables; otherwise it is a warning.
     """
 
     columns: tuple[str, ...]
@@ -103,15 +104,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure that people compute from the rows of a table, so that all compute the same one.
+    """A figure computed from a table's rows, declared so that everyone computes it the same way.
 
     Attributes:
         name: Its name, unique within the table.
-        expression: SQL aggregate of the table's columns, in words that every engine knows.
+        expression: SQL aggregate over the table's columns, valid on every engine.
         unit: Unit of the result, as for columns.
-        additivity: Over what results may be added up: `additive` over everything; `semi_additive`
-            over everything but time, as states of several months count the same things; else
-            `non_additive`.
+        additivity: Across which dimensions results may be added up. `additive`: all of them.
+            `semi_additive`: all except time, because the states of several months count the same
+            things. `non_additive`: none.
         description: What it means.
     """
 
@@ -130,26 +131,25 @@ class Table:
         domain: Folder of the table and first part of its asset key.
         name: Name of the table and last part of its asset key.
         layer: bronze, silver, gold or segments.
-        kind: What the rows of several partitions are to each other. `event`: things that happened,
-            each in one partition. `aggregate`: events added up within their partition, so that
-            partitions can be added up. `snapshot`: a state that each partition has as a whole.
-            `cumulative`: everything up to a partition, added up. `dimension`: what facts refer to,
-            as a snapshot if it is partitioned. `reference`: data that comes with the code.
+        kind: How the rows of different partitions relate. `event`: things that happened, each in
+            one partition. `aggregate`: sums of a partition's events, which may be added up across
+            partitions. `snapshot`: each partition is a complete state. `cumulative`: each partition
+            sums up everything so far. `dimension`: what facts refer to; a snapshot if partitioned.
+            `reference`: data that comes with the code.
         description: What one row is and what the table is for.
         columns: All columns, in order.
-        keys: Columns that identify a row (within the table, or within a partition for snapshots).
+        keys: Columns that identify a row.
         owner: Owner as Dagster shows it, `team:<name>` or an e-mail address.
-        partition: How the table is partitioned; None for one whole table.
+        partition: How the table is partitioned; None if it is not.
         constraints: Delta CHECK constraints by name.
         references: Foreign keys.
-        aliases: Other names under which analysts know the table.
+        aliases: Other names by which analysts know the table.
         watched: Columns whose distribution is compared over time.
-        clustered: Columns by which rows are looked up; maintenance puts files in their order.
-        latest_with: Another table whose latest month is this one's too, for a table that may have
-            no rows in its latest month.
-        topic: What the table is about, where a layer has tables about several things, such as
-            sales.
-        measures: What people compute from its rows.
+        clustered: Columns by which rows are looked up; maintenance Z-orders the files by them.
+        latest_with: Another table that determines this one's latest month, for a table that may
+            have no rows in that month.
+        topic: Subject of the table, such as sales, in a layer with tables about several subjects.
+        measures: Figures computed from its rows.
     """
 
     domain: str
@@ -219,18 +219,18 @@ class Table:
         raise KeyError(name)
 
     def pick(self, *names: str) -> tuple[Column, ...]:
-        """Return the columns of those names, for a table that has them, too."""
+        """Return the columns of those names, to reuse them in another table."""
         return tuple(map(self.column, names))
 
     @property
     def holds_states(self) -> bool:
-        """Whether each partition is a state of the whole, so that only one may be counted."""
+        """Whether each partition is a complete state, so that a query must count only one."""
         states = ("snapshot", "cumulative", "dimension")
         return self.partition is not None and self.kind in states
 
     @property
     def full_description(self) -> str:
-        """Say what a row is, and which partitions a query of the table's name reads."""
+        """The description, and which partitions a query by the table's name reads."""
         if self.partition is None:
             return self.description
         grain = self.partition.grain
@@ -245,24 +245,24 @@ class Table:
 
     @property
     def full_name(self) -> str:
-        """Its name with the domain, as people and SQL write it: `<domain>.<table>`."""
+        """Its name with the domain, as in SQL: `<domain>.<table>`."""
         return f"{self.domain}.{self.name}"
 
     @property
     def identifier(self) -> str:
-        """Its name with the domain as one word, which no other table has."""
+        """Its name with the domain as one word, unique among all tables."""
         return f"{self.domain}__{self.name}"
 
     @property
     def group(self) -> str:
-        """The group in which people see the asset: its domain, its layer and its topic."""
+        """The Dagster group of the asset: its domain, layer and topic."""
         return "_".join([self.domain, self.layer, *([self.topic] if self.topic else [])])
 
     @property
     def step(self) -> str:
         """Name of the step that writes the table, which is also the name of its pool.
 
-        Bronze and silver steps write two tables each: rows, and rows that were set aside.
+        Bronze and silver steps write two tables each: the rows, and the rejects or the quarantine.
         """
         if self.layer == "bronze":
             dataset = self.name.removeprefix("bronze_").removesuffix("_rejects")
@@ -299,12 +299,10 @@ def monthly_table(
     topic: str | None = None,
     measures: tuple[Measure, ...] = (),
 ) -> Table:
-    """Declare a table by months: the month leads its columns and its keys.
+    """Declare a monthly table, with `as_of_month` as its first column and first key.
 
-    It is the month of delivery for events and what is added up from a month's events, and the month
-    at whose end the rows hold otherwise.
-
-    Within a month rows are looked up by the first of the other keys, if nothing else is said.
+    `as_of_month` is the month of delivery for events and aggregates; for other kinds, the rows
+    describe the end of that month. `clustered` defaults to the first of the other keys.
     """
     return Table(
         domain=domain,
@@ -336,8 +334,8 @@ def same_month(columns: tuple[str, ...], table: str, *, required: bool = True) -
 class Registry:
     """All declared tables, found by asset key, name or alias.
 
-    A name belongs to a domain: `retail.fact_sales` and `grocery.fact_sales` are two tables. A bare
-    name means the one table that has it.
+    Names are unique within a domain: `retail.fact_sales` and `grocery.fact_sales` are two tables. A
+    bare name finds a table if only one has it.
     """
 
     def __init__(self, tables: Iterable[Table]) -> None:
@@ -394,7 +392,7 @@ class Registry:
         )
 
     def meant_by(self, table: Table, name: str) -> Table:
-        """Return the table that a declaration means by a name: one of its own domain comes first.
+        """Return the table that a declaration refers to by name, looking in its own domain first.
 
         Raises:
             LakehouseError: no table has that name, or several other domains have one.
@@ -418,6 +416,6 @@ class Registry:
 
 
 def ambiguous(name: str, tables: Iterable[Table]) -> str:
-    """Say that a bare name means tables of several domains."""
+    """Return the message for a bare name that tables of several domains have."""
     choices = " or ".join(sorted(table.full_name for table in tables))
     return f"Several domains have a table {name}; write {choices}."

@@ -1,4 +1,4 @@
-"""What is copied out of a database: the declaration of a source table."""
+"""The declaration of a source table: a database table that is copied into the landing zone."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from lakehouse_assets.errors import LakehouseError
 class SourceTable:
     """A table of a database whose rows are delivered as a landing dataset.
 
-    Its columns are the dataset's fields, by the names in the source; capital and small letters are
-    the same.
+    Its columns are found by the source names of the dataset's fields, regardless of case.
 
     Attributes:
-        dataset: What its rows are delivered as.
-        source: Name of the database; its address is the variable `LAKEHOUSE_SOURCE_<NAME>`.
+        dataset: The dataset that its rows are delivered as.
+        source: Name of the database; the variable `LAKEHOUSE_SOURCE_<NAME>` holds its address.
         table: Name of the table or view.
-        schema: Its schema; None for the one that the address leads to.
-        key: Columns that identify a row. They put rows in order, so that a copy that broke off
-            goes on where it was; a table without them is copied as one file.
-        cursor: Column that grows when a row is written or changed. Without one, every copy is full.
-        overlap: How far before the last copy's end the next one begins, for cursors that are
-            moments: rows are committed later than they are stamped.
+        schema: Its schema; None for the default schema of the connection.
+        key: Columns that identify a row. A copy orders rows by them and can resume after an
+            interruption; a table without a key is copied as one file.
+        cursor: Column whose value increases when a row is written or changed. Without one, every
+            copy is full.
+        overlap: How far before the end of the last copy the next one starts, for cursors that are
+            dates or timestamps: a row may be committed later than its timestamp says.
     """
 
     dataset: Dataset
@@ -39,11 +39,11 @@ class SourceTable:
 
     @property
     def full_name(self) -> str:
-        """Its name with the schema."""
+        """The table's name, with the schema if there is one."""
         return f"{self.schema}.{self.table}" if self.schema else self.table
 
     def __post_init__(self) -> None:
-        """Refuse columns that are not delivered."""
+        """Refuse key and cursor columns that are not fields of the dataset."""
         named = {*self.key, *([self.cursor] if self.cursor else [])}
         unknown = named - set(self.dataset.source_names)
         if unknown:
@@ -57,7 +57,7 @@ def source_of(sources: Sequence[SourceTable], path: str) -> SourceTable:
     """Find the source table of a dataset by `<domain>/<dataset>`.
 
     Raises:
-        LakehouseError: there is none; the message lists what there is.
+        LakehouseError: there is none; the message lists the known ones.
     """
     for source in sources:
         if source.dataset.path == path:
