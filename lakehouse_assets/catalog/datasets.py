@@ -40,7 +40,7 @@ class LossLimit:
             raise ValueError("share lies between 0 and 1, and rows are 0 or more")
 
     def exceeded(self, lost: int, records: int) -> bool:
-        """Say whether a partition with `records` records may not lose `lost` of them."""
+        """Say whether losing `lost` of a partition's `records` records exceeds the limit."""
         if self.whole and lost and lost >= records:
             return True
         return lost > self.rows and lost > self.share * records

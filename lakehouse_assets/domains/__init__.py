@@ -1,4 +1,4 @@
-"""What the lake contains: `DOMAINS`, the one list of domains, and what follows from it."""
+"""The contents of the lake: `DOMAINS`, the one list of domains, and what is derived from it."""
 
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.domains.airline.domain import AIRLINE

@@ -1,8 +1,8 @@
-"""What the declarations of the airline domain have in common."""
+"""Names, types and units shared by the declarations of the airline domain."""
 
 DOMAIN = "airline"
 OWNER = "team:loyalty"
 MONEY = "decimal(18,2)"
-# What adds up any number of amounts.
+# Wide enough for the sum of any number of amounts.
 TOTAL = "decimal(38,2)"
 CURRENCY = "source currency"

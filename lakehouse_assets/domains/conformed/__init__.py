@@ -1,4 +1,4 @@
-"""Conformed dimensions: what means the same in every domain, such as a day, and is kept once.
+"""Conformed dimensions, such as days: they mean the same in every domain and are stored once.
 
 What only one domain knows belongs to that domain.
 """

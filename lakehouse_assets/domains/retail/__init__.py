@@ -1,6 +1,6 @@
-"""Wide World Importers retail: campaigns, tweets, sales, customers and the website, to analytics.
+"""Wide World Importers retail: analytics of campaigns, tweets, sales, customers and the website.
 
-Built as `airline/` is. `shared.py` has what several datasets have in common, `reference.py` what
-the spec lists and no source delivers; `sources.py` says which databases deliver what.
-`sample/retail` makes the sample.
+Laid out like `airline/`. `shared.py` has what several datasets share, `reference.py` data that the
+spec lists and no source delivers, `sources.py` the database tables that are landed. `sample/retail`
+generates the sample.
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# City, as dim_places has it, and its country, in the order of the stores' numbers (section 2).
+# City, named as in dim_places, and country of each store, in order of store number (section 2).
 _STORES = (
     ("Miami", "US"), ("San Diego", "US"), ("New York", "US"), ("San Francisco", "US"),
     ("Las Vegas", "US"), ("London", "GB"), ("Dubai", "AE"), ("Singapore", "SG"), ("Tokyo", "JP"),

@@ -1,4 +1,4 @@
-"""What the datasets of the domain have in common: units, and labels and what they mean."""
+"""Types, units, labels and expectations shared by the datasets of the domain."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ DOMAIN = "retail"
 OWNER = "team:retail"
 CURRENCY = "US dollars"
 MONEY = "decimal(18,2)"
-# Sources give up to three decimals, and binary noise after them.
+# Sources deliver up to three decimals, followed by floating-point noise.
 FINE = "decimal(18,4)"
 UNKNOWN = "Unknown"
-# What sources write for "nothing", in lower case: section 3.1 counts the literals NULL and NA.
+# What sources write for "not given", in lower case; section 3.1 counts the literals NULL and NA.
 NOTHING = ("null", "na", "n/a", "none", "unknown", "#n/a", "#name?", "#null!")
-# Days as the sources write them.
+# Date formats of the sources.
 DAYS = ("M/d/yyyy",)
 EVERYBODY = "All generations"
-# How a delivered label begins, in lower case and without blanks, and the label; the source's ?
-# stands for a dash.
+# Labels by the beginning of the delivered ones, in lower case and without blanks. The sources have
+# a ? in place of the dash.
 _GENERATIONS = {
     "boomer": "Baby Boomers (45\u201360s)",
     "babyboomer": "Baby Boomers (45\u201360s)",
@@ -40,7 +40,7 @@ REGIONS = {
 
 
 def label_by_beginning(lower: Col, labels: Mapping[str, str]) -> Col:
-    """Find the label whose beginning a text in lower case has; null if there is none."""
+    """Return the label whose key a lower-case text starts with; null if there is none."""
     found = F.lit(None).cast("string")
     for beginning, label in labels.items():
         found = F.when(lower.startswith(beginning), F.lit(label)).otherwise(found)
@@ -48,9 +48,9 @@ def label_by_beginning(lower: Col, labels: Mapping[str, str]) -> Col:
 
 
 def generation(label: Col) -> Col:
-    """Name the generations that a label lists, in their order; null if it lists anything else.
+    """Return the generations that a label lists, in order of age; null if it lists anything else.
 
-    One has its name, several are joined by `; `, and all of them are "All generations".
+    Several are joined by `; `; all of them are "All generations".
     """
     listed = F.regexp_replace(v.lower(label), r"[ ]+|;[ ]*\z", "")
     parts = F.split(listed, ";")
@@ -70,12 +70,12 @@ def generation(label: Col) -> Col:
 
 
 def generation_or_label(label: Col) -> Col:
-    """Name the generations that a label lists; a label that lists anything else stays."""
+    """Return the generations that a label lists; other labels are kept."""
     return F.coalesce(generation(label), label)
 
 
 def yes_no(given: Col) -> Col:
-    """Write what says yes or no as Yes or No; anything else stays as delivered."""
+    """Normalise yes and no to Yes and No; anything else stays as delivered."""
     truth = v.boolean(given)
     return F.when(truth, F.lit("Yes")).when(~truth, F.lit("No")).otherwise(given)
 
@@ -91,7 +91,7 @@ def _is_generation() -> Col:
 
 def _revenue_fits() -> Col:
     difference = F.abs(F.col("revenue") - F.col("quantity") * F.col("price"))
-    # Sources keep amounts as doubles: a product of theirs is right to the cent.
+    # Sources store amounts as doubles, so their products are exact only to the cent.
     return difference <= F.lit("0.01").cast("decimal(18,4)")
 
 

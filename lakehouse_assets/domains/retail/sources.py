@@ -1,4 +1,4 @@
-"""Where the retail domain's datasets come from: tables of databases."""
+"""The database tables that are landed as datasets of the retail domain."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.domains.retail.datasets import campaigns, customers, online_sales, store_sales
 
 SOURCES = (
-    # Snowflake in the reference lab. Results have no number, so that they have no order. A week's
-    # results may still be corrected: of what is copied again, what differs replaces what it was.
+    # Snowflake in the reference lab. Results have no number, so there is no key. Each copy re-reads
+    # the last week, whose results may still be corrected; changed rows replace the earlier ones.
     SourceTable(
         dataset=campaigns.CAMPAIGNS,
         source="marketing",
@@ -17,7 +17,7 @@ SOURCES = (
         cursor="CampDate",
         overlap=timedelta(days=7),
     ),
-    # SQL Server in the lab. Rows are numbered as they are written, and are not changed.
+    # SQL Server in the lab. Rows are numbered in order of writing and never change.
     SourceTable(
         dataset=store_sales.STORE_SALES,
         source="stores",
@@ -34,7 +34,7 @@ SOURCES = (
         cursor="OrderedAt",
         overlap=timedelta(hours=1),
     ),
-    # Teradata in the lab. Customers do not say when they changed, so each copy is a snapshot.
+    # Teradata in the lab. No column says when a customer changed, so each copy is a snapshot.
     SourceTable(
         dataset=customers.CUSTOMERS,
         source="crm",

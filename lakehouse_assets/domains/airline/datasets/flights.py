@@ -1,7 +1,7 @@
 """Flights: members of the loyalty programme, each with two years of flying (spec, sections 1, 3).
 
-The source system counted a 29 February 2014, so that days on either side of it are one further
-apart in LAST_TO_END than by the calendar.
+The source system counts a 29 February 2014, which never existed: LAST_TO_END is one day too long
+for spans that cross it.
 """
 
 from __future__ import annotations
@@ -51,10 +51,9 @@ def _place(given: Col) -> Col:
 def with_places_and_last_flight(
     members: DataFrame, reference: Mapping[str, DataFrame]
 ) -> DataFrame:
-    """Give places their one name, and repair or remove dates that are not possible.
+    """Map places to their canonical names, and repair or remove impossible dates.
 
-    Adds `expected_last_to_end`: what LAST_TO_END should be for the last flight's date as it was
-    delivered.
+    Adds `expected_last_to_end`: LAST_TO_END as computed from the delivered date of the last flight.
     """
     columns = list(members.columns)
     joined = members
@@ -70,7 +69,7 @@ def with_places_and_last_flight(
     first, last = F.col("first_flight_date"), F.col("last_flight_date")
     possible = (first >= F.lit(FIRST_AIRLINE_FLIGHT)) & (first <= F.col("window_end"))
     repaired = F.coalesce(last, _last_flight_by_distance())
-    # A country that is not listed is none; cities and provinces that are not listed stay.
+    # An unlisted country becomes null; unlisted cities and provinces are kept.
     changed = {
         "work_city": F.coalesce(F.col("city_canonical"), F.col("work_city")),
         "work_province": F.coalesce(F.col("province_canonical"), F.col("work_province")),
@@ -87,7 +86,7 @@ def with_places_and_last_flight(
 
 
 def _phantom_day(last_flight: Col) -> Col:
-    """Return 1 where the source's imaginary 29 February 2014 lies between flight and window end."""
+    """Return 1 if the imaginary 29 February 2014 is between last flight and window end, else 0."""
     crossed = (last_flight <= F.lit(BEFORE_PHANTOM_DAY)) & (
         F.col("window_end") >= F.lit(AFTER_PHANTOM_DAY)
     )
@@ -95,14 +94,14 @@ def _phantom_day(last_flight: Col) -> Col:
 
 
 def _expected_last_to_end(last_flight: Col) -> Col:
-    """Compute LAST_TO_END from the date: days to the window's end, which is counted exclusive."""
+    """Compute LAST_TO_END as the source does: to the day after the window, with the phantom day."""
     return v.days_between(last_flight, F.col("window_end")) + F.lit(1) + _phantom_day(last_flight)
 
 
 def _last_flight_by_distance() -> Col:
-    """Compute the last flight's date from LAST_TO_END, which survives an impossible date.
+    """Compute the date of the last flight from LAST_TO_END, which is right if the date is not.
 
-    On the phantom day itself the date is the real day before it, 28 February.
+    The phantom day itself becomes the real day before it, 28 February.
     """
     plain = v.add_days(F.col("window_end"), F.lit(1) - F.col("last_to_end"))
     shifted = v.add_days(F.col("window_end"), F.lit(2) - F.col("last_to_end"))

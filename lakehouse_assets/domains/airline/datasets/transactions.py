@@ -8,7 +8,7 @@ from lakehouse_assets.domains.airline.reference import NOTHING, UNKNOWN
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.engine import vocabulary as v
 
-# Blanks within a text; `\s` is not the same set on every engine.
+# White space within a text; `\s` matches different characters on different engines.
 _BLANKS = r" \t\n\f\r"
 _ADDRESS = rf"^[^@{_BLANKS}]+@[^@{_BLANKS}]+\.[^@{_BLANKS}]+\z"
 

@@ -1,4 +1,4 @@
-"""What the declarations of the airline's gold tables have in common."""
+"""Helpers shared by the declarations of the airline's gold tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def gold(
     latest_with: str | None = None,
     measures: tuple[Measure, ...] = (),
 ) -> Table:
-    """Declare a monthly table: the month leads its columns and its keys."""
+    """Declare a monthly table of the airline domain; see `monthly_table`."""
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER,
         kind=kind, references=references, layer=layer, latest_with=latest_with, measures=measures,
@@ -34,5 +34,5 @@ def gold(
 
 
 def dates(column: str) -> Reference:
-    """Refer to a day of the calendar."""
+    """Return a reference to `dim_date`."""
     return Reference((column,), "dim_date", ("date",))

@@ -67,7 +67,7 @@ DIM_GEOGRAPHY = gold(
     ),
     ("geo_key",),
     kind="dimension",
-    # What members write for a country need not be one: that is told, and they stay.
+    # Not every country that members give is one: unknown ones are reported and kept.
     references=(Reference(("country",), "dim_countries", ("country_code",), required=False),),
 )
 
@@ -108,7 +108,7 @@ def dim_geography(members: DataFrame, month: date, loaded_at: datetime) -> DataF
 
 
 def geo_key() -> Col:
-    """Identify a member's place by its names alone, so that the key never changes."""
+    """Hash a member's place from its names only, so that the key never changes."""
     return v.hash_key(F.col("work_country"), F.col("work_province"), F.col("work_city"))
 
 
@@ -123,7 +123,7 @@ def tier_name(tier: Col) -> Col:
 
 
 def age_group(age: Col) -> Col:
-    """Group ages as section 4 does, with an explicit Unknown and minors apart (section 7)."""
+    """Group ages as section 4 does, with Unknown and Under 18 as separate groups (section 7)."""
     return (
         F.when(age.isNull(), F.lit("Unknown"))
         .when(age < F.lit(18), F.lit("Under 18"))
@@ -140,8 +140,8 @@ GOLD = (
         DIM_GEOGRAPHY,
         dim_geography,
         {"members": latest(SILVER_FLIGHTS)},
-        # The month begins with whatever of it was delivered and cleaned; what was set aside is
-        # written last. Gold's first table says so for all that are built on it.
+        # Either delivery starts the month's build. The quarantine is the trigger because it is
+        # written last. Tables that build on this one need no such trigger.
         triggered_by=(quarantine_table(FLIGHTS), quarantine_table(TRANSACTIONS)),
     ),
     GoldTable(DIM_CUSTOMERS, dim_customers, {"members": latest(SILVER_FLIGHTS)}),

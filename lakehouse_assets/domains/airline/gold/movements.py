@@ -1,4 +1,4 @@
-"""Members' movement between personas, and who became At Risk, from one month to the next."""
+"""Month-to-month changes: members who moved between personas, and who became At Risk."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ GOLD_NEWLY_AT_RISK = gold(
     references=(same_month(("customer_key",), "dim_customers"),),
 )
 
-# Where members come from who were not there the month before, and where those go who are not now.
+# Stand-ins for the missing persona of members who are in only one of the two months.
 JOINED, LEFT = "(joined)", "(left)"
 
 
 def segment_migration(before: DataFrame, now: DataFrame, month: date) -> DataFrame:
-    """Count members by the persona they had and the one they have.
+    """Count members by their previous and current persona.
 
     Args:
-        before: Rows of `gold_customer_segments_ml` of the month before.
+        before: Rows of `gold_customer_segments_ml` of the latest earlier month that has any.
         now: Rows of the month.
-        month: The month.
+        month: The month, as its first day.
 
     Returns:
         Rows of `gold_segment_migration`; every member of either month counts once.
@@ -107,13 +107,13 @@ def newly_at_risk(before: DataFrame, now: DataFrame, month: date) -> DataFrame:
     """List the members whose customer status turned At Risk.
 
     Args:
-        before: Rows of `gold_customer_segments_ml` of the month before.
+        before: Rows of `gold_customer_segments_ml` of the latest earlier month that has any.
         now: Rows of the month.
-        month: The month.
+        month: The month, as its first day.
 
     Returns:
-        Rows of `gold_newly_at_risk`: status At Risk now and another one before. Members who were
-        not there before are left out: nothing says that their status turned.
+        Rows of `gold_newly_at_risk`: members with the status At Risk now and another one before.
+        Members who were not there before are left out, since their status did not change.
     """
     joined = now.join(_was(before), F.col("customer_key") == F.col("known_key"), "inner")
     at_risk = F.lit(AT_RISK_STATUS)
@@ -139,7 +139,7 @@ def _was(before: DataFrame) -> DataFrame:
     )
 
 
-# A month's own segments begin it; the earlier ones alone do not.
+# Only the month's own segments trigger its build; the earlier ones do not.
 _TWO_MONTHS: Mapping[str, Read | Table] = {
     "before": before(GOLD_CUSTOMER_SEGMENTS_ML), "now": GOLD_CUSTOMER_SEGMENTS_ML,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Segments of members: scores, personas and their summary (specification, section 5)."""
+"""Member segments: scores, personas and their summary (specification, section 5)."""
 
 from __future__ import annotations
 
@@ -105,16 +105,16 @@ def with_scores(kpi: DataFrame) -> DataFrame:
 
 
 def with_personas(clustered: DataFrame) -> DataFrame:
-    """Give each customer its cluster and persona; without a cluster it is Uncategorized.
+    """Add each customer's persona; a customer without a cluster is Uncategorized.
 
-    Each persona is a rule on the member, in words in `personas.py`, of which exactly one holds. So
-    a persona changes only with what the member did, except that the clustering of the month tells
-    the elite among the frequent flyers. Bounds belong to the better side: 10 flights are not few,
-    365 days since joining are new, 90 days since the last flight are active.
+    `personas.py` has the rules in words; each member fits exactly one. So a persona changes only
+    with what the member did, except that the month's clustering separates the elite from the other
+    frequent flyers. Bounds belong to the better side: 10 flights are not few, 365 days since
+    joining are new, 90 days since the last flight are active.
 
     Args:
-        clustered: Result of `with_scores`, with `cluster`: 0 is the most valuable one, and it is
-            null where a feature is missing.
+        clustered: Result of `with_scores` with `cluster`: 0 is the most valuable one; null if a
+            feature is missing.
 
     Returns:
         Rows of `gold_customer_segments_ml`.
@@ -136,7 +136,7 @@ def with_personas(clustered: DataFrame) -> DataFrame:
 
 
 def _of_persona(texts: dict[int, str], otherwise: str) -> Col:
-    """Choose a text by the column `segment`."""
+    """Return the text for the code in the column `segment`."""
     chosen = F.lit(otherwise)
     for code, text in texts.items():
         chosen = F.when(F.col("segment") == F.lit(code), F.lit(text)).otherwise(chosen)
@@ -146,7 +146,7 @@ def _of_persona(texts: dict[int, str], otherwise: str) -> Col:
 def summarise(segments: DataFrame) -> DataFrame:
     """Profile each segment; columns as declared for `gold_segment_summary`.
 
-    Means are exact sums divided once, so that they do not depend on the order of adding.
+    Means are exact sums divided once, so that they do not depend on the order of addition.
     """
     summary = segments.groupBy("as_of_month", "segment", "segment_name").agg(
         F.count(F.lit(1)).alias("customer_count"),
@@ -167,7 +167,7 @@ def summarise(segments: DataFrame) -> DataFrame:
 
 
 def _score(thresholds: list[Col]) -> Col:
-    """Score 5 for the first threshold that holds, then 4, 3, 2; 1 if none does."""
+    """Return 5 if the first threshold holds, else 4, 3 or 2 for the next ones, else 1."""
     chosen = F.when(thresholds[0], F.lit(5))
     for score, condition in zip((4, 3, 2), thresholds[1:], strict=True):
         chosen = chosen.when(condition, F.lit(score))

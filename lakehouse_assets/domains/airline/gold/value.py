@@ -1,4 +1,4 @@
-"""What members fly and buy, and what they are worth as of the end of each month."""
+"""Members' flights and purchases, and their value as of the end of each month."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ ACTIVE_STATUS, AT_RISK_STATUS, INACTIVE_STATUS = "Active", "At Risk", "Inactive"
 
 
 def fact_flights(members: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
-    """State each member's flying; columns as declared for `fact_flights`."""
+    """Select each member's flying; columns as declared for `fact_flights`."""
     return members.select(
         F.lit(month).alias("as_of_month"),
         F.col("member_no").alias("customer_key"),
@@ -186,7 +186,7 @@ def fact_flights(members: DataFrame, month: date, loaded_at: datetime) -> DataFr
 
 
 def fact_transactions(purchases: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
-    """State the purchases delivered in a month; columns as declared for `fact_transactions`."""
+    """Select the purchases delivered in a month; columns as declared for `fact_transactions`."""
     return purchases.select(
         F.lit(month).alias("as_of_month"),
         "transaction_id",
@@ -216,11 +216,11 @@ def customer_spend(fact_transactions: DataFrame) -> DataFrame:
 def kpi_customer_value(
     dim_customers: DataFrame, fact_flights: DataFrame, spend: DataFrame
 ) -> DataFrame:
-    """Put together what a member is worth at the end of a month.
+    """Combine members, flights and spend; columns as declared for `kpi_customer_value`.
 
     Args:
         dim_customers: The month's members.
-        fact_flights: The month's flying.
+        fact_flights: The month's rows of `fact_flights`.
         spend: Monthly spend of this and all earlier months.
     """
     so_far = (
@@ -251,11 +251,11 @@ def kpi_customer_value(
 
 
 def spend_of_others(spend: DataFrame, stored: DataFrame) -> DataFrame:
-    """Add up what each customer has spent who is no member: customer_key, completed_amount.
+    """Add up the spend of customers who are not members: `customer_key`, `completed_amount`.
 
     Args:
         spend: Monthly spend of this and all earlier months.
-        stored: The month's members, by customer_key.
+        stored: The month's rows of `kpi_customer_value`: its members.
     """
     others = spend.join(
         stored.select(F.col("customer_key").alias("member")),

@@ -1,1 +1,1 @@
-"""The models of the airline domain: `segments.py` declares one, the others are its parts."""
+"""The models of the airline domain: `segments.py` and `small_segments.py` declare one each."""

@@ -1,7 +1,7 @@
-"""K-means: fitting with a sweep over k, the silhouettes, and the nearest centre of rows.
+"""K-means: fitting with a sweep over k, silhouettes, and finding the nearest centre of a row.
 
-scikit-learn and NumPy are imported inside the functions, so that a Dagster code location which
-imports this module for its constants loads quickly.
+Functions import scikit-learn and NumPy themselves, so that a Dagster code location that imports
+this module for its constants loads quickly.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ SILHOUETTE_SAMPLE_ROWS: Final = 5_000
 With 5,000 rows its standard error is about 0.003; 10,000 would take four times as long.
 """
 
-# Enough rows to hold more distinct ones than anyone asks for clusters.
+# Nearly always holds more distinct rows than there are clusters.
 _FIRST_ROWS: Final = 1_000
 _MAX_SEED: Final = 2**32 - 1
-# So many rows of distances are in memory at once.
+# Rows whose distances are in memory at once.
 _BLOCK_ROWS: Final = 16_384
 
 
@@ -52,8 +52,8 @@ class ClusteringConfig:
 
     Attributes:
         k: Number of clusters, at least 2.
-        seed: Seed of the starts and of the silhouette's sample, 0 to 2**32 - 1.
-        n_init: Starts of which the best is kept, at least 1.
+        seed: Seed for the starts and the sample of the silhouette, 0 to 2**32 - 1.
+        n_init: Random starts, of which the best is kept; at least 1.
         max_iter: Iterations per start, at least 1.
         sweep: Values of k to compare, each at least 2 and listed once; may be empty.
 
@@ -93,13 +93,13 @@ class SweepPoint:
 
 @dataclass(frozen=True, eq=False)
 class ClusteringResult:
-    """What one fit produced.
+    """The result of one fit.
 
     Attributes:
         pipeline: The fitted scikit-learn pipeline of `scaler` and `kmeans`; it takes rows in
             original units, in the order of `feature_names`.
         feature_names: Names of the columns.
-        labels: Cluster id per row, in the order of the rows; the ids are arbitrary until `ranked`.
+        labels: Cluster id per row, in the order of the rows; arbitrary until `ranked` is applied.
         centres: One centre per cluster in original units, shape (k, d).
         centres_standardised: The same in standard deviations from the mean.
         sizes: Rows per cluster; they sum to the number of rows.
@@ -126,9 +126,9 @@ def fit_clusters(
 ) -> ClusteringResult:
     """Standardise the rows and cluster them with K-means (specification section 5).
 
-    Deterministic to the byte for the same rows in the same order: the caller sorts them by key,
-    and native threads are capped to one, because parallel sums depend on their scheduling.
-    A k of the sweep with fewer distinct rows than clusters is left out of the result's sweep.
+    The result is the same to the byte for the same rows in the same order: the caller sorts them by
+    key, and native threads are limited to one because parallel sums depend on scheduling. The
+    result's sweep omits values of k that exceed the number of distinct rows.
 
     Args:
         features: Rows by columns in original units, float64.
@@ -137,11 +137,11 @@ def fit_clusters(
 
     Raises:
         LakehouseError: A value is missing or infinite, or there are fewer distinct rows than
-            clusters. A constant column is allowed: it distinguishes no rows.
+            clusters. A constant column is allowed.
     """
     import numpy as np
 
-    # Loaded before the cap: threadpool_limits reaches only the libraries that are loaded.
+    # Imported first: threadpool_limits affects only libraries that are already loaded.
     import sklearn.cluster  # noqa: F401
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
@@ -169,7 +169,7 @@ def fit_clusters(
             )
         chosen = fits[config.k]
         centres: FloatArray = scaler.inverse_transform(chosen.cluster_centers_)
-    # The names make the saved model refuse a table whose columns come in another order.
+    # With the names, the saved model refuses a table whose columns are in another order.
     scaler.feature_names_in_ = np.asarray(names, dtype=object)
     return ClusteringResult(
         pipeline=Pipeline([("scaler", scaler), ("kmeans", chosen)]),
@@ -185,10 +185,10 @@ def fit_clusters(
 
 
 def ranked(result: ClusteringResult, feature: str) -> ClusteringResult:
-    """Number the clusters by the falling mean of a feature, in the result and in its pipeline.
+    """Number the clusters by descending mean of a feature, in the result and in its pipeline.
 
-    Equal means are decided by the other features in their order, so that the numbers depend on
-    the centres alone. Means are compared to six decimals: what is below is rounding noise.
+    The other features break ties, in their order, so that the numbers depend on the centres only.
+    Means are compared to six decimals; further digits are rounding noise.
     """
     import numpy as np
 
@@ -210,19 +210,19 @@ def ranked(result: ClusteringResult, feature: str) -> ClusteringResult:
 
 
 def unscaled_centres(features: FloatArray, config: ClusteringConfig) -> FloatArray:
-    """Cluster rows as they are, without standardising: the lab's two-feature model.
+    """Cluster rows without standardising them: the lab's two-feature model.
 
     Args:
         features: Rows by columns in original units, float64, at least one row.
-        config: Settings; the sweep is left out. With fewer distinct rows than k there are as many
-            clusters as those.
+        config: Settings; the sweep is ignored. With fewer distinct rows than k, there is one
+            cluster per distinct row.
 
     Returns:
-        The centres, by their rising last column, so that a number means the same after each
-        training.
+        The centres in ascending order of their last column, so that a number means the same after
+        each training.
     """
     import numpy as np
-    import sklearn.cluster  # noqa: F401 - loaded before the cap
+    import sklearn.cluster  # noqa: F401 - imported first
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
@@ -232,10 +232,10 @@ def unscaled_centres(features: FloatArray, config: ClusteringConfig) -> FloatArr
 
 
 def nearest(rows: FloatArray, centres: FloatArray) -> npt.NDArray[np.intp]:
-    """Return the nearest centre of each row, the first of equal ones.
+    """Return the index of each row's nearest centre; ties go to the first.
 
-    A row's distances are added up feature by feature, in the same order whatever batch it is in,
-    so that every engine gives a row between two centres the same one.
+    Distances are summed feature by feature in a fixed order, whatever the batch, so that every
+    engine assigns a row between two centres to the same one.
     """
     import numpy as np
 
@@ -252,24 +252,24 @@ def nearest(rows: FloatArray, centres: FloatArray) -> npt.NDArray[np.intp]:
 def silhouette_squared_euclidean(rows: FloatArray, labels: npt.ArrayLike) -> float:
     """Mean silhouette under the squared Euclidean distance, exact and linear in the rows.
 
-    This is the figure of Spark's ClusteringEvaluator. It is a different metric from
-    scikit-learn's Euclidean silhouette and usually larger: name which one is meant. The mean
-    squared distance of x to a cluster of n rows follows from the cluster's sums alone:
+    Spark's ClusteringEvaluator reports this metric. It differs from scikit-learn's Euclidean
+    silhouette and is usually larger: always say which one is meant. The mean squared distance of x
+    to a cluster of n rows follows from the cluster's sums:
     |x|^2 + (sum of |y|^2)/n - 2 x.(sum of y)/n. A row alone in its cluster counts as 0.
 
     Args:
-        rows: Rows by columns, in the units in which the distance is meant (standardised).
+        rows: Rows by columns, in the units of the distance (standardised).
         labels: Cluster id of each row, any whole numbers.
 
     Returns:
-        The mean over all rows, from -1 to 1; NaN where there is one cluster only.
+        The mean over all rows, from -1 to 1; NaN if there is only one cluster.
     """
     import numpy as np
 
     ids, codes = np.unique(np.asarray(labels), return_inverse=True)
     if len(ids) < 2:
         return float("nan")
-    # Distances do not change when everything moves, and near the origin less cancels out.
+    # Centring leaves distances unchanged and reduces cancellation errors.
     centred = rows - rows.mean(axis=0)
     squares = np.einsum("ij,ij->i", centred, centred)
     sizes = np.bincount(codes).astype(np.float64)
@@ -294,7 +294,7 @@ def _silhouette_euclidean(rows: FloatArray, labels: IntArray) -> float:
     import numpy as np
     from sklearn.metrics import silhouette_score
 
-    # scikit-learn refuses a single cluster, and as many clusters as rows.
+    # scikit-learn refuses a single cluster and as many clusters as rows.
     if not 1 < len(np.unique(labels)) < len(rows):
         return float("nan")
     return float(silhouette_score(rows, labels))
@@ -309,7 +309,7 @@ def _fit(rows: FloatArray, k: int, n_init: int, config: ClusteringConfig) -> KMe
 
 
 def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
-    """Ascending row numbers for the Euclidean silhouette: all, or a seeded sample."""
+    """Return ascending row numbers for the Euclidean silhouette: all, or a seeded sample."""
     import numpy as np
 
     if count <= SILHOUETTE_SAMPLE_ROWS:
@@ -319,7 +319,7 @@ def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
 
 
 def _check_features(features: FloatArray, names: tuple[str, ...], config: ClusteringConfig) -> int:
-    """Refuse rows that cannot be clustered; count distinct rows, as far as they matter."""
+    """Refuse rows that cannot be clustered; count distinct rows up to the largest k."""
     import numpy as np
 
     finite = np.isfinite(features)
@@ -338,7 +338,7 @@ def _check_features(features: FloatArray, names: tuple[str, ...], config: Cluste
 
 
 def _distinct_rows(features: FloatArray, most: int) -> int:
-    """Count distinct rows up to a number, which the first rows nearly always reach."""
+    """Count distinct rows, at most `most`; the first rows nearly always suffice."""
     import numpy as np
 
     found = len(np.unique(features[:_FIRST_ROWS], axis=0))
@@ -348,7 +348,7 @@ def _distinct_rows(features: FloatArray, most: int) -> int:
 
 
 def _require_whole(name: str, value: object, *, low: int, high: int | None = None) -> None:
-    """Refuse anything but a whole number of the range (a bool is no number here)."""
+    """Refuse anything but a whole number in the range; a bool is refused, too."""
     valid = isinstance(value, int) and not isinstance(value, bool) and value >= low
     if valid and (high is None or value <= high):  # type: ignore[operator]
         return

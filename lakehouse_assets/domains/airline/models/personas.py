@@ -1,6 +1,6 @@
-"""The personas of members: names, stable codes, and the rule of each in words.
+"""The personas of members: names, stable codes, and their rules in words.
 
-The rule itself is `gold.segments.with_personas`.
+`gold.segments.with_personas` implements the rules.
 """
 
 from __future__ import annotations

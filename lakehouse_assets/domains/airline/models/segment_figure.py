@@ -1,4 +1,4 @@
-"""The figure of the segments: six panels over their profile.
+"""The figure of the segment profile: six panels.
 
 Matplotlib's object interface is used, never pyplot: pyplot keeps every figure in a global list and
 picks a backend for the whole process.
@@ -62,7 +62,7 @@ _SCORES: Final = (
 )
 _INK: Final = "#333333"
 _OTHER_COLOUR: Final = "#777777"
-# Room to the right of the longest bar for its value.
+# Leaves room for the value to the right of the longest bar.
 _VALUE_ROOM: Final = 1.22
 
 
@@ -72,10 +72,10 @@ def segment_figure(profile: Sequence[Mapping[str, object]]) -> Figure:
     Args:
         profile: One mapping per segment with at least the `PROFILE_COLUMNS`. A value may be None
             or NaN (segments without scores): its bar or point is left out. Rows are drawn in
-            the order of their segment number, those without a number last.
+            order of segment number, those without a number last.
 
     Returns:
-        A figure that belongs to no global state; save it with `figure.savefig(path)`.
+        A figure outside of any global state; save it with `figure.savefig(path)`.
 
     Raises:
         LakehouseError: If there is no row or a row lacks a column.
@@ -106,7 +106,7 @@ def segment_figure(profile: Sequence[Mapping[str, object]]) -> Figure:
 def _bars(
     axes: Axes, labels: list[str], values: list[float], colours: list[str], pattern: str
 ) -> None:
-    """Horizontal bars, the first on top: names stay readable however long they are."""
+    """Draw horizontal bars, the first on top; long names stay readable."""
     places = range(len(values))
     lengths = [0.0 if math.isnan(value) else value for value in values]
     axes.barh(places, lengths, color=colours, height=0.66)
@@ -126,19 +126,19 @@ def _bars(
 
 
 def _score_lines(axes: Axes, rows: list[Mapping[str, object]], labels: list[str]) -> None:
-    """The three average scores down the segments; each runs from 1 (low) to 5 (high)."""
+    """Draw the three average scores by segment, each from 1 (low) to 5 (high)."""
     places = range(len(rows))
     for column, name, marker, colour in _SCORES:
         values = [_number(row, column) for row in rows]
         axes.plot(values, places, marker=marker, color=colour, linewidth=2, label=name)
     axes.set_yticks(places, labels)
-    # Half a bar of margin, so that each segment stands as high as in the panels beside.
+    # Half a bar of margin, so that segments line up with those of the other panels.
     axes.set_ylim(len(rows) - 0.6, -0.4)
     axes.set_xlim(0.8, 5.2)
     axes.set_xticks(range(1, 6))
     axes.grid(color="#e6e6e6", linewidth=0.8)
     _frame(axes, "RFM scores", "average score, 1 (low) to 5 (high)")
-    # Above the panel, where no line can run through it.
+    # The legend is above the panel, where no line can cross it.
     axes.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, fontsize=8, frameon=False,
         handlelength=1.4, columnspacing=1.0, borderpad=0.1,
@@ -146,7 +146,7 @@ def _score_lines(axes: Axes, rows: list[Mapping[str, object]], labels: list[str]
 
 
 def _frame(axes: Axes, title: str, unit: str) -> None:
-    """Title, unit and a quiet frame, the same for every panel."""
+    """Set a panel's title, unit and frame."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_INK)
     axes.set_xlabel(unit, fontsize=9, color=_INK)
     axes.tick_params(labelsize=9, length=0, colors=_INK)
@@ -156,7 +156,7 @@ def _frame(axes: Axes, title: str, unit: str) -> None:
 
 
 def _ordered(profile: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    """The rows by segment number, those without one last."""
+    """Sort rows by segment number, those without one last; refuse incomplete rows."""
     if not profile:
         msg = "The segment profile is empty; run the segmentation before drawing it."
         raise LakehouseError(msg)
@@ -169,12 +169,12 @@ def _ordered(profile: Sequence[Mapping[str, object]]) -> list[Mapping[str, objec
 
 
 def _label(row: Mapping[str, object]) -> str:
-    """The segment's name on two lines."""
+    """Return the segment's name on two lines."""
     return str(row["segment_name"]).replace(" ", "\n", 1)
 
 
 def _number(row: Mapping[str, object], column: str, missing: float = math.nan) -> float:
-    """A value of the row as a float; `missing` for None and NaN."""
+    """Return a value of the row as a float; `missing` for None and NaN."""
     value = row[column]
     number = math.nan if value is None else float(str(value))
     return missing if math.isnan(number) else number

@@ -1,4 +1,4 @@
-"""The model of member segments: k-means on ten features, of which a rule makes personas."""
+"""The model of member segments: k-means on ten features, and rules that assign personas."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SEPARATED: Final = Gate(
 
 
 def fit_segments(rows: pa.Table, config: ClusteringConfig) -> Fitted:
-    """Cluster members, and number the clusters by value: 0 is the most valuable one."""
+    """Cluster members and number the clusters by value: 0 is the most valuable."""
     features = feature_matrix(rows.select(SEGMENT_FEATURES))
     result = ranked(fit_clusters(features, config, SEGMENT_FEATURES), VALUE)
     return Fitted(
@@ -75,7 +75,7 @@ def fit_segments(rows: pa.Table, config: ClusteringConfig) -> Fitted:
 
 
 def cluster_scorer(pipeline: Any) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """Make the function that finds the cluster of each row; null where a feature is missing."""
+    """Return a function that finds the cluster of each row; null if a feature is missing."""
     scaler, kmeans = pipeline["scaler"], pipeline["kmeans"]
     return centre_scorer(scaler.mean_, scaler.scale_, kmeans.cluster_centers_)
 
@@ -83,7 +83,7 @@ def cluster_scorer(pipeline: Any) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
 def centre_scorer(
     means: FloatArray, scales: FloatArray, centres: FloatArray
 ) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """Make the function that finds the nearest centre of rows, which are standardised before."""
+    """Return a function that standardises rows and finds the nearest centre of each."""
 
     def score(batch: pa.RecordBatch) -> pa.RecordBatch:
         import numpy
@@ -100,7 +100,7 @@ def centre_scorer(
 
 
 def describe_segments(engine: Engine, segments: DataFrame) -> Evidence:
-    """Give the size of each segment, and the figure of their profile."""
+    """Return the size of each segment and the figure of their profile."""
     profile = engine.rows(summarise(segments))
     sizes = {
         f"size_segment_{row['segment']}": float(row["customer_count"])
@@ -118,7 +118,7 @@ def _quality(point: SweepPoint) -> dict[str, float]:
 
 
 def _centres(result: ClusteringResult) -> list[dict[str, object]]:
-    """The centres as a table for people, one entry per cluster in the order of the ids."""
+    """Return the centres in readable form, one entry per cluster in the order of the ids."""
     tables = {"centre": result.centres, "centre_standardised": result.centres_standardised}
     return [
         {

@@ -1,4 +1,4 @@
-"""The lab's small model of segments: clusters on flights and points alone, unscaled."""
+"""The lab's small segment model: clusters on flights and points only, unscaled."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ CUSTOMER_SEGMENTS_ML = gold(
 
 
 FEATURES = ("total_flights", "total_loyalty_points")
-# Unscaled points have many local optima: of ten starts the best was up to 5 % worse than the best
-# of fifty, and another one each month, so that members changed clusters without flying.
+# Unscaled points have many local optima: the best of ten starts was up to 5 % worse than the best
+# of fifty and differed from month to month, so that members changed clusters without flying.
 SETTINGS = ClusteringConfig(k=5, seed=42, n_init=50, sweep=())
 
 
@@ -38,8 +38,8 @@ def small_segments(flying: DataFrame, engine: Engine, training_rows: int) -> Dat
 
     Args:
         flying: The month's rows of `fact_flights`.
-        engine: Their engine.
-        training_rows: Most rows that are fetched to fit.
+        engine: The engine of the rows.
+        training_rows: Maximum number of rows fetched to fit.
     """
     import numpy as np
     import pyarrow as pa

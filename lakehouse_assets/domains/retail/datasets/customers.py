@@ -1,8 +1,8 @@
-"""Customers: who they are, what they have, and whether they left.
+"""Customers: their attributes, their contracts, and whether they left.
 
-The source is a monthly snapshot of eighteen columns (spec, section 4.1), landed from Teradata. What
-a name means follows the source, odd as some are: `Discount` is whether they have a discount,
-`Brand` whether they buy local or national brands.
+The source is a monthly snapshot of eighteen columns (spec, section 4.1), landed from Teradata. Some
+of its names are odd: `Discount` is whether customers have a discount, `Brand` whether they buy
+local or national brands.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Documents: images and PDF files about campaigns and products, by what they are.
+"""Documents: metadata of images and PDF files about campaigns and products.
 
-The table holds no content. The bytes are in the landing zone, at `path` below its root.
+The table holds no content. The files are in the landing zone, at `path` below its root.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ EXTENSIONS = {
 
 
 def with_path(documents: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
-    """Add where the bytes are."""
+    """Add the path of the file."""
     return documents.select(*documents.columns, F.col("_source_file").alias("path"))
 
 
 def _name_fits() -> Col:
-    """Say whether the name ends in what files of the media type end in; true if that is unknown."""
+    """Say whether the file extension fits the media type; true if the type is unknown."""
     fits = F.lit(True)
     for kind, extensions in EXTENSIONS.items():
         ends = v.is_any(F.col("raw_extension"), extensions)
@@ -56,7 +56,7 @@ DOCUMENTS = Dataset(
     ),
     key="sha256",
     columns=(
-        # What is recorded of a file is never missing.
+        # These are derived from the file, so that they are never missing.
         Field("sha256", "string", "SHA-256 of the content.", "SHA256", need="judged"),
         Field("path", "string", "Where the bytes are, below the landing zone's root.",
               need="judged", derived=True),

@@ -1,7 +1,7 @@
-"""Online sales: what customers ordered in the web shop.
+"""Online sales: customers' orders in the web shop.
 
-The lab lands them from Oracle and does not show their columns; these are our own definition. An
-order is one product of one brand, by a customer whose number is that of `retail/customers`.
+The lab lands them from Oracle and does not show their columns; we defined these ourselves. An order
+is one product of one brand; its customer number refers to `retail/customers`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _place(given: Col) -> Col:
 
 
 def with_order_date(orders: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
-    """Add the day of the order's moment."""
+    """Add the day of `ordered_at`."""
     day = v.parse_date(F.substring(F.col("text_orderedat"), 1, 10), "yyyy-MM-dd")
     known = F.when(F.col("ordered_at").isNotNull(), day)
     return orders.select(*orders.columns, known.alias("order_date"))

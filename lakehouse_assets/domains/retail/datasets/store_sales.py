@@ -1,7 +1,7 @@
 """Store sales: what each store sold of a brand in a week.
 
-The source is text without header of eight values (spec, section 3.4), landed from the shops'
-operational database.
+The source is text of eight values per line without a header (spec, section 3.4), landed from the
+shops' operational database.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Tweets about campaigns: what was said where, by hashtag and city.
+"""Tweets about campaigns: text, hashtag and city.
 
 The source is JSON of twelve attributes (spec, section 3.2), delivered in many small files, some of
-them again under another name.
+which are redelivered under another name.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
-# Typed apostrophes are signs of their own; without them contractions are not seen.
+# Characters that people use as apostrophes; the patterns for contractions know only the ASCII one.
 _APOSTROPHES = "[\u2018\u2019\u02bc\u00b4\u2032\uff07`]"
-# Stands between the words of a contraction until all are written out: no text of ASCII has it.
+# Separates the words of expanded contractions until all are expanded; it is not in ASCII text.
 _SEAM = "\u00b7"
 _ENDINGS = {"n't": "not", "'m": "am", "'ll": "will", "'d": "would", "'ve": "have", "'re": "are"}
 _IRREGULAR = {
     f"ca{_SEAM}not": "cannot", f"wo{_SEAM}not": "will not", f"sha{_SEAM}not": "shall not",
     f"ai{_SEAM}not": "is not", "let's": "let us",
 }  # fmt: skip
-# After other words than these an 's marks a possessor: Tom's stays.
+# After these words 's means "is"; after others it may be a possessive and is kept, as in Tom's.
 _BEFORE_IS = (
     "it", "he", "she", "that", "this", "there", "here", "what", "who", "where", "when", "how",
     "why",
@@ -46,9 +46,9 @@ def _in_any_letters(text: str) -> str:
 
 
 def _contractions() -> Iterator[tuple[str, str]]:
-    """Give the patterns that write contractions out, in capitals where they are in capitals.
+    """Yield patterns and replacements that expand contractions, keeping upper case.
 
-    No pattern takes a sign that the word after it needs: `can't can't` are two.
+    No pattern consumes a character that the next match needs: both of `can't can't` are expanded.
     """
     for ending, word in _ENDINGS.items():
         yield f"([A-Z]){ending.upper()}([^A-Za-z]|\\z)", f"\\1{_SEAM}{word.upper()}\\2"
@@ -64,7 +64,7 @@ def _contractions() -> Iterator[tuple[str, str]]:
     yield _SEAM, " "
 
 
-# Pattern and replacement, in order. First what is no word, then the words.
+# Patterns and replacements in order: first everything that is not a word, then the words.
 _CLEANING = (
     (_APOSTROPHES, "'"),
     (r"[^\x20-\x7E]", " "),
@@ -79,10 +79,10 @@ _CLEANING = (
 
 
 def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:
-    """Find the campaign tag by which a tweet was found, or which it says, both in small letters.
+    """Return the campaign tag by which a tweet was found, else the one in its text; null if none.
 
-    A tag that is said counts as a whole only, up to what is no letter or digit in any script:
-    `#beachlife` is not `#beach`. Of several the first of the list counts; null if there is none.
+    Both texts are in lower case. A tag in the text must not be followed by a letter or digit of any
+    script: `#beachlife` is not `#beach`. If the text has several, the first in the list counts.
     """
     tag = F.lit(None).cast("string")
     for name in reversed(tags):
@@ -94,10 +94,10 @@ def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:
 
 
 def clean_text(tweet: Col) -> Col:
-    """Keep the words of a tweet; null if there are none.
+    """Reduce a tweet to its words; null if there are none.
 
-    In order: ASCII only; without URLs, a leading RT, @handles, # and :, CamelCase split, and
-    contractions written out: n't 'm 'll 'd 've 're, and 's where it stands for "is" or "us".
+    In order: keep ASCII only; drop URLs, a leading RT, @handles, # and :; split CamelCase; expand
+    the contractions n't 'm 'll 'd 've 're, and 's where it means "is" or "us".
     """
     for pattern, replacement in _CLEANING:
         tweet = v.rewrite(tweet, pattern, replacement)
@@ -109,7 +109,7 @@ def _place(given: Col) -> Col:
 
 
 def with_moment_tag_and_city(tweets: DataFrame, given: Mapping[str, Any]) -> DataFrame:
-    """Add what identifies a tweet, its day and hour, its campaign tag and its city's one name."""
+    """Add a tweet's id, day, hour and campaign tag, and its city as named in `dim_places`."""
     tags: Sequence[str] = given["campaign_tags"]
     lower = [
         v.lower(F.col("hashtag")).alias("found_by"), v.lower(F.col("text_tweet")).alias("said"),
@@ -215,7 +215,7 @@ TWEETS = Dataset(
             lambda: F.col("hashtag").isNotNull(),
         ),
     ),
-    # Near half of all tweets name no city and are quarantined for it; of a few, all may be.
+    # Almost half of all tweets name no city and are quarantined; in a small delivery, all may be.
     quarantined=LossLimit(share=0.8, whole=False),
     watched=("hashtag", "retweet_count"),
     clustered=("city", "hashtag"),

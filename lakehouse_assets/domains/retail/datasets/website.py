@@ -1,7 +1,7 @@
-"""Website and social analytics: visits and conversion, by what people came with and from where.
+"""Website and social analytics: visits and conversion by product, country, device and source.
 
 The source is a table of 25 columns (spec, section 6: WebsiteSocialAnalytics). The table behind the
-report's page Website Analytics was not found; this is its sibling.
+report's page Website Analytics was not found; this one is related to it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _hashtag(given: Col) -> Col:
 
 
 def with_visit_id(visits: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
-    """Identify rows, which have no number, by their content."""
+    """Identify rows by their content, since they have no number."""
     return with_content_key(visits, WEBSITE, "visit_id")
 
 
@@ -44,7 +44,7 @@ def _label(name: str, description: str, source: str, labels: tuple[str, ...] = (
 
 
 def _count(name: str, description: str, source: str, unit: str = "count") -> Field:
-    """Declare a count of at most two billion, so that adding up cannot overflow."""
+    """Declare a count that fits a 32-bit integer, so that sums cannot overflow."""
     return Field(
         name, "bigint", description, source, parse=v.small_number, not_negative=True, unit=unit
     )

@@ -1,4 +1,4 @@
-"""Campaigns: what they are, and what they earn and cost by day, week, country and region."""
+"""Campaigns, and their revenue and cost by day, week, country and region."""
 
 from __future__ import annotations
 
@@ -169,12 +169,12 @@ LOSS_MAKING_CAMPAIGNS = gold(
 
 
 def campaign_key(name: Col) -> Col:
-    """Identify a campaign by its name in small letters, so that spellings of it are one."""
+    """Hash a campaign's name in lower case, so that spellings with other case share the key."""
     return v.hash_key(v.lower(name))
 
 
 def dim_campaigns(results: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
-    """Describe the campaigns that have results; columns as declared for `dim_campaigns`."""
+    """Describe campaigns with results; columns as declared for `dim_campaigns`."""
     key = campaign_key(F.col("campaign_name")).alias("campaign_key")
     grouped = (
         results.select(key, "campaign_name", "campaign_id", "camp_date")
@@ -223,13 +223,13 @@ def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> Data
         F.count(F.when(lost, F.lit(1))).alias("loss_results"),
         v.total(loss, 4).alias("loss"),
     )  # fmt: skip
-    # Names are looked up once, among few rows; what is added up from the days has their codes.
+    # Country names are looked up here, once and for few rows; later tables reuse the codes.
     placed = with_country_code(_named_alike(grouped, "spelling"), "country", countries)
     return placed.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_DAYS.column_names)
 
 
 def country_revenue(days: DataFrame, month: date) -> DataFrame:
-    """Add up by country and region; columns as declared for `country_revenue`."""
+    """Add up results by country and region; columns as declared for `country_revenue`."""
     grouped = days.groupBy("country", "country_code", "region").agg(
         _total("results"),
         _money("revenue", "total_revenue"),
@@ -262,7 +262,7 @@ def country_profit_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday
 
 
 def totals_of_campaigns(results: DataFrame) -> DataFrame:
-    """Add up, in one row, what the days must hold of the results delivered in a month."""
+    """Return one row of totals of a month's results, which `campaign_days` must match."""
     return results.agg(
         F.count(F.lit(1)).alias("results"),
         *[v.total(F.col(name), 4).alias(name) for name in ("cost", "revenue", "profit")],
@@ -270,12 +270,12 @@ def totals_of_campaigns(results: DataFrame) -> DataFrame:
 
 
 def totals_of_days(days: DataFrame) -> DataFrame:
-    """Count, in one row, the results that the tables of all months so far must hold."""
+    """Return one row with the number of results so far, which `country_revenue` must match."""
     return days.agg(_total("results"))
 
 
 def countries_that_are_off(stored: DataFrame, days: DataFrame) -> DataFrame:
-    """Find countries whose weeks do not add up to their days, half a cent a week aside.
+    """Find countries whose weeks do not add up to their days within half a cent per week.
 
     Args:
         stored: The month's rows of `country_profit_weeks`, each rounded to cents.
@@ -296,7 +296,7 @@ def countries_that_are_off(stored: DataFrame, days: DataFrame) -> DataFrame:
 
 
 def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
-    """Rank the campaigns by what they lost; columns as declared for `loss_making_campaigns`."""
+    """Rank campaigns by their losses; columns as declared for `loss_making_campaigns`."""
     grouped = (
         _named_alike(days)
         .groupBy("campaign_key", "campaign_name")
@@ -316,7 +316,7 @@ def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
 
 
 def _named_alike(days: DataFrame, spelling: str = "campaign_name") -> DataFrame:
-    """Give the rows of a campaign the name that `dim_campaigns` has: the first of its spellings."""
+    """Name each campaign by the first of its spellings, as `dim_campaigns` does."""
     name = F.min(spelling).over(W.partitionBy("campaign_key")).alias("campaign_name")
     others = [c for c in days.columns if c not in {"campaign_name", spelling}]
     return v.staged(v.staged(days).select(*others, name))

@@ -1,11 +1,11 @@
-"""What the gold tables of the retail domain have in common."""
+"""Types, columns and helpers shared by the gold tables of the retail domain."""
 
 from __future__ import annotations
 
 from lakehouse_assets.catalog.registry import Column, Kind, Measure, Reference, Table, monthly_table
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 
-# What adds up any number of them, as it is and rounded.
+# Wide enough for the sum of any number of amounts, exact or rounded to cents, and of counts.
 FINE_TOTAL = "decimal(38,4)"
 TOTAL = "decimal(38,2)"
 COUNT_TOTAL = "decimal(38,0)"
@@ -27,7 +27,7 @@ def gold(
     latest_with: str | None = None,
     measures: tuple[Measure, ...] = (),
 ) -> Table:
-    """Declare a monthly gold table; `lab` is the name that the reference lab gave it."""
+    """Declare a monthly table of the retail domain; `lab` is its name in the reference lab."""
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER,
         kind=kind, topic=topic, references=references, aliases=(lab,) if lab else (),
@@ -36,5 +36,5 @@ def gold(
 
 
 def dates(column: str) -> Reference:
-    """Refer to a day of the calendar."""
+    """Return a reference to `dim_date`."""
     return Reference((column,), "dim_date", ("date",))

@@ -1,8 +1,8 @@
 """The dimensions of sales: stores, products and customers.
 
 Dates, places and countries are conformed: they mean the same in every domain. Customers are not:
-the shop's customers and the airline's members have no number in common, and names and addresses are
-no ground on which to call two people one. Campaigns are described beside their results.
+the shop's customers and the airline's members share no number, and equal names and addresses do not
+prove that two people are the same. The dimension of campaigns is in `campaigns.py`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def dim_stores(stores: DataFrame, loaded_at: datetime) -> DataFrame:
     """Describe stores; columns as declared for `dim_stores`.
 
     Args:
-        stores: The declared columns but `place_name` and `load_timestamp`.
+        stores: The declared columns except `place_name` and `load_timestamp`.
         loaded_at: When the run began.
     """
     return stores.withColumns(
@@ -96,7 +96,7 @@ def dim_stores(stores: DataFrame, loaded_at: datetime) -> DataFrame:
 def dim_products(
     store_sales: DataFrame, online_sales: DataFrame, month: date, loaded_at: datetime
 ) -> DataFrame:
-    """List what was sold; columns as declared for `dim_products`."""
+    """List the products sold; columns as declared for `dim_products`."""
     sold = online_sales.select(*PRODUCT).unionByName(by_brand(store_sales).select(*PRODUCT))
     return (
         sold.distinct()
@@ -122,12 +122,12 @@ def dim_retail_customers(customers: DataFrame, month: date, loaded_at: datetime)
 
 
 def product_key() -> Col:
-    """Identify a product by its names alone, so that the key never changes."""
+    """Hash a product's names only, so that the key never changes."""
     return v.hash_key(*[F.col(name) for name in PRODUCT])
 
 
 def by_brand(store_sales: DataFrame) -> DataFrame:
-    """Say of store sales what they leave open: which product of the brand."""
+    """Add the product and category of store sales, which are known by brand only: all of them."""
     return store_sales.select(
         *[name for name in SILVER_STORE_SALES.column_names if name in store_sales.columns],
         F.lit(ALL_CATEGORIES).alias("product_category"),

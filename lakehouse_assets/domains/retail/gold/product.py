@@ -1,7 +1,7 @@
 """The stitched data product: tweets by hashtag and city with the campaign's results.
 
-The lab repeats a row for each week of the campaign and meets a campaign only where its letters
-agree; here a result counts once, and letters do not matter.
+The lab repeats a row for each week of the campaign and finds a campaign only if upper and lower
+case agree; here a result counts once, and case does not matter.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _MEASURES = ("revenue", "cost", "profit")
 def campaign_tweets(
     pairs: DataFrame, campaigns: DataFrame, days: DataFrame, month: date
 ) -> DataFrame:
-    """Put tweets and results together; columns as declared for `campaign_tweets`.
+    """Join tweets and results; columns as declared for `campaign_tweets`.
 
-    A campaign's cities share its results in proportion to their tweets. Each share is the part of
-    the total up to the city, in the order of names, less the part before it, in hundredths of a
-    cent: the shares of a campaign add up to its results exactly.
+    A campaign's results are split among its cities in proportion to their tweets. Each share is the
+    running part of the total up to the city, in order of name, minus the one before it, in
+    hundredths of a cent, so that the shares of a campaign add up to its results exactly.
 
     Args:
         pairs: The month's rows of `tweets_by_city_and_hashtag`.
@@ -106,17 +106,17 @@ def campaign_tweets(
 
 
 def campaign_results(days: DataFrame) -> DataFrame:
-    """Add up the results of each campaign so far."""
+    """Add up the results of each campaign."""
     return days.groupBy("campaign_key").agg(*[v.total(F.col(n), 4).alias(n) for n in _MEASURES])
 
 
 def totals_of_tweets(pairs: DataFrame) -> DataFrame:
-    """Add up, in one row, what the product must hold of the tweets."""
+    """Return one row of totals of the tweets, which `campaign_tweets` must match."""
     return pairs.agg(*[v.total(F.col(n)).alias(n) for n in ("tweets", "retweets")])
 
 
 def totals_of_results(days: DataFrame) -> DataFrame:
-    """Add up, in one row, what the product must hold of the campaigns."""
+    """Return one row of totals of the results, which `campaign_tweets` must match."""
     return days.agg(*[v.total(F.col(n), 4).alias(n) for n in _MEASURES])
 
 
@@ -128,7 +128,7 @@ def _share(measure: str) -> Col:
 
 
 def _units(amount: Col) -> Col:
-    """Turn an amount of four decimals into hundredths of a cent."""
+    """Convert an amount with four decimals to hundredths of a cent."""
     return (amount * F.lit(10_000).cast("decimal(5,0)")).cast("decimal(38,0)")
 
 

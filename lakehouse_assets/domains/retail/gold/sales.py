@@ -1,4 +1,4 @@
-"""Sales of both channels: the fact, what is added up from it, and what a forecast learns from."""
+"""Sales of both channels: the fact table, its aggregates, and the input of a forecast."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ FACT_SALES = gold(
         dates("sale_date"),
         COUNTRIES,
         same_month(("product_key",), "dim_products"),
-        # A store or customer that is not known yet must not stop what was sold.
+        # A store or customer that is not known yet must not block its sales.
         Reference(("store",), "dim_stores", ("store",), required=False),
         same_month(("customer_id",), "dim_retail_customers", required=False),
     ),
-    # The key is a hash; sales are looked up by when they were.
+    # The key is a hash; sales are looked up by date.
     clustered=("sale_date",),
     measures=(
         Measure("sales", "count(*)", "count", "additive", "Sales."),
@@ -155,12 +155,12 @@ def fact_sales(
     month: date,
     loaded_at: datetime,
 ) -> DataFrame:
-    """Put the sales delivered in a month together; columns as declared for `fact_sales`.
+    """Combine the sales delivered in a month; columns as declared for `fact_sales`.
 
     Args:
         store_sales: Rows of `silver_store_sales` delivered in the month.
         online_sales: Rows of `silver_online_sales` delivered in the month.
-        stores: Rows of `dim_stores`; a store that is not among them is in no known country.
+        stores: Rows of `dim_stores`; sales of other stores have the country Unknown.
         countries: Rows of `dim_countries`.
         month: The month, as its first day.
         loaded_at: When the run began.
@@ -206,7 +206,7 @@ def fact_sales(
 
 
 def totals_of_sales(store_sales: DataFrame, online_sales: DataFrame) -> DataFrame:
-    """Add up, in one row, what the fact must hold of both channels."""
+    """Return one row of totals of both channels, which `fact_sales` must match."""
     both = store_sales.select("quantity", "revenue").unionByName(
         online_sales.select("quantity", "revenue")
     )
@@ -240,12 +240,12 @@ def sales_days(sales: DataFrame) -> DataFrame:
 def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
     """Add days up by week; columns as declared for `sales_weeks`.
 
-    What a store sold in a week is not known by day, so its week keeps the first day it has.
+    A store's sales are not known by day, so that its weeks start on the delivered day.
 
     Args:
         days: Rows of `sales_days` of this and all earlier months.
         month: The month, as its first day.
-        week_starts_on: First day of a week of daily sales.
+        week_starts_on: First day of a week of online sales.
     """
     day = F.col("sale_date")
     start = F.when(F.col("channel") == F.lit(STORE), day).otherwise(
@@ -265,7 +265,7 @@ def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> Data
 
 
 def totals_of_days(days: DataFrame) -> DataFrame:
-    """Add up, in one row, what the weeks must hold of the days."""
+    """Return one row of totals of the days, which `sales_weeks` must match."""
     return days.agg(
         F.sum("sale_count").cast("bigint").alias("sale_count"),
         F.sum("quantity").cast("bigint").alias("quantity"),
@@ -274,16 +274,16 @@ def totals_of_days(days: DataFrame) -> DataFrame:
 
 
 def split_by_time(sales: DataFrame, month: date, *, train: bool) -> DataFrame:
-    """Take the sales of one side; columns as declared for `sales_train` and `sales_test`.
+    """Select the training or the test sales; columns as declared for `sales_train`.
 
-    A sale's percent rank is the number of sales of earlier weeks, divided by the number of all
-    sales less one: 0 for the first week. All sales of a week have the same one, so that a week lies
-    on one side as a whole, and every week of the test is later than every week of training.
+    A sale's percent rank is the number of sales of earlier weeks divided by the number of all sales
+    minus one: 0 for the first week. All sales of a week have the same rank, so that a week is never
+    split, and every test week is later than every training week.
 
     Args:
         sales: Rows of `silver_store_sales` delivered by the end of the month.
         month: The month, as its first day.
-        train: Whether the side is that of training, with percent ranks up to 0.8.
+        train: Whether to select the training sales, with percent ranks up to 0.8, or the others.
     """
     month_of = F.lit(month).alias("as_of_month")
     weeks = sales.groupBy("week_starting").agg(F.count(F.lit(1)).cast("bigint").alias("sales"))
@@ -294,7 +294,7 @@ def split_by_time(sales: DataFrame, month: date, *, train: bool) -> DataFrame:
         (F.sum("sales").over(ordered) - F.col("sales")).cast("bigint").alias("before"),
         (F.sum("sales").over(over) - F.lit(1)).cast("bigint").alias("others"),
     )
-    # before / others <= 0.8 in whole numbers, so that no rounding decides.
+    # before / others <= 0.8 in whole numbers, so that rounding cannot affect it.
     early = F.col("before") * F.lit(10) <= F.col("others") * F.lit(8)
     side = v.staged(counted).filter(early if train else ~early).select("week")
     chosen = sales.join(side, F.col("week_starting") == F.col("week"), "inner")
@@ -302,13 +302,13 @@ def split_by_time(sales: DataFrame, month: date, *, train: bool) -> DataFrame:
 
 
 def not_after_training(stored: DataFrame, train: DataFrame) -> DataFrame:
-    """Find the rows of a test that are not later than all of its training."""
+    """Find test sales that are not later than all training sales."""
     last = train.agg(F.max("week_starting").alias("last_week"))
     return stored.join(last, F.col("week_starting") <= F.col("last_week"), "inner")
 
 
 def not_on_one_side(sales: DataFrame, stored: DataFrame, train: DataFrame) -> DataFrame:
-    """Find the sales that are in neither side, or more than once."""
+    """Find sales that are in neither or both of training and test, or repeated."""
     sides = train.select("sale_id").unionByName(stored.select("sale_id"))
     taken = sides.groupBy("sale_id").agg(F.count(F.lit(1)).alias("sides"))
     sold = sales.select(F.col("sale_id").alias("sold"))

@@ -1,4 +1,4 @@
-"""Tweets: how many by day, hashtag and city."""
+"""Counts of tweets by day, hashtag and city."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def by_hashtag(pairs: DataFrame, month: date) -> DataFrame:
 def in_total(pairs: DataFrame, month: date) -> DataFrame:
     """Add up all tweets in one row; columns as declared for `tweet_totals`."""
     totals = _added_up(pairs, (), month)
-    # A month without tweets has a total, too.
+    # A month without tweets has a row, too, with zeros.
     none = {
         c.name: F.coalesce(F.col(c.name), F.lit(0).cast(c.type)) for c in TWEET_TOTALS.columns[1:]
     }
@@ -131,7 +131,7 @@ def in_total(pairs: DataFrame, month: date) -> DataFrame:
 
 
 def by_city(pairs: DataFrame, places: DataFrame, month: date) -> DataFrame:
-    """Add up hashtags by city and locate it; columns as declared for `tweets_by_city`.
+    """Add up hashtags by city, and add its coordinates; columns as declared for `tweets_by_city`.
 
     Args:
         pairs: The month's rows of `tweets_by_city_and_hashtag`.

@@ -1,4 +1,4 @@
-"""The website: visits and conversion, by what people came with and from where."""
+"""Website visits and conversion by day, country, device and traffic source."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFr
         month: The month, as its first day.
     """
     rated = F.when(F.col("conversion_rate").isNotNull(), F.col("visits"))
-    # Percent of visits in ten-thousandths: whole numbers, so that nothing is rounded.
+    # Decimals instead of doubles, so that sums do not depend on the order of addition.
     orders = (rated * F.col("conversion_rate") * F.lit("0.01").cast("decimal(3,2)")).cast(_ORDERS)
     placed = with_country_code(visits, "country", countries)
     counted = v.staged(placed.select(*placed.columns, rated.alias("rated"), orders.alias("orders")))
@@ -117,7 +117,7 @@ def website_conversion(days: DataFrame, month: date) -> DataFrame:
 
 
 def totals_of_visits(visits: DataFrame) -> DataFrame:
-    """Add up, in one row, what the days must hold of the visits."""
+    """Return one row with the total of visits, which `website_days` must match."""
     return visits.agg(_total("visits", "visits"))
 
 
