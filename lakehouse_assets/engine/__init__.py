@@ -1,8 +1,9 @@
-"""The engine boundary: one DataFrame API for transformations, whatever runs them.
+"""The engine boundary: one DataFrame API for transformations on every engine.
 
 Transformations import `F` (PySpark functions), `W` (PySpark Window) and `vocabulary` from this
-room and take and give `DataFrame`s; they never import an engine. `current.py` knows which engine
-is active, `base.py` what an engine can do, `duckdb.py` is the embedded one.
+package and take and return `DataFrame`s; they never import an engine. `base.py` defines the
+interface of engines, `current.py` holds the active one; `duckdb.py` is the embedded engine,
+`spark.py` is Spark.
 """
 
 from lakehouse_assets.engine.current import F, W

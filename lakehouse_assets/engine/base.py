@@ -1,4 +1,4 @@
-"""What every engine can do: the boundary's contract."""
+"""The interfaces that every engine implements."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ class Dialect(Protocol):
         ...
 
     def lower(self, column: Col) -> Col:
-        """Write lower case, one letter for each."""
+        """Convert to lower case, letter by letter."""
         ...
 
     def upper(self, column: Col) -> Col:
-        """Write upper case, one letter for each."""
+        """Convert to upper case, letter by letter."""
         ...
 
     def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
-        r"""Replace every match; `\1` stands for the first group."""
+        r"""Replace every match; `\1` is the first group."""
         ...
 
     def parse_date(self, column: Col, pattern: str) -> Col:
-        """Parse text of the right shape as a date; null if there is no such day."""
+        """Parse text of the pattern's shape as a date; null if there is no such day."""
         ...
 
     def hash_text(self, column: Col) -> Col:
-        """Take the first 60 bits of MD5 as a number."""
+        """Return the first 60 bits of MD5 as a number."""
         ...
 
     def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
@@ -67,16 +67,16 @@ class Dialect(Protocol):
         ...
 
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
-        """Multiply, then divide, exactly; cut off toward zero."""
+        """Return `total * part / whole`, exact and truncated toward zero."""
         ...
 
 
 class Engine(Protocol):
-    """An engine: a session, its functions, and how data gets in and out."""
+    """An engine: a session, its functions, and the transfer of data."""
 
     @property
     def name(self) -> str:
-        """Name by which the settings choose it."""
+        """Name by which the settings select it."""
         ...
 
     @property
@@ -91,7 +91,7 @@ class Engine(Protocol):
 
     @property
     def dialect(self) -> Dialect:
-        """The engine's forms of the vocabulary."""
+        """The engine's implementation of the vocabulary."""
         ...
 
     def scan_delta(
@@ -101,7 +101,7 @@ class Engine(Protocol):
         ...
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
-        """Take Arrow data in."""
+        """Make a frame of Arrow data."""
         ...
 
     def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
@@ -109,11 +109,11 @@ class Engine(Protocol):
         ...
 
     def stage(self, frame: DataFrame) -> DataFrame:
-        """Start a new plan where a frame's plan ends, without computing; valid in the scope."""
+        """End a frame's plan and start a new one, without computing; valid until the scope ends."""
         ...
 
     def union(self, frames: Sequence[DataFrame]) -> DataFrame:
-        """Put the rows of frames with the same columns together; valid in the scope."""
+        """Concatenate frames with the same columns; valid until the scope ends."""
         ...
 
     def add_columns(
@@ -127,11 +127,11 @@ class Engine(Protocol):
 
         Args:
             frame: The rows.
-            needed: Columns that `compute` is given; the new ones are said to come from them.
+            needed: Columns that `compute` receives; lineage derives the new columns from them.
             added: The new columns, which may hold nulls.
-            compute: Makes of some rows the new columns of as many, in their order. It may run in
-                other processes and on other machines, which have NumPy and PyArrow only; what
-                it needs of this project is sent along.
+            compute: Returns the new columns for a batch of rows, in the same order. It may run in
+                other processes and on other machines, which have only NumPy and PyArrow; the code
+                of this project that it needs is sent along.
 
         Raises:
             LakehouseError: `compute` returns other columns or another number of rows.
@@ -139,7 +139,7 @@ class Engine(Protocol):
         ...
 
     def scope(self) -> AbstractContextManager[None]:
-        """Free what was checkpointed inside when it ends."""
+        """Open a scope; frames that are kept inside are freed when it ends."""
         ...
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
@@ -153,7 +153,7 @@ class Engine(Protocol):
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
         """Derive, from the plan, which stored columns each output column comes from.
 
-        The embedded engine does; another returns nothing.
+        Only the embedded engine does; others return nothing.
         """
         ...
 
@@ -165,12 +165,12 @@ class Engine(Protocol):
         """Run one SQL statement over named views and stream its rows.
 
         Raises:
-            QueryError: it does not run; also while rows are read.
+            QueryError: the statement fails, at once or while rows are read.
         """
         ...
 
     def confine(self, root: str) -> None:
-        """Let queries read the lake at a root only, and nothing write, for good.
+        """Restrict queries permanently to reading the lake at a root.
 
         Raises:
             LakehouseError: the engine cannot be confined.
@@ -178,5 +178,5 @@ class Engine(Protocol):
         ...
 
     def name_view(self, name: str, frame: DataFrame) -> None:
-        """Give a frame a name that `query` knows."""
+        """Name a frame for use in `query`."""
         ...

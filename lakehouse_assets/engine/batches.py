@@ -1,7 +1,4 @@
-"""Python on Arrow batches: what every engine does with what it computes.
-
-Spark runs this on its workers.
-"""
+"""Python functions on Arrow batches, for every engine; Spark runs them on its workers."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ def adding_columns(
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Make a function that adds columns to batches; see `Engine.add_columns`.
 
-    It raises a ValueError if `compute` returns other columns or another number of rows.
+    The function raises a ValueError if `compute` returns other columns or another number of rows.
     """
     names = list(needed)
 
@@ -42,7 +39,7 @@ def adding_columns(
 
 
 def not_computed(added: pa.Schema, reason: str) -> LakehouseError:
-    """Say that columns could not be computed."""
+    """Return the error for columns that could not be computed."""
     return LakehouseError(
         f"The columns {', '.join(added.names)} could not be computed ({reason}); correct the "
         "function that computes them, or the rows it is given."

@@ -1,30 +1,30 @@
-"""Upper and lower case, one letter for one, as every engine of this project maps them.
+"""Upper and lower case, letter by letter, as every engine of this project maps them.
 
-Unicode has two such tables. The full one makes `SS` of a sharp s and depends on the place of a
-letter in its word; engines apply different parts of it. The simple one, which is meant here, gives
-one letter for each letter, whatever stands around it.
+Unicode has two case mappings. The full one maps a sharp s to `SS` and depends on the position of a
+letter in its word; engines implement different parts of it. The simple one, used here, maps each
+letter to one letter, whatever its context.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-# Where the full table has more than one letter, and the simple one is not a title's letter either.
+# Letters whose full mapping has several letters and whose simple one is not their title case.
 _UPPER = {"\u00df": "\u1e9e"}
 _LOWER = {"\u0130": "i"}
-# Beyond them no script has upper case.
+# No script has upper case beyond this code point.
 _PLANES = 0x20000
 
 
 @cache
 def to_upper() -> tuple[str, str]:
-    """Return all letters that have an upper case, and the upper-case letters in the same order."""
+    """Return all letters with an upper case, and their upper-case letters in the same order."""
     return _pairs({letter: _upper(letter) for letter in _letters()})
 
 
 @cache
 def to_lower() -> tuple[str, str]:
-    """Return all letters that have a lower case, and the lower-case letters in the same order."""
+    """Return all letters with a lower case, and their lower-case letters in the same order."""
     return _pairs({letter: _LOWER.get(letter, letter.lower()) for letter in _letters()})
 
 

@@ -1,4 +1,4 @@
-"""The active engine of this process and the PySpark API as it offers it."""
+"""The active engine of this process, and its PySpark API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _active: list[Engine] = []
 
 
 def activate(engine: Engine) -> None:
-    """Make an engine the one that `F`, `W` and the vocabulary speak to."""
+    """Make an engine the one that `F`, `W` and the vocabulary use."""
     _active[:] = [engine]
 
 

@@ -1,7 +1,6 @@
 """The embedded engine: the PySpark DataFrame API on DuckDB through SQLFrame.
 
-There
-is no JVM, and nothing is downloaded at run time: DuckDB's Delta reader comes from a wheel.
+It needs no JVM and downloads nothing at run time: DuckDB's Delta reader comes from a wheel.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.catalog.registry import Column
 
-# Versions of tables kept open: more than one run reads.
+# Table versions that stay attached; more than one run reads.
 _MOST_SNAPSHOTS = 64
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """A table or view that is kept until its scope ends."""
+    """A table or view that exists until its scope ends."""
 
     kind: str
     name: str
@@ -53,7 +52,7 @@ class DuckDBEngine:
     """One DuckDB session for the process.
 
     Args:
-        memory_limit: What DuckDB may hold in memory before it spills, e.g. `4GB`.
+        memory_limit: Memory that DuckDB may use before it spills to disk, e.g. `4GB`.
         threads: Worker threads; 0 means every core.
     """
 
@@ -64,8 +63,8 @@ class DuckDBEngine:
         from sqlframe.duckdb import DuckDBSession, Window, functions
 
         self._spill = tempfile.TemporaryDirectory(prefix="lakehouse-duckdb-")
-        # An engine lives as long as its process, so that nobody closes it. Processes that begin as
-        # copies of another, as Dagster's run workers do, end without a look at `atexit`.
+        # The engine lives as long as its process, so nothing closes it. Forked processes, such as
+        # Dagster's run workers, do not run `atexit` functions when they end.
         Finalize(None, self._spill.cleanup, exitpriority=0)
         try:
             self._connection = duckdb.connect(
@@ -85,7 +84,7 @@ class DuckDBEngine:
                 "LAKEHOUSE_MEMORY_LIMIT (such as 4GB) and LAKEHOUSE_THREADS."
             ) from error
         load_delta(self._connection)
-        # For every cursor: each would else begin with the zone of the machine.
+        # Global, because cursors would otherwise start with the time zone of the machine.
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
         apply_patches()
         for macro in MACROS:
@@ -111,10 +110,10 @@ class DuckDBEngine:
         query = self._queries.get(frame)
         if query is None:
             try:
-                # DuckDB optimises, SQLFrame need not.
+                # DuckDB optimises the query, so SQLFrame need not.
                 query = frame.sql(dialect="duckdb", optimize=False, pretty=False)
             except TypeError as error:
-                # To tell a key from a position SQLFrame asks for types, which fails beside the
+                # SQLFrame looks up types to distinguish keys from positions, which fails with the
                 # compiled sqlglot.
                 raise LakehouseError(
                     "The embedded engine gives no elements of arrays and maps: use split_part for "
@@ -130,13 +129,13 @@ class DuckDBEngine:
         secret: Callable[[], Mapping[str, str]],
         explained: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        """Read tables below a root in an object store from now on.
+        """Open an object store, so that tables below a root can be read.
 
         Args:
             root: Location as the lake names it.
-            address: The same for DuckDB.
-            secret: Gives the current fields of DuckDB's secret.
-            explained: Turns the store's refusals into sentences.
+            address: The same location as DuckDB names it.
+            secret: Returns the current fields of DuckDB's secret.
+            explained: Raises the store's errors as a LakehouseError of one sentence.
 
         Raises:
             LakehouseError: DuckDB's reader for such stores is not installed.
@@ -144,7 +143,7 @@ class DuckDBEngine:
         self._stores.open(root, address, secret, explained)
 
     def close_stores(self) -> None:
-        """Leave every store; frames that read one cannot be read any more."""
+        """Close all stores; frames that read one become unusable."""
         for root in self._stores.close():
             for uri, version in list(self._snapshots):
                 if uri.startswith(f"{root}/"):
@@ -157,7 +156,7 @@ class DuckDBEngine:
     ) -> DataFrame:
         """Read one version of a Delta table lazily; its columns are the declared ones."""
         names = tuple(column.name for column in columns)
-        # A view of its own per place: two lakes may hold a table of one name at one version.
+        # One view per location: two lakes may have tables of the same name and version.
         key = (uri, version, table, names)
         name = self._scans.get(key)
         if name is None:
@@ -174,7 +173,7 @@ class DuckDBEngine:
         self._run(f"CREATE OR REPLACE VIEW {name} AS SELECT {selected} FROM {source}")  # noqa: S608
 
     def _attached(self, uri: str, version: int) -> str:
-        """Attach one version of a table, so that its log is read once and not by every query."""
+        """Attach one version of a table, so that its log is read once instead of by every query."""
         name = self._snapshots.pop((uri, version), None)
         if name is None:
             name = new_name("delta")
@@ -185,7 +184,7 @@ class DuckDBEngine:
         return f"{name}.main.{name}"
 
     def _attach(self, uri: str, version: int, name: str) -> None:
-        """Attach a version; nothing is asked of a store before a query does."""
+        """Attach a version; the store is not accessed until a query runs."""
         run(
             self._connection,
             f"ATTACH {literal(self._stores.address(uri))} AS {name} "
@@ -193,7 +192,7 @@ class DuckDBEngine:
         )
 
     def _renew_stores(self) -> None:
-        """Let DuckDB in anew where a token was renewed: what is attached keeps the old one."""
+        """Renew secrets, and re-attach the tables of those that changed, which keep the old one."""
         for root in self._stores.renew():
             for (uri, version), name in list(self._snapshots.items()):
                 if uri.startswith(f"{root}/"):
@@ -201,7 +200,7 @@ class DuckDBEngine:
                     self._attach(uri, version, name)
 
     def _detach(self, uri: str, version: int) -> None:
-        """Let go of a version; frames that still read it read its log anew."""
+        """Detach a version; frames that still use it re-read its log."""
         for (at, of, _table, names), view in self._scans.items():
             if (at, of) == (uri, version):
                 place = literal(self._stores.address(uri))
@@ -210,7 +209,7 @@ class DuckDBEngine:
         self._run(f"DETACH {self._snapshots.pop((uri, version))}")
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
-        """Take Arrow data in; rows are kept until the scope ends."""
+        """Make a frame of Arrow data; its rows are kept until the scope ends."""
         if not getattr(data, "num_rows", True):
             return self._delivered_frame(self._without_rows(data), data.schema.names)
         name = new_name("checkpoint")
@@ -224,7 +223,7 @@ class DuckDBEngine:
         return self._delivered_frame(name, data.schema.names)
 
     def _without_rows(self, data: pa.Table | pa.RecordBatchReader) -> str:
-        """Return the view of no rows with some columns: one for every use, so that none is left."""
+        """Return an empty view with the columns of the data; it is shared and never dropped."""
         key = str(data.schema.remove_metadata())
         if key not in self._empty:
             name = new_name("empty")
@@ -241,13 +240,13 @@ class DuckDBEngine:
         return self._empty[key]
 
     def _delivered_frame(self, name: str, columns: Sequence[str]) -> DataFrame:
-        """Make a frame of data that comes from no stored table."""
+        """Make a frame of data that has no stored table as its origin."""
         self._origins[name] = {column: frozenset() for column in columns}
         self._origin_versions[name] = {}
         return frame_of(self._session, name, columns)
 
     def _types(self, name: str) -> Mapping[str, str]:
-        """Find the columns of a table or view and their types, for which DuckDB plans all of it."""
+        """Return the column types of a table or view; DuckDB plans the whole view for that."""
         if name not in self._shapes:
             rows = self._connection.execute(f"DESCRIBE {identifier(name)}").fetchall()
             self._shapes[name] = {str(row[0]): _spark_type(str(row[1])) for row in rows}
@@ -260,15 +259,15 @@ class DuckDBEngine:
         return self._keep(frame, "TABLE")
 
     def stage(self, frame: DataFrame) -> DataFrame:
-        """Start a new plan where a frame's plan ends; nothing is computed.
+        """End a frame's plan and start a new one, without computing; valid until the scope ends.
 
-        SQLFrame copies the whole plan at each step, so building a long one costs the square of its
-        length; a view in between keeps it short, and DuckDB sees through it.
+        SQLFrame copies the whole plan at each step, so building a plan takes time quadratic in its
+        length. A view in between keeps plans short, and DuckDB optimises across it.
         """
         return self._keep(frame, "VIEW")
 
     def union(self, frames: Sequence[DataFrame]) -> DataFrame:
-        """Put the rows of frames with the same columns together, each frame a stage of its own."""
+        """Concatenate frames with the same columns, each as a stage of its own."""
         if len(frames) == 1:
             return frames[0]
         columns = list(frames[0].columns)
@@ -309,7 +308,7 @@ class DuckDBEngine:
             try:
                 yield from adding_columns(needed, added, compute)(given)
             except Exception as error:
-                # DuckDB tells of it as of an error of its own.
+                # DuckDB wraps it in an error of its own.
                 failed.append(error)
                 raise
 
@@ -344,12 +343,12 @@ class DuckDBEngine:
         self._origins[name] = query
         self._origin_versions[name] = versions
         columns = frame.columns
-        # DuckDB gives names of its own to what has none, or that of another column.
+        # DuckDB renames columns without a name and duplicates.
         named = "" not in columns and len({*columns}) == len(columns)
         return frame_of(self._session, name, columns if named else list(self._types(name)))
 
     def scope(self) -> AbstractContextManager[None]:
-        """Free what was checkpointed inside when it ends."""
+        """Open a scope; frames that are kept inside are freed when it ends."""
         return self._scoped.scope()
 
     def _free(self, stored: _Stored) -> None:
@@ -360,7 +359,7 @@ class DuckDBEngine:
         self._origin_versions.pop(stored.name, None)
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
-        """Run a frame and stream its rows; a cursor of its own leaves the session free."""
+        """Run a frame and stream its rows on a cursor of its own, which leaves the session free."""
         import pyarrow as pa
 
         first, *others = self._unions.apart(self._query(frame))
@@ -384,7 +383,7 @@ class DuckDBEngine:
     def _run(
         self, query: str, connection: duckdb.DuckDBPyConnection | None = None
     ) -> duckdb.DuckDBPyConnection:
-        """Run a statement, let in anew where a token is near its end."""
+        """Run a statement with current secrets."""
         self._renew_stores()
         with self._stores.explained():
             return run(connection or self._connection, query)
@@ -393,7 +392,7 @@ class DuckDBEngine:
         """Run one SQL statement over named views and stream its rows.
 
         Raises:
-            QueryError: it does not run; also while rows are read.
+            QueryError: the statement fails, at once or while rows are read.
         """
         import duckdb
         import pyarrow as pa
@@ -413,7 +412,7 @@ class DuckDBEngine:
         return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
     def confine(self, root: str) -> None:
-        """Let queries read the lake at a root only, and nothing write, for good."""
+        """Restrict queries permanently to reading the lake at a root."""
         lake, spill = (
             f"{self._stores.address(at).rstrip('/')}/" for at in (root, self._spill.name)
         )
@@ -426,7 +425,7 @@ class DuckDBEngine:
         self._confined = True
 
     def name_view(self, name: str, frame: DataFrame) -> None:
-        """Give a frame a name that `query` knows; `domain.table` or a plain name."""
+        """Name a frame for use in `query`: `domain.table` or a plain name."""
         parts = name.split(".")
         if len(parts) == 2:
             self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(parts[0])}")
@@ -449,13 +448,13 @@ class DuckDBEngine:
 
 @contextmanager
 def _told_as_sentence() -> Iterator[None]:
-    """Raise what DuckDB says of a statement as one sentence, with names that it did not find."""
+    """Raise DuckDB's error as a QueryError of one sentence, with the missing table or column."""
     import duckdb
 
     try:
         yield
     except (duckdb.Error, OSError) as error:
-        # Arrow hands on what DuckDB says while rows are read as an error of the system.
+        # While rows are read, Arrow raises DuckDB's errors as OSError.
         text, place = str(error), re.search(r"^LINE ([0-9]+):", str(error), re.MULTILINE)
         said = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text.partition("\n")[0]).rstrip(".!: ")
         line = f" (line {place[1]})" if place and place[1] != "1" else ""

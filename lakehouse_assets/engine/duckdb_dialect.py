@@ -13,7 +13,7 @@ _PLAIN = "lakehouse_plain_number"
 _MEAN = "lakehouse_mean"
 _TRIM = "lakehouse_trim"
 _PROPORTION = "lakehouse_proportion"
-# Each connection needs them once.
+# Created once per connection.
 MACROS = (
     # DuckDB's trim of a set of characters is slow; most values start and end in plain ASCII.
     f"""CREATE MACRO {_TRIM}(text, characters) AS CASE
@@ -29,13 +29,13 @@ MACROS = (
             regexp_extract(number, '^[+-]?([0-9]*)', 1) || regexp_extract(number, '[.]([0-9]*)', 1),
             length(regexp_extract(number, '^[+-]?([0-9]*)', 1))
             + TRY_CAST(regexp_extract(number, '[eE]([+-]?[0-9]+)$', 1) AS INTEGER)) END""",
-    # Whole millionths divided as whole numbers, where DuckDB's own division would be of doubles.
-    # By way of text to a double: DuckDB makes one of a large whole number inexactly.
+    # Divides millionths as whole numbers, because DuckDB's own division uses doubles. The result
+    # becomes a double via text, because DuckDB converts large whole numbers inexactly.
     f"""CREATE MACRO {_MEAN}(total, n, digits) AS sign(total)
         * CAST(((CAST(abs(CAST(total AS DECIMAL(38,6))) * 1000000 AS HUGEINT)
                 * 2 * CAST(10 ** digits AS HUGEINT) + n * 1000000) // (n * 2000000))
                || 'e-' || digits AS DOUBLE)""",
-    # Whole parts and the rest apart, so that no product has more than 36 digits.
+    # Handles quotient and remainder separately, so that no product has more than 36 digits.
     f"""CREATE MACRO {_PROPORTION}(total, part, whole) AS CASE WHEN whole > 0 THEN
         CAST(sign(total) * (CAST(abs(total) AS HUGEINT) // whole * part
             + CAST(abs(total) AS HUGEINT) % whole * part // whole) AS DECIMAL(38,0)) END""",
@@ -50,19 +50,19 @@ class DuckDBDialect:
         return _call(_TRIM, column, characters)
 
     def is_any(self, column: Col, values: Sequence[str]) -> Col:
-        """Look the text up in a list; DuckDB makes a join of a long IN, once per use."""
+        """Search the values in an array; DuckDB turns a long IN into a join for each use."""
         from sqlframe.duckdb import functions as F
 
         return F.array_contains(F.array(*map(F.lit, values)), column)
 
     def lower(self, column: Col) -> Col:
-        """Write lower case; DuckDB goes letter by letter."""
+        """Convert to lower case; DuckDB does so letter by letter."""
         from sqlframe.duckdb import functions as F
 
         return F.lower(column)
 
     def upper(self, column: Col) -> Col:
-        """Write upper case; DuckDB goes letter by letter."""
+        """Convert to upper case; DuckDB does so letter by letter."""
         from sqlframe.duckdb import functions as F
 
         return F.upper(column)
@@ -76,7 +76,7 @@ class DuckDBDialect:
         return _call("try_strptime", column, _strptime(pattern)).cast("date")
 
     def hash_text(self, column: Col) -> Col:
-        """Take the first 60 bits of MD5 as a number."""
+        """Return the first 60 bits of MD5 as a number."""
         from sqlframe.duckdb import functions as F
 
         return F.concat(F.lit("0x"), F.substring(F.md5(column), 1, 15)).cast("bigint")
@@ -86,13 +86,13 @@ class DuckDBDialect:
         return _try_cast(_call(_PLAIN, column), f"decimal({precision},{scale})")
 
     def round_half_up(self, column: Col, digits: int) -> Col:
-        """Round the number's shortest decimal text, in which a half is a half."""
+        """Round the number's shortest decimal text, in which halves are exact."""
         from sqlframe.duckdb import functions as F
 
         rounded = self.to_decimal(column.cast("string"), 38, digits)
-        # By way of text once more: DuckDB divides to make a double of a decimal, which is inexact.
+        # Via text again: DuckDB converts a decimal to a double by division, which is inexact.
         rounded = rounded.cast("string").cast("double")
-        # What is not finite, or too large for a decimal, has no decimals to round.
+        # Numbers that are not finite, or too large for a decimal, have no decimals to round.
         return F.coalesce(rounded, column.cast("double"))
 
     def mean(self, column: Col, digits: int) -> Col:
@@ -102,7 +102,7 @@ class DuckDBDialect:
         return _call(_MEAN, F.sum(column), F.count(column), F.lit(digits))
 
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
-        """Divide in whole numbers of 128 bits."""
+        """Multiply and divide 128-bit whole numbers."""
         return _call(_PROPORTION, total, part, whole)
 
 

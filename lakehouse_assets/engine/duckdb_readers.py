@@ -1,4 +1,4 @@
-"""DuckDB's readers of Delta tables and of Azure's stores, from the wheels that bring them."""
+"""DuckDB's readers of Delta tables and of Azure stores, loaded from installed wheels."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ UNCHECKED: Final = {"allow_unsigned_extensions": True}
 
 
 def load_delta(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load the reader of Delta tables; a connection that began `UNCHECKED` checks the others.
+    """Load the Delta reader unchecked into an `UNCHECKED` connection, which then checks others.
 
-    DuckDB checks 82 MB against their signature each time, which takes as long as all the rest of
-    the engine's start. The file came with the environment, as the binaries of every other package
-    did, and is trusted as they are.
+    Checking the signature of its 82 MB takes as long as the rest of the engine's start. The file
+    was installed with the environment and is trusted like the binaries of every other package.
 
     Raises:
         LakehouseError: the wheel is not installed, or is not for this version of DuckDB.

@@ -1,4 +1,4 @@
-"""Statements of DuckDB: names and values in them, running them, and what is said when one fails."""
+"""DuckDB statements: quoting names and values, running statements, and their errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lakehouse_assets.errors import LakehouseError
 if TYPE_CHECKING:
     import duckdb
 
-# SQLFrame has one session and catalog per process, so that two engines must not share names.
+# SQLFrame has one session and catalog per process, so two engines must not share names.
 _NUMBERS = itertools.count(1)
 
 
 def new_name(kind: str) -> str:
-    """Return a name that nothing in this process has."""
+    """Return a name that is unique in this process."""
     return f"{kind}_{next(_NUMBERS)}"
 
 
@@ -25,12 +25,12 @@ def identifier(name: str) -> str:
 
 
 def literal(value: str) -> str:
-    """Quote a text."""
+    """Quote a text value."""
     return "'" + value.replace("'", "''") + "'"
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what DuckDB says; the others point at the statement."""
+    """Return the first line of DuckDB's message; the others point into the statement."""
     return str(error).splitlines()[0]
 
 
@@ -38,7 +38,7 @@ def run(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyCon
     """Run a statement.
 
     Raises:
-        LakehouseError: memory or the disk for spilling is used up; the message has the remedy.
+        LakehouseError: memory, or the disk for spill files, is used up.
     """
     import duckdb
 

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-# Fields of a secret that are words of DuckDB's and no values.
+# Fields of a secret whose values are DuckDB keywords.
 _WORDS = {"type", "provider"}
 
 
 @dataclass
 class _Store:
-    """A store that was opened.
+    """An open store.
 
     Attributes:
-        root: Location by which the lake names what lies there.
-        address: The same for DuckDB.
-        secret: Gives the current fields of the secret; asked before every query.
-        explained: Turns the store's refusals into sentences.
+        root: Location as the lake names it.
+        address: The same location as DuckDB names it.
+        secret: Returns the current fields of the secret; called before every query.
+        explained: Raises the store's errors as a LakehouseError of one sentence.
         name: Name of the secret.
         known: Fields that DuckDB was last given.
     """
@@ -64,7 +64,7 @@ class DuckDBStores:
         secret: Callable[[], Mapping[str, str]],
         explained: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        """Let the connection read what lies below a root; nothing is asked of the store yet.
+        """Let the connection read everything below a root; the store is not accessed yet.
 
         Raises:
             LakehouseError: DuckDB's Azure reader is not installed.
@@ -73,7 +73,7 @@ class DuckDBStores:
             self._load()
         before = self._stores.get(root)
         name = before.name if before else f"store_{len(self._stores)}"
-        # The same root may be read by another identity from now on: its secret is another then.
+        # Re-opening a root may change the identity and thereby the secret.
         known = before.known if before else {}
         self._stores[root] = _Store(root, address, secret, explained, name, known)
 
@@ -86,11 +86,11 @@ class DuckDBStores:
                 "lakehouse_assets[azure]."
             ) from None
         load(self._connection, "azure")
-        # This transport takes the authorities that the system trusts, the other has its own list.
+        # This transport trusts the system's certificate authorities; the other has its own list.
         self._connection.execute("SET GLOBAL azure_transport_option_type = 'curl'")
 
     def address(self, uri: str) -> str:
-        """Return where DuckDB finds what the lake names so."""
+        """Return DuckDB's address of a location in the lake."""
         store = self._of(uri)
         return uri if store is None else store.address + uri.removeprefix(store.root)
 
@@ -99,10 +99,10 @@ class DuckDBStores:
         return self._stores[max(roots, key=len)] if roots else None
 
     def renew(self) -> list[str]:
-        """Give DuckDB the secrets that are not what it has; return the roots that they open.
+        """Give DuckDB the secrets that changed; return the roots that they open.
 
-        A secret that cannot be had is no error before a query needs it: the process may have
-        opened a store that it does not read any more.
+        A secret that cannot be obtained is no error until a query needs it: the process may have
+        opened a store that it no longer reads.
         """
         renewed = []
         self._refused = None
@@ -114,7 +114,7 @@ class DuckDBStores:
                 continue
             if current == store.known:
                 continue
-            # No parameters are taken here, so the statement holds the secret: it is not logged.
+            # The statement takes no parameters, so it contains the secret and is not logged.
             fields = [
                 f"{name} {value if name in _WORDS else _quoted(value)}"
                 for name, value in current.items()
@@ -129,20 +129,20 @@ class DuckDBStores:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Raise what a store refuses as a sentence; other errors pass unchanged."""
+        """Raise a store's errors as a LakehouseError of one sentence; others pass unchanged."""
         try:
             with ExitStack() as stack:
                 for store in self._stores.values():
                     stack.enter_context(store.explained())
                 yield
         except LakehouseError:
-            # That no secret was given is why the store refused.
+            # The store refused because no secret could be obtained.
             if self._refused is not None:
                 raise self._refused from None
             raise
 
     def close(self) -> list[str]:
-        """Take back every secret; return the roots that cannot be read any more."""
+        """Drop all secrets; return the roots that can no longer be read."""
         roots = list(self._stores)
         for store in self._stores.values():
             self._connection.execute(f"DROP SECRET IF EXISTS {store.name}")
@@ -150,7 +150,7 @@ class DuckDBStores:
         return roots
 
     def explaining(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
-        """Return the same rows, whose reading raises sentences."""
+        """Return a reader of the same rows that raises the store's errors as `explained` does."""
         import pyarrow as pa
 
         def batches() -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""Column lineage read off a query; the walk is linear in its size, so it can run on every write."""
+"""Column lineage derived from a query, in linear time, so that it can run on every write."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 Origins: TypeAlias = dict[str, frozenset[SourceColumn]]
-# By name what is known of relations: their columns' origins, or the query that makes one. Most are
-# made for checks and counts, whose lineage is never asked for, so a query is parsed on demand.
+# By name of a relation, the origins of its columns or the query that defines it. Most are made for
+# checks and counts, whose lineage is never requested, so a query is parsed on demand.
 Relations: TypeAlias = dict[str, Origins | str]
 
 
 def columns_of_query(query: str, relations: Relations) -> Origins:
-    """Say, for each column of a query, which stored columns it is computed from.
+    """Return, for each column of a query, the stored columns that it is computed from.
 
     Args:
         query: SQL as the embedded engine runs it: a chain of common table expressions.
-        relations: What the query starts from, by name; what is found out is noted there.
+        relations: The relations that the query reads, by name; their origins are cached there.
 
     Returns:
-        Output column to the stored columns its expression uses; the keys of a window, by which it
-        divides and orders rows, are part of it. Columns that only filter, join or sort rows do not
-        count, nor do constants.
+        Output column to the stored columns that its expression uses, including the partition and
+        order keys of windows. Columns that only filter, join or sort rows do not count, nor do
+        constants.
     """
     return _relation(_parse(query), {}, relations)
 

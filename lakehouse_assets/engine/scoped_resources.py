@@ -1,4 +1,4 @@
-"""Tables and views that an engine holds for the step that runs on it."""
+"""Resources, such as temporary tables, that an engine holds until a scope ends."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class ScopedResources(Generic[T]):
-    """Resources that are freed when the scope ends in which they were added.
+    """Resources that are freed at the end of the scope in which they were added.
 
     Args:
-        free: Frees one of them.
+        free: Frees one resource.
     """
 
     def __init__(self, free: Callable[[T], None]) -> None:
@@ -27,15 +27,15 @@ class ScopedResources(Generic[T]):
 
     @property
     def last(self) -> T:
-        """What was added last."""
+        """The resource that was added last."""
         return self._items[-1]
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """Free what was added inside when it ends.
+        """Open a scope; resources that are added inside are freed when it ends.
 
-        A step that failed is closed whenever Python collects it, which may be in the middle of
-        another call to the engine: its resources wait for the next scope.
+        Python closes a failed step when it collects it, possibly during another call to the engine:
+        the step's resources are then freed when the next scope starts.
         """
         self._free_abandoned()
         before = len(self._items)

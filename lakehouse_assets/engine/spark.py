@@ -1,4 +1,4 @@
-"""Apache Spark as an engine: scans, Arrow in and out, what it keeps and knows about plans."""
+"""The Spark engine: scans, Arrow data in and out, kept frames, and queries."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.catalog.registry import Column
 
-# Aliases that Spark shows in plans: scans say what they read, kept frames are looked up.
+# Aliases in Spark's plans: those of scans say what they read, those of kept frames are looked up.
 _ALIAS = re.compile(r"(?:^|- )SubqueryAlias (\w+)$", re.MULTILINE)
 _SCAN = re.compile(r"lakehouse_scan_(\w+)_at_(\d+)")
 _KEPT = "lakehouse_kept_"
-# What a function in Python raised is the last line of its traceback.
+# The last line of a Python traceback, with the error.
 _RAISED = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception): (.*)$", re.MULTILINE)
 _NUMBERS = itertools.count(1)
-# Rows of Arrow data that the driver holds at once before Spark stores them.
+# Rows of Arrow data that the driver holds before Spark stores them.
 _CHUNK_ROWS = 1_000_000
 
 
@@ -55,11 +55,11 @@ class SparkEngine:
         self._origin_versions: dict[str, dict[str, int]] = {}
         self._scoped: ScopedResources[tuple[str, DataFrame]] = ScopedResources(self._free)
         self._views: set[str] = set()
-        # Asking for a plan has Spark print it, or a server answer; one write needs it twice.
+        # Spark or a server has to print each plan, and one write needs it twice.
         self._plans: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
     def open_store(self, settings: Mapping[str, str]) -> None:
-        """Read and write what lies in an object store from now on.
+        """Open an object store for reading and writing.
 
         Args:
             settings: Settings of the store's driver, which may hold secrets.
@@ -76,13 +76,13 @@ class SparkEngine:
         return declared.alias(f"lakehouse_scan_{table}_at_{int(version)}")
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
-        """Take Arrow data in; it is kept until the scope ends.
+        """Make a frame of Arrow data; its rows are kept until the scope ends.
 
-        A stream is handed to Spark piece by piece, so that the driver never holds all of it.
+        A stream is passed to Spark in chunks, so that the driver never holds all of it.
         """
         import pyarrow as pa
 
-        # A column that is said to hold no nulls would not be checked for them.
+        # Spark does not check non-nullable columns for nulls.
         schema = pa.schema([field.with_nullable(True).remove_metadata() for field in data.schema])
         if isinstance(data, pa.Table):
             return self._from_table(data.cast(schema))
@@ -98,8 +98,8 @@ class SparkEngine:
     def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
         """Compute a frame once and keep it until the scope ends.
 
-        Its rows are stored and its plan ends there. Spark's cache would compute lost rows anew, and
-        then they might be others.
+        Its rows are stored and its plan ends there. Spark's cache would recompute lost rows, which
+        could then differ.
         """
         if columns is not None:
             frame = frame.select(*columns)
@@ -109,7 +109,7 @@ class SparkEngine:
         name = f"{_KEPT}{next(_NUMBERS)}"
         from pyspark import StorageLevel
 
-        # As bytes: as objects, which is Spark's own choice, the same rows take twice the memory.
+        # Stores bytes. As objects, Spark's default, the same rows take twice the memory.
         level = StorageLevel.MEMORY_AND_DISK
         with lack_of_memory_told():
             stored = frame.localCheckpoint(eager=True, storageLevel=level)
@@ -118,11 +118,11 @@ class SparkEngine:
         return stored.alias(name)
 
     def stage(self, frame: DataFrame) -> DataFrame:
-        """Return the frame: Spark's plans grow by reference, so that cutting them gains nothing."""
+        """Return the frame: Spark's plans grow by reference, so cutting them gains nothing."""
         return frame
 
     def union(self, frames: Sequence[DataFrame]) -> DataFrame:
-        """Put the rows of frames with the same columns together."""
+        """Concatenate frames with the same columns."""
         columns = list(frames[0].columns)
         return reduce(_union, [frame.select(*map(_quoted, columns)) for frame in frames])
 
@@ -135,7 +135,7 @@ class SparkEngine:
     ) -> DataFrame:
         """Compute columns in Python, batch by batch, once; they are kept until the scope ends.
 
-        Python runs beside Spark's workers: no row comes to the driver.
+        Python runs next to Spark's workers, so that no rows pass through the driver.
         """
         from pyspark.errors import PySparkException
         from pyspark.sql.pandas.types import from_arrow_schema
@@ -154,18 +154,18 @@ class SparkEngine:
             raise not_computed(added, found[-1]) from error
 
     def scope(self) -> AbstractContextManager[None]:
-        """Free what was checkpointed inside when it ends."""
+        """Open a scope; frames that are kept inside are freed when it ends."""
         return self._scoped.scope()
 
     def _free(self, kept: tuple[str, DataFrame]) -> None:
         name, frame = kept
         if not self._remote:
-            # A server frees what no client refers to; here the stored rows are at hand.
+            # A Connect server frees rows that no client refers to; a classic session does not.
             frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
         self._origin_versions.pop(name, None)
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
-        """Run a frame and stream its rows: one part of it after the other is held in memory."""
+        """Run a frame and stream its rows, holding one part at a time in memory."""
         import pyarrow as pa
         from pyspark.sql.pandas.types import to_arrow_schema
 
@@ -194,7 +194,7 @@ class SparkEngine:
         """Run one SQL statement over named views and return its rows.
 
         Raises:
-            QueryError: it does not run.
+            QueryError: the statement fails.
         """
         from pyspark.errors import PySparkException
 
@@ -211,26 +211,26 @@ class SparkEngine:
             ) from None
 
     def confine(self, root: str) -> None:
-        """Refuse: Spark reads whatever its driver may read."""
+        """Refuse: queries can read everything that Spark's driver can."""
         raise LakehouseError(
             "Spark cannot be confined to the lake; use the embedded engine for it "
             "(LAKEHOUSE_ENGINE=duckdb)."
         )
 
     def name_view(self, name: str, frame: DataFrame) -> None:
-        """Give a frame a name that `query` knows; `domain.table` or a plain name."""
+        """Name a frame for use in `query`: `domain.table` or a plain name."""
         frame.createOrReplaceTempView(_quoted(name))
         self._views.add(name.lower())
 
     def _with_view_names(self, sql: str) -> str:
-        """Quote names of two parts as one: Spark's temporary views are in no schema."""
+        """Quote two-part names of views as one: Spark's temporary views have no schema."""
         from sqlglot.dialects.spark import Spark
         from sqlglot.errors import TokenError
 
         try:
             tokens = Spark().tokenize(sql)
         except TokenError:
-            # Spark will say what is wrong.
+            # Spark will report the error.
             return sql
         for schema, dot, name in reversed(list(zip(tokens, tokens[1:], tokens[2:], strict=False))):
             full = f"{schema.text}.{name.text}"
@@ -239,7 +239,7 @@ class SparkEngine:
         return sql
 
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
-        """Return nothing: lineage is that of the code, and the embedded engine derives it."""
+        """Return nothing: lineage follows from the code, and the embedded engine derives it."""
         return {}
 
     def versions_read(self, frame: DataFrame) -> dict[str, int]:
@@ -266,7 +266,7 @@ class SparkEngine:
 
 
 def _sent_whole(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Have Spark send what a function needs of this project: workers need not have it installed."""
+    """Have Spark send along the project's code, so that workers need not have it installed."""
     from pyspark.cloudpickle import register_pickle_by_value
 
     register_pickle_by_value(sys.modules[__package__.partition(".")[0]])  # type: ignore[no-untyped-call]
@@ -274,21 +274,21 @@ def _sent_whole(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _batches(frame: DataFrame, batch_rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Run a classic frame, one part of it after the other, Arrow as the JVM writes it."""
+    """Run a classic frame partition by partition, as Arrow batches that the JVM writes."""
     import pyarrow as pa
     from pyspark.serializers import NoOpSerializer
     from pyspark.util import _local_iterator_from_socket
 
     stored = frame._jdf.toArrowBatchRdd(batch_rows, "UTC", False, False)
     jvm = frame.sparkSession.sparkContext._jvm
-    # The next part is computed while this one is read.
+    # Prefetch: the next partition is computed while this one is read.
     served = jvm.PythonRDD.toLocalIteratorAndServe(stored, True)
     for message in _local_iterator_from_socket(served, NoOpSerializer()):
         yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
 
 
 def _open(schema: pa.Schema) -> pa.Schema:
-    """Leave out that something cannot be null, which depends on how a value is come by."""
+    """Make every field nullable: nullability depends on how a value is computed."""
     import pyarrow as pa
 
     def kind(given: Any) -> Any:
@@ -298,7 +298,7 @@ def _open(schema: pa.Schema) -> pa.Schema:
 
 
 def _pieces(batch: pa.RecordBatch, rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Cut a batch to size; a server gives them in its own."""
+    """Cut a batch to size; a server chooses sizes of its own."""
     batch = batch.cast(schema) if batch.schema != schema else batch
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)

@@ -1,6 +1,6 @@
 """The vocabulary's functions as Spark runs them.
 
-Everything is made of Spark's own functions, so that no Python runs on the workers.
+Everything uses Spark's own functions, so that no Python runs on the workers.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from lakehouse_assets.engine.case_mapping import to_lower, to_upper
 from lakehouse_assets.engine.types import Col
 
-# As many digits of a double are always the shortest text of it, if they stand for it at all.
+# Text of at most this many digits that denotes a double is always its shortest text.
 _SURE_DIGITS = 15
 _MILLION = 1_000_000
-# What no set of characters to be trimmed holds: everything that prints but blanks.
+# Printable ASCII without the blank, which is never among the characters to trim.
 _FIRST_PLAIN, _LAST_PLAIN = ord("!"), ord("~")
 
 
@@ -35,16 +35,16 @@ class SparkDialect:
         return column.isin(*values)
 
     def lower(self, column: Col) -> Col:
-        """Write lower case, one letter for one."""
+        """Convert to lower case, letter by letter."""
         from pyspark.sql import functions as F
 
-        # Plain ASCII, which most text is, takes the short way.
+        # Most text is plain ASCII, for which Spark's own function does.
         return F.when(_is_ascii(column), F.lower(column)).otherwise(
             F.translate(column, *to_lower())
         )
 
     def upper(self, column: Col) -> Col:
-        """Write upper case, one letter for one."""
+        """Convert to upper case, letter by letter."""
         from pyspark.sql import functions as F
 
         return F.when(_is_ascii(column), F.upper(column)).otherwise(
@@ -52,14 +52,14 @@ class SparkDialect:
         )
 
     def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
-        """Replace every match; Java writes a group with a dollar sign."""
+        """Replace every match; in Java, a dollar sign marks a group."""
         from pyspark.sql import functions as F
 
         java = re.sub(r"\\([1-9])", r"$\1", replacement)
         return F.regexp_replace(column, F.lit(pattern), F.lit(java))
 
     def parse_date(self, column: Col, pattern: str) -> Col:
-        """Put year, month and day in order and cast; Spark's own patterns fail or guess."""
+        """Reorder to year, month and day, and cast; Spark's own patterns fail or guess."""
         from pyspark.sql import functions as F
 
         parts = re.split("(yyyy|M+|d+)", pattern)
@@ -71,7 +71,7 @@ class SparkDialect:
         return F.regexp_replace(column, f"^{shape}\\z", order).try_cast("date")
 
     def hash_text(self, column: Col) -> Col:
-        """Take the first 60 bits of MD5 as a number."""
+        """Return the first 60 bits of MD5 as a number."""
         from pyspark.sql import functions as F
 
         return F.conv(F.substring(F.md5(column), 1, 15), 16, 10).cast("bigint")
@@ -81,10 +81,10 @@ class SparkDialect:
         return column.try_cast(f"decimal({precision},{scale})")
 
     def round_half_up(self, column: Col, digits: int) -> Col:
-        """Round the number's shortest decimal text, in which a half is a half.
+        """Round the number's shortest decimal text, in which halves are exact.
 
-        Java 17 does not always write the shortest text of a double. Where what it writes lies just
-        below a half, and the half itself is the same double, the half is the shorter text.
+        Java 17 does not always write the shortest text of a double. If its text is just below a
+        half, and the half is the same double, the half is the shorter text.
         """
         from pyspark.sql import functions as F
 
@@ -95,14 +95,14 @@ class SparkDialect:
         half = (F.lit("0." + "0" * digits + "5")).cast(f"decimal({digits + 1},{digits + 1})")
         unit = F.lit(f"1e-{digits}").cast(f"decimal({digits + 1},{digits})")
         size = F.abs(rounded).cast(f"decimal(22,{digits})")
-        # Decimals and whole numbers are written as they are.
+        # Only doubles are concerned: the text of decimals and whole numbers is exact.
         missed = (
             (F.typeof(column) == F.lit("double"))
             & (F.abs(number) < F.lit(10.0 ** (_SURE_DIGITS - 1 - digits)))
             & ((size + half).cast("string").cast("double") == F.abs(number))
         )
         closer = F.when(missed, (sign * (size + unit)).cast("string").cast("double"))
-        # What is not finite, or too large for a decimal, has no decimals to round.
+        # Numbers that are not finite, or too large for a decimal, have no decimals to round.
         return F.coalesce(closer, rounded.cast("string").cast("double"), number)
 
     def mean(self, column: Col, digits: int) -> Col:
@@ -118,13 +118,13 @@ class SparkDialect:
         above = above.cast(whole)
         quotient = ((above - above % part) / part).cast(whole).cast("string")
         size = F.concat(quotient, F.lit(f"e-{digits}")).cast("double")
-        # A number of values that is 0 would be divided by.
+        # Without values the result is null instead of a division by zero.
         return F.when(count > F.lit(0), F.when(total < F.lit(0), -size).otherwise(size))
 
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
-        """Divide decimals without digits after the point.
+        """Multiply and divide decimals of scale 0.
 
-        Whole parts and the rest apart, so that no product has more than 36 digits.
+        Quotient and remainder are handled separately, so that no product has more than 36 digits.
         """
         from pyspark.sql import functions as F
 

@@ -1,4 +1,4 @@
-"""Spark's memory: how much it takes of a machine, and what is said when that was not enough."""
+"""Spark's memory: its default size, and the error message when it runs out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lakehouse_assets.errors import LakehouseError
 
 _LACKING = re.compile(r"java\.lang\.OutOfMemoryError(?:: ([\w ]+))?")
 
-# Beside Spark there are the process that runs it, the one that trains, and the files in the cache
-# of the operating system: Spark takes a third.
+# Spark gets a third: the process that runs it, the one that trains, and the operating system's file
+# cache need memory, too.
 _SHARE = 3
 _LEAST_MB = 2048
-# What a container may use: the second and the first version of Linux' control groups.
+# Memory limits of containers, in versions 2 and 1 of Linux control groups.
 _LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -24,18 +24,18 @@ _LIMITS = (
 
 
 def default_memory() -> str:
-    """Return the memory that Spark's driver gets if nothing is said, as Java writes it.
+    """Return the default memory of Spark's driver in Java's notation, such as `2048m`.
 
-    A third of what this machine or container has, and 2 GiB at least.
+    It is a third of the memory of this machine or container, and at least 2 GiB.
     """
     return f"{max(_LEAST_MB, _memory_here() // _SHARE // 2**20)}m"
 
 
 def _memory_here() -> int:
-    """Return the bytes that this machine has, or this container may use."""
+    """Return the bytes of memory that this machine has or this container may use."""
     found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for limit in _LIMITS:
-        # Where there is no such file, or it says "max", nothing is limited.
+        # There is no limit if the file does not exist or says "max".
         with suppress(OSError, ValueError):
             found = min(found, int(limit.read_text()))
     return found
@@ -43,7 +43,7 @@ def _memory_here() -> int:
 
 @contextmanager
 def lack_of_memory_told() -> Iterator[None]:
-    """Say what to do when Java has no memory left, on this machine or in an executor.
+    """Raise an error with the remedy when Java runs out of memory, here or in an executor.
 
     Raises:
         LakehouseError: Java's memory was used up.

@@ -1,4 +1,4 @@
-"""Spark sessions: what is checked, configured and opened, and how a session ends.
+"""Spark sessions: checking the environment, and configuring, opening and stopping a session.
 
 Nothing is downloaded: `make spark` has put the jars in place.
 """
@@ -35,33 +35,33 @@ _JAVA = (17, 21)
 _CONNECT_PORT, _MASTER_PORT = 15002, 7077
 _PATIENCE = 5.0
 _STDERR = 2
-# Java's remark on the module with which Spark counts faster.
+# Java's warning about the vector module that Spark uses.
 _NOTICE = b"WARNING: Using incubator modules"
 
-# What any session needs for the engine's results to be right, a server's own included.
+# Settings that correct results require of any session, including those of a server.
 _MEANING: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
-    # A value that does not fit raises, as on the embedded engine; the vocabulary asks for null.
+    # Overflow is an error, as on the embedded engine; the vocabulary asks for null where needed.
     "spark.sql.ansi.enabled": "true",
-    # The same blocks of the same files in every job, however many workers there are by then.
+    # Splits the same files the same way in every job, however many workers there are by then.
     "spark.sql.files.minPartitionNum": "32",
-    # The versions that a plan reads are read off its text, which is to be whole.
+    # `versions_read` parses the text of plans, which must not be truncated.
     "spark.sql.maxPlanStringLength": "2147483632",
 }
-# What else a session of our own needs.
+# Further settings of sessions that we start ourselves.
 _OWN: Mapping[str, str] = {
     "spark.app.name": "lakehouse",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.catalogImplementation": "in-memory",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # Rows that are kept are written several times faster, and smaller, than by Java's own way.
+    # Writes kept rows several times faster, and smaller, than Java's own serializer.
     "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
-    # Other engines read tables more surely without the old form of time stamps, and cannot take
-    # deleted rows away that are only marked.
+    # Other engines read this timestamp type more reliably than the older default, and cannot purge
+    # rows that are only marked as deleted.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
-    # Spark's own list of what it never shows, and the keys of storage accounts.
+    # Spark's default pattern for values to redact, plus the keys of storage accounts.
     "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|account[.]key",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -70,18 +70,19 @@ _OWN: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class SparkConfig:
-    """Where Spark is and what its session gets.
+    """Where Spark runs, and the configuration of its session.
 
     Attributes:
-        master: `local[*]`, `local[<n>]` or `spark://host:port`; used if nothing else is named.
+        master: `local[*]`, `local[<n>]` or `spark://host:port`; used if neither `remote` nor
+            `databricks` is set.
         remote: A Spark Connect server, `sc://host:port`.
-        tls: Whether the Connect server is spoken to over TLS.
-        databricks: `serverless` or the id of a cluster; who and where come from the environment or
-            profile that Databricks' own tools read.
+        tls: Whether to connect to the Connect server over TLS.
+        databricks: `serverless` or the id of a cluster; host and credentials come from the
+            environment or profile that Databricks' own tools read.
         jars: Folder of the jars that `make spark` fetched.
-        memory: Memory of the driver; on this machine that is all of Spark. A third of the machine's
-            if nothing is said.
-        options: Further Spark options, which come last.
+        memory: Memory of the driver, which is all of Spark with a local master; by default a third
+            of the machine's.
+        options: Further Spark options, which override all others.
         token: Token for the Connect server.
     """
 
@@ -97,7 +98,7 @@ class SparkConfig:
 
 @dataclass(frozen=True)
 class Jar:
-    """A jar that sessions of our own load."""
+    """A jar that our own sessions load."""
 
     group: str
     artifact: str
@@ -105,13 +106,13 @@ class Jar:
 
     @property
     def file_name(self) -> str:
-        """Name under which Maven leaves it."""
+        """The file name that Maven gives it."""
         return f"{self.artifact}-{self.version}.jar"
 
 
 def declared_jars() -> list[Jar]:
     """Read the pinned jars from the project's `pom.xml`."""
-    # The file is part of this package.
+    # The file is part of this package and therefore trusted.
     root = ElementTree.parse(_JARS / "pom.xml").getroot()  # noqa: S314
     properties = {
         node.tag.removeprefix(_POM): node.text or "" for node in root.findall(f"{_POM}properties/*")
@@ -128,10 +129,10 @@ def declared_jars() -> list[Jar]:
 
 
 def open_session(config: SparkConfig) -> Any:
-    """Open the session; it is stopped when the process ends.
+    """Open a session that is stopped when the process ends.
 
     Raises:
-        LakehouseError: it cannot be had; the message is one sentence with the remedy.
+        LakehouseError: no session can be opened; the message is one sentence with the remedy.
     """
     if config.remote and config.databricks:
         raise LakehouseError(
@@ -151,10 +152,10 @@ def open_session(config: SparkConfig) -> Any:
 
 
 def check_versions() -> None:
-    """Compare the installed Python packages with what the jars are made for.
+    """Check that the installed Python packages match the jars.
 
     Raises:
-        LakehouseError: one is missing or of another version.
+        LakehouseError: a package is missing or has another version.
     """
     (delta,) = (jar for jar in declared_jars() if jar.artifact.startswith("delta-spark_"))
     spark = delta.artifact.split("_")[1]
@@ -175,7 +176,7 @@ def check_versions() -> None:
 
 
 def check_connect() -> None:
-    """Check that what pyspark needs to speak to a Spark Connect server is installed.
+    """Check that the packages that pyspark needs for Spark Connect are installed.
 
     Raises:
         LakehouseError: a package is missing.
@@ -191,7 +192,7 @@ def check_connect() -> None:
 
 
 def check_java() -> None:
-    """Check that there is a Java that Spark runs on.
+    """Check that a version of Java that Spark supports is installed.
 
     Raises:
         LakehouseError: there is none, or it is too old or too new.
@@ -215,7 +216,7 @@ def check_java() -> None:
 
 
 def find_jars(folder: Path) -> list[Path]:
-    """Return the jars of a session of our own.
+    """Return the paths of the jars that our own sessions load.
 
     Raises:
         LakehouseError: one is missing.
@@ -261,21 +262,21 @@ def _classic(config: SparkConfig) -> Any:
     if host in _LOOPBACK:
         options |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     if here:
-        # Spark's own numbers are for clusters: 200 parts of each join, 50 of a table's log.
+        # Spark's defaults are for clusters: 200 partitions per join, 50 per table log.
         options |= {
             "spark.local.dir": work.name,
             "spark.sql.shuffle.partitions": str(max(8, 4 * (os.cpu_count() or 1))),
             "spark.databricks.delta.snapshotPartitions": "2",
-            # All tasks share one heap: a quarter of Spark's own number, with which 50 million
-            # purchases ran out of 4 GB.
+            # All tasks share one heap: with Spark's default, four times this, 50 million purchases
+            # ran out of 4 GB.
             "spark.sql.files.maxPartitionBytes": str(32 * 2**20),
         }
-        # Python on the workers is the one that runs here.
+        # Workers use the Python that runs this process.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     java = "spark.driver.extraJavaOptions"
     given = dict(config.options)
     if java in given:
-        # What is given for Java comes after ours, not in place of it.
+        # Given Java options are appended to ours instead of replacing them.
         given[java] = f"{options[java]} {given[java]}"
     with _without_notices():
         session = _build({**options, **given}, f"Spark does not start on {config.master}")
@@ -284,7 +285,7 @@ def _classic(config: SparkConfig) -> Any:
 
 
 def _remember_classes(session: Any) -> None:
-    """Look up once what PySpark looks up for each column: short names are sought in every jar."""
+    """Cache classes that PySpark looks up for each column, searching every jar for short names."""
     jvm = session.sparkContext._jvm
     for name in ("functions", "org.apache.spark.sql.functions", "PythonUtils"):
         setattr(jvm, name, getattr(jvm, name))
@@ -331,7 +332,7 @@ def _databricks(config: SparkConfig) -> Any:
         builder = builder.clusterId(config.databricks)
     try:
         return builder.getOrCreate()
-    except Exception as error:  # noqa: BLE001 - whatever the client meets, the remedy is the same
+    except Exception as error:  # noqa: BLE001 - whatever the error, the remedy is the same
         raise LakehouseError(
             f"Databricks gives no session ({type(error).__name__}); check DATABRICKS_HOST, the "
             "credentials and LAKEHOUSE_SPARK_DATABRICKS (serverless or the id of a cluster)."
@@ -343,7 +344,7 @@ def _build(options: Mapping[str, str], complaint: str) -> Any:
 
     try:
         session = LazyPySparkResource(spark_config=dict(options)).spark_session
-        # A session over the network is only a promise until it is asked something.
+        # A remote session does not connect before its first use.
         session.conf.get("spark.sql.session.timeZone", None)
     except Exception as error:  # noqa: BLE001 - Java's, gRPC's and Spark's errors share no class
         raise LakehouseError(
@@ -355,7 +356,7 @@ def _build(options: Mapping[str, str], complaint: str) -> Any:
 
 @contextmanager
 def _without_notices() -> Iterator[None]:
-    """Keep out of stderr what a JVM that starts meanwhile says each time; the rest goes through."""
+    """Drop the warnings of a starting JVM from stderr; everything else passes through."""
     sys.stderr.flush()
     kept = os.dup(_STDERR)
     reader, writer = os.pipe()
@@ -377,8 +378,8 @@ def _without_notices() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Say what went wrong without the text of a request, which holds the token."""
-    # gRPC's own errors and PySpark's, which most calls make of them, tell it in their own ways.
+    """Describe an error without the text of the request, which holds the token."""
+    # PySpark's errors, which wrap most of gRPC's, have another method for the code than gRPC's.
     for ask in ("getGrpcStatusCode", "code"):
         code = getattr(error, ask, None)
         if callable(code):
@@ -387,7 +388,7 @@ def _reason(error: Exception) -> str:
 
 
 def _address(url: str, setting: str, default_port: int) -> tuple[str, int]:
-    """Split an address; the message never repeats it, as it may hold a secret."""
+    """Split an address; error messages never repeat it, as it may hold a secret."""
     scheme = "sc" if default_port == _CONNECT_PORT else "spark"
     try:
         parts = urlsplit(url)
@@ -415,7 +416,7 @@ def _reach(host: str, port: int, what: str, setting: str) -> None:
 
 
 def _changeable(options: Mapping[str, str]) -> dict[str, str]:
-    """Select the options that a running session takes."""
+    """Select the options that can be set on a running session."""
     return {name: value for name, value in options.items() if name.startswith("spark.sql.")}
 
 
@@ -425,7 +426,7 @@ def _set(session: Any, name: str, value: str) -> None:
 
 
 def _silence() -> None:
-    """Keep PySpark from logging errors that it raises: their texts repeat values of rows."""
+    """Keep PySpark from logging the errors that it raises: their texts repeat values of rows."""
     from pyspark.logger import PySparkLogger
 
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
@@ -433,6 +434,6 @@ def _silence() -> None:
 
 
 def _stop(session: Any) -> None:
-    # At the end there may be nobody left to stop.
+    # The JVM or the server may already be gone.
     with suppress(Exception):
         session.stop()

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from sqlglot.dialects.dialect import Dialect
 
 _FLAT = frozenset({int, str, bool, float, type(None)})
-# Notes of where a name stood in a text.
+# Metadata on the position of a name in SQL text.
 _POSITION = frozenset({"line", "col", "start", "end"})
-# sqlglot's nodes do not ask what has been copied: no node is in two places.
+# The memo of deepcopy, which sqlglot's nodes ignore, because no node is in two places.
 _NOTHING_COPIED: dict[int, Any] = {}
 
 
@@ -27,17 +27,17 @@ def apply_patches() -> None:
     from sqlframe.base.dataframe import BaseDataFrame
     from sqlglot.expressions import core
 
-    # Set by name: the module has it from the standard library and does not export it.
+    # Set by name, because the module imports it from the standard library and does not export it.
     setattr(core, "deepcopy", _copy_of)  # noqa: B010
     util.dialect_to_string = _name_of
     BaseDataFrame.copy = _copy_frame
 
 
 def _copy_of(value: Any) -> Any:
-    """Copy what belongs to a node: its notes plainly, and without where its name once stood.
+    """Copy a part of a node; flat metadata is copied shallowly and without positions in text.
 
-    sqlglot copies them with the standard library's general `deepcopy`, which takes longer than
-    everything else about the copy.
+    sqlglot uses the standard library's general `deepcopy`, which takes longer than the rest of the
+    copy.
     """
     if type(value) is dict:
         if "line" in value:
@@ -52,17 +52,17 @@ def _copy_of(value: Any) -> Any:
 
 
 def _name_of(dialect: Dialect) -> str:
-    """Return the name that sqlglot registered a dialect under.
+    """Return the name under which sqlglot registered a dialect.
 
-    SQLFrame asks for it with every column, and finds it by importing all of sqlglot's dialects.
+    SQLFrame asks for it for every column, and finds it by importing all of sqlglot's dialects.
     """
     return type(dialect).__name__.lower()
 
 
 def _copy_frame(frame: Any, **given: Any) -> Any:
-    """Copy a frame with other attributes; those that are given are not copied before they go.
+    """Copy a frame with some attributes replaced, without copying the replaced ones first.
 
-    Most copies are given a new plan, and the old one is what is long.
+    Most copies replace the plan, and the old plan is the expensive part.
     """
     given["join_on_uuid"] = str(uuid4())
     others = {
@@ -76,7 +76,7 @@ def _copy_frame(frame: Any, **given: Any) -> Any:
 def frame_of(session: Any, name: str, columns: Sequence[str]) -> Any:
     """Make a frame of all columns of a table or view, as `session.table` does.
 
-    SQLFrame would have DuckDB plan the view to know its types, and remember them for ever.
+    SQLFrame itself would have DuckDB plan the view to learn its types, and never forget them.
     """
     from sqlglot import exp
     from sqlglot.optimizer.normalize_identifiers import normalize_identifiers

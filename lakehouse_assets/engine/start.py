@@ -1,4 +1,4 @@
-"""Starting the engine that the settings name; one session per process, shared by all steps."""
+"""Starting the engine that the settings select; all steps of a process share one session."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def start_engine(
 
     Args:
         name: `duckdb` or `spark`.
-        memory_limit: Memory the embedded engine may use.
+        memory_limit: Memory that the embedded engine may use.
         threads: Threads of the embedded engine; 0 means every core.
-        spark: Where Spark is; on this machine if nothing is said.
+        spark: Where Spark runs; on this machine by default.
 
     Raises:
-        LakehouseError: no such engine, or it does not start; the message has the remedy.
+        LakehouseError: there is no such engine, or it does not start.
     """
     if name not in _started:
         if name == "duckdb":

@@ -1,7 +1,6 @@
-"""The project's own words of the DataFrame API: one function each, one meaning on every engine.
+"""The project's own DataFrame functions, each with one meaning on every engine.
 
-What an engine must do in its own way, it does
-in its `Dialect`; the meaning is fixed here.
+This module defines the meaning; an engine's `Dialect` implements what engines do differently.
 """
 
 from __future__ import annotations
@@ -15,33 +14,33 @@ from lakehouse_assets.engine.current import F, active
 from lakehouse_assets.engine.types import Col, DataFrame
 from lakehouse_assets.errors import LakehouseError
 
-# Everything Unicode calls white space, and the two invisible marks that exports leave behind.
-# An engine's own trim removes the ASCII blank only, so U+3000 alone would survive as a city.
+# Everything that Unicode calls white space, and two invisible characters that exports leave behind.
+# An engine's own trim removes only the ASCII blank, so U+3000 alone would survive as a city.
 WHITE_SPACE = (
     " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680"
     "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\ufeff\u200b"
 )
 
-# `\z` is the end of the text everywhere; to a JVM `$` is also the place before a last line end.
+# `\z` is the end of the text everywhere; on a JVM, `$` also matches before a final line break.
 _WHOLE_NUMBER = r"^[+-]?[0-9]{1,18}(\.0*)?\z"
 _NUMBER = r"^[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?\z"
 _MOMENT = (
     r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
     r"(\.[0-9]{1,9})?(Z|\+00:00)?\z"
 )
-# What bronze writes for a moment without a zone, and for midnight in UTC: both name one day.
+# A timestamp without a zone, or midnight in UTC, as bronze writes them: each names one day.
 _DAY_OF_MOMENT = (
     r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ]"
     r"(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?|00:00:00(\.0{1,9})?(Z|\+00:00))\z"
 )
-# A year that comes first leaves no doubt about day and month.
+# With the year first, the order of month and day is certain.
 _YEAR_FIRST = ("yyyy-M-d", "yyyy/M/d")
 _YES = ("true", "t", "yes", "y", "1")
 _NO = ("false", "f", "no", "n", "0")
 _GROUPS = re.compile(r"\\[1-9]")
 _DATE_PARTS = {"y": "[1-9][0-9]{3}", "M": "[0-9]{1,2}", "d": "[0-9]{1,2}"}
-# The API wants a length where the rest of a word is meant.
+# The API requires a length for "the rest of a text".
 _LONGEST_WORD = 2**31 - 1
 _EPOCH = date(1970, 1, 1)
 _CALENDAR = ((date.min - _EPOCH).days, (date.max - _EPOCH).days)
@@ -52,7 +51,7 @@ _SUNDAY = date(1899, 12, 31)
 
 
 def staged(frame: DataFrame) -> DataFrame:
-    """Mark where a long transformation may be cut into stages; the rows stay the same."""
+    """Allow the engine to cut a long plan here; the rows stay the same."""
     return active().stage(frame)
 
 
@@ -63,7 +62,7 @@ def ratio(part: Col, whole: Col) -> Col:
 
 
 def text(column: Col) -> Col:
-    """Trim Unicode white space at both ends; nothing left is null."""
+    """Trim Unicode white space at both ends; null if nothing is left."""
     return F.nullif(active().dialect.trim(column, WHITE_SPACE), F.lit(""))
 
 
@@ -73,7 +72,7 @@ def is_any(column: Col, values: Sequence[str]) -> Col:
 
 
 def without(column: Col, placeholders: Sequence[str]) -> Col:
-    """Make null of a value that stands for 'nothing', such as `.` or `-`."""
+    """Replace values that mean "not given", such as `.` or `-`, with null."""
     return F.when(~is_any(column, placeholders), column)
 
 
@@ -95,7 +94,7 @@ def small_number(column: Col) -> Col:
 
 
 def decimal(column: Col, precision: int = 18, scale: int = 2) -> Col:
-    """Read text as an exact decimal, rounded half up; null if it is no number or does not fit."""
+    """Read text as an exact decimal, rounded half up; null if not a number or too large."""
     number = F.when(column.rlike(_NUMBER), column)
     return active().dialect.to_decimal(number, precision, scale)
 
@@ -106,16 +105,15 @@ def real(column: Col) -> Col:
 
 
 def parse_date(column: Col, *formats: str) -> Col:
-    """Read text as a date, year first or in the first of the formats that fits; null if none does.
+    """Read text as a date, year first or in the first format that fits; null if none does.
 
-    `2014-03-31` is always read, since it is how bronze writes a typed date, with slashes too, and
-    so is a typed moment (`2014-03-31T09:30:00`), of which the day is taken. A moment with a zone
-    names a day at midnight in UTC only: any other may be midnight elsewhere, of the day before or
-    after.
+    `2014-03-31`, as bronze writes a typed date, is always accepted, also with slashes. So is a
+    timestamp (`2014-03-31T09:30:00`), whose day counts. A timestamp with a zone is accepted only at
+    midnight in UTC: any other could mean a different day in another zone.
 
     Formats are Java patterns of `yyyy`, `M` and `d` with separators (`M/d/yyyy`). A month or day
-    may have one or two digits, a year has four and is 1000 at least; days that do not exist are
-    null, and so is text with anything else before or after.
+    may have one or two digits; a year has four and is at least 1000. Days that do not exist are
+    null, and so is text with anything before or after the date.
     """
     parse = active().dialect.parse_date
     is_moment = column.rlike(_DAY_OF_MOMENT)
@@ -128,19 +126,20 @@ def parse_date(column: Col, *formats: str) -> Col:
 
 
 def boolean(column: Col) -> Col:
-    """Read text as a boolean: true, yes, y, t or 1, and their opposites, in any letters.
+    """Read text as a boolean: true, yes, y, t or 1, and their opposites, in any case.
 
-    Anything else is null. `1.0` is 1, as spreadsheets and data frames write a column with gaps.
+    Anything else is null. `1.0` is read as 1: spreadsheets and data frames write whole numbers so
+    if the column has gaps.
     """
     small = lower(text_id(column))
     return F.when(is_any(small, _YES), F.lit(True)).when(is_any(small, _NO), F.lit(False))
 
 
 def text_id(column: Col) -> Col:
-    """Read text as an identifier, which is kept letter by letter.
+    """Read text as an identifier, which is kept as it is.
 
-    Only what spreadsheets and data frames add to whole numbers is removed: `1001.0` is `1001`.
-    Zeros in front are part of an identifier: `1` and `01` are two.
+    Only the decimals that spreadsheets and data frames add to whole numbers are removed: `1001.0`
+    becomes `1001`. Leading zeros are part of an identifier: `1` and `01` are different.
     """
     is_float = column.rlike(r"^[0-9]+\.0+\z")
     return F.when(is_float, F.regexp_replace(column, r"\.0+$", "")).otherwise(column)
@@ -152,10 +151,10 @@ def _shape_of(pattern: str) -> str:
 
 
 def parse_timestamp(column: Col) -> Col:
-    """Read text as a moment in UTC: `yyyy-MM-dd`, a blank or T, `HH:mm:ss`, a fraction, Z.
+    """Read text as a timestamp in UTC: `yyyy-MM-dd`, a blank or T, `HH:mm:ss`, a fraction, Z.
 
-    The fraction and the Z (or +00:00) may be missing; what is finer than a microsecond is cut off.
-    Null if the text is anything else, has another offset or names a moment that does not exist.
+    The fraction and the Z (or +00:00) are optional; the fraction is truncated to microseconds. Null
+    for any other text, another offset, or a day or time that does not exist.
     """
     exists = (
         column.rlike(_MOMENT) & parse_date(F.substring(column, 1, 10), "yyyy-MM-dd").isNotNull()
@@ -172,12 +171,13 @@ def parse_timestamp(column: Col) -> Col:
 
 
 def rewrite(column: Col, pattern: str, replacement: str) -> Col:
-    r"""Replace every match of a pattern, from left to right; `\1` stands for its first group.
+    r"""Replace every match of a pattern, from left to right; `\1` is the first group.
 
-    Patterns hold what test_transformations.py permits and match one character at least.
+    Patterns use only the syntax that test_transformations.py permits and match at least one
+    character.
 
     Raises:
-        LakehouseError: the replacement holds a sign that engines read differently.
+        LakehouseError: the replacement holds a character that engines interpret differently.
     """
     if set("$\\") & set(_GROUPS.sub("", replacement)):
         raise LakehouseError(
@@ -187,23 +187,20 @@ def rewrite(column: Col, pattern: str, replacement: str) -> Col:
 
 
 def add_days(day: Col, days: Col) -> Col:
-    """Add whole days to a date, or take them away; the result is a date.
-
-    It is null where it would lie outside the years 1 to 9999.
-    """
+    """Add days to a date, or subtract them; null if the result is outside the years 1 to 9999."""
     after = days_between(F.lit(_EPOCH), day) + days
     near = F.when(after.between(*_CALENDAR), days)
     return F.date_add(day, near.cast("int")).cast("date")
 
 
 def days_between(start: Col, end: Col) -> Col:
-    """Count the days from one date to another as bigint; negative if the end comes first."""
+    """Count the days from one date to another as bigint; negative if the end is earlier."""
     return F.datediff(end, start).cast("bigint")
 
 
 def day_of_week(day: Col) -> Col:
-    """Number the day of a date's week: 1 Sunday to 7 Saturday, as int."""
-    # What is left of a negative number is negative on some engines: it is lifted above zero.
+    """Return the day of the week as int, 1 Sunday to 7 Saturday."""
+    # On some engines the remainder of a negative number is negative, so 7 is added.
     left = days_between(F.lit(_SUNDAY), day) % F.lit(7)
     return ((left + F.lit(7)) % F.lit(7) + F.lit(1)).cast("int")
 
@@ -211,7 +208,7 @@ def day_of_week(day: Col) -> Col:
 def week_start(day: Col, first: Weekday = "monday") -> Col:
     """Return the first day of a date's week, as a date.
 
-    Weeks that start on Thursday are those of seven days that count from 1 January 1970.
+    Weeks that start on Thursday are seven-day periods counted from 1 January 1970.
     """
     before = (day_of_week(day) + F.lit(6 - WEEKDAYS.index(first))) % F.lit(7)
     return add_days(day, F.lit(0) - before)
@@ -228,19 +225,19 @@ def last_of_month(day: Col) -> Col:
 
 
 def lower(column: Col) -> Col:
-    """Write lower case, one letter for each, whatever stands around it."""
+    """Convert to lower case, letter by letter, whatever the context."""
     return active().dialect.lower(column)
 
 
 def upper(column: Col) -> Col:
-    """Write upper case, one letter for each; that of a sharp s is one letter, too."""
+    """Convert to upper case, letter by letter; the upper case of a sharp s is one letter, too."""
     return active().dialect.upper(column)
 
 
 def title_case(column: Col) -> Col:
-    """Write words with an upper-case letter first and lower case after it.
+    """Convert to title case: words start with an upper-case letter, the rest is lower case.
 
-    Words are what blanks separate, so that an apostrophe or hyphen starts no new one; blanks stay.
+    Blanks separate words and are kept; an apostrophe or hyphen does not start a new word.
     """
     words = F.split(lower(column), " ")
     return F.array_join(F.transform(words, _capitalised), " ")
@@ -251,10 +248,10 @@ def _capitalised(word: Col) -> Col:
 
 
 def round_half_up(column: Col, digits: int) -> Col:
-    """Round a number half away from zero to a double of that many decimals (0 or more).
+    """Round a number half away from zero to a double with that many decimals (0 or more).
 
-    What is rounded is the number as it is written, the shortest text that stands for the double:
-    1.255 rounds to 1.26 although the double is a little less. What is not finite stays.
+    Rounding applies to the number as written, the shortest text that denotes the double: 1.255
+    rounds to 1.26 although the double is slightly less. Infinity and NaN are kept.
     """
     return active().dialect.round_half_up(column, digits)
 
@@ -262,8 +259,8 @@ def round_half_up(column: Col, digits: int) -> Col:
 def mean(column: Col, digits: int) -> Col:
     """Average a whole-number or decimal column (up to 6 decimals), rounded half up.
 
-    Sum and division are exact, so that the result is the true mean, rounded, in whatever order
-    threads add. Without values it is null.
+    Sum and division are exact, so that the result does not depend on the order in which threads
+    add. It is null if there are no values.
     """
     return active().dialect.mean(column, digits)
 
@@ -271,18 +268,18 @@ def mean(column: Col, digits: int) -> Col:
 def total(column: Col, scale: int = 0) -> Col:
     """Add up whole numbers or decimals exactly, as decimal(38, scale).
 
-    Every value of 18 digits fits as often as there can be rows; a sum of the values' own type
-    would not.
+    Sums of 18-digit values cannot overflow, however many rows there are; in the values' own type
+    they could.
     """
     wide = f"decimal(38,{scale})"
     return F.sum(column.cast(wide)).cast(wide)
 
 
 def proportion(total: Col, part: Col, whole: Col) -> Col:
-    """Return `total * part / whole` as decimal(38,0), exact and cut off toward zero.
+    """Return `total * part / whole` as decimal(38,0), exact and truncated toward zero.
 
     `total` is a whole number of at most 32 digits, the others of at most 18; `part` is at most
-    `whole` and neither is negative. Null where one is null or `whole` is 0.
+    `whole`, and neither is negative. Null if one is null or `whole` is 0.
     """
     return active().dialect.proportion(total, part, whole)
 
@@ -290,8 +287,8 @@ def proportion(total: Col, part: Col, whole: Col) -> Col:
 def hash_key(*columns: Col) -> Col:
     """Hash values to a positive bigint of 60 bits, the same on every run and engine.
 
-    Null and empty text differ. Each value is hashed with its length, so that neighbours cannot run
-    into each other whatever they hold.
+    Null and empty text differ. Each value is hashed with its length, so that adjacent values cannot
+    be confused, whatever they contain.
     """
     parts = []
     for column in columns:

@@ -1,13 +1,13 @@
 """Seeded generator of an airline landing zone, calibrated to the published marginals.
 
-The pipeline must not import this package, otherwise its tests would compare a rule with itself. No
-source data is read, only drawn.
+The pipeline must not import this package; otherwise its tests would compare a rule with itself. The
+generator reads no source data: all values are drawn.
 
-Two kinds of imperfection are kept apart. *Dirt* is what the real sources contain throughout
+There are two kinds of imperfection. *Dirt* is what the real sources contain throughout
 (placeholders, spelling variants, nulls, mixed case, three date formats, implausible ages, the
-impossible 29 February 2014); it is always there because the marginals are. *Defects* are the
-records a pipeline has to reject, repair or deduplicate; ``GeneratorConfig.defects`` switches
-them and ``generate`` says how many there are.
+impossible 29 February 2014); it is always present, because the marginals include it. *Defects* are
+records that a pipeline has to reject, repair or deduplicate; ``GeneratorConfig.defects`` turns
+them on, and ``generate`` returns how many there are.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ def generate(
     spec section 2.
 
     Args:
-        landing: Root of the landing zone; created when missing.
+        landing: Root of the landing zone; created if it does not exist.
         config: What to generate.
         progress: Called with one line per flight snapshot and per month of transactions.
 
     Returns:
-        How much of everything was written, by name; `test_generator.py` counts it independently.
+        Counts of everything written, by name; `test_generator.py` counts independently.
 
     Raises:
-        FileExistsError: When there are airline deliveries already. Files of an earlier run with
-            another configuration would silently mix with the new ones.
+        FileExistsError: There are airline deliveries already. Files of an earlier run with another
+            configuration would silently mix with the new ones.
     """
     report = progress or (lambda _: None)
     flights, purchases = landing / "airline" / "flights", landing / "airline" / "transactions"
@@ -55,7 +55,7 @@ def generate(
         if folder.is_dir() and any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty; remove it before generating anew")
 
-    # Separate streams: the number of transactions must not change the flights.
+    # Separate random streams, so that the number of transactions does not change the flights.
     member_seed, purchase_seed = np.random.SeedSequence(config.seed).spawn(2)
     rng = np.random.default_rng(member_seed)
     month_starts = [month_after(config.first_month, i) for i in range(config.months + 1)]
@@ -64,7 +64,7 @@ def generate(
     counts = Counter(members=len(base.flights))
     known_from: list[int] = []
     for start, following in itertools.pairwise(month_starts):
-        # A member can only buy from the month after joining, when the snapshot lists them.
+        # Members buy from the month after joining, when a snapshot already lists them.
         known_from.append(int((base.joined < day_number(start)).sum()))
         base.advance(start, following, rng)
         window_end = following - timedelta(days=1)

@@ -17,7 +17,7 @@ _CHOICES = {"transaction_format": ("mixed", "csv"), "delivery_days": ("business"
 
 
 def _say(line: str) -> None:
-    """Show progress; a run at benchmark scale takes a minute or two."""
+    """Print a line at once; a run at benchmark scale takes a minute or two."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

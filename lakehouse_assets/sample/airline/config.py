@@ -1,4 +1,4 @@
-"""What to generate."""
+"""The configuration of the generator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GeneratorConfig:
     defects: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse sizes for which the marginals or the running numbers make no sense."""
+        """Refuse sizes that the marginals or the serial numbers do not allow."""
         if self.first_month.day != 1:
             raise ValueError(f"first_month must be the first of a month, got {self.first_month}")
         if self.months < 1:

@@ -1,4 +1,4 @@
-"""Members over time: who joins, flies, gains points and leaves."""
+"""Members over time: joining, flying and gaining points."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from lakehouse_assets.sample.airline.profile import (
 class Base:
     """All members ever, in order of MEMBER_NO; days are counted since 1970-01-01.
 
-    A member who joins later has a row from the start and appears once the month is reached.
+    A member who joins later has a row from the start and is listed from the month of joining.
     """
 
     joined: Ints
@@ -84,24 +84,24 @@ class Base:
     revenue_per_km: Floats
 
     def listed(self, window_end: date) -> Flags:
-        """Who has joined by the end of the window."""
+        """Return which members have joined by the end of the window."""
         listed: Flags = self.joined <= day_number(window_end)
         return listed
 
     def days_since_flight(self, window_end: date) -> Ints:
-        """LAST_TO_END: days from the last flight to the exclusive end of the window.
+        """Return LAST_TO_END: days from the last flight to the exclusive end of the window.
 
-        The source believed in a 29 February 2014 (spec section 1): windows which reach past it
-        count one day too many for flights before it, and it exists as a flight date itself.
+        The source has a 29 February 2014 (spec section 1): windows that extend past it count one
+        day too many for earlier flights, and it occurs as a flight date.
         """
         days: Ints = day_number(window_end) - self.last_flight + 1
         if window_end >= date(2014, 3, 1):
             days = days + (self.last_flight <= day_number(date(2014, 2, 28)))
-        # The phantom day is one day later than the 28 February which stands in for it.
+        # The phantom day is one day later than 28 February, by which it is represented.
         return days - self.impossible
 
     def purchase_weights(self, rng: np.random.Generator) -> Floats:
-        """How often members buy: heavier and more recent flyers more often, with variation."""
+        """Draw how often members buy: more for frequent and recent flyers, with variation."""
         age_of_flight = self.last_flight.max() - self.last_flight
         recency = np.exp(-age_of_flight / 900.0)
         variation = rng.gamma(15.0, size=len(self.flights))
@@ -109,7 +109,7 @@ class Base:
         return weights
 
     def advance(self, start: date, following: date, rng: np.random.Generator) -> None:
-        """Let one month of flying happen to everybody listed by its end.
+        """Simulate one month of flying for everyone listed by its end.
 
         Args:
             start: First day of the month.
@@ -119,7 +119,7 @@ class Base:
         first, end = day_number(start), day_number(following)
         size, length = len(self.flights), end - first
         since = first - self.last_flight
-        # Who flew lately is likely to fly again; the steps keep recency close to stationary.
+        # Recent flyers are likely to fly again; the steps keep recency almost stationary.
         habit = np.select([since < 60, since < 150, since < 300], [1.0, 0.5, 0.6], 0.5)
         flown = rng.poisson(self.pace * habit)
         flown[self.joined >= first] = 0  # newcomers start with their opening record
@@ -153,8 +153,8 @@ class Base:
         self.impossible = self.impossible & ~flies
         self.last_flight = last
         if start == date(2014, 3, 1):
-            # The phantom day lies before this month, but its flights arrive with this month's
-            # file only: the file of February has no 29 February yet.
+            # The phantom day is before this month, but only this month's file has its flights: the
+            # February file has no 29 February yet.
             listed = int(self.listed(window_end).sum())
             wanted = max(1, round(listed * IMPOSSIBLE_LAST_FLIGHTS))
             # Newcomers of this month joined after the phantom day.
@@ -167,7 +167,7 @@ class Base:
 def opening_base(
     config: GeneratorConfig, month_starts: Sequence[date], rng: np.random.Generator
 ) -> Base:
-    """Draw all members as they stand before the first month, newcomers at the end."""
+    """Draw all members as of the first month's start, with later joiners at the end."""
     opening = day_number(month_starts[0])
     joiners = max(1, round(config.members * MONTHLY_JOINERS))
     size = config.members + joiners * config.months
@@ -180,8 +180,8 @@ def opening_base(
 
     share = np.where(recency < 0, OPENING_SHARE_ACTIVE, OPENING_SHARE_OTHERS)
 
-    # Award travellers pay no fare: 3 % without revenue in both years, in the file partly as
-    # null (0.87 % in year 1, 0.22 % in year 2; spec section 1).
+    # Award travellers pay no fare: 3 % have no revenue in both years, some of it null in the file
+    # (0.87 % in year 1, 0.22 % in year 2; spec section 1).
     award = rng.permutation(size)[: max(4, round(0.03 * size))]
     first_year_missing, second_year_missing = np.zeros((2, size), dtype=np.bool_)
     split = max(1, round(0.0087 * size))
@@ -193,7 +193,7 @@ def opening_base(
     distance = volume + rng.normal(0, 0.3, size)
     fare_class = rng.normal(0, 0.2, size)
     fare = distance + fare_class
-    fare[award] = -99  # ranks last, so that zeroing it leaves the others where they belong
+    fare[award] = -99  # ranks last, so that setting it to zero does not shift the others
     km = np.maximum(368, share * by_rank(distance, KM))
     base_points = share * by_rank(fare, BASE_POINTS)
     bonus = distance + fare_class + rng.normal(0, 0.15, size)
@@ -206,19 +206,19 @@ def opening_base(
     earlier = np.select([edge < 0.07, edge > 0.9], [0.0, 1.0], earlier)
     earlier[newcomer] = 0
 
-    # Nobody starts at the very edge of the window: advance() would make all of them fly at once.
+    # Nobody starts at the edge of the window, because advance() would make them all fly at once.
     days_since = np.minimum(whole(by_rank(recency, DAYS_SINCE)), MAX_DAYS_SINCE_FLIGHT - 20)
     interval = by_rank(-1.1 * volume + rng.normal(0, 0.9, size), AVG_INTERVAL)
     span = np.minimum(interval * (flights - 1), MAX_DAYS_SINCE_FLIGHT - 1 - days_since)
     span = np.floor(span)
     last = opening - days_since
-    # Programme dates 2004-11-01 to 2013-03-31 for an opening on 2014-01-01, the bulk late.
+    # Joining dates from 2004-11-01 to 2013-03-31 for an opening on 2014-01-01, most of them late.
     tenure = 276 + whole(3_070 * rng.beta(1.0, 1.75, size))
     tenure = np.maximum(tenure, days_since + span.astype(np.int64) + 1)
     joined = opening - tenure
     first_gap = whole(by_rank(rng.normal(size=size), ((0, 0), (0.3, 0), (0.5, 20), (0.75, 161),
                                                        (0.95, 1_133), (1, 3_000))))  # fmt: skip
-    # Newcomers: two flights or a few, all between joining and the end of their first month.
+    # Newcomers have a few flights between joining and the end of their first month.
     month = (np.arange(size) - config.members) // joiners
     begins = np.array([day_number(start) for start in month_starts])
     lengths = np.diff(begins)
@@ -289,10 +289,10 @@ def _draw_places(size: int, rng: np.random.Generator) -> tuple[pa.Array, pa.Arra
     chinese = np.array([country == "CN" for *_, country in PLACES])[spot]
     municipal = np.array([province in MUNICIPALITIES for _, _, province, _ in PLACES])[spot]
 
-    # Every pool holds the plain names, then the suffixed ones, then the placeholders.
+    # Each pool holds plain names, then suffixed ones (except countries), then placeholders.
     suffixed = chinese & (rng.random(size) < np.where(municipal, CITY_SUFFIX / 2, CITY_SUFFIX))
     city = spot + places * suffixed
-    # Who spells the city out tends to spell the province out as well.
+    # Members with a suffixed city are likely to suffix the province, too.
     affinity = np.where(suffixed, 5 * PROVINCE_SUFFIX, 0.6 * PROVINCE_SUFFIX)
     province = spot + places * (chinese & (rng.random(size) < affinity))
     country = spot.copy()

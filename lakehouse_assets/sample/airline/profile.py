@@ -1,4 +1,4 @@
-"""What the published marginals say: shares, quantiles, spellings, rates of defects."""
+"""The published marginals: shares, quantiles and spellings; and the rates of defects."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ MONTHLY_JOINERS = 0.004
 DUPLICATE_ROWS = 0.0005
 IMPOSSIBLE_LAST_FLIGHTS = 0.006
 
-# The marginals below describe the snapshot of 2014-03-31. The default configuration starts
-# three months earlier, and what is flown in them comes on top: much for active members, next
-# to nothing for the others.
+# The marginals below describe the snapshot of 2014-03-31. The default configuration starts three
+# months earlier, so members open with a share of them and fly the rest: much if they are active,
+# almost nothing otherwise.
 OPENING_SHARE_ACTIVE = 0.84
 OPENING_SHARE_OTHERS = 0.96
 
 # Quantile knots (share of members, value). Minimum, quartiles and maximum are the spec's; the
-# tail knots in between are chosen so that mean and standard deviation come out as well.
+# tail knots in between are chosen to match mean and standard deviation, too.
 FLIGHTS: Knots = (
     (0, 2), (0.25, 3), (0.5, 7), (0.75, 15), (0.95, 38), (0.99, 65), (0.998, 100),
     (0.9999, 150), (1, 213),
@@ -92,9 +92,9 @@ NON_FLIGHT: Knots = (
     (0, 0), (0.7, 0), (0.75, 1), (0.85, 4), (0.95, 16), (0.99, 38), (0.9999, 100), (1, 140),
 )  # fmt: skip
 
-# Latent customer kinds: share, mean of the volume score, of the recency score, of the age
-# score. They make clusters possible; the marginals stay what the knots say, because scores are
-# only ranked. In order: premium, loyal, occasional, slipping away, lapsed.
+# Latent kinds of customers: share, and means of the volume, recency and age scores. They make
+# clusters possible; the marginals still follow the knots, because scores are only ranked. In
+# order: premium, loyal, occasional, at risk, lapsed.
 KINDS = (
     (0.05, 3.2, -1.7, 0.5),
     (0.20, 1.6, -1.2, 0.3),
@@ -103,7 +103,7 @@ KINDS = (
     (0.28, -1.2, 1.7, -0.2),
 )
 
-# Weight, city, province, country. The first rows carry the spec's leading shares.
+# Weight, city, province, country. The first rows have the largest shares in the spec.
 PLACES: tuple[tuple[float, str, str, str], ...] = (
     (0.1740, "guangzhou", "guangdong", "CN"), (0.1400, "beijing", "beijing", "CN"),
     (0.0880, "shanghai", "shanghai", "CN"), (0.0640, "shenzhen", "guangdong", "CN"),
@@ -148,8 +148,8 @@ PLACES: tuple[tuple[float, str, str, str], ...] = (
 MUNICIPALITIES = frozenset({"beijing", "shanghai", "tianjin", "zhongqing"})
 CITY_SUFFIX = 0.095
 PROVINCE_SUFFIX = 0.06
-# What stands in for a missing value, with its share (spec section 1; U+3000 is the ideographic
-# blank which an ASCII-only trim leaves in place).
+# Placeholders for missing values and their shares (spec section 1; U+3000 is the ideographic
+# space, which an ASCII-only trim does not remove).
 CITY_GAPS: tuple[tuple[float, str | None], ...] = (
     (0.0360, None), (0.0120, "."), (0.0021, "-"), (0.0005, "\u3000"), (0.0002, "0"),
     (0.0001, "*"), (0.0001, "?"), (0.0001, "--"),

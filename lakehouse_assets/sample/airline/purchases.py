@@ -1,4 +1,4 @@
-"""Purchases as they are delivered day by day."""
+"""Daily deliveries of purchases."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ from lakehouse_assets.sample.airline.snapshots import append_csv
 class _Purchases:
     """All distinct transactions, columns in delivery order; position 0 is TXN000000001.
 
-    Small integer codes instead of texts, so that ten million of them fit in a few hundred MB.
-    The ``*_defect`` codes are 0 for sound values; see ``_render``.
+    Small integer codes take the place of texts, so that ten million fit in a few hundred MB.
+    The ``*_defect`` codes are 0 for valid values; see ``_render``.
     """
 
     day: NDArray[np.int16]
@@ -66,7 +66,7 @@ class _Purchases:
 
 
 def _delivery_days(config: GeneratorConfig) -> list[date]:
-    """Days with a transaction file, ascending."""
+    """Return the days with a transaction file, ascending."""
     start, end = config.first_month, month_after(config.first_month, config.months)
     days = [start + timedelta(days=i) for i in range((end - start).days)]
     if config.delivery_days == "all":
@@ -87,16 +87,16 @@ def _draw_purchases(
     Args:
         config: Sizes.
         days: Delivery days.
-        known_from: Per month, how many members (a prefix) may buy.
-        weights: Per member, the propensity to buy.
-        defective: Per defect, the positions of its transactions.
+        known_from: Number of members who may buy, per month.
+        weights: How often each member buys, relative to the others.
+        defective: Positions of the defective transactions, by defect.
         rng: Source of randomness.
     """
     size = config.transactions
     per_day = rng.multinomial(size, np.full(len(days), 1 / len(days)))
     day = np.repeat(np.arange(len(days), dtype=np.int16), per_day)
-    # Members are numbered in order of joining: a prefix of the cumulated weights is all it
-    # takes to leave out those who have not joined yet.
+    # Members are numbered in order of joining, so a prefix of the cumulative weights excludes those
+    # who have not joined yet.
     cumulative = np.cumsum(weights)
     months = [
         (d.year - config.first_month.year) * 12 + d.month - config.first_month.month for d in days
@@ -104,7 +104,7 @@ def _draw_purchases(
     reach = cumulative[np.array(known_from)[months] - 1].astype(np.float64)[day]
     customer = np.searchsorted(cumulative, rng.random(size) * reach, side="right")
     customer = np.minimum(customer, len(weights) - 1).astype(np.int32)
-    # Members who fly more also buy dearer tickets, within limits.
+    # Members who fly more also buy more expensive tickets, within limits.
     level = np.clip(np.log(weights / np.median(weights)), -1.5, 1.5) * 0.15
     cents = np.exp(rng.normal(6.75, 0.6, size) + level[customer]) * 100
     customer_defect, amount_defect, date_defect = np.zeros((3, size), dtype=np.int8)
@@ -136,7 +136,7 @@ def _draw_purchases(
 
 @dataclass(frozen=True)
 class _Pools:
-    """Text of every code, as Arrow arrays to take from."""
+    """The text of every code, as Arrow arrays."""
 
     names: pa.Array
     emails: pa.Array
@@ -149,7 +149,7 @@ class _Pools:
 
 
 def _pools(days: Sequence[date]) -> _Pools:
-    """Build the text pools: variant after variant, each for all persons or all dates."""
+    """Build the text pools, ordered by variant and then by person or date."""
     people = [(first, last) for first in FIRST_NAMES for last in LAST_NAMES]
     mails = [
         f"{first}.{last}@{MAIL_DOMAINS[i % len(MAIL_DOMAINS)]}".lower()
@@ -183,13 +183,13 @@ def _pools(days: Sequence[date]) -> _Pools:
 def _render(
     bought: _Purchases, pools: _Pools, rows: Ints, again: Flags, days: Sequence[date]
 ) -> pa.Table:
-    """Turn records into their nine text columns (customer ids and amounts as CSV shows them).
+    """Convert records to their nine text columns, with customer ids and amounts as in CSV.
 
     Args:
         bought: All transactions.
         pools: Text pools.
         rows: Positions of the records of one delivery.
-        again: Which of them are redelivered; a pending one has been completed meanwhile.
+        again: Which of them are redelivered; pending ones have been completed by then.
         days: Delivery days.
     """
     people = len(FIRST_NAMES) * len(LAST_NAMES)
@@ -211,7 +211,7 @@ def _render(
     )
     if (amount_defect == 2).any():
         amounts = pc.if_else(pa.array(amount_defect == 2), "invalid", amounts)
-    # The date pool starts a maximal lag before the first delivery.
+    # The date pool starts the maximum lag before the first delivery.
     offsets = np.array([(day - days[0]).days for day in days]) + len(PURCHASE_LAGS) - 1
     date_format = bought.date_format[rows].astype(np.int64)
     purchased = offsets[bought.day[rows]] - bought.lag[rows] + dates * date_format
@@ -241,7 +241,7 @@ def write_transactions(
     rng: np.random.Generator,
     report: Callable[[str], None],
 ) -> Counter[str]:
-    """Write one transaction file per delivery day; count what is in them, defects by name."""
+    """Write one transaction file per delivery day; return counts, with defects by name."""
     days = _delivery_days(config)
     injected = {
         name: max(1, round(config.transactions * rate)) if config.defects else 0
@@ -255,7 +255,7 @@ def write_transactions(
 
     last_day = len(days) - 1
     repeated = defective["duplicate_records"]
-    # The last day has no later one: its records cannot come again.
+    # Records of the last day cannot be redelivered, because there is no later day.
     late = defective["redelivered"][bought.day[defective["redelivered"]] < last_day]
     late_day = np.minimum(bought.day[late] + rng.integers(1, 6, len(late)), last_day)
     extra = np.concatenate([repeated, late])
@@ -282,7 +282,7 @@ def write_transactions(
                 sink.write((",".join(TRANSACTION_COLUMNS) + "\n").encode())
                 append_csv(table, sink)
         else:
-            # One broken line and one stray element are enough, each in the first file fit for it.
+            # One broken line and one stray element, each in the first file of its format.
             broken = config.defects and suffix == ".jsonl" and not seen["malformed_json_lines"]
             stray = config.defects and suffix == ".json" and not seen["non_object_elements"]
             marked = i == BOM_DELIVERY
@@ -316,8 +316,8 @@ def _json_bytes(
         table: The nine columns as text.
         as_text: Per record, bit 1 keeps the customer id and bit 2 the amount as text.
         suffix: File format.
-        broken: Whether to cut one JSON line short.
-        stray: Whether to add an array element which is no object.
+        broken: Whether to add a truncated JSON line.
+        stray: Whether to add an array element that is not an object.
         marked: Whether to start with a byte order mark.
     """
     lines = [
@@ -325,7 +325,7 @@ def _json_bytes(
         for record, text in zip(table.to_pylist(), as_text, strict=True)
     ]
     if broken:
-        # An extra line: the record it was cut from is also there in full.
+        # An extra line: the truncated record is also there in full.
         lines.insert(len(lines) // 2, lines[0][: len(lines[0]) * 2 // 3])
     if stray:
         lines.insert(len(lines) // 2, json.dumps("end of batch"))
@@ -337,14 +337,14 @@ def _json_bytes(
     if suffix != ".jsonl.gz":
         return data
     packed = io.BytesIO()
-    # No name and no time stamp in the header: equal content must give equal bytes.
+    # Without name and time stamp in the header, equal content gives equal bytes.
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream:
         stream.write(data)
     return packed.getvalue()
 
 
 def _typed(record: dict[str, Any], as_text: int) -> dict[str, Any]:
-    """Turn customer_id and amount of a JSON record into numbers where the source does."""
+    """Convert customer_id and amount of a JSON record to numbers where the source does."""
     customer, amount = record["customer_id"], record["amount"]
     if customer not in (None, "invalid") and not as_text & 1:
         record["customer_id"] = int(customer)

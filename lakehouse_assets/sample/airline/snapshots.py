@@ -26,7 +26,7 @@ from lakehouse_assets.sample.airline.profile import (
 def write_snapshot(
     target: Path, base: Base, window_end: date, defects: bool, rng: np.random.Generator
 ) -> Counter[str]:
-    """Write one flight.csv, by descending base points, defects after the members; count them."""
+    """Write one flight.csv, ordered by descending base points, then defects; return counts."""
     members = np.flatnonzero(base.listed(window_end))
     rows = members[np.argsort(-base.base_points[members], kind="stable")]
     numbers = pa.array(rows + 1).cast(pa.string())
@@ -43,7 +43,7 @@ def write_snapshot(
                 pa.array(["", NON_NUMERIC_MEMBER_NO]),
             ]
         )
-        # One exact copy, the others outdated: keeping "any" row then makes a difference.
+        # One exact copy, the others outdated, so that it matters which row is kept.
         points = np.concatenate([points, base.points[extra[:1]], 0.9 * base.points[extra[1:]]])
 
     last = us_dates(base.last_flight[rows])
@@ -84,7 +84,7 @@ def write_snapshot(
         if not defects:
             append_csv(table, sink)
         else:
-            # One broken line in the middle, one at the end: neither may cost its neighbours.
+            # One broken line in the middle and one at the end; neither may affect its neighbours.
             middle = len(members) // 3
             line = io.BytesIO()
             append_csv(table.slice(middle, 1), line)
@@ -102,9 +102,9 @@ def write_snapshot(
 
 
 def append_csv(table: pa.Table, sink: BinaryIO) -> None:
-    """Append rows without header.
+    """Append rows without a header.
 
-    Nothing generated needs quoting, as in the real file; Arrow raises should that change.
+    As in the real file, no value needs quoting; Arrow raises an error if one does.
     """
     options = pa_csv.WriteOptions(include_header=False, quoting_style="none")
     pa_csv.write_csv(table, sink, options)

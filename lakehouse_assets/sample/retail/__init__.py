@@ -1,5 +1,6 @@
-"""Seeded deliveries of the retail domain, calibrated to the profiles of the reference's data.
+"""Seeded generator of a retail landing zone, calibrated to profiles of the reference's data.
 
-A module for each source; `draws.py` is what they share, `__main__.py` the command line. Equal
-configurations give equal bytes. Nothing of a real person is in them: names and texts are made up.
+There is one module per source; `draws.py` has shared functions, `__main__.py` the command line.
+Equal configurations give equal bytes. The data contains no real person: names and texts are made
+up.
 """

@@ -34,7 +34,7 @@ def generate(config: Config, root: Path) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Generate as the command line says."""
+    """Generate from the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m lakehouse_assets.sample.retail",
         description="Write a landing zone of the retail domain; equal arguments give equal bytes.",

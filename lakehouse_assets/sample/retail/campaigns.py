@@ -1,4 +1,4 @@
-"""Deliveries of campaign results: a CSV of 22 columns a week."""
+"""Weekly deliveries of campaign results: CSV files of 22 columns."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def write_campaigns(config: Config, root: Path) -> list[Path]:
                 "Response_Status": RESPONSES[region],
                 "Responses": round(numbers["Responses"][n] * 2) / 2,
                 "Cost": round(numbers["Cost"][n] * 4) / 4,
-                # Cents times a hundredth: binary noise as in the reference, 11180.560000000001.
+                # Cents times 0.01: floating-point noise as in the reference (11180.560000000001).
                 "Revenue": float(round(numbers["Revenue"][n] * 100)) * 0.01,
                 "ROI": float(round(numbers["ROI"][n]) * 1980),
                 "Lead_Generation": "NA",
@@ -127,6 +127,6 @@ def write_campaigns(config: Config, root: Path) -> list[Path]:
 
 
 def _of(shares: dict[str, int], pick: float) -> str:
-    """Choose a label by its share."""
+    """Return the label at a position from 0 to 1, by the labels' shares."""
     ends = np.cumsum(list(shares.values()))
     return list(shares)[int(np.searchsorted(ends, pick * ends[-1], side="right"))]

@@ -1,9 +1,8 @@
-"""Deliveries of customers: a snapshot of all of them a month.
+"""Monthly deliveries of customers: snapshots of all of them.
 
-Each step is a logistic rule whose
-weights were fitted to the reference; the price is what its parts cost. OrderStatus, which the
-reference does not have, follows the report's averages (section 6). The documented defect is an
-empty TotalAmount in the first month.
+Attributes follow logistic models whose weights were fitted to the reference; the price is the sum
+of its parts. OrderStatus, which the reference does not have, follows the report's averages
+(section 6). The documented defect is an empty TotalAmount in a customer's first month.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ Facts: TypeAlias = dict[str, Any]
 Codes: TypeAlias = npt.NDArray[np.int64]
 
 NO_CODES: Codes = np.array([], dtype=np.int64)
-# A customer's number is four digits, a dash and letters; its code is the number that they make.
+# A customer number is four digits, a dash and letters; its code is the same as an integer.
 _LETTERS = 5
 _PLACES = 26 ** np.arange(_LETTERS - 1, -1, -1)
 _ALL_CODES = 10_000 * 26**_LETTERS
 
 CUSTOMERS_OF_THE_SAMPLE = 600
 CONTRACTS = ("Month-to-month", "One year", "Two year")
-# What supplies them, hidden in the reference but for its price, and the contract: counts of 7,043.
+# Customers of 7,043 by supply, which shows only in the price, and by contract.
 SUPPLIES = {
     ("basic", 0): 1226, ("basic", 1): 569, ("basic", 2): 620, ("fast", 0): 2125, ("fast", 1): 540,
     ("fast", 2): 437, ("none", 0): 524, ("none", 1): 364, ("none", 2): 638,
 }  # fmt: skip
-# Deciles of the months that they have stayed, from the lowest to the highest.
+# Deciles of the tenure in months, from the lowest to the highest.
 TENURES = {
     ("none", 0): (1, 1, 1, 1, 3, 5, 7, 11, 16, 25, 61),
     ("basic", 0): (1, 1, 2, 4, 6, 10, 14, 20, 29, 41, 71),
@@ -53,8 +52,8 @@ TENURES = {
 LONGEST = 72
 UNPAID = 11 / 7043
 """Share of customers in their first month, who have paid nothing yet."""
-# Whether they have it, by what else they are: t is the tenure as a share of the longest, lt its
-# logarithm likewise, one and two the contract in years; the empty name is the constant.
+# Logistic weights of each attribute. `t` is the tenure as a share of the longest, `lt` the same of
+# its logarithm, `one` and `two` the contract in years; the empty name is the constant.
 YES: Mapping[str, Weights] = {
     "senior": {"": -2.15, "fast": 0.94, "none": -1.01, "one": -0.76, "two": -1.23, "t": 1.06},
     "partner": {"": -1.19, "fast": 0.05, "none": 0.01, "one": 0.23, "two": 0.45, "t": 2.05,
@@ -103,8 +102,8 @@ PRICES = {"basic": 25, "fast": 50, "none": 0, "discount": 20, "lines": 5, "deliv
 NEW_IN_A_MONTH = 0.02
 LEAVE_IN_A_MONTH = 0.08
 """Of those whose facts speak for leaving, how many do so within a month."""
-# Churn of those with cancelled orders is 37 of 21 times that of the others, of whom there are four
-# times as many; the shares below follow from a churn of 26.5 %.
+# Churn is 37/21 times as high with cancelled orders as without, and there are four times as many
+# customers without; the shares below follow from an overall churn of 26.5 %.
 CANCELLED = {True: 0.301, False: 0.163}
 
 
@@ -135,7 +134,7 @@ def snapshot_days(config: Config) -> list[date]:
 
 
 def customer_numbers(config: Config) -> list[str]:
-    """Return the numbers of the customers of the first snapshot, without making the others."""
+    """Return the customer numbers of the first snapshot without generating the rest."""
     rng = config.random("customers")
     codes = _codes(rng, config.rows(CUSTOMERS_OF_THE_SAMPLE))
     found: list[str] = _written(codes).tolist()
@@ -143,12 +142,12 @@ def customer_numbers(config: Config) -> list[str]:
 
 
 def new_customers(rng: np.random.Generator, size: int, taken: Codes = NO_CODES) -> Facts:
-    """Draw customers: column to one value each.
+    """Draw customers, as one array per attribute.
 
     Args:
-        rng: What is drawn from.
-        size: How many.
-        taken: Codes of the customers who are there already; nobody has the number of another.
+        rng: Source of randomness.
+        size: Number of customers.
+        taken: Codes of existing customers, which new ones do not get.
     """
     codes = _codes(rng, size, taken)
     people: Facts = {"code": codes, "number": _written(codes)}
@@ -161,7 +160,7 @@ def new_customers(rng: np.random.Generator, size: int, taken: Codes = NO_CODES) 
         knots = [(place / 10, float(value)) for place, value in enumerate(deciles)]
         tenure[here] = spread(scores[here], knots)
     people["tenure"] = np.round(tenure)
-    # Deciles hide how few are in their first month.
+    # The deciles do not show the few customers in their first month.
     people["tenure"] = np.maximum(people["tenure"], 1)
     people["tenure"][rng.random(size) < UNPAID] = 0
     people["male"] = rng.random(size) < 0.5048
@@ -191,7 +190,7 @@ def new_customers(rng: np.random.Generator, size: int, taken: Codes = NO_CODES) 
 
 
 def a_month_later(rng: np.random.Generator, people: Facts) -> Facts:
-    """Let the others stay a month longer or leave, and new ones come; who has left stays listed."""
+    """Advance a month: customers stay or leave, new ones join, and former ones stay listed."""
     left, leaving = people["churn"], rng.random(len(people["number"])) < _share(CHURN, people)
     leaving = ~left & leaving & (rng.random(len(left)) < LEAVE_IN_A_MONTH)
     older: Facts = dict(people)
@@ -206,7 +205,7 @@ def a_month_later(rng: np.random.Generator, people: Facts) -> Facts:
 
 
 def rows_of(people: Facts) -> Iterable[list[Any]]:
-    """Yield the customers as the source writes them."""
+    """Yield the rows of customers as the source writes them."""
     none = people["supply"] == "none"
     payments = list(PAYMENTS)
     for n in range(len(people["number"])):
@@ -247,7 +246,7 @@ def _share(weights: Weights, people: Facts) -> Floats:
 
 
 def _score(weights: Weights, people: Facts) -> Floats:
-    """Add up what speaks for a thing."""
+    """Return the linear score of a logistic model."""
     size = len(people["number"])
     score = np.full(size, weights[""])
     for name, weight in weights.items():
@@ -257,7 +256,7 @@ def _score(weights: Weights, people: Facts) -> Floats:
 
 
 def _feature(name: str, people: Facts) -> Floats:
-    """Compute what the weights speak of; the rest is a column."""
+    """Compute a feature by the name of its weight; other names are attributes."""
     tenure = people["tenure"] / LONGEST
     log = np.log1p(people["tenure"]) / np.log1p(LONGEST)
     supply, contract = people["supply"], people["contract"]
@@ -280,22 +279,21 @@ def _feature(name: str, people: Facts) -> Floats:
 
 
 def _codes(rng: np.random.Generator, size: int, taken: Codes = NO_CODES) -> Codes:
-    """Draw what stands for numbers as the reference has them: four digits and five letters."""
+    """Draw codes of customer numbers as in the reference: four digits and five letters."""
     digits = rng.integers(0, 10_000, size)
     letters = rng.integers(0, 26, (size, _LETTERS))
     return all_different(digits * 26**_LETTERS + letters @ _PLACES, taken, _ALL_CODES)
 
 
 def all_different(codes: Codes, taken: Codes, end: int) -> Codes:
-    """Give each code that was drawn before, or is taken, the next one that is free.
+    """Replace repeated and taken codes with the next free ones.
 
-    Of millions that are drawn from 119 thousand million some are equal. Where none are, all stay as
-    they were drawn.
+    Among millions of codes drawn from 119 billion, some are equal; all others are kept as drawn.
 
     Args:
-        codes: What was drawn, from 0 to `end`.
-        taken: Different codes that are not free.
-        end: The first number that is no code; behind the last one comes 0.
+        codes: The drawn codes, from 0 to `end` exclusive.
+        taken: Distinct codes that must not be used.
+        end: Upper bound of codes, exclusive; 0 follows the last one.
     """
     codes = codes.copy()
     while True:
@@ -309,7 +307,7 @@ def all_different(codes: Codes, taken: Codes, end: int) -> Codes:
 
 
 def _written(codes: Codes) -> npt.NDArray[np.str_]:
-    """Write codes as numbers of customers."""
+    """Format codes as customer numbers."""
     signs = np.empty((len(codes), 5 + _LETTERS), dtype=np.uint8)
     digits, letters = np.divmod(codes, 26**_LETTERS)
     for place in range(4):

@@ -1,7 +1,6 @@
-"""Deliveries of documents: a few tiny files, one of them not what its name says.
+"""Deliveries of documents: a few tiny files, one of which is not what its name says.
 
-They are written out rather than compressed, so that they are the same
-whatever library packs them.
+Images are stored uncompressed, so that their bytes do not depend on a compression library.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def write_documents(config: Config, root: Path) -> list[Path]:
         "sustainable-fashion.png": _png(16, colours[1]),
         "spinner.gif": _GIF % colours[2],
         "catalogue.pdf": _PDF % int(rng.integers(72, 7200)),
-        # Somebody exported an image and named it as a document.
+        # An image that someone named like a PDF document.
         "price-list.pdf": _png(8, colours[3]),
     }
     return [deliver(root, "documents", delivered, name, content) for name, content in files.items()]

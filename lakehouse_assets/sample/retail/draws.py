@@ -1,4 +1,4 @@
-"""Drawing values whose distribution is known by its quantiles or shares."""
+"""Drawing values from distributions given by quantiles or shares."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Config:
 
     Attributes:
         seed: Seed of every random draw.
-        first_week: Monday of the first week that is reported.
+        first_week: Monday of the first reported week.
         weeks: Number of weeks; a week is delivered on the Monday after it.
         scale: Rows per week as a multiple of the sample's.
     """
@@ -34,7 +34,7 @@ class Config:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Refuse values out of range."""
         if self.first_week.weekday():
             raise ValueError(f"first_week must be a Monday, got {self.first_week}")
         if self.weeks < 1 or self.scale <= 0:
@@ -42,26 +42,26 @@ class Config:
 
     @property
     def mondays(self) -> list[date]:
-        """First days of the weeks that are reported."""
+        """The Mondays of the reported weeks."""
         return [self.first_week + timedelta(weeks=n) for n in range(self.weeks)]
 
     def random(self, source: str) -> np.random.Generator:
-        """Return a source's own stream of numbers, so that sources do not move each other."""
+        """Return a source's own random stream, so that sources do not affect each other."""
         return np.random.default_rng([self.seed, *source.encode()])
 
     def rows(self, per_week: int) -> int:
-        """Return how many rows a week has."""
+        """Return the number of rows per week."""
         return max(1, round(per_week * self.scale))
 
 
 def spread(scores: Floats, knots: Knots) -> Floats:
-    """Turn scores between 0 and 1 into values with the quantiles of the knots."""
+    """Convert scores from 0 to 1 to values with the quantiles of the knots."""
     shares, values = zip(*knots, strict=True)
     return np.asarray(np.interp(scores, shares, values), dtype=np.float64)
 
 
 def bent_to_mean(knots: Knots, mean: float) -> float:
-    """Find the power to which scores are raised so that their values have a mean."""
+    """Find the power by which scores must be raised for their values to have a given mean."""
     low, high = 0.05, 20.0
     for _ in range(60):
         power = math.sqrt(low * high)

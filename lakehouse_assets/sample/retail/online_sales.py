@@ -1,7 +1,6 @@
-"""Deliveries of online sales: a CSV of orders a week.
+"""Weekly deliveries of online sales: CSV files of orders.
 
-Some orders are delivered again a week
-later, as sources that load by moving windows do.
+Some orders are redelivered a week later, as by sources that export overlapping time windows.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from lakehouse_assets.sample.retail.draws import Config, choose, deliver
 from lakehouse_assets.sample.retail.products import BRANDS, CATEGORIES, PRODUCTS
 
 PER_WEEK = 60
-# As the campaigns' results are spread over countries (section 3.1).
+# Distributed over countries like the results of campaigns (section 3.1).
 COUNTRIES = {"USA": 18228, "Germany": 16962, "Japan": 3708, "Brazil": 3032}
 CITIES = {
     "USA": ("New York", "Miami", "Chicago", "San Diego"),

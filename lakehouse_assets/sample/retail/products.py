@@ -1,4 +1,4 @@
-"""The products that are sold and looked at: made-up names in the reference's categories."""
+"""The products on sale: made-up names in the reference's categories."""
 
 from __future__ import annotations
 

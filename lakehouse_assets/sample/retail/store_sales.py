@@ -1,7 +1,7 @@
-"""Deliveries of store sales: text without header, a file a week.
+"""Weekly deliveries of store sales: text files without a header.
 
-Advert
-is always 1, as in all that could be seen. Stores are numbered as in section 2.
+Advert is always 1, as in all rows of the reference that could be seen. Stores are numbered as in
+section 2.
 """
 
 from __future__ import annotations

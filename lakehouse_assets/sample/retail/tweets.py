@@ -1,8 +1,7 @@
-"""Deliveries of tweets: JSON files of some days of each week.
+"""Deliveries of tweets: JSON files on two days per week.
 
-One tweet in eight is about a campaign of the results, in whatever
-letters, which the profile does not have but the stitched product needs. Users and texts are made
-up.
+One tweet in eight has the hashtag of a campaign with results, in any case; the profile does not
+have such tweets, but the stitched product needs them. Users and texts are made up.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ HASHTAGS = {
 }  # fmt: skip
 ABOUT_CAMPAIGNS = 1 / 8
 BLANK_CITY = 0.4431
-# Of the others, places that name no city (section 5).
+# Places that name no city, for some of the other tweets (section 5).
 NO_PLACES = {"Online": 4, "MFworld": 2, "KWANGYA": 2, "India": 3, "#codedaily": 1}
 CITIES = (
     "London", "Lagos", "New York", "Miami, FL", "Los Angeles, CA", "Mumbai", "Manila", "Paris",

@@ -1,7 +1,6 @@
-"""Deliveries of website analytics: a CSV of 25 columns a week.
+"""Weekly deliveries of website analytics: CSV files of 25 columns.
 
-Of
-counts the profile tells how many values occur; the ranges here have as many.
+The profile gives only the number of distinct values of counts; the ranges here have as many.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ LABELS: Mapping[str, Mapping[str, float]] = {
     "Campaign_Name": {"GoGreen": 270, "LetsRun": 225, "FallintoWinter": 76, "EnjoyTheMoment": 72,
                       "SustainableFashion": 70, "BeUnique": 65, "Wheels That Matter": 48},
 }  # fmt: skip
-# Lowest and highest count; the profile has 177, 93, 113, 145, 110 and 43 values.
+# Lowest and highest count; the profile has 177, 93, 113, 145, 110 and 43 distinct values.
 COUNTS = {
     "Sessions": (24, 200), "Visits": (8, 100), "Unique_Visitors": (8, 120),
     "Daily_Users": (16, 160), "Return_Visitors": (1, 110), "Conversion_Rate": (10, 50),
