@@ -192,7 +192,7 @@ class DuckDBEngine:
         )
 
     def _renew_stores(self) -> None:
-        """Renew secrets, and re-attach the tables of those that changed, which keep the old one."""
+        """Renew secrets, and re-attach the affected tables, which would keep the old ones."""
         for root in self._stores.renew():
             for (uri, version), name in list(self._snapshots.items()):
                 if uri.startswith(f"{root}/"):
@@ -343,7 +343,7 @@ class DuckDBEngine:
         self._origins[name] = query
         self._origin_versions[name] = versions
         columns = frame.columns
-        # DuckDB renames columns without a name and duplicates.
+        # DuckDB renames unnamed and duplicate columns.
         named = "" not in columns and len({*columns}) == len(columns)
         return frame_of(self._session, name, columns if named else list(self._types(name)))
 

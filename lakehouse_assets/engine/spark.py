@@ -82,7 +82,7 @@ class SparkEngine:
         """
         import pyarrow as pa
 
-        # Spark does not check non-nullable columns for nulls.
+        # All nullable, because Spark does not check non-nullable columns for nulls.
         schema = pa.schema([field.with_nullable(True).remove_metadata() for field in data.schema])
         if isinstance(data, pa.Table):
             return self._from_table(data.cast(schema))

@@ -38,7 +38,7 @@ class SparkDialect:
         """Convert to lower case, letter by letter."""
         from pyspark.sql import functions as F
 
-        # Most text is plain ASCII, for which Spark's own function does.
+        # Most text is plain ASCII, for which Spark's own function suffices.
         return F.when(_is_ascii(column), F.lower(column)).otherwise(
             F.translate(column, *to_lower())
         )

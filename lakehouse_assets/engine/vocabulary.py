@@ -128,8 +128,8 @@ def parse_date(column: Col, *formats: str) -> Col:
 def boolean(column: Col) -> Col:
     """Read text as a boolean: true, yes, y, t or 1, and their opposites, in any case.
 
-    Anything else is null. `1.0` is read as 1: spreadsheets and data frames write whole numbers so
-    if the column has gaps.
+    Anything else is null. `1.0` is read as 1, because spreadsheets and data frames write whole
+    numbers like that in columns with gaps.
     """
     small = lower(text_id(column))
     return F.when(is_any(small, _YES), F.lit(True)).when(is_any(small, _NO), F.lit(False))

@@ -99,7 +99,7 @@ def _expected_last_to_end(last_flight: Col) -> Col:
 
 
 def _last_flight_by_distance() -> Col:
-    """Compute the date of the last flight from LAST_TO_END, which is right if the date is not.
+    """Compute the date of the last flight from LAST_TO_END, for dates that are impossible.
 
     The phantom day itself becomes the real day before it, 28 February.
     """

@@ -56,7 +56,7 @@ DOCUMENTS = Dataset(
     ),
     key="sha256",
     columns=(
-        # These are derived from the file, so that they are never missing.
+        # Derived from the file itself, so never missing.
         Field("sha256", "string", "SHA-256 of the content.", "SHA256", need="judged"),
         Field("path", "string", "Where the bytes are, below the landing zone's root.",
               need="judged", derived=True),

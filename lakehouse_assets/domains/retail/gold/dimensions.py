@@ -127,7 +127,7 @@ def product_key() -> Col:
 
 
 def by_brand(store_sales: DataFrame) -> DataFrame:
-    """Add the product and category of store sales, which are known by brand only: all of them."""
+    """Add the columns that store sales lack: All products and All categories of the brand."""
     return store_sales.select(
         *[name for name in SILVER_STORE_SALES.column_names if name in store_sales.columns],
         F.lit(ALL_CATEGORIES).alias("product_category"),
