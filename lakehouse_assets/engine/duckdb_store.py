@@ -101,8 +101,8 @@ class DuckDBStores:
     def renew(self) -> list[str]:
         """Give DuckDB the secrets that changed; return the roots that they open.
 
-        A secret that cannot be obtained is not an error until a query needs it: the process may have
-        opened a store that it no longer reads.
+        A secret that cannot be obtained is not an error until a query needs it: the process may
+        have opened a store that it no longer reads.
         """
         renewed = []
         self._refused = None
