@@ -277,7 +277,7 @@ class Dataset:
 
 
 def with_limits(dataset: Dataset, limits: Limits) -> Dataset:
-    """Return a dataset with the limits of the settings; its own take precedence over `*`."""
+    """Return a dataset with limits from settings; those for its path override those for `*`."""
     given = {
         field: limit
         for name in ("*", dataset.path)

@@ -12,7 +12,7 @@ _ALSO_KNOWN_AS = 50_000
 _KNOWN_BY_LETTERS = 2_500_000
 # A city needs this many times the population to be found by another city's own name.
 _OWN_NAME = 10
-# Cities whose GeoNames name is not the common one.
+# Common names by GeoNames id, for cities that GeoNames calls otherwise.
 _COMMON_NAMES = {5128581: "New York"}
 _COUNTRY_NAMES = {
     "usa": "US", "u.s.": "US", "america": "US", "uk": "GB", "great britain": "GB", "britain": "GB",

@@ -1,4 +1,4 @@
-"""The hashtags of campaigns, by which tweets are collected."""
+"""The hashtags by which tweets are collected."""
 
 from __future__ import annotations
 
