@@ -1,1 +1,1 @@
-"""From delivered files to bronze: the landing zone, reading files, and the bronze assets."""
+"""From delivered files to bronze rows: the landing zone, file readers, and load plans."""

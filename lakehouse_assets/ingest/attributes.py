@@ -1,4 +1,4 @@
-"""Attributes and columns that a delivery has and its dataset does not declare, or the reverse."""
+"""Differences between the columns or attributes of a delivery and those its dataset declares."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 
 @dataclass
 class Attributes:
-    """What was seen of attributes in the records that were read.
+    """Counts of records with undeclared or missing attributes.
 
     Attributes:
-        undeclared: Records by partition and name of an attribute that is not declared.
-        missing: Records by partition and name of a declared attribute that they do not have.
+        undeclared: Number of records by partition and undeclared attribute.
+        missing: Number of records by partition and declared attribute that they lack.
     """
 
     undeclared: Counter[tuple[date, str]] = field(default_factory=Counter)
     missing: Counter[tuple[date, str]] = field(default_factory=Counter)
 
     def sentences(self, records: Mapping[date, int], additive: bool) -> list[str]:
-        """Say what is new and what is gone; gone is what no record of a partition has.
+        """Describe new attributes, and attributes that no record of a partition has.
 
         Args:
-            records: Records that were read, by partition.
+            records: Number of records that were read, by partition.
             additive: Whether records with new attributes were accepted.
         """
         found = [
@@ -42,7 +42,7 @@ class Attributes:
         return found + [f"no attribute {where}" for where in _places(gone, records)]
 
     def differing(self, records: Mapping[date, int]) -> Counter[date]:
-        """Count, by partition, the attributes that are new or gone."""
+        """Count, by partition, the attributes that are new or that no record has."""
         return Counter(day for day, _ in (*self.undeclared, *self._gone(records)))
 
     def _gone(self, records: Mapping[date, int]) -> dict[tuple[date, str], int]:
@@ -62,10 +62,10 @@ def _places(counts: Mapping[tuple[date, str], int], records: Mapping[date, int])
 
 
 def check_columns(name: str, have: Sequence[str], declared: Sequence[str], additive: bool) -> None:
-    """Make sure that a file has every declared column, and others only if they may be there.
+    """Check that a file has every declared column, and others only if the dataset is additive.
 
     Raises:
-        FileRefusedError: it has not; the message names the columns.
+        FileRefusedError: columns are missing, new or repeated; the message names them.
     """
     times = Counter(have)
     twice = sorted(column for column in times if times[column] > 1)
@@ -88,22 +88,22 @@ def check_columns(name: str, have: Sequence[str], declared: Sequence[str], addit
 def columns_of_header(
     name: str, first_line: str, declared: Sequence[str], additive: bool
 ) -> list[str]:
-    """Read the names of a CSV file's columns from its first line.
+    """Read a CSV file's column names from its first line.
 
     Raises:
-        FileRefusedError: they are not the declared ones in their order; of an additive dataset,
-            the declared ones are not among them.
+        FileRefusedError: they are not the declared columns in the declared order; for an additive
+            dataset, they do not include all declared columns.
     """
     try:
         found = next(csv.reader([first_line]), [])
     except csv.Error:
-        # A carriage return inside, or more text than any header has.
+        # The line has a lone carriage return, or more text than any header.
         found = [first_line[:80]]
     have = [column.strip() for column in found]
     if have != [*declared]:
         _check_separator(name, first_line, len(declared), header=True)
         if set(have).isdisjoint(declared):
-            # What stands there may be somebody's data.
+            # The line is not quoted, because it may be personal data.
             raise FileRefusedError(
                 f"{name} has no header: its first line names none of the declared columns; "
                 f"begin it with {','.join(declared)}, and deliver it again."
@@ -120,10 +120,11 @@ def columns_of_header(
 
 
 def check_first_line(name: str, first_line: str, fields: int) -> None:
-    """Look at the first record of a CSV file without header.
+    """Check the separator in the first record of a CSV file without a header.
 
     Raises:
-        FileRefusedError: it has as many fields as are declared, but not between commas.
+        FileRefusedError: the record has the declared number of fields with a separator other than
+            the comma.
     """
     if len(first_line.split(",")) != fields:
         _check_separator(name, first_line, fields, header=False)
@@ -132,7 +133,7 @@ def check_first_line(name: str, first_line: str, fields: int) -> None:
 def _check_separator(name: str, first_line: str, fields: int, header: bool) -> None:
     for separator, called in _SEPARATORS.items():
         split = first_line.count(separator) + 1
-        # A new column may have come as well, but no name of a column holds a separator.
+        # A header may have a new column as well, but column names contain no separators.
         if fields > 1 and (split == fields or (header and split > max(fields // 2, 1))):
             raise FileRefusedError(
                 f"{name} looks separated by {called} where commas are expected; export it as "

@@ -1,16 +1,17 @@
-"""The one reader of CSV: Arrow's parser for regular text, and a strict one for all other text.
+"""The only CSV reader: Arrow's parser for regular text, and a strict parser for all other text.
 
-What counts as CSV: fields are separated by commas; a field that begins with a double quote (one
-blank before it aside) ends at the next single one, and holds commas, line breaks and doubled
-quotes; any other double quote is text. Records end at LF or CRLF, also mixed in one file; a lone
-carriage return is text. Empty lines are no records. Empty fields are null, and empty fields too
-many at the end are no mistake. Where quotes are out of order only the line on which the record
-begins is malformed, and reading goes on with the next.
+The grammar: fields are separated by commas. A field that begins with a double quote, optionally
+after one space, ends at the next quote that is not doubled, and may contain commas, line breaks and
+doubled quotes; any other double quote is text. Records end at LF or CRLF, which one file may mix; a
+lone carriage return is text. Empty lines are skipped. Empty fields are null, and extra empty fields
+at the end of a record are ignored. If the quotes of a record are unbalanced, only the line on which
+it begins is malformed, and reading continues with the next line.
 
 Text is read in blocks of whole records. A block is regular if every quote in it opens a value at
-the start of a field, closes one at its end, or is doubled within one. There Arrow's parser and the
-strict one agree, and the former is some twenty times faster; the records that it gives and rejects
-must be as many as the lines that end outside quotes, or the block is read strictly.
+the start of a field, closes a value at the end of a field, or is doubled within a value. On regular
+blocks both parsers agree, and Arrow's is about twenty times faster. As a check, the number of
+records that Arrow parses and rejects must equal the number of lines that end outside quotes;
+otherwise the strict parser reads the block.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ _LF, _CR, _QUOTE, _COMMA = b'\n\r",'
 
 
 class _QuoteError(ValueError):
-    """The quotes of a record are out of order."""
+    """The quotes of a record are unbalanced or misplaced."""
 
 
 class _OpenError(Exception):
-    """A quoted value is not closed in the text that was read so far."""
+    """A quoted value is not closed within the text that has been read."""
 
 
 class CsvReader:
@@ -50,14 +51,14 @@ class CsvReader:
         header: Whether the first line names the columns instead of being data.
 
     Attributes:
-        first_line: Its first line, without its end.
+        first_line: Its first line, without the line end.
     """
 
     def __init__(self, content: Content, header: bool = True) -> None:
         self._name, self._limits = content.name, content.limits
         self._chunks = iter(content)
         self._number, self._line = 0, 1
-        # The last record that failed to end, as a span of the text, and what was wrong.
+        # Start and end in the text of the last record with bad quotes, and the reason.
         self._failed = (0, 0, "")
         text = b""
         while b"\n" not in text and (chunk := next(self._chunks, None)) is not None:
@@ -72,16 +73,16 @@ class CsvReader:
     def read(
         self, fields: int, wanted: Sequence[int] | None = None
     ) -> Iterator[pa.Table | Record | Malformed]:
-        """Yield the records in their order, as tables of text or one by one.
+        """Yield the records, as tables of text or one by one.
 
-        The columns of a table are `_row_number` and the wanted fields by their place, from 0.
+        The columns of a table are `_row_number` and the wanted fields, named by position from 0.
 
         Args:
-            fields: How many fields a record has.
-            wanted: Places of the fields that are kept; all of them if nothing is said.
+            fields: Number of fields of a record.
+            wanted: Positions of the fields to return; None for all of them.
 
         Raises:
-            FileRefusedError: the file cannot be read, or goes beyond a limit.
+            FileRefusedError: the file cannot be read, or exceeds a limit.
         """
         places = range(fields) if wanted is None else wanted
         block, least = self._rest, 0
@@ -101,7 +102,7 @@ class CsvReader:
             limit = "record" if whole else "line"
             if len(rest) == len(block):
                 self._check_length(rest, f"{limit}_bytes", limit)
-            # What is looked at again while it grows is looked at twice at most.
+            # Wait until unread text has doubled, so that re-reading it stays linear in its size.
             most = int(getattr(self._limits, f"{limit}_bytes"))
             block, least = rest, min(2 * len(rest), most + 1)
 
@@ -121,7 +122,7 @@ class CsvReader:
         import numpy as np
         import pyarrow as pa
 
-        # Arrow's parser takes a byte order mark off, which is text here.
+        # Arrow's parser strips a byte order mark, but at the start of a block it is text.
         if len(block) > self._limits.of_text or block.startswith(BOM_UTF8) or not block:
             return None
         text = block if block.endswith(b"\n") else block + b"\n"
@@ -131,7 +132,7 @@ class CsvReader:
             return None
         starts = np.concatenate([[0], ends[:-1] + 1])
         if fields > 1:
-            # With one column an empty line is a record like any other: an empty value.
+            # With one column, an empty line is a record with an empty value.
             starts = starts[(signs[starts] != _LF) & (signs[starts] != _CR)]
         table, bad = _parsed(text, fields)
         if table.num_rows + len(bad) != len(starts):
@@ -157,7 +158,7 @@ class CsvReader:
     def _strict(
         self, block: bytes, fields: int, places: Sequence[int], last: bool
     ) -> Generator[Record | Malformed, None, bytes]:
-        """Split a block record by record; return what has to be read together with the next."""
+        """Parse a block record by record; return the text to be read together with the next."""
         text = block.decode()
         self._failed = (0, 0, "")
         position = 0
@@ -180,7 +181,7 @@ class CsvReader:
             if not values and not reason:
                 self._check_columns(record.count(",") + 1)
                 values = record.split(",")
-            # With one column an empty line is a record like any other: an empty value.
+            # With one column, an empty line is a record with an empty value.
             if record or fields == 1:
                 self._check_record(record, values)
                 self._number += 1
@@ -210,11 +211,11 @@ class CsvReader:
             raise self._limits.exceeded(self._name, "columns", what)
 
     def _fields(self, text: str, start: int, last: bool) -> tuple[list[str], int]:
-        """Split the record at a position; return its fields and where it ends.
+        """Parse the record at a position; return its fields and its end.
 
         Raises:
-            _QuoteError: its quotes are out of order.
-            _OpenError: it goes on after the text.
+            _QuoteError: its quotes are unbalanced or misplaced.
+            _OpenError: it continues beyond the text.
         """
         values: list[str] = []
         position = reach = start
@@ -224,7 +225,7 @@ class CsvReader:
                 if quoted is None:
                     plain = _PLAIN.match(text, position)
                     end = plain.end() if plain else position
-                    # Before a line feed a carriage return belongs to the line's end.
+                    # A carriage return before a line feed is part of the line end.
                     crlf = end > position and text.startswith("\r\n", end - 1)
                     values.append(text[position : end - crlf])
                 else:
@@ -234,7 +235,7 @@ class CsvReader:
                             raise _OpenError
                         raise _QuoteError("a quoted value is not closed")
                     if self._failed[0] < text.find("\n", position, end) < self._failed[1]:
-                        # A record that failed was in a quoted value at that line's end, too.
+                        # An earlier record already failed in a quoted value across this line end.
                         raise _QuoteError(self._failed[2])
                     values.append(quoted[1].replace('""', '"'))
                     end += 1
@@ -254,16 +255,16 @@ class CsvReader:
 
 
 def column_count_reason(found: int, expected: int) -> str:
-    """Say that a record has too few or too many columns."""
+    """Return the reason for rejecting a record with too few or too many columns."""
     if found > expected:
         return f"more than {expected} columns"
     return f"{found} columns where {expected} are expected"
 
 
 def _cut(block: bytes, cut: int) -> int:
-    """Find the last line before a place that ends after an even number of quotes; 0 if none does.
+    """Return the end of the last line up to `cut` with an even number of quotes before it, or 0.
 
-    Where quotes are regular a record ends there.
+    In regular text a record ends there.
     """
     odd = block.count(b'"', 0, cut) % 2
     while odd and cut:
@@ -274,7 +275,7 @@ def _cut(block: bytes, cut: int) -> int:
 
 
 def _record_ends(signs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-    """Find the line feeds that end records; None if quotes or carriage returns are irregular."""
+    """Return the line feeds that end records; None if quotes or carriage returns are irregular."""
     import numpy as np
 
     ends = np.flatnonzero(signs == _LF)
@@ -283,7 +284,7 @@ def _record_ends(signs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
     quotes = np.flatnonzero(signs == _QUOTE)
     if not len(quotes):
         return ends
-    # The sign before the first one is the end of the block's last record.
+    # If a quote is the first character, index -1 is the line feed at the end of the block.
     before, after = signs[quotes[::2] - 1], signs[quotes[1::2] + 1]
     if (
         len(quotes) % 2
@@ -296,7 +297,7 @@ def _record_ends(signs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
 
 
 def _parsed(text: bytes, fields: int) -> tuple[pa.Table, list[Any]]:
-    """Parse regular text; return its rows and the rows that have another number of fields."""
+    """Parse regular text; return its rows, and the rejected rows with a wrong number of fields."""
     import pyarrow as pa
     from pyarrow import csv
 

@@ -1,7 +1,7 @@
-"""Documents (images, PDF) as records: what each file is, never what is in it.
+"""Documents (images, PDF) as records that describe each file, never its content.
 
-The bytes stay where they were delivered, in the landing zone under `_source_file`, untouched and
-uncopied; the hash in the table says whether they still are what was delivered.
+The bytes stay in the landing zone under `_source_file` and are not copied; the hash in the table
+shows whether they are still as delivered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIRST_BYTES = (
 
 
 def media_type(head: bytes) -> str | None:
-    """Tell what a file is by its first sixteen bytes."""
+    """Return a file's media type from its first 16 bytes; None if it is not known."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for first, kind in _FIRST_BYTES if head.startswith(first)), None)
@@ -33,7 +33,7 @@ def describe(file: FileIO, name: str, limits: FileLimits) -> tuple[str | None, .
     Args:
         file: The open file.
         name: Its name as delivered.
-        limits: What it may be at most.
+        limits: Limits on the file.
 
     Raises:
         FileRefusedError: it is too big.

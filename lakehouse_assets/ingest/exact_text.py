@@ -1,15 +1,15 @@
-"""Typed values as the text that bronze keeps: exact, and the same wherever they come from.
+"""Convert typed values to the text that bronze stores: exact, and the same for every source.
 
 | type | text |
 |---|---|
 | text | itself; empty text is not null |
-| whole numbers, decimals | plain digits, decimals with all of their places, never an exponent |
-| floating point | the shortest digits of the same number, never an exponent; nan, inf, -inf |
+| integers, decimals | plain digits, decimals with their full scale, never an exponent |
+| floating point | the shortest digits that give the same number, no exponent; nan, inf, -inf |
 | boolean | `true`, `false` |
 | date | `2021-09-06` |
-| time of day | `06:30:00.25`, the fraction as short as is exact |
-| moment without zone | `2021-09-06T06:30:00.25` |
-| moment with zone | the same in UTC with a `Z` |
+| time of day | `06:30:00.25`, without trailing zeros in the fraction |
+| timestamp without time zone | `2021-09-06T06:30:00.25` |
+| timestamp with time zone | the same in UTC with a `Z` |
 | bytes | `0x` and hexadecimal digits, which are never read as a number |
 """
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DAY = timedelta(days=1)
-# A double has at most three digits there; more would be text as long as nobody wants it.
+# A double's exponent has at most three digits; writing out a longer one would make huge text.
 _EXPONENT = r"^-?(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}$"
 
 
 def array_as_text(values: pa.Array) -> pa.Array:
-    """Write an Arrow array as text.
+    """Convert an Arrow array to text.
 
     Raises:
-        TypeError: its type has no text, such as a list.
+        TypeError: its type, such as a list, has no text form.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -57,9 +57,9 @@ def array_as_text(values: pa.Array) -> pa.Array:
         return short_fraction(values.cast(pa.string()))
     if t.is_timestamp(kind):
         zoned = kind.tz is not None
-        # Without its zone a moment is stored in UTC already.
+        # A timestamp with a zone is stored in UTC, so dropping the zone leaves the UTC time.
         plain = short_fraction(values.cast(pa.timestamp(kind.unit)).cast(pa.string()))
-        # What is out of any calendar's range stays a sentence with its number.
+        # Arrow's text for a timestamp outside the calendar's range does not match and is kept.
         moment = r"\1T\2Z" if zoned else r"\1T\2"
         return pc.replace_substring_regex(plain, r"^(-?\d+-\d\d-\d\d) (.*)$", moment)
     if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind):
@@ -69,10 +69,10 @@ def array_as_text(values: pa.Array) -> pa.Array:
 
 
 def value_as_text(value: Any) -> str | None:
-    """Write a value that a database driver gave as text.
+    """Convert a value from a database driver to text.
 
     Raises:
-        TypeError: its type has no text.
+        TypeError: its type has no text form.
     """
     if value is None or type(value) is str:
         return value
@@ -85,7 +85,7 @@ def value_as_text(value: Any) -> str | None:
     if isinstance(value, float):
         plain = _of_decimal(Decimal(repr(value)))
         return plain.removesuffix(".0").lower().replace("infinity", "inf")
-    # A datetime is a date, too.
+    # Before `date`, because a datetime is a date too.
     if isinstance(value, datetime):
         if value.tzinfo is None:
             return _trimmed(value.isoformat())
@@ -95,7 +95,7 @@ def value_as_text(value: Any) -> str | None:
     if isinstance(value, time) and value.tzinfo is None:
         return _trimmed(value.isoformat())
     if isinstance(value, timedelta) and timedelta(0) <= value < _DAY:
-        # What MySQL's drivers make of a time of day.
+        # MySQL's drivers return a time of day as a timedelta.
         return _trimmed((datetime.min + value).time().isoformat())  # noqa: DTZ901 - a time of day
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"0x{bytes(value).hex()}"
@@ -113,7 +113,7 @@ def _trimmed(text: str) -> str:
 
 
 def without_exponents(text: pa.Array) -> pa.Array:
-    """Write out the numbers that have an exponent; whatever else stands there stays."""
+    """Write out numbers that have an exponent; any other text is kept."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -125,7 +125,7 @@ def without_exponents(text: pa.Array) -> pa.Array:
 
 
 def short_fraction(text: pa.Array) -> pa.Array:
-    """Take zeros away that end the fraction of a second."""
+    """Remove trailing zeros from fractions of a second."""
     import pyarrow.compute as pc
 
     some = pc.replace_substring_regex(text, r"(\.\d*[1-9])0+$", r"\1")

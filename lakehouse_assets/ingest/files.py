@@ -1,4 +1,4 @@
-"""Opening a delivered file and reading its unpacked bytes, checked and hashed on the way."""
+"""Open delivered files and read their unpacked bytes, checking and hashing them on the way."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from lakehouse_assets.ingest.limits import FileLimits
 FileFormat = Literal["csv", "json", "parquet"]
 
 _CHUNK = 1 << 21
-# A file that unpacks to less does no harm, however small it was.
+# Files that unpack to less are harmless at any ratio.
 _RATIO_FROM = 64 << 20
 _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
     ".parquet": "parquet",
 }  # fmt: skip
-# What first bytes say of a file whose name says that it is text.
+# First bytes of files that are not text although their names say so.
 _SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook, not text; export it as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook, not text; export it as CSV",
@@ -38,10 +38,10 @@ _SIGNATURES = {
 
 
 def file_format(name: str) -> FileFormat:
-    """Tell a file's format by its name, `.gz` aside.
+    """Return a file's format from its name, ignoring `.gz`.
 
     Raises:
-        FileRefusedError: the name ends in nothing this project reads.
+        FileRefusedError: the name has no known extension.
     """
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     packed = suffixes[-1:] == [".gz"]
@@ -58,16 +58,16 @@ def file_format(name: str) -> FileFormat:
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[io.FileIO]:
-    """Open a delivered file once, unbuffered; only a regular file that is really at its path.
+    """Open a delivered file, unbuffered; it must be a regular file that is really at its path.
 
     Args:
-        path: Where it is, with no link in it (`LandingZone.fetched` resolves those in the zone).
+        path: Its path, without links (`LandingZone.fetched` resolves links within the zone).
         name: Its name as delivered.
 
     Raises:
         FileRefusedError: it cannot be read, or was replaced by a link or a special file.
     """
-    # A pipe would wait for its writer.
+    # O_NONBLOCK, because opening a pipe would wait for its writer.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         with io.FileIO(os.open(path, flags)) as file:
@@ -83,7 +83,7 @@ def opened(path: Path, name: str) -> Iterator[io.FileIO]:
                 )
             yield file
     except OSError as error:
-        # Raised from the error, which may be one that passes.
+        # The cause is kept, because it may be a transient error.
         raise FileRefusedError(
             f"{name} cannot be read ({error.strerror or error}); check its permissions."
         ) from error
@@ -98,11 +98,11 @@ class _Hashed(io.RawIOBase):
         self.size = 0
 
     def readable(self) -> bool:
-        """A raw stream has to say that it can be read."""
+        """Return True; raw streams must declare that they are readable."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read into a buffer, as raw streams do."""
+        """Read bytes into a buffer, and hash them."""
         count = self._file.readinto(buffer)
         self.digest.update(memoryview(buffer)[:count])
         self.size += count
@@ -112,13 +112,13 @@ class _Hashed(io.RawIOBase):
 class Content:
     """The text of a delivered file as UTF-8 bytes, unpacked, without its byte order mark.
 
-    Iterating gives chunks. Each is checked before it is given: that it is text, and that the file
-    keeps to the limits on unpacked size and ratio.
+    Iterating yields chunks. Before a chunk is yielded, it is checked to be text, and the file to be
+    within the limits on unpacked size and ratio.
 
     Args:
         file: The open file.
-        name: Its name; one that ends in `.gz` is unpacked.
-        limits: What it may be at most.
+        name: Its name; a file named `.gz` is unpacked.
+        limits: Limits on the file.
     """
 
     def __init__(self, file: io.FileIO, name: str, limits: FileLimits) -> None:
@@ -128,22 +128,22 @@ class Content:
 
     @property
     def sha256(self) -> str:
-        """Hash of the file as delivered, once all of it is read."""
+        """SHA-256 of the file as delivered, once all of it has been read."""
         return self._file.digest.hexdigest()
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the chunks.
 
         Raises:
-            FileRefusedError: the file cannot be unpacked, is no UTF-8 text, is empty, or goes
-                beyond a limit.
+            FileRefusedError: the file cannot be unpacked, is not UTF-8 text, is empty, or exceeds
+                a limit.
         """
         stream: Any = self._file
         if self._packed:
             stream = gzip.GzipFile(fileobj=io.BufferedReader(self._file, 1 << 16))
         decoder = getincrementaldecoder("utf-8")()
         size = lines = 0
-        # A chunk much longer than a value may be would have to be read record by record.
+        # A chunk longer than `of_text` could not be parsed as a block, only record by record.
         length = max(min(_CHUNK, self.limits.of_text // 2), 1 << 12)
         try:
             while chunk := stream.read(length):
@@ -192,13 +192,13 @@ class Content:
             raise FileRefusedError(
                 f"{self.name} holds zero bytes, so it is no text; deliver it as UTF-8 CSV or JSON."
             )
-        # Most text is ASCII, which is told many times faster than it is decoded.
+        # Most text is ASCII, and checking for it is many times faster than decoding.
         if chunk.isascii() and not decoder.getstate()[0]:
             return
         try:
             decoder.decode(chunk)
         except UnicodeDecodeError as error:
-            # A character that began in the chunk before is part of what the decoder looked at.
+            # The decoder's text may begin with part of a character from the previous chunk.
             at = error.start - (len(error.object) - len(chunk))
             line = lines + chunk.count(b"\n", 0, max(at, 0)) + 1
             raise FileRefusedError(

@@ -1,10 +1,10 @@
-"""Records of a JSON delivery, one by one: an array of objects, or objects one after the other.
+"""Read the records of a JSON delivery one by one: an array of objects, or consecutive objects.
 
-Objects that follow each other may stand on a line each (JSON lines), on several lines each (pretty
-printed), or with nothing between them. The standard library's parser is used because it hands
-numbers over as they were written; engines turn 1250.50 into 1250.5 and round what has more digits
-than a double. Only the text of a record or two is held in memory, and what is read takes time in
-proportion to its size, however many records are broken.
+Consecutive objects may be on one line each (JSON lines), on several lines each (pretty printed), or
+without anything between them. The standard library's parser is used because it can return numbers
+as written; engines turn 1250.50 into 1250.5 and round numbers with more digits than a double. Only
+the text of a record or two is held in memory, and the time is proportional to the size of the file,
+however many records are broken.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from lakehouse_assets.ingest.files import Content
 from lakehouse_assets.ingest.limits import bytes_beyond
 from lakehouse_assets.ingest.records import Malformed, Record, listed
 
-# A string ends with its line: one that is left open must not swallow what follows.
+# A string ends with its line, so that one that is not closed does not swallow later records.
 _STRING = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
 _TOKEN = re.compile(rf'{_STRING}|[\[\]{{}},"]')
 _TOKEN_OUTSIDE = re.compile(r"[\[\]{},\n]")
 _ANY_TOKEN = re.compile(rf'{_STRING}|[^\s"\[\]{{}},:]+|\S')
-# Files with a byte order mark each may have been put together.
+# A delivery may be several files concatenated, each with a byte order mark.
 _BETWEEN = re.compile("[ \t\r\n\ufeff]*")
 _IN_LINE = re.compile("[ \t\r\ufeff]*")
 _SPACE = re.compile("[ \t\r\n]*")
 _BLANK = " \t\r\n\ufeff"
 _PAIRS = {"}": "{", "]": "["}
-# What the parser makes of objects and arrays.
+# The parser's types for objects and arrays.
 _NESTED = frozenset({dict, list})
 
 
 class _ValueError(ValueError):
-    """What is wrong with a value."""
+    """A value that cannot be read, with the reason."""
 
 
 class _Window:
-    """The text of a file from a position on, of which as much is read as is asked for.
+    """A part of a file's text, which is read only as far as needed.
 
     Attributes:
-        text: What is held of it; places in it are valid until the position is moved.
-        position: What was read before is done with.
+        text: The text in memory; offsets in it are valid until the position is moved.
+        position: Offset of the first character that has not been consumed.
         line: The line of the position, from 1.
-        ended: Whether the text goes to the end of the file.
+        ended: Whether the text reaches to the end of the file.
     """
 
     def __init__(self, content: Content) -> None:
@@ -58,14 +58,14 @@ class _Window:
         self._size = 1 << 8
 
     def hold(self, size: int) -> None:
-        """Have some characters of text after the position, if there are as many."""
+        """Read until `size` characters follow the position, or the file ends."""
         while not self.ended and len(self.text) - self.position < size:
             chunk = next(self._chunks, None)
             self.ended = chunk is None
             self.text += self._decoder.decode(chunk or b"")
 
     def hold_more(self, size: int) -> None:
-        """Have more text, because a record has more than some characters.
+        """Read more text, because a record has more than `size` characters.
 
         Raises:
             FileRefusedError: it is longer than a record may be.
@@ -80,15 +80,15 @@ class _Window:
         self.hold(min(2 * size, self.limits.record_bytes) + 1)
 
     def move(self, position: int) -> None:
-        """Move the position."""
+        """Move the position forward, and drop consumed text."""
         self.line += self.text.count("\n", self.position, position)
         self.position = position
-        # What is copied is less than what was dropped, or than what is read next.
+        # Only if most of the text is consumed, so that less is copied than dropped.
         if position > len(self.text) // 2 and not self.ended:
             self.text, self.position = self.text[position:], 0
 
     def skip(self, space: re.Pattern[str]) -> str:
-        """Move to the next character that is no space and return it; empty at the end."""
+        """Move to the next character that is not space and return it; empty at the end."""
         while True:
             self.hold(1)
             found = space.match(self.text, self.position)
@@ -97,7 +97,10 @@ class _Window:
                 return self.text[self.position : self.position + 1]
 
     def sign_after(self, place: int) -> str:
-        """Return the first character in a line after a place that is no blank; empty at the end."""
+        """Return the first character after an offset that is not blank; empty at the end.
+
+        A line feed is not blank here.
+        """
         while True:
             found = _IN_LINE.match(self.text, place)
             place = found.end() if found else place
@@ -106,7 +109,7 @@ class _Window:
             self.hold_more(len(self.text) - self.position)
 
     def line_end(self, start: int) -> int:
-        """Find the end of the line that a place is in."""
+        """Return the end of the line that contains an offset."""
         searched = start
         while (end := self.text.find("\n", searched)) < 0 and not self.ended:
             searched = len(self.text)
@@ -114,9 +117,9 @@ class _Window:
         return len(self.text) if end < 0 else end
 
     def decode(self) -> tuple[Any, int]:
-        """Decode the value at the position, or return what is wrong with it; and where it ends.
+        """Decode the value at the position; return it, or a `_ValueError`, and its end.
 
-        Of a value that is wrong the end is the position.
+        The end of an invalid value is the position.
         """
         size = self._size
         while True:
@@ -126,8 +129,8 @@ class _Window:
             whole = self.ended and self.position + size >= len(self.text)
             error = value.__cause__ if isinstance(value, _ValueError) else None
             if isinstance(error, json.JSONDecodeError):
-                # A string without end, or an error in the last few characters, which may be half
-                # of a word: there may be nothing wrong.
+                # An unterminated string, or an error in the last few characters, which may be half
+                # of a literal: the value may be valid once more text is read.
                 cut = error.msg.startswith("Unterminated") or len(part) - error.pos < 16
             else:
                 cut = not isinstance(value, _ValueError) and end == len(part)
@@ -138,7 +141,7 @@ class _Window:
             size = min(2 * size, self.limits.record_bytes + 1)
 
     def decoded(self, text: str) -> tuple[Any, int]:
-        """Decode the value that a text begins with, or return what is wrong with it.
+        """Decode the value at the start of a text; return it, or a `_ValueError`, and its end.
 
         Raises:
             FileRefusedError: it is nested too deeply.
@@ -169,10 +172,10 @@ def json_records(
     Args:
         content: The file's text.
         fields: Names of the declared attributes.
-        additive: Whether a record may have others, whose values are left out.
+        additive: Whether a record may have others, whose values are dropped.
 
     Raises:
-        FileRefusedError: the file is one object around its records, or goes beyond a limit.
+        FileRefusedError: the file is one object that wraps its records, or exceeds a limit.
     """
     window, limits = _Window(content), content.limits
     split = _array_elements if window.skip(_BETWEEN) == "[" else _objects
@@ -188,7 +191,7 @@ def json_records(
             continue
         undeclared: tuple[str, ...] = ()
         missing: tuple[str, ...] = ()
-        # Nearly every record is valid, so the check for that is the cheapest one.
+        # Nearly every record has exactly the declared attributes, so that check comes first.
         if isinstance(value, dict) and value.keys() != known:
             undeclared = tuple(sorted(value.keys() - known))
             missing = tuple(name for name in fields if name not in value)
@@ -216,7 +219,7 @@ def _check_record(content: Content, line: int, text: str, value: Any) -> None:
 
 
 def _check_no_wrapper(name: str, value: dict[str, Any], known: frozenset[str]) -> None:
-    """Refuse an object that is no record but holds them: `{"records": [{...}, {...}]}`."""
+    """Refuse an object that wraps the records: `{"records": [{...}, {...}]}`."""
     for key, items in value.items():
         if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
             if known.isdisjoint(value):
@@ -256,7 +259,7 @@ def _check_depth(value: Any, window: _Window) -> None:
 
 
 def _has_half_character(text: str, value: Any) -> bool:
-    # Only an escape can stand for half of a pair, which is no character and cannot be stored.
+    # Only an escape can produce half of a surrogate pair, which cannot be stored as UTF-8.
     if "\\u" in text and isinstance(value, dict):
         try:
             "".join(item for pair in value.items() for item in pair if type(item) is str).encode()
@@ -283,7 +286,7 @@ _DECODER = json.JSONDecoder(
 
 
 def _objects(window: _Window) -> Iterator[tuple[int, str, Any]]:
-    """Split objects that follow each other; what is broken is lost to the end of its line."""
+    """Split consecutive objects; a broken one is malformed up to the end of its line."""
     while first := window.skip(_BETWEEN):
         start = window.position
         if first == "{":
@@ -292,7 +295,7 @@ def _objects(window: _Window) -> Iterator[tuple[int, str, Any]]:
                 yield window.line, window.text[start:end], value
                 window.move(end)
                 continue
-            # Only objects go on over several lines.
+            # Only objects may span several lines.
             line_end = window.line_end(end)
             if isinstance(value, _ValueError):
                 line_end = _continuation(window, line_end) or line_end
@@ -311,10 +314,10 @@ def _objects(window: _Window) -> Iterator[tuple[int, str, Any]]:
 
 
 def _continuation(window: _Window, line_end: int) -> int:
-    """Find the end of the line on which the objects end that the position's line begins.
+    """Return the end of the line that closes the objects opened on the position's line.
 
     Returns:
-        The place, or 0 if they never end.
+        The offset, or 0 if they are never closed.
     """
     opened: list[str] = []
     before, start = "", window.position
@@ -332,16 +335,16 @@ def _continuation(window: _Window, line_end: int) -> int:
 
 
 def _go_on(part: str, opened: list[str], before: str) -> bool:
-    """Follow what a part of a text opens and closes; say whether it can be part of an object.
+    """Track the brackets in some lines; return whether the lines can be part of an object.
 
     Args:
-        part: Some lines.
-        opened: Brackets that are open before the part; afterwards those that are open behind it.
-        before: The last sign before the part.
+        part: The lines.
+        opened: Brackets that are open before the lines; updated to those open after them.
+        before: The last character before the lines.
     """
     for token in _ANY_TOKEN.finditer(part):
         sign = token[0]
-        # An object stands for a value; anywhere else the one before it was never closed.
+        # A nested object must be a value; anywhere else, the object before it was never closed.
         within_array = before in ("[", ",") and opened[-1:] == ["["]
         if sign == "{" and opened and before != ":" and not within_array:
             return False
@@ -366,7 +369,7 @@ def _array_elements(window: _Window) -> Iterator[tuple[int, str, Any]]:
             sign = window.skip(_BETWEEN)
             continue
         if closed or sign == "]":
-            # Files of arrays may have been put together.
+            # A delivery may be several arrays, concatenated.
             closed = not closed
             window.move(window.position + 1)
             sign = window.skip(_BETWEEN)
@@ -385,16 +388,16 @@ def _array_elements(window: _Window) -> Iterator[tuple[int, str, Any]]:
 
 
 def _end_of_element(window: _Window) -> int:
-    """Find where a broken element ends: before the comma or bracket that follows it.
+    """Return the end of a broken element: the comma or bracket that follows it.
 
-    An object that directly follows a comma inside an object cannot be part of it, so the element
-    that was never closed ends before that comma.
+    An object directly after a comma inside another object cannot be part of that one, which was
+    therefore never closed and ends before the comma.
     """
     opened: list[str] = []
     comma, at, tokens = -1, window.position, _TOKEN
     while True:
         token = tokens.search(window.text, at)
-        # A string may go on in text that is not read yet.
+        # The string may continue in text that has not been read yet.
         open_string = token and token[0] == '"' and window.text.find("\n", token.end()) < 0
         if not window.ended and (token is None or open_string):
             window.hold_more(len(window.text) - window.position)
@@ -403,7 +406,7 @@ def _end_of_element(window: _Window) -> int:
             return len(window.text)
         sign, start, at = token[0], token.start(), token.end()
         if sign in ('"', "\n"):
-            # No string ends in this line any more.
+            # A lone quote: ignore quotes up to the end of the line.
             tokens = _TOKEN_OUTSIDE if sign == '"' else _TOKEN
             continue
         between = window.text[comma + 1 : start]

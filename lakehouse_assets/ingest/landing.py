@@ -1,4 +1,4 @@
-"""The landing zone: listing the files in its dated folders, and landing one whole or not at all."""
+"""The landing zone: list the files in its dated folders, and land files atomically."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from lakehouse_assets.storage.location import Location
 from lakehouse_assets.storage.store import files_at
 
 _UNFINISHED = (".tmp", ".part", ".crdownload")
-# What desktops put beside files.
+# Files that desktop systems create in folders.
 _JUNK = ("Thumbs.db", "desktop.ini")
 ANNOUNCEMENT = "_SUCCESS"
-# Characters that name a file in `content_of`.
+# Characters for each file in the result of `content_of`.
 _WORD = 12
 _IGNORED = ", or put _ before the name to have it ignored."
 
@@ -36,12 +36,12 @@ class LandedFile:
     Attributes:
         delivered_on: Date of its folder.
         name: Its path relative to the landing zone, with forward slashes.
-        path: Where it is.
+        path: Its full location.
         size: Bytes.
-        version: What changes with its content: an object's ETag, a local file's time in
-            nanoseconds; empty if it is not known.
+        version: Changes with its content: an object's ETag, or a local file's modification time in
+            nanoseconds; empty if unknown.
         modified_at: When it was last written.
-        problem: Why it cannot be read, such as a broken link; empty for a delivered file.
+        problem: Why it cannot be read, such as a broken link; empty if it can.
     """
 
     delivered_on: date
@@ -54,10 +54,10 @@ class LandedFile:
 
     @property
     def local(self) -> Path:
-        """Where its content lies on this machine.
+        """Local path of its content.
 
         Raises:
-            LakehouseError: it lies in a store and was not fetched.
+            LakehouseError: it is in a store and was not fetched.
         """
         if not isinstance(self.path, Path):
             raise LakehouseError(
@@ -72,19 +72,22 @@ class LandedFile:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this version of the file from every other: its size and version, hashed."""
+        """Hash of its size and version, which identifies this version of the file."""
         text = f"{self.size}:{self.version}"
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def content_of(files: Iterable[LandedFile]) -> str:
-    """Name what a partition was delivered: a word for each file in its version, in their order."""
+    """Return a fingerprint of a partition's files: the sorted hashes of their names and versions.
+
+    Each file has `_WORD` characters, by which `files_in` splits it.
+    """
     names = (f"{file.name}={file.fingerprint}".encode() for file in files)
     return "".join(sorted(hashlib.blake2b(name, digest_size=6).hexdigest() for name in names))
 
 
 def files_in(content: str) -> set[str]:
-    """Divide what `content_of` returned into its files."""
+    """Split a fingerprint from `content_of` into the hashes of its files."""
     return {content[start : start + _WORD] for start in range(0, len(content), _WORD)}
 
 
@@ -94,7 +97,7 @@ class LandingZone:
     Args:
         root: Folder of the zone, on a disk or in a store.
         identity: Identity that accesses a store.
-        limits: What a delivered file may be at most.
+        limits: Limits on delivered files.
     """
 
     def __init__(
@@ -109,16 +112,16 @@ class LandingZone:
     def files(
         self, dataset: Dataset, start: date | None = None, end: date | None = None
     ) -> list[LandedFile]:
-        """List a dataset's delivered files of the half-open window [start, end), oldest first.
+        """List a dataset's delivered files in the half-open window [start, end), oldest first.
 
         Hidden files, markers such as `_SUCCESS` and files still being written (`.tmp`, `.part`) are
-        not deliveries. Whatever else lies in a dated folder is listed, with its problem if it
-        cannot be read: a file in a folder of its own, a link that leads nowhere or out of the zone.
-        What lies outside the dated folders is not: `strays` names it. Of a dataset that is
-        announced, a day counts once its marker lies there.
+        not deliveries. Everything else in a dated folder is listed, with its problem if it cannot
+        be read, such as a file in a subfolder, a broken link, or a link out of the zone. Files
+        outside the dated folders are not listed; `strays` reports them. For an announced dataset,
+        a day is listed only once it has its marker.
 
         Raises:
-            LakehouseError: the zone cannot be listed, which is not an empty zone.
+            LakehouseError: the zone cannot be listed; an empty list means an empty zone.
         """
 
         def inside(folder: str) -> bool:
@@ -132,7 +135,7 @@ class LandingZone:
 
         entries = self._files.below(dataset.path, inside)
         if not entries:
-            # A dataset without a folder has no deliveries; a zone that is gone has lost them.
+            # A dataset without a folder has no deliveries, but a missing zone is an error.
             self._check_exists()
         announced = {
             entry.path.partition("/")[0]
@@ -169,7 +172,7 @@ class LandingZone:
         return self._not_too_many(sorted(found, key=lambda file: (file.delivered_on, file.name)))
 
     def _not_too_many(self, files: Sequence[LandedFile]) -> list[LandedFile]:
-        """Mark the files of a day that are more than there may be, the last ones by name."""
+        """Mark each day's files beyond the limit, in order of name, with a problem."""
         found, seen = [], Counter[date]()
         counts = Counter(file.delivered_on for file in files)
         for file in files:
@@ -183,10 +186,10 @@ class LandingZone:
 
     @contextmanager
     def fetched(self, files: Sequence[LandedFile]) -> Iterator[list[LandedFile]]:
-        """Give files whose content lies on this machine, for the time of the block.
+        """Provide the files' content on this machine while the block runs.
 
         Raises:
-            LakehouseError: a file cannot be read, or was delivered anew since it was listed.
+            LakehouseError: a file cannot be read, or was replaced since it was listed.
         """
         sound = [file for file in files if not file.problem]
         entries = [Entry(file.name, False, file.size, file.version) for file in sound]
@@ -195,7 +198,7 @@ class LandingZone:
             yield [replace(file, path=local.get(file.name, file.path)) for file in files]
 
     def strays(self, datasets: Sequence[Dataset]) -> list[str]:
-        """Say what lies in the zone and belongs to no delivery of any dataset, in sentences.
+        """Describe files and folders in the zone that are not part of any dataset's deliveries.
 
         Raises:
             LakehouseError: the zone does not exist, or cannot be listed.
@@ -214,7 +217,7 @@ class LandingZone:
         return found + [text for dataset in datasets for text in self.strays_of(dataset)]
 
     def strays_of(self, dataset: Dataset) -> list[str]:
-        """Say what lies in a dataset's folder, but in no dated folder.
+        """Describe files and folders in a dataset's folder that are not in a dated folder.
 
         Raises:
             LakehouseError: the zone cannot be listed.
@@ -242,20 +245,21 @@ class LandingZone:
     def land(
         self, dataset: Dataset, file: Path, delivered_on: date, *, replace: bool = False
     ) -> tuple[Location, bool]:
-        """Put a delivered file into its dated folder, whole or not at all.
+        """Copy a delivered file into its dated folder, atomically.
 
         Args:
-            dataset: What the file is a delivery of.
-            file: The delivered file; it stays where it is.
+            dataset: Dataset of the file.
+            file: The delivered file, which is kept.
             delivered_on: Day of delivery, which decides the partition.
-            replace: Take the place of a file of that name with other content.
+            replace: Whether to replace a file of the same name with different content.
 
         Returns:
-            Where the file lies now, and whether that is news: landing the same content twice
+            The landed file's location, and whether it was written: landing the same content again
             changes nothing.
 
         Raises:
-            LakehouseError: the file is missing, of no known format, or would replace another.
+            LakehouseError: the file is missing, has an unknown format or an unusable name, or would
+                replace another file.
         """
         if not file.is_file():
             raise LakehouseError(f"There is no file {file}; check the path.")
@@ -285,16 +289,20 @@ class LandingZone:
         return self.root / target, True
 
     def note(self, dataset: Dataset, name: str) -> bytes | None:
-        """Read what is kept beside a dataset's deliveries; None if there is nothing.
+        """Read a note from a dataset's folder; None if there is none.
 
         Args:
-            dataset: Whose deliveries.
-            name: Name of the file, which begins with _ so that it is no delivery.
+            dataset: Dataset of the folder.
+            name: File name, which begins with _ so that it is not a delivery.
         """
         return self._files.read(f"{dataset.path}/{name}")
 
     def keep_note(self, dataset: Dataset, name: str, content: bytes) -> None:
-        """Write what is kept beside a dataset's deliveries, whole or not at all."""
+        """Write a note into a dataset's folder, atomically.
+
+        Raises:
+            ValueError: the name does not begin with _, so the note would be a delivery.
+        """
         if not name.startswith("_"):
             raise ValueError(f"{name} would be taken for a delivery")
         self._files.put(f"{dataset.path}/{name}", content)
@@ -318,15 +326,15 @@ def _belongs_to_no_dataset(name: str, entry: Entry, known: Iterable[str]) -> str
 
 
 def _day(folder: str) -> date | None:
-    """Return the day that a folder is named by; None for another name."""
+    """Return the day that a folder's name means; None if it is not a date."""
     try:
         day = date.fromisoformat(folder)
     except ValueError:
         return None
-    # Python also knows 20140331 and 2014-W13-1; two names for a day are one too many.
+    # Python also parses 20140331 and 2014-W13-1, but a day must have only one name.
     return day if day.isoformat() == folder else None
 
 
 def _is_hidden(name: str) -> bool:
-    """Say whether a name stands for a marker, or for a file that is hidden or being written."""
+    """Return whether a name is that of a marker, a hidden file, or a file being written."""
     return name.startswith((".", "_", "~")) or name.endswith(_UNFINISHED) or name in _JUNK

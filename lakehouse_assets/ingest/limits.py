@@ -1,4 +1,4 @@
-"""Limits on delivered files, so that no file takes more memory, disk or time than it is worth."""
+"""Limits on delivered files, so that no file exhausts memory, disk or time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from lakehouse_assets.errors import FileRefusedError
 
 @dataclass(frozen=True)
 class FileLimits:
-    """What a delivered file may be at most; a file beyond a limit is refused, the others load.
+    """Limits on a delivered file; a file that exceeds one is refused, and the others load.
 
     Attributes:
-        unpacked_bytes: Bytes of a file once it is unpacked; of a Parquet file, of its columns.
-        ratio: Unpacked bytes for each packed one, once a file unpacks to more than 64 MiB.
+        unpacked_bytes: Bytes of an unpacked file; for a Parquet file, of its columns.
+        ratio: Unpacked bytes per packed byte, for files that unpack to more than 64 MiB.
         line_bytes: Bytes of a line of CSV.
         record_bytes: Bytes of a record of CSV or JSON.
         field_bytes: Bytes of a value.
         columns: Columns of a file, or different attributes of its JSON records.
-        nesting: Objects and arrays within each other in JSON.
+        nesting: Depth of nested objects and arrays in JSON.
         files_per_day: Files of one dataset in one dated folder.
     """
 
@@ -33,13 +33,13 @@ class FileLimits:
     files_per_day: int = 20_000
 
     def __post_init__(self) -> None:
-        """Refuse limits that no file could keep to."""
+        """Raise ValueError for a limit below 1."""
         if any(getattr(self, field.name) < 1 for field in fields(self)):
             raise ValueError("every limit is a whole number from 1")
 
     @property
     def of_text(self) -> int:
-        """Bytes of text in which no line, record or value can be too long."""
+        """Bytes; in a text no longer than this, no line, record or value is too long."""
         return min(self.line_bytes, self.record_bytes, self.field_bytes)
 
     def exceeded(self, name: str, setting: str, what: str) -> FileRefusedError:
@@ -47,8 +47,8 @@ class FileLimits:
 
         Args:
             name: The file.
-            setting: Name of the limit, an attribute.
-            what: What is too much, such as "has a line of 17,000,000 bytes".
+            setting: Name of the limit's attribute.
+            what: What exceeds it, such as "has a line of 17,000,000 bytes".
         """
         return FileRefusedError(
             f"{name} {what}, and the limit is {getattr(self, setting):,}; check the file, or raise "
@@ -56,10 +56,10 @@ class FileLimits:
         )
 
     def check_values(self, name: str, line: int, values: Iterable[str | None]) -> None:
-        """Make sure that no value of the record in a line is too long.
+        """Check that no value of the record at a line exceeds `field_bytes`.
 
         Raises:
-            FileRefusedError: one is.
+            FileRefusedError: a value is too long.
         """
         for value in values:
             if value and (size := bytes_beyond(value, self.field_bytes)):
@@ -68,8 +68,8 @@ class FileLimits:
 
 
 def bytes_beyond(text: str, limit: int) -> int:
-    """Return the bytes of a text if they are more than a limit, else 0."""
-    # A character has four bytes at most, and to count them is not free.
+    """Return the size of a text in bytes if it exceeds a limit, else 0."""
+    # A character has at most four bytes, so short texts need no count, which is not free.
     if len(text) * 4 <= limit:
         return 0
     size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

@@ -1,4 +1,4 @@
-"""What a load of some partitions reads: files that bronze does not hold as they are now."""
+"""Plan which files a load reads: those that bronze does not have in their current version."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FILE = ("_source_file", "_file_version", "_file_records")
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """What a load reads, and which rows it replaces.
+    """The files that a load reads, and the rows that it replaces.
 
     Attributes:
         files: Files to read.
-        replaced: Rows of the partitions that are replaced: those of the files to read, and of files
-            that are gone from the landing zone. None if all rows are.
-        kept: Number of files whose rows stay as they are.
-        records: Records of those files, by partition.
+        replaced: Rows of the partitions to replace: those of the files to read, and those of files
+            that are no longer in the landing zone. None for all rows.
+        kept: Number of files whose rows are kept.
+        records: Number of records in those files, by partition.
     """
 
     files: list[LandedFile]
@@ -42,15 +42,15 @@ def plan_load(
     listed: Mapping[date, Sequence[LandedFile]],
     window: Windows,
 ) -> LoadPlan:
-    """Compare the delivered files of some partitions with what bronze holds of them.
+    """Compare the delivered files of some partitions with the files that bronze has.
 
-    A file stays if bronze and the rejects together hold all of its records, of the version that is
-    listed now. A partition in which every file stays is read again: that is what running it by hand
-    is for. So is a file that was refused, which may be readable by now.
+    A file is kept if bronze and the rejects together have all of its records, in the version that
+    is listed now. Re-running an unchanged partition re-reads all its files, because that is why
+    people run it by hand. A file that was refused is re-read, because it may be readable by now.
 
     Args:
         lake: The lake.
-        dataset: What was delivered.
+        dataset: The delivered dataset.
         listed: All delivered files of the partitions, by partition.
         window: The partitions.
     """
@@ -71,19 +71,19 @@ def plan_load(
     files = [file for members in listed.values() for file in members if file.name not in kept]
     if not kept:
         return LoadPlan(files)
-    # A partition has a file that is not kept: the reason why others of it are.
+    # Never empty: files are kept only in partitions that also have a changed or removed file.
     replaced = Values("_source_file", tuple(sorted((held.keys() | names) - kept.keys())))
     return LoadPlan(files, replaced, len(kept), +records)
 
 
 def _is_whole(row: Mapping[str, Any], file: LandedFile) -> bool:
-    """Tell whether a file is held in the version that is listed, with all of its records."""
+    """Return whether bronze has all records of a file, in the version that is listed."""
     same = row["oldest"] == row["newest"] == file.fingerprint
     return same and row["rows"] == row["records"] and not row["refused"]
 
 
 def _held(lake: Lake, dataset: Dataset, window: Windows) -> dict[str, dict[str, Any]]:
-    """Return what bronze and the rejects hold of each file in some partitions, by its name."""
+    """Summarise the rows of each file in bronze and the rejects, by file name."""
     column = dataset.partition.column
     rows, rejects = bronze_table(dataset), rejects_table(dataset)
     days = {*lake.rows_by_partition(rows), *lake.rows_by_partition(rejects)}

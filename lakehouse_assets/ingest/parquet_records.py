@@ -1,9 +1,9 @@
-"""Reading a Parquet file in batches as text.
+"""Read a Parquet file in batches, as text.
 
-A Parquet file knows its types, but bronze keeps text whatever was delivered, so that a column that
-changes its type, or a value that does not fit, is a matter of silver and loses nothing. Null stays
-null, and empty text stays empty text. Some writers (Impala, ClickHouse) store text as bytes without
-saying that it is text: bytes that are UTF-8 are text, and a file with other bytes is refused.
+A Parquet file has types, but bronze stores text for every format, so that a column that changes its
+type, or a value that does not fit, is handled in silver and nothing is lost. Null stays null, and
+empty text stays empty text. Some writers (Impala, ClickHouse) store text as bytes without marking
+it as text: bytes that are valid UTF-8 are read as text, and a file with other bytes is refused.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _BYTES = 64 << 20
 
 
 class ParquetReader:
-    """Reads a Parquet file of declared columns, in whatever order it has them.
+    """Reads the declared columns of a Parquet file, which may have them in any order.
 
     Args:
         file: The open file.
         name: Its name.
-        columns: Names that its columns must have.
+        columns: Names of the columns that it must have.
         additive: Whether it may have others, which are not read.
-        limits: What it may be at most.
+        limits: Limits on the file.
 
     Attributes:
-        rows: Rows by its footer.
+        rows: Number of rows according to its footer.
         undeclared: Names of its columns that are not declared.
 
     Raises:
-        FileRefusedError: it is no Parquet file, has no rows or other columns, or goes beyond a
+        FileRefusedError: it is not a Parquet file, has no rows or unexpected columns, or exceeds a
             limit.
     """
 
@@ -64,8 +64,8 @@ class ParquetReader:
             check_columns(name, schema.names, columns, additive)
             self._check_types(schema)
             self._check_size(footer)
-            # Text comes with each different value once, so that its length is known before it is
-            # written out row by row.
+            # Text is read dictionary-encoded, so that its length is known before it is expanded
+            # row by row.
             texts = [c for c in self._columns if _is_text(schema.field(c).type)]
             self._file = pq.ParquetFile(file, read_dictionary=texts, buffer_size=1 << 20)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -76,17 +76,17 @@ class ParquetReader:
         self.undeclared = tuple(name for name in schema.names if name not in columns)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield its rows as text, in the declared order of columns.
+        """Yield its rows as text, with the columns in declared order.
 
         Raises:
-            FileRefusedError: it is damaged, holds other bytes than text, or goes beyond a limit.
+            FileRefusedError: it is damaged, has bytes that are not text, or exceeds a limit.
         """
         import pyarrow as pa
 
         size = found = 0
         try:
             for batch in self._file.iter_batches(_ROWS, columns=self._columns, use_threads=False):
-                # Damaged text would break the engine later, in the middle of the other files.
+                # Damaged text would fail the engine later, together with the other files.
                 batch.validate(full=True)
                 most = sum(self._size(batch.column(name), name) for name in self._columns)
                 size += most
@@ -128,10 +128,10 @@ class ParquetReader:
             raise self._limits.exceeded(self._name, "unpacked_bytes", found)
 
     def _size(self, values: pa.Array, column: str) -> int:
-        """Return how many bytes a column's text will have.
+        """Return the size of a column's text in bytes; an estimate for types other than text.
 
         Raises:
-            FileRefusedError: a value is longer than one may be.
+            FileRefusedError: a value is too long.
         """
         import pyarrow as pa
         import pyarrow.compute as pc

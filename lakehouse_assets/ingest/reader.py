@@ -1,6 +1,6 @@
-"""Reading landed files of a dataset into bronze rows and rejects, and counting what they hold.
+"""Read landed files of a dataset into bronze rows and rejects, and count their records.
 
-The definitions load this module, so that it imports the readers of the formats in functions only.
+The definitions import this module, so it imports the format readers only inside functions.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from lakehouse_assets.lake.schema import arrow_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Line of a reject that stands for a file which could not be read at all.
+# Line number of the reject for a file that could not be read at all.
 WHOLE_FILE = 0
-# A batch is passed on when it has so many rows, or so many characters of text.
+# A batch is complete when it has this many rows, or this many characters of text.
 _ROWS = 50_000
 _CHARACTERS = 16 << 20
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a set of files delivered.
+    """Result of reading a set of files.
 
     Attributes:
         rows: Frame of the bronze table.
         rejects: Frame of the rejects table.
-        delivered: Records counted in the files themselves, by partition value.
-        refused: One sentence per file that could not be read at all.
-        files: Number of files looked at.
-        undeclared: Sentences about attributes that are new or gone.
-        differing: How many those are, by partition value.
+        delivered: Number of records in the files, by partition value.
+        refused: One sentence for each file that could not be read at all.
+        files: Number of files, including refused ones.
+        undeclared: Sentences about new or missing attributes.
+        differing: Number of those attributes, by partition value.
     """
 
     rows: DataFrame
@@ -59,12 +59,12 @@ class Delivery:
 
 
 def partition_value(dataset: Dataset, delivered_on: date) -> date:
-    """Return the partition a delivery belongs to: its day, or the first day of its month."""
+    """Return the partition of a delivery: its day, or the first day of its month."""
     return delivered_on if dataset.grain == "day" else delivered_on.replace(day=1)
 
 
 def by_partition(dataset: Dataset, files: Iterable[LandedFile]) -> dict[date, list[LandedFile]]:
-    """Group files by the partition that they belong to, in their order."""
+    """Group files by partition, keeping their order."""
     found: dict[date, list[LandedFile]] = {}
     for file in files:
         found.setdefault(partition_value(dataset, file.delivered_on), []).append(file)
@@ -73,7 +73,7 @@ def by_partition(dataset: Dataset, files: Iterable[LandedFile]) -> dict[date, li
 
 @dataclass
 class _Tally:
-    """What was counted in a file: records, and attributes that are new to them or missing."""
+    """Counts for one file: records, and how many of them have new or missing attributes."""
 
     records: int = 0
     undeclared: Counter[str] = field(default_factory=Counter)
@@ -82,17 +82,17 @@ class _Tally:
 
 
 class _Loading:
-    """Reads the files of a delivery one after the other and keeps what comes to light.
+    """Reads the files of a delivery one after the other and collects what their rows need.
 
     Attributes:
-        schema: Columns of the batches: the fields as text and `_row_number` of a row; `_line`,
-            `_text` and `_reason` of a reject; and `_file`, the place of its file among all.
-        hashes: SHA-256 of the files that were read, by their place.
-        records: Records of the files that were read, by their place.
-        refused: Why a file was refused, by its place.
-        delivered: Records by partition.
-        attributes: Attributes that are new or missing.
-        fault: What ended the reading, if it may pass.
+        schema: Columns of the batches: for a row, the fields as text and `_row_number`; for a
+            reject, `_line`, `_text` and `_reason`; for both, `_file`, the index of the file.
+        hashes: SHA-256 of each file that was read, by index.
+        records: Number of records of each file that was read, by index.
+        refused: Why a file was refused, by index.
+        delivered: Number of records by partition.
+        attributes: New and missing attributes.
+        fault: The transient error that ended reading, if any.
     """
 
     def __init__(self, dataset: Dataset, files: Sequence[LandedFile], limits: FileLimits) -> None:
@@ -112,7 +112,7 @@ class _Loading:
         self.fault: Exception | None = None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield rows and rejects of all files; those of a refused file are not to be used."""
+        """Yield rows and rejects of all files; the caller must drop those of refused files."""
         for place, file in enumerate(self._files):
             with self._reading(place, file) as tally:
                 if file.problem:
@@ -123,16 +123,15 @@ class _Loading:
 
     @contextmanager
     def _reading(self, place: int, file: LandedFile) -> Iterator[_Tally]:
-        """Count what is read of a file; refuse it when anything goes wrong, so that others go on.
+        """Count the records of a file; on an error refuse the file, so that the others are read.
 
         Raises:
-            Exception: a fault that may pass, of a store or disk; the step is then tried again.
+            Exception: a transient error of a store or disk; the step is then retried.
         """
         tally = _Tally()
         try:
             yield tally
         except Exception as error:
-            # Dagster, which it imports, takes half a second that only a fault is worth.
             from lakehouse_assets.storage.transient import is_transient
 
             if is_transient(error):
@@ -154,7 +153,7 @@ class _Loading:
     def _columns_of(
         self, file: LandedFile, stream: FileIO, tally: _Tally
     ) -> Iterator[tuple[Mapping[str, Any], int]]:
-        """Read a file; yield some columns of a batch and how many rows it has."""
+        """Read a file; yield the columns that each batch has and its number of rows."""
         from lakehouse_assets.ingest.json_records import json_records
 
         dataset, limits, name = self._dataset, self._limits, file.short_name
@@ -196,7 +195,7 @@ class _Loading:
     def _parquet(
         self, stream: FileIO, name: str, tally: _Tally
     ) -> Iterator[tuple[Mapping[str, Any], int]]:
-        """Read a Parquet file; a row's number is its place in the file."""
+        """Read a Parquet file; a row's number is its position in the file, from 1."""
         import hashlib
 
         from lakehouse_assets.ingest.parquet_records import ParquetReader
@@ -236,14 +235,17 @@ def read_delivery(
     ingested_at: datetime,
     limits: FileLimits | None = None,
 ) -> Delivery:
-    """Read landed files; a file that must be refused does not stop the others.
+    """Read landed files; a refused file does not stop the others.
 
     Args:
-        dataset: What the files are a delivery of.
-        files: The files, on this machine.
-        engine: Takes the rows.
-        ingested_at: When the run that reads them began.
-        limits: What a file may be at most.
+        dataset: Dataset of the files.
+        files: The files, with their content on this machine.
+        engine: Engine that receives the rows.
+        ingested_at: Start of the run that reads the files.
+        limits: Limits on the files.
+
+    Raises:
+        Exception: a transient error of a store or disk.
     """
     import pyarrow as pa
 
@@ -252,14 +254,14 @@ def read_delivery(
     try:
         stored = engine.from_arrow(stream)
     except Exception:
-        # An engine hands on the text of what it was told, not the fault itself.
+        # Engines raise their own error with the text of ours, which hides that it is transient.
         if loading.fault:
             raise loading.fault from None
         raise
     schema = arrow_schema(rejects_table(dataset))
 
     def about(place: int) -> dict[str, Any]:
-        """Return what every row of a file carries with it."""
+        """Return the columns that all rows of a file share."""
         file = files[place]
         return {
             "_source_file": file.name,
@@ -273,7 +275,7 @@ def read_delivery(
     origins = [{"_file": place, **about(place)} for place in loading.hashes]
     constants = [f for f in schema if f.name.startswith(("_source", "_file", "deliv", "snapshot"))]
     origin = pa.Table.from_pylist(origins, pa.schema([("_file", pa.int32()), *constants]))
-    # A refused file is none of the origins, so nothing that was read of it is left.
+    # Refused files are not among the origins, so the join drops the rows that were read of them.
     found = stored.join(engine.from_arrow(origin), "_file").withColumn(
         "_ingested_at", F.lit(ingested_at).cast("timestamp")
     )
@@ -303,7 +305,7 @@ def read_delivery(
 def _gathered(
     found: Iterable[pa.Table | Record | Malformed], fields: Sequence[str], tally: _Tally
 ) -> Iterator[tuple[Mapping[str, Any], int]]:
-    """Gather records into batches, counting them on the way."""
+    """Collect records into batches, and count them."""
     rows: list[Record] = []
     bad: list[Malformed] = []
     size = 0

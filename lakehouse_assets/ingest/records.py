@@ -1,4 +1,4 @@
-"""A delivered record of text as it was read, good or malformed."""
+"""Records of delivered files, readable or malformed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Malformed:
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """Write some names in a row; of very many the first ones."""
+    """Join names with commas; beyond `most` of them, only count the rest."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     shown = (name[:80].encode(errors="backslashreplace").decode() for name in names[:most])
     return ", ".join(name or "(without a name)" for name in shown) + more

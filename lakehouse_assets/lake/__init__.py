@@ -1,1 +1,1 @@
-"""The lake: declared tables, partition predicates, Delta storage and the Dagster IO manager."""
+"""The lake: open, read, write and maintain declared tables as Delta tables."""

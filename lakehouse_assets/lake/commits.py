@@ -17,11 +17,11 @@ _WRITTEN_AT = f"{_PREFIX}written_at"
 
 @dataclass(frozen=True)
 class Transaction:
-    """A step of an application that is written once, however often it is tried.
+    """A numbered write of an application that a retry does not repeat.
 
     Attributes:
-        application: What counts the steps, such as `kafka:<group>:<topic>:<partition>`.
-        version: Number of the step; a table that has it or a later one skips the write.
+        application: Whose writes are numbered, such as `kafka:<group>:<topic>:<partition>`.
+        version: Number of the write; a table that has it or a later one skips the write.
     """
 
     application: str
@@ -30,14 +30,14 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Commit:
-    """What a commit says about where it came from; kept in the table's history.
+    """The origin of a commit's rows, kept in the table's history.
 
     Attributes:
         run_id: Dagster run.
         asset: Asset key.
         partition: Partition key or range, empty for an unpartitioned table.
-        code_version: Version of the code that made the rows.
-        transaction: Step of an application that is to be written once only.
+        code_version: Version of the code that computed the rows.
+        transaction: The application's write that must happen only once.
     """
 
     run_id: str
@@ -53,15 +53,15 @@ class Commit:
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a table, as its history tells it.
+    """One version of a table, from its history.
 
     Attributes:
         number: The version.
         committed_at: When it was committed.
-        operation: What Delta calls the change, such as `WRITE` or `OPTIMIZE`.
-        commit: Where its rows came from: maintenance repeats what the last write said. None if
-            nothing of a lake's writes is told.
-        written_at: When those rows were written; None where `commit` is.
+        operation: Delta's name for the change, such as `WRITE` or `OPTIMIZE`.
+        commit: Origin of its rows, which maintenance copies from the last write. None if the entry
+            names no run and asset.
+        written_at: When those rows were written; None if `commit` is None.
     """
 
     number: int
@@ -71,7 +71,10 @@ class Version:
     written_at: datetime | None = None
 
     def as_metadata(self) -> dict[str, str] | None:
-        """Return what a commit says that leaves the rows as they are; None if nothing is known."""
+        """Return the metadata for a commit that keeps these rows; None if their origin is unknown.
+
+        Maintenance commits it, so that the history still names the run that wrote the rows.
+        """
         if self.commit is None or self.written_at is None:
             return None
         return {**self.commit.as_metadata(), _WRITTEN_AT: self.written_at.isoformat()}
@@ -79,19 +82,19 @@ class Version:
 
 @dataclass(frozen=True)
 class WriteReport:
-    """What a write left behind.
+    """Result of a write.
 
     Attributes:
         version: Delta version of the table after the write.
         rows: Rows in the whole table.
         partition_rows: Rows in the partitions that were written.
-        rows_by_partition: The same by the value of the partition column, as text.
-        files: Data files of the written partitions.
+        rows_by_partition: The same count for each value of the partition column, as text.
+        files: Data files in the written partitions.
         bytes: Their size.
         lineage: Stored columns from which each written column is computed.
-        sample: Some of the written rows, for a preview; never log them as they are. None where no
-            row passes through this process.
-        skipped: Whether nothing was written because the commit's transaction was already there.
+        sample: Some of the written rows, for a preview; do not log them unmasked. None if no rows
+            pass through this process.
+        skipped: Whether nothing was written because the table already had the transaction.
     """
 
     version: int
@@ -108,8 +111,8 @@ class WriteReport:
 def read_version(entry: Mapping[str, Any]) -> Version:
     """Read an entry of a table's history.
 
-    The embedded engine keeps what a commit says as entries of their own, Spark as one JSON text.
-    Transactions are no part of the history: a table tells the last one of each application.
+    The embedded engine stores a commit's metadata as separate entries, Spark as one JSON text.
+    The history has no transactions: a table keeps only the last one of each application.
     """
     entries: Mapping[str, Any] = entry
     if "userMetadata" in entry:

@@ -1,7 +1,7 @@
-"""The lake: declared tables at a location, read and written by whatever engine runs.
+"""The lake: declared tables at a location, read and written by the configured engine.
 
-Nothing is overwritten by accident: a write names its rows, rows outside them are refused, and only
-"this table does not exist" means that a table is new.
+Nothing is overwritten by accident: a write names the rows it replaces, rows outside that selection
+are refused, and a table is created only if it certainly does not exist.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Lake:
     """Declared tables at a root location.
 
     Args:
-        root: Location under which tables lie at `<domain>/<table>`.
+        root: Location of the tables, which are at `<domain>/<table>` below it.
         engine: Engine whose frames are written and returned.
         registry: Declared tables.
         identity: Identity that accesses a store.
-        governed: Whether the engine accesses the store by rights of its own, as Databricks does by
-            Unity Catalog; then it gets no credentials from here.
+        governed: Whether the engine has its own access to the store, as Databricks does through
+            Unity Catalog; if so, it gets no credentials from here.
 
     Raises:
         LakehouseError: the engine cannot access the store as that identity.
@@ -80,20 +80,17 @@ class Lake:
         self._writer = _writer_for(engine)
 
     def uri(self, table: Table) -> str:
-        """Return where the table is."""
+        """Return the table's address."""
         return self._root.table(table).uri
 
     def open(self, table: Table) -> DeltaTable | None:
         """Open a table; None if and only if it does not exist.
 
-        It is the caller's alone; `give_back` lets the next use start from it.
-
-        Args:
-            table: Which.
+        The caller has it exclusively; `give_back` returns it, so that the next `open` is cheaper.
 
         Raises:
-            LakehouseError: the table is damaged, a store refuses, or the table needs features that
-                this engine would read wrong.
+            LakehouseError: the table is damaged, the store denies access, or the table uses
+                features that this engine would misread.
         """
         found = take_table(self._root.table(table))
         foreign = log.foreign_features(found) if found else frozenset()
@@ -105,7 +102,7 @@ class Lake:
         return found
 
     def give_back(self, table: Table, found: DeltaTable | None) -> None:
-        """Return what `open` gave: the next use reads only the commits since."""
+        """Return a table from `open`, so that the next `open` reads only the commits since."""
         if found is not None:
             return_table(self._root.table(table), found)
 
@@ -117,19 +114,20 @@ class Lake:
         return version
 
     def history(self, table: Table, limit: int | None = None) -> list[Version]:
-        """Return the newest versions and where they came from, newest first."""
+        """Return the newest versions with the origin of their rows, newest first."""
         found = self.open(table)
         versions = log.history(found, limit) if found else []
         self.give_back(table, found)
         return versions
 
     def ensure(self, table: Table) -> DeltaTable:
-        """Open a table to write it, and create it from its declaration if it does not exist.
+        """Open a table for writing; create it from its declaration if it does not exist.
 
-        Nullable columns that have been declared since it was created are added to it.
+        Nullable columns that were declared after it was created are added to it.
 
         Raises:
-            LakehouseError: it is stored otherwise than declared, or the lake cannot be written.
+            LakehouseError: the stored table differs from its declaration, or the lake cannot be
+                written.
         """
         found = self.open(table)
         if found is None:
@@ -149,12 +147,12 @@ class Lake:
     ) -> DataFrame:
         """Read the selected rows and columns of one version, lazily.
 
-        The version is fixed here, so the frame stays the same whatever is committed later. A table
-        that does not exist yet reads as empty: an upstream partition nobody has delivered.
+        The version is fixed here, so later commits do not change the frame. A table that does not
+        exist yet reads as empty, because none of its partitions has been delivered.
 
         Raises:
-            LakehouseError: there is no such version or column, or the table is stored otherwise
-                than declared.
+            LakehouseError: there is no such version or column, or the stored table differs from
+                its declaration.
         """
         declared = self.registry[table] if isinstance(table, str) else table
         unknown = sorted(set(columns or ()) - set(declared.column_names))
@@ -182,7 +180,7 @@ class Lake:
     def _scan(
         self, table: Table, found: DeltaTable, names: Collection[str] | None = None
     ) -> DataFrame:
-        """Scan the named columns, or all of them; a narrow plan is a cheap plan."""
+        """Scan the named columns, or all of them; fewer columns make a cheaper plan."""
         columns = [column for column in table.columns if not names or column.name in names]
         absent = missing_columns(table, found)
         stored = [column for column in columns if column not in absent]
@@ -196,16 +194,16 @@ class Lake:
     def write(
         self, table: Table, frame: DataFrame, selection: Selection, commit: Commit
     ) -> WriteReport:
-        """Replace exactly the selected rows by the frame's rows, in one commit.
+        """Replace exactly the selected rows with the frame's rows, in one commit.
 
-        An empty frame empties the selection. A partitioned table is never replaced as a whole.
+        An empty frame deletes the selected rows. A partitioned table is never replaced as a whole.
 
         Args:
             table: Declaration of the table, which is created if it does not exist.
             frame: The new rows, in the declared columns.
-            selection: Windows of the partition column of a partitioned table, or rows with some
-                values of a column in them; else everything, or the rows with some values.
-            commit: What the commit says; a transaction that the table already has is skipped.
+            selection: `Windows` for a partitioned table, which may be limited to some values of a
+                column; `Everything` or `Values` for other tables.
+            commit: Origin of the rows; a transaction that the table already has is skipped.
 
         Raises:
             LakehouseError: the frame's schema is not the declared one, a row is outside the
@@ -223,7 +221,7 @@ class Lake:
         step = commit.transaction
         if step and log.written_transaction(found, step.application) >= step.version:
             return self._report(table, selection, Written(found, skipped=True), lineage)
-        names = list(frame.columns)  # SQLFrame works them out anew each time
+        names = list(frame.columns)  # SQLFrame computes them on every access
         order = [*(n for n in table.column_names if n in names)]
         order += [name for name in names if name not in order]
         rows, schema = self._writer.rows_of(frame if names == order else frame.select(*order))
@@ -237,10 +235,10 @@ class Lake:
         return self._report(table, selection, self._writer.replace(change, rows), lineage)
 
     def _lineage(self, table: Table, frame: DataFrame) -> Mapping[str, frozenset[SourceColumn]]:
-        """Return where the columns come from; if that fails, it is a warning and costs no rows."""
+        """Return the lineage of the columns; a failure is only a warning, and rows are written."""
         try:
             return self.engine.lineage(frame)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rows are right
+        except Exception as error:  # noqa: BLE001 - the rows are correct without lineage
             reason = f"{type(error).__name__}: {one_line(error)}"
             _LOG.warning("Where the columns of %s come from is not known (%s).", table.name, reason)
             return {}
@@ -252,7 +250,7 @@ class Lake:
         written: Written,
         lineage: Mapping[str, frozenset[SourceColumn]],
     ) -> WriteReport:
-        """Sum up the version that was committed, from its log as far as that has the figures."""
+        """Report the committed version; its log gives the counts unless it lacks them."""
         found = written.found
         files = log.files_of(found)
         inside = to_python_predicate(selection)
@@ -264,7 +262,7 @@ class Lake:
             by_log = False
         counts: Mapping[Any, int] = log.rows_by_partition(chosen)
         if not by_log or isinstance(selection, Values):
-            # What is finer than a partition, or has no statistics, is counted.
+            # Rows are counted where the log has no statistics or counts only whole partitions.
             whole = replace(selection, only=None) if isinstance(selection, Windows) else selection
             where = to_filter(whole)
             frame = self._scan(table, found)
@@ -289,12 +287,13 @@ class Lake:
     ) -> dict[Any, int]:
         """Count rows by partition value from the table's log, without reading data.
 
-        Tables of which the log does not tell how many rows were deleted are read.
+        The data is read only if the table uses features with which the log's counts may be wrong,
+        such as deletion vectors.
 
         Args:
-            table: Which.
-            found: Its log, if somebody has just opened it.
-            version: The version to count, if not the newest.
+            table: The table to count.
+            found: The open table, if the caller has it.
+            version: The version to count; None for the newest.
 
         Raises:
             LakehouseError: the log was written without row counts, or there is no such version.
@@ -309,7 +308,7 @@ class Lake:
         return counts
 
     def rows_read(self, table: Table, frame: DataFrame) -> dict[Any, int]:
-        """Count rows by partition value in the version of a table that a frame reads."""
+        """Count rows by partition value in the version of the table that the frame reads."""
         version = self.engine.versions_read(frame).get(table.identifier)
         return {} if version is None else self.rows_by_partition(table, version=version)
 
@@ -344,18 +343,18 @@ def _writer_for(engine: Engine) -> DeltaRsWriter | SparkWriter:
 
 
 def missing_columns(table: Table, found: DeltaTable) -> list[Column]:
-    """Return the nullable columns that have been declared since a table was last written."""
+    """Return the declared nullable columns that the stored table does not have yet."""
     stored = {field.name for field in found.schema().fields}
     return [column for column in table.columns if column.nullable and column.name not in stored]
 
 
 def check_declaration(table: Table, found: DeltaTable) -> None:
-    """Make sure that a table is stored as it is declared.
+    """Check that the stored table matches its declaration.
 
-    A nullable column may be missing: it is null until the next write adds it.
+    A nullable column may be missing: it reads as null until the next write adds it.
 
     Raises:
-        DamagedTableError: partition columns, columns and their types, or constraints differ.
+        DamagedTableError: partition columns, columns, their types, or constraints differ.
     """
     partitions = tuple(found.metadata().partition_columns)
     declared = (table.partition.column,) if table.partition else ()

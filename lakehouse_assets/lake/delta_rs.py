@@ -1,4 +1,4 @@
-"""Writing Delta tables from the embedded engine, through delta-rs."""
+"""Write Delta tables from the embedded engine, through delta-rs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SAMPLE_ROWS = 5
 
 
 class DeltaRsWriter:
-    """Streams the rows of an engine into tables, batch by batch.
+    """Streams an engine's rows into tables, batch by batch.
 
     Args:
         engine: Engine whose frames are written.
@@ -43,7 +43,7 @@ class DeltaRsWriter:
         self._engine = engine
 
     def rows_of(self, frame: DataFrame) -> tuple[Any, pa.Schema]:
-        """Run a frame; its rows, for one pass, and their schema."""
+        """Run a frame; return its rows, which can be read once, and their schema."""
         rows = self._engine.arrow_stream(frame)
         return rows, rows.schema
 
@@ -57,7 +57,7 @@ class DeltaRsWriter:
         import pyarrow as pa
         from deltalake import write_deltalake
 
-        # The writer's own check of non-null columns is the one that explains itself.
+        # Nullable here, so that delta-rs checks non-null columns: its error names the constraint.
         target = pa.schema([field.with_nullable(True) for field in arrow_schema(change.table)])
         passing = _Rows(rows if rows.schema == target else rows.cast(target))
         with passing.own_errors(), _explained(change), local_lock(change.path.uri, alone=False):
@@ -72,11 +72,11 @@ class DeltaRsWriter:
 
 
 class _Rows:
-    """A stream of rows on its way to the writer, of which the first few are remembered.
+    """A stream of rows to the writer that keeps the first few as a sample.
 
     Attributes:
-        stream: The rows, for one pass.
-        sample: The first rows, once they have passed.
+        stream: The rows, which can be read once.
+        sample: The first rows, filled while the stream is read.
     """
 
     def __init__(self, source: pa.RecordBatchReader) -> None:
@@ -100,7 +100,7 @@ class _Rows:
 
     @contextmanager
     def own_errors(self) -> Iterator[None]:
-        """Raise what failed while the rows were computed, not how the writer retells it."""
+        """Raise the engine's own error if computing the rows failed, not delta-rs's wrapper."""
         try:
             yield
         except Exception:
@@ -121,7 +121,7 @@ def _properties(commit: Commit) -> CommitProperties:
 
 @contextmanager
 def _explained(change: Replacement) -> Iterator[None]:
-    """Turn delta-rs's errors on writing into sentences without the rows they preview."""
+    """Turn delta-rs's write errors into our own, without the rows that its messages preview."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     try:
@@ -129,7 +129,7 @@ def _explained(change: Replacement) -> Iterator[None]:
     except (DeltaError, OSError) as error:
         text = str(error)
         if "failed validation check" in text or "Check constraint violated" in text:
-            # The original message previews rows, which may be personal data: it is cut off.
+            # The original message previews rows, which may be personal data, so it is dropped.
             count = re.search(r"(\d+) rows? failed", text)
             raise broken_rules(change.table, count[1] if count else "Some") from None
         fault = change.path.explain(error)
@@ -140,7 +140,7 @@ def _explained(change: Replacement) -> Iterator[None]:
             if foreign is None:
                 raise OvertakenError(change.table) from error
             raise foreign_table(change.table, foreign[1], "the embedded engine", "Spark") from error
-        # delta-rs has an error class for failing files and raises others for them all the same.
+        # delta-rs does not always raise its own class for file errors.
         if isinstance(error, OSError) or "(os error " in text:
             raise unwritable(change.path, change.table, one_line(error)) from error
         raise

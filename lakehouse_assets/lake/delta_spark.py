@@ -1,7 +1,7 @@
-"""Writing Delta tables from Spark, by Spark itself: no row comes to this process.
+"""Write Delta tables with Spark itself; no rows pass through this process.
 
-Only `DataFrameWriter` is used, which a classic session, a Spark Connect server and Databricks
-Connect share.
+Only `DataFrameWriter` is used, because classic sessions, Spark Connect and Databricks Connect all
+have it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from lakehouse_assets.lake.writer import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Errors are recognised by the condition in their text: PySpark, Py4J and Spark Connect raise the
-# same one in classes that have nothing in common.
+# Errors are recognised by the error condition in their text, because PySpark, Py4J and Spark
+# Connect raise the same error in unrelated classes.
 _BROKEN = re.compile(
     r"\[DELTA_(VIOLATE_CONSTRAINT_WITH_VALUES|NOT_NULL_CONSTRAINT_VIOLATED|REPLACE_WHERE_MISMATCH)"
 )
@@ -54,7 +54,7 @@ class SparkWriter:
     knows_every_feature = True
 
     def rows_of(self, frame: DataFrame) -> tuple[Any, pa.Schema]:
-        """Return the frame, of which nothing runs yet, and its schema as Arrow has it."""
+        """Return the frame, without running it, and its Arrow schema."""
         import pyarrow as pa
         from pyspark.sql.pandas.types import to_arrow_type
 
@@ -62,7 +62,7 @@ class SparkWriter:
         for field in frame.schema.fields:
             kind = to_arrow_type(field.dataType, timezone="UTC")
             if pa.types.is_list(kind):
-                # Whether a plan can tell that an element is never null is no part of the type.
+                # The nullability that Spark's plan infers for elements is not part of the type.
                 kind = pa.list_(kind.value_type)
             fields.append(pa.field(field.name, kind))
         return frame, pa.schema(fields)
@@ -70,20 +70,20 @@ class SparkWriter:
     def replace(self, change: Replacement, rows: DataFrame) -> Written:
         """Replace exactly the selected rows, in one commit.
 
-        Delta checks each row against the selection and the constraints while it is written.
+        Delta checks each row against the selection and the constraints as it writes.
 
         Raises:
             LakehouseError: a row is outside the selection or breaks a constraint, or the lake
                 cannot be written. Nothing changes.
         """
-        # With a mark by which the commit is found again.
+        # A unique value, by which `_committed` finds this commit.
         metadata = change.commit.as_metadata() | {"write": uuid.uuid4().hex}
         message = json.dumps(metadata, sort_keys=True)
         options = {
             "userMetadata": message,
-            # Rows are gathered by partition, so that a partition is not a file per task.
+            # Gather rows by partition: otherwise each task writes a file into every partition.
             "optimizeWrite": "true",
-            # A session that overwrites by the partitions it finds would leave an emptied one full.
+            # Dynamic mode, if set on the session, would not empty partitions that get no rows.
             "partitionOverwriteMode": "static",
         }
         predicate = to_sql(change.selection, "spark")
@@ -98,20 +98,20 @@ class SparkWriter:
 
 
 def _committed(change: Replacement, message: str) -> Written:
-    """Find the version that was committed; others may have been since."""
+    """Find the version that was committed; other writers may have committed since."""
     found = log.open_table(change.path) or change.found
     for entry in found.history(max(found.version() - change.found.version(), 1)):
         if entry.get("userMetadata") == message:
             if entry["version"] != found.version():
                 found.load_as_version(entry["version"])
             return Written(found)
-    # Delta commits nothing if the transaction is there, or if there is nothing to change.
+    # Delta commits nothing if the table has the transaction, or if there is nothing to change.
     return Written(found, skipped=change.commit.transaction is not None)
 
 
 @contextmanager
 def _explained(change: Replacement) -> Iterator[None]:
-    """Turn Delta's errors on writing into sentences without the values they preview."""
+    """Turn Delta's write errors into our own, without the values that its messages preview."""
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
@@ -123,7 +123,7 @@ def _explained(change: Replacement) -> Iterator[None]:
     except (Py4JJavaError, PySparkException) as error:
         text = str(error)
         if _BROKEN.search(text):
-            # The original message previews values, which may be personal data: it is cut off.
+            # The original message previews values, which may be personal data, so it is dropped.
             count = re.search(r"(\d+) rows? in ", text)
             raise broken_rules(change.table, count[1] if count else "Some") from None
         if _OVERTAKEN.search(text):

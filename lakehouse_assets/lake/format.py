@@ -1,4 +1,4 @@
-"""The format of a lake, written in its root, so that no version reads what it does not know."""
+"""The format number in a lake's root, so that a version refuses lakes that it cannot read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEWER = (
 
 
 def format_of(files: Files) -> int | None:
-    """Return the format that a lake's root names: 0 if nobody can read it, None if it names none.
+    """Return the format recorded in a lake's root; 0 if it is unreadable, None if there is none.
 
     Raises:
         LakehouseError: the root cannot be read.
@@ -39,10 +39,10 @@ def format_of(files: Files) -> int | None:
 
 
 def check_format(root: Location, identity: Identity, registry: Registry) -> None:
-    """Make sure that this version knows the format of a lake; one without tables has any.
+    """Check that this version knows the lake's format; a lake without tables or format passes.
 
     Raises:
-        LakehouseError: the lake is of a newer version, or is to be migrated.
+        LakehouseError: a newer version built the lake, or the lake must be migrated first.
     """
     files = files_at(root, identity)
     found = format_of(files)
@@ -57,7 +57,7 @@ def check_format(root: Location, identity: Identity, registry: Registry) -> None
 
 
 def _has_tables(files: Files, registry: Registry) -> bool:
-    """Say whether the folder of any declared table is there."""
+    """Return whether the folder of any declared table exists."""
     tables: dict[str, set[str]] = {}
     for table in registry:
         tables.setdefault(table.domain, set()).add(table.name)
@@ -70,7 +70,7 @@ def _has_tables(files: Files, registry: Registry) -> bool:
 
 
 def stamp(files: Files) -> None:
-    """Write the format of this version into a lake's root, unless a format is there.
+    """Record this version's format in a lake's root, unless it has one.
 
     Raises:
         LakehouseError: the root cannot be written.
@@ -80,18 +80,18 @@ def stamp(files: Files) -> None:
 
 
 def migrate(lake: Lake) -> list[str]:
-    """Bring a lake of an earlier version to the format of this one; every row is kept.
+    """Migrate a lake of an earlier version to this version's format; every row is kept.
 
-    Tables have not changed since lakes have a format, so that a lake whose tables are as declared
-    only lacks the mark.
+    Tables have not changed since the format file was introduced, so a lake whose tables match
+    their declarations only lacks that file.
 
     Returns:
-        Names of the tables that were compared with their declarations; none if the lake has the
-        format already.
+        Names of the tables that were compared with their declarations; none if the lake already
+        has the format.
 
     Raises:
-        LakehouseError: the lake is of a newer version, has no tables, or some are stored otherwise
-            than declared; the message names their columns, and nothing has changed.
+        LakehouseError: a newer version built the lake, it has no tables, or some stored tables
+            differ from their declarations; the message names their columns. Nothing changes.
     """
     from lakehouse_assets.lake.delta import check_declaration
 

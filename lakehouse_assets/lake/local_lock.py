@@ -1,9 +1,9 @@
-"""Keeping the writers of one table apart where the disk does not.
+"""A lock on a table on a local disk, so that concurrent writers lose no commit.
 
-On a local disk delta-rs creates a commit's file under a name that must be free, so that its writers
-need no lock. Spark looks whether the name is free and then renames: between the two, another
-process can commit, and its commit would be lost. So Spark's writers hold a table alone, and those
-of delta-rs hold it together.
+On a local disk delta-rs creates a commit's file only if the name is free, in one step, so its
+writers need no lock. Spark checks whether the name is free and then renames: another process can
+commit between the two steps, and its commit would be lost. So Spark's writers take an exclusive
+lock, and those of delta-rs a shared one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _NAME = ".lock"
 
 @contextmanager
 def local_lock(uri: str, *, alone: bool) -> Iterator[None]:
-    """Hold a table's folder, waiting for whoever holds it; nothing happens for an object store.
+    """Hold a lock on a table's folder, waiting for it if necessary; a no-op in an object store.
 
-    The system lets go of the lock of a process that is killed.
+    The operating system releases the lock of a killed process.
 
     Args:
-        uri: Where the table lies; it exists.
-        alone: Whether no other writer may hold it at the same time.
+        uri: Address of the table, which must exist.
+        alone: Whether the lock is exclusive; otherwise it is shared.
     """
     path = uri.removeprefix("file://")
     if "://" in path:

@@ -1,6 +1,6 @@
-"""The log of a Delta table: opening and creating tables, and what the log says about them.
+"""Open and create Delta tables, and read what their logs say.
 
-It is read through delta-rs on every engine, which is cheap and starts no JVM.
+Logs are read through delta-rs on every engine, because that is cheap and starts no JVM.
 """
 
 from __future__ import annotations
@@ -24,32 +24,31 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-# Reader features that delta-rs and the embedded engine are known to read right. Any other, such
-# as deletionVectors or columnMapping, could show deleted rows or wrong names.
+# Reader features that delta-rs and the embedded engine are known to read correctly. With any other,
+# such as deletionVectors or columnMapping, they could return deleted rows or wrong names.
 _READABLE = frozenset({"timestampNtz", "vacuumProtocolCheck"})
 _LOGS_AT_ONCE = 16
 _LONGEST_REASON = 200
 _CONSTRAINT = "delta.constraints."
-# Whoever opens a table reads each commit since the last checkpoint, in a store by a request or two:
-# with delta-rs's hundred, a table that is written daily takes ten times as long after three months.
+# Opening a table reads each commit since the last checkpoint, with a request or two each in a
+# store. With delta-rs's default of 100 commits, a table that is written daily would take ten times
+# as long to open after three months.
 _EACH_TABLE = {"delta.checkpointInterval": "10"}
 
 
 def open_table(path: TablePath) -> DeltaTable | None:
     """Open a table; None if and only if it does not exist.
 
-    Args:
-        path: Where it is.
-
     Raises:
-        LakehouseError: a store refuses, or the table is damaged; the message has the remedy.
-        OSError: the disk refuses.
+        LakehouseError: the store denies access, or the table is damaged; the message has the
+            remedy.
+        OSError: the disk cannot be read.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     options = path.options() or None
-    # Asked for first: others may commit while the log is opened.
+    # Read first, because others may commit while the log is opened.
     noted = path.noted_version()
     try:
         try:
@@ -57,18 +56,18 @@ def open_table(path: TablePath) -> DeltaTable | None:
         except TableNotFoundError:
             if not path.has_log():
                 return None
-            # There is a log, so there is a table: another writer has just created it, or it is
-            # broken. Treating it as new could replace it.
+            # A log means a table: another writer has just created it, or it is damaged. Treating it
+            # as new could replace it.
             found = DeltaTable(path.address, storage_options=options)
     except (OSError, DeltaError) as error:
         fault = path.explain(error)
         if fault is None and not isinstance(error, DeltaError):
             raise
         if fault is None:
-            # Frames of delta-rs's own code follow, which help no reader.
+            # What follows is delta-rs's own stack frames, which do not help the user.
             reason = one_line(error).partition(" 0: ")[0][:_LONGEST_REASON]
             raise _damaged(path, f"its log cannot be read ({reason})") from error
-        # The chain would repeat the client's words, in which an address may carry a signature.
+        # The chained error would repeat the client's message, whose URL may carry a signature.
         raise fault from None
     if found.version() < noted:
         raise _damaged(
@@ -87,27 +86,27 @@ def _damaged(path: TablePath, reason: str) -> DamagedTableError:
 
 
 def of_each(look: Callable[[_T], _R], tables: Iterable[_T]) -> list[_R]:
-    """Look at the logs of many tables at once, and return what was seen in their order.
+    """Apply a function to many tables in parallel; return the results in the tables' order.
 
-    Each takes some requests one after the other, and a store takes its time to answer.
+    Reading a log in a store takes several slow requests, one after the other.
 
     Args:
-        look: What to do with a table; it must not use the engine.
+        look: Function of a table; it must not use the engine.
         tables: The tables.
 
     Raises:
-        Exception: what the first of the looks that failed raised.
+        Exception: the error of the first table that failed.
     """
     with ThreadPoolExecutor(_LOGS_AT_ONCE, thread_name_prefix="lakehouse-log") as pool:
         return list(pool.map(look, tables))
 
 
 def create_table(table: Table, path: TablePath) -> DeltaTable:
-    """Create a table as declared, constraints and all; or open what another writer created.
+    """Create a table as declared, with its constraints; or open it if another writer was faster.
 
-    Several first writers may start at once. The first commit is a file that only one of them can
-    put; without retries, the others fail instead of committing the same metadata again, which would
-    fail everyone who is writing rows by then.
+    Several writers may try to create it at once. Only one of them can put the file of the first
+    commit. Retries are off, so that the others fail here instead of committing the same metadata
+    again, which would fail every writer that has started writing rows.
 
     Raises:
         LakehouseError: the lake cannot be written.
@@ -115,14 +114,14 @@ def create_table(table: Table, path: TablePath) -> DeltaTable:
     from deltalake import CommitProperties, DeltaTable
     from deltalake.exceptions import CommitFailedError, DeltaError
 
-    # Rules are part of the first commit, so that no writer ever sees the table without them.
+    # Constraints are part of the first commit, so that no writer sees the table without them.
     configuration = {_CONSTRAINT + name: rule for name, rule in table.constraints.items()}
     if any(column.type == "timestamp_ntz" for column in table.columns):
-        # The type needs a protocol that lists its features. delta-rs lists the one for non-null
-        # columns only where this version is asked for, and Spark refuses tables that lack it.
+        # timestamp_ntz needs a protocol that lists features. delta-rs lists the feature for
+        # non-null columns only if this version is requested, and Spark refuses tables without it.
         configuration["delta.minWriterVersion"] = "7"
     elif configuration:
-        # Constraints are enforced from writer version 3 on, which delta-rs does not infer.
+        # Constraints need writer version 3, which delta-rs does not infer.
         configuration["delta.minWriterVersion"] = "3"
     try:
         return DeltaTable.create(
@@ -151,7 +150,7 @@ def create_table(table: Table, path: TablePath) -> DeltaTable:
 
 
 def add_columns(table: Table, found: DeltaTable, names: Collection[str]) -> None:
-    """Add declared columns to a table, null in the rows that are there; none is no commit."""
+    """Add declared columns to a table, null in existing rows; without names, commit nothing."""
     if names:
         from deltalake import Schema
 
@@ -160,7 +159,7 @@ def add_columns(table: Table, found: DeltaTable, names: Collection[str]) -> None
 
 
 def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaTable:
-    """Go to a version of a table.
+    """Load a version of a table.
 
     Raises:
         LakehouseError: there is no such version, or it can no longer be read.
@@ -183,9 +182,9 @@ def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaT
 
 
 def foreign_features(found: DeltaTable) -> frozenset[str]:
-    """Return the features under which the log alone does not tell rows or names right."""
+    """Return the table's features with which rows or names taken from the log may be wrong."""
     features = set(found.protocol().reader_features or ()) - _READABLE
-    # Reader version 2 stands for column mapping without naming it as a feature.
+    # Reader version 2 implies column mapping without listing it as a feature.
     if found.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
         features.add("columnMapping")
     return frozenset(features)
@@ -197,10 +196,10 @@ def history(found: DeltaTable, limit: int | None = None) -> list[Version]:
 
 
 def last_write(found: DeltaTable) -> Version | None:
-    """Return the newest version that tells who wrote the rows, and when; None if none does.
+    """Return the newest version that says which run wrote the rows and when; None if none does.
 
-    Usually it is one of the newest; each further look goes four times as far back, to the end of
-    what the log keeps.
+    It is usually among the newest few, so each attempt looks four times as far back as the one
+    before, down to the oldest version that the log keeps.
     """
     limit = 4
     while True:
@@ -212,7 +211,7 @@ def last_write(found: DeltaTable) -> Version | None:
 
 
 def written_transaction(found: DeltaTable, application: str) -> int:
-    """Return the last step of an application that a table has; -1 if it has none."""
+    """Return the number of an application's last write to a table; -1 if there is none."""
     version = found.transaction_version(application)
     return -1 if version is None else int(version)
 
@@ -222,7 +221,7 @@ class File:
     """A live data file.
 
     Attributes:
-        partition: Value of the partition column; None without one.
+        partition: Value of the partition column; None if the table has none.
         rows: Its rows; None if it was written without statistics.
         bytes: Its size.
     """
@@ -233,7 +232,7 @@ class File:
 
 
 def files_of(found: DeltaTable) -> list[File]:
-    """List the live data files as the log has them."""
+    """List the live data files from the log."""
     actions = found.get_add_actions(flatten=True)
     names = actions.schema.names
     partitions = [name for name in names if name.startswith("partition.")]
@@ -259,7 +258,7 @@ def rows_by_partition(files: Sequence[File]) -> dict[Any, int]:
 
 
 def stored_schema(found: DeltaTable) -> pa.Schema:
-    """Return the stored schema, comments and nullability included."""
+    """Return the stored schema, including comments and nullability."""
     import pyarrow as pa
 
     return pa.schema(found.schema().to_arrow())

@@ -1,4 +1,4 @@
-"""Keep tables small and fast: compaction, ordering, and removing files of old versions."""
+"""Keep tables small and fast: compact, order, and remove files of old versions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lakehouse_assets.lake.local_lock import local_lock
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
 
-# Readers and writers that are under way use files of older versions; a week covers the longest run,
-# and `lakehouse sql` or a colleague may go back to any version of it.
+# Running readers and writers use files of older versions. A week covers the longest run, and
+# `lakehouse sql` can read any version of the last week.
 RETENTION_HOURS = 168
 
 
@@ -28,8 +28,8 @@ class Measure:
     Attributes:
         files: Live data files.
         bytes: Their size.
-        scanned: Bytes that a look-up of one value of the leading clustered column has to read, by
-            the files' statistics; all of them without such a column.
+        scanned: Bytes that a look-up of one value of the first clustered column has to read,
+            according to the files' statistics; all bytes without such a column.
     """
 
     files: int
@@ -39,7 +39,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Maintained:
-    """What maintaining a table did.
+    """Result of maintaining a table.
 
     Attributes:
         before: Its size before.
@@ -55,13 +55,13 @@ class Maintained:
 def maintain(lake: Lake, table: Table) -> Maintained | None:
     """Compact a table, order it by its clustered columns, remove old files, write a checkpoint.
 
-    Only partitions of more than one file are rewritten; rows and their values stay the same.
+    Only partitions with more than one file are rewritten; rows and their values do not change.
 
     Returns:
         The result; None if the table does not exist.
 
     Raises:
-        LakehouseError: the lake cannot be written, or somebody else changed the table meanwhile.
+        LakehouseError: the lake cannot be written, or another writer changed the table meanwhile.
     """
     from deltalake import CommitProperties
     from deltalake.exceptions import CommitFailedError, DeltaError
@@ -72,7 +72,7 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
     before = measure(found, table)
     try:
         with local_lock(lake.uri(table), alone=False):
-            # Logs forget old commits; who wrote last is told on, so that it stays known.
+            # Logs drop old commits, so maintenance repeats the origin of the last write.
             told = log.last_write(found)
             properties = CommitProperties(custom_metadata=told.as_metadata() if told else None)
             _compact(found, table, properties)
@@ -95,7 +95,7 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
 
 
 def measure(found: DeltaTable, table: Table) -> Measure:
-    """Measure a table by its log alone."""
+    """Measure a table from its log alone."""
     actions = found.get_add_actions(flatten=True)
     sizes = [int(size) for size in actions["size_bytes"].to_pylist()]
     total = sum(sizes)
@@ -117,7 +117,7 @@ def measure(found: DeltaTable, table: Table) -> Measure:
 
 
 def _compact(found: DeltaTable, table: Table, properties: CommitProperties) -> None:
-    """Rewrite the partitions that have more than one file."""
+    """Compact the partitions that have more than one file."""
     counts = Counter(file.partition for file in log.files_of(found))
     scattered = [value for value, number in counts.items() if number > 1]
     if not scattered:

@@ -1,6 +1,6 @@
-"""Which rows of a table a write replaces or a read returns, in the words of each client.
+"""Selections: the rows that a write replaces or a read returns, translated for each client.
 
-A selection that cannot be expressed raises; it never widens to the whole table.
+A selection that cannot be expressed raises an error; it never widens to the whole table.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Everything:
 
 @dataclass(frozen=True)
 class Values:
-    """Rows whose text column holds one of some values.
+    """Rows whose text column has one of the values.
 
     Raises:
-        LakehouseError: there is no value.
+        LakehouseError: `values` is empty.
     """
 
     column: str
@@ -38,15 +38,15 @@ class Values:
 
 @dataclass(frozen=True)
 class Windows:
-    """Rows whose partition column lies in one of some half-open windows [start, end) of days.
+    """Rows whose partition column is in one of several half-open windows [start, end) of days.
 
     Attributes:
         partition: The partition column.
         spans: First day of each window, and the day after its last.
-        only: The rows of these windows that are meant; all of them if it is None.
+        only: Limits the selection to these rows of the windows; None for all rows.
 
     Raises:
-        LakehouseError: there is no window, one is empty, or it is not of whole partitions.
+        LakehouseError: there is no window, or one is empty or does not cover whole partitions.
     """
 
     partition: PartitionColumn
@@ -76,20 +76,19 @@ class Windows:
 
 
 def between(partition: PartitionColumn, start: date, end: date) -> Windows:
-    """Select the partitions from `start` up to, but without, `end`."""
+    """Select the partitions from `start` up to, but not including, `end`."""
     return Windows(partition, ((start, end),))
 
 
 Selection: TypeAlias = Everything | Windows | Values
 Dialect: TypeAlias = Literal["delta_rs", "spark"]
 
-# In Spark's SQL a backslash escapes, and a dollar sign could begin the name of a setting, which
-# Spark would replace.
+# In Spark SQL a backslash escapes, and Spark would substitute a setting after a dollar sign.
 _SPARK_ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'", "$": "\\u0024"})
 
 
 def to_sql(selection: Selection, dialect: Dialect = "delta_rs") -> str | None:
-    """Write a selection as SQL for Delta's `replaceWhere`; None is the whole table."""
+    """Return a selection as SQL for Delta's `replaceWhere`; None for the whole table."""
     if isinstance(selection, Everything):
         return None
     if isinstance(selection, Values):
@@ -103,7 +102,7 @@ def to_sql(selection: Selection, dialect: Dialect = "delta_rs") -> str | None:
 
 
 def to_filter(selection: Selection) -> Col | None:
-    """Write a selection as a DataFrame filter; None is the whole table."""
+    """Return a selection as a DataFrame filter; None for the whole table."""
     if isinstance(selection, Everything):
         return None
     if isinstance(selection, Values):
@@ -118,7 +117,7 @@ def to_filter(selection: Selection) -> Col | None:
 
 
 def to_python_predicate(selection: Selection) -> Callable[[date | None], bool]:
-    """Return a test of a partition: whether it may hold selected rows."""
+    """Return a function that says whether a partition may contain selected rows."""
     if not isinstance(selection, Windows):
         return lambda _day: True
     spans = selection.spans
@@ -126,7 +125,7 @@ def to_python_predicate(selection: Selection) -> Callable[[date | None], bool]:
 
 
 def columns_of(selection: Selection) -> tuple[str, ...]:
-    """Return the columns by which a selection tells rows apart."""
+    """Return the columns that a selection filters by."""
     if isinstance(selection, Everything):
         return ()
     if isinstance(selection, Values):

@@ -1,4 +1,4 @@
-"""Declared columns as the schemas of Arrow and Delta."""
+"""Arrow and Delta schemas of declared columns."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def arrow_schema(table: Table) -> pa.Schema:
 
 
 def comment(column: Column) -> str:
-    """Describe a column in one text: meaning and unit."""
+    """Return a column's description, with its unit if it has one."""
     return column.description + (f" Unit: {column.unit}." if column.unit else "")
 
 
 def differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
-    """Say in words how a frame's schema differs from the declared columns."""
+    """Describe how a frame's schema differs from the declared columns; empty if it does not."""
     import pyarrow as pa
 
     have = {field.name: field.type for field in found}
@@ -67,7 +67,7 @@ def differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
         if kind == pa.large_string():
             kind = pa.string()
         if pa.types.is_timestamp(kind) and kind.tz == "Etc/UTC":
-            # An engine's other name for UTC.
+            # Some engines call UTC by this name.
             kind = pa.timestamp(kind.unit, "UTC")
         if kind != arrow_type(column):
             texts.append(f"column {name} is {kind} where {column.type} is declared")
@@ -76,7 +76,7 @@ def differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
 
 
 def stored_differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
-    """Say in words how a stored table differs from the declared columns, nullability included."""
+    """Describe how a stored table differs from the declared columns, including nullability."""
     columns = list(declared)
     nullable = {field.name: field.nullable for field in found}
     return differences(columns, found) + [

@@ -1,4 +1,4 @@
-"""Which rows of its inputs a gold table's month is built from."""
+"""Select the rows of its inputs from which a month of a gold table is built."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lakehouse_assets.lake.delta import Lake
 
 
 def rows_of(read: Read, frame: DataFrame, month: date, lake: Lake) -> DataFrame:
-    """Return the rows of a read table that a month is built from.
+    """Return the rows of an input table from which a month is built.
 
     Args:
-        read: The table and the span of its rows.
+        read: The input table and the span of its rows.
         frame: Rows of the table, in the version that is read.
-        month: The month, as its first day.
-        lake: The lake, for what the logs of tables say.
+        month: First day of the month.
+        lake: The lake, whose logs give row counts.
 
     Raises:
         SourceNotReadyError: every row of the latest snapshot was rejected or quarantined.
@@ -42,12 +42,16 @@ def rows_of(read: Read, frame: DataFrame, month: date, lake: Lake) -> DataFrame:
 
 
 def _latest_snapshot(table: Table, frame: DataFrame, month: date, lake: Lake) -> date:
-    """Return the month of the latest snapshot delivered by a month; its rows may be lost.
+    """Return the month of the latest snapshot delivered up to and including a month.
 
-    An earlier snapshot does not take the place of one of which no row was accepted.
+    A snapshot without any accepted row is not replaced by an earlier one.
+
+    Raises:
+        SourceNotReadyError: every row of that snapshot was rejected or quarantined.
     """
     stored = {found for found, rows in lake.rows_read(table, frame).items() if rows}
-    # Looked at before the table's newest version: a step writes what it sets aside after its rows.
+    # Read before the table's newest version, because a step writes its accepted rows first and
+    # then the rejected or quarantined ones.
     aside = {
         found
         for name in _set_aside(table)
@@ -65,7 +69,7 @@ def _latest_snapshot(table: Table, frame: DataFrame, month: date, lake: Lake) ->
 
 
 def _set_aside(silver: Table) -> tuple[str, str]:
-    """Name the tables that hold the delivered rows which a silver table does not."""
+    """Return the names of the tables with a silver table's quarantined and rejected rows."""
     return f"{silver.name}_quarantine", f"bronze_{silver.name.removeprefix('silver_')}_rejects"
 
 
@@ -74,7 +78,7 @@ def _months_with_rows(lake: Lake, table: Table) -> set[date]:
 
 
 def _month_before(table: Table, frame: DataFrame, month: date, lake: Lake) -> date | None:
-    """Return the latest earlier month that has rows; None if it or the month itself has none."""
+    """Return the latest earlier month with rows; None if there is none or `month` has no rows."""
     counts = lake.rows_read(table, frame)
     if not counts.get(month):
         return None

@@ -1,9 +1,9 @@
-"""Open tables, kept between two uses so that the second reads only the commits since.
+"""A cache of open tables, so that opening one again reads only the commits since.
 
 Opening a table reads its last checkpoint and every commit since; a run opens each of its tables
-half a dozen times. An open table has one holder at a time, who may write
-with it or go to another version, until it is returned. It is used again only while the newest
-commit that it knows is the same file, so that another table in its place is opened anew.
+half a dozen times. An open table has one holder at a time, who may write with it or load another
+version until returning it. It is reused only if the file of its newest known commit is unchanged;
+if the table was replaced, it is opened from scratch.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from lakehouse_assets.lake.table_path import TablePath
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-# About a hundred kilobytes each where files are few; a run has as many as tables are declared.
+# About 100 kB each for tables with few files; a run uses at most as many as are declared.
 _MOST = 500
 
 # By address: the table, its version and the fingerprint of that version's commit.
 _cached: dict[str, tuple[DeltaTable, int, Hashable]] = {}
-# The newest version that this process has noted of each table.
+# The newest version of each table that this process has noted.
 _noted: dict[str, int] = {}
 _lock = Lock()
 
@@ -32,18 +32,16 @@ _lock = Lock()
 def take_table(path: TablePath) -> DeltaTable | None:
     """Bring a cached table up to date, or open it; None if and only if it does not exist.
 
-    Args:
-        path: Where the table is.
-
     Raises:
-        LakehouseError: a store refuses, or the table is damaged; the message has the remedy.
+        LakehouseError: the store denies access, or the table is damaged; the message has the
+            remedy.
     """
     with _lock:
         cached = _cached.pop(path.address, None)
     if cached is not None and path.fingerprint(cached[1]) == cached[2]:
         from deltalake.exceptions import DeltaError
 
-        # Whatever is wrong is reported when the table is opened.
+        # `open_table` reports whatever is wrong.
         with suppress(DeltaError, OSError):
             cached[0].update_incremental()
             return cached[0]
@@ -51,7 +49,7 @@ def take_table(path: TablePath) -> DeltaTable | None:
 
 
 def return_table(path: TablePath, found: DeltaTable) -> None:
-    """Return an open table that the holder is done with."""
+    """Return an open table to the cache; the holder must not use it any more."""
     version = found.version()
     fingerprint = path.fingerprint(version)
     if fingerprint is None:

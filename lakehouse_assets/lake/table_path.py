@@ -1,4 +1,4 @@
-"""Where the tables of a lake are, on a disk or in a store, and how each client gets there."""
+"""Addresses of a lake's tables, on a disk or in a store, and each client's access to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.engine.spark import SparkEngine
 
 _COMMITTED = re.compile(r"\d{20}\.(json|checkpoint.*\.parquet)")
-# Beside the commits; readers of Delta leave hidden files alone.
+# In the folder of the commits; Delta readers ignore hidden files.
 _NEWEST = ".newest"
 
 
@@ -29,8 +29,8 @@ class LakeRoot:
     """The location of a lake, with the identity that accesses it.
 
     Args:
-        location: Folder of this machine, or location in a store.
-        identity: Identity for a store.
+        location: Local folder, or location in a store.
+        identity: Identity that accesses a store.
     """
 
     def __init__(self, location: Location, identity: Identity) -> None:
@@ -38,11 +38,11 @@ class LakeRoot:
         self._access = None if isinstance(location, Path) else Access(location, identity)
 
     def table(self, table: Table) -> TablePath:
-        """Return where a table is: `<domain>/<table>` below the root."""
+        """Return the path of a table: `<domain>/<table>` below the root."""
         return TablePath(self.location, f"{table.domain}/{table.name}", self._access)
 
     def grant_access(self, engine: Engine) -> None:
-        """Grant an engine access to a lake in a store; every engine reads local folders.
+        """Grant an engine access to a lake in a store; a local lake needs no grant.
 
         Raises:
             LakehouseError: the engine cannot access the store as the lake's identity.
@@ -67,8 +67,8 @@ class TablePath:
         access: Access to a store; None on a disk.
 
     Attributes:
-        uri: Where it is, for people and for engines.
-        address: Where it is, for delta-rs.
+        uri: Address for people and engines.
+        address: Address for delta-rs.
     """
 
     def __init__(self, root: Location, path: str, access: Access | None = None) -> None:
@@ -79,18 +79,18 @@ class TablePath:
         self._log = Path(self.uri, "_delta_log")
 
     def options(self) -> dict[str, str]:
-        """Return the options with which delta-rs opens it, secrets in the clear.
+        """Return the delta-rs options to open it; they contain secrets in plain text.
 
         Raises:
-            LakehouseError: a secret is missing, or no token is given.
+            LakehouseError: a secret is missing, or the identity gets no token.
         """
         return self._access.delta_rs() if self._access else {}
 
     def has_log(self) -> bool:
-        """Tell whether it holds a Delta log; leftovers of an interrupted creation are none.
+        """Return whether it has a Delta log; leftovers of an interrupted creation do not count.
 
         Raises:
-            LakehouseError: that cannot be found out.
+            LakehouseError: the location cannot be read.
         """
         if self._access is not None:
             entries = CloudFiles(self._access).list_all(f"{self._path}/_delta_log")
@@ -106,10 +106,10 @@ class TablePath:
             ) from error
 
     def fingerprint(self, version: int) -> Hashable | None:
-        """Return what identifies the file of a commit.
+        """Return a value that identifies the file of a commit, or None.
 
-        None if the file is not there, and in a store, where asking takes about as long as opening
-        the table.
+        None if the file does not exist, and always in a store, where the request would take about
+        as long as opening the table.
         """
         if self._access is not None:
             return None
@@ -120,14 +120,14 @@ class TablePath:
         return state.st_dev, state.st_ino, state.st_mtime_ns
 
     def note_version(self, version: int) -> None:
-        """Note the newest version, so that the loss of a commit is noticed; on a disk only."""
-        # It is a help, and a lake that may only be read is as good.
+        """Record the newest version on a disk, so that a lost commit is noticed later."""
+        # Optional: a read-only lake works without it.
         with suppress(OSError):
             if self._access is None and self.noted_version() < version:
                 self._log.joinpath(_NEWEST).write_text(f"{version}\n", encoding="utf-8")
 
     def noted_version(self) -> int:
-        """Return the newest version that was noted; -1 if none was, as in a store."""
+        """Return the newest recorded version; -1 if there is none, as in a store."""
         if self._access is not None:
             return -1
         try:
@@ -136,10 +136,10 @@ class TablePath:
             return -1
 
     def is_empty(self, version: int) -> bool:
-        """Tell whether a commit's file is there and empty, as after a power cut; on a disk only."""
+        """Return whether a commit's file on a disk is empty, as after a power cut."""
         newest = self._log / f"{version:020}.json"
         return self._access is None and newest.is_file() and not newest.stat().st_size
 
     def explain(self, error: BaseException) -> LakehouseError | None:
-        """Return the sentence for what a store refused; None if the error is about no store."""
+        """Return the error to raise for a store's refusal; None if no store is involved."""
         return self._access.explain(error) if self._access else None

@@ -1,6 +1,6 @@
-"""The names under which SQL knows the tables of the lake, and which rows each name has.
+"""SQL names of the lake's tables, and the rows that each name returns.
 
-Whoever shows the lake as SQL (the command, an endpoint, a DuckDB file) takes names from here.
+Every SQL interface to the lake (the command, an endpoint, a DuckDB file) uses these names.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from lakehouse_assets.lake.delta import Lake
 
 @dataclass(frozen=True)
 class View:
-    """A table as SQL shows it.
+    """A table as seen from SQL.
 
     Attributes:
         table: The table.
-        history: Whether every partition is there, of a table whose name alone means the latest.
+        history: Whether it has every partition of a table whose plain name means the latest one.
     """
 
     table: Table
@@ -28,12 +28,12 @@ class View:
 
     @property
     def name(self) -> str:
-        """The table's own name, with `_history` after it for every partition."""
+        """The table's name, with the suffix `_history` if it has every partition."""
         return f"{self.table.name}_history" if self.history else self.table.name
 
     @property
     def columns(self) -> dict[str, str]:
-        """Columns by name, then those of aliases and of the source, each with its stored column."""
+        """Stored column of each name: column names first, then aliases and source names."""
         names = {column.name: column.name for column in self.table.columns}
         for column in self.table.columns:
             for other in (*column.aliases, *filter(None, [column.source])):
@@ -42,7 +42,7 @@ class View:
 
     @property
     def partitions(self) -> str:
-        """Say which partitions are there, such as `latest month`."""
+        """The partitions that it has, in words, such as `latest month`."""
         if self.table.partition is None:
             return "all"
         latest = self.table.holds_states and not self.history
@@ -50,18 +50,19 @@ class View:
 
 
 def views(registry: Registry) -> dict[str, View]:
-    """Return every name in lower case: names, aliases, both with `_history`, and `domain.<name>`.
+    """Return the views by lower-case name: table names and aliases, all also with `domain.`.
 
-    A bare name that several domains have is none of them; `shared_names` has those.
+    Tables whose plain name means the latest partition have each name with `_history` too. Bare
+    names that several domains share are left out; `shared_names` returns those.
 
     Raises:
-        LakehouseError: two tables of a domain would have one name.
+        LakehouseError: two tables of a domain would have the same name.
     """
     return {name: found[0] for name, found in _views_of_names(registry).items() if not found[1:]}
 
 
 def shared_names(registry: Registry) -> dict[str, list[Table]]:
-    """Return the bare names that several domains have, in lower case, with their tables."""
+    """Return the bare names that several domains share, in lower case, with their tables."""
     found = _views_of_names(registry)
     return {name: [view.table for view in of] for name, of in found.items() if of[1:]}
 
@@ -84,11 +85,11 @@ def _views_of_names(registry: Registry) -> dict[str, list[View]]:
 
 
 def show(lake: Lake, names: Mapping[str, View]) -> None:
-    """Give views to the lake's engine; only the logs of their tables are opened.
+    """Register views with the lake's engine; this opens only the tables' logs.
 
     Args:
         lake: The lake.
-        names: The views by the names that statements may use.
+        names: Views by the names that statements may use.
 
     Raises:
         LakehouseError: a table has not been built.
@@ -101,10 +102,10 @@ def show(lake: Lake, names: Mapping[str, View]) -> None:
 
 
 def frame_of(lake: Lake, view: View) -> DataFrame:
-    """Read a view, lazily, of the table's version as of now.
+    """Read a view lazily, at the table's current version.
 
-    The latest partition is that with rows, by the log; of a table that may have none in a month it
-    is the latest one of the table that it is declared to go with.
+    The latest partition is the last one with rows, according to the log. A table that declares
+    `latest_with`, because a month of it may have no rows, uses the latest partition of that table.
 
     Raises:
         LakehouseError: the table has not been built.
@@ -118,7 +119,7 @@ def frame_of(lake: Lake, view: View) -> DataFrame:
         )
     frame = lake.read(table, version=found.version())
     if table.partition and table.holds_states and not view.history:
-        # The same log as that of the rows, so that a commit in between changes nothing.
+        # The log that was opened above, so that a commit in between changes nothing.
         dated = lake.registry.meant_by(table, table.latest_with) if table.latest_with else table
         counts = lake.rows_by_partition(dated, None if table.latest_with else found)
         latest = max((value for value, rows in counts.items() if rows), default=None)

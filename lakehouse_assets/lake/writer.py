@@ -1,4 +1,4 @@
-"""What both engines' writers share: what they are given, what they return, and why they refuse."""
+"""Input, result and errors that the writers of both engines share."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Replacement:
 
     Attributes:
         table: Declaration of the table.
-        path: Where it is.
-        found: The version that the change starts from.
-        selection: The rows that are replaced.
-        commit: What the commit says.
+        path: Path of the table.
+        found: The open table, at the version that the change starts from.
+        selection: The rows to replace.
+        commit: Origin of the new rows.
     """
 
     table: Table
@@ -37,11 +37,11 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Written:
-    """What a change led to.
+    """Result of a change.
 
     Attributes:
         found: The table at the version that the change committed.
-        sample: Some of the rows; None if none passed through this process.
+        sample: Some of the rows; None if no rows passed through this process.
         skipped: Whether the table already had the commit's transaction.
     """
 
@@ -62,7 +62,7 @@ class OvertakenError(LakehouseError):
 
 
 def foreign_table(table: Table, features: str, engine: str, other: str) -> LakehouseError:
-    """Say that a table has features which one engine cannot keep up."""
+    """Return the error for a table with features that an engine cannot write."""
     return LakehouseError(
         f"Table {table.name} has features that {engine} cannot write ({features}); nothing was "
         f"written. Write it on {other}, or rewrite it without."
@@ -70,7 +70,7 @@ def foreign_table(table: Table, features: str, engine: str, other: str) -> Lakeh
 
 
 def unwritable(path: TablePath, table: Table, reason: str) -> LakehouseError:
-    """Say that files could not be written."""
+    """Return the error for files that cannot be written."""
     return LakehouseError(
         f"Table {table.name} cannot be written at {path.uri} ({reason}); check free "
         "space and write rights, then run the partition again."
@@ -78,7 +78,7 @@ def unwritable(path: TablePath, table: Table, reason: str) -> LakehouseError:
 
 
 def broken_rules(table: Table, rows: str = "Some") -> LakehouseError:
-    """Say that rows break what is declared; the rows themselves, maybe personal, are not shown."""
+    """Return the error for rows that break declared rules; it omits the rows (personal data)."""
     rules = [f"{c.name} is not null" for c in table.columns if not c.nullable]
     rules += list(table.constraints.values())
     return LakehouseError(

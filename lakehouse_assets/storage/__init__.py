@@ -1,1 +1,1 @@
-"""Locations (a folder, ADLS Gen2, OneLake), the credentials for them, and the files in them."""
+"""Locations (a folder, ADLS Gen2, OneLake), credentials for them, and the files in them."""

@@ -1,8 +1,8 @@
-"""A cloud location and the identity that accesses it, as each client takes them.
+"""Settings with which each client accesses a cloud location as an identity.
 
-Entra's identities become tokens, which delta-rs, obstore and DuckDB take alike. Spark's ABFS driver
-and MLflow's Azure clients take none and get the identity itself. What the methods return holds
-secrets in the clear: it goes to the client and nowhere else.
+For an Entra identity, delta-rs, obstore and DuckDB get a token. Spark's ABFS driver and MLflow's
+Azure clients accept no tokens and get the identity itself. The returned settings contain secrets in
+plain text: pass them to the client and nowhere else.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from lakehouse_assets.storage.location import CloudLocation
 from lakehouse_assets.storage.tokens import token_of
 
 AUTHORITY_VARIABLE: Final = "AZURE_AUTHORITY_HOST"
-# Login hosts of the clouds that are apart from the public one.
+# Login hosts of the sovereign clouds.
 _SOVEREIGN: Final = {
     "core.usgovcloudapi.net": "login.microsoftonline.us",
     "core.chinacloudapi.cn": "login.chinacloudapi.cn",
 }
 _METADATA: Final = "http://169.254.169.254/metadata/identity/oauth2/token"
 _HADOOP: Final = "org.apache.hadoop.fs.azurebfs."
-# The credential of azure-identity that MLflow's clients are to use.
+# The azure-identity credential for MLflow's clients.
 _CREDENTIALS: Final = {
     "service_principal": "EnvironmentCredential",
     "service_principal_certificate": "EnvironmentCredential",
@@ -42,14 +42,14 @@ class Access:
     """A cloud location and the identity that accesses it.
 
     Args:
-        location: Where.
+        location: The location.
         identity: The identity; `default` is resolved here.
     """
 
     def __init__(self, location: CloudLocation, identity: Identity) -> None:
         self.location = location
         self.identity = identity.resolved()
-        # Whether clients find the host from the location's own address.
+        # Whether clients derive the host from the location's address.
         self._is_plain = location.suffix not in _SOVEREIGN and identity.endpoint is None
         self._endpoint = identity.endpoint or f"https://{location.host}"
         given = os.environ.get(AUTHORITY_VARIABLE, "").removeprefix("https://").strip("/")
@@ -61,20 +61,20 @@ class Access:
 
     @property
     def address(self) -> str:
-        """The address that delta-rs opens, and DuckDB."""
+        """The address for delta-rs and DuckDB."""
         if self._is_plain:
             return str(self.location)
-        # Without a host, which these clients get as an option.
+        # No host: these clients get it as an option.
         folder = quote(self.location.path)
         return f"az://{self.location.container}/{folder}".rstrip("/")
 
     def explain(self, error: BaseException) -> StoreError | None:
-        """Return the sentence for a client's error; None if it is no fault of the store."""
+        """Return the error to raise for a client's error; None if it is not about the store."""
         return explain(error, self.location, self.identity)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Raise what a store refuses as a sentence; other errors pass unchanged."""
+        """Turn a client's error about the store into a `StoreError`; others pass unchanged."""
         try:
             yield
         except LakehouseError:
@@ -83,14 +83,14 @@ class Access:
             found = self.explain(error)
             if found is None:
                 raise
-            # The chain would repeat the client's words, in which an address may carry a signature.
+            # The chained error would repeat the client's message, whose URL may carry a signature.
             raise found from None
 
     def object_store(self) -> dict[str, str]:
         """Return the options for delta-rs and obstore; a token in them is not renewed.
 
         Raises:
-            LakehouseError: a secret is missing, or no token is given.
+            LakehouseError: a secret is missing, or Entra gives no token.
         """
         options = {"azure_storage_account_name": self.location.account}
         if self.location.is_onelake:
@@ -106,7 +106,7 @@ class Access:
         """Return the options for delta-rs: those of `object_store`, and the timeouts.
 
         Raises:
-            LakehouseError: a secret is missing, or no token is given.
+            LakehouseError: a secret is missing, or Entra gives no token.
         """
         return self.object_store() | timeouts.delta_rs()
 
@@ -118,7 +118,7 @@ class Access:
         """
         if self._is_plain or not self.identity.gets_tokens:
             return self.address
-        # Its two readers want the endpoint in two different forms of one and the same field.
+        # DuckDB's two readers expect the endpoint in different forms in the same field.
         raise LakehouseError(
             f"The embedded engine accesses {self.location.host} by account key or shared access "
             "signature only; use one of these for a sovereign cloud, or LAKEHOUSE_ENGINE=spark."
@@ -128,10 +128,10 @@ class Access:
         """Return the fields of DuckDB's secret; a token in it is not renewed.
 
         Raises:
-            LakehouseError: a secret is missing, or no token is given.
+            LakehouseError: a secret is missing, or Entra gives no token.
         """
         fields = {"type": "azure", "account_name": self.location.account}
-        # DuckDB does not look up a proxy for https by itself.
+        # DuckDB does not read the HTTPS proxy from the environment.
         if proxy := os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
             fields["http_proxy"] = proxy
         if self.identity.gets_tokens:
@@ -142,7 +142,7 @@ class Access:
         return fields | {"provider": "config", "connection_string": self._connection()}
 
     def _connection(self) -> str:
-        """Return Azure's connection string of a key or a signature."""
+        """Return Azure's connection string for an account key or a signature."""
         name = "AccountKey" if self.identity.kind == "account_key" else "SharedAccessSignature"
         return (
             f"AccountName={self.location.account};BlobEndpoint={self._endpoint};"
@@ -153,7 +153,7 @@ class Access:
         """Return the settings for Spark's ABFS driver.
 
         Raises:
-            LakehouseError: a secret is missing, or the driver has no such identity.
+            LakehouseError: a secret is missing, or the driver does not support the identity.
         """
         host = str(self.location).partition("@")[2].partition("/")[0]
         login, identity = self.login, self.identity
@@ -204,7 +204,7 @@ class Access:
         """Return the variables from which MLflow's Azure clients read their identity.
 
         Raises:
-            LakehouseError: a secret is missing, or MLflow has no such identity.
+            LakehouseError: a secret is missing, or MLflow does not support the identity.
         """
         identity = self.identity
         if not identity.gets_tokens:
@@ -231,10 +231,10 @@ def _oauth(provider: str, fields: dict[str, str]) -> dict[str, str]:
 
 
 def mlflow_uri(location: CloudLocation) -> str:
-    """Return the address under which MLflow keeps artefacts.
+    """Return the address at which MLflow stores artefacts.
 
     A storage account is accessed at its blob endpoint, which needs no hierarchical namespace;
-    OneLake at its DFS endpoint, since MLflow takes no blob endpoint but a storage account's.
+    OneLake at its DFS endpoint, since MLflow supports only storage accounts' blob endpoints.
     """
     if location.is_onelake:
         return str(location)

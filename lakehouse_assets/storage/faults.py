@@ -1,4 +1,4 @@
-"""Errors of stores and of their logins as one plain sentence with its remedy."""
+"""Turn errors of stores and of their logins into one plain sentence with a remedy."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class StoreError(LakehouseError):
     """A store that could not be accessed, read or written.
 
     Attributes:
-        fault: Short name of what is wrong, as `fault_of` returns it.
-        passes: Whether it may be gone at the next attempt.
+        fault: Short name of the fault, as `fault_of` returns it.
+        passes: Whether it is transient, so that a retry may succeed.
     """
 
     def __init__(self, message: str, fault: str = "", *, passes: bool = False) -> None:
@@ -42,14 +42,14 @@ class StoreError(LakehouseError):
         self.fault = fault
 
 
-# How each client begins an error about a store; anything else is not looked into, since an error
-# about rows may repeat any text.
+# Each client's errors about a store contain one of these. Other errors are not searched further,
+# because an error about rows may repeat any text.
 _STORE_WORDS: Final = re.compile(
     r"MicrosoftAzure|Error performing (GET|PUT|POST|HEAD|DELETE)|object store|for path |"
     r"Azure(Blob|Dfs)?StorageFileSystem|blob\.core\.|onelake\.|"
     r"Azure::|azure-identity|az account"
 )
-# Errors of databases that repeat values, which may hold the words of any store.
+# Database errors that repeat values, which may contain any of those words.
 _ABOUT_VALUES: Final = {"DataError", "IntegrityError"}
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 _HOST: Final = re.compile(r"https?://([^/?\s:]+)")
@@ -61,10 +61,10 @@ class _Fault:
     """A kind of fault.
 
     Attributes:
-        sentence: What is said about it, with the names of `_words`.
-        words: What a client says of the connection or the login, as a pattern.
-        codes: Azure's error codes, and the HTTP statuses, which decide if no code does.
-        passes: Whether it may be gone at the next attempt.
+        sentence: The message, with placeholders that `_words` fills.
+        words: Pattern of clients' messages about the connection or the login.
+        codes: Azure's error codes, and the HTTP statuses, which decide if no code is known.
+        passes: Whether it is transient.
     """
 
     sentence: str
@@ -73,7 +73,8 @@ class _Fault:
     passes: bool = False
 
 
-# What is said of the connection comes first: below HTTP it may have been to the login host.
+# In order of precedence: connection faults first, because the connection may have been to the login
+# host.
 _FAULTS: Final[dict[str, _Fault]] = {
     "certificate": _Fault(
         "The certificate of {host} is not trusted here, or belongs to another host; for a proxy "
@@ -134,7 +135,7 @@ _WORDS: Final = {
     name: re.compile(fault.words, re.IGNORECASE) for name, fault in _FAULTS.items() if fault.words
 }
 _CODES: Final = {code: name for name, fault in _FAULTS.items() for code in fault.codes.split()}
-# Where clients show an error code, and where a status.
+# How clients show an error code, and how an HTTP status.
 _SHOWN: Final = (
     re.compile(r"(?:<Code>|\bcode:? ')(\w+)"),
     re.compile(r"(?:status code|\u21b3|HTTP|Status)\W{0,12}([1-5]\d\d)\b"),
@@ -142,13 +143,13 @@ _SHOWN: Final = (
 
 
 def fault_of(text: str) -> str | None:
-    """Name the fault that a client's error is about.
+    """Return the name of the fault in a client's error text.
 
     Returns:
         `certificate`, `name`, `network`, `login`, `container`, `role`, `network rules`, `token`,
-        `key` or `throttled`; None if the text names nothing that is wrong with a store.
+        `key` or `throttled`; None if the text is not about a known fault of a store.
     """
-    # obstore repeats itself at length after these words.
+    # After these words, obstore repeats the error at length.
     text = _COLOURS.sub("", text.partition("Debug source")[0])
     if not _STORE_WORDS.search(text):
         return None
@@ -160,14 +161,14 @@ def fault_of(text: str) -> str | None:
 
 
 def passes(fault: str | None, text: str) -> bool:
-    """Say whether a fault of a store may be gone at the next attempt."""
-    # A token that was good when it was issued may have ended in a long query.
+    """Return whether a fault of a store is transient."""
+    # A token that was valid at the start of a long query may have expired during it.
     expired = fault == "token" and _EXPIRED.search(text) is not None
     return expired or (fault is not None and _FAULTS[fault].passes)
 
 
 def explain(error: BaseException, location: CloudLocation, identity: Identity) -> StoreError | None:
-    """Return the sentence for a client's error; None if it is no fault of the store or network."""
+    """Return the error to raise for a client's error; None if it is not about store or network."""
     text = str(error)
     fault = fault_of(text)
     if fault is None or any(kind.__name__ in _ABOUT_VALUES for kind in type(error).__mro__):
@@ -177,7 +178,7 @@ def explain(error: BaseException, location: CloudLocation, identity: Identity) -
 
 
 def _words(text: str, location: CloudLocation, identity: Identity) -> dict[str, str]:
-    """Return what the sentences about a location name."""
+    """Return the values of the placeholders in the faults' sentences."""
     account, container = location.account, location.container
     if location.is_onelake:
         role = f"give it the role Contributor in the Fabric workspace {container}"
@@ -216,7 +217,7 @@ def _words(text: str, location: CloudLocation, identity: Identity) -> dict[str, 
 
 
 def refused_token(identity: Identity, text: str, *, passes: bool) -> StoreError:
-    """Return the sentence for a token that Entra refused, from the text of the client's error."""
+    """Return the error for a token that Entra refused, from the text of the client's error."""
     sentence = f"Entra gave no token for {identity.kind}" + _login_remedy(text, identity)
     return StoreError(sentence, "login", passes=passes)
 

@@ -1,4 +1,4 @@
-"""What is done with files at a location, the same in a folder and in a store."""
+"""Operations on files at a location, with one interface for folders and stores."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ class Entry:
         path: Relative to the listed folder, with forward slashes.
         is_folder: Whether it is a folder.
         size: Bytes of a file.
-        version: What changes when the file does: its ETag in a store, on a disk when it was last
-            written.
+        version: Changes with the file: its ETag in a store, its modification time on a disk.
         modified_at: When it was last written.
         problem: Why it cannot be read as a file, and what to do about it.
     """
@@ -34,23 +33,23 @@ class Entry:
 
 
 class Files(ABC):
-    """Files below a root; what cannot be done is a `LakehouseError` with the remedy."""
+    """Files below a root; failures raise a `LakehouseError` with the remedy."""
 
     @abstractmethod
     def exists(self) -> bool:
-        """Say whether the root is there."""
+        """Return whether the root exists."""
 
     @abstractmethod
     def children(self, folder: str) -> list[Entry]:
-        """List the files and folders in a folder; one that is not there is empty."""
+        """List the files and folders in a folder; a folder that does not exist is empty."""
 
     @abstractmethod
     def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List the files in a folder and, at any depth, in those of its folders to be entered.
+        """List the files in a folder and, at any depth, in the subfolders that `enter` accepts.
 
         Args:
-            folder: The folder; one that is not there is empty.
-            enter: Decides by the path of a folder, relative to the listed one.
+            folder: The folder; one that does not exist is empty.
+            enter: Whether to list a subfolder, given its path relative to `folder`.
         """
 
     @abstractmethod
@@ -63,29 +62,29 @@ class Files(ABC):
 
     @abstractmethod
     def put(self, path: str, source: Path | bytes) -> None:
-        """Store a file whole or not at all, in place of another of that name."""
+        """Store a file atomically, replacing any file of that name."""
 
     @abstractmethod
     def check_writable(self) -> None:
-        """Write and remove a probe, so that nothing starts that cannot end."""
+        """Write and remove a probe, so that no run starts that could not store its results."""
 
     @abstractmethod
     def fetched(self, entries: Sequence[Entry]) -> AbstractContextManager[list[Path]]:
-        """Give local files with the content of some files; copies are removed afterwards.
+        """Provide local files with the content of the entries; copies are removed afterwards.
 
         Raises:
-            LakehouseError: one cannot be read, or is no longer what the listing showed.
+            LakehouseError: a file cannot be read, or has changed since it was listed.
         """
 
     def read(self, path: str) -> bytes | None:
-        """Return the content of a small file; None if there is none of that name."""
+        """Return the content of a small file; None if it does not exist."""
         try:
             return b"".join(self.chunks(path))
         except FileNotFoundError:
             return None
 
     def digest(self, path: str) -> str | None:
-        """Return the SHA-256 of a file; None if there is none of that name."""
+        """Return the SHA-256 of a file; None if it does not exist."""
         hashed = hashlib.sha256()
         try:
             for chunk in self.chunks(path):

@@ -1,7 +1,7 @@
-"""The identity with which Azure's stores are accessed, as one setting.
+"""The identity that accesses Azure stores, as one setting.
 
 A secret is read from its variable or mounted file when a store is accessed. Configuration, run
-config and events hold the name of the variable or file, never the secret itself.
+config and events contain the name of the variable or file, never the secret itself.
 """
 
 import json
@@ -40,15 +40,15 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "workload_identity": ("tenant_id", "client_id", "token_file"),
     "azure_cli": (),
 }
-# What is read for a field that is not given. Azure's own tools read the same variables, so that a
-# machine set up for them needs no settings of ours.
+# Variables that are read for fields that are not given. Azure's own tools read the same variables,
+# so a machine set up for them needs no settings of ours.
 _VARIABLES: Final = {
     "tenant_id": "AZURE_TENANT_ID",
     "client_id": "AZURE_CLIENT_ID",
     "certificate_file": "AZURE_CLIENT_CERTIFICATE_PATH",
     "token_file": "AZURE_FEDERATED_TOKEN_FILE",
 }
-# The secret of a kind: how its fields begin, and the variable that is read if none is given.
+# The secret of a kind: prefix of its fields, and the variable that is read if none is given.
 _SECRETS: Final = {
     "account_key": ("key", "AZURE_STORAGE_KEY"),
     "sas": ("token", "AZURE_STORAGE_SAS_TOKEN"),
@@ -62,7 +62,7 @@ _NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 class Identity(BaseModel):
     """An identity: its kind, and the fields that belong to the kind.
 
-    It also validates from text, as people write it in a setting: the kind alone, or JSON.
+    It also validates the text of a setting: the kind alone, or JSON.
 
     Attributes:
         kind: `account_key` (shared key of the account; for emulators, since it opens everything to
@@ -70,7 +70,7 @@ class Identity(BaseModel):
             `service_principal` and `service_principal_certificate` (application with a secret or a
             certificate), `managed_identity` (of this machine, container or Access Connector),
             `workload_identity` (application with a token of this cluster or CI), `azure_cli`
-            (whoever is signed in with `az login`), or `default` (see `resolved`).
+            (the user signed in with `az login`), or `default` (see `resolved`).
         tenant_id: Directory of an application; else the variable `AZURE_TENANT_ID`.
         client_id: Application, or one of the machine's managed identities; else, for applications,
             the variable `AZURE_CLIENT_ID`.
@@ -89,7 +89,7 @@ class Identity(BaseModel):
         password_env: Variable that holds the certificate file's password, if it has one.
     """
 
-    # Errors do not show inputs: a secret pasted where a variable's name belongs stays hidden.
+    # Errors do not show inputs, because a secret may have been pasted in place of a variable name.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     kind: Kind
@@ -132,7 +132,7 @@ class Identity(BaseModel):
         return value
 
     def fields(self) -> dict[str, str]:
-        """Return the kind and the given fields, as the configuration of a resource holds them."""
+        """Return the kind and the given fields, as in the configuration of a Dagster resource."""
         return self.model_dump(exclude_none=True)
 
     @property
@@ -141,10 +141,10 @@ class Identity(BaseModel):
         return self.kind not in {"account_key", "sas"}
 
     def value(self, field: str) -> str:
-        """Return a field, or what its variable holds.
+        """Return a field, or the value of its variable.
 
         Raises:
-            LakehouseError: it is set nowhere, or names a file that does not exist.
+            LakehouseError: neither is set, or the value names a file that does not exist.
         """
         found = getattr(self, field) or os.environ.get(_VARIABLES[field], "")
         if not found:
@@ -160,10 +160,10 @@ class Identity(BaseModel):
         return str(found)
 
     def secret(self) -> str:
-        """Read the secret, in the clear; empty for a certificate without a password.
+        """Return the secret in plain text; empty for a certificate without a password.
 
         Raises:
-            LakehouseError: it is not where the identity says.
+            LakehouseError: its variable is not set, or its file cannot be read.
         """
         field, default = _SECRETS[self.kind]
         if file := getattr(self, f"{field}_file", None):
@@ -179,10 +179,10 @@ class Identity(BaseModel):
         return found.removeprefix("?") if self.kind == "sas" else found
 
     def variables(self) -> dict[str, str]:
-        """Return what Azure's own clients read from the environment, secrets in the clear.
+        """Return the environment variables for Azure's own clients, with secrets in plain text.
 
         Raises:
-            LakehouseError: something that the identity needs is missing.
+            LakehouseError: a field or secret of the identity is missing.
         """
         found = {
             _VARIABLES[field]: self.value(field)
@@ -196,12 +196,12 @@ class Identity(BaseModel):
         return found
 
     def resolved(self) -> "Identity":
-        """Return the identity itself, or the one that `default` stands for here.
+        """Return the identity itself, or the one that `default` means on this machine.
 
-        The default looks at the environment and at nothing else: a workload identity's token, a
+        The default depends only on the environment, in this order: a workload identity's token, a
         service principal's secret or certificate, the identity endpoint of a hosted app, an
-        installed Azure CLI, and else the machine's managed identity. It never tries one after the
-        other, so that it is the same identity each time and its failures are its own.
+        installed Azure CLI, or else the machine's managed identity. It does not fall back from one
+        to the next on failure, so it is always the same identity, and errors are about that one.
         """
         if self.kind != "default":
             return self
@@ -222,7 +222,7 @@ DEFAULT: Final = Identity(kind="default")
 
 
 def _read(text: str) -> Any:
-    """Read an identity from a setting; an error does not repeat the text, which may be secret."""
+    """Parse an identity from a setting; errors do not repeat the text, which may be a secret."""
     text = text.strip()
     if re.fullmatch(r"[a-z_]+", text):
         return {"kind": text}
@@ -256,7 +256,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
     try:
         Identity.model_validate(fields)
     except ValidationError as error:
-        # The error itself repeats what was given, which may be a secret.
+        # The original error repeats the input, which may be a secret.
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         reason = str(first["msg"]).removeprefix("Value error, ")
         raise ValueError(f"the identity cannot be used: {reason}") from None

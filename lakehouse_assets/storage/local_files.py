@@ -1,7 +1,7 @@
 """Files of a folder on this machine.
 
-obstore's `LocalStore` does not do here: it reads through links that lead out of the root, waits on
-a pipe, gives a whole listing up for one odd name or a link in a circle, and keeps no file's mode.
+obstore's `LocalStore` is unsuitable: it follows links out of the root, blocks on a pipe, fails a
+whole listing for one odd name or circular link, and does not preserve file modes.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class LocalFiles(Files):
         self.root = root
 
     def exists(self) -> bool:
-        """Say whether the folder is there."""
+        """Return whether the folder exists."""
         return self.root.is_dir()
 
     def children(self, folder: str) -> list[Entry]:
-        """List a folder; one that is a link out of the root is empty."""
+        """List a folder; a link out of the root is listed as empty."""
         start = self.root / folder
         try:
             paths = sorted(start.iterdir()) if self._holds(start) else []
@@ -50,7 +50,7 @@ class LocalFiles(Files):
         return [entry for path in paths if (entry := self._entry(path))]
 
     def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List the files of a folder and of the folders in it."""
+        """List the files of a folder and of the subfolders that `enter` accepts."""
         return [*self._below(folder, "", enter)]
 
     def _below(self, folder: str, name: str, enter: Callable[[str], bool]) -> Iterator[Entry]:
@@ -58,18 +58,18 @@ class LocalFiles(Files):
             child = replace(entry, path=f"{name}{entry.path}")
             if not child.is_folder:
                 yield child
-            # A link within a folder may lead to the folder itself.
+            # A link in a subfolder is not entered: it may lead back to the subfolder.
             elif enter(child.path) and not (
                 name and (self.root / folder / child.path).is_symlink()
             ):
                 yield from self._below(folder, f"{child.path}/", enter)
 
     def _holds(self, path: Path) -> bool:
-        """Say whether a path lies below the root wherever links lead."""
+        """Return whether a path is below the root once links are resolved."""
         return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
 
     def _entry(self, path: Path) -> Entry | None:
-        """Look at a file or folder; None for one that went away since it was listed."""
+        """Return the entry of a file or folder; None if it was removed since it was listed."""
         name = path.name
         try:
             name.encode()
@@ -87,7 +87,7 @@ class LocalFiles(Files):
                     )
                 found = path.stat()
         except FileNotFoundError:
-            # A file that was being written has got its name.
+            # For example a partly written file that was renamed to its final name.
             return None
         if stat.S_ISDIR(found.st_mode):
             return Entry(name, True)
@@ -112,10 +112,9 @@ class LocalFiles(Files):
             ) from error
 
     def put(self, path: str, source: Path | bytes) -> None:
-        """Write a file next to its place and move it there.
+        """Write a file under a temporary name in the target folder, and rename it.
 
-        The copy may be read and written by those who may read and write the source, as far as the
-        umask allows.
+        The file gets the read and write permissions of the source, limited by the umask.
         """
         target = self.root / path
         part = target.parent / f".{secrets.token_hex(8)}.part"
@@ -142,7 +141,7 @@ class LocalFiles(Files):
             ) from error
 
     def check_writable(self) -> None:
-        """Write and remove a file without a name."""
+        """Write and remove an unnamed temporary file."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root) as probe:
@@ -157,10 +156,10 @@ class LocalFiles(Files):
 
     @contextmanager
     def fetched(self, entries: Sequence[Entry]) -> Iterator[list[Path]]:
-        """Give the files themselves, where links within the root lead.
+        """Provide the files themselves, with links within the root resolved.
 
-        One that was replaced by a link out of it since the listing stays a link, for its reader to
-        refuse.
+        A file that was replaced by a link out of the root since it was listed stays a link, which
+        the reader refuses.
         """
         paths = [self.root / entry.path for entry in entries]
         yield [path.resolve() if self._holds(path) else path.absolute() for path in paths]

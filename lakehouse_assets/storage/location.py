@@ -1,7 +1,7 @@
-"""Where a lake or a landing zone is: a folder, a container of ADLS Gen2, or a Fabric lakehouse.
+"""The location of a lake or landing zone: a folder, ADLS Gen2 container, or Fabric lakehouse.
 
-A local location is a plain `Path`; the others take `/` and `str()` as a path does, so that most
-code need not ask which it has.
+A local location is a plain `Path`. Cloud locations support `/` and `str()` like a path, so that
+most code works with either.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*|\$web|\$root")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LAKEHOUSE = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.Lakehouse")
-# A drive or a folder may be named so, but nobody means it: a slash of the scheme got lost.
+# A folder could have such a name, but a scheme that lost a slash is far more likely.
 _HALF_A_SCHEME = re.compile(r"(abfss?|https?|wasbs?|az|adl|s3a?|gs|file):/?(?!/)", re.IGNORECASE)
-# In a path on this machine: escapes and the ends of addresses, and what makes a path a pattern.
+# Characters that some programs take for an escape, the end of an address, or part of a pattern.
 _ODD = frozenset("%\\?#*[]^|")
-# What stands in a path as itself; everything else is percent-encoded.
+# Characters that are not percent-encoded in a path.
 _SAFE = "!$&'()*+,;=:@-._~"
 
 
 class LocationError(LakehouseError, ValueError):
-    """A location that cannot be used; the message shows the right form and never a query."""
+    """A location that cannot be used; the message shows the right form, but no query string."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class CloudLocation:
     Attributes:
         container: Container, which the ABFS driver calls file system; in OneLake the workspace, by
             name or by GUID.
-        host: Host of the blob endpoint, which reads and writes what the DFS endpoint shows.
-        path: Folder inside, without slashes at its ends. In OneLake it begins with the lakehouse:
-            `<name>.Lakehouse`, or its GUID where the workspace is one.
+        host: Host of the blob endpoint, which has the same files as the DFS endpoint.
+        path: Folder inside, without leading or trailing slashes. In OneLake it begins with the
+            lakehouse: `<name>.Lakehouse`, or its GUID if the workspace is a GUID.
     """
 
     container: str
@@ -72,7 +72,7 @@ class CloudLocation:
     def onelake(
         cls, workspace: str, lakehouse: str, path: str = "", region: str = ""
     ) -> CloudLocation:
-        """Return a folder in a lakehouse; the region is empty or such as `westeurope-`."""
+        """Return a folder in a lakehouse; the region is empty or a prefix like `westeurope-`."""
         host = f"{region}onelake.blob.fabric.microsoft.com"
         return cls(workspace, host, _joined(lakehouse, path))
 
@@ -99,22 +99,22 @@ class CloudLocation:
 
     @property
     def account(self) -> str:
-        """The storage account; `onelake`, with its region, in Fabric."""
+        """The storage account; in Fabric `onelake`, with its region if it has one."""
         return self.host.partition(".")[0]
 
     @property
     def suffix(self) -> str:
-        """Domain of the cloud's storage, which identifies the cloud."""
+        """Domain suffix of the cloud's storage accounts, which identifies the cloud."""
         return self.host.partition(".blob.")[2]
 
     @property
     def lakehouse(self) -> str:
-        """In OneLake, the lakehouse."""
+        """The lakehouse, for a location in OneLake."""
         return self.path.partition("/")[0]
 
     @property
     def area(self) -> str:
-        """In OneLake, the folder in the lakehouse: `Tables`, `Files`, or empty."""
+        """The top folder in the lakehouse, for OneLake: `Tables`, `Files`, or empty."""
         return f"{self.path}//".split("/")[1]
 
     def in_area(self, area: str) -> CloudLocation:
@@ -171,11 +171,11 @@ def _check_onelake(workspace: str, lakehouse: str, area: str) -> None:
 
 
 def parse_location(text: str) -> Location:
-    """Read a location as people write it, or copy it from the portal or from Fabric.
+    """Parse a location, as typed or as copied from the Azure portal or Fabric.
 
     Args:
-        text: A folder; `file:///...`; `abfss://` of ADLS or OneLake; or the `https://` address of
-            the same place, which Fabric and the portal show.
+        text: A folder; `file:///...`; an `abfss://` address of ADLS or OneLake; or its `https://`
+            address, which the portal and Fabric show.
 
     Raises:
         LocationError: it is none of these; the message names the fault and shows the right form.
@@ -196,7 +196,7 @@ def parse_location(text: str) -> Location:
         raise LocationError(f"it is not an address; write {ADLS_FORM}") from None
     if parts.scheme == "file":
         return _file(parts)
-    # What follows a question mark may be a shared access signature: it is never repeated.
+    # The query may be a shared access signature, so the message does not repeat it.
     if parts.query or parts.fragment or parts.password is not None:
         raise LocationError(
             "it contains a query, a fragment or a password, which a location never has; keep a "
@@ -216,10 +216,10 @@ def parse_location(text: str) -> Location:
 
 
 def lake_root(text: str) -> Location:
-    """Read the location of a lake, under which tables lie at `<domain>/<table>`.
+    """Parse the location of a lake, whose tables are at `<domain>/<table>` below it.
 
-    In a lakehouse that is `Tables`, where a domain is a schema: the lakehouse itself and its
-    `Files`, which Fabric's menu copies as readily, are taken for it.
+    In a Fabric lakehouse the location is `Tables`, where a domain is a schema. The addresses of the
+    lakehouse itself and of its `Files`, which Fabric's menu also offers to copy, mean the same.
 
     Raises:
         LocationError: as for `parse_location`, or Fabric would not find tables there.
@@ -239,10 +239,10 @@ def lake_root(text: str) -> Location:
 
 
 def local_folder(text: str) -> Path:
-    """Read a folder of this machine; a relative one lies in the project's folder.
+    """Parse a local folder; a relative one is in the project's folder.
 
     Raises:
-        LocationError: it cannot be read.
+        LocationError: it names a user without a home folder, or has unprintable characters.
     """
     try:
         folder = project_folder() / Path(text).expanduser()
@@ -256,10 +256,10 @@ def local_folder(text: str) -> Path:
 
 
 def plainly_named(path: Path) -> Path:
-    """Return a path that every client takes for itself: not for an address, nor for a pattern.
+    """Return the path if no client could take it for an address or a pattern.
 
     Raises:
-        LocationError: it holds a character that Delta, SQLite or Dagster reads as something else.
+        LocationError: it has a character that Delta, SQLite or Dagster would misread.
     """
     odd = sorted(_ODD.intersection(path.as_posix()))
     if odd:
@@ -272,10 +272,10 @@ def plainly_named(path: Path) -> Path:
 
 
 def landing_root(text: str) -> Location:
-    """Read the location of a landing zone; in a lakehouse it lies in `Files`.
+    """Parse the location of a landing zone; in a Fabric lakehouse it must be in `Files`.
 
     Raises:
-        LocationError: as for `parse_location`, or files would lie among tables.
+        LocationError: as for `parse_location`, or it is not in a lakehouse's `Files`.
     """
     found = parse_location(text)
     if isinstance(found, CloudLocation) and found.is_onelake and found.area != FILES:
@@ -312,7 +312,7 @@ def _file(parts: SplitResult) -> Path:
 
 
 def _suggestion(parts: SplitResult) -> str:
-    """Return the right form, for this very location where possible."""
+    """Return the given location in its right form, or else the general forms."""
     found = _ADLS_HOST.fullmatch(parts.hostname or "")
     if found and parts.username:
         try:

@@ -1,4 +1,4 @@
-"""Try a location in steps and name the one that fails: name, token, list, write, read, delete."""
+"""Test access to a location step by step: name, token, list, write, read, delete."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _CONTENT = b"lakehouse doctor"
 
 @dataclass(frozen=True)
 class Step:
-    """A step that was tried.
+    """Result of a step.
 
     Attributes:
-        name: What was tried.
-        passed: Whether it worked; None if it was not tried, because one before it failed.
-        text: What it showed, or why it failed and what to do.
-        seconds: How long it took.
+        name: Name of the step.
+        passed: Whether it worked; None if it was not tried because an earlier step failed.
+        text: Its result, or why it failed and what to do.
+        seconds: Its duration.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Step:
 
 
 def probe(location: Location, identity: Identity, *, writes: bool) -> Iterator[Step]:
-    """Try a location; once a step fails, the others are not tried.
+    """Test a location; once a step fails, the later ones are not tried.
 
     Args:
-        location: Where.
+        location: The location.
         identity: Identity that accesses a store.
-        writes: Whether it has to be written, too.
+        writes: Whether to test writing too.
     """
     failed = False
     for name, attempt in _steps(location, identity, writes=writes).items():
@@ -126,7 +126,7 @@ def _resolved(host: str) -> str:
 
 
 def _owner(token: str) -> str:
-    """Return whose token it is: user, application or object id, if its claims say."""
+    """Return the token's owner from its claims: user, application or object id."""
     try:
         part = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

@@ -1,4 +1,4 @@
-"""Files in a container of ADLS or in a lakehouse of Fabric, through obstore."""
+"""Files in an ADLS container or a Fabric lakehouse, through obstore."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import AzureStore
 
-# A page of a listing has a thousand files; a history has some of them on every day.
+# A page of a listing has 1,000 files; assumes that these span about this many folders.
 _FOLDERS_PER_PAGE = 10
-# How the names of probes begin; a dot hides what an interrupted one left behind.
+# Prefix of probe files; the dot hides leftovers of an interrupted probe.
 PROBE = ".lakehouse-probe-"
 
 
 def files_at(root: Location, identity: Identity) -> Files:
-    """Return the files at a location; the identity is used for a store."""
+    """Return the files at a location; the identity is used only for a store."""
     return LocalFiles(root) if isinstance(root, Path) else CloudFiles(Access(root, identity))
 
 
 class CloudFiles(Files):
-    """Files in a container of ADLS or in a lakehouse, through obstore.
+    """Files in an ADLS container or a Fabric lakehouse, through obstore.
 
     Args:
         access: Their location and the identity that accesses it.
@@ -47,7 +47,7 @@ class CloudFiles(Files):
 
     @contextmanager
     def _store(self) -> Iterator[AzureStore]:
-        """Give the store with the current token, and raise what it refuses as sentences."""
+        """Provide the store with the current token, and explain the errors that it raises."""
         try:
             from obstore.exceptions import NotFoundError
             from obstore.store import AzureStore
@@ -67,17 +67,17 @@ class CloudFiles(Files):
             with self._access.explained():
                 yield self._opened[1]
         except NotFoundError as error:
-            # obstore has two classes for it.
+            # obstore raises one of two classes; callers get only this one.
             raise FileNotFoundError(str(error)) from None
 
     def exists(self) -> bool:
-        """Say whether the container is there: a folder is, as soon as a file lies in it."""
+        """Return True if the container exists, else raise; folders exist once they have files."""
         with self._store() as store:
             next(iter(store.list(chunk_size=1)), None)
         return True
 
     def list_all(self, folder: str) -> list[Entry]:
-        """List every file below a folder, whatever its depth."""
+        """List every file below a folder, at any depth."""
         with self._store() as store:
             found = store.list(f"{folder}/" if folder else None, chunk_size=1000).collect()
         return sorted(_entry(meta, folder) for meta in found)
@@ -88,15 +88,15 @@ class CloudFiles(Files):
             found = store.list_with_delimiter(f"{folder}/" if folder else None)
         folders = {PurePosixPath(path).name for path in found["common_prefixes"]}
         files = [_entry(meta, folder) for meta in found["objects"]]
-        # Some clients put an empty object where a folder is.
+        # Some clients store an empty object for a folder.
         files = [entry for entry in files if entry.path not in folders]
         return sorted([*(Entry(name, True) for name in folders), *files])
 
     def below(self, folder: str, enter: Callable[[str], bool]) -> list[Entry]:
-        """List the files of a folder and of those in it, in as many requests as they fill pages.
+        """List the files of a folder and of the subfolders that `enter` accepts.
 
-        Where only few of the folders in it are entered, as of a history only the days of a run,
-        those alone are listed.
+        It takes one request per page of the whole folder. If only few of its subfolders are
+        accepted, such as the days of a run out of a long history, it lists only those.
         """
         top = self.children(folder)
         folders = [entry.path for entry in top if entry.is_folder]
@@ -121,9 +121,9 @@ class CloudFiles(Files):
             yield from map(bytes, store.get(path).stream())
 
     def put(self, path: str, source: Path | bytes) -> None:
-        """Upload a file; a store shows it when all of it is there."""
+        """Upload a file; it becomes visible once the upload is complete."""
         with self._store() as store:
-            # Few parts at once, so that on a slow line none of them stays unanswered for too long.
+            # Few parallel parts, so that none of them times out on a slow connection.
             store.put(path, source, max_concurrency=4)
 
     def remove(self, path: str) -> None:
@@ -132,18 +132,18 @@ class CloudFiles(Files):
             store.delete(path)
 
     def check_writable(self) -> None:
-        """Write and remove a small file of its own name."""
+        """Write and remove a small file with a unique name."""
         name = f"{PROBE}{uuid.uuid4().hex}"
         self.put(name, b"lakehouse")
         self.remove(name)
 
     @contextmanager
     def fetched(self, entries: Sequence[Entry]) -> Iterator[list[Path]]:
-        """Copy files to this machine for the time of the block."""
+        """Copy files to this machine, and remove the copies when the block ends."""
         with tempfile.TemporaryDirectory(prefix="lakehouse-landing-") as folder:
             paths = []
             for number, entry in enumerate(entries):
-                # One folder each: names may be the same on several days.
+                # One folder per file, because files of several days may have the same name.
                 path = Path(folder) / str(number) / PurePosixPath(entry.path).name
                 path.parent.mkdir()
                 self._fetch(entry, path)
@@ -171,7 +171,7 @@ class CloudFiles(Files):
 
 
 def _entry(meta: ObjectMeta, folder: str) -> Entry:
-    """Return a file of a store as an entry of a listed folder."""
+    """Return the entry of a file, with its path relative to the listed folder."""
     path, modified = meta["path"].removeprefix(f"{folder}/"), meta["last_modified"]
     return Entry(path, False, meta["size"], meta["e_tag"] or modified.isoformat(), modified)
 

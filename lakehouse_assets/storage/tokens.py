@@ -1,4 +1,4 @@
-"""Tokens of Entra ID, which delta-rs, obstore and DuckDB take alike and do not renew."""
+"""Entra ID tokens for delta-rs, obstore and DuckDB, which do not renew tokens themselves."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential
 
 SCOPE: Final = "https://storage.azure.com/.default"
-# A process asks Entra once for all of its lakes and zones that one identity accesses: the token of
-# an identity at a login host, and when to request the next one.
+# Token by identity and login host, and when to request the next one. All lakes and landing zones of
+# a process that use the same identity share it.
 _tokens: dict[tuple[Identity, str], tuple[AccessToken, float]] = {}
 _lock = threading.Lock()
 
 
 def token_of(identity: Identity, login: str) -> AccessToken:
-    """Return the current token of an identity, a new one once half of the old one's life is over.
+    """Return an identity's token, which is renewed after half of its lifetime.
 
-    What begins with a token thus has half an hour at least, as tokens live for one or more; what
-    takes longer fails for a transient reason, and is run again with a new token.
+    Tokens live for an hour or more, so an operation has at least half an hour before its token
+    expires. One that takes longer fails with a transient error and is retried with a new token.
 
     Args:
         identity: An identity for which Entra issues tokens.
@@ -47,7 +47,7 @@ def token_of(identity: Identity, login: str) -> AccessToken:
 
 
 def forget_tokens() -> None:
-    """Ask Entra anew from now on, for instance because an identity's secret is another now."""
+    """Discard cached tokens, for instance because an identity's secret has changed."""
     with _lock:
         _tokens.clear()
 
@@ -60,7 +60,7 @@ def _request(identity: Identity, login: str) -> AccessToken:
             "This identity needs the packages of the extra `azure`; install "
             "lakehouse_assets[azure]."
         ) from None
-    # A credential of its own: one that is kept gives the same token until it nearly ends.
+    # A new credential each time, because one that is kept returns a token until it nearly expires.
     credential = _credential(identity, login)
     try:
         return credential.get_token(SCOPE)
@@ -78,10 +78,10 @@ def _request(identity: Identity, login: str) -> AccessToken:
 
 
 def _credential(identity: Identity, login: str) -> TokenCredential:
-    """Return azure-identity's object for an identity."""
+    """Return the azure-identity credential for an identity."""
     from azure import identity as azure
 
-    # Where nobody listens to its log, the error alone is shown, and without the client's words.
+    # If logging is not configured, this keeps the client's messages off stderr: ours suffices.
     logging.getLogger("azure.identity").addHandler(logging.NullHandler())
     limits = timeouts.azure_identity()
     if identity.kind == "azure_cli":
@@ -96,7 +96,7 @@ def _credential(identity: Identity, login: str) -> TokenCredential:
         "tenant_id": identity.value("tenant_id"),
         "client_id": identity.value("client_id"),
         "authority": login,
-        # Discovering the authority costs a request to a host that firewalls need not know.
+        # Discovery would send a request to another host, which firewalls may not allow.
         "disable_instance_discovery": True,
         **limits,
     }

@@ -1,8 +1,9 @@
-"""Tell transient errors, which may be gone at the next attempt, from mistakes.
+"""Distinguish transient errors, where a retry may succeed, from permanent ones.
 
-The class of an error decides, and the code or status that it carries. Four clients give neither
-(`_UNCODED`): of theirs, only the system's own phrase at the end of a line is read, because other
-text, such as our own sentences and those of databases, may repeat delivered values.
+An error is classified by its class and by the code or status that it carries. Four clients
+(`_UNCODED`) give neither: their text is searched only for the operating system's phrase at the end
+of a line and for known errors of stores. No other error's text is searched, because it may repeat
+delivered values.
 """
 
 import errno
@@ -23,7 +24,7 @@ _ERRNOS = frozenset(
     }
 )  # fmt: skip
 _STATUSES = frozenset({429, 500, 502, 503, 504})
-# Classes by name, so that no client is imported for having failed elsewhere.
+# Classes by name, so that no client library has to be imported.
 _NETWORK = frozenset(
     {
         "azure.core.exceptions.ServiceRequestError",
@@ -35,7 +36,7 @@ _NETWORK = frozenset(
     }
 )
 _CERTIFICATES = frozenset({"ssl.SSLCertVerificationError", "requests.exceptions.SSLError"})
-# Codes of databases: too busy, locked, deadlocked, shutting down, gone.
+# Database error codes: too busy, locked, deadlocked, shutting down, connection lost.
 _SQLITE = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
 )
@@ -46,8 +47,8 @@ _NUMBERS = {
         {1205, 20002, 20003, 20009, 20047, 40501, 40613}
     ),
 }
-# Clients that give their errors no code: they end a line with the system's own words, or tell of a
-# store in a form that `faults.py` knows.
+# Errors without a code: a line of their text ends with the operating system's phrase, or `faults.py`
+# recognises them.
 _UNCODED = frozenset(
     {
         "_duckdb.IOException", "_internal.DeltaError", "obstore.exceptions.BaseError",
@@ -62,7 +63,7 @@ _SYSTEM_WORDS = re.compile(
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Say whether an error, or what it was raised from, may be gone at the next attempt."""
+    """Return whether an error, or one that it was raised from, is transient."""
     chain = [*_chain(error)]
     names = [_names(link) for link in chain]
     if any(found & _CERTIFICATES for found in names):
@@ -74,7 +75,7 @@ def is_transient(error: BaseException | None) -> bool:
 
 
 def is_unanswered(error: BaseException) -> bool:
-    """Say whether a peer could not be reached or did not answer in time."""
+    """Return whether a peer could not be reached or did not answer in time."""
     return any(
         isinstance(link, TimeoutError | ConnectionError) or _names(link) & _NETWORK
         for link in _chain(error)
@@ -82,7 +83,7 @@ def is_unanswered(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from."""
+    """Yield an error and the errors that it was raised from."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -95,16 +96,16 @@ def _names(error: BaseException) -> set[str]:
 
 
 def _passes(error: BaseException, names: set[str]) -> bool:
-    """Say whether an error of a library, by its class and code alone, may pass."""
+    """Return whether a library's error is transient, without the errors it was raised from."""
     if isinstance(error, TimeoutError | ConnectionError) or names & _NETWORK:
         return True
     if "requests.exceptions.RetryError" in names:
-        # The client retries nothing but statuses that may pass.
+        # The client retries only transient statuses.
         return True
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _ERRNOS
     if isinstance(error, sqlite3.Error):
-        # The low byte is the code, the rest details it.
+        # The low byte is the primary code; the rest extends it.
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE
     if "psycopg.Error" in names:
         return bool(_SQLSTATES.match(getattr(error, "sqlstate", None) or ""))
@@ -112,7 +113,7 @@ def _passes(error: BaseException, names: set[str]) -> bool:
         return bool(getattr(error, "connection_invalidated", False))
     first = error.args[0] if error.args else None
     if isinstance(first, tuple) and first:
-        # pymssql has a pair of number and text for its one argument.
+        # pymssql's only argument is a pair of number and text.
         first = first[0]
     if "oracledb.exceptions.Error" in names:
         return bool(getattr(first, "isrecoverable", False))
@@ -120,7 +121,7 @@ def _passes(error: BaseException, names: set[str]) -> bool:
         return True
     if _status(error, names) in _STATUSES:
         return True
-    # What delta-rs tells by a class of its own is no fault of a disk or a store.
+    # delta-rs's subclasses of DeltaError are not about a disk or a store.
     special = "_internal.DeltaError" in names and type(error).__name__ != "DeltaError"
     if (names & _UNCODED and not special) or type(error) is OSError:
         text = str(error)
@@ -129,9 +130,9 @@ def _passes(error: BaseException, names: set[str]) -> bool:
 
 
 def _status(error: BaseException, names: set[str]) -> int | None:
-    """Return the HTTP status that an error carries, as each client calls it."""
+    """Return the HTTP status of a client's error; None if it has none."""
     if "mlflow.exceptions.MlflowException" in names:
-        # Its usual status says nothing, nor does any where it was raised from another error.
+        # 500 is MLflow's default and says nothing; nor does the status of a wrapped error.
         status = error.get_http_status_code()  # type: ignore[attr-defined]
         return None if status == 500 or error.__cause__ or error.__context__ else int(status)
     if "urllib.error.HTTPError" in names:
