@@ -27,7 +27,7 @@ _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
     ".parquet": "parquet",
 }  # fmt: skip
-# First bytes of files that are not text although their names say so.
+# First bytes of other formats, with the remedy for a file that is named like text.
 _SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook, not text; export it as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook, not text; export it as CSV",

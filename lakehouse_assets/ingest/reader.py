@@ -82,7 +82,7 @@ class _Tally:
 
 
 class _Loading:
-    """Reads the files of a delivery one after the other and collects what their rows need.
+    """Reads the files of a delivery one after the other, with counts, hashes and refusals.
 
     Attributes:
         schema: Columns of the batches: for a row, the fields as text and `_row_number`; for a

@@ -1,4 +1,4 @@
-"""What a commit says about where its rows came from, and what a write reports."""
+"""The origin of a commit's rows, versions in a table's history, and the report of a write."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class DeltaRsWriter:
         import pyarrow as pa
         from deltalake import write_deltalake
 
-        # Nullable here, so that delta-rs checks non-null columns: its error names the constraint.
+        # Nullable here, so that delta-rs itself checks non-null columns: its error is clearer.
         target = pa.schema([field.with_nullable(True) for field in arrow_schema(change.table)])
         passing = _Rows(rows if rows.schema == target else rows.cast(target))
         with passing.own_errors(), _explained(change), local_lock(change.path.uri, alone=False):

@@ -78,7 +78,10 @@ def unwritable(path: TablePath, table: Table, reason: str) -> LakehouseError:
 
 
 def broken_rules(table: Table, rows: str = "Some") -> LakehouseError:
-    """Return the error for rows that break declared rules; it omits the rows (personal data)."""
+    """Return the error for rows that break declared rules.
+
+    The message omits the rows, which may be personal data.
+    """
     rules = [f"{c.name} is not null" for c in table.columns if not c.nullable]
     rules += list(table.constraints.values())
     return LakehouseError(

@@ -1,5 +1,5 @@
-"""The life cycle of models: fitted, tracked, gated, compared, promoted, loaded safely, scored.
+"""The life cycle of models: fit, track, check gates, compare, promote, load safely, score.
 
-The modules are imported one by one; nothing is re-exported here, so that importing the package
-never pulls in scikit-learn, Matplotlib or MLflow.
+Nothing is re-exported here, so that importing the package never imports scikit-learn, Matplotlib or
+MLflow.
 """

@@ -1,4 +1,4 @@
-"""Where MLflow keeps artefacts in ADLS or OneLake, and the credentials of its clients."""
+"""MLflow's artefact addresses in ADLS or OneLake, and the credentials of its clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lakehouse_assets.storage.location import LocationError, parse_location
 
 
 def artifact_address(root: str) -> str:
-    """Return MLflow's address of a root; what is no folder, ADLS or OneLake is MLflow's own."""
+    """Return MLflow's address for a root; anything but a folder, ADLS or OneLake is unchanged."""
     try:
         location = parse_location(root)
     except LocationError:
@@ -23,12 +23,12 @@ def set_azure_credentials(root: str, identity: Identity) -> None:
     """Set the credentials of MLflow's Azure clients in this process, if the root is in a store.
 
     Raises:
-        LakehouseError: a secret is missing, or MLflow has no such identity.
+        LakehouseError: a secret is missing, or MLflow does not support the identity.
     """
     try:
         location = parse_location(root)
     except LocationError:
         return
     if not isinstance(location, Path):
-        # MLflow makes these clients itself, and they ask the environment and nothing else.
+        # MLflow creates these clients itself, and they read only the environment.
         os.environ.update(Access(location, identity).mlflow())

@@ -1,12 +1,12 @@
-"""What a model declares, and the life cycle that every model goes through.
+"""Declarations of models, and the life cycle that every model goes through.
 
-A month (or another partition) of rows is prepared, a sample of it is fitted, all rows are scored,
-the fit is tracked and registered under an identity, judged by its gates, compared with the
-champion, and promoted. Done again on the same rows with the same settings, nothing is fitted or
-registered again: the registered model is loaded, checked, and scores.
+The rows of a partition, such as a month, are prepared; a model is fitted on a sample of them and
+scores all of them; the fit is tracked and registered under an identity, checked against its gates,
+compared with the champion, and promoted. A re-run on the same rows with the same settings fits and
+registers nothing: the registered model is loaded, checked, and scores the rows.
 
-The definitions load this module for what models declare, so that it imports the registry of models
-and MLflow's store in functions only.
+The definitions import this module for the declarations, so it imports the model registry and MLflow
+only inside functions.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a metric of a fit must exceed for the model to be used.
+    """A bound that a metric of a fit must exceed for the model to be used.
 
     Attributes:
         name: Name of the check.
         metric: The metric.
-        above: What it must exceed.
-        description: Why, for people.
-        beside: Further metrics that are shown with it and decide nothing.
+        above: The bound.
+        description: The reason, for people.
+        beside: Further metrics to show with it, which do not affect the result.
     """
 
     name: str
@@ -54,13 +54,13 @@ class Gate:
     beside: tuple[str, ...] = ()
 
     def passes(self, metrics: Mapping[str, float]) -> bool:
-        """Say whether a fit passes; one without the metric, or where it is NaN, does not."""
+        """Return whether a fit passes; a missing or NaN metric does not pass."""
         return metrics.get(self.metric, float("nan")) > self.above
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A fit that was only made to be compared; it is tracked as a child run."""
+    """A fit for comparison only, tracked as a child run."""
 
     name: str
     params: Mapping[str, object]
@@ -69,15 +69,15 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What fitting found.
+    """Result of fitting.
 
     Attributes:
-        model: A scikit-learn estimator, made of the types that the model declares.
+        model: A scikit-learn estimator that contains only the types that its spec declares.
         run_name: Name of the run in MLflow.
-        metrics: Figures of the fit.
-        params: What else people may want to compare.
-        variants: Fits beside it.
-        documents: What is kept as JSON with the run, by name.
+        metrics: Metrics of the fit.
+        params: Further parameters to log with the run.
+        variants: Other fits to compare it with.
+        documents: Values to store as JSON files with the run, by name.
     """
 
     model: Any
@@ -90,7 +90,7 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is said of the rows that a model scored: metrics, and figures by name."""
+    """Metrics and figures (by name) that describe the rows that a model scored."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
@@ -98,30 +98,30 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class ModelSpec:
-    """A model: everything that the life cycle needs to know of it.
+    """Declaration of a model: everything that the life cycle needs to know about it.
 
     Attributes:
         name: Name of the registered model.
-        experiment: MLflow's experiment of its runs.
-        key: Column with a value for each row.
+        experiment: MLflow experiment of its runs.
+        key: Column that identifies a row.
         features: Columns that it predicts from: numbers, or text.
-        settings: Default settings, a dataclass of whole numbers, numbers, texts and tuples.
-        fit: Fits a sample: the key and the inputs, by key, numbers as doubles.
-        types: What the saved model is made of, beside plain values and arrays.
-        scored: Columns that scoring adds, and the type of each: int, bigint, double or string.
-        scorer: Makes, of a model, the function that computes those columns of a batch of features.
-            It runs beside the engine's workers, which have NumPy and PyArrow only.
-        gates: What a fit must pass to become the champion.
-        fewest: Rows below which nothing is fitted, by the settings.
-        output: MLflow's type of what the saved model predicts.
-        target: What it predicts, where that is a column; rows without it are not fitted.
+        settings: Default settings, a dataclass of integers, floats, strings and tuples.
+        fit: Fits a sample: a table of the key and the inputs, ordered by key, numbers as doubles.
+        types: Types that the saved model contains, in addition to plain values and arrays.
+        scored: Columns that scoring adds, with their types: int, bigint, double or string.
+        scorer: Returns, for a model, the function that computes those columns for a batch of
+            features. It may run in other processes, which have only NumPy and PyArrow.
+        gates: Checks that a fit must pass to become the champion.
+        fewest: Minimum number of rows for a fit, given the settings.
+        output: MLflow's type of the saved model's predictions.
+        target: Column that it predicts, if any; rows without a value in it are not fitted.
         prepare: Adds the features to the rows.
-        finish: Makes of scored rows the rows of the table.
-        describe: Says what is to be kept of those rows with the run.
-        objection: Why a fit must not replace the champion, or None: given the fit, the champion's
-            model and the sample. Without it, every fit that passes its gates does.
-        rules: What else the results depend on, for the identity.
-        libraries: Packages whose version may change what is fitted.
+        finish: Turns scored rows into rows of the table.
+        describe: Returns the evidence about those rows to store with the run.
+        objection: Given the fit, the champion's model and the sample, returns why the fit must not
+            replace the champion, or None. Without it, every fit that passes its gates replaces it.
+        rules: Other values that the results depend on; part of the identity.
+        libraries: Packages whose version may change the fit; part of the identity.
     """
 
     name: str
@@ -147,7 +147,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, eq=False)
 class ModelTable:
-    """The monthly table of what a model says of the rows of another one.
+    """A monthly table with a model's scores for the rows of another table.
 
     Attributes:
         spec: The model.
@@ -162,15 +162,15 @@ class ModelTable:
 
 @dataclass(frozen=True, eq=False)
 class ModelRun:
-    """What came of a model's life cycle on the rows of a partition.
+    """Result of a model's life cycle on the rows of a partition.
 
     Attributes:
         frame: The rows of the table.
-        rows: Rows that have all inputs.
-        version: The registered model; None where there were too few rows to fit one.
-        metrics: Figures of the fit, and of the rows that it scored.
+        rows: Number of rows that have all inputs.
+        version: The registered model; None if there were too few rows to fit one.
+        metrics: Metrics of the fit, and of the rows that it scored.
         decision: Whether it is the champion now, and why.
-        evidence: What was said of the scored rows.
+        evidence: Metrics and figures of the scored rows.
     """
 
     frame: DataFrame
@@ -192,17 +192,17 @@ def run_model(
     most_rows: int,
     settings: Any = None,
 ) -> ModelRun:
-    """Take a model through its life cycle on the rows of a partition.
+    """Run a model's life cycle on the rows of a partition.
 
     Args:
         spec: The model.
         engine: The engine of the frame.
         frame: The rows.
-        tracking: Where models are tracked.
-        partition: Partition key, a text that sorts by time.
-        run_id: The Dagster run.
-        most_rows: Most rows that are fetched to fit.
-        settings: Settings instead of the default ones.
+        tracking: The MLflow store.
+        partition: Partition key, as text that sorts by time.
+        run_id: Id of the Dagster run.
+        most_rows: Maximum number of rows to fetch for fitting.
+        settings: Settings to use instead of the default ones.
 
     Raises:
         LakehouseError: The rows cannot be fitted, a registered model is refused, or MLflow fails.
@@ -241,7 +241,7 @@ def run_model(
 
 
 def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) -> dict[str, str]:
-    """The tags that identify a fit: its partition, its rows, and all that it was fitted with."""
+    """Return the tags that identify a fit: its partition, its rows, and its configuration."""
     from lakehouse_assets.ml import model_registry as registry
 
     config = {
@@ -260,19 +260,19 @@ def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) 
 
 
 def score_frame(spec: ModelSpec, engine: Engine, frame: DataFrame, model: Any) -> DataFrame:
-    """Add what a model predicts to rows, where they are: no row is fetched.
+    """Add a model's predictions to rows within the engine, without fetching them.
 
     Args:
         spec: The model's declaration.
         engine: The engine of the frame.
         frame: Rows with a column for each feature.
-        model: A fit, or what the registry gave.
+        model: A fitted model, or one loaded from the registry.
 
     Returns:
         The rows, kept until the engine's scope ends.
 
     Raises:
-        LakehouseError: The frame lacks a feature, or has what is added already.
+        LakehouseError: The frame lacks a feature, or already has a column that would be added.
     """
     import pyarrow as pa
 
@@ -301,7 +301,7 @@ def _record(
     sample: Sample,
     tags: Mapping[str, str],
 ) -> TrackedModel:
-    """Write a run with its variants as child runs, its files and its model, and register that."""
+    """Log a run with its files, and its variants as child runs; then register its model."""
     from lakehouse_assets.ml.model_registry import register
 
     with tracking.run(fitted.run_name, tags) as run_id:
@@ -341,7 +341,7 @@ def _decide(
     partition: str,
     sample: Sample,
 ) -> Decision:
-    """Judge a fit by its gates and beside the champion, and promote it or leave the champion."""
+    """Promote a fit if it passes its gates and the comparison with the champion."""
     from lakehouse_assets.ml.model_registry import champion_of, load_version, promote
 
     objection = next(

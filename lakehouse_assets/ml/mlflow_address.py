@@ -1,4 +1,4 @@
-"""An MLflow store's address: what is accepted, and how it is shown without its secrets."""
+"""Addresses of MLflow stores: which are accepted, and how to show them without secrets."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from lakehouse_assets.errors import LakehouseError
 
 
 def redact_uri(uri: str) -> str:
-    """The address without user, password and query values, so that it may be printed.
+    """Return the address without user, password and query values, so that it can be printed.
 
-    When in doubt more is hidden: with an @ inside the query nothing but the scheme remains.
+    If in doubt, it hides more: if the query contains an @, only the scheme remains.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
@@ -25,7 +25,7 @@ def redact_uri(uri: str) -> str:
 
 
 def without_secrets(text: str, uri: str) -> str:
-    """The text with every secret part of the address blanked out."""
+    """Return the text with every secret part of the address replaced by `***`."""
     if redact_uri(uri) == uri:
         return text
     rest = uri.partition("://")[2]
@@ -40,7 +40,11 @@ def without_secrets(text: str, uri: str) -> str:
 
 
 def check_uri(uri: str) -> None:
-    """Refuse addresses that MLflow 3.17 refuses, or that would forget everything."""
+    """Check that an address is not one that MLflow 3.17 refuses, or that would not store runs.
+
+    Raises:
+        LakehouseError: it is a folder, an in-memory database, or has too few slashes.
+    """
     if uri.startswith("file:") or ("://" not in uri and uri != "databricks"):
         msg = (
             f"The MLflow address {redact_uri(uri)} is a folder, and MLflow no longer keeps runs "
@@ -63,9 +67,9 @@ def check_uri(uri: str) -> None:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The database file of an SQLite address; None for any other address."""
+    """Return the database file of an SQLite address; None for any other address."""
     scheme, _, rest = uri.partition("://")
     if scheme.partition("+")[0] != "sqlite":
         return None
-    # Three slashes: relative to the working folder; four: absolute.
+    # Three slashes mean a path relative to the working folder; four, an absolute one.
     return Path(rest.partition("?")[0].removeprefix("/"))

@@ -1,8 +1,8 @@
-"""A model's files: how they are written, and what is checked before any of them is loaded.
+"""Write a model's files, and check them before any of them is loaded.
 
-A model is the scikit-learn flavour of MLflow in the skops format, and nothing else is loaded.
-MLflow's own loaders are not used to read it: they take the file format, and the types that skops
-may make, from the model's own files.
+A model has MLflow's scikit-learn flavour in the skops format; nothing else is loaded. MLflow's own
+loaders are not used, because they take the file format, and the types that skops may create, from
+the model's own files.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ MODEL_FILES: Final = frozenset(
 MOST_BYTES: Final = 512 * 2**20
 """Size in bytes above which a model is refused unread."""
 
-# What a saved model needs at loading time; skops is its file format. Naming them explicitly
-# saves MLflow's inference, which loads the model in a fresh process and takes many seconds.
+# Packages that loading a model needs; skops is its file format. Listing them avoids MLflow's
+# inference, which loads the model in a new process and takes many seconds.
 _REQUIREMENTS: Final = ("mlflow", "numpy", "scikit-learn", "skops")
-# Types of any model: values, containers and arrays.
+# Types that every model may contain: values, containers and arrays.
 _PLAIN_TYPES: Final = frozenset(
     {"builtins.str", "builtins.dict", "builtins.list", "builtins.tuple"}
     | {f"numpy.{name}" for name in ("ndarray", "float64", "int64", "int32")}
 )
-# The parts of skops that make objects. Its others call functions and reconstructors by name.
+# The skops nodes that only create objects; its other nodes call functions and reconstructors by
+# name.
 _LOADERS: Final = frozenset(
     f"{name}Node" for name in ("Object", "Dict", "List", "Tuple", "Json", "Type", "NdArray")
 )
 _SKOPS_PROTOCOL: Final = 2
-# What an MLmodel says of how it is loaded; versions of libraries, which differ, are left out.
+# The loading instructions in an MLmodel file, without library versions, which differ.
 _FLAVORS: Final[dict[str, dict[str, Any]]] = {
     "python_function": {
         "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
@@ -68,21 +69,21 @@ def save_model(
     folder: Path,
     description: Model,
 ) -> str:
-    """Write a model with a signature of named doubles, pinned requirements and skops files.
+    """Write a model in the skops format, with a signature of doubles and pinned requirements.
 
     Args:
         model: Fitted scikit-learn estimator.
-        feature_names: Names of the input columns in their order.
-        output: MLflow's type of what the model predicts, such as `integer` or `double`.
-        types: Types that the model is made of, beside plain values and arrays.
-        folder: Folder to make.
-        description: What MLflow knows of the model: its id and run.
+        feature_names: Names of the input columns in order.
+        output: MLflow's type of the model's predictions, such as `integer` or `double`.
+        types: Types that the model contains, in addition to plain values and arrays.
+        folder: Folder to create.
+        description: MLflow's description of the model: its id and run.
 
     Returns:
         The digest of the files, for `load_model`.
 
     Raises:
-        LakehouseError: the model holds a type that is not listed.
+        LakehouseError: the model contains a type that is not listed.
     """
     import mlflow.sklearn
     from mlflow.models import ModelSignature
@@ -114,16 +115,16 @@ def digest_of_files(folder: Path) -> str:
 
 
 def load_model(folder: Path, digest: str, types: Collection[str], what: str) -> Any:
-    """Load a model that `save_model` wrote, if its files are unchanged and of our format.
+    """Load a model that `save_model` wrote, if its files are unchanged and in our format.
 
     Args:
         folder: A private copy of the files.
         digest: Digest that was recorded when the model was registered.
-        types: Types that the model may be made of, beside plain values and arrays.
-        what: The model, for messages.
+        types: Types that the model may contain, in addition to plain values and arrays.
+        what: Name of the model for messages.
 
     Raises:
-        LakehouseError: the files are not those that were registered, or not of our format.
+        LakehouseError: the files are not those that were registered, or not in our format.
     """
     check_files(folder, digest, types, what)
     import skops.io
@@ -133,7 +134,7 @@ def load_model(folder: Path, digest: str, types: Collection[str], what: str) -> 
 
 
 def check_files(folder: Path, digest: str, types: Collection[str], what: str) -> None:
-    """Check a model's files without importing or making anything that they name.
+    """Check a model's files without importing or creating anything that they name.
 
     Raises:
         LakehouseError: as for `load_model`.
@@ -155,12 +156,12 @@ def _unreadable_is_refused(what: str) -> Iterator[None]:
         yield
     except LakehouseError:
         raise
-    except Exception as error:  # noqa: BLE001 - files of strangers can break any reader anyhow
+    except Exception as error:  # noqa: BLE001 - untrusted files can make a reader raise anything
         raise _refused(what, f"it cannot be read ({type(error).__name__})") from None
 
 
 def _check_description(path: Path, types: Collection[str], what: str) -> None:
-    """Refuse an MLmodel by which anything but our skops file would be loaded."""
+    """Refuse an MLmodel file that would load anything but our skops file."""
     import yaml  # type: ignore[import-untyped]
 
     if path.stat().st_size > _DESCRIPTION_BYTES:
@@ -184,7 +185,7 @@ def _check_description(path: Path, types: Collection[str], what: str) -> None:
 
 
 def _check_archive(path: Path, types: Collection[str], what: str) -> None:
-    """Refuse a skops file that unpacks to more than its size, or makes a type not listed."""
+    """Refuse a skops file that unpacks to more than its size, or has a type not listed."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
@@ -206,7 +207,7 @@ def _check_archive(path: Path, types: Collection[str], what: str) -> None:
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """Walk the nodes of a skops schema, without recursion: nesting may be as deep as it likes."""
+    """Yield the nodes of a skops schema, without recursion because nesting may be very deep."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -219,7 +220,7 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _check_array(data: bytes, what: str) -> None:
-    """Refuse an array whose header asks for more memory than there are bytes."""
+    """Refuse an array of objects, or one whose header asks for more memory than its bytes."""
     import numpy as np
 
     reader = io.BytesIO(data)
@@ -234,7 +235,7 @@ def _check_array(data: bytes, what: str) -> None:
 
 
 def _refused(what: str, reason: str) -> LakehouseError:
-    """Say that a model is not loaded."""
+    """Return the error for a model that is not loaded."""
     return LakehouseError(
         f"{what} is not loaded: {reason}. Restore its files from a copy, or delete the version "
         "and run its asset again."

@@ -1,4 +1,4 @@
-"""The registry of models: versions with an identity, the champion, and who may replace it."""
+"""The model registry: versions with an identity, the champion, and when to replace it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DECISION_TAG: Final = "decision"
 """Why a version was promoted or was not, when it was last judged."""
 
 _IDENTITY_TAGS: Final = (PARTITION_TAG, INPUT_DIGEST_TAG, CONFIG_DIGEST_TAG)
-# These values travel inside a quoted filter of the registry's search.
+# Characters that are safe inside the quoted values of a registry search's filter.
 _FILTER_SAFE: Final = re.compile(r"[A-Za-z0-9_.:|/+\-]+")
 
 
@@ -48,7 +48,7 @@ _FILTER_SAFE: Final = re.compile(r"[A-Za-z0-9_.:|/+\-]+")
 class TrackedModel:
     """A model version in the registry and the run that produced it.
 
-    `model_uri` is `models:/<name>/<version>`. `reused` says that the version existed already.
+    `model_uri` is `models:/<name>/<version>`. `reused` is whether the version already existed.
     """
 
     run_id: str
@@ -77,19 +77,18 @@ class Champion:
 def find_version(
     tracking: MlflowTracking, identity: Mapping[str, str], name: str
 ) -> TrackedModel | None:
-    """The newest model version with the given partition, input digest and config digest.
+    """Return the newest version with the given partition, input digest and config digest, or None.
 
-    A version without a digest of its files is passed over, since it could not be loaded.
+    Versions without a digest of their files are skipped, because they could not be loaded.
 
     Args:
-        tracking: The store.
+        tracking: The MLflow store.
         identity: Mapping with at least the keys `partition`, `input_digest` and
             `config_digest`; other keys are not compared.
         name: Registered model.
 
     Raises:
-        LakehouseError: If a key is missing, a value cannot stand in a filter, or MLflow
-            fails.
+        LakehouseError: If a key is missing, a value cannot be used in a filter, or MLflow fails.
     """
     wanted = {key: identity.get(key, "") for key in _IDENTITY_TAGS}
     for what, value in {"name": name, **wanted}.items():
@@ -118,26 +117,26 @@ def register(
     types: Collection[str],
     tags: Mapping[str, str],
 ) -> TrackedModel:
-    """Save a model as one of the run and register it, unless it is there already.
+    """Save a model with its run and register it, unless it is already registered.
 
-    Its files are those of `save_model`, and their digest becomes a tag of the version. A version
-    with the same partition, input digest and config digest is reused and nothing is written. Two
-    processes which register the same identity at the same moment may both write one; the newest
-    is then the one that is found.
+    `save_model` writes its files, and their digest becomes a tag of the version. If a version with
+    the same partition, input digest and config digest exists, it is reused and nothing is written.
+    Two processes that register the same identity at the same moment may both write a version; from
+    then on the newest one is found.
 
     Args:
-        tracking: The store.
+        tracking: The MLflow store.
         run_id: Run that produced the model.
-        name: Registered model; it is made on first use.
+        name: Registered model, which is created on first use.
         model: Fitted scikit-learn estimator.
-        feature_names: Names of the input columns in their order.
-        output: MLflow's type of what it predicts.
-        types: Types that it is made of, beside plain values and arrays.
+        feature_names: Names of the input columns in order.
+        output: MLflow's type of its predictions.
+        types: Types that it contains, in addition to plain values and arrays.
         tags: Tags of the version. `partition`, `input_digest` and `config_digest` are its
             identity.
 
     Raises:
-        LakehouseError: If an identity tag is missing, the model holds another type, or MLflow
+        LakehouseError: If an identity tag is missing, the model contains another type, or MLflow
             fails.
     """
     existing = find_version(tracking, tags, name)
@@ -153,8 +152,8 @@ def register(
             tracking.experiment_id(), name=name, source_run_id=run_id, tags=dict(tags)
         )
         folder = Path(scratch) / "model"
-        # The steps of mlflow.sklearn.log_model without its look-ups of the active run, the
-        # git commit and the installed packages, and without the global tracking URI.
+        # The steps of mlflow.sklearn.log_model, without looking up the active run, the git commit
+        # and the installed packages, and without the global tracking URI.
         description = Model(
             artifact_path=logged.artifact_location,
             run_id=run_id,
@@ -170,8 +169,8 @@ def register(
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        # The source is the folder, not `models:/<model id>`: the SQL registry would look
-        # that up under MLflow's global address.
+        # The source is the folder, not `models:/<model id>`, which the SQL registry would look up
+        # at MLflow's global address.
         created = client.create_model_version(
             name,
             logged.artifact_location,
@@ -185,17 +184,17 @@ def register(
 def promote(
     tracking: MlflowTracking, name: str, version: int, partition: str, objection: str | None = None
 ) -> Decision:
-    """Make a version the champion unless something speaks against it, and record the decision.
+    """Make a version the champion unless there is an objection, and record the decision.
 
-    The champion of a later partition stays: a re-run of January replaces January's champion but
+    A champion of a later partition is kept: a re-run of January replaces January's champion but
     never March's. Partition keys are compared as text, which orders ISO dates and months correctly.
 
     Args:
-        tracking: The store.
+        tracking: The MLflow store.
         name: Registered model.
         version: Model version.
         partition: Its partition key.
-        objection: Why it must not be the champion.
+        objection: Why it must not become the champion; None if nothing is wrong with it.
 
     Raises:
         LakehouseError: If the champion has no partition tag, the version does not exist, or
@@ -228,16 +227,16 @@ def promote(
 
 
 def load_champion(tracking: MlflowTracking, name: str, types: Collection[str]) -> Champion:
-    """The champion, for scoring, from files that are checked before they are loaded.
+    """Load the champion for scoring; its files are checked first.
 
     Args:
-        tracking: The store.
+        tracking: The MLflow store.
         name: Registered model.
-        types: Types that it may be made of, beside plain values and arrays.
+        types: Types that it may contain, in addition to plain values and arrays.
 
     Raises:
         LakehouseError: If there is no champion, its files are not those that were registered or
-            not of our format, or MLflow fails.
+            not in our format, or MLflow fails.
     """
     current = _required_champion(tracking, name)
     with _fetched(tracking, current) as (folder, digest, what):
@@ -246,7 +245,7 @@ def load_champion(tracking: MlflowTracking, name: str, types: Collection[str]) -
 
 
 def load_version(tracking: MlflowTracking, name: str, version: int, types: Collection[str]) -> Any:
-    """A version's model; see `load_champion`."""
+    """Load the model of a version; arguments and errors as for `load_champion`."""
     with tracking.plain_errors():
         found = tracking.client().get_model_version(name, str(version))
     with _fetched(tracking, found) as (folder, digest, what):
@@ -256,7 +255,7 @@ def load_version(tracking: MlflowTracking, name: str, version: int, types: Colle
 def export_champion(
     tracking: MlflowTracking, name: str, types: Collection[str], folder: Path
 ) -> TrackedModel:
-    """Write the champion's files, checked as for loading, to a new folder for a server of models.
+    """Check the champion's files as for loading, and copy them to a new folder for a model server.
 
     Raises:
         LakehouseError: As for `load_champion`, or the folder exists.
@@ -271,7 +270,7 @@ def export_champion(
 
 
 def champion_of(tracking: MlflowTracking, name: str) -> ModelVersion | None:
-    """The version behind the alias; None without a model or alias of that name."""
+    """Return the champion's version; None if the model or its alias does not exist."""
     client = tracking.client()
     from mlflow.exceptions import MlflowException
 
@@ -279,7 +278,7 @@ def champion_of(tracking: MlflowTracking, name: str) -> ModelVersion | None:
         try:
             return client.get_model_version_by_alias(name, CHAMPION)
         except MlflowException as error:
-            # A missing alias is an "invalid parameter" to some stores.
+            # Some stores report a missing alias as an invalid parameter.
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
@@ -299,7 +298,7 @@ def _called(version: ModelVersion) -> str:
 
 @contextmanager
 def _fetched(tracking: MlflowTracking, version: ModelVersion) -> Iterator[tuple[Path, str, str]]:
-    """Copy a version's files into a folder of our own; give their digest and its name as well."""
+    """Copy a version's files into a temporary folder; yield it, their digest, and a name."""
     digest = version.tags.get(FILES_DIGEST_TAG)
     if digest is None:
         raise LakehouseError(
@@ -312,12 +311,12 @@ def _fetched(tracking: MlflowTracking, version: ModelVersion) -> Iterator[tuple[
 
 
 def _fetch_files(tracking: MlflowTracking, version: ModelVersion, folder: Path) -> None:
-    """Copy a version's files, by their fixed names, if there is nothing else and not too much."""
+    """Copy a version's files by their fixed names; refuse other files, or too many bytes."""
     import mlflow.artifacts
 
     with tracking.plain_errors():
-        # The path of the files, not `models:/...`: MLflow resolves that form with its global
-        # address, whatever address is passed here, and creates a stray mlflow.db for it.
+        # The path of the files, not `models:/...`, which MLflow resolves at its global address even
+        # if another is passed here, and for which it creates a stray mlflow.db.
         place = tracking.client().get_model_version_download_uri(version.name, str(version.version))
         listed = mlflow.artifacts.list_artifacts(
             artifact_uri=place, tracking_uri=tracking.tracking_uri
@@ -345,7 +344,7 @@ def _fetch_files(tracking: MlflowTracking, version: ModelVersion, folder: Path) 
 
 
 def _is_regular(place: str, name: str) -> bool:
-    """Say whether a file on this machine is no link, pipe or device; elsewhere there are none."""
+    """Return whether a local file is not a link, pipe or device; stores have only files."""
     parts = urlsplit(place)
     if parts.scheme not in ("", "file"):
         return True
@@ -354,7 +353,7 @@ def _is_regular(place: str, name: str) -> bool:
 
 
 def _tracked(version: ModelVersion, *, reused: bool) -> TrackedModel:
-    """A registry entry in this module's terms."""
+    """Convert a registry entry to a `TrackedModel`."""
     return TrackedModel(
         run_id=str(version.run_id),
         model_version=int(version.version),

@@ -1,4 +1,4 @@
-"""MLflow runs whose process was killed before it could end them."""
+"""End MLflow runs whose process was killed before it could end them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def end_orphaned_runs(
 ) -> list[str]:
     """End the runs that are still RUNNING although their Dagster run has ended.
 
-    A run whose model is registered had only its end to write and is FINISHED; others are KILLED.
-    Runs that no Dagster run started are left alone, and so are those younger than `before`.
+    A run whose model is registered lacked only its end and becomes FINISHED; others become KILLED.
+    Runs that no Dagster run started are not touched, nor are those that started after `before`.
 
     Args:
-        tracking: Where the runs are.
+        tracking: The MLflow store.
         active: Ids of the Dagster runs that are alive.
-        before: When `active` was asked for.
+        before: When `active` was read.
 
     Returns:
         The ids of the runs that were ended.

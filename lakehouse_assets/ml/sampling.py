@@ -1,4 +1,4 @@
-"""The rows that a model is fitted on: all that have its inputs, or a sample of them."""
+"""Fetch the rows that a model is fitted on: all that have its inputs, or a sample of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = "npt.NDArray[np.float64]"
 
-# Hashes of keys are from 0 to this.
+# Hashes of keys are from 0 up to this bound.
 _HASHES: Final = 2**60
 
 
@@ -29,8 +29,8 @@ class Sample:
     """Rows that a model is fitted on.
 
     Attributes:
-        rows: The key and the inputs, in the order of the key: numbers as doubles, and text.
-        total: Rows that have all inputs, of which these are some.
+        rows: The key and the inputs, ordered by key: numbers as doubles, and text.
+        total: Number of rows that have all inputs, including those not in the sample.
     """
 
     rows: pa.Table
@@ -38,7 +38,7 @@ class Sample:
 
     @property
     def digest(self) -> str:
-        """Hash the rows: the same for the same rows, whatever engine and order they came in."""
+        """SHA-256 of the rows, independent of the engine and of the order in which it had them."""
         digest = hashlib.sha256()
         for name in self.rows.column_names:
             values = self.rows[name].to_numpy()
@@ -53,18 +53,18 @@ class Sample:
 def fetch_sample(
     engine: Engine, frame: DataFrame, key: str, columns: Sequence[str], most: int, seed: int = 0
 ) -> Sample:
-    """Fetch the rows that have all columns, or about a number of them if there are more.
+    """Fetch the rows that have values in all columns, or a sample if there are more than `most`.
 
-    Which ones depends on their keys and the seed alone, not on the engine or the order of rows:
-    those whose hash is least. So a row that was in the sample of one month is in that of the next.
+    The sample is the rows whose keys have the smallest hashes. It depends only on the keys and the
+    seed, not on the engine or the order of rows, so consecutive months sample mostly the same keys.
 
     Args:
         engine: The engine of the frame.
-        frame: Rows, kept by the engine: they are read twice.
-        key: Column with a value for each row.
-        columns: What a row must have.
-        most: Most rows that are fetched.
-        seed: Another seed chooses other rows.
+        frame: Rows; checkpointed, because they are read twice.
+        key: Column that identifies a row.
+        columns: Columns in which a row must have a value.
+        most: Maximum number of rows.
+        seed: Seed of the hash; another seed selects other rows.
     """
     import pyarrow as pa
 
@@ -73,7 +73,8 @@ def fetch_sample(
     hashed = v.hash_key(F.lit(seed), F.col(key)) if total > most else F.lit(0)
     chosen = complete.select(hashed.alias("_hash"), key, *columns)
     if total > most:
-        # Hashes are spread evenly, so that hardly more than wanted are below a bound.
+        # Hashes are uniform, so few more rows than wanted are below this bound: the margin of six
+        # standard deviations makes sure that there are enough.
         share = (most + 6.0 * math.sqrt(most) + 10.0) / total
         chosen = chosen.filter(F.col("_hash") < F.lit(int(min(share, 1.0) * _HASHES)))
     fetched = engine.arrow_stream(chosen).read_all()
@@ -84,7 +85,7 @@ def fetch_sample(
 
 
 def feature_matrix(rows: pa.Table | pa.RecordBatch) -> FloatArray:
-    """Return columns of numbers of any type as doubles; what is null is not a number."""
+    """Return numeric columns of any type as a matrix of doubles (rows by columns); null is NaN."""
     import numpy as np
     from pyarrow import compute
 
@@ -96,7 +97,7 @@ def feature_matrix(rows: pa.Table | pa.RecordBatch) -> FloatArray:
 
 
 def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return text as it is, and numbers as doubles."""
+    """Return text unchanged, and numbers as doubles."""
     import pyarrow
 
     if getattr(column, "num_chunks", 0):
@@ -104,7 +105,7 @@ def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     kind = column.type
     if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
         return column.cast(pyarrow.string())
-    # Text between, because a decimal is not always made a double to the nearest.
+    # Via text, because a cast from decimal to double does not always round to the nearest.
     if pyarrow.types.is_decimal(kind):
         column = column.cast(pyarrow.string())
     return column.cast(pyarrow.float64(), safe=False)

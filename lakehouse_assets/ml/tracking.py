@@ -1,9 +1,9 @@
-"""Experiment tracking on MLflow: the store, its experiment, and what a run records.
+"""Experiment tracking with MLflow: the store, its experiment, and its runs.
 
-MLflow and scikit-learn are imported inside functions only: together they take about two seconds,
-and Dagster loads this module whenever it loads the definitions. All calls name their run
-explicitly; MLflow's "active run" and global tracking URI are left alone, so that several stores and
-threads can live in one process.
+MLflow and scikit-learn are imported only inside functions: together they take about two seconds,
+and Dagster imports this module whenever it loads the definitions. All calls name their run
+explicitly. MLflow's "active run" and global tracking URI are not used, so that one process can use
+several stores and threads.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DEFAULT_EXPERIMENT: Final = "Customer_Segmentation_Experiment"
 DAGSTER_RUN_TAG: Final = "dagster_run_id"
 """Tag of a run with the Dagster run that made it."""
 
-# Where MLflow stores whole paths of artefacts.
+# Tables and columns in which MLflow stores absolute paths of artefacts.
 _PLACES: Final = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -51,7 +51,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass
 class _Opened:
-    """What stays open; a client looks over the whole database when it is made."""
+    """Cached client and experiment id; creating a client checks the whole database."""
 
     client: Any = None
     experiment_id: str | None = None
@@ -62,14 +62,14 @@ class MlflowTracking:
     """MLflow experiment tracking and model registry.
 
     Attributes:
-        tracking_uri: `sqlite:///path/to/mlflow.db` (its folder is made), a database URL, or the
-            http(s) address of a tracking server; it may hold a password, and is never printed.
-        experiment: Name of the experiment; it is made on first use.
-        artifact_root: Folder or object store URL for the artefacts of a new experiment. Without
-            one, SQLite keeps them in the folder `artifacts` beside the database, and everything
-            else uses the server's own. MLflow stores the place with the experiment, so a
-            later change does not move it.
-        identity: Identity that accesses a store of artefacts.
+        tracking_uri: `sqlite:///path/to/mlflow.db` (its folder is created), a database URL, or the
+            http(s) address of a tracking server; it may contain a password and is never printed.
+        experiment: Name of the experiment, which is created on first use.
+        artifact_root: Folder or object store URL for the artefacts of a new experiment. By default
+            they are in the folder `artifacts` next to an SQLite database, or at the server's
+            own location. MLflow stores the location with the experiment, so later changes of
+            this setting do not move it.
+        identity: Identity that accesses artefacts in a store.
     """
 
     tracking_uri: str
@@ -80,7 +80,7 @@ class MlflowTracking:
 
     @classmethod
     def of(cls, settings: Settings) -> MlflowTracking:
-        """Return where the models of some settings are tracked."""
+        """Return the store that the settings configure."""
         root = settings.mlflow_artifacts
         return cls(
             tracking_uri=settings.mlflow_uri,
@@ -94,14 +94,14 @@ class MlflowTracking:
 
     @property
     def redacted_uri(self) -> str:
-        """The tracking address without user, password and query, fit for logs and metadata."""
+        """The tracking address without user, password and query, for logs and metadata."""
         return redact_uri(self.tracking_uri)
 
     def client(self) -> MlflowClient:
-        """The MLflow client of this address; a new SQLite store gets its tables here.
+        """Return the MLflow client for this address; this creates a new SQLite store's tables.
 
         Raises:
-            LakehouseError: If the address is a file store, in memory, or cannot be opened.
+            LakehouseError: If the address is a file store or in memory, or cannot be opened.
         """
         if self._opened.client is None:
             check_uri(self.tracking_uri)
@@ -124,7 +124,7 @@ class MlflowTracking:
         return client
 
     def _check_database(self) -> None:
-        """Open a database once: MLflow would try for minutes one that does not answer."""
+        """Connect to a database once, since MLflow would retry for minutes if it is down."""
         import sqlalchemy as sa
 
         if not re.match(r"(postgresql|mysql|mssql)(\+|:)", self.tracking_uri):
@@ -134,16 +134,16 @@ class MlflowTracking:
         engine.connect().close()
 
     def in_experiment(self, experiment: str) -> MlflowTracking:
-        """Return the same store with another experiment, through the same client."""
+        """Return the same store with another experiment, sharing the client."""
         if experiment == self.experiment:
             return self
         return replace(self, experiment=experiment, _opened=_Opened(self.client()))
 
     def bring_home(self) -> None:
-        """Look for artefacts beside an SQLite store that was moved or copied with them.
+        """Use the artefacts next to an SQLite store that was moved or copied with them.
 
-        MLflow stores the whole paths of the folder in which it made an experiment, and would write
-        further artefacts there.
+        MLflow stores absolute paths from when it created an experiment, and would go on writing
+        artefacts there.
 
         Raises:
             LakehouseError: the store cannot be read or written.
@@ -161,7 +161,7 @@ class MlflowTracking:
             ) from None
 
     def experiment_id(self) -> str:
-        """Id of the experiment, which is made on first use.
+        """Return the id of the experiment, which is created on first use.
 
         Raises:
             LakehouseError: If the experiment was deleted or MLflow fails.
@@ -176,7 +176,7 @@ class MlflowTracking:
                     try:
                         client.create_experiment(self.experiment, self._artifact_location())
                     except MlflowException as error:
-                        # Another process may have made it in between.
+                        # Another process may have created it in between.
                         if error.error_code != "RESOURCE_ALREADY_EXISTS":
                             raise
                     found = client.get_experiment_by_name(self.experiment)
@@ -193,11 +193,11 @@ class MlflowTracking:
     def run(
         self, name: str, tags: Mapping[str, str], parent_run_id: str | None = None
     ) -> Iterator[str]:
-        """Record a run; its id is the value of the `with` statement.
+        """Record a run for the time of a `with` block, which gets its id.
 
-        The run ends FINISHED, FAILED on an exception, or KILLED on an interrupt of the process
-        (KeyboardInterrupt, SystemExit and Dagster's own interrupt are no `Exception`). It stays
-        RUNNING only if the process gets no chance to act, as with SIGKILL.
+        The run ends as FINISHED, as FAILED on an exception, or as KILLED if the process is
+        interrupted (KeyboardInterrupt, SystemExit and Dagster's own interrupt are not subclasses of
+        `Exception`). It stays RUNNING only if the process cannot react, as with SIGKILL.
 
         Args:
             name: Run name.
@@ -228,7 +228,7 @@ class MlflowTracking:
     def log_batch(
         self, run_id: str, params: Mapping[str, object], metrics: Mapping[str, float]
     ) -> None:
-        """Write parameters and metrics in one request: one by one, each costs a commit.
+        """Log parameters and metrics in one request, since separate ones would be a commit each.
 
         Raises:
             LakehouseError: If MLflow fails, for instance because a parameter has another value.
@@ -257,10 +257,10 @@ class MlflowTracking:
         """Return the address of a page of the MLflow UI, without credentials.
 
         Args:
-            path: What follows the `#`, such as `/models/<name>/versions/1`.
+            path: The part after the `#`, such as `/models/<name>/versions/1`.
 
         Returns:
-            None where the store is a database, which somebody has to serve first.
+            The address; None if the store is a database, which has no server.
         """
         parts = urlsplit(self.tracking_uri)
         if parts.scheme not in ("http", "https"):
@@ -278,7 +278,7 @@ class MlflowTracking:
             self.client().log_artifacts(run_id, str(folder))
 
     def _artifact_location(self) -> str | None:
-        """Where a new experiment keeps its artefacts; None leaves the choice to the server."""
+        """Return the location for a new experiment's artefacts; None lets the server choose."""
         root = self.artifact_root
         path = sqlite_path(self.tracking_uri)
         if root is None and path is not None:
@@ -288,9 +288,10 @@ class MlflowTracking:
         return f"{artifact_address(root).rstrip('/')}/{self.experiment}"
 
     def _terminate_after(self, run_id: str, status: str, error: BaseException) -> None:
-        """End a broken run; a failure to do so must not hide what broke it.
+        """End a failed run; an error while doing so must not hide the original one.
 
-        A store that does not answer is not asked once more; a later run ends what it left open.
+        After a transient error the store is not called again, because it may still not answer; a
+        later run ends this one.
         """
         if isinstance(error, LakehouseError) and error.passes:
             return
@@ -302,7 +303,7 @@ class MlflowTracking:
 
     @contextmanager
     def plain_errors(self) -> Iterator[None]:
-        """Turn MLflow's errors into plain ones that never show the address's credentials."""
+        """Turn MLflow's errors into plain ones that do not show the address's credentials."""
         try:
             yield
         except _store_errors() as error:
@@ -316,13 +317,13 @@ class MlflowTracking:
                     f"MLflow at {self.redacted_uri} does not answer; start it, or correct "
                     "LAKEHOUSE_MLFLOW_URI, then run again."
                 )
-            # With credentials in the address, the original may show them in the traceback.
+            # If the address has credentials, the original error may show them in the traceback.
             cause = error if self.redacted_uri == self.tracking_uri else None
             raise LakehouseError(msg, passes=is_transient(error)) from cause
 
 
 def _move_artifacts(store: sqlite3.Connection, experiment: str, here: str) -> None:
-    """Let an experiment's artefacts be looked for in another place than it was made in."""
+    """Replace the stored artefact paths of an experiment by another location."""
     tables = {name for (name,) in store.execute("SELECT name FROM sqlite_master")}
     if "experiments" not in tables:
         return
@@ -330,7 +331,7 @@ def _move_artifacts(store: sqlite3.Connection, experiment: str, here: str) -> No
         "SELECT artifact_location FROM experiments WHERE name = ? AND artifact_location LIKE ?",
         (experiment, f"%/artifacts/{experiment}"),
     ).fetchone()
-    # Whoever chose another folder wants them there.
+    # A location that is not of the default form was configured on purpose and is kept.
     if found is None or found[0] == here:
         return
     for table, column in _PLACES:
@@ -344,11 +345,11 @@ def _move_artifacts(store: sqlite3.Connection, experiment: str, here: str) -> No
 
 
 def _prepare_environment() -> None:
-    """Defaults that MLflow reads while it is imported.
+    """Set the environment variables that MLflow reads on import.
 
-    Telemetry would call home; messages about new tables, progress bars and addresses of runs
-    are noise in the log of a pipeline; MLflow's own timeouts let a dead server hold a run for many
-    minutes. A value that is set already wins.
+    Telemetry would call home; messages about new tables, progress bars and run addresses are noise
+    in a pipeline's log; with MLflow's own timeouts a dead server would block a run for many
+    minutes. Variables that are already set take precedence.
     """
     defaults = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -363,7 +364,7 @@ def _prepare_environment() -> None:
 
 
 def _store_errors() -> tuple[type[Exception], ...]:
-    """What a store, its driver, its address or its files can raise (requests raises OSError)."""
+    """Return the errors that a store, driver, address or file can raise (OSError: requests)."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -1,15 +1,17 @@
-"""From operational databases to the landing zone: a delivery, like a file that somebody brought.
+"""Copy tables of operational databases into the landing zone, where they are ordinary deliveries.
 
-lookup.py      the source answers; how many rows wait; what has changed in its schema
-    streams.py     rows as Arrow batches of text, by the quickest way of each database
-    extraction.py  batches to chunks in the landing zone; interrupted, it goes on where it was
-    memory.py      what is remembered beside the deliveries
-    connection.py  addresses, secrets, and errors in plain words
-    dialects.py    what each database says differently
+    lookup.py      checks that the source answers, counts new rows, finds changes of its schema
+    streams.py     rows as Arrow batches of text, by the fastest method of each database
+    served.py      databases' text rewritten in bronze's form
+    extraction.py  writes batches as files into the landing zone; resumes an interrupted copy
+    memory.py      state between copies, stored with the deliveries
+    connection.py  addresses, secrets, and plain error messages
+    dialects.py    differences between databases
+    embedded.py    the embedded database of the demo
 
-Why not dlt: its pyarrow backend reads 26,000-96,000 rows/s and gave a MySQL double as
-decimal(11,10); its connectorx backend reads 135,000 rows/s and makes decimal(38,10) of every
-numeric. Both hand over typed values that bronze turns into text again. Here the database writes the
-text itself, which is exact by construction, and PostgreSQL's COPY is as quick as connectorx reads.
-A pipeline of dlt also keeps a state and a schema of its own beside those of the lake.
+Why not dlt: its pyarrow backend reads 26,000-96,000 rows/s and returned a MySQL double as
+decimal(11,10); its connectorx backend reads 135,000 rows/s and converts every numeric to
+decimal(38,10). Both return typed values, which bronze would convert back to text. Here the database
+writes the text itself, which is exact by construction, and PostgreSQL's COPY is as fast as
+connectorx. A dlt pipeline also keeps its own state and schema in addition to the lake's.
 """

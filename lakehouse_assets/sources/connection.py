@@ -1,9 +1,9 @@
-"""Connections to source databases: their address, their secret, and their errors.
+"""Connections to source databases: addresses, secrets and errors.
 
-An address is a URL of SQLAlchemy in the variable `LAKEHOUSE_SOURCE_<NAME>` (environment or `.env`),
-or in the file that `LAKEHOUSE_SOURCE_<NAME>_FILE` names. Its password may stand in
+An address is a SQLAlchemy URL in the variable `LAKEHOUSE_SOURCE_<NAME>` (environment or `.env`), or
+in the file that `LAKEHOUSE_SOURCE_<NAME>_FILE` names. Its password may be in
 `LAKEHOUSE_SOURCE_<NAME>_PASSWORD`, or in the file named by `…_PASSWORD_FILE`. It is read when a
-connection is opened and is in no log, no metadata, no run configuration and no error.
+connection is opened, and never appears in logs, metadata, run configuration or errors.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ _REASONS = (
     (r"unable to open database file", "the file is not there"),
 )
 _PASSING = {"connection refused", "the connection timed out", "it closed the connection"}
-# Their texts repeat values and statements, which may hold any words.
+# Errors that repeat values and statements, which may contain any of the words above.
 _OF_STATEMENTS = {"DataError", "IntegrityError", "ProgrammingError"}
 
 
 def variable_of(source: str) -> str:
-    """Return the name of the variable that holds a source's address."""
+    """Return the name of the variable for a source's address."""
     return f"LAKEHOUSE_SOURCE_{source.upper()}"
 
 
 def is_configured(source: str) -> bool:
-    """Say whether a source has an address."""
+    """Return whether a source has an address."""
     variable, given = variable_of(source), variables()
     return bool(given.get(variable) or given.get(f"{variable}_FILE"))
 
 
 @dataclass(frozen=True)
 class Source:
-    """A database that can be entered.
+    """A source database.
 
     Attributes:
-        name: Its name among the sources.
-        url: Its address, with the password.
+        name: Name of the source.
+        url: Its address, including the password.
     """
 
     name: str
@@ -68,10 +68,10 @@ class Source:
     dialect: Dialect = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Find out which database it is.
+        """Determine the dialect from the address.
 
         Raises:
-            LakehouseError: the address is none, or leads to a database that is not known.
+            LakehouseError: the address does not begin with a supported database.
         """
         scheme = self.url.get_secret_value().partition(":")[0].partition("+")[0].lower()
         known = DIALECTS.get(scheme)
@@ -85,14 +85,14 @@ class Source:
 
     @classmethod
     def named(cls, name: str, demo: SecretStr | None = None) -> Source:
-        """Find a source's address.
+        """Return a source with its configured address.
 
         Args:
-            name: The source.
-            demo: Address of the embedded database, if that is wanted.
+            name: Name of the source.
+            demo: Address of the embedded database, to use instead.
 
         Raises:
-            LakehouseError: it has none.
+            LakehouseError: no address is configured, or it cannot be read.
         """
         if demo is not None:
             return cls(name, demo)
@@ -111,10 +111,10 @@ class Source:
         return cls(name, SecretStr(with_password.render_as_string(hide_password=False)))
 
     def parsed(self) -> sa.URL:
-        """Return the address in its parts, with the driver that is used.
+        """Return the parsed address, with the dialect's driver.
 
         Raises:
-            LakehouseError: it cannot be read.
+            LakehouseError: it is not a URL.
         """
         import sqlalchemy as sa
 
@@ -129,7 +129,7 @@ class Source:
 
     @property
     def place(self) -> str:
-        """Where it is, without secrets: host and port, or the file."""
+        """Host and port, or the database file, without secrets."""
         url = self.parsed()
         if url.host is None:
             return url.database or "memory"
@@ -138,7 +138,7 @@ class Source:
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
-        """Open a connection that speaks UTC; what goes wrong within is said in plain words.
+        """Open a connection with a UTC session; errors within the block are explained.
 
         Raises:
             LakehouseError: it cannot be opened, or a statement fails.
@@ -157,16 +157,16 @@ class Source:
                 yield connection
 
     def _opened(self, engine: sa.Engine) -> sa.Connection:
-        """Open a connection, and give up on a server that does not answer."""
+        """Open a connection, with a timeout."""
         if self.dialect.module != "oracledb":
             return engine.connect()
-        # Oracle's driver limits the way to a server, and not how long that takes to log in.
+        # Oracle's driver has a timeout for reaching a server, but none for logging in.
         opened: Future[sa.Connection] = Future()
 
         def open_it() -> None:
             try:
                 opened.set_result(engine.connect())
-            except BaseException as error:  # noqa: BLE001 - the one who waits raises it
+            except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
                 opened.set_exception(error)
 
         threading.Thread(target=open_it, daemon=True).start()
@@ -177,7 +177,7 @@ class Source:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn errors of drivers into one sentence with its remedy, without secrets."""
+        """Turn drivers' errors into one sentence with a remedy, without secrets."""
         try:
             yield
         except LakehouseError:
@@ -188,7 +188,7 @@ class Source:
                 f"({self._short(error)}); install lakehouse_assets[sources]."
             ) from None
         except Exception as error:
-            # Drivers have no base class in common but the module they come from.
+            # Drivers' errors have no common base class, so their modules identify them.
             if not _is_of_a_driver(error):
                 raise
             raise self._told(error) from None
@@ -196,7 +196,7 @@ class Source:
     def _told(self, error: Exception) -> LakehouseError:
         from lakehouse_assets.storage.transient import is_transient
 
-        # A timeout of Python's own has no words.
+        # Python's own TimeoutError has no text.
         text = str(error) or "timed out"
         may_pass = is_transient(error)
         of_a_statement = _OF_STATEMENTS & {kind.__name__ for kind in type(error).__mro__}
@@ -214,7 +214,7 @@ class Source:
         )
 
     def _short(self, error: BaseException) -> str:
-        """Return the first line of what the driver says, without the password."""
+        """Return the first line of the driver's message, without the password."""
         cause = getattr(error, "orig", None) or error
         text = (str(cause).strip() or type(cause).__name__).splitlines()[0]
         url = self.parsed()
@@ -225,7 +225,7 @@ class Source:
 
 
 def _secret(given: Mapping[str, str], variable: str) -> str | None:
-    """Read a secret from the file that a variable names, or from a variable."""
+    """Read a secret from the file that `<variable>_FILE` names, or else from the variable."""
     file = given.get(f"{variable}_FILE")
     if not file:
         return given.get(variable) or None

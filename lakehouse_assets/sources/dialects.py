@@ -1,7 +1,7 @@
-"""What databases say differently: their drivers, sessions, types, and how they write values.
+"""Differences between databases: drivers, sessions, types, and how they write values.
 
-A value is exact by construction: the database writes as text what its driver would round or change
-(decimals, moments), and what is left over is typed losslessly by the driver.
+Values are exact by construction: the database itself writes as text those that its driver would
+round or change (decimals, timestamps), and the driver returns all others without loss.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Stream: TypeAlias = Literal["copy", "lines", "arrow", "cursor"]
 Written: TypeAlias = "Callable[[Any, Kind, sa.types.TypeEngine[Any]], Any]"
 
 _ISO = 'YYYY-MM-DD"T"HH24:MI:SS'
-# Types that carry a zone under names of their own.
+# Names of database-specific types that have a time zone.
 _ZONED = {"DATETIMEOFFSET", "TIMESTAMP_TZ", "TIMESTAMP_LTZ"}
 _DECIMALS = {"NUMBER", "MONEY", "SMALLMONEY", "DECFLOAT"}
 
@@ -33,7 +33,7 @@ def _by_mysql(column: Any, kind: Kind, _type: Any) -> Any:
     import sqlalchemy as sa
 
     if kind == "real":
-        # MySQL writes six digits of a single float; as a double it has all of them.
+        # MySQL writes only six digits of a FLOAT; converted to a double, it writes all of them.
         return column + sa.literal_column("0e0")
     return sa.func.hex(column) if kind == "bytes" else column
 
@@ -77,18 +77,18 @@ def _by_sql_server(column: Any, kind: Kind, _type: Any) -> Any:
 
 @dataclass(frozen=True)
 class Dialect:
-    """A database.
+    """A kind of database.
 
     Attributes:
         title: Its name for people.
-        driver: Its driver as SQLAlchemy names it.
-        module: Module of the driver, from which its errors come.
-        port: The port at which it usually listens.
-        stream: How its rows are read (`streams.py`).
-        session: Statements with which a session begins.
-        arguments: Arguments of its driver, besides its limits of time (`timeouts.py`).
-        written: How a column is selected so that its text is exact.
-        typed: Whether values are of their column's type; SQLite stores anything anywhere.
+        driver: SQLAlchemy's name of its driver.
+        module: Python module of the driver and of its errors.
+        port: Its default port.
+        stream: Method of reading its rows (see `streams.py`).
+        session: Statements that start a session.
+        arguments: Arguments for its driver, in addition to timeouts (`timeouts.py`).
+        written: Returns the expression that selects a column as exact text.
+        typed: Whether values have their column's type; SQLite stores any value in any column.
     """
 
     title: str
@@ -106,7 +106,6 @@ _MYSQL = {
     "module": "pymysql",
     "port": 3306,
     "stream": "lines",
-    # A result that is cut off to what fits would be a wrong row; there, an error is better.
     "session": ("SET time_zone = '+00:00'",),
     "arguments": {"charset": "utf8mb4"},
     "written": _by_mysql,
@@ -130,7 +129,7 @@ DIALECTS: dict[str, Dialect] = {
         "Oracle", "oracle+oracledb", "oracledb", 1521, "cursor",
         (
             "ALTER SESSION SET TIME_ZONE = 'UTC'",
-            # Rows are put in order as keys are compared.
+            # Rows must be sorted in the same order in which keys are compared.
             "ALTER SESSION SET NLS_SORT = BINARY", "ALTER SESSION SET NLS_COMP = BINARY",
         ),
         written=_by_oracle,
@@ -141,7 +140,7 @@ DIALECTS: dict[str, Dialect] = {
 
 
 def kind_of(found: sa.types.TypeEngine[Any], dialect: str) -> Kind:
-    """Say what a column's values are, whatever the database calls their type."""
+    """Return the kind of a column's values, independent of the database's name for the type."""
     from sqlalchemy import types as t
 
     name = type(found).__name__.upper()

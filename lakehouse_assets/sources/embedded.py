@@ -1,4 +1,4 @@
-"""The embedded database of the demo: SQLite, made by the domains' generators."""
+"""The embedded SQLite database of the demo, filled by the domains' generators."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from lakehouse_assets.ingest.landing import LandedFile, LandingZone
 def embedded(
     path: Path, sources: Sequence[SourceTable], generate: Callable[[Path], Any]
 ) -> SecretStr:
-    """Return the address of the embedded database, which is made if it is not there.
+    """Return the address of the embedded database, creating it if necessary.
 
     Args:
-        path: Where it lies.
-        sources: Tables that it has.
-        generate: Writes the deliveries below a folder from which it is filled.
+        path: Path of its file.
+        sources: Tables to create.
+        generate: Writes deliveries into the given folder, from which the tables are filled.
     """
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,14 +40,14 @@ def embedded(
 
 
 def _fill(database: sqlite3.Connection, source: SourceTable, files: Sequence[LandedFile]) -> None:
-    """Write the rows of CSV deliveries into a table; empty text is null, as in bronze.
+    """Fill a table from CSV deliveries; empty text becomes null, as in bronze.
 
-    Of a dataset of months, which are states, it holds the latest.
+    For a monthly dataset, whose deliveries are snapshots, only the latest one is used.
     """
     if source.dataset.grain == "month" and files:
         files = [file for file in files if file.delivered_on == files[-1].delivered_on]
     names = source.dataset.source_names
-    # Numbers that count rows are compared as numbers; text stays as it is.
+    # Keys and cursors that are numbers must compare as numbers; other columns stay text.
     numbers = {*source.key, source.cursor}
     columns = ", ".join(f'"{name}" {"NUMERIC" if name in numbers else "TEXT"}' for name in names)
     database.execute(f'CREATE TABLE "{source.table}" ({columns})')

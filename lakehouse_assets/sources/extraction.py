@@ -1,16 +1,17 @@
-"""Copying a source table into the landing zone, whole and once, whatever happens on the way.
+"""Copy a source table into the landing zone, completely and once, even if it is interrupted.
 
-A copy writes down what it is about to take, then its files, and after each file where it is; at the
-end the value of the cursor from which the next one begins. Killed between two of these steps, it
-takes up the last one again: the same rows under the same file name, in place of what lies there.
-Rows that change meanwhile are later than the value that was looked up before, so the next copy
-brings them once more. A table without a key has no order to go on in, and is one file.
+A copy first records the rows that it is going to take. Then it writes its files, recording its
+position after each one, and at the end the cursor value from which the next copy starts. A copy
+that was killed repeats its last step: it writes the same rows under the same file name, replacing
+any file there. Rows that change during a copy have a later cursor value than the one it looked up
+at the start, so the next copy takes them again. Without a key, rows have no order in which a copy
+could resume, so the table becomes one file.
 
-A copy begins with rows that the last one took, too. If they are all there is, and are as they were
-before the last copy began, nothing is delivered.
+Copies overlap: each starts with rows that the last one also took. If there are no other rows, and
+these are as they were before the last copy started, nothing is delivered.
 
-A dataset of months holds states, so that a month's first copy is a full one; later in the month
-come changes, and silver keeps the newest of each key.
+Deliveries of a monthly dataset are snapshots, so the first copy of a month is a full one. Later
+copies in the month take changes, and silver keeps the newest row of each key.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ CHUNK_ROWS = 1_000_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """What somebody asks for.
+    """Options of a copy.
 
     Attributes:
-        full: Copy everything, whatever was copied before.
-        since: Value of the cursor from which to copy, as text.
-        accepted: Copy although a column has another type than at the last copy.
-        chunk_rows: Rows of a file, roughly.
+        full: Copy everything, regardless of earlier copies.
+        since: Cursor value from which to copy, as text.
+        accepted: Copy although a column's type has changed since the last copy.
+        chunk_rows: Approximate number of rows per file.
     """
 
     full: bool = False
@@ -56,16 +57,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Copied:
-    """What a copy did.
+    """Result of a copy.
 
     Attributes:
-        look_up: What waited.
-        rows: Rows that were delivered, those of an interrupted copy that it went on with included.
-        files: Files that were delivered.
+        look_up: Result of the look-up before it.
+        rows: Rows that were delivered, including those before an interruption.
+        files: Files that were delivered, including those before an interruption.
         full: Whether it took everything.
-        resumed: Whether it went on with an interrupted one.
+        resumed: Whether it resumed an interrupted copy.
         day: Day of delivery.
-        skipped: What `since` left out, as a sentence; empty if nothing.
+        skipped: Sentence on the rows that `since` left out; empty if none.
     """
 
     look_up: LookUp
@@ -78,7 +79,7 @@ class Copied:
 
     @property
     def findings(self) -> list[str]:
-        """What somebody should know after the copy, a sentence each."""
+        """Sentences that the user should read after the copy."""
         told = [self.skipped] if self.skipped else []
         if self.rows == self.look_up.waiting:
             return told
@@ -92,10 +93,10 @@ class Copied:
 def ask(
     zone: LandingZone, source: Source, declared: SourceTable, wanted: Wanted, today: date
 ) -> LookUp:
-    """Look up what a copy would take, and take nothing.
+    """Look up what a copy would take, without copying anything.
 
     Raises:
-        LakehouseError: the source does not answer, or what is wanted does not fit what was copied.
+        LakehouseError: the source does not answer, or `wanted` conflicts with earlier copies.
     """
     return _asked(zone, source, declared, wanted, today)[0]
 
@@ -106,7 +107,7 @@ def _asked(
     """Look up what a copy would take.
 
     Returns:
-        What was found, what is remembered, and the copy that begins or goes on.
+        The look-up, the stored state, and the copy to start or to resume.
     """
     memory = recall(zone, declared.dataset)
     begun = memory.open
@@ -141,20 +142,20 @@ def extract(
     on_rows: Callable[[int], None] = lambda _rows: None,
     on_look_up: Callable[[LookUp], None] = lambda _found: None,
 ) -> Copied:
-    """Copy what is new in a source table into the landing zone.
+    """Copy new rows of a source table into the landing zone.
 
     Args:
-        zone: Where it is delivered.
+        zone: The landing zone.
         source: The database.
         declared: The table.
-        wanted: What is asked for.
-        now: Decides the day of delivery and the names of files.
-        on_rows: Is told of rows as they come.
-        on_look_up: Is told what was found, before anything is copied.
+        wanted: Options of the copy.
+        now: Decides the day of delivery and the file names.
+        on_rows: Called with the number of rows as they are copied.
+        on_look_up: Called with the look-up, before anything is copied.
 
     Raises:
-        LakehouseError: the source does not answer, its schema has changed, or what is wanted does
-            not fit what was copied.
+        LakehouseError: the source does not answer, its schema has changed, or `wanted` conflicts
+            with earlier copies.
     """
     dataset, today = declared.dataset, now.astimezone(UTC).date()
     found, memory, begun = _asked(zone, source, declared, wanted, today)
@@ -197,27 +198,27 @@ def extract(
     elif begun.full:
         ended = replace(ended, state=begun.state)
     else:
-        # What lies between would never come if the next copy began behind it.
+        # Otherwise the rows between the last copy's end and `low` would never be copied.
         skipped = f"The next copy begins at {memory.cursor} again, since this one began at {low}."
     remember(zone, dataset, ended)
     return Copied(found, begun.rows, begun.chunks, begun.full, resumed, begun.day, skipped)
 
 
 def _reaches(low: Moment | None, cursor: Moment | None) -> bool:
-    """Say whether a copy that begins at a value leaves nothing out behind the last one's end."""
+    """Return whether a copy that starts at `low` leaves no gap after the last copy's end."""
     if low is None or cursor is None:
         return True
     try:
         return bool(low <= cursor)  # type: ignore[operator]
     except TypeError:
-        # A day and a moment, or a moment without a zone, cannot be compared.
+        # For example a date and a timestamp, or timestamps with and without a time zone.
         return False
 
 
 def _window(
     source: Source, declared: SourceTable, memory: Memory, wanted: Wanted, new_month: bool
 ) -> tuple[bool, Window]:
-    """Decide what a copy takes, and whether that is everything."""
+    """Return whether a copy takes everything, and its window."""
     begun = memory.open
     if wanted.since is not None:
         if declared.cursor is None:
@@ -241,7 +242,7 @@ def _window(
 
 
 def _earlier(cursor: Moment, declared: SourceTable) -> Moment:
-    """Step back from a value of the cursor, for rows that were committed later than stamped."""
+    """Subtract the overlap from a cursor value: rows may be committed after their timestamp."""
     if isinstance(cursor, datetime):
         return cursor - declared.overlap
     if isinstance(cursor, date):
@@ -250,7 +251,7 @@ def _earlier(cursor: Moment, declared: SourceTable) -> Moment:
 
 
 def _moment(text: str, *, typed: bool) -> Moment:
-    """Read a value of the cursor as people write it; where days are text, so is this."""
+    """Parse a cursor value given as text; without typed columns, dates stay text."""
     days = (date.fromisoformat, datetime.fromisoformat) if typed else ()
     for read in (int, *days):
         try:
@@ -270,9 +271,9 @@ def _written(
     on_rows: Callable[[int], None],
     replace: bool,
 ) -> Generator[tuple[int, tuple[str, ...]], None, None]:
-    """Deliver batches as files; yield the rows of each, and its last key, once it lies there.
+    """Deliver batches as files; yield each file's rows and last key once it has landed.
 
-    Only a copy that was killed may find a file of its own there, its first one.
+    Only the first file of a resumed copy may already be there, and is replaced.
     """
     import pyarrow.parquet as pq
 
@@ -285,7 +286,7 @@ def _written(
             last: tuple[str, ...] = ()
             try:
                 for batch in chunk:
-                    # A dictionary of mostly different values costs time and gains nothing.
+                    # No dictionaries: for mostly distinct values they cost time and save nothing.
                     writer = writer or pq.ParquetWriter(
                         path, batch.schema, compression="zstd", use_dictionary=False
                     )
@@ -305,7 +306,7 @@ def _written(
 def _chunks(
     batches: Iterable[pa.RecordBatch], key: Sequence[str], chunk_rows: int
 ) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Part batches into chunks that end between two keys; without a key there is one chunk."""
+    """Split batches into chunks that end between two keys; without a key there is one chunk."""
     source = iter(batch for batch in batches if batch.num_rows)
     following = next(source, None)
 

@@ -1,4 +1,4 @@
-"""What is checked before a copy: the source answers, how many rows wait, and the schema."""
+"""Checks before a copy: whether the source answers, how many rows are new, and its schema."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Found:
     """A column of the source.
 
     Attributes:
-        name: Its name as the dataset declares it.
-        type: Its type as the database writes it.
-        kind: What its values are.
-        column: The column in statements.
-        found: Its type.
+        name: Its name as declared by the dataset.
+        type: Its type as written by the database.
+        kind: Kind of its values.
+        column: The column for use in statements.
+        found: Its SQLAlchemy type.
     """
 
     name: str
@@ -40,18 +40,18 @@ class Found:
 
 @dataclass(frozen=True)
 class Window:
-    """What a copy takes: everything, or what was written between two values of the cursor.
+    """The rows that a copy takes: all of them, or those between two cursor values.
 
     Attributes:
-        low: First value, taken too; None for everything.
-        high: Last value, taken too; None for everything, or for an empty table.
+        low: Lowest value, inclusive; None for all rows.
+        high: Highest value, inclusive; None if it has not been looked up or there is none.
     """
 
     low: Moment | None = None
     high: Moment | None = None
 
     def condition(self, cursor: sa.ColumnElement[Any] | None) -> list[Any]:
-        """Return what rows must fulfil."""
+        """Return the conditions for rows in the window."""
         if cursor is None or self.low is None:
             return []
         return [cursor >= self.low, *([cursor <= self.high] if self.high is not None else [])]
@@ -59,16 +59,16 @@ class Window:
 
 @dataclass(frozen=True)
 class LookUp:
-    """What the look-up found.
+    """Result of a look-up.
 
     Attributes:
-        database: Product and place, without secrets.
-        columns: Columns of the dataset in their order.
-        waiting: Rows that the copy will take.
-        window: What it takes.
-        without_cursor: Rows that only a full copy takes: their cursor is null.
+        database: Product and address, without secrets.
+        columns: Columns of the dataset in declared order.
+        waiting: Number of rows that the copy will take.
+        window: Its window.
+        without_cursor: Number of rows whose cursor is null, which only a full copy takes.
         added: Columns that the dataset does not declare.
-        retyped: Sentences on columns whose type is another than at the last copy.
+        retyped: Sentences on columns whose type has changed since the last copy.
     """
 
     database: str
@@ -81,12 +81,12 @@ class LookUp:
 
     @property
     def types(self) -> dict[str, str]:
-        """Types of the columns by name, to be held against those of the next look-up."""
+        """Types of the columns by name, which the next look-up compares with its own."""
         return {column.name: column.type for column in self.columns}
 
     @property
     def findings(self) -> list[str]:
-        """What somebody should know before the copy, a sentence each."""
+        """Sentences that the user should read before the copy."""
         told = list(self.retyped)
         if self.added:
             told.append(
@@ -102,7 +102,7 @@ class LookUp:
 
 
 def table_of(columns: Sequence[Found]) -> Any:
-    """Return the table that columns stand in."""
+    """Return the columns' table."""
     return columns[0].column.table
 
 
@@ -115,18 +115,18 @@ def look_up(
     *,
     counted: bool = True,
 ) -> LookUp:
-    """Ask a source what waits.
+    """Look up the columns of a source table and the rows to copy.
 
     Args:
-        connection: Where it is asked.
+        connection: An open connection to the source.
         source: The database.
         declared: The table.
         known: Types of its columns at the last copy.
-        window: What the copy shall take; its end is found here if it has none.
-        counted: Whether rows are counted, which takes a while on large tables.
+        window: Rows to copy; the cursor's maximum becomes its end if it has none.
+        counted: Whether to count rows, which is slow for large tables.
 
     Raises:
-        LakehouseError: the table or a declared column is not there.
+        LakehouseError: the table or a declared column does not exist.
     """
     import sqlalchemy as sa
 
@@ -162,7 +162,7 @@ def look_up(
 def _columns(
     connection: sa.Connection, source: Source, declared: SourceTable
 ) -> tuple[list[Found], list[str]]:
-    """Find the declared columns in the source, and those that are not declared."""
+    """Return the declared columns of the source table, and the names of its other columns."""
     import sqlalchemy as sa
 
     try:
@@ -212,7 +212,7 @@ def _columns(
 
 
 def _written(found: Any, dialect: Any) -> str:
-    """Write a type as the database does."""
+    """Return a type as the database writes it."""
     try:
         return str(found.compile(dialect=dialect))
     except Exception:  # noqa: BLE001 - types that a dialect reads but cannot write

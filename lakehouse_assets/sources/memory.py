@@ -1,7 +1,7 @@
-"""What is remembered between two copies of a source table, beside its deliveries.
+"""The state between two copies of a source table, stored with its deliveries.
 
-It lies where the deliveries lie, so that the two cannot get apart: a landing zone that is restored
-or moved brings it along, and where it is lost the next copy is a full one, whose rows are known.
+It is in the folder of the deliveries, so that it always matches them: a landing zone that is
+restored or moved includes it. If it is lost, the next copy is a full one, which repeats known rows.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _READ: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class Open:
-    """A copy that has begun and is not finished.
+    """An unfinished copy.
 
     Attributes:
-        name: What its files' names begin with.
-        day: The day it is delivered on.
+        name: Prefix of its file names; empty before it has started.
+        day: Day of delivery.
         full: Whether it takes everything.
-        window: What it takes otherwise.
-        chunks: Files that lie in the landing zone.
-        rows: Rows in them.
-        after: Key of the last of these rows, as text; empty before the first.
-        state: The rows that the next copy begins with, as they were before this one began.
+        window: The rows that it takes.
+        chunks: Number of its files that have landed.
+        rows: Number of rows in them.
+        after: Key of the last of these rows, as text; empty before the first file.
+        state: Fingerprint, from before this copy, of the rows with which the next copy starts.
     """
 
     name: str
@@ -53,14 +53,14 @@ class Open:
 
 @dataclass(frozen=True)
 class Memory:
-    """What is remembered of a source table.
+    """The stored state of a source table.
 
     Attributes:
-        cursor: Highest value of the cursor of the last finished copy.
+        cursor: Highest cursor value of the last finished copy that left no gap after earlier ones.
         full_on: Day of the last full copy.
-        types: Types of its columns then.
-        open: The copy that is not finished, if there is one.
-        state: The rows that the next copy begins with, as the last one found them.
+        types: Types of its columns at the last copy.
+        open: The unfinished copy, if there is one.
+        state: Fingerprint of the rows with which the next copy starts, as the last copy found them.
     """
 
     cursor: Moment | None = None
@@ -70,16 +70,16 @@ class Memory:
     state: str = ""
 
     def encode(self) -> bytes:
-        """Write it as JSON."""
+        """Return it as JSON."""
         content = asdict(self) | {"format": _FORMAT}
         return json.dumps(content, default=_tagged, indent=1).encode()
 
     @classmethod
     def decode(cls, content: bytes | None) -> Memory:
-        """Read what `encode` wrote; nothing is a table that was never copied.
+        """Parse the result of `encode`; None means a table that was never copied.
 
         Raises:
-            LakehouseError: it is something else.
+            LakehouseError: the content was changed, or written by another version.
         """
         if content is None:
             return cls()
@@ -101,21 +101,21 @@ class Memory:
 
 
 def recall(zone: LandingZone, dataset: Dataset) -> Memory:
-    """Read what is remembered of a dataset's source."""
+    """Read the state of a dataset's source table."""
     return Memory.decode(zone.note(dataset, NAME))
 
 
 def remember(zone: LandingZone, dataset: Dataset, memory: Memory) -> None:
-    """Write what is to be remembered, whole or not at all."""
+    """Write the state of a dataset's source table, atomically."""
     zone.keep_note(dataset, NAME, memory.encode())
 
 
 def delivered(begun: Open, rows: int, after: tuple[str, ...]) -> Open:
-    """Return a copy with one more file."""
+    """Return an unfinished copy with one more landed file."""
     return replace(begun, chunks=begun.chunks + 1, rows=begun.rows + rows, after=after)
 
 
-# JSON alone would write text as a moment is written, too: a cursor of text stays text.
+# With its type, because JSON alone would not distinguish a timestamp from a cursor that is text.
 def _tagged(value: Any) -> dict[str, str]:
     return {"type": type(value).__name__, "text": str(value)}
 

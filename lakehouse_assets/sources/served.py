@@ -1,7 +1,7 @@
-"""Text as databases write it, in the one form that bronze has (`ingest/exact_text.py`).
+"""Rewrite text from databases in bronze's form (see `ingest/exact_text.py`).
 
-Only text of the expected shape is rewritten; anything else (`infinity`, a year before Christ, the
-day 0000-00-00) stays as it was served, and silver judges it.
+Only text of the expected shape is rewritten; anything else (`infinity`, a year BC, the date
+0000-00-00) is kept as it is, for silver to check.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DAY = r"(\d{4,}-\d{2}-\d{2})"
-# The time of day, and the fraction without the zeros that end it.
+# The time of day, and its fraction without trailing zeros.
 _CLOCK = r"(\d{2}:\d{2}:\d{2})(?:(\.\d*[1-9])0*|\.0+)?"
 _UTC = r"(?:Z|[+-]00(?::?00)?)?"
 _TRUE, _FALSE = ("t", "1", "y", "true"), ("f", "0", "n", "false")
@@ -27,7 +27,7 @@ _IN_ONE_PASS = {
 
 
 def in_one_form(values: pa.Array, kind: Kind) -> pa.Array:
-    """Rewrite the text of values of one kind."""
+    """Rewrite the text of values of one kind in bronze's form."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -47,14 +47,14 @@ def in_one_form(values: pa.Array, kind: Kind) -> pa.Array:
 
 
 def _number(values: pa.Array) -> pa.Array:
-    """Rewrite numbers. Signs are looked for first, which is many times faster than patterns."""
+    """Rewrite numbers; a search for substrings first is many times faster than the patterns."""
     import pyarrow.compute as pc
 
     def some(*signs: str) -> bool:
         return any(pc.any(pc.match_substring(values, sign)).as_py() for sign in signs)
 
     if pc.any(pc.starts_with(values, ".")).as_py() or some("-."):
-        # Oracle and Teradata leave out the zero before the point.
+        # Oracle and Teradata omit the zero before the decimal point.
         values = pc.replace_substring_regex(values, r"^(-?)(\.\d)", r"\10\2")
     if some("e", "E"):
         values = without_exponents(values)

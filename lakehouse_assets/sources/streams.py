@@ -1,9 +1,9 @@
-"""Rows of a database as Arrow batches of text, in constant memory.
+"""Read the rows of a database as Arrow batches of text, in constant memory.
 
-`copy`: PostgreSQL writes CSV itself, and Arrow reads it. `lines`: MySQL joins the values of a row
-to one line of CSV, which spares its driver, written in Python, all but one value a row (314,000
-rows/s instead of 98,000). `arrow`: Snowflake sends Arrow. `cursor`: any other driver, some thousand
-rows at a time.
+`copy`: PostgreSQL writes CSV itself, and Arrow parses it. `lines`: MySQL joins the values of a row
+into one line of CSV, so that its driver, which is pure Python, handles one value per row (314,000
+rows/s instead of 98,000). `arrow`: Snowflake sends Arrow. `cursor`: all other drivers, several
+thousand rows at a time.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def rows_of(
     """Stream the rows of a table as text, ordered by its key if it has one.
 
     Args:
-        connection: An open connection of the source.
+        connection: An open connection to the source.
         source: The database.
-        columns: What is read.
-        window: Which rows.
-        cursor: Name of the column that the window is about.
-        key: Names of the columns that order rows.
-        after: Values of the key behind which rows begin; empty for the first.
+        columns: The columns to read.
+        window: The rows to read.
+        cursor: Name of the column that the window limits.
+        key: Names of the columns that order the rows.
+        after: Key values after which to start; empty to start at the first row.
     """
     by_name = {column.name: column for column in columns}
     query = statement(
@@ -58,7 +58,7 @@ def rows_of(
 
 
 def state_of(batches: Iterator[pa.RecordBatch], columns: Sequence[Found]) -> str:
-    """Sum up rows, whatever their order: equal sums are equal rows."""
+    """Return a fingerprint of rows that does not depend on their order."""
     import duckdb
     import pyarrow as pa
 
@@ -77,7 +77,7 @@ def statement(
     key: Sequence[Found],
     after: Sequence[str],
 ) -> sa.Select[Any]:
-    """Write the statement that reads the rows."""
+    """Return the SELECT statement for the rows; parameters as for `rows_of`."""
     import sqlalchemy as sa
 
     dialect = source.dialect
@@ -93,7 +93,7 @@ def statement(
 
 
 def _behind(key: Sequence[Found], after: Sequence[str]) -> Any:
-    """Say that a row comes after another one; not every database compares rows as such."""
+    """Return the condition for rows after a key; not every database can compare row values."""
     import sqlalchemy as sa
 
     either = []
@@ -105,10 +105,10 @@ def _behind(key: Sequence[Found], after: Sequence[str]) -> Any:
 
 
 def _typed(column: Found, text: str) -> Any:
-    """Read the text of a key's value again.
+    """Convert the text of a key value back to its type.
 
     Raises:
-        LakehouseError: a key of that kind cannot be compared exactly.
+        LakehouseError: keys of that kind cannot be compared exactly.
     """
     from datetime import date, datetime
     from decimal import Decimal
@@ -146,8 +146,8 @@ def _copied(
     with _driver(connection).cursor() as cursor:
         copy = f"COPY ({compiled}) TO STDOUT (FORMAT csv)"
         with cursor.copy(copy, compiled.params or None) as messages:
-            # The protocol has one message for each row. Kept as they are, messages would cost three
-            # times what they do when each is freed before the next.
+            # The protocol has one message per row. Collecting the message objects would take three
+            # times as long as copying each into a buffer and freeing it.
             waiting = BytesIO()
             for message in messages:
                 waiting.write(message)
@@ -171,7 +171,7 @@ def _lines(
     line = query.with_only_columns(sa.func.concat_ws(",", *quoted))
     compiled = line.compile(dialect=connection.dialect)
     driver = _driver(connection)
-    # Bytes as the server wrote them.
+    # Return values as bytes, exactly as the server wrote them.
     driver.decoders = {}
     driver.use_unicode = False
     with driver.cursor(SSCursor) as cursor:
@@ -184,14 +184,14 @@ def _lines(
                     )
                 yield from _parsed(b"\n".join(row[0] for row in rows) + b"\n", names)
         except BaseException:
-            # The cursor would wait for all rows that are left.
+            # Otherwise closing the cursor would read all remaining rows.
             driver._result.unbuffered_active = False
             connection.invalidate()
             raise
 
 
 def _parsed(content: bytes, names: Sequence[str]) -> list[pa.RecordBatch]:
-    """Read whole lines of CSV, whose nulls are empty and whose empty text is quoted."""
+    """Parse whole lines of CSV, where nulls are empty and empty text is quoted."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -229,8 +229,9 @@ def _cursor(
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    # The driver's own cursor: SQLAlchemy's would make other types of some values. Asked to stream,
-    # it would also have taken the first rows already; these drivers stream by themselves.
+    # The driver's own cursor, because SQLAlchemy's result would convert some values to other types.
+    # SQLAlchemy's streaming is off, because it would have fetched the first rows already; these
+    # drivers stream by themselves.
     cursor: Any = connection.execute(query).cursor
     cursor.arraysize = _ROWS
     while rows := cursor.fetchmany(_ROWS):

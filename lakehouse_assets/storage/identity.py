@@ -65,8 +65,8 @@ class Identity(BaseModel):
     It also validates the text of a setting: the kind alone, or JSON.
 
     Attributes:
-        kind: `account_key` (shared key of the account; for emulators, since it opens everything to
-            everyone), `sas` (shared access signature of the container or account),
+        kind: `account_key` (shared key of the account; for emulators only, since it grants anyone
+            full access), `sas` (shared access signature of the container or account),
             `service_principal` and `service_principal_certificate` (application with a secret or a
             certificate), `managed_identity` (of this machine, container or Access Connector),
             `workload_identity` (application with a token of this cluster or CI), `azure_cli`

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import AzureStore
 
-# A page of a listing has 1,000 files; assumes that these span about this many folders.
+# A page of a listing has 1,000 files, which are assumed to span this many folders.
 _FOLDERS_PER_PAGE = 10
 # Prefix of probe files; the dot hides leftovers of an interrupted probe.
 PROBE = ".lakehouse-probe-"

@@ -47,8 +47,8 @@ _NUMBERS = {
         {1205, 20002, 20003, 20009, 20047, 40501, 40613}
     ),
 }
-# Errors without a code: a line of their text ends with the operating system's phrase, or `faults.py`
-# recognises them.
+# Errors without a code: a line of their text ends with the operating system's phrase, or
+# `faults.py` recognises them.
 _UNCODED = frozenset(
     {
         "_duckdb.IOException", "_internal.DeltaError", "obstore.exceptions.BaseError",
