@@ -28,12 +28,7 @@ def media_type(head: bytes) -> str | None:
 
 
 def describe(file: FileIO, name: str, limits: FileLimits) -> tuple[str | None, ...]:
-    """Return the values of `DOCUMENT_FIELDS` for a file.
-
-    Args:
-        file: The open file.
-        name: Its name as delivered.
-        limits: Limits on the file.
+    """Return the values of `DOCUMENT_FIELDS` for an open file, given its name as delivered.
 
     Raises:
         FileRefusedError: it is too big.

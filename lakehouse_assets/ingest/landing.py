@@ -289,19 +289,14 @@ class LandingZone:
         return self.root / target, True
 
     def note(self, dataset: Dataset, name: str) -> bytes | None:
-        """Read a note from a dataset's folder; None if there is none.
-
-        Args:
-            dataset: Dataset of the folder.
-            name: File name, which begins with _ so that it is not a delivery.
-        """
+        """Read a note that `keep_note` wrote; None if there is none."""
         return self._files.read(f"{dataset.path}/{name}")
 
     def keep_note(self, dataset: Dataset, name: str, content: bytes) -> None:
-        """Write a note into a dataset's folder, atomically.
+        """Write a file that is not a delivery into a dataset's folder, atomically.
 
         Raises:
-            ValueError: the name does not begin with _, so the note would be a delivery.
+            ValueError: the name does not begin with _, so the file would be a delivery.
         """
         if not name.startswith("_"):
             raise ValueError(f"{name} would be taken for a delivery")

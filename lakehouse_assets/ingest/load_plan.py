@@ -48,11 +48,7 @@ def plan_load(
     is listed now. Re-running an unchanged partition re-reads all its files, because that is why
     people run it by hand. A file that was refused is re-read, because it may be readable by now.
 
-    Args:
-        lake: The lake.
-        dataset: The delivered dataset.
-        listed: All delivered files of the partitions, by partition.
-        window: The partitions.
+    `listed` has all delivered files of the partitions in `window`, by partition.
     """
     held = _held(lake, dataset, window)
     names = {file.name for members in listed.values() for file in members}

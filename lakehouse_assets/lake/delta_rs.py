@@ -31,11 +31,7 @@ _SAMPLE_ROWS = 5
 
 
 class DeltaRsWriter:
-    """Streams an engine's rows into tables, batch by batch.
-
-    Args:
-        engine: Engine whose frames are written.
-    """
+    """Streams the rows of an engine's frames into tables, batch by batch."""
 
     knows_every_feature = False
 

@@ -26,12 +26,7 @@ _NEWEST = ".newest"
 
 
 class LakeRoot:
-    """The location of a lake, with the identity that accesses it.
-
-    Args:
-        location: Local folder, or location in a store.
-        identity: Identity that accesses a store.
-    """
+    """The location of a lake, with the identity that accesses it if it is in a store."""
 
     def __init__(self, location: Location, identity: Identity) -> None:
         self.location = location

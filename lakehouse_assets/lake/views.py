@@ -85,11 +85,7 @@ def _views_of_names(registry: Registry) -> dict[str, list[View]]:
 
 
 def show(lake: Lake, names: Mapping[str, View]) -> None:
-    """Register views with the lake's engine; this opens only the tables' logs.
-
-    Args:
-        lake: The lake.
-        names: Views by the names that statements may use.
+    """Register views with the lake's engine by their SQL names; this opens only the tables' logs.
 
     Raises:
         LakehouseError: a table has not been built.

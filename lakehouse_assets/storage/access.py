@@ -39,12 +39,7 @@ _CREDENTIALS: Final = {
 
 
 class Access:
-    """A cloud location and the identity that accesses it.
-
-    Args:
-        location: The location.
-        identity: The identity; `default` is resolved here.
-    """
+    """A cloud location and the identity that accesses it; a `default` identity is resolved."""
 
     def __init__(self, location: CloudLocation, identity: Identity) -> None:
         self.location = location

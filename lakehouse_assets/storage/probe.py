@@ -42,13 +42,7 @@ class Step:
 
 
 def probe(location: Location, identity: Identity, *, writes: bool) -> Iterator[Step]:
-    """Test a location; once a step fails, the later ones are not tried.
-
-    Args:
-        location: The location.
-        identity: Identity that accesses a store.
-        writes: Whether to test writing too.
-    """
+    """Test a location, also for writing if `writes`; after a failed step, no others are tried."""
     failed = False
     for name, attempt in _steps(location, identity, writes=writes).items():
         if failed:

@@ -35,11 +35,7 @@ def files_at(root: Location, identity: Identity) -> Files:
 
 
 class CloudFiles(Files):
-    """Files in an ADLS container or a Fabric lakehouse, through obstore.
-
-    Args:
-        access: Their location and the identity that accesses it.
-    """
+    """Files in an ADLS container or a Fabric lakehouse, through obstore."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
