@@ -90,14 +90,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @cache
 def _kind(path: Path) -> str:
-    """Say what a file's tests need: Spark, processes and whole pipelines, or little."""
+    """Say what a file's tests need: Spark; processes, pipelines or counted work; or little."""
     text = path.read_text(encoding="utf-8")
     return next(kind for kind in _ORDER if re.search(_NEEDS[kind], text))
 
 
 _NEEDS = {
     "spark": "spark_engine|spark_session_engine|on_both_engines",
-    "processes": r"subprocess|command\(|\bhouse\b|Caretaker|running_|azurite",
+    "processes": r"subprocess|command\(|\bhouse\b|Caretaker|running_|azurite|setprofile",
     "little": "",
 }
 _ORDER = [*_NEEDS]
