@@ -135,7 +135,7 @@ def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
     """Make the sensors that tell people.
 
     Args:
-        running: Whether they run from the start; otherwise people switch them on in the UI.
+        running: Whether they start switched on; otherwise users switch them on in the UI.
     """
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
 

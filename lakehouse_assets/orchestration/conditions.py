@@ -99,7 +99,7 @@ def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition
     """Make the sensor that looks at every condition.
 
     Args:
-        running: Whether it runs from the start; otherwise people switch it on in the UI.
+        running: Whether it starts switched on; otherwise users switch it on in the UI.
     """
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     with warnings.catch_warnings():

@@ -36,7 +36,7 @@ def maintenance_schedule(*, running: bool) -> dg.ScheduleDefinition:
     """Make the weekly schedule.
 
     Args:
-        running: Whether it runs from the start; otherwise people switch it on in the UI.
+        running: Whether it starts switched on; otherwise users switch it on in the UI.
     """
     return dg.ScheduleDefinition(
         name="weekly_maintenance",

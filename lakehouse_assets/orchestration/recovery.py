@@ -20,7 +20,7 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
     """Make the sensor that ends the runs of killed processes.
 
     Args:
-        running: Whether it runs from the start; otherwise people switch it on in the UI.
+        running: Whether it starts switched on; otherwise users switch it on in the UI.
     """
 
     @dg.sensor(

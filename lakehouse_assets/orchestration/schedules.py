@@ -38,7 +38,7 @@ def refresh_schedules(
         datasets: The landing datasets.
         calendars: The partitions of each domain.
         jobs: All jobs; each that loads datasets has a schedule.
-        running: Whether they run from the start; otherwise people switch them on in the UI.
+        running: Whether they start switched on; otherwise users switch them on in the UI.
     """
     loaded: dict[str, list[Dataset]] = {}
     for dataset in datasets:
@@ -89,7 +89,7 @@ def quality_schedule(*, running: bool) -> dg.ScheduleDefinition:
     """Make the schedule that brings the quality log up to date every hour.
 
     Args:
-        running: Whether it runs from the start; otherwise people switch it on in the UI.
+        running: Whether it starts switched on; otherwise users switch it on in the UI.
     """
     return dg.ScheduleDefinition(
         name="quality_log",

@@ -46,7 +46,7 @@ def delivery_sensors(
         datasets: The landing datasets.
         calendars: The partitions of each domain.
         jobs: All jobs; those that load the datasets are run.
-        running: Whether they run from the start; otherwise people switch them on in the UI.
+        running: Whether they start switched on; otherwise users switch them on in the UI.
     """
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     known = {job.name: job for job in jobs}
