@@ -1,6 +1,7 @@
-"""Telling people of newly At-Risk members and of runs that failed.
+"""Alerts about newly At-Risk members and failed runs.
 
-Only counts leave the lakehouse: no names, no keys, no error texts, which may quote data.
+An alert holds counts, a month or the run's id and job: no names or keys of members, and no error
+messages, which may quote data.
 """
 
 import json
@@ -24,11 +25,11 @@ _EVENTS_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class Alert:
-    """One message.
+    """An alert message.
 
     Attributes:
         title: What happened.
-        counts: How many of what.
+        counts: Numbers to report, by name.
     """
 
     title: str
@@ -42,17 +43,17 @@ class Alert:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: it would lead to another host, and without the message."""
+    """Refuses redirects, which would go to another host and drop the message."""
 
     def redirect_request(self, *_args: Any) -> None:
-        """Take the redirect for a refusal."""
+        """Return no new request, so that urllib raises an `HTTPError`."""
 
 
 def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> None:
-    """Write an alert to the log, and send it to a Slack or Teams webhook if there is one.
+    """Log an alert, and send it to the Slack or Teams webhook if there is one.
 
     Raises:
-        LakehouseError: the webhook did not take it; the message does not show its address.
+        LakehouseError: the webhook did not accept it; the message does not show its address.
     """
     log(alert.text)
     if webhook is None:
@@ -65,7 +66,7 @@ def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> 
     )
     handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
     if request.type == "http":
-        # What may go to this machine in clear text may not go to a proxy.
+        # Plain http is only allowed to this machine, so it must not go through a proxy.
         handlers.append(urllib.request.ProxyHandler({}))
     try:
         opener = urllib.request.build_opener(*handlers)
@@ -83,11 +84,11 @@ def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> 
 
 @dataclass(frozen=True)
 class Told:
-    """What the sensor of newly At-Risk members remembers.
+    """Cursor of the sensor for newly At-Risk members.
 
     Attributes:
-        after: Storage id of the last event that it has dealt with.
-        members: Number that was last told of each month.
+        after: Storage id of the last event handled.
+        members: Number of members last reported, by month.
     """
 
     after: int
@@ -95,17 +96,17 @@ class Told:
 
     @classmethod
     def decode(cls, cursor: str | None) -> "Told | None":
-        """Read a cursor; None if there is none, or one of another form."""
+        """Parse a cursor; None if it is missing or has another form."""
         found = json.loads(cursor) if cursor else None
         return cls(found["after"], found["members"]) if isinstance(found, dict) else None
 
     def encode(self) -> str:
-        """Write it as a cursor."""
+        """Serialise to a cursor."""
         return json.dumps({"after": self.after, "members": self.members})
 
 
 def at_risk_events(instance: dg.DagsterInstance, after: int | None) -> list[dg.EventLogRecord]:
-    """Return the events of months that were built, the oldest first."""
+    """Return the materialisations of the At-Risk table after an event, oldest first."""
     records: list[dg.EventLogRecord] = []
     while True:
         found = instance.fetch_materializations(
@@ -122,7 +123,7 @@ def at_risk_events(instance: dg.DagsterInstance, after: int | None) -> list[dg.E
 
 
 def members_by_month(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
-    """Return the newest number of each month; every event has that of its own partition."""
+    """Return the latest number of members by month; each event has that of its own partition."""
     counts = {}
     for record in records:
         made = record.asset_materialization
@@ -132,7 +133,7 @@ def members_by_month(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
 
 
 def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
-    """Make the sensors that tell people.
+    """Make the alert sensors.
 
     Args:
         running: Whether they start switched on; otherwise users switch them on in the UI.
@@ -153,7 +154,7 @@ def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
         records = at_risk_events(context.instance, told.after if told else None)
         counts = members_by_month(records)
         if told is None:
-            # What was built before the sensor was switched on is no news, but for the last run.
+            # Of the months built before the sensor was switched on, report only the last run's.
             last = [r for r in records if r.run_id == records[-1].run_id]
             news = members_by_month(last)
             told = Told(0, {m: n for m, n in counts.items() if m not in news})
@@ -168,7 +169,8 @@ def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
             except LakehouseError as error:
                 if not sent:
                     raise
-                # A tick that fails forgets what it told: the next one tells the rest, or fails.
+                # A failed tick loses its cursor, so keep what was sent; the next one sends the
+                # rest, or fails.
                 context.log.error(str(error))
                 break
             sent.append(alert.text)
@@ -194,7 +196,7 @@ def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
 
 
 def _webhook() -> SecretStr | None:
-    """Read the address when it is needed, so that no configuration or metadata holds it."""
+    """Read the address only when it is needed, so that no configuration or metadata holds it."""
     from lakehouse_assets.settings import load_settings
 
     return load_settings().alert_webhook

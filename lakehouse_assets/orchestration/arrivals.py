@@ -1,7 +1,7 @@
-"""From a listing of the landing zone to the partitions that have to run. Pure functions.
+"""Pure functions that derive the partitions to run from a listing of the landing zone.
 
-A partition has to run when it was not loaded from just the files that are listed. Nothing else has
-to be remembered, so that a lost run, a killed daemon or a reset sensor loses no file.
+A partition must run when the files it was loaded from are not exactly the listed ones. No other
+state is needed, so a lost run, a killed daemon or a reset sensor loses no file.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from lakehouse_assets.clock import following
 from lakehouse_assets.ingest.landing import LandedFile, content_of, files_in
 from lakehouse_assets.ingest.reader import by_partition
 
-# A file that nobody touched for so long is whole; a younger one has to be seen twice.
+# A file unchanged for this long is complete; a younger one must be seen unchanged in two listings.
 SETTLED_AFTER = timedelta(seconds=30)
-# A run over a range shares the cost of starting; its length bounds the memory and what a failure
-# takes down with it.
+# Most partitions in one run: a range shares the start-up cost, and its length bounds the memory and
+# how much one failure affects.
 LONGEST_SPAN = {"day": 31, "month": 3}
-# After the first failed run of the same files, after the second, and so on.
+# The pause after the first failed run of the same files, after the second, and so on.
 LONGEST_PAUSE = timedelta(days=1)
 _PAUSES = (
     timedelta(minutes=10), timedelta(minutes=40), timedelta(hours=3), timedelta(hours=10),
@@ -31,12 +31,12 @@ _PAUSES = (
 
 @dataclass(frozen=True)
 class Load:
-    """What is recorded of the last load of a partition.
+    """The recorded last load of a partition.
 
     Attributes:
-        content: Its files, as `content_of` names them; empty if that is not known.
-        is_complete: Whether all of the dataset's tables were made from it.
-        event: The newest event of these tables.
+        content: Its files, as `content_of` returns them; empty if unknown.
+        is_complete: Whether all of the dataset's tables were built from it.
+        event: Storage id of the newest event of these tables.
     """
 
     content: str = ""
@@ -46,11 +46,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Failures:
-    """Runs that failed for one content of a partition.
+    """Failed runs for one content of a partition.
 
     Attributes:
-        runs: How many they are.
-        last: When the last of them ended.
+        runs: Number of failed runs.
+        last: When the last one ended.
     """
 
     runs: int
@@ -58,19 +58,19 @@ class Failures:
 
     @property
     def next_attempt(self) -> datetime:
-        """When the partition is tried again."""
+        """When the partition is retried."""
         return self.last + _PAUSES[min(self.runs, len(_PAUSES)) - 1]
 
 
 @dataclass(frozen=True)
 class Span:
-    """Partitions that follow each other, in one run.
+    """Consecutive partitions in one run.
 
     Attributes:
         first: First partition: a day, or the first day of a month.
         last: Last partition.
-        run_key: What makes the request unique, so that Dagster never starts it twice.
-        contents: Their files, a word for each partition.
+        run_key: Unique key of the request, so that Dagster never starts it twice.
+        contents: Their contents, one `word_of` per partition, separated by spaces.
     """
 
     first: date
@@ -81,15 +81,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """What a listing means.
+    """A listing compared with the recorded loads.
 
     Attributes:
-        due: Partitions that have to run, and from which files, as `content_of` names them.
-        young: Files that may still be written, as `content_of` names them.
-        waiting: Those of them that were not seen before as they are; their partitions wait.
-        deleted: How many files are gone of partitions that are otherwise as they were loaded, in
-            words; nothing runs because of them.
-        outside: Files delivered on days for which there is no partition.
+        due: Partitions that must run, each with its files as `content_of` returns them.
+        young: Files that may still be being written, as `content_of` returns them.
+        waiting: Names of young files not seen before in this version; their partitions wait.
+        deleted: How many files are gone, as text, for each partition that is otherwise as it was
+            loaded; deletions start no run.
+        outside: Names of files delivered on days without a partition.
     """
 
     due: dict[date, str]
@@ -111,10 +111,10 @@ def arrivals(
     """Compare a complete listing with what was loaded.
 
     Args:
-        dataset: What was listed.
-        listing: Every delivered file; a failed listing must not come here as an empty one.
+        dataset: The dataset.
+        listing: Every delivered file; a failed listing must not be passed as an empty one.
         loads: The last load of every partition that has one.
-        seen: Files that were young at the last look, as `content_of` names them.
+        seen: Files that were young in the previous listing, as `content_of` returns them.
         now: When the listing was made.
         first: First day that has a partition.
         last: Last day that has a partition.
@@ -158,17 +158,17 @@ def spans_of(
     failures: Mapping[tuple[date, str], Failures],
     now: datetime,
 ) -> tuple[list[Span], list[tuple[date, datetime]]]:
-    """Put the partitions that are due into runs; those that failed before run alone, after a pause.
+    """Group due partitions into runs; those that failed before run alone, after a pause.
 
     Args:
-        dataset: What was delivered.
-        due: Partitions that have to run, and their content.
+        dataset: The dataset.
+        due: Partitions that must run, and their content.
         loads: The last load of every partition that has one.
-        failures: Runs that failed, by partition and `word_of` its content.
-        now: When it is asked.
+        failures: Failed runs, by partition and `word_of` its content.
+        now: The current time.
 
     Returns:
-        The runs, and the partitions that pause with the moment until which they do.
+        The runs, and the pausing partitions with the time of their next attempt.
     """
     words = {partition: word_of(content) for partition, content in due.items()}
     failed = {p: failures[p, word] for p, word in words.items() if (p, word) in failures}
@@ -178,7 +178,7 @@ def spans_of(
     spans = []
     for group in groups:
         contents = " ".join(words[partition] for partition in group)
-        # The same files are asked for again under another key once something has happened.
+        # A newer event or another failure changes the key, so that the same files can run again.
         since = max(loads.get(partition, Load()).event for partition in group)
         attempts = sum(failed[partition].runs for partition in group if partition in failed)
         digest = hashlib.sha256(f"{contents} {since} {attempts}".encode()).hexdigest()[:16]
@@ -188,12 +188,12 @@ def spans_of(
 
 
 def word_of(content: str) -> str:
-    """Name what a partition was delivered in a short word."""
+    """Return a short hash of a partition's content."""
     return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
 def consecutive(partitions: Iterable[date], grain: str) -> list[list[date]]:
-    """Group partitions that follow each other, at most so many as one run takes."""
+    """Group consecutive partitions, at most `LONGEST_SPAN` to a group."""
     groups: list[list[date]] = []
     for partition in sorted(partitions):
         group = groups[-1] if groups else []
@@ -205,5 +205,5 @@ def consecutive(partitions: Iterable[date], grain: str) -> list[list[date]]:
 
 
 def _is_young(file: LandedFile, now: datetime) -> bool:
-    """Say whether somebody may still be writing a file, as when it was written a moment ago."""
+    """Say whether a file may still be being written: changed recently, or at an unknown time."""
     return file.modified_at is None or now - file.modified_at < SETTLED_AFTER

@@ -1,4 +1,4 @@
-"""Putting assets, jobs, sensors, schedules and resources together."""
+"""Assembles assets, jobs, sensors, schedules and resources into Dagster definitions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MOST_KEPT = 4
 
 
 def every_asset(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Make the assets of every domain, and of the quality log over them; once for a process."""
+    """Return the assets of every domain and of the quality log, cached by settings."""
     return [
         *_assets(
             settings.first_partition,
@@ -52,10 +52,10 @@ def every_asset(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _limits(settings: Settings) -> Limits:
-    """Return the limits that the settings give datasets.
+    """Return the loss limits of the settings.
 
     Raises:
-        LakehouseError: there is no such dataset.
+        LakehouseError: a limit names an unknown dataset.
     """
     known = {dataset.path for dataset in DATASETS} | {"*"}
     for path in sorted(settings.loss_limits.keys() - known):
@@ -70,7 +70,7 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-# Dagster takes a tenth of a second to make them, and a command needs them twice.
+# Building the assets takes Dagster a tenth of a second, and a command needs them twice.
 @lru_cache(_MOST_KEPT)
 def _assets(
     first_partition: date | None,
@@ -109,7 +109,7 @@ def _assets(
 
 
 def _with_freshness_and_engine(spec: dg.AssetSpec, engine: str) -> dg.AssetSpec:
-    """Add how old the table may be, and the engine that makes it unless a model does."""
+    """Add the freshness policy and, unless a model makes the table, the engine as its kind."""
     return spec.replace_attributes(
         freshness_policy=policy_of(REGISTRY.by_key(tuple(spec.key.path))),
         kinds=spec.kinds if "mlflow" in spec.kinds else {*spec.kinds, engine},
@@ -127,11 +127,11 @@ def _maintenance() -> dg.JobDefinition:
 
 
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
-    """Build the definitions for some settings.
+    """Build the Dagster definitions.
 
     Args:
-        settings: Where the lake is and what runs it.
-        overrides: Resources that replace the default ones, by name: `lake`, `landing`, `mlflow`,
+        settings: Settings of the lakehouse.
+        overrides: Resources that replace the defaults, by name: `lake`, `landing`, `mlflow`,
             `io_manager`.
     """
     lake = LakeResource.of(settings)

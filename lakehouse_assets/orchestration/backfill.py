@@ -1,4 +1,4 @@
-"""Backfills and replays: bringing a range of partitions up to date, in chunks, resumably."""
+"""Plans backfills, which run a range of partitions in resumable chunks, and replays."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Months:
-    """Months from the first to the last, both included, each as its first day."""
+    """An inclusive range of months, each as its first day."""
 
     first: date
     last: date
@@ -46,7 +46,7 @@ class Months:
         """Read `2024-01..2024-12`, or one month.
 
         Raises:
-            LakehouseError: the text is no range of months.
+            LakehouseError: the text is not a range of months.
         """
         first, dots, last = text.partition("..")
         try:
@@ -60,17 +60,17 @@ class Months:
         return months
 
     def __str__(self) -> str:
-        """Write the range as people do."""
+        """Format the range as `2024-01..2024-12`."""
         return f"{self.first:%Y-%m}..{self.last:%Y-%m}"
 
 
 @dataclass
 class Progress:
-    """What of a backfill is done, in a file that outlives its process.
+    """Progress of a backfill, in a file that outlives its process.
 
     Attributes:
-        path: The file; it is gone when the backfill is complete.
-        done: Content of the runs that went well, by the run's label.
+        path: The file; it is deleted when the backfill is complete.
+        done: Content of the successful runs, by run label.
     """
 
     path: Path
@@ -78,7 +78,7 @@ class Progress:
 
     @classmethod
     def of(cls, settings: Settings, name: str) -> Progress:
-        """Open the progress of a backfill; a file that cannot be read counts as none."""
+        """Open the progress of a backfill; an unreadable file counts as no progress."""
         digest = hashlib.sha256(name.encode()).hexdigest()[:12]
         path = settings.dagster_home / "backfills" / f"{digest}.json"
         try:
@@ -89,7 +89,7 @@ class Progress:
         return cls(path, dict(done))
 
     def note(self, label: str, content: str) -> None:
-        """Remember that a run went well: whole or not at all, should the process be killed."""
+        """Record a successful run; the file is replaced atomically."""
         self.done[label] = content
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
@@ -97,7 +97,7 @@ class Progress:
         part.replace(self.path)
 
     def forget(self) -> None:
-        """Forget everything: the backfill is complete, or starts anew."""
+        """Delete the progress, when the backfill is complete or starts over."""
         self.done.clear()
         self.path.unlink(missing_ok=True)
 
@@ -107,11 +107,12 @@ class Backfill:
     """A planned backfill.
 
     Attributes:
-        runs: The runs that are left, in order; the calendar first and the quality log last.
-        content: What each run reads, by its label: it runs again when a file has changed since.
-        done: Number of runs that an interrupted backfill has done already.
-        progress: Where it is remembered.
-        refused: Deliveries that no partition can hold, one sentence each; the runs leave them out.
+        runs: The remaining runs, in order; reference data first and the quality log last.
+        content: Hash of the files that each run reads, by run label; a finished run is repeated
+            when its hash has changed.
+        done: Number of runs that an interrupted backfill already finished.
+        progress: The progress file.
+        refused: Deliveries without a partition, one sentence each; the runs skip them.
     """
 
     runs: list[PlannedRun]
@@ -121,7 +122,7 @@ class Backfill:
     refused: list[str]
 
     def note(self, run: PlannedRun) -> None:
-        """Remember that a run went well."""
+        """Record a successful run."""
         if run.label in self.content:
             self.progress.note(run.label, self.content[run.label])
 
@@ -141,8 +142,8 @@ def plan_backfill(
         settings: Settings of the lakehouse.
         domain: The domain, such as airline.
         months: The range.
-        months_per_run: Consecutive months that one run may cover, which bounds its memory.
-        restart: Do everything again, whatever an interrupted backfill has done.
+        months_per_run: Most consecutive months in one run, which bounds its memory.
+        restart: Whether to repeat what an interrupted backfill finished.
         datasets: Datasets that the zone may hold.
 
     Raises:
@@ -173,10 +174,10 @@ def plan_backfill(
 
 
 def plan_replay(dataset: Dataset, partitions: Iterable[date]) -> list[PlannedRun]:
-    """Plan cleaning stored bronze rows again, after a rule was corrected, and what builds on them.
+    """Plan runs that clean stored bronze rows again after a rule changed, and their downstream.
 
     Args:
-        dataset: What was delivered.
+        dataset: The dataset.
         partitions: Loaded partitions of the dataset: days, or the first days of months.
     """
     silver = tuple(f"{dataset.domain}.{name}" for name in dataset.loaded_tables[2:])
@@ -190,15 +191,15 @@ def plan_replay(dataset: Dataset, partitions: Iterable[date]) -> list[PlannedRun
 
 
 def loaded_partitions(lake: Lake, dataset: Dataset, days: Iterable[date]) -> list[date]:
-    """Return the partitions that hold the rows of some days of delivery.
+    """Return the partitions that hold the rows of some delivery days.
 
     Args:
         lake: The lake.
-        dataset: What was delivered.
-        days: Days of delivery; of a monthly dataset also the first days of delivered months.
+        dataset: The dataset.
+        days: Delivery days; for a monthly dataset also the first days of delivered months.
 
     Raises:
-        LakehouseError: nothing in bronze was delivered on one of the days.
+        LakehouseError: bronze has no rows that were delivered on one of the days.
     """
     bronze, column = bronze_table(dataset), dataset.partition.column
     rows = lake.read(bronze, columns=sorted({"delivered_on", column})).distinct()
@@ -221,7 +222,7 @@ def loaded_partitions(lake: Lake, dataset: Dataset, days: Iterable[date]) -> lis
 def months_after(
     settings: Settings, domain: str, last: date, datasets: Iterable[Dataset] = DATASETS
 ) -> Months | None:
-    """Return the delivered months after one, which add up what it holds; None if there are none.
+    """Return the delivered months after a given one, whose totals include it; None if none exist.
 
     Args:
         settings: Settings of the lakehouse.
@@ -244,7 +245,7 @@ def months_after(
 def _delivered(
     settings: Settings, datasets: Iterable[Dataset], months: Months
 ) -> tuple[list[tuple[Dataset, LandedFile]], list[str]]:
-    """List the files of the months, and say which days of delivery have no partition."""
+    """List the files of the months, and a sentence for each delivery day without a partition."""
     zone = LandingZone(settings.landing, settings.zone_identity)
     end = (months.last + timedelta(days=32)).replace(day=1)
     files = []
@@ -260,7 +261,7 @@ def _delivered(
 
 
 def _content(run: PlannedRun, files: Iterable[tuple[Dataset, LandedFile]]) -> str:
-    """Digest the files of the months that a run touches."""
+    """Hash the files of the months that a run touches."""
     first, last = (date.fromisoformat(str(key)).replace(day=1) for key in (run.first, run.last))
     found = content_of(
         file for _, file in files if first <= file.delivered_on.replace(day=1) <= last

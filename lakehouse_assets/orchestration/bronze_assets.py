@@ -47,13 +47,13 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
     """Make the assets that load a dataset's landing folders into bronze.
 
     One step reads the new and changed files of the run's partitions once and replaces their rows in
-    two tables: rows and rejects. The rows of files that are gone from the landing zone go as well.
-    A file that must be refused fails the check `files_are_readable`; the others are loaded.
+    two tables: rows and rejects. Rows of files that are gone from the landing zone are removed. An
+    unreadable file fails the check `files_are_readable`; the other files are loaded.
 
     Args:
-        dataset: What is delivered.
-        calendar: Days and months, and how they map.
-        limits: How much may be lost where the settings say something else than the dataset.
+        dataset: The dataset.
+        calendar: The domain's partitions.
+        limits: Loss limits of the settings, which override those of datasets.
     """
     dataset = with_limits(dataset, limits)
     rows, rejects = bronze_table(dataset), rejects_table(dataset)
@@ -144,7 +144,7 @@ def _undeclared(dataset: Dataset, found: Sequence[str]) -> str:
 def _reasons(
     lake: Lake, dataset: Dataset, window: Windows, days: Sequence[date]
 ) -> dict[date, list[tuple[str, int]]]:
-    """Find the most frequent reasons of the rejects of some partitions, whole files first."""
+    """Return the most frequent reject reasons of some partitions, refused files first."""
     table, column = rejects_table(dataset), dataset.partition.column
     with lake.engine.scope():
         rejects = lake.read(table, window).filter(F.col(column).isin([*days]))

@@ -1,4 +1,4 @@
-"""Checks as Dagster knows them: one function declares them, and one reports what they found."""
+"""Converts checks and their findings to Dagster's check specs and check results."""
 
 from collections.abc import Iterable, Iterator
 
@@ -22,7 +22,7 @@ def check_specs(table: Table, checks: Iterable[Check]) -> list[dg.AssetCheckSpec
 
 
 def check_results(table: Table, findings: Iterable[Finding]) -> Iterator[dg.AssetCheckResult]:
-    """Report what the checks of a table found; those that stop nothing are warnings."""
+    """Report findings; a failure of a check that neither blocks nor is an error is a warning."""
     for finding in findings:
         is_error = finding.check.blocking or finding.check.error
         yield dg.AssetCheckResult(

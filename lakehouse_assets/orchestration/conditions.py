@@ -1,11 +1,11 @@
-"""When a table follows the tables it is built from, composed once for every asset.
+"""Automation conditions: when each asset is rebuilt after its sources change.
 
-Three kinds of dependency are told apart by their mapping: *aligned* (the same partition), *within*
-(the days of the month) and *history* (everything so far).
+The partition mapping distinguishes three kinds of dependency: *aligned* (the same partition),
+*within* (the days of the month) and *history* (everything so far).
 
-Whether a partition is out of date is asked of what Dagster has recorded (`outdated.py`) and not of
-what happened between two looks, so that a change is not forgotten when the daemon is killed, a run
-is lost or a disk is full.
+Whether a partition is out of date is read from Dagster's event log (`outdated.py`), not inferred
+from what happened between two ticks, so that no change is lost when the daemon is killed, a run is
+lost or a disk is full.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Dependencies:
     """Keys of an asset's dependencies by kind.
 
     Attributes:
-        aligned: Their partition is the asset's own.
-        within: Their partitions lie inside the asset's.
-        history: The asset's partition depends on everything before it as well.
-        whole: They have no partitions.
+        aligned: Dependencies with the same partition.
+        within: Dependencies whose partitions are inside the asset's.
+        history: Dependencies of which the asset's partition also needs all earlier ones.
+        whole: Unpartitioned dependencies.
     """
 
     aligned: frozenset[dg.AssetKey]
@@ -45,7 +45,7 @@ class Dependencies:
 
     @classmethod
     def of(cls, spec: dg.AssetSpec, unpartitioned: frozenset[dg.AssetKey]) -> Dependencies:
-        """Sort an asset's dependencies."""
+        """Sort an asset's dependencies by kind."""
         kinds: dict[str, set[dg.AssetKey]] = {
             kind: set() for kind in ("aligned", "within", "history", "whole")
         }
@@ -62,18 +62,18 @@ class Dependencies:
 
     @property
     def begun_by(self) -> frozenset[dg.AssetKey]:
-        """What begins a partition of a table that reads its past; it is waited for, not read."""
+        """Dependencies that trigger a partition of a history table: waited for, but not read."""
         return self.within if self.history and not self.aligned else frozenset()
 
 
 def with_conditions(
     assets: Iterable[dg.AssetsDefinition], datasets: Iterable[Dataset]
 ) -> list[dg.AssetsDefinition]:
-    """Give every asset that is built from others the condition under which it follows them.
+    """Give every asset that is built from others its automation condition.
 
     Args:
         assets: The assets of every domain.
-        datasets: What is delivered: the first delivery of a month begins all tables of its domain.
+        datasets: All datasets; the first delivery of a month triggers all tables of its domain.
     """
     found = list(assets)
     deliveries: dict[str, frozenset[dg.AssetKey]] = {}
@@ -96,7 +96,7 @@ def with_conditions(
 
 
 def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition:
-    """Make the sensor that looks at every condition.
+    """Make the sensor that evaluates every condition.
 
     Args:
         running: Whether it starts switched on; otherwise users switch it on in the UI.
@@ -110,10 +110,10 @@ def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition
             description="Builds the tables whose sources have changed, see each asset's condition.",
             default_status=status,
             minimum_interval_seconds=_LOOK_SECONDS,
-            # A run for each partition: the conditions see to the order, and one that fails stops no
-            # other, as it would in a backfill.
+            # One run per partition: the conditions enforce the order, and a failed run does not
+            # stop the others, as it would in a backfill.
             emit_backfills=False,
-            # Conditions of our own are evaluated where our code is, which is in beta.
+            # Custom conditions must be evaluated on the code server, a beta feature.
             use_user_code_server=True,
         )
 
@@ -124,24 +124,24 @@ def condition_of(
     unpartitioned: frozenset[dg.AssetKey],
     deliveries: frozenset[dg.AssetKey],
 ) -> Condition | None:
-    """Compose an asset's condition; None for what only a delivery can make.
+    """Compose an asset's condition; None if only deliveries or a schedule build it.
 
     Args:
         spec: The asset.
-        siblings: Keys of the assets that the same step makes, its own among them.
+        siblings: Keys of the assets that the same step makes, including this one.
         unpartitioned: Keys of the assets without partitions.
         deliveries: Tables that are written when something is delivered to the asset's domain.
     """
     deps = Dependencies.of(spec, unpartitioned)
     if spec.partitions_def is None:
-        # Tables about other tables are filled by their schedule.
+        # The quality log is filled by its schedule.
         return None if spec.key.path[0] == QUALITY else _made_once()
     if not deps.aligned | deps.within:
         return None
     if deps.history & siblings:
-        # A table that depends on its own past (purchases: the first delivery of an id counts) is
-        # made by the runs of its deliveries and late days. Dagster, asked for a day, asks for all
-        # days before it of whatever the same step makes, and then fails.
+        # A table that depends on its own history (purchases: the first delivery of an id counts) is
+        # built by the runs of its deliveries and late days. For a requested day, Dagster would also
+        # request all earlier days of everything the same step makes, and then fail.
         return None
     return (
         _has_news(deps, siblings)
@@ -151,17 +151,17 @@ def condition_of(
 
 
 def _made_once() -> Condition:
-    """Make a calendar, or other reference data, when it is missing; nothing else changes it."""
+    """Build a calendar, or other reference data, when it is missing; nothing else changes it."""
     return (
-        # Asked once each time it goes missing: a calendar that fails is not asked for every tick.
+        # Requested once each time it goes missing: a failing build is not repeated on every tick.
         When.missing().newly_true().since(When.newly_requested() | When.newly_updated())
-        # A run that makes it is already under way, say by hand.
+        # Not while a run, perhaps a manual one, is already building it.
         & ~When.in_progress()
     ).with_label("made when missing")
 
 
 def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition:
-    """Say that a source was rebuilt since the table was last asked for or built."""
+    """Hold if a source was rebuilt since the table was last requested or built."""
     news: Condition = When.missing() & NeverTried()
     news = news | Outdated(
         aligned=deps.aligned - siblings,
@@ -169,28 +169,28 @@ def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition
         so_far=deps.history - siblings,
     )
     if deps.aligned:
-        # A source that is asked for in this very tick: both go into one run, in order.
+        # A source is requested in this same tick: both go into one run, in order.
         news = news | When.any_deps_match(When.will_be_requested()).allow(_only(deps.aligned))
-    # A run that used up its retries, as when the store was gone for longer, changes no source: what
-    # it should have made is asked for again once a day, with the files that are behind.
+    # A run that used up its retries, as in a long outage of the store, changes no source: its
+    # partitions are requested again once a day, at the time of the refresh.
     again = (When.execution_failed() & When.cron_tick_passed(CRON)).since(When.newly_requested())
     return news | again
 
 
 def _may_exist(deps: Dependencies, deliveries: frozenset[dg.AssetKey]) -> Condition:
-    """Keep the months that nobody delivered from coming into being.
+    """Keep months without a delivery from being created.
 
-    News of March reaches every later month through the history, up to the running one: those that
-    exist are rebuilt, the others wait for a delivery of their own.
+    A change in March reaches every later month, up to the current one, through the history: the
+    months that exist are rebuilt, the others wait for a delivery of their own.
     """
     if deps.aligned:
-        # Complete sources only; one that is asked for in this tick will be there in time.
+        # No source may be missing; one that is requested in this tick will be built in time.
         begins: Condition = ~When.any_deps_match(When.missing() & ~When.will_be_requested()).allow(
             _only(deps.aligned | deps.whole)
         )
     elif deps.within & deliveries:
-        # The first gold tables of a month: any delivery to the domain begins them all, so that
-        # every table of a month exists or none does.
+        # The first gold tables of a month: any delivery to the domain triggers them all, so that
+        # either every table of a month exists or none does.
         begins = Begun(deliveries)
     else:
         begins = When.any_deps_match(~When.missing()).allow(_only(deps.within))
@@ -201,10 +201,10 @@ def _nothing_moves(direct: frozenset[dg.AssetKey], history: frozenset[dg.AssetKe
     """Wait while the table or one of its sources is being built."""
     # Two runs of one partition would do the same work twice.
     still = ~When.in_progress()
-    # What is about to change is not worth building on.
+    # A build on sources that are about to change would be outdated at once.
     still = still & ~When.any_deps_in_progress().allow(_only(direct | history))
     if history:
-        # Other months' sources cannot go into this month's run, so they are waited for.
+        # Other months' sources cannot be part of this month's run, so wait for them.
         still = still & ~When.any_deps_match(When.will_be_requested()).allow(_only(history))
     return still
 

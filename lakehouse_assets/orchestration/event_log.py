@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
-    """SQLite event log that keeps an SQLAlchemy engine for each of the databases last used."""
+    """SQLite event log that keeps an SQLAlchemy engine for each recently used database."""
 
     def __init__(self, base_dir: str | None = None, inst_data: Any = None) -> None:
         self._engines: dict[str, Engine] = {}
@@ -26,7 +26,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def config_type(cls) -> Any:
-        """Return the fields of the entry in `dagster.yaml`; without a folder it is the home's."""
+        """Return the config fields in `dagster.yaml`; the folder defaults to the home's."""
         return {"base_dir": dg.Field(dg.StringSource, is_required=False)}
 
     @classmethod
@@ -55,7 +55,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         return engine
 
     def has_table(self, table_name: str) -> bool:
-        """Say whether the index has a table; one that is there is not looked for again."""
+        """Say whether the index has a table; a table that was found is not looked up again."""
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables

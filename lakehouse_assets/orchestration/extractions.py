@@ -1,4 +1,4 @@
-"""Copies of databases by themselves: a job and a daily schedule for each source table."""
+"""Scheduled copies of databases: a job and a daily schedule for each source table."""
 
 from collections.abc import Iterable
 
@@ -21,8 +21,8 @@ def extraction_schedules(
 
     Args:
         sources: The source tables.
-        running: Whether those whose source has an address run from the start; otherwise people
-            switch them on in the UI.
+        running: Whether schedules whose source has an address start switched on; the others are
+            switched on in the UI.
     """
     return [_schedule(declared, running=running) for declared in sources]
 

@@ -9,18 +9,18 @@ import dagster as dg
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _EVENTS = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.STEP_SUCCESS}
 _EVENTS_AT_ONCE = 1_000
-# Tag of failed runs of which every table was made again, or failed again in a later run, so that
-# they are not looked at any more.
+# Tag of failed runs whose tables were all rebuilt since, or failed again in a later run; they are
+# not examined any more.
 _MADE_AGAIN = "lakehouse/made_again"
 
-# By asset and partition (none for a table without partitions): the id of the run that failed.
+# Id of the failed run, by asset and partition (None for an unpartitioned table).
 Failed = Mapping[dg.AssetKey, Mapping[str | None, str]]
 
 
 def failed_partitions(instance: dg.DagsterInstance) -> Failed:
-    """Find what failed runs should have made and no later run has.
+    """Find the partitions that failed runs should have built and no later run has.
 
-    A step that wrote its table and then failed a blocking check has not made it.
+    A step that wrote its table and then failed a blocking check counts as failed.
     """
     found: dict[dg.AssetKey, dict[str | None, str]] = {}
     for run in instance.get_runs(dg.RunsFilter(statuses=_FAILED)):
@@ -30,7 +30,7 @@ def failed_partitions(instance: dg.DagsterInstance) -> Failed:
             key: partitions.keys() - _made_since(instance, run.run_id, key, partitions)
             for key, partitions in _not_made_by(instance, run.run_id).items()
         }
-        # Runs come newest first: what a later one failed to make too is told by that one.
+        # Runs come newest first: what a later run also failed to build is recorded for that run.
         if all(parts <= found.get(key, {}).keys() for key, parts in left.items()):
             instance.add_run_tags(run.run_id, {_MADE_AGAIN: "true"})
         for key, partitions in left.items():

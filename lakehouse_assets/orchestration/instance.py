@@ -1,4 +1,4 @@
-"""Dagster's persistent instance: its home, and the settings that it starts with."""
+"""Dagster's persistent instance: its home and default settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from lakehouse_assets import clock
 from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.settings import Settings
 
-# As `[tool.dg.project]` and `workspace.yaml` name it, and Dagster what it holds.
+# The code location's name in `[tool.dg.project]` and `workspace.yaml`, and Dagster's name for the
+# repository in it.
 _CODE_LOCATION = "lakehouse_assets"
 _REPOSITORY = "__repository__"
 _CONFIG = """\
@@ -69,7 +70,7 @@ retention:
 """
 
 
-# What former versions wrote of their own classes, some with the whole paths of the home's folders.
+# Entries that earlier versions wrote for their own classes, some with absolute paths in the home.
 _EVENT_LOG = re.compile(
     r"  module: lakehouse_assets(?:\.orchestration)?\.event_log\n"
     r"  class: PooledSqliteEventLogStorage\n"
@@ -87,17 +88,17 @@ _MOVED = re.compile(r"lakehouse_assets(?:\.event_log|\.run_output|\.orchestratio
 def up_to_date(config: Path) -> str:
     """Return the text of a `dagster.yaml` with the settings of this version.
 
-    Classes that have moved get their new names, folders of the home for which it was written become
-    those of the home in which it lies, and sections that are missing are added. Everything else,
-    comments too, is as it was.
+    Moved classes get their new names, the home's default folders are no longer named (so that a
+    copied home uses its own), and missing sections are added. Everything else, including comments,
+    stays.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is not UTF-8.
+        OSError: the file cannot be read.
+        ValueError: the file is not UTF-8.
     """
 
     def folder_of(found: re.Match[str], name: str) -> str | None:
-        """Return a folder that somebody has chosen; None for the home's own."""
+        """Return a folder that a user chose; None for the home's default folder."""
         folder = Path(found["folder"]) if found["folder"] else None
         own = folder is None or (folder.name, folder.parent.name) == (name, config.parent.name)
         return None if own else str(folder)
@@ -123,21 +124,21 @@ def up_to_date(config: Path) -> str:
     text = _PRINTED.sub(printed, _EVENT_LOG.sub(event_log, config.read_text(encoding="utf-8")))
     there = set(_sections(text))
     if "storage" in there:
-        # It holds the event log too.
+        # `storage` covers the event log too.
         there |= {"event_log_storage"}
     added = [section for name, section in _sections(_CONFIG).items() if name not in there]
     return "".join([text, "" if text.endswith("\n") or not text else "\n", *added])
 
 
 def bring_up_to_date(config: Path) -> Path | None:
-    """Bring a `dagster.yaml` up to date and keep a copy of it beside it.
+    """Bring a `dagster.yaml` up to date and keep a copy of the old one next to it.
 
     Returns:
         The copy; None if there was nothing to change.
 
     Raises:
-        OSError: it cannot be read or written.
-        ValueError: it is not UTF-8.
+        OSError: a file cannot be read or written.
+        ValueError: the file is not UTF-8.
     """
     text = up_to_date(config)
     if text == config.read_text(encoding="utf-8"):
@@ -151,7 +152,7 @@ def bring_up_to_date(config: Path) -> Path | None:
 
 
 def _sections(text: str) -> dict[str, str]:
-    """Divide YAML into its top-level sections, each with the comments before it."""
+    """Split YAML into its top-level sections, by key, each with the comments before it."""
     found: dict[str, str] = {}
     for section in re.findall(r"(?m)(?:^(?:#.*)?\n)*^\w.*\n(?:^[ \t].*\n)*", f"{text}\n"):
         (key, *_) = re.findall(r"(?m)^(\w+)", section)
@@ -160,19 +161,19 @@ def _sections(text: str) -> dict[str, str]:
 
 
 def _check(config: Path) -> None:
-    """Bring up to date what a former version wrote; what people have changed only they may.
+    """Bring the file up to date if an earlier version wrote it and users have not changed it.
 
     Raises:
-        LakehouseError: it names classes that have moved, and people have changed it.
-        OSError: it cannot be read or written.
-        ValueError: it is not UTF-8.
+        LakehouseError: users have changed it, and it names classes that have moved.
+        OSError: a file cannot be read or written.
+        ValueError: the file is not UTF-8.
     """
     text, new = config.read_text(encoding="utf-8"), up_to_date(config)
     if text == new:
         return
     whole = _sections(_CONFIG).keys() - {"event_log_storage"}
     there = _sections(text).keys() - {"compute_logs", "event_log_storage"}
-    # What the versions so far have written.
+    # The sections that earlier versions wrote.
     former = there in (
         {"telemetry"}, {"telemetry", "nux"}, whole - {"run_coordinator"}, whole,
     )  # fmt: skip
@@ -211,10 +212,10 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def open_home(home: Path) -> dg.DagsterInstance:
-    """Open the instance of a home for runs of this process.
+    """Open the instance of a home for runs in this process.
 
-    What they print goes to the terminal. Dagster would keep copies for its UI, and start four
-    processes for each run to do so.
+    Their output goes to the terminal only: to capture it for the UI, Dagster would start four
+    processes per run.
     """
     printed = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
     ref = InstanceRef.from_dir(str(home), overrides={"compute_logs": printed})
@@ -222,10 +223,10 @@ def open_home(home: Path) -> dg.DagsterInstance:
 
 
 def show_in_code_location(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Let Dagster's pages count a run of the command line among those of the code location.
+    """Assign a command-line run to the code location, so that the UI's pages include it.
 
-    A run that Dagster executes in the process that asked for it names no code location, and Dagster
-    leaves it out of its home page and of the pages of jobs.
+    A run that is executed in process names no code location, and Dagster leaves it out of its home
+    page and the pages of jobs.
     """
     target = LoadableTargetOrigin(module_name="lakehouse_assets.definitions")
     location = ManagedGrpcPythonEnvCodeLocationOrigin(target, _CODE_LOCATION)

@@ -1,4 +1,4 @@
-"""The Dagster IO manager: asset partitions in, Delta predicates out.
+"""The Dagster IO manager, which maps asset partitions to Delta predicates.
 
 dagster-deltalake's own IO manager is not used because it replaces the whole table whenever it
 cannot build a predicate; here that is an error.
@@ -32,18 +32,17 @@ from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.text import markdown
 
 PARTITION_ROWS = "dagster/partition_row_count"
-# Characters of a value that a preview shows.
+# Most characters of a value in a preview.
 _SHOWN = 60
 
 
 @dataclass(frozen=True)
 class PartOfTable:
-    """The output of an asset that replaces some rows of its table, or of the run's partitions.
+    """Asset output that replaces only some rows of its table or of the run's partitions.
 
     Attributes:
-        frame: The new rows.
-        replaced: The rows whose place they take, in a partitioned table those of them that are in
-            the run's partitions; all new rows are among them.
+        frame: The new rows, all of which match `replaced`.
+        replaced: The rows to replace; in a partitioned table, only those in the run's partitions.
     """
 
     frame: DataFrame
@@ -51,13 +50,13 @@ class PartOfTable:
 
 
 class DeltaIOManager(dg.ConfigurableIOManager):
-    """Keep asset values as Delta tables: frames in, lazy frames out.
+    """Stores asset outputs as Delta tables and loads inputs as lazy frames.
 
-    On an input, the metadata `columns: [...]` reads only those columns.
+    The input metadata `columns: [...]` limits a read to those columns.
 
     Attributes:
         lake: Where the tables are.
-        run_time_limit: Seconds that a run may take; any time if it is None.
+        run_time_limit: Time limit of a run in seconds; None for no limit.
     """
 
     lake: LakeResource
@@ -67,7 +66,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     _read_as_of: dict[str, int] = PrivateAttr(default_factory=dict)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Let the run say that it is alive, and find out what it must not be built on."""
+        """Start the run's heartbeat, and find the failed partitions that it must not build on."""
         if context.instance is not None and context.run is not None:
             limit = timedelta(seconds=self.run_time_limit) if self.run_time_limit else None
             self._heartbeat = Heartbeat(context.instance, context.run.run_id, limit)
@@ -75,17 +74,17 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             self._failed = failed_partitions(context.instance)
 
     def teardown_after_execution(self, _context: dg.InitResourceContext) -> None:
-        """Let the run say nothing more."""
+        """Stop the run's heartbeat."""
         if self._heartbeat is not None:
             self._heartbeat.end()
 
     def handle_output(self, context: dg.OutputContext, obj: DataFrame | PartOfTable) -> None:
-        """Replace the run's partitions of the asset's table by the frame.
+        """Replace the run's partitions of the asset's table with the frame.
 
         Raises:
             LakehouseError: the asset is not declared, the partitions form no predicate, or the rows
                 do not fit the table.
-            RetryRequested: the store failed in a way that may pass.
+            RetryRequested: the store failed with a transient error.
         """
         with retry_transient(context.step_context.previous_attempt_count):
             self._store(context, obj)
@@ -134,11 +133,11 @@ class DeltaIOManager(dg.ConfigurableIOManager):
 
         Raises:
             SourceNotReadyError: the last run of one of these partitions failed.
-            RetryRequested: the store failed in a way that may pass.
+            RetryRequested: the store failed with a transient error.
         """
         step = context.step_context
         if step.step.key not in self._read_as_of:
-            # What is recorded from now on may not be in the version of the tables that is read.
+            # Events recorded from now on may describe later table versions than this step reads.
             newest = step.instance.event_log_storage.get_maximum_record_id()
             self._read_as_of[step.step.key] = newest or 0
         with retry_transient(step.previous_attempt_count):
@@ -149,14 +148,14 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         table = lake.registry.by_key(tuple(context.asset_key.path))
         columns = (context.definition_metadata or {}).get("columns")
         if context.has_asset_partitions and not context.asset_partition_keys:
-            # The run's partitions map to no upstream partition, as for the first partition of an
-            # asset that depends on its own past.
+            # The run's partitions map to no upstream partition, such as the first partition of an
+            # asset that depends on its own history.
             return lake.read(table, columns=columns).filter(F.lit(False))
         self._refuse_failed(context, lake, table)
         return lake.read(table, selection_of(context, table), columns=columns)
 
     def _refuse_failed(self, context: dg.InputContext, lake: Lake, table: Table) -> None:
-        """Build nothing on partitions whose last run failed, but for those that this run made."""
+        """Refuse to build on partitions whose last run failed, except those that this run made."""
         failed = self._failed.get(context.asset_key, {})
         step = context.step_context
         if not failed or table.step == step.step.key:
@@ -168,7 +167,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             if context.asset_key in step.job_def.asset_layer.executable_asset_keys:
                 needed = {part for part in needed if part and not first <= part <= last}
             if table.layer == "silver" and table.partition and table.partition.grain == "month":
-                # A later snapshot has taken the place of one that failed.
+                # A later snapshot has replaced the one that failed.
                 later = [
                     f"{month}" for month, rows in lake.rows_by_partition(table).items() if rows
                 ]
@@ -185,11 +184,11 @@ class DeltaIOManager(dg.ConfigurableIOManager):
 
 
 def _show_once(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
-    """Show what is true of a whole range on the last partition's event alone.
+    """Add the metadata of a whole range to the last partition's event only.
 
-    That event is the asset's newest, which the UI shows. On those of the others the rows and bytes
-    of the range would pass for their own, and copies for every day of a month would be most of what
-    a run stores. Each event has the number of rows of its own partition.
+    That event is the asset's newest, which the UI shows. On the other events the rows and bytes of
+    the range would look like those of one partition, and copies for every day of a month would be
+    most of what a run stores. Each event has the number of rows of its own partition.
     """
     context.step_context.add_asset_metadata(
         metadata, asset_key=context.asset_key, partition_key=context.asset_partition_keys[-1]
@@ -197,10 +196,10 @@ def _show_once(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
 
 
 def selection_of(context: dg.OutputContext | dg.InputContext, table: Table) -> Selection:
-    """Turn the partitions that a context names into a selection of rows.
+    """Convert a context's partitions to a selection of rows.
 
     Raises:
-        LakehouseError: the table and the asset are not partitioned alike; there is no fallback to
+        LakehouseError: the table and the asset are partitioned differently; there is no fallback to
             the whole table.
     """
     if context.has_asset_partitions:
@@ -216,7 +215,7 @@ def selection_of(context: dg.OutputContext | dg.InputContext, table: Table) -> S
 def windows_of(
     definition: dg.PartitionsDefinition[Any], keys: Sequence[str], table: Table
 ) -> Windows:
-    """Select the partitions of some keys; those that follow each other are one window.
+    """Select the partitions of some keys; consecutive ones form one window.
 
     Raises:
         LakehouseError: no key is given, or the asset's partitions are not those of the table.
@@ -227,7 +226,7 @@ def windows_of(
             f"The asset of table {table.name} is partitioned, but the table declares no partition "
             "column; declare it."
         )
-    # Asked of one key only: Dagster works out windows from a cron schedule, which takes its time.
+    # Only one key is checked: Dagster computes windows from a cron schedule, which is slow.
     if keys and not _is_partition(definition, keys[0], partition.grain):
         raise LakehouseError(
             f"Table {table.name} is partitioned by the {partition.grain} in UTC, but its asset is "
@@ -242,7 +241,7 @@ def windows_of(
 
 
 def _is_partition(definition: dg.PartitionsDefinition[Any], key: str, grain: Grain) -> bool:
-    """Tell whether a key stands for a whole day or month in UTC, and is its first day."""
+    """Say whether a key's partition is a whole day or month in UTC, named by its first day."""
     if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
         return False
     window = definition.time_window_for_partition_key(key)
@@ -252,7 +251,7 @@ def _is_partition(definition: dg.PartitionsDefinition[Any], key: str, grain: Gra
 
 
 def output_metadata(lake: Lake, table: Table, report: WriteReport) -> dict[str, Any]:
-    """Return what a materialisation shows: size, version, lineage and a preview of the rows."""
+    """Return a materialisation's metadata: size, version, lineage and a preview of the rows."""
     metadata: dict[str, Any] = {
         "dagster/row_count": report.rows,
         PARTITION_ROWS: report.partition_rows,
@@ -293,9 +292,9 @@ def dagster_schema(table: Table) -> dg.TableSchema:
 def column_lineage(
     registry: Registry, lineage: Mapping[str, frozenset[SourceColumn]], table: Table
 ) -> dg.TableColumnLineage | None:
-    """Translate a plan's lineage into Dagster's form; None if nothing comes from another table.
+    """Convert a plan's lineage to Dagster's form; None if no column comes from another table.
 
-    Rows that a table takes over from its own version before come from where they came from then.
+    A table is not listed as its own source, although it may reuse rows of its previous version.
     """
     known = {declared.identifier: declared for declared in registry if declared != table}
     dependencies = {

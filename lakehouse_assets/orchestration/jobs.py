@@ -8,7 +8,7 @@ import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Dataset
 
-# Tables without partitions, of whatever domain.
+# Tables without partitions, of any domain.
 UNPARTITIONED = "reference_data"
 DAILY = "daily"
 MONTHLY = "monthly"
@@ -27,12 +27,12 @@ def job_name(domain: str, family: str) -> str:
 
 
 def job_that_loads(dataset: Dataset) -> str:
-    """Name the job that loads what is delivered of a dataset."""
+    """Name the job that loads a dataset's deliveries."""
     return job_name(dataset.domain, DAILY if dataset.grain == "day" else MONTHLY)
 
 
 def domain_of(job: str) -> str | None:
-    """Return the domain whose partitions a job materialises; None if it is of all domains."""
+    """Return the domain whose partitions a job materialises; None for a job of all domains."""
     domain, _, family = job.rpartition("_")
     return domain if family in {DAILY, MONTHLY} else None
 

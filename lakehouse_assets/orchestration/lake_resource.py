@@ -30,11 +30,11 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         threads: Threads of the embedded engine; 0 means every core.
         spark_master: Spark on this machine, or a standalone master.
         spark_remote: Spark Connect server; its token is read from the environment when it is used.
-        spark_tls: Whether the Connect server is spoken to over TLS.
+        spark_tls: Whether to use TLS with the Connect server.
         spark_databricks: `serverless` or the id of a Databricks cluster.
         spark_jars: Folder of Spark's jars.
-        spark_memory: Memory of Spark's driver; a third of the machine's if nothing is said.
-        spark_options: Further options of Spark.
+        spark_memory: Memory of Spark's driver; by default a third of the machine's.
+        spark_options: Further Spark options.
         identity: Identity that accesses a store: its `kind` and its fields.
     """
 
@@ -56,7 +56,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
 
     @classmethod
     def of(cls, settings: Settings) -> LakeResource:
-        """Make the resource of some settings."""
+        """Make the resource from settings."""
         return cls(
             root=str(settings.root),
             engine=settings.engine,
@@ -76,7 +76,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         """Start the engine if it is not running and return the lake.
 
         Args:
-            any_format: Whether the lake may have another format, to migrate it.
+            any_format: Whether to open a lake of another format too, for migration.
 
         Raises:
             LakehouseError: the engine does not start or cannot see the lake, or the lake has
@@ -102,10 +102,10 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         return self.engine == "spark" and self.spark_databricks is not None
 
     def check_reads_files(self) -> None:
-        """Refuse to read delivered files with an engine that does not see them.
+        """Check that the engine can read delivered files.
 
         Raises:
-            LakehouseError: the engine is Databricks.
+            LakehouseError: the engine is Databricks, which has no access to this machine's files.
         """
         if self._on_databricks:
             raise LakehouseError(
@@ -125,7 +125,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
             jars=Path(self.spark_jars),
             memory=self.spark_memory,
             options=self.spark_options,
-            # A token in the resource's configuration would be shown by Dagster.
+            # Dagster would show a token in the resource's configuration.
             token=load_settings().spark_token,
         )
 

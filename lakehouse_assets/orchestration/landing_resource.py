@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
-    """Where sources deliver.
+    """The landing zone, where sources deliver files.
 
     Attributes:
         root: The landing zone: a folder, or a location in ADLS or OneLake.
         identity: Identity that accesses a store: its `kind` and its fields.
-        limits: What a delivered file may be at most, by name of the limit; defaults are left out.
+        limits: Limits on delivered files, by name; the others keep their defaults.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.
@@ -35,7 +35,7 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
 
     @classmethod
     def of(cls, settings: Settings) -> LandingResource:
-        """Make the resource of some settings."""
+        """Make the resource from settings."""
         return cls(
             root=str(settings.landing),
             identity=settings.zone_identity.fields(),

@@ -1,4 +1,4 @@
-"""What Dagster records of loads: from which files a partition was made, and which runs failed."""
+"""Loads as recorded in Dagster: the files each partition was loaded from, and the failed runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.orchestration.arrivals import Failures, Load, Span
 from lakehouse_assets.orchestration.failed import Failed
 
-# Metadata of a bronze partition: its files, as `content_of` names them.
+# Metadata of a bronze partition: its files, as `content_of` returns them.
 LOADED_FROM = "loaded_from"
 # Tags of runs that load what was delivered.
 DATASET_TAG = "lakehouse/dataset"
 _FILES_TAG = "lakehouse/files"
 _RANGE_START, _PARTITION = "dagster/asset_partition_range_start", "dagster/partition"
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-# Not those that were never started, as by a daemon that was killed: they may stay for ever.
+# Without NOT_STARTED: a run that a killed daemon never started may keep that status forever.
 _WAITING_OR_RUNNING = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -30,8 +30,8 @@ _WAITING_OR_RUNNING = [
 ]
 _EVENTS_AT_ONCE = 1_000
 _RUNS_AT_ONCE = 200
-# By the folder of the instance and the number of a materialisation: its files. Events never
-# change, and fetching them is most of the work of a look.
+# A materialisation's files, by the instance's folder and the storage id. Events never change, and
+# fetching them is most of the work of a tick.
 _contents: dict[tuple[str, int], str] = {}
 
 
@@ -40,7 +40,7 @@ def record(
     dataset: Dataset,
     listed: Mapping[date, Sequence[LandedFile]],
 ) -> None:
-    """Record with each partition from which files it is loaded."""
+    """Record the files that each partition is loaded from."""
     key = dg.AssetKey(bronze_table(dataset).key)
     for partition, files in listed.items():
         context.add_asset_metadata(
@@ -51,14 +51,14 @@ def record(
 def last_loads(instance: dg.DagsterInstance, dataset: Dataset, failed: Failed) -> dict[date, Load]:
     """Return the last load of every partition of a dataset.
 
-    A load is complete once each of the dataset's tables was made after the one before it: bronze,
+    A load is complete once each of the dataset's tables was built after the one before it: bronze,
     rejects, silver, quarantine. A run that ended in between, or that failed a blocking check, has
-    loaded nothing that tables further down could follow.
+    loaded nothing that downstream tables could use.
 
     Args:
-        instance: Where runs are recorded.
-        dataset: What is delivered.
-        failed: What `failed_partitions` found.
+        instance: The instance that records the runs.
+        dataset: The dataset.
+        failed: Result of `failed_partitions`.
     """
     keys = [dg.AssetKey([dataset.domain, name]) for name in dataset.loaded_tables]
     made = [
@@ -81,7 +81,7 @@ def last_loads(instance: dg.DagsterInstance, dataset: Dataset, failed: Failed) -
 def _contents_of(
     instance: dg.DagsterInstance, key: dg.AssetKey, events: Iterable[int]
 ) -> dict[int, str]:
-    """Return from which files the partitions of some materialisations were loaded."""
+    """Return the files that partitions were loaded from, by storage id of the materialisation."""
     home, wanted = instance.root_directory, [*events]
     unknown = [event for event in wanted if (home, event) not in _contents]
     for start in range(0, len(unknown), _EVENTS_AT_ONCE):
@@ -97,12 +97,12 @@ def _contents_of(
 
 
 def tags_of(dataset: Dataset, span: Span) -> dict[str, str]:
-    """Return the tags by which `loading` and `failed_loads` know a run."""
+    """Return the tags by which `loading` and `failed_loads` recognise a run."""
     return {DATASET_TAG: dataset.path} | ({_FILES_TAG: span.contents} if span.contents else {})
 
 
 def loading(instance: dg.DagsterInstance) -> set[str]:
-    """Return the paths of datasets that a run loads, or will, which was asked for here."""
+    """Return the paths of datasets that a sensor's or schedule's run is loading or will load."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_WAITING_OR_RUNNING))
     return {run.tags[DATASET_TAG] for run in runs if DATASET_TAG in run.tags}
 
@@ -110,7 +110,7 @@ def loading(instance: dg.DagsterInstance) -> set[str]:
 def failed_loads(
     instance: dg.DagsterInstance, dataset: Dataset
 ) -> dict[tuple[date, str], Failures]:
-    """Return the newest runs that failed, by partition and the word for its content."""
+    """Return the newest failed runs, by partition and `word_of` its content."""
     found: dict[tuple[date, str], Failures] = {}
     records = instance.get_run_records(
         dg.RunsFilter(statuses=_FAILED, tags={DATASET_TAG: dataset.path}), limit=_RUNS_AT_ONCE

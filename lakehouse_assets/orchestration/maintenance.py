@@ -20,7 +20,7 @@ CRON = "0 3 * * 0"
 def maintenance_job(tables: Iterable[Table]) -> dg.JobDefinition:
     """Make the job that maintains all tables, with an op for each step that writes some.
 
-    An op may be in one pool only, and a table's pool is that of the step that writes it.
+    An op can be in one pool only, and a table's pool is that of the step that writes it.
     """
     steps: dict[str, list[Table]] = {}
     for table in tables:

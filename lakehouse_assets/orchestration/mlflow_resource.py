@@ -20,10 +20,10 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
     """Where models are tracked and registered.
 
     Attributes:
-        tracking_uri: `sqlite:///path/to/mlflow.db` (its folder is made), a database URL, or the
-            http(s) address of a tracking server. Give an address with credentials as
+        tracking_uri: `sqlite:///path/to/mlflow.db` (its folder is created), a database URL, or the
+            http(s) address of a tracking server. Pass an address with credentials as
             `dg.EnvVar`; it is never printed.
-        experiment: Name of the experiment; it is made on first use.
+        experiment: Name of the experiment; it is created on first use.
         artifact_root: Folder or object store URL for the artefacts of a new experiment.
         identity: Identity that accesses a store of artefacts: its `kind` and its fields.
     """
@@ -38,7 +38,7 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
 
     @classmethod
     def of(cls, settings: Settings) -> MlflowResource:
-        """Make the resource of some settings."""
+        """Make the resource from settings."""
         tracking = MlflowTracking.of(settings)
         return cls(
             tracking_uri=tracking.tracking_uri,
@@ -47,11 +47,11 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
         )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """The fields as repr and str show them: without the credentials of the address."""
+        """Yield the fields for repr and str, without the credentials in the address."""
         for name, value in super().__repr_args__():
             yield name, redact_uri(self.tracking_uri) if name == "tracking_uri" else value
 
     def open(self) -> MlflowTracking:
-        """Return the tracking; MLflow itself is opened on its first use."""
+        """Return the tracking; MLflow itself is opened on first use."""
         identity = Identity.model_validate(self.identity)
         return MlflowTracking(self.tracking_uri, self.experiment, self.artifact_root, identity)

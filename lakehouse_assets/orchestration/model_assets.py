@@ -1,4 +1,4 @@
-"""Assets of models: a life cycle month by month, its gates as checks, its figures in the UI."""
+"""Assets of models: a life cycle for each month, with gates as checks and figures in the UI."""
 
 import base64
 import io
@@ -29,20 +29,20 @@ from lakehouse_assets.orchestration.table_assets import (
 from lakehouse_assets.quality.checks import BY_PARTITION
 from lakehouse_assets.quality.declared import check_declared, declared_checks
 
-# Dots an inch of the figures in the UI: they are stored with the event, at some 50 kB each.
+# Dots per inch of the figures in the UI; each is stored with its event, at about 50 kB.
 _FIGURE_DPI = 55
 
 
 def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.AssetsDefinition:
-    """Make the asset of the table that holds what a model says of the rows of another one.
+    """Make the asset of the table that holds a model's results for the rows of another table.
 
     Args:
         model: The model, its table and the table that it reads.
         calendar: Partitions.
-        most_rows: Most rows that are fetched to fit.
+        most_rows: Most rows that are fetched to fit the model.
 
     Returns:
-        An asset whose config are the settings of the model; each gate is a blocking check.
+        An asset whose config is the model's settings; each gate is a blocking check.
     """
     spec, table = model.spec, model.table
     make: MakeAsset = dg.asset(
@@ -110,7 +110,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
 
 
 def model_metadata(spec: ModelSpec, tracking: MlflowTracking, run: ModelRun) -> dict[str, Any]:
-    """Say which model scored a month, where MLflow shows it, and draw its figures."""
+    """Return a month's metadata: its model, links to MLflow, metrics and figures."""
     if run.version is None or run.decision is None:
         return {}
     version = run.version
@@ -132,7 +132,7 @@ def model_metadata(spec: ModelSpec, tracking: MlflowTracking, run: ModelRun) -> 
 
 
 def _link(tracking: MlflowTracking, path: str) -> dg.MetadataValue[Any]:
-    """Link a page of the MLflow server, or say how to open it where there is only a database."""
+    """Link to a page of the MLflow server; without a server, say how to start one and open it."""
     page = tracking.page(path)
     if page is not None:
         return dg.MetadataValue.url(page)
@@ -147,7 +147,7 @@ def _image(figure: Any) -> dg.MetadataValue[Any]:
 
 
 def _judged(gate: Gate, table: Table, runs: Mapping[str, ModelRun]) -> dg.AssetCheckResult:
-    """Judge the fits of a run's months by a gate."""
+    """Apply a gate to the fits of a run's months."""
     names = (gate.metric, *gate.beside)
     figures = {month: run.metrics for month, run in runs.items() if run.version is not None}
     lines = [

@@ -1,4 +1,4 @@
-"""Conditions that ask Dagster's event log whether a partition is behind the tables it reads."""
+"""Conditions that check in Dagster's event log whether a partition is older than its sources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 
-# Metadata of a materialisation: the newest event of Dagster's log when its step began to read.
+# Metadata of a materialisation: id of the newest event in Dagster's log when its step first read.
 READ_AS_OF = "lakehouse/read_as_of_event"
 _MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
@@ -20,10 +20,10 @@ _MONTH = len("yyyy-mm")
 class Outdated(dg.AutomationCondition[dg.AssetKey]):
     """Whether a source of a partition has changed since the last attempt to build it began.
 
-    That attempt may have failed: it is made again when a source changes, and not before.
+    A failed attempt counts too: it is repeated only when a source changes.
 
     Args:
-        aligned: Sources of which the same partition counts.
+        aligned: Sources of which only the same partition counts.
         within: Sources of which the partitions in the asset's month count.
         so_far: Sources of which every partition up to the asset's month counts.
     """
@@ -46,7 +46,7 @@ class Outdated(dg.AutomationCondition[dg.AssetKey]):
     def evaluate(
         self, context: dg.AutomationContext[dg.AssetKey]
     ) -> dg.AutomationResult[dg.AssetKey]:
-        """Compare the newest events of the sources with the beginning of the last attempt."""
+        """Compare the newest events of the sources with the start of the last attempt."""
         log = _log_of(context)
         begun = log.attempts(context.key)
         changed = dict.fromkeys(begun, 0)
@@ -87,7 +87,7 @@ class Begun(dg.AutomationCondition[dg.AssetKey]):
     def evaluate(
         self, context: dg.AutomationContext[dg.AssetKey]
     ) -> dg.AutomationResult[dg.AssetKey]:
-        """Look for loaded partitions in the months that are asked for."""
+        """Look for loaded partitions in the months of the candidates."""
         log = _log_of(context)
         months = {
             month for key in self.deliveries for month in _newest_by_month(log.newest(key, _MADE))
@@ -97,7 +97,7 @@ class Begun(dg.AutomationCondition[dg.AssetKey]):
 
 
 class NeverTried(dg.AutomationCondition[dg.AssetKey]):
-    """Whether no run was ever asked for a partition, or for an asset without partitions."""
+    """Whether no run was ever requested for a partition."""
 
     @property
     def description(self) -> str:
@@ -130,7 +130,7 @@ def _newest_by_month(events: Mapping[str, int]) -> dict[str, int]:
 
 
 class _EventLog:
-    """What Dagster has recorded of assets, asked once for a look at all conditions."""
+    """Dagster's events of assets, fetched once per evaluation of all conditions."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
@@ -138,14 +138,14 @@ class _EventLog:
         self._attempts: dict[dg.AssetKey, dict[str, int]] = {}
 
     def newest(self, key: dg.AssetKey, kind: dg.DagsterEventType) -> dict[str, int]:
-        """Return the number of the newest event of a kind for each partition."""
+        """Return the storage id of the newest event of a kind, by partition."""
         if (key, kind) not in self._newest:
             found = self._instance.get_latest_storage_id_by_partition(key, kind)
             self._newest[key, kind] = {part: event for part, event in found.items() if part}
         return self._newest[key, kind]
 
     def attempts(self, key: dg.AssetKey) -> dict[str, int]:
-        """Return, for each partition, the event after which the last attempt began to read."""
+        """Return, by partition, the id of the newest event when the last attempt began to read."""
         if key not in self._attempts:
             made, planned = self.newest(key, _MADE), self.newest(key, _PLANNED)
             done = {part for part, event in made.items() if event > planned.get(part, 0)}
@@ -158,13 +158,13 @@ class _EventLog:
 
 
 _logs: WeakKeyDictionary[Any, _EventLog] = WeakKeyDictionary()
-# By the folder of the instance and the number of a materialisation: what its step read. Events
-# never change, and fetching them is most of the work.
+# The event as of which a materialisation's step read, by the instance's folder and the storage id.
+# Events never change, and fetching them is most of the work.
 _read: dict[tuple[str, int], int] = {}
 
 
 def _log_of(context: dg.AutomationContext[Any]) -> _EventLog:
-    """Return the log of a look: every look has a view of its own."""
+    """Return the log of this evaluation; each evaluation has its own view."""
     view = context.asset_graph_view
     if view not in _logs:
         _logs[view] = _EventLog(view.instance)
@@ -174,7 +174,7 @@ def _log_of(context: dg.AutomationContext[Any]) -> _EventLog:
 def _read_as_of(
     instance: dg.DagsterInstance, key: dg.AssetKey, events: Iterable[int]
 ) -> dict[int, int]:
-    """Return as of which event the steps of some materialisations read, where they say so."""
+    """Return the event as of which each materialisation's step read; its own if not recorded."""
     home = instance.root_directory
     wanted = list(events)
     unknown = [event for event in wanted if (home, event) not in _read]

@@ -13,7 +13,7 @@ from lakehouse_assets.domains import DOMAINS
 
 
 def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartitionMapping:
-    """Map to the partitions that exist so far: of the running month, the days up to today."""
+    """Map to the partitions that exist so far: of the current month, the days up to today."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.TimeWindowPartitionMapping(
@@ -21,13 +21,13 @@ def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartiti
         )
 
 
-# The same span of time, whatever its grain: a month's days.
+# The same span of time in another grain: a month's days.
 WITHIN = _mapping()
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """Partition definitions from the first partition to the running day and month.
+    """Partition definitions from the first partition to the current day and month.
 
     Attributes:
         first: First day of the first month.
@@ -37,26 +37,26 @@ class Calendar:
 
     @classmethod
     def of(cls, domain: str, first: date | None) -> Calendar:
-        """Return a domain's partitions, which begin with its data if the settings name no day.
+        """Return a domain's partitions.
 
         Args:
             domain: Name of the domain.
-            first: First partition of the settings.
+            first: First partition from the settings; if None, the domain's own.
         """
         return cls(first or next(d.first_partition for d in DOMAINS if d.name == domain))
 
     @property
     def so_far(self) -> dg.TimeWindowPartitionMapping:
-        """Monthly: as of the end of a month, it and everything delivered before."""
+        """Monthly mapping: a month and everything delivered before its end."""
         return _mapping(start_offset=-self._months())
 
     @property
     def earlier(self) -> dg.TimeWindowPartitionMapping:
-        """Daily: everything delivered before a day, without it."""
+        """Daily mapping: everything delivered before a day, excluding that day."""
         return _mapping(start_offset=-self._months() * 31, end_offset=-1)
 
     def _months(self) -> int:
-        """Return more months than there are partitions, for years to come.
+        """Return a number of months that will exceed the partitions for years to come.
 
         Dagster clips the window at the first partition but walks the offset month by month, so it
         should not be much longer than needed.
@@ -65,12 +65,12 @@ class Calendar:
 
     @property
     def daily(self) -> dg.DailyPartitionsDefinition:
-        """Days, the running one included."""
+        """Days, including the current one."""
         return dg.DailyPartitionsDefinition(self.first.isoformat(), end_offset=1)
 
     @property
     def monthly(self) -> dg.MonthlyPartitionsDefinition:
-        """Months by their first day, the running one included."""
+        """Months by their first day, including the current one."""
         return dg.MonthlyPartitionsDefinition(self.first.isoformat(), end_offset=1)
 
     def of_grain(self, grain: str) -> dg.TimeWindowPartitionsDefinition:

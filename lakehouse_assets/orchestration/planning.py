@@ -1,4 +1,4 @@
-"""Planning runs: which partitions of which jobs, in which order."""
+"""Plans runs: which partitions of which jobs, in which order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PlannedRun:
         job: Name of the job.
         first: First partition key, None for an unpartitioned job.
         last: Last partition key.
-        tables: Names of the tables to make; all of the job if there are none.
+        tables: Names of the tables to build; empty for all tables of the job.
     """
 
     job: str
@@ -45,12 +45,12 @@ class PlannedRun:
 
     @property
     def domain(self) -> str | None:
-        """The domain that it is of; None for tables of all domains."""
+        """The domain of the job; None for a job of all domains."""
         return domain_of(self.job)
 
     @property
     def label(self) -> str:
-        """Say what the run does, for people."""
+        """The run's name for people: its job and partitions."""
         if self.first is None:
             return self.job
         return (
@@ -60,12 +60,12 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run for a landing zone.
+    """The runs for a landing zone.
 
     Attributes:
         runs: The runs, in order.
-        refused: Deliveries that no partition can hold, and what lies in the zone and belongs to no
-            dataset, one sentence each; the runs leave them out.
+        refused: Deliveries without a partition, and whatever else in the zone belongs to no
+            dataset, one sentence each; the runs skip them.
     """
 
     runs: list[PlannedRun]
@@ -82,10 +82,10 @@ def plan(
     Args:
         settings: Settings of the lakehouse.
         datasets: Datasets that the zone may hold.
-        months_per_run: Consecutive months that one run may cover.
+        months_per_run: Most consecutive months in one run.
 
     Raises:
-        LakehouseError: the zone is missing, or holds no delivery for which there is a partition.
+        LakehouseError: the zone is missing, or holds no delivery that has a partition.
     """
     zone = LandingZone(settings.landing, settings.zone_identity)
     found: dict[str, dict[str, set[date]]] = {}
@@ -110,7 +110,7 @@ def plan(
 
 
 def of_domain(domain: str, days: Mapping[str, set[date]], months_per_run: int) -> list[PlannedRun]:
-    """Plan a domain's runs from its days of delivery by grain: days before their months."""
+    """Plan a domain's runs from its delivery days by grain; days run before their months."""
     runs = []
     months = sorted({day.replace(day=1) for found in days.values() for day in found})
     for chunk in _consecutive(months, months_per_run):
@@ -124,7 +124,7 @@ def of_domain(domain: str, days: Mapping[str, set[date]], months_per_run: int) -
 
 
 def halves(run: PlannedRun) -> list[PlannedRun]:
-    """Divide a run over a range of partitions into two; none if it is of one partition."""
+    """Split a run over a range of partitions in two; return none if it covers only one."""
     if run.first is None or run.last is None or run.first == run.last:
         return []
     first, last = date.fromisoformat(run.first), date.fromisoformat(run.last)
@@ -140,7 +140,7 @@ def halves(run: PlannedRun) -> list[PlannedRun]:
 
 
 def _consecutive(months: list[date], most: int) -> list[list[date]]:
-    """Group months that follow each other, at most so many to a group."""
+    """Group consecutive months, at most `most` to a group."""
     groups: list[list[date]] = []
     for month in months:
         last = groups[-1] if groups else []
@@ -152,9 +152,9 @@ def _consecutive(months: list[date], most: int) -> list[list[date]]:
 
 
 def no_partition(settings: Settings, dataset: Dataset, day: date) -> str | None:
-    """Say why the lake has no partition for a day of delivery, and the remedy; None if it has one.
+    """Say why the lake has no partition for a delivery day, and the remedy; None if it has one.
 
-    Partitions are days and months in UTC, from the domain's first one to the running one.
+    Partitions are days and months in UTC, from the domain's first one to the current one.
     """
     first = Calendar.of(dataset.domain, settings.first_partition).first
     if day < first:
@@ -172,10 +172,10 @@ def no_partition(settings: Settings, dataset: Dataset, day: date) -> str | None:
 
 
 def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
-    """Make sure that the lake has a partition for a day of delivery.
+    """Check that the lake has a partition for a delivery day.
 
     Raises:
-        LakehouseError: it has none; the message says why and what to do.
+        LakehouseError: it has none; the message gives the reason and the remedy.
     """
     problem = no_partition(settings, dataset, day)
     if problem is not None:
@@ -185,14 +185,14 @@ def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
 def with_follow_ups(
     waiting: list[PlannedRun], outdated: Mapping[str, set[date]], done: PlannedRun
 ) -> list[PlannedRun]:
-    """Add runs of the days that another day put out of date, and of their months.
+    """Add runs for the days that a finished run put out of date, and for their months.
 
-    Months before that day are built before those that wait, which add them up.
+    Months before the finished run's go before the waiting runs, whose totals include them.
 
     Args:
         waiting: Runs still to come.
-        outdated: Days to run again by domain; those that are still to come are not added.
-        done: The run that found them.
+        outdated: Days to run again, by domain; days that a waiting run covers are not added.
+        done: The finished run.
     """
     since = date.fromisoformat(done.first or date.max.isoformat()).replace(day=1)
     before: list[PlannedRun] = []

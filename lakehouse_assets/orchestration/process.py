@@ -1,6 +1,7 @@
-"""Which process executes a run, whether it is still there, and ending runs that lost theirs.
+"""Tracks which process executes a run, and ends runs whose process is gone.
 
-Tables need no healing: a commit is there or it is not, and running the partition again replaces it.
+Tables need no repair: a commit exists completely or not at all, and re-running the partition
+replaces it.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from lakehouse_assets.orchestration.signals import (
 # The UI does not show tags with this prefix.
 OWNER_TAG = ".dagster/lakehouse_process"
 ALIVE_TAG = ".dagster/lakehouse_alive"
-# A run on another host is taken for killed after this long without a sign of life.
+# A run on another host counts as killed after this long without a sign of life.
 LEASE = timedelta(minutes=10)
 # Dagster itself writes an event every five minutes while a step waits for its pool.
 _HEARTBEAT = timedelta(minutes=1)
 WAS_KILLED = "The process of this run was killed."
 _INTERRUPTED = "DagsterExecutionInterruptedError"
 _LOG = logging.getLogger(__name__)
-# A run of `lakehouse run` belongs to its process before it has started.
+# NOT_STARTED too: `lakehouse run` tags a run with its process before the run starts.
 _ACTIVE = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -49,14 +50,14 @@ _ACTIVE = [
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that executes a run, which is killed when that has ended.
+    """The process that executes a run; once it has ended, an unfinished run was killed.
 
     Attributes:
-        run_id: The run, because a retry inherits the tags of the run that it repeats.
+        run_id: The run, needed because a retry inherits the tags of the run that it repeats.
         host: The machine or the container, see `_host`.
-        number: Id of the process.
-        started: Its start in ticks since the machine's, which tells it from a later process of the
-            same number; 0 where the system does not say.
+        number: Process id.
+        started: Start time in ticks since boot, which distinguishes it from a later process with
+            the same id; 0 where the system does not provide it.
     """
 
     run_id: str
@@ -80,29 +81,29 @@ class Owner:
         return cls(run_id, host, int(number), int(started or 0))
 
     def __str__(self) -> str:
-        """Write the owner as a run's tag."""
+        """Format the owner as a run's tag."""
         return f"{self.run_id} {self.host} {self.number}:{self.started}"
 
     @property
     def is_on_this_host(self) -> bool:
-        """Whether its process can be looked for."""
+        """Whether its process can be looked up."""
         return self.host == _host()
 
     @property
     def has_ended(self) -> bool:
-        """Whether its process, which is of this host, exists no more."""
+        """Whether its process, which must be on this host, no longer exists."""
         return not _exists(self.number, self.started)
 
 
 class Heartbeat:
-    """Says of a run every minute that it is alive, and ends it on signals and at its time limit.
+    """Marks a run as alive every minute, and ends it on signals and at its time limit.
 
-    It ends runs that were killed too: this one may be waiting for their places in pools.
+    It also ends killed runs, because this run may be waiting for their pool slots.
 
     Args:
-        instance: Where the run is recorded.
+        instance: The instance that records the run.
         run_id: The run, which this process executes.
-        time_limit: How long the run may take; any time if it is None.
+        time_limit: How long the run may take; None for no limit.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Heartbeat:
         self._watching = ExitStack()
 
     def begin(self) -> None:
-        """Give the run an owner unless it has one, and begin to watch it."""
+        """Set the run's owner unless it has one, and start to watch the run."""
         self._watching.enter_context(ending_on_signals())
         self._watching.enter_context(last_call(self._run_id, self._record_end))
         if parent_process() is not None:
@@ -131,9 +132,9 @@ class Heartbeat:
         self._thread.start()
 
     def end(self) -> None:
-        """Watch the run no longer; let one that was interrupted in a step be started again.
+        """Stop watching the run, and allow a retry if it was interrupted in a step.
 
-        Dagster takes that for a mistake of the step's, which it would make again.
+        Dagster takes the interruption for a failure of the step, after which it does not retry.
         """
         self._ended.set()
         self._thread.join()
@@ -156,7 +157,7 @@ class Heartbeat:
         every = _HEARTBEAT.total_seconds()
         while not self._ended.wait(min(every, max(0.0, self._until - time.monotonic()))):
             if time.monotonic() >= self._until:
-                # Once more, it would take as long.
+                # A retry would take just as long.
                 self._instance.add_run_tags(self._run_id, {"dagster/max_retries": "0"})
                 stop(
                     f"Run {self._run_id} has taken longer than LAKEHOUSE_RUN_TIME_LIMIT "
@@ -171,11 +172,11 @@ class Heartbeat:
 
 
 def was_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Say whether the processes of a run that has not ended are gone.
+    """Say whether the process of an unfinished run is gone.
 
-    On this host they are looked for. On another one a run counts as killed after `LEASE` without a
-    heartbeat or an event. A run without an owner has not begun; Dagster's run monitoring limits how
-    long that may take.
+    On this host the process is looked up. On another host a run counts as killed after `LEASE`
+    without a heartbeat or an event. A run without an owner has not started; Dagster's run
+    monitoring limits how long that may take.
     """
     owner = Owner.of(run)
     if owner is None:
@@ -190,7 +191,7 @@ def was_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs of dead processes and free their places in pools.
+    """End the runs of dead processes and free their pool slots.
 
     Returns:
         The ids of the runs that were ended.
@@ -204,7 +205,7 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 def end_interrupted_runs(instance: dg.DagsterInstance) -> None:
-    """End the runs of this process, which is asked to stop before they have ended by themselves."""
+    """End the unfinished runs of this process, which was asked to stop."""
     for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)):
         if Owner.of(run) == Owner.here(run.run_id):
             _end(instance, run, stop_reason())
@@ -228,9 +229,9 @@ def active_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _host() -> str:
-    """Return the machine's name and the space of its process ids, which each container has alone.
+    """Return the host name and the PID namespace, which differs between containers.
 
-    Containers may share a name, as those in their host's network do.
+    Containers may share a host name, for example on their host's network.
     """
     space = Path("/proc/self/ns/pid")
     return f"{socket.gethostname()}/{space.stat().st_ino if space.exists() else 0}"
@@ -247,12 +248,12 @@ def _exists(number: int, started: int) -> bool:
 
 
 def _started(number: int) -> int:
-    """Return when a process started; 0 where /proc does not tell, -1 if it has ended."""
+    """Return a process's start in ticks since boot; 0 without a /proc entry, -1 for a zombie."""
     try:
         text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8")
     except OSError:
         return 0
-    # The command, in brackets, may hold blanks and brackets; the start is the 20th field after it.
+    # The command, in brackets, may contain spaces and brackets; the start is 20 fields after it.
     state, *fields = text.rpartition(")")[2].split()
-    # Nobody has asked for the end of a zombie yet.
+    # A zombie has ended, but its parent has not collected its exit status yet.
     return -1 if state == "Z" else int(fields[18])

@@ -1,4 +1,4 @@
-"""What Dagster recorded of checks, as rows of the quality log."""
+"""Converts Dagster's records of checks to rows of the quality log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_
 
 
 def finished_runs(instance: dg.DagsterInstance, since: datetime | None) -> Iterator[dg.DagsterRun]:
-    """Find the runs that have ended since a moment, or ever; the running ones are for next time."""
+    """Return the runs that ended since a moment, or all of them; running ones come next time."""
     yield from instance.get_runs(dg.RunsFilter(statuses=_FINISHED, updated_after=since))
 
 
@@ -32,14 +32,14 @@ def events_of(
     tables: Mapping[dg.AssetKey, Table],
     judged: Collection[tuple[str, str]],
 ) -> Iterator[dict[str, Any]]:
-    """Return a run's rows of `quality_events`; what it judged twice, on a retry, counts as last.
+    """Return a run's rows of `quality_events`; of evaluations repeated on a retry the last counts.
 
     Args:
-        instance: Where the run is recorded.
+        instance: The instance that records the run.
         run: A run that has ended.
-        tables: The declared tables; the log leaves others out.
-        judged: Table and partition of what earlier runs judged. A partition of which a table's
-            checks tell no rows is judged again if it is among them, and otherwise left out.
+        tables: The declared tables; others are left out.
+        judged: Table and partition pairs that earlier runs judged. A partition for which a table's
+            checks report no figures is included only if it is one of them.
     """
     evaluations = [
         (entry.dagster_event.asset_check_evaluation_data, entry.timestamp)
@@ -69,7 +69,7 @@ def events_of(
 
 
 def partitions_of(run: dg.DagsterRun, table: Table) -> list[str]:
-    """Name the partitions of a table that a run covers; one without a name if it has none."""
+    """Return the partitions of a table that a run covers; an unpartitioned table has one, ""."""
     if table.partition is None:
         return [""]
     key = run.tags.get("dagster/partition", "")
@@ -84,7 +84,7 @@ def partitions_of(run: dg.DagsterRun, table: Table) -> list[str]:
 def rows_of(
     evaluation: dg.AssetCheckEvaluation, run_id: str, partitions: Sequence[str], at: datetime
 ) -> Iterator[dict[str, Any]]:
-    """Turn one evaluation into a verdict on each partition, so that a later run replaces it."""
+    """Convert an evaluation to one verdict per partition, so that a later run can replace it."""
     metadata: dict[str, Any] = {name: m.value for name, m in evaluation.metadata.items()}
     shared = {
         "run_id": run_id,
@@ -93,7 +93,7 @@ def rows_of(
     }
     action = metadata.get("action")
     parts: Mapping[str, Mapping[str, int]] | None = metadata.get(BY_PARTITION)
-    # Nothing of a partition that the check does not tell of fails.
+    # A partition that the check does not mention has no failing rows.
     for key in sorted({*partitions, *(parts or ())}):
         counts = None if parts is None else parts.get(key, {})
         failing = None if counts is None else counts.get("failing", 0)

@@ -38,9 +38,9 @@ DISTRIBUTION = Check(
     "distributions_are_stable",
     "No watched column's stability index is unusual in the newest one.",
 )
-# The newest partitions that the drift table shows.
+# Number of newest partitions in the drift table.
 _SHOWN = {"day": 31, "month": 6}
-# A run may end, and its clock be read, a little before its last event is stored.
+# A run may end a little before its last event is stored.
 _OVERLAP = timedelta(hours=1)
 
 
@@ -50,8 +50,8 @@ def quality_assets(watched: Sequence[Table]) -> list[dg.AssetsDefinition]:
     Args:
         watched: Partitioned tables whose rows and `watched` columns are compared over time.
     """
-    # They tell of what is new. If they depended on all partitions, Dagster would list every day
-    # since the first for every table.
+    # The newest partition is enough. With a dependency on all partitions, Dagster would list every
+    # day since the first for every table.
     newest = dg.LastPartitionMapping()
     deps = [dg.AssetDep(dg.AssetKey(table.key), partition_mapping=newest) for table in watched]
     return [_events(deps), _rules(), _drift(watched, deps)]
@@ -85,7 +85,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
             judged = {(row["table_name"], row["partition"]) for row in pairs}
             rows: list[dict[str, Any]] = []
             runs = [context.run.run_id]
-            # The oldest first, since the later ones judge again what it judged.
+            # Oldest first, because later runs judge partitions of earlier ones again.
             for run in reversed([*finished_runs(context.instance, since)]):
                 if run.run_id in known:
                     continue
@@ -98,7 +98,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
             schema = arrow_schema(QUALITY_EVENTS)
             data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
             frame = lake.engine.from_arrow(pa.table(data))
-            # Whoever records the same runs at the same time does not record them twice.
+            # Replacing the runs' rows keeps a concurrent run from recording them twice.
             added = PartOfTable(frame, Values("run_id", tuple(runs)))
             yield dg.Output(added, metadata={"new_events": len(rows)})
             yield from check_results(

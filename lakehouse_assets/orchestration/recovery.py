@@ -1,6 +1,7 @@
-"""Runs whose process was killed: ending them, so that nothing waits for them.
+"""Ends runs whose process was killed, so that nothing waits for them.
 
-Tables need no healing: a commit is there or it is not, and running the partition again replaces it.
+Tables need no repair: a commit exists completely or not at all, and re-running the partition
+replaces it.
 """
 
 from datetime import datetime
@@ -41,7 +42,7 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
         ended = end_dead_runs(context.instance)
         since = datetime.fromisoformat(context.cursor) if context.cursor else None
         broken = dg.RunsFilter(statuses=_BROKEN, updated_after=since)
-        # Opening MLflow takes seconds, so it has to have a reason.
+        # Opening MLflow takes seconds, so it is done only after a run failed.
         if context.instance.get_runs(broken, limit=1):
             end_orphaned_runs(mlflow.open(), active_runs(context.instance), now)
         context.update_cursor(now.isoformat())

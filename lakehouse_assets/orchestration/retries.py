@@ -1,4 +1,4 @@
-"""Dagster runs a step again that failed for a transient reason."""
+"""Retries steps that failed with a transient error."""
 
 import logging
 import random
@@ -18,10 +18,13 @@ _LOG = logging.getLogger(__name__)
 
 @contextmanager
 def retry_transient(attempts: int) -> Iterator[None]:
-    """Ask Dagster for another attempt of the step after a transient error, and report it.
+    """Ask Dagster to retry the step after a transient error, and log the retry.
 
     Args:
         attempts: Attempts of the step before this one.
+
+    Raises:
+        RetryRequested: the error is transient and the step has retries left.
     """
     try:
         yield
@@ -29,9 +32,9 @@ def retry_transient(attempts: int) -> Iterator[None]:
         pauses = timeouts.STEP_PAUSES
         if attempts >= len(pauses) or not is_transient(error):
             raise
-        # Jitter keeps steps apart that failed together; it decides nothing about the data.
+        # Jitter separates the retries of steps that failed together; it does not affect data.
         pause = pauses[attempts] * (0.75 + random.random() / 2)  # noqa: S311
-        # A library's error may hold an address with its secret.
+        # A library's error may contain an address with a secret.
         reason = str(error) if isinstance(error, LakehouseError) else type(error).__name__
         _LOG.warning("%s Retry %d of %d in %.0f s.", reason, attempts + 1, len(pauses), pause)
         raise dg.RetryRequested(max_retries=len(pauses), seconds_to_wait=pause) from error

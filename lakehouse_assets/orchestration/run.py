@@ -30,9 +30,9 @@ from lakehouse_assets.orchestration.signals import stop_requested
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.storage.store import files_at
 
-# A run over a range that fails is divided so often at most, however many partitions fail.
+# Most times that failed ranges are split, however many partitions fail.
 _MOST_DIVISIONS = 30
-# Every error of this project is a sentence for users.
+# How Dagster marks this project's errors, whose messages are sentences for users.
 _OWN_ERROR = re.compile(r"lakehouse_assets(\.\w+)+: ")
 
 
@@ -43,7 +43,7 @@ class FailedCheck:
     Attributes:
         table: Name of the table.
         check: Name of the check.
-        run: What the run covered.
+        run: Label of the run.
         description: What was found.
     """
 
@@ -55,12 +55,12 @@ class FailedCheck:
 
 @dataclass
 class RunSummary:
-    """What some runs have done.
+    """The result of some runs.
 
     Attributes:
-        seconds: Time spent by step.
+        seconds: Time spent, by step.
         warnings: Failed checks that stopped nothing.
-        errors: What means that the result is not complete, one sentence each.
+        errors: Reasons why the result is incomplete, one sentence each.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class _Failures:
     Attributes:
         warnings: Failed checks that stopped nothing.
         errors: A sentence for each step and each blocking check that failed.
-        divisible: Whether parts of the run may go well.
+        divisible: Whether parts of the run may succeed.
         stops: Whether further runs would fail in the same way.
     """
 
@@ -96,21 +96,21 @@ def execute(
 ) -> RunSummary:
     """Execute runs in order, in this process, recorded in the persistent Dagster instance.
 
-    A failure stops only what is built on it: a range of which something failed is run in parts, so
-    that every partition that can be made is made. When a fault outlasts all attempts of a step, as
-    that of a store that is gone, the domain's further runs are left out.
+    A failure stops only what is built on it: a failed range is run again in halves, so that every
+    partition that can be built is built. When an error persists through all retries of a step, as
+    when the store is unavailable, the domain's remaining runs are skipped.
 
     Args:
         settings: Settings of the lakehouse.
-        runs: What `planning.plan` returned.
+        runs: The planned runs.
         on_start: Called before each run.
-        on_step: Called after each step with its name.
-        on_done: Called after each run in which everything went well.
-        command: What asks for the runs, as Dagster's list of runs shows it.
+        on_step: Called with its name after each successful step.
+        on_done: Called after each successful run.
+        command: The command that requests the runs, as Dagster's run list shows it.
 
     Raises:
         LakehouseError: the lake cannot be written, or has another format.
-        KeyboardInterrupt: this process was asked to end; its run is recorded as failed.
+        KeyboardInterrupt: this process was asked to stop; its run is recorded as failed.
     """
     files_at(settings.root, settings.identity).check_writable()
     check_format(settings.root, settings.identity, REGISTRY)
@@ -127,7 +127,7 @@ def execute(
                 planned = waiting.pop(0)
                 on_start(planned)
                 result = _execute_run(instance, definitions, planned, command)
-                # Dagster forgets a signal that comes after the last step.
+                # Dagster ignores a signal that arrives after the last step.
                 if stop_requested():
                     raise KeyboardInterrupt
                 for event in result.filter_events(lambda e: e.is_step_success):
@@ -159,9 +159,9 @@ def _execute_run(
     run_id = str(uuid4())
     tags = {
         OWNER_TAG: str(Owner.here(run_id)),
-        # Whoever gave the command decides whether it is given again.
+        # The user decides whether to repeat the command.
         "dagster/max_retries": "0",
-        # Who asked, in the list of runs; sensors and schedules have tags of Dagster's own.
+        # Shown in the run list; for sensors and schedules Dagster adds its own tags.
         "user": command,
     }
     if planned.first is not None and planned.last is not None:
@@ -179,7 +179,7 @@ def _execute_run(
 def _others(
     failed: PlannedRun, waiting: Iterable[PlannedRun], summary: RunSummary
 ) -> list[PlannedRun]:
-    """Leave out the runs that would fail as another one has, and say so."""
+    """Return the runs that may still succeed after `failed`; report the others as skipped."""
     waiting = list(waiting)
     others = [run for run in waiting if failed.domain not in {None, run.domain}]
     left_out = len(waiting) - len(others)
@@ -243,7 +243,7 @@ def _failures(label: str, result: dg.ExecuteInProcessResult) -> _Failures:
 
 
 def _root_cause(error: Any) -> Any:
-    """Return our own error in a chain of causes, or else what it all began with."""
+    """Return the first of our own errors in a chain of causes, or else the root cause."""
     while error is not None and error.cause is not None:
         if _OWN_ERROR.match(error.message):
             return error
@@ -259,7 +259,7 @@ def _plain(message: str) -> str:
 def _step_logger(
     on_begin: Callable[[str], None], on_step: Callable[[str], None]
 ) -> dg.LoggerDefinition:
-    """Make a Dagster logger that prints nothing, and reports the run's begin and finished steps."""
+    """Make a Dagster logger that prints nothing, and reports the run's start and finished steps."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -1,7 +1,7 @@
-"""The schedules: what the sensors leave alone, once a day, and the quality log, once an hour.
+"""The schedules: a daily refresh of what the sensors leave out, and the hourly quality log.
 
-The sensors do nothing while they are off, pause after a failure and leave alone what was deleted.
-Once a day the refresh asks for all of that.
+The sensors do nothing while they are switched off, pause after a failure and ignore deleted files.
+The daily refresh requests all of these partitions.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,14 +30,14 @@ def refresh_schedules(
     *,
     running: bool,
 ) -> list[dg.ScheduleDefinition]:
-    """Make the schedules that ask every day at 06:00 UTC for whatever is not as its files are.
+    """Make the schedules that reload, every day at 06:00 UTC, partitions that differ from files.
 
-    A partition of which all files are gone stays as it is: they may have been archived.
+    A partition whose files are all gone stays as it is: they may have been archived.
 
     Args:
         datasets: The landing datasets.
         calendars: The partitions of each domain.
-        jobs: All jobs; each that loads datasets has a schedule.
+        jobs: All jobs; each one that loads datasets gets a schedule.
         running: Whether they start switched on; otherwise users switch them on in the UI.
     """
     loaded: dict[str, list[Dataset]] = {}

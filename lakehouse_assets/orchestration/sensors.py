@@ -1,4 +1,4 @@
-"""The sensors: files that arrive, and days that a late one puts out of date."""
+"""The sensors for arriving files and for days that a late delivery puts out of date."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ def arrivals_sensor(
     jobs: Sequence[Job],
     status: dg.DefaultSensorStatus,
 ) -> dg.SensorDefinition:
-    """Make the sensor that loads what is delivered into bronze and silver."""
+    """Make the sensor that loads deliveries into bronze and silver."""
 
     @dg.sensor(
         name="deliveries",
@@ -87,7 +87,7 @@ def arrivals_sensor(
             try:
                 look.at(dataset, calendars[dataset.domain])
             except LakehouseError as error:
-                # Another dataset may well be listed.
+                # Other datasets may still be listed.
                 look.errors.append(error)
                 context.log.error(visible(f"{dataset.path} is not loaded: {error}"))
         if look.errors and not look.requests:
@@ -107,26 +107,26 @@ def arrivals_sensor(
 
 
 def days_of(dataset: Dataset, calendar: Calendar) -> tuple[date, date]:
-    """Return the first and the last day of delivery that have a partition."""
+    """Return the first and the last delivery day that have a partition."""
     window = calendar.of_grain(dataset.grain).get_last_partition_window()
     end = window.end.date() if window else calendar.first
     return calendar.first, end - timedelta(days=1)
 
 
 class _Look:
-    """A look at the datasets of the landing zone, one after the other.
+    """One tick's look at the datasets of the landing zone, one after the other.
 
     Attributes:
-        requests: Runs to ask for.
-        notes: Why nothing is asked for where that needs no attention.
-        sentences: What to report.
+        requests: Runs to request.
+        notes: Reasons for not requesting runs that need no attention.
+        sentences: Warnings to report.
         observations: Deletions that were not reported before.
-        errors: Why datasets could not be listed.
+        errors: Reasons why datasets could not be listed.
     """
 
     def __init__(self, context: dg.SensorEvaluationContext, zone: LandingZone) -> None:
         self._instance, self._zone = context.instance, zone
-        # It only spares a second look at young files and a second report of deleted ones.
+        # If the cursor is lost, young files wait one more tick and deletions are reported again.
         self._before = _read_cursor(context.cursor)
         self._memory: dict[str, list[Any]] = {}
         self._loading = loading(context.instance)
@@ -138,15 +138,15 @@ class _Look:
         self.errors: list[LakehouseError] = []
 
     def at(self, dataset: Dataset, calendar: Calendar) -> None:
-        """Look at a dataset.
+        """Compare a dataset's files with its loads, and collect what to request and report.
 
         Raises:
             LakehouseError: its deliveries cannot be listed.
         """
         seen, reported = self._memory[dataset.path] = self._before.get(dataset.path, ["", []])
         if dataset.path in self._loading:
-            # Its tables have one writer at a time. What arrives meanwhile goes into one run after
-            # it, so that a daemon which falls behind never queues a run for each file.
+            # Its tables have one writer at a time. Files that arrive meanwhile go into one later
+            # run, so that a daemon which falls behind never queues a run for each file.
             self.notes.append(f"A run loads {dataset.path}; what has arrived since is next.")
             return
         now = clock.now()
@@ -174,12 +174,12 @@ class _Look:
         self._memory[dataset.path] = [found.young, deleted]
 
     def memory(self) -> str:
-        """Return the cursor: what is young or deleted, by dataset."""
+        """Return the cursor: young files and deletions, by dataset."""
         return json.dumps({path: kept for path, kept in self._memory.items() if any(kept)})
 
 
 def _read_cursor(text: str | None) -> dict[str, Any]:
-    """Read what is remembered by dataset; a cursor that somebody has changed counts as none."""
+    """Parse a cursor into its state by dataset; an invalid cursor counts as empty."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -190,7 +190,7 @@ def _read_cursor(text: str | None) -> dict[str, Any]:
 def late_sensor(
     datasets: Sequence[Dataset], jobs: Sequence[Job], status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
-    """Make the sensor that runs days again which a late or corrected one put out of date."""
+    """Make the sensor that re-runs days that a late or corrected day put out of date."""
     cleaned = {dataset: keys_of(dataset, dataset.loaded_tables[2:]) for dataset in datasets}
 
     @dg.sensor(
@@ -204,8 +204,8 @@ def late_sensor(
         default_status=status,
     )
     def late_deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        # By dataset, the newest event that was looked at, and the days that are owed with the event
-        # that says so. Were it lost, every event would be looked at again.
+        # By dataset: the newest event read, and the days to re-run, each with the event that says
+        # so. If the cursor is lost, every event is read again.
         memory: dict[str, tuple[int | None, dict[str, int]]] = _read_cursor(context.cursor)
         requested = []
         for dataset, keys in cleaned.items():
@@ -220,7 +220,8 @@ def late_sensor(
             )
             owed = {day: event for day, event in owed.items() if made.get(day, 0) <= event}
             for days in consecutive(map(date.fromisoformat, owed), dataset.grain):
-                # Dagster starts a run once for its key: what failed is run again the next day.
+                # Dagster starts one run per key; with the date in it, a failed run is repeated on
+                # the next day.
                 newest = max(owed[day.isoformat()] for day in days)
                 key = f"late:{dataset.path}:{days[0]}:{newest}:{clock.today()}"
                 requested.append(request(dataset, Span(days[0], days[-1], key), keys))
@@ -255,14 +256,14 @@ def days_to_run_again(metadata: Mapping[str, Any]) -> set[date]:
 
 
 def keys_of(dataset: Dataset, names: Sequence[str]) -> list[dg.AssetKey]:
-    """Return the assets of some of a dataset's tables."""
+    """Return the asset keys of some of a dataset's tables."""
     return [dg.AssetKey([dataset.domain, name]) for name in names]
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
-    """Return the tags of a run over a range of partitions: for Dagster, and for its list of runs.
+    """Return the tags of a run over a range of partitions: Dagster's, and one for the run list.
 
-    The list shows a run's own tags and not Dagster's.
+    The run list shows custom tags, but not Dagster's own.
     """
     return {
         "dagster/asset_partition_range_start": first,
@@ -272,7 +273,7 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 
 
 def request(dataset: Dataset, span: Span, keys: Sequence[dg.AssetKey]) -> dg.RunRequest:
-    """Ask for a run over partitions that follow each other."""
+    """Make the request of a run over consecutive partitions."""
     first, last = span.first.isoformat(), span.last.isoformat()
     return dg.RunRequest(
         span.run_key,

@@ -1,7 +1,7 @@
 """Ends a process on Ctrl-C or SIGTERM within ten seconds, whatever it is doing.
 
-Python runs signal handlers in the main thread between two of its instructions, so a call into a
-library that waits for a store keeps them waiting. A thread of its own sees every signal at once.
+Python runs signal handlers in the main thread, between two instructions, so they are delayed while
+a library call waits for a store. A separate thread sees every signal at once.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pathlib import Path
 
 from lakehouse_assets import clock
 
-# How long a process may take to end by itself, and then to record that it did not.
+# How long a process may take to end by itself, and after that to record why it is ended by force.
 _GRACE_SECONDS = 5.0
 _RECORD_SECONDS = 4.5
-# Wrappers such as `uv run` pass on a signal that the terminal has sent already.
+# Wrappers such as `uv run` forward a signal that the terminal has already sent to this process.
 _SAME_SIGNAL_SECONDS = 0.3
-# Temporary files of a process lie in a folder of this name, followed by characters at random.
+# Prefix of the folder that holds a process's temporary files; random characters follow.
 _FOLDER = "lakehouse-process-"
-# By this file a folder is known as ours, whatever others call theirs; its process locks it.
+# Locked by the folder's process; a folder without this file is not ours, whatever its name.
 _LOCK = ".lakehouse-process"
 _YOUNG_SECONDS = 60.0
 _STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -38,13 +38,13 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class _Process:
-    """What this process has been told.
+    """State of ending this process.
 
     Attributes:
         received: The first signal that asked it to end.
-        reason: Why it ends, if not because somebody asked.
+        reason: Why it ends, if `stop` was called.
         watching: Whether signals are watched.
-        last_calls: What is called, by name, before the process is ended by force.
+        last_calls: Functions to call before the process is ended by force, by name.
         folder: The folder of its temporary files.
     """
 
@@ -59,7 +59,7 @@ _process = _Process()
 
 
 def stop_requested() -> bool:
-    """Say whether a signal has asked this process to end, whoever has caught it."""
+    """Say whether a signal has asked this process to end, whichever handler received it."""
     return _process.received is not None
 
 
@@ -70,7 +70,7 @@ def stop_reason() -> str:
 
 
 def exit_code() -> int:
-    """Return the exit code of the process after a signal, as shells have it."""
+    """Return the exit code: 1 after `stop`, otherwise 128 plus the signal, as in shells."""
     return 1 if _process.reason else 128 + (_process.received or signal.SIGINT)
 
 
@@ -87,7 +87,7 @@ def stop(reason: str) -> None:
 
 @contextmanager
 def last_call(name: str, call: Callable[[], None]) -> Iterator[None]:
-    """Have something called, should the process be ended by force meanwhile."""
+    """Register a function to call if the process is ended by force within the context."""
     _process.last_calls[name] = call
     try:
         yield
@@ -99,9 +99,9 @@ def last_call(name: str, call: Callable[[], None]) -> Iterator[None]:
 def ending_on_signals() -> Iterator[None]:
     """Watch SIGINT and SIGTERM.
 
-    After the first one the process has five seconds to end by itself. Then, or at a second one, the
-    last calls are made, its child processes are killed, and it ends. Where the signals are handled
-    otherwise, they still are; a thread other than the main one cannot watch.
+    After the first signal the process has five seconds to end by itself. After that, or on a second
+    signal, the last calls are made, child processes are killed, and the process ends. Existing
+    signal handlers stay in effect. Outside the main thread nothing is watched.
     """
     if _process.watching or threading.current_thread() is not threading.main_thread():
         yield
@@ -109,13 +109,13 @@ def ending_on_signals() -> Iterator[None]:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     _process.watching = True
-    # Python writes each signal's number there as soon as it comes.
+    # Python writes each signal's number to the pipe as soon as it arrives.
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=[reader], name="signals", daemon=True).start()
     try:
         yield
     finally:
-        # A process that is asked to end is watched until it has.
+        # A process that was asked to end is watched until it has ended.
         if not stop_requested():
             signal.set_wakeup_fd(before)
             os.close(writer)
@@ -123,23 +123,23 @@ def ending_on_signals() -> Iterator[None]:
 
 
 def raise_on_signals() -> None:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt; what a parent has ignored stays ignored."""
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt; a signal that is ignored stays ignored."""
     for number in _STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, _frame: object) -> None:
-    # A second signal must not disturb what the first one has begun.
+    # A second signal must not interrupt the shutdown that the first one started.
     if _process.received is None:
         _process.received = number
         raise KeyboardInterrupt
 
 
 def keep_temporary_files_together() -> None:
-    """Put temporary files of this process into one folder, which goes when the process ends.
+    """Put temporary files of this process into one folder, which is removed when it ends.
 
-    Those of processes that were killed go as well: a folder is locked while its process lives.
+    Folders of killed processes are removed too: a folder is locked while its process lives.
     """
     if _process.folder is None:
         for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
@@ -148,12 +148,12 @@ def keep_temporary_files_together() -> None:
         _process.folder = tempfile.tempdir = tempfile.mkdtemp(prefix=_FOLDER)
         lock = os.open(Path(_process.folder, _LOCK), os.O_RDONLY | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Dagster's run workers are children of multiprocessing, which do not look at `atexit`.
+        # Dagster's run workers are multiprocessing children, which do not run `atexit` handlers.
         Finalize(None, shutil.rmtree, (_process.folder, True), exitpriority=0)
 
 
 def _remove_if_left(folder: Path) -> None:
-    """Remove the temporary files of a process of this user that does not live any more."""
+    """Remove the temporary folder of one of this user's processes if the process has ended."""
     handle = os.open(folder / _LOCK, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         found = os.fstat(handle)
@@ -202,7 +202,7 @@ def _record() -> None:
     sys.stderr.write(f"{stop_reason()}\n")
     sys.stderr.flush()
     for call in list(_process.last_calls.values()):
-        # The store that does not answer may be the one in which it is recorded.
+        # The call may need the very store that does not answer.
         with suppress(Exception):
             call()
     if _process.folder is not None:
@@ -210,7 +210,7 @@ def _record() -> None:
 
 
 def _descendants(parent: int) -> list[int]:
-    """Find this process's children and theirs; off Linux, they end with their pipes."""
+    """Return a process's descendants; none without /proc, where they end with their pipes."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

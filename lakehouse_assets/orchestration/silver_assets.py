@@ -30,8 +30,8 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
 
     Args:
         dataset: The dataset.
-        calendar: Days and months, and how they map.
-        limits: How much may be quarantined where the settings say something else than the dataset.
+        calendar: The domain's partitions.
+        limits: Loss limits of the settings, which override those of datasets.
     """
     dataset = with_limits(dataset, limits)
     table, aside, bronze = silver_table(dataset), quarantine_table(dataset), bronze_table(dataset)

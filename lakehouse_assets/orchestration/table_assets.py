@@ -1,4 +1,4 @@
-"""Assets of gold tables: one factory makes them of their declarations."""
+"""Assets of gold tables, made from their declarations."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ MakeAsset: TypeAlias = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What settings say of how gold tables are built.
+    """Settings that change how gold tables are built.
 
     Attributes:
         week_starts_on: First day of a week in tables by week.
@@ -65,15 +65,15 @@ def gold_asset(
 ) -> dg.AssetsDefinition:
     """Make the asset of a gold table.
 
-    It depends on what it reads and on what its rows refer to, so that those are there when its
-    references are checked. It replaces the run's partitions; a monthly table is built month by
-    month, any other one at once.
+    It depends on the tables that it reads and on those that it references, so that they exist when
+    its references are checked. It replaces the run's partitions; a monthly table is built month by
+    month, any other table at once.
 
     Args:
         gold: The declaration.
         registry: Every table.
-        calendar: Days and months, and how they map.
-        options: What settings say.
+        calendar: The domain's partitions.
+        options: Settings that change how it is built.
     """
     table = gold.table
     partition = table.partition
@@ -166,7 +166,7 @@ def _inputs(
     gold: GoldTable, registry: Registry, calendar: Calendar
 ) -> dict[Table, dg.PartitionMapping | None]:
     """Return the tables that an asset depends on, and how its partitions map to theirs."""
-    # The month of a table that it reads has waited for those which that one refers to.
+    # A table that is read for the same month has already waited for the tables it references.
     waited = {
         registry.meant_by(read.table, reference.to_table)
         for read in gold.frames.values()
@@ -183,7 +183,7 @@ def _inputs(
             mapping = calendar.so_far
         elif read.table.partition and read.table.partition != gold.table.partition:
             mapping = WITHIN
-        # Of several reads of a table the widest counts, which is that of the months so far.
+        # Of several reads of a table the widest counts: the months so far.
         if read.span != "same" or found.get(read.table) is None:
             found[read.table] = mapping
     return found
@@ -192,7 +192,7 @@ def _inputs(
 def _frames(
     gold: GoldTable, loaded: Mapping[str, DataFrame], ctx: BuildContext, lake: Lake
 ) -> dict[str, DataFrame]:
-    """Return the frames that rules take, narrowed to the month if there is one."""
+    """Return the frames that rules take, limited to the month if there is one."""
     return {
         name: loaded[read.table.identifier]
         if ctx.month is None
