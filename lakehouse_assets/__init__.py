@@ -1,6 +1,7 @@
 """A whole lakehouse as Dagster assets.
 
-Domains first (`airline`), then the rooms of the platform: `engine` (one DataFrame API), `lake`
-(Delta tables), `ingest` (landing files to bronze), `quality` (expectations, conservation) and `ml`
-(MLflow, clustering).
+`domains` declares what the lake contains. The platform below it: `catalog` (declarations), `engine`
+(one DataFrame API), `lake` (Delta tables), `storage` (files and identities), `sources` (databases),
+`ingest` (landing files to bronze), `quality` (expectations, conservation), `ml` (MLflow, models),
+`orchestration` (all of Dagster) and `cli`.
 """

@@ -1,4 +1,4 @@
-"""The error of this project whose message a user reads."""
+"""Errors whose messages are written for users."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lakehouse_assets.text import visible
 class LakehouseError(Exception):
     """An error whose message is one plain sentence with its remedy.
 
-    Control characters in it, which a delivered value may hold, are escaped.
+    Control characters in it, which a delivered value may contain, are escaped.
 
     Attributes:
-        passes: Whether the fault may be gone at the next attempt.
+        passes: Whether the error is transient, so that a retry may succeed.
     """
 
     def __init__(self, message: str, *, passes: bool = False) -> None:
@@ -24,10 +24,10 @@ class LakehouseError(Exception):
 
 
 class QueryError(LakehouseError):
-    """An SQL statement that does not run.
+    """An SQL statement that failed.
 
     Attributes:
-        table: Name of the table that the engine did not find, as the statement has it.
+        table: Name of the table that the engine did not find, as written in the statement.
         column: Name of the column that it did not find.
     """
 
@@ -49,15 +49,15 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 class FileRefusedError(LakehouseError):
-    """A delivered file that cannot be read as a whole; the other files of the run go on."""
+    """A delivered file that is refused as a whole; the run continues with its other files."""
 
 
 class SourceNotReadyError(LakehouseError):
-    """What a table is built from is missing or failed; other tables and partitions go on."""
+    """A source of a table is missing or failed; other tables and partitions continue."""
 
 
 class DamagedTableError(LakehouseError):
-    """A table that cannot be opened, or is not as declared; only what uses it fails."""
+    """A table that cannot be opened, or is not as declared; only steps that use it fail."""
 
 
 def one_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Where a project lies: the folder of its `.env` and `.lakehouse`, whatever folder one works in."""
+"""Finds the project's folder, which holds `.env` and `.lakehouse`, from any working folder."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _OURS = 'name = "lakehouse_assets"'
 
 
 def project_folder() -> Path:
-    """Return the folder against which `.env` and every relative path of a setting are resolved.
+    """Return the folder against which `.env` and every relative path in a setting are resolved.
 
     `LAKEHOUSE_HOME` names it. Otherwise it is the nearest of the working folder and its parents
     that holds a `.lakehouse` folder, a `.env` with a setting of the lakehouse, or this project's
-    `pyproject.toml`; without one, the working folder itself. A parent that everybody may write to,
-    such as /tmp, is nobody's project.
+    `pyproject.toml`; if there is none, the working folder itself. A world-writable parent, such as
+    /tmp, is never the project.
 
     Raises:
-        LakehouseError: `LAKEHOUSE_HOME` is no folder.
+        LakehouseError: `LAKEHOUSE_HOME` is not a folder.
     """
     named = os.environ.get("LAKEHOUSE_HOME")
     if named:
@@ -36,7 +36,7 @@ def project_folder() -> Path:
 
 
 def variables() -> dict[str, str]:
-    """Return the variables of the environment and, where it has none, of the project's `.env`."""
+    """Return the environment's variables, and those that only the project's `.env` sets."""
     from dotenv import dotenv_values
 
     written = dotenv_values(project_folder() / ".env")

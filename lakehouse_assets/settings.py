@@ -208,7 +208,7 @@ class Settings(BaseSettings):
 
     @property
     def run_time_limit_seconds(self) -> float | None:
-        """How long a run may take; None for any time."""
+        """How long a run may take, in seconds; None for no limit."""
         found = _DURATION.fullmatch(self.run_time_limit)
         number = int(found["number"]) if found and found["number"] else None
         return number and number * {"m": 60.0, "h": 3600.0}[self.run_time_limit[-1]]
@@ -261,9 +261,8 @@ def load_settings() -> Settings:
     """Read the settings from the environment and from `.env` in the project's folder.
 
     Raises:
-        LakehouseError: a variable holds a value that cannot be used, or its name is nearly that of
-            a setting; the message names the variable and the reason, never a value (it could be a
-            secret).
+        LakehouseError: a variable has an invalid value, or its name is close to that of a setting;
+            the message names the variable and the reason, never a value (it could be a secret).
     """
     for name, meant in unknown_variables().items():
         if meant:
@@ -284,9 +283,9 @@ def load_settings() -> Settings:
 
 
 def unknown_variables() -> dict[str, str | None]:
-    """Return the variables that are named like settings and are none, with what may be meant.
+    """Return the variables that look like settings but are not, with the setting that may be meant.
 
-    Addresses of sources have variables of their own, and an identity may name one for its secret.
+    Variables for the addresses of sources, and those that an identity names, are left out.
     """
     prefix = "LAKEHOUSE_"
     settings = [prefix + name.upper() for name in Settings.model_fields]

@@ -1,13 +1,13 @@
-"""How text from files, databases and people is shown, so that no terminal or page obeys it."""
+"""Escapes text from files, databases and users, so that no terminal or page interprets it."""
 
 from __future__ import annotations
 
 import re
 
-# Control characters, line separators, marks that turn the direction of text, halves of pairs.
+# Control characters, line separators, marks that change the direction of text, surrogates.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-# What Markdown or HTML would take for markup: a link or an image in a value could call a server.
+# Markup in Markdown or HTML: a link or an image in a value could call a server.
 _MARKUP = re.compile(r"[\\`*\[\]<>|&~]|(?<!\w)_|_(?!\w)")
 
 
@@ -16,13 +16,13 @@ def visible(text: str, keep: str = "") -> str:
 
     Args:
         text: Any text.
-        keep: Characters that stay, such as the ends of lines of our own text.
+        keep: Characters to leave as they are, such as the line breaks of our own text.
     """
     return UNSEEN.sub(lambda m: m[0] if m[0] in keep else _escape(m[0]), text)
 
 
 def markdown(text: str) -> str:
-    """Write text as a cell of a Markdown table that shows it and does nothing else."""
+    """Escape text for a cell of a Markdown table."""
     return _MARKUP.sub(r"\\\g<0>", visible(text))
 
 

@@ -1,13 +1,13 @@
-"""How long a call that leaves this process may take, and how often it is tried again.
+"""Timeouts and retries of calls that leave this process.
 
-Every client gets its limits from here, in its own words. Two settings change them:
+Every client gets its limits from here, in its own format. Two settings change them:
 `LAKEHOUSE_REQUEST_TIMEOUT` for MLflow, stores, Entra and the webhook, `LAKEHOUSE_DATABASE_TIMEOUT`
-for databases. On top of a client's own retries, a step that failed for a transient reason is run
-again after each of `STEP_PAUSES`, and every retry is reported.
+for databases. In addition to a client's own retries, a step that failed with a transient error is
+retried after each of `STEP_PAUSES`, and every retry is reported.
 
-Two clients cannot be told. DuckDB's Azure reader gives up by itself after four attempts of 60
-seconds. So does azure-storage-blob, with which MLflow stores artefacts in ADLS or OneLake, with
-pauses of up to 42 seconds between them.
+Two clients cannot be configured. DuckDB's Azure reader gives up after four attempts of 60 seconds.
+So does azure-storage-blob, with which MLflow stores artefacts in ADLS or OneLake, with pauses of up
+to 42 seconds between them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from lakehouse_assets.project import variables
 
 REQUEST_SECONDS: Final = 20
 DATABASE_SECONDS: Final = 600
-# Retries of a client by itself; the step's retries, which are reported, do the rest.
+# A client's own retries; they are followed by those of the step, which are reported.
 RETRIES: Final = 3
-# A tracking server answers or it does not: what a step does before its first call is little.
+# One is enough: a step does little before its first call to MLflow, so it can be retried instead.
 MLFLOW_RETRIES: Final = 1
 # Seconds before each retry of a step; a busy store needs longer pauses, not more of them.
 STEP_PAUSES: tuple[float, ...] = (2.0, 10.0, 40.0)
@@ -41,12 +41,12 @@ def database_seconds() -> int:
 
 
 def connect_seconds() -> int:
-    """Return how many seconds it may take until a connection is open and logged in."""
+    """Return how many seconds connecting and logging in may take."""
     return min(request_seconds(), _CONNECT_SECONDS)
 
 
 def mlflow_variables() -> dict[str, str]:
-    """Return the variables that MLflow reads, and libpq where its store is PostgreSQL."""
+    """Return environment variables for MLflow, and for libpq if its store is PostgreSQL."""
     return {
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(request_seconds()),
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(MLFLOW_RETRIES),
@@ -57,7 +57,7 @@ def mlflow_variables() -> dict[str, str]:
 
 
 def delta_rs() -> dict[str, str]:
-    """Return the options of delta-rs, which limits a request as a whole, its body included."""
+    """Return the options of delta-rs, whose timeout covers a whole request, including its body."""
     whole = 2 * request_seconds()
     return {
         "timeout": f"{whole}s",
@@ -72,7 +72,7 @@ def delta_rs() -> dict[str, str]:
 def obstore() -> dict[str, Any]:
     """Return obstore's arguments `client_options` and `retry_config`.
 
-    Its limit is on silence, so that a file of any size may take its time.
+    Only silence is limited, so that a file of any size has time to arrive.
     """
     silence = timedelta(seconds=request_seconds())
     return {
@@ -90,7 +90,7 @@ def obstore() -> dict[str, Any]:
 
 
 def azure_identity() -> dict[str, Any]:
-    """Return the arguments of a credential of azure-identity."""
+    """Return the arguments of an azure-identity credential."""
     return {
         "connection_timeout": connect_seconds(),
         "read_timeout": request_seconds(),
@@ -99,10 +99,10 @@ def azure_identity() -> dict[str, Any]:
 
 
 def database(driver: str) -> dict[str, Any]:
-    """Return the arguments of a database's driver, by the driver's module."""
+    """Return the connection arguments of a database driver, named by its module."""
     connect, silence = connect_seconds(), database_seconds()
     arguments: dict[str, dict[str, Any]] = {
-        # libpq has no limit on a query's silence; a dead peer is noticed by the system.
+        # libpq cannot limit the silence of a query; the operating system detects a dead peer.
         "psycopg": {
             "connect_timeout": connect,
             "keepalives_idle": 30,
@@ -122,5 +122,5 @@ def database(driver: str) -> dict[str, Any]:
             "connect_timeout": str(connect * 1000), "request_timeout": str(silence),
         },
     }  # fmt: skip
-    # The older driver of PostgreSQL, which MLflow prefers, stands on libpq as the newer one does.
+    # psycopg2, which MLflow prefers, is based on libpq, as psycopg is.
     return arguments.get("psycopg" if driver == "psycopg2" else driver, {})

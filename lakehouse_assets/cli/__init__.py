@@ -3,6 +3,6 @@
 import warnings
 
 with warnings.catch_warnings():
-    # Typer imports names that Click has moved, which is Typer's to mend.
+    # Typer imports names that Click has moved, which only Typer can fix.
     warnings.filterwarnings("ignore", "'click.utils", DeprecationWarning)
     import typer as _typer  # noqa: F401

@@ -1,4 +1,4 @@
-"""`lakehouse doctor`, and what scripts and `make` need."""
+"""`lakehouse doctor` and `migrate`, and the commands for scripts and `make`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def doctor(
         bool, typer.Option("--fix", help="Bring dagster.yaml up to date; a copy of it is kept.")
     ] = False,
 ) -> None:
-    """Look whether everything is as it should be, with a remedy for what is not.
+    """Check that everything is as it should be, and show a remedy for each problem.
 
-    Tries the lake, the landing zone and the place of models step by step: for a store the name, the
-    token (whose, until when), listing, and writing, reading and removing a probe. Exit code 1 if
-    something stops runs.
+    Tests the lake, the landing zone and the model store step by step: for a cloud store the name,
+    the token (whose, until when), listing, and writing, reading and removing a probe. Exit code 1
+    if a problem stops runs.
     """
     from lakehouse_assets.cli.doctor import examine, fix_home, is_well
     from lakehouse_assets.settings import load_settings
@@ -74,15 +74,15 @@ def selection(
 ) -> None:
     """Print the assets of families of partitions for `dagster asset materialize --select`.
 
-    A line for each family. Dagster runs everything when a selection matches nothing, so an unknown
-    family is an error.
+    Prints one line per family. Dagster runs everything when a selection matches nothing, so an
+    unknown family is an error.
     """
     from lakehouse_assets.orchestration.assembly import build_defs
     from lakehouse_assets.orchestration.maintenance import JOB as MAINTENANCE
     from lakehouse_assets.settings import load_settings
 
     definitions = build_defs(load_settings())
-    # Maintenance has no assets, and an empty selection would be everything.
+    # Maintenance has no assets, and an empty selection would select everything.
     names = {job.name for job in definitions.jobs or []} - {MAINTENANCE}
     for family in families:
         if family not in names:

@@ -1,7 +1,7 @@
-"""`lakehouse doctor`: what is not as it should be, and what to do about it.
+"""`lakehouse doctor`: finds problems and says what to do about them.
 
-To add a check, write a function that takes the settings and yields findings, and name it in
-`CHECKS`. It raises nothing but `LakehouseError`; whatever else escapes it is a finding of its own.
+To add a check, write a function that takes the settings and yields findings, and add it to
+`CHECKS`. It should raise only `LakehouseError`; any other exception is reported as a broken check.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _PYTHONS = ("3.11", "3.12")
-# Packages of one version: the first is what the others were built for.
+# Packages that must have the same version: the others were built for the first.
 _SAME_VERSION = {"duckdb": ("duckdb-extensions", "duckdb-extension-delta")}
 
 State: TypeAlias = Literal["ok", "warning", "error", "skipped"]
@@ -42,11 +42,12 @@ class Finding:
     """What a check found.
 
     Attributes:
-        area: What was looked at, such as `lake`.
-        check: What about it, such as `token`.
-        state: `ok`; `warning`, which stops nothing; `error`; or `skipped`, for want of one before.
-        text: What was found; for what is not `ok`, with its remedy.
-        milliseconds: How long it took; 0 where that tells nothing.
+        area: What was examined, such as `lake`.
+        check: The aspect of it that was checked, such as `token`.
+        state: `ok`; `warning`, which stops nothing; `error`; or `skipped`, because a previous step
+            failed or nothing is configured.
+        text: What was found and, unless it is `ok`, the remedy.
+        milliseconds: How long it took; 0 where that has no meaning.
     """
 
     area: str
@@ -64,23 +65,23 @@ Check: TypeAlias = Callable[[Settings], Iterable[Finding]]
 
 
 def check_lake(settings: Settings) -> Iterator[Finding]:
-    """Try the lake: it has to be read and written."""
+    """Test the lake, which must be readable and writable."""
     yield from _probed("lake", settings.root, settings.identity, writes=True)
 
 
 def check_landing(settings: Settings) -> Iterator[Finding]:
-    """Try the landing zone: runs only read it."""
+    """Test the landing zone, which runs only read."""
     yield from _probed("landing", settings.landing, settings.zone_identity, writes=False)
 
 
 def check_artifacts(settings: Settings) -> Iterator[Finding]:
-    """Try the place of MLflow's artefacts, if it is one of its own."""
+    """Test the location of MLflow's artefacts, if one is set."""
     if settings.mlflow_artifacts is not None:
         yield from _probed("models", settings.mlflow_artifacts, settings.identity, writes=True)
 
 
 def check_versions(_settings: Settings) -> Iterator[Finding]:
-    """Hold the packages against each other that have to fit, whatever else is installed."""
+    """Check the version of Python, and that packages which must fit each other do."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python in _PYTHONS:
         yield Finding("versions", "python", "ok", f"Python {python}.")
@@ -109,7 +110,7 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_home(settings: Settings) -> Iterator[Finding]:
-    """Try Dagster's home, and look whether its settings keep the writers of a table apart."""
+    """Test Dagster's home, and check that its settings keep the writers of a table apart."""
     home = settings.dagster_home
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -130,7 +131,7 @@ def fix_home(settings: Settings) -> Iterator[str]:
     """Bring `dagster.yaml` up to date, and say what was done.
 
     Raises:
-        LakehouseError: it cannot be read or written.
+        LakehouseError: the file cannot be read or written.
     """
     from lakehouse_assets.orchestration.instance import bring_up_to_date
 
@@ -148,7 +149,7 @@ def fix_home(settings: Settings) -> Iterator[str]:
 
 
 def _home_settings(home: Path) -> Finding:
-    """Read `dagster.yaml`: it keeps the writers of a table apart, and history in its own folder."""
+    """Check that `dagster.yaml` keeps the writers of a table apart and history in the home."""
     import yaml  # type: ignore[import-untyped]
 
     from lakehouse_assets.orchestration.instance import up_to_date
@@ -198,7 +199,7 @@ def _home_settings(home: Path) -> Finding:
 
 
 def check_settings(_settings: Settings) -> Iterator[Finding]:
-    """Name the variables that look like settings and are none."""
+    """Report the variables that look like settings but are not."""
     unknown = unknown_variables()
     for name in unknown:
         text = f"{name} is no setting and has no effect; correct its name, or remove it."
@@ -209,7 +210,7 @@ def check_settings(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_tables(settings: Settings) -> Iterator[Finding]:
-    """Compare each table with its declaration and, on a disk, with the files its log names."""
+    """Compare each table with its declaration and, in a local lake, its log with its files."""
     root = LakeRoot(settings.root, settings.identity)
     try:
         check_format(settings.root, settings.identity, REGISTRY)
@@ -243,7 +244,7 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
 
 
 def _broken_files(found: DeltaTable, root: Path) -> list[Path]:
-    """Return the live files of a table that are not there or have another size."""
+    """Return the live files of a table that are missing or have another size."""
     actions = found.get_add_actions(flatten=True)
     folder = root.joinpath(*found.table_uri.rstrip("/").split("/")[-2:])
     paths = [folder / unquote(path) for path in actions["path"].to_pylist()]
@@ -256,7 +257,7 @@ def _broken_files(found: DeltaTable, root: Path) -> list[Path]:
 
 
 def check_sources(_settings: Settings) -> Iterator[Finding]:
-    """Ask each source that has an address for its tables; nothing is counted or copied."""
+    """Look up the tables of each source that has an address; nothing is counted or copied."""
     from lakehouse_assets.domains import SOURCES
     from lakehouse_assets.sources.connection import Source, is_configured, variable_of
     from lakehouse_assets.sources.lookup import Window, look_up
@@ -297,11 +298,11 @@ CHECKS: dict[str, Check] = {
 
 
 def examine(settings: Settings, checks: dict[str, Check] | None = None) -> list[Finding]:
-    """Run the checks, every one of them whatever the others find.
+    """Run every check, whatever the others find.
 
     Args:
-        settings: What is examined.
-        checks: Checks by area; all of them if nothing is said.
+        settings: Settings of the lakehouse.
+        checks: Checks by area; `CHECKS` by default.
     """
     findings: list[Finding] = []
     for area, check in (CHECKS if checks is None else checks).items():
@@ -310,7 +311,7 @@ def examine(settings: Settings, checks: dict[str, Check] | None = None) -> list[
         except LakehouseError as error:
             findings.append(Finding(area, "check", "error", str(error)))
         except Exception as error:  # noqa: BLE001 - the others still run
-            # Its text may repeat an address with a password.
+            # Its text may contain an address with a password.
             kind = type(error).__name__
             findings.append(
                 Finding(area, "check", "error", f"The check broke off ({kind}); please report it.")
@@ -326,7 +327,7 @@ def _installed(package: str) -> str | None:
 
 
 def is_well(findings: Iterable[Finding]) -> bool:
-    """Say whether nothing is an error."""
+    """Say whether no finding is an error."""
     return all(finding.state != "error" for finding in findings)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.sources.lookup import LookUp
 
 console = Terminal(highlight=False, soft_wrap=True)
-# In the project's folder.
+# Relative to the project's folder.
 EMBEDDED = Path(".lakehouse") / "sources" / "demo.db"
 
 
@@ -43,9 +43,9 @@ def extract(
 ) -> None:
     """Copy a table of a database into the landing zone, as files delivered today.
 
-    First a look-up: the source answers, so many rows wait, and what has changed in its schema.
-    Interrupted, even killed, the same command goes on where it was. The address is the variable
-    LAKEHOUSE_SOURCE_<NAME>; docs/sources.md has one for each database.
+    It first checks that the source answers, counts the rows to copy and reports changes of its
+    schema. After an interruption, even a kill, the same command resumes the copy. The address is
+    the variable LAKEHOUSE_SOURCE_<NAME>; docs/sources.md has an example for each database.
     """
     from lakehouse_assets.catalog.sources import source_of
     from lakehouse_assets.domains import SOURCES
@@ -111,10 +111,10 @@ def _tell(declared: SourceTable, found: LookUp, full: bool) -> None:
 
 
 class _Rows(ProgressColumn):
-    """Rows so far, of how many, and how many a second."""
+    """Shows the rows copied so far, the total, and the rows per second."""
 
     def render(self, task: Task) -> Text:
-        """Write them."""
+        """Format the numbers of a task."""
         of = f" of {task.total:,.0f}" if task.total is not None else ""
         speed = f", {task.speed:,.0f} rows/s" if task.speed else ""
         return Text(f"{task.completed:,.0f}{of} rows{speed}")

@@ -1,9 +1,9 @@
-"""How the rows of a query are written: a table or Markdown to read, CSV or JSON that is exact.
+"""Formats the rows of a query: as a table or Markdown to read, or as exact CSV or JSON.
 
 CSV and JSON hold each value with all its digits: numbers and decimals as they are, dates and
-moments (in UTC) as ISO 8601, bytes in hexadecimal, lists and structs as JSON. In CSV null is
-nothing and empty text is `""`. JSON is an array with one object on each line; decimals are numbers
-in it, columns of equal names are numbered (`a`, `a_2`), and NaN and the infinities are text. A
+timestamps (in UTC) as ISO 8601, bytes in hexadecimal, lists and structs as JSON. In CSV null is an
+empty field and empty text is `""`. JSON is an array with one object per line, in which decimals are
+numbers, repeated column names are numbered (`a`, `a_2`), and NaN and the infinities are text. A
 table and Markdown write null as NULL, and control characters as escapes.
 """
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 Format = Literal["table", "csv", "json", "markdown"]
 Row: TypeAlias = tuple[Any, ...]
 
-# What Excel, LibreOffice or Google Sheets evaluate, but no plain number.
+# Text that Excel, LibreOffice or Google Sheets evaluate as a formula, except plain numbers.
 _FORMULA = re.compile(r"[=@\t\r\n\uff1d\uff0b\uff0d\uff20]|[+-](?![\d.]+\Z)")
 _GAP = "  "
-# Columns of the terminal in which text may still be broken into lines.
+# Fewest columns of the terminal to wrap text in.
 _NARROWEST = 20
 
 
@@ -46,21 +46,21 @@ def _values(column: pa.Array) -> list[Any]:
     try:
         return list(column.to_pylist())
     except (OverflowError, ValueError):
-        # Days and moments beyond the years that Python knows.
+        # Dates and timestamps outside Python's range of years.
         return list(column.cast("string").to_pylist())
 
 
 def lines_of(
     form: Format, names: Sequence[str], rows: Iterable[Row], width: int | None
 ) -> Iterator[str]:
-    """Write rows as lines; `without_formulas` goes before, where a spreadsheet opens them.
+    """Format rows as lines; for a spreadsheet, apply `without_formulas` first.
 
     Args:
-        form: How.
+        form: The format.
         names: Names of the columns; some may be equal.
-        rows: Their values.
-        width: Columns of the terminal, to which a table keeps and where nothing but visible
-            characters goes; None for a file or a pipe.
+        rows: Values of the rows.
+        width: Columns of the terminal, which limit a table; control characters are escaped. None
+            for a file or a pipe.
     """
     if form == "csv":
         for row in chain([tuple(names)], rows):
@@ -76,7 +76,7 @@ def lines_of(
 
 
 def without_formulas(row: Row) -> Row:
-    """Put an apostrophe before texts that a spreadsheet would take for formulas.
+    """Put an apostrophe before texts that a spreadsheet would evaluate as formulas.
 
     Numbers, and texts that are plain numbers, stay as they are.
     """
@@ -86,7 +86,7 @@ def without_formulas(row: Row) -> Row:
 
 
 def text_of(value: Any) -> str:
-    """Write a value that is not null with all its digits."""
+    """Format a value that is not null with all its digits."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -136,14 +136,14 @@ def _json_lines(names: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     before = "["
     for row in rows:
         yield before + _json(dict(zip(keys, row, strict=True)))
-        # A line is only known to be the last one when there is no other.
+        # The comma precedes the next object, because a row is not known to be the last one.
         before = ","
     yield "[]" if before == "[" else "]"
 
 
 def _csv(row: Row) -> str:
     if len(row) == 1 and row[0] is None:
-        # Readers skip a line that is empty.
+        # Readers skip empty lines.
         return '""'
     return ",".join("" if value is None else _csv_text(text_of(value)) for value in row)
 
@@ -163,9 +163,9 @@ def _markdown(cells: Sequence[str]) -> str:
 
 
 def _table(names: Sequence[str], rows: Sequence[Row], width: int | None) -> Iterator[str]:
-    """Write a grid, its last column in several lines where the terminal is too narrow for one.
+    """Format a grid; if the terminal is too narrow, wrap the last column.
 
-    Where that is not enough, each row is a block of lines.
+    If that is not enough, each row becomes a block of lines.
     """
     heads = [visible(name) for name in names]
     cells = [[_seen(value) for value in row] for row in rows]
@@ -188,7 +188,7 @@ def _table(names: Sequence[str], rows: Sequence[Row], width: int | None) -> Iter
 
 
 def _blocks(heads: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Iterator[str]:
-    """Write a line for each value, more for a long one."""
+    """Format each value on a line of its own, long ones on several lines."""
     longest = max(map(cell_len, heads))
     room = max(width - longest - len(_GAP), _NARROWEST)
     for number, row in enumerate(cells, 1):
@@ -200,7 +200,7 @@ def _blocks(heads: Sequence[str], cells: Sequence[Sequence[str]], width: int) ->
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break text between words into lines; no character is lost but the blank at the break."""
+    """Wrap text between words; only the space at a break is lost."""
     if cell_len(text) <= width:
         return [text]
     return textwrap.wrap(text, width, expand_tabs=False, replace_whitespace=False)

@@ -46,12 +46,12 @@ def sql(
         ),
     ] = False,
 ) -> None:
-    """Ask the lake a question, e.g. lakehouse sql "select * from gold_segment_summary".
+    """Query the lake, e.g. lakehouse sql "select * from gold_segment_summary".
 
-    Every table is there by name, by alias (dim_time) and as <domain>.<table>. A table that has a
-    state for each month shows the latest; <table>_history has all. "show tables" and "describe
-    <table>" say what there is. It is the owner's tool: without --safe, a statement can read and
-    write files of this machine.
+    Every table is available by name, by alias (dim_time) and as <domain>.<table>. A table that has
+    a state for each month shows the latest; <table>_history shows all. "show tables" lists the
+    tables and "describe <table>" the columns of one. This is a tool for the lake's owner: without
+    --safe, a statement can read and write files of this machine.
     """
     from lakehouse_assets.cli.formats import lines_of, rows_of, without_formulas
     from lakehouse_assets.cli.report import open_lake
@@ -84,7 +84,7 @@ def sql(
 
 
 def _statement(query: str | None, file: Path | None) -> str:
-    """Return the statement of the arguments."""
+    """Return the statement that the arguments give or point to."""
     if (query is None) == (file is None):
         raise LakehouseError('Say what to ask: lakehouse sql "select ...", or -f <file>, or -.')
     try:
@@ -154,9 +154,9 @@ def status(
         bool, typer.Option("--json", help="Print the tables as JSON, for scripts.")
     ] = False,
 ) -> None:
-    """Show every table: rows, partitions, what is missing, the last run, freshness, quality.
+    """Show every table: rows, partitions, missing ones, the last run, freshness, quality.
 
-    Reads logs only, so it is quick however large the tables are.
+    Reads only logs, so it is quick however large the tables are.
     """
     from lakehouse_assets.cli.report import no_lake
     from lakehouse_assets.cli.status import status as look

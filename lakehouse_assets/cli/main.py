@@ -1,4 +1,4 @@
-"""The command line: its commands, its exit codes, and what ends it."""
+"""The command line: its commands, exit codes and signals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ for command in (
 
 
 def _commands() -> Any:
-    """Build the commands, with the help of their arguments, which Click 8.5 takes from Typer's."""
+    """Build the commands, and restore the help of arguments, which Typer loses with Click 8.5."""
     group: Any = typer.main.get_command(app)
     for built in group.commands.values():
         hints = get_type_hints(unwrap(built.callback), include_extras=True)
@@ -54,7 +54,7 @@ def _commands() -> Any:
 
 def main() -> None:
     """Run the command line; a known error is one sentence and exit code 1."""
-    # Plans are large and short-lived: looking for cycles after 700 objects is a tenth of a run.
+    # Plans are large and short-lived: looking for cycles every 700 objects takes a tenth of a run.
     gc.set_threshold(500_000, 20, 50)
     with ending_on_signals():
         raise_on_signals()
@@ -71,7 +71,7 @@ def main() -> None:
 def _main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What the output's encoding lacks is shown as ?, and stops nothing.
+            # Characters that the output's encoding lacks are shown as ? and raise no error.
             stream.reconfigure(errors="replace")
     try:
         _commands()()

@@ -340,7 +340,7 @@ def _tests(domain_name: str) -> Path:
 
 
 def _write(templates: dict[Path, str], **values: str) -> None:
-    """Write files of which none exists yet."""
+    """Write files from templates; nothing is written if one of them exists."""
     for path in templates:
         if path.exists():
             raise LakehouseError(

@@ -1,4 +1,4 @@
-"""What people see after a run: the lake as a table, the segments, and where to look next."""
+"""Prints the report after a run: the lake as a table, the segments, and failed checks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def open_lake(settings: Settings) -> Lake:
 
 
 def no_lake(settings: Settings) -> str:
-    """Return what to tell people where there is no table yet."""
+    """Return the message for a lake that has no table yet."""
     return (
         f"There is no lake at {settings.root}; run `lakehouse run` to make one, or name another "
         "place in LAKEHOUSE_ROOT."
@@ -40,7 +40,7 @@ def no_lake(settings: Settings) -> str:
 
 
 def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> None:
-    """Print every table: rows, rows set aside, Delta version and seconds spent in this run."""
+    """Print every table: rows, rejected or quarantined rows, Delta version, seconds in this run."""
     grid = Grid(title="The lake", title_justify="left", header_style="bold")
     grid.add_column("table")
     for name in ("rows", "quarantined", "version", "time"):
@@ -85,7 +85,7 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
 
 
 def rows_aside(lake: Lake, dataset: Dataset, days: Collection[date]) -> int:
-    """Count the quarantined rows of some days of delivery or partitions, without duplicates."""
+    """Count the quarantined rows of some delivery days or partitions, without duplicates."""
     chosen = F.col("delivered_on").isin([*days]) | F.col(dataset.partition.column).isin([*days])
     frame = lake.read(quarantine_table(dataset)).filter(
         chosen & (F.col("disposition") == F.lit("quarantined"))
@@ -94,7 +94,7 @@ def rows_aside(lake: Lake, dataset: Dataset, days: Collection[date]) -> int:
 
 
 def _aside(lake: Lake, table: Table) -> Table | None:
-    """Return the table of what a bronze or silver table's source lost."""
+    """Return a bronze table's rejects table or a silver table's quarantine; None for others."""
     if table.name.endswith(("_rejects", "_quarantine")) or table.layer not in {"bronze", "silver"}:
         return None
     suffix = "_rejects" if table.layer == "bronze" else "_quarantine"
@@ -102,7 +102,7 @@ def _aside(lake: Lake, table: Table) -> Table | None:
 
 
 def _lost(lake: Lake, table: Table, aside: Table, rows: int) -> int:
-    """Count what is set aside but named duplicates, which lie beside what is quarantined."""
+    """Count rejected or quarantined rows, without the duplicates that the quarantine also holds."""
     if table.layer == "bronze" or not rows:
         return rows
     frame = lake.read(aside).filter(F.col("disposition") == F.lit("quarantined"))

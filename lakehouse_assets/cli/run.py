@@ -1,4 +1,4 @@
-"""`lakehouse run`, `backfill`, `replay` and `land`: what fills the lake."""
+"""`lakehouse run`, `backfill`, `replay` and `land`: the commands that fill the lake."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run() -> None:
         print_lake(console, lake, summary.seconds)
         print_segments(console, lake)
     except LakehouseError as error:
-        # A table that cannot be shown must not hide what went wrong before.
+        # A table that cannot be shown must not hide earlier errors.
         summary.errors.append(str(error))
     print_warnings(console, summary.warnings)
     for line in summary.errors:
@@ -69,7 +69,7 @@ def _watched(
     command: str,
     note: Callable[[PlannedRun], None] = lambda _run: None,
 ) -> RunSummary:
-    """Execute runs behind a progress bar that shows what is left, by runs and by time."""
+    """Execute runs with a progress bar that shows the runs and the time left."""
     from lakehouse_assets.orchestration.run import execute
 
     columns = (
@@ -115,9 +115,10 @@ def backfill(
         bool, typer.Option("--restart", help="Do again what an interrupted backfill has done.")
     ] = False,
 ) -> None:
-    """Run a range of delivered partitions, in chunks; interrupted, it goes on where it was.
+    """Run a range of delivered partitions, in chunks; after an interruption, it can be resumed.
 
-    The tables are the same as if each partition had been run by itself, oldest first.
+    To resume, give the same command again. The tables are the same as if each partition had been
+    run separately, oldest first.
     """
     from lakehouse_assets.cli.report import print_warnings
     from lakehouse_assets.orchestration.backfill import Months, plan_backfill
@@ -147,9 +148,10 @@ def replay(
         ),
     ] = None,
 ) -> None:
-    """Clean stored deliveries again, after a rule was corrected: quarantined rows are judged again.
+    """Clean stored deliveries again after a rule was corrected, including their quarantined rows.
 
-    The delivered rows are in bronze, so nothing is delivered again. What builds on them follows.
+    The delivered rows are in bronze, so nothing has to be delivered again. Downstream tables are
+    rebuilt.
     """
     from lakehouse_assets.catalog.datasets import dataset_named, quarantine_table
     from lakehouse_assets.cli.report import open_lake, print_warnings, rows_aside
@@ -183,7 +185,7 @@ def replay(
 
 
 def _tell_of_later_months(settings: Settings, domain: str, last: date) -> None:
-    """Say that gold tables of later months add up what was just run."""
+    """Say that gold tables of later months include what was just run."""
     from lakehouse_assets.orchestration.backfill import months_after
 
     later = months_after(settings, domain, last)
@@ -196,7 +198,7 @@ def _tell_of_later_months(settings: Settings, domain: str, last: date) -> None:
 
 
 def _end(summary: RunSummary) -> None:
-    """Print what went wrong, and end with exit code 1 if anything did."""
+    """Print the errors, and exit with code 1 if there are any."""
     for line in summary.errors:
         errors.print(f"Error: {line}", style="red")
     if summary.errors:
@@ -211,7 +213,7 @@ def land(
         bool, typer.Option("--replace", help="Correct a delivery of the same file name.")
     ] = False,
 ) -> None:
-    """Put a delivered file into the landing zone, whole or not at all."""
+    """Copy a delivered file into the landing zone, completely or not at all."""
     from lakehouse_assets.catalog.datasets import dataset_named
     from lakehouse_assets.domains import DATASETS
     from lakehouse_assets.ingest.landing import LandingZone

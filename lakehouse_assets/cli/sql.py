@@ -1,6 +1,7 @@
-"""One SQL statement over the tables of the lake: what it names, its rows, what is wrong with it.
+"""Runs one SQL statement on the tables of the lake, and explains its errors.
 
-It is the owner's tool: a statement may read and write this machine's files, unless it is confined.
+This is a tool for the lake's owner: unless it is confined, a statement may read and write this
+machine's files.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Answer(NamedTuple):
     """The rows of a statement.
 
     Attributes:
-        rows: The rows as a stream; equal names of columns stay equal.
-        of_catalog: Whether they are tables or columns, of which all are wanted.
+        rows: The rows as a stream; column names may repeat.
+        of_catalog: Whether they list tables, versions or columns, which are always shown in full.
     """
 
     rows: pa.RecordBatchReader
@@ -44,19 +45,19 @@ class Answer(NamedTuple):
 def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
     """Run one statement.
 
-    `show tables`, `describe <table>` and `describe history <table>` tell of the lake's tables only.
+    `show tables`, `describe <table>` and `describe history <table>` cover only the lake's tables.
 
     Only the logs of tables that the statement names are opened.
 
     Args:
         lake: The lake.
         text: The statement, in the dialect of the lake's engine.
-        confined: Whether it may only read, and nothing but the lake. This holds for the engine of
-            the process from then on.
+        confined: Whether it may only read, and only from the lake. This applies to the process's
+            engine from then on.
 
     Raises:
-        LakehouseError: there is no lake, not one statement, or it does not run. The latter may be
-            raised while rows are read.
+        LakehouseError: there is no lake, the text is not exactly one statement, or the statement
+            fails. The last may be raised while rows are read.
     """
     statement = one_statement(text, lake.engine.name)
     if isinstance(lake.location, Path) and not lake.location.is_dir():
@@ -87,7 +88,7 @@ def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
 
 
 def one_statement(text: str, dialect: str) -> str:
-    """Return the only statement of a text, without the semicolon that ends it.
+    """Return the only statement of a text, without its final semicolon.
 
     Raises:
         LakehouseError: there is none, or there are several.
@@ -95,7 +96,7 @@ def one_statement(text: str, dialect: str) -> str:
     try:
         tokens = sqlglot.tokenize(text, dialect)
     except SqlglotError:
-        # What is wrong, such as an open quote, the engine says better.
+        # The engine explains errors, such as an open quote, better.
         return text.strip()
     ends = [token.start for token in tokens if _ends(token)]
     last = max((token.start for token in tokens if not _ends(token)), default=None)
@@ -114,12 +115,12 @@ def _ends(token: Token) -> bool:
 def names_in(statement: str, known: Mapping[str, object], dialect: str) -> list[str]:
     """Return the known names that a statement reads from, in lower case and sorted.
 
-    Of a statement that is no query every word counts.
+    In a statement that is not a query, every word counts.
     """
     try:
         first = sqlglot.tokenize(statement, dialect)[0].text.lower()
         if first not in {"select", "with", "from", "("}:
-            # sqlglot does not look into each other statement, and logs that it does not.
+            # sqlglot does not parse all other statements, and logs a warning for those.
             raise SqlglotError
         found = {
             ".".join(part.name for part in table.parts).lower()
@@ -133,7 +134,7 @@ def names_in(statement: str, known: Mapping[str, object], dialect: str) -> list[
 
 
 def _is_cte(table: exp.Table) -> bool:
-    """Whether a WITH gives the name a meaning of its own where the table stands."""
+    """Whether a name refers to a common table expression (WITH) at its position."""
     node: exp.Expr | None = table
     inside: exp.Expr | None = None
     while node is not None and not table.db:
@@ -153,7 +154,7 @@ def _is_cte(table: exp.Table) -> bool:
 def _explained(
     error: QueryError, known: Mapping[str, View], named: Mapping[str, View]
 ) -> LakehouseError:
-    """Say which names of the lake are close to one that is not known."""
+    """Return an error that suggests names of the lake close to the unknown one."""
     if error.table is not None:
         dotted = "." in error.table
         close = did_you_mean(error.table, (n for n in known if ("." in n) == dotted)) or "."
@@ -173,11 +174,11 @@ def _explained(
 
 
 def _tables(lake: Lake) -> pa.RecordBatchReader:
-    """List the views of tables that are built, under their first names."""
+    """List the views of tables that are built, by name without aliases."""
     import pyarrow as pa
 
     def state(table: Table) -> str | None:
-        """Return nothing for a table that is there, and None for one that is not."""
+        """Return "" for a table that exists, None for a missing one, or what is wrong with it."""
         try:
             return None if lake.version(table) is None else ""
         except LakehouseError:

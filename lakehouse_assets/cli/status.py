@@ -1,4 +1,4 @@
-"""`lakehouse status`: every table at a glance, from logs alone, in under two seconds."""
+"""`lakehouse status`: every table at a glance, from logs only, in under two seconds."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _LOADED = {
     for d in DATASETS
     for name in (d.loaded_tables[0], d.loaded_tables[2])
 }
-# Tables of which one has rows in each month that a monthly table has: what it is built from. Those
-# that may have no rows go with another table.
+# Sources of each monthly table: it should have every month in which one of them has rows. Tables
+# that may have months without rows (`latest_with`) are left out.
 _FED_BY = {
     gold.table: [read.table for read in gold.frames.values() if read.table.partition]
     for domain in DOMAINS
@@ -45,21 +45,22 @@ _FAILING = (
 
 @dataclass(frozen=True)
 class TableStatus:
-    """What is known of a table.
+    """The status of a table.
 
     Attributes:
         table: Name, as <domain>.<table>.
         layer: Layer.
-        rows: Rows; None if the table does not exist, or its log does not tell.
-        partitions: Partitions with rows.
-        missing: Partitions that were delivered, or whose sources have rows, and that were not made;
-            None where that tells nothing.
+        rows: Rows; None if the table does not exist, or its log has no row counts.
+        partitions: Number of partitions with rows.
+        missing: Partitions that were delivered, or whose sources have rows, but that were not
+            built; None where nothing is expected.
         version: Delta version.
-        updated_at: When a run wrote last.
+        updated_at: When a run last wrote the table.
         run_id: That run.
         freshness: `fresh`; `aging`, due for a delivery; `late`; `ageless`; `never` written; or
-            `damaged`, of which `lakehouse doctor` says more.
-        failing_rules: Rules whose latest verdict on some partition is no; None without a log.
+            `damaged`, see `lakehouse doctor`.
+        failing_rules: Number of failed verdicts, counting the latest one of each rule on each
+            partition; None without a quality log.
     """
 
     table: str
@@ -81,11 +82,11 @@ class TableStatus:
 
 
 def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]:
-    """Look at every table of the registry.
+    """Return the status of every table of the registry.
 
     Args:
         settings: Settings of the lakehouse.
-        now: The moment to which ages are measured.
+        now: The time at which ages are measured; the current time by default.
 
     Raises:
         LakehouseError: the lake or the landing zone cannot be read, or the lake has another format.
@@ -99,7 +100,7 @@ def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]
 
 
 def unread(settings: Settings) -> list[str]:
-    """Say, in sentences, what lies in the landing zone and is not loaded.
+    """Say, in sentences, what in the landing zone is not loaded.
 
     Raises:
         LakehouseError: the landing zone cannot be read.
@@ -154,9 +155,10 @@ def _listed(days: set[date]) -> tuple[str, ...]:
 
 
 def _set_aside(table: Table, root: LakeRoot) -> set[date]:
-    """Return the partitions of a bronze or silver table all of whose rows may be set aside.
+    """Return the partitions of a bronze or silver table whose rows may all be lost.
 
-    Rejected lines never get as far as silver, so they explain its gap only where bronze has none.
+    That is, rejected or quarantined. Rejected records never reach silver, so they explain a gap in
+    silver only where bronze has no rows.
     """
     bronze, rejects, _, quarantine = (
         _filled(root, REGISTRY.meant_by(table, name)) for name in _LOADED[table].loaded_tables
@@ -165,7 +167,7 @@ def _set_aside(table: Table, root: LakeRoot) -> set[date]:
 
 
 def _written(found: DeltaTable) -> set[date]:
-    """Return the partitions that the kept log says were written, be it without rows."""
+    """Return the partitions that were written according to the kept log, even without rows."""
     spans = [version.commit.partition for version in log.history(found) if version.commit]
     written: set[date] = set()
     for first, _, last in (span.partition("...") for span in spans if span):
@@ -181,7 +183,7 @@ def _filled(root: LakeRoot, table: Table) -> set[date]:
     try:
         found = log.open_table(root.table(table))
     except DamagedTableError:
-        # It says so itself.
+        # The status of that table reports the damage.
         return set()
     return {file.partition for file in log.files_of(found) if file.rows != 0} if found else set()
 
@@ -198,9 +200,10 @@ def _freshness(table: Table, at: datetime | None, now: datetime) -> Freshness:
 
 
 def _delivered(settings: Settings) -> dict[Table, set[date]]:
-    """Return the partitions in which tables should have rows: those that were delivered.
+    """Return the delivered partitions, in which tables should have rows.
 
-    Rows set aside may be none, and gold and segments follow any delivery of their domain.
+    Rejects and quarantine are left out, as they may be empty. Two gold tables should have rows for
+    any delivery of their domain.
     """
     zone = LandingZone(settings.landing, settings.zone_identity)
     found: dict[Table, set[date]] = {}
@@ -214,14 +217,15 @@ def _delivered(settings: Settings) -> dict[Table, set[date]]:
             }
         months.setdefault(dataset.domain, set()).update(day.replace(day=1) for day in days)
     for table in REGISTRY:
-        # A month without snapshots has no members, one without purchases no spending.
+        # Others may be empty: a month without snapshots has no members, one without purchases no
+        # spending.
         if table.name in {"kpi_customer_value", "gold_segment_summary"}:
             found[table] = months.get(table.domain, set())
     return found
 
 
 def _failing_rules(root: LakeRoot) -> dict[str, int] | None:
-    """Read, by table, how many rules fail; None if there is no quality log."""
+    """Count the failed latest verdicts by table; return None if there is no quality log."""
     try:
         found = log.open_table(root.table(QUALITY_RULES))
     except DamagedTableError:

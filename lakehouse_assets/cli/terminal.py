@@ -18,10 +18,10 @@ class Terminal(Console):
         super().__init__(markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Turn a string, of a sentence or of a table's cell, into text for the terminal."""
+        """Convert a string, such as a sentence or a table's cell, to text for the terminal."""
         return super().render_str(visible(text, keep="\n"), **options)
 
 
-# Without a terminal there is no width to keep to: tables in logs and pipes stay whole.
+# Without a terminal the width is fixed and large enough, so that logs and pipes get whole tables.
 console = Terminal(width=None if sys.stdout.isatty() else 140)
 errors = Terminal(stderr=True, soft_wrap=True, highlight=False)

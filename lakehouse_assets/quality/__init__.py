@@ -1,1 +1,1 @@
-"""Whether rows can be trusted: expectations, quarantine, conservation and declared keys."""
+"""Data quality: expectations, quarantine, conservation of rows and declared keys."""

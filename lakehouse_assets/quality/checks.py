@@ -1,4 +1,4 @@
-"""What every check has in common: what it expects, and what it found, as plain data."""
+"""Checks and their findings, as plain data."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# A check's metadata by which it tells its verdicts apart: of each partition that has something to
-# tell, how much is `failing` and, where rows were counted, of how many `rows`.
+# Metadata of a check: its verdicts by partition, each with the number `failing` and, if rows were
+# counted, the number of `rows`. A partition that is left out passes.
 BY_PARTITION = "by_partition"
-# Numbers to be kept that are no verdict: partition to name to number.
+# Metadata of a check: numbers to keep that are not verdicts, by partition and name.
 FIGURES = "figures"
 
 
 @dataclass(frozen=True)
 class Check:
-    """Something that must hold of a table.
+    """A condition that must hold for a table.
 
     Attributes:
         name: Name of the check.
         description: What must hold.
-        blocking: Whether its failure stops what is downstream; otherwise it is a warning.
-        error: Whether its failure is an error although it stops nothing.
+        blocking: Whether a failure stops downstream tables; otherwise it is a warning.
+        error: Whether a failure is an error although it stops nothing.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Finding:
     Attributes:
         check: The check.
         description: What was found, in a sentence.
-        failing: How much fails, by partition; a partition that is not named passes.
-        rows: How many rows were judged, by partition, if they were counted.
-        numbers: What else was counted, by name.
-        figures: Numbers to be kept in the quality log: partition to name to number.
+        failing: Number of failures, by partition; a partition that is left out passes.
+        rows: Number of rows judged, by partition, if they were counted.
+        numbers: Other numbers to report, by name.
+        figures: Numbers to keep in the quality log, by partition and name.
     """
 
     check: Check

@@ -1,6 +1,6 @@
-"""Sorting rows into accepted, quarantined and duplicate.
+"""Classifies rows as accepted, quarantined or duplicate.
 
-Pure functions; every row that goes in comes out once.
+Pure functions; every input row is in the output exactly once.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def apply_expectations(typed: DataFrame, expectations: Sequence[Expectation]) ->
 
     Args:
         typed: Typed rows with their provenance columns.
-        expectations: What rows must fulfil.
+        expectations: The dataset's expectations.
     """
     drops = [e for e in expectations if e.action == "drop"]
     failed = [F.when(~_holds(e), F.lit(e.name)) for e in drops]
-    # An array needs an element to have a type, so there is always one that says nothing.
+    # The null element, which array_compact removes, gives an empty array its type.
     reasons = F.array_compact(F.array(*failed, F.lit(None).cast("string")))
     return v.staged(typed).select(*typed.columns, reasons.alias("reasons"))
 
@@ -36,22 +36,22 @@ def duplicates_within(
 ) -> DataFrame:
     """Find the rows without reasons that are not the first of their key.
 
-    Files are in the order of their delivery: by day, within a day by name, compared as text. Of
-    events the first file counts, of states the last; within a file, which tells of one moment, it
-    is the first row. When a file arrived says nothing here: a zone that is copied has other times,
-    and the same deliveries must give the same rows.
+    Files are ordered by delivery day and, within a day, by name, compared as text. For events the
+    first file counts, for states the last; within a file, which describes one moment, the first row
+    counts. Arrival times are ignored: they differ in a copied zone, and the same deliveries must
+    give the same rows.
 
-    Only keys that occur more than once are put in order: they are few, and the order is what costs.
+    Only keys that occur more than once are sorted: they are few, and sorting is the expensive part.
 
     Args:
         judged: Result of `apply_expectations`.
         key: Column that identifies a row.
-        newest_delivery_first: Whether what is delivered later replaces what came before (states).
-        within: Column that keeps keys apart: the partition column of a table of states, where
-            each partition has its own row per key.
+        newest_delivery_first: Whether a later delivery replaces an earlier one (states).
+        within: Column within which a key identifies a row: the partition column of a table of
+            states, where each partition has its own row per key.
 
     Returns:
-        `repeated_file`, `repeated_row`, and `duplicate_of`: `<file>#<row>` of the first of the key.
+        `repeated_file`, `repeated_row`, and `duplicate_of`: `<file>#<row>` of the key's first row.
     """
     identity = [key, *([within] if within else [])]
     trusted = judged.filter(_trusted()).select(
@@ -86,8 +86,8 @@ def duplicates_of_earlier(candidates: DataFrame, earlier: DataFrame, key: str) -
 
     Args:
         candidates: Rows to look up: their key and provenance.
-        earlier: Kept rows of earlier deliveries: the key and provenance. A day that a late one put
-            out of date keeps a key that an earlier day keeps, too, until it runs again.
+        earlier: Accepted rows of earlier deliveries: the key and provenance. A key may occur on two
+            days, until the day that a late one put out of date runs again.
         key: Column that identifies a row.
 
     Returns:
@@ -95,21 +95,21 @@ def duplicates_of_earlier(candidates: DataFrame, earlier: DataFrame, key: str) -
     """
     known = earlier.select(F.col(key).alias("known_key"), _address().alias("known_address"))
     found = candidates.join(known, F.col(key) == F.col("known_key"), "inner")
-    # Names of files begin with their day.
+    # Files sort by their delivery day, so the lowest address is the earliest.
     return found.groupBy(
         F.col("_source_file").alias("repeated_file"), F.col("_row_number").alias("repeated_row")
     ).agg(F.min("known_address").alias("duplicate_of"))
 
 
 def resolve_duplicate_chain(within: DataFrame, of_earlier: DataFrame) -> DataFrame:
-    """Name duplicates after the row that is kept, where the first of the batch is a duplicate too.
+    """Point duplicates to the accepted row, where the batch's first row is a duplicate itself.
 
     Args:
         within: Duplicates within the batch, as from `duplicates_within`.
-        of_earlier: Firsts of the batch that an earlier delivery already brought.
+        of_earlier: First rows of the batch whose key an earlier delivery already brought.
 
     Returns:
-        `within` with `duplicate_of` as it is in the end.
+        `within` with the final `duplicate_of`.
     """
     first = of_earlier.select(
         F.concat(F.col("repeated_file"), F.lit("#"), F.col("repeated_row").cast("string")).alias(
@@ -125,11 +125,11 @@ def resolve_duplicate_chain(within: DataFrame, of_earlier: DataFrame) -> DataFra
 
 
 def final_versions(history: DataFrame, key: str, version: str, partition: str) -> DataFrame:
-    """Find which delivery of each row counts where later deliveries correct earlier ones.
+    """Find which delivery of each row counts when later deliveries correct earlier ones.
 
-    The value that was delivered last counts, in the delivery that brought it: what comes again
-    unchanged is a duplicate of it, and so is what it replaced. Whatever the order of arrival, the
-    same deliveries give the same answer.
+    The value that was delivered last counts, at the delivery that introduced it. Unchanged repeats
+    of it are duplicates of that delivery, and so are the values that it replaced. The result does
+    not depend on the order of arrival.
 
     Args:
         history: Result of `apply_expectations` on all deliveries.
@@ -138,7 +138,7 @@ def final_versions(history: DataFrame, key: str, version: str, partition: str) -
         partition: Column of the day or month of delivery.
 
     Returns:
-        Of each row without reasons `repeated_file`, `repeated_row`, the partition column, its own
+        For each row without reasons: `repeated_file`, `repeated_row`, the partition column, its own
         `address`, and `duplicate_of`: the address of the row that counts.
     """
     order = [F.col(c) for c in ("delivered_on", "_source_file", "_row_number")]
@@ -174,11 +174,11 @@ def final_versions(history: DataFrame, key: str, version: str, partition: str) -
 
 
 def classify(judged: DataFrame, duplicates: DataFrame) -> DataFrame:
-    """Give each row its disposition: quarantined with reasons, a named duplicate, or kept.
+    """Give each row its disposition: quarantined with reasons, a named duplicate, or accepted.
 
     Args:
         judged: Result of `apply_expectations`.
-        duplicates: Rows found by the functions above, each at most once.
+        duplicates: Results of the functions above, with each row at most once.
 
     Returns:
         The rows with `reasons`, `disposition` and `duplicate_of`.
@@ -197,12 +197,12 @@ def classify(judged: DataFrame, duplicates: DataFrame) -> DataFrame:
 
 
 def accepted_rows(classified: DataFrame, columns: Sequence[str]) -> DataFrame:
-    """Return the rows that silver takes."""
+    """Return the accepted rows with the given columns."""
     return classified.filter(F.col("disposition") == F.lit(ACCEPTED)).select(*columns)
 
 
 def quarantined_rows(classified: DataFrame, dataset: Dataset) -> DataFrame:
-    """Return the rows that silver does not take, as they were delivered."""
+    """Return the rows that were not accepted, as rows of the quarantine with the delivered text."""
     fields = {c.name for c in dataset.fields}
     return classified.filter(F.col("disposition") != F.lit(ACCEPTED)).select(
         *[
@@ -217,7 +217,7 @@ def violations(
 ) -> DataFrame:
     """Count, in one row per partition, how many rows fail each expectation.
 
-    `drop` expectations are counted over all rows, the others over the rows that are kept.
+    `drop` expectations are counted over all rows, the others over the accepted rows.
     """
     is_accepted = F.col("disposition") == F.lit(ACCEPTED)
     return classified.groupBy(partition).agg(

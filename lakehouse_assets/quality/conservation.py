@@ -1,4 +1,4 @@
-"""Conservation of rows: what was delivered is somewhere, and the numbers add up."""
+"""Conservation of rows: every row that goes in is accounted for."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lakehouse_assets.quality.checks import Check, Finding
 
 @dataclass(frozen=True)
 class Balance:
-    """One equation per partition: what went in, and what it became.
+    """One equation per partition: incoming rows = rows of all destinations.
 
     Attributes:
-        source: Name of what went in.
-        incoming: Rows that went in, by partition value.
+        source: Name of the source of the incoming rows.
+        incoming: Incoming rows, by partition value.
         parts: Name of each destination and its rows, by partition value.
         partitions: The partition values to balance.
     """

@@ -12,7 +12,7 @@ from lakehouse_assets.quality.checks import Check, Finding
 
 
 def declared_checks(table: Table) -> list[Check]:
-    """Return the checks of a table: unique keys, and each reference found."""
+    """Return the checks of a table: its keys are unique, and each of its references is found."""
     keys = Check("keys_are_unique", f"No two rows share {', '.join(table.keys)}.", blocking=True)
     return [
         keys,
@@ -45,7 +45,7 @@ def check_declared(
     if part is None or part in table.keys:
         repeated = rows.groupBy(*table.keys).agg(counted)
     else:
-        # A key of two partitions is the later one's fault.
+        # A key that occurs in two partitions counts as a failure of the later one.
         repeated = rows.groupBy(*table.keys).agg(counted, F.max(part).alias(part))
     orphans = [
         _orphans(lake, table, rows, reference, parent_selection) for reference in table.references

@@ -1,7 +1,7 @@
-"""How far a partition is from those before it: its rows, and the distribution of watched columns.
+"""Drift of a partition from those before it: its rows, and the distribution of watched columns.
 
-The population stability index compares shares per bin: the sum of (p - q) ln(p / q). By the rule of
-thumb of credit scoring, up to 0.1 nothing has changed and above 0.25 the population is another one.
+The population stability index compares shares per bin: the sum of (p - q) ln(p / q). By a rule of
+thumb from credit scoring, a value up to 0.1 means no change, one above 0.25 another population.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import TypeAlias
 from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine import Col, F
 
-# How many partitions before one it is compared with, and how few are too few to know what is usual.
+# Most partitions to compare one with; `FEWEST` are needed to know what is usual.
 TRAILING = {"day": 28, "month": 6}
-# How many partitions make a distribution at most. Snapshots of two months hold the same members.
+# Most partitions in one distribution; just one snapshot, since two would hold the same members.
 POOLED = {"day": 28, "month": 1}
 FEWEST = {"day": 5, "month": 3}
 LEAST_RATIO, MOST_RATIO = 0.5, 2.0
@@ -30,7 +30,7 @@ FEWEST_ROWS = 200
 _NULL = "(null)"
 _OTHER = "(other)"
 _MOST_BINS = 50
-# With fewer rows than these in a bin, logarithms of shares tell more of chance than of change.
+# With fewer expected rows in a bin, the logarithm of its share depends more on chance than change.
 _LEAST_EXPECTED = 12
 _POWERS = range(-2, 16)
 Bucket: TypeAlias = float | str | None
@@ -50,7 +50,7 @@ class Drift:
 
 
 def bucket_of(column: Column) -> Col:
-    """Reduce a column's values to fewer of the same meaning: numbers to three digits, as a double.
+    """Group a column's values: cut numbers to three significant digits, as a double.
 
     Text and booleans stay as they are, as text.
     """
@@ -73,7 +73,7 @@ def bucket_of(column: Column) -> Col:
 def compared(
     rows: Mapping[date, int], partition: date, grain: str
 ) -> tuple[list[date], list[date]]:
-    """Choose what a distribution is made of, and with what it is compared.
+    """Choose the partitions of a distribution, and those that it is compared with.
 
     Args:
         rows: Rows by partition.
@@ -81,8 +81,7 @@ def compared(
         grain: `day` or `month`.
 
     Returns:
-        The partition, with as many before it as are needed for `FEWEST_ROWS`, and those before
-        them.
+        The partition with as many before it as `FEWEST_ROWS` needs, and the partitions before them.
     """
     days = [day for day in sorted(rows) if day <= partition]
     number = 1
@@ -122,8 +121,8 @@ def distribution_drift(
 ) -> Drift:
     """Compare a column's distribution with that of the partitions before it, taken together.
 
-    Numbers are sorted into the tenths of the reference. A value is unusual above `MOST_PSI`, and
-    above what two samples of one population reach in one of a thousand comparisons.
+    Numbers are binned by the deciles of the reference. A value is unusual if it is above both
+    `MOST_PSI` and what two samples of one population exceed in one of a thousand comparisons.
 
     Args:
         counts: By partition, how often each value of `bucket_of` occurs.
@@ -152,7 +151,7 @@ def _together(parts: Iterable[Counts]) -> Counter[Bucket]:
 
 
 def _tenths(counts: Counts) -> list[float]:
-    """Return the values below which lie a tenth of the rows, two tenths and so on."""
+    """Return the deciles of the numbers: the values that separate tenths of the rows."""
     numbers = sorted((v, n) for v, n in counts.items() if isinstance(v, float))
     rows = sum(n for _, n in numbers)
     edges: list[float] = []
@@ -165,7 +164,7 @@ def _tenths(counts: Counts) -> list[float]:
 
 
 def _labelled(counts: Counts, edges: Sequence[float]) -> dict[str, int]:
-    """Count by bin: the tenth in which a number lies, or the text itself."""
+    """Count rows by bin: the decile of a number, or the text itself."""
     found: Counter[str] = Counter()
     for value, number in counts.items():
         if value is None:
@@ -180,8 +179,8 @@ def _labelled(counts: Counts, edges: Sequence[float]) -> dict[str, int]:
 def _by_chance(bins: int, here: int, there: int) -> float:
     """Return what the index of two samples of one population exceeds once in a thousand times.
 
-    The index is then about a chi-squared variable over the harmonic size of the samples; its
-    quantile is Wilson and Hilferty's.
+    The index is then approximately chi-squared, times the sum of the samples' reciprocal sizes; the
+    quantile is by Wilson and Hilferty's approximation.
     """
     freedom = bins - 1
     if freedom < 1:
@@ -197,7 +196,7 @@ def _before(days: Sequence[date], partition: date, grain: str) -> list[date]:
 def _fewer(
     current: Mapping[str, int], reference: Mapping[str, int]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Keep bins apart in which rows are to be expected, and put the others together."""
+    """Keep the bins in which enough rows are expected, and merge the others into one."""
     share = min(sum(current.values()) / max(sum(reference.values()), 1), 1.0)
     expected = [name for name in reference if reference[name] * share >= _LEAST_EXPECTED]
     largest = set(sorted(expected, key=lambda name: (-reference[name], name))[:_MOST_BINS])

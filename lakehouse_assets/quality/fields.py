@@ -1,7 +1,7 @@
-"""Typed rows of a dataset from its bronze rows, as its columns are declared.
+"""Types the bronze rows of a dataset as its columns are declared.
 
-A value that is given is never just lost: its column holds it, a flag that a check counts names it,
-or its row is quarantined.
+A given value is never silently lost: its column holds it, a flag that a check counts reports it, or
+its row is quarantined.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _FLAG = "flag_"
 def typed_rows(dataset: Dataset, engine: Engine, bronze: DataFrame) -> DataFrame:
     """Type the rows of a dataset.
 
-    Its rule takes, beside `_source_file` and its like, of each delivered field the text as
-    `raw_<field>`, the trimmed text as `text_<field>`, and each typed column under its name, null
-    where nothing is given or what is given is not possible. It gives back the same rows with the
-    derived columns, with whatever it puts right, and `flag_<name>` for each flag of the dataset.
+    The dataset's rule receives the provenance columns (`_source_file` and so on), the text of each
+    delivered field as `raw_<field>`, the trimmed text as `text_<field>`, and each typed column
+    under its name, null where the value is missing or impossible. It returns the same rows with the
+    derived columns, its corrections, and `flag_<name>` for each flag of the dataset.
 
     Args:
         dataset: The dataset.
@@ -45,16 +45,17 @@ def typed_rows(dataset: Dataset, engine: Engine, bronze: DataFrame) -> DataFrame
         bronze: Rows of its bronze table.
 
     Returns:
-        One row per bronze row: the columns of the silver table (null where a row cannot stay),
-        `raw_<field>`, and what else the rule adds.
+        One row per bronze row: the columns of the silver table (null also in required ones, where a
+        row will be quarantined), `raw_<field>`, and whatever else the rule adds.
 
     Raises:
-        LakehouseError: the rule sets other flags than are declared; no check would count them.
+        LakehouseError: the flags that the rule sets are not those that the dataset declares, so
+            that no check would count them.
     """
     raw = bronze.select(
         *[F.col(c.name).alias(f"raw_{c.name}") for c in dataset.fields], *_lineage(dataset)
     )
-    # Stages of their own: engines compute a column once, an expression for each of its uses.
+    # Separate stages, because engines compute a column once but an expression for each of its uses.
     texts = [v.text(F.col(f"raw_{c.name}")).alias(f"text_{c.name}") for c in dataset.fields]
     text = v.staged(raw.select(*raw.columns, *texts))
     read = [c for c in dataset.columns if c.stored and not c.derived]
@@ -72,7 +73,7 @@ def typed_rows(dataset: Dataset, engine: Engine, bronze: DataFrame) -> DataFrame
     staged = v.staged(typed)
     held = {name: condition for c in read for name, condition in _reported(dataset, c)}
     held |= {flag.name: F.col(f"{_FLAG}{flag.name}") for flag in dataset.flags}
-    # An array needs an element to have a type, so there is always one that says nothing.
+    # The null element, which array_compact removes, gives an empty array its type.
     names = [F.when(condition, F.lit(name)) for name, condition in held.items()]
     flags = F.array_compact(F.array(*names, F.lit(None).cast("string")))
     filled = {c.name: c.missing for c in read if c.missing is not None}
@@ -87,7 +88,7 @@ def typed_rows(dataset: Dataset, engine: Engine, bronze: DataFrame) -> DataFrame
 
 
 def expectations_of(dataset: Dataset) -> tuple[Expectation, ...]:
-    """Return what rows must fulfil: what follows from the columns, then the dataset's own."""
+    """Return a dataset's expectations: those that follow from its columns, then its own."""
     columns = [c for c in dataset.columns if c.stored]
     required = [c for c in columns if c.need == "required"]
     required.sort(key=lambda c: c.type != "string")
@@ -103,13 +104,13 @@ def expectations_of(dataset: Dataset) -> tuple[Expectation, ...]:
 
 
 def with_content_key(frame: DataFrame, dataset: Dataset, name: str) -> DataFrame:
-    """Add a key of rows that have no number.
+    """Add a key to rows that have no id.
 
-    It is its content, and which of equal rows it is: a second equal row in a file is another row;
-    the same file delivered again brings none.
+    The key hashes the row's content and its occurrence among equal rows of the file: a second equal
+    row in a file is another row, but the same file delivered again adds none.
 
     Args:
-        frame: What a rule takes.
+        frame: The input of a rule, see `typed_rows`.
         dataset: The dataset.
         name: Name of the key.
     """
@@ -134,7 +135,7 @@ def _value(dataset: Dataset, column: Field) -> Col:
 
 
 def _read(dataset: Dataset, column: Field) -> Col:
-    """Read the text of a column, as its parser or its type says."""
+    """Parse the text of a column by its parser or its type."""
     text = F.col(f"text_{column.field}")
     if column.type == "string":
         given = _given(dataset, column, text)
@@ -156,13 +157,13 @@ def _read(dataset: Dataset, column: Field) -> Col:
 
 
 def _given(dataset: Dataset, column: Field, text: Col) -> Col:
-    """Return the trimmed text of a column; null if it stands for nothing, in whatever case."""
+    """Return the trimmed text of a column; null if it marks a missing value, in any case."""
     nothing = dataset.nothing if column.nothing is None else column.nothing
     return F.when(~v.is_any(v.lower(text), nothing), text) if nothing else text
 
 
 def _flags(column: Field) -> Iterator[Flag]:
-    """Name the flags that follow from a column."""
+    """Yield the flags that follow from a column."""
     if column.unknown is not None:
         yield Flag(f"{column.name}_unknown", column.unknown)
     if (implausible := _implausible(column)) is not None:
@@ -193,12 +194,12 @@ def _lost(column: Field) -> Flag | None:
 
 
 def _reported(dataset: Dataset, column: Field) -> Iterator[tuple[str, Col]]:
-    """Say when each flag of a column is set."""
+    """Yield the name of each of a column's flags, and the condition under which it is set."""
     missing = F.col(column.name).isNull()
     if column.unknown is not None:
         yield f"{column.name}_unknown", missing
     implausible, lost = _implausible(column), _lost(column)
-    # Few values are null, and only their text is looked at.
+    # Few values are null, and only their text is examined.
     given = _given(dataset, column, F.col(f"text_{column.field}")).isNotNull()
     if implausible is not None:
         readable = _read(dataset, column).isNotNull()

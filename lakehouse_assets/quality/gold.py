@@ -1,4 +1,4 @@
-"""Checks of a gold table beside what it is built from: totals that it keeps, and rules."""
+"""Checks of a gold table against its inputs: totals that it must keep, and rules."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Selection
 from lakehouse_assets.quality.checks import Check, Finding
 
-# A join that multiplies or loses rows shows in its sums.
+# A join that multiplies or loses rows changes the sums.
 TOTALS_ARE_KEPT = Check(
     "totals_are_kept",
     "Its columns add up to what the tables it is built from add up to.",
     blocking=True,
 )
-# Not a column but how many rows there must be.
+# Stands for the number of rows, not for a column.
 ROWS = "rows"
 
 
@@ -28,14 +28,14 @@ def rule_check(rule: gold.Check) -> Check:
 
 
 def check_rule(rule: gold.Check, lake: Lake, broken: Mapping[date, DataFrame]) -> Finding:
-    """Judge a rule.
+    """Check a rule.
 
     Args:
         rule: The rule.
         lake: Where the table is stored.
-        broken: By partition a frame of the rows that break the rule. Of several partitions the
-            last one's total of the rule's `amount` is reported, since partitions of what is so far
-            share rows.
+        broken: A frame of the rows that break the rule, by partition. The total of the rule's
+            `amount` is reported for the last partition only, since cumulative partitions share
+            rows.
     """
     total = F.sum(rule.amount) if rule.amount else F.lit(None)
     counts = [
@@ -44,7 +44,7 @@ def check_rule(rule: gold.Check, lake: Lake, broken: Mapping[date, DataFrame]) -
         )
         for day, frame in broken.items()
     ]
-    # Asked at once: a question costs more than its answer.
+    # One query for all partitions, because the fixed cost of a query dominates.
     rows = {row["day"]: row for row in lake.engine.rows(lake.engine.union(counts))}
     found = {day: int(row["n"]) for day, row in rows.items()}
     number = sum(found.values())
@@ -67,14 +67,14 @@ def check_rule(rule: gold.Check, lake: Lake, broken: Mapping[date, DataFrame]) -
 def check_totals(
     table: Table, lake: Lake, selection: Selection, wanted: Mapping[date, Sequence[DataFrame]]
 ) -> Finding:
-    """Compare the sums of stored columns with what they must be, month by month.
+    """Compare the sums of stored columns with the expected ones, month by month.
 
     Args:
         table: A monthly table.
         lake: Where it is stored.
         selection: The partitions just written.
-        wanted: By month frames of one row each, whose columns are named as the table's, or `rows`
-            for how many there must be.
+        wanted: Expected sums: frames of one row each, by month, whose columns are named like the
+            table's, or `rows` for the number of rows.
     """
     wrong: dict[date, list[str]] = {}
     for month, frames in wanted.items():

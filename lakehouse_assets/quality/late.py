@@ -1,8 +1,8 @@
-"""Later days that a late one changes.
+"""Finds the later days that a late day puts out of date.
 
-Of an id that several days deliver, the earliest day keeps it. When an earlier day is loaded after a
+When several days deliver an id, the earliest day keeps it. When an earlier day is loaded after a
 later one, or is corrected, the later day is out of date in one of two ways: it keeps an id that the
-earlier day now has too, or it calls a row the duplicate of one that is no longer kept.
+earlier day now has too, or it names a row as the duplicate of one that is no longer accepted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from lakehouse_assets.engine import DataFrame, F
 
 
 def kept_twice(kept: DataFrame, later: DataFrame, key: str, dataset: Dataset) -> DataFrame:
-    """Find the later days that keep an id which the loaded days keep as well.
+    """Find the later days that keep an id that the loaded days keep too.
 
     Args:
-        kept: Rows that the loaded days keep: the key, once each.
-        later: Kept rows of later days: the key and the day.
+        kept: Accepted rows of the loaded days: the key, once each.
+        later: Accepted rows of later days: the key and the day.
         key: Column that identifies a row.
-        dataset: What was delivered.
+        dataset: The dataset.
 
     Returns:
         The days, in `day`.
@@ -31,15 +31,15 @@ def kept_twice(kept: DataFrame, later: DataFrame, key: str, dataset: Dataset) ->
 
 
 def duplicates_of(later_aside: DataFrame, dataset: Dataset, first: date, end: date) -> DataFrame:
-    """Find the rows that later days set aside as duplicates of rows of the loaded days.
+    """Find the rows of later days that are duplicates of rows of the loaded days.
 
     Args:
-        later_aside: Rows set aside on later days.
-        dataset: What was delivered.
+        later_aside: Quarantine rows of later days.
+        dataset: The dataset.
         first: First of the loaded days.
         end: The day after the last of them.
     """
-    # An address begins <domain>/<dataset>/<day>/, and days of this form sort as text.
+    # An address begins with <domain>/<dataset>/<day>/, and ISO dates sort as text.
     delivered = F.substring(F.col("duplicate_of"), len(dataset.path) + 2, 10)
     return later_aside.filter(
         (F.col("disposition") == F.lit("duplicate"))
@@ -51,14 +51,14 @@ def duplicates_of(later_aside: DataFrame, dataset: Dataset, first: date, end: da
 def named_wrongly(
     kept: DataFrame, named: DataFrame, typed: DataFrame, key: str, dataset: Dataset
 ) -> DataFrame:
-    """Find the later days with duplicates of a row that the loaded days no longer keep.
+    """Find the later days with duplicates of a row that the loaded days no longer accept.
 
     Args:
-        kept: Rows that the loaded days keep, with their provenance.
+        kept: Accepted rows of the loaded days, with their provenance.
         named: Result of `duplicates_of`.
         typed: The same rows, typed: their key and provenance.
         key: Column that identifies a row.
-        dataset: What was delivered.
+        dataset: The dataset.
 
     Returns:
         The days, in `day`.
@@ -85,13 +85,13 @@ def named_wrongly(
 def sorted_otherwise(
     standing: DataFrame, kept: DataFrame, aside: DataFrame, partition: str
 ) -> DataFrame:
-    """Find the days whose stored rows are not sorted as all deliveries together say.
+    """Find the days whose stored rows are not classified as all deliveries together require.
 
     Args:
         standing: Result of `final_versions`.
-        kept: Stored rows that count: the partition column and provenance.
-        aside: Stored rows that were set aside: the same, `disposition` and `duplicate_of`.
-        partition: Column of the day of delivery.
+        kept: Stored silver rows: the partition column and provenance.
+        aside: Stored quarantine rows: the same, `disposition` and `duplicate_of`.
+        partition: Column of the delivery day.
 
     Returns:
         The days, in `day`.

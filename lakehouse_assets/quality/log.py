@@ -20,7 +20,7 @@ def latest_verdicts(events: DataFrame) -> DataFrame:
     order = W.partitionBy(*identity).orderBy(
         F.col("recorded_at").desc_nulls_last(), F.col("run_id").desc_nulls_last()
     )
-    # Verdicts on ranges, which older versions wrote, would stand beside those on their parts.
+    # Older versions wrote verdicts on ranges, which would repeat those on single partitions.
     judged = events.filter(
         (F.col("kind") != F.lit("figure")) & ~F.col("partition").contains(F.lit("..."))
     )

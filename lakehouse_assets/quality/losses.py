@@ -1,4 +1,4 @@
-"""The check that stops everything downstream of a partition that lost too many of its records."""
+"""The check that stops everything downstream of a partition that lost too many records."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Loss:
-    """What a partition lost of what it was delivered.
+    """The losses of a partition.
 
     Attributes:
-        lost: Records that are not in the table.
-        records: Records that there were.
-        refused: Files of which no record could be read.
+        lost: Number of records that were rejected or quarantined.
+        records: Number of all records.
+        refused: Number of files of which no record could be read.
     """
 
     lost: int
@@ -30,7 +30,7 @@ class Loss:
     refused: int = 0
 
     def too_much(self, limit: LossLimit) -> bool:
-        """Say whether nothing may be built from what is left."""
+        """Say whether too much is lost to build anything from the rest."""
         nothing_left = self.refused > 0 and self.lost >= self.records
         return (limit.whole and nothing_left) or limit.exceeded(self.lost, self.records)
 
@@ -51,13 +51,13 @@ def check_losses(
     losses: Mapping[date, Loss],
     reasons: Callable[[Sequence[date]], Mapping[date, Sequence[tuple[str, int]]]],
 ) -> Finding:
-    """Judge each partition of a run by itself.
+    """Check each partition of a run by itself.
 
     Args:
-        dataset: What was delivered.
+        dataset: The dataset.
         verb: What happened to lost records.
-        losses: What each partition of the run lost.
-        reasons: Finds, for some partitions, the most frequent reasons and their records.
+        losses: The losses of each partition of the run.
+        reasons: Returns the most frequent reasons and their number of records, for some partitions.
     """
     limit = dataset.rejected if verb == "rejected" else dataset.quarantined
     bad = sorted(day for day, loss in losses.items() if loss.too_much(limit))

@@ -1,4 +1,4 @@
-"""From a dataset's bronze rows to its silver table and its quarantine, for any dataset."""
+"""Turns the bronze rows of any dataset into its silver table and its quarantine."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ _OTHER_DAYS = Check(
     "later_days_agree",
     "No stored other day keeps an id that this run's days keep, or names a row that they lost.",
 )
-# First of the partitions of a run, and the one after the last.
+# First of a run's partitions, and the one after the last.
 Span: TypeAlias = tuple[date, date]
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What became of the bronze rows of a run's partitions.
+    """The result of cleaning the bronze rows of a run's partitions.
 
     Attributes:
         accepted: Rows of the silver table.
         quarantined: Rows of the quarantine.
         outdated: Other partitions that the run puts out of date.
         failing: By partition, how many rows fail each expectation, and `all_rows`.
-        dispositions: By disposition, the rows of each partition.
+        dispositions: Number of rows, by disposition and partition.
     """
 
     accepted: DataFrame
@@ -82,13 +82,13 @@ def clean(
     earlier: DataFrame | None,
     span: Span,
 ) -> Cleaned:
-    """Type bronze rows and sort them into silver and quarantine.
+    """Type bronze rows and divide them into silver and quarantine.
 
     Args:
         dataset: The dataset.
         lake: Where its tables are stored.
         bronze: Bronze rows of the run's partitions.
-        earlier: Of a dataset whose first delivery counts, the silver rows of earlier partitions.
+        earlier: For a dataset whose first delivery counts, the silver rows of earlier partitions.
         span: First of the run's partitions, and the one after the last.
     """
     engine, column = lake.engine, dataset.partition.column
@@ -111,8 +111,8 @@ def clean(
             duplicates_within(judged, dataset.key, dataset.counts == "latest", apart)
         )
     if earlier is not None:
-        # A run over many days has days before its last one, but those are its own: what it stored
-        # for them last time says nothing about the deliveries before the run.
+        # For a run over many days, `earlier` includes the run's own days as they were stored last
+        # time, which says nothing about the deliveries before the run.
         before = earlier.filter(F.col(column) < F.lit(span[0]))
         duplicates = _with_delivered_before(lake, judged, duplicates, before, dataset.key)
     rows = engine.stage(classify(judged, duplicates))
@@ -156,7 +156,7 @@ def check_silver(
     Args:
         dataset: The dataset.
         lake: Where they are stored.
-        cleaned: What became of the rows.
+        cleaned: Result of `clean`.
         incoming: Bronze rows that were read, by partition.
         span: First of the run's partitions, and the one after the last.
     """
@@ -189,7 +189,7 @@ def _expectation_check(expectation: Expectation) -> Check:
 
 
 def _most_frequent(row: Mapping[str, int], names: Sequence[str]) -> list[tuple[str, int]]:
-    """Return the expectations that quarantined most rows."""
+    """Return the expectations that quarantined the most rows."""
     found = sorted(names, key=lambda name: (-row[name], name))[:_REASONS]
     return [(name, row[name]) for name in found if row[name]]
 
@@ -204,7 +204,7 @@ def _other_days(outdated: Sequence[date]) -> Finding:
         )
         if outdated
         else "No other day is out of date.",
-        # Each is judged again by its own next run.
+        # The next run of each day judges it again.
         dict.fromkeys(outdated, 1),
         numbers={"days": len(outdated)},
     )
@@ -213,7 +213,7 @@ def _other_days(outdated: Sequence[date]) -> Finding:
 def _balance(
     dataset: Dataset, lake: Lake, cleaned: Cleaned, incoming: Mapping[date, int], span: Span
 ) -> Balance:
-    """Balance the stored tables; the quarantine's two kinds are told apart by what was computed."""
+    """Balance the stored tables; computed duplicates divide the quarantine into its two kinds."""
     aside = lake.rows_by_partition(quarantine_table(dataset))
     duplicates = cleaned.dispositions[DUPLICATE]
     return Balance(
@@ -229,7 +229,7 @@ def _balance(
 
 
 def with_version(dataset: Dataset, rows: DataFrame) -> DataFrame:
-    """Add `version`, the same for equal values of a row, to typed rows."""
+    """Add `version` to typed rows: a hash that is the same for equal values of a row."""
     values = [c.name for c in dataset.columns if c.stored and c.name != dataset.key]
     version = v.hash_key(*[F.col(name) for name in values])
     return v.staged(rows).select(*rows.columns, version.alias(_VERSION))
@@ -238,7 +238,7 @@ def with_version(dataset: Dataset, rows: DataFrame) -> DataFrame:
 def _later_partitions_out_of_date(
     lake: Lake, dataset: Dataset, rows: DataFrame, span: Span
 ) -> list[date]:
-    """Find the later partitions that the run puts out of date; none in a run that goes forward."""
+    """Find the later partitions that the run puts out of date; none if its days are the newest."""
     table, aside = silver_table(dataset), quarantine_table(dataset)
     column, (first, end) = dataset.partition.column, span
     stored = [*lake.rows_by_partition(table), *lake.rows_by_partition(aside)]
@@ -263,7 +263,7 @@ def _later_partitions_out_of_date(
 def _partitions_sorted_otherwise(
     lake: Lake, dataset: Dataset, standing: DataFrame, span: Span
 ) -> list[date]:
-    """Find the stored partitions besides the run's own that its deliveries put out of date."""
+    """Find the stored partitions, except the run's own, that its deliveries put out of date."""
     table, aside = silver_table(dataset), quarantine_table(dataset)
     columns = [dataset.partition.column, "_source_file", "_row_number"]
     found = sorted_otherwise(
@@ -280,10 +280,10 @@ def _partitions_sorted_otherwise(
 def _with_delivered_before(
     lake: Lake, judged: DataFrame, duplicates: DataFrame, earlier: DataFrame, key: str
 ) -> DataFrame:
-    """Add the rows whose keys earlier partitions hold to the duplicates, reading little of them.
+    """Add the rows whose keys earlier partitions already hold to the duplicates.
 
-    The batch's lowest and highest key become a filter on the history, which file statistics turn
-    into skipped files wherever keys rise with time.
+    The batch's lowest and highest key become a filter on the history. Where keys rise with time,
+    file statistics then skip most of its files.
     """
     engine = lake.engine
     batch = (
