@@ -115,10 +115,9 @@ def backfill(
         bool, typer.Option("--restart", help="Do again what an interrupted backfill has done.")
     ] = False,
 ) -> None:
-    """Run a range of delivered partitions, in chunks; after an interruption, it can be resumed.
+    """Run a range of delivered partitions in chunks; the same command resumes an interrupted one.
 
-    To resume, give the same command again. The tables are the same as if each partition had been
-    run separately, oldest first.
+    The tables are the same as if each partition had been run separately, oldest first.
     """
     from lakehouse_assets.cli.report import print_warnings
     from lakehouse_assets.orchestration.backfill import Months, plan_backfill

@@ -22,7 +22,7 @@ def check_specs(table: Table, checks: Iterable[Check]) -> list[dg.AssetCheckSpec
 
 
 def check_results(table: Table, findings: Iterable[Finding]) -> Iterator[dg.AssetCheckResult]:
-    """Report findings; a failure of a check that neither blocks nor is an error is a warning."""
+    """Report findings; only blocking checks and error checks fail as errors, others as warnings."""
     for finding in findings:
         is_error = finding.check.blocking or finding.check.error
         yield dg.AssetCheckResult(

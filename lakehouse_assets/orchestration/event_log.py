@@ -1,6 +1,6 @@
 """Dagster's SQLite event log with connections that stay open.
 
-Dagster's own class opens and closes a database for every event, which doubles the CPU of a run.
+Dagster's own class opens and closes a database for every event, which doubles a run's CPU time.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ _MOVED = re.compile(r"lakehouse_assets(?:\.event_log|\.run_output|\.orchestratio
 
 
 def up_to_date(config: Path) -> str:
-    """Return the text of a `dagster.yaml` with the settings of this version.
+    """Return the text of a `dagster.yaml`, updated to the settings of this version.
 
     Moved classes get their new names, the home's default folders are no longer named (so that a
     copied home uses its own), and missing sections are added. Everything else, including comments,

@@ -294,7 +294,8 @@ def column_lineage(
 ) -> dg.TableColumnLineage | None:
     """Convert a plan's lineage to Dagster's form; None if no column comes from another table.
 
-    A table is not listed as its own source, although it may reuse rows of its previous version.
+    A table is not listed as its own source: rows reused from its previous version keep the sources
+    that they had then.
     """
     known = {declared.identifier: declared for declared in registry if declared != table}
     dependencies = {

@@ -12,7 +12,7 @@ from lakehouse_assets.catalog.datasets import Dataset
 UNPARTITIONED = "reference_data"
 DAILY = "daily"
 MONTHLY = "monthly"
-# Tables about the other tables, filled after them.
+# The quality log's tables, filled after all others.
 QUALITY = "quality"
 
 _TEXTS = {

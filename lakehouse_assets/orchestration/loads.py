@@ -16,7 +16,7 @@ from lakehouse_assets.orchestration.failed import Failed
 
 # Metadata of a bronze partition: its files, as `content_of` returns them.
 LOADED_FROM = "loaded_from"
-# Tags of runs that load what was delivered.
+# Tags of runs that load deliveries.
 DATASET_TAG = "lakehouse/dataset"
 _FILES_TAG = "lakehouse/files"
 _RANGE_START, _PARTITION = "dagster/asset_partition_range_start", "dagster/partition"

@@ -145,7 +145,7 @@ class _EventLog:
         return self._newest[key, kind]
 
     def attempts(self, key: dg.AssetKey) -> dict[str, int]:
-        """Return, by partition, the id of the newest event when the last attempt began to read."""
+        """Return, by partition, the event as of which the last attempt read, or its planning."""
         if key not in self._attempts:
             made, planned = self.newest(key, _MADE), self.newest(key, _PLANNED)
             done = {part for part, event in made.items() if event > planned.get(part, 0)}

@@ -45,7 +45,7 @@ _OVERLAP = timedelta(hours=1)
 
 
 def quality_assets(watched: Sequence[Table]) -> list[dg.AssetsDefinition]:
-    """Make the quality log over some silver tables.
+    """Make the assets of the quality log, including the drift of some silver tables.
 
     Args:
         watched: Partitioned tables whose rows and `watched` columns are compared over time.
