@@ -298,12 +298,7 @@ CHECKS: dict[str, Check] = {
 
 
 def examine(settings: Settings, checks: dict[str, Check] | None = None) -> list[Finding]:
-    """Run every check, whatever the others find.
-
-    Args:
-        settings: Settings of the lakehouse.
-        checks: Checks by area; `CHECKS` by default.
-    """
+    """Run every check (by area; `CHECKS` by default), whatever the others find."""
     findings: list[Finding] = []
     for area, check in (CHECKS if checks is None else checks).items():
         try:

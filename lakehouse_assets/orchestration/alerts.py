@@ -133,11 +133,7 @@ def members_by_month(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
 
 
 def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
-    """Make the alert sensors.
-
-    Args:
-        running: Whether they start switched on; otherwise users switch them on in the UI.
-    """
+    """Make the alert sensors, which start switched on if `running`."""
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(

@@ -224,11 +224,7 @@ def months_after(
 ) -> Months | None:
     """Return the delivered months after a given one, whose totals include it; None if none exist.
 
-    Args:
-        settings: Settings of the lakehouse.
-        domain: The domain, such as airline.
-        last: First day of the month.
-        datasets: Datasets that the zone may hold.
+    The month is given as its first day, `last`.
     """
     zone = LandingZone(settings.landing, settings.zone_identity)
     following = (last + timedelta(days=32)).replace(day=1)

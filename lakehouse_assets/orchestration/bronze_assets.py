@@ -48,12 +48,8 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
 
     One step reads the new and changed files of the run's partitions once and replaces their rows in
     two tables: rows and rejects. Rows of files that are gone from the landing zone are removed. An
-    unreadable file fails the check `files_are_readable`; the other files are loaded.
-
-    Args:
-        dataset: The dataset.
-        calendar: The domain's partitions.
-        limits: Loss limits of the settings, which override those of datasets.
+    unreadable file fails the check `files_are_readable`; the other files are loaded. The loss
+    limits of the settings, `limits`, override those of datasets.
     """
     dataset = with_limits(dataset, limits)
     rows, rejects = bronze_table(dataset), rejects_table(dataset)

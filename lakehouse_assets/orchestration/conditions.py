@@ -96,11 +96,7 @@ def with_conditions(
 
 
 def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition:
-    """Make the sensor that evaluates every condition.
-
-    Args:
-        running: Whether it starts switched on; otherwise users switch it on in the UI.
-    """
+    """Make the sensor that evaluates every condition; it starts switched on if `running`."""
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)

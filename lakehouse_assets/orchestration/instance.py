@@ -131,10 +131,7 @@ def up_to_date(config: Path) -> str:
 
 
 def bring_up_to_date(config: Path) -> Path | None:
-    """Bring a `dagster.yaml` up to date and keep a copy of the old one next to it.
-
-    Returns:
-        The copy; None if there was nothing to change.
+    """Bring a `dagster.yaml` up to date; return the path of the backup, or None if unchanged.
 
     Raises:
         OSError: a file cannot be read or written.

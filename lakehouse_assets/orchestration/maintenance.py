@@ -33,11 +33,7 @@ def maintenance_job(tables: Iterable[Table]) -> dg.JobDefinition:
 
 
 def maintenance_schedule(*, running: bool) -> dg.ScheduleDefinition:
-    """Make the weekly schedule.
-
-    Args:
-        running: Whether it starts switched on; otherwise users switch it on in the UI.
-    """
+    """Make the weekly schedule, which starts switched on if `running`."""
     return dg.ScheduleDefinition(
         name="weekly_maintenance",
         cron_schedule=CRON,

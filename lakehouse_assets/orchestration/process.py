@@ -191,11 +191,7 @@ def was_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs of dead processes and free their pool slots.
-
-    Returns:
-        The ids of the runs that were ended.
-    """
+    """End the runs of dead processes, free their pool slots and return the runs' ids."""
     dead = [
         r for r in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)) if was_killed(instance, r)
     ]

@@ -18,11 +18,7 @@ _LOOK_SECONDS = 60
 
 
 def healing_sensor(*, running: bool) -> dg.SensorDefinition:
-    """Make the sensor that ends the runs of killed processes.
-
-    Args:
-        running: Whether it starts switched on; otherwise users switch it on in the UI.
-    """
+    """Make the sensor that ends the runs of killed processes; it starts on if `running`."""
 
     @dg.sensor(
         name="end_killed_runs",

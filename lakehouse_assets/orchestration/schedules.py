@@ -86,11 +86,7 @@ def _refresh(
 
 
 def quality_schedule(*, running: bool) -> dg.ScheduleDefinition:
-    """Make the schedule that brings the quality log up to date every hour.
-
-    Args:
-        running: Whether it starts switched on; otherwise users switch it on in the UI.
-    """
+    """Make the hourly schedule of the quality log, which starts switched on if `running`."""
     return dg.ScheduleDefinition(
         name="quality_log",
         cron_schedule=_HOURLY,

@@ -28,10 +28,7 @@ _EARLIER = "delivered_before"
 def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> dg.AssetsDefinition:
     """Make the assets of a dataset's silver table and its quarantine.
 
-    Args:
-        dataset: The dataset.
-        calendar: The domain's partitions.
-        limits: Loss limits of the settings, which override those of datasets.
+    The loss limits of the settings, `limits`, override those of datasets.
     """
     dataset = with_limits(dataset, limits)
     table, aside, bronze = silver_table(dataset), quarantine_table(dataset), bronze_table(dataset)

@@ -68,12 +68,6 @@ def gold_asset(
     It depends on the tables that it reads and on those that it references, so that they exist when
     its references are checked. It replaces the run's partitions; a monthly table is built month by
     month, any other table at once.
-
-    Args:
-        gold: The declaration.
-        registry: Every table.
-        calendar: The domain's partitions.
-        options: Settings that change how it is built.
     """
     table = gold.table
     partition = table.partition

@@ -18,12 +18,7 @@ DUPLICATE = "duplicate"
 
 
 def apply_expectations(typed: DataFrame, expectations: Sequence[Expectation]) -> DataFrame:
-    """Add `reasons`: the names of all `drop` expectations that a row fails.
-
-    Args:
-        typed: Typed rows with their provenance columns.
-        expectations: The dataset's expectations.
-    """
+    """Add `reasons` to typed rows: the names of all `drop` expectations that a row fails."""
     drops = [e for e in expectations if e.action == "drop"]
     failed = [F.when(~_holds(e), F.lit(e.name)) for e in drops]
     # The null element, which array_compact removes, gives an empty array its type.

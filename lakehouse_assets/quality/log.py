@@ -8,14 +8,7 @@ from lakehouse_assets.quality.tables import QUALITY_RULES
 
 
 def latest_verdicts(events: DataFrame) -> DataFrame:
-    """Reduce events to the latest verdict of each rule on each partition.
-
-    Args:
-        events: Rows of `quality_events`.
-
-    Returns:
-        Rows of `quality_rules`.
-    """
+    """Reduce `quality_events` to `quality_rules`: the latest verdict by partition and rule."""
     identity = ("table_name", "partition", "rule")
     order = W.partitionBy(*identity).orderBy(
         F.col("recorded_at").desc_nulls_last(), F.col("run_id").desc_nulls_last()
