@@ -67,6 +67,11 @@ class Disk:
         finally:
             ballast.unlink()
 
+    def release(self) -> None:
+        """Unmount the disk; files that are still open end with this process."""
+        if self._mounted:
+            subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+
     def _remount(self, how: str) -> None:
         # Busy while a file is open for writing.
         for _ in range(200):

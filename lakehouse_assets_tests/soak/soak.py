@@ -105,6 +105,11 @@ class Soak:
             "TMPDIR": str(self.folder / "tmp"),
         }
 
+    def release(self) -> None:
+        """Unmount the disks, so that the folder can be removed."""
+        self._lake.release()
+        self._state.release()
+
     def say(self, text: str) -> None:
         """Say something, with the time since the beginning."""
         self._say(f"{(time.monotonic() - self._began) / 60:5.1f} min  {text}")
@@ -396,6 +401,7 @@ def soak(folder: Path, seconds: int, seed: int, kills: int, *, mounts: bool) -> 
     finally:
         for number in found.machine.processes():
             os.kill(number, signal.SIGKILL)
+        found.release()
     for name, value in report.items():
         print(f"{name}: {value}", flush=True)  # noqa: T201
     return report
