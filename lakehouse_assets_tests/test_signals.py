@@ -68,6 +68,16 @@ def wait_until_asked(peer: Peer, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+def _default_signals() -> None:
+    """Undo that signals are ignored, which a process inherits.
+
+    In the background of a shell, interrupts are. Dagster then ignores SIGTERM with them in every
+    process that has executed a run, as those of tests have.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 @contextmanager
 def started(
     house: House, *command: str, **variables: str
@@ -84,8 +94,7 @@ def started(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Those in the background of a shell inherit that interrupts are ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=_default_signals,
     ) as process:
         try:
             yield process, scratch
