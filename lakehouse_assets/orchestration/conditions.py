@@ -20,7 +20,7 @@ from dagster import AutomationCondition as When
 
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.orchestration.jobs import QUALITY
-from lakehouse_assets.orchestration.outdated import Begun, NeverTried, Outdated
+from lakehouse_assets.orchestration.outdated import DeliveredInMonth, NeverTried, Outdated
 from lakehouse_assets.orchestration.schedules import CRON
 
 _LOOK_SECONDS = 30
@@ -61,7 +61,7 @@ class Dependencies:
         return cls(**{kind: frozenset(keys) for kind, keys in kinds.items()})
 
     @property
-    def begun_by(self) -> frozenset[dg.AssetKey]:
+    def triggers(self) -> frozenset[dg.AssetKey]:
         """Dependencies that trigger a partition of a history table: waited for, but not read."""
         return self.within if self.history and not self.aligned else frozenset()
 
@@ -141,7 +141,7 @@ def condition_of(
         return None
     return (
         _has_news(deps, siblings)
-        & _may_exist(deps, deliveries)
+        & _may_begin(deps, deliveries)
         & _nothing_moves(deps.aligned | deps.within | deps.whole, deps.history)
     ).with_label("follows its sources")
 
@@ -161,7 +161,7 @@ def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition
     news: Condition = When.missing() & NeverTried()
     news = news | Outdated(
         aligned=deps.aligned - siblings,
-        within=deps.within - deps.begun_by,
+        within=deps.within - deps.triggers,
         so_far=deps.history - siblings,
     )
     if deps.aligned:
@@ -173,7 +173,7 @@ def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition
     return news | again
 
 
-def _may_exist(deps: Dependencies, deliveries: frozenset[dg.AssetKey]) -> Condition:
+def _may_begin(deps: Dependencies, deliveries: frozenset[dg.AssetKey]) -> Condition:
     """Keep months without a delivery from being created.
 
     A change in March reaches every later month, up to the current one, through the history: the
@@ -187,7 +187,7 @@ def _may_exist(deps: Dependencies, deliveries: frozenset[dg.AssetKey]) -> Condit
     elif deps.within & deliveries:
         # The first gold tables of a month: any delivery to the domain triggers them all, so that
         # either every table of a month exists or none does.
-        begins = Begun(deliveries)
+        begins = DeliveredInMonth(deliveries)
     else:
         begins = When.any_deps_match(~When.missing()).allow(_only(deps.within))
     return ~When.missing() | begins

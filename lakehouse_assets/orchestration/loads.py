@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ from lakehouse_assets.clock import following
 from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.orchestration.arrivals import Failures, Load, Span
 from lakehouse_assets.orchestration.failed import Failed
+from lakehouse_assets.orchestration.recorded import recorded
 
 # Metadata of a bronze partition: its files, as `content_of` returns them.
 LOADED_FROM = "loaded_from"
@@ -28,11 +29,7 @@ _WAITING_OR_RUNNING = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_EVENTS_AT_ONCE = 1_000
 _RUNS_AT_ONCE = 200
-# A materialisation's files, by the instance's folder and the storage id. Events never change, and
-# fetching them is most of the work of a tick.
-_contents: dict[tuple[str, int], str] = {}
 
 
 def record(
@@ -66,34 +63,16 @@ def last_loads(instance: dg.DagsterInstance, dataset: Dataset, failed: Failed) -
         for key in keys
     ]
     broken = {partition for key in keys for partition in failed.get(key, {})}
-    contents = _contents_of(instance, keys[0], made[0].values())
+    contents = recorded(instance, keys[0], made[0].values(), LOADED_FROM)
     found = {}
     for partition, loaded in made[0].items():
         events = [events.get(partition, 0) for events in made]
         found[date.fromisoformat(partition)] = Load(
-            content=contents.get(loaded, ""),
+            content=contents.get(loaded) or "",
             is_complete=partition not in broken and all(a < b for a, b in pairwise(events)),
             event=max(events),
         )
     return found
-
-
-def _contents_of(
-    instance: dg.DagsterInstance, key: dg.AssetKey, events: Iterable[int]
-) -> dict[int, str]:
-    """Return the files that partitions were loaded from, by storage id of the materialisation."""
-    home, wanted = instance.root_directory, [*events]
-    unknown = [event for event in wanted if (home, event) not in _contents]
-    for start in range(0, len(unknown), _EVENTS_AT_ONCE):
-        chunk = unknown[start : start + _EVENTS_AT_ONCE]
-        page = instance.fetch_materializations(
-            dg.AssetRecordsFilter(key, storage_ids=chunk), limit=_EVENTS_AT_ONCE
-        )
-        for event in page.records:
-            made = event.asset_materialization
-            value = made.metadata.get(LOADED_FROM) if made else None
-            _contents[home, event.storage_id] = str(value.value) if value else ""
-    return {event: _contents.get((home, event), "") for event in wanted}
 
 
 def tags_of(dataset: Dataset, span: Span) -> dict[str, str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import dagster as dg
 
+from lakehouse_assets.orchestration.recorded import recorded
+
 # Metadata of a materialisation: id of the newest event in Dagster's log when its step first read.
 READ_AS_OF = "lakehouse/read_as_of_event"
 _MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-_EVENTS_AT_ONCE = 1_000
 _MONTH = len("yyyy-mm")
 
 
@@ -40,7 +41,7 @@ class Outdated(dg.AutomationCondition[dg.AssetKey]):
 
     @property
     def description(self) -> str:
-        """What the UI says of the condition."""
+        """Text of the condition in the UI."""
         return "A source has changed since the last attempt to build the partition began"
 
     def evaluate(
@@ -48,28 +49,28 @@ class Outdated(dg.AutomationCondition[dg.AssetKey]):
     ) -> dg.AutomationResult[dg.AssetKey]:
         """Compare the newest events of the sources with the start of the last attempt."""
         log = _log_of(context)
-        begun = log.attempts(context.key)
-        changed = dict.fromkeys(begun, 0)
+        attempts = log.attempts(context.key)
+        changed = dict.fromkeys(attempts, 0)
         for key in self.aligned:
             events = log.newest(key, _MADE)
-            for partition in begun:
+            for partition in attempts:
                 changed[partition] = max(changed[partition], events.get(partition, 0))
         for key in self.within:
             by_month = _newest_by_month(log.newest(key, _MADE))
-            for partition in begun:
+            for partition in attempts:
                 changed[partition] = max(changed[partition], by_month.get(partition[:_MONTH], 0))
         for key in self.so_far:
             by_month = _newest_by_month(log.newest(key, _MADE))
-            months = sorted({*by_month, *(partition[:_MONTH] for partition in begun)})
+            months = sorted({*by_month, *(partition[:_MONTH] for partition in attempts)})
             newest = accumulate((by_month.get(month, 0) for month in months), max)
             until = dict(zip(months, newest, strict=True))
-            for partition in begun:
+            for partition in attempts:
                 changed[partition] = max(changed[partition], until[partition[:_MONTH]])
-        behind = {partition for partition, event in changed.items() if event > begun[partition]}
+        behind = {partition for partition, event in changed.items() if event > attempts[partition]}
         return _result(context, behind)
 
 
-class Begun(dg.AutomationCondition[dg.AssetKey]):
+class DeliveredInMonth(dg.AutomationCondition[dg.AssetKey]):
     """Whether anything was delivered in a partition's month.
 
     Args:
@@ -81,7 +82,7 @@ class Begun(dg.AutomationCondition[dg.AssetKey]):
 
     @property
     def description(self) -> str:
-        """What the UI says of the condition."""
+        """Text of the condition in the UI."""
         return "Something was delivered to the domain in the partition's month"
 
     def evaluate(
@@ -92,8 +93,8 @@ class Begun(dg.AutomationCondition[dg.AssetKey]):
         months = {
             month for key in self.deliveries for month in _newest_by_month(log.newest(key, _MADE))
         }
-        asked = context.candidate_subset.expensively_compute_partition_keys()
-        return _result(context, {key for key in asked if key[:_MONTH] in months})
+        candidates = context.candidate_subset.expensively_compute_partition_keys()
+        return _result(context, {key for key in candidates if key[:_MONTH] in months})
 
 
 class NeverTried(dg.AutomationCondition[dg.AssetKey]):
@@ -101,16 +102,16 @@ class NeverTried(dg.AutomationCondition[dg.AssetKey]):
 
     @property
     def description(self) -> str:
-        """What the UI says of the condition."""
-        return "No run was asked for the partition yet"
+        """Text of the condition in the UI."""
+        return "No run was requested for the partition yet"
 
     def evaluate(
         self, context: dg.AutomationContext[dg.AssetKey]
     ) -> dg.AutomationResult[dg.AssetKey]:
         """Look for any attempt."""
         tried = _log_of(context).attempts(context.key)
-        asked = context.candidate_subset.expensively_compute_partition_keys()
-        return _result(context, set(asked) - tried.keys())
+        candidates = context.candidate_subset.expensively_compute_partition_keys()
+        return _result(context, set(candidates) - tried.keys())
 
 
 def _result(
@@ -149,18 +150,16 @@ class _EventLog:
         if key not in self._attempts:
             made, planned = self.newest(key, _MADE), self.newest(key, _PLANNED)
             done = {part for part, event in made.items() if event > planned.get(part, 0)}
-            read = _read_as_of(self._instance, key, [made[part] for part in done])
-            self._attempts[key] = {
-                **planned,
-                **{part: read.get(made[part], made[part]) for part in done},
+            read = recorded(self._instance, key, [made[part] for part in done], READ_AS_OF)
+            # A materialisation that does not say when its step read counts by its own event.
+            as_of = {part: read.get(made[part]) for part in done}
+            self._attempts[key] = planned | {
+                part: made[part] if event is None else int(event) for part, event in as_of.items()
             }
         return self._attempts[key]
 
 
 _logs: WeakKeyDictionary[Any, _EventLog] = WeakKeyDictionary()
-# The event as of which a materialisation's step read, by the instance's folder and the storage id.
-# Events never change, and fetching them is most of the work.
-_read: dict[tuple[str, int], int] = {}
 
 
 def _log_of(context: dg.AutomationContext[Any]) -> _EventLog:
@@ -169,23 +168,3 @@ def _log_of(context: dg.AutomationContext[Any]) -> _EventLog:
     if view not in _logs:
         _logs[view] = _EventLog(view.instance)
     return _logs[view]
-
-
-def _read_as_of(
-    instance: dg.DagsterInstance, key: dg.AssetKey, events: Iterable[int]
-) -> dict[int, int]:
-    """Return the event as of which each materialisation's step read; its own if not recorded."""
-    home = instance.root_directory
-    wanted = list(events)
-    unknown = [event for event in wanted if (home, event) not in _read]
-    for start in range(0, len(unknown), _EVENTS_AT_ONCE):
-        page = instance.fetch_materializations(
-            dg.AssetRecordsFilter(key, storage_ids=unknown[start : start + _EVENTS_AT_ONCE]),
-            limit=_EVENTS_AT_ONCE,
-        )
-        for record in page.records:
-            made = record.asset_materialization
-            value = made.metadata.get(READ_AS_OF) if made else None
-            read = value.value if isinstance(value, dg.IntMetadataValue) else None
-            _read[home, record.storage_id] = record.storage_id if read is None else read
-    return {event: _read[home, event] for event in wanted if (home, event) in _read}
