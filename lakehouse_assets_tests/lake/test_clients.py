@@ -1,4 +1,4 @@
-"""What Spark and MLflow are told of a location and an identity, word for word.
+"""The exact settings that Spark and MLflow get for a location and an identity.
 
 delta-rs, obstore and DuckDB show in `azure/test_identities.py` that they get in.
 """

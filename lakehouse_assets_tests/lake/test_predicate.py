@@ -101,7 +101,7 @@ def test_some_rows_of_some_partitions_are_read_and_replaced(lake):
     report = put(lake, DAILY, chosen, [(day(1), 9, "c")])
     left = [(day(1), 1, "a"), (day(2), 2, "a"), (day(2), 2, "b"), (day(3), 3, "a")]
     assert content(lake, DAILY) == in_order([*left, (day(1), 9, "c")])
-    # What is told of partitions is told of whole ones.
+    # Row counts are of whole partitions.
     assert report.rows_by_partition == {"2024-01-01": 2, "2024-01-03": 1}
     for row in ((day(2), 9, "c"), (day(1), 9, "a")):
         with pytest.raises(LakehouseError, match="bounds of the written partition"):

@@ -21,7 +21,7 @@ DIM_COUNTRIES = Table(
     columns=(
         Column("country_code", "string", "ISO alpha-2, or Unknown.", False),
         Column("country", "string", "Name as GeoNames writes it.", False),
-        Column("country_name", "string", "Name in small letters.", False),
+        Column("country_name", "string", "Name in lower case.", False),
         Column("iso3", "string", "ISO alpha-3; null for Unknown."),
         Column("continent_code", "string", "Continent: AF, AN, AS, EU, NA, OC or SA."),
         Column("currency_code", "string", "Currency, ISO 4217."),

@@ -25,7 +25,7 @@ EXTENSIONS = {
     "image/webp": ("webp",), "image/bmp": ("bmp",), "image/tiff": ("tif", "tiff"),
     "application/pdf": ("pdf",),
 }  # fmt: skip
-"""Media types that are told by their first bytes, and what names of such files end in."""
+"""Media types recognised by a file's first bytes, and the endings of such files' names."""
 
 
 def with_path(documents: DataFrame, _given: Mapping[str, Any]) -> DataFrame:

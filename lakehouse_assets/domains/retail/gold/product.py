@@ -27,7 +27,7 @@ CAMPAIGN_TWEETS = gold(
     "proportion to their tweets, so that every total is the total of the inputs.",
     (
         Column("hashtag", "string", "Hashtag.", False),
-        Column("city", "string", "City; null for a campaign that nobody tweeted about."),
+        Column("city", "string", "City; null for a campaign without tweets."),
         Column("campaign_name", "string", "Campaign; null for a hashtag without results."),
         Column("tweets", "bigint", "Tweets.", False, "count", aliases=("count",)),
         Column("retweets", COUNT_TOTAL, "Retweets.", False, "count"),
