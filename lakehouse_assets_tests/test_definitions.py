@@ -35,6 +35,7 @@ HEAVY = (
     "pyarrow",
     "deltalake",
     "matplotlib",
+    "xgboost",
 )
 
 

@@ -15,6 +15,7 @@ from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.sources import SourceTable
 
 if TYPE_CHECKING:
+    from lakehouse_assets.ml.evaluation import Evaluation
     from lakehouse_assets.ml.lifecycle import ModelTable
 
 _Kind = TypeVar("_Kind")
@@ -47,6 +48,7 @@ class Domain:
         datasets: The delivered datasets.
         gold: The gold tables.
         models: The models, with the tables of their results.
+        evaluations: How models are evaluated on a user's files.
         sources: Database tables that are delivered as datasets.
         first_partition: First day of the first month that can be delivered, unless a setting
             overrides it.
@@ -57,6 +59,7 @@ class Domain:
     datasets: tuple[Dataset, ...] = ()
     gold: tuple[GoldTable, ...] = ()
     models: tuple[ModelTable, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
     sources: tuple[SourceTable, ...] = ()
     first_partition: date = date(2020, 1, 1)
 

@@ -12,6 +12,7 @@ import typer
 
 from lakehouse_assets.cli import admin, inspect, run
 from lakehouse_assets.cli.extract import extract
+from lakehouse_assets.cli.models import models
 from lakehouse_assets.cli.new import new
 from lakehouse_assets.cli.terminal import errors
 from lakehouse_assets.errors import LakehouseError
@@ -38,12 +39,15 @@ for command in (
     admin.export_model, new,
 ):  # fmt: skip
     app.command()(command)
+app.add_typer(models, name="models")
 
 
 def _commands() -> Any:
     """Build the commands, and restore the help of arguments, which Typer loses with Click 8.5."""
     group: Any = typer.main.get_command(app)
     for built in group.commands.values():
+        if built.callback is None:
+            continue
         hints = get_type_hints(unwrap(built.callback), include_extras=True)
         for parameter in built.params:
             if parameter.param_type_name == "argument":

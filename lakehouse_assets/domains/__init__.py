@@ -12,3 +12,4 @@ REGISTRY = Registry((*(table for domain in DOMAINS for table in domain.tables), 
 DATASETS = tuple(dataset for domain in DOMAINS for dataset in domain.datasets)
 SOURCES = tuple(source for domain in DOMAINS for source in domain.sources)
 MODELS = {model.spec.name: model.spec for domain in DOMAINS for model in domain.models}
+EVALUATIONS = {item.name: item for domain in DOMAINS for item in domain.evaluations}

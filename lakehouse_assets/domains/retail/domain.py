@@ -5,9 +5,10 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.domains.retail import datasets, gold
+from lakehouse_assets.domains.retail import datasets, gold, models
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.sources import SOURCES
+from lakehouse_assets.ml.evaluation import Evaluation
 
 RETAIL = Domain(
     name=DOMAIN,
@@ -15,5 +16,6 @@ RETAIL = Domain(
     first_partition=date(2021, 1, 1),
     datasets=declared_in(datasets, Dataset),
     gold=declared_in(gold, GoldTable),
+    evaluations=declared_in(models, Evaluation),
     sources=SOURCES,
 )

@@ -1,0 +1,73 @@
+"""Declarations of how a model is evaluated on a user's files: `lakehouse models evaluate`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from lakehouse_assets.errors import LakehouseError
+
+Progress: TypeAlias = Callable[[str], None]
+"""Reports what an evaluation is doing, in one sentence."""
+
+_MOST_SEEDS: Final = 1_000
+_LARGEST_SEED: Final = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of an evaluation.
+
+    Attributes:
+        name: Its name, as in `--name`.
+        help: What to give, for `--help`.
+        default: Its value if it is not given; an argument without one is required.
+        parse: Converts the given text; raises LakehouseError with a remedy.
+    """
+
+    name: str
+    help: str
+    default: str | None = None
+    parse: Callable[[str], Any] = str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model is evaluated.
+
+    Attributes:
+        name: Short name of the model, unique in the lake.
+        description: What the protocol is, for `--help`.
+        arguments: Its arguments.
+        run: Evaluates, given the arguments by name and a reporter of progress, and returns what
+            JSON can hold: the headline metrics in `mean`, and whatever else the protocol has.
+            Raises LakehouseError if the files cannot be evaluated or the result is a leak.
+    """
+
+    name: str
+    description: str
+    arguments: tuple[Argument, ...]
+    run: Callable[[Mapping[str, Any], Progress], dict[str, Any]]
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Read seeds, such as `0-4` or `0,3,7` or both; each counts once, in the given order.
+
+    Raises:
+        LakehouseError: the text says something else, or too many or too large seeds.
+    """
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?", part, re.ASCII)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if not first <= last <= _LARGEST_SEED:
+            raise LakehouseError(
+                f"--seeds {text} cannot be read; give whole numbers up to {_LARGEST_SEED} and "
+                "rising ranges, such as 0-4 or 0,3,7."
+            )
+        if len(seeds) + last - first >= _MOST_SEEDS:
+            raise LakehouseError(f"--seeds {text} are more than {_MOST_SEEDS} seeds; give fewer.")
+        seeds.update(dict.fromkeys(range(first, last + 1)))
+    return tuple(seeds)

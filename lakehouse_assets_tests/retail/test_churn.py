@@ -1,0 +1,173 @@
+"""`lakehouse models evaluate churn`: what it prints, and files that it refuses."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.models.churn import CHURN_EVALUATION, read_customers
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.sample.retail.customers import new_customers, rows_of
+from lakehouse_assets_tests.retail.test_customers import REAL
+
+HEADER = [field.source for field in CUSTOMERS.columns if field.source]
+Row = dict[str, Any]
+
+
+def people(size: int = 500, seed: int = 1) -> list[Row]:
+    """Generate customers as a file has them."""
+    made = rows_of(new_customers(np.random.default_rng(seed), size))
+    return [{n: str(v) for n, v in zip(HEADER, row, strict=True)} for row in made]
+
+
+def written(path: Path, rows: list[Row], header: list[str] | None = None) -> Path:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, header or list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    data = out.getvalue().encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def evaluate(path: Path, seeds: str = "0") -> dict[str, Any]:
+    given = {"data": str(path), "seeds": seeds}
+    parsed = {a.name: a.parse(given[a.name]) for a in CHURN_EVALUATION.arguments}
+    return CHURN_EVALUATION.run(parsed, lambda _: None)
+
+
+def lakehouse(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lakehouse_assets", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_file_from_elsewhere_is_evaluated(tmp_path: Path) -> None:
+    """Another order of columns, one more column, blanks, other spellings; one object on stdout."""
+    rows = people()
+    plain = written(tmp_path / "plain.csv", rows)
+    other = [{name: row[name] for name in sorted(row)} | {"Notes": 'a, "b"'} for row in rows]
+    for number, row in enumerate(other):
+        row["Churn"] = {"Yes": " yes", "No": "0"}[row["Churn"]]
+        row["SeniorCitizen"] = {"0": "No", "1": "Yes"}[row["SeniorCitizen"]]
+        row["UnitPrice"] += ".0"
+        if number >= len(people()) - 2:
+            row["TotalAmount"] = " "
+    other += [row | {"CustomerID": f"x{n}", "Churn": ""} for n, row in enumerate(other[:3])]
+    packed = written(tmp_path / "other.csv.gz", other)
+    done = lakehouse("models", "evaluate", "churn", "--data", str(packed), "--seeds", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(done.stdout.splitlines()) == 1
+    assert "seed 3, split 5 of 5" in done.stderr
+    unpaid = sum(not row["TotalAmount"].strip() for row in rows[:-2])
+    assert (found["customers"], found["left_out"]) == (len(rows) - 2 - unpaid, 5 + unpaid)
+    # The values are the same, so the result is that of the same rows in a plain file.
+    written(plain, rows[:-2])
+    expected = evaluate(plain, "3")
+    assert found == {**expected, "left_out": found["left_out"]}
+    assert found["by_seed"].keys() == {"3"}
+    assert found["by_seed"]["3"] == found["mean"] == found["models"]["champion"]
+    assert {"logistic", "random_forest", "splines", "xgboost", "blend"} < found["models"].keys()
+    assert found["gain"]["low"] < found["gain"]["mean"] < found["gain"]["high"]
+    # Churn of the generated customers can be learned; half of them are no better than chance.
+    assert found["mean"]["auc"] > 0.7
+
+
+def test_help_names_every_argument() -> None:
+    done = lakehouse("models", "evaluate", "churn", "--help")
+    assert done.returncode == 0
+    for text in ("--data", "--seeds", "--json", "tenure_month", "0-4 or 0,3,7"):
+        assert text in done.stdout
+    wrong = lakehouse("models", "evaluate", "chrun", "--data", "x")
+    assert wrong.returncode == 1
+    assert wrong.stderr == (
+        "Error: No model to evaluate is called chrun; did you mean churn? There are: churn.\n"
+    )
+
+
+def one_class(rows: list[Row]) -> list[Row]:
+    return [row | {"Churn": "No"} for row in rows]
+
+
+def copied(column: str) -> Callable[[list[Row]], list[Row]]:
+    """Write the label into a column, in other words."""
+    return lambda rows: [row | {column: {"Yes": "A", "No": "B"}[row["Churn"]]} for row in rows]
+
+
+BAD: Mapping[str, tuple[Callable[[list[Row]], list[Row]], str]] = {
+    "other columns": (lambda rows: [{"a": "1", "b": "2"} for _ in rows], "lacks the columns tenu"),
+    "a column too few": (
+        lambda rows: [{k: v for k, v in row.items() if k != "Brand"} for row in rows],
+        "lacks the columns Brand",
+    ),
+    "one class": (one_class, "0 of whom left; give at least"),
+    "few rows": (lambda rows: rows[:20], "has 20 customers"),
+    "a copy among the features": (copied("OrderStatus"), "OrderStatus nearly determines Churn"),
+    "a copy beside them": (copied("Left"), "Left nearly determines Churn"),
+    "a number copy": (
+        lambda rows: [row | {"TotalAmount": 9 if row["Churn"] == "No" else 5} for row in rows],
+        "TotalAmount nearly determines Churn",
+    ),
+    "not a number": (
+        lambda rows: [*rows[:2], rows[2] | {"UnitPrice": "12,50"}, *rows[3:]],
+        "record 3: UnitPrice is '12,50'",
+    ),
+    "not a label": (lambda rows: [rows[0] | {"Churn": "maybe"}, *rows[1:]], "Churn is 'maybe'"),
+    "customers twice": (lambda rows: rows + rows[:7], "7 customers in several rows"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_is_refused_in_one_sentence(tmp_path: Path, case: str) -> None:
+    change, said = BAD[case]
+    path = written(tmp_path / "bad.csv", change(people()))
+    with pytest.raises(LakehouseError, match=said) as refused:
+        read_customers(path)
+    assert str(refused.value).startswith(str(path))
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(None, "does not exist"), (b"", "is empty"), (b"a;b\n1;2\n", "lacks the columns"),
+     (b"PK\x03\x04zip", "is a ZIP archive"), (",".join(HEADER).encode() + b"\n1,2\n", "line 2")],
+)  # fmt: skip
+def test_a_file_that_is_no_csv_is_refused(tmp_path: Path, data: bytes | None, said: str) -> None:
+    path = tmp_path / "file.csv"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(LakehouseError, match=said):
+        read_customers(path)
+
+
+def test_resampled_customers_are_refused(tmp_path: Path) -> None:
+    """Leavers are repeated under other numbers, before the file is split."""
+    rows = people(1_500)
+    leavers = [row for row in rows if row["Churn"] == "Yes"]
+    copies = [row | {"CustomerID": f"{row['CustomerID']}-{n}"} for n in (1, 2) for row in leavers]
+    with pytest.raises(LakehouseError, match="agree with identical rows of the training part"):
+        evaluate(written(tmp_path / "copies.csv", rows + copies))
+
+
+def test_the_reference_s_customers_are_predicted_as_well_as_is_known() -> None:
+    if not REAL.exists():
+        pytest.skip(f"{REAL} is not there")
+    found = evaluate(REAL, "0")
+    assert found["customers"] == 7_032
+    assert 0.85 < found["mean"]["auc"] < 0.86
+    assert found["mean"]["brier"] < 0.133
+    assert found["models"]["random_forest"]["auc"] < 0.81
+    assert found["gain"]["mean"] > 0.003
