@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -16,12 +19,16 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster_graphql.schema import create_schema
 from deltalake import write_deltalake
 
+from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import segments as gold_segments
 from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.landing import LandedFile
+from lakehouse_assets.ingest.reader import Delivery, read_delivery
 from lakehouse_assets.lake.format import stamp
+from lakehouse_assets.orchestration import bronze_assets
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.planning import PlannedRun, plan
 from lakehouse_assets.orchestration.run import execute
@@ -114,6 +121,41 @@ def test_a_step_that_breaks_is_one_sentence_and_the_other_runs_go_on(house: Hous
         "quality__quality_drift (quality)",
     ]
     assert not any("\n" in line for line in outcome.errors)
+
+
+BRONZE = ("airline.bronze_flights", "airline.bronze_flights_rejects")
+
+
+@pytest.mark.parametrize(
+    ("broken", "ranges"),
+    [
+        # Halves until two parts in a row have failed in the same way; the rest stays whole.
+        (range(1, 9), ["1..8", "1..4", "1..2", "1", "2", "3..4", "5..8"]),
+        ([2, 7], ["1..8", "1..4", "1..2", "1", "2", "3..4", "5..8", "5..6", "7..8", "7", "8"]),
+    ],
+)
+def test_a_range_is_divided_as_long_as_that_may_help(
+    house: House, monkeypatch: pytest.MonkeyPatch, broken: Sequence[int], ranges: list[str]
+) -> None:
+    def read(dataset: Dataset, files: Sequence[LandedFile], *rest: Any) -> Delivery:
+        if any(file.delivered_on.month in broken for file in files):
+            raise LakehouseError("The rule is wrong; correct it.")
+        return read_delivery(dataset, files, *rest)
+
+    monkeypatch.setattr(bronze_assets, "read_delivery", read)
+    for month in range(1, 9):
+        house.deliver_members(f"2014-0{month}-28", [member(1)])
+    started: list[str] = []
+    outcome = execute(
+        house.settings,
+        [PlannedRun("airline_monthly", "2014-01-01", "2014-08-01", BRONZE)],
+        lambda run: started.append(run.label),
+    )
+    found = re.findall(r"2014-0(\d)-01(?:\.\.2014-0(\d)-01)?", " ".join(started))
+    assert [f"{first}..{last}" if last else first for first, last in found] == ranges
+    assert all("The rule is wrong; correct it." in line for line in outcome.errors)
+    loaded = house.rows("bronze_flights") if len(broken) < 8 else []
+    assert len(loaded) == 8 - len(broken)
 
 
 def test_a_run_that_cannot_start_stops_with_its_reason(

@@ -131,7 +131,9 @@ def test_the_sample_is_complete_and_its_failing_rules_are_counted(
     failing = house.rows(
         "quality_rules", "NOT passed AND table_name = 'airline.silver_transactions'"
     )
-    assert found["airline.silver_transactions"].failing_rules == len(failing) > 0
+    assert found["airline.silver_transactions"].failing_rules == len({r["rule"] for r in failing})
+    partitions = {row["partition"] for row in failing}
+    assert 0 < found["airline.silver_transactions"].failing_partitions == len(partitions)
     done = command("status", "--json", variables=variables_of(house), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     told = {table["table"]: table for table in json.loads(done.stdout)}

@@ -212,10 +212,12 @@ def check_settings(_settings: Settings) -> Iterator[Finding]:
 def check_tables(settings: Settings) -> Iterator[Finding]:
     """Compare each table with its declaration and, in a local lake, its log with its files."""
     root = LakeRoot(settings.root, settings.identity)
+    # Names of tables by what is wrong with them; one cause, such as a login, may affect them all.
+    problems: dict[str, list[str]] = {}
     try:
         check_format(settings.root, settings.identity, REGISTRY)
     except LakehouseError as error:
-        yield Finding("tables", "format", "error", str(error))
+        problems[str(error)] = ["format"]
 
     def look(table: Table) -> Finding | None:
         try:
@@ -237,7 +239,12 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
 
     began = time.monotonic()
     looked = [finding for finding in of_each(look, REGISTRY) if finding is not None]
-    yield from (finding for finding in looked if finding.state != "ok")
+    for finding in looked:
+        if finding.state != "ok":
+            problems.setdefault(finding.text, []).append(finding.check)
+    for text, names in problems.items():
+        others = f" and {len(names) - 1} more" * (len(names) > 1)
+        yield Finding("tables", f"{names[0]}{others}", "error", text)
     whole = sum(finding.state == "ok" for finding in looked)
     text = f"{whole} tables are as declared." if looked else no_lake(settings)
     yield Finding("tables", "all", "ok", text, _since(began))

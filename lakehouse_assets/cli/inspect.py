@@ -145,7 +145,7 @@ def tables(
 
 _STATUS_COLUMNS = (
     "table", "rows", "partitions", "missing", "last written (UTC)", "run", "freshness",
-    "failing rules",
+    "failing rules (partitions)",
 )  # fmt: skip
 
 
@@ -189,12 +189,12 @@ def status(
             f"{table.updated_at:%Y-%m-%d %H:%M}" if table.updated_at else "",
             (table.run_id or "")[:8],
             Text(table.freshness, colours[table.freshness]),
-            "" if table.failing_rules is None else str(table.failing_rules or ""),
+            f"{table.failing_rules} ({table.failing_partitions})" if table.failing_rules else "",
         )
         for name, cell in zip(columns, cells, strict=True):
             columns[name].append(cell)
     left_out = []
-    for name in ("", "run", "last written (UTC)", "partitions", "failing rules"):
+    for name in ("", "run", "last written (UTC)", "partitions", "failing rules (partitions)"):
         if columns.pop(name, None) is not None:
             left_out.append(name)
         grid = Grid(header_style="bold")

@@ -39,7 +39,8 @@ _FED_BY = {
     if gold.table.partition and gold.table.partition.grain == "month" and not gold.table.latest_with
 } | {model.table: [model.source] for domain in DOMAINS for model in domain.models}
 _FAILING = (
-    "SELECT table_name, count(*) AS failing FROM rules WHERE passed = false GROUP BY table_name"
+    "SELECT table_name, count(DISTINCT rule) AS rules, count(DISTINCT partition) AS partitions "
+    "FROM rules WHERE passed = false GROUP BY table_name"
 )
 
 
@@ -59,8 +60,9 @@ class TableStatus:
         run_id: That run.
         freshness: `fresh`; `aging`, due for a delivery; `late`; `ageless`; `never` written; or
             `damaged`, see `lakehouse doctor`.
-        failing_rules: Number of failed verdicts, counting the latest one of each rule on each
-            partition; None without a quality log.
+        failing_rules: Number of rules whose latest verdict on a partition is a failure; None
+            without a quality log.
+        failing_partitions: Number of partitions in which one of them fails.
     """
 
     table: str
@@ -73,6 +75,7 @@ class TableStatus:
     run_id: str | None = None
     freshness: Freshness = "never"
     failing_rules: int | None = None
+    failing_partitions: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the status for scripts."""
@@ -114,7 +117,7 @@ def _of(
     table: Table,
     root: LakeRoot,
     delivered: Mapping[Table, set[date]],
-    failing: Mapping[str, int] | None,
+    failing: Mapping[str, tuple[int, int]] | None,
     now: datetime,
 ) -> TableStatus:
     name = table.full_name
@@ -136,6 +139,7 @@ def _of(
     elif missing:
         missing -= _written(found)
     written = log.last_write(found)
+    rules, in_partitions = (None, None) if failing is None else failing.get(name, (0, 0))
     return TableStatus(
         table=name,
         layer=table.layer,
@@ -146,7 +150,8 @@ def _of(
         updated_at=written.written_at if written else None,
         run_id=written.commit.run_id if written and written.commit else None,
         freshness=_freshness(table, written.written_at if written else None, now),
-        failing_rules=None if failing is None else failing.get(name, 0),
+        failing_rules=rules,
+        failing_partitions=in_partitions,
     )
 
 
@@ -224,8 +229,11 @@ def _delivered(settings: Settings) -> dict[Table, set[date]]:
     return found
 
 
-def _failing_rules(root: LakeRoot) -> dict[str, int] | None:
-    """Count the failed latest verdicts by table; return None if there is no quality log."""
+def _failing_rules(root: LakeRoot) -> dict[str, tuple[int, int]] | None:
+    """Count the failing rules of each table and the partitions in which they fail.
+
+    Returns None if there is no quality log.
+    """
     try:
         found = log.open_table(root.table(QUALITY_RULES))
     except DamagedTableError:
@@ -242,4 +250,4 @@ def _failing_rules(root: LakeRoot) -> dict[str, int] | None:
         raise LakehouseError(
             f"The quality log cannot be read ({one_line(error)}); run the job quality again."
         ) from error
-    return {row["table_name"]: int(row["failing"]) for row in table.to_pylist()}
+    return {row["table_name"]: (row["rules"], row["partitions"]) for row in table.to_pylist()}

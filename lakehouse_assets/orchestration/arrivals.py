@@ -15,12 +15,10 @@ from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.clock import following
 from lakehouse_assets.ingest.landing import LandedFile, content_of, files_in
 from lakehouse_assets.ingest.reader import by_partition
+from lakehouse_assets.orchestration.partitions import LONGEST_SPAN
 
 # A file unchanged for this long is complete; a younger one must be seen unchanged in two listings.
 SETTLED_AFTER = timedelta(seconds=30)
-# Most partitions in one run: a range shares the start-up cost, and its length bounds the memory and
-# how much one failure affects.
-LONGEST_SPAN = {"day": 31, "month": 3}
 # The pause after the first failed run of the same files, after the second, and so on.
 LONGEST_PAUSE = timedelta(days=1)
 _PAUSES = (

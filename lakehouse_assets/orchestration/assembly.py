@@ -15,7 +15,7 @@ from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.alerts import alert_sensors
 from lakehouse_assets.orchestration.bronze_assets import bronze_assets
-from lakehouse_assets.orchestration.conditions import following_sensor, with_conditions
+from lakehouse_assets.orchestration.conditions import conditions_of, following_sensor
 from lakehouse_assets.orchestration.extractions import extraction_schedules
 from lakehouse_assets.orchestration.freshness import policy_of
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
@@ -25,7 +25,7 @@ from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.maintenance import maintenance_job, maintenance_schedule
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.model_assets import model_asset
-from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.partitions import Calendar, accepting_beta
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
 from lakehouse_assets.orchestration.schedules import quality_schedule, refresh_schedules
@@ -72,6 +72,7 @@ def _limits(settings: Settings) -> Limits:
 
 # Building the assets takes Dagster a tenth of a second, and a command needs them twice.
 @lru_cache(_MOST_KEPT)
+@accepting_beta()
 def _assets(
     first_partition: date | None,
     training_rows: int,
@@ -102,18 +103,17 @@ def _assets(
         ),
         *quality_assets(silver),
     ]
-    return [
-        asset.map_asset_specs(lambda spec: _with_freshness_and_engine(spec, engine))
-        for asset in with_conditions(made, DATASETS)
-    ]
+    conditions = conditions_of(made, DATASETS)
 
+    def finished(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(
+            automation_condition=conditions[spec.key],
+            freshness_policy=policy_of(REGISTRY.by_key(tuple(spec.key.path))),
+            # A model's table is not made by the engine.
+            kinds=spec.kinds if "mlflow" in spec.kinds else {*spec.kinds, engine},
+        )
 
-def _with_freshness_and_engine(spec: dg.AssetSpec, engine: str) -> dg.AssetSpec:
-    """Add the freshness policy and, unless a model makes the table, the engine as its kind."""
-    return spec.replace_attributes(
-        freshness_policy=policy_of(REGISTRY.by_key(tuple(spec.key.path))),
-        kinds=spec.kinds if "mlflow" in spec.kinds else {*spec.kinds, engine},
-    )
+    return [asset.map_asset_specs(finished) for asset in made]
 
 
 def _calendars(first_partition: date | None) -> dict[str, Calendar]:

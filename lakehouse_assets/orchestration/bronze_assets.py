@@ -58,7 +58,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         name=rows.step,
         pool=rows.step,
         outs={table.name: dg.AssetOut(**asset_attributes(table)) for table in (rows, rejects)},
-        partitions_def=calendar.of_grain(dataset.grain),
+        **calendar.attributes_of(dataset.grain),
         check_specs=check_specs(
             rows, [CONSERVED, READABLE, DECLARED, losses_check(dataset.rejected, "rejected")]
         ),

@@ -10,8 +10,7 @@ lost or a disk is full.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -21,6 +20,7 @@ from dagster import AutomationCondition as When
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.orchestration.jobs import QUALITY
 from lakehouse_assets.orchestration.outdated import DeliveredInMonth, NeverTried, Outdated
+from lakehouse_assets.orchestration.partitions import accepting_beta
 from lakehouse_assets.orchestration.schedules import CRON
 
 _LOOK_SECONDS = 30
@@ -66,55 +66,48 @@ class Dependencies:
         return self.within if self.history and not self.aligned else frozenset()
 
 
-def with_conditions(
-    assets: Iterable[dg.AssetsDefinition], datasets: Iterable[Dataset]
-) -> list[dg.AssetsDefinition]:
-    """Give every asset that is built from others its automation condition.
+def conditions_of(
+    assets: Sequence[dg.AssetsDefinition], datasets: Iterable[Dataset]
+) -> dict[dg.AssetKey, Condition | None]:
+    """Return each asset's condition; None if only deliveries or a schedule build it.
 
     Args:
         assets: The assets of every domain.
         datasets: All datasets; the first delivery of a month triggers all tables of its domain.
     """
-    found = list(assets)
     deliveries: dict[str, frozenset[dg.AssetKey]] = {}
     for dataset in datasets:
         cleaned = {dg.AssetKey([dataset.domain, name]) for name in dataset.loaded_tables[2:]}
         deliveries[dataset.domain] = deliveries.get(dataset.domain, frozenset()) | cleaned
-    whole = frozenset(key for asset in found if asset.partitions_def is None for key in asset.keys)
-
-    def decided(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
-        siblings = frozenset(asset.keys)
-        return asset.map_asset_specs(
-            lambda spec: spec.replace_attributes(
-                automation_condition=condition_of(
-                    spec, siblings, whole, deliveries.get(spec.key.path[0], frozenset())
-                )
-            )
+    whole = frozenset(key for asset in assets if asset.partitions_def is None for key in asset.keys)
+    return {
+        spec.key: _condition_of(
+            spec, frozenset(asset.keys), whole, deliveries.get(spec.key.path[0], frozenset())
         )
+        for asset in assets
+        for spec in asset.specs
+    }
 
-    return [decided(asset) for asset in found]
 
-
+@accepting_beta()
 def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition:
     """Make the sensor that evaluates every condition; it starts switched on if `running`."""
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.AutomationConditionSensorDefinition(
-            "follow_sources",
-            target=dg.AssetSelection.all(),
-            description="Builds the tables whose sources have changed, see each asset's condition.",
-            default_status=status,
-            minimum_interval_seconds=_LOOK_SECONDS,
-            # One run per partition: the conditions enforce the order, and a failed run does not
-            # stop the others, as it would in a backfill.
-            emit_backfills=False,
-            # Custom conditions must be evaluated on the code server, a beta feature.
-            use_user_code_server=True,
-        )
+    return dg.AutomationConditionSensorDefinition(
+        "follow_sources",
+        target=dg.AssetSelection.all(),
+        description="Builds the tables whose sources have changed, see each asset's condition.",
+        default_status=status,
+        minimum_interval_seconds=_LOOK_SECONDS,
+        # One run per partition: the conditions enforce the order, and a failed run does not stop
+        # the others, as it would in a backfill.
+        emit_backfills=False,
+        # Custom conditions must be evaluated on the code server, a beta feature.
+        use_user_code_server=True,
+    )
 
 
-def condition_of(
+def _condition_of(
     spec: dg.AssetSpec,
     siblings: frozenset[dg.AssetKey],
     unpartitioned: frozenset[dg.AssetKey],

@@ -10,7 +10,6 @@ import dagster as dg
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.gold import Read
-from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.spans import rows_of
 from lakehouse_assets.ml.lifecycle import Gate, ModelRun, ModelSpec, ModelTable, run_model
@@ -26,7 +25,7 @@ from lakehouse_assets.orchestration.table_assets import (
     asset_attributes,
     months_of,
 )
-from lakehouse_assets.quality.checks import BY_PARTITION
+from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
 
 # Dots per inch of the figures in the UI; each is stored with its event, at about 50 kB.
@@ -48,20 +47,11 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
     make: MakeAsset = dg.asset(
         **{**asset_attributes(table), "kinds": {"deltalake", "mlflow", "scikitlearn"}},
         ins={"source": dg.AssetIn(key=dg.AssetKey(model.source.key))},
-        partitions_def=calendar.monthly,
+        **calendar.attributes_of("month"),
         config_schema=_settings_schema(spec),
-        check_specs=[
-            *(
-                dg.AssetCheckSpec(
-                    gate.name,
-                    asset=dg.AssetKey(table.key),
-                    blocking=True,
-                    description=gate.description,
-                )
-                for gate in spec.gates
-            ),
-            *check_specs(table, declared_checks(table)),
-        ],
+        check_specs=check_specs(
+            table, [*(_gate_check(gate) for gate in spec.gates), *declared_checks(table)]
+        ),
         required_resource_keys={"lake", "mlflow"},
         pool=table.step,
     )
@@ -101,8 +91,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
                     model_metadata(spec, mlflow, run), partition_key=month_key
                 )
             yield dg.Output(frame)
-            for gate in spec.gates:
-                yield _judged(gate, table, runs)
+            yield from check_results(table, (_judged(gate, runs) for gate in spec.gates))
             selection = windows_of(calendar.monthly, context.partition_keys, table)
             yield from check_results(table, check_declared(table, lake, selection, selection))
 
@@ -146,7 +135,11 @@ def _image(figure: Any) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.md(f"![figure](data:image/png;base64,{data})")
 
 
-def _judged(gate: Gate, table: Table, runs: Mapping[str, ModelRun]) -> dg.AssetCheckResult:
+def _gate_check(gate: Gate) -> Check:
+    return Check(gate.name, gate.description, blocking=True)
+
+
+def _judged(gate: Gate, runs: Mapping[str, ModelRun]) -> Finding:
     """Apply a gate to the fits of a run's months."""
     names = (gate.metric, *gate.beside)
     figures = {month: run.metrics for month, run in runs.items() if run.version is not None}
@@ -159,12 +152,11 @@ def _judged(gate: Gate, table: Table, runs: Mapping[str, ModelRun]) -> dg.AssetC
         for name in (names if figures else ())
     }
     failed = [month for month, metrics in figures.items() if not gate.passes(metrics)]
-    return dg.AssetCheckResult(
-        asset_key=dg.AssetKey(table.key),
-        check_name=gate.name,
-        passed=not failed,
-        description="; ".join(lines) or "Too few rows to fit; nothing to judge.",
-        metadata={**lowest, BY_PARTITION: {month: {"failing": 1} for month in failed}},
+    return Finding(
+        _gate_check(gate),
+        "; ".join(lines) or "Too few rows to fit; nothing to judge.",
+        dict.fromkeys(failed, 1),
+        numbers=lowest,
     )
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
+from typing import Any
 
 import dagster as dg
 
@@ -12,15 +16,28 @@ from lakehouse_assets import clock
 from lakehouse_assets.domains import DOMAINS
 
 
-def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartitionMapping:
-    """Map to the partitions that exist so far: of the current month, the days up to today."""
+@contextmanager
+def accepting_beta() -> Iterator[None]:
+    """Use features of Dagster that are beta without a warning.
+
+    They are backfill policies, mappings to partitions that do not exist, and conditions of ours.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.TimeWindowPartitionMapping(
-            start_offset, end_offset, allow_nonexistent_upstream_partitions=True
-        )
+        yield
 
 
+@accepting_beta()
+def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartitionMapping:
+    """Map to the partitions that exist so far: of the current month, the days up to today."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset, end_offset, allow_nonexistent_upstream_partitions=True
+    )
+
+
+# Most partitions in one run: a range shares the start-up cost, and its length bounds the memory and
+# how much one failure affects.
+LONGEST_SPAN = {"day": 31, "month": 3}
 # The same span of time in another grain: a month's days.
 WITHIN = _mapping()
 
@@ -45,12 +62,12 @@ class Calendar:
         """
         return cls(first or next(d.first_partition for d in DOMAINS if d.name == domain))
 
-    @property
+    @cached_property
     def so_far(self) -> dg.TimeWindowPartitionMapping:
         """Monthly mapping: a month and everything delivered before its end."""
         return _mapping(start_offset=-self._months())
 
-    @property
+    @cached_property
     def earlier(self) -> dg.TimeWindowPartitionMapping:
         """Daily mapping: everything delivered before a day, excluding that day."""
         return _mapping(start_offset=-self._months() * 31, end_offset=-1)
@@ -63,12 +80,12 @@ class Calendar:
         """
         return (clock.today().year + 5 - self.first.year) * 12
 
-    @property
+    @cached_property
     def daily(self) -> dg.DailyPartitionsDefinition:
         """Days, including the current one."""
         return dg.DailyPartitionsDefinition(self.first.isoformat(), end_offset=1)
 
-    @property
+    @cached_property
     def monthly(self) -> dg.MonthlyPartitionsDefinition:
         """Months by their first day, including the current one."""
         return dg.MonthlyPartitionsDefinition(self.first.isoformat(), end_offset=1)
@@ -76,3 +93,13 @@ class Calendar:
     def of_grain(self, grain: str) -> dg.TimeWindowPartitionsDefinition:
         """Return the partitions of a dataset's grain."""
         return self.daily if grain == "day" else self.monthly
+
+    def attributes_of(self, grain: str) -> dict[str, Any]:
+        """Return the attributes of an asset with partitions of a grain.
+
+        All assets of a job must have the same backfill policy.
+        """
+        return {
+            "partitions_def": self.of_grain(grain),
+            "backfill_policy": dg.BackfillPolicy.multi_run(LONGEST_SPAN[grain]),
+        }

@@ -20,11 +20,10 @@ from lakehouse_assets.orchestration.jobs import (
     domain_of,
     job_name,
 )
-from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.partitions import LONGEST_SPAN, Calendar
 from lakehouse_assets.settings import Settings
 
-# Fewer, larger runs share the cost of planning and bookkeeping; three months bound the memory.
-MONTHS_PER_RUN = 3
+MONTHS_PER_RUN = LONGEST_SPAN["month"]
 
 
 @dataclass(frozen=True)

@@ -77,12 +77,14 @@ class _Failures:
         errors: A sentence for each step and each blocking check that failed.
         divisible: Whether parts of the run may succeed.
         stops: Whether further runs would fail in the same way.
+        reasons: The errors without the run's label, to compare them with those of other runs.
     """
 
     warnings: list[FailedCheck] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     divisible: bool = True
     stops: bool = False
+    reasons: frozenset[str] = frozenset()
 
 
 def execute(
@@ -97,8 +99,9 @@ def execute(
     """Execute runs in order, in this process, recorded in the persistent Dagster instance.
 
     A failure stops only what is built on it: a failed range is run again in halves, so that every
-    partition that can be built is built. When an error persists through all retries of a step, as
-    when the store is unavailable, the domain's remaining runs are skipped.
+    partition that can be built is built. Once two parts in a row have failed for the same reasons,
+    ranges that fail for these reasons are not divided any more. When an error persists through all
+    retries of a step, as when the store is unavailable, the domain's remaining runs are skipped.
 
     Args:
         settings: Settings of the lakehouse.
@@ -116,6 +119,8 @@ def execute(
     check_format(settings.root, settings.identity, REGISTRY)
     summary = RunSummary()
     waiting, divisions = list(runs), _MOST_DIVISIONS
+    last_reasons: frozenset[str] = frozenset()
+    repeated: set[frozenset[str]] = set()
     with dagster_instance(settings) as instance:
         end_dead_runs(instance)
         logger = _step_logger(partial(show_in_code_location, instance), on_step)
@@ -135,11 +140,15 @@ def execute(
                     step = str(event.step_key)
                     summary.seconds[step] = summary.seconds.get(step, 0.0) + spent
                 failures = _failures(planned.label, result)
-                parts = halves(planned) if failures.errors and failures.divisible else []
+                divisible = failures.divisible and failures.reasons not in repeated
+                parts = [] if result.success or not divisible else halves(planned)
                 if parts and divisions:
                     divisions -= 1
                     waiting = [*parts, *waiting]
                 else:
+                    if failures.reasons == last_reasons:
+                        repeated.add(last_reasons)
+                    last_reasons = failures.reasons
                     summary.warnings += failures.warnings
                     summary.errors += failures.errors
                 if failures.stops:
@@ -239,6 +248,7 @@ def _failures(label: str, result: dg.ExecuteInProcessResult) -> _Failures:
     if not found.errors:
         found.errors.append(f"{label} failed; open the Dagster UI (make ui) for its log.")
     found.divisible &= not found.stops
+    found.reasons = frozenset(line.replace(label, "", 1) for line in found.errors)
     return found
 
 

@@ -295,7 +295,7 @@ def _sentences(
     if pausing:
         named = [f"{partition} at {until:%Y-%m-%d %H:%M} UTC" for partition, until in pausing]
         yield (
-            f"Runs of {dataset.path} failed and are tried again, at once if a file changes: "
+            f"Runs of {dataset.path} failed and are retried, at once if a file changes: "
             f"{_some(named)}."
         )
     if found.deleted:

@@ -49,7 +49,7 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         ins=inputs,
         outs={t.name: dg.AssetOut(**asset_attributes(t)) for t in (table, aside)},
         internal_asset_deps={t.name: upstream for t in (table, aside)},
-        partitions_def=calendar.of_grain(dataset.grain),
+        **calendar.attributes_of(dataset.grain),
         check_specs=check_specs(table, silver_checks(dataset)),
         required_resource_keys={"lake"},
     )

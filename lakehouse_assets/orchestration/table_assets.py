@@ -73,7 +73,7 @@ def gold_asset(
     partition = table.partition
     monthly = partition is not None and partition.grain == "month"
     inputs = _inputs(gold, registry, calendar)
-    partitions = calendar.of_grain(partition.grain) if partition else None
+    attributes = calendar.attributes_of(partition.grain) if partition else {}
     make: MakeAsset = dg.asset(
         **asset_attributes(table),
         ins={
@@ -81,7 +81,7 @@ def gold_asset(
             for read, mapping in inputs.items()
         },
         deps=[_trigger(trigger) for trigger in gold.triggered_by],
-        partitions_def=partitions,
+        **attributes,
         check_specs=check_specs(
             table,
             [
@@ -112,7 +112,8 @@ def gold_asset(
             built = [apply_rule(gold.rule, frames[ctx.month], ctx) for ctx in contexts]
             yield dg.Output(lake.engine.union(built) if monthly else built[0])
             yield from check_results(
-                table, _findings(gold, lake, partitions, context, contexts, frames)
+                table,
+                _findings(gold, lake, attributes.get("partitions_def"), context, contexts, frames),
             )
 
     return make(build)

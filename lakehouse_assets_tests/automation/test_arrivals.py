@@ -19,7 +19,6 @@ from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
 from lakehouse_assets.ingest.reader import by_partition
 from lakehouse_assets.orchestration.arrivals import (
-    LONGEST_SPAN,
     Arrivals,
     Failures,
     Load,
@@ -29,6 +28,7 @@ from lakehouse_assets.orchestration.arrivals import (
     spans_of,
     word_of,
 )
+from lakehouse_assets.orchestration.partitions import LONGEST_SPAN
 
 FIRST, LAST = date(2014, 1, 1), date(2014, 12, 31)
 NOW = datetime(2015, 1, 1, tzinfo=UTC)

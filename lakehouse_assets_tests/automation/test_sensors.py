@@ -241,7 +241,7 @@ def test_a_load_that_fails_is_tried_again_alone_after_a_pause_and_at_once_when_i
     assert caretaker.deliveries("transactions") == [(day(3), day(4))]
     paused = caretaker.tick("deliveries")
     assert not paused.run_requests
-    assert "failed and are tried again" in str(paused.skip_reason)
+    assert "failed and are retried" in str(paused.skip_reason)
     later = clock.now() + timedelta(minutes=11)
     monkeypatch.setattr(clock, "now", lambda: later)
     assert caretaker.deliveries("transactions") == [both(3), both(4)]
