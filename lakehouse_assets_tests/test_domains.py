@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+import lakehouse_assets
 from lakehouse_assets.catalog.domain import Domain
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import (
@@ -22,7 +24,7 @@ from lakehouse_assets.catalog.registry import (
 )
 from lakehouse_assets.cli.formats import rows_of
 from lakehouse_assets.cli.sql import ask
-from lakehouse_assets.domains import REGISTRY
+from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY
 from lakehouse_assets.domains.retail.gold.sales import FACT_SALES
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.errors import LakehouseError
@@ -160,3 +162,19 @@ def test_a_declaration_means_its_own_domain_first() -> None:
     lost = (Reference(("fruit",), "nowhere", ("fruit",)),)
     with pytest.raises(LakehouseError, match=r"reference of grocery.lost: No table is called 'now"):
         Registry((elsewhere, grocery("lost", SOLD.columns[1:], references=lost)))
+
+
+def test_nothing_outside_of_their_folders_names_a_domain_a_dataset_or_a_table() -> None:
+    names = {domain.name for domain in DOMAINS} | {dataset.path for dataset in DATASETS}
+    names |= {table.name for table in REGISTRY if table.domain in {d.name for d in DOMAINS}}
+    named = re.compile(rf"\b(?:{'|'.join(sorted(names))})\b")
+    package = Path(lakehouse_assets.__file__).parent
+    found = {
+        f"{path.relative_to(package)}:{number}: {match[0]}"
+        for folder in ("orchestration", "cli", "quality", "lake", "storage", "engine", "ingest")
+        for path in (package / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        for match in named.finditer(line)
+        if not line.lstrip().startswith("from lakehouse_assets_tests.")
+    }
+    assert found == set()

@@ -98,6 +98,38 @@ class Check:
 
 
 @dataclass(frozen=True)
+class RowsAlert:
+    """An alert when the number of rows in a partition of a table changes.
+
+    Attributes:
+        name: Name of the alert; its sensor is alert_<name>.
+        title: What happened, such as "Members are newly At-Risk"; the partition is added.
+        rows: What the rows are, such as "members".
+    """
+
+    name: str
+    title: str
+    rows: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How `lakehouse run` shows the latest month of a small table.
+
+    Attributes:
+        title: Title; the month is added.
+        columns: The columns to show, by heading, each with a format such as `,.1f`.
+        sorted_by: Column to sort by; rows without a value come last.
+        rule: Columns whose texts are shown below the table, as `<first>: <second>`.
+    """
+
+    title: str
+    columns: Mapping[str, tuple[str, str]]
+    sorted_by: str
+    rule: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class GoldTable:
     """A gold table and how it is built.
 
@@ -113,6 +145,10 @@ class GoldTable:
         totals: Rules that each return one row, to which the table's columns must add up; a blocking
             check compares them with the stored rows of the month.
         checks: Further conditions on the stored rows.
+        rows_each_month: Whether it has rows for each month in which its domain was delivered
+            anything; `lakehouse status` reports months without rows as missing.
+        alert: Alert about its rows.
+        summary: How `lakehouse run` shows it.
     """
 
     table: Table
@@ -121,6 +157,9 @@ class GoldTable:
     triggered_by: tuple[Table, ...] = ()
     totals: tuple[Rule, ...] = ()
     checks: tuple[Check, ...] = ()
+    rows_each_month: bool = False
+    alert: RowsAlert | None = None
+    summary: Summary | None = None
     frames: Mapping[str, Read] = field(init=False)
     data: Mapping[str, Callable[[], pa.Table]] = field(init=False)
 

@@ -25,7 +25,7 @@ EMBEDDED = Path(".lakehouse") / "sources" / "demo.db"
 
 
 def extract(
-    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>, such as retail/campaigns.")],
+    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>.")],
     full: Annotated[bool, typer.Option("--full", help="Copy everything once more.")] = False,
     since: Annotated[
         str | None, typer.Option(help="Copy from this value of the cursor, such as 2021-09-06.")
@@ -94,11 +94,10 @@ def extract(
 def _embedded() -> SecretStr:
     from lakehouse_assets.domains import SOURCES
     from lakehouse_assets.project import project_folder
-    from lakehouse_assets.sample.retail.__main__ import generate
-    from lakehouse_assets.sample.retail.draws import Config
+    from lakehouse_assets.sample import write_source_data
     from lakehouse_assets.sources.embedded import embedded
 
-    return embedded(project_folder() / EMBEDDED, SOURCES, lambda folder: generate(Config(), folder))
+    return embedded(project_folder() / EMBEDDED, SOURCES, write_source_data)
 
 
 def _tell(declared: SourceTable, found: LookUp, full: bool) -> None:

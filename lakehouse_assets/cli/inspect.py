@@ -46,10 +46,10 @@ def sql(
         ),
     ] = False,
 ) -> None:
-    """Query the lake, e.g. lakehouse sql "select * from gold_segment_summary".
+    """Query the lake, e.g. lakehouse sql "select * from <table> limit 5".
 
-    Every table is available by name, by alias (dim_time) and as <domain>.<table>. A table that has
-    a state for each month shows the latest; <table>_history shows all. "show tables" lists the
+    Every table is available by name, by alias and as <domain>.<table>. A table that has a state
+    for each month shows the latest; <table>_history shows all. "show tables" lists the
     tables and "describe <table>" the columns of one. This is a tool for the lake's owner: without
     --safe, a statement can read and write files of this machine.
     """
@@ -145,7 +145,7 @@ def tables(
 
 _STATUS_COLUMNS = (
     "table", "rows", "partitions", "missing", "last written (UTC)", "run", "freshness",
-    "failing rules (partitions)",
+    "failing rules",
 )  # fmt: skip
 
 
@@ -156,7 +156,8 @@ def status(
 ) -> None:
     """Show every table: rows, partitions, missing ones, the last run, freshness, quality.
 
-    Reads only logs, so it is quick however large the tables are.
+    Failing rules are shown as "2 in 14": two rules fail, in 14 partitions. Reads only logs, so it
+    is quick however large the tables are.
     """
     from lakehouse_assets.cli.report import no_lake
     from lakehouse_assets.cli.status import status as look
@@ -189,12 +190,12 @@ def status(
             f"{table.updated_at:%Y-%m-%d %H:%M}" if table.updated_at else "",
             (table.run_id or "")[:8],
             Text(table.freshness, colours[table.freshness]),
-            f"{table.failing_rules} ({table.failing_partitions})" if table.failing_rules else "",
+            f"{table.failing_rules} in {table.failing_partitions}" if table.failing_rules else "",
         )
         for name, cell in zip(columns, cells, strict=True):
             columns[name].append(cell)
     left_out = []
-    for name in ("", "run", "last written (UTC)", "partitions", "failing rules (partitions)"):
+    for name in ("", "run", "last written (UTC)", "partitions", "failing rules"):
         if columns.pop(name, None) is not None:
             left_out.append(name)
         grid = Grid(header_style="bold")

@@ -275,7 +275,7 @@ def new(
         raise LakehouseError(f"There is no kind {kind!r}; use domain, {', '.join(made)}.")
     domain, slash, own = name.partition("/")
     if not slash:
-        raise LakehouseError(f"Write <domain>/<name>, such as retail/{name}.")
+        raise LakehouseError(f"Write <domain>/<name>, such as shop/{name}.")
     folder = _PACKAGE / "domains" / domain
     _there(folder / "domain.py", "domain", domain)
     if kind == "table":

@@ -1,4 +1,4 @@
-"""Prints the report after a run: the lake as a table, the segments, and failed checks."""
+"""Prints the report after a run: the lake, small tables of the domains, and failed checks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 
 from lakehouse_assets.catalog.datasets import Dataset, quarantine_table
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.domains.airline.gold.segments import GOLD_SEGMENT_SUMMARY
+from lakehouse_assets.domains import DOMAINS
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import DamagedTableError
 from lakehouse_assets.lake import log
@@ -21,6 +21,7 @@ from lakehouse_assets.settings import Settings
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+    from lakehouse_assets.catalog.gold import Summary
     from lakehouse_assets.orchestration.run import FailedCheck
 
 
@@ -109,43 +110,42 @@ def _lost(lake: Lake, table: Table, aside: Table, rows: int) -> int:
     return int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 
 
-def print_segments(console: Console, lake: Lake) -> None:
-    """Print the latest month's segments with their profile."""
-    try:
-        counts = lake.rows_by_partition(GOLD_SEGMENT_SUMMARY)
-    except DamagedTableError:
-        return
-    month = max((month for month, rows in counts.items() if rows), default=None)
-    if month is None:
-        console.print("No segments yet: a month needs members with all features.")
-        return
-    rows = lake.engine.rows(
-        lake.read(GOLD_SEGMENT_SUMMARY).filter(F.col("as_of_month") == F.lit(month))
-    )
-    rows.sort(key=lambda row: (row["segment"] is None, row["segment"]))
-    everyone = sum(row["customer_count"] for row in rows)
+def print_summaries(console: Console, lake: Lake) -> None:
+    """Print the latest month of each table that declares a summary."""
+    for gold in (gold for domain in DOMAINS for gold in domain.gold):
+        partition = gold.table.partition
+        if gold.summary is None or partition is None:
+            continue
+        try:
+            counts = lake.rows_by_partition(gold.table)
+        except DamagedTableError:
+            continue
+        month = max((month for month, rows in counts.items() if rows), default=None)
+        if month is not None:
+            latest = lake.read(gold.table).filter(F.col(partition.column) == F.lit(month))
+            _print_summary(console, gold.summary, month, lake.engine.rows(latest))
+
+
+def _print_summary(
+    console: Console, summary: Summary, month: date, rows: list[dict[str, Any]]
+) -> None:
+    rows.sort(key=lambda row: (row[summary.sorted_by] is None, row[summary.sorted_by]))
     grid = Grid(
-        title=f"Customer segments, end of {month:%B %Y}", title_justify="left", header_style="bold"
+        title=f"{summary.title}, end of {month:%B %Y}", title_justify="left", header_style="bold"
     )
-    grid.add_column("segment")
-    grid.columns[0].no_wrap = True
-    for name in ("members", "share", "age", "flights", "km", "days", "spent", "R", "F", "M"):
-        grid.add_column(name, justify="right", no_wrap=True)
+    for heading, (_, form) in summary.columns.items():
+        grid.add_column(heading, justify="right" if form else "left", no_wrap=True)
     for row in rows:
         grid.add_row(
-            row["segment_name"],
-            f"{row['customer_count']:,}",
-            f"{row['customer_count'] / everyone:.1%}",
-            _number(row["avg_age"], 1),
-            _number(row["avg_flights"], 1),
-            _number(row["avg_km"], 0),
-            _number(row["avg_days_since_flight"], 0),
-            _number(row["avg_spent"], 0),
-            *(_number(row[f"avg_{score}"], 1) for score in ("recency", "frequency", "monetary")),
+            *(
+                "-" if row[column] is None else format(row[column], form)
+                for column, form in summary.columns.values()
+            )
         )
     console.print(grid)
+    name, text = summary.rule
     for row in rows:
-        console.print(f"{row['segment_name']}: {row['segment_rule']}", highlight=False)
+        console.print(f"{row[name]}: {row[text]}", highlight=False)
 
 
 def print_warnings(console: Console, warnings: Sequence[FailedCheck]) -> None:
@@ -163,7 +163,3 @@ def print_warnings(console: Console, warnings: Sequence[FailedCheck]) -> None:
     for (table, check), cases in found.items():
         grid.add_row(table, check, str(len(cases)), cases[-1].description)
     console.print(grid)
-
-
-def _number(value: Any, digits: int) -> str:
-    return "-" if value is None else f"{value:,.{digits}f}"

@@ -34,7 +34,7 @@ def run() -> None:
     tracks models in LAKEHOUSE_MLFLOW_URI. Running again gives the same tables.
     """
     started = time.monotonic()
-    from lakehouse_assets.cli.report import open_lake, print_lake, print_segments, print_warnings
+    from lakehouse_assets.cli.report import open_lake, print_lake, print_summaries, print_warnings
     from lakehouse_assets.orchestration.lake_resource import LakeResource
     from lakehouse_assets.orchestration.planning import plan
     from lakehouse_assets.settings import load_settings
@@ -47,7 +47,7 @@ def run() -> None:
     lake = open_lake(settings)
     try:
         print_lake(console, lake, summary.seconds)
-        print_segments(console, lake)
+        print_summaries(console, lake)
     except LakehouseError as error:
         # A table that cannot be shown must not hide earlier errors.
         summary.errors.append(str(error))
@@ -108,7 +108,7 @@ def _watched(
 
 
 def backfill(
-    domain: Annotated[str, typer.Argument(help="The domain, such as airline.")],
+    domain: Annotated[str, typer.Argument(help="Name of a domain.")],
     months: Annotated[str, typer.Argument(help="A range such as 2024-01..2024-12, or a month.")],
     chunk: Annotated[int, typer.Option(min=1, help="Months in one run; bounds its memory.")] = 3,
     restart: Annotated[
@@ -137,7 +137,7 @@ def backfill(
 
 
 def replay(
-    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>, such as airline/flights.")],
+    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>.")],
     days: Annotated[
         list[str] | None,
         typer.Option(
@@ -205,7 +205,7 @@ def _end(summary: RunSummary) -> None:
 
 
 def land(
-    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>, such as airline/flights.")],
+    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>.")],
     file: Annotated[Path, typer.Argument(help="The delivered file; it stays where it is.")],
     day: Annotated[str, typer.Option("--date", help="Day of delivery, YYYY-MM-DD.")],
     replace: Annotated[

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlglot import Token
 
-_EXAMPLE = 'such as "select * from dim_customers limit 5"'
+_EXAMPLE = 'such as "show tables"'
 _SHOW = re.compile(r"show\s+(all\s+)?tables", re.IGNORECASE)
 _DESCRIBE = re.compile(r"(?:describe|desc)\s+(?:table\s+|(history)\s+)?([\w.\"`]+)", re.IGNORECASE)
 

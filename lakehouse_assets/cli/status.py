@@ -207,8 +207,7 @@ def _freshness(table: Table, at: datetime | None, now: datetime) -> Freshness:
 def _delivered(settings: Settings) -> dict[Table, set[date]]:
     """Return the delivered partitions, in which tables should have rows.
 
-    Rejects and quarantine are left out, as they may be empty. Two gold tables should have rows for
-    any delivery of their domain.
+    Rejects and quarantine are left out, as they may be empty.
     """
     zone = LandingZone(settings.landing, settings.zone_identity)
     found: dict[Table, set[date]] = {}
@@ -221,11 +220,10 @@ def _delivered(settings: Settings) -> dict[Table, set[date]]:
                 partition_value(dataset, day) for day in days
             }
         months.setdefault(dataset.domain, set()).update(day.replace(day=1) for day in days)
-    for table in REGISTRY:
-        # Others may be empty: a month without snapshots has no members, one without purchases no
-        # spending.
-        if table.name in {"kpi_customer_value", "gold_segment_summary"}:
-            found[table] = months.get(table.domain, set())
+    for domain in DOMAINS:
+        for gold in domain.gold:
+            if gold.rows_each_month:
+                found[gold.table] = months.get(domain.name, set())
     return found
 
 

@@ -1,23 +1,25 @@
-"""Alerts about newly At-Risk members and failed runs.
+"""Alerts about the rows of tables that declare one, and about failed runs.
 
-An alert holds counts, a month or the run's id and job: no names or keys of members, and no error
+An alert holds counts, a partition or the run's id and job: no values of rows, and no error
 messages, which may quote data.
 """
 
+from __future__ import annotations
+
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import SecretStr
 
 from lakehouse_assets import timeouts
-from lakehouse_assets.domains.airline.gold.movements import GOLD_NEWLY_AT_RISK
+from lakehouse_assets.catalog.gold import GoldTable, RowsAlert
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.io_manager import PARTITION_ROWS
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 _LOOK_SECONDS = 60
 _EVENTS_AT_ONCE = 1_000
@@ -42,13 +44,6 @@ class Alert:
         return f"{self.title} ({told})" if told else self.title
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Refuses redirects, which would go to another host and drop the message."""
-
-    def redirect_request(self, *_args: Any) -> None:
-        """Return no new request, so that urllib raises an `HTTPError`."""
-
-
 def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> None:
     """Log an alert, and send it to the Slack or Teams webhook if there is one.
 
@@ -58,13 +53,22 @@ def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> 
     log(alert.text)
     if webhook is None:
         return
+    import urllib.error
+    import urllib.request
+
+    class NoRedirects(urllib.request.HTTPRedirectHandler):
+        """Refuses redirects, which would go to another host and drop the message."""
+
+        def redirect_request(self, *_args: Any) -> None:
+            """Return no new request, so that urllib raises an `HTTPError`."""
+
     request = urllib.request.Request(  # noqa: S310 - the setting allows https, or this machine
         webhook.get_secret_value(),
         data=json.dumps({"text": alert.text}).encode(),
         headers={"Content-Type": "application/json"},
         method="POST",
     )
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
+    handlers: list[urllib.request.BaseHandler] = [NoRedirects()]
     if request.type == "http":
         # Plain http is only allowed to this machine, so it must not go through a proxy.
         handlers.append(urllib.request.ProxyHandler({}))
@@ -83,36 +87,39 @@ def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> 
 
 
 @dataclass(frozen=True)
-class Told:
-    """Cursor of the sensor for newly At-Risk members.
+class Reported:
+    """Cursor of the sensor of a rows alert.
 
     Attributes:
         after: Storage id of the last event handled.
-        members: Number of members last reported, by month.
+        rows: Number of rows last reported, by partition.
     """
 
     after: int
-    members: dict[str, int]
+    rows: dict[str, int]
 
     @classmethod
-    def decode(cls, cursor: str | None) -> "Told | None":
+    def decode(cls, cursor: str | None) -> Reported | None:
         """Parse a cursor; None if it is missing or has another form."""
         found = json.loads(cursor) if cursor else None
-        return cls(found["after"], found["members"]) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return None
+        # Earlier versions called the rows members.
+        return cls(found["after"], found["rows"] if "rows" in found else found["members"])
 
     def encode(self) -> str:
         """Serialise to a cursor."""
-        return json.dumps({"after": self.after, "members": self.members})
+        return json.dumps({"after": self.after, "rows": self.rows})
 
 
-def at_risk_events(instance: dg.DagsterInstance, after: int | None) -> list[dg.EventLogRecord]:
-    """Return the materialisations of the At-Risk table after an event, oldest first."""
+def _events(
+    instance: dg.DagsterInstance, key: dg.AssetKey, after: int | None
+) -> list[dg.EventLogRecord]:
+    """Return the materialisations of a table after an event, oldest first."""
     records: list[dg.EventLogRecord] = []
     while True:
         found = instance.fetch_materializations(
-            dg.AssetRecordsFilter(
-                asset_key=dg.AssetKey(GOLD_NEWLY_AT_RISK.key), after_storage_id=after
-            ),
+            dg.AssetRecordsFilter(asset_key=key, after_storage_id=after),
             limit=_EVENTS_AT_ONCE,
             ascending=True,
         ).records
@@ -122,8 +129,8 @@ def at_risk_events(instance: dg.DagsterInstance, after: int | None) -> list[dg.E
         after = found[-1].storage_id
 
 
-def members_by_month(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
-    """Return the latest number of members by month; each event has that of its own partition."""
+def _rows_by_partition(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
+    """Return the latest number of rows by partition; each event has that of its own."""
     counts = {}
     for record in records:
         made = record.asset_materialization
@@ -132,49 +139,9 @@ def members_by_month(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
     return counts
 
 
-def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
-    """Make the alert sensors, which start switched on if `running`."""
+def alert_sensors(tables: Iterable[GoldTable], *, running: bool) -> list[dg.SensorDefinition]:
+    """Make the sensors of tables' alerts and of failed runs; they start on if `running`."""
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-
-    @dg.sensor(
-        name="alert_newly_at_risk",
-        description=(
-            "Tells how many members became At-Risk in each month that was built, once, and again "
-            "if the number changes: counts only."
-        ),
-        minimum_interval_seconds=_LOOK_SECONDS,
-        default_status=status,
-    )
-    def newly_at_risk(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        told = Told.decode(context.cursor)
-        records = at_risk_events(context.instance, told.after if told else None)
-        counts = members_by_month(records)
-        if told is None:
-            # Of the months built before the sensor was switched on, report only the last run's.
-            last = [r for r in records if r.run_id == records[-1].run_id]
-            news = members_by_month(last)
-            told = Told(0, {m: n for m, n in counts.items() if m not in news})
-        members = dict(told.members)
-        sent: list[str] = []
-        for month, number in sorted(counts.items()):
-            if number == members.get(month, 0):
-                continue
-            alert = Alert(f"Members are newly At-Risk in {month}", {"members": number})
-            try:
-                tell(alert, _webhook(), context.log.warning)
-            except LakehouseError as error:
-                if not sent:
-                    raise
-                # A failed tick loses its cursor, so keep what was sent; the next one sends the
-                # rest, or fails.
-                context.log.error(str(error))
-                break
-            sent.append(alert.text)
-            members[month] = number
-        else:
-            told = Told(records[-1].storage_id if records else told.after, members)
-        context.update_cursor(Told(told.after, members).encode())
-        return dg.SkipReason("; ".join(sent) or "No member is newly at risk.")
 
     @dg.run_failure_sensor(
         name="alert_failed_runs",
@@ -188,7 +155,60 @@ def alert_sensors(*, running: bool) -> list[dg.SensorDefinition]:
         alert = Alert(f"Run {run.run_id} of {run.job_name} failed", {"failed steps": steps})
         tell(alert, _webhook(), context.log.warning)
 
-    return [newly_at_risk, failed_runs]
+    return [
+        *(
+            _rows_sensor(dg.AssetKey(gold.table.key), gold.alert, status)
+            for gold in tables
+            if gold.alert is not None
+        ),
+        failed_runs,
+    ]
+
+
+def _rows_sensor(
+    key: dg.AssetKey, declared: RowsAlert, status: dg.DefaultSensorStatus
+) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"alert_{declared.name}",
+        description=(
+            f"{declared.title}: reports how many in each partition that was built, once, and again "
+            "if the number changes; counts only."
+        ),
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=status,
+    )
+    def rows_alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        reported = Reported.decode(context.cursor)
+        records = _events(context.instance, key, reported.after if reported else None)
+        counts = _rows_by_partition(records)
+        if reported is None:
+            # Of the partitions built before the sensor was switched on, report only the last run's.
+            last = [r for r in records if r.run_id == records[-1].run_id]
+            news = _rows_by_partition(last)
+            reported = Reported(0, {p: n for p, n in counts.items() if p not in news})
+        rows = dict(reported.rows)
+        sent: list[str] = []
+        for partition, number in sorted(counts.items()):
+            if number == rows.get(partition, 0):
+                continue
+            alert = Alert(f"{declared.title} in {partition}", {declared.rows: number})
+            try:
+                tell(alert, _webhook(), context.log.warning)
+            except LakehouseError as error:
+                if not sent:
+                    raise
+                # A failed tick loses its cursor, so keep what was sent; the next one sends the
+                # rest, or fails.
+                context.log.error(str(error))
+                break
+            sent.append(alert.text)
+            rows[partition] = number
+        else:
+            reported = Reported(records[-1].storage_id if records else reported.after, rows)
+        context.update_cursor(Reported(reported.after, rows).encode())
+        return dg.SkipReason("; ".join(sent) or "The numbers have not changed.")
+
+    return rows_alert
 
 
 def _webhook() -> SecretStr | None:

@@ -25,7 +25,7 @@ from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.maintenance import maintenance_job, maintenance_schedule
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.model_assets import model_asset
-from lakehouse_assets.orchestration.partitions import Calendar, accepting_beta
+from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
 from lakehouse_assets.orchestration.schedules import quality_schedule, refresh_schedules
@@ -72,7 +72,6 @@ def _limits(settings: Settings) -> Limits:
 
 # Building the assets takes Dagster a tenth of a second, and a command needs them twice.
 @lru_cache(_MOST_KEPT)
-@accepting_beta()
 def _assets(
     first_partition: date | None,
     training_rows: int,
@@ -152,7 +151,9 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             *delivery_sensors(DATASETS, calendars, jobs, running=settings.automation),
             following_sensor(running=settings.automation),
             healing_sensor(running=settings.automation),
-            *alert_sensors(running=settings.automation),
+            *alert_sensors(
+                (gold for domain in DOMAINS for gold in domain.gold), running=settings.automation
+            ),
         ],
         schedules=[
             *refresh_schedules(DATASETS, calendars, jobs, running=settings.automation),

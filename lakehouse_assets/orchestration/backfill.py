@@ -140,7 +140,7 @@ def plan_backfill(
 
     Args:
         settings: Settings of the lakehouse.
-        domain: The domain, such as airline.
+        domain: Name of the domain.
         months: The range.
         months_per_run: Most consecutive months in one run, which bounds its memory.
         restart: Whether to repeat what an interrupted backfill finished.

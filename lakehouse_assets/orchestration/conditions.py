@@ -80,13 +80,17 @@ def conditions_of(
         cleaned = {dg.AssetKey([dataset.domain, name]) for name in dataset.loaded_tables[2:]}
         deliveries[dataset.domain] = deliveries.get(dataset.domain, frozenset()) | cleaned
     whole = frozenset(key for asset in assets if asset.partitions_def is None for key in asset.keys)
-    return {
-        spec.key: _condition_of(
-            spec, frozenset(asset.keys), whole, deliveries.get(spec.key.path[0], frozenset())
-        )
-        for asset in assets
-        for spec in asset.specs
-    }
+    found: dict[dg.AssetKey, Condition | None] = {}
+    for asset in assets:
+        deps = {spec.key: Dependencies.of(spec, whole) for spec in asset.specs}
+        # A table that depends on its own history (purchases: the first delivery of an id counts) is
+        # built by the runs of its deliveries and late days. For a requested day, Dagster would also
+        # request all earlier days of everything the same step makes, and then fail.
+        reads_itself = any(dep.history & asset.keys for dep in deps.values())
+        for key, dep in deps.items():
+            domain = deliveries.get(key.path[0], frozenset())
+            found[key] = None if reads_itself else _condition_of(key, dep, asset, domain)
+    return found
 
 
 @accepting_beta()
@@ -108,32 +112,26 @@ def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition
 
 
 def _condition_of(
-    spec: dg.AssetSpec,
-    siblings: frozenset[dg.AssetKey],
-    unpartitioned: frozenset[dg.AssetKey],
+    key: dg.AssetKey,
+    deps: Dependencies,
+    asset: dg.AssetsDefinition,
     deliveries: frozenset[dg.AssetKey],
 ) -> Condition | None:
     """Compose an asset's condition; None if only deliveries or a schedule build it.
 
     Args:
-        spec: The asset.
-        siblings: Keys of the assets that the same step makes, including this one.
-        unpartitioned: Keys of the assets without partitions.
+        key: The asset.
+        deps: Its dependencies.
+        asset: The step that makes it.
         deliveries: Tables that are written when something is delivered to the asset's domain.
     """
-    deps = Dependencies.of(spec, unpartitioned)
-    if spec.partitions_def is None:
+    if asset.partitions_def is None:
         # The quality log is filled by its schedule.
-        return None if spec.key.path[0] == QUALITY else _made_once()
+        return None if key.path[0] == QUALITY else _made_once()
     if not deps.aligned | deps.within:
         return None
-    if deps.history & siblings:
-        # A table that depends on its own history (purchases: the first delivery of an id counts) is
-        # built by the runs of its deliveries and late days. For a requested day, Dagster would also
-        # request all earlier days of everything the same step makes, and then fail.
-        return None
     return (
-        _has_news(deps, siblings)
+        _has_news(deps, frozenset(asset.keys))
         & _may_begin(deps, deliveries)
         & _nothing_moves(deps.aligned | deps.within | deps.whole, deps.history)
     ).with_label("follows its sources")

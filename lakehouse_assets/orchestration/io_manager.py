@@ -175,10 +175,10 @@ class DeltaIOManager(dg.ConfigurableIOManager):
                     part for part in needed if part and not any(part < m <= first for m in later)
                 }
         if needed:
-            first = min(needed, key=str)
+            oldest = min(needed, key=str)
             raise SourceNotReadyError(
-                f"{table.name}{f' of {first}' if first else ''} is not ready, because the run "
-                f"{failed[first][:8]} that should have built it failed; fix the cause and run it "
+                f"{table.name}{f' of {oldest}' if oldest else ''} is not ready, because the run "
+                f"{failed[oldest][:8]} that should have built it failed; fix the cause and run it "
                 "again. Until then nothing is built on it."
             )
 

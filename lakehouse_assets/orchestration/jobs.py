@@ -17,7 +17,7 @@ QUALITY = "quality"
 
 _TEXTS = {
     DAILY: "Daily deliveries of {domain} to bronze and silver, and what is counted by day.",
-    MONTHLY: "Monthly snapshots of {domain}, and gold and segments as of the end of the month.",
+    MONTHLY: "Monthly snapshots of {domain}, its gold tables and its models.",
 }
 
 
@@ -53,7 +53,7 @@ def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAsse
     """Make the jobs that materialise all assets of each domain and family of partitions."""
     jobs: dict[str, list[dg.AssetKey]] = {UNPARTITIONED: []}
     texts = {
-        UNPARTITIONED: "Tables without partitions: the calendar, places, countries and stores.",
+        UNPARTITIONED: "Tables without partitions, such as the calendar.",
         QUALITY: "The quality log: what the runs so far have found, and drift.",
     }
     for definition in assets:

@@ -17,7 +17,7 @@ from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import windows_of
-from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.partitions import Calendar, accepting_beta
 from lakehouse_assets.orchestration.process import active_runs
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import (
@@ -32,6 +32,7 @@ from lakehouse_assets.quality.declared import check_declared, declared_checks
 _FIGURE_DPI = 55
 
 
+@accepting_beta()
 def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.AssetsDefinition:
     """Make the asset of the table that holds a model's results for the rows of another table.
 

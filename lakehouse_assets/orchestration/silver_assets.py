@@ -33,9 +33,10 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
     dataset = with_limits(dataset, limits)
     table, aside, bronze = silver_table(dataset), quarantine_table(dataset), bronze_table(dataset)
     inputs = {"bronze": dg.AssetIn(key=dg.AssetKey(bronze.key))}
-    upstream = {dg.AssetKey(bronze.key)}
+    upstream = {t.name: {dg.AssetKey(bronze.key)} for t in (table, aside)}
     if dataset.counts == "first":
-        upstream.add(dg.AssetKey(table.key))
+        # Not for the quarantine too: Dagster's backfills would then go one day after the other.
+        upstream[table.name].add(dg.AssetKey(table.key))
         columns = [dataset.key, "_source_file", "_row_number", dataset.partition.column]
         inputs[_EARLIER] = dg.AssetIn(
             key=dg.AssetKey(table.key),
@@ -48,7 +49,7 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         pool=table.step,
         ins=inputs,
         outs={t.name: dg.AssetOut(**asset_attributes(t)) for t in (table, aside)},
-        internal_asset_deps={t.name: upstream for t in (table, aside)},
+        internal_asset_deps=upstream,
         **calendar.attributes_of(dataset.grain),
         check_specs=check_specs(table, silver_checks(dataset)),
         required_resource_keys={"lake"},

@@ -17,7 +17,7 @@ from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.spans import rows_of
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import dagster_schema, windows_of
-from lakehouse_assets.orchestration.partitions import WITHIN, Calendar
+from lakehouse_assets.orchestration.partitions import WITHIN, Calendar, accepting_beta
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.quality.checks import Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
@@ -60,6 +60,7 @@ def months_of(context: dg.AssetExecutionContext) -> list[date]:
     return [date.fromisoformat(key) for key in context.partition_keys]
 
 
+@accepting_beta()
 def gold_asset(
     gold: GoldTable, registry: Registry, calendar: Calendar, options: BuildOptions
 ) -> dg.AssetsDefinition:

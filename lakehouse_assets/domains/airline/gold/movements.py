@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from lakehouse_assets.catalog.gold import GoldTable, Read, before
+from lakehouse_assets.catalog.gold import GoldTable, Read, RowsAlert, before
 from lakehouse_assets.catalog.registry import Column, Table, same_month
 from lakehouse_assets.domains.airline.gold.common import gold
 from lakehouse_assets.domains.airline.gold.customers import CUSTOMER
@@ -156,5 +156,6 @@ GOLD = (
         newly_at_risk,
         _TWO_MONTHS,
         triggered_by=(GOLD_SEGMENT_SUMMARY,),
+        alert=RowsAlert("newly_at_risk", "Members are newly At-Risk", "members"),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.gold import GoldTable, Summary
 from lakehouse_assets.catalog.registry import Column, same_month
 from lakehouse_assets.domains.airline.gold.common import gold
 from lakehouse_assets.domains.airline.gold.value import ACTIVE_STATUS, KPI_COLUMNS
@@ -174,4 +174,28 @@ def _score(thresholds: list[Col]) -> Col:
     return chosen.otherwise(F.lit(1)).cast("int")
 
 
-GOLD = (GoldTable(GOLD_SEGMENT_SUMMARY, summarise, {"segments": GOLD_CUSTOMER_SEGMENTS_ML}),)
+GOLD = (
+    GoldTable(
+        GOLD_SEGMENT_SUMMARY,
+        summarise,
+        {"segments": GOLD_CUSTOMER_SEGMENTS_ML},
+        rows_each_month=True,
+        summary=Summary(
+            "Customer segments",
+            {
+                "segment": ("segment_name", ""),
+                "members": ("customer_count", ","),
+                "age": ("avg_age", ",.1f"),
+                "flights": ("avg_flights", ",.1f"),
+                "km": ("avg_km", ",.0f"),
+                "days": ("avg_days_since_flight", ",.0f"),
+                "spent": ("avg_spent", ",.0f"),
+                "R": ("avg_recency", ",.1f"),
+                "F": ("avg_frequency", ",.1f"),
+                "M": ("avg_monetary", ",.1f"),
+            },
+            sorted_by="segment",
+            rule=("segment_name", "segment_rule"),
+        ),
+    ),
+)

@@ -298,5 +298,6 @@ GOLD = (
                 blocking=False,
             ),
         ),
+        rows_each_month=True,
     ),
 )
