@@ -123,7 +123,8 @@ class Lake:
     def ensure(self, table: Table) -> DeltaTable:
         """Open a table for writing; create it from its declaration if it does not exist.
 
-        Nullable columns that were declared after it was created are added to it.
+        Nullable columns that were declared after it was created are added to it, and columns that
+        have become nullable may be null from then on.
 
         Raises:
             LakehouseError: the stored table differs from its declaration, or the lake cannot be
@@ -135,7 +136,7 @@ class Lake:
                 stamp(self.files)
             found = log.create_table(table, self._root.table(table))
         check_declaration(table, found)
-        log.add_columns(table, found, [column.name for column in missing_columns(table, found)])
+        log.follow_declaration(table, found)
         return found
 
     def read(
@@ -351,7 +352,8 @@ def missing_columns(table: Table, found: DeltaTable) -> list[Column]:
 def check_declaration(table: Table, found: DeltaTable) -> None:
     """Check that the stored table matches its declaration.
 
-    A nullable column may be missing: it reads as null until the next write adds it.
+    A nullable column may be missing: it reads as null until the next write adds it. It may also be
+    stored as not nullable, until the next write.
 
     Raises:
         DamagedTableError: partition columns, columns, their types, or constraints differ.

@@ -6,7 +6,7 @@ Logs are read through delta-rs on every engine, because that is cheap and starts
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -149,13 +149,21 @@ def create_table(table: Table, path: TablePath) -> DeltaTable:
         ) from error
 
 
-def add_columns(table: Table, found: DeltaTable, names: Collection[str]) -> None:
-    """Add declared columns to a table, null in existing rows; without names, commit nothing."""
-    if names:
-        from deltalake import Schema
+def follow_declaration(table: Table, found: DeltaTable) -> None:
+    """Add nullable columns that a table lacks, and let columns be null that are declared so.
 
-        fields = Schema.from_arrow(arrow_schema(table)).fields
-        found.alter.add_columns([field for field in fields if field.name in names])
+    Nothing is committed if the table has all of them.
+    """
+    from deltalake import Schema
+
+    stored = {field.name: field.nullable for field in found.schema().fields}
+    declared = [field for field in Schema.from_arrow(arrow_schema(table)).fields if field.nullable]
+    added = [field for field in declared if field.name not in stored]
+    if added:
+        found.alter.add_columns(added)
+    for field in declared:
+        if not stored.get(field.name, True):
+            found.alter.drop_column_not_null(field.name)
 
 
 def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaTable:

@@ -76,12 +76,14 @@ def differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
 
 
 def stored_differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
-    """Describe how a stored table differs from the declared columns, including nullability."""
+    """Describe how a stored table differs from the declared columns.
+
+    A stored column may be not nullable where a nullable one is declared.
+    """
     columns = list(declared)
-    nullable = {field.name: field.nullable for field in found}
+    nullable = {field.name for field in found if field.nullable}
     return differences(columns, found) + [
-        f"column {c.name} is {'nullable' if nullable[c.name] else 'not nullable'} but declared "
-        f"{'nullable' if c.nullable else 'not nullable'}"
-        for c in columns
-        if nullable.get(c.name, c.nullable) != c.nullable
+        f"column {column.name} is nullable but declared not nullable"
+        for column in columns
+        if column.name in nullable and not column.nullable
     ]

@@ -111,10 +111,6 @@ def test_leftovers_of_an_interrupted_creation_are_no_table(lake):
             {"columns": (*DAILY.columns[:2], Column("email", "string", "E.", nullable=False))},
             "column email is nullable but declared not nullable",
         ),
-        (
-            {"columns": (DAILY.columns[0], Column("id", "bigint", "I."), DAILY.columns[2])},
-            "column id is not nullable but declared nullable",
-        ),
         ({"partition": None}, r"partitioned by \['day'\] where \[\] is declared"),
         ({"constraints": {"id_not_negative": "id > 7"}}, "id_not_negative is id >= 0 where id > 7"),
         ({"constraints": {"small": "id < 9"}}, "constraint small is missing where id < 9"),
@@ -139,6 +135,19 @@ def test_a_nullable_column_that_is_declared_later_is_null_until_it_is_written(th
     assert content(three_days, other) == [(*A, 7), (*B, None), (*C, None)]
     (stored,) = [f for f in three_days.open(DAILY).schema().fields if f.name == "more"]
     assert stored.metadata == {"comment": "M."}
+
+
+@on_both_engines
+def test_a_column_that_is_declared_nullable_later_may_be_null_from_then_on(lake):
+    strict = Column("email", "string", "E.", nullable=False)
+    put(lake, changed(DAILY, columns=(*DAILY.columns[:2], strict)), window(1, 2), [A, B])
+    assert content(lake, DAILY) == [A, B]
+    put(lake, DAILY, window(2, 2), [(day(2), 2, None)])
+    assert content(lake, DAILY) == [A, (day(2), 2, None)]
+    # Nothing is left to change, so the next write is one commit.
+    version = lake.version(DAILY)
+    put(lake, DAILY, window(2, 2), [B])
+    assert (content(lake, DAILY), lake.version(DAILY)) == ([A, B], version + 1)
 
 
 # -- writing -------------------------------------------------------------------------------------

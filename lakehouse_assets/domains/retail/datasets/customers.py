@@ -44,9 +44,10 @@ CUSTOMERS = Dataset(
     description="One customer, as a snapshot.",
     owner=OWNER,
     rows=(
-        "One row per customer and snapshot month: typed, SeniorCitizen as Yes or No. A customer "
-        "without TotalAmount is quarantined (section 4.1 cleans so). Of several deliveries in a "
-        "month the latest counts, then the first row."
+        "One row per customer and snapshot month: typed, SeniorCitizen as Yes or No. Customers who "
+        "have not paid yet, or of whom nobody knows whether they will leave, are kept without "
+        "TotalAmount or Churn. Of several deliveries in a month the latest counts, then the first "
+        "row."
     ),
     key="customer_id",
     counts="latest",
@@ -79,16 +80,21 @@ CUSTOMERS = Dataset(
               missing=UNKNOWN),
         Field("unit_price", MONEY, "What they pay a month.", "UnitPrice", need="required",
               unit=CURRENCY),
-        Field("total_amount", MONEY, "What they paid so far.", "TotalAmount", need="required",
-              unit=CURRENCY, delivered="What they paid so far; empty in the first month."),
-        Field("churn", "string", "Whether they left: Yes or No.", "Churn", need="judged",
+        Field("total_amount", MONEY, "What they paid so far; null until the first payment.",
+              "TotalAmount", need="fact", unit=CURRENCY),
+        Field("churn", "string", "Whether they left: Yes or No; null if it is not known.", "Churn",
               parse=yes_no),
     ),
     expectations=(
         Expectation(
-            "churn_is_told", "drop",
-            "Churn is Yes or No: what is learned from customers is whether they leave.",
-            lambda: F.col("churn").isin(*YES_NO),
+            "total_amount_is_given", "warn",
+            "Customers have a TotalAmount, except in their first month.",
+            lambda: F.col("total_amount").isNotNull() | (F.col("tenure_months") == F.lit(0)),
+        ),
+        Expectation(
+            "churn_is_yes_or_no", "drop",
+            "Churn is Yes or No if it is given.",
+            lambda: F.col("churn").isNull() | F.col("churn").isin(*YES_NO),
         ),
     ),
     watched=("tenure_months", "store_contract", "churn"),
