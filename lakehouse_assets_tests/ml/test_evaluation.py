@@ -167,3 +167,8 @@ def test_a_result_too_good_to_be_true_is_found(people: People) -> None:
     perfect = np.where(held.labels == 1, 0.9, 0.1)
     found = findings(split, {"known": perfect, "blind": blind}, "known", "blind")
     assert "the AUC of known, 1.000, is too good to be true" in found
+    # Of a few rows, anybody may guess all.
+    few = people.take(np.arange(20))
+    split = HeldOut(people.rows, people.labels, few.rows, few.labels)
+    known = np.where(few.labels == 1, 0.6, 0.4)
+    assert findings(split, {"known": known}, "known", "known") == []

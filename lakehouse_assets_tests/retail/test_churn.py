@@ -16,7 +16,12 @@ import numpy as np
 import pytest
 
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
-from lakehouse_assets.domains.retail.models.churn import CHURN_EVALUATION, read_customers
+from lakehouse_assets.domains.retail.models.churn import (
+    CHURN_EVALUATION,
+    ChurnSettings,
+    fit_churn,
+    read_customers,
+)
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sample.retail.customers import new_customers, rows_of
 from lakehouse_assets_tests.retail.test_customers import REAL
@@ -125,6 +130,10 @@ BAD: Mapping[str, tuple[Callable[[list[Row]], list[Row]], str]] = {
         lambda rows: [*rows[:2], rows[2] | {"UnitPrice": "12,50"}, *rows[3:]],
         "record 3: UnitPrice is '12,50'",
     ),
+    "too large a number": (
+        lambda rows: [rows[0] | {"tenure_month": "1e300"}, *rows[1:]],
+        "record 1: tenure_month is '1e300'",
+    ),
     "not a label": (lambda rows: [rows[0] | {"Churn": "maybe"}, *rows[1:]], "Churn is 'maybe'"),
     "customers twice": (lambda rows: rows + rows[:7], "7 customers in several rows"),
 }
@@ -138,6 +147,19 @@ def test_a_bad_file_is_refused_in_one_sentence(tmp_path: Path, case: str) -> Non
         read_customers(path)
     assert str(refused.value).startswith(str(path))
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_odd_customers_have_a_probability(tmp_path: Path) -> None:
+    """Constants, columns without a value, and texts that were not there at the fit."""
+    rows = [row | {"UnitPrice": "5", "tenure_month": "", "Gender": ""} for row in people(300)]
+    table, labels, _ = read_customers(written(tmp_path / "odd.csv", rows))
+    others, *_ = read_customers(
+        written(tmp_path / "new.csv", [r | {"PaymentMethod": r["CustomerID"]} for r in people(300)])
+    )
+    model = fit_churn(table, labels, ChurnSettings(trees=40, penalties=(0.1,)))
+    for asked in (table, others):
+        found = model.probabilities(asked)
+        assert ((found > 0) & (found < 1)).all()
 
 
 @pytest.mark.parametrize(

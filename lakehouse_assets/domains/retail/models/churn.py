@@ -44,6 +44,8 @@ FEWEST_OF_A_CLASS: Final = 20
 _SOURCES: Final = {field.name: field.source or field.name for field in CUSTOMERS.columns}
 # The number of trees is chosen among multiples of this.
 _STEP: Final = 20
+# No number of a customer's is larger.
+_MOST: Final = 1e12
 _YES: Final = ("yes", "y", "true", "t", "1", "1.0")
 _NO: Final = ("no", "n", "false", "f", "0", "0.0")
 
@@ -119,7 +121,7 @@ def encode(rows: pa.Table, categories: Mapping[str, tuple[str, ...]]) -> FloatAr
     """Return rows as numbers: three delivered, two derived, and a code for each column of text.
 
     A customer who has not paid yet has a total of 0, and their price as the average. Other missing
-    numbers are NaN. The code of a text that is not in the categories is -1.
+    numbers are NaN. A text that is not in the categories has the code of the first one.
     """
     import numpy as np
     import pyarrow as pa
@@ -131,7 +133,7 @@ def encode(rows: pa.Table, categories: Mapping[str, tuple[str, ...]]) -> FloatAr
         average = np.where(tenure > 0, total / tenure, price)
     codes = [
         pc.fill_null(
-            pc.index_in(rows[name].fill_null(UNKNOWN), value_set=pa.array(values, pa.string())), -1
+            pc.index_in(rows[name].fill_null(UNKNOWN), value_set=pa.array(values, pa.string())), 0
         ).to_numpy()
         for name, values in categories.items()
     ]
@@ -237,9 +239,7 @@ def _one_hot(categories: Mapping[str, tuple[str, ...]]) -> Any:
     from sklearn.preprocessing import OneHotEncoder
 
     codes = [list(map(float, range(len(values)))) for values in categories.values()]
-    return OneHotEncoder(
-        categories=codes, drop="first", handle_unknown="ignore", sparse_output=False
-    )
+    return OneHotEncoder(categories=codes, drop="first", sparse_output=False)
 
 
 def _texts(categories: Mapping[str, tuple[str, ...]]) -> list[int]:
@@ -378,7 +378,7 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _number(path: Path, text: pa.Table, name: str) -> pa.ChunkedArray:
-    """Read a column of finite numbers that are not negative.
+    """Read a column of numbers that are not negative.
 
     Raises:
         LakehouseError: a value is something else.
@@ -393,10 +393,10 @@ def _number(path: Path, text: pa.Table, name: str) -> pa.ChunkedArray:
             numbers.append(None if value is None else float(value))
         except ValueError:
             numbers.append(math.nan)
-        if numbers[-1] is not None and not 0.0 <= numbers[-1] < math.inf:
+        if numbers[-1] is not None and not 0.0 <= numbers[-1] <= _MOST:
             raise LakehouseError(
-                f"{path}, record {place + 1}: {name} is {value!r}; write a number from 0 on, with "
-                "a point for decimals, or leave it empty."
+                f"{path}, record {place + 1}: {name} is {value!r}; write a number from 0 to "
+                f"{_MOST:.0e}, with a point for decimals, or leave it empty."
             )
     return pa.chunked_array([pa.array(numbers, pa.float64())])
 
