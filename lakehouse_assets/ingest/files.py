@@ -21,8 +21,6 @@ from lakehouse_assets.ingest.limits import FileLimits
 FileFormat = Literal["csv", "json", "parquet"]
 
 _CHUNK = 1 << 21
-# Files that unpack to less are harmless at any ratio.
-_RATIO_FROM = 64 << 20
 _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
     ".parquet": "parquet",
@@ -183,9 +181,8 @@ class Content:
             raise limits.exceeded(
                 self.name, "unpacked_bytes", f"unpacks to more than {size - 1:,} bytes"
             )
-        if self._packed and size > max(_RATIO_FROM, limits.ratio * self._file.size):
-            found = f"{self._file.size:,} packed bytes hold {size:,}, {size // self._file.size:,}"
-            raise limits.exceeded(self.name, "ratio", f"is packed too well: {found} for each")
+        if self._packed:
+            limits.check_ratio(self.name, self._file.size, size)
 
     def _check_text(self, chunk: bytes, decoder: Any, lines: int) -> None:
         if b"\0" in chunk:

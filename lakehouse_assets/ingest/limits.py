@@ -7,13 +7,17 @@ from dataclasses import dataclass, fields
 
 from lakehouse_assets.errors import FileRefusedError
 
+# Files that unpack to less are harmless at any ratio.
+_RATIO_FROM = 64 << 20
+
 
 @dataclass(frozen=True)
 class FileLimits:
     """Limits on a delivered file; a file that exceeds one is refused, and the others load.
 
     Attributes:
-        unpacked_bytes: Bytes of an unpacked file; for a Parquet file, of its columns.
+        unpacked_bytes: Bytes of an unpacked file; for a Parquet file, of its columns, as its
+            footer says and as they are read.
         ratio: Unpacked bytes per packed byte, for files that unpack to more than 64 MiB.
         line_bytes: Bytes of a line of CSV.
         record_bytes: Bytes of a record of CSV or JSON.
@@ -54,6 +58,16 @@ class FileLimits:
             f"{name} {what}, and the limit is {getattr(self, setting):,}; check the file, or raise "
             f'"{setting}" in LAKEHOUSE_FILE_LIMITS.'
         )
+
+    def check_ratio(self, name: str, packed: int, unpacked: int) -> None:
+        """Check how many unpacked bytes a file has per packed byte.
+
+        Raises:
+            FileRefusedError: it has more than `ratio`.
+        """
+        if unpacked > max(_RATIO_FROM, self.ratio * packed):
+            found = f"{packed:,} packed bytes hold {unpacked:,}, {unpacked // packed:,} for each"
+            raise self.exceeded(name, "ratio", f"is packed too well: {found}")
 
     def check_values(self, name: str, line: int, values: Iterable[str | None]) -> None:
         """Check that no value of the record at a line exceeds `field_bytes`.

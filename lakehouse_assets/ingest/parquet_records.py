@@ -4,10 +4,15 @@ A Parquet file has types, but bronze stores text for every format, so that a col
 type, or a value that does not fit, is handled in silver and nothing is lost. Null stays null, and
 empty text stays empty text. Some writers (Impala, ClickHouse) store text as bytes without marking
 it as text: bytes that are valid UTF-8 are read as text, and a file with other bytes is refused.
+
+A file that unpacks to too much is refused by its footer, before anything is unpacked. The footer of
+a hostile file may say too little. What its pages hold is known only once they are unpacked: one
+page of each column at a time, which the format limits to 2 GiB each.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from io import FileIO
 from typing import TYPE_CHECKING, Any
@@ -63,7 +68,7 @@ class ParquetReader:
             schema = footer.schema.to_arrow_schema()
             check_columns(name, schema.names, columns, additive)
             self._check_types(schema)
-            self._check_size(footer)
+            self._check_size(footer, os.fstat(file.fileno()).st_size)
             # Text is read dictionary-encoded, so that its length is known before it is expanded
             # row by row.
             texts = [c for c in self._columns if _is_text(schema.field(c).type)]
@@ -120,12 +125,18 @@ class ParquetReader:
                     "no text; deliver it flat, or as text."
                 ) from None
 
-    def _check_size(self, footer: Any) -> None:
+    def _check_size(self, footer: Any, packed: int) -> None:
         groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
-        size = sum(group.total_byte_size for group in groups)
+        # A negative size is a lie that would make up for another column's.
+        size = sum(
+            abs(group.column(i).total_uncompressed_size)
+            for group in groups
+            for i in range(footer.num_columns)
+        )
         if size > self._limits.unpacked_bytes:
             found = f"says that it unpacks to {size:,} bytes"
             raise self._limits.exceeded(self._name, "unpacked_bytes", found)
+        self._limits.check_ratio(self._name, packed, size)
 
     def _size(self, values: pa.Array, column: str) -> int:
         """Return the size of a column's text in bytes; an estimate for types other than text.

@@ -36,9 +36,12 @@ LONG = "x" * 8_500
 TWO = {"ID": LONG, "Name": LONG}
 
 
-def table(**columns: object) -> bytes:
+def table(compression: str = "snappy", use_dictionary: bool = True, **columns: object) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({**{name: ["1"] for name in FIELDS}, **columns}), sink)
+    pq.write_table(
+        pa.table({**{name: ["1"] for name in FIELDS}, **columns}), sink,
+        compression=compression, use_dictionary=use_dictionary, write_statistics=False,
+    )  # fmt: skip
     return sink.getvalue().to_pybytes()
 
 
@@ -186,13 +189,37 @@ def test_bombs_are_stopped_while_they_are_unpacked(tmp_path):
 
 
 def test_parquet_files_that_unfold(tmp_path):
-    """A long text for each of many rows, and a column that unpacks to gigabytes."""
+    """A long text for each of many rows, and a page that unpacks to 200 MiB."""
     rows = 2_000_000
     long = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["x" * 4_000_000])
     one = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["1"])
     pq.write_table(pa.table({"ID": long, "Name": one, "Note": one}), tmp_path / "repeated.parquet")
-    said = read_apart(tmp_path, ["repeated.parquet"])
+    page = table(ID=pa.array(["x" * (200 << 20)]), compression="zstd", use_dictionary=False)
+    (tmp_path / "page.parquet").write_bytes(page)
+    said = read_apart(tmp_path, ["repeated.parquet", "page.parquet"])
     assert '"unpacked_bytes" in LAKEHOUSE_FILE_LIMITS' in said
+    assert '"ratio" in LAKEHOUSE_FILE_LIMITS' in said
+
+
+def test_a_parquet_footer_that_says_too_little(engine, tmp_path):
+    """Its page is unpacked, and refused by what it really holds."""
+    page = table(ID=["x" * 50_000], compression="zstd", use_dictionary=False)
+    size = pq.read_metadata(pa.BufferReader(page)).row_group(0).column(0).total_uncompressed_size
+    footer = int.from_bytes(page[-8:-4], "little") + 8
+    lie = page[-footer:].replace(varint(size), varint(-1, len(varint(size))))
+    for content, setting in ((page, "unpacked_bytes"), (page[:-footer] + lie, "field_bytes")):
+        outcome = deliver_bytes(engine, tmp_path, content, "a.parquet", limits=SMALL)
+        assert (outcome.rows, len(outcome.refused)) == ([], 1)
+        assert f'"{setting}" in LAKEHOUSE_FILE_LIMITS' in outcome.refused[0]
+
+
+def varint(number: int, length: int = 0) -> bytes:
+    """Encode a number as Parquet's footer does, with bytes that change nothing up to a length."""
+    left, found = number << 1 ^ number >> 63, []
+    while left > 127 or len(found) + 1 < length:
+        found.append(left & 127 | 128)
+        left >>= 7
+    return bytes([*found, left])
 
 
 def test_limits_are_settings(monkeypatch):
