@@ -15,7 +15,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.binary import corrected_interval, refuse, scores, splits
 from lakehouse_assets.ml.evaluation import parse_seeds
 from lakehouse_assets.ml.leaks import HeldOut, findings, revealing_columns
-from lakehouse_assets.sample.retail.customers import new_customers, rows_of
+from lakehouse_assets.sample.retail.customers import columns_of, new_customers
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ class People:
 
 @pytest.fixture(scope="module")
 def people() -> People:
-    made = list(zip(*rows_of(new_customers(np.random.default_rng(1), 5_000)), strict=True))
+    made = columns_of(new_customers(np.random.default_rng(1), 5_000)).values()
     columns = {
         field.name: [str(v) for v in values]
         for field, values in zip(CUSTOMERS.columns, made, strict=False)

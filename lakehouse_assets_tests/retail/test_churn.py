@@ -23,7 +23,7 @@ from lakehouse_assets.domains.retail.models.churn import (
     read_customers,
 )
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.sample.retail.customers import new_customers, rows_of
+from lakehouse_assets.sample.retail.customers import columns_of, new_customers
 from lakehouse_assets_tests.retail.test_customers import REAL
 
 HEADER = [field.source for field in CUSTOMERS.columns if field.source]
@@ -32,8 +32,8 @@ Row = dict[str, Any]
 
 def people(size: int = 500, seed: int = 1) -> list[Row]:
     """Generate customers as a file has them."""
-    made = rows_of(new_customers(np.random.default_rng(seed), size))
-    return [{n: str(v) for n, v in zip(HEADER, row, strict=True)} for row in made]
+    made = columns_of(new_customers(np.random.default_rng(seed), size))
+    return [dict(zip(made, map(str, row), strict=True)) for row in zip(*made.values(), strict=True)]
 
 
 def written(path: Path, rows: list[Row], header: list[str] | None = None) -> Path:

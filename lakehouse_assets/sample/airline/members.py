@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
+from lakehouse_assets.sample.airline import profile as p
 from lakehouse_assets.sample.airline.config import GeneratorConfig
 from lakehouse_assets.sample.airline.draws import (
     Flags,
@@ -19,33 +20,6 @@ from lakehouse_assets.sample.airline.draws import (
     some_of,
     stratified,
     whole,
-)
-from lakehouse_assets.sample.airline.profile import (
-    AGE,
-    AVG_INTERVAL,
-    BASE_POINTS,
-    CITY_GAPS,
-    CITY_SUFFIX,
-    COUNTRY_GAPS,
-    DAYS_SINCE,
-    DISCOUNT,
-    EXCHANGES,
-    FLIGHTS,
-    IMPOSSIBLE_LAST_FLIGHTS,
-    KINDS,
-    KM,
-    LONGEST_INTERVAL,
-    MAX_DAYS_SINCE_FLIGHT,
-    MONTHLY_JOINERS,
-    MUNICIPALITIES,
-    NON_FLIGHT,
-    OPENING_SHARE_ACTIVE,
-    OPENING_SHARE_OTHERS,
-    PLACES,
-    POINTS,
-    PROVINCE_GAPS,
-    PROVINCE_SUFFIX,
-    REVENUE,
 )
 
 
@@ -124,7 +98,7 @@ class Base:
         flown = rng.poisson(self.pace * habit)
         flown[self.joined >= first] = 0  # newcomers start with their opening record
         window_end = following - timedelta(days=1)
-        leaving = self.days_since_flight(window_end) > MAX_DAYS_SINCE_FLIGHT
+        leaving = self.days_since_flight(window_end) > p.MAX_DAYS_SINCE_FLIGHT
         flown = np.where(leaving, np.maximum(flown, 1), flown)
 
         # The last of k evenly spread flights falls late in the month.
@@ -142,7 +116,7 @@ class Base:
         )
         longest = np.where(flies, -(-gap // np.maximum(flown, 1)), 0)
         # An interval inside the two-year window cannot exceed it.
-        self.max_interval = np.clip(longest, self.max_interval, LONGEST_INTERVAL)
+        self.max_interval = np.clip(longest, self.max_interval, p.LONGEST_INTERVAL)
         self.avg_interval = np.minimum(self.avg_interval, self.max_interval)
         self.km = self.km + added_km
         self.base_points = self.base_points * growth
@@ -156,7 +130,7 @@ class Base:
             # The phantom day is before this month, but only this month's file has its flights: the
             # February file has no 29 February yet.
             listed = int(self.listed(window_end).sum())
-            wanted = max(1, round(listed * IMPOSSIBLE_LAST_FLIGHTS))
+            wanted = max(1, round(listed * p.IMPOSSIBLE_LAST_FLIGHTS))
             # Newcomers of this month joined after the phantom day.
             able = np.flatnonzero(flies & (self.joined < first))
             chosen = rng.choice(able, min(wanted, len(able)), replace=False)
@@ -169,16 +143,16 @@ def opening_base(
 ) -> Base:
     """Draw all members as of the first month's start, with later joiners at the end."""
     opening = day_number(month_starts[0])
-    joiners = max(1, round(config.members * MONTHLY_JOINERS))
+    joiners = max(1, round(config.members * p.MONTHLY_JOINERS))
     size = config.members + joiners * config.months
     newcomer = np.arange(size) >= config.members
 
-    kind = stratified(rng, [weight for weight, *_ in KINDS], size)
-    means = np.array([scores for _, *scores in KINDS])[kind]
+    kind = stratified(rng, [weight for weight, *_ in p.KINDS], size)
+    means = np.array([scores for _, *scores in p.KINDS])[kind]
     volume, recency = means[:, :2].T + rng.normal(0, 0.33, (2, size))
     volume[newcomer] = -3 + rng.normal(0, 0.3, int(newcomer.sum()))
 
-    share = np.where(recency < 0, OPENING_SHARE_ACTIVE, OPENING_SHARE_OTHERS)
+    share = np.where(recency < 0, p.OPENING_SHARE_ACTIVE, p.OPENING_SHARE_OTHERS)
 
     # Award travellers pay no fare: 3 % have no revenue in both years, some of it null in the file
     # (0.87 % in year 1, 0.22 % in year 2; spec section 1).
@@ -188,17 +162,17 @@ def opening_base(
     first_year_missing[award[:split]] = True
     second_year_missing[award[split : split + max(1, round(0.0022 * size))]] = True
 
-    flights = np.maximum(2, whole(share * by_rank(volume, FLIGHTS)))
+    flights = np.maximum(2, whole(share * by_rank(volume, p.FLIGHTS)))
     # Distances and fares per flight differ between members, but less than the flight counts do.
     distance = volume + rng.normal(0, 0.3, size)
     fare_class = rng.normal(0, 0.2, size)
     fare = distance + fare_class
     fare[award] = -99  # ranks last, so that setting it to zero does not shift the others
-    km = np.maximum(368, share * by_rank(distance, KM))
-    base_points = share * by_rank(fare, BASE_POINTS)
+    km = np.maximum(368, share * by_rank(distance, p.KM))
+    base_points = share * by_rank(fare, p.BASE_POINTS)
     bonus = distance + fare_class + rng.normal(0, 0.15, size)
-    points = np.maximum(base_points, share * by_rank(bonus, POINTS))
-    revenue = share * by_rank(fare + rng.normal(0, 0.1, size), REVENUE)
+    points = np.maximum(base_points, share * by_rank(bonus, p.POINTS))
+    revenue = share * by_rank(fare + rng.normal(0, 0.1, size), p.REVENUE)
     revenue[award] = 0
     base_points[award] = 0
     earlier = rng.beta(2.6, 2.6, size)
@@ -207,9 +181,9 @@ def opening_base(
     earlier[newcomer] = 0
 
     # Nobody starts at the edge of the window, because advance() would make them all fly at once.
-    days_since = np.minimum(whole(by_rank(recency, DAYS_SINCE)), MAX_DAYS_SINCE_FLIGHT - 20)
-    interval = by_rank(-1.1 * volume + rng.normal(0, 0.9, size), AVG_INTERVAL)
-    span = np.minimum(interval * (flights - 1), MAX_DAYS_SINCE_FLIGHT - 1 - days_since)
+    days_since = np.minimum(whole(by_rank(recency, p.DAYS_SINCE)), p.MAX_DAYS_SINCE_FLIGHT - 20)
+    interval = by_rank(-1.1 * volume + rng.normal(0, 0.9, size), p.AVG_INTERVAL)
+    span = np.minimum(interval * (flights - 1), p.MAX_DAYS_SINCE_FLIGHT - 1 - days_since)
     span = np.floor(span)
     last = opening - days_since
     # Joining dates from 2004-11-01 to 2013-03-31 for an opening on 2014-01-01, most of them late.
@@ -237,7 +211,7 @@ def opening_base(
     late = np.concatenate([outlier[1::3], outlier[2::3]])
     first[late] = day_number(month_starts[-1]) + rng.integers(30, 340, len(late))
 
-    age = whole(by_rank(means[:, 2] + rng.normal(size=size), AGE))
+    age = whole(by_rank(means[:, 2] + rng.normal(size=size), p.AGE))
     implausible = rng.permutation(size)[: 2 * max(1, round(0.0002 * size))]
     age[implausible[0::2]] = 6
     age[implausible[1::2]] = 110
@@ -250,7 +224,7 @@ def opening_base(
     genders[some_of(rng, size, 0.00005)] = 2
     city, province, country = _draw_places(size, rng)
 
-    discount = np.round(by_rank(fare_class + rng.normal(0, 0.1, size), DISCOUNT), 9)
+    discount = np.round(by_rank(fare_class + rng.normal(0, 0.1, size), p.DISCOUNT), 9)
     discount[some_of(rng, size, 0.0005)] = 0
     return Base(
         joined=joined,
@@ -275,31 +249,32 @@ def opening_base(
         revenue_2_missing=second_year_missing,
         avg_interval=avg_interval,
         max_interval=max_interval.astype(np.int64),
-        exchanges=whole(by_rank(volume + rng.normal(0, 1.5, size), EXCHANGES)),
+        exchanges=whole(by_rank(volume + rng.normal(0, 1.5, size), p.EXCHANGES)),
         discount=discount,
-        non_flight=whole(by_rank(volume + rng.normal(0, 1.5, size), NON_FLIGHT)),
+        non_flight=whole(by_rank(volume + rng.normal(0, 1.5, size), p.NON_FLIGHT)),
         revenue_per_km=revenue / km,
     )
 
 
 def _draw_places(size: int, rng: np.random.Generator) -> tuple[pa.Array, pa.Array, pa.Array]:
     """Draw city, province and country with spelling variants, placeholders and nulls."""
-    places = len(PLACES)
-    spot = stratified(rng, [weight for weight, *_ in PLACES], size).astype(np.int64)
-    chinese = np.array([country == "CN" for *_, country in PLACES])[spot]
-    municipal = np.array([province in MUNICIPALITIES for _, _, province, _ in PLACES])[spot]
+    places = len(p.PLACES)
+    weights, cities, provinces, countries = zip(*p.PLACES, strict=True)
+    spot = stratified(rng, weights, size).astype(np.int64)
+    chinese = np.array(countries)[spot] == "CN"
+    municipal = np.isin(provinces, list(p.MUNICIPALITIES))[spot]
 
     # Each pool holds plain names, then suffixed ones (except countries), then placeholders.
-    suffixed = chinese & (rng.random(size) < np.where(municipal, CITY_SUFFIX / 2, CITY_SUFFIX))
+    suffixed = chinese & (rng.random(size) < np.where(municipal, p.CITY_SUFFIX / 2, p.CITY_SUFFIX))
     city = spot + places * suffixed
     # Members with a suffixed city are likely to suffix the province, too.
-    affinity = np.where(suffixed, 5 * PROVINCE_SUFFIX, 0.6 * PROVINCE_SUFFIX)
+    affinity = np.where(suffixed, 5 * p.PROVINCE_SUFFIX, 0.6 * p.PROVINCE_SUFFIX)
     province = spot + places * (chinese & (rng.random(size) < affinity))
     country = spot.copy()
     for gaps, column, offset in (
-        (CITY_GAPS, city, 2 * places),
-        (PROVINCE_GAPS, province, 2 * places),
-        (COUNTRY_GAPS, country, places),
+        (p.CITY_GAPS, city, 2 * places),
+        (p.PROVINCE_GAPS, province, 2 * places),
+        (p.COUNTRY_GAPS, country, places),
     ):
         # Lower-case and Chinese spellings only make sense for China.
         free = np.flatnonzero(chinese) if column is country else np.arange(size)
@@ -313,25 +288,13 @@ def _draw_places(size: int, rng: np.random.Generator) -> tuple[pa.Array, pa.Arra
             chosen = np.concatenate([together, rng.permutation(rest)])[: sum(wanted)]
         column[chosen] = offset + np.repeat(np.arange(len(gaps)), wanted)
 
-    def named(pool: Sequence[str | None], index: Ints) -> pa.Array:
-        return pa.array(pool, pa.string()).take(pa.array(index))
-
-    return (
-        named(
-            [*(name for _, name, _, _ in PLACES), *(f"{name}shi" for _, name, _, _ in PLACES)]
-            + [gap for _, gap in CITY_GAPS],
-            city,
-        ),
-        named(
-            [
-                *(name for _, _, name, _ in PLACES),
-                *(
-                    f"{name}shi" if name in MUNICIPALITIES else f"{name}sheng"
-                    for _, _, name, _ in PLACES
-                ),
-                *(gap for _, gap in PROVINCE_GAPS),
-            ],
-            province,
-        ),
-        named([*(name for *_, name in PLACES), *(gap for _, gap in COUNTRY_GAPS)], country),
+    long_provinces = (
+        f"{name}{'shi' if name in p.MUNICIPALITIES else 'sheng'}" for name in provinces
     )
+    pools: tuple[tuple[list[str | None], Ints], ...] = (
+        ([*cities, *(f"{name}shi" for name in cities), *(gap for _, gap in p.CITY_GAPS)], city),
+        ([*provinces, *long_provinces, *(gap for _, gap in p.PROVINCE_GAPS)], province),
+        ([*countries, *(gap for _, gap in p.COUNTRY_GAPS)], country),
+    )
+    found = [pa.array(pool, pa.string()).take(pa.array(index)) for pool, index in pools]
+    return found[0], found[1], found[2]

@@ -18,50 +18,37 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lakehouse_assets.sample.airline import profile as p
 from lakehouse_assets.sample.airline.config import GeneratorConfig
 from lakehouse_assets.sample.airline.draws import Flags, Floats, Ints, month_after, stratified
-from lakehouse_assets.sample.airline.profile import (
-    BOM_DELIVERY,
-    DATE_FORMATS,
-    DEFECT_RATES,
-    FIRST_NAMES,
-    FIRST_UNKNOWN_CUSTOMER,
-    IMPOSSIBLE_PURCHASE_DATE,
-    LAST_NAMES,
-    MAIL_DOMAINS,
-    METHODS,
-    MIXED_ROTATION,
-    PURCHASE_LAGS,
-    REGIONS,
-    STATUSES,
-    TRANSACTION_COLUMNS,
-    Suffix,
-)
 from lakehouse_assets.sample.airline.snapshots import append_csv
+
+# How small integer codes are drawn, which take the place of texts, so that ten million transactions
+# fit in a few hundred MB. Names and e-mail addresses are plain, otherwise written, blank or wrong.
+# The bits of `as_text` keep the customer id and the amount as text, in JSON only.
+_CODES: dict[str, Sequence[float]] = {
+    "lag": p.PURCHASE_LAGS,
+    "date_format": [share for share, _ in p.DATE_FORMATS],
+    "name": (0.95, 0.03, 0.012, 0.008),
+    "email": (0.87, 0.09, 0.025, 0.015),
+    "status": [share for share, _ in p.STATUSES],
+    "method": [share for share, _ in p.METHODS],
+    "region": [share for share, _ in p.REGIONS],
+    "as_text": (0.81, 0.09, 0.08, 0.02),
+}
+_DEFECTS = {name: code for code, name in enumerate(p.DEFECT_RATES, start=1)}
+_PEOPLE = [(first, last) for first in p.FIRST_NAMES for last in p.LAST_NAMES]
 
 
 @dataclass(frozen=True)
 class _Purchases:
-    """All distinct transactions, columns in delivery order; position 0 is TXN000000001.
-
-    Small integer codes take the place of texts, so that ten million fit in a few hundred MB.
-    The ``*_defect`` codes are 0 for valid values; see ``_render``.
-    """
+    """All distinct transactions, columns in delivery order; position 0 is TXN000000001."""
 
     day: NDArray[np.int16]
     customer: NDArray[np.int32]
-    customer_defect: NDArray[np.int8]
     cents: NDArray[np.int32]
-    amount_defect: NDArray[np.int8]
-    lag: NDArray[np.int16]
-    date_format: NDArray[np.int16]
-    date_defect: NDArray[np.int8]
-    name_variant: NDArray[np.int16]
-    email_variant: NDArray[np.int16]
-    status: NDArray[np.int16]
-    method: NDArray[np.int16]
-    region: NDArray[np.int16]
-    as_text: NDArray[np.int8]  # bit 1: customer id as text, bit 2: amount as text (JSON only)
+    defect: NDArray[np.int8]  # 0 for none; see `_DEFECTS`
+    codes: dict[str, NDArray[np.int16]]
     person: NDArray[np.int16]  # per member: position in the name and e-mail pools
 
 
@@ -107,130 +94,93 @@ def _draw_purchases(
     # Members who fly more also buy more expensive tickets, within limits.
     level = np.clip(np.log(weights / np.median(weights)), -1.5, 1.5) * 0.15
     cents = np.exp(rng.normal(6.75, 0.6, size) + level[customer]) * 100
-    customer_defect, amount_defect, date_defect = np.zeros((3, size), dtype=np.int8)
-    for column, names in (
-        (customer_defect, ("null_customers", "invalid_customers", "unknown_customers")),
-        (amount_defect, ("null_amounts", "invalid_amounts")),
-        (date_defect, ("empty_dates", "impossible_dates")),
-    ):
-        for code, name in enumerate(names, start=1):
-            column[defective[name]] = code
+    defect = np.zeros(size, dtype=np.int8)
+    for name, spots in defective.items():
+        defect[spots] = _DEFECTS[name]
     return _Purchases(
         day=day,
         customer=customer,
-        customer_defect=customer_defect,
         cents=np.clip(np.rint(cents), 5_000, 9_999_999).astype(np.int32),
-        amount_defect=amount_defect,
-        lag=stratified(rng, PURCHASE_LAGS, size),
-        date_format=stratified(rng, [share for share, _ in DATE_FORMATS], size),
-        date_defect=date_defect,
-        name_variant=stratified(rng, (0.95, 0.03, 0.012, 0.008), size),
-        email_variant=stratified(rng, (0.87, 0.09, 0.025, 0.015), size),
-        status=stratified(rng, [share for share, _ in STATUSES], size),
-        method=stratified(rng, [share for share, _ in METHODS], size),
-        region=stratified(rng, [share for share, _ in REGIONS], size),
-        as_text=stratified(rng, (0.81, 0.09, 0.08, 0.02), size).astype(np.int8),
-        person=rng.integers(0, len(FIRST_NAMES) * len(LAST_NAMES), len(weights), dtype=np.int16),
+        defect=defect,
+        codes={name: stratified(rng, shares, size) for name, shares in _CODES.items()},
+        person=rng.integers(0, len(_PEOPLE), len(weights), dtype=np.int16),
     )
 
 
-@dataclass(frozen=True)
-class _Pools:
-    """The text of every code, as Arrow arrays."""
-
-    names: pa.Array
-    emails: pa.Array
-    dates: pa.Array
-    statuses: pa.Array
-    completed: Ints  # per status code: the code after a late settlement
-    methods: pa.Array
-    regions: pa.Array
-    hundredths: pa.Array
-
-
-def _pools(days: Sequence[date]) -> _Pools:
-    """Build the text pools, ordered by variant and then by person or date."""
-    people = [(first, last) for first in FIRST_NAMES for last in LAST_NAMES]
+def _pools(days: Sequence[date]) -> dict[str, pa.Array]:
+    """Return the text of every code; names by variant and then person, dates by format and day."""
+    plain = [f"{first} {last}" for first, last in _PEOPLE]
     mails = [
-        f"{first}.{last}@{MAIL_DOMAINS[i % len(MAIL_DOMAINS)]}".lower()
-        for i, (first, last) in enumerate(people)
+        f"{first}.{last}@{p.MAIL_DOMAINS[i % len(p.MAIL_DOMAINS)]}".lower()
+        for i, (first, last) in enumerate(_PEOPLE)
     ]
-    blank, dot, bad = ([text] * len(people) for text in ("", ".", "invalid-email"))
-    oldest = days[0] - timedelta(days=len(PURCHASE_LAGS) - 1)
-    calendar_days = [oldest + timedelta(days=i) for i in range((days[-1] - oldest).days + 1)]
-    statuses = [status for _, status in STATUSES]
-    done = statuses.index("completed")
-    return _Pools(
-        names=pa.array(
-            [f"{first} {last}" for first, last in people]
-            + [f"{first}  {last}" for first, last in people]
-            + blank
-            + dot
-        ),
-        emails=pa.array(mails + [mail.upper() for mail in mails] + blank + bad),
-        dates=pa.array(
-            [day.strftime(form) for _, form in DATE_FORMATS for day in calendar_days]
-            + ["", IMPOSSIBLE_PURCHASE_DATE]
-        ),
-        statuses=pa.array(statuses),
-        completed=np.array([done if s.lower() == "pending" else i for i, s in enumerate(statuses)]),
-        methods=pa.array([method for _, method in METHODS]),
-        regions=pa.array([region for _, region in REGIONS]),
-        hundredths=pa.array([f".{i:02d}" for i in range(100)]),
-    )
+    blank, dot, bad = ([text] * len(_PEOPLE) for text in ("", ".", "invalid-email"))
+    pools = {
+        "name": [*plain, *(name.replace(" ", "  ") for name in plain), *blank, *dot],
+        "email": [*mails, *(mail.upper() for mail in mails), *blank, *bad],
+        "date": [day.strftime(form) for _, form in p.DATE_FORMATS for day in days],
+        "status": [status for _, status in p.STATUSES],
+        "method": [method for _, method in p.METHODS],
+        "region": [region for _, region in p.REGIONS],
+        "hundredths": [f".{i:02d}" for i in range(100)],
+    }
+    return {name: pa.array(texts) for name, texts in pools.items()}
+
+
+def _calendar(days: Sequence[date]) -> list[date]:
+    """Return all days on which the purchases of some delivery days can have been made."""
+    oldest = days[0] - timedelta(days=len(p.PURCHASE_LAGS) - 1)
+    return [oldest + timedelta(days=i) for i in range((days[-1] - oldest).days + 1)]
 
 
 def _render(
-    bought: _Purchases, pools: _Pools, rows: Ints, again: Flags, days: Sequence[date]
+    bought: _Purchases, pools: dict[str, pa.Array], rows: Ints, again: Flags, offsets: Ints
 ) -> pa.Table:
     """Convert records to their nine text columns, with customer ids and amounts as in CSV.
 
     Args:
         bought: All transactions.
-        pools: Text pools.
+        pools: Text of the codes.
         rows: Positions of the records of one delivery.
         again: Which of them are redelivered; pending ones have been completed by then.
-        days: Delivery days.
+        offsets: Position of each delivery day in the calendar of the date pool.
     """
-    people = len(FIRST_NAMES) * len(LAST_NAMES)
-    dates = (len(pools.dates) - 2) // len(DATE_FORMATS)
-    customer = bought.customer[rows].astype(np.int64)
-    person = bought.person[customer].astype(np.int64)
-    customer_defect, amount_defect = bought.customer_defect[rows], bought.amount_defect[rows]
-    date_defect = bought.date_defect[rows].astype(np.int64)
+    customer, cents = bought.customer[rows].astype(np.int64), bought.cents[rows].astype(np.int64)
+    defect, person = bought.defect[rows], bought.person[customer].astype(np.int64)
+    codes = {name: values[rows].astype(np.int64) for name, values in bought.codes.items()}
 
-    ids = np.where(customer_defect == 3, customer + FIRST_UNKNOWN_CUSTOMER, customer + 1)
-    customers = pa.array(ids, mask=customer_defect == 1).cast(pa.string())
-    if (customer_defect == 2).any():
-        customers = pc.if_else(pa.array(customer_defect == 2), "invalid", customers)
-    cents = bought.cents[rows]
+    def texts(pool: str, positions: Ints) -> pa.Array:
+        return pools[pool].take(pa.array(positions))
+
+    def wrong(values: pa.Array, **instead: str | None) -> pa.Array:
+        for name, text in instead.items():
+            found = defect == _DEFECTS[name]
+            if found.any():
+                values = pc.if_else(pa.array(found), pa.scalar(text, pa.string()), values)
+        return values
+
+    unknown = defect == _DEFECTS["unknown_customers"]
+    customers = pa.array(customer + np.where(unknown, p.FIRST_UNKNOWN_CUSTOMER, 1))
     amounts = pc.binary_join_element_wise(
-        pa.array(cents // 100, mask=amount_defect == 1).cast(pa.string()),
-        pools.hundredths.take(pa.array(cents % 100)),
-        "",
+        pa.array(cents // 100).cast(pa.string()), texts("hundredths", cents % 100), ""
     )
-    if (amount_defect == 2).any():
-        amounts = pc.if_else(pa.array(amount_defect == 2), "invalid", amounts)
-    # The date pool starts the maximum lag before the first delivery.
-    offsets = np.array([(day - days[0]).days for day in days]) + len(PURCHASE_LAGS) - 1
-    date_format = bought.date_format[rows].astype(np.int64)
-    purchased = offsets[bought.day[rows]] - bought.lag[rows] + dates * date_format
-    purchased = np.where(date_defect > 0, len(DATE_FORMATS) * dates + date_defect - 1, purchased)
-    status = bought.status[rows].astype(np.int64)
-    status = np.where(again, pools.completed[status], status)
+    days = len(pools["date"]) // len(p.DATE_FORMATS)
+    dates = texts("date", offsets[bought.day[rows]] - codes["lag"] + days * codes["date_format"])
+    done = pc.utf8_lower(texts("status", codes["status"]))
+    settled = pc.and_(pa.array(again), pc.equal(done, "pending"))
     numbers = pc.utf8_lpad(pa.array(rows + 1).cast(pa.string()), 9, "0")
     columns = (
         pc.binary_join_element_wise("TXN", numbers, ""),
-        customers,
-        pools.names.take(pa.array(person + people * bought.name_variant[rows])),
-        pools.emails.take(pa.array(person + people * bought.email_variant[rows])),
-        pools.dates.take(pa.array(purchased)),
-        amounts,
-        pools.statuses.take(pa.array(status)),
-        pools.methods.take(pa.array(bought.method[rows])),
-        pools.regions.take(pa.array(bought.region[rows])),
+        wrong(customers.cast(pa.string()), null_customers=None, invalid_customers="invalid"),
+        texts("name", person + len(_PEOPLE) * codes["name"]),
+        texts("email", person + len(_PEOPLE) * codes["email"]),
+        wrong(dates, empty_dates="", impossible_dates=p.IMPOSSIBLE_PURCHASE_DATE),
+        wrong(amounts, null_amounts=None, invalid_amounts="invalid"),
+        pc.if_else(settled, "completed", texts("status", codes["status"])),
+        texts("method", codes["method"]),
+        texts("region", codes["region"]),
     )
-    return pa.table(dict(zip(TRANSACTION_COLUMNS, columns, strict=True)))
+    return pa.table(dict(zip(p.TRANSACTION_COLUMNS, columns, strict=True)))
 
 
 def write_transactions(
@@ -245,13 +195,15 @@ def write_transactions(
     days = _delivery_days(config)
     injected = {
         name: max(1, round(config.transactions * rate)) if config.defects else 0
-        for name, rate in DEFECT_RATES.items()
+        for name, rate in p.DEFECT_RATES.items()
     }
     spots = rng.choice(config.transactions, sum(injected.values()), replace=False)
     cuts = np.cumsum(list(injected.values()))[:-1]
     defective = dict(zip(injected, np.split(spots, cuts), strict=True))
     bought = _draw_purchases(config, days, known_from, weights, defective, rng)
-    pools = _pools(days)
+    calendar_days = _calendar(days)
+    pools = _pools(calendar_days)
+    offsets = np.array([(day - calendar_days[0]).days for day in days])
 
     last_day = len(days) - 1
     repeated = defective["duplicate_records"]
@@ -271,23 +223,23 @@ def write_transactions(
         rows = np.concatenate([np.arange(starts[i], starts[i + 1]), extra[added]])
         again = np.zeros(len(rows), dtype=np.bool_)
         again[int(starts[i + 1] - starts[i]) :] = is_late[added]
-        table = _render(bought, pools, rows, again, days)
-        suffix: Suffix = ".csv"
+        table = _render(bought, pools, rows, again, offsets)
+        suffix: p.Suffix = ".csv"
         if config.transaction_format == "mixed":
-            suffix = MIXED_ROTATION[i % len(MIXED_ROTATION)]
+            suffix = p.MIXED_ROTATION[i % len(p.MIXED_ROTATION)]
         target = folder / day.isoformat() / f"transactions{suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
         if suffix == ".csv":
             with target.open("wb") as sink:
-                sink.write((",".join(TRANSACTION_COLUMNS) + "\n").encode())
+                sink.write((",".join(p.TRANSACTION_COLUMNS) + "\n").encode())
                 append_csv(table, sink)
         else:
             # One broken line and one stray element, each in the first file of its format.
             broken = config.defects and suffix == ".jsonl" and not seen["malformed_json_lines"]
             stray = config.defects and suffix == ".json" and not seen["non_object_elements"]
-            marked = i == BOM_DELIVERY
+            marked = i == p.BOM_DELIVERY
             target.write_bytes(
-                _json_bytes(table, bought.as_text[rows], suffix, broken, stray, marked)
+                _json_bytes(table, bought.codes["as_text"][rows], suffix, broken, stray, marked)
             )
             seen["malformed_json_lines"] += broken
             seen["non_object_elements"] += stray
@@ -304,8 +256,8 @@ def write_transactions(
 
 def _json_bytes(
     table: pa.Table,
-    as_text: NDArray[np.int8],
-    suffix: Suffix,
+    as_text: NDArray[np.int16],
+    suffix: p.Suffix,
     broken: bool,
     stray: bool,
     marked: bool,

@@ -13,14 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from lakehouse_assets.sample.airline import profile as p
 from lakehouse_assets.sample.airline.draws import us_date, us_dates, whole
 from lakehouse_assets.sample.airline.members import Base
-from lakehouse_assets.sample.airline.profile import (
-    DUPLICATE_ROWS,
-    FLIGHT_COLUMNS,
-    IMPOSSIBLE_LAST_FLIGHT,
-    NON_NUMERIC_MEMBER_NO,
-)
 
 
 def write_snapshot(
@@ -33,14 +28,14 @@ def write_snapshot(
     points = base.points[rows]
     duplicates = 0
     if defects:
-        duplicates = max(3, round(len(members) * DUPLICATE_ROWS))
+        duplicates = max(3, round(len(members) * p.DUPLICATE_ROWS))
         extra = rng.choice(members, duplicates + 2, replace=False)
         rows = np.concatenate([rows, extra])
         numbers = pa.chunked_array(
             [
                 numbers,
                 pa.array(extra[:duplicates] + 1).cast(pa.string()),
-                pa.array(["", NON_NUMERIC_MEMBER_NO]),
+                pa.array(["", p.NON_NUMERIC_MEMBER_NO]),
             ]
         )
         # One exact copy, the others outdated, so that it matters which row is kept.
@@ -49,7 +44,7 @@ def write_snapshot(
     last = us_dates(base.last_flight[rows])
     impossible = base.impossible[rows]
     if impossible.any():
-        last = pc.if_else(pa.array(impossible), IMPOSSIBLE_LAST_FLIGHT, last)
+        last = pc.if_else(pa.array(impossible), p.IMPOSSIBLE_LAST_FLIGHT, last)
     days_since = base.days_since_flight(window_end)
     picked = pa.array(rows)
     columns = (
@@ -77,10 +72,10 @@ def write_snapshot(
         whole(points),
         base.non_flight[rows],
     )
-    table = pa.table(dict(zip(FLIGHT_COLUMNS, columns, strict=True)))
+    table = pa.table(dict(zip(p.FLIGHT_COLUMNS, columns, strict=True)))
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as sink:
-        sink.write((",".join(FLIGHT_COLUMNS) + "\n").encode())
+        sink.write((",".join(p.FLIGHT_COLUMNS) + "\n").encode())
         if not defects:
             append_csv(table, sink)
         else:

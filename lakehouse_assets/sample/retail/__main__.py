@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
+from lakehouse_assets.sample.command import command
 from lakehouse_assets.sample.retail.campaigns import write_campaigns
 from lakehouse_assets.sample.retail.customers import write_customers
 from lakehouse_assets.sample.retail.documents import write_documents
@@ -35,22 +33,13 @@ def generate(config: Config, root: Path) -> list[Path]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Generate from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lakehouse_assets.sample.retail",
-        description="Write a landing zone of the retail domain; equal arguments give equal bytes.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    plain = Config()
-    parser.add_argument("--out", type=Path, required=True, help="landing zone to write into")
-    parser.add_argument("--seed", type=int, default=plain.seed)
-    parser.add_argument("--first-week", type=date.fromisoformat, default=plain.first_week)
-    parser.add_argument("--weeks", type=int, default=plain.weeks)
-    parser.add_argument("--scale", type=float, default=plain.scale, help="rows, 1 for the sample's")
-    given = parser.parse_args(arguments)
-    config = Config(given.seed, given.first_week, given.weeks, given.scale)
-    files = generate(config, given.out)
-    size = sum(file.stat().st_size for file in files)
-    sys.stdout.write(f"{len(files)} files, {size / 1e6:.2f} MB in {given.out / 'retail'}\n")
+
+    def generated(out: Path, config: Config) -> str:
+        files = generate(config, out)
+        size = sum(file.stat().st_size for file in files)
+        return f"{len(files)} files, {size / 1e6:.2f} MB in {out / 'retail'}"
+
+    command("lakehouse_assets.sample.retail", Config, generated, arguments)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from lakehouse_assets.sample.retail.draws import (
     Knots,
     bent_to_mean,
     choose,
-    deliver,
+    deliver_csv,
     spread,
 )
 
@@ -73,6 +71,7 @@ QUANTILES: dict[str, Knots] = {
     "Marketing_Cost": ((0, 0.8), (0.05, 24.905), (0.25, 53.992), (0.5, 93.891), (0.75, 472.877),
                        (0.95, 881.446), (1, 999.886)),
 }  # fmt: skip
+DIGITS = {"Revenue_Target": 2, "Profit": 2, "Marketing_Cost": 3}
 
 
 def write_campaigns(config: Config, root: Path) -> list[Path]:
@@ -83,46 +82,44 @@ def write_campaigns(config: Config, root: Path) -> list[Path]:
     files = []
     for monday in config.mondays:
         pairs = choose(rng, RESULTS, size)
+        names, countries = zip(*pairs, strict=True)
         scores = {name: rng.random(size) for name in QUANTILES}
-        scores["Profit"] **= np.array([powers[name] for name, _ in pairs])
+        scores["Profit"] **= np.array([powers[name] for name in names])
         numbers = {name: spread(scores[name], knots) for name, knots in QUANTILES.items()}
         elsewhere = rng.random(size) < JAPAN_ELSEWHERE
         generations, channels = choose(rng, GENERATIONS, size), choose(rng, CHANNELS, size)
         days, picks = rng.integers(0, 7, size), rng.random(size)
-        out = io.StringIO()
-        # The pipelines that land data quote every field (spec, section 1).
-        writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        writer.writerow(CAMPAIGNS.source_names)
-        for n, (name, country) in enumerate(pairs):
-            region = REGIONS["USA"] if country == "Japan" and elsewhere[n] else REGIONS[country]
-            number, place = NUMBERS[name]
-            row = {
-                "Region": region,
-                "Country": country,
-                "Campaign_ID": number,
-                "Campaign_Name": name,
-                "Qualification": "NA",
-                "Qualification_Number": "NA",
-                "Response_Status": RESPONSES[region],
-                "Responses": round(numbers["Responses"][n] * 2) / 2,
-                "Cost": round(numbers["Cost"][n] * 4) / 4,
-                # Cents times 0.01: floating-point noise as in the reference (11180.560000000001).
-                "Revenue": float(round(numbers["Revenue"][n] * 100)) * 0.01,
-                "ROI": float(round(numbers["ROI"][n]) * 1980),
-                "Lead_Generation": "NA",
-                "Revenue_Target": round(float(numbers["Revenue_Target"][n]), 2),
-                "Campaign_Tactic": generations[n],
-                "Customer_Segment": channels[n],
-                "Status": _of(STATUSES[region], picks[n]),
-                "Profit": round(float(numbers["Profit"][n]), 2),
-                "Marketing_Cost": round(float(numbers["Marketing_Cost"][n]), 3),
-                "CampaignID": number,
-                "CampDate": monday + timedelta(days=int(days[n])),
-                "SORTED_ID": place,
-            }
-            writer.writerow([row.get(field, "") for field in CAMPAIGNS.source_names])
+        regions = [
+            REGIONS["USA" if country == "Japan" and other else country]
+            for country, other in zip(countries, elsewhere, strict=True)
+        ]
+        columns = {
+            "Region": regions,
+            "Country": list(countries),
+            "Campaign_ID": [NUMBERS[name][0] for name in names],
+            "Campaign_Name": list(names),
+            "Qualification": "NA",
+            "Qualification_Number": "NA",
+            "Response_Status": [RESPONSES[region] for region in regions],
+            "Responses": (numbers["Responses"] * 2).round() / 2,
+            "Cost": (numbers["Cost"] * 4).round() / 4,
+            # Cents times 0.01: floating-point noise as in the reference (11180.560000000001).
+            "Revenue": (numbers["Revenue"] * 100).round() * 0.01,
+            "ROI": numbers["ROI"].round() * 1980,
+            "Lead_Generation": "NA",
+            "Campaign_Tactic": generations,
+            "Customer_Segment": channels,
+            "Status": [
+                _of(STATUSES[region], pick) for region, pick in zip(regions, picks, strict=True)
+            ],
+            "CampaignID": [NUMBERS[name][0] for name in names],
+            "CampDate": [monday + timedelta(days=day) for day in days.tolist()],
+            "SORTED_ID": [NUMBERS[name][1] for name in names],
+        }
+        for name, digits in DIGITS.items():
+            columns[name] = [round(value, digits) for value in numbers[name].tolist()]
         delivered = monday + timedelta(weeks=1)
-        files.append(deliver(root, "campaigns", delivered, "campaign-data.csv", out.getvalue()))
+        files.append(deliver_csv(root, CAMPAIGNS, delivered, "campaign-data.csv", columns))
     return files
 
 

@@ -7,9 +7,7 @@ of its parts. OrderStatus, which the reference does not have, follows the report
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
-from lakehouse_assets.sample.retail.draws import Config, Floats, choose, deliver, spread
+from lakehouse_assets.sample.retail.draws import Config, Floats, choose, deliver_csv, spread
 
 Weights: TypeAlias = Mapping[str, float]
 Facts: TypeAlias = dict[str, Any]
@@ -116,11 +114,8 @@ def write_customers(config: Config, root: Path) -> list[Path]:
     for number, day in enumerate(snapshot_days(config)):
         if number:
             people = a_month_later(rng, people)
-        out = io.StringIO()
-        writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        writer.writerow(CUSTOMERS.source_names)
-        writer.writerows(rows_of(people))
-        files.append(deliver(root, "customers", day, "CustomerChurnData.csv", out.getvalue()))
+        columns = columns_of(people)
+        files.append(deliver_csv(root, CUSTOMERS, day, "CustomerChurnData.csv", columns))
     return files
 
 
@@ -204,33 +199,33 @@ def a_month_later(rng: np.random.Generator, people: Facts) -> Facts:
     return {name: np.concatenate([older[name], fresh[name]]) for name in older}
 
 
-def rows_of(people: Facts) -> Iterable[list[Any]]:
-    """Yield the rows of customers as the source writes them."""
+def columns_of(people: Facts) -> dict[str, list[Any]]:
+    """Return the columns of customers as the source writes them, in its order."""
     none = people["supply"] == "none"
-    payments = list(PAYMENTS)
-    for n in range(len(people["number"])):
-        discount = people["discount"][n]
-        outlet = "Big" if not discount else "Small" if people["lines"][n] else "Medium"
-        yield [
-            people["number"][n],
-            "Male" if people["male"][n] else "Female",
-            int(people["senior"][n]),
-            _yes(people["partner"][n]),
-            _yes(people["dependents"][n]),
-            int(people["tenure"][n]),
-            _yes(discount),
-            outlet,
-            _yes(people["delivery"][n] or none[n]),
-            "Cancelled" if people["cancelled"][n] else "Shipped",
-            _yes(people["support"][n]),
-            "National" if people["national"][n] or none[n] else "Local",
-            CONTRACTS[people["contract"][n]],
-            _yes(people["paperless"][n]),
-            payments[people["payment"][n]],
-            int(people["price"][n]),
-            int(people["paid"][n]) if people["tenure"][n] else "",
-            _yes(people["churn"][n]),
-        ]
+    outlet = np.select([~people["discount"], people["lines"]], ["Big", "Small"], "Medium")
+    paid = people["paid"].astype(int).astype(object)
+    columns = (
+        people["number"],
+        np.where(people["male"], "Male", "Female"),
+        people["senior"].astype(int),
+        _yes(people["partner"]),
+        _yes(people["dependents"]),
+        people["tenure"].astype(int),
+        _yes(people["discount"]),
+        outlet,
+        _yes(people["delivery"] | none),
+        np.where(people["cancelled"], "Cancelled", "Shipped"),
+        _yes(people["support"]),
+        np.where(people["national"] | none, "National", "Local"),
+        np.array(CONTRACTS)[people["contract"]],
+        _yes(people["paperless"]),
+        np.array(list(PAYMENTS))[people["payment"]],
+        people["price"].astype(int),
+        np.where(people["tenure"] > 0, paid, ""),
+        _yes(people["churn"]),
+    )
+    lists = (column.tolist() for column in columns)
+    return dict(zip(CUSTOMERS.source_names, lists, strict=True))
 
 
 def _let_leave(rng: np.random.Generator, people: Facts) -> None:
@@ -308,15 +303,11 @@ def all_different(codes: Codes, taken: Codes, end: int) -> Codes:
 
 def _written(codes: Codes) -> npt.NDArray[np.str_]:
     """Format codes as customer numbers."""
-    signs = np.empty((len(codes), 5 + _LETTERS), dtype=np.uint8)
-    digits, letters = np.divmod(codes, 26**_LETTERS)
-    for place in range(4):
-        signs[:, place] = ord("0") + digits // 10 ** (3 - place) % 10
-    signs[:, 4] = ord("-")
-    for place in range(_LETTERS):
-        signs[:, 5 + place] = ord("A") + letters // _PLACES[place] % 26
-    return signs.view(f"S{5 + _LETTERS}").ravel().astype(str)
+    digits = np.strings.zfill((codes // 26**_LETTERS).astype(str), 4)
+    letters = (codes[:, np.newaxis] // _PLACES % 26 + ord("A")).astype(np.uint8)
+    text = letters.view(f"S{_LETTERS}").ravel().astype(str)
+    return np.strings.add(np.strings.add(digits, "-"), text)
 
 
-def _yes(value: Any) -> str:
-    return "Yes" if value else "No"
+def _yes(values: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
+    return np.where(values, "Yes", "No")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import repeat
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from lakehouse_assets.catalog.datasets import Dataset
+
+T = TypeVar("T")
 Floats: TypeAlias = npt.NDArray[np.float64]
 Knots: TypeAlias = Sequence[tuple[float, float]]
 _GRID = (np.arange(20_000) + 0.5) / 20_000
@@ -78,6 +84,47 @@ def choose(rng: np.random.Generator, shares: Mapping[Any, float], size: int) -> 
     weights = np.array([shares[name] for name in names], dtype=float)
     picks = rng.choice(len(names), size=size, p=weights / weights.sum())
     return [names[pick] for pick in picks]
+
+
+def picked(options: Sequence[T], number: int) -> T:
+    """Return the option that a drawn number stands for."""
+    return options[number % len(options)]
+
+
+def utc(day: date, seconds: npt.NDArray[np.int64]) -> list[str]:
+    """Return the times so many seconds after the start of a day, as the sources write them."""
+    times = np.datetime64(day, "s") + seconds
+    written: list[str] = np.datetime_as_string(times, timezone="UTC").tolist()
+    return written
+
+
+def deliver_csv(
+    root: Path, dataset: Dataset, day: date, name: str, columns: Mapping[str, Any]
+) -> Path:
+    """Write columns as a CSV file of a dataset.
+
+    Args:
+        root: Landing zone.
+        dataset: Decides the order of the columns, and whether there is a header. The pipelines
+            that land data with a header quote every field (spec, section 1).
+        day: Day of delivery.
+        name: Name of the file.
+        columns: Values by column, as an array or list, or as one value for all rows. Columns that
+            are not given are empty.
+    """
+    if unknown := columns.keys() - set(dataset.source_names):
+        raise ValueError(f"{dataset.path} has no column {sorted(unknown)}")
+    out = io.StringIO()
+    writer = csv.writer(
+        out, quoting=csv.QUOTE_ALL if dataset.header else csv.QUOTE_MINIMAL, lineterminator="\n"
+    )
+    if dataset.header:
+        writer.writerow(dataset.source_names)
+    values = (columns.get(field, "") for field in dataset.source_names)
+    lists = (value.tolist() if isinstance(value, np.ndarray) else value for value in values)
+    rows = (value if isinstance(value, list) else repeat(value) for value in lists)
+    writer.writerows(zip(*rows, strict=False))
+    return deliver(root, dataset.name, day, name, out.getvalue())
 
 
 def deliver(root: Path, dataset: str, day: date, name: str, content: str | bytes) -> Path:

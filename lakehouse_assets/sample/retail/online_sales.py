@@ -5,15 +5,16 @@ Some orders are redelivered a week later, as by sources that export overlapping 
 
 from __future__ import annotations
 
-import csv
-import io
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
 from lakehouse_assets.sample.retail.customers import customer_numbers
-from lakehouse_assets.sample.retail.draws import Config, choose, deliver
+from lakehouse_assets.sample.retail.draws import Config, choose, deliver_csv, picked, utc
 from lakehouse_assets.sample.retail.products import BRANDS, CATEGORIES, PRODUCTS
 
 PER_WEEK = 60
@@ -35,39 +36,39 @@ def write_online_sales(config: Config, root: Path) -> list[Path]:
     size = config.rows(PER_WEEK)
     customers = customer_numbers(config)
     files: list[Path] = []
-    number, again = 0, list[list[Any]]()
-    for monday in config.mondays:
-        begin = datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
-        seconds = sorted(rng.integers(0, 7 * 86_400, size))
+    again: dict[str, list[Any]] = {}
+    for week, monday in enumerate(config.mondays):
+        seconds = np.sort(rng.integers(0, 7 * 86_400, size))
         countries, categories = choose(rng, COUNTRIES, size), choose(rng, CATEGORIES, size)
         quantities, picks = choose(rng, _QUANTITIES, size), rng.integers(0, 2**31, (4, size))
-        draws = rng.random((2, size))
-        rows = list(again)
-        again = []
-        for n in range(size):
-            number += 1
-            country, category = countries[n], categories[n]
-            product, price = PRODUCTS[category][picks[0][n] % len(PRODUCTS[category])]
-            row = [
-                f"O-{number:07}",
-                (begin + timedelta(seconds=int(seconds[n]))).isoformat().replace("+00:00", "Z"),
-                "" if draws[0][n] < GUESTS else customers[picks[1][n] % len(customers)],
-                country,
-                CITIES[country][picks[2][n] % len(CITIES[country])],
-                category,
-                product,
-                BRANDS[picks[3][n] % len(BRANDS)],
-                quantities[n],
-                price,
-                quantities[n] * price,
-            ]
-            rows.append(row)
-            if draws[1][n] < AGAIN:
-                again.append(row)
-        out = io.StringIO()
-        writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        writer.writerow(ONLINE_SALES.source_names)
-        writer.writerows(rows)
+        guest, repeated = rng.random((2, size)) < np.array([[GUESTS], [AGAIN]])
+        products = [
+            picked(PRODUCTS[category], pick)
+            for category, pick in zip(categories, picks[0], strict=True)
+        ]
+        columns = {
+            "OrderID": [f"O-{week * size + n:07}" for n in range(1, size + 1)],
+            "OrderedAt": utc(monday, seconds),
+            "CustomerID": [
+                "" if unknown else picked(customers, pick)
+                for unknown, pick in zip(guest, picks[1], strict=True)
+            ],
+            "Country": countries,
+            "City": [
+                picked(CITIES[country], pick)
+                for country, pick in zip(countries, picks[2], strict=True)
+            ],
+            "ProductCategory": categories,
+            "Product": [name for name, _ in products],
+            "Brand": [picked(BRANDS, pick) for pick in picks[3]],
+            "Quantity": quantities,
+            "Price": [price for _, price in products],
+            "Revenue": [
+                quantity * price for quantity, (_, price) in zip(quantities, products, strict=True)
+            ],
+        }
+        rows = {name: again.get(name, []) + values for name, values in columns.items()}
         delivered = monday + timedelta(weeks=1)
-        files.append(deliver(root, "online_sales", delivered, "orders.csv", out.getvalue()))
+        files.append(deliver_csv(root, ONLINE_SALES, delivered, "orders.csv", rows))
+        again = {name: list(compress(values, repeated)) for name, values in columns.items()}
     return files

@@ -6,12 +6,13 @@ section 2.
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import timedelta
 from pathlib import Path
 
-from lakehouse_assets.sample.retail.draws import Config, deliver
+import numpy as np
+
+from lakehouse_assets.domains.retail.datasets.store_sales import STORE_SALES
+from lakehouse_assets.sample.retail.draws import Config, deliver_csv, picked
 from lakehouse_assets.sample.retail.products import BRANDS
 
 STORES = 10
@@ -24,27 +25,22 @@ def write_store_sales(config: Config, root: Path) -> list[Path]:
     """Write the deliveries, one a week; return the files."""
     rng = config.random("store_sales")
     size = config.rows(PER_WEEK)
-    files, number = [], 0
-    for monday in config.mondays:
-        quantities = rng.integers(QUANTITIES[0], QUANTITIES[1], size, endpoint=True)
+    files = []
+    for week, monday in enumerate(config.mondays):
+        quantities = rng.integers(*QUANTITIES, size, endpoint=True)
         prices = rng.uniform(*PRICES, size).round(2)
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        for n in range(size):
-            number += 1
-            quantity, price = int(quantities[n]), float(prices[n])
-            writer.writerow(
-                [
-                    number,
-                    monday,
-                    n % STORES + 1,
-                    BRANDS[n // STORES % len(BRANDS)],
-                    quantity,
-                    1,
-                    price,
-                    quantity * price,
-                ]
-            )
+        rows = np.arange(size)
+        values = (
+            week * size + 1 + rows,
+            monday,
+            rows % STORES + 1,
+            [picked(BRANDS, row // STORES) for row in range(size)],
+            quantities,
+            1,
+            prices,
+            quantities * prices,
+        )
+        columns = dict(zip(STORE_SALES.source_names, values, strict=True))
         delivered = monday + timedelta(weeks=1)
-        files.append(deliver(root, "store_sales", delivered, "SalesTransData.txt", out.getvalue()))
+        files.append(deliver_csv(root, STORE_SALES, delivered, "SalesTransData.txt", columns))
     return files

@@ -7,13 +7,13 @@ have such tweets, but the stitched product needs them. Users and texts are made 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
 from lakehouse_assets.sample.retail.campaigns import NUMBERS
-from lakehouse_assets.sample.retail.draws import Config, Knots, choose, deliver, spread
+from lakehouse_assets.sample.retail.draws import Config, Knots, choose, deliver, picked, spread, utc
 
 PER_WEEK = 110
 DELIVERY_DAYS = (2, 7)
@@ -43,9 +43,7 @@ LIKES: Knots = (
 RETWEET_MARKS = {0: 0.72, 1: 0.2785, 2: 0.001, 3: 0.0005}
 WRONG_HOUR = 0.001
 REPLAYED = 0.1
-_OPENINGS = (
-    "RT @%s: ", "", "", "", "@%s ", "",
-)  # fmt: skip
+_OPENINGS = ("RT @{}: ", "", "", "", "@{} ", "")
 _SENTENCES = (
     "It's the best #Summer look and I can't wait", "We've seen the NewCollection, they're great",
     "Don't miss it: sale ends tonight", "I'm at the beach \u2600 \u2014 who's in?",
@@ -64,7 +62,6 @@ def write_tweets(config: Config, root: Path) -> list[Path]:
     for monday in config.mondays:
         for weekday in DELIVERY_DAYS:
             delivered = monday + timedelta(days=weekday)
-            noon = datetime(delivered.year, delivered.month, delivered.day, tzinfo=UTC)
             tags, campaigns = choose(rng, HASHTAGS, size), choose(rng, names, size)
             places, nowhere = choose(rng, cities, size), choose(rng, NO_PLACES, size)
             marks = choose(rng, RETWEET_MARKS, size)
@@ -73,44 +70,45 @@ def write_tweets(config: Config, root: Path) -> list[Path]:
             draws = rng.random((4, size))
             ages = rng.integers(0, 3 * 86_400, size)
             words = rng.integers(0, 2**31, (5, size))
-            rows = []
-            for n in range(size):
-                moment = noon - timedelta(seconds=int(ages[n]))
-                tag = tags[n]
-                if draws[0][n] < ABOUT_CAMPAIGNS:
-                    name = campaigns[n]
-                    tag = "#" + (name, name.lower(), name.upper())[words[0][n] % 3]
-                city = nowhere[n] if draws[2][n] < 0.05 else places[n]
-                hour = 24 + int(words[1][n] % 11) if draws[3][n] < WRONG_HOUR else moment.hour
-                rows.append(
-                    {
-                        "time": moment.isoformat().replace("+00:00", "Z"),
-                        "hashtag": tag,
-                        "tweet": _text(tag, words[:, n]),
-                        "city": "" if draws[1][n] < BLANK_CITY else city,
-                        "username": f"user_{words[4][n] % 5000:04}",
-                        "retweetcount": int(retweets[n]),
-                        "favouritecount": int(likes[n]),
-                        "sentiment": "Neutral",
-                        "sentimentscore": 5,
-                        "isretweet": marks[n],
-                        "hourofday": hour,
-                        "language": "English",
-                    }
-                )
+            for n in np.flatnonzero(draws[0] < ABOUT_CAMPAIGNS):
+                name = campaigns[n]
+                tags[n] = "#" + picked((name, name.lower(), name.upper()), words[0][n])
+            wrong, hours = draws[3] < WRONG_HOUR, -ages % 86_400 // 3_600
+            columns = {
+                "time": utc(delivered, -ages),
+                "hashtag": tags,
+                "tweet": [_text(tag, *parts) for tag, parts in zip(tags, words.T, strict=True)],
+                "city": np.select(
+                    [draws[1] < BLANK_CITY, draws[2] < 0.05], ["", nowhere], places
+                ).tolist(),
+                "username": [_user(word) for word in words[4]],
+                "retweetcount": retweets.astype(int).tolist(),
+                "favouritecount": likes.astype(int).tolist(),
+                "sentiment": ["Neutral"] * size,
+                "sentimentscore": [5] * size,
+                "isretweet": marks,
+                "hourofday": np.where(wrong, 24 + words[1] % 11, hours).tolist(),
+                "language": ["English"] * size,
+            }
+            rows = [
+                dict(zip(columns, values, strict=True))
+                for values in zip(*columns.values(), strict=True)
+            ]
             content = json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
             serial = int(rng.integers(10**9))
             files.append(deliver(root, "tweets", delivered, f"tweets-{serial:09}.json", content))
             if rng.random() < REPLAYED:
-                again = files[int(rng.integers(len(files)))].read_bytes()
+                again = picked(files, int(rng.integers(len(files)))).read_bytes()
                 name = f"tweets-{int(rng.integers(10**9)):09}.json"
                 files.append(deliver(root, "tweets", delivered, name, again))
     return files
 
 
-def _text(tag: str, words: np.ndarray) -> str:
-    opening = _OPENINGS[words[1] % len(_OPENINGS)]
-    if "%s" in opening:
-        opening %= f"user_{words[2] % 5000:04}"
-    link = f" https://t.co/{words[3]:08x}" if words[3] % 3 else ""
-    return f"{opening}{_SENTENCES[words[0] % len(_SENTENCES)]} {tag}{link}"
+def _text(tag: str, sentence: int, opening: int, answered: int, link: int, _user_word: int) -> str:
+    start = picked(_OPENINGS, opening).format(_user(answered))
+    end = f" https://t.co/{link:08x}" if link % 3 else ""
+    return f"{start}{picked(_SENTENCES, sentence)} {tag}{end}"
+
+
+def _user(word: int) -> str:
+    return f"user_{word % 5000:04}"
