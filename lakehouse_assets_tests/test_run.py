@@ -176,7 +176,7 @@ def test_a_run_that_cannot_start_stops_with_its_reason(
     assert started == ["reference_data"]
     assert outcome.errors == [
         "reference_data: The store is closed; open it.",
-        "2 further runs did not start after reference_data; mend what failed and run again.",
+        "2 further runs did not start after reference_data; fix what failed and run again.",
     ]
 
 

@@ -22,11 +22,11 @@ def doctor(
         bool, typer.Option("--fix", help="Bring dagster.yaml up to date; a copy of it is kept.")
     ] = False,
 ) -> None:
-    """Check that everything is as it should be, and show a remedy for each problem.
+    """Check the installation, the stores and the tables, and show a remedy for each problem.
 
     Tests the lake, the landing zone and the model store step by step: for a cloud store the name,
-    the token (whose, until when), listing, and writing, reading and removing a probe. Exit code 1
-    if a problem stops runs.
+    the token (its owner and expiry), listing, and writing, reading and removing a probe. The exit
+    code is 1 if a problem prevents runs.
     """
     from lakehouse_assets.cli.doctor import examine, fix_home, is_well
     from lakehouse_assets.settings import load_settings
@@ -118,7 +118,7 @@ def mlflow_uri() -> None:
 
 def export_model(
     name: Annotated[str, typer.Argument(help="Registered model.")],
-    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    folder: Annotated[Path, typer.Argument(help="New folder.")],
 ) -> None:
     """Check the champion's files and copy them to a new folder, for `mlflow models serve`."""
     from lakehouse_assets.domains import MODELS

@@ -89,7 +89,7 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "versions", "python", "warning",
             f"Python {python} is not one that this is tested on ({', '.join(_PYTHONS)}); make the "
-            "environment anew with `make setup`.",
+            "environment again with `make setup`.",
         )  # fmt: skip
     for first, others in _SAME_VERSION.items():
         wanted = _installed(first)
@@ -106,7 +106,7 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
             )
             yield Finding("versions", first, "error", text)
         else:
-            yield Finding("versions", first, "ok", f"{first} {wanted} and what belongs to it.")
+            yield Finding("versions", first, "ok", f"{first} {wanted} and its extensions.")
 
 
 def check_home(settings: Settings) -> Iterator[Finding]:
@@ -202,7 +202,7 @@ def check_settings(_settings: Settings) -> Iterator[Finding]:
     """Report the variables that look like settings but are not."""
     unknown = unknown_variables()
     for name in unknown:
-        text = f"{name} is no setting and has no effect; correct its name, or remove it."
+        text = f"{name} is not a setting and has no effect; correct its name, or remove it."
         yield Finding("settings", name, "warning", text)
     if not unknown:
         folder = project_folder()
@@ -246,7 +246,7 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
         others = f" and {len(names) - 1} more" * (len(names) > 1)
         yield Finding("tables", f"{names[0]}{others}", "error", text)
     whole = sum(finding.state == "ok" for finding in looked)
-    text = f"{whole} tables are as declared." if looked else no_lake(settings)
+    text = f"{whole} tables match their declarations." if looked else no_lake(settings)
     yield Finding("tables", "all", "ok", text, _since(began))
 
 

@@ -26,20 +26,20 @@ EMBEDDED = Path(".lakehouse") / "sources" / "demo.db"
 
 def extract(
     dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>.")],
-    full: Annotated[bool, typer.Option("--full", help="Copy everything once more.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Copy all rows again.")] = False,
     since: Annotated[
         str | None, typer.Option(help="Copy from this value of the cursor, such as 2021-09-06.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Look up what waits, and copy nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be copied, and copy nothing.")
     ] = False,
     accept_types: Annotated[
         bool, typer.Option("--accept-types", help="Copy although a column's type has changed.")
     ] = False,
     demo: Annotated[
-        bool, typer.Option("--demo", help="From the embedded sample database (SQLite).")
+        bool, typer.Option("--demo", help="Copy from the embedded sample database (SQLite).")
     ] = False,
-    chunk: Annotated[int, typer.Option(min=1, help="Rows of a delivered file.")] = 1_000_000,
+    chunk: Annotated[int, typer.Option(min=1, help="Most rows in one delivered file.")] = 1_000_000,
 ) -> None:
     """Copy a table of a database into the landing zone, as files delivered today.
 

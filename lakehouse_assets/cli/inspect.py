@@ -33,7 +33,7 @@ def sql(
     ] = "table",
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Rows at most; 50 for a table or Markdown, no limit for others."),
+        typer.Option(min=1, help="Most rows; 50 for a table or Markdown, no limit for others."),
     ] = None,
     safe: Annotated[
         bool, typer.Option("--safe", help="Only SELECT, and only from the lake's files.")
@@ -42,7 +42,7 @@ def sql(
         bool,
         typer.Option(
             "--safe-formulas",
-            help="In CSV for a spreadsheet, put ' before texts that it would take for formulas.",
+            help="Put ' before CSV text that a spreadsheet would take for a formula.",
         ),
     ] = False,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import re
 import sys
 from inspect import unwrap
 from typing import Any, get_type_hints
@@ -43,9 +44,14 @@ app.add_typer(models, name="models")
 
 
 def _commands() -> Any:
-    """Build the commands, and restore the help of arguments, which Typer loses with Click 8.5."""
+    """Build the commands; their help is wrapped to the terminal.
+
+    Also restores the help of arguments, which Typer loses with Click 8.5.
+    """
     group: Any = typer.main.get_command(app)
     for built in group.commands.values():
+        # Rich would keep the line breaks of docstrings.
+        built.help = re.sub(r"(?<!\n)\n(?!\n)", " ", built.help)
         if built.callback is None:
             continue
         hints = get_type_hints(unwrap(built.callback), include_extras=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def run() -> None:
-    """Materialise every partition that the landing zone holds, then show the lake.
+    """Build every partition that was delivered to the landing zone, then show the lake.
 
     Reads LAKEHOUSE_LANDING (default ./data), writes LAKEHOUSE_ROOT (default ./.lakehouse/lake) and
     tracks models in LAKEHOUSE_MLFLOW_URI. Running again gives the same tables.
@@ -56,7 +56,8 @@ def run() -> None:
         errors.print(f"Error: {line}", style="red")
     console.print(
         f"{len(planned.runs)} runs in {time.monotonic() - started:.1f} s. Next: "
-        "`make ui` opens the Dagster UI, `make mlflow` the models, `lakehouse sql` asks questions.",
+        "`make ui` opens the Dagster UI, `make mlflow` shows the models, `lakehouse sql` queries "
+        "the lake.",
         soft_wrap=True,
     )
     if summary.errors:
@@ -112,7 +113,7 @@ def backfill(
     months: Annotated[str, typer.Argument(help="A range such as 2024-01..2024-12, or a month.")],
     chunk: Annotated[int, typer.Option(min=1, help="Months in one run; bounds its memory.")] = 3,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Do again what an interrupted backfill has done.")
+        bool, typer.Option("--restart", help="Repeat what an interrupted backfill finished.")
     ] = False,
 ) -> None:
     """Run a range of delivered partitions in chunks; the same command resumes an interrupted one.
@@ -127,7 +128,7 @@ def backfill(
     wanted = Months.parse(months)
     planned = plan_backfill(settings, domain, wanted, chunk, restart=restart)
     if planned.done:
-        console.print(f"{planned.done} runs were done before; --restart does them again.")
+        console.print(f"{planned.done} runs were finished before; --restart repeats them.")
     summary = _watched(settings, planned.runs, "lakehouse backfill", planned.note)
     summary.errors += planned.refused
     print_warnings(console, summary.warnings)
@@ -142,7 +143,7 @@ def replay(
         list[str] | None,
         typer.Option(
             "--date",
-            help="A day of delivery that is loaded; may be repeated. Default: all with "
+            help="Day of a loaded delivery; may be repeated. Default: every day with "
             "quarantined rows.",
         ),
     ] = None,
@@ -209,7 +210,7 @@ def land(
     file: Annotated[Path, typer.Argument(help="The delivered file; it stays where it is.")],
     day: Annotated[str, typer.Option("--date", help="Day of delivery, YYYY-MM-DD.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Correct a delivery of the same file name.")
+        bool, typer.Option("--replace", help="Replace a delivered file of the same name.")
     ] = False,
 ) -> None:
     """Copy a delivered file into the landing zone, completely or not at all."""
@@ -235,6 +236,6 @@ def _date(text: str) -> date:
             raise ValueError(text)
     except ValueError:
         raise LakehouseError(
-            f"{text!r} is no date; write --date as YYYY-MM-DD, such as 2024-01-31."
+            f"{text!r} is not a date; write --date as YYYY-MM-DD, such as 2024-01-31."
         ) from None
     return day

@@ -60,7 +60,7 @@ def _limits(settings: Settings) -> Limits:
     known = {dataset.path for dataset in DATASETS} | {"*"}
     for path in sorted(settings.loss_limits.keys() - known):
         raise LakehouseError(
-            f"Setting LAKEHOUSE_LOSS_LIMITS names {path}, which is no dataset; known are "
+            f"Setting LAKEHOUSE_LOSS_LIMITS names {path}, which is not a dataset; the datasets are "
             f"{', '.join(sorted(known))}."
         )
     return tuple(

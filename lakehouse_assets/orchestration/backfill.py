@@ -53,10 +53,10 @@ class Months:
             months = cls(_month(first), _month(last) if dots else _month(first))
         except ValueError:
             raise LakehouseError(
-                f"{text!r} is no range of months; write it as 2024-01..2024-12, or 2024-01."
+                f"{text!r} is not a range of months; write it as 2024-01..2024-12, or 2024-01."
             ) from None
         if months.last < months.first:
-            raise LakehouseError(f"The range {text} ends before it begins; turn it round.")
+            raise LakehouseError(f"The range {text} ends before it begins; swap the two months.")
         return months
 
     def __str__(self) -> str:

@@ -196,7 +196,7 @@ def _others(
         what = f" of {failed.domain}" if failed.domain else ""
         summary.errors.append(
             f"{left_out} further run{'s' * (left_out > 1)}{what} did not start after "
-            f"{failed.label}; mend what failed and run again."
+            f"{failed.label}; fix what failed and run again."
         )
     return others
 
