@@ -15,12 +15,12 @@ class LakehouseError(Exception):
     Control characters in it, which a delivered value may contain, are escaped.
 
     Attributes:
-        passes: Whether the error is transient, so that a retry may succeed.
+        transient: Whether the error is transient, so that a retry may succeed.
     """
 
-    def __init__(self, message: str, *, passes: bool = False) -> None:
+    def __init__(self, message: str, *, transient: bool = False) -> None:
         super().__init__(visible(message, keep="\n"))
-        self.passes = passes
+        self.transient = transient
 
 
 class QueryError(LakehouseError):

@@ -52,14 +52,14 @@ def extract(
     from lakehouse_assets.ingest.landing import LandingZone
     from lakehouse_assets.settings import load_settings
     from lakehouse_assets.sources.connection import Source
-    from lakehouse_assets.sources.extraction import Wanted, ask
+    from lakehouse_assets.sources.extraction import CopyRequest, ask
     from lakehouse_assets.sources.extraction import extract as copy
 
     declared = source_of(SOURCES, dataset)
     settings = load_settings()
     zone = LandingZone(settings.landing, settings.zone_identity)
     source = Source.named(declared.source, _embedded() if demo else None)
-    wanted = Wanted(full, since, accept_types, chunk)
+    wanted = CopyRequest(full, since, accept_types, chunk)
     now = clock.now()
     if dry_run:
         found = ask(zone, source, declared, wanted, now.date())
@@ -73,10 +73,10 @@ def extract(
             progress.update(bar, total=found.waiting)
             _tell(declared, found, found.window.low is None)
 
-        def came(rows: int) -> None:
+        def copied_rows(rows: int) -> None:
             progress.advance(bar, rows)
 
-        copied = copy(zone, source, declared, wanted, now, came, looked_up)
+        copied = copy(zone, source, declared, wanted, now, copied_rows, looked_up)
     for finding in copied.findings:
         console.print(f"Note: {finding}", style="yellow")
     if not copied.rows:

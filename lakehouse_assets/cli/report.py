@@ -70,10 +70,10 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
         if isinstance(found, str):
             grid.add_row(table.full_name, "", "", found, "")
             continue
-        aside = _aside(lake, table)
+        lost_rows = _table_of_lost_rows(lake, table)
         lost = None
-        if aside is not None and aside in rows:
-            lost = _lost(lake, table, aside, rows[aside])
+        if lost_rows is not None and lost_rows in rows:
+            lost = _lost(lake, table, lost_rows, rows[lost_rows])
         spent = seconds.get(table.step)
         grid.add_row(
             table.full_name,
@@ -85,7 +85,7 @@ def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> No
     console.print(grid)
 
 
-def rows_aside(lake: Lake, dataset: Dataset, days: Collection[date]) -> int:
+def count_quarantined(lake: Lake, dataset: Dataset, days: Collection[date]) -> int:
     """Count the quarantined rows of some delivery days or partitions, without duplicates."""
     chosen = F.col("delivered_on").isin([*days]) | F.col(dataset.partition.column).isin([*days])
     frame = lake.read(quarantine_table(dataset)).filter(
@@ -94,7 +94,7 @@ def rows_aside(lake: Lake, dataset: Dataset, days: Collection[date]) -> int:
     return int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 
 
-def _aside(lake: Lake, table: Table) -> Table | None:
+def _table_of_lost_rows(lake: Lake, table: Table) -> Table | None:
     """Return a bronze table's rejects table or a silver table's quarantine; None for others."""
     if table.name.endswith(("_rejects", "_quarantine")) or table.layer not in {"bronze", "silver"}:
         return None
@@ -102,11 +102,11 @@ def _aside(lake: Lake, table: Table) -> Table | None:
     return lake.registry.meant_by(table, f"{table.name}{suffix}")
 
 
-def _lost(lake: Lake, table: Table, aside: Table, rows: int) -> int:
+def _lost(lake: Lake, table: Table, lost_rows: Table, rows: int) -> int:
     """Count rejected or quarantined rows, without the duplicates that the quarantine also holds."""
     if table.layer == "bronze" or not rows:
         return rows
-    frame = lake.read(aside).filter(F.col("disposition") == F.lit("quarantined"))
+    frame = lake.read(lost_rows).filter(F.col("disposition") == F.lit("quarantined"))
     return int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 
 

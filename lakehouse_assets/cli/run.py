@@ -154,7 +154,7 @@ def replay(
     rebuilt.
     """
     from lakehouse_assets.catalog.datasets import dataset_named, quarantine_table
-    from lakehouse_assets.cli.report import open_lake, print_warnings, rows_aside
+    from lakehouse_assets.cli.report import count_quarantined, open_lake, print_warnings
     from lakehouse_assets.domains import DATASETS
     from lakehouse_assets.orchestration.backfill import loaded_partitions, plan_replay
     from lakehouse_assets.settings import load_settings
@@ -171,10 +171,10 @@ def replay(
         console.print(f"No rows of {dataset} are quarantined; there is nothing to replay.")
         return
     partitions = loaded_partitions(lake, found, chosen)
-    before = rows_aside(lake, found, chosen)
+    before = count_quarantined(lake, found, chosen)
     summary = _watched(settings, plan_replay(found, partitions), "lakehouse replay")
     print_warnings(console, summary.warnings)
-    after = rows_aside(lake, found, chosen)
+    after = count_quarantined(lake, found, chosen)
     where = f"{chosen[0]}..{chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
     console.print(
         f"{before:,} rows of {dataset} ({where}) were quarantined, {after:,} still are.",
@@ -191,7 +191,7 @@ def _tell_of_later_months(settings: Settings, domain: str, last: date) -> None:
     later = months_after(settings, domain, last)
     if later is not None:
         console.print(
-            "Gold tables of later months add these up. The sensor follow_sources renews them; "
+            "Gold tables of later months add these up. The sensor build_downstream renews them; "
             f"without it: lakehouse backfill {domain} {later}",
             soft_wrap=True,
         )

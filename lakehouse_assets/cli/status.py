@@ -135,7 +135,7 @@ def _of(
     present = {file.partition for file in files if file.rows != 0}
     missing = None if expected is None else expected - present
     if missing and table in _LOADED:
-        missing -= _set_aside(table, root)
+        missing -= _lost(table, root)
     elif missing:
         missing -= _written(found)
     written = log.last_write(found)
@@ -159,7 +159,7 @@ def _listed(days: set[date]) -> tuple[str, ...]:
     return tuple(sorted(day.isoformat() for day in days))
 
 
-def _set_aside(table: Table, root: LakeRoot) -> set[date]:
+def _lost(table: Table, root: LakeRoot) -> set[date]:
     """Return the partitions of a bronze or silver table whose rows may all be lost.
 
     That is, rejected or quarantined. Rejected records never reach silver, so they explain a gap in

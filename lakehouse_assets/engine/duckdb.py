@@ -398,7 +398,7 @@ class DuckDBEngine:
         import pyarrow as pa
 
         self._renew_stores()
-        with _told_as_sentence(), self._stores.explained():
+        with _explained_query(), self._stores.explained():
             if self._confined and [s.type for s in duckdb.extract_statements(sql)] != [
                 duckdb.StatementType.SELECT
             ]:
@@ -406,7 +406,7 @@ class DuckDBEngine:
             reader = self._connection.cursor().execute(sql).to_arrow_reader(10_000)
 
         def batches() -> Iterator[pa.RecordBatch]:
-            with _told_as_sentence(), self._stores.explained():
+            with _explained_query(), self._stores.explained():
                 yield from reader
 
         return pa.RecordBatchReader.from_batches(reader.schema, batches())
@@ -447,7 +447,7 @@ class DuckDBEngine:
 
 
 @contextmanager
-def _told_as_sentence() -> Iterator[None]:
+def _explained_query() -> Iterator[None]:
     """Raise DuckDB's error as a QueryError of one sentence, with the missing table or column."""
     import duckdb
 

@@ -15,7 +15,7 @@ from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.scoped_resources import ScopedResources
 from lakehouse_assets.engine.spark_dialect import SparkDialect
-from lakehouse_assets.engine.spark_memory import lack_of_memory_told
+from lakehouse_assets.engine.spark_memory import explain_lack_of_memory
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError, QueryError
 
@@ -111,7 +111,7 @@ class SparkEngine:
 
         # Stores bytes. As objects, Spark's default, the same rows take twice the memory.
         level = StorageLevel.MEMORY_AND_DISK
-        with lack_of_memory_told():
+        with explain_lack_of_memory():
             stored = frame.localCheckpoint(eager=True, storageLevel=level)
         self._scoped.add((name, stored))
         self._origin_versions[name] = versions
@@ -187,7 +187,7 @@ class SparkEngine:
 
     def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
         """Run a small frame and return its rows."""
-        with lack_of_memory_told():
+        with explain_lack_of_memory():
             return list(frame.toArrow().to_pylist())
 
     def query(self, sql: str) -> pa.RecordBatchReader:

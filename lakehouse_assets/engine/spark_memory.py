@@ -42,7 +42,7 @@ def _memory_here() -> int:
 
 
 @contextmanager
-def lack_of_memory_told() -> Iterator[None]:
+def explain_lack_of_memory() -> Iterator[None]:
     """Raise an error with the remedy when Java runs out of memory, here or in an executor.
 
     Raises:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.engine import DataFrame
-from lakehouse_assets.engine.spark_memory import lack_of_memory_told
+from lakehouse_assets.engine.spark_memory import explain_lack_of_memory
 from lakehouse_assets.errors import one_line
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.local_lock import local_lock
@@ -116,7 +116,7 @@ def _explained(change: Replacement) -> Iterator[None]:
     from pyspark.errors import PySparkException
 
     try:
-        with lack_of_memory_told():
+        with explain_lack_of_memory():
             yield
     except OSError as error:
         raise unwritable(change.path, change.table, one_line(error)) from error

@@ -52,23 +52,23 @@ def _latest_snapshot(table: Table, frame: DataFrame, month: date, lake: Lake) ->
     stored = {found for found, rows in lake.rows_read(table, frame).items() if rows}
     # Read before the table's newest version, because a step writes its accepted rows first and
     # then the rejected or quarantined ones.
-    aside = {
+    with_lost = {
         found
-        for name in _set_aside(table)
+        for name in _lost_tables(table)
         for found in _months_with_rows(lake, lake.registry.meant_by(table, name))
     }
-    lost = aside - stored - _months_with_rows(lake, table)
+    lost = with_lost - stored - _months_with_rows(lake, table)
     snapshot = max((m for m in stored | lost if m <= month), default=month)
     if snapshot in lost:
         raise SourceNotReadyError(
             f"Every row of the snapshot of {snapshot:%Y-%m} was rejected or quarantined "
-            f"({', '.join(_set_aside(table))} have the reasons), so nothing is built from "
+            f"({', '.join(_lost_tables(table))} have the reasons), so nothing is built from "
             f"{table.name} for {month:%Y-%m}; correct the delivery and run that month again."
         )
     return snapshot
 
 
-def _set_aside(silver: Table) -> tuple[str, str]:
+def _lost_tables(silver: Table) -> tuple[str, str]:
     """Return the names of the tables with a silver table's quarantined and rejected rows."""
     return f"{silver.name}_quarantine", f"bronze_{silver.name.removeprefix('silver_')}_rejects"
 

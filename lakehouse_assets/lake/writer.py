@@ -57,7 +57,7 @@ class OvertakenError(LakehouseError):
         super().__init__(
             f"Another writer changed table {table.name} at the same time; nothing was written, run "
             "the partition again.",
-            passes=True,
+            transient=True,
         )
 
 

@@ -44,14 +44,14 @@ class Gate:
         metric: The metric.
         above: The bound.
         description: The reason, for people.
-        beside: Further metrics to show with it, which do not affect the result.
+        also_shown: Further metrics to show with it, which do not affect the result.
     """
 
     name: str
     metric: str
     above: float
     description: str
-    beside: tuple[str, ...] = ()
+    also_shown: tuple[str, ...] = ()
 
     def passes(self, metrics: Mapping[str, float]) -> bool:
         """Return whether a fit passes; a missing or NaN metric does not pass."""

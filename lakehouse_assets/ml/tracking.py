@@ -293,7 +293,7 @@ class MlflowTracking:
         After a transient error the store is not called again, because it may still not answer; a
         later run ends this one.
         """
-        if isinstance(error, LakehouseError) and error.passes:
+        if isinstance(error, LakehouseError) and error.transient:
             return
         try:
             with self.plain_errors():
@@ -319,7 +319,7 @@ class MlflowTracking:
                 )
             # If the address has credentials, the original error may show them in the traceback.
             cause = error if self.redacted_uri == self.tracking_uri else None
-            raise LakehouseError(msg, passes=is_transient(error)) from cause
+            raise LakehouseError(msg, transient=is_transient(error)) from cause
 
 
 def _move_artifacts(store: sqlite3.Connection, experiment: str, here: str) -> None:

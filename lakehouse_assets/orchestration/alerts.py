@@ -40,8 +40,8 @@ class Alert:
     @property
     def text(self) -> str:
         """The message as one line, which Slack and Teams both show."""
-        told = ", ".join(f"{name}: {number:,}" for name, number in self.counts.items())
-        return f"{self.title} ({told})" if told else self.title
+        numbers = ", ".join(f"{name}: {number:,}" for name, number in self.counts.items())
+        return f"{self.title} ({numbers})" if numbers else self.title
 
 
 def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> None:

@@ -98,7 +98,7 @@ def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition
     """Make the sensor that evaluates every condition; it starts switched on if `running`."""
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     return dg.AutomationConditionSensorDefinition(
-        "follow_sources",
+        "build_downstream",
         target=dg.AssetSelection.all(),
         description="Builds the tables whose sources have changed, see each asset's condition.",
         default_status=status,

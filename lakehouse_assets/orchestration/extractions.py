@@ -59,12 +59,12 @@ def _job(declared: SourceTable, name: str) -> dg.JobDefinition:
     )
     def copy(context: dg.OpExecutionContext) -> None:
         from lakehouse_assets.sources.connection import Source
-        from lakehouse_assets.sources.extraction import Wanted, extract
+        from lakehouse_assets.sources.extraction import CopyRequest, extract
 
         zone: LandingZone = context.resources.landing.open()
         with retry_transient(context.retry_number):
             source = Source.named(declared.source)
-            copied = extract(zone, source, declared, Wanted(), clock.now())
+            copied = extract(zone, source, declared, CopyRequest(), clock.now())
         for finding in (*copied.look_up.findings, *copied.findings):
             context.log.warning(visible(finding))
         context.add_output_metadata(

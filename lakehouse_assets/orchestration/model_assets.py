@@ -142,7 +142,7 @@ def _gate_check(gate: Gate) -> Check:
 
 def _judged(gate: Gate, runs: Mapping[str, ModelRun]) -> Finding:
     """Apply a gate to the fits of a run's months."""
-    names = (gate.metric, *gate.beside)
+    names = (gate.metric, *gate.also_shown)
     figures = {month: run.metrics for month, run in runs.items() if run.version is not None}
     lines = [
         f"{month}: " + ", ".join(f"{name} {metrics[name]:.4f}" for name in names)

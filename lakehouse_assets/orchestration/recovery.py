@@ -21,7 +21,7 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
     """Make the sensor that ends the runs of killed processes; it starts on if `running`."""
 
     @dg.sensor(
-        name="end_killed_runs",
+        name="fail_orphaned_runs",
         description=(
             "Ends runs whose process was killed, frees their places in pools and ends their MLflow "
             "runs; Dagster then starts them again (run_retries in dagster.yaml)."
@@ -31,7 +31,7 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
             dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
         ),
     )
-    def end_killed_runs(
+    def fail_orphaned_runs(
         context: dg.SensorEvaluationContext, mlflow: MlflowResource
     ) -> dg.SkipReason:
         now = clock.now()
@@ -46,4 +46,4 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
             f"Ended the runs {', '.join(ended)} of killed processes." if ended else "All is well."
         )
 
-    return end_killed_runs
+    return fail_orphaned_runs

@@ -13,7 +13,7 @@ from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.engine import DataFrame, F
 
 
-def kept_twice(kept: DataFrame, later: DataFrame, key: str, dataset: Dataset) -> DataFrame:
+def accepted_twice(kept: DataFrame, later: DataFrame, key: str, dataset: Dataset) -> DataFrame:
     """Find the later days that keep an id that the loaded days keep too.
 
     Args:
@@ -30,18 +30,18 @@ def kept_twice(kept: DataFrame, later: DataFrame, key: str, dataset: Dataset) ->
     return later.join(known, F.col(key) == F.col("known_key"), "left_semi").select(day).distinct()
 
 
-def duplicates_of(later_aside: DataFrame, dataset: Dataset, first: date, end: date) -> DataFrame:
+def duplicates_of(quarantine: DataFrame, dataset: Dataset, first: date, end: date) -> DataFrame:
     """Find the rows of later days that are duplicates of rows of the loaded days.
 
     Args:
-        later_aside: Quarantine rows of later days.
+        quarantine: Quarantine rows of later days.
         dataset: The dataset.
         first: First of the loaded days.
         end: The day after the last of them.
     """
     # An address begins with <domain>/<dataset>/<day>/, and ISO dates sort as text.
     delivered = F.substring(F.col("duplicate_of"), len(dataset.path) + 2, 10)
-    return later_aside.filter(
+    return quarantine.filter(
         (F.col("disposition") == F.lit("duplicate"))
         & (delivered >= F.lit(first.isoformat()))
         & (delivered < F.lit(end.isoformat()))

@@ -38,7 +38,12 @@ from lakehouse_assets.quality.classify import (
 )
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.fields import expectations_of, typed_rows
-from lakehouse_assets.quality.late import duplicates_of, kept_twice, named_wrongly, sorted_otherwise
+from lakehouse_assets.quality.late import (
+    accepted_twice,
+    duplicates_of,
+    named_wrongly,
+    sorted_otherwise,
+)
 from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
 
 _VERSION = "version"
@@ -253,7 +258,7 @@ def _later_partitions_out_of_date(
     again = typed_rows(dataset, lake.engine, named.select(*[c.name for c in of_bronze]))
     found = lake.engine.union(
         [
-            kept_twice(accepted, accepted_later, dataset.key, dataset),
+            accepted_twice(accepted, accepted_later, dataset.key, dataset),
             named_wrongly(accepted, named, again, dataset.key, dataset),
         ]
     )

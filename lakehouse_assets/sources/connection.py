@@ -38,7 +38,7 @@ _REASONS = (
     ),
     (r"unable to open database file", "the file is not there"),
 )
-_PASSING = {"connection refused", "the connection timed out", "it closed the connection"}
+_TRANSIENT = {"connection refused", "the connection timed out", "it closed the connection"}
 # Errors that repeat values and statements, which may contain any of the words above.
 _OF_STATEMENTS = {"DataError", "IntegrityError", "ProgrammingError"}
 
@@ -198,19 +198,19 @@ class Source:
 
         # Python's own TimeoutError has no text.
         text = str(error) or "timed out"
-        may_pass = is_transient(error)
+        transient = is_transient(error)
         of_a_statement = _OF_STATEMENTS & {kind.__name__ for kind in type(error).__mro__}
         for pattern, reason in () if of_a_statement else _REASONS:
             if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
                 return LakehouseError(
                     f"The source {self.name} cannot be reached at {self.place}: {reason}; check "
                     f"that it runs, the network, and {variable_of(self.name)}.",
-                    passes=may_pass or reason in _PASSING,
+                    transient=transient or reason in _TRANSIENT,
                 )
         return LakehouseError(
             f"The source {self.name} at {self.place} reports: {self._short(error)}; check its "
             f"rights and {variable_of(self.name)}.",
-            passes=may_pass,
+            transient=transient,
         )
 
     def _short(self, error: BaseException) -> str:

@@ -28,8 +28,8 @@ from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.sources.connection import Source
-from lakehouse_assets.sources.lookup import LookUp, Moment, Window, look_up
-from lakehouse_assets.sources.memory import Memory, Open, delivered, recall, remember
+from lakehouse_assets.sources.lookup import CursorValue, LookUp, Window, look_up
+from lakehouse_assets.sources.memory import CopyState, OpenCopy, delivered, recall, remember
 from lakehouse_assets.sources.streams import rows_of, state_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ CHUNK_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CopyRequest:
     """Options of a copy.
 
     Attributes:
@@ -56,7 +56,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Copied:
+class CopyResult:
     """Result of a copy.
 
     Attributes:
@@ -91,7 +91,7 @@ class Copied:
 
 
 def ask(
-    zone: LandingZone, source: Source, declared: SourceTable, wanted: Wanted, today: date
+    zone: LandingZone, source: Source, declared: SourceTable, wanted: CopyRequest, today: date
 ) -> LookUp:
     """Look up what a copy would take, without copying anything.
 
@@ -102,8 +102,8 @@ def ask(
 
 
 def _asked(
-    zone: LandingZone, source: Source, declared: SourceTable, wanted: Wanted, today: date
-) -> tuple[LookUp, Memory, Open]:
+    zone: LandingZone, source: Source, declared: SourceTable, wanted: CopyRequest, today: date
+) -> tuple[LookUp, CopyState, OpenCopy]:
     """Look up what a copy would take.
 
     Returns:
@@ -130,18 +130,18 @@ def _asked(
                 state = state_of(batches, found.columns)
     if state == memory.state and not (wanted.full or wanted.since or new_month):
         found = replace(found, waiting=0)
-    return found, memory, Open("", today, full, found.window, state=state)
+    return found, memory, OpenCopy("", today, full, found.window, state=state)
 
 
 def extract(
     zone: LandingZone,
     source: Source,
     declared: SourceTable,
-    wanted: Wanted,
+    wanted: CopyRequest,
     now: datetime,
     on_rows: Callable[[int], None] = lambda _rows: None,
     on_look_up: Callable[[LookUp], None] = lambda _found: None,
-) -> Copied:
+) -> CopyResult:
     """Copy new rows of a source table into the landing zone.
 
     Args:
@@ -170,7 +170,7 @@ def extract(
         on_rows(begun.rows)
     elif not found.waiting:
         remember(zone, dataset, replace(memory, types=found.types, open=None))
-        return Copied(found, 0, 0, begun.full, False, today)
+        return CopyResult(found, 0, 0, begun.full, False, today)
     else:
         begun = replace(begun, name=f"{declared.table}-{now.astimezone(UTC):%Y%m%dT%H%M%S%f}")
         memory = replace(memory, open=begun)
@@ -201,10 +201,10 @@ def extract(
         # Otherwise the rows between the last copy's end and `low` would never be copied.
         skipped = f"The next copy begins at {memory.cursor} again, since this one began at {low}."
     remember(zone, dataset, ended)
-    return Copied(found, begun.rows, begun.chunks, begun.full, resumed, begun.day, skipped)
+    return CopyResult(found, begun.rows, begun.chunks, begun.full, resumed, begun.day, skipped)
 
 
-def _reaches(low: Moment | None, cursor: Moment | None) -> bool:
+def _reaches(low: CursorValue | None, cursor: CursorValue | None) -> bool:
     """Return whether a copy that starts at `low` leaves no gap after the last copy's end."""
     if low is None or cursor is None:
         return True
@@ -216,7 +216,7 @@ def _reaches(low: Moment | None, cursor: Moment | None) -> bool:
 
 
 def _window(
-    source: Source, declared: SourceTable, memory: Memory, wanted: Wanted, new_month: bool
+    source: Source, declared: SourceTable, memory: CopyState, wanted: CopyRequest, new_month: bool
 ) -> tuple[bool, Window]:
     """Return whether a copy takes everything, and its window."""
     begun = memory.open
@@ -241,7 +241,7 @@ def _window(
     return False, Window(_earlier(memory.cursor, declared))
 
 
-def _earlier(cursor: Moment, declared: SourceTable) -> Moment:
+def _earlier(cursor: CursorValue, declared: SourceTable) -> CursorValue:
     """Subtract the overlap from a cursor value: rows may be committed after their timestamp."""
     if isinstance(cursor, datetime):
         return cursor - declared.overlap
@@ -250,12 +250,12 @@ def _earlier(cursor: Moment, declared: SourceTable) -> Moment:
     return cursor
 
 
-def _moment(text: str, *, typed: bool) -> Moment:
+def _moment(text: str, *, typed: bool) -> CursorValue:
     """Parse a cursor value given as text; without typed columns, dates stay text."""
     days = (date.fromisoformat, datetime.fromisoformat) if typed else ()
     for read in (int, *days):
         try:
-            value: Moment = read(text)
+            value: CursorValue = read(text)
         except ValueError:
             continue
         return value
@@ -265,7 +265,7 @@ def _moment(text: str, *, typed: bool) -> Moment:
 def _written(
     zone: LandingZone,
     declared: SourceTable,
-    begun: Open,
+    begun: OpenCopy,
     batches: Iterable[pa.RecordBatch],
     chunk_rows: int,
     on_rows: Callable[[int], None],

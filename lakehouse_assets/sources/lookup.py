@@ -16,11 +16,11 @@ from lakehouse_assets.sources.dialects import Kind, kind_of
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-Moment = int | str | date | datetime | Decimal
+CursorValue = int | str | date | datetime | Decimal
 
 
 @dataclass(frozen=True)
-class Found:
+class ColumnInfo:
     """A column of the source.
 
     Attributes:
@@ -47,8 +47,8 @@ class Window:
         high: Highest value, inclusive; None if it has not been looked up or there is none.
     """
 
-    low: Moment | None = None
-    high: Moment | None = None
+    low: CursorValue | None = None
+    high: CursorValue | None = None
 
     def condition(self, cursor: sa.ColumnElement[Any] | None) -> list[Any]:
         """Return the conditions for rows in the window."""
@@ -72,7 +72,7 @@ class LookUp:
     """
 
     database: str
-    columns: tuple[Found, ...]
+    columns: tuple[ColumnInfo, ...]
     waiting: int
     window: Window
     without_cursor: int
@@ -101,7 +101,7 @@ class LookUp:
         return told
 
 
-def table_of(columns: Sequence[Found]) -> Any:
+def table_of(columns: Sequence[ColumnInfo]) -> Any:
     """Return the columns' table."""
     return columns[0].column.table
 
@@ -161,7 +161,7 @@ def look_up(
 
 def _columns(
     connection: sa.Connection, source: Source, declared: SourceTable
-) -> tuple[list[Found], list[str]]:
+) -> tuple[list[ColumnInfo], list[str]]:
     """Return the declared columns of the source table, and the names of its other columns."""
     import sqlalchemy as sa
 
@@ -199,7 +199,7 @@ def _columns(
         schema=declared.schema,
     )
     columns = [
-        Found(
+        ColumnInfo(
             name=wanted[lower],
             type=_written(found["type"], connection.dialect),
             kind=kind_of(found["type"], connection.dialect.name),

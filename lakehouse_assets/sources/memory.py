@@ -16,7 +16,7 @@ from typing import Any
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
-from lakehouse_assets.sources.lookup import Moment, Window
+from lakehouse_assets.sources.lookup import CursorValue, Window
 
 NAME = "_copied.json"
 _FORMAT = 1
@@ -27,7 +27,7 @@ _READ: dict[str, Callable[[str], Any]] = {
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenCopy:
     """An unfinished copy.
 
     Attributes:
@@ -52,7 +52,7 @@ class Open:
 
 
 @dataclass(frozen=True)
-class Memory:
+class CopyState:
     """The stored state of a source table.
 
     Attributes:
@@ -63,10 +63,10 @@ class Memory:
         state: Fingerprint of the rows with which the next copy starts, as the last copy found them.
     """
 
-    cursor: Moment | None = None
+    cursor: CursorValue | None = None
     full_on: date | None = None
     types: Mapping[str, str] = field(default_factory=dict)
-    open: Open | None = None
+    open: OpenCopy | None = None
     state: str = ""
 
     def encode(self) -> bytes:
@@ -75,7 +75,7 @@ class Memory:
         return json.dumps(content, default=_tagged, indent=1).encode()
 
     @classmethod
-    def decode(cls, content: bytes | None) -> Memory:
+    def decode(cls, content: bytes | None) -> CopyState:
         """Parse the result of `encode`; None means a table that was never copied.
 
         Raises:
@@ -91,7 +91,7 @@ class Memory:
             if begun is not None:
                 begun["window"] = Window(**begun["window"])
                 begun["after"] = tuple(begun["after"])
-                begun = Open(**begun)
+                begun = OpenCopy(**begun)
             return cls(**found, open=begun)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise LakehouseError(
@@ -100,17 +100,17 @@ class Memory:
             ) from None
 
 
-def recall(zone: LandingZone, dataset: Dataset) -> Memory:
+def recall(zone: LandingZone, dataset: Dataset) -> CopyState:
     """Read the state of a dataset's source table."""
-    return Memory.decode(zone.note(dataset, NAME))
+    return CopyState.decode(zone.note(dataset, NAME))
 
 
-def remember(zone: LandingZone, dataset: Dataset, memory: Memory) -> None:
+def remember(zone: LandingZone, dataset: Dataset, memory: CopyState) -> None:
     """Write the state of a dataset's source table, atomically."""
     zone.keep_note(dataset, NAME, memory.encode())
 
 
-def delivered(begun: Open, rows: int, after: tuple[str, ...]) -> Open:
+def delivered(begun: OpenCopy, rows: int, after: tuple[str, ...]) -> OpenCopy:
     """Return an unfinished copy with one more landed file."""
     return replace(begun, chunks=begun.chunks + 1, rows=begun.rows + rows, after=after)
 

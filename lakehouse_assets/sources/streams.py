@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.exact_text import array_as_text, value_as_text
 from lakehouse_assets.sources.connection import Source
-from lakehouse_assets.sources.lookup import Found, Window, table_of
+from lakehouse_assets.sources.lookup import ColumnInfo, Window, table_of
 from lakehouse_assets.sources.served import in_one_form
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _BYTES = 1 << 22
 def rows_of(
     connection: sa.Connection,
     source: Source,
-    columns: Sequence[Found],
+    columns: Sequence[ColumnInfo],
     window: Window,
     cursor: str | None,
     key: Sequence[str],
@@ -57,7 +57,7 @@ def rows_of(
         yield _in_one_form(batch, columns)
 
 
-def state_of(batches: Iterator[pa.RecordBatch], columns: Sequence[Found]) -> str:
+def state_of(batches: Iterator[pa.RecordBatch], columns: Sequence[ColumnInfo]) -> str:
     """Return a fingerprint of rows that does not depend on their order."""
     import duckdb
     import pyarrow as pa
@@ -71,10 +71,10 @@ def state_of(batches: Iterator[pa.RecordBatch], columns: Sequence[Found]) -> str
 
 def statement(
     source: Source,
-    columns: Sequence[Found],
+    columns: Sequence[ColumnInfo],
     window: Window,
-    cursor: Found | None,
-    key: Sequence[Found],
+    cursor: ColumnInfo | None,
+    key: Sequence[ColumnInfo],
     after: Sequence[str],
 ) -> sa.Select[Any]:
     """Return the SELECT statement for the rows; parameters as for `rows_of`."""
@@ -92,7 +92,7 @@ def statement(
     return query.where(*conditions).order_by(*[column.column for column in key])
 
 
-def _behind(key: Sequence[Found], after: Sequence[str]) -> Any:
+def _behind(key: Sequence[ColumnInfo], after: Sequence[str]) -> Any:
     """Return the condition for rows after a key; not every database can compare row values."""
     import sqlalchemy as sa
 
@@ -104,7 +104,7 @@ def _behind(key: Sequence[Found], after: Sequence[str]) -> Any:
     return sa.or_(*either)
 
 
-def _typed(column: Found, text: str) -> Any:
+def _typed(column: ColumnInfo, text: str) -> Any:
     """Convert the text of a key value back to its type.
 
     Raises:
@@ -128,7 +128,7 @@ def _typed(column: Found, text: str) -> Any:
     )
 
 
-def _in_one_form(batch: pa.RecordBatch, columns: Sequence[Found]) -> pa.RecordBatch:
+def _in_one_form(batch: pa.RecordBatch, columns: Sequence[ColumnInfo]) -> pa.RecordBatch:
     import pyarrow as pa
 
     arrays = [in_one_form(batch.column(n), column.kind) for n, column in enumerate(columns)]

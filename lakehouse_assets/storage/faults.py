@@ -34,11 +34,11 @@ class StoreError(LakehouseError):
 
     Attributes:
         fault: Short name of the fault, as `fault_of` returns it.
-        passes: Whether it is transient, so that a retry may succeed.
+        transient: Whether it is transient, so that a retry may succeed.
     """
 
-    def __init__(self, message: str, fault: str = "", *, passes: bool = False) -> None:
-        super().__init__(message, passes=passes)
+    def __init__(self, message: str, fault: str = "", *, transient: bool = False) -> None:
+        super().__init__(message, transient=transient)
         self.fault = fault
 
 
@@ -64,13 +64,13 @@ class _Fault:
         sentence: The message, with placeholders that `_words` fills.
         words: Pattern of clients' messages about the connection or the login.
         codes: Azure's error codes, and the HTTP statuses, which decide if no code is known.
-        passes: Whether it is transient.
+        transient: Whether it is transient.
     """
 
     sentence: str
     words: str = ""
     codes: str = ""
-    passes: bool = False
+    transient: bool = False
 
 
 # In order of precedence: connection faults first, because the connection may have been to the login
@@ -96,7 +96,7 @@ _FAULTS: Final[dict[str, _Fault]] = {
         r"error decoding response body|HTTP error|Fail to get a new connection|broken pipe|"
         r"end of file before message|Max retries exceeded|Connection to the server",
         "500 502 504",
-        passes=True,
+        transient=True,
     ),
     "login": _Fault(
         "{account} cannot be accessed: Entra gave no token for {kind}{login}",
@@ -128,7 +128,7 @@ _FAULTS: Final[dict[str, _Fault]] = {
     "throttled": _Fault(
         "{account} is too busy, after several retries; run again later, with fewer runs at once.",
         codes="ServerBusy TooManyRequests OperationTimedOut 429 503",
-        passes=True,
+        transient=True,
     ),
 }
 _WORDS: Final = {
@@ -160,11 +160,11 @@ def fault_of(text: str) -> str | None:
     return next((_CODES[code] for code in codes if code in _CODES), None)
 
 
-def passes(fault: str | None, text: str) -> bool:
+def is_transient_fault(fault: str | None, text: str) -> bool:
     """Return whether a fault of a store is transient."""
     # A token that was valid at the start of a long query may have expired during it.
     expired = fault == "token" and _EXPIRED.search(text) is not None
-    return expired or (fault is not None and _FAULTS[fault].passes)
+    return expired or (fault is not None and _FAULTS[fault].transient)
 
 
 def explain(error: BaseException, location: CloudLocation, identity: Identity) -> StoreError | None:
@@ -174,7 +174,7 @@ def explain(error: BaseException, location: CloudLocation, identity: Identity) -
     if fault is None or any(kind.__name__ in _ABOUT_VALUES for kind in type(error).__mro__):
         return None
     sentence = _FAULTS[fault].sentence.format_map(_words(text, location, identity))
-    return StoreError(sentence, fault, passes=passes(fault, text))
+    return StoreError(sentence, fault, transient=is_transient_fault(fault, text))
 
 
 def _words(text: str, location: CloudLocation, identity: Identity) -> dict[str, str]:
@@ -216,10 +216,10 @@ def _words(text: str, location: CloudLocation, identity: Identity) -> dict[str, 
     }
 
 
-def refused_token(identity: Identity, text: str, *, passes: bool) -> StoreError:
+def refused_token(identity: Identity, text: str, *, transient: bool) -> StoreError:
     """Return the error for a token that Entra refused, from the text of the client's error."""
     sentence = f"Entra gave no token for {identity.kind}" + _login_remedy(text, identity)
-    return StoreError(sentence, "login", passes=passes)
+    return StoreError(sentence, "login", transient=transient)
 
 
 def _login_remedy(text: str, identity: Identity) -> str:

@@ -66,14 +66,14 @@ def _request(identity: Identity, login: str) -> AccessToken:
         return credential.get_token(SCOPE)
     except (AzureError, ValueError) as error:
         if not is_unanswered(error):
-            raise refused_token(identity, str(error), passes=is_transient(error)) from None
+            raise refused_token(identity, str(error), transient=is_transient(error)) from None
         if identity.kind == "managed_identity":
             login = os.environ.get(ENDPOINT_VARIABLE, "the machine's identity endpoint")
         raise StoreError(
             f"There is no token for {identity.kind}: {login} does not answer; check the network "
             "and the proxy (HTTPS_PROXY), then run again.",
             "login",
-            passes=True,
+            transient=True,
         ) from None
 
 

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.storage.faults import fault_of, passes
+from lakehouse_assets.storage.faults import fault_of, is_transient_fault
 
 _ERRNOS = frozenset(
     {
@@ -69,7 +69,7 @@ def is_transient(error: BaseException | None) -> bool:
     if any(found & _CERTIFICATES for found in names):
         return False
     return any(
-        link.passes if isinstance(link, LakehouseError) else _passes(link, found)
+        link.transient if isinstance(link, LakehouseError) else _is_transient(link, found)
         for link, found in zip(chain, names, strict=True)
     )
 
@@ -95,7 +95,7 @@ def _names(error: BaseException) -> set[str]:
     return {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
 
 
-def _passes(error: BaseException, names: set[str]) -> bool:
+def _is_transient(error: BaseException, names: set[str]) -> bool:
     """Return whether a library's error is transient, without the errors it was raised from."""
     if isinstance(error, TimeoutError | ConnectionError) or names & _NETWORK:
         return True
@@ -125,7 +125,7 @@ def _passes(error: BaseException, names: set[str]) -> bool:
     special = "_internal.DeltaError" in names and type(error).__name__ != "DeltaError"
     if (names & _UNCODED and not special) or type(error) is OSError:
         text = str(error)
-        return bool(_SYSTEM_WORDS.search(text)) or passes(fault_of(text), text)
+        return bool(_SYSTEM_WORDS.search(text)) or is_transient_fault(fault_of(text), text)
     return False
 
 

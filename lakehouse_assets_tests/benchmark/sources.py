@@ -129,14 +129,14 @@ def _ours(url: str, folder: Path) -> tuple[float, float, tuple[object, ...]]:
     from lakehouse_assets.orchestration.partitions import Calendar
     from lakehouse_assets.settings import Settings
     from lakehouse_assets.sources.connection import Source
-    from lakehouse_assets.sources.extraction import Wanted, extract
+    from lakehouse_assets.sources.extraction import CopyRequest, extract
 
     declared = source_of(SOURCES, "retail/online_sales")
     settings = Settings(landing=folder / "landing", root=folder / "lake")
     (folder / "landing").mkdir()
     zone, now = LandingZone(folder / "landing"), clock.now()
     began = time.perf_counter()
-    copied = extract(zone, Source("shop", SecretStr(url)), declared, Wanted(), now)
+    copied = extract(zone, Source("shop", SecretStr(url)), declared, CopyRequest(), now)
     landed = time.perf_counter()
     lake = LakeResource.of(settings)
     assets = bronze_assets(declared.dataset, Calendar(settings.first_partition))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse_assets.engine import spark_memory
-from lakehouse_assets.engine.spark_memory import default_memory, lack_of_memory_told
+from lakehouse_assets.engine.spark_memory import default_memory, explain_lack_of_memory
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.transient import is_transient
 
@@ -28,7 +28,7 @@ _PAGE = (
     ],
 )
 def test_a_lack_of_memory_is_one_sentence_with_the_remedy(cause: str, what: str) -> None:
-    with pytest.raises(LakehouseError) as caught, lack_of_memory_told():
+    with pytest.raises(LakehouseError) as caught, explain_lack_of_memory():
         raise RuntimeError(_PAGE.format(cause))
     assert str(caught.value) == (
         f"Spark ran out of memory{what}; raise LAKEHOUSE_SPARK_MEMORY, or spark.executor.memory on "
@@ -74,5 +74,5 @@ def test_spark_in_a_container_takes_a_third_of_what_it_may_use(machine, limit, m
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(ValueError, match="heap of trouble"), lack_of_memory_told():
+    with pytest.raises(ValueError, match="heap of trouble"), explain_lack_of_memory():
         raise ValueError("heap of trouble")

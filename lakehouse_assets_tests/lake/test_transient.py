@@ -192,7 +192,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         ConnectionResetError("gone"),
         TimeoutError(),
         OvertakenError(DIM_DATE),
-        LakehouseError("The source is not there.", passes=True),
+        LakehouseError("The source is not there.", transient=True),
         caused(LakehouseError("The table cannot be written."), OSError(errno.EIO, "I/O error")),
         psycopg.errors.DeadlockDetected(),
         psycopg.errors.AdminShutdown(),

@@ -20,7 +20,7 @@ from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
 from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.sources.connection import Source
-from lakehouse_assets.sources.extraction import Wanted, extract
+from lakehouse_assets.sources.extraction import CopyRequest, extract
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.recovery.pipelines import LOADS
 from lakehouse_assets_tests.recovery.test_kills import played
@@ -60,7 +60,7 @@ def _copy(house: House, database: Path, numbers: Sequence[int], day: str) -> Non
     source = Source("shop", SecretStr(f"sqlite:///{database}"))
     declared = source_of(SOURCES, ONLINE_SALES.path)
     now = datetime.fromisoformat(f"{day}T05:00:00+00:00")
-    extract(LandingZone(house.settings.landing), source, declared, Wanted(), now)
+    extract(LandingZone(house.settings.landing), source, declared, CopyRequest(), now)
 
 
 def assert_whole(rows: dict[str, list[dict[str, Any]]]) -> None:

@@ -41,7 +41,7 @@ MOST_MEMORY = 2.0
 # Looks of the sensor that follows tables, without any news of a run, until what waits counts as
 # stuck: 20 minutes, twice what another host's run is given.
 _MOST_LOOKS = 40
-_LOOKS = {"deliveries": 2, "late_deliveries": 1, "follow_sources": 2}
+_LOOKS = {"deliveries": 2, "late_deliveries": 1, "build_downstream": 2}
 _SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 _TARGETS = ("daemon", "code server", "run worker")
 _BEFORE_SCHEDULES = time_of_day(5, 59, 40)
@@ -194,7 +194,7 @@ class Soak:
     def settle(self, when: str) -> None:
         """Wait until nothing runs, nothing waits, and no look of a sensor finds anything to do."""
         seen: Any = None
-        looks_at_news = self._looks("follow_sources", 0.0)
+        looks_at_news = self._looks("build_downstream", 0.0)
         said = time.monotonic()
         while True:
             self.machine.start()
@@ -203,12 +203,12 @@ class Soak:
             statuses = {r.dagster_run.run_id: r.dagster_run.status for r in runs}
             waiting = [run for run, status in statuses.items() if status in OPEN]
             if statuses != seen:
-                seen, looks_at_news = statuses, self._looks("follow_sources", 0.0)
+                seen, looks_at_news = statuses, self._looks("build_downstream", 0.0)
             last = max([self._last_event, *(r.update_timestamp.timestamp() for r in runs)])
             if not waiting and self._looked_since(last):
                 self.say(f"all is quiet {when}: {self._progress()}")
                 return
-            if self._looks("follow_sources", 0.0) - looks_at_news > _MOST_LOOKS:
+            if self._looks("build_downstream", 0.0) - looks_at_news > _MOST_LOOKS:
                 self.wrong.append(f"stuck {when}: {len(waiting)} runs wait ({self._progress()})")
                 return
             if time.monotonic() - said > 30:
@@ -252,7 +252,7 @@ class Soak:
         self.machine.start()
         while not self._scheduled_since(morning):
             self.machine.start()
-            if self._looks("follow_sources", morning.timestamp()) > _MOST_LOOKS:
+            if self._looks("build_downstream", morning.timestamp()) > _MOST_LOOKS:
                 self.wrong.append("the schedules of the morning did not ask for anything")
                 return
             time.sleep(2)

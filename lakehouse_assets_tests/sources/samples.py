@@ -15,7 +15,7 @@ from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.ingest.parquet_records import ParquetReader
 from lakehouse_assets.sources.connection import Source
-from lakehouse_assets.sources.extraction import Copied, Wanted, extract
+from lakehouse_assets.sources.extraction import CopyRequest, CopyResult, extract
 
 FIELDS = ("Id", "Amount", "Ratio", "Day", "SoldAt", "ChangedAt", "Online", "Note")
 ORDERS = Dataset(
@@ -91,8 +91,8 @@ def copied(
     source: SourceTable = SOURCE,
     now: datetime = NOW,
     **wanted: Any,
-) -> Copied:
-    return extract(zone, database.source, source, Wanted(**wanted), now)
+) -> CopyResult:
+    return extract(zone, database.source, source, CopyRequest(**wanted), now)
 
 
 def rows_in(zone: LandingZone, dataset: Dataset = ORDERS) -> list[tuple[str | None, ...]]:

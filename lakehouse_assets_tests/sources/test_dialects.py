@@ -11,7 +11,7 @@ from sqlalchemy import types as t
 
 from lakehouse_assets.sources.connection import Source
 from lakehouse_assets.sources.dialects import DIALECTS, kind_of
-from lakehouse_assets.sources.lookup import Found, Window
+from lakehouse_assets.sources.lookup import ColumnInfo, Window
 from lakehouse_assets.sources.streams import statement
 
 
@@ -75,7 +75,8 @@ def test_statements_of_databases_without_a_server(name):
         *[sa.Column(column, kind) for column, kind in zip(NAMES, types, strict=True)],
     )
     columns = [
-        Found(c.name, str(c.type), kind_of(c.type, dialect.name), c, c.type) for c in table.columns
+        ColumnInfo(c.name, str(c.type), kind_of(c.type, dialect.name), c, c.type)
+        for c in table.columns
     ]
     by_name = {column.name: column for column in columns}
     query = statement(

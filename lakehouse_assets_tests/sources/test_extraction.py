@@ -10,8 +10,8 @@ import pytest
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sources import extraction
-from lakehouse_assets.sources.extraction import Wanted, ask
-from lakehouse_assets.sources.memory import Memory, Open, Window, recall, remember
+from lakehouse_assets.sources.extraction import CopyRequest, ask
+from lakehouse_assets.sources.memory import CopyState, OpenCopy, Window, recall, remember
 from lakehouse_assets_tests.sources.conftest import KINDS
 from lakehouse_assets_tests.sources.samples import (
     FIELDS,
@@ -137,10 +137,10 @@ def test_what_was_killed_between_file_and_memory_is_replaced(database, zone):
     """The file lies there, but nobody remembers it; meanwhile the source went on."""
     database.make_table()
     database.insert([order(n, f"2021-09-06T04:0{n}:00Z") for n in (1, 2)])
-    begun = Open("orders-x", NOW.date(), True, Window(None, "2021-09-06T04:02:00Z"))
-    remember(zone, ORDERS, Memory(open=begun))
+    begun = OpenCopy("orders-x", NOW.date(), True, Window(None, "2021-09-06T04:02:00Z"))
+    remember(zone, ORDERS, CopyState(open=begun))
     copied(zone, database)
-    remember(zone, ORDERS, Memory(open=begun))
+    remember(zone, ORDERS, CopyState(open=begun))
     database.insert([order(3, "2021-09-06T04:03:00Z")])
     result = copied(zone, database, now=LATER)
     assert (result.resumed, result.day, result.rows) == (True, NOW.date(), 3)
@@ -211,7 +211,7 @@ def test_a_table_that_did_not_change_delivers_nothing(database, zone, source):
     days = [NOW + timedelta(days=n) for n in range(5)]
     assert copied(zone, database, source, days[0]).rows == 3
     for day in days[1:3]:
-        assert ask(zone, database.source, source, Wanted(), day.date()).waiting == 0
+        assert ask(zone, database.source, source, CopyRequest(), day.date()).waiting == 0
         quiet = copied(zone, database, source, day)
         assert (quiet.rows, quiet.files, quiet.findings) == (0, 0, [])
     assert len(zone.files(source.dataset)) == 1
@@ -313,7 +313,7 @@ def test_schema_drift_is_told_before_anything_is_copied(database, zone):
     types[2] = "decimal(12,2)"
     database.make_table([*types[:7], types[7]])
     database.run("ALTER TABLE orders ADD COLUMN gift integer")
-    found = ask(zone, database.source, SOURCE, Wanted(), NOW.date())
+    found = ask(zone, database.source, SOURCE, CopyRequest(), NOW.date())
     assert [name.lower() for name in found.added] == ["gift"]
     (retyped,) = found.retyped
     assert retyped.startswith("Column Ratio is ")
@@ -323,7 +323,7 @@ def test_schema_drift_is_told_before_anything_is_copied(database, zone):
     assert "Nothing of shop/orders was copied" in str(error.value)
     assert len(zone.files(ORDERS)) == 1
     copied(zone, database, now=LATER, accepted=True)
-    assert ask(zone, database.source, SOURCE, Wanted(), NOW.date()).retyped == ()
+    assert ask(zone, database.source, SOURCE, CopyRequest(), NOW.date()).retyped == ()
     database.run("ALTER TABLE orders DROP COLUMN note")
     with pytest.raises(LakehouseError, match="orders of the source test lacks Note; nothing is"):
         copied(zone, database, accepted=True)
@@ -367,16 +367,16 @@ def test_a_key_of_floating_point_cannot_be_gone_on_behind(database, zone, monkey
     database.make_table()
     database.insert([(*order(n)[:2], n / 10, *order(n)[3:]) for n in (1, 2)])
     source = replace(SOURCE, key=("Ratio",), cursor=None)
-    begun = Open("orders-x", NOW.date(), True, Window(), 1, 1, ("0.1",))
-    remember(zone, ORDERS, Memory(open=begun))
+    begun = OpenCopy("orders-x", NOW.date(), True, Window(), 1, 1, ("0.1",))
+    remember(zone, ORDERS, CopyState(open=begun))
     with pytest.raises(LakehouseError, match="Ratio is REAL, by which rows cannot be put in order"):
         copied(zone, database, source)
 
 
 def test_memory_is_read_as_it_was_written(zone):
     for value in (1, "2021", datetime(2021, 9, 6, 1, 2, 3, 4, UTC), NOW.date(), None):
-        begun = Open("a", NOW.date(), False, Window(value, value), 3, 17, ("1", "ü"))
-        memory = Memory(value, NOW.date(), {"type": "text", "text": "int"}, begun)
+        begun = OpenCopy("a", NOW.date(), False, Window(value, value), 3, 17, ("1", "ü"))
+        memory = CopyState(value, NOW.date(), {"type": "text", "text": "int"}, begun)
         remember(zone, ORDERS, memory)
         assert recall(zone, ORDERS) == memory
     zone.keep_note(ORDERS, "_copied.json", b"{}")

@@ -41,7 +41,7 @@ SEPARATED: Final = Gate(
         "section 5). The plain Euclidean one of the same clusters, as scikit-learn reports it, is "
         "lower; it is shown beside it and decides nothing."
     ),
-    beside=("silhouette_euclidean",),
+    also_shown=("silhouette_euclidean",),
 )
 
 
