@@ -77,7 +77,7 @@ def _json(value: Any) -> Any:
 def _limits(value: Any) -> Any:
     given, known = _json(value), [field.name for field in fields(FileLimits)]
     if isinstance(given, dict) and (unknown := sorted(given.keys() - known)):
-        raise ValueError(f"{unknown[0]} is no limit; the limits are {', '.join(known)}")
+        raise ValueError(f"{unknown[0]} is not a limit; the limits are {', '.join(known)}")
     return given
 
 
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
         None, description="Spark Connect server, sc://<host>:<port>; replaces the master."
     )
     spark_token: SecretStr | None = Field(None, description="Token for the Connect server.")
-    spark_tls: bool = Field(False, description="Speak TLS with the Connect server.")
+    spark_tls: bool = Field(False, description="Use TLS for the Connect server.")
     spark_databricks: str | None = Field(
         None, description="Databricks: serverless, or the id of a cluster; replaces the master."
     )
@@ -128,8 +128,8 @@ class Settings(BaseSettings):
     )
     spark_memory: str | None = Field(
         None,
-        description="Memory of Spark's driver, as Java writes it; a third of the machine's, and 2g"
-        " at least, if nothing is said.",
+        description="Memory of Spark's driver, as Java writes it; by default a third of the"
+        " machine's, and at least 2g.",
     )
     spark_options: Annotated[dict[str, str], NoDecode, BeforeValidator(_json)] = Field(
         default_factory=dict, description="Further options of Spark, as JSON; no secrets."
@@ -139,7 +139,7 @@ class Settings(BaseSettings):
         description="MLflow tracking store; sqlite:///<file>, a database or a server.",
     )
     mlflow_artifacts: Annotated[Location | None, NoDecode, PlainValidator(_location)] = Field(
-        None, description="Where MLflow keeps artefacts, if not beside its SQLite store."
+        None, description="Where MLflow keeps artefacts, if not next to its SQLite store."
     )
     dagster_home: Annotated[Path, BeforeValidator(_folder)] = Field(
         STATE / "dagster", description="Persistent home of the Dagster instance."
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     training_rows: int = Field(
         250_000,
         ge=100,
-        description="Most rows that a model is fitted on; all rows are scored.",
+        description="Maximum number of rows that a model is fitted on; all rows are scored.",
     )
     first_partition: date | None = Field(
         None,
@@ -168,15 +168,15 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="How much of a dataset's partition may be rejected or quarantined before "
         'nothing is built from it, as JSON: {"airline/flights": {"rejected": {"share": 0.1}}}; * '
-        "stands for every dataset.",
+        "means every dataset.",
     )
     file_limits: Annotated[FileLimits, NoDecode, BeforeValidator(_limits)] = Field(
         FileLimits(),
-        description="What a delivered file may be at most, as JSON; those that are not named keep "
-        'their defaults: {"line_bytes": 33554432}.',
+        description="Limits on a delivered file, as JSON; limits that are not named keep their "
+        'defaults: {"line_bytes": 33554432}.',
     )
     automation: bool = Field(
-        False, description="Sensors and schedules run from the start, not when switched on."
+        False, description="Whether sensors and schedules run without being switched on."
     )
     alert_webhook: SecretStr | None = Field(
         None, description="Slack or Teams webhook that alerts are sent to, counts only; a secret."
@@ -194,7 +194,7 @@ class Settings(BaseSettings):
         description="Seconds that a source database may stay silent while it answers a query.",
     )
     run_time_limit: str = Field(
-        "24h", description="How long a run may take before it is ended: 90m, 24h, or none."
+        "24h", description="How long a run may take before it is terminated: 90m, 24h, or none."
     )
     memory_limit: str = Field("4GB", description="Memory the embedded engine may use.")
     threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 means every core.")
@@ -267,8 +267,8 @@ def load_settings() -> Settings:
     for name, meant in unknown_variables().items():
         if meant:
             raise LakehouseError(
-                f"{name} is no setting; {meant} is one. Rename the variable in the environment or "
-                "in .env, or remove it."
+                f"{name} is not a setting; {meant} is one. Rename the variable in the environment "
+                "or in .env, or remove it."
             )
     try:
         return Settings(_env_file=project_folder() / ".env")

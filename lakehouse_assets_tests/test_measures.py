@@ -51,7 +51,7 @@ def test_both_domains_have_measures_with_units_and_descriptions() -> None:
     ("names", "kind", "additivity", "fault"),
     [
         (("a", "a"), "event", "additive", "declares a measure twice"),
-        (("a",), "snapshot", "additive", "nothing may be added up over"),
+        (("a",), "snapshot", "additive", "its measures cannot be additive"),
         (("a",), "snapshot", "semi_additive", None),
         (("a",), "event", "additive", None),
     ],

@@ -116,7 +116,9 @@ def test_a_name_that_is_nearly_a_setting_is_refused_and_others_are_known(
     monkeypatch.setenv("LAKEHOUSE_COLOUR", "x")
     assert unknown_variables() == {"LAKEHOUSE_COLOUR": None}
     (folder / ".env").write_text("LAKEHOUSE_ENGIN=spark\n", encoding="utf-8")
-    with pytest.raises(LakehouseError, match="LAKEHOUSE_ENGIN is no setting; LAKEHOUSE_ENGINE is"):
+    with pytest.raises(
+        LakehouseError, match="LAKEHOUSE_ENGIN is not a setting; LAKEHOUSE_ENGINE is"
+    ):
         load_settings()
 
 

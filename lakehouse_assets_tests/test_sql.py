@@ -182,5 +182,5 @@ def test_two_tables_of_one_name_in_sql_are_refused() -> None:
     assert views(registry)["shop.whole_history"].table == states
     month = gold_value.FACT_FLIGHTS.columns[0]
     monthly = table("sales", id_, month, partition=MONTH, kind="snapshot")
-    with pytest.raises(LakehouseError, match="two tables by the name sales_history"):
+    with pytest.raises(LakehouseError, match="Two tables would have the name sales_history"):
         views(Registry((monthly, table("sales_history", id_))))

@@ -37,7 +37,7 @@ class LossLimit:
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         if not 0 <= self.share <= 1 or self.rows < 0:
-            raise ValueError("share lies between 0 and 1, and rows are 0 or more")
+            raise ValueError("share must be from 0 to 1, and rows 0 or more")
 
     def exceeded(self, lost: int, records: int) -> bool:
         """Say whether losing `lost` of a partition's `records` records exceeds the limit."""
@@ -314,7 +314,7 @@ def provenance_columns() -> tuple[Column, ...]:
         Column("_source_file", "string", "Delivered file, relative to the landing zone.", False),
         Column(
             "_row_number", "bigint",
-            "Position of the record in its file from 1, malformed records counted.", False,
+            "Position of the record in its file, from 1, counting malformed records.", False,
             "position",
         ),
     )  # fmt: skip
@@ -323,14 +323,14 @@ def provenance_columns() -> tuple[Column, ...]:
 def _file_columns() -> tuple[Column, ...]:
     return (
         Column("_file_sha256", "string", "SHA-256 of the file as delivered.", False),
-        Column("_ingested_at", "timestamp", "When the run that read the file began.", False),
+        Column("_ingested_at", "timestamp", "When the run that read the file started.", False),
         Column(
             "_file_version", "string",
-            "Hash of the file's size and its ETag or time of writing: what a listing showed of it.",
+            "Hash of the file's size and its ETag or modification time, from a listing.",
         ),
         Column(
             "_file_records", "bigint",
-            "Records of the file, malformed ones counted; null if it was refused.",
+            "Records in the file, including malformed ones; null if it was refused.",
             unit="records",
         ),
     )  # fmt: skip
@@ -455,5 +455,5 @@ def dataset_named(datasets: Sequence[Dataset], path: str) -> Dataset:
         if dataset.path == path:
             return dataset
     raise LakehouseError(
-        f"No dataset is called {path!r}; known are {', '.join(d.path for d in datasets)}."
+        f"There is no dataset {path!r}; choose one of {', '.join(d.path for d in datasets)}."
     )

@@ -37,7 +37,7 @@ def present(name: str) -> Expectation:
     return Expectation(
         f"{name}_is_readable",
         "drop",
-        f"{name.upper()} is given and can be read; a row without it states no facts.",
+        f"{name.upper()} is present and readable; a row without it is meaningless.",
         lambda: F.col(name).isNotNull(),
     )
 
@@ -57,7 +57,7 @@ def in_calendar(name: str) -> Expectation:
     return Expectation(
         f"{name}_is_in_the_calendar",
         "drop",
-        "The date lies in 1900 to 2099, the calendar of dim_date.",
+        "The date is in 1900 to 2099, the calendar of dim_date.",
         lambda: F.coalesce(F.col(name).between(*CALENDAR), F.lit(True)),
     )
 
@@ -67,7 +67,7 @@ def not_negative(name: str) -> Expectation:
     return Expectation(
         f"{name}_is_not_negative",
         "drop",
-        f"{name.upper()} counts something: a negative one states no facts.",
+        f"{name.upper()} is a count; a negative one is meaningless.",
         lambda: F.coalesce(F.col(name) >= F.lit(0), F.lit(True)),
     )
 

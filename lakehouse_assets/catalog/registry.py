@@ -178,8 +178,8 @@ class Table:
             raise LakehouseError(f"Table {self.name} declares a measure twice; remove one of them.")
         if self.holds_states and any(m.additivity == "additive" for m in self.measures):
             raise LakehouseError(
-                f"Table {self.name} holds a state in each partition, which nothing may be added up "
-                "over; its measures are semi_additive or non_additive."
+                f"Table {self.name} holds a complete state in each partition, so its measures "
+                "cannot be additive; declare them semi_additive or non_additive."
             )
         wanted = [
             *self.keys,
@@ -199,8 +199,8 @@ class Table:
 
         if self.partition and self.column(self.partition.column).type != "date":
             raise LakehouseError(
-                f"Table {self.name} is partitioned by {self.partition.column}, which is no date; "
-                "partition it by a date column."
+                f"Table {self.name} is partitioned by {self.partition.column}, which is not a "
+                "date; partition it by a date column."
             )
 
     def __hash__(self) -> int:
@@ -278,8 +278,8 @@ _MONTHS = {
     "event": "Month of delivery, as its first day.",
     "aggregate": "Month of delivery whose rows are added up, as its first day.",
 }
-_AS_OF = "Month at whose end the row holds, as its first day."
-LOADED = Column("load_timestamp", "timestamp", "When the run that wrote the row began.", False)
+_AS_OF = "Month at whose end the row is valid, as its first day."
+LOADED = Column("load_timestamp", "timestamp", "When the run that wrote the row started.", False)
 
 
 def monthly_table(

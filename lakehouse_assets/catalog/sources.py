@@ -49,7 +49,7 @@ class SourceTable:
         if unknown:
             raise LakehouseError(
                 f"The source of {self.dataset.path} names {', '.join(sorted(unknown))}, which is "
-                "no field of the dataset."
+                "not a field of the dataset."
             )
 
 
@@ -63,4 +63,4 @@ def source_of(sources: Sequence[SourceTable], path: str) -> SourceTable:
         if source.dataset.path == path:
             return source
     known = ", ".join(source.dataset.path for source in sources)
-    raise LakehouseError(f"No source table is declared for {path!r}; there are {known}.")
+    raise LakehouseError(f"No source table is declared for {path!r}; choose one of {known}.")

@@ -28,47 +28,36 @@ class Dialect(Protocol):
 
     def trim(self, column: Col, characters: str) -> Col:
         """Trim any of the characters at both ends."""
-        ...
 
     def is_any(self, column: Col, values: Sequence[str]) -> Col:
         """Say whether text is one of the values; null if it is null."""
-        ...
 
     def lower(self, column: Col) -> Col:
         """Convert to lower case, letter by letter."""
-        ...
 
     def upper(self, column: Col) -> Col:
         """Convert to upper case, letter by letter."""
-        ...
 
     def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
         r"""Replace every match; `\1` is the first group."""
-        ...
 
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse text of the pattern's shape as a date; null if there is no such day."""
-        ...
 
     def hash_text(self, column: Col) -> Col:
         """Return the first 60 bits of MD5 as a number."""
-        ...
 
     def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
         """Cast text to decimal, rounded half up; null on overflow."""
-        ...
 
     def round_half_up(self, column: Col, digits: int) -> Col:
         """Round half away from zero to a double."""
-        ...
 
     def mean(self, column: Col, digits: int) -> Col:
         """Average, rounded half up."""
-        ...
 
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
         """Return `total * part / whole`, exact and truncated toward zero."""
-        ...
 
 
 class Engine(Protocol):
@@ -77,44 +66,35 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """Name by which the settings select it."""
-        ...
 
     @property
     def functions(self) -> Any:
         """The engine's `pyspark.sql.functions`."""
-        ...
 
     @property
     def window(self) -> Any:
         """The engine's `pyspark.sql.Window`."""
-        ...
 
     @property
     def dialect(self) -> Dialect:
         """The engine's implementation of the vocabulary."""
-        ...
 
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]
     ) -> DataFrame:
         """Read one version of a Delta table lazily; its columns are the declared ones."""
-        ...
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
         """Make a frame of Arrow data."""
-        ...
 
     def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
         """Compute a frame once and keep it until the scope ends."""
-        ...
 
     def stage(self, frame: DataFrame) -> DataFrame:
         """End a frame's plan and start a new one, without computing; valid until the scope ends."""
-        ...
 
     def union(self, frames: Sequence[DataFrame]) -> DataFrame:
         """Concatenate frames with the same columns; valid until the scope ends."""
-        ...
 
     def add_columns(
         self,
@@ -136,30 +116,24 @@ class Engine(Protocol):
         Raises:
             LakehouseError: `compute` returns other columns or another number of rows.
         """
-        ...
 
     def scope(self) -> AbstractContextManager[None]:
         """Open a scope; frames that are kept inside are freed when it ends."""
-        ...
 
     def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
         """Run a frame and stream its rows."""
-        ...
 
     def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
         """Run a small frame and return its rows."""
-        ...
 
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
         """Derive, from the plan, which stored columns each output column comes from.
 
         Only the embedded engine does; others return nothing.
         """
-        ...
 
     def versions_read(self, frame: DataFrame) -> dict[str, int]:
         """Return the Delta versions that the frame's plan reads, by table name."""
-        ...
 
     def query(self, sql: str) -> pa.RecordBatchReader:
         """Run one SQL statement over named views and stream its rows.
@@ -167,7 +141,6 @@ class Engine(Protocol):
         Raises:
             QueryError: the statement fails, at once or while rows are read.
         """
-        ...
 
     def confine(self, root: str) -> None:
         """Restrict queries permanently to reading the lake at a root.
@@ -175,8 +148,6 @@ class Engine(Protocol):
         Raises:
             LakehouseError: the engine cannot be confined.
         """
-        ...
 
     def name_view(self, name: str, frame: DataFrame) -> None:
         """Name a frame for use in `query`."""
-        ...

@@ -30,7 +30,7 @@ def adding_columns(
             if not found.schema.equals(added) or found.num_rows != batch.num_rows:
                 wanted, got = (", ".join(map(str, s)) for s in (added, found.schema))
                 raise ValueError(
-                    f"{batch.num_rows} rows were to get {wanted}; {found.num_rows} got {got}"
+                    f"expected {wanted} for {batch.num_rows} rows, got {got} for {found.num_rows}"
                 )
             schema = pyarrow.schema([*batch.schema, *found.schema])
             yield pyarrow.RecordBatch.from_arrays([*batch.columns, *found.columns], schema=schema)

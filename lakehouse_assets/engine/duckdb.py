@@ -142,15 +142,6 @@ class DuckDBEngine:
         """
         self._stores.open(root, address, secret, explained)
 
-    def close_stores(self) -> None:
-        """Close all stores; frames that read one become unusable."""
-        for root in self._stores.close():
-            for uri, version in list(self._snapshots):
-                if uri.startswith(f"{root}/"):
-                    self._run(f"DETACH {self._snapshots.pop((uri, version))}")
-            for key in [key for key in self._scans if key[0].startswith(f"{root}/")]:
-                self._run(f"DROP VIEW {self._scans.pop(key)}")
-
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]
     ) -> DataFrame:
@@ -203,8 +194,8 @@ class DuckDBEngine:
         """Detach a version; frames that still use it re-read its log."""
         for (at, of, _table, names), view in self._scans.items():
             if (at, of) == (uri, version):
-                place = literal(self._stores.address(uri))
-                source = f"delta_scan({place}, version => {int(version)})"
+                address = literal(self._stores.address(uri))
+                source = f"delta_scan({address}, version => {int(version)})"
                 self._show_scan(view, names, source)
         self._run(f"DETACH {self._snapshots.pop((uri, version))}")
 
@@ -455,9 +446,9 @@ def _explained_query() -> Iterator[None]:
         yield
     except (duckdb.Error, OSError) as error:
         # While rows are read, Arrow raises DuckDB's errors as OSError.
-        text, place = str(error), re.search(r"^LINE ([0-9]+):", str(error), re.MULTILINE)
+        text, line_number = str(error), re.search(r"^LINE ([0-9]+):", str(error), re.MULTILINE)
         said = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text.partition("\n")[0]).rstrip(".!: ")
-        line = f" (line {place[1]})" if place and place[1] != "1" else ""
+        line = f" (line {line_number[1]})" if line_number and line_number[1] != "1" else ""
         table = re.match(r'Table with name "?(.+?)"? does not exist', said)
         column = re.search(r'(?:Referenced column|have a column named) "(.+?)"', said)
         raise QueryError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.engine.duckdb_readers import load
+from lakehouse_assets.engine.duckdb_sql import literal
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -116,10 +117,10 @@ class DuckDBStores:
                 continue
             # The statement takes no parameters, so it contains the secret and is not logged.
             fields = [
-                f"{name} {value if name in _WORDS else _quoted(value)}"
+                f"{name} {value if name in _WORDS else literal(value)}"
                 for name, value in current.items()
             ]
-            scope = f"SCOPE {_quoted(store.address + '/')}"
+            scope = f"SCOPE {literal(store.address + '/')}"
             self._connection.execute(
                 f"CREATE OR REPLACE SECRET {store.name} ({', '.join([*fields, scope])})"
             )
@@ -141,14 +142,6 @@ class DuckDBStores:
                 raise self._refused from None
             raise
 
-    def close(self) -> list[str]:
-        """Drop all secrets; return the roots that can no longer be read."""
-        roots = list(self._stores)
-        for store in self._stores.values():
-            self._connection.execute(f"DROP SECRET IF EXISTS {store.name}")
-        self._stores.clear()
-        return roots
-
     def explaining(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
         """Return a reader of the same rows that raises the store's errors as `explained` does."""
         import pyarrow as pa
@@ -158,7 +151,3 @@ class DuckDBStores:
                 yield from reader
 
         return pa.RecordBatchReader.from_batches(reader.schema, batches())
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

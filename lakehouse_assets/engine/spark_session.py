@@ -202,7 +202,7 @@ def check_java() -> None:
     wanted = " or ".join(map(str, _JAVA))
     remedy = f"install Java {wanted}, or set JAVA_HOME to where it is"
     if java is None:
-        raise LakehouseError(f"Spark needs Java, and there is none on the PATH; {remedy}.")
+        raise LakehouseError(f"Spark needs Java, but none is on the PATH; {remedy}.")
     try:
         done = subprocess.run(  # noqa: S603 - the Java that Spark itself would start
             [java, "-version"], capture_output=True, text=True, timeout=60, check=True
@@ -235,7 +235,7 @@ def _classic(config: SparkConfig) -> Any:
     here = config.master.startswith("local")
     if not here and not config.master.startswith("spark://"):
         raise LakehouseError(
-            f"LAKEHOUSE_SPARK_MASTER is {config.master!r}, which is no master this project knows; "
+            f"LAKEHOUSE_SPARK_MASTER is {config.master!r}, which is not a supported master; "
             "use local[*], local[<n>] or spark://<host>:<port>."
         )
     check_versions()
@@ -301,13 +301,13 @@ def _connect(config: SparkConfig, remote: str) -> Any:
     if config.token:
         if not config.tls and host not in _LOOPBACK:
             raise LakehouseError(
-                "LAKEHOUSE_SPARK_TOKEN would travel unencrypted; set LAKEHOUSE_SPARK_TLS=true."
+                "LAKEHOUSE_SPARK_TOKEN would be sent unencrypted; set LAKEHOUSE_SPARK_TLS=true."
             )
         parameters.append(f"token={config.token.get_secret_value()}")
     if parameters:
         url += ";" + ";".join(parameters)
     session = _build(
-        {"spark.remote": url}, f"The Spark Connect server {host}:{port} gives no session"
+        {"spark.remote": url}, f"The Spark Connect server {host}:{port} did not open a session"
     )
     if "delta" not in (session.conf.get("spark.sql.catalog.spark_catalog", "") or "").lower():
         raise LakehouseError(
@@ -334,8 +334,8 @@ def _databricks(config: SparkConfig) -> Any:
         return builder.getOrCreate()
     except Exception as error:  # noqa: BLE001 - whatever the error, the remedy is the same
         raise LakehouseError(
-            f"Databricks gives no session ({type(error).__name__}); check DATABRICKS_HOST, the "
-            "credentials and LAKEHOUSE_SPARK_DATABRICKS (serverless or the id of a cluster)."
+            f"Databricks did not open a session ({type(error).__name__}); check DATABRICKS_HOST, "
+            "the credentials and LAKEHOUSE_SPARK_DATABRICKS (serverless or the id of a cluster)."
         ) from None
 
 

@@ -181,7 +181,8 @@ def rewrite(column: Col, pattern: str, replacement: str) -> Col:
     """
     if set("$\\") & set(_GROUPS.sub("", replacement)):
         raise LakehouseError(
-            f"The replacement {replacement!r} holds a dollar sign or backslash; name groups as \\1."
+            f"The replacement {replacement!r} contains a dollar sign or a backslash; "
+            "refer to groups as \\1."
         )
     return active().dialect.rewrite(column, pattern, replacement)
 

@@ -97,7 +97,7 @@ class Lake:
         if foreign and not self._writer.knows_every_feature:
             raise LakehouseError(
                 f"Table {table.name} uses {', '.join(sorted(foreign))}, which the embedded "
-                "engine would read wrong; read it on Spark, or rewrite it without."
+                "engine would misread; read it on Spark, or rewrite it without them."
             )
         return found
 
@@ -229,8 +229,8 @@ class Lake:
         texts = differences(table.columns, schema)
         if texts:
             raise LakehouseError(
-                f"The rows for table {table.name} do not fit its declaration: {'; '.join(texts)}; "
-                "nothing was written. Cast or select in the transformation, or change the table."
+                f"The rows for table {table.name} do not match its declaration: {'; '.join(texts)}"
+                "; nothing was written. Cast or select in the transformation, or change the table."
             )
         change = Replacement(table, self._root.table(table), found, selection, commit)
         return self._report(table, selection, self._writer.replace(change, rows), lineage)
@@ -241,7 +241,7 @@ class Lake:
             return self.engine.lineage(frame)
         except Exception as error:  # noqa: BLE001 - the rows are correct without lineage
             reason = f"{type(error).__name__}: {one_line(error)}"
-            _LOG.warning("Where the columns of %s come from is not known (%s).", table.name, reason)
+            _LOG.warning("The column lineage of %s could not be derived (%s).", table.name, reason)
             return {}
 
     def _report(
@@ -373,7 +373,7 @@ def check_declaration(table: Table, found: DeltaTable) -> None:
     ]
     if texts:
         raise DamagedTableError(
-            f"Table {table.name} is stored otherwise than declared: {'; '.join(texts)}; "
+            f"Table {table.name} differs from its declaration: {'; '.join(texts)}; "
             f"change the declaration, or move the table away from {found.table_uri} and run "
-            "`lakehouse run`, which builds it anew."
+            "`lakehouse run`, which rebuilds it."
         )

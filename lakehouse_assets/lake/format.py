@@ -20,7 +20,7 @@ FORMAT = 1
 
 FILE = ".lakehouse.json"
 _NEWER = (
-    "The lake {root} has format {found}, and this version knows formats up to {known}; use the "
+    "The lake {root} has format {found}, and this version reads formats up to {known}; use the "
     "newer version of lakehouse_assets that wrote it."
 )
 

@@ -81,7 +81,7 @@ def open_table(path: TablePath) -> DeltaTable | None:
 def _damaged(path: TablePath, reason: str) -> DamagedTableError:
     return DamagedTableError(
         f"Table {path.uri.rpartition('/')[2]} is damaged: {reason}. Restore {path.uri} from a "
-        "copy, or move it away and run `lakehouse run`, which builds the table anew."
+        "copy, or move it away and run `lakehouse run`, which rebuilds the table."
     )
 
 
@@ -145,7 +145,7 @@ def create_table(table: Table, path: TablePath) -> DeltaTable:
             raise fault from None
         raise LakehouseError(
             f"Table {table.name} cannot be created at {path.uri} ({one_line(error)}); check free "
-            "space and write rights of the lake (LAKEHOUSE_ROOT)."
+            "space and write permissions of the lake (LAKEHOUSE_ROOT)."
         ) from error
 
 
@@ -212,9 +212,9 @@ def last_write(found: DeltaTable) -> Version | None:
     limit = 4
     while True:
         versions = history(found, limit)
-        told = next((version for version in versions if version.commit is not None), None)
-        if told is not None or len(versions) < limit:
-            return told
+        found_write = next((v for v in versions if v.commit is not None), None)
+        if found_write is not None or len(versions) < limit:
+            return found_write
         limit *= 4
 
 

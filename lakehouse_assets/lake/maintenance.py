@@ -73,8 +73,8 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
     try:
         with local_lock(lake.uri(table), alone=False):
             # Logs drop old commits, so maintenance repeats the origin of the last write.
-            told = log.last_write(found)
-            properties = CommitProperties(custom_metadata=told.as_metadata() if told else None)
+            last = log.last_write(found)
+            properties = CommitProperties(custom_metadata=last.as_metadata() if last else None)
             _compact(found, table, properties)
             removed = found.vacuum(
                 retention_hours=RETENTION_HOURS, dry_run=False, commit_properties=properties
@@ -82,13 +82,13 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
             found.create_checkpoint()
     except CommitFailedError as error:
         raise LakehouseError(
-            f"Table {table.name} was changed while it was maintained; nothing is lost, run the "
+            f"Table {table.name} was changed during maintenance; nothing is lost, run the "
             "maintenance again."
         ) from error
     except (DeltaError, OSError) as error:
         raise LakehouseError(
             f"Table {table.name} cannot be maintained ({one_line(error)}); check free space "
-            "and write rights of the lake (LAKEHOUSE_ROOT)."
+            "and write permissions of the lake (LAKEHOUSE_ROOT)."
         ) from error
     found.update_incremental()
     return Maintained(before, measure(found, table), len(removed))

@@ -70,8 +70,8 @@ class Windows:
                 )
             if self.partition.grain == "month" and (start.day, end.day) != (1, 1):
                 raise LakehouseError(
-                    f"The window [{start}, {end}) of {column} is not of whole months, by which the "
-                    "table is partitioned; partition the asset by month too."
+                    f"The window [{start}, {end}) of {column} does not consist of whole months, by "
+                    "which the table is partitioned; partition the asset by month too."
                 )
 
 

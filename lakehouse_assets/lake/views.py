@@ -77,7 +77,7 @@ def _views_of_names(registry: Registry) -> dict[str, list[View]]:
                     others = found.setdefault(name.lower(), [])
                     if any(o != view and o.table.domain == table.domain for o in others):
                         raise LakehouseError(
-                            f"SQL would know two tables by the name {name}; rename one of them."
+                            f"Two tables would have the name {name} in SQL; rename one of them."
                         )
                     if view not in others:
                         others.append(view)

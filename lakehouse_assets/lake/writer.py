@@ -65,7 +65,7 @@ def foreign_table(table: Table, features: str, engine: str, other: str) -> Lakeh
     """Return the error for a table with features that an engine cannot write."""
     return LakehouseError(
         f"Table {table.name} has features that {engine} cannot write ({features}); nothing was "
-        f"written. Write it on {other}, or rewrite it without."
+        f"written. Write it on {other}, or rewrite the table without them."
     )
 
 
@@ -73,7 +73,7 @@ def unwritable(path: TablePath, table: Table, reason: str) -> LakehouseError:
     """Return the error for files that cannot be written."""
     return LakehouseError(
         f"Table {table.name} cannot be written at {path.uri} ({reason}); check free "
-        "space and write rights, then run the partition again."
+        "space and write permissions, then run the partition again."
     )
 
 
@@ -85,7 +85,7 @@ def broken_rules(table: Table, rows: str = "Some") -> LakehouseError:
     rules = [f"{c.name} is not null" for c in table.columns if not c.nullable]
     rules += list(table.constraints.values())
     return LakehouseError(
-        f"{rows} rows for table {table.name} break a constraint, a "
+        f"{rows} rows for table {table.name} violate a constraint, a "
         "non-null column or the bounds of the written partition; nothing was written. "
         f"Declared: {'; '.join(rules)}."
     )

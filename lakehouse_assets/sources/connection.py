@@ -191,9 +191,9 @@ class Source:
             # Drivers' errors have no common base class, so their modules identify them.
             if not _is_of_a_driver(error):
                 raise
-            raise self._told(error) from None
+            raise self._explained(error) from None
 
-    def _told(self, error: Exception) -> LakehouseError:
+    def _explained(self, error: Exception) -> LakehouseError:
         from lakehouse_assets.storage.transient import is_transient
 
         # Python's own TimeoutError has no text.

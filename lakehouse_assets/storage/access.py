@@ -189,9 +189,9 @@ class Access:
             )
         else:
             raise LakehouseError(
-                f"Spark's ABFS driver cannot access {host} by {identity.kind} as it is given; "
-                "use a service principal's secret, a workload identity, a managed identity by "
-                "client_id, or a shared access signature, or LAKEHOUSE_ENGINE=duckdb."
+                f"Spark's ABFS driver does not support {identity.kind} with these fields for "
+                f"{host}; use a service principal's secret, a workload identity, a managed "
+                "identity by client_id, or a shared access signature, or LAKEHOUSE_ENGINE=duckdb."
             )
         return {f"fs.azure.{name}.{host}": value for name, value in fields.items()}
 
@@ -205,12 +205,12 @@ class Access:
         if not identity.gets_tokens:
             if self.location.is_onelake:
                 raise LakehouseError(
-                    f"MLflow cannot access OneLake by {identity.kind}; use an identity of Entra."
+                    f"MLflow cannot access OneLake by {identity.kind}; use an Entra identity."
                 )
             return {"AZURE_STORAGE_CONNECTION_STRING": self._connection()}
         if identity.object_id or identity.resource_id:
             raise LakehouseError(
-                "MLflow knows a managed identity by its client id only; give client_id."
+                "MLflow supports a managed identity only by its client id; set client_id."
             )
         login = {AUTHORITY_VARIABLE: self.login}
         credential = {"AZURE_TOKEN_CREDENTIALS": _CREDENTIALS[identity.kind]}

@@ -13,11 +13,11 @@ from lakehouse_assets.storage.location import CloudLocation
 _ENTRA_CODE: Final = re.compile(r"AADSTS\d+")
 _ENTRA_REMEDIES: Final = {
     "AADSTS7000215": "the client secret is wrong: give its value, not its id",
-    "AADSTS7000222": "the client secret has expired: make a new one",
-    "AADSTS700016": "the tenant knows no such application: correct client_id or tenant_id",
+    "AADSTS7000222": "the client secret has expired: create a new one",
+    "AADSTS700016": "the tenant has no such application: correct client_id or tenant_id",
     "AADSTS90002": "there is no such tenant: correct tenant_id",
     "AADSTS700027": "the certificate is not registered with the application: upload it there",
-    "AADSTS70021": "the application trusts no such token: add a federated credential to it",
+    "AADSTS70021": "the application does not trust this token: add a federated credential to it",
     "AADSTS50173": "the sign-in is too old: run `az login` again",
 }
 _LOGIN_REMEDIES: Final = {
@@ -108,7 +108,7 @@ _FAULTS: Final[dict[str, _Fault]] = {
         "ItemNotFound ResourceNotFound",
     ),
     "role": _Fault(
-        "{account} does not permit this to the identity ({kind}); {role}.",
+        "{account} does not allow the identity ({kind}) to do this; {role}.",
         codes="AuthorizationPermissionMismatch InsufficientAccountPermissions 403",
     ),
     "network rules": _Fault(
@@ -121,12 +121,13 @@ _FAULTS: Final[dict[str, _Fault]] = {
         codes="AuthenticationFailed InvalidAuthenticationInfo NoAuthenticationInformation 401",
     ),
     "key": _Fault(
-        "{account} accepts neither account keys nor account signatures; use an identity of Entra "
+        "{account} accepts neither account keys nor account signatures; use an Entra identity "
         "(LAKEHOUSE_IDENTITY).",
         codes="KeyBasedAuthenticationNotPermitted",
     ),
     "throttled": _Fault(
-        "{account} is too busy, after several retries; run again later, with fewer runs at once.",
+        "{account} is still too busy after several retries; run again later, or fewer "
+        "runs at once.",
         codes="ServerBusy TooManyRequests OperationTimedOut 429 503",
         transient=True,
     ),

@@ -137,7 +137,7 @@ class LocalFiles(Files):
         except OSError as error:
             raise LakehouseError(
                 f"{target.name} cannot be landed in {target.parent} ({error.strerror or error}); "
-                "check free space and write rights, then land it again."
+                "check free space and write permissions, then land it again."
             ) from error
 
     def check_writable(self) -> None:
@@ -151,7 +151,7 @@ class LocalFiles(Files):
         except OSError as error:
             raise LakehouseError(
                 f"The lake {self.root} cannot be written ({error.strerror or error}); check free "
-                "space and rights, or set LAKEHOUSE_ROOT."
+                "space and permissions, or set LAKEHOUSE_ROOT."
             ) from error
 
     @contextmanager

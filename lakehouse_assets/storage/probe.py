@@ -77,7 +77,7 @@ def _steps(location: Location, identity: Identity, *, writes: bool) -> dict[str,
     def token() -> str:
         kind = access.identity.kind + (" (chosen by default)" * (identity.kind == "default"))
         if not access.identity.gets_tokens:
-            return f"{kind} needs none"
+            return f"{kind} needs no token"
         found = token_of(access.identity, access.login)
         end = datetime.fromtimestamp(found.expires_on, UTC)
         return f"{kind} has access as {_owner(found.token)}, until {end:%Y-%m-%d %H:%M} UTC"
@@ -96,7 +96,7 @@ def _steps(location: Location, identity: Identity, *, writes: bool) -> dict[str,
                 f"{name} does not read back as it was written; check whether somebody else writes "
                 f"to {location}, or a proxy answers in place of the store."
             )
-        return "it reads as it was written"
+        return "it reads back as written"
 
     def delete() -> str:
         files.remove(name)

@@ -49,7 +49,7 @@ class CloudFiles(Files):
             from obstore.store import AzureStore
         except ImportError:
             raise LakehouseError(
-                "A store needs the packages of the extra `azure`; install lakehouse_assets[azure]."
+                "Stores need the packages of the extra `azure`; install lakehouse_assets[azure]."
             ) from None
         options: dict[str, Any] = self._access.object_store()
         if self._opened is None or self._opened[0] != options:
@@ -156,13 +156,13 @@ class CloudFiles(Files):
                     out.write(chunk)
         except (FileNotFoundError, PreconditionError):
             raise StoreError(
-                f"{self._access.location / entry.path} was delivered anew or removed while it was "
+                f"{self._access.location / entry.path} was replaced or removed while it was being "
                 "read; run the partition again."
             ) from None
         if path.stat().st_size != entry.size:
             raise StoreError(
-                f"{self._access.location / entry.path} came with {path.stat().st_size} of "
-                f"{entry.size} bytes; run the partition again."
+                f"{self._access.location / entry.path} was received only in part: "
+                f"{path.stat().st_size} of {entry.size} bytes; run the partition again."
             )
 
 

@@ -46,12 +46,6 @@ def token_of(identity: Identity, login: str) -> AccessToken:
         return token
 
 
-def forget_tokens() -> None:
-    """Discard cached tokens, for instance because an identity's secret has changed."""
-    with _lock:
-        _tokens.clear()
-
-
 def _request(identity: Identity, login: str) -> AccessToken:
     try:
         from azure.core.exceptions import AzureError

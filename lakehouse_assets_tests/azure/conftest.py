@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lakehouse_assets.engine import start
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.duckdb import DuckDBEngine
 from lakehouse_assets.engine.start import start_engine
@@ -54,19 +55,17 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def cloud(running: Cloud) -> Iterator[Cloud]:
-    """The cloud, with nothing counted, nothing broken and no token kept."""
+def cloud(running: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """The cloud, with nothing counted, nothing broken, no token cached and no engine started."""
     running.reset()
-    tokens.forget_tokens()
-    # Who enters a store of models is told to MLflow's clients in the environment.
+    monkeypatch.setattr(tokens, "_tokens", {})
+    # An engine renews the secrets of every store that it has opened.
+    monkeypatch.setattr(start, "_started", {})
+    # MLflow's clients get their identity from the environment.
     before = dict(os.environ)
     yield running
     os.environ.clear()
     os.environ.update(before)
-    # The engine lives as long as the process, and would keep renewing this test's secrets.
-    embedded = start_engine("duckdb")
-    assert isinstance(embedded, DuckDBEngine)
-    embedded.close_stores()
     running.reset()
 
 

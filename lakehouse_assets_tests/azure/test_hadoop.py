@@ -72,5 +72,5 @@ def test_settings_reach_the_driver_and_are_not_shown(
 
 
 def test_an_identity_that_the_driver_lacks_is_refused_at_once(cloud: Cloud, spark_engine):
-    with pytest.raises(LakehouseError, match=r"ABFS driver cannot access .* by azure_cli"):
+    with pytest.raises(LakehouseError, match=r"ABFS driver does not support azure_cli"):
         Lake(PLACE, spark_engine, Registry((DAILY,)), Identity(kind="azure_cli"))

@@ -48,7 +48,7 @@ def test_a_file_that_changed_since_it_was_listed_is_refused(zone: LandingZone, w
     else:
         files_at(zone.root, DEFAULT).remove(DELIVERED[0])
     with (
-        pytest.raises(StoreError, match="delivered anew or removed while it was read"),
+        pytest.raises(StoreError, match="replaced or removed while it was being read"),
         zone.fetched(listed),
     ):
         pass

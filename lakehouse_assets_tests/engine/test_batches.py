@@ -98,7 +98,7 @@ def broken(_batch: pa.RecordBatch) -> pa.RecordBatch:
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
-    [(short, "3 rows were to get"), (other, "3 rows were to get"), (broken, "nothing here")],
+    [(short, "for 3 rows, got"), (other, "for 3 rows, got"), (broken, "nothing here")],
 )
 def test_a_function_that_does_not_keep_its_word_is_one_sentence(
     either: Engine, wrong: Any, reason: str

@@ -132,7 +132,7 @@ def test_spark_connect(request, cluster, landing, embedded, tmp_path):
         refused = command("sql", "select 1", variables=stranger, cwd=tmp_path)
         said = run(house, cluster, LAKEHOUSE_SPARK_REMOTE=address, LAKEHOUSE_SPARK_TOKEN=token)
     assert refused.returncode == 1
-    assert "gives no session (UNAUTHENTICATED)" in " ".join(refused.stderr.split())
+    assert "did not open a session (UNAUTHENTICATED)" in " ".join(refused.stderr.split())
     assert token not in said
     assert other not in refused.stdout + refused.stderr
     assert differences(fingerprint(house.settings.root), embedded) == []

@@ -94,7 +94,7 @@ def test_no_java(monkeypatch, tmp_path, no_session):
     monkeypatch.setenv("PATH", str(tmp_path))
     sentence = mistake(SparkConfig(jars=tmp_path))
     assert sentence == (
-        "Spark needs Java, and there is none on the PATH; install Java 17 or 21, or set JAVA_HOME "
+        "Spark needs Java, but none is on the PATH; install Java 17 or 21, or set JAVA_HOME "
         "to where it is."
     )
 
@@ -283,7 +283,7 @@ def test_somebody_else_answers(monkeypatch, listening, error, reason):
     sentence = mistake(
         SparkConfig(remote=f"sc://127.0.0.1:{listening}", tls=True, token=SecretStr(SECRET))
     )
-    assert f"127.0.0.1:{listening} gives no session ({reason})" in sentence
+    assert f"127.0.0.1:{listening} did not open a session ({reason})" in sentence
 
 
 def test_packages_of_connect_that_are_missing(monkeypatch):
@@ -344,7 +344,9 @@ def databricks(monkeypatch):
 )
 def test_databricks_that_gives_none(databricks, name, call):
     sentence = mistake(SparkConfig(databricks=name))
-    assert sentence.startswith("Databricks gives no session (ValueError); check DATABRICKS_HOST")
+    assert sentence.startswith(
+        "Databricks did not open a session (ValueError); check DATABRICKS_HOST"
+    )
     assert databricks == [call]
 
 

@@ -226,7 +226,7 @@ def test_limits_are_settings(monkeypatch):
     monkeypatch.setenv("LAKEHOUSE_FILE_LIMITS", '{"nesting": 7}')
     assert Settings().file_limits == FileLimits(nesting=7)
     for wrong, says in (
-        ('{"depth": 7}', "depth is no limit; the limits are unpacked_bytes, ratio"),
+        ('{"depth": 7}', "depth is not a limit; the limits are unpacked_bytes, ratio"),
         ('{"ratio": 0}', "every limit is a whole number from 1"),
     ):
         monkeypatch.setenv("LAKEHOUSE_FILE_LIMITS", wrong)

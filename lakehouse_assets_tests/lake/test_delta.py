@@ -277,7 +277,7 @@ def test_a_fault_in_lineage_costs_no_rows_and_is_told(lake, monkeypatch, caplog)
     monkeypatch.setattr(lake.engine, "lineage", broken)
     assert put(lake, DAILY, window(1, 1), [A]).lineage == {}
     assert content(lake, DAILY) == [A]
-    assert "come from is not known (ValueError: no such plan)" in caplog.text
+    assert "could not be derived (ValueError: no such plan)" in caplog.text
 
 
 @on_both_engines

@@ -134,8 +134,14 @@ def test_everything_has_no_predicate():
         (lambda: between(DAY, day(2), day(2)), "is empty"),
         (lambda: between(DAY, day(3), day(2)), "is empty"),
         (lambda: between(DAY, datetime(2024, 1, 1, tzinfo=UTC), day(2)), "are not days"),
-        (lambda: between(MONTH, date(2024, 1, 5), date(2024, 2, 1)), "not of whole months"),
-        (lambda: between(MONTH, date(2024, 1, 1), date(2024, 2, 2)), "not of whole months"),
+        (
+            lambda: between(MONTH, date(2024, 1, 5), date(2024, 2, 1)),
+            "does not consist of whole months",
+        ),
+        (
+            lambda: between(MONTH, date(2024, 1, 1), date(2024, 2, 2)),
+            "does not consist of whole months",
+        ),
         (lambda: Windows(DAY, ()), "No partition of day"),
         (lambda: Values("file", ()), "No value of file"),
     ],

@@ -45,7 +45,7 @@ def test_a_key_partition_or_reference_of_an_undeclared_column_is_refused(attribu
 
 
 def test_a_table_is_partitioned_by_a_date():
-    with pytest.raises(LakehouseError, match="partitioned by id, which is no date"):
+    with pytest.raises(LakehouseError, match="partitioned by id, which is not a date"):
         table("t", ID, partition=PartitionColumn("id", "day"))
 
 
@@ -104,7 +104,7 @@ def test_descriptions_say_which_months_a_name_has():
               t.column_names}  # fmt: skip
     assert months["event"] == "Month of delivery, as its first day."
     assert months["snapshot"] == months["dimension"] == months["cumulative"] == (
-        "Month at whose end the row holds, as its first day."
+        "Month at whose end the row is valid, as its first day."
     )  # fmt: skip
 
 

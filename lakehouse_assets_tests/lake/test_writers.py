@@ -115,7 +115,7 @@ def test_a_disk_that_takes_no_more_is_reported_and_keeps_the_old_version(tmp_pat
     output, errors = process.communicate("go\n")
     assert process.returncode == 3, errors
     assert "cannot be written at" in output
-    assert "check free space and write rights" in output
+    assert "check free space and write permissions" in output
     assert content(lake, DAILY) == [A]
 
 
