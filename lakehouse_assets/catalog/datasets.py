@@ -185,6 +185,8 @@ class Dataset:
         dates: Formats in which dates are delivered, in addition to `yyyy-MM-dd`.
         rule: Completes the typed rows with everything that needs more than one field: a pure
             function of the rows that `quality.fields.typed_rows` describes and the reference data.
+            It must not compare rows of several files, because new files are cleaned alone, unless
+            `counts` is `corrected`.
         reference: Functions that return the rule's reference data as Arrow tables, by name.
         options: Defaults of the settings that the rule reads, by name.
         flags: Flags that the rule sets, each as a boolean column `flag_<name>`.

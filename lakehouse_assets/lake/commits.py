@@ -11,7 +11,7 @@ from typing import Any
 from lakehouse_assets.engine.base import SourceColumn
 
 _PREFIX = "lakehouse."
-_ENTRIES = ("run_id", "asset", "partition", "code_version")
+_ENTRIES = ("run_id", "asset", "partition", "code_version", "state")
 _WRITTEN_AT = f"{_PREFIX}written_at"
 
 
@@ -37,6 +37,7 @@ class Commit:
         asset: Asset key.
         partition: Partition key or range, empty for an unpartitioned table.
         code_version: Version of the code that computed the rows.
+        state: What a later build of the partition has to know of this one, as text.
         transaction: The application's write that must happen only once.
     """
 
@@ -44,6 +45,7 @@ class Commit:
     asset: str
     partition: str = ""
     code_version: str = ""
+    state: str = ""
     transaction: Transaction | None = None
 
     def as_metadata(self) -> dict[str, str]:
@@ -117,17 +119,16 @@ def read_version(entry: Mapping[str, Any]) -> Version:
     entries: Mapping[str, Any] = entry
     if "userMetadata" in entry:
         entries = _json(entry["userMetadata"])
-    run_id, asset, partition, code_version = (entries.get(_PREFIX + name) for name in _ENTRIES)
-    known = run_id is not None and asset is not None
+    told = [entries.get(_PREFIX + name) for name in _ENTRIES]
+    known = told[0] is not None and told[1] is not None
+    run_id, asset, partition, code_version, state = (str(text or "") for text in told)
     committed_at = datetime.fromtimestamp(int(entry["timestamp"]) / 1000, UTC)
     written_at = entries.get(_WRITTEN_AT)
     return Version(
         number=int(entry["version"]),
         committed_at=committed_at,
         operation=str(entry.get("operation", "")),
-        commit=Commit(str(run_id), str(asset), str(partition or ""), str(code_version or ""))
-        if known
-        else None,
+        commit=Commit(run_id, asset, partition, code_version, state) if known else None,
         written_at=(datetime.fromisoformat(str(written_at)) if written_at else committed_at)
         if known
         else None,

@@ -21,7 +21,7 @@ from lakehouse_assets.ingest.reader import WHOLE_FILE, by_partition, read_delive
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows, between
 from lakehouse_assets.orchestration.checks import check_results, check_specs
-from lakehouse_assets.orchestration.io_manager import PartOfTable
+from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.loads import record
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
@@ -84,8 +84,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
                 delivered = delivery.delivered + plan.records
                 record(context, dataset, listed)
                 for table, frame in ((rows, delivery.rows), (rejects, delivery.rejects)):
-                    part = PartOfTable(frame, plan.replaced) if plan.replaced else frame
-                    yield dg.Output(part, table.name)
+                    yield dg.Output(NewRows(frame, plan.replaced), table.name)
             refused_rows = dict.fromkeys(listed, 0)
             for row in lake.engine.rows(
                 delivery.rejects.filter(F.col("line_number") == F.lit(WHOLE_FILE)).select(

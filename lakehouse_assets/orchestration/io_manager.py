@@ -37,16 +37,19 @@ _SHOWN = 60
 
 
 @dataclass(frozen=True)
-class PartOfTable:
-    """Asset output that replaces only some rows of its table or of the run's partitions.
+class NewRows:
+    """Asset output that may replace only some rows of its table or of the run's partitions.
 
     Attributes:
         frame: The new rows, all of which match `replaced`.
         replaced: The rows to replace; in a partitioned table, only those in the run's partitions.
+            None for all of them, as for an output that is a frame.
+        state: Kept with the commit, see `Commit`.
     """
 
     frame: DataFrame
-    replaced: Values
+    replaced: Values | None = None
+    state: str = ""
 
 
 class DeltaIOManager(dg.ConfigurableIOManager):
@@ -78,7 +81,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         if self._heartbeat is not None:
             self._heartbeat.end()
 
-    def handle_output(self, context: dg.OutputContext, obj: DataFrame | PartOfTable) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: DataFrame | NewRows) -> None:
         """Replace the run's partitions of the asset's table with the frame.
 
         Raises:
@@ -89,7 +92,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         with retry_transient(context.step_context.previous_attempt_count):
             self._store(context, obj)
 
-    def _store(self, context: dg.OutputContext, obj: DataFrame | PartOfTable) -> None:
+    def _store(self, context: dg.OutputContext, obj: DataFrame | NewRows) -> None:
         if obj is None:
             raise LakehouseError(
                 f"Asset {context.asset_key.to_user_string()} returned nothing; return a frame (an "
@@ -98,19 +101,19 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         lake = self.lake.open()
         table = lake.registry.by_key(tuple(context.asset_key.path))
         selection = selection_of(context, table)
-        if isinstance(obj, PartOfTable):
-            if isinstance(selection, Windows):
-                selection = replace(selection, only=obj.replaced)
-            else:
-                selection = obj.replaced
-            obj = obj.frame
+        new = obj if isinstance(obj, NewRows) else NewRows(obj)
+        if isinstance(selection, Windows):
+            selection = replace(selection, only=new.replaced)
+        else:
+            selection = new.replaced or selection
         commit = Commit(
             run_id=context.run_id,
             asset=context.asset_key.to_user_string(),
             partition=_partition_text(context),
             code_version=context.asset_spec.code_version or "",
+            state=new.state,
         )
-        report = lake.write(table, obj, selection, commit)
+        report = lake.write(table, new.frame, selection, commit)
         metadata = output_metadata(lake, table, report)
         read = self._read_as_of.get(context.step_key)
         as_of = {} if read is None else {READ_AS_OF: read}

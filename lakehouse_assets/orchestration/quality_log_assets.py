@@ -14,7 +14,7 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Values, between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.checks import check_results, check_specs
-from lakehouse_assets.orchestration.io_manager import PartOfTable
+from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.quality_log import events_of, finished_runs
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
@@ -99,7 +99,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
             data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
             frame = lake.engine.from_arrow(pa.table(data))
             # Replacing the runs' rows keeps a concurrent run from recording them twice.
-            added = PartOfTable(frame, Values("run_id", tuple(runs)))
+            added = NewRows(frame, Values("run_id", tuple(runs)))
             yield dg.Output(added, metadata={"new_events": len(rows)})
             yield from check_results(
                 QUALITY_EVENTS, check_declared(QUALITY_EVENTS, lake, Everything(), Everything())

@@ -15,6 +15,7 @@ from lakehouse_assets.catalog.datasets import (
 )
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.checks import check_results, check_specs
+from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import asset_attributes
@@ -64,10 +65,17 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         with lake.engine.scope():
             cleaned = clean(dataset, lake, frames["bronze"], frames.get(_EARLIER), span)
             again = [day.isoformat() for day in cleaned.outdated]
+            if cleaned.files:
+                context.log.info(
+                    f"{len(cleaned.files.values)} new files of {dataset.path} are cleaned; the "
+                    "rows of the others stay."
+                )
             yield dg.Output(
-                cleaned.accepted, table.name, metadata={RUN_AGAIN: again} if again else None
+                NewRows(cleaned.accepted, cleaned.files, cleaned.state),
+                table.name,
+                metadata={RUN_AGAIN: again} if again else None,
             )
-            yield dg.Output(cleaned.quarantined, aside.name)
+            yield dg.Output(NewRows(cleaned.quarantined, cleaned.files, cleaned.state), aside.name)
             incoming = lake.rows_read(bronze, frames["bronze"])
         findings = check_silver(dataset, lake, cleaned, incoming, span)
         yield from check_results(table, findings)

@@ -86,14 +86,18 @@ def duplicates_of_earlier(candidates: DataFrame, earlier: DataFrame, key: str) -
         key: Column that identifies a row.
 
     Returns:
-        As for `duplicates_within`.
+        As for `duplicates_within`, and `last_file`: the last of the files that brought the key.
     """
-    known = earlier.select(F.col(key).alias("known_key"), _address().alias("known_address"))
+    known = earlier.select(
+        F.col(key).alias("known_key"),
+        F.col("_source_file").alias("known_file"),
+        _address().alias("known_address"),
+    )
     found = candidates.join(known, F.col(key) == F.col("known_key"), "inner")
     # Files sort by their delivery day, so the lowest address is the earliest.
     return found.groupBy(
         F.col("_source_file").alias("repeated_file"), F.col("_row_number").alias("repeated_row")
-    ).agg(F.min("known_address").alias("duplicate_of"))
+    ).agg(F.min("known_address").alias("duplicate_of"), F.max("known_file").alias("last_file"))
 
 
 def resolve_duplicate_chain(within: DataFrame, of_earlier: DataFrame) -> DataFrame:

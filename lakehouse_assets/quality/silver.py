@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TypeAlias
 
@@ -20,7 +21,8 @@ from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import between
+from lakehouse_assets.lake.predicate import Values, between, to_filter
+from lakehouse_assets.quality.batches import Batch, plan_batch
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.classify import (
     ACCEPTED,
@@ -68,16 +70,24 @@ class Cleaned:
     Attributes:
         accepted: Rows of the silver table.
         quarantined: Rows of the quarantine.
+        files: Files whose rows these are, and are replaced; None for all rows of the partitions.
         outdated: Other partitions that the run puts out of date.
         failing: By partition, how many rows fail each expectation, and `all_rows`.
         dispositions: Number of rows, by disposition and partition.
+        state: Record of the build for the commits.
     """
 
     accepted: DataFrame
     quarantined: DataFrame
+    files: Values | None
     outdated: Sequence[date]
     failing: Mapping[date, Mapping[str, int]]
     dispositions: Mapping[str, Mapping[date, int]]
+    state: str
+
+
+class _ReplacesKeptRowError(Exception):
+    """A row of a new file counts instead of one that silver has."""
 
 
 def clean(
@@ -89,6 +99,9 @@ def clean(
 ) -> Cleaned:
     """Type bronze rows and divide them into silver and quarantine.
 
+    Of a partition that only new files have come to, only their rows are cleaned, unless one of them
+    counts instead of a row that silver has. The numbers are always those of whole partitions.
+
     Args:
         dataset: The dataset.
         lake: Where its tables are stored.
@@ -96,15 +109,34 @@ def clean(
         earlier: For a dataset whose first delivery counts, the silver rows of earlier partitions.
         span: First of the run's partitions, and the one after the last.
     """
+    batch = plan_batch(dataset, lake, bronze, earlier, span)
+    if batch.files:
+        with suppress(_ReplacesKeptRowError):
+            return _clean(dataset, lake, bronze, earlier, span, batch)
+    return _clean(dataset, lake, bronze, earlier, span, Batch(batch.build))
+
+
+def _clean(
+    dataset: Dataset,
+    lake: Lake,
+    bronze: DataFrame,
+    earlier: DataFrame | None,
+    span: Span,
+    batch: Batch,
+) -> Cleaned:
+    """Clean the rows of a batch.
+
+    Raises:
+        _ReplacesKeptRowError: a row of the batch counts instead of one that silver has.
+    """
     engine, column = lake.engine, dataset.partition.column
     expectations = expectations_of(dataset)
-    judged = engine.checkpoint(
-        apply_expectations(typed_rows(dataset, engine, bronze), expectations)
-    )
+    read = bronze.filter(to_filter(batch.files)) if batch.files else bronze
+    judged = engine.checkpoint(apply_expectations(typed_rows(dataset, engine, read), expectations))
     standing = None
     if dataset.counts == "corrected":
-        read = engine.versions_read(bronze).get(bronze_table(dataset).identifier)
-        history = typed_rows(dataset, engine, lake.read(bronze_table(dataset), version=read))
+        version = engine.versions_read(bronze).get(bronze_table(dataset).identifier)
+        history = typed_rows(dataset, engine, lake.read(bronze_table(dataset), version=version))
         history = apply_expectations(with_version(dataset, history), expectations)
         standing = engine.checkpoint(final_versions(history, dataset.key, _VERSION, column))
         duplicates = standing.filter(F.col("address") != F.col("duplicate_of")).select(
@@ -115,32 +147,72 @@ def clean(
         duplicates = engine.checkpoint(
             duplicates_within(judged, dataset.key, dataset.counts == "latest", apart)
         )
+    known, kept = [], []
     if earlier is not None:
         # For a run over many days, `earlier` includes the run's own days as they were stored last
         # time, which says nothing about the deliveries before the run.
-        before = earlier.filter(F.col(column) < F.lit(span[0]))
-        duplicates = _with_delivered_before(lake, judged, duplicates, before, dataset.key)
+        known.append(earlier.filter(F.col(column) < F.lit(span[0])))
+    if batch.files:
+        names = [dataset.key, "_source_file", "_row_number", column]
+        kept.append(lake.read(silver_table(dataset), between(dataset.partition, *span), names))
+    if known or kept:
+        duplicates = _with_delivered_before(
+            dataset, lake, judged, duplicates, engine.union([*known, *kept])
+        )
     rows = engine.stage(classify(judged, duplicates))
     if standing is not None:
         outdated = _partitions_sorted_otherwise(lake, dataset, standing, span)
     elif earlier is not None:
-        outdated = _later_partitions_out_of_date(lake, dataset, rows, span)
+        accepted = rows.filter(F.col("disposition") == F.lit(ACCEPTED))
+        columns = [dataset.key, "_source_file", "_row_number"]
+        whole = engine.union([frame.select(*columns) for frame in (accepted, *kept)])
+        outdated = _later_partitions_out_of_date(lake, dataset, whole, span)
     else:
         outdated = []
-    failing = engine.rows(violations(rows, expectations, column))
-    counted = rows.groupBy(column, "disposition").agg(F.count(F.lit(1)).alias("n"))
+    failing = {
+        row.pop(column): Counter(row) for row in engine.rows(violations(rows, expectations, column))
+    }
     dispositions: dict[str, Counter[date]] = {
         name: Counter() for name in (ACCEPTED, QUARANTINED, DUPLICATE)
     }
+    counted = rows.groupBy(column, "disposition").agg(F.count(F.lit(1)).alias("n"))
     for row in engine.rows(counted):
         dispositions[row["disposition"]][row[column]] = int(row["n"])
     return Cleaned(
         accepted_rows(rows, silver_table(dataset).column_names),
         quarantined_rows(rows, dataset),
+        batch.files,
         outdated,
-        {row.pop(column): row for row in failing},
+        failing,
         dispositions,
+        _with_rows_before(dataset, lake, batch, span[0], failing, dispositions),
     )
+
+
+def _with_rows_before(
+    dataset: Dataset,
+    lake: Lake,
+    batch: Batch,
+    partition: date,
+    failing: Mapping[date, Counter[str]],
+    dispositions: Mapping[str, Counter[date]],
+) -> str:
+    """Add the numbers of the rows that stay to those of a batch; return the build's record."""
+    if batch.build is None:
+        return ""
+    aside = dispositions[QUARANTINED][partition] + dispositions[DUPLICATE][partition]
+    if batch.before is not None:
+        failing[partition].update(batch.before.failing)
+        for name, number in batch.before.dispositions.items():
+            dispositions[name][partition] += number
+    else:
+        aside += lake.rows_by_partition(quarantine_table(dataset)).get(partition, 0)
+    return replace(
+        batch.build,
+        quarantine_kept=not aside,
+        failing=failing.get(partition, {}),
+        dispositions={name: counts[partition] for name, counts in dispositions.items()},
+    ).text()
 
 
 def silver_checks(dataset: Dataset) -> list[Check]:
@@ -241,9 +313,16 @@ def with_version(dataset: Dataset, rows: DataFrame) -> DataFrame:
 
 
 def _later_partitions_out_of_date(
-    lake: Lake, dataset: Dataset, rows: DataFrame, span: Span
+    lake: Lake, dataset: Dataset, accepted: DataFrame, span: Span
 ) -> list[date]:
-    """Find the later partitions that the run puts out of date; none if its days are the newest."""
+    """Find the later partitions that the run puts out of date; none if its days are the newest.
+
+    Args:
+        lake: Where the tables are stored.
+        dataset: The dataset.
+        accepted: All accepted rows of the run's partitions: the key and provenance.
+        span: First of the run's partitions, and the one after the last.
+    """
     table, aside = silver_table(dataset), quarantine_table(dataset)
     column, (first, end) = dataset.partition.column, span
     stored = [*lake.rows_by_partition(table), *lake.rows_by_partition(aside)]
@@ -251,7 +330,6 @@ def _later_partitions_out_of_date(
     if newest is None:
         return []
     later = between(dataset.partition, end, newest + timedelta(days=1))
-    accepted = rows.filter(F.col("disposition") == F.lit(ACCEPTED))
     accepted_later = lake.read(table, later, [dataset.key, column])
     named = duplicates_of(lake.read(aside, later), dataset, first, end)
     of_bronze = (*dataset.fields, *provenance_columns(), *delivery_columns(dataset))
@@ -283,14 +361,17 @@ def _partitions_sorted_otherwise(
 
 
 def _with_delivered_before(
-    lake: Lake, judged: DataFrame, duplicates: DataFrame, earlier: DataFrame, key: str
+    dataset: Dataset, lake: Lake, judged: DataFrame, duplicates: DataFrame, earlier: DataFrame
 ) -> DataFrame:
-    """Add the rows whose keys earlier partitions already hold to the duplicates.
+    """Add the rows whose keys silver already holds to the duplicates.
 
     The batch's lowest and highest key become a filter on the history. Where keys rise with time,
     file statistics then skip most of its files.
+
+    Raises:
+        _ReplacesKeptRowError: the row that silver holds does not count any more.
     """
-    engine = lake.engine
+    engine, key = lake.engine, dataset.key
     batch = (
         classify(judged, duplicates)
         .filter(F.col("disposition") == F.lit(ACCEPTED))
@@ -303,4 +384,12 @@ def _with_delivered_before(
         (F.col(key) >= F.lit(bounds["lowest"])) & (F.col(key) <= F.lit(bounds["highest"]))
     )
     found = engine.checkpoint(duplicates_of_earlier(batch, candidates, key))
+    if dataset.counts == "first":
+        # Files sort by their delivery day; of one day, a new one may come before one that is kept.
+        replaced = found.filter(F.col("last_file") > F.col("repeated_file"))
+    else:
+        replaced = found
+    if engine.rows(replaced.limit(1)):
+        raise _ReplacesKeptRowError
+    found = found.drop("last_file")
     return engine.checkpoint(engine.union([resolve_duplicate_chain(duplicates, found), found]))

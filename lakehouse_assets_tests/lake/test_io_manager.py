@@ -13,7 +13,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import table_cache
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.predicate import Everything, Values
-from lakehouse_assets.orchestration.io_manager import PartOfTable, windows_of
+from lakehouse_assets.orchestration.io_manager import NewRows, windows_of
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.store import files_at
 from lakehouse_assets_tests.lake.dagster_samples import (
@@ -164,9 +164,7 @@ def test_3_named_rows_are_replaced_and_no_others(tmp_path):
     def made(declared, partitions, rows):
         @dg.asset(key=dg.AssetKey(declared.key), partitions_def=partitions)
         def part():
-            return PartOfTable(
-                frame(lake_at(tmp_path), declared, rows), Values("email", ("b", "c"))
-            )
+            return NewRows(frame(lake_at(tmp_path), declared, rows), Values("email", ("b", "c")))
 
         return part
 
