@@ -7,28 +7,28 @@ from lakehouse_assets.catalog.registry import Column, Table
 DOMAIN = "quality"
 OWNER = "team:platform"
 
-_TABLE = Column("table_name", "string", "Table that was judged, as <domain>.<table>.", False)
+_TABLE = Column("table_name", "string", "Checked table, as <domain>.<table>.", False)
 _PARTITION = Column(
     "partition", "string",
-    "Partition that was judged: a day, the first day of a month, or empty for a table.",
+    "Checked partition: a day, the first day of a month, or empty for the whole table.",
     False,
 )  # fmt: skip
-_RULE = Column("rule", "string", "Expectation or check, or the figure that was counted.", False)
+_RULE = Column("rule", "string", "Name of the expectation, check or figure.", False)
 _ACTION = Column(
-    "action", "string", "What a failing row leads to: warn, drop or fail; null for a check."
+    "action", "string", "Action for a failing row: warn, drop or fail; null for a check."
 )
 _ROWS = Column(
-    "rows", "bigint", "Rows that were judged or counted; null if not told.", unit="count"
+    "rows", "bigint", "Rows that were checked or counted; null if not known.", unit="count"
 )
-_FAILING = Column("failing_rows", "bigint", "Rows that fail; null if not told.", unit="count")
+_FAILING = Column("failing_rows", "bigint", "Rows that fail; null if not known.", unit="count")
 
 QUALITY_EVENTS = Table(
     domain=DOMAIN,
     name="quality_events",
     layer="gold",
     description=(
-        "What every run found, by partition and rule: expectations with their counts, checks, and "
-        "the figures of conservation. Rows are only ever added; a run's are added once."
+        "Results of every run by partition and rule: expectations with their counts, checks, and "
+        "the figures of conservation. Rows are only added, once per run."
     ),
     columns=(
         Column("run_id", "string", "Dagster run.", False),
@@ -40,7 +40,7 @@ QUALITY_EVENTS = Table(
         Column("passed", "boolean", "Whether the rule held; null for a figure."),
         _FAILING,
         _ROWS,
-        Column("recorded_at", "timestamp", "When the run judged.", False),
+        Column("recorded_at", "timestamp", "When the run checked it.", False),
     ),
     keys=("run_id", "table_name", "partition", "rule"),
     owner=OWNER,
@@ -64,8 +64,8 @@ QUALITY_RULES = Table(
         Column(
             "pass_rate", "double", "Share of the rows that pass; null without rows.", unit="share"
         ),
-        Column("runs", "bigint", "Runs that judged the partition by this rule.", False, "count"),
-        Column("recorded_at", "timestamp", "When it was judged last.", False),
+        Column("runs", "bigint", "Runs that checked the partition by this rule.", False, "count"),
+        Column("recorded_at", "timestamp", "When it was last checked.", False),
     ),
     keys=("table_name", "partition", "rule"),
     owner=OWNER,
@@ -86,12 +86,13 @@ QUALITY_DRIFT = Table(
         Column("measure", "string", "`rows`, or the column whose distribution is compared.", False),
         Column(
             "value", "double",
-            "Rows over their trailing median, or the index: up to 0.1 the same, above 0.25 another "
-            "distribution; null with too little to compare with.", unit="ratio or index",
+            "Rows divided by their trailing median, or the index: up to 0.1 means the same "
+            "distribution, above 0.25 another; null if there is too little to compare with.",
+            unit="ratio or index",
         ),
         Column(
             "current_rows", "bigint",
-            "Rows of the partition; of an index, also those of as many days before it as it takes "
+            "Rows of the partition; for an index, also of as many days before it as are needed "
             "for 200.",
             False, "count",
         ),
@@ -99,7 +100,7 @@ QUALITY_DRIFT = Table(
         Column(
             "usual", "boolean",
             "Whether it is within bounds: 0.5 to 2 times the rows; an index up to 0.25, or up to "
-            "what chance exceeds once in 1,000 times. Null if it is not judged.",
+            "what chance exceeds once in 1,000 times. Null if there is no verdict.",
         ),
     ),
     keys=("table_name", "partition", "measure"),

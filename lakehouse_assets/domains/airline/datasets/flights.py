@@ -19,9 +19,9 @@ from lakehouse_assets.engine import vocabulary as v
 CURRENCY = "source currency"
 MONEY = "decimal(18,2)"
 DAYS_TO_END = (
-    "Days from the last flight to the end of the window as the source counts them: the dates' "
-    "difference plus 1, or plus 2 for a last flight up to 28 February 2014, since the source has "
-    "a 29 February 2014."
+    "Days from the last flight to the end of the window, as the source counts them: the "
+    "difference of the dates plus 1, or plus 2 for a last flight up to 28 February 2014, because "
+    "the source has a 29 February 2014."
 )
 # No passenger flew on a scheduled airline before 1 January 1914.
 FIRST_AIRLINE_FLIGHT = date(1914, 1, 1)
@@ -29,7 +29,7 @@ BEFORE_PHANTOM_DAY = date(2014, 2, 28)
 AFTER_PHANTOM_DAY = date(2014, 3, 1)
 _REPAIRED = Flag(
     "last_flight_date_repaired",
-    "A last flight's date exists; impossible ones were repaired from LAST_TO_END.",
+    "The last flight is on a day that exists; impossible days were repaired from LAST_TO_END.",
 )
 _COUNTED = (
     "flight_count", "seg_km_sum", "points_sum", "last_to_end", "bp_sum", "exchange_count",
@@ -139,14 +139,14 @@ FLIGHTS = Dataset(
             "FIRST_FLIGHT_DATE",
             implausible=Flag(
                 "first_flight_implausible",
-                "A first flight lies between 1914 and the window end; others were set to null.",
+                "The first flight is between 1914 and the end of the window; others became null.",
             ),
         ),
         Field(
             "gender", "string", "Male, Female or Unknown.", "GENDER", parse=_gender,
             missing=UNKNOWN, pii="demographic",
             lost=Flag(
-                "gender_unknown", "A given gender is male or female; others became Unknown."
+                "gender_unknown", "A given gender is male or female; other values became Unknown."
             ),
         ),
         Field(
@@ -158,14 +158,14 @@ FLIGHTS = Dataset(
             parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
                 "city_not_a_place",
-                "A given city has a name; numbers and codes became Unknown.",
+                "A given city is a name; numbers and codes became Unknown.",
             ),
         ),
         Field(
             "work_province", "string", "Province, normalised; Unknown if none.", "WORK_PROVINCE",
             parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
-                "province_not_a_place", "A given province has a name; others became Unknown."
+                "province_not_a_place", "A given province is a name; other values became Unknown."
             ),
         ),
         Field(
@@ -173,7 +173,7 @@ FLIGHTS = Dataset(
             parse=v.upper, missing=UNKNOWN,
             lost=Flag(
                 "country_unknown",
-                "A given country is an ISO alpha-2 code; others became Unknown.",
+                "A given country is an ISO alpha-2 code; other values became Unknown.",
             ),
         ),
         Field(
@@ -220,20 +220,20 @@ FLIGHTS = Dataset(
         ),
         Expectation(
             "dates_are_in_the_calendar", "drop",
-            "Dates lie in 1900 to 2099, the calendar of dim_date.",
+            "Dates are in 1900 to 2099, the calendar of dim_date.",
             lambda: (
                 F.col("ffp_date").between(*CALENDAR) & F.col("last_flight_date").between(*CALENDAR)
             ),
         ),
         Expectation(
             "last_to_end_agrees_with_last_flight_date", "warn",
-            "LAST_TO_END is the days from the last flight to the exclusive window end, one more "
-            "across the source's imaginary 29 February 2014 (spec, section 1).",
+            "LAST_TO_END is the number of days from the last flight to the exclusive window end, "
+            "one more across the source's imaginary 29 February 2014 (spec, section 1).",
             lambda: F.coalesce(F.col("expected_last_to_end") == F.col("last_to_end"), F.lit(True)),
         ),
         Expectation(
             "joined_before_window_end", "warn",
-            "A member has joined before the snapshot's window ends.",
+            "A member joined before the end of the snapshot's window.",
             lambda: F.col("ffp_date") <= F.col("window_end"),
         ),
         Expectation(
@@ -243,7 +243,7 @@ FLIGHTS = Dataset(
         ),
         Expectation(
             "silver_key_is_positive", "fail",
-            "Member numbers start at 1 (spec, section 1); others mean the columns have shifted.",
+            "Member numbers start at 1 (spec, section 1); others mean that columns are shifted.",
             lambda: F.col("member_no") > F.lit(0),
         ),
     ),

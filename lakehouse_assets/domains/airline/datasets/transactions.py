@@ -56,7 +56,7 @@ TRANSACTIONS = Dataset(
         Field(
             "email", "string", "E-mail, lower case; null if not an address.", parse=_address,
             nothing=(), pii="contact",
-            lost=Flag("email_removed", "A given e-mail is an address; others were set to null."),
+            lost=Flag("email_removed", "A given e-mail is an address; others became null."),
         ),
         Field("purchase_date", "date", "Day of purchase.", need="required", in_calendar=True,
               delivered="Day of purchase: yyyy-MM-dd, MM/dd/yyyy or yyyy/MM/dd."),
@@ -64,18 +64,18 @@ TRANSACTIONS = Dataset(
         Field(
             "status", "string", "Status, lower case; unknown if not given.", parse=v.lower,
             missing="unknown",
-            unknown="A purchase has a status; where it is missing it is unknown.",
+            unknown="A purchase has a status; a missing one became unknown.",
             labels=("completed", "pending", "cancelled", "refunded", "failed"),
         ),
         Field(
             "payment_method", "string", "credit_card, debit_card, paypal ..., unknown.",
             parse=_payment_method, missing="unknown",
-            unknown="A purchase has a payment method; where it is missing it is unknown.",
+            unknown="A purchase has a payment method; a missing one became unknown.",
         ),
         Field(
             "region", "string", "Sales region, upper case; Unknown if not given.", parse=v.upper,
             missing=UNKNOWN,
-            unknown="A purchase has a region; where it is missing it is Unknown.",
+            unknown="A purchase has a region; a missing one became Unknown.",
         ),
     ),
     expectations=(

@@ -24,7 +24,7 @@ TIER = Column("loyalty_tier", "int", "Tier number.", False, "code")
 TIER_NAME = Column("tier_name", "string", "4 Gold, 5 Platinum, 6 Diamond, other Silver.", False)
 
 SNAPSHOT = Column(
-    "snapshot_month", "date", "Month of the snapshot that the row states, as its first day.", False
+    "snapshot_month", "date", "Month of the member's snapshot, as its first day.", False
 )
 
 MEMBERSHIP = Column(

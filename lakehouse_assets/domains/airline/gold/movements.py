@@ -22,7 +22,7 @@ _PERSONA = "or (joined), (left) for members of one of the two months only."
 
 GOLD_SEGMENT_MIGRATION = gold(
     "gold_segment_migration",
-    "Members by the persona of the month before that has members, and of the month.",
+    "Members by their persona in this month and in the latest earlier month with members.",
     (
         Column("from_segment_name", "string", f"Persona of the month before, {_PERSONA}", False),
         Column("to_segment_name", "string", f"Persona of the month, {_PERSONA}", False),
@@ -37,15 +37,15 @@ GOLD_SEGMENT_MIGRATION = gold(
 
 GOLD_NEWLY_AT_RISK = gold(
     "gold_newly_at_risk",
-    "Members whose customer_status turned At Risk: it is that now and was another one in the "
-    "latest earlier month that has members. Members who were not there then are not listed.",
+    "Members whose customer_status became At Risk: it is At Risk now and was different in the "
+    "latest earlier month with members. Members without a row in that month are not listed.",
     (
         CUSTOMER,
-        Column("previous_status", "string", "Status of the month before.", False),
+        Column("previous_status", "string", "Status in that earlier month.", False),
         Column(
             "previous_segment_name",
             "string",
-            "Persona of the month before.",
+            "Persona in that earlier month.",
             False,
             pii="demographic",
         ),

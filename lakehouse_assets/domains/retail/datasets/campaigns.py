@@ -101,17 +101,18 @@ CAMPAIGNS = Dataset(
     description="One result of a campaign on a day.",
     owner=OWNER,
     rows=(
-        "One row per result of a campaign: typed, Campaign_Tactic and Customer_Segment put right, "
-        "labels normalised. A result that is delivered again as it was is a duplicate; one with "
-        "other values is a correction, which counts instead, in the delivery that brought it."
+        "One row per result of a campaign: typed, Campaign_Tactic and Customer_Segment swapped "
+        "back, labels normalised. A result that is delivered again unchanged is a duplicate; one "
+        "with other values is a correction, which replaces it, in the delivery that contains it."
     ),
     key="result_id",
     counts="corrected",
     nothing=NOTHING,
     dates=DAYS,
     columns=(
-        Field("result_id", "bigint", "Hash of campaign, day, country, channel, generation, and of "
-              "how many equal ones its delivery had before; a correction keeps it.",
+        Field("result_id", "bigint", "Hash of campaign, day, country, channel and generation, and "
+              "of the number of earlier results in its delivery with the same values; a "
+              "correction keeps it.",
               need="judged", derived=True, unit="id"),
         Field("campaign_id", "int", "Number of the campaign.", "Campaign_ID", unit="id"),
         Field("campaign_name", "string", "Name of the campaign; with a # before it, its hashtag.",
@@ -119,7 +120,7 @@ CAMPAIGNS = Dataset(
         # The amounts of a result count even if its country is unknown.
         Field("country", "string", "Country as the source names it, or Unknown.", "Country",
               missing=UNKNOWN, labels=tuple(REGIONS),
-              unknown="A result says in which country it was earned."),
+              unknown="A result names its country."),
         Field("region", "string", "Region as the source names it.", "Region", missing=UNKNOWN),
         Field("product_category", "string", "Product category; never given so far.",
               "ProductCategory"),
@@ -138,11 +139,11 @@ CAMPAIGNS = Dataset(
         Field("campaign_tactic", "string", "Channel: Social, TV, Event ..., Unknown.",
               "Campaign_Tactic", missing=UNKNOWN, labels=(*CHANNELS, UNKNOWN),
               delivered="Holds the generation: label swapped in the source.",
-              unknown="A result says by which channel it was earned."),
+              unknown="A result names its channel."),
         Field("customer_segment", "string", "Generation addressed, or Unknown.",
               "Customer_Segment", missing=UNKNOWN,
               delivered="Holds the channel: label swapped in the source.",
-              unknown="A result says which generation it addressed."),
+              unknown="A result names the generation it addressed."),
         Field("status", "string", "Awareness ... Purchase, or Unknown.", "Status",
               missing=UNKNOWN,
               labels=("Awareness", "Consideration", "Inquiries", "Intent", "Purchase")),
@@ -152,9 +153,9 @@ CAMPAIGNS = Dataset(
               unit=CURRENCY),
         Field("camp_date", "date", "Day of the result.", "CampDate", need="required",
               in_calendar=True),
-        Field("sorted_id", "int", "Place of the campaign in the source's order.", "SORTED_ID",
+        Field("sorted_id", "int", "Position of the campaign in the source's order.", "SORTED_ID",
               unit="position"),
-        text_field("CampaignID", "Number of the campaign once more."),
+        text_field("CampaignID", "Number of the campaign, repeated."),
     ),
     delivered_order=(
         "Region", "Country", "ProductCategory", "Campaign_ID", "Campaign_Name", "Qualification",
@@ -167,7 +168,7 @@ CAMPAIGNS = Dataset(
         SEGMENT_IS_KNOWN,
         Expectation(
             "region_fits_country", "warn",
-            "A country lies in one region; 403 of the reference's 3,708 in Japan do not say so.",
+            "A country is in one region; 403 of the reference's 3,708 rows for Japan name another.",
             _region_fits,
         ),
         Expectation(

@@ -61,7 +61,7 @@ CUSTOMERS = Dataset(
               "SeniorCitizen", need="required", parse=_senior, pii="demographic"),
         _yes_no("partner", "Whether they have a partner", "Partner", pii="demographic"),
         _yes_no("dependents", "Whether they have dependents", "Dependents", pii="demographic"),
-        Field("tenure_months", "int", "How long they have been customers.", "tenure_month",
+        Field("tenure_months", "int", "How long they have been a customer.", "tenure_month",
               need="required", not_negative=True, unit="months"),
         _yes_no("discount", "Whether they have a discount", "Discount"),
         Field("outlet_size", "string", "Big, Medium, Small or Unknown.", "OutletSize",

@@ -51,32 +51,33 @@ DOCUMENTS = Dataset(
     owner=OWNER,
     documents=True,
     rows=(
-        "One row per document, known by its content: the same bytes under another name are a "
-        "duplicate of the first. One whose bytes are not what its name says is quarantined."
+        "One row per document, identified by its content: the same bytes under another name are a "
+        "duplicate of the first. A document whose bytes do not match its extension is "
+        "quarantined."
     ),
     key="sha256",
     columns=(
         # Derived from the file itself, so never missing.
         Field("sha256", "string", "SHA-256 of the content.", "SHA256", need="judged"),
-        Field("path", "string", "Where the bytes are, below the landing zone's root.",
+        Field("path", "string", "Path of the file, relative to the landing zone.",
               need="judged", derived=True),
         Field("file_name", "string", "Name of the file.", "Name", need="judged"),
-        Field("media_type", "string", "What its first bytes say it is.", "MediaType",
-              need="judged", delivered="What its first bytes say it is; null if they say nothing "
-              "known."),
+        Field("media_type", "string", "Media type according to its first bytes.", "MediaType",
+              need="judged", delivered="Media type according to its first bytes; null if it is "
+              "not recognised."),
         Field("size", "bigint", "Its size.", "Size", need="required", unit="bytes"),
-        text_field("Extension", "What its name ends in, in lower case; null for nothing."),
+        text_field("Extension", "Extension of its name in lower case; null if it has none."),
     ),
     delivered_order=DOCUMENT_FIELDS,
     rule=with_path,
     expectations=(
-        Expectation("has_content", "drop", "A file without bytes is no document.",
+        Expectation("has_content", "drop", "A document is not empty.",
                     lambda: F.col("size") > F.lit(0)),
         Expectation("media_type_is_known", "drop",
                     "The first bytes are those of an image or a PDF file.",
                     lambda: F.col("media_type").isNotNull()),
         Expectation("name_fits_media_type", "drop",
-                    "The name ends in what the first bytes say the file is.", _name_fits),
+                    "The extension matches the media type of the first bytes.", _name_fits),
     ),
     constraints={"has_content": "size > 0"},
 )  # fmt: skip

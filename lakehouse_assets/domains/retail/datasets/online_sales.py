@@ -51,19 +51,19 @@ ONLINE_SALES = Dataset(
     columns=(
         Field("order_id", "string", "Number of the order.", "OrderID", need="required",
               parse=v.text_id, nothing=()),
-        Field("ordered_at", "timestamp", "Moment of the order in UTC.", "OrderedAt",
+        Field("ordered_at", "timestamp", "Time of the order in UTC.", "OrderedAt",
               need="required"),
         Field("order_date", "date", "Its day in UTC.", derived=True, need="judged",
               in_calendar=True),
         Field("customer_id", "string", "Number of the customer; null for a guest.", "CustomerID",
               parse=v.text_id, pii="identifier"),
-        Field("country", "string", "Country to which it is sent.", "Country", need="required",
+        Field("country", "string", "Country it is sent to.", "Country", need="required",
               labels=tuple(REGIONS)),
         Field(
-            "city", "string", "City to which it is sent; Unknown if not given.", "City",
+            "city", "string", "City it is sent to; Unknown if not given.", "City",
             parse=_place, missing=UNKNOWN,
             lost=Flag(
-                "city_not_a_place", "A given city has a name; numbers and codes became Unknown."
+                "city_not_a_place", "A given city is a name; numbers and codes became Unknown."
             ),
         ),
         Field("product_category", "string", "Category of the product; Unknown if not given.",
@@ -72,8 +72,8 @@ ONLINE_SALES = Dataset(
         Field("brand", "string", "Brand.", "Brand", need="required"),
         Field("quantity", "bigint", "Pieces ordered.", "Quantity", need="required",
               parse=v.small_number, not_negative=True, unit="pieces"),
-        Field("price", FINE, "Price of a piece.", "Price", need="required", unit=CURRENCY),
-        Field("revenue", FINE, "Revenue as the source has it.", "Revenue", need="required",
+        Field("price", FINE, "Price per piece.", "Price", need="required", unit=CURRENCY),
+        Field("revenue", FINE, "Revenue according to the source.", "Revenue", need="required",
               unit=CURRENCY),
     ),
     rule=with_order_date,

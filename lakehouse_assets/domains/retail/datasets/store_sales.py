@@ -22,18 +22,18 @@ STORE_SALES = Dataset(
     domain=DOMAIN,
     name="store_sales",
     grain="day",
-    description="What a store sold of a brand in a week.",
+    description="Sales of a brand in a store in a week.",
     owner=OWNER,
     header=False,
     rows=(
-        "One row per sale as the source numbers it: a store, a brand, a week. The first delivery "
+        "One row per row of the source: a store, a brand and a week. The first delivery "
         "of a number counts; correct one by delivering its day again."
     ),
     key="sale_id",
     nothing=NOTHING,
     dates=DAYS,
     columns=(
-        Field("sale_id", "string", "Number of the row at the source.", "ID", need="required",
+        Field("sale_id", "string", "Number of the row in the source.", "ID", need="required",
               parse=v.text_id, nothing=()),
         Field("week_starting", "date", "First day of the week.", "WeekStarting", need="required",
               in_calendar=True),
@@ -42,10 +42,10 @@ STORE_SALES = Dataset(
               labels=("BrandA", "BrandB", "BrandC")),
         Field("quantity", "bigint", "Pieces sold.", "Quantity", need="required",
               parse=v.small_number, not_negative=True, unit="pieces"),
-        Field("advert", "int", "1 if the brand was advertised in the week, or 0.", "Advert",
+        Field("advert", "int", "1 if the brand was advertised in the week, otherwise 0.", "Advert",
               parse=v.boolean, unit="code"),
-        Field("price", FINE, "Price of a piece.", "Price", need="required", unit=CURRENCY),
-        Field("revenue", FINE, "Revenue as the source has it.", "Revenue", need="required",
+        Field("price", FINE, "Price per piece.", "Price", need="required", unit=CURRENCY),
+        Field("revenue", FINE, "Revenue according to the source.", "Revenue", need="required",
               unit=CURRENCY),
     ),
     expectations=(REVENUE_FITS,),

@@ -145,31 +145,31 @@ TWEETS = Dataset(
     description="One tweet, found by a hashtag.",
     owner=OWNER,
     rows=(
-        "One row per tweet and hashtag: typed, text cleaned. A tweet that is delivered again, in "
-        "whatever file, is a duplicate of the first; one without a city or a campaign tag is "
+        "One row per tweet and hashtag: typed, text cleaned. A tweet that is delivered again in "
+        "any file is a duplicate of the first; one without a city or a campaign tag is "
         "quarantined."
     ),
     key="tweet_id",
     nothing=NOTHING,
     columns=(
-        Field("tweet_id", "string", "Moment and hash of user, text and hashtag; ids rise with "
+        Field("tweet_id", "string", "Time, and hash of user, text and hashtag; ids increase with "
               "time.", need="judged", derived=True, pii="identifier"),
-        Field("tweeted_at", "timestamp", "Moment of the tweet in UTC.", "time", need="required"),
+        Field("tweeted_at", "timestamp", "Time of the tweet in UTC.", "time", need="required"),
         Field("tweet_date", "date", "Its day in UTC.", need="judged", derived=True,
               aliases=("date",)),
         Field("hour_of_day", "int", "Its hour in UTC.", need="judged", derived=True, unit="hour",
               aliases=("hourofday",)),
-        Field("hashtag", "string", "Campaign tag in the spelling of the list.", need="judged",
+        Field("hashtag", "string", "Campaign tag, as spelled in the list of tags.", need="judged",
               delivered="Hashtag by which it was found."),
         Field(
-            "clean_text", "string", "The words alone, contractions written out.", "tweet",
+            "clean_text", "string", "Only the words, with contractions expanded.", "tweet",
             delivered="Text, cut off by the source.", parse=clean_text,
             pii="identifier",
             lost=Flag(
-                "text_without_words", "A text has words in Latin letters; others became null."
+                "text_without_words", "A text has words in Latin letters; other texts became null."
             ),
         ),
-        Field("city", "string", "City by its one name in dim_places; else as the user wrote it.",
+        Field("city", "string", "City, by its name in dim_places, or else as the user wrote it.",
               need="judged", parse=_place, pii="location",
               delivered="City of the user as the user wrote it; 44 % are blank."),
         Field("username", "string", "User.", pii="identifier"),
@@ -179,13 +179,13 @@ TWEETS = Dataset(
               not_negative=True, unit="count"),
         Field("is_retweet", "boolean", "Whether it is a retweet itself.", need="judged",
               derived=True, aliases=("isretweet",)),
-        Field("sentiment", "string", "Sentiment as the source sees it, or Unknown.",
+        Field("sentiment", "string", "Sentiment according to the source, or Unknown.",
               missing=UNKNOWN),
-        Field("sentiment_score", "double", "Score as the source sees it.", "sentimentscore",
+        Field("sentiment_score", "double", "Score according to the source.", "sentimentscore",
               unit="score"),
         Field("language", "string", "Language, or Unknown.", missing=UNKNOWN),
-        text_field("isretweet", "1 for a retweet; up to 3 occurs."),
-        text_field("hourofday", "Hour; up to 34 occurs."),
+        text_field("isretweet", "1 for a retweet; values up to 3 occur."),
+        text_field("hourofday", "Hour; values up to 34 occur."),
     ),
     delivered_order=(
         "time", "hashtag", "tweet", "city", "username", "retweetcount", "favouritecount",
@@ -195,11 +195,11 @@ TWEETS = Dataset(
     reference={"city_names": gazetteer.city_names, "regions": gazetteer.regions},
     options={"campaign_tags": CAMPAIGN_TAGS},
     flags=(
-        Flag("hour_corrected", "HourOfDay is the hour of the moment; up to 34 occurs."),
-        Flag("retweet_mark_unusual", "IsRetweet is 0 or 1; up to 3 occurs."),
+        Flag("hour_corrected", "HourOfDay is the hour of the time; values up to 34 occur."),
+        Flag("retweet_mark_unusual", "IsRetweet is 0 or 1; values up to 3 occur."),
         Flag(
             "hashtag_taken_from_text",
-            "The hashtag of a tweet is a campaign tag; others give way to the tag in its text.",
+            "The hashtag of a tweet is a campaign tag; others gave way to the tag in its text.",
         ),
     ),
     expectations=(
@@ -211,7 +211,7 @@ TWEETS = Dataset(
         ),
         Expectation(
             "has_campaign_tag", "drop",
-            "A tweet was found by a campaign tag or holds one, in any letters (section 3.2).",
+            "A tweet was found by a campaign tag or contains one, in any case (section 3.2).",
             lambda: F.col("hashtag").isNotNull(),
         ),
     ),

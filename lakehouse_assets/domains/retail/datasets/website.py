@@ -54,18 +54,18 @@ WEBSITE = Dataset(
     domain=DOMAIN,
     name="website",
     grain="day",
-    description="What was counted on the website for a product and a kind of visitor on a day.",
+    description="Counts of the website for a product and a kind of visitor on a day.",
     owner=OWNER,
     rows=(
         "One row per delivered count: typed, labels normalised. A row that is delivered again is a "
-        "duplicate of the first; equal rows within one file stay."
+        "duplicate of the first; equal rows within one file are kept."
     ),
     key="visit_id",
     nothing=NOTHING,
     dates=DAYS,
     columns=(
-        Field("visit_id", "bigint", "Hash of the delivered row, and of how often its file had it "
-              "before.", need="judged", derived=True, unit="id"),
+        Field("visit_id", "bigint", "Hash of the delivered row, and of its occurrence among equal "
+              "rows of its file.", need="judged", derived=True, unit="id"),
         Field("visit_date", "date", "Day.", "Date", need="required", in_calendar=True),
         Field("country", "string", "Country of the visitors.", "Country", need="required"),
         _label("region", "Region, which does not follow from the country in this source; Unknown "
@@ -76,11 +76,11 @@ WEBSITE = Dataset(
         _label("gender", "Female, Male, Other or Unknown.", "Gender", ("Female", "Male", "Other")),
         Field("customer_segment", "string", "Generation, or Unknown.", "Customer_Segment",
               parse=generation_or_label, missing=UNKNOWN,
-              unknown="A count says of which generation the visitors are."),
+              unknown="A count names the visitors' generation."),
         _label("device_category", "Mobile, Tablet, Desktop or Unknown.", "Device_Category",
                ("Mobile", "Tablet", "Desktop")),
         _label("traffic_source", "Google, Direct ... or Unknown.", "Sources"),
-        _label("conversation", "Where it was talked about, or Unknown.", "Conversations"),
+        _label("conversation", "Platform on which it was discussed, or Unknown.", "Conversations"),
         _label("page", "Page, or Unknown.", "Page"),
         _label("browser", "Browser, or Unknown.", "Browser"),
         _label("sentiment", "Positive, Neutral, Negative or Unknown.", "Sentiment"),
@@ -90,7 +90,7 @@ WEBSITE = Dataset(
         replace(_count("visits", "Visits.", "Visits"), need="required"),
         _count("sessions", "Sessions.", "Sessions"),
         _count("unique_visitors", "Visitors.", "Unique_Visitors"),
-        _count("return_visitors", "Visitors who had been there before.", "Return_Visitors"),
+        _count("return_visitors", "Returning visitors.", "Return_Visitors"),
         _count("daily_users", "Users of the day.", "Daily_Users"),
         _count("duration_minutes", "Mean duration of a visit.", "Duration_min", "minutes"),
         Field("conversion_rate", "decimal(9,4)", "Share of visits that ended in an order; null if "

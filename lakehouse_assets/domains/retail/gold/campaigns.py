@@ -65,7 +65,7 @@ _MEASURES = (
 CAMPAIGN_DAYS = gold(
     "campaign_days",
     "Campaign results delivered in a month by day, country, channel and generation: the aggregate "
-    "that the tables below add up over months, so that a new month costs one month.",
+    "that the tables below add up over months, so that building a month reads only one new month.",
     (
         _KEY,
         _DAY, _NAME, _COUNTRY, COUNTRY_CODE, _REGION, _TACTIC, _SEGMENT, *_MEASURES,
@@ -375,7 +375,7 @@ GOLD = (
         checks=(
             Check(
                 "weeks_add_up_to_days",
-                "A country's weeks add up to its days, half a cent a week aside.",
+                "A country's weeks add up to its days, except for rounding of half a cent a week.",
                 countries_that_are_off,
             ),
         ),

@@ -27,10 +27,12 @@ DIM_STORES = Table(
     layer="gold",
     description="The ten stores of the spec's section 2: S001 Miami to S010 Chicago.",
     columns=(
-        Column("store", "int", "Number of the store, as store sales have it.", False, "id"),
-        Column("store_id", "string", "Its name at thermostats and door counters: S001 ...", False),
+        Column("store", "int", "Number of the store in store sales.", False, "id"),
+        Column(
+            "store_id", "string", "Its name in thermostat and door counter data: S001 ...", False
+        ),
         Column("city", "string", "City.", False),
-        Column("place_name", "string", "The city in dim_places, which knows where it lies.", False),
+        Column("place_name", "string", "The city in dim_places, which has its position.", False),
         Column("country_code", "string", "Country, ISO alpha-2.", False),
         LOADED,
     ),
@@ -46,8 +48,8 @@ DIM_STORES = Table(
 
 DIM_PRODUCTS = gold(
     "dim_products",
-    "One row per product that was sold by the end of a month. Stores tell sales by brand only: "
-    "what they sold is All products of a brand.",
+    "One row per product that was sold by the end of a month. Stores report sales by brand only: "
+    "their product is All products of a brand.",
     (
         Column("product_key", "bigint", "Hash of category, product and brand.", False, "id"),
         Column("product", "string", "Product, or All products.", False),

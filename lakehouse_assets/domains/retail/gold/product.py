@@ -23,8 +23,8 @@ from lakehouse_assets.engine import vocabulary as v
 
 CAMPAIGN_TWEETS = gold(
     "campaign_tweets",
-    "Tweets by hashtag and city with the results of the hashtag's campaign, given to its cities in "
-    "proportion to their tweets, so that every total is the total of the inputs.",
+    "Tweets by hashtag and city with the results of the hashtag's campaign, distributed over its "
+    "cities in proportion to their tweets, so that every total equals that of the inputs.",
     (
         Column("hashtag", "string", "Hashtag.", False),
         Column("city", "string", "City; null for a campaign without tweets."),

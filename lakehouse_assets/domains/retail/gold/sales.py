@@ -36,20 +36,20 @@ _BRAND = Column("brand", "string", "Brand.", False)
 
 FACT_SALES = gold(
     "fact_sales",
-    "One row per sale delivered in a month: what a store sold of a brand in a week, or an order.",
+    "One row per sale delivered in a month: sales of a brand in a store in a week, or an order.",
     (
         Column("sale_key", "bigint", "Hash of channel and the source's number.", False, "id"),
         _CHANNEL,
         Column("sale_date", "date", "Day of the order, or first day of the store's week.", False),
-        Column("period", "string", "What sale_date begins: day or week.", False),
+        Column("period", "string", "Period that starts on sale_date: day or week.", False),
         _STORE,
         COUNTRY_CODE,
         Column("product_key", "bigint", "Product.", False, "id"),
         _BRAND,
         Column("customer_id", "string", "Customer; null for stores and guests.", pii="identifier"),
         Column("quantity", "bigint", "Pieces.", False, "pieces"),
-        Column("price", FINE, "Price of a piece.", False, CURRENCY),
-        Column("revenue", FINE, "Revenue as the source has it.", False, CURRENCY),
+        Column("price", FINE, "Price per piece.", False, CURRENCY),
+        Column("revenue", FINE, "Revenue according to the source.", False, CURRENCY),
         LOADED,
     ),
     ("sale_key",),
@@ -74,7 +74,7 @@ FACT_SALES = gold(
             "sum(revenue) / nullif(sum(quantity), 0)",
             CURRENCY,
             "non_additive",
-            "What a piece brought on average.",
+            "Average revenue per piece.",
         ),
     ),
 )
@@ -98,8 +98,8 @@ SALES_DAYS = gold(
 
 SALES_WEEKS = gold(
     "sales_weeks",
-    "Sales per week, store (or country of online sales) and brand, of all delivered so far. A "
-    "store's week begins where the store says; LAKEHOUSE_WEEK_STARTS_ON puts online sales into the "
+    "Sales per week, store (or country of online sales) and brand, over everything delivered so "
+    "far. A store's week begins as delivered; LAKEHOUSE_WEEK_STARTS_ON puts online sales into the "
     "same weeks.",
     (
         Column("week_start", "date", "First day of the week: the store's own, or of online sales "
@@ -121,8 +121,9 @@ _SALE = tuple(
 
 SALES_TRAIN = gold(
     "sales_train",
-    "Store sales so far of the earlier weeks, up to a percent rank of 0.8 over WeekStarting: what "
-    "a forecast learns from. Sales of one week share a rank, so a week is never on both sides.",
+    "Store sales so far of the earlier weeks, up to a percent rank of 0.8 over WeekStarting: the "
+    "data that a forecast is trained on. Sales of one week share a rank, so a week is never on "
+    "both sides.",
     _SALE,
     ("sale_id",),
     kind="cumulative",
@@ -132,8 +133,8 @@ SALES_TRAIN = gold(
 
 SALES_TEST = gold(
     "sales_test",
-    "Store sales so far of the later weeks, above a percent rank of 0.8 over WeekStarting: what a "
-    "forecast is tested on. Empty as long as no week lies there.",
+    "Store sales so far of the later weeks, above a percent rank of 0.8 over WeekStarting: the "
+    "data that a forecast is tested on. Empty while no week is above it.",
     _SALE,
     ("sale_id",),
     kind="cumulative",
@@ -354,7 +355,7 @@ GOLD = (
             ),
             Check(
                 "every_sale_is_on_one_side",
-                "A store sale delivered so far is in training or in the test, once.",
+                "Each store sale delivered so far is once in training or in the test.",
                 not_on_one_side,
             ),
         ),

@@ -29,7 +29,7 @@ TWEET_DAYS = Table(
     layer="gold",
     description=(
         "Tweets delivered on a day, by day, hashtag and city: the aggregate that the tables below "
-        "add up, so that a new file recomputes its own day only."
+        "add up, so that a new file only recomputes its own day."
     ),
     columns=(
         Column("tweet_date", "date", "Day of the tweets.", False),
@@ -47,13 +47,13 @@ TWEET_DAYS = Table(
         Measure("tweets", "sum(tweets)", "count", "additive", "Tweets."),
         Measure("retweets", "sum(retweets)", "count", "additive", "How often they were retweeted."),
         Measure("retweets_per_tweet", "sum(retweets) / nullif(sum(tweets), 0)", "count",
-                "non_additive", "How often a tweet was retweeted on average."),
+                "non_additive", "Average retweets per tweet."),
     ),
 )  # fmt: skip
 
 TWEETS_BY_CITY_AND_HASHTAG = gold(
     "tweets_by_city_and_hashtag",
-    "Tweets per city and hashtag, of all that was delivered so far.",
+    "Tweets per city and hashtag, over everything delivered so far.",
     (_CITY, _HASHTAG, *_COUNTS),
     ("city", "hashtag"),
     kind="cumulative",
@@ -63,7 +63,7 @@ TWEETS_BY_CITY_AND_HASHTAG = gold(
 
 TWEETS_BY_HASHTAG = gold(
     "tweets_by_hashtag",
-    "Tweets and retweets per hashtag, of all that was delivered so far.",
+    "Tweets and retweets per hashtag, over everything delivered so far.",
     (_HASHTAG, *_COUNTS),
     ("hashtag",),
     kind="cumulative",
@@ -73,7 +73,7 @@ TWEETS_BY_HASHTAG = gold(
 
 TWEET_TOTALS = gold(
     "tweet_totals",
-    "Tweets, retweets and likes in one row, of all that was delivered so far.",
+    "Tweets, retweets and likes in one row, over everything delivered so far.",
     _COUNTS,
     (),
     kind="cumulative",
@@ -83,10 +83,10 @@ TWEET_TOTALS = gold(
 
 TWEETS_BY_CITY = gold(
     "tweets_by_city",
-    "Tweets per city with its place on earth; what names no place has no coordinates.",
+    "Tweets per city with its position; a city that is not a known place has no coordinates.",
     (
         _CITY, *_COUNTS,
-        Column("place", "string", "Name of the place; null if the city names none."),
+        Column("place", "string", "Name of the place; null if the city is not a known place."),
         Column("country", "string", "Country of the place, ISO alpha-2."),
         Column("latitude", "double", "Latitude.", unit="degrees", aliases=("lat",)),
         Column("longitude", "double", "Longitude.", unit="degrees", aliases=("lon",)),

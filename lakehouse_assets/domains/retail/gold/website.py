@@ -25,7 +25,7 @@ _SOURCE = Column("traffic_source", "string", "Google, Direct ... or Unknown.", F
 
 _VISITS = (
     Column("visits", "bigint", "Visits.", False, "count"),
-    Column("rated_visits", "bigint", "Visits of which a conversion rate is known.", False, "count"),
+    Column("rated_visits", "bigint", "Visits with a known conversion rate.", False, "count"),
     Column(
         "conversions", FINE_TOTAL, "Orders of the rated visits: visits times rate.", False, "count"
     ),
@@ -34,8 +34,8 @@ _VISITS = (
 WEBSITE_DAYS = gold(
     "website_days",
     "Visits delivered in a month by day, country, device and traffic source: the aggregate that "
-    "website_conversion adds up over months. Visitors are not in it: one person may be counted in "
-    "several rows of silver_website, so that their sum is no number of visitors.",
+    "website_conversion adds up over months. Visitors are not included: one person may be counted "
+    "in several rows of silver_website, so their sum is not a number of visitors.",
     (_DAY, COUNTRY_CODE, _DEVICE, _SOURCE, *_VISITS),
     ("visit_date", "country_code", "device_category", "traffic_source"),
     kind="aggregate",
@@ -56,11 +56,11 @@ WEBSITE_DAYS = gold(
 
 WEBSITE_CONVERSION = gold(
     "website_conversion",
-    "Visits and conversion by device and traffic source, of all delivered so far.",
+    "Visits and conversion by device and traffic source, over everything delivered so far.",
     (
         _DEVICE, _SOURCE, *_VISITS,
         Column("conversion_rate", "double", "Share of rated visits that ended in an order; null "
-               "without any.", unit="percent"),
+               "without rated visits.", unit="percent"),
     ),
     ("device_category", "traffic_source"),
     kind="cumulative",
