@@ -178,11 +178,13 @@ class Source:
     @contextmanager
     def explained(self) -> Iterator[None]:
         """Turn drivers' errors into one sentence with a remedy, without secrets."""
+        from sqlalchemy.exc import NoSuchModuleError
+
         try:
             yield
         except LakehouseError:
             raise
-        except (ImportError, _no_such_module()) as error:
+        except (ImportError, NoSuchModuleError) as error:
             raise LakehouseError(
                 f"The source {self.name} needs a driver that is not installed "
                 f"({self._short(error)}); install lakehouse_assets[sources]."
@@ -239,12 +241,6 @@ def _secret(given: Mapping[str, str], variable: str) -> str | None:
             "and name it there."
         )
     return text
-
-
-def _no_such_module() -> type[Exception]:
-    from sqlalchemy.exc import NoSuchModuleError
-
-    return NoSuchModuleError
 
 
 def _is_of_a_driver(error: BaseException) -> bool:

@@ -29,7 +29,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.sources.connection import Source
 from lakehouse_assets.sources.lookup import CursorValue, LookUp, Window, look_up
-from lakehouse_assets.sources.memory import CopyState, OpenCopy, delivered, recall, remember
+from lakehouse_assets.sources.memory import CopyState, OpenCopy, recall, remember
 from lakehouse_assets.sources.streams import rows_of, state_of
 
 if TYPE_CHECKING:
@@ -119,13 +119,12 @@ def _asked(
         found = look_up(connection, source, declared, memory.types, window)
         if begun is not None and begun.full == full:
             return found, memory, begun
-        state = ""
+        state, again = "", found.window
+        if again.high is not None:
+            again = Window(_earlier(again.high, declared), again.high)
         if found.waiting:
-            again, cursor = found.window, declared.cursor
-            if cursor is not None and again.high is not None:
-                again = Window(_earlier(again.high, declared), again.high)
             with closing(
-                rows_of(connection, source, found.columns, again, cursor, (), ())
+                rows_of(connection, source, found.columns, again, declared.cursor)
             ) as batches:
                 state = state_of(batches, found.columns)
     if state == memory.state and not (wanted.full or wanted.since or new_month):
@@ -184,7 +183,7 @@ def extract(
         _written(zone, declared, begun, batches, wanted.chunk_rows, on_rows, resumed)
     ) as files:  # fmt: skip
         for rows, last in files:
-            begun = delivered(begun, rows, last)
+            begun = replace(begun, chunks=begun.chunks + 1, rows=begun.rows + rows, after=last)
             memory = replace(memory, open=begun)
             remember(zone, dataset, memory)
     ended = replace(

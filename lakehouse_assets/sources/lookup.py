@@ -180,7 +180,7 @@ def _columns(
     wanted = {name.lower(): name for name in declared.dataset.source_names}
     missing = [name for lower, name in wanted.items() if lower not in by_name]
     twice = [name for lower, name in wanted.items() if len(by_name.get(lower, ())) > 1]
-    for names, what in ((missing, "lacks"), (twice, "has in capital and in small letters")):
+    for names, what in ((missing, "lacks"), (twice, "has in both upper and lower case")):
         if names:
             raise LakehouseError(
                 f"The table {declared.full_name} of the source {source.name} {what} "

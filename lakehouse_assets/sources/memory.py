@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -108,11 +108,6 @@ def recall(zone: LandingZone, dataset: Dataset) -> CopyState:
 def remember(zone: LandingZone, dataset: Dataset, memory: CopyState) -> None:
     """Write the state of a dataset's source table, atomically."""
     zone.keep_note(dataset, NAME, memory.encode())
-
-
-def delivered(begun: OpenCopy, rows: int, after: tuple[str, ...]) -> OpenCopy:
-    """Return an unfinished copy with one more landed file."""
-    return replace(begun, chunks=begun.chunks + 1, rows=begun.rows + rows, after=after)
 
 
 # With its type, because JSON alone would not distinguish a timestamp from a cursor that is text.

@@ -32,8 +32,8 @@ def rows_of(
     columns: Sequence[ColumnInfo],
     window: Window,
     cursor: str | None,
-    key: Sequence[str],
-    after: Sequence[str],
+    key: Sequence[str] = (),
+    after: Sequence[str] = (),
 ) -> Generator[pa.RecordBatch, None, None]:
     """Stream the rows of a table as text, ordered by its key if it has one.
 
@@ -46,11 +46,7 @@ def rows_of(
         key: Names of the columns that order the rows.
         after: Key values after which to start; empty to start at the first row.
     """
-    by_name = {column.name: column for column in columns}
-    query = statement(
-        source, columns, window, by_name[cursor] if cursor else None,
-        [by_name[name] for name in key], after,
-    )  # fmt: skip
+    query = statement(source, columns, window, cursor, key, after)
     read = {"copy": _copied, "lines": _lines, "arrow": _arrow, "cursor": _cursor}
     names = [column.name for column in columns]
     for batch in read[source.dialect.stream](connection, query, names):
@@ -73,23 +69,24 @@ def statement(
     source: Source,
     columns: Sequence[ColumnInfo],
     window: Window,
-    cursor: ColumnInfo | None,
-    key: Sequence[ColumnInfo],
+    cursor: str | None,
+    key: Sequence[str],
     after: Sequence[str],
 ) -> sa.Select[Any]:
     """Return the SELECT statement for the rows; parameters as for `rows_of`."""
     import sqlalchemy as sa
 
-    dialect = source.dialect
+    by_name = {column.name: column for column in columns}
+    ordered = [by_name[name] for name in key]
     written = [
-        dialect.written(c.column, c.kind, c.found).label(f"c{number}")
+        source.dialect.written(c.column, c.kind, c.found).label(f"c{number}")
         for number, c in enumerate(columns)
     ]
-    conditions = window.condition(cursor.column if cursor else None)
+    conditions = window.condition(by_name[cursor].column if cursor else None)
     if after:
-        conditions.append(_behind(key, after))
+        conditions.append(_behind(ordered, after))
     query: sa.Select[Any] = sa.select(*written).select_from(table_of(columns))
-    return query.where(*conditions).order_by(*[column.column for column in key])
+    return query.where(*conditions).order_by(*[column.column for column in ordered])
 
 
 def _behind(key: Sequence[ColumnInfo], after: Sequence[str]) -> Any:

@@ -78,11 +78,7 @@ def test_statements_of_databases_without_a_server(name):
         ColumnInfo(c.name, str(c.type), kind_of(c.type, dialect.name), c, c.type)
         for c in table.columns
     ]
-    by_name = {column.name: column for column in columns}
-    query = statement(
-        source, columns, Window(1, 2), by_name["ChangedAt"],
-        [by_name["Note"], by_name["Id"]], ("x", "7"),
-    )  # fmt: skip
+    query = statement(source, columns, Window(1, 2), "ChangedAt", ("Note", "Id"), ("x", "7"))
     found = re.sub(r"%\(\w+\)s|:\w+", "?", str(query.compile(dialect=dialect)))
     assert " ".join(found.replace('"', "").split()) == " ".join(EXPECTED[name].split())
 
