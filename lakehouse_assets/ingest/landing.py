@@ -137,11 +137,7 @@ class LandingZone:
         if not entries:
             # A dataset without a folder has no deliveries, but a missing zone is an error.
             self._check_exists()
-        announced = {
-            entry.path.partition("/")[0]
-            for entry in entries
-            if entry.path.partition("/")[2] == ANNOUNCEMENT and not entry.is_folder
-        }
+        files = {entry.path for entry in entries if not entry.is_folder}
         found = []
         for entry in entries:
             first, _, within = entry.path.partition("/")
@@ -149,7 +145,7 @@ class LandingZone:
             day = _day(first)
             if entry.is_folder or not within or day is None or _is_hidden(name):
                 continue
-            if dataset.announced and first not in announced:
+            if dataset.announced and f"{first}/{ANNOUNCEMENT}" not in files:
                 continue
             problem = entry.problem and f"{name} {entry.problem}."
             if folder:
@@ -158,17 +154,8 @@ class LandingZone:
                     f"{dataset.path}/{first}/."
                 )
             path = f"{dataset.path}/{entry.path}"
-            found.append(
-                LandedFile(
-                    day,
-                    path,
-                    self.root / path,
-                    entry.size,
-                    entry.version,
-                    entry.modified_at,
-                    problem,
-                )
-            )
+            written = (entry.size, entry.version, entry.modified_at)
+            found.append(LandedFile(day, path, self.root / path, *written, problem))
         return self._not_too_many(sorted(found, key=lambda file: (file.delivered_on, file.name)))
 
     def _not_too_many(self, files: Sequence[LandedFile]) -> list[LandedFile]:

@@ -6,8 +6,7 @@ The definitions import this module, so it imports the format readers only inside
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from io import FileIO
@@ -112,55 +111,49 @@ class _Loading:
         self.fault: Exception | None = None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield rows and rejects of all files; the caller must drop those of refused files."""
-        for place, file in enumerate(self._files):
-            with self._reading(place, file) as tally:
-                if file.problem:
-                    raise FileRefusedError(file.problem)
-                with opened(file.local, file.short_name) as stream:
-                    for columns, rows in self._columns_of(file, stream, tally):
-                        yield self._batch(columns, rows, place)
+        """Yield rows and rejects of all files; the caller must drop those of refused files.
 
-    @contextmanager
-    def _reading(self, place: int, file: LandedFile) -> Iterator[_Tally]:
-        """Count the records of a file; on an error refuse the file, so that the others are read.
+        A file that cannot be read is refused, and the others are read.
 
         Raises:
             Exception: a transient error of a store or disk; the step is then retried.
         """
-        tally = _Tally()
-        try:
-            yield tally
-        except Exception as error:
-            from lakehouse_assets.storage.transient import is_transient
+        from lakehouse_assets.storage.transient import is_transient
 
-            if is_transient(error):
-                self.fault = error
-                raise
-            self.refused[place] = (
-                str(error)
-                if isinstance(error, LakehouseError)
-                else f"{file.short_name} cannot be read ({type(error).__name__}: {error}); check "
-                "the file and deliver it again."
-            )
-            return
-        day = partition_value(self._dataset, file.delivered_on)
-        self.hashes[place], self.records[place] = tally.sha256, tally.records
-        self.delivered[day] += tally.records
-        self.attributes.undeclared.update({(day, n): k for n, k in tally.undeclared.items()})
-        self.attributes.missing.update({(day, n): k for n, k in tally.missing.items()})
+        for place, file in enumerate(self._files):
+            tally = _Tally()
+            try:
+                if file.problem:
+                    raise FileRefusedError(file.problem)
+                with opened(file.local, file.short_name) as stream:
+                    for table in self._tables_of(file, stream, tally):
+                        yield self._batch(table, place)
+            except Exception as error:
+                if is_transient(error):
+                    self.fault = error
+                    raise
+                self.refused[place] = (
+                    str(error)
+                    if isinstance(error, LakehouseError)
+                    else f"{file.short_name} cannot be read ({type(error).__name__}: {error}); "
+                    "check the file and deliver it again."
+                )
+                continue
+            day = partition_value(self._dataset, file.delivered_on)
+            self.hashes[place], self.records[place] = tally.sha256, tally.records
+            self.delivered[day] += tally.records
+            self.attributes.undeclared.update({(day, n): k for n, k in tally.undeclared.items()})
+            self.attributes.missing.update({(day, n): k for n, k in tally.missing.items()})
 
-    def _columns_of(
-        self, file: LandedFile, stream: FileIO, tally: _Tally
-    ) -> Iterator[tuple[Mapping[str, Any], int]]:
-        """Read a file; yield the columns that each batch has and its number of rows."""
+    def _tables_of(self, file: LandedFile, stream: FileIO, tally: _Tally) -> Iterator[pa.Table]:
+        """Read a file; yield tables of its rows, and of its rejects."""
         from lakehouse_assets.ingest.json_records import json_records
 
         dataset, limits, name = self._dataset, self._limits, file.short_name
         if dataset.documents:
             values = describe(stream, file.name, limits)
             tally.records, tally.sha256 = 1, str(values[-1])
-            yield _row_columns(self.fields, [Record(1, values)]), 1
+            yield from _tables([Record(1, values)], [], self.fields)
             return
         kind = file_format(name)
         if kind == "parquet":
@@ -192,11 +185,11 @@ class _Loading:
         yield from reader.read(len(found), [found.index(name) for name in names])
         tally.undeclared.update({name: tally.records for name in found if name not in names})
 
-    def _parquet(
-        self, stream: FileIO, name: str, tally: _Tally
-    ) -> Iterator[tuple[Mapping[str, Any], int]]:
+    def _parquet(self, stream: FileIO, name: str, tally: _Tally) -> Iterator[pa.Table]:
         """Read a Parquet file; a row's number is its position in the file, from 1."""
         import hashlib
+
+        import pyarrow as pa
 
         from lakehouse_assets.ingest.parquet_records import ParquetReader
 
@@ -207,24 +200,22 @@ class _Loading:
         for batch in reader.batches():
             first = tally.records + 1
             tally.records += batch.num_rows
-            columns = dict(zip(self.fields, batch.columns, strict=True))
-            yield {**columns, "_row_number": range(first, tally.records + 1)}, batch.num_rows
+            numbers = pa.array(range(first, tally.records + 1))
+            yield pa.table([*batch.columns, numbers], [*self.fields, "_row_number"])
         tally.undeclared.update(dict.fromkeys(reader.undeclared, tally.records))
 
-    def _batch(self, columns: Mapping[str, Any], rows: int, place: int) -> pa.RecordBatch:
+    def _batch(self, table: pa.Table, place: int) -> pa.RecordBatch:
+        """Add the columns of the schema that a table lacks."""
         import pyarrow as pa
 
-        arrays = []
-        for column in self.schema:
-            if column.name == "_file":
-                arrays.append(pa.repeat(pa.scalar(place, column.type), rows))
-            elif column.name not in columns:
-                arrays.append(pa.nulls(rows, column.type))
-            else:
-                values = columns[column.name]
-                if isinstance(values, pa.ChunkedArray):
-                    values = values.combine_chunks()
-                arrays.append(pa.array(values, column.type))
+        rows = table.num_rows
+        table = table.append_column("_file", pa.repeat(place, rows))
+        arrays = [
+            table[column.name].combine_chunks().cast(column.type)
+            if column.name in table.column_names
+            else pa.nulls(rows, column.type)
+            for column in self.schema
+        ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
@@ -304,30 +295,15 @@ def read_delivery(
 
 def _gathered(
     found: Iterable[pa.Table | Record | Malformed], fields: Sequence[str], tally: _Tally
-) -> Iterator[tuple[Mapping[str, Any], int]]:
-    """Collect records into batches, and count them."""
+) -> Iterator[pa.Table]:
+    """Collect records into tables, and count them."""
     rows: list[Record] = []
     bad: list[Malformed] = []
     size = 0
-
-    def batches() -> Iterator[tuple[Mapping[str, Any], int]]:
-        if rows:
-            yield _row_columns(fields, rows), len(rows)
-        if bad:
-            columns = {
-                "_line": [record.line for record in bad],
-                "_text": [record.text for record in bad],
-                "_reason": [record.reason for record in bad],
-            }
-            yield columns, len(bad)
-        rows.clear()
-        bad.clear()
-
     for record in found:
         if not isinstance(record, (Record, Malformed)):
             tally.records += record.num_rows
-            table = dict(zip(("_row_number", *fields), record.columns, strict=True))
-            yield table, record.num_rows
+            yield record.rename_columns(["_row_number", *fields])
             continue
         tally.records += 1
         if record.undeclared:
@@ -341,13 +317,21 @@ def _gathered(
             rows.append(record)
             size += sum(map(len, filter(None, record.values)))
         if len(rows) + len(bad) >= _ROWS or size >= _CHARACTERS:
-            yield from batches()
-            size = 0
-    yield from batches()
+            yield from _tables(rows, bad, fields)
+            rows, bad, size = [], [], 0
+    yield from _tables(rows, bad, fields)
 
 
-def _row_columns(fields: Sequence[str], rows: Sequence[Record]) -> dict[str, Any]:
-    columns: dict[str, Any] = dict(
-        zip(fields, zip(*(r.values for r in rows), strict=True), strict=True)
-    )
-    return {**columns, "_row_number": [row.number for row in rows]}
+def _tables(
+    rows: Sequence[Record], bad: Sequence[Malformed], fields: Sequence[str]
+) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    if rows:
+        values = zip(*(row.values for row in rows), strict=True)
+        columns = [pa.array(column, pa.string()) for column in values]
+        numbers = pa.array([row.number for row in rows])
+        yield pa.table([*columns, numbers], [*fields, "_row_number"])
+    if bad:
+        text = {"_text": [record.text for record in bad], "_reason": [r.reason for r in bad]}
+        yield pa.table({"_line": [record.line for record in bad], **text})
