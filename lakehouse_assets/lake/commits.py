@@ -16,19 +16,6 @@ _WRITTEN_AT = f"{_PREFIX}written_at"
 
 
 @dataclass(frozen=True)
-class Transaction:
-    """A numbered write of an application that a retry does not repeat.
-
-    Attributes:
-        application: Whose writes are numbered, such as `kafka:<group>:<topic>:<partition>`.
-        version: Number of the write; a table that has it or a later one skips the write.
-    """
-
-    application: str
-    version: int
-
-
-@dataclass(frozen=True)
 class Commit:
     """The origin of a commit's rows, kept in the table's history.
 
@@ -38,7 +25,6 @@ class Commit:
         partition: Partition key or range, empty for an unpartitioned table.
         code_version: Version of the code that computed the rows.
         state: What a later build of the partition has to know of this one, as text.
-        transaction: The application's write that must happen only once.
     """
 
     run_id: str
@@ -46,7 +32,6 @@ class Commit:
     partition: str = ""
     code_version: str = ""
     state: str = ""
-    transaction: Transaction | None = None
 
     def as_metadata(self) -> dict[str, str]:
         """Return the entries as the commit stores them."""
@@ -96,7 +81,6 @@ class WriteReport:
         lineage: Stored columns from which each written column is computed.
         sample: Some of the written rows, for a preview; do not log them unmasked. None if no rows
             pass through this process.
-        skipped: Whether nothing was written because the table already had the transaction.
     """
 
     version: int
@@ -107,14 +91,12 @@ class WriteReport:
     rows_by_partition: Mapping[str, int] = field(default_factory=dict)
     lineage: Mapping[str, frozenset[SourceColumn]] = field(default_factory=dict)
     sample: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
-    skipped: bool = False
 
 
 def read_version(entry: Mapping[str, Any]) -> Version:
     """Read an entry of a table's history.
 
     The embedded engine stores a commit's metadata as separate entries, Spark as one JSON text.
-    The history has no transactions: a table keeps only the last one of each application.
     """
     entries: Mapping[str, Any] = entry
     if "userMetadata" in entry:

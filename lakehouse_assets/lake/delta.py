@@ -204,7 +204,7 @@ class Lake:
             frame: The new rows, in the declared columns.
             selection: `Windows` for a partitioned table, which may be limited to some values of a
                 column; `Everything` or `Values` for other tables.
-            commit: Origin of the rows; a transaction that the table already has is skipped.
+            commit: Origin of the rows.
 
         Raises:
             LakehouseError: the frame's schema is not the declared one, a row is outside the
@@ -219,9 +219,6 @@ class Lake:
             )
         found = self.ensure(table)
         lineage = self._lineage(table, frame)
-        step = commit.transaction
-        if step and log.written_transaction(found, step.application) >= step.version:
-            return self._report(table, selection, Written(found, skipped=True), lineage)
         names = list(frame.columns)  # SQLFrame computes them on every access
         order = [*(n for n in table.column_names if n in names)]
         order += [name for name in names if name not in order]
@@ -280,7 +277,6 @@ class Lake:
             bytes=sum(file.bytes for file in chosen),
             lineage=lineage,
             sample=written.sample,
-            skipped=written.skipped,
         )
 
     def rows_by_partition(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import one_line
-from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.local_lock import local_lock
 from lakehouse_assets.lake.predicate import to_sql
 from lakehouse_assets.lake.schema import arrow_schema
@@ -25,7 +24,6 @@ from lakehouse_assets.lake.writer import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from deltalake import CommitProperties
 
 _SAMPLE_ROWS = 5
 
@@ -51,7 +49,7 @@ class DeltaRsWriter:
                 cannot be written. Nothing changes.
         """
         import pyarrow as pa
-        from deltalake import write_deltalake
+        from deltalake import CommitProperties, write_deltalake
 
         # Nullable here, so that delta-rs itself checks non-null columns: its error is clearer.
         target = pa.schema([field.with_nullable(True) for field in arrow_schema(change.table)])
@@ -62,7 +60,7 @@ class DeltaRsWriter:
                 passing.stream,
                 mode="overwrite",
                 predicate=to_sql(change.selection),
-                commit_properties=_properties(change.commit),
+                commit_properties=CommitProperties(custom_metadata=change.commit.as_metadata()),
             )
         return Written(change.found, passing.sample)
 
@@ -103,16 +101,6 @@ class _Rows:
             if self._failure is not None:
                 raise self._failure from None
             raise
-
-
-def _properties(commit: Commit) -> CommitProperties:
-    from deltalake import CommitProperties, Transaction
-
-    step = commit.transaction
-    return CommitProperties(
-        custom_metadata=commit.as_metadata(),
-        app_transactions=[Transaction(step.application, step.version)] if step else None,
-    )
 
 
 @contextmanager

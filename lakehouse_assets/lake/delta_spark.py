@@ -89,9 +89,6 @@ class SparkWriter:
         predicate = to_sql(change.selection, "spark")
         if predicate is not None:
             options["replaceWhere"] = predicate
-        step = change.commit.transaction
-        if step is not None:
-            options |= {"txnAppId": step.application, "txnVersion": str(step.version)}
         with _explained(change), local_lock(change.path.uri, alone=True):
             rows.write.format("delta").mode("overwrite").options(**options).save(change.path.uri)
         return _committed(change, message)
@@ -105,8 +102,8 @@ def _committed(change: Replacement, message: str) -> Written:
             if entry["version"] != found.version():
                 found.load_as_version(entry["version"])
             return Written(found)
-    # Delta commits nothing if the table has the transaction, or if there is nothing to change.
-    return Written(found, skipped=change.commit.transaction is not None)
+    # Delta commits nothing if there is nothing to change.
+    return Written(found)
 
 
 @contextmanager

@@ -218,12 +218,6 @@ def last_write(found: DeltaTable) -> Version | None:
         limit *= 4
 
 
-def written_transaction(found: DeltaTable, application: str) -> int:
-    """Return the number of an application's last write to a table; -1 if there is none."""
-    version = found.transaction_version(application)
-    return -1 if version is None else int(version)
-
-
 @dataclass(frozen=True)
 class File:
     """A live data file.

@@ -42,12 +42,10 @@ class Written:
     Attributes:
         found: The table at the version that the change committed.
         sample: Some of the rows; None if no rows passed through this process.
-        skipped: Whether the table already had the commit's transaction.
     """
 
     found: DeltaTable
     sample: Sequence[Mapping[str, Any]] | None = None
-    skipped: bool = False
 
 
 class OvertakenError(LakehouseError):

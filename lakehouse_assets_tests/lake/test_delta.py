@@ -13,7 +13,6 @@ import pytest
 from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
-from lakehouse_assets.lake.commits import Transaction
 from lakehouse_assets.lake.predicate import Everything, Values, between
 from lakehouse_assets.storage.location import lake_root
 from lakehouse_assets_tests.lake.samples import (
@@ -247,27 +246,6 @@ def test_a_failure_while_rows_are_computed_is_raised_as_it_is_and_changes_nothin
     assert "Python exception: Traceback" not in str(caught.value)
     assert not isinstance(caught.value, LakehouseError)
     assert state(three_days, DAILY) == before
-
-
-@on_both_engines
-def test_a_transaction_is_written_once_however_often_it_is_tried(three_days):
-    def step(application: str, number: int, rows):
-        commit = dataclasses.replace(COMMIT, transaction=Transaction(application, number))
-        return three_days.write(DAILY, frame(three_days, DAILY, rows), window(2, 2), commit)
-
-    new = (day(2), 5, "n@x")
-    assert not step("feed", 7, [B, new]).skipped
-    for number in (7, 6):
-        report = step("feed", number, [(day(2), 6, "again")])
-        assert report.skipped
-        assert (report.version, report.rows, report.partition_rows) == (2, 4, 2)
-    assert not step("other", 1, [new]).skipped
-    assert content(three_days, DAILY) == [A, new, C]
-    assert three_days.open(DAILY).transaction_version("feed") == 7
-    assert three_days.open(DAILY).transaction_version("other") == 1
-    # A commit without a transaction that follows is none of the last one's.
-    put(three_days, DAILY, window(2, 2), [])
-    assert content(three_days, DAILY) == [A, C]
 
 
 def test_a_fault_in_lineage_costs_no_rows_and_is_told(lake, monkeypatch, caplog):
