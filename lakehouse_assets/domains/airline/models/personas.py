@@ -51,8 +51,8 @@ PREMIUM: Final = Persona(
 LOYAL: Final = Persona(
     2,
     "Loyal Frequent Flyers",
-    f"Flew in the last {ACTIVE_WITHIN_DAYS} days, at least {FEW_FLIGHTS_BELOW} flights, and not "
-    "in cluster 0.",
+    f"Flew in the last {ACTIVE_WITHIN_DAYS} days, at least {FEW_FLIGHTS_BELOW} flights, and in "
+    "another cluster than 0.",
 )
 NEW: Final = Persona(
     3,
@@ -68,8 +68,8 @@ OCCASIONAL: Final = Persona(
 AT_RISK: Final = Persona(
     5,
     "At-Risk Customers",
-    f"No flight for more than {ACTIVE_WITHIN_DAYS} days (status At Risk or Inactive), and not a "
-    "New Joiner.",
+    f"No flight for more than {ACTIVE_WITHIN_DAYS} days (status At Risk or Inactive), and no New "
+    "Joiner.",
 )
 
 PERSONAS: Final[tuple[Persona, ...]] = (PREMIUM, LOYAL, NEW, OCCASIONAL, AT_RISK)
