@@ -47,7 +47,7 @@ def test_every_table_of_another_version_is_named_and_a_run_tells_them_all_the_sa
     for table in (SILVER_TRANSACTIONS, gold.GOLD_SEGMENT_SUMMARY):
         rows = pa.table({"as_of_month": [date(2014, 3, 1)], "segment": [1]})
         write_deltalake(house.path(table), rows, partition_by=["as_of_month"])
-    text = "is stored "
+    text = "differs from its declaration"
     found = [f for f in examine(house.settings) if f.area == "tables" and f.state == "error"]
     assert [f.check for f in found] == ["silver_transactions", "gold_segment_summary"]
     assert all(f"Table {f.check} {text}" in f.text for f in found)

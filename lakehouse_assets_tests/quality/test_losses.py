@@ -67,7 +67,7 @@ def test_settings_go_before_what_is_declared() -> None:
     flights = with_limits(FLIGHTS, (("airline/flights", "rejected", half), everyone))
     assert (flights.rejected, flights.quarantined) == (half, FLIGHTS.quarantined)
     assert with_limits(FLIGHTS, ()) == FLIGHTS
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match="from 0 to 1"):
         LossLimit(share=5)
 
 
