@@ -99,7 +99,8 @@ def test_help_names_every_argument() -> None:
     wrong = lakehouse("models", "evaluate", "chrun", "--data", "x")
     assert wrong.returncode == 1
     assert wrong.stderr == (
-        "Error: No model to evaluate is called chrun; did you mean churn? There are: churn, sentiment.\n"
+        "Error: No model to evaluate is called chrun; did you mean churn? There are: "
+        "churn, sentiment.\n"
     )
 
 
