@@ -80,7 +80,7 @@ def test_each_engine_reads_and_replaces_what_the_other_wrote(tmp_path, spark_eng
     put(spark, WIDE, window(2, 2), [])
     assert content(embedded, WIDE) == in_order([*expected[1], *expected[3]])
     for lake in lakes:
-        with pytest.raises(LakehouseError, match="break a constraint"):
+        with pytest.raises(LakehouseError, match="violate a constraint"):
             put(lake, WIDE, window(1, 1), [wide(1, -1, "bad")])
     assert [version.commit for version in embedded.history(WIDE)[:-1]] == [COMMIT] * 13
 
