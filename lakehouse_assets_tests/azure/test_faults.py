@@ -240,6 +240,6 @@ def test_a_failing_login_of_the_cli_says_what_to_do():
 
 def test_rows_that_are_refused_are_not_mistaken_for_a_store(cloud, lake):
     put(lake, DAILY, window(1, 1), [A])
-    with pytest.raises(LakehouseError, match="break a constraint"):
+    with pytest.raises(LakehouseError, match="violate a constraint"):
         put(lake, DAILY, window(1, 1), [(day(1), -403, "https://x.blob.core.windows.net 503")])
     assert content(lake, DAILY) == [A]
