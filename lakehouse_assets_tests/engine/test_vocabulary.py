@@ -533,7 +533,7 @@ def test_every_match_is_rewritten_and_groups_are_kept(engine):
 
 @pytest.mark.parametrize("replacement", ["$1", "\\", r"\0", "US$"])
 def test_a_replacement_that_engines_read_differently_is_refused(engine, replacement):
-    with pytest.raises(LakehouseError, match="dollar sign or backslash"):
+    with pytest.raises(LakehouseError, match="dollar sign or a backslash"):
         v.rewrite(F.col("a"), "x", replacement)
 
 
