@@ -140,7 +140,7 @@ def test_spark_on_onelake_and_by_signature():
 
 @pytest.mark.parametrize("identity", [CLI, CONNECTOR, OBJECT, LOCAL_KEY])
 def test_what_spark_has_no_words_for_is_told(identity):
-    with pytest.raises(LakehouseError, match=f"cannot access {HOST} by {identity.kind}"):
+    with pytest.raises(LakehouseError, match=f"does not support {identity.kind} with these fields for {HOST}"):
         Access(ADLS, identity).spark()
 
 
@@ -186,8 +186,8 @@ def test_mlflow(workload, certificate):
 @pytest.mark.parametrize(
     ("place", "identity", "told"),
     [
-        (ADLS, CONNECTOR, "by its client id only"),
-        (ADLS, OBJECT, "by its client id only"),
+        (ADLS, CONNECTOR, "only by its client id"),
+        (ADLS, OBJECT, "only by its client id"),
         (ONELAKE, KEY, "cannot access OneLake by account_key"),
         (ONELAKE, SAS, "cannot access OneLake by sas"),
     ],

@@ -12,7 +12,7 @@ from lakehouse_assets.catalog.datasets import Dataset, bronze_table
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.engine import F
 from lakehouse_assets.orchestration.bronze_assets import bronze_assets
-from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.partitions import Calendar, accepting_beta
 from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets.quality.checks import Check
 from lakehouse_assets.quality.conservation import Balance
@@ -67,11 +67,12 @@ def test_gaps_of_two_partitions_do_not_cancel_out() -> None:
     assert not found.finding(CONSERVED).passed
 
 
+@accepting_beta()
 def materialise(house: House, dataset: Dataset) -> dg.ExecuteInProcessResult:
     """Run bronze, silver and something downstream for one day."""
     calendar = Calendar(date(2014, 1, 1))
 
-    @dg.asset(deps=[dg.AssetKey(SILVER_TRANSACTIONS.key)], partitions_def=calendar.daily)
+    @dg.asset(deps=[dg.AssetKey(SILVER_TRANSACTIONS.key)], **calendar.attributes_of("day"))
     def downstream() -> None: ...
 
     return dg.materialize(

@@ -81,8 +81,8 @@ def test_every_declared_source_is_in_the_embedded_database(tmp_path):
 def test_mistakes_are_one_sentence(at_home):
     assert run("retail/campaigns")[1].startswith("The source marketing has no address; set LAKE")
     assert run("retail/tweets")[1] == (
-        "No source table is declared for 'retail/tweets'; there are retail/campaigns, "
-        "retail/store_sales, retail/online_sales, retail/customers."
+        "No source table is declared for 'retail/tweets'; choose one of "
+        "retail/campaigns, retail/store_sales, retail/online_sales, retail/customers."
     )
 
 
