@@ -140,7 +140,9 @@ def test_spark_on_onelake_and_by_signature():
 
 @pytest.mark.parametrize("identity", [CLI, CONNECTOR, OBJECT, LOCAL_KEY])
 def test_what_spark_has_no_words_for_is_told(identity):
-    with pytest.raises(LakehouseError, match=f"does not support {identity.kind} with these fields for {HOST}"):
+    with pytest.raises(
+        LakehouseError, match=f"does not support {identity.kind} with these fields for {HOST}"
+    ):
         Access(ADLS, identity).spark()
 
 
