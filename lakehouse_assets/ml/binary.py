@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.calibration import calibration_error
 from lakehouse_assets.ml.evaluation import Progress
 from lakehouse_assets.ml.leaks import HeldOut, findings
 from lakehouse_assets.ml.sampling import FloatArray
@@ -29,21 +30,17 @@ Fit: TypeAlias = "Callable[[pa.Table, Labels, int], Predict]"
 
 CHAMPION: Final = "champion"
 FOLDS: Final = 5
-CALIBRATION_BINS: Final = 10
 CONFIDENCE: Final = 0.95
 
 
 def scores(labels: Labels, probabilities: FloatArray) -> dict[str, float]:
     """Return the AUC, the Brier score, and the calibration error over ten bins of equal width."""
-    import numpy as np
     from sklearn.metrics import roc_auc_score
 
-    bins = np.minimum((probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    surplus = np.bincount(bins, probabilities - labels)
     return {
         "auc": float(roc_auc_score(labels, probabilities)),
         "brier": float(((probabilities - labels) ** 2).mean()),
-        "ece": float(np.abs(surplus).sum() / len(labels)),
+        "ece": calibration_error(probabilities, labels),
     }
 
 

@@ -87,16 +87,18 @@ def plan_batch(
     partition = span[0]
     if dataset.counts == "corrected" or following(partition, dataset.grain) != span[1]:
         return Batch()
-    table, aside = silver_table(dataset), quarantine_table(dataset)
+    table, quarantine = silver_table(dataset), quarantine_table(dataset)
     read = {} if earlier is None else lake.engine.versions_read(earlier)
     version = read.get(table.identifier, lake.version(table) or 0)
     files = _files(lake, bronze)
     whole = Batch(Build(_fingerprint(dataset, files), version))
-    last = _last_build(lake, table, aside, partition)
+    last = _last_build(lake, table, quarantine, partition)
     if last is None:
         return whole
     window = between(dataset.partition, *span)
-    stored = _rows_by_file(lake, [lake.read(t, window, ["_source_file"]) for t in (table, aside)])
+    stored = _rows_by_file(
+        lake, [lake.read(t, window, ["_source_file"]) for t in (table, quarantine)]
+    )
     new = files.keys() - stored.keys()
     kept = {name: found for name, found in files.items() if name not in new}
     counts = {name: found["rows"] for name, found in kept.items()}
@@ -121,7 +123,7 @@ def _rows_by_file(lake: Lake, frames: Sequence[DataFrame]) -> dict[str, int]:
 
 
 def _last_build(
-    lake: Lake, table: Table, aside: Table, partition: date
+    lake: Lake, table: Table, quarantine: Table, partition: date
 ) -> Mapping[str, Any] | None:
     """Return the record of a partition's last build; None if its rows may be out of date.
 
@@ -142,7 +144,7 @@ def _last_build(
     if any(other[: len(name)] <= name for other in others if other != name):
         return None
     if not build["quarantine_kept"]:
-        written = [v.commit for v in lake.history(aside, _LOOK_BACK)]
+        written = [v.commit for v in lake.history(quarantine, _LOOK_BACK)]
         if _state(name, written) != state:
             return None
     return build
@@ -156,8 +158,8 @@ def _state(partition: str, commits: Sequence[Commit | None]) -> str:
 def _fingerprint(dataset: Dataset, files: Mapping[str, Mapping[str, Any]]) -> str:
     columns = ("_source_file", "oldest", "newest", "rows")
     listed = [[files[name][column] for column in columns] for name in sorted(files)]
-    told = json.dumps([_code(), repr(sorted(dataset.options.items())), listed])
-    return sha256(told.encode()).hexdigest()
+    recorded = json.dumps([_code(), repr(sorted(dataset.options.items())), listed])
+    return sha256(recorded.encode()).hexdigest()
 
 
 @cache

@@ -123,6 +123,8 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
 
 def test_texts() -> None:
     assert clean("I\\u2019m &amp; you\u2019re") == "I'm & you're"
+    assert clean(r"Great \ud83d\ude00") == "Great \U0001f600"
+    assert clean(r"torn \ud83d") == "torn \ufffd"
     assert key_of("RT @me: Great Day! https://x.y/z?a=b") == key_of("rt great day @you")
     assert words("It's not good, but OK") == ["it's", "not", "not good", ",", "but", "ok"]
 

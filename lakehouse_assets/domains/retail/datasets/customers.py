@@ -44,10 +44,9 @@ CUSTOMERS = Dataset(
     description="One customer, as a snapshot.",
     owner=OWNER,
     rows=(
-        "One row per customer and snapshot month: typed, SeniorCitizen as Yes or No. Customers who "
-        "have not paid yet, or of whom nobody knows whether they will leave, are kept without "
-        "TotalAmount or Churn. Of several deliveries in a month the latest counts, then the first "
-        "row."
+        "One row per customer and snapshot month: typed, SeniorCitizen as Yes or No. Customers "
+        "without a first payment or a churn label are kept, with null as TotalAmount or Churn. Of "
+        "several deliveries in a month the latest counts, then the first row."
     ),
     key="customer_id",
     counts="latest",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.calibration import calibration_error
 from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress
 from lakehouse_assets.ml.sampling import FloatArray
 
@@ -31,7 +32,6 @@ PENALTIES: Final = (0.05, 0.1, 0.2, 0.4)
 """Inverse strengths of the penalty to choose from."""
 
 FEWEST_OF_A_CLASS: Final = 20
-CALIBRATION_BINS: Final = 10
 _SEED: Final = 663594782
 _BATCH: Final = 10_000
 
@@ -97,7 +97,9 @@ class SentimentModel:
 def clean(text: str) -> str:
     """Return a tweet with its escapes decoded (JSON's and HTML's) and with straight quotes."""
     text = html.unescape(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
-    return text.replace("\u2019", "'").encode("utf-8", "replace").decode()
+    # Escapes write characters such as emoji as two halves, which become one here.
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\u2019", "'")
 
 
 def key_of(text: str) -> str:
@@ -199,19 +201,16 @@ def scores(labels: Labels, probabilities: FloatArray) -> dict[str, float]:
 
     The calibration error compares the probability of the likeliest class with how often it is true.
     """
-    import numpy as np
     from sklearn.metrics import f1_score, recall_score
 
     chosen, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    surplus = np.bincount(bins, confidence - (chosen == labels))
     places = list(range(len(CLASSES)))
     average = {"labels": places, "average": "macro", "zero_division": 0.0}
     return {
         "macro_recall": float(recall_score(labels, chosen, **average)),
         "macro_f1": float(f1_score(labels, chosen, **average)),
         "accuracy": float((chosen == labels).mean()),
-        "ece": float(np.abs(surplus).sum() / len(labels)),
+        "ece": calibration_error(confidence, chosen == labels),
     }
 
 
