@@ -5,20 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from datetime import date
-from logging import getLogger
 from pathlib import Path
 
-import dagster as dg
 import pytest
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import ModuleTarget
-from dagster._daemon.backfill import execute_backfill_iteration
-from dagster_graphql.schema import create_schema
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.backfill import Months, plan_backfill
-from lakehouse_assets.orchestration.instance import dagster_instance
-from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets_tests.airline.samples import House, command, purchase, variables_of
@@ -122,44 +114,3 @@ def test_the_command_fills_a_range_and_forgets_its_progress(house: House, tmp_pa
     wrong = command("backfill", "airline", "February", variables=variables, cwd=tmp_path)
     assert wrong.returncode == 1
     assert "write it as 2024-01..2024-12" in wrong.stderr
-
-
-@pytest.mark.parametrize(
-    ("layer", "tables", "runs"),
-    [
-        ("bronze", ("bronze_transactions", "bronze_transactions_rejects"), 13),
-        # A day's purchases depend on all earlier days, so one range waits for the one before.
-        ("silver", ("silver_transactions", "silver_transactions_quarantine"), 1),
-    ],
-)
-# Dagster's daemon uses a name that Dagster itself has deprecated.
-@pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")
-def test_a_backfill_of_dagster_runs_400_days_a_month_at_a_time(
-    house: House, monkeypatch: pytest.MonkeyPatch, layer: str, tables: tuple[str, ...], runs: int
-) -> None:
-    """An iteration of the daemon; the runs that it asks for wait in the queue."""
-    for name, value in variables_of(house).items():
-        monkeypatch.setenv(name, value)
-    days = Calendar.of("airline", None).daily.get_partition_keys()[:400]
-    target = ModuleTarget("lakehouse_assets.definitions", None, None, "lakehouse_assets")
-    wanted = {"assetSelection": [{"path": ["airline", t]} for t in tables], "partitionNames": days}
-    with dagster_instance(house.settings) as instance:
-        for day in days if layer == "silver" else ():
-            for name in ("bronze_transactions", "bronze_transactions_rejects"):
-                made = dg.AssetMaterialization(["airline", name], partition=day)
-                instance.report_runless_asset_event(made)
-        with WorkspaceProcessContext(instance, target) as process:
-            answer = create_schema().execute(
-                "mutation($p: LaunchBackfillParams!)"
-                "{ launchPartitionBackfill(backfillParams: $p) { __typename } }",
-                context_value=process.create_request_context(),
-                variables={"p": wanted},
-            )
-            assert answer.data == {
-                "launchPartitionBackfill": {"__typename": "LaunchBackfillSuccess"}
-            }
-            list(execute_backfill_iteration(process, getLogger("backfill")))
-        found = [run.tags for run in reversed(instance.get_runs())]
-    first, last = (f"dagster/asset_partition_range_{end}" for end in ("start", "end"))
-    ranges = [(tags[first], tags[last]) for tags in found]
-    assert ranges == [(days[n], days[min(n + 30, 399)]) for n in range(0, 400, 31)][:runs]

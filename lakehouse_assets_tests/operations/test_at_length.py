@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -38,10 +38,9 @@ BRONZE, REJECTS = bronze_table(TRANSACTIONS), rejects_table(TRANSACTIONS)
 FIRST = date(2014, 1, 1)
 DAYS = [FIRST + timedelta(days=number) for number in range(400)]
 _LAUNCH = """
-mutation ($given: ExecutionParams!) {
-  launchRun(executionParams: $given) {
+mutation ($given: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $given) {
     __typename
-    ... on LaunchRunSuccess { run { runId } }
     ... on PythonError { message }
   }
 }
@@ -69,9 +68,8 @@ def team_instance(
         yield instance
 
 
-def span_of(request: dg.RunRequest) -> tuple[str, str]:
-    ends = [request.tags.get(f"dagster/asset_partition_range_{e}") for e in ("start", "end")]
-    first, last = (end or str(request.partition_key) for end in ends)
+def span_of(tags: Mapping[str, str]) -> tuple[str, str]:
+    first, last = (tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
     return first, last
 
 
@@ -83,26 +81,16 @@ def wait_for(done: Callable[[], bool], services: Services, seconds: float = 240)
         time.sleep(1)
 
 
-def test_a_run_over_400_partitions_is_queued_executed_and_recorded_in_postgres(
+def test_a_backfill_of_400_partitions_runs_a_month_at_a_time_and_is_recorded_in_postgres(
     house: House, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, day in enumerate(DAYS):
         house.deliver_purchases(str(day), [purchase(f"T{number}", amount=number)])
-    ends = {"start": str(DAYS[0]), "end": str(DAYS[-1])}
+    days = [str(day) for day in DAYS]
     given = {
-        "mode": "default",
-        "selector": {
-            "repositoryLocationName": "lakehouse_assets", "repositoryName": "__repository__",
-            "jobName": "airline_daily",
-            "assetSelection": [{"path": [*table.key]} for table in (BRONZE, REJECTS)],
-        },
-        "executionMetadata": {
-            "tags": [
-                {"key": f"dagster/asset_partition_range_{end}", "value": day}
-                for end, day in ends.items()
-            ]
-        },
-    }  # fmt: skip
+        "assetSelection": [{"path": [*table.key]} for table in (BRONZE, REJECTS)],
+        "partitionNames": days,
+    }
     with (
         team_instance(house, monkeypatch, postgres) as instance,
         running(house, tmp_path, "code", "daemon", DAGSTER_POSTGRES_URL=postgres) as services,
@@ -112,13 +100,21 @@ def test_a_run_over_400_partitions_is_queued_executed_and_recorded_in_postgres(
              "-t", _LAUNCH, "-v", json.dumps({"given": given})],
             env=services.variables, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert "LaunchRunSuccess" in asked.stdout, asked.stdout + asked.stderr
-        wait_for(lambda: instance.get_runs()[0].is_finished, services)
-        assert instance.get_runs()[0].status == dg.DagsterRunStatus.SUCCESS
+        assert "LaunchBackfillSuccess" in asked.stdout, asked.stdout + asked.stderr
+        spans = [(days[first], days[min(first + 30, 399)]) for first in range(0, 400, 31)]
+
+        def is_done() -> bool:
+            runs = instance.get_runs()
+            return len(runs) >= len(spans) and all(run.is_finished for run in runs)
+
+        wait_for(is_done, services, 480)
+        runs = instance.get_runs()
+        assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+        assert sorted(span_of(run.tags) for run in runs) == spans
         made = instance.get_materialized_partitions(dg.AssetKey(BRONZE.key))
-        assert made == {str(day) for day in DAYS}
+        assert made == set(days)
     with closing(psycopg.connect(postgres)) as database:
-        assert database.execute("select count(*) from runs").fetchall() == [(1,)]
+        assert database.execute("select count(*) from runs").fetchall() == [(13,)]
         (events,) = database.execute("select count(*) from event_logs").fetchone() or (0,)
     assert events > 800
     assert not [*house.settings.dagster_home.rglob("*.db")]
@@ -193,7 +189,7 @@ def test_a_tick_over_10000_files_asks_no_more_than_one_over_ten(house: House) ->
         assert len(few.run_requests or []) == 1
         land(10, 10_000)
         many, asked_of_many = tick()
-        spans = [span_of(request) for request in many.run_requests or []]
+        spans = [span_of(request.tags) for request in many.run_requests or []]
         assert [(a, str(DAYS[min(n * 31 + 30, 99)])) for n, (a, _) in enumerate(spans)] == spans
         assert (spans[0][0], spans[-1][1], len(spans)) == (str(DAYS[0]), str(DAYS[99]), 4)
         assert asked_of_many == asked
