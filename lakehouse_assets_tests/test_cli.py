@@ -91,6 +91,11 @@ def test_run_ends_with_the_lake_and_the_segments(sample: SampleRun) -> None:
     for name in ("Premium Elite Members", "Loyal Frequent Flyers", "Uncategorized"):
         assert name in process.stdout
     assert "March 2014" in process.stdout
+    segments = "gold_segment_summary", "month(as_of_month) = 3"
+    everyone = sum(row["customer_count"] for row in sample.house.rows(*segments))
+    line = next(x for x in process.stdout.splitlines() if x.startswith("│ At-Risk Customers"))
+    members, share = (cell.strip() for cell in line.split("│")[2:4])
+    assert share == f"{int(members) / everyone:.1%}"
     assert "make ui" in process.stdout
 
 

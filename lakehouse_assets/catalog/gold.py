@@ -119,12 +119,14 @@ class Summary:
     Attributes:
         title: Title; the month is added.
         columns: The columns to show, by heading, each with a format such as `,.1f`.
+        share_of: Column of which each row's share of the total is shown, after it.
         sorted_by: Column to sort by; rows without a value come last.
         rule: Columns whose texts are shown below the table, as `<first>: <second>`.
     """
 
     title: str
     columns: Mapping[str, tuple[str, str]]
+    share_of: str
     sorted_by: str
     rule: tuple[str, str]
 

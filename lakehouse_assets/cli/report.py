@@ -133,15 +133,16 @@ def _print_summary(
     grid = Grid(
         title=f"{summary.title}, end of {month:%B %Y}", title_justify="left", header_style="bold"
     )
-    for heading, (_, form) in summary.columns.items():
+    total = sum(row[summary.share_of] for row in rows)
+    columns = []
+    for heading, (column, form) in summary.columns.items():
         grid.add_column(heading, justify="right" if form else "left", no_wrap=True)
-    for row in rows:
-        grid.add_row(
-            *(
-                "-" if row[column] is None else format(row[column], form)
-                for column, form in summary.columns.values()
-            )
-        )
+        columns.append(["-" if row[column] is None else format(row[column], form) for row in rows])
+        if column == summary.share_of:
+            grid.add_column("share", justify="right", no_wrap=True)
+            columns.append([f"{row[column] / total:.1%}" for row in rows])
+    for cells in zip(*columns, strict=True):
+        grid.add_row(*cells)
     console.print(grid)
     name, text = summary.rule
     for row in rows:

@@ -196,6 +196,7 @@ GOLD = (
                 "F": ("avg_frequency", ",.1f"),
                 "M": ("avg_monetary", ",.1f"),
             },
+            share_of="customer_count",
             sorted_by="segment",
             rule=("segment_name", "segment_rule"),
         ),
