@@ -55,10 +55,15 @@ def running_mariadb() -> Iterator[str]:
         base = server.parents[1]
         share = next(f for f in (base / "share" / "mysql", Path("/usr/share/mysql")) if f.is_dir())
         data, port = folder / "data", free_port()
+        # A server that starts removes the temporary tables of others in the same folder.
+        temporary = folder / "tmp"
         (data / "mysql").mkdir(parents=True)
+        temporary.mkdir()
         _give(data)
+        _give(temporary)
         plain = [
             server, "--no-defaults", f"--basedir={base}", f"--datadir={data}",
+            f"--tmpdir={temporary}",
             f"--lc-messages-dir={share}", "--innodb-log-file-size=8M", "--innodb-doublewrite=0",
             "--innodb-flush-log-at-trx-commit=0",
         ]  # fmt: skip
