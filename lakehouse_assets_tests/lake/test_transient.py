@@ -185,7 +185,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
     "error",
     [
         OSError(errno.ENOSPC, "No space left on device"),
-        raised(lambda: duckdb.sql("COPY (FROM range(99999)) TO '/dev/full' (FORMAT csv)")),
+        duckdb.IOException('IO Error: Could not write file "/dev/full": No space left on device'),
         deltalake.exceptions.DeltaError("External: Unable to copy: Disk full (os error 28)"),
         OSError("Generic LocalFileSystem error\n  Unable to copy data to file (os error 28)\n"),
         socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
