@@ -276,7 +276,7 @@ def test_one_damaged_table_is_named_and_stops_no_other(
     (error,) = outcome.errors
     assert named in error
     assert house.count(SILVER_TRANSACTIONS) == 1
-    # The remedy: what was moved away is made anew.
+    # The remedy: what was moved away is made again.
     house.path(SILVER_FLIGHTS).rename(tmp_path / "away")
     assert execute(house.settings, [_members("2014-02-01", "2014-03-01")]).errors == []
     assert house.count(SILVER_FLIGHTS) == 2

@@ -166,7 +166,7 @@ def _home_settings(home: Path) -> Finding:
         return Finding(
             "dagster", "settings", "error",
             f"{config} cannot be read ({one_line(error)}); correct it, or move it away and have it "
-            "made anew.",
+            "made again.",
         )  # fmt: skip
     except (KeyError, TypeError):
         limit = None
@@ -234,7 +234,7 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
             "tables", table.name, "error",
             f"Table {table.name} has lost files, {len(broken)} in all, such as {broken[0]}, which "
             "is missing or cut off; restore them from a copy, or move the table's folder away and "
-            "run `lakehouse run`, which builds the table anew.",
+            "run `lakehouse run`, which rebuilds the table.",
         )  # fmt: skip
 
     began = time.monotonic()

@@ -82,7 +82,7 @@ def extract(
     if not copied.rows:
         console.print(f"Nothing is new in {dataset}; nothing was delivered.")
         return
-    again = " It went on with a copy that was interrupted." if copied.resumed else ""
+    again = " It resumed an interrupted copy." if copied.resumed else ""
     console.print(
         f"{copied.rows:,} rows in {copied.files} file{'s' * (copied.files != 1)} of "
         f"{dataset}/{copied.day}, in "

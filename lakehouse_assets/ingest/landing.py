@@ -61,7 +61,7 @@ class LandedFile:
         """
         if not isinstance(self.path, Path):
             raise LakehouseError(
-                f"{self.name} lies in a store; read it within LandingZone.fetched()."
+                f"{self.name} is in a store; read it within LandingZone.fetched()."
             )
         return self.path
 
@@ -150,7 +150,7 @@ class LandingZone:
             problem = entry.problem and f"{name} {entry.problem}."
             if folder:
                 problem = (
-                    f"{name} lies too deep, in the folder {folder}; move it to "
+                    f"{name} is too deep, in the folder {folder}; move it to "
                     f"{dataset.path}/{first}/."
                 )
             path = f"{dataset.path}/{entry.path}"
@@ -286,7 +286,7 @@ class LandingZone:
             ValueError: the name does not begin with _, so the file would be a delivery.
         """
         if not name.startswith("_"):
-            raise ValueError(f"{name} would be taken for a delivery")
+            raise ValueError(f"{name} would be mistaken for a delivery")
         self._files.put(f"{dataset.path}/{name}", content)
 
     def _check_exists(self) -> None:

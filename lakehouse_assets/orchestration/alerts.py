@@ -145,7 +145,7 @@ def alert_sensors(tables: Iterable[GoldTable], *, running: bool) -> list[dg.Sens
 
     @dg.run_failure_sensor(
         name="alert_failed_runs",
-        description="Tells that a run failed, and how many of its steps: counts only.",
+        description="Reports that a run failed, and how many of its steps: counts only.",
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=status,
     )

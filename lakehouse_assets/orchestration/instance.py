@@ -37,7 +37,7 @@ event_log_storage:
   module: lakehouse_assets.orchestration.event_log
   class: PooledSqliteEventLogStorage
   config: {}
-# Every table has a pool: whoever writes it, a load, a backfill or its maintenance, writes alone.
+# Every table has a pool: whatever writes it, a load, a backfill or its maintenance, writes alone.
 concurrency:
   pools:
     default_limit: 1
@@ -201,7 +201,7 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     except (ValueError, yaml.YAMLError) as error:
         raise LakehouseError(
             f"{config} cannot be read ({one_line(error)}); correct it, or move it away and have it "
-            "made anew."
+            "made again."
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     with open_home(home) as instance:

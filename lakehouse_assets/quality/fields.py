@@ -178,7 +178,7 @@ def _implausible(column: Field) -> Flag | None:
     low, high = column.between
     return Flag(
         f"{column.name}_implausible",
-        f"A given {column.name} lies in {low} to {high}; others became null.",
+        f"A given {column.name} is between {low} and {high}; others became null.",
     )
 
 

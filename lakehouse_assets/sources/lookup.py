@@ -90,12 +90,12 @@ class LookUp:
         told = list(self.retyped)
         if self.added:
             told.append(
-                f"The source has columns that nobody declares: {', '.join(self.added)}; they are "
-                "not copied. Declare them as fields of the dataset to have them."
+                f"The source has undeclared columns: {', '.join(self.added)}; they are "
+                "not copied. Declare them as fields of the dataset to copy them."
             )
         if self.without_cursor:
             told.append(
-                f"{self.without_cursor} rows have no value of the cursor, so only a full copy "
+                f"{self.without_cursor} rows have no cursor value, so only a full copy "
                 "takes them; run it with --full."
             )
         return told

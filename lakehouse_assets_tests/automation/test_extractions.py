@@ -55,7 +55,7 @@ def test_the_job_delivers_and_tells(database: Path, tmp_path: Path) -> None:
     (output,) = [e for e in result.all_events if e.event_type_value == "STEP_OUTPUT"]
     metadata = output.step_output_data.metadata
     assert (metadata["rows"].value, metadata["full"].value) == (1, True)
-    assert any("The source has columns that nobody declares: extra" in text for text in logs)
+    assert any("The source has undeclared columns: extra" in text for text in logs)
     assert str(database) in metadata["source"].value
 
 
@@ -68,7 +68,7 @@ def test_the_doctor_asks_sources_that_have_an_address(database: Path) -> None:
     assert found["crm.customers"].text == (
         "LAKEHOUSE_SOURCE_CRM is not set; deliveries come as files."
     )
-    assert "nobody declares: extra" in found["marketing.campaigns"].text
+    assert "undeclared columns: extra" in found["marketing.campaigns"].text
     database.unlink()
     found = {finding.check: finding for finding in check_sources(Settings())}
     assert found["marketing.campaigns"].state == "error"

@@ -104,8 +104,8 @@ def test_what_belongs_to_nothing_is_named(zone, engine):
     assert [file.name for file in listed] == [*DELIVERED, *TOO_DEEP]
     assert [file.problem for file in listed] == [
         "",
-        "b.csv lies too deep, in the folder new; move it to shop/things/2014-03-31/.",
-        "c.csv lies too deep, in the folder new/old; move it to shop/things/2014-03-31/.",
+        "b.csv is too deep, in the folder new; move it to shop/things/2014-03-31/.",
+        "c.csv is too deep, in the folder new/old; move it to shop/things/2014-03-31/.",
     ]
     assert set(zone.strays([THINGS])) == SENTENCES
     assert set(zone.strays_of(THINGS)) < SENTENCES
@@ -159,5 +159,5 @@ def test_a_note_is_kept_beside_the_deliveries_and_is_none(zone):
         assert zone.note(THINGS, "_seen") == text
     assert names(zone) == []
     assert zone.strays([THINGS]) == []
-    with pytest.raises(ValueError, match="would be taken for a delivery"):
+    with pytest.raises(ValueError, match="would be mistaken for a delivery"):
         zone.keep_note(THINGS, "seen", b"x")

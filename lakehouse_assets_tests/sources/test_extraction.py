@@ -60,7 +60,7 @@ def test_later_copies_take_what_changed_since_and_a_little_before(database, zone
     late = [] if database.kind == "sqlite" else [("30", "late")]
     assert [(row[0], row[7]) for row in news] == [*late, ("40", "changed"), ("45", "")]
     assert second.look_up.findings == [
-        "1 rows have no value of the cursor, so only a full copy takes them; run it with --full."
+        "1 rows have no cursor value, so only a full copy takes them; run it with --full."
     ]
     assert copied(zone, database, source, STILL_LATER, full=True).rows == 6
     assert len(zone.files(ORDERS)) == 3
@@ -334,8 +334,8 @@ def test_more_columns_are_told_and_not_copied(database, zone):
     database.run("ALTER TABLE orders ADD COLUMN gift text")
     database.insert([order(1)])
     assert copied(zone, database).look_up.findings == [
-        "The source has columns that nobody declares: gift; they are not copied. Declare them as "
-        "fields of the dataset to have them."
+        "The source has undeclared columns: gift; they are not copied. Declare them as "
+        "fields of the dataset to copy them."
     ]
     assert pq.read_schema(zone.files(ORDERS)[0].local).names == list(FIELDS)
 
@@ -382,5 +382,5 @@ def test_memory_is_read_as_it_was_written(zone):
     zone.keep_note(ORDERS, "_copied.json", b"{}")
     with pytest.raises(LakehouseError, match=r"_copied\.json cannot be read"):
         recall(zone, ORDERS)
-    with pytest.raises(ValueError, match="taken for a delivery"):
+    with pytest.raises(ValueError, match="mistaken for a delivery"):
         zone.keep_note(ORDERS, "copied.json", b"{}")

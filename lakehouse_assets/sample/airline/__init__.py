@@ -53,7 +53,7 @@ def generate(
     flights, purchases = landing / "airline" / "flights", landing / "airline" / "transactions"
     for folder in (flights, purchases):
         if folder.is_dir() and any(folder.iterdir()):
-            raise FileExistsError(f"{folder} is not empty; remove it before generating anew")
+            raise FileExistsError(f"{folder} is not empty; remove it before generating again")
 
     # Separate random streams, so that the number of transactions does not change the flights.
     member_seed, purchase_seed = np.random.SeedSequence(config.seed).spawn(2)
