@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.clock import following
 from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY
 from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
 from lakehouse_assets.ingest.landing import LandingZone
@@ -179,7 +180,7 @@ def _written(found: DeltaTable) -> set[date]:
         month, end = date.fromisoformat(first), date.fromisoformat(last or first)
         while month <= end:
             written.add(month)
-            month = (month + timedelta(days=32)).replace(day=1)
+            month = following(month, "month")
     return written
 
 

@@ -190,12 +190,15 @@ def word_of(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
-def consecutive(partitions: Iterable[date], grain: str) -> list[list[date]]:
-    """Group consecutive partitions, at most `LONGEST_SPAN` to a group."""
+def consecutive(
+    partitions: Iterable[date], grain: str, most: int | None = None
+) -> list[list[date]]:
+    """Group consecutive partitions, at most `most` (default: `LONGEST_SPAN`) to a group."""
+    most = most or LONGEST_SPAN[grain]
     groups: list[list[date]] = []
     for partition in sorted(partitions):
         group = groups[-1] if groups else []
-        if group and len(group) < LONGEST_SPAN[grain] and following(group[-1], grain) == partition:
+        if group and len(group) < most and following(group[-1], grain) == partition:
             group.append(partition)
         else:
             groups.append([partition])

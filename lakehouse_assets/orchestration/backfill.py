@@ -7,13 +7,14 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table
+from lakehouse_assets.clock import following
 from lakehouse_assets.domains import DATASETS
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.landing import LandedFile, LandingZone, content_of
+from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.jobs import (
     MONTHLY,
@@ -25,7 +26,7 @@ from lakehouse_assets.orchestration.jobs import (
 from lakehouse_assets.orchestration.planning import (
     MONTHS_PER_RUN,
     PlannedRun,
-    no_partition,
+    delivered,
     of_domain,
 )
 from lakehouse_assets.settings import Settings
@@ -153,11 +154,8 @@ def plan_backfill(
     if not mine:
         known = sorted({dataset.domain for dataset in datasets})
         raise LakehouseError(f"There is no domain {domain!r}; use one of {', '.join(known)}.")
-    files, refused = _delivered(settings, mine, months)
-    days: dict[str, set[date]] = {"day": set(), "month": set()}
-    for dataset, file in files:
-        days[dataset.grain].add(file.delivered_on)
-    planned = of_domain(domain, days, months_per_run)
+    files, refused = delivered(settings, mine, months.first, following(months.last, "month"))
+    planned = of_domain(domain, files, months_per_run)
     if not planned:
         raise LakehouseError(
             " ".join(refused)
@@ -203,16 +201,16 @@ def loaded_partitions(lake: Lake, dataset: Dataset, days: Iterable[date]) -> lis
     """
     bronze, column = bronze_table(dataset), dataset.partition.column
     rows = lake.read(bronze, columns=sorted({"delivered_on", column})).distinct()
-    delivered = {row["delivered_on"]: row[column] for row in lake.engine.rows(rows)}
-    partitions = delivered | {partition: partition for partition in delivered.values()}
+    held = {row["delivered_on"]: row[column] for row in lake.engine.rows(rows)}
+    partitions = held | {partition: partition for partition in held.values()}
     missing = sorted(day for day in days if day not in partitions)
     if missing:
         raise LakehouseError(
             f"Bronze has no rows of {dataset.path} that were delivered on "
             f"{', '.join(map(str, missing))}, so there is nothing to clean again; "
             + (
-                f"it has rows from {min(delivered)} to {max(delivered)}."
-                if delivered
+                f"it has rows from {min(held)} to {max(held)}."
+                if held
                 else "deliver and load them first (`lakehouse land`, `lakehouse run`)."
             )
         )
@@ -226,34 +224,10 @@ def months_after(
 
     The month is given as its first day, `last`.
     """
-    zone = LandingZone(settings.landing, settings.zone_identity)
-    following = (last + timedelta(days=32)).replace(day=1)
-    found = {
-        file.delivered_on.replace(day=1)
-        for dataset in datasets
-        if dataset.domain == domain
-        for file in zone.files(dataset, following)
-        if no_partition(settings, dataset, file.delivered_on) is None
-    }
+    mine = [dataset for dataset in datasets if dataset.domain == domain]
+    files, _ = delivered(settings, mine, following(last, "month"))
+    found = {file.delivered_on.replace(day=1) for _, file in files}
     return Months(min(found), max(found)) if found else None
-
-
-def _delivered(
-    settings: Settings, datasets: Iterable[Dataset], months: Months
-) -> tuple[list[tuple[Dataset, LandedFile]], list[str]]:
-    """List the files of the months, and a sentence for each delivery day without a partition."""
-    zone = LandingZone(settings.landing, settings.zone_identity)
-    end = (months.last + timedelta(days=32)).replace(day=1)
-    files = []
-    refused: dict[tuple[str, date], str] = {}
-    for dataset in datasets:
-        for file in zone.files(dataset, months.first, end):
-            problem = no_partition(settings, dataset, file.delivered_on)
-            if problem is None:
-                files.append((dataset, file))
-            else:
-                refused[dataset.path, file.delivered_on] = problem
-    return files, [*refused.values()]
 
 
 def _content(run: PlannedRun, files: Iterable[tuple[Dataset, LandedFile]]) -> str:

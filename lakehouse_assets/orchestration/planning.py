@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.clock import following
 from lakehouse_assets.domains import DATASETS
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.landing import LandedFile, LandingZone
 from lakehouse_assets.ingest.reader import partition_value
+from lakehouse_assets.orchestration.arrivals import consecutive
 from lakehouse_assets.orchestration.jobs import (
     DAILY,
     MONTHLY,
@@ -87,17 +89,10 @@ def plan(
         LakehouseError: the zone is missing, or holds no delivery that has a partition.
     """
     zone = LandingZone(settings.landing, settings.zone_identity)
-    found: dict[str, dict[str, set[date]]] = {}
-    refused = zone.strays(datasets)
-    for dataset in datasets:
-        days = found.setdefault(dataset.domain, {"day": set(), "month": set()})
-        for day in sorted({file.delivered_on for file in zone.files(dataset)}):
-            problem = no_partition(settings, dataset, day)
-            if problem is None:
-                days[dataset.grain].add(day)
-            else:
-                refused.append(problem)
-    runs = [run for domain in found for run in of_domain(domain, found[domain], months_per_run)]
+    files, problems = delivered(settings, datasets)
+    refused = [*zone.strays(datasets), *problems]
+    domains = dict.fromkeys(dataset.domain for dataset in datasets)
+    runs = [run for domain in domains for run in of_domain(domain, files, months_per_run)]
     if not runs and refused:
         raise LakehouseError(" ".join(refused))
     if not runs:
@@ -108,11 +103,40 @@ def plan(
     return Plan([PlannedRun(UNPARTITIONED), *runs, PlannedRun(QUALITY)], refused)
 
 
-def of_domain(domain: str, days: Mapping[str, set[date]], months_per_run: int) -> list[PlannedRun]:
-    """Plan a domain's runs from its delivery days by grain; days run before their months."""
+def delivered(
+    settings: Settings, datasets: Iterable[Dataset], *span: date
+) -> tuple[list[tuple[Dataset, LandedFile]], list[str]]:
+    """List delivered files, and a sentence for each delivery day without a partition.
+
+    Args:
+        settings: Settings of the lakehouse.
+        datasets: The datasets.
+        span: First delivery day, and the first one after the span; all days by default.
+    """
+    zone = LandingZone(settings.landing, settings.zone_identity)
+    files = []
+    refused: dict[tuple[str, date], str] = {}
+    for dataset in datasets:
+        for file in zone.files(dataset, *span):
+            problem = no_partition(settings, dataset, file.delivered_on)
+            if problem is None:
+                files.append((dataset, file))
+            else:
+                refused[dataset.path, file.delivered_on] = problem
+    return files, [*refused.values()]
+
+
+def of_domain(
+    domain: str, files: Iterable[tuple[Dataset, LandedFile]], months_per_run: int
+) -> list[PlannedRun]:
+    """Plan a domain's runs from the delivered files; days run before their months."""
     runs = []
-    months = sorted({day.replace(day=1) for found in days.values() for day in found})
-    for chunk in _consecutive(months, months_per_run):
+    days: dict[str, set[date]] = {"day": set(), "month": set()}
+    for dataset, file in files:
+        if dataset.domain == domain:
+            days[dataset.grain].add(file.delivered_on)
+    months = {day.replace(day=1) for found in days.values() for day in found}
+    for chunk in consecutive(months, "month", months_per_run):
         within = sorted(day for day in days["day"] if day.replace(day=1) in chunk)
         if within:
             daily = job_name(domain, DAILY)
@@ -131,23 +155,11 @@ def halves(run: PlannedRun) -> list[PlannedRun]:
     begin = end + timedelta(days=1)
     if run.job == job_name(str(run.domain), MONTHLY):
         end = end.replace(day=1)
-        begin = (end + timedelta(days=32)).replace(day=1)
+        begin = following(end, "month")
     return [
         replace(run, first=str(first), last=str(end)),
         replace(run, first=str(begin), last=str(last)),
     ]
-
-
-def _consecutive(months: list[date], most: int) -> list[list[date]]:
-    """Group consecutive months, at most `most` to a group."""
-    groups: list[list[date]] = []
-    for month in months:
-        last = groups[-1] if groups else []
-        if last and len(last) < most and (last[-1] + timedelta(days=32)).replace(day=1) == month:
-            last.append(month)
-        else:
-            groups.append([month])
-    return groups
 
 
 def no_partition(settings: Settings, dataset: Dataset, day: date) -> str | None:
@@ -203,7 +215,7 @@ def with_follow_ups(
         month = min(months, default=since)
         while month < since and done.first is not None:
             months.add(month)
-            month = (month + timedelta(days=32)).replace(day=1)
+            month = following(month, "month")
         before += [PlannedRun(daily, day.isoformat(), day.isoformat()) for day in days]
         for month in sorted(months):
             if not _covered(waiting, monthly, month):
