@@ -9,23 +9,37 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
 from lakehouse_assets.domains.retail.models.churn import (
-    CHURN_EVALUATION,
+    SOURCES,
     ChurnSettings,
+    categories_of,
     fit_churn,
+    spline_regression,
+)
+from lakehouse_assets.domains.retail.models.churn_evaluation import (
+    CHURN_EVALUATION,
     read_customers,
+)
+from lakehouse_assets.domains.retail.models.churn_model import (
+    CANDIDATES,
+    FEATURES,
+    encode,
+    top_reasons,
 )
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sample.retail.customers import columns_of, new_customers
 from lakehouse_assets_tests.retail.test_customers import REAL
 
+QUICK = ChurnSettings(trees=40, penalties=(0.1,))
 HEADER = [field.source for field in CUSTOMERS.columns if field.source]
 Row = dict[str, Any]
 
@@ -157,10 +171,52 @@ def test_odd_customers_have_a_probability(tmp_path: Path) -> None:
     others, *_ = read_customers(
         written(tmp_path / "new.csv", [r | {"PaymentMethod": r["CustomerID"]} for r in people(300)])
     )
-    model = fit_churn(table, labels, ChurnSettings(trees=40, penalties=(0.1,)))
+    model, _ = fit_churn(table, labels, QUICK)
     for asked in (table, others):
-        found = model.probabilities(asked)
+        found = model.predict(asked)
         assert ((found > 0) & (found < 1)).all()
+
+
+def test_the_plain_numbers_give_the_probabilities_of_the_fitted_splines(tmp_path: Path) -> None:
+    """Also beyond the numbers that were fitted, and where numbers are missing."""
+    rows = people(400)
+    table, labels, _ = read_customers(written(tmp_path / "fitted.csv", rows))
+    far = [row | {"tenure_month": n, "TotalAmount": 90 * n} for n, row in enumerate(rows)]
+    far += [row | {"CustomerID": f"x{n}", "UnitPrice": ""} for n, row in enumerate(rows[:20])]
+    asked, *_ = read_customers(written(tmp_path / "asked.csv", far))
+    categories = categories_of(table)
+    for penalty in (0.03, 1.0):
+        fitted = spline_regression(categories, penalty, 6).fit(encode(table, categories), labels)
+        model, _ = fit_churn(table, labels, replace(QUICK, penalties=(penalty,)))
+        for some in (table, asked):
+            expected = fitted.decision_function(encode(some, categories))
+            assert model.logits(some)["splines"] == pytest.approx(expected, rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_customer_has_the_same_score_in_every_batch_and_three_reasons(
+    tmp_path: Path, seed: int
+) -> None:
+    rows, labels, _ = read_customers(written(tmp_path / "customers.csv", people(400, seed)))
+    model, held_out = fit_churn(rows, labels, QUICK)
+    whole = model.predict(rows)
+    for place in range(0, 100, 7):
+        assert model.predict(rows.slice(place, 1))[0] == whole[place]
+    # Predictions out of fold are no better than those of rows that were fitted, and no worse than
+    # chance.
+    assert 0.5 < roc_auc_score(labels, held_out) < roc_auc_score(labels, whole)
+    # What columns add accounts for all differences between customers, whichever candidate it is.
+    for chosen in CANDIDATES:
+        other = replace(model, chosen=chosen)
+        logits = model.slope * model.logits(rows)[chosen]
+        rest = logits - other.contributions(rows).sum(axis=1)
+        assert rest == pytest.approx(np.full(len(rest), rest[0]), abs=1e-9)
+    first, second, third = top_reasons(model, rows.to_batches()[0], SOURCES)
+    assert {text.split(" is ")[0] for text in first.to_pylist()} <= {
+        SOURCES[name] for name in FEATURES
+    }
+    risky = int(np.argmax(whole))
+    assert len({reason[risky].as_py() for reason in (first, second, third)} - {None}) == 3
 
 
 @pytest.mark.parametrize(

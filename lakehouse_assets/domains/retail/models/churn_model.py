@@ -1,0 +1,238 @@
+"""The fitted model of churn as plain numbers: probabilities, and the reasons for them.
+
+Everything here needs NumPy and PyArrow only, so it runs where rows are scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lakehouse_assets.domains.retail.shared import UNKNOWN
+from lakehouse_assets.ml.sampling import FloatArray
+from lakehouse_assets.ml.trees import Trees
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NUMBERS: Final = ("tenure_months", "unit_price", "total_amount")
+TEXTS: Final = (
+    "gender", "senior_citizen", "partner", "dependents", "discount", "outlet_size",
+    "online_delivery", "order_status", "customer_support", "brand", "store_contract",
+    "paperless_billing", "payment_method",
+)  # fmt: skip
+FEATURES: Final = (*NUMBERS, *TEXTS)
+DERIVED: Final = {"average_amount": "total_amount", "price_drift": "unit_price"}
+"""What a customer paid a month on average, and how far the price is above that now; each with the
+column that it tells more about."""
+
+CANDIDATES: Final = {"splines": (1.0, 0.0), "xgboost": (0.0, 1.0), "blend": (0.5, 0.5)}
+"""The weights of the logits of the spline regression and of the trees, by candidate."""
+
+REASONS: Final = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A piecewise cubic of a number, linear outside of its knots.
+
+    Attributes:
+        gap: The number to take where it is missing.
+        knots: Ascending ends of the pieces.
+        origins: Where each piece begins, one more than there are knots.
+        pieces: Coefficients by piece, of rising powers of the distance from its origin.
+    """
+
+    gap: float
+    knots: FloatArray
+    origins: FloatArray
+    pieces: FloatArray
+
+    def __call__(self, numbers: FloatArray) -> FloatArray:
+        """Return the value at each number."""
+        import numpy as np
+
+        numbers = np.where(np.isnan(numbers), self.gap, numbers)
+        place = np.searchsorted(self.knots, numbers, side="right")
+        beyond = numbers - self.origins[place]
+        constant, linear, square, cube = self.pieces[place].T
+        return np.asarray(constant + beyond * (linear + beyond * (square + beyond * cube)))
+
+
+@dataclass(frozen=True, eq=False)
+class ChurnModel:
+    """The fitted candidates, which of them was chosen, and its calibration.
+
+    Attributes:
+        categories: Values of each column of text.
+        curves: The spline regression: for each number, delivered or derived, its part of the logit.
+        weights: The spline regression: for each column of text, the part of each value.
+        intercept: The spline regression's intercept.
+        means: Mean part of each column in the rows that were fitted, in the order of `FEATURES`.
+        trees: The boosted trees, on numbers without gaps and 0 or 1 for each value but the first.
+        chosen: Name of the chosen candidate.
+        slope: Factor of the chosen candidate's logits.
+        shift: What is added to them.
+        threshold: The probability above which a customer is contacted.
+    """
+
+    categories: dict[str, list[str]]
+    curves: dict[str, Curve]
+    weights: dict[str, FloatArray]
+    intercept: float
+    means: FloatArray
+    trees: Trees
+    chosen: str
+    slope: float
+    shift: float
+    threshold: float
+
+    def logits(self, rows: pa.Table | pa.RecordBatch) -> dict[str, FloatArray]:
+        """Return the logits of each candidate, uncalibrated."""
+        features = encode(rows, self.categories)
+        parts = self.parts(features)
+        splines = self.intercept + sum(parts[:, place] for place in range(parts.shape[1]))
+        trees = self.trees.logits(self._columns(features))
+        return {name: a * splines + b * trees for name, (a, b) in CANDIDATES.items()}
+
+    def predict(self, rows: pa.Table | pa.RecordBatch) -> FloatArray:
+        """Return the calibrated probability that each customer leaves."""
+        return sigmoid(self.slope * self.logits(rows)[self.chosen] + self.shift)
+
+    def contributions(self, rows: pa.Table | pa.RecordBatch) -> FloatArray:
+        """Return what each column adds to a customer's logit, beyond the mean of all customers.
+
+        The two derived numbers count for the columns that they are derived from.
+
+        Returns:
+            Rows by `FEATURES`.
+        """
+        import numpy as np
+
+        features = encode(rows, self.categories)
+        splines, trees = CANDIDATES[self.chosen]
+        found = splines * (self.parts(features) - self.means)
+        if trees:
+            single = trees * self.trees.contributions(self._columns(features))
+            for column, place in enumerate(self._places()):
+                found[:, place] += single[:, column]
+        return np.asarray(found * self.slope)
+
+    def parts(self, features: FloatArray) -> FloatArray:
+        """Return each column's part of the spline regression's logit, rows by `FEATURES`."""
+        import numpy as np
+
+        parts = np.zeros((len(features), len(FEATURES)))
+        for column, (name, curve) in enumerate(self.curves.items()):
+            parts[:, FEATURES.index(DERIVED.get(name, name))] += curve(features[:, column])
+        for column, (name, weights) in enumerate(self.weights.items(), len(self.curves)):
+            parts[:, FEATURES.index(name)] = weights[features[:, column].astype(np.int64)]
+        return parts
+
+    def _columns(self, features: FloatArray) -> FloatArray:
+        """Return the columns of the trees."""
+        import numpy as np
+
+        numbers = features[:, : len(self.curves)]
+        gaps = np.array([curve.gap for curve in self.curves.values()])
+        return one_hot(np.where(np.isnan(numbers), gaps, numbers), features, self.categories)
+
+    def _places(self) -> list[int]:
+        """Return the place in `FEATURES` of each column of the trees."""
+        numbers = [FEATURES.index(DERIVED.get(name, name)) for name in self.curves]
+        return numbers + [
+            FEATURES.index(name) for name, values in self.categories.items() for _ in values[1:]
+        ]
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """Return the probabilities of logits."""
+    import numpy as np
+
+    return 1.0 / (1.0 + np.exp(-logits))
+
+
+def one_hot(
+    numbers: FloatArray, features: FloatArray, categories: Mapping[str, list[str]]
+) -> FloatArray:
+    """Return numbers followed by 0 or 1 for each value but the first of each encoded text."""
+    import numpy as np
+
+    first = features.shape[1] - len(categories)
+    texts = [
+        features[:, column] == code
+        for column, values in enumerate(categories.values(), first)
+        for code in range(1, len(values))
+    ]
+    return np.column_stack([numbers, *texts])
+
+
+def encode(rows: pa.Table | pa.RecordBatch, categories: Mapping[str, list[str]]) -> FloatArray:
+    """Return rows as numbers: three delivered, two derived, and a code for each column of text.
+
+    A customer who has not paid yet has a total of 0, and their price as the average. Other missing
+    numbers are NaN. A text that is not in the categories has the code of the first one.
+    """
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    from lakehouse_assets.ml.sampling import feature_matrix
+
+    tenure, price, total = feature_matrix(rows.select(NUMBERS)).T
+    total = np.where(np.isnan(total) & (tenure == 0), 0.0, total)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        average = np.where(tenure > 0, total / tenure, price)
+    codes = [
+        pc.fill_null(
+            pc.index_in(pc.fill_null(rows[name], UNKNOWN), value_set=pa.array(values, pa.string())),
+            0,
+        ).to_numpy(zero_copy_only=False)
+        for name, values in categories.items()
+    ]
+    return np.column_stack([tenure, price, total, average, price - average, *codes])
+
+
+def top_reasons(
+    model: ChurnModel, rows: pa.RecordBatch, words: Mapping[str, str]
+) -> list[pa.Array]:
+    """Return the columns that add most to the probability of each row, as text.
+
+    Args:
+        model: The model.
+        rows: The rows.
+        words: What columns are called, by name.
+
+    Returns:
+        The most important reasons, then the second ones, then the third ones, such as
+        `StoreContract is Month-to-month`; null where no further column adds anything.
+    """
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    added = model.contributions(rows)
+    ranked = np.argsort(-added, axis=1, kind="stable")
+    texts = [
+        pc.binary_join_element_wise(
+            words[name], pc.fill_null(_text(rows[name]), "not given"), " is "
+        )
+        for name in FEATURES
+    ]
+    found = []
+    for rank in range(REASONS):
+        place = ranked[:, rank]
+        more = np.take_along_axis(added, place[:, None], axis=1)[:, 0] > 0.0
+        found.append(pc.choose(pa.array(place, mask=~more), *texts))
+    return found
+
+
+def _text(column: Any) -> Any:
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    if pa.types.is_decimal(column.type):
+        # Without the zeros of whole amounts.
+        return pc.replace_substring_regex(column.cast(pa.string()), r"\.0+$", "")
+    return column.cast(pa.string())

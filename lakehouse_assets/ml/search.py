@@ -1,0 +1,124 @@
+"""Search among settings of a model: trials in parallel; those already done are not redone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Params: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A trial of a search.
+
+    Attributes:
+        params: What was tried: numbers and texts.
+        metrics: How good it is.
+        result: What the measurement returned besides; None if it was not made in this process.
+    """
+
+    params: Params
+    metrics: Mapping[str, float]
+    result: Any = None
+
+
+def name_of(params: Params) -> str:
+    """Return the text that identifies a trial within its search."""
+    return json.dumps(params, sort_keys=True)
+
+
+def search(
+    trials: Sequence[Params],
+    measure: Callable[[Params], tuple[Mapping[str, float], Any]],
+    *,
+    known: Mapping[str, Mapping[str, float]] = {},
+    done: Callable[[Trial], None] = lambda _: None,
+) -> list[Trial]:
+    """Measure trials in parallel, each on one thread.
+
+    Args:
+        trials: What to try; each must be seeded by its parameters or by constants, so that the
+            result does not depend on the order in which trials end.
+        measure: Returns a trial's metrics and whatever else is needed of it.
+        known: Metrics of trials that need not be measured again, by `name_of`.
+        done: Called for each measured trial as it ends, in the calling thread.
+
+    Returns:
+        The trials in the given order.
+    """
+    from threadpoolctl import threadpool_limits
+
+    found: dict[int, Trial] = {}
+    waiting = {}
+    with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as pool:
+        for place, params in enumerate(trials):
+            metrics = known.get(name_of(params))
+            if metrics is None:
+                waiting[pool.submit(measure, params)] = place
+            else:
+                found[place] = Trial(params, metrics)
+        try:
+            for future in as_completed(waiting):
+                place = waiting[future]
+                found[place] = Trial(trials[place], *future.result())
+                done(found[place])
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [found[place] for place in range(len(trials))]
+
+
+def parallel_coordinates(trials: Sequence[Trial], metric: str, *, lower: bool) -> Figure:
+    """Draw a line for each trial across an axis for each parameter and one for the metric.
+
+    Args:
+        trials: The trials; a parameter that a trial lacks leaves a gap in its line.
+        metric: The metric.
+        lower: Whether a lower metric is better; the best trial's line is bold.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    names = [*dict.fromkeys(name for trial in trials for name in trial.params), metric]
+    rows = [{**trial.params, metric: trial.metrics[metric]} for trial in trials]
+    figure = Figure(figsize=(2.0 + 1.8 * len(names), 4.5), layout="constrained")
+    axes = figure.subplots()
+    heights = np.full((len(rows), len(names)), np.nan)
+    for place, name in enumerate(names):
+        values = sorted({row[name] for row in rows if name in row})
+        numbers = all(isinstance(value, int | float) for value in values) and name == metric
+        for at, row in enumerate(rows):
+            if name not in row:
+                continue
+            if numbers:
+                heights[at, place] = (row[name] - values[0]) / ((values[-1] - values[0]) or 1.0)
+            else:
+                heights[at, place] = (values.index(row[name]) + 0.5) / len(values)
+        shown = (values[0], values[-1]) if numbers else values
+        for number, value in enumerate(dict.fromkeys(shown)):
+            height = float(number) if numbers else (number + 0.5) / len(values)
+            axes.annotate(f"{value:.4f}" if numbers else str(value), (place, height), xytext=(5, 4),
+                          textcoords="offset points", fontsize=8)  # fmt: skip
+    best = (min if lower else max)(range(len(rows)), key=lambda at: rows[at][metric])
+    for at in sorted(range(len(rows)), key=lambda at: at == best):
+        known = ~np.isnan(heights[at])
+        axes.plot(np.arange(len(names))[known], heights[at][known], marker="o",
+                  color="#c8553d" if at == best else "#8d99ae",
+                  linewidth=2.5 if at == best else 0.9)  # fmt: skip
+    for place in range(len(names)):
+        axes.axvline(place, color="#333333", linewidth=0.8)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks([])
+    axes.set_xlim(-0.3, len(names) - 0.3)
+    axes.set_ylim(-0.05, 1.12)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    return figure
