@@ -28,6 +28,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "transactions": PURCHASE,
     "campaigns": samples.RESULT,
     "tweets": samples.TWEET,
+    "labelled_tweets": samples.LABELLED,
     "store_sales": samples.SALE,
     "online_sales": samples.ORDER,
     "customers": samples.CUSTOMER,

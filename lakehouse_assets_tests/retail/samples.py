@@ -28,6 +28,8 @@ TWEET = {
     "language": "English",
 }  # fmt: skip
 
+LABELLED = {"twitter_text": "I love this", "sentiment": "Positive"}
+
 SALE = {
     "ID": "1", "WeekStarting": "2021-08-30", "Store": "3", "Brand": "BrandA", "Quantity": "12000",
     "Advert": "1", "Price": "2.21", "Revenue": "26519.999999999996",

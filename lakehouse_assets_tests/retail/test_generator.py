@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.labelled_tweets import SENTIMENTS
 from lakehouse_assets.domains.retail.datasets.tweets import TWEETS
 from lakehouse_assets.domains.retail.datasets.website import WEBSITE
 from lakehouse_assets.sample.retail.__main__ import generate, main
@@ -28,6 +30,7 @@ from lakehouse_assets.sample.retail.customers import (
     write_customers,
 )
 from lakehouse_assets.sample.retail.draws import Config
+from lakehouse_assets.sample.retail.labelled_tweets import TEMPLATES, write_labelled_tweets
 from lakehouse_assets.sample.retail.online_sales import write_online_sales
 from lakehouse_assets.sample.retail.store_sales import write_store_sales
 from lakehouse_assets.sample.retail.tweets import HASHTAGS, write_tweets
@@ -153,6 +156,29 @@ def test_the_rates_above_are_those_of_the_profile() -> None:
         assert (least, mean, negative) == pytest.approx(
             (column["min"], column["mean"], column["share_negative"]), rel=1e-3
         )
+
+
+# --- labelled tweets ------------------------------------------------------------------------
+
+
+def test_no_template_of_labelled_tweets_is_in_two_files(tmp_path: Path) -> None:
+    """Every text comes from one template of its file, whose label it has."""
+
+    def from_template(template: str, text: str) -> bool:
+        between = [re.escape(part) for part in re.split(r"{[a-z]+}", template)]
+        return re.fullmatch(".+".join(between), text, re.IGNORECASE) is not None
+
+    assert len({t for templates in TEMPLATES.values() for t in templates}) == sum(
+        map(len, TEMPLATES.values())
+    )
+    for path in write_labelled_tweets(Config(), tmp_path):
+        rows = rows_of(path)
+        assert Counter(row["sentiment"] for row in rows).keys() == set(SENTIMENTS)
+        for row in rows:
+            text, label = row["twitter_text"], row["sentiment"]
+            parts = {part for (part, other), templates in TEMPLATES.items() if other == label
+                     for template in templates if from_template(template, text)}  # fmt: skip
+            assert parts == {path.stem}, text
 
 
 # --- tweets ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from lakehouse_assets.sample.retail.campaigns import write_campaigns
 from lakehouse_assets.sample.retail.customers import write_customers
 from lakehouse_assets.sample.retail.documents import write_documents
 from lakehouse_assets.sample.retail.draws import Config
+from lakehouse_assets.sample.retail.labelled_tweets import write_labelled_tweets
 from lakehouse_assets.sample.retail.online_sales import write_online_sales
 from lakehouse_assets.sample.retail.store_sales import write_store_sales
 from lakehouse_assets.sample.retail.tweets import write_tweets
@@ -18,6 +19,7 @@ from lakehouse_assets.sample.retail.website import write_website
 SOURCES = (
     write_campaigns,
     write_tweets,
+    write_labelled_tweets,
     write_store_sales,
     write_online_sales,
     write_customers,
