@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import isnan
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +15,11 @@ import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS, SILVER_CUSTOMERS
+from lakehouse_assets.domains.retail.gold.churn import GOLD_CHURN_FEATURES, churn_features
+from lakehouse_assets.domains.retail.gold.dimensions import dim_retail_customers
+from lakehouse_assets.domains.retail.models.churn import categories_of
+from lakehouse_assets.domains.retail.models.churn_model import encode
+from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets.sample.retail.customers import write_customers
@@ -56,6 +62,39 @@ def test_senior_citizens_are_yes_or_no(engine: Engine, given: str, read: str | N
     rows = [customer(SeniorCitizen=given)]
     (row,) = engine.rows(typed_rows(CUSTOMERS, engine, bronze(engine, CUSTOMERS, rows)))
     assert row["senior_citizen"] == read
+
+
+def test_what_the_model_of_churn_reads(engine: Engine, spark_engine: Engine) -> None:
+    """The table's average and drift are what the model derives from the other columns."""
+    given = {
+        "paid": {"tenure_month": "4", "UnitPrice": "30", "TotalAmount": "100"},
+        "first month": {"tenure_month": "0", "UnitPrice": "55", "TotalAmount": ""},
+        "not paid": {"tenure_month": "3", "UnitPrice": "20", "TotalAmount": ""},
+    }
+    wanted = {"paid": (25.0, 5.0), "first month": (55.0, 0.0), "not paid": (None, None)}
+    delivered = [customer(CustomerID=name, **fields) for name, fields in given.items()]
+    for one in (engine, spark_engine):
+        current.activate(one)
+        typed = typed_rows(CUSTOMERS, one, bronze(one, CUSTOMERS, delivered))
+        known = dim_retail_customers(typed, date(2021, 9, 1), datetime(2021, 10, 1, tzinfo=UTC))
+        made = churn_features(known)
+        assert differing_types(one, made, GOLD_CHURN_FEATURES) == {}
+        rows = one.arrow_stream(made).read_all().sort_by("customer_id")
+        derived = rows.select(["average_amount", "price_drift"]).to_pylist()
+        assert (
+            dict(
+                zip(
+                    rows["customer_id"].to_pylist(),
+                    (tuple(r.values()) for r in derived),
+                    strict=True,
+                )
+            )
+            == wanted
+        )
+        model = encode(rows, categories_of(rows))[:, 3:5]
+        assert [[None if isnan(x) else x for x in row] for row in model.tolist()] == [
+            list(row.values()) for row in derived
+        ]
 
 
 def load(house: House, first: str, last: str) -> dg.ExecuteInProcessResult:
