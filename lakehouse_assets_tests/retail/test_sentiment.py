@@ -12,13 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lakehouse_assets.domains.retail.models.sentiment import (
     SENTIMENT_EVALUATION,
-    clean,
+    SentimentSettings,
+    fit_sentiment,
     key_of,
+    read_tweets,
     scores,
+)
+from lakehouse_assets.domains.retail.models.sentiment_model import (
+    CLASSES,
+    character_terms,
+    clean,
+    lexicon_columns,
+    sentiment_scorer,
+    softmax,
+    word_terms,
     words,
 )
 from lakehouse_assets.errors import LakehouseError
@@ -127,6 +139,47 @@ def test_texts() -> None:
     assert clean(r"torn \ud83d") == "torn \ufffd"
     assert key_of("RT @me: Great Day! https://x.y/z?a=b") == key_of("rt great day @you")
     assert words("It's not good, but OK") == ["it's", "not", "not good", ",", "but", "ok"]
+
+
+def test_characters_are_those_of_scikit_learn() -> None:
+    """`char_wb` is the reference; only white space other than blanks was given up."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    terms_of = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5)).build_analyzer()
+    for text in ("I  can't, Won't!", "a", "", "caf\u00e9 \U0001f600 #Go", "ab\tc\n"):
+        assert sorted(character_terms(text)) == sorted(terms_of(text))
+
+
+def test_the_model_of_plain_arrays_scores_as_the_fitted_one(tmp_path: Path) -> None:
+    """A text has the same probability alone, beside others and repeated; no text has no score."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.svm import LinearSVC
+
+    trained = read_tweets(written(tmp_path / "a.csv", tweets(300, 1)))
+    validation = read_tweets(written(tmp_path / "b.csv", tweets(150, 2)))
+    settings = SentimentSettings(penalties=(0.1,))
+    model = fit_sentiment(trained, validation, settings).model
+    counters = [TfidfVectorizer(analyzer=terms, min_df=2, sublinear_tf=True)
+                for terms in (character_terms, word_terms)]  # fmt: skip
+    for counter in counters:
+        counter.fit(trained.texts)
+    columns = [
+        np.hstack([*(c.transform(t).toarray() for c in counters), lexicon_columns(t)])
+        for t in (trained.texts, validation.texts)
+    ]
+    machine = LinearSVC(C=0.1, class_weight="balanced", random_state=settings.seed)
+    margins = machine.fit(columns[0], trained.labels).decision_function(columns[1])
+    expected = softmax(margins * model.temperature)
+    texts = [*validation.texts, None, *validation.texts[:3]]
+    score = sentiment_scorer(model)
+    found = score(pa.RecordBatch.from_pydict({"twitter_text": pa.array(texts, pa.string())}))
+    labels, probabilities = (column.to_pylist() for column in found.columns)
+    assert labels[:150] == [CLASSES[place] for place in expected.argmax(axis=1)]
+    assert probabilities[:150] == pytest.approx(expected.max(axis=1).tolist(), abs=1e-9)
+    assert (labels[150], probabilities[150]) == (None, None)
+    for place in (0, 1, 2):
+        alone = score(pa.RecordBatch.from_pydict({"twitter_text": [texts[place]]}))
+        assert alone.column(1).to_pylist() == [probabilities[place]] == [probabilities[151 + place]]
 
 
 def test_scores() -> None:

@@ -7,13 +7,24 @@ Classes weigh the same, because their shares differ from one collection of tweet
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse_assets.domains.retail.models.sentiment_model import (
+    CLASSES,
+    TEXT,
+    SentimentModel,
+    Terms,
+    character_terms,
+    clean,
+    lexicon,
+    lexicon_columns,
+    softmax,
+    word_terms,
+)
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.calibration import calibration_error
 from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress
@@ -25,21 +36,27 @@ if TYPE_CHECKING:
 
     Labels = npt.NDArray[np.int64]
 
-CLASSES: Final = ("Negative", "Neutral", "Positive")
-TEXT: Final = "twitter_text"
 LABEL: Final = "sentiment"
-PENALTIES: Final = (0.05, 0.1, 0.2, 0.4)
-"""Inverse strengths of the penalty to choose from."""
 
 FEWEST_OF_A_CLASS: Final = 20
 _SEED: Final = 663594782
-_BATCH: Final = 10_000
 
-_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _LINK_OR_HANDLE = re.compile(r"https?\S*|@\w+")
-_TOKEN = re.compile(r"[@#]?\w+(?:'\w+)*|[^\w\s]+")
-_NEGATION = re.compile(r"not|no|never|none|nothing|without|hardly|cannot|\w+n't")
-_END_OF_CLAUSE = re.compile(r"[.,:;!?]+")
+
+
+@dataclass(frozen=True)
+class SentimentSettings:
+    """Settings of a fit.
+
+    Attributes:
+        seed: Seed of the support vector machine.
+        penalties: Inverse strengths of its penalty to choose from.
+        rarest: In how many tweets a term must be.
+    """
+
+    seed: int = _SEED
+    penalties: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    rarest: int = 2
 
 
 @dataclass(frozen=True)
@@ -58,48 +75,27 @@ class Tweets:
         """Return the tweets whose key is not among these."""
         import numpy as np
 
-        kept = np.array([key_of(text) not in keys for text in self.texts], bool)
+        return self.where(np.array([key_of(text) not in keys for text in self.texts], bool))
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> Tweets:
+        """Return some of the tweets."""
         texts = [text for text, keep in zip(self.texts, kept, strict=True) if keep]
         return Tweets(texts, self.labels[kept])
 
 
 @dataclass(frozen=True, eq=False)
-class SentimentModel:
-    """A fitted model.
+class Choice:
+    """A fitted model and how it was chosen.
 
     Attributes:
-        features: Turns texts into columns, a scikit-learn transformer.
-        classifier: The support vector machine.
-        penalty: The chosen inverse strength of its penalty.
-        temperature: Factor of the margins that gives calibrated probabilities.
+        model: The model.
+        penalty: The chosen inverse strength of the penalty.
+        recalls: Macro recall on the validation tweets by inverse strength.
     """
 
-    features: Any
-    classifier: Any
+    model: SentimentModel
     penalty: float
-    temperature: float
-
-    def probabilities(self, texts: Sequence[str]) -> FloatArray:
-        """Return probabilities, a column for each of `CLASSES`; equal texts are scored once."""
-        import numpy as np
-
-        places: dict[str, int] = {}
-        rows = [places.setdefault(text, len(places)) for text in texts]
-        distinct = list(places)
-        parts = [
-            self.classifier.decision_function(self.features.transform(distinct[n : n + _BATCH]))
-            for n in range(0, len(distinct), _BATCH)
-        ]
-        margins = np.concatenate(parts) if parts else np.empty((0, len(CLASSES)))
-        return _softmax(margins * self.temperature)[rows]
-
-
-def clean(text: str) -> str:
-    """Return a tweet with its escapes decoded (JSON's and HTML's) and with straight quotes."""
-    text = html.unescape(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
-    # Escapes write characters such as emoji as two halves, which become one here.
-    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text.replace("\u2019", "'")
+    recalls: Mapping[float, float]
 
 
 def key_of(text: str) -> str:
@@ -107,72 +103,45 @@ def key_of(text: str) -> str:
     return " ".join(re.findall(r"\w+", _LINK_OR_HANDLE.sub(" ", text.lower())))
 
 
-def words(text: str) -> list[str]:
-    """Return the words and marks of a tweet; words after a negation, in its clause, begin so."""
-    found: list[str] = []
-    negated = False
-    for word in _TOKEN.findall(text.lower()):
-        if _NEGATION.fullmatch(word):
-            negated = True
-        elif _END_OF_CLAUSE.fullmatch(word):
-            negated = False
-        elif negated and word[0].isalpha():
-            word = f"not {word}"
-        found.append(word)
-    return found
-
-
-def lexicon(texts: Sequence[str]) -> FloatArray:
-    """Return VADER's scores: compound, and the shares of positive and negative words."""
-    import numpy as np
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-    analyzer = SentimentIntensityAnalyzer()
-    scores = [analyzer.polarity_scores(text) for text in texts]
-    return np.array([[s["compound"], s["pos"], s["neg"]] for s in scores]).reshape(-1, 3)
-
-
-def lexicon_columns(texts: Sequence[str]) -> FloatArray:
-    """Return VADER's scores, with the compound's halves below and above 0 apart."""
-    import numpy as np
-
-    scores = lexicon(texts)
-    compound = scores[:, :1]
-    return np.hstack([np.maximum(compound, 0.0), np.maximum(-compound, 0.0), scores[:, 1:]])
-
-
-def fit_sentiment(trained: Tweets, validation: Tweets) -> SentimentModel:
+def fit_sentiment(trained: Tweets, validation: Tweets, settings: SentimentSettings) -> Choice:
     """Fit the model; the penalty with the best macro recall on the validation tweets is chosen.
 
     Args:
         trained: Tweets to learn from.
         validation: Other tweets, which also calibrate the probabilities.
+        settings: Settings of the fit.
     """
+    import numpy as np
+    from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_union
-    from sklearn.preprocessing import FunctionTransformer
     from sklearn.svm import LinearSVC
 
-    features = make_union(
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True),
-        TfidfVectorizer(
-            tokenizer=words, token_pattern=None, lowercase=False, ngram_range=(1, 3), min_df=2,
-            sublinear_tf=True,
-        ),
-        FunctionTransformer(lexicon_columns),
-    )  # fmt: skip
-    columns = features.fit_transform(trained.texts)
-    asked = features.transform(validation.texts)
-    found = []
-    for penalty in PENALTIES:
-        classifier = LinearSVC(C=penalty, class_weight="balanced", random_state=_SEED)
+    counters = [
+        TfidfVectorizer(analyzer=terms_of, min_df=settings.rarest, sublinear_tf=True)
+        for terms_of in (character_terms, word_terms)
+    ]
+    known = [counter.fit_transform(trained.texts) for counter in counters]
+    columns = hstack([*known, lexicon_columns(trained.texts)], "csr")
+    new = [counter.transform(validation.texts) for counter in counters]
+    asked = hstack([*new, lexicon_columns(validation.texts)], "csr")
+    found = {}
+    for penalty in settings.penalties:
+        classifier = LinearSVC(C=penalty, class_weight="balanced", random_state=settings.seed)
         classifier.fit(columns, trained.labels)
         margins = classifier.decision_function(asked)
-        recall = scores(validation.labels, _softmax(margins))["macro_recall"]
-        found.append((recall, -penalty, classifier, margins))
-    _, penalty, classifier, margins = max(found, key=lambda item: item[:2])
+        found[penalty] = (scores(validation.labels, softmax(margins)), classifier, margins)
+    recalls = {penalty: result["macro_recall"] for penalty, (result, _, _) in found.items()}
+    chosen = max(found, key=lambda penalty: (recalls[penalty], -penalty))
+    _, classifier, margins = found[chosen]
+    sizes = np.cumsum([len(counter.vocabulary_) for counter in counters])
+    *weights, lexical = np.split(np.ascontiguousarray(classifier.coef_.T), sizes)
+    characters, words = (
+        Terms.of(counter.get_feature_names_out().tolist(), counter.idf_, part)
+        for counter, part in zip(counters, weights, strict=True)
+    )
     temperature = _temperature(margins, validation.labels)
-    return SentimentModel(features, classifier, -penalty, temperature)
+    model = SentimentModel(characters, words, lexical, classifier.intercept_, temperature)
+    return Choice(model, chosen, recalls)
 
 
 def _temperature(margins: FloatArray, labels: Labels) -> float:
@@ -183,17 +152,10 @@ def _temperature(margins: FloatArray, labels: Labels) -> float:
     weights = 1.0 / np.bincount(labels, minlength=len(CLASSES))[labels]
 
     def loss(logarithm: float) -> float:
-        chosen = _softmax(margins * np.exp(logarithm))[np.arange(len(labels)), labels]
+        chosen = softmax(margins * np.exp(logarithm))[np.arange(len(labels)), labels]
         return float(-(weights * np.log(np.maximum(chosen, 1e-12))).sum())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
-
-
-def _softmax(margins: FloatArray) -> FloatArray:
-    import numpy as np
-    from scipy.special import softmax
-
-    return np.asarray(softmax(margins, axis=1), np.float64)
 
 
 def scores(labels: Labels, probabilities: FloatArray) -> dict[str, float]:
@@ -330,10 +292,11 @@ def evaluate_sentiment(arguments: Mapping[str, Any], progress: Progress) -> dict
     for name, left in (("train", trained), ("validation", validation)):
         _check_classes(left, f"{arguments[name]}, without copies of tweets in the other files,")
     with threadpool_limits(limits=1):
-        model = fit_sentiment(trained, validation)
-        progress(f"fitted with penalty {model.penalty:g}")
+        choice = fit_sentiment(trained, validation, SentimentSettings())
+        progress(f"fitted with penalty {choice.penalty:g}")
+        score = choice.model.scoring()
         start = time.process_time()
-        champion = scores(test.labels, model.probabilities(test.texts))
+        champion = scores(test.labels, score(test.texts))
         rate = len(test.texts) / max(time.process_time() - start, 1e-9)
         progress(f"macro recall {champion['macro_recall']:.4f}; {rate:,.0f} tweets a CPU second")
         baselines = {
@@ -349,7 +312,7 @@ def evaluate_sentiment(arguments: Mapping[str, Any], progress: Progress) -> dict
         "copies_left_out": copies,
         **champion,
         "models": models,
-        "penalty": model.penalty,
+        "penalty": choice.penalty,
         "tweets_per_cpu_second": round(rate),
     }
 
