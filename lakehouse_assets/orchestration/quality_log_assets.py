@@ -1,7 +1,7 @@
 """The assets of the quality log."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,11 +21,14 @@ from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attribu
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
 from lakehouse_assets.quality.drift import (
+    MOST_MODEL_PSI,
+    MOST_PSI,
     Bucket,
     Drift,
     bucket_of,
     compared,
     distribution_drift,
+    persists,
     volume_drift,
 )
 from lakehouse_assets.quality.log import latest_verdicts
@@ -38,23 +41,29 @@ DISTRIBUTION = Check(
     "distributions_are_stable",
     "No watched column's stability index is unusual in the newest one.",
 )
+MODELS = Check(
+    "models_see_what_they_know",
+    "No input or score of a model is unusual in the newest month and in one of two before it.",
+)
 # Number of newest partitions in the drift table.
 _SHOWN = {"day": 31, "month": 6}
 # A run may end a little before its last event is stored.
 _OVERLAP = timedelta(hours=1)
 
 
-def quality_assets(watched: Sequence[Table]) -> list[dg.AssetsDefinition]:
+def quality_assets(watched: Sequence[Table], scored: Sequence[Table]) -> list[dg.AssetsDefinition]:
     """Make the assets of the quality log, including the drift of some silver tables.
 
     Args:
         watched: Partitioned tables whose rows and `watched` columns are compared over time.
+        scored: The same of models' tables, whose `watched` columns are inputs and scores.
     """
     # The newest partition is enough. With a dependency on all partitions, Dagster would list every
     # day since the first for every table.
     newest = dg.LastPartitionMapping()
     deps = [dg.AssetDep(dg.AssetKey(table.key), partition_mapping=newest) for table in watched]
-    return [_events(deps), _rules(), _drift(watched, deps)]
+    models = [dg.AssetDep(dg.AssetKey(table.key), partition_mapping=newest) for table in scored]
+    return [_events(deps), _rules(), _drift(watched, scored, [*deps, *models])]
 
 
 def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
@@ -137,12 +146,14 @@ def _rules() -> dg.AssetsDefinition:
     return make(quality_rules)
 
 
-def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
+def _drift(
+    watched: Sequence[Table], scored: Sequence[Table], deps: Sequence[dg.AssetDep]
+) -> dg.AssetsDefinition:
     table = QUALITY_DRIFT
     make: MakeAsset = dg.asset(
         **asset_attributes(table),
         deps=deps,
-        check_specs=check_specs(table, [*declared_checks(table), VOLUME, DISTRIBUTION]),
+        check_specs=check_specs(table, [*declared_checks(table), VOLUME, DISTRIBUTION, MODELS]),
         required_resource_keys={"lake"},
         pool=table.step,
     )
@@ -156,6 +167,7 @@ def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDe
         lake: Lake = context.resources.lake.open()
         with lake.engine.scope():
             found = {t: drift_of(lake, t) for t in watched}
+            found |= {t: drift_of(lake, t, MOST_MODEL_PSI) for t in scored}
             rows = [
                 {
                     **asdict(drift),
@@ -175,16 +187,31 @@ def _drift(watched: Sequence[Table], deps: Sequence[dg.AssetDep]) -> dg.AssetsDe
             for drift in drifts
             if drift.partition == max(d.partition for d in drifts)
         ]
-        volumes = [pair for pair in newest if pair[1].measure == "rows"]
+        volumes = [pair for pair in newest if pair[1].measure == "rows" and pair[0] in watched]
         others = [pair for pair in newest if pair[1].measure != "rows"]
-        found_now = [_finding(VOLUME, volumes), _finding(DISTRIBUTION, others)]
-        yield from check_results(table, found_now)
+        silver, models = (
+            [pair for pair in others if (pair[0] in scored) is side] for side in (False, True)
+        )
+        lasting = [
+            (t, drift)
+            if persists([d for d in found[t] if d.measure == drift.measure])
+            else (t, replace(drift, usual=None if drift.usual is None else True))
+            for t, drift in models
+        ]
+        findings = [_finding(VOLUME, volumes), _finding(DISTRIBUTION, silver)]
+        yield from check_results(table, [*findings, _finding(MODELS, lasting)])
 
     return make(quality_drift)
 
 
-def drift_of(lake: Lake, table: Table) -> list[Drift]:
-    """Compare the newest partitions of a table with those before them."""
+def drift_of(lake: Lake, table: Table, most: float = MOST_PSI) -> list[Drift]:
+    """Compare the newest partitions of a table with those before them.
+
+    Args:
+        lake: The lake.
+        table: The table, with its `watched` columns.
+        most: The stability index up to which any number of rows is usual.
+    """
     partition = table.partition
     if partition is None:
         return []
@@ -204,7 +231,7 @@ def drift_of(lake: Lake, table: Table) -> list[Drift]:
         counts: dict[date, dict[Bucket, int]] = {}
         for row in lake.engine.rows(counted):
             counts.setdefault(row["day"], {})[row["bucket"]] = int(row["n"])
-        found += [distribution_drift(counts, day, grain, name) for day in shown]
+        found += [distribution_drift(counts, day, grain, name, most) for day in shown]
     return found
 
 

@@ -25,6 +25,8 @@ POOLED = {"day": 28, "month": 1}
 FEWEST = {"day": 5, "month": 3}
 LEAST_RATIO, MOST_RATIO = 0.5, 2.0
 MOST_PSI = 0.25
+# For inputs and scores of models, which a smaller change concerns; see `persists`.
+MOST_MODEL_PSI = 0.1
 # Below this, shares jump by chance.
 FEWEST_ROWS = 200
 _NULL = "(null)"
@@ -117,18 +119,23 @@ def volume_drift(rows: Mapping[date, int], partition: date, grain: str) -> Drift
 
 
 def distribution_drift(
-    counts: Mapping[date, Counts], partition: date, grain: str, column: str
+    counts: Mapping[date, Counts],
+    partition: date,
+    grain: str,
+    column: str,
+    most: float = MOST_PSI,
 ) -> Drift:
     """Compare a column's distribution with that of the partitions before it, taken together.
 
     Numbers are binned by the deciles of the reference. A value is unusual if it is above both
-    `MOST_PSI` and what two samples of one population exceed in one of a thousand comparisons.
+    `most` and what two samples of one population exceed in one of a thousand comparisons.
 
     Args:
         counts: By partition, how often each value of `bucket_of` occurs.
         partition: The partition in question.
         grain: `day` or `month`.
         column: Name of the column.
+        most: The index up to which any number of rows is usual.
     """
     rows = {day: sum(found.values()) for day, found in counts.items()}
     days, before = compared(rows, partition, grain)
@@ -139,8 +146,23 @@ def distribution_drift(
     edges = _tenths(reference)
     sides = _fewer(_labelled(current, edges), _labelled(reference, edges))
     value = stability_index(*sides)
-    bound = max(MOST_PSI, _by_chance(len(sides[0].keys() | sides[1].keys()), here, there))
+    bound = max(most, _by_chance(len(sides[0].keys() | sides[1].keys()), here, there))
     return Drift(partition, column, value, here, there, value <= bound)
+
+
+def persists(found: Sequence[Drift]) -> bool:
+    """Return whether a measure is unusual in its newest partition and in one of two before it.
+
+    A value far beyond what a model tolerates, above `MOST_PSI`, needs no second partition.
+
+    Args:
+        found: The drift of one measure, by partition.
+    """
+    *before, newest = sorted(found, key=lambda drift: drift.partition)[-3:]
+    if newest.usual is not False:
+        return False
+    far = newest.value is not None and newest.value > MOST_PSI
+    return far or any(drift.usual is False for drift in before)
 
 
 def _together(parts: Iterable[Counts]) -> Counter[Bucket]:

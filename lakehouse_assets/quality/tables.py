@@ -77,8 +77,9 @@ QUALITY_DRIFT = Table(
     name="quality_drift",
     layer="gold",
     description=(
-        "How far the newest partitions of the silver tables are from those before them: rows "
-        "against the trailing median, and watched columns by their population stability index."
+        "How far the newest partitions of silver tables and of models' tables are from those "
+        "before them: rows against the trailing median, and watched columns, which are inputs and "
+        "scores of models, by their population stability index."
     ),
     columns=(
         _TABLE,
@@ -99,8 +100,9 @@ QUALITY_DRIFT = Table(
         Column("reference_rows", "bigint", "Rows of the partitions before them.", False, "count"),
         Column(
             "usual", "boolean",
-            "Whether it is within bounds: 0.5 to 2 times the rows; an index up to 0.25, or up to "
-            "what chance exceeds once in 1,000 times. Null if there is no verdict.",
+            "Whether it is within bounds: 0.5 to 2 times the rows; an index up to 0.25, for a "
+            "model's inputs and scores 0.1, or up to what chance exceeds once in 1,000 times. "
+            "Null if there is no verdict.",
         ),
     ),
     keys=("table_name", "partition", "measure"),

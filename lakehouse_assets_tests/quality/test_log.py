@@ -6,7 +6,7 @@ import math
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -27,9 +27,12 @@ from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets.quality.declared import check_declared
 from lakehouse_assets.quality.drift import (
+    MOST_MODEL_PSI,
     Bucket,
+    Counts,
     bucket_of,
     distribution_drift,
+    persists,
     stability_index,
     volume_drift,
 )
@@ -303,6 +306,56 @@ def test_a_population_that_moved_is_seen(
         assert found.value is not None
         assert found.value > 0.25
         assert found.usual is False
+
+
+def watch(months: Mapping[date, Mapping[str, Counts]]) -> dict[date, set[str]]:
+    """Return the columns of a model that raise an alarm, by the month in which it is looked at."""
+    alarms: dict[date, set[str]] = {}
+    for newest in months:
+        seen = {month: columns for month, columns in months.items() if month <= newest}
+        for column in months[newest]:
+            counts = {month: columns[column] for month, columns in seen.items()}
+            found = [distribution_drift(counts, month, "month", column, MOST_MODEL_PSI)
+                     for month in sorted(seen)[-3:]]  # fmt: skip
+            if persists(found):
+                alarms.setdefault(newest, set()).add(column)
+    return alarms
+
+
+def model_months(
+    seed: int, rows: int, moved: int | None = None
+) -> dict[date, dict[str, Counter[Bucket]]]:
+    """Draw 24 months of a model's inputs and scores; age and scores move from one month on."""
+    months = {}
+    for number in range(24):
+        later = moved is not None and number >= moved
+        draws: dict[str, Callable[[random.Random], Bucket]] = {
+            "age": (lambda source: age(source) + 5) if later else age,
+            "spent": spent,
+            "word": word,
+            "score": lambda source: round(source.betavariate(2, 5 - 2 * later), 2),  # noqa: B023
+        }
+        months[date(2020 + number // 12, number % 12 + 1, 1)] = {
+            name: drawn(seed * 1000 + number * 10 + place, rows, draw)
+            for place, (name, draw) in enumerate(draws.items())
+        }
+    return months
+
+
+@pytest.mark.parametrize("rows", [300, 1_000, 5_000])
+def test_24_stable_months_of_a_model_raise_no_alarm(rows: int) -> None:
+    for seed in range(3 if rows < 5_000 else 1):
+        assert watch(model_months(seed, rows)) == {}
+
+
+@pytest.mark.parametrize("rows", [300, 1_000, 5_000])
+def test_drift_of_a_model_is_told_within_a_month(rows: int) -> None:
+    months = model_months(7, rows, moved=20)
+    alarms = watch(months)
+    first = min(alarms)
+    assert first in sorted(months)[20:22]
+    assert alarms[sorted(months)[21]] >= {"age", "score"}
+    assert {"spent", "word"}.isdisjoint(*alarms.values())
 
 
 VALUES = {
