@@ -21,6 +21,8 @@ from lakehouse_assets.errors import LakehouseError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakehouse_assets.ml.lifecycle import ModelSpec
+
 Span = Literal["same", "so_far", "latest", "before"]
 Rule: TypeAlias = Callable[..., DataFrame]
 # The parameter of a check that receives the stored rows of the month.
@@ -151,6 +153,8 @@ class GoldTable:
             anything; `lakehouse status` reports months without rows as missing.
         alert: Alert about its rows.
         summary: How `lakehouse run` shows it.
+        scored_by: Model whose champion adds its predictions and `model_version` to the rule's rows;
+            null while there is no champion.
     """
 
     table: Table
@@ -162,6 +166,7 @@ class GoldTable:
     rows_each_month: bool = False
     alert: RowsAlert | None = None
     summary: Summary | None = None
+    scored_by: ModelSpec | None = None
     frames: Mapping[str, Read] = field(init=False)
     data: Mapping[str, Callable[[], pa.Table]] = field(init=False)
 

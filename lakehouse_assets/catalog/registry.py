@@ -280,6 +280,14 @@ _MONTHS = {
 }
 _AS_OF = "Month at whose end the row is valid, as its first day."
 LOADED = Column("load_timestamp", "timestamp", "When the run that wrote the row started.", False)
+MODEL_VERSION = Column(
+    "model_version", "int", "Version of the model that scored the row; null if none did.",
+    unit="code",
+)  # fmt: skip
+INPUTS_DIGEST = Column(
+    "inputs_digest", "bigint", "Hash of what the model predicts from; rows with another are scored "
+    "again.", unit="code",
+)  # fmt: skip
 
 
 def monthly_table(

@@ -38,7 +38,7 @@ _FED_BY = {
     for domain in DOMAINS
     for gold in domain.gold
     if gold.table.partition and gold.table.partition.grain == "month" and not gold.table.latest_with
-} | {model.table: [model.source] for domain in DOMAINS for model in domain.models}
+} | {model.table: [model.read.table] for domain in DOMAINS for model in domain.models}
 _FAILING = (
     "SELECT table_name, count(DISTINCT rule) AS rules, count(DISTINCT partition) AS partitions "
     "FROM rules WHERE passed = false GROUP BY table_name"

@@ -1,9 +1,9 @@
 """Declarations of models, and the life cycle that every model goes through.
 
-The rows of a partition, such as a month, are prepared; a model is fitted on a sample of them and
-scores all of them; the fit is tracked and registered under an identity, checked against its gates,
-compared with the champion, and promoted. A re-run on the same rows with the same settings fits and
-registers nothing: the registered model is loaded, checked, and scores the rows.
+The rows of a partition, such as a month, are prepared; a model is fitted on a sample of them,
+tracked and registered under an identity; it is judged by its gates and against the champion; and
+the rows are scored by the one of the two that is the champion then. A re-run on the same rows with
+the same settings fits, registers and decides nothing: registered models are loaded and checked.
 
 The definitions import this module for the declarations, so it imports the model registry and MLflow
 only inside functions.
@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.catalog.gold import Read
+from lakehouse_assets.catalog.registry import INPUTS_DIGEST, MODEL_VERSION, Table
 from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.sampling import Sample, fetch_sample
@@ -31,31 +33,58 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
 
-    from lakehouse_assets.ml.model_registry import Decision, TrackedModel
+    from lakehouse_assets.ml.comparison import Comparison
+    from lakehouse_assets.ml.decisions import Decision
+    from lakehouse_assets.ml.model_registry import TrackedModel
     from lakehouse_assets.ml.tracking import MlflowTracking
+
+DELTA_VERSION_TAG: Final = "delta_version."
+"""Tags of a run with the Delta version that it was fitted on, by table."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A bound that a metric of a fit must exceed for the model to be used.
+    """Bounds of a metric of a fit, within which the model may be used.
 
     Attributes:
         name: Name of the check.
         metric: The metric.
-        above: The bound.
+        above: What it must exceed; None for no such bound.
         description: The reason, for people.
         also_shown: Further metrics to show with it, which do not affect the result.
+        below: What it must be less than; None for no such bound.
     """
 
     name: str
     metric: str
-    above: float
+    above: float | None
     description: str
     also_shown: tuple[str, ...] = ()
+    below: float | None = None
 
     def passes(self, metrics: Mapping[str, float]) -> bool:
         """Return whether a fit passes; a missing or NaN metric does not pass."""
-        return metrics.get(self.metric, float("nan")) > self.above
+        value = metrics.get(self.metric, float("nan"))
+        low = float("-inf") if self.above is None else self.above
+        high = float("inf") if self.below is None else self.below
+        return low < value < high
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How much a fit must agree with the champion about the same rows, for a model without labels.
+
+    Attributes:
+        name: Name of the guard and of its figure.
+        prediction: Column of the spec's `scored` that is compared.
+        measure: Returns the agreement of two arrays of predictions, the fit's and the champion's.
+        above: What it must exceed.
+    """
+
+    name: str
+    prediction: str
+    measure: Callable[[Any, Any], float]
+    above: float
 
 
 @dataclass(frozen=True)
@@ -78,6 +107,9 @@ class Fitted:
         params: Further parameters to log with the run.
         variants: Other fits to compare it with.
         documents: Values to store as JSON files with the run, by name.
+        held_out: Predictions out of fold, by which the model is compared: the columns `label` and
+            `prediction`, for each fitted row in their order; the prediction is null where there is
+            none. Required if the spec declares a comparison.
     """
 
     model: Any
@@ -86,6 +118,7 @@ class Fitted:
     params: Mapping[str, object] = field(default_factory=dict)
     variants: Sequence[Variant] = ()
     documents: Mapping[str, object] = field(default_factory=dict)
+    held_out: pa.Table | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,15 +144,18 @@ class ModelSpec:
         scored: Columns that scoring adds, with their types: int, bigint, double or string.
         scorer: Returns, for a model, the function that computes those columns for a batch of
             features. It may run in other processes, which have only NumPy and PyArrow.
-        gates: Checks that a fit must pass to become the champion.
+        gates: Checks that a fit must pass to become the champion, such as of its calibration.
         fewest: Minimum number of rows for a fit, given the settings.
         output: MLflow's type of the saved model's predictions.
         target: Column that it predicts, if any; rows without a value in it are not fitted.
         prepare: Adds the features to the rows.
         finish: Turns scored rows into rows of the table.
         describe: Returns the evidence about those rows to store with the run.
-        objection: Given the fit, the champion's model and the sample, returns why the fit must not
-            replace the champion, or None. Without it, every fit that passes its gates replaces it.
+        comparison: What a fit must show to replace the champion. Without it, every fit that passes
+            its gates and guards replaces it.
+        agreement: How much a fit must agree with the champion.
+        slowest: Most CPU seconds for scoring 10,000 rows.
+        limits: What the model must not be used for or cannot do, in sentences.
         rules: Other values that the results depend on; part of the identity.
         libraries: Packages whose version may change the fit; part of the identity.
     """
@@ -140,24 +176,41 @@ class ModelSpec:
     prepare: Callable[[DataFrame], DataFrame] = lambda frame: frame
     finish: Callable[[DataFrame], DataFrame] = lambda frame: frame
     describe: Callable[[Engine, DataFrame], Evidence] = lambda _engine, _frame: Evidence()
-    objection: Callable[[Fitted, Any, pa.Table], str | None] | None = None
+    comparison: Comparison | None = None
+    agreement: Agreement | None = None
+    slowest: float | None = None
+    limits: tuple[str, ...] = ()
     rules: object = None
     libraries: tuple[str, ...] = ("scikit-learn",)
+
+    @property
+    def schema(self) -> str:
+        """The model's columns as text: what it predicts from, and what scoring adds."""
+        return json.dumps({"features": self.features, "scored": dict(self.scored)})
 
 
 @dataclass(frozen=True, eq=False)
 class ModelTable:
-    """A monthly table with a model's scores for the rows of another table.
+    """A table with a model's scores for the rows of another table.
 
     Attributes:
         spec: The model.
-        table: The table of the scored rows.
-        source: The monthly table whose rows are fitted and scored.
+        table: The table of the scored rows: monthly, or without partitions.
+        source: The table whose rows are fitted and scored, or which of its rows to read.
+        changed_only: Whether rows keep their score of the latest month while their features and the
+            version that scores are the same. The table must have the columns `MODEL_VERSION` and
+            `INPUTS_DIGEST` of the registry, the key, and what scoring adds.
     """
 
     spec: ModelSpec
     table: Table
-    source: Table
+    source: Table | Read
+    changed_only: bool = False
+
+    @property
+    def read(self) -> Read:
+        """The source, and which of its rows are read."""
+        return self.source if isinstance(self.source, Read) else Read(self.source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +221,10 @@ class ModelRun:
         frame: The rows of the table.
         rows: Number of rows that have all inputs.
         version: The registered model; None if there were too few rows to fit one.
-        metrics: Metrics of the fit, and of the rows that it scored.
+        metrics: Metrics of the fit, and of the rows that were scored.
         decision: Whether it is the champion now, and why.
+        scored_by: The version that scored the rows.
+        scored_now: Number of rows that were scored; the others kept their scores.
         evidence: Metrics and figures of the scored rows.
     """
 
@@ -178,6 +233,8 @@ class ModelRun:
     version: TrackedModel | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     decision: Decision | None = None
+    scored_by: int | None = None
+    scored_now: int = 0
     evidence: Evidence = field(default_factory=Evidence)
 
 
@@ -191,6 +248,8 @@ def run_model(
     run_id: str,
     most_rows: int,
     settings: Any = None,
+    changed_only: bool = False,
+    known: DataFrame | None = None,
 ) -> ModelRun:
     """Run a model's life cycle on the rows of a partition.
 
@@ -203,46 +262,60 @@ def run_model(
         run_id: Id of the Dagster run.
         most_rows: Maximum number of rows to fetch for fitting.
         settings: Settings to use instead of the default ones.
+        changed_only: Whether rows keep the scores that they have in `known`; see `ModelTable`.
+        known: The table's rows of the latest month, if there are any.
 
     Raises:
         LakehouseError: The rows cannot be fitted, a registered model is refused, or MLflow fails.
     """
+    from lakehouse_assets.ml.challenge import decide
     from lakehouse_assets.ml.model_registry import find_version, load_version
     from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG
 
     settings = spec.settings if settings is None else settings
     tracking = tracking.in_experiment(spec.experiment)
     versions = engine.versions_read(frame)
-    prepared = engine.checkpoint(spec.prepare(frame))
+    prepared = spec.prepare(frame)
+    if changed_only:
+        digest = v.hash_key(*(F.col(name) for name in spec.features))
+        prepared = prepared.withColumn(INPUTS_DIGEST.name, digest)
+    prepared = engine.checkpoint(prepared)
     inputs = spec.features if spec.target is None else (*spec.features, spec.target)
     sample = fetch_sample(engine, prepared, spec.key, inputs, most_rows)
     if sample.total < spec.fewest(settings):
-        empty = {name: F.lit(None).cast(kind) for name, kind in spec.scored.items()}
-        return ModelRun(spec.finish(prepared.withColumns(empty)), sample.total)
+        return ModelRun(spec.finish(unscored(spec, prepared)), sample.total)
     identity = identity_of(spec, settings, partition, sample)
     version = find_version(tracking, identity, spec.name)
     if version is None:
+        tags = {
+            DAGSTER_RUN_TAG: run_id,
+            **{f"{DELTA_VERSION_TAG}{name}": str(number) for name, number in versions.items()},
+            **identity,
+        }
         fitted = spec.fit(sample.rows, settings)
+        version = _record(spec, tracking, fitted, settings, sample, tags)
     else:
         model = load_version(tracking, spec.name, version.model_version, spec.types)
         fitted = Fitted(model, "", tracking.metrics(version.run_id))
-    finished = engine.checkpoint(spec.finish(score_frame(spec, engine, prepared, fitted.model)))
+    decision, scored_by = decide(
+        spec, tracking, fitted, version, partition, sample.rows, versions, run_id
+    )
+    model = fitted.model
+    if scored_by != version.model_version:
+        model = load_version(tracking, spec.name, scored_by, spec.types)
+    scored, count = score_rows(spec, engine, prepared, model, scored_by, known)
+    finished = engine.checkpoint(spec.finish(scored))
     evidence = spec.describe(engine, finished)
-    if version is None:
-        tags = {
-            DAGSTER_RUN_TAG: run_id,
-            **{f"delta_version.{name}": str(number) for name, number in versions.items()},
-            **identity,
-        }
-        version = _record(spec, tracking, fitted, evidence, settings, sample, tags)
-    decision = _decide(spec, tracking, fitted, version, partition, sample)
+    if scored_by == version.model_version:
+        _store_evidence(tracking, version, evidence)
     metrics = {**fitted.metrics, **evidence.metrics}
-    return ModelRun(finished, sample.total, version, metrics, decision, evidence)
+    return ModelRun(finished, sample.total, version, metrics, decision, scored_by, count, evidence)
 
 
 def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) -> dict[str, str]:
     """Return the tags that identify a fit: its partition, its rows, and its configuration."""
     from lakehouse_assets.ml import model_registry as registry
+    from lakehouse_assets.ml.decisions import PARTITION_TAG
 
     config = {
         "settings": dataclasses.asdict(settings),
@@ -253,7 +326,7 @@ def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) 
     }
     text = json.dumps(config, sort_keys=True)
     return {
-        registry.PARTITION_TAG: partition,
+        PARTITION_TAG: partition,
         registry.INPUT_DIGEST_TAG: sample.digest,
         registry.CONFIG_DIGEST_TAG: hashlib.sha256(text.encode()).hexdigest(),
     }
@@ -288,6 +361,87 @@ def score_frame(spec: ModelSpec, engine: Engine, frame: DataFrame, model: Any) -
     return engine.add_columns(frame, spec.features, added, spec.scorer(model))
 
 
+def score_rows(
+    spec: ModelSpec,
+    engine: Engine,
+    frame: DataFrame,
+    model: Any,
+    version: int,
+    known: DataFrame | None = None,
+) -> tuple[DataFrame, int]:
+    """Add predictions and `model_version` to rows, except for those whose scores are known.
+
+    Args:
+        spec: The model's declaration.
+        engine: The engine of the frame.
+        frame: Rows with a column for each feature; with `known`, also `inputs_digest`.
+        model: The model.
+        version: Its version.
+        known: Rows with the key, `inputs_digest`, `model_version`, and the columns of `scored`.
+
+    Returns:
+        The rows, and how many of them were scored.
+    """
+    marked = {MODEL_VERSION.name: F.lit(version).cast(MODEL_VERSION.type)}
+    count = F.count(F.lit(1)).alias("n")
+    if known is None:
+        (found,) = engine.rows(frame.agg(count))
+        return score_frame(spec, engine, frame, model).withColumns(marked), int(found["n"])
+    digest, names = INPUTS_DIGEST.name, list(frame.columns)
+    current = known.filter(F.col(MODEL_VERSION.name) == F.lit(version)).select(
+        *(F.col(name).alias(f"known_{name}") for name in (spec.key, digest, *spec.scored))
+    )
+    same = (F.col(spec.key) == F.col(f"known_{spec.key}")) & (
+        F.col(digest) == F.col(f"known_{digest}")
+    )
+    joined = engine.checkpoint(frame.join(current, same, "left"))
+    unchanged = F.col(f"known_{digest}").isNotNull()
+    kept = joined.filter(unchanged).select(
+        *names, *(F.col(f"known_{name}").alias(name) for name in spec.scored)
+    )
+    changed = engine.checkpoint(joined.filter(~unchanged).select(*names))
+    (found,) = engine.rows(changed.agg(count))
+    new = score_frame(spec, engine, changed, model).select(*names, *spec.scored)
+    return engine.union([kept, new]).withColumns(marked), int(found["n"])
+
+
+def score_with_champion(
+    spec: ModelSpec, engine: Engine, frame: DataFrame, tracking: MlflowTracking
+) -> DataFrame:
+    """Add the champion's predictions and `model_version` to rows; null while there is no champion.
+
+    Args:
+        spec: The model's declaration.
+        engine: The engine of the frame.
+        frame: Rows with a column for each feature.
+        tracking: The MLflow store.
+
+    Raises:
+        LakehouseError: The champion is refused or was fitted on other columns, or MLflow fails.
+    """
+    from lakehouse_assets.ml.model_registry import SCHEMA_TAG, champion_of, load_version
+
+    tracking = tracking.in_experiment(spec.experiment)
+    champion = champion_of(tracking, spec.name)
+    if champion is None:
+        return unscored(spec, frame)
+    number = int(champion.version)
+    if champion.tags.get(SCHEMA_TAG, spec.schema) != spec.schema:
+        raise LakehouseError(
+            f"The champion of {spec.name}, version {number}, was fitted on other columns than "
+            "this version of the code declares; run the model's asset, compare its new version "
+            f"with `lakehouse models compare {spec.name}`, and promote it."
+        )
+    model = load_version(tracking, spec.name, number, spec.types)
+    return score_rows(spec, engine, frame, model, number)[0]
+
+
+def unscored(spec: ModelSpec, frame: DataFrame) -> DataFrame:
+    """Add the columns of scores as nulls."""
+    kinds = {**spec.scored, MODEL_VERSION.name: MODEL_VERSION.type}
+    return frame.withColumns({name: F.lit(None).cast(kind) for name, kind in kinds.items()})
+
+
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
@@ -296,14 +450,20 @@ def _record(
     spec: ModelSpec,
     tracking: MlflowTracking,
     fitted: Fitted,
-    evidence: Evidence,
     settings: Any,
     sample: Sample,
     tags: Mapping[str, str],
 ) -> TrackedModel:
     """Log a run with its files, and its variants as child runs; then register its model."""
-    from lakehouse_assets.ml.model_registry import register
+    from lakehouse_assets.ml import held_out
+    from lakehouse_assets.ml.model_registry import SCHEMA_TAG, register
 
+    tags = {**tags, SCHEMA_TAG: spec.schema}
+    if spec.comparison is not None and fitted.held_out is None:
+        raise LakehouseError(
+            f"The fit of {spec.name} returned no predictions out of fold, by which it would be "
+            "compared with the champion; return them as `held_out`."
+        )
     with tracking.run(fitted.run_name, tags) as run_id:
         tracking.log_batch(
             run_id,
@@ -314,16 +474,17 @@ def _record(
                 "rows_fitted": sample.rows.num_rows,
                 **fitted.params,
             },
-            metrics={**fitted.metrics, **evidence.metrics},
+            metrics=fitted.metrics,
         )
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            for name, figure in evidence.figures.items():
-                figure.savefig(folder / f"{name}.png")
             for name, content in fitted.documents.items():
                 text = json.dumps(content, indent=2)
                 (folder / f"{name}.json").write_text(text, encoding="utf-8")
-            if evidence.figures or fitted.documents:
+            if fitted.held_out is not None:
+                found = held_out.with_digests(fitted.held_out, sample.rows, spec.key, spec.features)
+                tags[held_out.DIGEST_TAG] = held_out.store_held_out(found, folder)
+            if fitted.documents or fitted.held_out is not None:
                 tracking.log_files(run_id, folder)
         for variant in fitted.variants:
             with tracking.run(variant.name, tags, run_id) as child_id:
@@ -333,29 +494,13 @@ def _record(
         )
 
 
-def _decide(
-    spec: ModelSpec,
-    tracking: MlflowTracking,
-    fitted: Fitted,
-    version: TrackedModel,
-    partition: str,
-    sample: Sample,
-) -> Decision:
-    """Promote a fit if it passes its gates and the comparison with the champion."""
-    from lakehouse_assets.ml.model_registry import champion_of, load_version, promote
-
-    objection = next(
-        (
-            f"{gate.metric} is {fitted.metrics.get(gate.metric)}, which is not above {gate.above}"
-            for gate in spec.gates
-            if not gate.passes(fitted.metrics)
-        ),
-        None,
-    )
-    champion = champion_of(tracking, spec.name)
-    if objection is None and champion is not None and spec.objection is not None:
-        number = int(champion.version)
-        if number != version.model_version:
-            other = load_version(tracking, spec.name, number, spec.types)
-            objection = spec.objection(fitted, other, sample.rows)
-    return promote(tracking, spec.name, version.model_version, partition, objection)
+def _store_evidence(tracking: MlflowTracking, version: TrackedModel, evidence: Evidence) -> None:
+    """Add the evidence to the version's run, unless it is there: metrics come after figures."""
+    if evidence.metrics.keys() <= tracking.metrics(version.run_id).keys() and version.reused:
+        return
+    if evidence.figures:
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, figure in evidence.figures.items():
+                figure.savefig(Path(scratch) / f"{name}.png")
+            tracking.log_files(version.run_id, Path(scratch))
+    tracking.log_batch(version.run_id, {}, evidence.metrics)

@@ -1,4 +1,4 @@
-"""The model registry: versions with an identity, the champion, and when to replace it."""
+"""The model registry: versions with an identity, whose files are checked before they are loaded."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.decisions import CHAMPION, PARTITION_TAG
 from lakehouse_assets.ml.model_files import (
     MODEL_FILES,
     MOST_BYTES,
@@ -27,17 +28,13 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION: Final = "champion"
-"""Alias of the version that scores; see `promote`."""
-
-PARTITION_TAG: Final = "partition"
 INPUT_DIGEST_TAG: Final = "input_digest"
 CONFIG_DIGEST_TAG: Final = "config_digest"
 FILES_DIGEST_TAG: Final = "files_digest"
 """Digest of a version's files, written with the version and compared before they are loaded."""
 
-DECISION_TAG: Final = "decision"
-"""Why a version was promoted or was not, when it was last judged."""
+SCHEMA_TAG: Final = "schema"
+"""The columns of a version's model, as `ModelSpec.schema` has them."""
 
 _IDENTITY_TAGS: Final = (PARTITION_TAG, INPUT_DIGEST_TAG, CONFIG_DIGEST_TAG)
 # Characters that are safe inside the quoted values of a registry search's filter.
@@ -55,14 +52,6 @@ class TrackedModel:
     model_version: int
     model_uri: str
     reused: bool
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether a version is the champion now, and why or why not."""
-
-    promoted: bool
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,51 +168,6 @@ def register(
             model_id=logged.model_id,
         )
     return _tracked(created, reused=False)
-
-
-def promote(
-    tracking: MlflowTracking, name: str, version: int, partition: str, objection: str | None = None
-) -> Decision:
-    """Make a version the champion unless there is an objection, and record the decision.
-
-    A champion of a later partition is kept: a re-run of January replaces January's champion but
-    never March's. Partition keys are compared as text, which orders ISO dates and months correctly.
-
-    Args:
-        tracking: The MLflow store.
-        name: Registered model.
-        version: Model version.
-        partition: Its partition key.
-        objection: Why it must not become the champion; None if nothing is wrong with it.
-
-    Raises:
-        LakehouseError: If the champion has no partition tag, the version does not exist, or
-            MLflow fails.
-    """
-    current = champion_of(tracking, name)
-    if current is not None and PARTITION_TAG not in current.tags:
-        msg = (
-            f"The champion of {name}, version {current.version}, has no tag "
-            f"{PARTITION_TAG}; tag it or move the alias {CHAMPION} by hand."
-        )
-        raise LakehouseError(msg)
-    if objection is None and current is not None and current.tags[PARTITION_TAG] > partition:
-        later = current.tags[PARTITION_TAG]
-        objection = f"version {current.version} is of the later partition {later}"
-    if objection is not None:
-        decision = Decision(promoted=False, reason=f"not the champion: {objection}")
-    elif current is not None and int(current.version) == version:
-        decision = Decision(promoted=True, reason=current.tags.get(DECISION_TAG, "the champion"))
-    else:
-        before = "the first" if current is None else f"in place of version {current.version}"
-        decision = Decision(promoted=True, reason=f"champion, {before}")
-    with tracking.plain_errors():
-        if decision.promoted:
-            tracking.client().set_registered_model_alias(name, CHAMPION, str(version))
-        tracking.client().set_model_version_tag(
-            name, str(version), DECISION_TAG, decision.reason[:4_000]
-        )
-    return decision
 
 
 def load_champion(tracking: MlflowTracking, name: str, types: Collection[str]) -> Champion:

@@ -253,6 +253,15 @@ class MlflowTracking:
         with self.plain_errors():
             return dict(self.client().get_run(run_id).data.metrics)
 
+    def fetch_file(self, run_id: str, name: str, folder: Path) -> Path:
+        """Copy an artefact of a run into a folder; return the copy.
+
+        Raises:
+            LakehouseError: If there is no such file, or MLflow or the artefact store fails.
+        """
+        with self.plain_errors():
+            return Path(self.client().download_artifacts(run_id, name, str(folder)))
+
     def page(self, path: str) -> str | None:
         """Return the address of a page of the MLflow UI, without credentials.
 

@@ -3,21 +3,25 @@
 import base64
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, replace
+from datetime import date
+from typing import Any, Final
 
 import dagster as dg
 
 from lakehouse_assets import clock
-from lakehouse_assets.catalog.gold import Read
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.clock import following
+from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import Everything, between
 from lakehouse_assets.lake.spans import rows_of
 from lakehouse_assets.ml.lifecycle import Gate, ModelRun, ModelSpec, ModelTable, run_model
 from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import windows_of
-from lakehouse_assets.orchestration.partitions import Calendar, accepting_beta
+from lakehouse_assets.orchestration.partitions import WITHIN, Calendar, accepting_beta
 from lakehouse_assets.orchestration.process import active_runs
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import (
@@ -27,6 +31,9 @@ from lakehouse_assets.orchestration.table_assets import (
 )
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
+
+WHOLE: Final = "whole"
+"""The partition of a model that is fitted on a table without partitions."""
 
 # Dots per inch of the figures in the UI; each is stored with its event, at about 50 kB.
 _FIGURE_DPI = 55
@@ -42,13 +49,18 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
         most_rows: Most rows that are fetched to fit the model.
 
     Returns:
-        An asset whose config is the model's settings; each gate is a blocking check.
+        An asset whose config is the model's settings. Each gate is a check, which blocks what is
+        downstream if the rows were scored by a fit that does not pass it.
     """
-    spec, table = model.spec, model.table
+    spec, table, read = model.spec, model.table, model.read
+    partition = table.partition
+    mapping = None if read.span == "same" else calendar.so_far
+    if mapping is None and read.table.partition != partition:
+        mapping = WITHIN
     make: MakeAsset = dg.asset(
         **{**asset_attributes(table), "kinds": {"deltalake", "mlflow", "scikitlearn"}},
-        ins={"source": dg.AssetIn(key=dg.AssetKey(model.source.key))},
-        **calendar.attributes_of("month"),
+        ins={"source": dg.AssetIn(dg.AssetKey(read.table.key), partition_mapping=mapping)},
+        **(calendar.attributes_of(partition.grain) if partition else {}),
         config_schema=_settings_schema(spec),
         check_specs=check_specs(
             table, [*(_gate_check(gate) for gate in spec.gates), *declared_checks(table)]
@@ -66,37 +78,58 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
         settings = type(spec.settings)(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         )
+        months = months_of(context) if partition else [None]
+        selection = (
+            windows_of(calendar.monthly, context.partition_keys, table)
+            if partition
+            else Everything()
+        )
         with lake.engine.scope():
             mlflow: MlflowTracking = context.resources.mlflow.open()
             end_orphaned_runs(mlflow, active_runs(context.instance), clock.now())
             runs: dict[str, ModelRun] = {}
-            for month in months_of(context):
-                runs[month.isoformat()] = found = run_model(
+            known = _latest(table, lake, months[0]) if model.changed_only else None
+            for month in months:
+                key = month.isoformat() if month else ""
+                runs[key] = found = run_model(
                     spec,
                     lake.engine,
-                    rows_of(Read(model.source), source, month, lake),
+                    rows_of(read, source, month, lake) if month else source,
                     mlflow,
-                    partition=month.isoformat(),
+                    partition=key or WHOLE,
                     run_id=context.run.run_id,
                     most_rows=most_rows,
                     settings=settings,
+                    changed_only=model.changed_only,
+                    known=known,
                 )
+                known = found.frame if model.changed_only else None
                 if found.version is None:
                     context.log.warning(
-                        f"{month:%Y-%m}: only {found.rows} rows have all inputs of {spec.name}, "
-                        f"too few to fit; no row is scored."
+                        f"{key or table.name}: only {found.rows} rows have all inputs of "
+                        f"{spec.name}, too few to fit; no row is scored."
                     )
             frame = lake.engine.union([run.frame for run in runs.values()])
-            for month_key, run in runs.items():
+            for key, run in runs.items():
                 context.add_asset_metadata(
-                    model_metadata(spec, mlflow, run), partition_key=month_key
+                    model_metadata(spec, mlflow, run), partition_key=key or None
                 )
             yield dg.Output(frame)
             yield from check_results(table, (_judged(gate, runs) for gate in spec.gates))
-            selection = windows_of(calendar.monthly, context.partition_keys, table)
             yield from check_results(table, check_declared(table, lake, selection, selection))
 
     return make(train_and_score)
+
+
+def _latest(table: Table, lake: Lake, month: date | None) -> DataFrame | None:
+    """Return the table's stored rows of the latest month up to one, or of a whole table."""
+    if table.partition is None or month is None:
+        return lake.read(table)
+    stored = [found for found, rows in lake.rows_by_partition(table).items() if rows]
+    latest = max((found for found in stored if found <= month), default=None)
+    if latest is None:
+        return None
+    return lake.read(table, between(table.partition, latest, following(latest, "month")))
 
 
 def model_metadata(spec: ModelSpec, tracking: MlflowTracking, run: ModelRun) -> dict[str, Any]:
@@ -114,8 +147,10 @@ def model_metadata(spec: ModelSpec, tracking: MlflowTracking, run: ModelRun) -> 
         ),
         "model_version": version.model_version,
         "champion": run.decision.promoted,
-        "decision": run.decision.reason,
+        "decision": run.decision.verdict,
+        "scored_by_version": run.scored_by,
         "rows_with_all_inputs": run.rows,
+        "rows_scored_now": run.scored_now,
         **{name: value for name, value in run.metrics.items() if not name.startswith("size_")},
         **{name: _image(figure) for name, figure in run.evidence.figures.items()},
     }
@@ -143,18 +178,22 @@ def _gate_check(gate: Gate) -> Check:
 def _judged(gate: Gate, runs: Mapping[str, ModelRun]) -> Finding:
     """Apply a gate to the fits of a run's months."""
     names = (gate.metric, *gate.also_shown)
-    figures = {month: run.metrics for month, run in runs.items() if run.version is not None}
+    fits = {month: run for month, run in runs.items() if run.version is not None}
     lines = [
-        f"{month}: " + ", ".join(f"{name} {metrics[name]:.4f}" for name in names)
-        for month, metrics in figures.items()
+        f"{month}: " + ", ".join(f"{name} {run.metrics[name]:.4f}" for name in names)
+        for month, run in fits.items()
     ]
     lowest = {
-        f"lowest_{name}": min(metrics[name] for metrics in figures.values())
-        for name in (names if figures else ())
+        f"lowest_{name}": min(run.metrics[name] for run in fits.values())
+        for name in (names if fits else ())
     }
-    failed = [month for month, metrics in figures.items() if not gate.passes(metrics)]
+    failed = {month: run for month, run in fits.items() if not gate.passes(run.metrics)}
+    check = _gate_check(gate)
+    # A fit that the champion scores in place of does no harm: a warning, which blocks nothing.
+    if all(run.version and run.scored_by != run.version.model_version for run in failed.values()):
+        check = replace(check, blocking=False)
     return Finding(
-        _gate_check(gate),
+        check,
         "; ".join(lines) or "Too few rows to fit; nothing to judge.",
         dict.fromkeys(failed, 1),
         numbers=lowest,

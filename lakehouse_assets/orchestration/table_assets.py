@@ -15,6 +15,7 @@ from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.spans import rows_of
+from lakehouse_assets.ml.lifecycle import score_with_champion
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import dagster_schema, windows_of
 from lakehouse_assets.orchestration.partitions import WITHIN, Calendar, accepting_beta
@@ -91,7 +92,7 @@ def gold_asset(
                 *(rule_check(check) for check in gold.checks),
             ],
         ),
-        required_resource_keys={"lake"},
+        required_resource_keys={"lake"} | ({"mlflow"} if gold.scored_by else set()),
         pool=table.step,
     )
 
@@ -111,7 +112,11 @@ def gold_asset(
             ]
             frames = {ctx.month: {**data, **_frames(gold, loaded, ctx, lake)} for ctx in contexts}
             built = [apply_rule(gold.rule, frames[ctx.month], ctx) for ctx in contexts]
-            yield dg.Output(lake.engine.union(built) if monthly else built[0])
+            made = lake.engine.union(built) if monthly else built[0]
+            if gold.scored_by is not None:
+                tracking = context.resources.mlflow.open()
+                made = score_with_champion(gold.scored_by, lake.engine, made, tracking)
+            yield dg.Output(made)
             yield from check_results(
                 table,
                 _findings(gold, lake, attributes.get("partitions_def"), context, contexts, frames),

@@ -431,6 +431,7 @@ def test_each_member_fits_the_rule_of_exactly_one_persona(engine: Engine) -> Non
         {
             "labelled": pa.array(range(len(cases)), pa.int64()),
             "cluster": pa.array([case[0] for case in cases], pa.int32()),
+            "model_version": pa.array([1] * len(cases), pa.int32()),
         }
     )
     scored = gold_segments.with_scores(frame(engine, gold_value.KPI_CUSTOMER_VALUE, *rows))

@@ -353,7 +353,7 @@ FROM {kpi_customer_value} WHERE as_of_month = DATE '{month}'
 _SEGMENTS = """
 SELECT *, CASE segment WHEN 1 THEN 'Premium Elite Members' WHEN 2 THEN 'Loyal Frequent Flyers'
     WHEN 3 THEN 'New Joiners' WHEN 4 THEN 'Occasional Travelers' WHEN 5 THEN 'At-Risk Customers'
-    ELSE 'Uncategorized' END AS segment_name
+    ELSE 'Uncategorized' END AS segment_name, CAST(1 AS INTEGER) AS model_version
 FROM (
     SELECT scored.*, cluster, CAST(CASE WHEN cluster IS NULL THEN NULL
         WHEN total_flights < 10 AND days_since_joining <= 365 THEN 3

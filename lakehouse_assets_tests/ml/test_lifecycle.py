@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -14,13 +15,30 @@ import pytest
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.lifecycle import ModelRun, ModelSpec, run_model, score_frame
-from lakehouse_assets.ml.model_registry import load_champion
-from lakehouse_assets.ml.sampling import feature_matrix
+from lakehouse_assets.ml.comparison import by_metric
+from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
+from lakehouse_assets.ml.held_out import load_held_out
+from lakehouse_assets.ml.lifecycle import (
+    Agreement,
+    ModelRun,
+    ModelSpec,
+    run_model,
+    score_frame,
+    score_with_champion,
+)
+from lakehouse_assets.ml.model_registry import load_champion, load_version
+from lakehouse_assets.ml.sampling import feature_matrix, fetch_sample
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.model_assets import model_metadata
 from lakehouse_assets_tests.airline.samples import REPOSITORY, members_of
-from lakehouse_assets_tests.ml.toy import FEATURES, POINTS, PointsSettings
+from lakehouse_assets_tests.ml.toy import (
+    FEATURES,
+    POINTS,
+    PointsSettings,
+    fit_points,
+    points_scorer,
+    rmse,
+)
 
 
 @pytest.fixture
@@ -72,7 +90,7 @@ def test_a_model_is_fitted_tracked_promoted_and_scores_every_row(
     found = run(engine, tracking, table)
     assert found.version is not None
     assert found.decision is not None
-    assert (found.decision.promoted, found.decision.reason) == (True, "champion, the first")
+    assert (found.decision.promoted, found.decision.verdict) == (True, "champion: the first")
     client = tracking.client()
     tracked = client.get_run(found.version.run_id)
     assert (tracked.info.run_name, tracked.info.status) == ("Ridge", "FINISHED")
@@ -81,7 +99,7 @@ def test_a_model_is_fitted_tracked_promoted_and_scores_every_row(
     assert tracked.data.metrics == {**found.metrics, "members": float(table.num_rows)}
     assert tracked.data.tags["dagster_run_id"] == "run-7"
     files = {file.path for file in client.list_artifacts(found.version.run_id)}
-    assert files == {"points.png", "features.json"}
+    assert files == {"points.png", "features.json", "held_out.parquet"}
     (variant,) = client.search_runs(
         [tracked.info.experiment_id], f"tags.`mlflow.parentRunId` = '{found.version.run_id}'"
     )
@@ -141,30 +159,170 @@ def decided(engine: Engine, tracking: MlflowTracking, *rows: Any, **other: Any) 
     """Run the model, and return what the registry holds of the decision."""
     found = run(engine, tracking, *rows, **other)
     assert found.version is not None
-    assert found.decision is not None
-    version = tracking.client().get_model_version("points", str(found.version.model_version))
-    assert version.tags["decision"] == found.decision.reason
+    versions = versions_of(tracking, "points")
+    made = [d for d in decisions_of(versions) if d.candidate == found.version.model_version]
+    assert made[-1] == found.decision
     champion = load_champion(tracking, "points", POINTS.types).model_version
-    assert (champion == found.version.model_version) == found.decision.promoted
-    return found.decision.reason
+    assert (champion == found.version.model_version) == made[-1].promoted
+    assert {row["model_version"] for row in engine.rows(found.frame)} == {made[-1].scoring}
+    return made[-1].verdict
 
 
 def test_one_champion_which_no_worse_and_no_earlier_fit_replaces(
     engine: Engine, tracking: MlflowTracking
 ) -> None:
     table = members()
-    assert decided(engine, tracking, table, "2014-02") == "champion, the first"
+    assert decided(engine, tracking, table, "2014-02") == "champion: the first"
     # So strong a penalty leaves little but the mean.
     heavy = PointsSettings(alpha=1e13, others=())
     ungated = dataclasses.replace(POINTS, gates=())
-    for spec, reason in ((POINTS, "which is not above 0.5"), (ungated, "worse than the champion")):
-        refused = decided(engine, tracking, table, "2014-03", spec=spec, settings=heavy)
+    for spec, reason, challenger in (
+        (POINTS, "points_are_explained (r2 is ", None),
+        (ungated, "it is not not worse by more than 50 in rmse", 3),
+    ):
+        month = f"2014-03-0{challenger or 1}"
+        refused = decided(engine, tracking, table, month, spec=spec, settings=heavy)
         assert refused.startswith("not the champion: ")
         assert reason in refused
+        assert aliases_of(tracking, "points").get("challenger") == challenger
     for _ in range(2):
-        assert decided(engine, tracking, table, "2014-03") == "champion, in place of version 1"
+        promoted = decided(engine, tracking, table, "2014-03-31")
+        assert promoted.startswith("champion: not worse by more than 50 in rmse")
+        assert aliases_of(tracking, "points") == {"champion": 4, "previous": 1}
     corrected = decided(engine, tracking, table.slice(1), "2014-02")
-    assert corrected == "not the champion: version 3 is of the later partition 2014-03"
+    assert corrected == "not the champion: version 4 is of the later partition 2014-03-31"
+
+
+def test_both_are_judged_on_rows_that_neither_was_fitted_on(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    table = members()
+    run(engine, tracking, table.slice(100), "2014-02")
+    found = run(engine, tracking, table, "2014-03").decision
+    assert found is not None
+    assert found.difference is not None
+    assert (found.metric, found.champion) == ("rmse", 1)
+    assert found.rows - found.out_of_fold_rows == 98
+    assert found.changed_rows == 0
+    versions = versions_of(tracking, "points")
+    first, second = (load_held_out(tracking, version) for version in versions)
+    assert first is not None
+    assert second is not None
+    known = dict(zip(first["row"].to_pylist(), first["prediction"].to_pylist(), strict=True))
+    # The predictions of the first version: out of fold where it has them.
+    old = load_version(tracking, "points", 1, POINTS.types)
+    rows = fetched(engine, table)
+    scores = points_scorer(old)(rows.select(list(FEATURES)).to_batches()[0]).column(0).to_pylist()
+    others = [known.get(row, score) for row, score in zip(second["row"].to_pylist(), scores,
+                                                          strict=True)]  # fmt: skip
+    ones, labels = np.ones(len(others)), second["label"].to_numpy()
+    errors = [rmse(labels, np.array(p), ones) for p in (second["prediction"].to_numpy(), others)]
+    assert found.difference.value == pytest.approx(errors[1] - errors[0])
+
+
+def fetched(engine: Engine, table: pa.Table) -> pa.Table:
+    """Return the rows that the model is fitted on."""
+    frame = engine.checkpoint(POINTS.prepare(engine.from_arrow(table)))
+    return fetch_sample(engine, frame, "member", (*FEATURES, "points"), 10_000).rows
+
+
+def test_a_fit_without_predictions_out_of_fold_is_not_registered(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    def forgetful(rows: pa.Table, settings: PointsSettings) -> Any:
+        return dataclasses.replace(fit_points(rows, settings), held_out=None)
+
+    with pytest.raises(LakehouseError, match="fit of points returned no predictions out of fold"):
+        run(engine, tracking, members(), spec=dataclasses.replace(POINTS, fit=forgetful))
+    assert versions_of(tracking, "points") == []
+
+    def short(rows: pa.Table, settings: PointsSettings) -> Any:
+        found = fit_points(rows, settings)
+        assert found.held_out is not None
+        return dataclasses.replace(found, held_out=found.held_out.slice(1))
+
+    with pytest.raises(LakehouseError, match="must return label and prediction for each"):
+        run(engine, tracking, members(), spec=dataclasses.replace(POINTS, fit=short))
+    assert versions_of(tracking, "points") == []
+
+
+def test_a_fit_with_other_columns_waits_for_a_person(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    table = members()
+    run(engine, tracking, table, "2014-02")
+    renamed = dataclasses.replace(
+        POINTS,
+        scored={"points_expected": "double"},
+        scorer=lambda model: (
+            lambda rows: points_scorer(model)(rows).rename_columns(["points_expected"])
+        ),
+    )
+    found = run(engine, tracking, table, "2014-03", spec=renamed)
+    assert found.decision is not None
+    assert "version 1 was fitted on other columns" in found.decision.verdict
+    assert found.scored_by == 2
+    frame = engine.from_arrow(pa.table({name: [1.0] for name in FEATURES}))
+    with pytest.raises(LakehouseError, match="champion of points, version 1, was fitted on other"):
+        score_with_champion(renamed, engine, frame, tracking)
+
+
+def test_a_slow_model_and_one_that_disagrees_are_refused(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    table = members()
+    slow = dataclasses.replace(POINTS, slowest=0.0)
+    verdict = decided_by(engine, tracking, table, "2014-01", slow)
+    assert "scoring_is_fast (" in verdict
+    run(engine, tracking, table, "2014-02")
+    close = Agreement("same", "expected_points", lambda a, b: float(np.corrcoef(a, b)[0, 1]), 2.0)
+    odd = dataclasses.replace(POINTS, agreement=close, rules="odd")
+    assert "same (1.0000, wanted above 2)" in decided_by(engine, tracking, table, "2014-03", odd)
+
+
+def decided_by(
+    engine: Engine, tracking: MlflowTracking, table: pa.Table, month: str, spec: ModelSpec
+) -> str:
+    """Return the verdict on a fit that is not promoted."""
+    found = run(engine, tracking, table, month, spec=spec).decision
+    assert found is not None
+    assert not found.promoted
+    return found.verdict
+
+
+def test_the_champion_scores_rows_of_its_own_accord(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    table = members()
+    frame = POINTS.prepare(engine.from_arrow(table))
+    before = engine.rows(score_with_champion(POINTS, engine, frame, tracking))
+    assert {(row["expected_points"], row["model_version"]) for row in before} == {(None, None)}
+    found = run(engine, tracking, table)
+    scored = engine.rows(score_with_champion(POINTS, engine, frame, tracking))
+    assert {row["member"]: row["expected_points"] for row in scored} == predictions(engine, found)
+    assert {row["model_version"] for row in scored} == {1}
+
+
+def test_only_new_and_changed_rows_are_scored(engine: Engine, tracking: MlflowTracking) -> None:
+    table = members()
+    whole = run(engine, tracking, table, "2014-02", changed_only=True)
+    assert whole.scored_now == table.num_rows
+    # The same fit scores a table of which ten rows are new and twenty have flown further.
+    kilometres = table["km"].to_numpy().copy()
+    kilometres[:20] += 10_000
+    later = table.set_column(2, "km", pa.array(kilometres))
+    known = engine.from_arrow(engine.arrow_stream(whole.frame).read_all().slice(10))
+    spec = dataclasses.replace(POINTS, comparison=by_metric("rmse", rmse, "expected_points"))
+    found = run(
+        engine, tracking, later, "2014-03", spec=spec, changed_only=True, known=known
+    )  # fmt: skip
+    assert found.scored_by == 1
+    changed = {row["member"] for row in engine.rows(engine.from_arrow(table.slice(0, 20)))}
+    kept = {row["member"] for row in engine.rows(known)}
+    expected = {m for m in table["member"].to_pylist() if m in changed or m not in kept}
+    assert found.scored_now == len(expected)
+    again = run(engine, tracking, later, "2014-03", spec=spec)
+    assert predictions(engine, found) == predictions(engine, again)
 
 
 def test_changed_files_of_the_registered_model_stop_the_run(
@@ -236,6 +394,6 @@ def test_the_asset_page_leads_to_mlflow_and_shows_the_figure(
     assert found["mlflow_run"].value == run_page + path
     assert found["mlflow_model_page"].value == f"{run_page}models/points/versions/1"
     assert found["champion"] is True
-    assert found["decision"] == "champion, the first"
+    assert found["decision"] == "champion: the first"
     assert found["points"].value.startswith("![figure](data:image/png;base64,iVBOR")
     assert len(found["points"].value) < 100_000

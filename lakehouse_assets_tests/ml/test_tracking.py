@@ -18,12 +18,12 @@ from mlflow import MlflowClient
 from sklearn.linear_model import LinearRegression
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.decisions import promote_by_hand
 from lakehouse_assets.ml.mlflow_address import redact_uri
 from lakehouse_assets.ml.model_registry import (
     TrackedModel,
     find_version,
     load_champion,
-    promote,
     register,
 )
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
@@ -110,41 +110,12 @@ def test_an_identity_that_breaks_the_filter_is_refused(tracking):
         find_version(tracking, IDENTITY, "a' or name = 'b")
 
 
-def _champion(tracking: MlflowTracking) -> int:
-    return load_champion(tracking, NAME, TYPES).model_version
-
-
-def test_the_champion_never_goes_back_in_time(tracking, model):
-    months = ("2014-01", "2014-03")
-    january, march = (_log(tracking, model, partition=m).model_version for m in months)
-    for version, month in ((january, months[0]), (march, months[1])):
-        assert promote(tracking, NAME, version, month).promoted
-    kept = promote(tracking, NAME, january, "2014-01")
-    assert (kept.promoted, kept.reason) == (
-        False, "not the champion: version 2 is of the later partition 2014-03",
-    )  # fmt: skip
-    assert _champion(tracking) == march
-    newer = _log(tracking, model, partition="2014-03", input_digest="corrected").model_version
-    assert not promote(tracking, NAME, newer, "2014-03", "it is worse").promoted
-    assert _champion(tracking) == march
-    assert promote(tracking, NAME, newer, "2014-03").reason == "champion, in place of version 2"
-    assert _champion(tracking) == newer
-
-
-def test_a_champion_of_unknown_partition_is_left_alone(tracking, model):
-    version = _log(tracking, model).model_version
-    promote(tracking, NAME, version, "2014-01")
-    tracking.client().delete_model_version_tag(NAME, str(version), "partition")
-    with pytest.raises(LakehouseError, match="version 1, has no tag partition"):
-        promote(tracking, NAME, version, "2014-01")
-
-
 def test_the_champion_scores_as_it_was_trained(tracking, model):
     for _ in range(2):
         with pytest.raises(LakehouseError, match="has no champion yet"):
             load_champion(tracking, NAME, TYPES)
         _log(tracking, model)
-    promote(tracking, NAME, 1, "2014-01")
+    promote_by_hand(tracking, NAME, 1, "me", "it is the best")
     champion = load_champion(tracking, NAME, TYPES)
     assert np.array_equal(champion.model.predict(ROWS), model.predict(ROWS))
     assert champion.partition == "2014-01"

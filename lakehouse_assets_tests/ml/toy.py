@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.ml.comparison import by_metric
 from lakehouse_assets.ml.lifecycle import Evidence, Fitted, Gate, ModelSpec, Variant
 from lakehouse_assets.ml.sampling import feature_matrix
 
@@ -37,18 +38,24 @@ def fit_points(rows: pa.Table, settings: PointsSettings) -> Fitted:
 
     features, points = feature_matrix(rows.select(FEATURES)), rows["points"].to_numpy()
 
-    def errors(alpha: float) -> dict[str, float]:
+    def predicted(alpha: float) -> Any:
         folds = KFold(4, shuffle=True, random_state=0)
-        found = cross_val_predict(Ridge(alpha=alpha), features, points, cv=folds)
-        rmse = float(np.sqrt(((found - points) ** 2).mean()))
-        return {"rmse": rmse, "r2": 1.0 - rmse**2 / float(points.var())}
+        return cross_val_predict(Ridge(alpha=alpha), features, points, cv=folds)
 
+    def errors(found: Any) -> dict[str, float]:
+        error = rmse(points, found, np.ones(len(points)))
+        return {"rmse": error, "r2": 1.0 - error**2 / float(points.var())}
+
+    held_out = predicted(settings.alpha)
     return Fitted(
         model=Ridge(alpha=settings.alpha).fit(features, points),
         run_name="Ridge",
-        metrics=errors(settings.alpha),
-        variants=[Variant(f"Ridge_{a}", {"alpha": a}, errors(a)) for a in settings.others],
+        metrics=errors(held_out),
+        variants=[
+            Variant(f"Ridge_{a}", {"alpha": a}, errors(predicted(a))) for a in settings.others
+        ],
         documents={"features": list(FEATURES)},
+        held_out=pa.table({"label": points, "prediction": held_out}),
     )
 
 
@@ -74,13 +81,9 @@ def describe_points(engine: Engine, members: DataFrame) -> Evidence:
     return Evidence({"members": float(found["n"])}, {"points": figure})
 
 
-def is_worse(fitted: Fitted, champion: Any, rows: pa.Table) -> str | None:
-    """Refuse a fit whose error is more than a tenth above the champion's on the same rows."""
-    found = champion.predict(feature_matrix(rows.select(FEATURES)))
-    rmse = float(np.sqrt(((found - rows["points"].to_numpy()) ** 2).mean()))
-    if fitted.metrics["rmse"] <= 1.1 * rmse:
-        return None
-    return f"rmse {fitted.metrics['rmse']:.0f} is worse than the champion's {rmse:.0f}"
+def rmse(points: Any, expected: Any, counts: Any) -> float:
+    """Return the error, with how often each row is counted."""
+    return float(np.sqrt(((points - expected) ** 2 * counts).sum() / counts.sum()))
 
 
 POINTS = ModelSpec(
@@ -98,5 +101,5 @@ POINTS = ModelSpec(
     fewest=lambda _settings: 20,
     prepare=with_distance_per_flight,
     describe=describe_points,
-    objection=is_worse,
+    comparison=by_metric("rmse", rmse, "expected_points", lower_is_better=True, not_worse_by=50.0),
 )

@@ -365,7 +365,8 @@ def models(folder: Path, points: int, seed: int) -> dict[str, Any]:
             "create_run", "log_batch", "log_artifacts", "create_logged_model",
             "log_model_artifacts", "finalize_logged_model", "log_outputs",
             "create_registered_model", "create_model_version", "set_terminated",
-            "set_registered_model_alias", "set_model_version_tag",
+            "set_registered_model_alias", "delete_registered_model_alias",
+            "set_model_version_tag",
         ):  # fmt: skip
             counted(name)
         _record_model(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lakehouse_assets.catalog.gold import GoldTable, Summary
-from lakehouse_assets.catalog.registry import Column, same_month
+from lakehouse_assets.catalog.registry import MODEL_VERSION, Column, same_month
 from lakehouse_assets.domains.airline.gold.common import gold
 from lakehouse_assets.domains.airline.gold.value import ACTIVE_STATUS, KPI_COLUMNS
 from lakehouse_assets.domains.airline.models.personas import (
@@ -53,7 +53,7 @@ GOLD_CUSTOMER_SEGMENTS_ML = gold(
             "within a month.", unit="code",
             pii="demographic",
         ),
-        SEGMENT, SEGMENT_NAME,
+        SEGMENT, SEGMENT_NAME, MODEL_VERSION,
     ),
     ("customer_key",),
     kind="snapshot",
@@ -115,8 +115,8 @@ def with_personas(clustered: DataFrame) -> DataFrame:
     joining are new, 90 days since the last flight are active.
 
     Args:
-        clustered: Result of `with_scores` with `cluster`: 0 is the most valuable one; null if a
-            feature is missing.
+        clustered: Result of `with_scores` with `model_version` and `cluster`: 0 is the most
+            valuable one; null if a feature is missing.
 
     Returns:
         Rows of `gold_customer_segments_ml`.

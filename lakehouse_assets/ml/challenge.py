@@ -1,0 +1,286 @@
+"""Judge a fit: by its gates, and against the champion on rows that neither was fitted on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.comparison import Comparison, Interval, worse_slices
+from lakehouse_assets.ml.decisions import (
+    CHALLENGER,
+    CHAMPION,
+    FIT,
+    PARTITION_TAG,
+    Decision,
+    Guard,
+    after_promotion,
+    aliases_of,
+    decisions_of,
+    record,
+    settle,
+    versions_of,
+)
+from lakehouse_assets.ml.held_out import KEY, LABEL, PREDICTION, ROW, load_held_out
+from lakehouse_assets.ml.model_registry import SCHEMA_TAG, load_version
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+    from mlflow.entities.model_registry import ModelVersion
+
+    from lakehouse_assets.ml.lifecycle import Agreement, Fitted, Gate, ModelSpec
+    from lakehouse_assets.ml.model_registry import TrackedModel
+    from lakehouse_assets.ml.tracking import MlflowTracking
+
+TIMED_ROWS: Final = 10_000
+"""Rows that are scored to measure how long it takes."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Result of a comparison with the champion; see `Decision` for the numbers of rows."""
+
+    guards: tuple[Guard, ...] = ()
+    difference: Interval | None = None
+    rows: int = 0
+    out_of_fold_rows: int = 0
+    changed_rows: int = 0
+
+
+def decide(
+    spec: ModelSpec,
+    tracking: MlflowTracking,
+    fitted: Fitted,
+    version: TrackedModel,
+    partition: str,
+    rows: pa.Table,
+    data_versions: Mapping[str, int],
+    run_id: str,
+) -> tuple[Decision, int]:
+    """Decide once whether a fit becomes the champion.
+
+    A champion of a later partition is kept: a re-run of January replaces January's champion but
+    never March's. Partitions are compared as text, which orders ISO dates and months correctly.
+
+    Args:
+        spec: The model's declaration.
+        tracking: The MLflow store.
+        fitted: The fit, or its model and metrics from the registry.
+        version: Its version.
+        partition: Its partition.
+        rows: The rows that it was fitted on.
+        data_versions: Delta versions that it was fitted on, by table.
+        run_id: Id of the Dagster run.
+
+    Returns:
+        The decision, and the version that scores the partition's rows: the champion, or the fit
+        itself if the champion is of a later partition, has other columns or does not exist.
+
+    Raises:
+        LakehouseError: the champion has no partition or is refused, or MLflow fails.
+    """
+    number = version.model_version
+    versions = {int(found.version): found for found in versions_of(tracking, spec.name)}
+    past = decisions_of([*versions.values()])
+    settle(tracking, past)
+    aliases = aliases_of(tracking, spec.name)
+    champion = versions.get(aliases.get(CHAMPION, 0))
+    if champion is not None and PARTITION_TAG not in champion.tags:
+        raise LakehouseError(
+            f"The champion of {spec.name}, version {champion.version}, has no tag "
+            f"{PARTITION_TAG}; tag it or move the alias {CHAMPION} by hand."
+        )
+    later = champion is not None and champion.tags[PARTITION_TAG] > partition
+    made = next((x for x in reversed(past) if (x.candidate, x.action) == (number, FIT)), None)
+    if made is not None:
+        usable = champion is not None and not later and _same_columns(spec, champion)
+        return made, int(champion.version) if champion and usable else made.scoring
+    guards = [_judge(gate, fitted.metrics) for gate in spec.gates]
+    guards += [guard for guard in [_speed(spec, fitted.model, rows)] if guard is not None]
+    compared = Compared()
+    rival = None if champion is None or later or int(champion.version) == number else champion
+    if rival is not None:
+        guards.append(_columns(spec, rival))
+        if guards[-1].passed:
+            compared = _challenge(spec, tracking, fitted.model, versions[number], rival, rows)
+            guards += compared.guards
+    failed = [f"{guard.name} ({guard.text})" for guard in guards if not guard.passed]
+    promoted, reason = False, "; ".join(failed)
+    if later and champion is not None and not failed:
+        reason = (
+            f"version {champion.version} is of the later partition {champion.tags[PARTITION_TAG]}"
+        )
+    elif not failed:
+        promoted, reason = _outcome(spec.comparison, compared, rival)
+    after = aliases
+    if promoted:
+        after = after_promotion(aliases, number)
+    elif not failed and not later:
+        after = {**aliases, CHALLENGER: number}
+    own = promoted or rival is None or not _same_columns(spec, rival)
+    decision = Decision(
+        model=spec.name, action=FIT, candidate=number,
+        champion=None if champion is None else int(champion.version),
+        partition=partition, promoted=promoted,
+        verdict=f"{'champion' if promoted else 'not the champion'}: {reason}",
+        scoring=number if own or rival is None else int(rival.version),
+        aliases=after, decided_by="the rule of the model",
+        metric=spec.comparison.metric if spec.comparison and compared.difference else None,
+        difference=compared.difference, rows=compared.rows,
+        out_of_fold_rows=compared.out_of_fold_rows, changed_rows=compared.changed_rows,
+        guards=tuple(guards), data_versions=dict(data_versions), run_id=run_id,
+    )  # fmt: skip
+    return record(tracking, decision), decision.scoring
+
+
+def _judge(gate: Gate, metrics: Mapping[str, float]) -> Guard:
+    bounds = [("above", gate.above), ("below", gate.below)]
+    wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+    value = metrics.get(gate.metric, float("nan"))
+    return Guard(gate.name, gate.passes(metrics), f"{gate.metric} is {value:.4f}, wanted {wanted}")
+
+
+def _outcome(
+    comparison: Comparison | None, compared: Compared, rival: ModelVersion | None
+) -> tuple[bool, str]:
+    """Return whether a fit whose guards hold replaces the champion, and why."""
+    if rival is None:
+        return True, "the first"
+    if comparison is None or compared.difference is None:
+        return True, f"in place of version {rival.version}"
+    found = (
+        f"{comparison.metric} differs by {compared.difference} from version {rival.version} on "
+        f"{compared.rows:,} rows"
+    )
+    if compared.difference.low > comparison.bound:
+        return True, f"{comparison.rule}: {found}"
+    return False, f"it is not {comparison.rule}: {found}"
+
+
+def _same_columns(spec: ModelSpec, version: ModelVersion) -> bool:
+    return version.tags.get(SCHEMA_TAG) in (None, spec.schema)
+
+
+def _columns(spec: ModelSpec, champion: ModelVersion) -> Guard:
+    same = _same_columns(spec, champion)
+    text = (
+        f"the columns of version {champion.version}"
+        if same
+        else f"version {champion.version} was fitted on other columns, so that the two cannot be "
+        "compared; promote by hand"
+    )
+    return Guard("columns_are_the_champions", same, text)
+
+
+def _challenge(
+    spec: ModelSpec,
+    tracking: MlflowTracking,
+    model: Any,
+    version: ModelVersion,
+    champion: ModelVersion,
+    rows: pa.Table,
+) -> Compared:
+    """Compare a fit with the champion by all that its spec declares."""
+    other = load_version(tracking, spec.name, int(champion.version), spec.types)
+    found = Compared()
+    if spec.comparison is not None:
+        held_out, known = (load_held_out(tracking, each) for each in (version, champion))
+        found = _compare(spec.comparison, spec, rows, held_out, other, known)
+    if spec.agreement is not None:
+        agreed = _agree(spec.agreement, spec, model, other, rows)
+        found = replace(found, guards=(*found.guards, agreed))
+    return found
+
+
+def _predict(spec: ModelSpec, model: Any, rows: pa.Table, column: str) -> npt.NDArray[Any]:
+    """Return a column of a model's predictions for fetched rows."""
+    import pyarrow as pa
+
+    features = rows.select(spec.features).combine_chunks()
+    columns = [pa.array([], f.type) if not c.num_chunks else c.chunk(0)
+               for f, c in zip(features.schema, features.columns, strict=True)]  # fmt: skip
+    found = spec.scorer(model)(pa.record_batch(columns, schema=features.schema))
+    values: npt.NDArray[Any] = found.column(column).to_numpy(zero_copy_only=False)
+    return values.copy()
+
+
+def _speed(spec: ModelSpec, model: Any, rows: pa.Table) -> Guard | None:
+    """Measure how many CPU seconds 10,000 rows take, if the spec bounds it."""
+    if spec.slowest is None:
+        return None
+    timed = rows.slice(0, TIMED_ROWS)
+    started = time.process_time()
+    _predict(spec, model, timed, next(iter(spec.scored)))
+    seconds = (time.process_time() - started) * TIMED_ROWS / max(timed.num_rows, 1)
+    text = f"{seconds:.2f} CPU seconds for {TIMED_ROWS:,} rows, wanted below {spec.slowest:g}"
+    return Guard("scoring_is_fast", seconds < spec.slowest, text)
+
+
+def _agree(agreement: Agreement, spec: ModelSpec, fit: Any, champion: Any, rows: pa.Table) -> Guard:
+    """Compare the predictions of a fit and of the champion for the same rows."""
+    found = agreement.measure(
+        _predict(spec, fit, rows, agreement.prediction),
+        _predict(spec, champion, rows, agreement.prediction),
+    )
+    text = f"{found:.4f}, wanted above {agreement.above:g}"
+    return Guard(agreement.name, found > agreement.above, text)
+
+
+def _compare(
+    comparison: Comparison,
+    spec: ModelSpec,
+    rows: pa.Table,
+    held_out: pa.Table | None,
+    champion: Any,
+    known: pa.Table | None,
+) -> Compared:
+    """Compare a fit's predictions out of fold with the champion's predictions for the same rows.
+
+    For a row that the champion was fitted on, its own prediction out of fold counts; rows for which
+    either has none are left out. For any other row its score counts; if its key was fitted with
+    other features, that favours the champion.
+
+    Args:
+        comparison: The comparison.
+        spec: The model's declaration.
+        rows: The rows that the fit was made on.
+        held_out: The fit's predictions out of fold, with digests.
+        champion: The champion's model.
+        known: The champion's predictions out of fold, with digests.
+    """
+    import numpy as np
+
+    if held_out is None:
+        return Compared((Guard("rows_are_held_out", False, "it has no predictions out of fold"),))
+    others = _predict(spec, champion, rows, comparison.prediction)
+    usable = held_out[PREDICTION].is_valid().to_numpy().copy()
+    seen = np.zeros(len(others), bool)
+    changed = 0
+    if known is not None:
+        places = {row: place for place, row in enumerate(known[ROW].to_pylist())}
+        found = np.array([places.get(row, -1) for row in held_out[ROW].to_pylist()])
+        seen = found >= 0
+        stored = known[PREDICTION].combine_chunks()
+        usable[seen] &= stored.is_valid().to_numpy(zero_copy_only=False)[found[seen]]
+        others[seen] = stored.to_numpy(zero_copy_only=False)[found[seen]]
+        fitted_keys = np.isin(held_out[KEY].to_numpy(), known[KEY].to_numpy())
+        changed = int((fitted_keys & ~seen & usable).sum())
+    if not usable.any():
+        return Compared((Guard("rows_are_held_out", False, "no row can be compared"),))
+    labels, own = (_values(held_out, name)[usable] for name in (LABEL, PREDICTION))
+    others = others[usable].astype(own.dtype)
+    difference = comparison.estimate(labels, own, others)
+    features = [_values(rows, name)[usable] for name in comparison.slices]
+    worse = worse_slices(comparison, features, labels, own, others)
+    text = "; ".join(f"{name}: {found}" for name, found in worse.items()) or "none is clearly worse"
+    guards = (Guard("no_slice_is_worse", not worse, text),) if comparison.slices else ()
+    return Compared(guards, difference, int(usable.sum()), int((seen & usable).sum()), changed)
+
+
+def _values(rows: pa.Table, name: str) -> npt.NDArray[np.generic]:
+    values: npt.NDArray[np.generic] = rows[name].to_numpy()
+    return values

@@ -1,0 +1,267 @@
+"""Decisions about which version of a model is the champion, and the aliases that follow from them.
+
+A decision is first recorded, as a tag of the version that it is about, and then carried out by
+moving aliases. If the process is killed in between, the next one carries it out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from lakehouse_assets import clock
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.comparison import Interval
+from lakehouse_assets.ml.tracking import MlflowTracking
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION: Final = "champion"
+"""Alias of the version that scores."""
+
+CHALLENGER: Final = "challenger"
+"""Alias of the newest version that passed its guards but was not shown to be good enough."""
+
+PREVIOUS: Final = "previous"
+"""Alias of the version that was the champion before; a rollback swaps the two."""
+
+PARTITION_TAG: Final = "partition"
+FIT: Final = "fit"
+PROMOTE: Final = "promote"
+ROLLBACK: Final = "rollback"
+
+_TAG: Final = "decision."
+# Longest value of a tag in MLflow.
+_MOST_CHARACTERS: Final = 5_000
+# In this order, a process that is killed on the way leaves one champion and loses none.
+_ALIASES: Final = (PREVIOUS, CHAMPION, CHALLENGER)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A condition on a fit, whether it holds, and the figures in words."""
+
+    name: str
+    passed: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision about a version.
+
+    Attributes:
+        model: Name of the registered model.
+        action: `fit` if it follows a fit, `promote` or `rollback` if a person decided.
+        candidate: The version that it is about.
+        champion: The champion before; None if there was none.
+        partition: Partition of the candidate.
+        promoted: Whether the candidate is the champion afterwards.
+        verdict: Why, in words.
+        scoring: The version that scores the rows of the candidate's partition.
+        aliases: All aliases afterwards.
+        decided_by: Who or what decided.
+        metric: Metric of the comparison, if there was one.
+        difference: By how much the candidate is better.
+        rows: Rows that were compared.
+        out_of_fold_rows: Those that the champion was fitted on, judged by its predictions out of
+            fold.
+        changed_rows: Those whose key the champion was fitted on with other features.
+        guards: The guards.
+        data_versions: Delta versions that the candidate was fitted on, by table.
+        run_id: The Dagster run that fitted it.
+        decided_at: When, in UTC, as ISO text.
+        number: Its place among the decisions about the model, from 1.
+        carried_out: Whether the aliases were moved.
+    """
+
+    model: str
+    action: str
+    candidate: int
+    champion: int | None
+    partition: str
+    promoted: bool
+    verdict: str
+    scoring: int
+    aliases: Mapping[str, int]
+    decided_by: str
+    metric: str | None = None
+    difference: Interval | None = None
+    rows: int = 0
+    out_of_fold_rows: int = 0
+    changed_rows: int = 0
+    guards: Sequence[Guard] = ()
+    data_versions: Mapping[str, int] = field(default_factory=dict)
+    run_id: str = ""
+    decided_at: str = ""
+    number: int = 0
+    carried_out: bool = False
+
+    def as_tag(self) -> str:
+        """Return it as the text of a tag.
+
+        Raises:
+            LakehouseError: it is too long for MLflow.
+        """
+        text = json.dumps(asdict(self))
+        if len(text) > _MOST_CHARACTERS:
+            raise LakehouseError(
+                f"The decision about {self.model} has {len(text)} characters, of which MLflow "
+                f"stores {_MOST_CHARACTERS}; give shorter reasons, or declare fewer guards."
+            )
+        return text
+
+    @classmethod
+    def of_tag(cls, text: str) -> Decision:
+        """Read the text of a tag."""
+        found: dict[str, Any] = json.loads(text)
+        found["guards"] = tuple(Guard(**guard) for guard in found["guards"])
+        if found["difference"] is not None:
+            found["difference"] = Interval(**found["difference"])
+        return cls(**found)
+
+
+def aliases_of(tracking: MlflowTracking, name: str) -> dict[str, int]:
+    """Return the versions of a model's three aliases; none if the model does not exist."""
+    client = tracking.client()
+    from mlflow.exceptions import MlflowException
+
+    with tracking.plain_errors():
+        try:
+            found = client.get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+    return {alias: int(found[alias]) for alias in _ALIASES if alias in found}
+
+
+def versions_of(tracking: MlflowTracking, name: str) -> list[ModelVersion]:
+    """Return all versions of a model, oldest first."""
+    found: list[ModelVersion] = []
+    token = None
+    with tracking.plain_errors():
+        while True:
+            page = tracking.client().search_model_versions(f"name = '{name}'", page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return sorted(found, key=lambda version: int(version.version))
+
+
+def decisions_of(versions: Sequence[ModelVersion]) -> list[Decision]:
+    """Return the decisions about a model's versions, oldest first."""
+    found = [
+        Decision.of_tag(text)
+        for version in versions
+        for tag, text in version.tags.items()
+        if tag.startswith(_TAG)
+    ]
+    return sorted(found, key=lambda decision: (decision.number, decision.decided_at))
+
+
+def record(tracking: MlflowTracking, decision: Decision) -> Decision:
+    """Record a decision and carry it out; return it with its number and time.
+
+    Raises:
+        LakehouseError: it is too long, or MLflow fails.
+    """
+    number = 1 + max((d.number for d in decisions_of(versions_of(tracking, decision.model))),
+                     default=0)  # fmt: skip
+    decision = replace(decision, number=number, decided_at=clock.now().isoformat())
+    _write(tracking, decision)
+    return _carry_out(tracking, decision)
+
+
+def settle(tracking: MlflowTracking, decisions: Sequence[Decision]) -> None:
+    """Carry out the newest decision about a model if a killed process recorded but did not."""
+    if decisions and not decisions[-1].carried_out:
+        _carry_out(tracking, decisions[-1])
+
+
+def after_promotion(aliases: Mapping[str, int], version: int) -> dict[str, int]:
+    """Return the aliases once a version has become the champion; there is no challenger then."""
+    champion = aliases.get(CHAMPION)
+    previous = aliases.get(PREVIOUS) if champion in (None, version) else champion
+    return {CHAMPION: version, **({} if previous in (None, version) else {PREVIOUS: previous})}
+
+
+def promote_by_hand(
+    tracking: MlflowTracking, name: str, version: int, by: str, why: str
+) -> Decision:
+    """Make a version the champion because a person says so.
+
+    Raises:
+        LakehouseError: there is no such version, or it is the champion already.
+    """
+    aliases, partition = _about(tracking, name, version)
+    if aliases.get(CHAMPION) == version:
+        raise LakehouseError(f"Version {version} of {name} is the champion already.")
+    return record(
+        tracking,
+        Decision(
+            model=name, action=PROMOTE, candidate=version, champion=aliases.get(CHAMPION),
+            partition=partition, promoted=True, verdict=f"champion by hand: {why}",
+            scoring=version, aliases=after_promotion(aliases, version), decided_by=by,
+        ),
+    )  # fmt: skip
+
+
+def roll_back(tracking: MlflowTracking, name: str, by: str, why: str) -> Decision:
+    """Swap the champion and the version that was the champion before.
+
+    Raises:
+        LakehouseError: there is no previous champion.
+    """
+    settle(tracking, decisions_of(versions_of(tracking, name)))
+    previous = aliases_of(tracking, name).get(PREVIOUS)
+    if previous is None:
+        raise LakehouseError(
+            f"The model {name} has no version with the alias {PREVIOUS}, so there is nothing to "
+            "roll back to; `lakehouse models promote` makes any version the champion."
+        )
+    aliases, partition = _about(tracking, name, previous)
+    return record(
+        tracking,
+        Decision(
+            model=name, action=ROLLBACK, candidate=previous, champion=aliases.get(CHAMPION),
+            partition=partition, promoted=True, verdict=f"rolled back: {why}", scoring=previous,
+            aliases=after_promotion(aliases, previous), decided_by=by,
+        ),
+    )  # fmt: skip
+
+
+def _about(tracking: MlflowTracking, name: str, version: int) -> tuple[dict[str, int], str]:
+    """Settle what is open, and return a model's aliases and a version's partition."""
+    versions = versions_of(tracking, name)
+    settle(tracking, decisions_of(versions))
+    known = {int(found.version): found for found in versions}
+    if version not in known:
+        listed = ", ".join(map(str, known)) or "none"
+        raise LakehouseError(f"The model {name} has no version {version}; it has {listed}.")
+    return aliases_of(tracking, name), known[version].tags.get(PARTITION_TAG, "")
+
+
+def _write(tracking: MlflowTracking, decision: Decision) -> None:
+    with tracking.plain_errors():
+        tracking.client().set_model_version_tag(
+            decision.model, str(decision.candidate), f"{_TAG}{decision.number}", decision.as_tag()
+        )
+
+
+def _carry_out(tracking: MlflowTracking, decision: Decision) -> Decision:
+    """Move the aliases to where a decision wants them, and note that this was done."""
+    present, client = aliases_of(tracking, decision.model), tracking.client()
+    with tracking.plain_errors():
+        for alias in _ALIASES:
+            wanted = decision.aliases.get(alias)
+            if wanted is None and alias in present:
+                client.delete_registered_model_alias(decision.model, alias)
+            elif wanted is not None and present.get(alias) != wanted:
+                client.set_registered_model_alias(decision.model, alias, str(wanted))
+    decision = replace(decision, carried_out=True)
+    _write(tracking, decision)
+    return decision
