@@ -181,6 +181,9 @@ class Settings(BaseSettings):
     alert_webhook: SecretStr | None = Field(
         None, description="Slack or Teams webhook that alerts are sent to, counts only; a secret."
     )
+    serving_token: SecretStr | None = Field(
+        None, description="Token that `lakehouse serve model` asks its clients for; a secret."
+    )
     request_timeout: int = Field(
         REQUEST_SECONDS,
         ge=1,

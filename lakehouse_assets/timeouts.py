@@ -25,6 +25,10 @@ RETRIES: Final = 3
 MLFLOW_RETRIES: Final = 1
 # Seconds before each retry of a step; a busy store needs longer pauses, not more of them.
 STEP_PAUSES: tuple[float, ...] = (2.0, 10.0, 40.0)
+# How long a server finishes requests after SIGTERM; a process that takes five seconds is ended.
+DRAIN_SECONDS: Final = 3
+# How often a server looks for a new champion.
+REFRESH_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 10
 FIRST_PAUSE: Final = timedelta(milliseconds=500)
 _LONGEST_PAUSE: Final = timedelta(seconds=8)

@@ -15,6 +15,7 @@ from lakehouse_assets.cli import admin, inspect, run
 from lakehouse_assets.cli.extract import extract
 from lakehouse_assets.cli.models import models
 from lakehouse_assets.cli.new import new
+from lakehouse_assets.cli.serve import serve
 from lakehouse_assets.cli.terminal import errors
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.signals import (
@@ -41,6 +42,7 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(serve, name="serve")
 
 
 def _commands() -> Any:

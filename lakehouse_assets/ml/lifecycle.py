@@ -138,6 +138,7 @@ class ModelSpec:
         experiment: MLflow experiment of its runs.
         key: Column that identifies a row.
         features: Columns that it predicts from: numbers, or text.
+        texts: Those of the features that are text.
         settings: Default settings, a dataclass of integers, floats, strings and tuples.
         fit: Fits a sample: a table of the key and the inputs, ordered by key, numbers as doubles.
         types: Types that the saved model contains, in addition to plain values and arrays.
@@ -169,6 +170,7 @@ class ModelSpec:
     types: frozenset[str]
     scored: Mapping[str, str]
     scorer: Callable[[Any], Callable[[pa.RecordBatch], pa.RecordBatch]]
+    texts: frozenset[str] = frozenset()
     gates: tuple[Gate, ...] = ()
     fewest: Callable[[Any], int] = lambda _settings: 1
     output: str = "double"

@@ -87,12 +87,10 @@ def fetch_sample(
 def feature_matrix(rows: pa.Table | pa.RecordBatch) -> FloatArray:
     """Return numeric columns of any type as a matrix of doubles (rows by columns); null is NaN."""
     import numpy as np
-    from pyarrow import compute
 
     features = np.empty((rows.num_rows, rows.num_columns))
     for place, column in enumerate(rows.columns):
-        numbers = compute.fill_null(_plain(column), np.nan)
-        features[:, place] = numbers.to_numpy(zero_copy_only=False)
+        features[:, place] = _plain(column).to_numpy(zero_copy_only=False)
     return features
 
 

@@ -26,6 +26,7 @@ from lakehouse_assets_tests.sources.servers import free_port
 
 DEPLOY = REPOSITORY / "deploy"
 NAMES = ("dagster.example.com", "analysts.example.com", "mlflow.example.com")
+SERVING = "serving.example.com"
 _FETCHED = REPOSITORY / ".lakehouse" / "nginx" / "root" / "usr" / "sbin" / "nginx"
 _PATIENCE = 200.0
 
@@ -44,6 +45,7 @@ class Services:
         dagster: Port of the UI for operators.
         analysts: Port of the UI for analysts.
         mlflow: Port of MLflow.
+        serving: Port of a model's server.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Services:
     dagster: int = field(default_factory=free_port)
     analysts: int = field(default_factory=free_port)
     mlflow: int = field(default_factory=free_port)
+    serving: int = field(default_factory=free_port)
 
     @property
     def workspace(self) -> Path:
@@ -63,8 +66,8 @@ class Services:
 
     def placed(self, text: str) -> str:
         """Put free ports and the tests' folder in the place of those of an example."""
-        ports = {3000: self.dagster, 3001: self.analysts, 5000: self.mlflow}
-        text = re.sub(r"(?<=[ :])(3000|3001|5000)\b", lambda m: str(ports[int(m[0])]), text)
+        ports = {3000: self.dagster, 3001: self.analysts, 5000: self.mlflow, 5001: self.serving}
+        text = re.sub(r"(?<=[ :])(300[01]|500[01])\b", lambda m: str(ports[int(m[0])]), text)
         text = text.replace("listen 443", f"listen 127.0.0.1:{self.tls}")
         text = text.replace("listen 80", f"listen 127.0.0.1:{self.plain}")
         text = text.replace("/opt/lakehouse/.venv/bin", str(Path(sys.executable).parent))
@@ -146,7 +149,7 @@ def running(
         passwords: Content of each file of passwords, by the file's name.
         variables: More of their environment.
     """
-    services = Services(folder, make_certificates(folder, NAMES))
+    services = Services(folder, make_certificates(folder, (*NAMES, SERVING)))
     ports = {
         "nginx": services.tls, "dagster": services.dagster, "analysts": services.analysts,
         "mlflow": services.mlflow,

@@ -1,0 +1,133 @@
+"""Keeps a model's champion loaded: a new one is loaded beside the old one, then takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.decisions import CHAMPION
+from lakehouse_assets.ml.lifecycle import ModelSpec
+from lakehouse_assets.ml.model_registry import FILES_DIGEST_TAG, champion_of, load_version
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.serving.rows import Inputs
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from mlflow.entities.model_registry import ModelVersion
+
+CURRENT: Final = "current"
+"""The loaded version is the registry's champion."""
+
+UNKNOWN: Final = "unknown"
+"""The registry does not answer, or names no champion."""
+
+REFUSED: Final = "refused"
+"""The registry's champion is another version, which cannot be used."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A loaded version.
+
+    Attributes:
+        version: Its number.
+        run_id: The MLflow run that fitted it.
+        digest: SHA-256 of its files.
+        score: Computes the scores of a batch with a column for each input.
+    """
+
+    version: int
+    run_id: str
+    digest: str
+    score: Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+class Champion:
+    """The champion of a model, as the registry named it when it was last asked.
+
+    Requests read `loaded` once and keep what they read, so that a new version never meets a request
+    half way.
+
+    Attributes:
+        loaded: The version that scores.
+        state: `CURRENT`, `UNKNOWN` or `REFUSED`.
+    """
+
+    def __init__(self, spec: ModelSpec, tracking: MlflowTracking) -> None:
+        """Load the champion.
+
+        Raises:
+            LakehouseError: There is none, its files are refused, or the registry fails.
+        """
+        self.name = spec.name
+        self.inputs = Inputs(spec.features, spec.texts)
+        self._spec = spec
+        self._tracking = tracking
+        self.loaded = self._load(self._asked())
+        self.state: str = CURRENT
+
+    def refresh(self) -> str | None:
+        """Ask the registry for the champion, and load it if it is another version.
+
+        Returns:
+            A sentence if something changed: a new version, or why the loaded one is kept.
+        """
+        state = UNKNOWN
+        try:
+            asked = self._asked()
+            state = REFUSED
+            if int(asked.version) == self.loaded.version:
+                news = None if self.state == CURRENT else "the registry answers again"
+            else:
+                self.loaded = self._load(asked)
+                news = f"version {asked.version} serves now"
+            self.state = CURRENT
+        except LakehouseError as error:
+            news = (
+                None
+                if self.state == state
+                else (f"version {self.loaded.version} goes on serving: {error}")
+            )
+            self.state = state
+        return news and f"{self.name}: {news}"
+
+    def _asked(self) -> ModelVersion:
+        found = champion_of(self._tracking, self.name)
+        if found is None:
+            raise LakehouseError(
+                f"The model {self.name} has no {CHAMPION}; run the asset that trains it first."
+            )
+        return found
+
+    def _load(self, asked: ModelVersion) -> Loaded:
+        """Load a version, and let it score a row, so that its first request does not wait."""
+        number = int(asked.version)
+        model = load_version(self._tracking, self.name, number, self._spec.types)
+        score = self._spec.scorer(model)
+        _try(score, self.inputs, set(self._spec.scored), f"Version {number} of {self.name}")
+        return Loaded(number, str(asked.run_id), asked.tags[FILES_DIGEST_TAG], score)
+
+
+def _try(
+    score: Callable[[pa.RecordBatch], pa.RecordBatch],
+    inputs: Inputs,
+    wanted: set[str],
+    what: str,
+) -> None:
+    """Score a row of nulls, which every model takes."""
+    import pyarrow as pa
+
+    nulls = [pa.nulls(1, pa.string() if n in inputs.texts else pa.float64()) for n in inputs.names]
+    try:
+        found = set(score(pa.RecordBatch.from_arrays(nulls, names=list(inputs.names))).schema.names)
+    except Exception as error:
+        raise LakehouseError(
+            f"{what} cannot score a row of nulls ({type(error).__name__}); promote another version."
+        ) from error
+    if found != wanted:
+        raise LakehouseError(
+            f"{what} gives the columns {', '.join(sorted(found))} instead of "
+            f"{', '.join(sorted(wanted))}; promote another version."
+        )

@@ -1,0 +1,115 @@
+"""Runs the server of a model, and looks for a new champion and new tokens meanwhile."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from lakehouse_assets import timeouts
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.serving.app import build_app
+from lakehouse_assets.serving.champion import Champion
+from lakehouse_assets.serving.tokens import Tokens
+
+if TYPE_CHECKING:
+    from lakehouse_assets.ml.lifecycle import ModelSpec
+    from lakehouse_assets.ml.tracking import MlflowTracking
+
+# Connections above this number are answered with 503.
+_MOST_CONNECTIONS = 512
+
+
+def serve(
+    spec: ModelSpec,
+    tracking: MlflowTracking,
+    tokens: Tokens,
+    *,
+    host: str,
+    port: int,
+    refresh_seconds: float,
+    say: Callable[[str], None],
+) -> None:
+    """Serve a model until the main thread is interrupted; then finish the open requests.
+
+    Args:
+        spec: The model.
+        tracking: The MLflow store.
+        tokens: What clients show to be answered.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free one.
+        refresh_seconds: How often to ask for a new champion and read the tokens again.
+        say: Reports what happens, in one sentence.
+
+    Raises:
+        LakehouseError: There is no champion, its files are refused, the registry fails, or the
+            port is taken.
+        KeyboardInterrupt: The process was asked to end.
+    """
+    champion = Champion(spec, tracking)
+    listener = _listen(host, port)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_app(champion, tokens),
+            # Nothing of a request is logged; the metrics count them.
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=timeouts.DRAIN_SECONDS,
+        )
+    )
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            server.run([listener])
+        finally:
+            ended.set()
+
+    def refresh() -> None:
+        while not ended.wait(refresh_seconds):
+            for news in (champion.refresh(), tokens.refresh()):
+                if news:
+                    say(news)
+
+    serving = threading.Thread(target=run, name="server", daemon=True)
+    serving.start()
+    # A registry that does not answer must not keep the process from ending.
+    threading.Thread(target=refresh, name="refresh", daemon=True).start()
+    address, number = listener.getsockname()[:2]
+    shown = f"[{address}]" if ":" in address else address
+    say(f"{spec.name}, version {champion.loaded.version}: http://{shown}:{number}/invocations")
+    if not _is_loopback(address):
+        say(
+            f"{address} is reached from other machines, and this server has no TLS: put a proxy in "
+            "front of it (deploy/nginx)."
+        )
+    try:
+        ended.wait()
+    finally:
+        server.should_exit = True
+        serving.join(timeouts.DRAIN_SECONDS + 1)
+    raise LakehouseError("The server ended by itself; start it again.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = (getattr(error, "strerror", None) or "no such port").partition(" (")[0]
+        raise LakehouseError(
+            f"The server cannot listen on port {port} of {host} ({reason}); choose others with "
+            "--port and --host."
+        ) from None
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback

@@ -1,0 +1,75 @@
+"""The tokens that clients of a served model show."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+from typing import Final
+
+from lakehouse_assets.errors import LakehouseError
+
+_FEWEST_LETTERS: Final = 16
+_MOST_BYTES: Final = 2**16
+_REMEDY: Final = "make one with `openssl rand -hex 32`"
+
+
+class Tokens:
+    """Tokens from a file, each on a line of its own, or a single one.
+
+    A file is read again by `refresh`: with the old and the new token in it, clients change theirs
+    one by one.
+    """
+
+    def __init__(self, given: str | None, file: Path | None) -> None:
+        """Take the token, or read the file if one is named.
+
+        Raises:
+            LakehouseError: There is no token, one is too short, or the file cannot be read.
+        """
+        self._file = file
+        self._digests = _digests(given or "") if file is None else _digests(_read(file))
+
+    def refresh(self) -> str | None:
+        """Read the file again; return a sentence if that changed the tokens or is impossible."""
+        if self._file is None:
+            return None
+        try:
+            found = _digests(_read(self._file))
+        except LakehouseError as error:
+            return f"The tokens stay as they were: {error}"
+        changed, self._digests = found != self._digests, found
+        number = f"{len(found)} token{'s' if len(found) > 1 else ''}"
+        return f"{self._file} has {number} now." if changed else None
+
+    def accept(self, header: bytes | None) -> bool:
+        """Return whether an Authorization header shows a token, in a time that tells nothing."""
+        kind, _, token = (header or b"").partition(b" ")
+        shown = hashlib.sha256(token.strip()).digest()
+        found = [hmac.compare_digest(shown, digest) for digest in self._digests]
+        return kind.lower() == b"bearer" and any(found)
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open(encoding="ascii") as opened:
+            return opened.read(_MOST_BYTES)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no plain text"
+        raise LakehouseError(
+            f"The file of tokens {file} cannot be read ({reason}); {_REMEDY}."
+        ) from None
+
+
+def _digests(text: str) -> tuple[bytes, ...]:
+    tokens = text.split()
+    if not tokens:
+        raise LakehouseError(
+            f"A served model needs a token; {_REMEDY}, and put it into LAKEHOUSE_SERVING_TOKEN or "
+            "into the file that --token-file names."
+        )
+    if min(map(len, tokens)) < _FEWEST_LETTERS or not text.isascii():
+        raise LakehouseError(
+            f"A token needs {_FEWEST_LETTERS} or more letters and digits; {_REMEDY}."
+        )
+    return tuple(hashlib.sha256(token.encode()).digest() for token in tokens)
