@@ -16,6 +16,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
 
 DELTA_VERSION_TAG: Final = "delta_version."
 """Tags of a run with the Delta version that it was fitted on, by table."""
+
+
+class CannotFitError(LakehouseError):
+    """Rows that no model should be fitted on; the message says why and what to do.
+
+    The life cycle registers nothing then; the champion scores the rows if there is one.
+    """
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,7 @@ class Fitted:
         held_out: Predictions out of fold, by which the model is compared: the columns `label` and
             `prediction`, for each fitted row in their order; the prediction is null where there is
             none. Required if the spec declares a comparison.
+        figures: Figures of the fit, by name.
     """
 
     model: Any
@@ -119,6 +128,7 @@ class Fitted:
     variants: Sequence[Variant] = ()
     documents: Mapping[str, object] = field(default_factory=dict)
     held_out: pa.Table | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,11 +150,15 @@ class ModelSpec:
         features: Columns that it predicts from: numbers, or text.
         texts: Those of the features that are text.
         settings: Default settings, a dataclass of integers, floats, strings and tuples.
-        fit: Fits a sample: a table of the key and the inputs, ordered by key, numbers as doubles.
+        fit: Fits a sample: a table of the key and the inputs, ordered by key, numbers as doubles;
+            raises CannotFitError if no model should be fitted on it.
         types: Types that the saved model contains, in addition to plain values and arrays.
         scored: Columns that scoring adds, with their types: int, bigint, double or string.
         scorer: Returns, for a model, the function that computes those columns for a batch of
             features. It may run in other processes, which have only NumPy and PyArrow.
+        searches: Whether the fit takes a third argument: what measures trials as `search.search`
+            does, with a child run for each. Trials that were measured before a run was killed are
+            not measured again.
         gates: Checks that a fit must pass to become the champion, such as of its calibration.
         fewest: Minimum number of rows for a fit, given the settings.
         output: MLflow's type of the saved model's predictions.
@@ -166,11 +180,12 @@ class ModelSpec:
     key: str
     features: tuple[str, ...]
     settings: Any
-    fit: Callable[[pa.Table, Any], Fitted]
+    fit: Callable[..., Fitted]
     types: frozenset[str]
     scored: Mapping[str, str]
     scorer: Callable[[Any], Callable[[pa.RecordBatch], pa.RecordBatch]]
     texts: frozenset[str] = frozenset()
+    searches: bool = False
     gates: tuple[Gate, ...] = ()
     fewest: Callable[[Any], int] = lambda _settings: 1
     output: str = "double"
@@ -222,12 +237,13 @@ class ModelRun:
     Attributes:
         frame: The rows of the table.
         rows: Number of rows that have all inputs.
-        version: The registered model; None if there were too few rows to fit one.
+        version: The registered model; None if none was fitted.
         metrics: Metrics of the fit, and of the rows that were scored.
         decision: Whether it is the champion now, and why.
         scored_by: The version that scored the rows.
         scored_now: Number of rows that were scored; the others kept their scores.
         evidence: Metrics and figures of the scored rows.
+        refusal: Why no model was fitted or found; None otherwise.
     """
 
     frame: DataFrame
@@ -238,6 +254,7 @@ class ModelRun:
     scored_by: int | None = None
     scored_now: int = 0
     evidence: Evidence = field(default_factory=Evidence)
+    refusal: str | None = None
 
 
 def run_model(
@@ -284,8 +301,16 @@ def run_model(
     prepared = engine.checkpoint(prepared)
     inputs = spec.features if spec.target is None else (*spec.features, spec.target)
     sample = fetch_sample(engine, prepared, spec.key, inputs, most_rows)
+
+    def unfitted(refusal: str) -> ModelRun:
+        scored, version, count = score_with_champion(spec, engine, prepared, tracking, known)
+        finished = engine.checkpoint(spec.finish(scored))
+        return ModelRun(
+            finished, sample.total, scored_by=version, scored_now=count, refusal=refusal
+        )
+
     if sample.total < spec.fewest(settings):
-        return ModelRun(spec.finish(unscored(spec, prepared)), sample.total)
+        return unfitted(f"Only {sample.total} rows have all inputs, too few to fit.")
     identity = identity_of(spec, settings, partition, sample)
     version = find_version(tracking, identity, spec.name)
     if version is None:
@@ -294,8 +319,10 @@ def run_model(
             **{f"{DELTA_VERSION_TAG}{name}": str(number) for name, number in versions.items()},
             **identity,
         }
-        fitted = spec.fit(sample.rows, settings)
-        version = _record(spec, tracking, fitted, settings, sample, tags)
+        try:
+            fitted, version = _fit(spec, tracking, settings, sample, tags, identity)
+        except CannotFitError as error:
+            return unfitted(str(error))
     else:
         model = load_version(tracking, spec.name, version.model_version, spec.types)
         fitted = Fitted(model, "", tracking.metrics(version.run_id))
@@ -311,6 +338,7 @@ def run_model(
     if scored_by == version.model_version:
         _store_evidence(tracking, version, evidence)
     metrics = {**fitted.metrics, **evidence.metrics}
+    evidence = Evidence(evidence.metrics, {**fitted.figures, **evidence.figures})
     return ModelRun(finished, sample.total, version, metrics, decision, scored_by, count, evidence)
 
 
@@ -408,8 +436,12 @@ def score_rows(
 
 
 def score_with_champion(
-    spec: ModelSpec, engine: Engine, frame: DataFrame, tracking: MlflowTracking
-) -> DataFrame:
+    spec: ModelSpec,
+    engine: Engine,
+    frame: DataFrame,
+    tracking: MlflowTracking,
+    known: DataFrame | None = None,
+) -> tuple[DataFrame, int | None, int]:
     """Add the champion's predictions and `model_version` to rows; null while there is no champion.
 
     Args:
@@ -417,6 +449,10 @@ def score_with_champion(
         engine: The engine of the frame.
         frame: Rows with a column for each feature.
         tracking: The MLflow store.
+        known: As for `score_rows`.
+
+    Returns:
+        The rows, the champion's version, and how many rows were scored.
 
     Raises:
         LakehouseError: The champion is refused or was fitted on other columns, or MLflow fails.
@@ -426,7 +462,7 @@ def score_with_champion(
     tracking = tracking.in_experiment(spec.experiment)
     champion = champion_of(tracking, spec.name)
     if champion is None:
-        return unscored(spec, frame)
+        return unscored(spec, frame), None, 0
     number = int(champion.version)
     if champion.tags.get(SCHEMA_TAG, spec.schema) != spec.schema:
         raise LakehouseError(
@@ -435,7 +471,8 @@ def score_with_champion(
             f"with `lakehouse models compare {spec.name}`, and promote it."
         )
     model = load_version(tracking, spec.name, number, spec.types)
-    return score_rows(spec, engine, frame, model, number)[0]
+    scored, count = score_rows(spec, engine, frame, model, number, known)
+    return scored, number, count
 
 
 def unscored(spec: ModelSpec, frame: DataFrame) -> DataFrame:
@@ -448,15 +485,40 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
+def _fit(
+    spec: ModelSpec,
+    tracking: MlflowTracking,
+    settings: Any,
+    sample: Sample,
+    tags: Mapping[str, str],
+    identity: Mapping[str, str],
+) -> tuple[Fitted, TrackedModel]:
+    """Fit a sample, and record the fit; its run begins before the fit if there is a search."""
+    from lakehouse_assets.ml.search import tracked_search
+
+    with ExitStack() as stack:
+        begun: list[str] = []
+
+        def search(trials: Any, measure: Any) -> Any:
+            begun.append(stack.enter_context(tracking.run(spec.name, tags)))
+            return tracked_search(trials, measure, tracking, begun[0], tags, identity)
+
+        fitted = spec.fit(sample.rows, settings, *([search] if spec.searches else []))
+        if not begun:
+            begun.append(stack.enter_context(tracking.run(fitted.run_name, tags)))
+        return fitted, _record(spec, tracking, begun[0], fitted, settings, sample, tags)
+
+
 def _record(
     spec: ModelSpec,
     tracking: MlflowTracking,
+    run_id: str,
     fitted: Fitted,
     settings: Any,
     sample: Sample,
     tags: Mapping[str, str],
 ) -> TrackedModel:
-    """Log a run with its files, and its variants as child runs; then register its model."""
+    """Log a fit with its files, and its variants as child runs; then register its model."""
     from lakehouse_assets.ml import held_out
     from lakehouse_assets.ml.model_registry import SCHEMA_TAG, register
 
@@ -466,34 +528,35 @@ def _record(
             f"The fit of {spec.name} returned no predictions out of fold, by which it would be "
             "compared with the champion; return them as `held_out`."
         )
-    with tracking.run(fitted.run_name, tags) as run_id:
-        tracking.log_batch(
-            run_id,
-            params={
-                **dataclasses.asdict(settings),
-                "features": ",".join(spec.features),
-                "rows": sample.total,
-                "rows_fitted": sample.rows.num_rows,
-                **fitted.params,
-            },
-            metrics=fitted.metrics,
-        )
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            for name, content in fitted.documents.items():
-                text = json.dumps(content, indent=2)
-                (folder / f"{name}.json").write_text(text, encoding="utf-8")
-            if fitted.held_out is not None:
-                found = held_out.with_digests(fitted.held_out, sample.rows, spec.key, spec.features)
-                tags[held_out.DIGEST_TAG] = held_out.store_held_out(found, folder)
-            if fitted.documents or fitted.held_out is not None:
-                tracking.log_files(run_id, folder)
-        for variant in fitted.variants:
-            with tracking.run(variant.name, tags, run_id) as child_id:
-                tracking.log_batch(child_id, variant.params, variant.metrics)
-        return register(
-            tracking, run_id, spec.name, fitted.model, spec.features, spec.output, spec.types, tags
-        )
+    tracking.log_batch(
+        run_id,
+        params={
+            **dataclasses.asdict(settings),
+            "features": ",".join(spec.features),
+            "rows": sample.total,
+            "rows_fitted": sample.rows.num_rows,
+            **fitted.params,
+        },
+        metrics=fitted.metrics,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for name, content in fitted.documents.items():
+            text = json.dumps(content, indent=2)
+            (folder / f"{name}.json").write_text(text, encoding="utf-8")
+        if fitted.held_out is not None:
+            found = held_out.with_digests(fitted.held_out, sample.rows, spec.key, spec.features)
+            tags[held_out.DIGEST_TAG] = held_out.store_held_out(found, folder)
+        for name, figure in fitted.figures.items():
+            figure.savefig(folder / f"{name}.png")
+        if any(folder.iterdir()):
+            tracking.log_files(run_id, folder)
+    for variant in fitted.variants:
+        with tracking.run(variant.name, tags, run_id) as child_id:
+            tracking.log_batch(child_id, variant.params, variant.metrics)
+    return register(
+        tracking, run_id, spec.name, fitted.model, spec.features, spec.output, spec.types, tags
+    )
 
 
 def _store_evidence(tracking: MlflowTracking, version: TrackedModel, evidence: Evidence) -> None:

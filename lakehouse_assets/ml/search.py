@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from lakehouse_assets.ml.tracking import MlflowTracking
+
 Params: TypeAlias = Mapping[str, Any]
+Measure: TypeAlias = Callable[[Params], tuple[Mapping[str, float], Any]]
+"""Returns a trial's metrics, and whatever else is needed of it."""
+
+TRIAL_TAG: Final = "trial"
+"""Tag of a child run with the parameters of its trial."""
+
+_LOG: Final = logging.getLogger(__name__)
+_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +48,8 @@ def name_of(params: Params) -> str:
 
 def search(
     trials: Sequence[Params],
-    measure: Callable[[Params], tuple[Mapping[str, float], Any]],
-    *,
-    known: Mapping[str, Mapping[str, float]] = {},
+    measure: Measure,
+    known: Mapping[str, Mapping[str, float]] | None = None,
     done: Callable[[Trial], None] = lambda _: None,
 ) -> list[Trial]:
     """Measure trials in parallel, each on one thread.
@@ -47,7 +57,7 @@ def search(
     Args:
         trials: What to try; each must be seeded by its parameters or by constants, so that the
             result does not depend on the order in which trials end.
-        measure: Returns a trial's metrics and whatever else is needed of it.
+        measure: Measures a trial.
         known: Metrics of trials that need not be measured again, by `name_of`.
         done: Called for each measured trial as it ends, in the calling thread.
 
@@ -60,7 +70,7 @@ def search(
     waiting = {}
     with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as pool:
         for place, params in enumerate(trials):
-            metrics = known.get(name_of(params))
+            metrics = (known or {}).get(name_of(params))
             if metrics is None:
                 waiting[pool.submit(measure, params)] = place
             else:
@@ -74,6 +84,57 @@ def search(
             pool.shutdown(cancel_futures=True)
             raise
     return [found[place] for place in range(len(trials))]
+
+
+def tracked_search(
+    trials: Sequence[Params],
+    measure: Measure,
+    tracking: MlflowTracking,
+    parent_run_id: str,
+    tags: Mapping[str, str],
+    identity: Collection[str],
+) -> list[Trial]:
+    """Search, with a child run for each trial.
+
+    Trials of an earlier run with the same identity that ended, such as one that was killed, are not
+    measured again; they become child runs of this run.
+
+    Args:
+        trials: As for `search`.
+        measure: As for `search`.
+        tracking: The MLflow store.
+        parent_run_id: The run of the fit.
+        tags: Tags of the child runs.
+        identity: Names of the tags that say on what and with what settings trials were measured.
+
+    Raises:
+        LakehouseError: MLflow fails.
+    """
+    client, known = tracking.client(), {}
+    same = " and ".join(f"tags.`{name}` = '{tags[name]}'" for name in sorted(identity))
+    with tracking.plain_errors():
+        ended = client.search_runs(
+            [tracking.experiment_id()], f"attributes.status = 'FINISHED' and {same}",
+            max_results=_AT_ONCE,
+        )  # fmt: skip
+        for run in ended:
+            name = run.data.tags.get(TRIAL_TAG)
+            if name is not None and name not in known:
+                known[name] = dict(run.data.metrics)
+                client.set_tag(run.info.run_id, "mlflow.parentRunId", parent_run_id)
+    done = len(known.keys() & {name_of(params) for params in trials})
+
+    def record(trial: Trial) -> None:
+        nonlocal done
+        done += 1
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in trial.metrics.items())
+        _LOG.info("trial %d of %d: %s: %s", done, len(trials), name_of(trial.params), shown)
+        label = " ".join(str(value) for value in trial.params.values())
+        named = {**tags, TRIAL_TAG: name_of(trial.params)}
+        with tracking.run(label, named, parent_run_id) as run_id:
+            tracking.log_batch(run_id, trial.params, trial.metrics)
+
+    return search(trials, measure, known, record)
 
 
 def parallel_coordinates(trials: Sequence[Trial], metric: str, *, lower: bool) -> Figure:

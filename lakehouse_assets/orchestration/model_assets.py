@@ -35,6 +35,8 @@ from lakehouse_assets.quality.declared import check_declared, declared_checks
 WHOLE: Final = "whole"
 """The partition of a model that is fitted on a table without partitions."""
 
+FITTED: Final = Check("model_is_fitted", "Each month has rows on which a model can be fitted.")
+
 # Dots per inch of the figures in the UI; each is stored with its event, at about 50 kB.
 _FIGURE_DPI = 55
 
@@ -63,7 +65,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
         **(calendar.attributes_of(partition.grain) if partition else {}),
         config_schema=_settings_schema(spec),
         check_specs=check_specs(
-            table, [*(_gate_check(gate) for gate in spec.gates), *declared_checks(table)]
+            table, [FITTED, *(_gate_check(gate) for gate in spec.gates), *declared_checks(table)]
         ),
         required_resource_keys={"lake", "mlflow"},
         pool=table.step,
@@ -104,17 +106,13 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
                     known=known,
                 )
                 known = found.frame if model.changed_only else None
-                if found.version is None:
-                    context.log.warning(
-                        f"{key or table.name}: only {found.rows} rows have all inputs of "
-                        f"{spec.name}, too few to fit; no row is scored."
-                    )
             frame = lake.engine.union([run.frame for run in runs.values()])
             for key, run in runs.items():
                 context.add_asset_metadata(
                     model_metadata(spec, mlflow, run), partition_key=key or None
                 )
             yield dg.Output(frame)
+            yield from check_results(table, [_fitted(runs)])
             yield from check_results(table, (_judged(gate, runs) for gate in spec.gates))
             yield from check_results(table, check_declared(table, lake, selection, selection))
 
@@ -135,7 +133,7 @@ def _latest(table: Table, lake: Lake, month: date | None) -> DataFrame | None:
 def model_metadata(spec: ModelSpec, tracking: MlflowTracking, run: ModelRun) -> dict[str, Any]:
     """Return a month's metadata: its model, links to MLflow, metrics and figures."""
     if run.version is None or run.decision is None:
-        return {}
+        return {"refusal": run.refusal, "scored_by_version": run.scored_by}
     version = run.version
     experiment = tracking.in_experiment(spec.experiment).experiment_id()
     return {
@@ -171,6 +169,17 @@ def _image(figure: Any) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.md(f"![figure](data:image/png;base64,{data})")
 
 
+def _fitted(runs: Mapping[str, ModelRun]) -> Finding:
+    """Say which months have no fit of their own, why, and what scored their rows."""
+    refused = {key: run for key, run in runs.items() if run.refusal is not None}
+    lines = [
+        f"{key}: {run.refusal} "
+        + ("No row is scored." if run.scored_by is None else f"Version {run.scored_by} scores.")
+        for key, run in refused.items()
+    ]
+    return Finding(FITTED, " ".join(lines) or "Fitted.", dict.fromkeys(refused, 1))
+
+
 def _gate_check(gate: Gate) -> Check:
     return Check(gate.name, gate.description, blocking=True)
 
@@ -194,7 +203,7 @@ def _judged(gate: Gate, runs: Mapping[str, ModelRun]) -> Finding:
         check = replace(check, blocking=False)
     return Finding(
         check,
-        "; ".join(lines) or "Too few rows to fit; nothing to judge.",
+        "; ".join(lines) or "No month was fitted; nothing to judge.",
         dict.fromkeys(failed, 1),
         numbers=lowest,
     )

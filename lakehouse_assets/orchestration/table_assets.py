@@ -115,7 +115,7 @@ def gold_asset(
             made = lake.engine.union(built) if monthly else built[0]
             if gold.scored_by is not None:
                 tracking = context.resources.mlflow.open()
-                made = score_with_champion(gold.scored_by, lake.engine, made, tracking)
+                made, _, _ = score_with_champion(gold.scored_by, lake.engine, made, tracking)
             yield dg.Output(made)
             yield from check_results(
                 table,

@@ -295,10 +295,12 @@ def test_the_champion_scores_rows_of_its_own_accord(
 ) -> None:
     table = members()
     frame = POINTS.prepare(engine.from_arrow(table))
-    before = engine.rows(score_with_champion(POINTS, engine, frame, tracking))
+    before = engine.rows(score_with_champion(POINTS, engine, frame, tracking)[0])
     assert {(row["expected_points"], row["model_version"]) for row in before} == {(None, None)}
     found = run(engine, tracking, table)
-    scored = engine.rows(score_with_champion(POINTS, engine, frame, tracking))
+    rows, version, count = score_with_champion(POINTS, engine, frame, tracking)
+    assert (version, count) == (1, table.num_rows)
+    scored = engine.rows(rows)
     assert {row["member"]: row["expected_points"] for row in scored} == predictions(engine, found)
     assert {row["model_version"] for row in scored} == {1}
 

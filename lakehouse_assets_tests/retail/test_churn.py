@@ -134,7 +134,7 @@ BAD: Mapping[str, tuple[Callable[[list[Row]], list[Row]], str]] = {
         "lacks the columns Brand",
     ),
     "one class": (one_class, "0 of whom left; give at least"),
-    "few rows": (lambda rows: rows[:20], "has 20 customers"),
+    "few rows": (lambda rows: rows[:20], "20 customers have Churn"),
     "a copy among the features": (copied("OrderStatus"), "OrderStatus nearly determines Churn"),
     "a copy beside them": (copied("Left"), "Left nearly determines Churn"),
     "a number copy": (

@@ -9,6 +9,7 @@ from lakehouse_assets.domains.retail import datasets, gold, models
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.ml.evaluation import Evaluation
+from lakehouse_assets.ml.lifecycle import ModelTable
 
 RETAIL = Domain(
     name=DOMAIN,
@@ -16,6 +17,7 @@ RETAIL = Domain(
     first_partition=date(2021, 1, 1),
     datasets=declared_in(datasets, Dataset),
     gold=declared_in(gold, GoldTable),
+    models=declared_in(models, ModelTable),
     evaluations=declared_in(models, Evaluation),
     sources=SOURCES,
 )

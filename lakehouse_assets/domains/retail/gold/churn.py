@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.catalog.registry import INPUTS_DIGEST, MODEL_VERSION, Column, Measure
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
 from lakehouse_assets.domains.retail.gold.common import gold
 from lakehouse_assets.domains.retail.gold.dimensions import DIM_RETAIL_CUSTOMERS
@@ -31,6 +31,38 @@ GOLD_CHURN_FEATURES = gold(
     ("customer_id",),
     kind="snapshot",
     topic="churn",
+)  # fmt: skip
+
+_REASON = "importance for those who are contacted: a source column and its value; null without one."
+
+GOLD_CUSTOMER_CHURN = gold(
+    "gold_customer_churn",
+    "How likely each customer is to leave, whether it pays to contact them, and why: one row per "
+    "customer as of the end of a month, with what the model read.",
+    (
+        *CUSTOMER_COLUMNS,
+        Column("churn_probability", "double", "Probability that they leave; null without a model.",
+               unit="share", aliases=("ChurnProbability",)),
+        Column("predicted_churn", "string",
+               "Yes if a contact pays: the probability is above the cost of a contact divided by "
+               "the loss of a customer, both settings of the model; else No.",
+               aliases=("PredictedChurn",)),
+        Column("reason_1", "string", f"Reason of the first {_REASON}"),
+        Column("reason_2", "string", f"Reason of the second {_REASON}"),
+        Column("reason_3", "string", f"Reason of the third {_REASON}"),
+        MODEL_VERSION,
+        INPUTS_DIGEST,
+    ),
+    ("customer_id",),
+    kind="snapshot",
+    topic="churn",
+    lab="customerchurndataprediction",
+    measures=(
+        Measure("average_churn_probability", "avg(churn_probability)", "share", "non_additive",
+                "Mean probability that a customer leaves."),
+        Measure("customers_to_contact", "count(*) filter (where predicted_churn = 'Yes')", "count",
+                "semi_additive", "Customers whose contact pays."),
+    ),
 )  # fmt: skip
 
 

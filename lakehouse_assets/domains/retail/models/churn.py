@@ -8,27 +8,48 @@ of fold within the rows that are fitted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS, YES_NO
+from lakehouse_assets.domains.retail.gold.churn import GOLD_CHURN_FEATURES, GOLD_CUSTOMER_CHURN
+from lakehouse_assets.domains.retail.models.churn_figures import (
+    correlation_figure,
+    correlations,
+    spend_figure,
+)
 from lakehouse_assets.domains.retail.models.churn_model import (
     CANDIDATES,
     DERIVED,
     FEATURES,
     NUMBERS,
+    REASONS,
     TEXTS,
     ChurnModel,
     Curve,
     encode,
     one_hot,
     sigmoid,
+    top_reasons,
 )
 from lakehouse_assets.domains.retail.shared import UNKNOWN
-from lakehouse_assets.ml.sampling import FloatArray
-from lakehouse_assets.ml.search import Params, Trial, search
-from lakehouse_assets.ml.trees import from_xgboost
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.ml.comparison import by_auc
+from lakehouse_assets.ml.lifecycle import (
+    CannotFitError,
+    Evidence,
+    Fitted,
+    Gate,
+    ModelSpec,
+    ModelTable,
+    Variant,
+)
+from lakehouse_assets.ml.sampling import FloatArray, fetch_sample
+from lakehouse_assets.ml.search import Params, Trial, parallel_coordinates, search
+from lakehouse_assets.ml.trees import Trees, from_xgboost
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,12 +60,19 @@ if TYPE_CHECKING:
     Categories = Mapping[str, list[str]]
 
 LABEL: Final = "churn"
+BASELINES: Final = ("logistic", "random_forest")
+SCORED: Final = {
+    "churn_probability": "double", "predicted_churn": "string",
+    **{f"reason_{number}": "string" for number in range(1, REASONS + 1)},
+}  # fmt: skip
 KEY: Final = "customer_id"
 
 FEWEST_ROWS: Final = 100
 FEWEST_OF_A_CLASS: Final = 20
 
 SOURCES: Final = {field.name: field.source or field.name for field in CUSTOMERS.columns}
+# Most customers in a figure.
+_MOST_DRAWN: Final = 5_000
 # The number of trees is chosen among multiples of this.
 _STEP: Final = 20
 
@@ -85,6 +113,122 @@ class ChurnSettings:
         ]
 
 
+def fit(rows: pa.Table, settings: ChurnSettings, run: Callable[..., list[Trial]]) -> Fitted:
+    """Fit the model to customers with a label; see `ModelSpec.fit`.
+
+    Raises:
+        CannotFitError: there are too few customers of a class, or a column repeats the label.
+    """
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    from lakehouse_assets.ml.binary import CHAMPION, scores
+    from lakehouse_assets.ml.leaks import HeldOut, findings
+
+    labels = pc.equal(rows[LABEL], YES_NO[0]).to_numpy().astype("int64")
+    rows = rows.select(FEATURES)
+    check_customers(rows, labels)
+    trials = run(settings.trials, partial(measure, rows, labels, settings))
+    model, held_out = fit_churn(rows, labels, settings, trials)
+    predicted = {CHAMPION: held_out, **{name: np.empty(len(labels)) for name in BASELINES}}
+    splits = [*folds_of(labels, settings)]
+    for fitted, held in splits:
+        baselines = fit_baselines(rows.take(fitted), labels[fitted])
+        for name, probabilities in baselines(rows.take(held)).items():
+            predicted[name][held] = probabilities
+    fitted, held = splits[0]
+    split = HeldOut(rows.take(fitted), labels[fitted], rows.take(held), labels[held])
+    leaks = findings(split, {n: p[held] for n, p in predicted.items()}, CHAMPION, BASELINES[0])
+    found = {name: scores(labels, values) for name, values in predicted.items()}
+    return Fitted(
+        model=model,
+        run_name="churn",
+        metrics={**found[CHAMPION], "leaks": float(len(leaks))},
+        params={"chosen": model.chosen, "threshold": model.threshold},
+        variants=[Variant(name, {"baseline": name}, found[name]) for name in BASELINES],
+        documents={"leaks": leaks},
+        figures={"search": parallel_coordinates(trials, "log_loss", lower=True)},
+        held_out=pa.table({"label": labels, "prediction": held_out}),
+    )
+
+
+def churn_scorer(model: ChurnModel) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return a function that scores a batch of customers; see `ModelSpec.scorer`."""
+    words = {name: SOURCES[name] for name in FEATURES}
+
+    def score(batch: pa.RecordBatch) -> pa.RecordBatch:
+        import numpy as np
+        import pyarrow as pa
+
+        probabilities = model.predict(batch)
+        contacted = probabilities > model.threshold
+        places = pa.array(np.cumsum(contacted) - 1, mask=~contacted)
+        reasons = top_reasons(model, batch.filter(pa.array(contacted)), words)
+        columns = [
+            pa.array(probabilities),
+            pa.array(np.where(contacted, "Yes", "No"), pa.string()),
+            *(reason.take(places) for reason in reasons),
+        ]
+        return pa.RecordBatch.from_arrays(columns, names=list(SCORED))
+
+    return score
+
+
+def describe_churn(engine: Engine, customers: DataFrame) -> Evidence:
+    """Return how many customers are contacted, and figures of those who left and who stayed."""
+    (found,) = engine.rows(
+        customers.agg(
+            F.count(F.lit(1)).alias("customers"),
+            F.count(F.when(F.col("predicted_churn") == F.lit("Yes"), F.lit(1))).alias("contacted"),
+            F.count(F.when(F.col(LABEL).isNull(), F.lit(1))).alias("customers_without_label"),
+        )
+    )
+    shown = ("tenure_months", "total_amount", *TEXTS, LABEL)
+    rows = fetch_sample(engine, customers, KEY, shown, _MOST_DRAWN).rows
+    return Evidence(
+        {name: float(count) for name, count in found.items()},
+        {
+            "tenure_and_spend": spend_figure(rows),
+            "correlations_with_churn": correlation_figure(correlations(rows)),
+        },
+    )
+
+
+def check_customers(rows: pa.Table, labels: Labels) -> None:
+    """Refuse customers that no model should be fitted on.
+
+    Raises:
+        CannotFitError: there are too few of a class, or a column repeats the label.
+    """
+    from lakehouse_assets.ml.leaks import revealing_columns
+
+    leavers = int(labels.sum())
+    fewest = min(leavers, len(labels) - leavers)
+    if fewest < FEWEST_OF_A_CLASS or len(labels) < FEWEST_ROWS:
+        raise CannotFitError(
+            f"{len(labels)} customers have {SOURCES[LABEL]} and {SOURCES['total_amount']}, "
+            f"{leavers} of whom left; give at least {FEWEST_ROWS}, with {FEWEST_OF_A_CLASS} or "
+            "more of either kind."
+        )
+    revealing = revealing_columns(rows, labels)
+    if revealing:
+        names = ", ".join(SOURCES.get(name, name) for name in revealing)
+        raise CannotFitError(
+            f"{names} nearly determines {SOURCES[LABEL]} alone, so it is a copy of the label or "
+            "known only after it; remove the column or correct its values."
+        )
+
+
+def folds_of(labels: Labels, settings: ChurnSettings) -> Iterator[tuple[Labels, Labels]]:
+    """Yield the rows to fit and the rows to predict, fold by fold."""
+    import numpy as np
+    from sklearn.model_selection import StratifiedKFold
+
+    folds = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.seed)
+    yield from folds.split(np.zeros(len(labels)), labels)
+
+
 def categories_of(rows: pa.Table) -> dict[str, list[str]]:
     """Return the values of each column of text, in alphabetical order."""
     return {name: sorted(rows[name].fill_null(UNKNOWN).unique().to_pylist()) for name in TEXTS}
@@ -106,15 +250,13 @@ def measure(
     """
     import numpy as np
     from sklearn.metrics import log_loss, roc_auc_score
-    from sklearn.model_selection import StratifiedKFold
 
     categories = categories_of(rows)
     features = encode(rows, categories)
     boosted = trial["candidate"] == "xgboost"
     steps = settings.trees // _STEP if boosted else 1
     logits = np.empty((steps, len(labels)))
-    folds = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.seed)
-    for fitted, held in folds.split(features, labels):
+    for fitted, held in folds_of(labels, settings):
         if boosted:
             gaps = _gaps(features[fitted])
             trees = _boost(
@@ -363,3 +505,49 @@ def _margins(trees: Any, columns: FloatArray, first: int) -> FloatArray:
 
     found = trees.inplace_predict(columns, iteration_range=(0, first), predict_type="margin")
     return np.asarray(found, np.float64)
+
+
+CHURN: Final = ModelSpec(
+    name="retail_churn",
+    experiment="Customer_Churn_Experiment",
+    key=KEY,
+    features=FEATURES,
+    texts=frozenset(TEXTS),
+    target=LABEL,
+    settings=ChurnSettings(),
+    fit=fit,
+    searches=True,
+    types=frozenset(
+        f"{kind.__module__}.{kind.__qualname__}" for kind in (ChurnModel, Curve, Trees)
+    ),
+    scored=SCORED,
+    scorer=churn_scorer,
+    gates=(
+        Gate(
+            "churn_is_ranked", "auc", 0.65,
+            "Out of fold, customers who left have the higher probability in more than 65 % of "
+            "pairs with one who stayed.",
+        ),
+        Gate(
+            "churn_is_calibrated", "ece", None, below=0.08,
+            description="Out of fold, probabilities are within .08 of the share who left.",
+            also_shown=("brier",),
+        ),
+        Gate(
+            "churn_is_not_leaked", "leaks", None, below=1.0,
+            description="No sign that rows were resampled before they were split, and no AUC that "
+            "is too good to be true; the run's leaks.json says what was found.",
+        ),
+    ),
+    comparison=by_auc("churn_probability", not_worse_by=0.005, slices=("senior_citizen",)),
+    describe=describe_churn,
+    finish=lambda frame: frame.select(*GOLD_CUSTOMER_CHURN.column_names),
+    limits=(
+        "Whether a customer left is known only for the month of the snapshot; the model says who "
+        "resembles those who left, not when somebody will leave.",
+        "Reasons say what the model weighs, not what would make a customer stay.",
+    ),
+    libraries=("scikit-learn", "xgboost-cpu"),
+)  # fmt: skip
+
+CHURN_TABLE: Final = ModelTable(CHURN, GOLD_CUSTOMER_CHURN, GOLD_CHURN_FEATURES, changed_only=True)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.domains.retail.datasets.customers import YES_NO
 from lakehouse_assets.domains.retail.models.churn import (
-    FEWEST_OF_A_CLASS,
-    FEWEST_ROWS,
     KEY,
     LABEL,
     SOURCES,
     ChurnSettings,
+    check_customers,
     fit_baselines,
     fit_churn,
 )
@@ -21,6 +20,7 @@ from lakehouse_assets.domains.retail.models.churn_model import FEATURES, NUMBERS
 from lakehouse_assets.domains.retail.shared import NOTHING
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress, parse_seeds
+from lakehouse_assets.ml.lifecycle import CannotFitError
 from lakehouse_assets.ml.sampling import FloatArray
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def read_customers(path: Path) -> tuple[pa.Table, Labels, int]:
     from pyarrow import compute as pc
 
     from lakehouse_assets.ml.data_files import read_csv
-    from lakehouse_assets.ml.leaks import repeated, revealing_columns
+    from lakehouse_assets.ml.leaks import repeated
 
     needed = [SOURCES[name] for name in (*FEATURES, LABEL)]
     text = read_csv(path, needed, NOTHING)
@@ -70,14 +70,6 @@ def read_customers(path: Path) -> tuple[pa.Table, Labels, int]:
     known = pc.and_(label.is_valid(), columns["total_amount"].is_valid())
     rows = pa.table(columns).filter(known)
     labels = pc.equal(label.filter(known), YES_NO[0]).to_numpy().astype("int64")
-    leavers = int(labels.sum())
-    fewest = min(leavers, len(labels) - leavers)
-    if fewest < FEWEST_OF_A_CLASS or len(labels) < FEWEST_ROWS:
-        raise LakehouseError(
-            f"{path} has {len(labels)} customers with {SOURCES[LABEL]} and "
-            f"{SOURCES['total_amount']}, {leavers} of whom left; give at least {FEWEST_ROWS}, "
-            f"with {FEWEST_OF_A_CLASS} or more of either kind."
-        )
     if SOURCES[KEY] in text.column_names:
         twice = repeated(text[SOURCES[KEY]].filter(known).to_pylist())
         if twice:
@@ -85,13 +77,10 @@ def read_customers(path: Path) -> tuple[pa.Table, Labels, int]:
                 f"{path} has {len(twice)} customers in several rows; keep one row of each, because "
                 "a model that has seen a customer is not judged by predicting them."
             )
-    others = text.drop_columns([SOURCES[LABEL]]).filter(known)
-    revealing = revealing_columns(others, labels)
-    if revealing:
-        raise LakehouseError(
-            f"{path}: {', '.join(revealing)} nearly determines {SOURCES[LABEL]} alone, so it is a "
-            "copy of the label or known only after it; remove the column or correct its values."
-        )
+    try:
+        check_customers(text.drop_columns([SOURCES[LABEL]]).filter(known), labels)
+    except CannotFitError as error:
+        raise LakehouseError(f"{path}: {error}") from None
     return rows, labels, text.num_rows - len(labels)
 
 
