@@ -555,8 +555,9 @@ def _record(
         with tracking.run(variant.name, tags, run_id) as child_id:
             tracking.log_batch(child_id, variant.params, variant.metrics)
     return register(
-        tracking, run_id, spec.name, fitted.model, spec.features, spec.output, spec.types, tags
-    )
+        tracking, run_id, spec.name, fitted.model, spec.features, spec.output, spec.types, tags,
+        spec.texts,
+    )  # fmt: skip
 
 
 def _store_evidence(tracking: MlflowTracking, version: TrackedModel, evidence: Evidence) -> None:

@@ -68,8 +68,9 @@ def save_model(
     types: Collection[str],
     folder: Path,
     description: Model,
+    texts: Collection[str] = (),
 ) -> str:
-    """Write a model in the skops format, with a signature of doubles and pinned requirements.
+    """Write a model in the skops format, with its signature and pinned requirements.
 
     Args:
         model: Fitted scikit-learn estimator.
@@ -78,6 +79,7 @@ def save_model(
         types: Types that the model contains, in addition to plain values and arrays.
         folder: Folder to create.
         description: MLflow's description of the model: its id and run.
+        texts: Those of the input columns that are text; the others are doubles.
 
     Returns:
         The digest of the files, for `load_model`.
@@ -95,7 +97,12 @@ def save_model(
         mlflow_model=description,
         serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
         signature=ModelSignature(
-            inputs=Schema([ColSpec(DataType.double, column) for column in feature_names]),
+            inputs=Schema(
+                [
+                    ColSpec(DataType.string if column in texts else DataType.double, column)
+                    for column in feature_names
+                ]
+            ),
             outputs=Schema([ColSpec(DataType[output])]),
         ),
         pip_requirements=[f"{p}=={installed_version(p)}" for p in _REQUIREMENTS],

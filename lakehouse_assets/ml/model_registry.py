@@ -105,6 +105,7 @@ def register(
     output: str,
     types: Collection[str],
     tags: Mapping[str, str],
+    texts: Collection[str] = (),
 ) -> TrackedModel:
     """Save a model with its run and register it, unless it is already registered.
 
@@ -123,6 +124,7 @@ def register(
         types: Types that it contains, in addition to plain values and arrays.
         tags: Tags of the version. `partition`, `input_digest` and `config_digest` are its
             identity.
+        texts: Those of the input columns that are text.
 
     Raises:
         LakehouseError: If an identity tag is missing, the model contains another type, or MLflow
@@ -149,7 +151,7 @@ def register(
             model_uuid=logged.model_id,
             model_id=logged.model_id,
         )
-        digest = save_model(model, feature_names, output, types, folder, description)
+        digest = save_model(model, feature_names, output, types, folder, description, texts)
         client.log_model_artifacts(logged.model_id, str(folder))
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])

@@ -1,0 +1,89 @@
+"""Every model of the sample gives a row the same scores embedded, on Spark, and served."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lakehouse_assets.domains import DOMAINS
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.ml.lifecycle import ModelTable, score_frame
+from lakehouse_assets.ml.model_registry import load_champion
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.serving.rows import Inputs, predictions
+from lakehouse_assets_tests.airline.samples import SampleRun
+
+TABLES = {model.spec.name: model for domain in DOMAINS for model in domain.models}
+MOST = 2_000
+
+
+def rows_of(model: ModelTable, sample: SampleRun) -> pa.Table:
+    """Return features of the sample's rows, and of a row that lacks each feature in turn."""
+    spec = model.spec
+    lake = LakeResource.of(sample.house.settings).open()
+    with lake.engine.scope():
+        prepared = spec.prepare(lake.read(model.read.table)).select(*spec.features)
+        rows = lake.engine.arrow_stream(prepared).read_all().slice(0, MOST).combine_chunks()
+    (first, *_) = rows.to_pylist()
+    lacking = [{**first, name: None} for name in spec.features]
+    unknown = {name: "never seen \u0130" if name in spec.texts else first[name] for name in first}
+    more = pa.Table.from_pylist([*lacking, dict.fromkeys(first), unknown], schema=rows.schema)
+    whole = pa.concat_tables([rows, more]).combine_chunks()
+    return whole.append_column("n", pa.array(range(whole.num_rows), pa.int64()))
+
+
+def scored(engine: Engine, model: ModelTable, rows: pa.Table, champion: Any) -> pa.Table:
+    """Return the scores that an engine gives rows, in their order."""
+    frame = score_frame(model.spec, engine, engine.from_arrow(rows), champion)
+    found = engine.arrow_stream(frame.select("n", *model.spec.scored)).read_all()
+    return found.sort_by("n").combine_chunks()
+
+
+@pytest.fixture(scope="module", params=sorted(TABLES))
+def case(request: pytest.FixtureRequest, sample: SampleRun) -> tuple[ModelTable, pa.Table, Any]:
+    """A model, rows, and its champion."""
+    model = TABLES[request.param]
+    tracking = MlflowTracking.of(sample.house.settings)
+    champion = load_champion(tracking, model.spec.name, model.spec.types).model
+    return model, rows_of(model, sample), champion
+
+
+def test_served_scores_are_those_of_the_embedded_engine(
+    case: tuple[ModelTable, pa.Table, Any], engine: Engine
+) -> None:
+    model, rows, champion = case
+    spec = model.spec
+    batch = scored(engine, model, rows, champion).select([*spec.scored]).to_pylist()
+    assert all(any(row[name] is not None for row in batch) for name in spec.scored)
+    score = spec.scorer(champion)
+    records = [
+        {name: value if name in spec.texts or value is None else float(value) for name, value in
+         row.items() if name != "n"} for row in rows.to_pylist()
+    ]  # fmt: skip
+    wanted = batch if len(spec.scored) > 1 else [value for (value,) in map(dict.values, batch)]
+
+    def served(some: list[Any]) -> list[Any]:
+        body = json.dumps({"dataframe_records": some}).encode()
+        given = Inputs(spec.features, spec.texts).read(body)
+        found: list[Any] = json.loads(predictions(score(given)))["predictions"]
+        return found
+
+    assert served(records) == wanted
+    # One by one: those at the end lack something.
+    for place in range(-50, 0):
+        assert served([records[place]]) == [wanted[place]]
+
+
+def test_scores_on_spark_are_those_of_the_embedded_engine(
+    case: tuple[ModelTable, pa.Table, Any], engine: Engine, spark_engine: Engine
+) -> None:
+    model, rows, champion = case
+    embedded = scored(engine, model, rows, champion)
+    on_spark = scored(spark_engine, model, rows, champion)
+    for name in model.spec.scored:
+        # To the last bit: doubles are compared as they are.
+        assert on_spark[name].to_pylist() == embedded[name].to_pylist(), name
