@@ -1,10 +1,11 @@
-"""`lakehouse models evaluate`: a command for each model that declares an evaluation."""
+"""`lakehouse models`: evaluate models on files; list, show, compare, promote and roll them back."""
 
 from __future__ import annotations
 
 import json
+from getpass import getuser
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table as Grid
@@ -13,6 +14,11 @@ from typer.core import TyperGroup
 from lakehouse_assets.cli.terminal import console, errors
 from lakehouse_assets.errors import LakehouseError, did_you_mean
 from lakehouse_assets.ml.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from lakehouse_assets.ml.decisions import Decision
+    from lakehouse_assets.ml.lifecycle import ModelSpec
+    from lakehouse_assets.ml.tracking import MlflowTracking
 
 _JSON = "Print one JSON object, for scripts."
 
@@ -43,7 +49,9 @@ class _Evaluations(TyperGroup):
         return _command(EVALUATIONS[cmd_name])
 
 
-models = typer.Typer(no_args_is_help=True, help="Evaluate models on files.")
+models = typer.Typer(
+    no_args_is_help=True, help="Evaluate models on files, and manage the registered ones."
+)
 models.add_typer(
     typer.Typer(),
     name="evaluate",
@@ -54,6 +62,180 @@ models.add_typer(
 )
 
 
+_Name = Annotated[str, typer.Argument(help="Registered model, as `lakehouse models list` has it.")]
+_AsJson = Annotated[bool, typer.Option("--json", help=_JSON)]
+_Why = Annotated[str, typer.Option("--reason", help="Why; it is recorded with your user name.")]
+
+
+@models.command("list")
+def list_models(as_json: _AsJson = False) -> None:
+    """List the models with the versions of their aliases, and the newest decision about each."""
+    from lakehouse_assets.domains import MODELS
+    from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
+
+    tracking, found = _tracking(), {}
+    for name in sorted(MODELS):
+        versions = versions_of(tracking, name)
+        decisions = decisions_of(versions)
+        found[name] = {
+            "versions": len(versions),
+            **dict.fromkeys(("champion", "challenger", "previous")),
+            **aliases_of(tracking, name),
+            "newest_decision": decisions[-1].verdict if decisions else None,
+        }
+    _print({"models": found}, as_json)
+
+
+@models.command()
+def show(name: _Name, as_json: _AsJson = False) -> None:
+    """Show a model's versions with their metrics, and all decisions about them."""
+    from lakehouse_assets.ml.decisions import PARTITION_TAG, aliases_of, decisions_of, versions_of
+
+    tracking, spec = _tracking(), _spec(name)
+    versions, aliases = versions_of(tracking, name), aliases_of(tracking, name)
+    result = {
+        "model": name,
+        "rule": spec.comparison.rule if spec.comparison else "every fit that passes its guards",
+        "versions": {
+            str(version.version): {
+                "aliases": " ".join(a for a, v in aliases.items() if v == int(version.version)),
+                "partition": version.tags.get(PARTITION_TAG, ""),
+                **{
+                    metric: value
+                    for metric, value in tracking.metrics(str(version.run_id)).items()
+                    if not metric.startswith("size_")
+                },
+            }
+            for version in versions
+        },
+        "decisions": {
+            str(decision.number): {
+                "at": decision.decided_at[:19],
+                "action": decision.action,
+                "version": decision.candidate,
+                "by": decision.decided_by,
+                "verdict": decision.verdict,
+            }
+            for decision in decisions_of(versions)
+        },
+    }
+    _print(result, as_json)
+
+
+@models.command()
+def compare(
+    name: _Name,
+    version: Annotated[int, typer.Argument(help="A version.")],
+    other: Annotated[
+        int | None, typer.Argument(help="Another one; the champion if it is not given.")
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Compare two versions on the rows that both have predictions out of fold for."""
+    from lakehouse_assets.ml.challenge import compare_versions
+    from lakehouse_assets.ml.decisions import CHAMPION, aliases_of, versions_of
+
+    tracking, spec = _tracking(), _spec(name)
+    known = {int(found.version): found for found in versions_of(tracking, name)}
+    other = aliases_of(tracking, name).get(CHAMPION) if other is None else other
+    for number in (version, other):
+        if number not in known:
+            listed = ", ".join(map(str, known)) or "none"
+            raise LakehouseError(f"The model {name} has no version {number}; it has {listed}.")
+    found = compare_versions(spec, tracking, known[version], known[int(other or 0)])
+    difference, comparison = found.difference, spec.comparison
+    if difference is None or comparison is None:
+        return
+    result = {
+        "model": name,
+        "version": version,
+        "other": other,
+        "metric": comparison.metric,
+        "rows": found.rows,
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "rule": comparison.rule,
+        "holds": difference.low > comparison.bound,
+    }
+    _print(result, as_json)
+
+
+@models.command()
+def promote(
+    name: _Name,
+    version: Annotated[int, typer.Argument(help="The version that becomes the champion.")],
+    reason: _Why,
+    as_json: _AsJson = False,
+) -> None:
+    """Make a version the champion, whatever the rule of the model says; the reason is recorded."""
+    from lakehouse_assets.ml.decisions import promote_by_hand
+
+    _spec(name)
+    _decided(promote_by_hand(_tracking(), name, version, getuser(), reason), as_json)
+
+
+@models.command()
+def rollback(name: _Name, reason: _Why, as_json: _AsJson = False) -> None:
+    """Swap the champion and the version that was the champion before; the reason is recorded."""
+    from lakehouse_assets.ml.decisions import roll_back
+
+    _spec(name)
+    _decided(roll_back(_tracking(), name, getuser(), reason), as_json)
+
+
+def _tracking() -> MlflowTracking:
+    from lakehouse_assets.ml.tracking import MlflowTracking
+    from lakehouse_assets.settings import load_settings
+
+    return MlflowTracking.of(load_settings())
+
+
+def _spec(name: str) -> ModelSpec:
+    """Return a model's declaration.
+
+    Raises:
+        LakehouseError: there is no such model.
+    """
+    from lakehouse_assets.domains import MODELS
+
+    if name not in MODELS:
+        close = did_you_mean(name, MODELS) or "."
+        raise LakehouseError(
+            f"No model is called {name}{close} There are: {', '.join(sorted(MODELS))}."
+        )
+    return MODELS[name]
+
+
+def _decided(decision: Decision, as_json: bool) -> None:
+    """Copy a person's decision to the lake, and print it."""
+    from lakehouse_assets.lake.commits import Commit
+    from lakehouse_assets.orchestration.lake_resource import LakeResource
+    from lakehouse_assets.orchestration.model_decisions import copy_decisions
+    from lakehouse_assets.quality.tables import MODEL_DECISIONS
+    from lakehouse_assets.settings import load_settings
+
+    lake = LakeResource.of(load_settings()).open()
+    copy_decisions(
+        lake, _tracking(), decision.model, Commit(decision.action, "/".join(MODEL_DECISIONS.key))
+    )
+    result = {
+        "model": decision.model,
+        "decision": decision.number,
+        **dict(decision.aliases),
+        "verdict": decision.verdict,
+        "decided_by": decision.decided_by,
+    }
+    _print(result, as_json)
+
+
+def _print(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result, allow_nan=False))  # noqa: T201 - as it is, without Rich
+    else:
+        _print_result(result)
+
+
 def _command(evaluation: Evaluation) -> Any:
     """Build a model's command from the arguments that it declares."""
 
@@ -61,10 +243,7 @@ def _command(evaluation: Evaluation) -> Any:
         as_json = given.pop("as_json")
         parsed = {a.name: a.parse(given[a.name]) for a in evaluation.arguments}
         result = evaluation.run(parsed, lambda done: errors.print(done, style="dim"))
-        if as_json:
-            print(json.dumps(result, allow_nan=False))  # noqa: T201 - as it is, without Rich
-        else:
-            _print_result(result)
+        _print(result, as_json)
 
     texts = {argument.name: argument for argument in evaluation.arguments}
     hints: dict[str, Any] = {
@@ -106,4 +285,6 @@ def _print_result(result: dict[str, Any]) -> None:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "" if value is None else str(value)

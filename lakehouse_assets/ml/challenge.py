@@ -281,6 +281,38 @@ def _compare(
     return Compared(guards, difference, int(usable.sum()), int((seen & usable).sum()), changed)
 
 
+def compare_versions(
+    spec: ModelSpec, tracking: MlflowTracking, version: ModelVersion, other: ModelVersion
+) -> Compared:
+    """Compare two versions on the rows for which both have predictions out of fold.
+
+    Raises:
+        LakehouseError: they have no such row, or MLflow fails.
+    """
+    import numpy as np
+
+    first, second = (load_held_out(tracking, each) for each in (version, other))
+    comparison = spec.comparison
+    if comparison is None or first is None or second is None:
+        raise LakehouseError(
+            f"Versions {version.version} and {other.version} of {spec.name} cannot be compared, "
+            "because the model or one of them has no predictions out of fold; their metrics are "
+            "in `lakehouse models show`."
+        )
+    first, second = (each.filter(each[PREDICTION].is_valid()) for each in (first, second))
+    _, mine, others = np.intersect1d(
+        first[ROW].to_numpy(), second[ROW].to_numpy(), return_indices=True
+    )
+    if not len(mine):
+        raise LakehouseError(
+            f"Versions {version.version} and {other.version} of {spec.name} were fitted on no row "
+            "in common, so there is nothing to compare them on."
+        )
+    labels, predictions = (_values(first, name)[mine] for name in (LABEL, PREDICTION))
+    difference = comparison.estimate(labels, predictions, _values(second, PREDICTION)[others])
+    return Compared(difference=difference, rows=len(mine), out_of_fold_rows=len(mine))
+
+
 def _values(rows: pa.Table, name: str) -> npt.NDArray[np.generic]:
     values: npt.NDArray[np.generic] = rows[name].to_numpy()
     return values

@@ -6,9 +6,11 @@ moving aliases. If the process is killed in between, the next one carries it out
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets import clock
@@ -114,6 +116,26 @@ class Decision:
             )
         return text
 
+    def as_row(self, registered_as: str) -> dict[str, Any]:
+        """Return it as a row of `model_decisions`.
+
+        Args:
+            registered_as: The MLflow run of the candidate, which identifies it across registries.
+        """
+        identity = f"{registered_as} {self.number} {self.decided_at}"
+        found = self.difference
+        return {
+            **asdict(self),
+            "decision_id": hashlib.sha256(identity.encode()).hexdigest()[:32],
+            "data_versions": json.dumps(self.data_versions),
+            "difference": found and found.value,
+            "low": found and found.low,
+            "high": found and found.high,
+            "guards": json.dumps([asdict(guard) for guard in self.guards]),
+            "scored_by": self.scoring,
+            "decided_at": datetime.fromisoformat(self.decided_at),
+        }
+
     @classmethod
     def of_tag(cls, text: str) -> Decision:
         """Read the text of a tag."""
@@ -161,6 +183,20 @@ def decisions_of(versions: Sequence[ModelVersion]) -> list[Decision]:
         if tag.startswith(_TAG)
     ]
     return sorted(found, key=lambda decision: (decision.number, decision.decided_at))
+
+
+def contradiction(decisions: Sequence[Decision], aliases: Mapping[str, int]) -> str | None:
+    """Say where a model's aliases are not as the newest decision left them; None if they are."""
+    if not decisions or decisions[-1].aliases == aliases:
+        return None
+    wanted, found = (
+        ", ".join(f"{alias} {version}" for alias, version in each.items()) or "none"
+        for each in (decisions[-1].aliases, aliases)
+    )
+    return (
+        f"{decisions[-1].model}: the aliases are {found}, but decision {decisions[-1].number} left "
+        f"{wanted}; promote a version with `lakehouse models promote`, which records it"
+    )
 
 
 def record(tracking: MlflowTracking, decision: Decision) -> Decision:

@@ -523,6 +523,12 @@ def _record(
     from lakehouse_assets.ml.model_registry import SCHEMA_TAG, register
 
     tags = {**tags, SCHEMA_TAG: spec.schema}
+    for gate in spec.gates:
+        if gate.metric not in fitted.metrics:
+            raise LakehouseError(
+                f"The gate {gate.name} of {spec.name} judges {gate.metric}, which its fit does not "
+                f"log; it logs {_listed(fitted.metrics)}."
+            )
     if spec.comparison is not None and fitted.held_out is None:
         raise LakehouseError(
             f"The fit of {spec.name} returned no predictions out of fold, by which it would be "

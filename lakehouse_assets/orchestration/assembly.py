@@ -25,6 +25,7 @@ from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.maintenance import maintenance_job, maintenance_schedule
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.model_assets import model_asset
+from lakehouse_assets.orchestration.model_decisions import decisions_asset
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
@@ -102,6 +103,7 @@ def _assets(
             for model in domain.models
         ),
         *quality_assets(silver, scored),
+        decisions_asset([model for domain in DOMAINS for model in domain.models]),
     ]
     conditions = conditions_of(made, DATASETS)
 

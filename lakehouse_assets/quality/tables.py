@@ -110,4 +110,53 @@ QUALITY_DRIFT = Table(
     kind="snapshot",
 )  # fmt: skip
 
-TABLES = (QUALITY_EVENTS, QUALITY_RULES, QUALITY_DRIFT)
+MODEL_DECISIONS = Table(
+    domain=DOMAIN,
+    name="model_decisions",
+    layer="gold",
+    description=(
+        "Decisions about which version of a model is the champion: after each fit, and by people. "
+        "Rows are only added."
+    ),
+    columns=(
+        Column("decision_id", "string", "Identifies the decision across registries.", False),
+        Column("model", "string", "Registered model.", False),
+        Column("number", "int", "Its place among the model's decisions.", False, "count"),
+        Column("action", "string", "`fit`, `promote` or `rollback`.", False),
+        Column("candidate", "int", "Version that was judged.", False, "code"),
+        Column("champion", "int", "Champion before; null if there was none.", unit="code"),
+        Column("partition", "string", "Partition that the candidate was fitted on.", False),
+        Column("data_versions", "string", "Delta versions that it was fitted on, as JSON."),
+        Column("metric", "string", "Metric of the comparison; null without one."),
+        Column(
+            "difference", "double", "By how much the candidate is better; negative if worse.",
+            unit="metric",
+        ),
+        Column("low", "double", "Lower bound of its 95 % interval.", unit="metric"),
+        Column("high", "double", "Upper bound of its 95 % interval.", unit="metric"),
+        Column("rows", "int", "Rows that were compared.", False, "count"),
+        Column(
+            "out_of_fold_rows", "int", "Those that the champion was fitted on, too.", False, "count"
+        ),
+        Column(
+            "changed_rows", "int",
+            "Those that the champion was fitted on in an earlier state, which favours it.",
+            False, "count",
+        ),
+        Column("guards", "string", "Names, results and figures of the guards, as JSON.", False),
+        Column("promoted", "boolean", "Whether the candidate became the champion.", False),
+        Column("verdict", "string", "Why, in words.", False),
+        Column("scored_by", "int", "Version that scores the candidate's partition.", False, "code"),
+        Column(
+            "decided_by", "string", "The rule of the model, or a person.", False, pii="identifier"
+        ),
+        Column("run_id", "string", "Dagster run of the fit; empty if a person decided.", False),
+        Column("decided_at", "timestamp", "When it was decided.", False),
+    ),
+    keys=("decision_id",),
+    owner=OWNER,
+    kind="event",
+    constraints={"known_action": "action IN ('fit', 'promote', 'rollback')"},
+)  # fmt: skip
+
+TABLES = (QUALITY_EVENTS, QUALITY_RULES, QUALITY_DRIFT, MODEL_DECISIONS)

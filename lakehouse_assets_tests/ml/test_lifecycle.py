@@ -20,6 +20,7 @@ from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
 from lakehouse_assets.ml.held_out import load_held_out
 from lakehouse_assets.ml.lifecycle import (
     Agreement,
+    Gate,
     ModelRun,
     ModelSpec,
     run_model,
@@ -171,6 +172,7 @@ def decided(engine: Engine, tracking: MlflowTracking, *rows: Any, **other: Any) 
 def test_one_champion_which_no_worse_and_no_earlier_fit_replaces(
     engine: Engine, tracking: MlflowTracking
 ) -> None:
+    """The lab promoted whatever was fitted last."""
     table = members()
     assert decided(engine, tracking, table, "2014-02") == "champion: the first"
     # So strong a penalty leaves little but the mean.
@@ -191,6 +193,16 @@ def test_one_champion_which_no_worse_and_no_earlier_fit_replaces(
         assert aliases_of(tracking, "points") == {"champion": 4, "previous": 1}
     corrected = decided(engine, tracking, table.slice(1), "2014-02")
     assert corrected == "not the champion: version 4 is of the later partition 2014-03-31"
+
+
+def test_a_metric_that_nobody_logs_decides_nothing(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    """The lab chose its model by a metric that no run had."""
+    wrong = dataclasses.replace(POINTS, gates=(Gate("good", "areaUnderROC", 0.5, "It is good."),))
+    with pytest.raises(LakehouseError, match="judges areaUnderROC, which its fit does not log; it"):
+        run(engine, tracking, members(), spec=wrong)
+    assert versions_of(tracking, "points") == []
 
 
 def test_both_are_judged_on_rows_that_neither_was_fitted_on(
