@@ -120,14 +120,14 @@ def export_model(
     name: Annotated[str, typer.Argument(help="Registered model.")],
     folder: Annotated[Path, typer.Argument(help="New folder.")],
 ) -> None:
-    """Check the champion's files and copy them to a new folder, for `mlflow models serve`."""
+    """Check the champion's files and write a new folder that MLflow's servers serve."""
     from lakehouse_assets.domains import MODELS
-    from lakehouse_assets.ml.model_registry import export_champion
     from lakehouse_assets.ml.tracking import MlflowTracking
+    from lakehouse_assets.serving.export import export
     from lakehouse_assets.settings import load_settings
 
     if name not in MODELS:
         raise LakehouseError(f"There is no model {name!r}; use one of {', '.join(sorted(MODELS))}.")
     tracking = MlflowTracking.of(load_settings())
-    exported = export_champion(tracking, name, MODELS[name].types, folder)
+    exported = export(MODELS[name], tracking, folder)
     print(f"{exported.model_uri} -> {folder}")  # noqa: T201 - for scripts

@@ -22,10 +22,11 @@ import pyarrow as pa
 
 from lakehouse_assets.domains import DOMAINS
 from lakehouse_assets.ml.lifecycle import ModelTable, score_frame
-from lakehouse_assets.ml.model_registry import export_champion, load_champion
+from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.sampling import feature_matrix
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.serving.export import export
 from lakehouse_assets.settings import load_settings
 from lakehouse_assets_tests.operations.services import listens
 from lakehouse_assets_tests.serving.processes import TOKEN, Answer, ask, serving
@@ -44,7 +45,7 @@ def main() -> int:
     tracking = MlflowTracking.of(load_settings())
     bodies, expected = rows_of(models[given.model], tracking, given.requests)
     folder = Path(tempfile.mkdtemp(prefix="lakehouse-serving-"))
-    export_champion(tracking, given.model, models[given.model].spec.types, folder / "exported")
+    export(models[given.model].spec, tracking, folder / "exported")
     port = free_port()
     programs = Path(sys.executable).parent
     variables = {
@@ -95,7 +96,7 @@ def rows_of(
     lake = LakeResource.of(load_settings()).open()
     champion = load_champion(tracking, spec.name, spec.types)
     with lake.engine.scope():
-        rows = spec.prepare(lake.read(model.source)).select(*spec.features)
+        rows = spec.prepare(lake.read(model.read.table)).select(*spec.features)
         scored = lake.engine.arrow_stream(
             score_frame(spec, lake.engine, rows, champion.model)
         ).read_all()

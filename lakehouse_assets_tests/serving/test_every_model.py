@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import pyarrow as pa
 import pytest
+from mlflow.pyfunc.scoring_server import infer_and_parse_data as parsed
 
 from lakehouse_assets.domains import DOMAINS
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ml.lifecycle import ModelTable, score_frame
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.lifecycle import ModelSpec, ModelTable, score_frame
 from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.serving.export import export
 from lakehouse_assets.serving.rows import Inputs, predictions
 from lakehouse_assets_tests.airline.samples import SampleRun
 
@@ -60,10 +65,7 @@ def test_served_scores_are_those_of_the_embedded_engine(
     batch = scored(engine, model, rows, champion).select([*spec.scored]).to_pylist()
     assert all(any(row[name] is not None for row in batch) for name in spec.scored)
     score = spec.scorer(champion)
-    records = [
-        {name: value if name in spec.texts or value is None else float(value) for name, value in
-         row.items() if name != "n"} for row in rows.to_pylist()
-    ]  # fmt: skip
+    records = _as_sent(rows, spec)
     wanted = batch if len(spec.scored) > 1 else [value for (value,) in map(dict.values, batch)]
 
     def served(some: list[Any]) -> list[Any]:
@@ -76,6 +78,44 @@ def test_served_scores_are_those_of_the_embedded_engine(
     # One by one: those at the end lack something.
     for place in range(-50, 0):
         assert served([records[place]]) == [wanted[place]]
+
+
+def test_an_exported_champion_gives_an_mlflow_server_the_scores_of_the_batch(
+    case: tuple[ModelTable, pa.Table, Any], sample: SampleRun, engine: Engine, tmp_path: Path
+) -> None:
+    model, rows, champion = case
+    spec = model.spec
+    tracking = MlflowTracking.of(sample.house.settings)
+    export(spec, tracking, tmp_path / "served")
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "served"))
+    # What a server makes of a request, before the model sees it.
+    records = json.dumps({"dataframe_records": _as_sent(rows, spec)})
+    given = parsed(json.loads(records), loaded.metadata.get_input_schema())
+    found = loaded.predict(given).to_dict("list")
+    batch = scored(engine, model, rows, champion)
+    for name in spec.scored:
+        assert _without_nan(found[name]) == batch[name].to_pylist(), name
+    with pytest.raises(LakehouseError, match="served exists already"):
+        export(spec, tracking, tmp_path / "served")
+    file = tmp_path / "served" / "artifacts" / "files" / "model.skops"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(LakehouseError, match="files are not those that were registered"):
+        mlflow.pyfunc.load_model(str(tmp_path / "served"))
+
+
+def _as_sent(rows: pa.Table, spec: ModelSpec) -> list[dict[str, Any]]:
+    return [
+        {
+            name: value if name in spec.texts or value is None else float(value)
+            for name, value in row.items()
+            if name != "n"
+        }
+        for row in rows.to_pylist()
+    ]
+
+
+def _without_nan(values: list[Any]) -> list[Any]:
+    return [None if value != value else value for value in values]
 
 
 def test_scores_on_spark_are_those_of_the_embedded_engine(
