@@ -39,7 +39,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sample.retail.customers import columns_of, new_customers
 from lakehouse_assets_tests.retail.test_customers import REAL
 
-QUICK = ChurnSettings(trees=40, penalties=(0.1,))
+QUICK = ChurnSettings(trees=40, penalties=(0.1,), depths=(2,), learning_rates=(0.1,))
 HEADER = [field.source for field in CUSTOMERS.columns if field.source]
 Row = dict[str, Any]
 

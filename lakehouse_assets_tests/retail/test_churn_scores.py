@@ -32,7 +32,7 @@ from lakehouse_assets_tests.airline.samples import House, check
 from lakehouse_assets_tests.retail.samples import deliver, quoted_csv
 from lakehouse_assets_tests.retail.test_churn import Row, people
 
-QUICK = ChurnSettings(trees=40, penalties=(0.1, 0.3))
+QUICK = ChurnSettings(trees=40, penalties=(0.1, 0.3), learning_rates=(0.1,))
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_a_search_that_was_cut_off_goes_on_where_it_was(
     engine: Engine, tracking: MlflowTracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = features(people(300), date(2021, 9, 1))
-    settings = ChurnSettings(trees=40, penalties=(0.03, 0.1, 0.3))
+    settings = replace(QUICK, penalties=(0.03, 0.1, 0.3))
     measured: list[Any] = []
     measure = churn.measure
 
@@ -267,7 +267,7 @@ def test_a_month_of_customers_through_dagster(house: House) -> None:
     rows = people(300)
     deliver(house, CUSTOMERS, "2021-09-06", "a.csv", quoted_csv(CUSTOMERS, rows))
     deliver(house, CUSTOMERS, "2021-10-04", "a.csv", quoted_csv(CUSTOMERS, one_class(rows)))
-    quick = {"trees": 40, "penalties": [0.1]}
+    quick = {"trees": 40, "penalties": [0.1], "depths": [2], "learning_rates": [0.1]}
     config = {"ops": {"retail__gold_customer_churn": {"config": quick}}}
     result = house.materialise(
         "retail_monthly", "2021-09-01", *tables, last="2021-10-01", run_config=config

@@ -87,8 +87,8 @@ class ChurnSettings:
         penalties: Inverse strengths of the spline regression's penalty to choose from.
         knots: Knots of each spline.
         depths: Depths of the boosted trees to choose from, 1 to 3.
+        learning_rates: Learning rates of the trees to choose from.
         trees: Most boosted trees; their number is chosen.
-        learning_rate: Learning rate of the trees.
         contact_cost: What it costs to contact a customer, in US dollars.
         loss: What is lost with a customer who leaves and was not contacted, in US dollars. A
             contact pays if the probability is above the ratio of the two.
@@ -98,9 +98,9 @@ class ChurnSettings:
     folds: int = 5
     penalties: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
     knots: int = 6
-    depths: tuple[int, ...] = (2,)
+    depths: tuple[int, ...] = (1, 2)
+    learning_rates: tuple[float, ...] = (0.03, 0.1)
     trees: int = 400
-    learning_rate: float = 0.05
     contact_cost: float = 20.0
     loss: float = 50.0
 
@@ -109,7 +109,11 @@ class ChurnSettings:
         """What the search tries."""
         return [
             *({"candidate": "splines", "penalty": penalty} for penalty in self.penalties),
-            *({"candidate": "xgboost", "depth": depth} for depth in self.depths),
+            *(
+                {"candidate": "xgboost", "depth": depth, "learning_rate": rate}
+                for depth in self.depths
+                for rate in self.learning_rates
+            ),
         ]
 
 
@@ -487,7 +491,7 @@ def _boost(
         {
             "objective": "binary:logistic",
             "max_depth": trial["depth"],
-            "eta": settings.learning_rate,
+            "eta": trial["learning_rate"],
             "subsample": 0.7,
             "colsample_bytree": 0.7,
             "min_child_weight": 5,
