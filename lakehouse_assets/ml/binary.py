@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from lakehouse_assets.ml.comparison import Interval
+
     Labels: TypeAlias = npt.NDArray[np.int64]
 
 Predict: TypeAlias = "Callable[[pa.Table], Mapping[str, FloatArray]]"
@@ -42,6 +44,27 @@ def scores(labels: Labels, probabilities: FloatArray) -> dict[str, float]:
         "brier": float(((probabilities - labels) ** 2).mean()),
         "ece": calibration_error(probabilities, labels),
     }
+
+
+def realised(labels: Labels, probabilities: FloatArray) -> dict[str, Interval]:
+    """Judge probabilities by labels that came later; see `ModelSpec.realised`.
+
+    Returns:
+        The AUC, unless all labels are equal; and the calibration error, whose lower bound leaves
+        out what calibrated probabilities of so few rows would have by chance.
+    """
+    import numpy as np
+
+    from lakehouse_assets.ml.calibration import BINS
+    from lakehouse_assets.ml.comparison import Interval, auc_interval
+
+    error = calibration_error(probabilities, labels)
+    variance = float((probabilities * (1.0 - probabilities)).mean())
+    chance = math.sqrt(BINS * variance / len(labels))
+    found = {"ece": Interval(error, max(error - chance, 0.0), error)}
+    if 1 < labels.sum() < len(labels) - 1:
+        found["auc"] = auc_interval(np.asarray(labels), probabilities)
+    return found
 
 
 def corrected_interval(differences: Sequence[float], held_out: float) -> tuple[float, float]:

@@ -28,13 +28,13 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.sampling import Sample, fetch_sample
+from lakehouse_assets.ml.sampling import FloatArray, Sample, fetch_sample
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
 
-    from lakehouse_assets.ml.comparison import Comparison
+    from lakehouse_assets.ml.comparison import Comparison, Interval
     from lakehouse_assets.ml.decisions import Decision
     from lakehouse_assets.ml.model_registry import TrackedModel
     from lakehouse_assets.ml.tracking import MlflowTracking
@@ -170,6 +170,8 @@ class ModelSpec:
             its gates and guards replaces it.
         agreement: How much a fit must agree with the champion.
         slowest: Most CPU seconds for scoring 10,000 rows.
+        realised: Judges predictions by labels that came later: given both, returns metrics with
+            their intervals, under the names of the gates' metrics. The table must hold the target.
         limits: What the model must not be used for or cannot do, in sentences.
         rules: Other values that the results depend on; part of the identity.
         libraries: Packages whose version may change the fit; part of the identity.
@@ -196,6 +198,7 @@ class ModelSpec:
     comparison: Comparison | None = None
     agreement: Agreement | None = None
     slowest: float | None = None
+    realised: Callable[[pa.Array, FloatArray], Mapping[str, Interval]] | None = None
     limits: tuple[str, ...] = ()
     rules: object = None
     libraries: tuple[str, ...] = ("scikit-learn",)

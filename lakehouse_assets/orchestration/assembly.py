@@ -82,7 +82,7 @@ def _assets(
     engine: str,
 ) -> Sequence[dg.AssetsDefinition]:
     silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
-    scored = [m.table for domain in DOMAINS for m in domain.models if m.table.partition]
+    models = [m for domain in DOMAINS for m in domain.models if m.table.partition]
     calendars = _calendars(first_partition)
     options = BuildOptions(week_starts_on, training_rows)
     given = {"campaign_tags": campaign_tags}
@@ -102,7 +102,7 @@ def _assets(
             for domain in DOMAINS
             for model in domain.models
         ),
-        *quality_assets(silver, scored),
+        *quality_assets(silver, models),
         decisions_asset([model for domain in DOMAINS for model in domain.models]),
     ]
     conditions = conditions_of(made, DATASETS)

@@ -13,6 +13,7 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Values, between
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.ml.lifecycle import ModelTable
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.quality_log import events_of, finished_runs
@@ -21,6 +22,7 @@ from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attribu
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
 from lakehouse_assets.quality.drift import (
+    FEWEST_ROWS,
     MOST_MODEL_PSI,
     MOST_PSI,
     Bucket,
@@ -41,29 +43,38 @@ DISTRIBUTION = Check(
     "distributions_are_stable",
     "No watched column's stability index is unusual in the newest one.",
 )
-MODELS = Check(
+INPUTS = Check(
     "models_see_what_they_know",
     "No input or score of a model is unusual in the newest month and in one of two before it.",
 )
+REALISED = Check(
+    "models_are_as_good_as_promised",
+    "Predictions pass the gates of their model when they are judged by labels that came later.",
+)
+FOUND = (VOLUME, DISTRIBUTION, INPUTS, REALISED)
 # Number of newest partitions in the drift table.
 _SHOWN = {"day": 31, "month": 6}
 # A run may end a little before its last event is stored.
 _OVERLAP = timedelta(hours=1)
 
 
-def quality_assets(watched: Sequence[Table], scored: Sequence[Table]) -> list[dg.AssetsDefinition]:
+def quality_assets(
+    watched: Sequence[Table], models: Sequence[ModelTable]
+) -> list[dg.AssetsDefinition]:
     """Make the assets of the quality log, including the drift of some silver tables.
 
     Args:
         watched: Partitioned tables whose rows and `watched` columns are compared over time.
-        scored: The same of models' tables, whose `watched` columns are inputs and scores.
+        models: Models whose monthly tables have inputs and scores as `watched` columns.
     """
     # The newest partition is enough. With a dependency on all partitions, Dagster would list every
     # day since the first for every table.
     newest = dg.LastPartitionMapping()
-    deps = [dg.AssetDep(dg.AssetKey(table.key), partition_mapping=newest) for table in watched]
-    models = [dg.AssetDep(dg.AssetKey(table.key), partition_mapping=newest) for table in scored]
-    return [_events(deps), _rules(), _drift(watched, scored, [*deps, *models])]
+    deps, scores = (
+        [dg.AssetDep(dg.AssetKey(table.key), partition_mapping=newest) for table in tables]
+        for tables in (watched, [model.table for model in models])
+    )
+    return [_events(deps), _rules(), _drift(watched, models, [*deps, *scores])]
 
 
 def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
@@ -147,13 +158,13 @@ def _rules() -> dg.AssetsDefinition:
 
 
 def _drift(
-    watched: Sequence[Table], scored: Sequence[Table], deps: Sequence[dg.AssetDep]
+    watched: Sequence[Table], models: Sequence[ModelTable], deps: Sequence[dg.AssetDep]
 ) -> dg.AssetsDefinition:
     table = QUALITY_DRIFT
     make: MakeAsset = dg.asset(
         **asset_attributes(table),
         deps=deps,
-        check_specs=check_specs(table, [*declared_checks(table), VOLUME, DISTRIBUTION, MODELS]),
+        check_specs=check_specs(table, [*declared_checks(table), *FOUND]),
         required_resource_keys={"lake"},
         pool=table.step,
     )
@@ -167,14 +178,18 @@ def _drift(
         lake: Lake = context.resources.lake.open()
         with lake.engine.scope():
             found = {t: drift_of(lake, t) for t in watched}
-            found |= {t: drift_of(lake, t, MOST_MODEL_PSI) for t in scored}
+            seen = {m: drift_of(lake, m.table, MOST_MODEL_PSI) for m in models}
+            realised = {m: realised_of(lake, m) for m in models}
             rows = [
                 {
                     **asdict(drift),
                     "table_name": f"{t.domain}.{t.name}",
                     "partition": drift.partition.isoformat(),
                 }
-                for t, drifts in found.items()
+                for t, drifts in [
+                    *found.items(),
+                    *((m.table, [*seen[m], *realised[m]]) for m in models),
+                ]
                 for drift in drifts
             ]
             schema = arrow_schema(table)
@@ -187,19 +202,15 @@ def _drift(
             for drift in drifts
             if drift.partition == max(d.partition for d in drifts)
         ]
-        volumes = [pair for pair in newest if pair[1].measure == "rows" and pair[0] in watched]
+        volumes = [pair for pair in newest if pair[1].measure == "rows"]
         others = [pair for pair in newest if pair[1].measure != "rows"]
-        silver, models = (
-            [pair for pair in others if (pair[0] in scored) is side] for side in (False, True)
-        )
-        lasting = [
-            (t, drift)
-            if persists([d for d in found[t] if d.measure == drift.measure])
-            else (t, replace(drift, usual=None if drift.usual is None else True))
-            for t, drift in models
+        judged = [
+            _finding(VOLUME, volumes),
+            _finding(DISTRIBUTION, others),
+            _finding(INPUTS, [(m.table, drift) for m in models for drift in lasting(seen[m])]),
+            _finding(REALISED, [(m.table, drift) for m in models for drift in latest(realised[m])]),
         ]
-        findings = [_finding(VOLUME, volumes), _finding(DISTRIBUTION, silver)]
-        yield from check_results(table, [*findings, _finding(MODELS, lasting)])
+        yield from check_results(table, judged)
 
     return make(quality_drift)
 
@@ -232,6 +243,73 @@ def drift_of(lake: Lake, table: Table, most: float = MOST_PSI) -> list[Drift]:
         for row in lake.engine.rows(counted):
             counts.setdefault(row["day"], {})[row["bucket"]] = int(row["n"])
         found += [distribution_drift(counts, day, grain, name, most) for day in shown]
+    return found
+
+
+def lasting(found: Sequence[Drift]) -> list[Drift]:
+    """Return the newest drift of each measure but the rows; usual is what does not persist."""
+    measures = dict.fromkeys(drift.measure for drift in found if drift.measure != "rows")
+    newest = []
+    for measure in measures:
+        own = sorted((d for d in found if d.measure == measure), key=lambda d: d.partition)
+        usual = None if own[-1].usual is None else not persists(own)
+        newest.append(replace(own[-1], usual=usual))
+    return newest
+
+
+def latest(found: Sequence[Drift]) -> list[Drift]:
+    """Return the measures of the newest partition that has a verdict."""
+    judged = [drift for drift in found if drift.usual is not None]
+    newest = max((drift.partition for drift in judged), default=None)
+    return [drift for drift in judged if drift.partition == newest]
+
+
+def realised_of(lake: Lake, model: ModelTable) -> list[Drift]:
+    """Judge predictions of a model's newest months by labels that came later.
+
+    Only rows without a label when they were scored count: no fit of their month has seen them.
+    Their labels are those of the latest month.
+    """
+    spec, table, partition = model.spec, model.table, model.table.partition
+    months = sorted(day for day, n in lake.rows_by_partition(table).items() if n)
+    months = months[-_SHOWN["month"] - 1 :]
+    if spec.realised is None or not spec.target or not spec.comparison or not partition:
+        return []
+    if len(months) < 2:
+        return []
+    score = spec.comparison.prediction
+    window = between(partition, months[0], following(months[-1], "month"))
+    names = [partition.column, spec.key, spec.target, score]
+    rows = lake.read(table, window, columns=names)
+    day, label = F.col(partition.column), F.col(spec.target)
+    known = rows.filter((day == F.lit(months[-1])) & label.isNotNull()).select(
+        F.col(spec.key).alias("known_key"), label.alias("outcome")
+    )
+    asked = rows.filter((day < F.lit(months[-1])) & label.isNull() & F.col(score).isNotNull())
+    joined = asked.join(known, F.col(spec.key) == F.col("known_key"), "inner")
+    from pyarrow import compute as pc
+
+    fetched = lake.engine.arrow_stream(joined.select(day.alias("day"), score, "outcome")).read_all()
+    gates = {gate.metric: gate for gate in spec.gates}
+    found = []
+    for month in months[:-1]:
+        own = fetched.filter(pc.equal(fetched["day"], month)).combine_chunks()
+        if own.num_rows < FEWEST_ROWS:
+            continue
+        labels = own["outcome"].combine_chunks()
+        for metric, interval in spec.realised(labels, own[score].to_numpy()).items():
+            gate = gates.get(metric)
+            # Good enough by chance is good enough.
+            usual = (
+                None
+                if gate is None
+                else gate.passes({metric: interval.low if gate.above is None else interval.high})
+            )
+            found.append(
+                Drift(
+                    month, f"realised {metric}", interval.value, own.num_rows, own.num_rows, usual
+                )
+            )
     return found
 
 

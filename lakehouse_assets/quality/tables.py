@@ -84,11 +84,17 @@ QUALITY_DRIFT = Table(
     columns=(
         _TABLE,
         _PARTITION,
-        Column("measure", "string", "`rows`, or the column whose distribution is compared.", False),
+        Column(
+            "measure", "string",
+            "`rows`, the column whose distribution is compared, or `realised` and the metric of a "
+            "model's predictions, judged by labels that came later.",
+            False,
+        ),
         Column(
             "value", "double",
             "Rows divided by their trailing median, or the index: up to 0.1 means the same "
-            "distribution, above 0.25 another; null if there is too little to compare with.",
+            "distribution, above 0.25 another; null if there is too little to compare with. For "
+            "a realised metric, its value.",
             unit="ratio or index",
         ),
         Column(
@@ -101,7 +107,8 @@ QUALITY_DRIFT = Table(
         Column(
             "usual", "boolean",
             "Whether it is within bounds: 0.5 to 2 times the rows; an index up to 0.25, for a "
-            "model's inputs and scores 0.1, or up to what chance exceeds once in 1,000 times. "
+            "model's inputs and scores 0.1, or up to what chance exceeds once in 1,000 times; a "
+            "realised metric that passes the model's gates, or may by its interval. "
             "Null if there is no verdict.",
         ),
     ),

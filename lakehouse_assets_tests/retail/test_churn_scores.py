@@ -28,6 +28,7 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.decisions import aliases_of, versions_of
 from lakehouse_assets.ml.lifecycle import ModelRun, run_model
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.quality.tables import QUALITY_DRIFT
 from lakehouse_assets_tests.airline.samples import House, check
 from lakehouse_assets_tests.retail.samples import deliver, quoted_csv
 from lakehouse_assets_tests.retail.test_churn import Row, people
@@ -258,21 +259,26 @@ def test_spark_scores_as_the_embedded_engine(
     assert found[0] == found[1]
 
 
-def test_a_month_of_customers_through_dagster(house: House) -> None:
+def test_months_of_customers_through_dagster(house: House) -> None:
+    """A month with a fit, one without, and what predictions were worth when labels came."""
     tables = (
         bronze_table(CUSTOMERS), rejects_table(CUSTOMERS), SILVER_CUSTOMERS,
         quarantine_table(CUSTOMERS), DIM_RETAIL_CUSTOMERS, GOLD_CHURN_FEATURES,
         GOLD_CUSTOMER_CHURN,
     )  # fmt: skip
-    rows = people(300)
-    deliver(house, CUSTOMERS, "2021-09-06", "a.csv", quoted_csv(CUSTOMERS, rows))
+    rows = people(700)
+    unknown = [row | {"Churn": ""} for row in rows[:300]] + rows[300:]
+    deliver(house, CUSTOMERS, "2021-09-06", "a.csv", quoted_csv(CUSTOMERS, unknown))
     deliver(house, CUSTOMERS, "2021-10-04", "a.csv", quoted_csv(CUSTOMERS, one_class(rows)))
     quick = {"trees": 40, "penalties": [0.1], "depths": [2], "learning_rates": [0.1]}
     config = {"ops": {"retail__gold_customer_churn": {"config": quick}}}
-    result = house.materialise(
-        "retail_monthly", "2021-09-01", *tables, last="2021-10-01", run_config=config
-    )
-    assert result.success
+
+    def load(first: str, last: str) -> Any:
+        result = house.materialise("retail_monthly", first, *tables, last=last, run_config=config)
+        assert result.success
+        return result
+
+    result = load("2021-09-01", "2021-10-01")
     made = house.rows(GOLD_CUSTOMER_CHURN, order="as_of_month, customer_id")
     assert len(made) == 2 * len(rows) == house.count(GOLD_CHURN_FEATURES)
     assert {row["model_version"] for row in made} == {1}
@@ -283,3 +289,16 @@ def test_a_month_of_customers_through_dagster(house: House) -> None:
     assert not fitted.passed
     assert "0 of whom left" in fitted.description
     assert "Version 1 scores." in fitted.description
+
+    other = {"Yes": "No", "No": "Yes"}
+    for later, good in ((rows, True), ([r | {"Churn": other[r["Churn"]]} for r in rows], False)):
+        deliver(house, CUSTOMERS, "2021-10-04", "a.csv", quoted_csv(CUSTOMERS, later))
+        load("2021-10-01", "2021-10-01")
+        looked = house.materialise("quality", None, QUALITY_DRIFT)
+        found = {r["measure"]: r for r in house.rows(QUALITY_DRIFT)
+                 if r["measure"].startswith("realised")}  # fmt: skip
+        assert found.keys() == {"realised auc", "realised ece"}
+        assert {r["current_rows"] for r in found.values()} == {300}
+        assert (found["realised auc"]["value"] > 0.7) == good
+        kept = check(looked, QUALITY_DRIFT, "models_are_as_good_as_promised")
+        assert kept.passed == found["realised auc"]["usual"] == good

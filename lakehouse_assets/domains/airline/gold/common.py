@@ -23,13 +23,15 @@ def gold(
     kind: Kind,
     references: tuple[Reference, ...] = (),
     layer: Layer = "gold",
+    watched: tuple[str, ...] = (),
     latest_with: str | None = None,
     measures: tuple[Measure, ...] = (),
 ) -> Table:
     """Declare a monthly table of the airline domain; see `monthly_table`."""
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER,
-        kind=kind, references=references, layer=layer, latest_with=latest_with, measures=measures,
+        kind=kind, references=references, layer=layer, watched=watched, latest_with=latest_with,
+        measures=measures,
     )  # fmt: skip
 
 

@@ -58,6 +58,11 @@ GOLD_CUSTOMER_SEGMENTS_ML = gold(
     ("customer_key",),
     kind="snapshot",
     layer="segments",
+    # Spend and purchases add up from the first month that is known, so they never stop growing.
+    watched=(
+        "age", "total_flights", "total_km_flown", "total_loyalty_points", "days_since_last_flight",
+        "recency_score", "frequency_score", "monetary_score", "cluster", "segment_name",
+    ),
     references=(same_month(("customer_key",), "dim_customers"),),
 )  # fmt: skip
 

@@ -56,6 +56,11 @@ GOLD_CUSTOMER_CHURN = gold(
     ("customer_id",),
     kind="snapshot",
     topic="churn",
+    watched=(
+        "tenure_months", "unit_price", "total_amount", "senior_citizen", "partner", "dependents",
+        "discount", "outlet_size", "online_delivery", "order_status", "customer_support", "brand",
+        "store_contract", "paperless_billing", "payment_method", "churn_probability",
+    ),
     lab="customerchurndataprediction",
     measures=(
         Measure("average_churn_probability", "avg(churn_probability)", "share", "non_additive",

@@ -23,6 +23,7 @@ def gold(
     topic: str,
     references: tuple[Reference, ...] = (),
     lab: str | None = None,
+    watched: tuple[str, ...] = (),
     clustered: tuple[str, ...] = (),
     latest_with: str | None = None,
     measures: tuple[Measure, ...] = (),
@@ -31,7 +32,7 @@ def gold(
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER,
         kind=kind, topic=topic, references=references, aliases=(lab,) if lab else (),
-        clustered=clustered, latest_with=latest_with, measures=measures,
+        watched=watched, clustered=clustered, latest_with=latest_with, measures=measures,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ from lakehouse_assets.domains.retail.models.churn_model import (
 from lakehouse_assets.domains.retail.shared import UNKNOWN
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ml.comparison import by_auc
+from lakehouse_assets.ml.comparison import Interval, by_auc
 from lakehouse_assets.ml.lifecycle import (
     CannotFitError,
     Evidence,
@@ -98,8 +98,8 @@ class ChurnSettings:
     folds: int = 5
     penalties: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
     knots: int = 6
-    depths: tuple[int, ...] = (1, 2)
-    learning_rates: tuple[float, ...] = (0.03, 0.1)
+    depths: tuple[int, ...] = (2, 3)
+    learning_rates: tuple[float, ...] = (0.05,)
     trees: int = 400
     contact_cost: float = 20.0
     loss: float = 50.0
@@ -197,6 +197,16 @@ def describe_churn(engine: Engine, customers: DataFrame) -> Evidence:
             "correlations_with_churn": correlation_figure(correlations(rows)),
         },
     )
+
+
+def realised_churn(labels: pa.Array, probabilities: FloatArray) -> dict[str, Interval]:
+    """Judge probabilities of customers by whether they left; see `ModelSpec.realised`."""
+    from pyarrow import compute as pc
+
+    from lakehouse_assets.ml.binary import realised
+
+    left = pc.equal(labels, YES_NO[0]).to_numpy(zero_copy_only=False).astype("int64")
+    return realised(left, probabilities)
 
 
 def check_customers(rows: pa.Table, labels: Labels) -> None:
@@ -545,6 +555,7 @@ CHURN: Final = ModelSpec(
     ),
     comparison=by_auc("churn_probability", not_worse_by=0.005, slices=("senior_citizen",)),
     describe=describe_churn,
+    realised=realised_churn,
     finish=lambda frame: frame.select(*GOLD_CUSTOMER_CHURN.column_names),
     limits=(
         "Whether a customer left is known only for the month of the snapshot; the model says who "
