@@ -22,6 +22,7 @@ from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.airline.models import small_segments as gold_small_segments
 from lakehouse_assets.domains.airline.models.personas import AT_RISK, NEW, PERSONAS, PREMIUM
 from lakehouse_assets.domains.airline.models.segments import SEGMENT_FEATURES, SEGMENTS
+from lakehouse_assets.ml.decisions import decisions_of, versions_of
 from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import (
@@ -337,6 +338,38 @@ def test_customers_without_structure_stop_everything_downstream(house: House) ->
     client = MlflowClient(house.settings.mlflow_uri)
     (version,) = client.search_model_versions(f"name = '{SEGMENTS.name}'")
     assert list(version.aliases) == []
+
+
+def test_a_month_cut_up_in_another_way_is_scored_by_the_champion(
+    segmented: tuple[House, Any], new_house: Callable[..., House]
+) -> None:
+    source, _ = segmented
+    house = new_house("stable")
+    found = []
+    for month, k, starts in ((3, 5, 2), (4, 3, 2), (5, 5, 3)):
+        first = date(2014, month, 1)
+        for table, day in ((gold_customers.DIM_CUSTOMERS, "snapshot_month"),
+                           (gold_value.KPI_CUSTOMER_VALUE, "as_of_month")):  # fmt: skip
+            moved = {"as_of_month": first, day: first}
+            rows = [{**row, **moved} for row in source.rows(table)]
+            rows = [{n: v for n, v in row.items() if n in table.column_names} for row in rows]
+            house.put(table, rows, first)
+        result = house.materialise(
+            "airline_monthly",
+            first.isoformat(),
+            gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
+            run_config=launchpad(k=k, n_init=starts, sweep=[]),
+        )
+        assert result.success
+        rows = house.rows(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, f"as_of_month = DATE '{first}'")
+        known = [row for row in rows if row["cluster"] is not None]
+        found.append(({r["model_version"] for r in known}, {r["cluster"] for r in known}))
+    # April's three clusters are not used; May's five are about those of March.
+    assert found == [({1}, set(range(5))), ({1}, set(range(5))), ({3}, set(range(5)))]
+    versions = versions_of(MlflowTracking(house.settings.mlflow_uri), SEGMENTS.name)
+    refused = decisions_of(versions)[1]
+    assert refused.verdict.startswith("not the champion: segments_are_stable (0.")
+    assert [guard.name for guard in refused.guards if not guard.passed] == ["segments_are_stable"]
 
 
 def test_fewer_customers_than_segments_stay_uncategorized(house: House) -> None:
