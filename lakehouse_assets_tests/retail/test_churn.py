@@ -209,9 +209,11 @@ def test_a_customer_has_the_same_score_in_every_batch_and_three_reasons(
     for chosen in CANDIDATES:
         other = replace(model, chosen=chosen)
         logits = model.slope * model.logits(rows)[chosen]
-        rest = logits - other.contributions(rows).sum(axis=1)
+        rest = logits - other.contributions(encode(rows, other.categories)).sum(axis=1)
         assert rest == pytest.approx(np.full(len(rest), rest[0]), abs=1e-9)
-    first, second, third = top_reasons(model, rows.to_batches()[0], SOURCES)
+    first, second, third = top_reasons(
+        model.contributions(encode(rows, model.categories)), rows.to_batches()[0], SOURCES
+    )
     assert {text.split(" is ")[0] for text in first.to_pylist()} <= {
         SOURCES[name] for name in FEATURES
     }

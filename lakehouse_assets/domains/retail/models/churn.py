@@ -165,10 +165,12 @@ def churn_scorer(model: ChurnModel) -> Callable[[pa.RecordBatch], pa.RecordBatch
         import numpy as np
         import pyarrow as pa
 
-        probabilities = model.predict(batch)
+        features = encode(batch, model.categories)
+        probabilities = model.probabilities(features)
         contacted = probabilities > model.threshold
         places = pa.array(np.cumsum(contacted) - 1, mask=~contacted)
-        reasons = top_reasons(model, batch.filter(pa.array(contacted)), words)
+        added = model.contributions(features[contacted])
+        reasons = top_reasons(added, batch.filter(pa.array(contacted)), words)
         columns = [
             pa.array(probabilities),
             pa.array(np.where(contacted, "Yes", "No"), pa.string()),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.domains.retail.shared import UNKNOWN
@@ -91,17 +92,31 @@ class ChurnModel:
     def logits(self, rows: pa.Table | pa.RecordBatch) -> dict[str, FloatArray]:
         """Return the logits of each candidate, uncalibrated."""
         features = encode(rows, self.categories)
-        parts = self.parts(features)
-        splines = self.intercept + sum(parts[:, place] for place in range(parts.shape[1]))
-        trees = self.trees.logits(self._columns(features))
-        return {name: a * splines + b * trees for name, (a, b) in CANDIDATES.items()}
+        return {name: self._logits(features, name) for name in CANDIDATES}
 
     def predict(self, rows: pa.Table | pa.RecordBatch) -> FloatArray:
         """Return the calibrated probability that each customer leaves."""
-        return sigmoid(self.slope * self.logits(rows)[self.chosen] + self.shift)
+        return self.probabilities(encode(rows, self.categories))
 
-    def contributions(self, rows: pa.Table | pa.RecordBatch) -> FloatArray:
-        """Return what each column adds to a customer's logit, beyond the mean of all customers.
+    def probabilities(self, features: FloatArray) -> FloatArray:
+        """Return the calibrated probability of each encoded row."""
+        return sigmoid(self.slope * self._logits(features, self.chosen) + self.shift)
+
+    def _logits(self, features: FloatArray, candidate: str) -> FloatArray:
+        import numpy as np
+
+        splines, trees = CANDIDATES[candidate]
+        found = np.zeros(len(features))
+        if splines:
+            parts = self.parts(features)
+            columns = (parts[:, place] for place in range(parts.shape[1]))
+            found = found + splines * (self.intercept + sum(columns))
+        if trees:
+            found = found + trees * self.trees.logits(self._columns(features))
+        return found
+
+    def contributions(self, features: FloatArray) -> FloatArray:
+        """Return what each column adds to the logit of encoded rows, beyond all customers' mean.
 
         The two derived numbers count for the columns that they are derived from.
 
@@ -110,7 +125,6 @@ class ChurnModel:
         """
         import numpy as np
 
-        features = encode(rows, self.categories)
         splines, trees = CANDIDATES[self.chosen]
         found = splines * (self.parts(features) - self.means)
         if trees:
@@ -175,7 +189,6 @@ def encode(rows: pa.Table | pa.RecordBatch, categories: Mapping[str, list[str]])
     numbers are NaN. A text that is not in the categories has the code of the first one.
     """
     import numpy as np
-    import pyarrow as pa
     from pyarrow import compute as pc
 
     from lakehouse_assets.ml.sampling import feature_matrix
@@ -184,23 +197,30 @@ def encode(rows: pa.Table | pa.RecordBatch, categories: Mapping[str, list[str]])
     total = np.where(np.isnan(total) & (tenure == 0), 0.0, total)
     with np.errstate(divide="ignore", invalid="ignore"):
         average = np.where(tenure > 0, total / tenure, price)
-    codes = [
-        pc.fill_null(
-            pc.index_in(pc.fill_null(rows[name], UNKNOWN), value_set=pa.array(values, pa.string())),
-            0,
-        ).to_numpy(zero_copy_only=False)
-        for name, values in categories.items()
-    ]
+    codes = []
+    # Few calls of PyArrow: for a single row they are nearly all of the time.
+    for name, values in categories.items():
+        column = rows[name].fill_null(UNKNOWN) if rows[name].null_count else rows[name]
+        found = pc.call_function("index_in", [column], _places_of(tuple(values)))
+        found = found.fill_null(0) if found.null_count else found
+        codes.append(found.to_numpy(zero_copy_only=False))
     return np.column_stack([tenure, price, total, average, price - average, *codes])
 
 
-def top_reasons(
-    model: ChurnModel, rows: pa.RecordBatch, words: Mapping[str, str]
-) -> list[pa.Array]:
+@cache
+def _places_of(values: tuple[str, ...]) -> Any:
+    """Return the options by which PyArrow looks values up."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    return pc.SetLookupOptions(pa.array(values, pa.string()))
+
+
+def top_reasons(added: FloatArray, rows: pa.RecordBatch, words: Mapping[str, str]) -> list[Any]:
     """Return the columns that add most to the probability of each row, as text.
 
     Args:
-        model: The model.
+        added: What each column adds; see `ChurnModel.contributions`.
         rows: The rows.
         words: What columns are called, by name.
 
@@ -212,20 +232,21 @@ def top_reasons(
     import pyarrow as pa
     from pyarrow import compute as pc
 
-    added = model.contributions(rows)
-    ranked = np.argsort(-added, axis=1, kind="stable")
-    texts = [
-        pc.binary_join_element_wise(
-            words[name], pc.fill_null(_text(rows[name]), "not given"), " is "
-        )
-        for name in FEATURES
+    ranked = np.argsort(-added, axis=1, kind="stable")[:, :REASONS]
+    more = np.take_along_axis(added, ranked, axis=1) > 0.0
+    if not more.any():
+        return [pa.nulls(len(added), pa.string())] * REASONS
+    # Only the columns that are anybody's reason are written as text.
+    used, places = np.unique(ranked, return_inverse=True)
+    texts = []
+    for name in (FEATURES[place] for place in used):
+        text = _text(rows[name])
+        text = text.fill_null("not given") if text.null_count else text
+        texts.append(pc.binary_join_element_wise(words[name], text, " is "))
+    places = places.reshape(ranked.shape)
+    return [
+        pc.choose(pa.array(places[:, rank], mask=~more[:, rank]), *texts) for rank in range(REASONS)
     ]
-    found = []
-    for rank in range(REASONS):
-        place = ranked[:, rank]
-        more = np.take_along_axis(added, place[:, None], axis=1)[:, 0] > 0.0
-        found.append(pc.choose(pa.array(place, mask=~more), *texts))
-    return found
 
 
 def _text(column: Any) -> Any:
