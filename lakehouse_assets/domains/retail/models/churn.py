@@ -168,13 +168,16 @@ def churn_scorer(model: ChurnModel) -> Callable[[pa.RecordBatch], pa.RecordBatch
         features = encode(batch, model.categories)
         probabilities = model.probabilities(features)
         contacted = probabilities > model.threshold
-        places = pa.array(np.cumsum(contacted) - 1, mask=~contacted)
-        added = model.contributions(features[contacted])
-        reasons = top_reasons(added, batch.filter(pa.array(contacted)), words)
+        reasons = [pa.nulls(len(contacted), pa.string())] * REASONS
+        if contacted.any():
+            added = model.contributions(features[contacted])
+            places = pa.array(np.cumsum(contacted) - 1, mask=~contacted)
+            found = top_reasons(added, batch.filter(pa.array(contacted)), words)
+            reasons = [reason.take(places) for reason in found]
         columns = [
             pa.array(probabilities),
             pa.array(np.where(contacted, "Yes", "No"), pa.string()),
-            *(reason.take(places) for reason in reasons),
+            *reasons,
         ]
         return pa.RecordBatch.from_arrays(columns, names=list(SCORED))
 

@@ -189,6 +189,7 @@ def encode(rows: pa.Table | pa.RecordBatch, categories: Mapping[str, list[str]])
     numbers are NaN. A text that is not in the categories has the code of the first one.
     """
     import numpy as np
+    import pyarrow as pa
     from pyarrow import compute as pc
 
     from lakehouse_assets.ml.sampling import feature_matrix
@@ -197,23 +198,30 @@ def encode(rows: pa.Table | pa.RecordBatch, categories: Mapping[str, list[str]])
     total = np.where(np.isnan(total) & (tenure == 0), 0.0, total)
     with np.errstate(divide="ignore", invalid="ignore"):
         average = np.where(tenure > 0, total / tenure, price)
-    codes = []
-    # Few calls of PyArrow: for a single row they are nearly all of the time.
-    for name, values in categories.items():
-        column = rows[name].fill_null(UNKNOWN) if rows[name].null_count else rows[name]
-        found = pc.call_function("index_in", [column], _places_of(tuple(values)))
-        found = found.fill_null(0) if found.null_count else found
-        codes.append(found.to_numpy(zero_copy_only=False))
-    return np.column_stack([tenure, price, total, average, price - average, *codes])
+    # All columns of text at once: for a single row, calls of PyArrow are nearly all of the time.
+    columns = [_text(rows[name]) for name in categories]
+    values, codes = _codes_of(tuple(map(tuple, categories.values())))
+    found = pc.index_in(pa.concat_arrays(columns).fill_null(UNKNOWN), value_set=values)
+    places = found.fill_null(len(values)).to_numpy().reshape(len(columns), rows.num_rows)
+    texts = np.take_along_axis(codes, places, axis=1).astype(np.float64)
+    return np.column_stack([tenure, price, total, average, price - average, *texts])
 
 
 @cache
-def _places_of(values: tuple[str, ...]) -> Any:
-    """Return the options by which PyArrow looks values up."""
-    import pyarrow as pa
-    from pyarrow import compute as pc
+def _codes_of(categories: tuple[tuple[str, ...], ...]) -> tuple[Any, Any]:
+    """Return all values of all columns, and each column's code of each: 0 for one it lacks.
 
-    return pc.SetLookupOptions(pa.array(values, pa.string()))
+    The last code of a column is that of a value in no column.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    values = list(dict.fromkeys(value for column in categories for value in column))
+    places = {value: place for place, value in enumerate(values)}
+    codes = np.zeros((len(categories), len(values) + 1), np.int64)
+    for row, column in zip(codes, categories, strict=True):
+        row[[places[value] for value in column]] = range(len(column))
+    return pa.array(values, pa.string()), codes
 
 
 def top_reasons(added: FloatArray, rows: pa.RecordBatch, words: Mapping[str, str]) -> list[Any]:
@@ -256,4 +264,6 @@ def _text(column: Any) -> Any:
     if pa.types.is_decimal(column.type):
         # Without the zeros of whole amounts.
         return pc.replace_substring_regex(column.cast(pa.string()), r"\.0+$", "")
-    return column.cast(pa.string())
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return column if column.type == pa.string() else column.cast(pa.string())
