@@ -184,6 +184,31 @@ def rollback(name: _Name, reason: _Why, as_json: _AsJson = False) -> None:
     _decided(roll_back(_tracking(), name, getuser(), reason), as_json)
 
 
+@models.command()
+def reproduce(
+    name: _Name,
+    version: Annotated[int, typer.Argument(help="The version to rebuild.")],
+    as_json: _AsJson = False,
+) -> None:
+    """Fit a version again from the data versions, parameters and seeds that it names.
+
+    Nothing is registered. The exit code is 1 if its rows, metrics or predictions out of fold
+    differ by more than 1e-9.
+    """
+    from lakehouse_assets.domains import MODEL_TABLES
+    from lakehouse_assets.ml.reproduce import reproduce as rebuild
+    from lakehouse_assets.orchestration.lake_resource import LakeResource
+    from lakehouse_assets.settings import load_settings
+
+    _spec(name)
+    lake = LakeResource.of(load_settings()).open()
+    with lake.engine.scope():
+        result = rebuild(MODEL_TABLES[name], lake, _tracking(), version)
+    _print(result, as_json)
+    if not result["same"]:
+        raise typer.Exit(1)
+
+
 def _tracking() -> MlflowTracking:
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.settings import load_settings

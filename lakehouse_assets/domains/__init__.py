@@ -11,5 +11,6 @@ DOMAINS = (CONFORMED, AIRLINE, RETAIL)
 REGISTRY = Registry((*(table for domain in DOMAINS for table in domain.tables), *QUALITY_TABLES))
 DATASETS = tuple(dataset for domain in DOMAINS for dataset in domain.datasets)
 SOURCES = tuple(source for domain in DOMAINS for source in domain.sources)
-MODELS = {model.spec.name: model.spec for domain in DOMAINS for model in domain.models}
+MODEL_TABLES = {model.spec.name: model for domain in DOMAINS for model in domain.models}
+MODELS = {name: model.spec for name, model in MODEL_TABLES.items()}
 EVALUATIONS = {item.name: item for domain in DOMAINS for item in domain.evaluations}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -201,15 +201,32 @@ def worse_slices(
         predictions: The predictions to judge.
         others: The predictions to compare them with.
     """
+    found = {}
+    for name, rows in _slices(comparison, features, labels):
+        difference = comparison.estimate(labels[rows], predictions[rows], others[rows])
+        if difference.high < comparison.bound:
+            found[name] = difference
+    return found
+
+
+def estimates_by_slice(
+    comparison: Comparison, features: Sequence[Values], labels: Values, predictions: Values
+) -> dict[str, Interval]:
+    """Return the metric of predictions for all rows and for each slice, with its interval."""
+    found = {"all": comparison.estimate(labels, predictions, None)}
+    for name, rows in _slices(comparison, features, labels):
+        found[name] = comparison.estimate(labels[rows], predictions[rows], None)
+    return found
+
+
+def _slices(
+    comparison: Comparison, features: Sequence[Values], labels: Values
+) -> Iterator[tuple[str, Values]]:
+    """Yield the names of slices that have enough rows and labels, and which rows they have."""
     import numpy as np
 
-    found = {}
     for name, values in zip(comparison.slices, features, strict=True):
         for value in np.unique(values):
             rows = values == value
-            if rows.sum() < FEWEST_OF_A_SLICE or len(np.unique(labels[rows])) < 2:
-                continue
-            difference = comparison.estimate(labels[rows], predictions[rows], others[rows])
-            if difference.high < comparison.bound:
-                found[f"{name} {value}"] = difference
-    return found
+            if rows.sum() >= FEWEST_OF_A_SLICE and len(np.unique(labels[rows])) > 1:
+                yield f"{name} {value}", rows

@@ -42,6 +42,12 @@ if TYPE_CHECKING:
 DELTA_VERSION_TAG: Final = "delta_version."
 """Tags of a run with the Delta version that it was fitted on, by table."""
 
+LIBRARY_TAG: Final = "library."
+"""Tags of a run with the versions of the packages that fitted it."""
+
+WHOLE: Final = "whole"
+"""The partition of a model that is fitted on a table without partitions."""
+
 
 class CannotFitError(LakehouseError):
     """Rows that no model should be fitted on; the message says why and what to do.
@@ -297,13 +303,7 @@ def run_model(
     settings = spec.settings if settings is None else settings
     tracking = tracking.in_experiment(spec.experiment)
     versions = engine.versions_read(frame)
-    prepared = spec.prepare(frame)
-    if changed_only:
-        digest = v.hash_key(*(F.col(name) for name in spec.features))
-        prepared = prepared.withColumn(INPUTS_DIGEST.name, digest)
-    prepared = engine.checkpoint(prepared)
-    inputs = spec.features if spec.target is None else (*spec.features, spec.target)
-    sample = fetch_sample(engine, prepared, spec.key, inputs, most_rows)
+    prepared, sample = prepare_sample(spec, engine, frame, most_rows, digests=changed_only)
 
     def unfitted(refusal: str) -> ModelRun:
         scored, version, count = score_with_champion(spec, engine, prepared, tracking, known)
@@ -320,6 +320,7 @@ def run_model(
         tags = {
             DAGSTER_RUN_TAG: run_id,
             **{f"{DELTA_VERSION_TAG}{name}": str(number) for name, number in versions.items()},
+            **{f"{LIBRARY_TAG}{name}": installed for name, installed in _libraries(spec).items()},
             **identity,
         }
         try:
@@ -340,9 +341,44 @@ def run_model(
     evidence = spec.describe(engine, finished)
     if scored_by == version.model_version:
         _store_evidence(tracking, version, evidence)
+    _store_card(spec, tracking, version, fitted, sample, decision, settings)
     metrics = {**fitted.metrics, **evidence.metrics}
     evidence = Evidence(evidence.metrics, {**fitted.figures, **evidence.figures})
     return ModelRun(finished, sample.total, version, metrics, decision, scored_by, count, evidence)
+
+
+def prepare_sample(
+    spec: ModelSpec, engine: Engine, frame: DataFrame, most_rows: int, *, digests: bool = False
+) -> tuple[DataFrame, Sample]:
+    """Add the features to rows, and fetch those to fit on.
+
+    Args:
+        spec: The model's declaration.
+        engine: The engine of the frame.
+        frame: The rows.
+        most_rows: Maximum number of rows to fetch.
+        digests: Whether to add `inputs_digest`.
+    """
+    prepared = spec.prepare(frame)
+    if digests:
+        digest = v.hash_key(*(F.col(name) for name in spec.features))
+        prepared = prepared.withColumn(INPUTS_DIGEST.name, digest)
+    prepared = engine.checkpoint(prepared)
+    inputs = spec.features if spec.target is None else (*spec.features, spec.target)
+    return prepared, fetch_sample(engine, prepared, spec.key, inputs, most_rows)
+
+
+def fit_sample(
+    spec: ModelSpec, settings: Any, sample: Sample, search: Callable[..., Any] | None = None
+) -> Fitted:
+    """Fit a sample; without a search of its own, trials are measured and not tracked."""
+    from lakehouse_assets.ml import search as untracked
+
+    return spec.fit(sample.rows, settings, *([search or untracked.search] if spec.searches else []))
+
+
+def _libraries(spec: ModelSpec) -> dict[str, str]:
+    return {name: installed_version(name) for name in ("numpy", *spec.libraries)}
 
 
 def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) -> dict[str, str]:
@@ -506,7 +542,7 @@ def _fit(
             begun.append(stack.enter_context(tracking.run(spec.name, tags)))
             return tracked_search(trials, measure, tracking, begun[0], tags, identity)
 
-        fitted = spec.fit(sample.rows, settings, *([search] if spec.searches else []))
+        fitted = fit_sample(spec, settings, sample, search)
         if not begun:
             begun.append(stack.enter_context(tracking.run(fitted.run_name, tags)))
         return fitted, _record(spec, tracking, begun[0], fitted, settings, sample, tags)
@@ -548,6 +584,15 @@ def _record(
         },
         metrics=fitted.metrics,
     )
+    tracking.log_tables(
+        run_id,
+        {
+            name.removeprefix(DELTA_VERSION_TAG): number
+            for name, number in tags.items()
+            if name.startswith(DELTA_VERSION_TAG)
+        },
+        sample.digest,
+    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for name, content in fitted.documents.items():
@@ -567,6 +612,38 @@ def _record(
         tracking, run_id, spec.name, fitted.model, spec.features, spec.output, spec.types, tags,
         spec.texts,
     )  # fmt: skip
+
+
+def _store_card(
+    spec: ModelSpec,
+    tracking: MlflowTracking,
+    version: TrackedModel,
+    fitted: Fitted,
+    sample: Sample,
+    decision: Decision,
+    settings: Any,
+) -> None:
+    """Store the model card with the version's run, once, and link the version to it."""
+    from lakehouse_assets.ml import model_card as cards
+    from lakehouse_assets.ml.held_out import load_held_out
+
+    client, number = tracking.client(), str(version.model_version)
+    with tracking.plain_errors():
+        found = client.get_model_version(spec.name, number)
+    if found.description:
+        return
+    card = cards.model_card(
+        spec, fitted, sample, decision, dataclasses.asdict(settings), _libraries(spec),
+        load_held_out(tracking, found),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / cards.FILE).write_text(card, encoding="utf-8")
+        tracking.log_files(version.run_id, Path(scratch))
+    page = f"#/experiments/{tracking.experiment_id()}/runs/{version.run_id}/artifacts/{cards.FILE}"
+    with tracking.plain_errors():
+        client.update_model_version(
+            spec.name, number, f"{decision.verdict}\n\n[Model card]({page})"
+        )
 
 
 def _store_evidence(tracking: MlflowTracking, version: TrackedModel, evidence: Evidence) -> None:

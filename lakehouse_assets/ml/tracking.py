@@ -8,6 +8,7 @@ several stores and threads.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -46,6 +47,8 @@ _PLACES: Final = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
+# Most characters of a dataset's digest in MLflow.
+_DIGEST_CHARACTERS: Final = 36
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -243,6 +246,35 @@ class MlflowTracking:
                 metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
                 synchronous=True,
             )
+
+    def log_tables(self, run_id: str, versions: Mapping[str, str], digest: str) -> None:
+        """Log the Delta tables that a model was fitted on as the run's datasets.
+
+        Args:
+            run_id: The run.
+            versions: Delta version of each table.
+            digest: Digest of the fitted rows.
+
+        Raises:
+            LakehouseError: If MLflow fails.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=name,
+                    digest=digest[:_DIGEST_CHARACTERS],
+                    source_type="delta_table",
+                    source=json.dumps({"delta_table_name": name, "delta_table_version": version}),
+                ),
+                [InputTag("mlflow.data.context", "training")],
+            )
+            for name, version in versions.items()
+        ]
+        if inputs:
+            with self.plain_errors():
+                self.client().log_inputs(run_id, inputs)
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """Return the newest metrics of a run.

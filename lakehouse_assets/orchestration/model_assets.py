@@ -16,7 +16,15 @@ from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, between
 from lakehouse_assets.lake.spans import rows_of
-from lakehouse_assets.ml.lifecycle import Gate, ModelRun, ModelSpec, ModelTable, run_model
+from lakehouse_assets.ml.lifecycle import (
+    WHOLE,
+    Gate,
+    ModelRun,
+    ModelSpec,
+    ModelTable,
+    run_model,
+)
+from lakehouse_assets.ml.model_card import FILE as CARD
 from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.checks import check_results, check_specs
@@ -31,9 +39,6 @@ from lakehouse_assets.orchestration.table_assets import (
 )
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
-
-WHOLE: Final = "whole"
-"""The partition of a model that is fitted on a table without partitions."""
 
 FITTED: Final = Check("model_is_fitted", "Each month has rows on which a model can be fitted.")
 
@@ -142,6 +147,9 @@ def model_metadata(spec: ModelSpec, tracking: MlflowTracking, run: ModelRun) -> 
         "mlflow_model": version.model_uri,
         "mlflow_model_page": _link(
             tracking, f"/models/{spec.name}/versions/{version.model_version}"
+        ),
+        "model_card": _link(
+            tracking, f"/experiments/{experiment}/runs/{version.run_id}/artifacts/{CARD}"
         ),
         "model_version": version.model_version,
         "champion": run.decision.promoted,
