@@ -154,11 +154,10 @@ def _outcome(
         return True, f"in place of version {rival.version}"
     found = (
         f"{comparison.metric} differs by {compared.difference} from version {rival.version} on "
-        f"{compared.rows:,} rows"
+        f"{compared.rows:,} rows; the rule is {comparison.rule}"
     )
-    if compared.difference.low > comparison.bound:
-        return True, f"{comparison.rule}: {found}"
-    return False, f"it is not {comparison.rule}: {found}"
+    promoted = compared.difference.low > comparison.bound
+    return promoted, f"in place of version {rival.version}: {found}" if promoted else found
 
 
 def _same_columns(spec: ModelSpec, version: ModelVersion) -> bool:

@@ -56,10 +56,10 @@ def model_card(
         "## Guards",
         _grid(("guard", "result", "figures"), ((g.name, "holds" if g.passed else "fails", g.text)
                                                for g in decision.guards)),
-        f"It replaces a champion if it is {spec.comparison.rule}." if spec.comparison
-        else "It replaces a champion if its guards hold.",
+        f"A fit replaces the champion if it is {spec.comparison.rule}." if spec.comparison
+        else "A fit replaces the champion if its guards hold.",
         "## Limits",
-        *([f"- {limit}" for limit in spec.limits] or ["None are declared."]),
+        "\n".join(f"- {limit}" for limit in spec.limits) or "None are declared.",
         *(["## Rules", "\n".join(_lines(spec.rules))] if spec.rules else []),
         "## Settings and environment",
         "\n".join(_lines({**settings, **libraries})),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from lakehouse_assets.domains import MODEL_TABLES
 from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets.domains.airline.gold import segments as gold_segments
@@ -22,8 +24,10 @@ from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.airline.models import small_segments as gold_small_segments
 from lakehouse_assets.domains.airline.models.personas import AT_RISK, NEW, PERSONAS, PREMIUM
 from lakehouse_assets.domains.airline.models.segments import SEGMENT_FEATURES, SEGMENTS
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.decisions import decisions_of, versions_of
 from lakehouse_assets.ml.model_registry import load_champion
+from lakehouse_assets.ml.reproduce import reproduce
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
@@ -338,6 +342,56 @@ def test_customers_without_structure_stop_everything_downstream(house: House) ->
     client = MlflowClient(house.settings.mlflow_uri)
     (version,) = client.search_model_versions(f"name = '{SEGMENTS.name}'")
     assert list(version.aliases) == []
+
+
+def test_a_version_is_rebuilt_from_the_data_version_that_it_names(
+    segmented: tuple[House, Any], new_house: Callable[..., House]
+) -> None:
+    source, _ = segmented
+    house, table = new_house("rebuilt"), gold_value.KPI_CUSTOMER_VALUE
+    for needed in (gold_customers.DIM_CUSTOMERS, table):
+        house.put(needed, source.rows(needed), MONTH)
+    house.materialise(
+        "airline_monthly",
+        PARTITION,
+        gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
+        run_config=launchpad(n_init=2, sweep=[2, 4], seed=7),
+    )
+    # Later rows of the month do not matter.
+    house.put(table, source.rows(table)[:50], MONTH)
+    tracking, model = MlflowTracking(house.settings.mlflow_uri), MODEL_TABLES[SEGMENTS.name]
+    client = tracking.client()
+    version = client.get_model_version(SEGMENTS.name, "1")
+    run = client.get_run(version.run_id)
+    (dataset,) = (found.dataset for found in run.inputs.dataset_inputs)
+    delta_version = version.tags["delta_version.airline__kpi_customer_value"]
+    assert json.loads(dataset.source) == {
+        "delta_table_name": "airline__kpi_customer_value", "delta_table_version": delta_version,
+    }  # fmt: skip
+
+    def rebuilt() -> dict[str, Any]:
+        lake = house.lake
+        with lake.engine.scope():
+            return reproduce(model, lake, tracking, 1)
+
+    complete = sum(not no_age(row) for row in snapshot())
+    found = rebuilt()
+    assert (found["same"], found["differs"], found["data"]["rows"]) == (True, [], complete)
+    assert {"inertia", "silhouette_squared_euclidean"} <= found["metrics"].keys()
+    for each in found["metrics"].values():
+        assert each["rebuilt"] == pytest.approx(each["registered"], rel=1e-9)
+    client.log_metric(version.run_id, "inertia", 1.5)
+    client.set_model_version_tag(SEGMENTS.name, "1", "library.scikit-learn", "0.1")
+    found = rebuilt()
+    assert not found["same"]
+    assert [text.split(" is ")[0] for text in found["differs"]] == ["inertia", "installed"]
+    assert found["differs"][0].endswith("but was 1.5")
+    tag = "delta_version.airline__kpi_customer_value"
+    client.set_model_version_tag(SEGMENTS.name, "1", tag, str(int(delta_version) + 1))
+    assert rebuilt()["differs"][0] == "its rows are not those that were fitted"
+    client.delete_model_version_tag(SEGMENTS.name, "1", tag)
+    with pytest.raises(LakehouseError, match=r"does not name the version of airline\.kpi"):
+        rebuilt()
 
 
 def test_a_month_cut_up_in_another_way_is_scored_by_the_champion(

@@ -100,7 +100,7 @@ def test_a_model_is_fitted_tracked_promoted_and_scores_every_row(
     assert tracked.data.metrics == {**found.metrics, "members": float(table.num_rows)}
     assert tracked.data.tags["dagster_run_id"] == "run-7"
     files = {file.path for file in client.list_artifacts(found.version.run_id)}
-    assert files == {"points.png", "features.json", "held_out.parquet"}
+    assert files == {"points.png", "features.json", "held_out.parquet", "model_card.md"}
     (variant,) = client.search_runs(
         [tracked.info.experiment_id], f"tags.`mlflow.parentRunId` = '{found.version.run_id}'"
     )
@@ -180,7 +180,7 @@ def test_one_champion_which_no_worse_and_no_earlier_fit_replaces(
     ungated = dataclasses.replace(POINTS, gates=())
     for spec, reason, challenger in (
         (POINTS, "points_are_explained (r2 is ", None),
-        (ungated, "it is not not worse by more than 50 in rmse", 3),
+        (ungated, "; the rule is not worse by more than 50 in rmse", 3),
     ):
         month = f"2014-03-0{challenger or 1}"
         refused = decided(engine, tracking, table, month, spec=spec, settings=heavy)
@@ -189,7 +189,7 @@ def test_one_champion_which_no_worse_and_no_earlier_fit_replaces(
         assert aliases_of(tracking, "points").get("challenger") == challenger
     for _ in range(2):
         promoted = decided(engine, tracking, table, "2014-03-31")
-        assert promoted.startswith("champion: not worse by more than 50 in rmse")
+        assert promoted.startswith("champion: in place of version 1: rmse differs by ")
         assert aliases_of(tracking, "points") == {"champion": 4, "previous": 1}
     corrected = decided(engine, tracking, table.slice(1), "2014-02")
     assert corrected == "not the champion: version 4 is of the later partition 2014-03-31"
@@ -277,6 +277,35 @@ def test_a_fit_with_other_columns_waits_for_a_person(
     frame = engine.from_arrow(pa.table({name: [1.0] for name in FEATURES}))
     with pytest.raises(LakehouseError, match="champion of points, version 1, was fitted on other"):
         score_with_champion(renamed, engine, frame, tracking)
+
+
+def test_a_card_says_what_a_version_is_and_is_linked_to_it(
+    engine: Engine, tracking: MlflowTracking, tmp_path: Path
+) -> None:
+    told = dataclasses.replace(POINTS, limits=("It knows members only.",), rules={"of": "points"})
+    found = run(engine, tracking, members(), spec=told, most_rows=300)
+    assert found.version is not None
+    client = tracking.client()
+
+    def card() -> str:
+        version = client.get_model_version("points", "1")
+        page = f"runs/{version.run_id}/artifacts/model_card.md)"
+        assert version.description.startswith("champion: the first\n\n[Model card](#/experiments/")
+        assert version.description.endswith(page)
+        path = tracking.fetch_file(str(version.run_id), "model_card.md", tmp_path)
+        return path.read_text(encoding="utf-8")
+
+    for part in (
+        "# points, version 1", f"300 rows with all inputs, a sample of {found.rows:,}, of part",
+        "Predicts points from flights, km, km_per_flight.", "- It knows members only.",
+        "| rmse | ", "| all | ", "| points_are_explained | holds | r2 is ", "- of: points",
+        "A fit replaces the champion if it is not worse by more than 50 in rmse", "- alpha: 1.0",
+    ):  # fmt: skip
+        assert part in card().replace("\\", "")
+    # A run that was killed before the card was linked writes it again.
+    client.update_model_version("points", "1", "")
+    run(engine, tracking, members(), spec=told, most_rows=300)
+    assert "# points, version 1" in card()
 
 
 def test_a_slow_model_and_one_that_disagrees_are_refused(
