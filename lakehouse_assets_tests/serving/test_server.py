@@ -23,13 +23,16 @@ from lakehouse_assets_tests.operations.services import SERVING, running
 from lakehouse_assets_tests.serving.conftest import move
 from lakehouse_assets_tests.serving.processes import TOKEN, Server, ask, serving
 
-# The command line, which also knows the tests' own model.
+# The command line, which also knows the tests' own model and lacks what its image lacks.
 PROGRAM = """
+import sys
 from lakehouse_assets.cli import main
 from lakehouse_assets.domains import MODELS
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.ml.toy import POINTS
 MODELS["points"] = POINTS
+for name in ("dagster", "duckdb", "pyspark", "sqlframe"):
+    sys.modules[name] = None
 main.main()
 """
 COMMAND = ("serve", "model", "points", "--refresh", "0.1")
