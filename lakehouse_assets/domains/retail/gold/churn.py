@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import INPUTS_DIGEST, MODEL_VERSION, Column, Measure
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
@@ -42,16 +44,16 @@ GOLD_CUSTOMER_CHURN = gold(
     (
         *CUSTOMER_COLUMNS,
         Column("churn_probability", "double", "Probability that they leave; null without a model.",
-               unit="share", aliases=("ChurnProbability",)),
+               unit="share", pii="demographic", aliases=("ChurnProbability",)),
         Column("predicted_churn", "string",
                "Yes if a contact pays: the probability is above the cost of a contact divided by "
                "the loss of a customer, both settings of the model; else No.",
-               aliases=("PredictedChurn",)),
-        Column("reason_1", "string", f"Reason of the first {_REASON}"),
-        Column("reason_2", "string", f"Reason of the second {_REASON}"),
-        Column("reason_3", "string", f"Reason of the third {_REASON}"),
+               pii="demographic", aliases=("PredictedChurn",)),
+        Column("reason_1", "string", f"Reason of the first {_REASON}", pii="demographic"),
+        Column("reason_2", "string", f"Reason of the second {_REASON}", pii="demographic"),
+        Column("reason_3", "string", f"Reason of the third {_REASON}", pii="demographic"),
         MODEL_VERSION,
-        INPUTS_DIGEST,
+        replace(INPUTS_DIGEST, pii="demographic"),
     ),
     ("customer_id",),
     kind="snapshot",

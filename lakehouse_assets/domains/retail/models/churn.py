@@ -71,6 +71,8 @@ FEWEST_ROWS: Final = 100
 FEWEST_OF_A_CLASS: Final = 20
 
 SOURCES: Final = {field.name: field.source or field.name for field in CUSTOMERS.columns}
+# By how much a level of the trees must lower the log loss; less is noise.
+_LEVEL: Final = 0.001
 # Most customers in a figure.
 _MOST_DRAWN: Final = 5_000
 # The number of trees is chosen among multiples of this.
@@ -323,7 +325,7 @@ def fit_churn(
     best = {
         name: min(
             (trial for trial in trials if trial.params["candidate"] == name),
-            key=lambda trial: trial.metrics["log_loss"],
+            key=lambda t: t.metrics["log_loss"] + _LEVEL * t.params.get("depth", 0),
         )
         for name in ("splines", "xgboost")
     }
@@ -527,7 +529,7 @@ def _margins(trees: Any, columns: FloatArray, first: int) -> FloatArray:
 
 
 CHURN: Final = ModelSpec(
-    name="retail_churn",
+    name="churn",
     experiment="Customer_Churn_Experiment",
     key=KEY,
     features=FEATURES,
