@@ -121,13 +121,11 @@ def export_model(
     folder: Annotated[Path, typer.Argument(help="New folder.")],
 ) -> None:
     """Check the champion's files and write a new folder that MLflow's servers serve."""
-    from lakehouse_assets.domains import MODELS
+    from lakehouse_assets.cli.models import spec_of
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.serving.export import export
     from lakehouse_assets.settings import load_settings
 
-    if name not in MODELS:
-        raise LakehouseError(f"There is no model {name!r}; use one of {', '.join(sorted(MODELS))}.")
     tracking = MlflowTracking.of(load_settings())
-    exported = export(MODELS[name], tracking, folder)
+    exported = export(spec_of(name), tracking, folder)
     print(f"{exported.model_uri} -> {folder}")  # noqa: T201 - for scripts

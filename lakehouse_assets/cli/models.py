@@ -91,7 +91,7 @@ def show(name: _Name, as_json: _AsJson = False) -> None:
     """Show a model's versions with their metrics, and all decisions about them."""
     from lakehouse_assets.ml.decisions import PARTITION_TAG, aliases_of, decisions_of, versions_of
 
-    tracking, spec = _tracking(), _spec(name)
+    tracking, spec = _tracking(), spec_of(name)
     versions, aliases = versions_of(tracking, name), aliases_of(tracking, name)
     result = {
         "model": name,
@@ -135,7 +135,7 @@ def compare(
     from lakehouse_assets.ml.challenge import compare_versions
     from lakehouse_assets.ml.decisions import CHAMPION, aliases_of, versions_of
 
-    tracking, spec = _tracking(), _spec(name)
+    tracking, spec = _tracking(), spec_of(name)
     known = {int(found.version): found for found in versions_of(tracking, name)}
     other = aliases_of(tracking, name).get(CHAMPION) if other is None else other
     for number in (version, other):
@@ -171,7 +171,7 @@ def promote(
     """Make a version the champion, whatever the rule of the model says; the reason is recorded."""
     from lakehouse_assets.ml.decisions import promote_by_hand
 
-    _spec(name)
+    spec_of(name)
     _decided(promote_by_hand(_tracking(), name, version, getuser(), reason), as_json)
 
 
@@ -180,7 +180,7 @@ def rollback(name: _Name, reason: _Why, as_json: _AsJson = False) -> None:
     """Swap the champion and the version that was the champion before; the reason is recorded."""
     from lakehouse_assets.ml.decisions import roll_back
 
-    _spec(name)
+    spec_of(name)
     _decided(roll_back(_tracking(), name, getuser(), reason), as_json)
 
 
@@ -200,7 +200,7 @@ def reproduce(
     from lakehouse_assets.orchestration.lake_resource import LakeResource
     from lakehouse_assets.settings import load_settings
 
-    _spec(name)
+    spec_of(name)
     lake = LakeResource.of(load_settings()).open()
     with lake.engine.scope():
         result = rebuild(MODEL_TABLES[name], lake, _tracking(), version)
@@ -216,7 +216,7 @@ def _tracking() -> MlflowTracking:
     return MlflowTracking.of(load_settings())
 
 
-def _spec(name: str) -> ModelSpec:
+def spec_of(name: str) -> ModelSpec:
     """Return a model's declaration.
 
     Raises:

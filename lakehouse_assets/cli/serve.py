@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lakehouse_assets import timeouts
-from lakehouse_assets.cli.terminal import errors
-from lakehouse_assets.errors import LakehouseError, did_you_mean
+from lakehouse_assets.cli.models import spec_of
+from lakehouse_assets.cli.terminal import console, errors
 
 serve = typer.Typer(no_args_is_help=True, help="Serve models over HTTP.")
-
-
-@serve.callback()
-def _serve() -> None:
-    """Keep `model` a command of its own."""
 
 
 @serve.command()
@@ -42,21 +38,15 @@ def model(
     `POST /invocations` takes the shapes that MLflow documents and Azure ML's `input_data`, and
     gives the scores that the batch tables have. Clients send `Authorization: Bearer <token>`.
     """
-    from lakehouse_assets.domains import MODELS
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.serving.server import serve as run
     from lakehouse_assets.serving.tokens import Tokens
     from lakehouse_assets.settings import load_settings
 
-    if name not in MODELS:
-        close = did_you_mean(name, MODELS) or "."
-        raise LakehouseError(
-            f"No model is called {name}{close} There are: {', '.join(sorted(MODELS))}."
-        )
-    settings = load_settings()
+    spec, settings = spec_of(name), load_settings()
     given = settings.serving_token
     run(
-        MODELS[name],
+        spec,
         MlflowTracking.of(settings),
         Tokens(given.get_secret_value() if given else None, token_file),
         host=host,
@@ -64,3 +54,30 @@ def model(
         refresh_seconds=refresh,
         say=lambda sentence: errors.print(sentence),
     )
+
+
+@serve.command()
+def databricks(
+    name: Annotated[str, typer.Argument(help="Registered model.")],
+    to: Annotated[str, typer.Option(help="Name there: <catalog>.<schema>.<model>.")],
+    endpoint: Annotated[str, typer.Option(help="Endpoint; it is made if there is none.")],
+) -> None:
+    """Register a model's champion in Databricks, and let a Model Serving endpoint serve it.
+
+    DATABRICKS_HOST and DATABRICKS_TOKEN say where and as whom. This has not been run against
+    Databricks.
+    """
+    from databricks.sdk import WorkspaceClient
+
+    from lakehouse_assets.ml.tracking import MlflowTracking
+    from lakehouse_assets.serving.databricks import point_endpoint, register_exported
+    from lakehouse_assets.serving.export import export
+    from lakehouse_assets.settings import load_settings
+
+    spec = spec_of(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "served")
+        exported = export(spec, MlflowTracking.of(load_settings()), folder)
+        version = register_exported(folder, to)
+    point_endpoint(WorkspaceClient(), endpoint, to, version)
+    console.print(f"{exported.model_uri} is version {version} of {to}, for the endpoint {endpoint}")
