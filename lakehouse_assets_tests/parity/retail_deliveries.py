@@ -171,6 +171,8 @@ def _deliver_customers(house: House, rng: random.Random) -> None:
     text = quoted_csv(CUSTOMERS, [*rows, customer(), customer(CustomerID="c1")])
     deliver(house, CUSTOMERS, "2014-02-10", "customers.csv", text + "1,2\n")
     deliver(house, CUSTOMERS, "2014-02-24", "customers.csv", quoted_csv(CUSTOMERS, rows[:40]))
+    deliver(house, CUSTOMERS, "2014-02-24", "other.csv", "a,b\n1,2\n")
+    deliver(house, CUSTOMERS, "2014-02-24", "empty.csv", quoted_csv(CUSTOMERS, []))
 
 
 def _deliver_website(house: House, rng: random.Random) -> None:
