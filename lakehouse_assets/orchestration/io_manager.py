@@ -16,6 +16,7 @@ from pydantic import PrivateAttr
 
 from lakehouse_assets.catalog.registry import Grain, Registry, Table
 from lakehouse_assets.clock import following
+from lakehouse_assets.code_version import code_version
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.types import DataFrame
@@ -110,7 +111,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             run_id=context.run_id,
             asset=context.asset_key.to_user_string(),
             partition=_partition_text(context),
-            code_version=context.asset_spec.code_version or "",
+            code_version=context.asset_spec.code_version or code_version(),
             state=new.state,
         )
         report = lake.write(table, new.frame, selection, commit)

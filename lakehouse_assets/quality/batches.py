@@ -11,14 +11,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from lakehouse_assets.catalog.datasets import Dataset, quarantine_table, silver_table
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.clock import following
+from lakehouse_assets.code_version import code_version
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
@@ -26,7 +25,6 @@ from lakehouse_assets.lake.predicate import Values, between
 
 # Number of newest commits among which the last build of a partition is looked for.
 _LOOK_BACK = 10
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -158,15 +156,5 @@ def _state(partition: str, commits: Sequence[Commit | None]) -> str:
 def _fingerprint(dataset: Dataset, files: Mapping[str, Mapping[str, Any]]) -> str:
     columns = ("_source_file", "oldest", "newest", "rows")
     listed = [[files[name][column] for column in columns] for name in sorted(files)]
-    recorded = json.dumps([_code(), repr(sorted(dataset.options.items())), listed])
+    recorded = json.dumps([code_version(), repr(sorted(dataset.options.items())), listed])
     return sha256(recorded.encode()).hexdigest()
-
-
-@cache
-def _code() -> str:
-    """Return a hash of the package's code and reference data."""
-    found = sha256()
-    for path in sorted(_PACKAGE.rglob("*")):
-        if path.suffix in {".py", ".csv"}:
-            found.update(f"{path.relative_to(_PACKAGE)}\n".encode() + path.read_bytes())
-    return found.hexdigest()

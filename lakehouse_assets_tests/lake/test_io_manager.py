@@ -8,6 +8,7 @@ import deltalake
 import pytest
 
 from lakehouse_assets import timeouts
+from lakehouse_assets.code_version import code_version
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import table_cache
@@ -307,12 +308,18 @@ def test_7_no_result_at_all_is_an_error_and_not_an_empty_one(tmp_path):
 
 @on_both_engines
 @pytest.mark.parametrize(
-    ("last", "partition"), [(None, "2024-01-01"), ("2024-01-03", "2024-01-01...2024-01-03")]
+    ("last", "partition", "options", "version"),
+    [
+        (None, "2024-01-01", {"code_version": "7"}, "7"),
+        ("2024-01-03", "2024-01-01...2024-01-03", {}, code_version()),
+    ],
 )
-def test_8_a_commit_names_run_asset_partition_and_code_version(tmp_path, last, partition):
-    result = run(tmp_path, daily_asset(tmp_path, code_version="7"), "2024-01-01", last)
+def test_8_a_commit_names_run_asset_partition_and_code_version(
+    tmp_path, last, partition, options, version
+):
+    result = run(tmp_path, daily_asset(tmp_path, **options), "2024-01-01", last)
     (newest,) = lake_at(tmp_path).history(DAILY, 1)
-    assert newest.commit == Commit(result.run_id, "shop/daily", partition, "7")
+    assert newest.commit == Commit(result.run_id, "shop/daily", partition, version)
 
 
 @on_both_engines
