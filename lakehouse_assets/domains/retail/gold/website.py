@@ -27,7 +27,11 @@ _VISITS = (
     Column("visits", "bigint", "Visits.", False, "count"),
     Column("rated_visits", "bigint", "Visits with a known conversion rate.", False, "count"),
     Column(
-        "conversions", FINE_TOTAL, "Orders of the rated visits: visits times rate.", False, "count"
+        "conversions",
+        FINE_TOTAL,
+        "Orders of the rated visits: visits times rate, to four decimals in each delivered row.",
+        False,
+        "count",
     ),
 )
 
