@@ -10,6 +10,7 @@ from typing import Any
 from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
 from lakehouse_assets.domains.retail.datasets.documents import DOCUMENTS
+from lakehouse_assets.domains.retail.datasets.labelled_tweets import LABELLED_TWEETS
 from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
 from lakehouse_assets.domains.retail.datasets.store_sales import STORE_SALES
 from lakehouse_assets.domains.retail.datasets.tweets import TWEETS
@@ -36,6 +37,7 @@ _LABELS = (
     "Media Placements",
 )  # fmt: skip
 _NAMES = ("GoGreen", "gogreen", "LetsRun", "\u0130stanbul", "stra\u00dfe", " BeUnique ", "NULL", "")
+_WORDS = ("I love", "I hate", "@you I hate!", "https://t.co/x Love", "\U0001f600", "")
 _AMOUNTS = (
     "11180.560000000001", "-0.00005", "0.00005", "1e3", "NaN", "", "12abc", "-3961.17", "296.505",
     "+7", " 42 ", "99999999999", "-99999999999", "0.00004999", "1,000",
@@ -52,6 +54,7 @@ def deliver_retail(house: House) -> None:
     _deliver_customers(house, rng)
     _deliver_website(house, rng)
     _deliver_documents(house)
+    _deliver_labelled_tweets(house, rng)
 
 
 def _deliver_documents(house: House) -> None:
@@ -189,6 +192,19 @@ def _deliver_website(house: House, rng: random.Random) -> None:
         rows.append(_with_one_odd(rng, row, (), ("Date",)))
     text = quoted_csv(WEBSITE, [*rows, *rows[:20]]) + "none\n"
     deliver(house, WEBSITE, "2014-02-10", "website.csv", text)
+
+
+def _deliver_labelled_tweets(house: House, rng: random.Random) -> None:
+    for part in ("train", "validation", "test"):
+        rows = [
+            {
+                "twitter_text": f"{rng.choice(_WORDS)} {rng.choice(_NAMES)} {rng.choice(_TEXTS)}",
+                "sentiment": rng.choice(["Negative", "neutral", "POSITIVE", "Glad", "NULL", ""]),
+            }
+            for _ in range(FEWER)
+        ]
+        text = quoted_csv(LABELLED_TWEETS, [*rows, *rows[:9], {"twitter_text": ""}]) + "alone\n"
+        deliver(house, LABELLED_TWEETS, "2014-02-10", f"{part}.csv", text)
 
 
 def _with_one_odd(
