@@ -22,6 +22,16 @@ WHITE_SPACE = (
     "\u2028\u2029\u202f\u205f\u3000\ufeff\u200b"
 )
 
+SEPARATORS = (
+    r"\x01-/:-@\[-\^`{-"
+    "\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u1680\u2000-\u206f\u20a0-\u20cf\u2190-\u2bff\u3000-\u3004"
+    "\u3008-\u3020\u3030\ufe00-\ufe0f\ufeff\uff01-\uff0f\uff1a-\uff20\U0001f000-\U0001faff"
+)
+"""Inside of a pattern's class: what separates words, such as blanks, punctuation and emoji.
+
+Listed, because engines take `\\p{L}` from different versions of Unicode. `_` is not among them.
+"""
+
 # `\z` is the end of the text everywhere; on a JVM, `$` also matches before a final line break.
 _WHOLE_NUMBER = r"^[+-]?[0-9]{1,18}(\.0*)?\z"
 _NUMBER = r"^[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?\z"

@@ -36,7 +36,7 @@ def with_part_and_key(tweets: DataFrame, _given: Mapping[str, Any]) -> DataFrame
     for other in PARTS[1:]:
         part = F.when(name.startswith(other), F.lit(other)).otherwise(part)
     words = v.lower(F.col("twitter_text"))
-    for pattern in ("https?[^ ]*|@[A-Za-z0-9_]+", r"[^\p{L}\p{M}\p{N}]+"):
+    for pattern in ("https?[^ ]*|@[A-Za-z0-9_]+", f"[_{v.SEPARATORS}]+"):
         words = v.rewrite(words, pattern, " ")
     # A tweet without words, such as one of emoji only, is a copy of an equal text.
     content = F.coalesce(v.text(words), F.col("twitter_text"))

@@ -86,7 +86,7 @@ def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:
     """
     tag = F.lit(None).cast("string")
     for name in reversed(tags):
-        whole = said.rlike(f"{name.lower()}([^\\p{{L}}\\p{{M}}\\p{{N}}_]|\\z)")
+        whole = said.rlike(f"{name.lower()}([{v.SEPARATORS}]|\\z)")
         tag = F.when(whole, F.lit(name)).otherwise(tag)
     for name in tags:
         tag = F.when(found_by == F.lit(name.lower()), F.lit(name)).otherwise(tag)
