@@ -31,7 +31,7 @@ def with_part_and_key(tweets: DataFrame, _given: Mapping[str, Any]) -> DataFrame
 
     Copies differ only in case, punctuation, links and handles.
     """
-    name = v.lower(v.rewrite(F.col("_source_file"), "^.*/", ""))
+    name = v.lower(v.rewrite(F.col("_source_file"), "[^/]*/", ""))
     part = F.lit(PARTS[0])
     for other in PARTS[1:]:
         part = F.when(name.startswith(other), F.lit(other)).otherwise(part)

@@ -11,6 +11,7 @@ from lakehouse_assets.domains.retail.gold.common import gold
 from lakehouse_assets.domains.retail.gold.dimensions import DIM_RETAIL_CUSTOMERS
 from lakehouse_assets.domains.retail.shared import CURRENCY
 from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
 
 CUSTOMER_COLUMNS = tuple(column.silver for column in CUSTOMERS.columns)
 
@@ -76,9 +77,7 @@ GOLD_CUSTOMER_CHURN = gold(
 def churn_features(customers: DataFrame) -> DataFrame:
     """Describe customers to the model; columns as declared for `gold_churn_features`."""
     tenure, price = F.col("tenure_months"), F.col("unit_price").cast("double")
-    average = F.when(
-        tenure > F.lit(0), F.col("total_amount").cast("double") / tenure.cast("double")
-    ).otherwise(price)
+    average = F.when(tenure > F.lit(0), v.ratio(F.col("total_amount"), tenure)).otherwise(price)
     return customers.withColumns(
         {"average_amount": average, "price_drift": price - average}
     ).select(*GOLD_CHURN_FEATURES.column_names)
