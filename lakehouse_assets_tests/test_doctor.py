@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import yaml  # type: ignore[import-untyped]
 from deltalake import write_deltalake
 
 from lakehouse_assets.cli import doctor
@@ -113,6 +112,9 @@ def test_packages_that_do_not_fit_are_named(house: House, monkeypatch: pytest.Mo
     assert is_well(examine(house.settings, {"versions": doctor.check_versions}))
 
 
+_FORMER = instance._CONFIG.replace("assets.orchestration.event", "assets.event")
+
+
 def test_a_home_without_pools_is_a_warning(house: House) -> None:
     assert examine(house.settings, {"dagster": doctor.check_home})[-1].state == "ok"
 
@@ -120,8 +122,9 @@ def test_a_home_without_pools_is_a_warning(house: House) -> None:
 @pytest.mark.parametrize(
     ("text", "state", "told"),
     [
-        ("telemetry:\n  enabled: false\n", "warning", "`lakehouse doctor --fix`"),
-        ("# default_limit: 1\n", "warning", "`lakehouse doctor --fix`"),
+        ("telemetry:\n  enabled: false\n", "warning", "lacks the settings concurrency, "),
+        ("# default_limit: 1\n", "warning", "lacks the settings concurrency, "),
+        (_FORMER, "error", "of an earlier version; move it away"),
         ("concurrency:\n  pools:\n    default_limit: 16\n", "warning", "of pools to 16"),
         ("concurrency: {pools: {default_limit: 1", "error", "cannot be read"),
         ("a: \0", "error", "cannot be read"),
@@ -142,61 +145,18 @@ def test_the_settings_of_the_home_are_read(house: House, text: str, state: str, 
     assert told in found.text
 
 
-_OLD_EVENTS = instance._CONFIG.replace("assets.orchestration.event", "assets.event")
-_OLD_OUTPUT = "compute_logs:\n  module: lakehouse_assets.run_output\n  class: RunOutput\n  config:"
-
-
-@pytest.mark.parametrize(
-    "former",
-    [
-        "# Written by `lakehouse run`; yours to change.\ntelemetry:\n  enabled: false\n",
-        f"{_OLD_EVENTS}{_OLD_OUTPUT} {{}}\n",
-        _OLD_EVENTS.replace(" {}", '\n    base_dir: "/elsewhere/{home}/history"')
-        + f'{_OLD_OUTPUT}\n    base_dir: "/elsewhere/{{home}}/storage"\n',
-    ],
-    ids=["first", "own folders", "placed"],
-)
-def test_what_a_former_version_wrote_is_brought_up_to_date(house: House, former: str) -> None:
-    home = house.settings.dagster_home
-    home.mkdir()
-    written = former.replace("{home}", home.name)
-    (home / "dagster.yaml").write_text(written, encoding="utf-8")
-    with instance.dagster_instance(house.settings) as opened:
-        assert isinstance(opened.event_log_storage, PooledSqliteEventLogStorage)
-    now = (home / "dagster.yaml").read_text(encoding="utf-8")
-    assert yaml.safe_load(now) == yaml.safe_load(instance._CONFIG)
-    (copy,) = home.glob("dagster.yaml.bak-*")
-    assert copy.read_text(encoding="utf-8") == written
-
-
-def test_what_people_have_changed_is_mended_when_they_say_so(house: House, tmp_path: Path) -> None:
-    home = house.settings.dagster_home
-    home.mkdir()
-    mine = _OLD_EVENTS.replace("max_concurrent_runs: 2", "max_concurrent_runs: 9 # mine")
-    mine = mine.replace(" {}", '\n    base_dir: "/elsewhere/kept"')
-    mine += f'{_OLD_OUTPUT}\n    base_dir: "/elsewhere/printed"\n# The end.\n'
-    (home / "dagster.yaml").write_text(mine, encoding="utf-8")
+def test_a_home_of_an_earlier_version_is_refused_with_the_remedy(house: House) -> None:
+    config = house.settings.dagster_home / "dagster.yaml"
+    config.parent.mkdir()
+    config.write_text(_FORMER, encoding="utf-8")
     with (
-        pytest.raises(LakehouseError, match="`lakehouse doctor --fix`"),
+        pytest.raises(LakehouseError, match="of an earlier version; move it away and run again"),
         instance.dagster_instance(house.settings),
     ):
         pass
-    assert [path.name for path in home.iterdir()] == ["dagster.yaml"]
-    fixed = command("doctor", "--fix", variables=variables_of(house), cwd=tmp_path)
-    assert "dagster.yaml is up to date" in fixed.stderr
-    now = (home / "dagster.yaml").read_text(encoding="utf-8")
-    assert "# mine" in now
-    assert now.endswith("# The end.\n")
-    read = yaml.safe_load(now)
-    assert read["concurrency"]["runs"]["max_concurrent_runs"] == 9
-    assert read["event_log_storage"] == {
-        "module": "lakehouse_assets.orchestration.event_log",
-        "class": "PooledSqliteEventLogStorage",
-        "config": {"base_dir": "/elsewhere/kept"},
-    }
-    assert read["compute_logs"]["class"] == "LocalComputeLogManager"
-    assert read["compute_logs"]["config"] == {"base_dir": "/elsewhere/printed"}
-    assert [*doctor.fix_home(house.settings)] == []
+    config.unlink()
+    with instance.dagster_instance(house.settings) as opened:
+        assert isinstance(opened.event_log_storage, PooledSqliteEventLogStorage)
 
 
 def test_a_variable_that_is_no_setting_is_named(

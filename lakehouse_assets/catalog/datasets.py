@@ -54,7 +54,7 @@ Limits: TypeAlias = tuple[tuple[str, str, LossLimit], ...]
 DOCUMENT_FIELDS = ("Name", "Extension", "MediaType", "Size", "SHA256")
 # Completes typed rows; the second argument holds the reference data and options by name.
 Rule: TypeAlias = Callable[[DataFrame, Mapping[str, Any]], DataFrame]
-Need: TypeAlias = Literal["required", "fact", "optional", "judged"]
+Need: TypeAlias = Literal["required", "fact", "optional", "checked"]
 # Converts the trimmed text of a field to its value.
 Parser: TypeAlias = Callable[[Col], Col]
 
@@ -85,7 +85,7 @@ class Field:
         need: What happens to a row whose value is missing or cannot be read. `required`: the row is
             quarantined. `fact`: the row is quarantined if a value is given but cannot be read,
             because sums would be wrong without it. `optional`: the value becomes null, and a flag
-            says so unless the column is text. `judged`: the column is not nullable, and an
+            says so unless the column is text. `checked`: the column is not nullable, and an
             expectation of the dataset decides which rows are quarantined.
         parse: Converts the trimmed text to the value; in text columns, texts that mean "not given"
             arrive as null. Without a parser, the type decides how the text is read.
@@ -196,8 +196,6 @@ class Dataset:
         constraints: Delta CHECK constraints of silver by name.
         delivered_order: Names of the delivered fields in the order of the files, if it differs from
             that of `columns`.
-        announced: Whether the source marks a complete day with a `_SUCCESS` file; days without one
-            are not read.
         header: Whether the first line of a CSV file names the columns. If not, it is data, and a
             line with more or fewer values than there are fields is rejected.
         aliases: Other names of the bronze table, where the reference uses them.
@@ -232,7 +230,6 @@ class Dataset:
     clustered: tuple[str, ...] = ()
     constraints: Mapping[str, str] = field(default_factory=dict)
     delivered_order: tuple[str, ...] = ()
-    announced: bool = False
     header: bool = True
     documents: bool = False
     aliases: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from lakehouse_assets.errors import LakehouseError, did_you_mean
 
@@ -299,40 +299,25 @@ def monthly_table(
     owner: str,
     *,
     kind: Kind,
-    references: tuple[Reference, ...] = (),
-    aliases: tuple[str, ...] = (),
-    layer: Layer = "gold",
-    watched: tuple[str, ...] = (),
-    clustered: tuple[str, ...] = (),
-    latest_with: str | None = None,
-    topic: str | None = None,
-    measures: tuple[Measure, ...] = (),
+    **declared: Any,
 ) -> Table:
     """Declare a monthly table, with `as_of_month` as its first column and first key.
 
     `as_of_month` is the month of delivery for events and aggregates; for other kinds, the rows
-    describe the end of that month. `clustered` defaults to the first of the other keys.
+    describe the end of that month. The layer is gold, and `clustered` is the first of the other
+    keys, unless `declared` says otherwise; it may hold any other attribute of a `Table`.
     """
+    month = Column("as_of_month", "date", _MONTHS.get(kind, _AS_OF), nullable=False)
     return Table(
         domain=domain,
         name=name,
-        layer=layer,
         description=description,
-        columns=(
-            Column("as_of_month", "date", _MONTHS.get(kind, _AS_OF), nullable=False),
-            *columns,
-        ),
+        columns=(month, *columns),
         keys=("as_of_month", *keys),
         owner=owner,
         kind=kind,
         partition=MONTH,
-        references=references,
-        aliases=aliases,
-        watched=watched,
-        clustered=clustered or keys[:1],
-        latest_with=latest_with,
-        topic=topic,
-        measures=measures,
+        **{"layer": "gold", "clustered": keys[:1]} | declared,
     )
 
 

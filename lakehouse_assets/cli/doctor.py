@@ -127,47 +127,32 @@ def check_home(settings: Settings) -> Iterator[Finding]:
     yield _home_settings(home)
 
 
-def fix_home(settings: Settings) -> Iterator[str]:
-    """Bring `dagster.yaml` up to date, and say what was done.
-
-    Raises:
-        LakehouseError: the file cannot be read or written.
-    """
-    from lakehouse_assets.orchestration.instance import bring_up_to_date
-
-    config = settings.dagster_home / "dagster.yaml"
-    if not config.is_file():
-        return
-    try:
-        copy = bring_up_to_date(config)
-    except (OSError, ValueError) as error:
-        raise LakehouseError(
-            f"{config} cannot be brought up to date ({one_line(error)}); check its rights."
-        ) from None
-    if copy is not None:
-        yield f"{config} is up to date; {copy.name} is as it was."
-
-
 def _home_settings(home: Path) -> Finding:
     """Check that `dagster.yaml` keeps the writers of a table apart and history in the home."""
     import yaml  # type: ignore[import-untyped]
 
-    from lakehouse_assets.orchestration.instance import up_to_date
+    from lakehouse_assets.orchestration.instance import missing_settings, names_former_classes
 
     config = home / "dagster.yaml"
     if not config.is_file():
         return Finding("dagster", "settings", "ok", "dagster.yaml is made by the first run.")
     try:
         text = config.read_text(encoding="utf-8")
-        outdated = up_to_date(config) != text
-        found = yaml.safe_load(text)
-        limit = found["concurrency"]["pools"]["default_limit"]
+        found = yaml.safe_load(text) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         return Finding(
             "dagster", "settings", "error",
             f"{config} cannot be read ({one_line(error)}); correct it, or move it away and have it "
             "made again.",
         )  # fmt: skip
+    if names_former_classes(text):
+        return Finding(
+            "dagster", "settings", "error",
+            f"{config} names classes of an earlier version; move it away, and the next run writes "
+            "a new one. The history of runs stays.",
+        )  # fmt: skip
+    try:
+        limit = found["concurrency"]["pools"]["default_limit"]
     except (KeyError, TypeError):
         limit = None
     if limit not in {None, 1}:
@@ -178,7 +163,7 @@ def _home_settings(home: Path) -> Finding:
         )  # fmt: skip
     elsewhere = [
         folder
-        for storage in (found or {}).values()
+        for storage in found.values()
         if isinstance(storage, dict) and isinstance(storage.get("config"), dict)
         and isinstance(folder := storage["config"].get("base_dir"), str)
         and not Path(folder).is_relative_to(home)
@@ -189,11 +174,11 @@ def _home_settings(home: Path) -> Finding:
             f"{config} keeps history in {' and '.join(elsewhere)}, outside of this home, perhaps "
             "that of the project from which this one was copied; remove base_dir to keep it here.",
         )  # fmt: skip
-    if outdated:
+    if missing := missing_settings(found):
         return Finding(
             "dagster", "settings", "warning",
-            f"{config} names classes of an earlier version, or lacks settings of this one; "
-            "`lakehouse doctor --fix` brings it up to date and keeps a copy.",
+            f"{config} lacks the settings {', '.join(missing)} of this version; move it away, and "
+            "the next run writes a new one with them.",
         )  # fmt: skip
     return Finding("dagster", "settings", "ok", "Writers of a table run one at a time.")
 

@@ -87,7 +87,7 @@ class Engine(Protocol):
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
         """Make a frame of Arrow data."""
 
-    def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
+    def checkpoint(self, frame: DataFrame) -> DataFrame:
         """Compute a frame once and keep it until the scope ends."""
 
     def stage(self, frame: DataFrame) -> DataFrame:

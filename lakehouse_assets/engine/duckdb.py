@@ -243,10 +243,8 @@ class DuckDBEngine:
             self._shapes[name] = {str(row[0]): _spark_type(str(row[1])) for row in rows}
         return self._shapes[name]
 
-    def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
+    def checkpoint(self, frame: DataFrame) -> DataFrame:
         """Compute a frame once and keep it until the scope ends."""
-        if columns is not None:
-            frame = frame.select(*columns)
         return self._keep(frame, "TABLE")
 
     def stage(self, frame: DataFrame) -> DataFrame:

@@ -95,14 +95,12 @@ class SparkEngine:
         schema = from_arrow_schema(table.schema, prefer_timestamp_ntz=True)
         return self.session.createDataFrame(table, schema)
 
-    def checkpoint(self, frame: DataFrame, columns: Sequence[str] | None = None) -> DataFrame:
+    def checkpoint(self, frame: DataFrame) -> DataFrame:
         """Compute a frame once and keep it until the scope ends.
 
         Its rows are stored and its plan ends there. Spark's cache would recompute lost rows, which
         could then differ.
         """
-        if columns is not None:
-            frame = frame.select(*columns)
         return self._keep(frame, self.versions_read(frame))
 
     def _keep(self, frame: DataFrame, versions: dict[str, int]) -> DataFrame:

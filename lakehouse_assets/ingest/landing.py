@@ -23,7 +23,6 @@ from lakehouse_assets.storage.store import files_at
 _UNFINISHED = (".tmp", ".part", ".crdownload")
 # Files that desktop systems create in folders.
 _JUNK = ("Thumbs.db", "desktop.ini")
-ANNOUNCEMENT = "_SUCCESS"
 # Characters for each file in the result of `content_of`.
 _WORD = 12
 _IGNORED = ", or put _ before the name to have it ignored."
@@ -117,8 +116,7 @@ class LandingZone:
         Hidden files, markers such as `_SUCCESS` and files still being written (`.tmp`, `.part`) are
         not deliveries. Everything else in a dated folder is listed, with its problem if it cannot
         be read, such as a file in a subfolder, a broken link, or a link out of the zone. Files
-        outside the dated folders are not listed; `strays` reports them. For an announced dataset,
-        a day is listed only once it has its marker.
+        outside the dated folders are not listed; `strays` reports them.
 
         Raises:
             LakehouseError: the zone cannot be listed; an empty list means an empty zone.
@@ -137,15 +135,12 @@ class LandingZone:
         if not entries:
             # A dataset without a folder has no deliveries, but a missing zone is an error.
             self._check_exists()
-        files = {entry.path for entry in entries if not entry.is_folder}
         found = []
         for entry in entries:
             first, _, within = entry.path.partition("/")
             folder, _, name = within.rpartition("/")
             day = _day(first)
             if entry.is_folder or not within or day is None or _is_hidden(name):
-                continue
-            if dataset.announced and f"{first}/{ANNOUNCEMENT}" not in files:
                 continue
             problem = entry.problem and f"{name} {entry.problem}."
             if folder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from statistics import median_low
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
@@ -28,13 +27,10 @@ class Measure:
     Attributes:
         files: Live data files.
         bytes: Their size.
-        scanned: Bytes that a look-up of one value of the first clustered column has to read,
-            according to the files' statistics; all bytes without such a column.
     """
 
     files: int
     bytes: int
-    scanned: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
     found = lake.open(table)
     if found is None:
         return None
-    before = measure(found, table)
+    before = measure(found)
     try:
         with local_lock(lake.uri(table), alone=False):
             # Logs drop old commits, so maintenance repeats the origin of the last write.
@@ -91,29 +87,13 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
             "and write permissions of the lake (LAKEHOUSE_ROOT)."
         ) from error
     found.update_incremental()
-    return Maintained(before, measure(found, table), len(removed))
+    return Maintained(before, measure(found), len(removed))
 
 
-def measure(found: DeltaTable, table: Table) -> Measure:
+def measure(found: DeltaTable) -> Measure:
     """Measure a table from its log alone."""
-    actions = found.get_add_actions(flatten=True)
-    sizes = [int(size) for size in actions["size_bytes"].to_pylist()]
-    total = sum(sizes)
-    scanned = total
-    names = set(actions.schema.names)
-    column = next(iter(table.clustered), None)
-    if column is not None and {f"min.{column}", f"max.{column}"} <= names:
-        lows = actions[f"min.{column}"].to_pylist()
-        highs = actions[f"max.{column}"].to_pylist()
-        known = [low for low in lows if low is not None]
-        if known:
-            wanted = median_low(known)
-            scanned = sum(
-                size
-                for size, low, high in zip(sizes, lows, highs, strict=True)
-                if low is None or high is None or low <= wanted <= high
-            )
-    return Measure(len(sizes), total, scanned)
+    sizes = found.get_add_actions(flatten=True)["size_bytes"].to_pylist()
+    return Measure(len(sizes), sum(sizes))
 
 
 def _compact(found: DeltaTable, table: Table, properties: CommitProperties) -> None:

@@ -17,12 +17,12 @@ from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.gold import GoldTable, RowsAlert
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.io_manager import PARTITION_ROWS
+from lakehouse_assets.orchestration.recorded import materialisations_after
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
 _LOOK_SECONDS = 60
-_EVENTS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -102,31 +102,13 @@ class Reported:
     def decode(cls, cursor: str | None) -> Reported | None:
         """Parse a cursor; None if it is missing or has another form."""
         found = json.loads(cursor) if cursor else None
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or "rows" not in found:
             return None
-        # Earlier versions called the rows members.
-        return cls(found["after"], found["rows"] if "rows" in found else found["members"])
+        return cls(found["after"], found["rows"])
 
     def encode(self) -> str:
         """Serialise to a cursor."""
         return json.dumps({"after": self.after, "rows": self.rows})
-
-
-def _events(
-    instance: dg.DagsterInstance, key: dg.AssetKey, after: int | None
-) -> list[dg.EventLogRecord]:
-    """Return the materialisations of a table after an event, oldest first."""
-    records: list[dg.EventLogRecord] = []
-    while True:
-        found = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=key, after_storage_id=after),
-            limit=_EVENTS_AT_ONCE,
-            ascending=True,
-        ).records
-        records += found
-        if len(found) < _EVENTS_AT_ONCE:
-            return records
-        after = found[-1].storage_id
 
 
 def _rows_by_partition(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
@@ -179,7 +161,8 @@ def _rows_sensor(
     )
     def rows_alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         reported = Reported.decode(context.cursor)
-        records = _events(context.instance, key, reported.after if reported else None)
+        after = reported.after if reported else None
+        records = [*materialisations_after(context.instance, key, after)]
         counts = _rows_by_partition(records)
         if reported is None:
             # Of the partitions built before the sensor was switched on, report only the last run's.

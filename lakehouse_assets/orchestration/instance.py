@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml  # type: ignore[import-untyped]
@@ -19,7 +19,6 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from lakehouse_assets import clock
 from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.settings import Settings
 
@@ -70,117 +69,20 @@ retention:
 """
 
 
-# Entries that earlier versions wrote for their own classes, some with absolute paths in the home.
-_EVENT_LOG = re.compile(
-    r"  module: lakehouse_assets(?:\.orchestration)?\.event_log\n"
-    r"  class: PooledSqliteEventLogStorage\n"
-    r'  config:(?: \{\}\n|\n    base_dir: "?(?P<folder>.*?)"?\n)'
-)
-_PRINTED = re.compile(
-    r"compute_logs:\n"
-    r"  module: lakehouse_assets(?:\.orchestration)?\.run_output\n"
-    r"  class: RunOutput\n"
-    r'  config:(?: \{\}\n|\n    base_dir: "?(?P<folder>.*?)"?\n)'
-)
-_MOVED = re.compile(r"lakehouse_assets(?:\.event_log|\.run_output|\.orchestration\.run_output)\b")
+# Classes of ours that earlier versions named in the file, and that are elsewhere now or gone.
+_FORMER = re.compile(r"lakehouse_assets(?:\.event_log|\.run_output|\.orchestration\.run_output)\b")
 
 
-def up_to_date(config: Path) -> str:
-    """Return the text of a `dagster.yaml`, updated to the settings of this version.
-
-    Moved classes get their new names, the home's default folders are no longer named (so that a
-    copied home uses its own), and missing sections are added. Everything else, including comments,
-    stays.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: the file is not UTF-8.
-    """
-
-    def folder_of(found: re.Match[str], name: str) -> str | None:
-        """Return a folder that a user chose; None for the home's default folder."""
-        folder = Path(found["folder"]) if found["folder"] else None
-        own = folder is None or (folder.name, folder.parent.name) == (name, config.parent.name)
-        return None if own else str(folder)
-
-    def event_log(found: re.Match[str]) -> str:
-        folder = folder_of(found, "history")
-        where = f'\n    base_dir: "{folder}"' if folder else " {}"
-        return (
-            "  module: lakehouse_assets.orchestration.event_log\n"
-            f"  class: PooledSqliteEventLogStorage\n  config:{where}\n"
-        )
-
-    def printed(found: re.Match[str]) -> str:
-        folder = folder_of(found, "storage")
-        kept = "dagster._core.storage.local_compute_log_manager"
-        return (
-            f"compute_logs:\n  module: {kept}\n  class: LocalComputeLogManager\n"
-            f'  config:\n    base_dir: "{folder}"\n'
-            if folder
-            else ""
-        )
-
-    text = _PRINTED.sub(printed, _EVENT_LOG.sub(event_log, config.read_text(encoding="utf-8")))
-    there = set(_sections(text))
-    if "storage" in there:
-        # `storage` covers the event log too.
-        there |= {"event_log_storage"}
-    added = [section for name, section in _sections(_CONFIG).items() if name not in there]
-    return "".join([text, "" if text.endswith("\n") or not text else "\n", *added])
+def names_former_classes(text: str) -> bool:
+    """Say whether a `dagster.yaml` names classes of an earlier version, so that it has no use."""
+    return _FORMER.search(text) is not None
 
 
-def bring_up_to_date(config: Path) -> Path | None:
-    """Bring a `dagster.yaml` up to date; return the path of the backup, or None if unchanged.
-
-    Raises:
-        OSError: a file cannot be read or written.
-        ValueError: the file is not UTF-8.
-    """
-    text = up_to_date(config)
-    if text == config.read_text(encoding="utf-8"):
-        return None
-    copy = config.with_name(f"{config.name}.bak-{clock.now():%Y%m%dT%H%M%S%f}")
-    shutil.copy2(config, copy)
-    part = config.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(config)
-    return copy
-
-
-def _sections(text: str) -> dict[str, str]:
-    """Split YAML into its top-level sections, by key, each with the comments before it."""
-    found: dict[str, str] = {}
-    for section in re.findall(r"(?m)(?:^(?:#.*)?\n)*^\w.*\n(?:^[ \t].*\n)*", f"{text}\n"):
-        (key, *_) = re.findall(r"(?m)^(\w+)", section)
-        found[key] = section
-    return found
-
-
-def _check(config: Path) -> None:
-    """Bring the file up to date if an earlier version wrote it and users have not changed it.
-
-    Raises:
-        LakehouseError: users have changed it, and it names classes that have moved.
-        OSError: a file cannot be read or written.
-        ValueError: the file is not UTF-8.
-    """
-    text, new = config.read_text(encoding="utf-8"), up_to_date(config)
-    if text == new:
-        return
-    whole = _sections(_CONFIG).keys() - {"event_log_storage"}
-    there = _sections(text).keys() - {"compute_logs", "event_log_storage"}
-    # The sections that earlier versions wrote.
-    former = there in (
-        {"telemetry"}, {"telemetry", "nux"}, whole - {"run_coordinator"}, whole,
-    )  # fmt: skip
-    if former and yaml.safe_load(new) == yaml.safe_load(_CONFIG):
-        bring_up_to_date(config)
-    elif _MOVED.search(text):
-        raise LakehouseError(
-            f"{config} names classes of an earlier version; `lakehouse doctor --fix` brings it up "
-            "to date and keeps a copy."
-        )
+def missing_settings(found: Mapping[str, Any]) -> list[str]:
+    """Return the sections that this version writes to `dagster.yaml` and a parsed one lacks."""
+    # `storage` covers the event log too.
+    there = {*found, *({"event_log_storage"} if "storage" in found else ())}
+    return sorted(yaml.safe_load(_CONFIG).keys() - there)
 
 
 @contextmanager
@@ -192,13 +94,17 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         config = home / "dagster.yaml"
         if not config.exists():
             config.write_text(_CONFIG, encoding="utf-8")
-        _check(config)
+        if names_former_classes(config.read_text(encoding="utf-8")):
+            raise LakehouseError(
+                f"{config} names classes of an earlier version; move it away and run again, which "
+                "writes a new one. The history of runs stays."
+            )
     except OSError as error:
         raise LakehouseError(
             f"Dagster's home {home} cannot be written ({error.strerror or error}); check its "
             "rights or set LAKEHOUSE_DAGSTER_HOME."
         ) from None
-    except (ValueError, yaml.YAMLError) as error:
+    except ValueError as error:
         raise LakehouseError(
             f"{config} cannot be read ({one_line(error)}); correct it, or move it away and have it "
             "made again."

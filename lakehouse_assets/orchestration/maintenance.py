@@ -73,12 +73,10 @@ def _observation(table: Table, found: "Maintained") -> dg.AssetObservation:
     figures = {
         f"{figure} {when}": value
         for when, side in sides.items()
-        for figure, value in (
-            ("files", side.files), ("bytes", side.bytes), ("look-up bytes", side.scanned),
-        )
-    }  # fmt: skip
+        for figure, value in (("files", side.files), ("bytes", side.bytes))
+    }
     return dg.AssetObservation(
         dg.AssetKey(table.key),
-        description="Maintenance: files, bytes and the bytes that one look-up reads.",
+        description="Maintenance: files and bytes.",
         metadata={**figures, "old files removed": found.removed},
     )

@@ -30,7 +30,7 @@ def events_of(
     instance: dg.DagsterInstance,
     run: dg.DagsterRun,
     tables: Mapping[dg.AssetKey, Table],
-    judged: Collection[tuple[str, str]],
+    evaluated: Collection[tuple[str, str]],
 ) -> Iterator[dict[str, Any]]:
     """Return a run's rows of `quality_events`; of evaluations repeated on a retry the last counts.
 
@@ -38,8 +38,8 @@ def events_of(
         instance: The instance that records the run.
         run: A run that has ended.
         tables: The declared tables; others are left out.
-        judged: Table and partition pairs that earlier runs judged. A partition for which a table's
-            checks report no figures is included only if it is one of them.
+        evaluated: Table and partition pairs that earlier runs checked. A partition for which a
+            table's checks report no figures is included only if it is one of them.
     """
     evaluations = [
         (entry.dagster_event.asset_check_evaluation_data, entry.timestamp)
@@ -61,7 +61,7 @@ def events_of(
         name, partitions = f"{table.domain}.{table.name}", partitions_of(run, table)
         rows_in = filled.get(evaluation.asset_key)
         if rows_in is not None:
-            partitions = [key for key in partitions if key in rows_in or (name, key) in judged]
+            partitions = [key for key in partitions if key in rows_in or (name, key) in evaluated]
         at = datetime.fromtimestamp(timestamp, UTC)
         for row in rows_of(evaluation, run.run_id, partitions, at):
             found[row["table_name"], row["partition"], row["rule"]] = row

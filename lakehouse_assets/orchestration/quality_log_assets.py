@@ -102,15 +102,15 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
             verdicts = lake.read(QUALITY_EVENTS, columns=["table_name", "partition", "kind"])
             verdicts = verdicts.filter(F.col("kind") != F.lit("figure"))
             pairs = lake.engine.rows(verdicts.select("table_name", "partition").distinct())
-            judged = {(row["table_name"], row["partition"]) for row in pairs}
+            evaluated = {(row["table_name"], row["partition"]) for row in pairs}
             rows: list[dict[str, Any]] = []
             runs = [context.run.run_id]
             # Oldest first, because later runs judge partitions of earlier ones again.
             for run in reversed([*finished_runs(context.instance, since)]):
                 if run.run_id in known:
                     continue
-                new = [*events_of(context.instance, run, tables, judged)]
-                judged |= {
+                new = [*events_of(context.instance, run, tables, evaluated)]
+                evaluated |= {
                     (row["table_name"], row["partition"]) for row in new if row["kind"] != "figure"
                 }
                 rows += new
@@ -145,7 +145,7 @@ def _rules() -> dg.AssetsDefinition:
         with lake.engine.scope():
             verdicts = lake.engine.checkpoint(latest_verdicts(events))
             worst = verdicts.groupBy("table_name", "rule").agg(
-                F.sum("failing_rows").alias("failing"), F.sum("rows").alias("judged")
+                F.sum("failing_rows").alias("failing"), F.sum("rows").alias("checked")
             )
             found = [row for row in lake.engine.rows(worst) if row["failing"]]
             found.sort(key=lambda row: (-row["failing"], row["table_name"], row["rule"]))
@@ -315,24 +315,24 @@ def realised_of(lake: Lake, model: ModelTable) -> list[Drift]:
 
 def _finding(check: Check, newest: Sequence[tuple[Table, Drift]]) -> Finding:
     unusual = [pair for pair in newest if pair[1].usual is False]
-    judged = sum(drift.usual is not None for _, drift in newest)
+    compared_now = sum(drift.usual is not None for _, drift in newest)
     listed = "; ".join(
         f"{table.name} {drift.partition} {drift.measure}: {drift.value:.2f}"
         for table, drift in unusual
     )
     return Finding(
         check,
-        listed or f"{judged} measures of the newest partitions are as usual.",
+        listed or f"{compared_now} measures of the newest partitions are as usual.",
         # The table has no partitions.
         {"": len(unusual)} if unusual else {},
-        numbers={"judged": judged, "unusual": len(unusual)},
+        numbers={"compared": compared_now, "unusual": len(unusual)},
     )
 
 
 def _listed(rows: Sequence[dict[str, Any]]) -> dg.MetadataValue[Any]:
-    lines = ["| table | rule | failing rows | judged rows |", "|---|---|---|---|"]
+    lines = ["| table | rule | failing rows | checked rows |", "|---|---|---|---|"]
     lines += [
-        f"| {row['table_name']} | {row['rule']} | {row['failing']:,} | {row['judged'] or 0:,} |"
+        f"| {row['table_name']} | {row['rule']} | {row['failing']:,} | {row['checked'] or 0:,} |"
         for row in rows
     ]
     return dg.MetadataValue.md("\n".join(lines))

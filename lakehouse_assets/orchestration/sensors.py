@@ -23,12 +23,12 @@ from lakehouse_assets.orchestration.jobs import job_that_loads
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loads import failed_loads, last_loads, loading, tags_of
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.recorded import materialisations_after
 from lakehouse_assets.orchestration.silver_assets import RUN_AGAIN
 from lakehouse_assets.text import visible
 
 _LISTING_SECONDS = 30
 _LATE_SECONDS = 60
-_EVENTS_AT_ONCE = 1_000
 _NAMED = 20
 Job: TypeAlias = "dg.UnresolvedAssetJobDefinition"
 
@@ -210,7 +210,7 @@ def late_sensor(
         requested = []
         for dataset, keys in cleaned.items():
             seen, owed = memory.get(dataset.path, (None, {}))
-            for record in _cleaned_after(context.instance, keys[0], seen):
+            for record in materialisations_after(context.instance, keys[0], seen):
                 seen = record.storage_id
                 event = record.asset_materialization
                 for day in days_to_run_again(event.metadata if event else {}):
@@ -233,20 +233,6 @@ def late_sensor(
         )
 
     return late_deliveries
-
-
-def _cleaned_after(
-    instance: dg.DagsterInstance, key: dg.AssetKey, seen: int | None
-) -> Iterator[dg.EventLogRecord]:
-    """Return the materialisations of a table after an event, oldest first."""
-    more = True
-    while more:
-        page = instance.fetch_materializations(
-            dg.AssetRecordsFilter(key, after_storage_id=seen), _EVENTS_AT_ONCE, ascending=True
-        )
-        yield from page.records
-        more = page.has_more
-        seen = page.records[-1].storage_id if page.records else seen
 
 
 def days_to_run_again(metadata: Mapping[str, Any]) -> set[date]:

@@ -32,9 +32,13 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
     The loss limits of the settings, `limits`, override those of datasets.
     """
     dataset = with_limits(dataset, limits)
-    table, aside, bronze = silver_table(dataset), quarantine_table(dataset), bronze_table(dataset)
+    table, quarantine, bronze = (
+        silver_table(dataset),
+        quarantine_table(dataset),
+        bronze_table(dataset),
+    )
     inputs = {"bronze": dg.AssetIn(key=dg.AssetKey(bronze.key))}
-    upstream = {t.name: {dg.AssetKey(bronze.key)} for t in (table, aside)}
+    upstream = {t.name: {dg.AssetKey(bronze.key)} for t in (table, quarantine)}
     if dataset.counts == "first":
         # Not for the quarantine too: Dagster's backfills would then go one day after the other.
         upstream[table.name].add(dg.AssetKey(table.key))
@@ -49,7 +53,7 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         name=table.step,
         pool=table.step,
         ins=inputs,
-        outs={t.name: dg.AssetOut(**asset_attributes(t)) for t in (table, aside)},
+        outs={t.name: dg.AssetOut(**asset_attributes(t)) for t in (table, quarantine)},
         internal_asset_deps=upstream,
         **calendar.attributes_of(dataset.grain),
         check_specs=check_specs(table, silver_checks(dataset)),
@@ -75,7 +79,9 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
                 table.name,
                 metadata={RUN_AGAIN: again} if again else None,
             )
-            yield dg.Output(NewRows(cleaned.quarantined, cleaned.files, cleaned.state), aside.name)
+            yield dg.Output(
+                NewRows(cleaned.quarantined, cleaned.files, cleaned.state), quarantine.name
+            )
             incoming = lake.rows_read(bronze, frames["bronze"])
         findings = check_silver(dataset, lake, cleaned, incoming, span)
         yield from check_results(table, findings)

@@ -38,7 +38,7 @@ class Finding:
         check: The check.
         description: What was found, in a sentence.
         failing: Number of failures, by partition; a partition that is left out passes.
-        rows: Number of rows judged, by partition, if they were counted.
+        rows: Number of rows checked, by partition, if they were counted.
         numbers: Other numbers to report, by name.
         figures: Numbers to keep in the quality log, by partition and name.
     """

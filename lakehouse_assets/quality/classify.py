@@ -27,7 +27,7 @@ def apply_expectations(typed: DataFrame, expectations: Sequence[Expectation]) ->
 
 
 def duplicates_within(
-    judged: DataFrame, key: str, newest_delivery_first: bool, within: str | None = None
+    evaluated: DataFrame, key: str, newest_delivery_first: bool, within: str | None = None
 ) -> DataFrame:
     """Find the rows without reasons that are not the first of their key.
 
@@ -39,7 +39,7 @@ def duplicates_within(
     Only keys that occur more than once are sorted: they are few, and sorting is the expensive part.
 
     Args:
-        judged: Result of `apply_expectations`.
+        evaluated: Result of `apply_expectations`.
         key: Column that identifies a row.
         newest_delivery_first: Whether a later delivery replaces an earlier one (states).
         within: Column within which a key identifies a row: the partition column of a table of
@@ -49,7 +49,7 @@ def duplicates_within(
         `repeated_file`, `repeated_row`, and `duplicate_of`: `<file>#<row>` of the key's first row.
     """
     identity = [key, *([within] if within else [])]
-    trusted = judged.filter(_trusted()).select(
+    trusted = evaluated.filter(_trusted()).select(
         *identity,
         *[c for c in ("delivered_on", "_source_file", "_row_number") if c not in identity],
     )
@@ -172,11 +172,11 @@ def final_versions(history: DataFrame, key: str, version: str, partition: str) -
     )
 
 
-def classify(judged: DataFrame, duplicates: DataFrame) -> DataFrame:
+def classify(evaluated: DataFrame, duplicates: DataFrame) -> DataFrame:
     """Give each row its disposition: quarantined with reasons, a named duplicate, or accepted.
 
     Args:
-        judged: Result of `apply_expectations`.
+        evaluated: Result of `apply_expectations`.
         duplicates: Results of the functions above, with each row at most once.
 
     Returns:
@@ -185,8 +185,8 @@ def classify(judged: DataFrame, duplicates: DataFrame) -> DataFrame:
     same = (F.col("_source_file") == F.col("repeated_file")) & (
         F.col("_row_number") == F.col("repeated_row")
     )
-    return judged.join(duplicates, same, "left").select(
-        *judged.columns,
+    return evaluated.join(duplicates, same, "left").select(
+        *evaluated.columns,
         F.when(~_trusted(), F.lit(QUARANTINED))
         .when(F.col("repeated_row").isNotNull(), F.lit(DUPLICATE))
         .otherwise(F.lit(ACCEPTED))

@@ -13,11 +13,11 @@ from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.engine import DataFrame, F
 
 
-def accepted_twice(kept: DataFrame, later: DataFrame, key: str, dataset: Dataset) -> DataFrame:
+def accepted_twice(accepted: DataFrame, later: DataFrame, key: str, dataset: Dataset) -> DataFrame:
     """Find the later days that keep an id that the loaded days keep too.
 
     Args:
-        kept: Accepted rows of the loaded days: the key, once each.
+        accepted: Accepted rows of the loaded days: the key, once each.
         later: Accepted rows of later days: the key and the day.
         key: Column that identifies a row.
         dataset: The dataset.
@@ -25,7 +25,7 @@ def accepted_twice(kept: DataFrame, later: DataFrame, key: str, dataset: Dataset
     Returns:
         The days, in `day`.
     """
-    known = kept.select(F.col(key).alias("known_key"))
+    known = accepted.select(F.col(key).alias("known_key"))
     day = F.col(dataset.partition.column).alias("day")
     return later.join(known, F.col(key) == F.col("known_key"), "left_semi").select(day).distinct()
 
@@ -48,13 +48,13 @@ def duplicates_of(quarantine: DataFrame, dataset: Dataset, first: date, end: dat
     )
 
 
-def named_wrongly(
-    kept: DataFrame, named: DataFrame, typed: DataFrame, key: str, dataset: Dataset
+def days_with_stale_duplicates(
+    accepted: DataFrame, named: DataFrame, typed: DataFrame, key: str, dataset: Dataset
 ) -> DataFrame:
     """Find the later days with duplicates of a row that the loaded days no longer accept.
 
     Args:
-        kept: Accepted rows of the loaded days, with their provenance.
+        accepted: Accepted rows of the loaded days, with their provenance.
         named: Result of `duplicates_of`.
         typed: The same rows, typed: their key and provenance.
         key: Column that identifies a row.
@@ -75,22 +75,22 @@ def named_wrongly(
         "own_key", "duplicate_of", F.col(dataset.partition.column).alias("day")
     )
     address = F.concat(F.col("_source_file"), F.lit("#"), F.col("_row_number").cast("string"))
-    known = kept.select(F.col(key).alias("known_key"), address.alias("known_address"))
+    known = accepted.select(F.col(key).alias("known_key"), address.alias("known_address"))
     same = (F.col("own_key") == F.col("known_key")) & (
         F.col("duplicate_of") == F.col("known_address")
     )
     return own.join(known, same, "left_anti").select("day").distinct()
 
 
-def sorted_otherwise(
-    standing: DataFrame, kept: DataFrame, aside: DataFrame, partition: str
+def misclassified_days(
+    final: DataFrame, accepted: DataFrame, quarantine: DataFrame, partition: str
 ) -> DataFrame:
     """Find the days whose stored rows are not classified as all deliveries together require.
 
     Args:
-        standing: Result of `final_versions`.
-        kept: Stored silver rows: the partition column and provenance.
-        aside: Stored quarantine rows: the same, `disposition` and `duplicate_of`.
+        final: Result of `final_versions`.
+        accepted: Stored silver rows: the partition column and provenance.
+        quarantine: Stored quarantine rows: the same, `disposition` and `duplicate_of`.
         partition: Column of the delivery day.
 
     Returns:
@@ -98,9 +98,9 @@ def sorted_otherwise(
     """
     day = F.col(partition).alias("day")
     address = F.concat(F.col("_source_file"), F.lit("#"), F.col("_row_number").cast("string"))
-    wanted = standing.select(day, "address", F.col("duplicate_of").alias("counts"))
-    duplicates = aside.filter(F.col("disposition") == F.lit("duplicate"))
-    stored = kept.select(day, address.alias("address"), address.alias("counts")).unionByName(
+    wanted = final.select(day, "address", F.col("duplicate_of").alias("counts"))
+    duplicates = quarantine.filter(F.col("disposition") == F.lit("duplicate"))
+    stored = accepted.select(day, address.alias("address"), address.alias("counts")).unionByName(
         duplicates.select(day, address.alias("address"), F.col("duplicate_of").alias("counts"))
     )
     both = wanted.withColumn("n", F.lit(1)).unionByName(stored.withColumn("n", F.lit(-1)))

@@ -14,11 +14,11 @@ def latest_verdicts(events: DataFrame) -> DataFrame:
         F.col("recorded_at").desc_nulls_last(), F.col("run_id").desc_nulls_last()
     )
     # Older versions wrote verdicts on ranges, which would repeat those on single partitions.
-    judged = events.filter(
+    evaluated = events.filter(
         (F.col("kind") != F.lit("figure")) & ~F.col("partition").contains(F.lit("..."))
     )
-    ranked = judged.select(*events.columns, F.row_number().over(order).alias("place"))
-    counted = judged.groupBy(*identity).agg(F.count(F.lit(1)).alias("runs"))
+    ranked = evaluated.select(*events.columns, F.row_number().over(order).alias("place"))
+    counted = evaluated.groupBy(*identity).agg(F.count(F.lit(1)).alias("runs"))
     counted = counted.select(
         *[F.col(name).alias(f"counted_{name}") for name in identity], F.col("runs")
     )

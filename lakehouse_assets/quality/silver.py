@@ -42,9 +42,9 @@ from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.fields import expectations_of, typed_rows
 from lakehouse_assets.quality.late import (
     accepted_twice,
+    days_with_stale_duplicates,
     duplicates_of,
-    named_wrongly,
-    sorted_otherwise,
+    misclassified_days,
 )
 from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
 
@@ -132,7 +132,9 @@ def _clean(
     engine, column = lake.engine, dataset.partition.column
     expectations = expectations_of(dataset)
     read = bronze.filter(to_filter(batch.files)) if batch.files else bronze
-    judged = engine.checkpoint(apply_expectations(typed_rows(dataset, engine, read), expectations))
+    evaluated = engine.checkpoint(
+        apply_expectations(typed_rows(dataset, engine, read), expectations)
+    )
     standing = None
     if dataset.counts == "corrected":
         version = engine.versions_read(bronze).get(bronze_table(dataset).identifier)
@@ -145,7 +147,7 @@ def _clean(
     else:
         apart = column if dataset.counts == "latest" else None
         duplicates = engine.checkpoint(
-            duplicates_within(judged, dataset.key, dataset.counts == "latest", apart)
+            duplicates_within(evaluated, dataset.key, dataset.counts == "latest", apart)
         )
     known, kept = [], []
     if earlier is not None:
@@ -157,11 +159,11 @@ def _clean(
         kept.append(lake.read(silver_table(dataset), between(dataset.partition, *span), names))
     if known or kept:
         duplicates = _with_delivered_before(
-            dataset, lake, judged, duplicates, engine.union([*known, *kept])
+            dataset, lake, evaluated, duplicates, engine.union([*known, *kept])
         )
-    rows = engine.stage(classify(judged, duplicates))
+    rows = engine.stage(classify(evaluated, duplicates))
     if standing is not None:
-        outdated = _partitions_sorted_otherwise(lake, dataset, standing, span)
+        outdated = _misclassified_partitions(lake, dataset, standing, span)
     elif earlier is not None:
         accepted = rows.filter(F.col("disposition") == F.lit(ACCEPTED))
         columns = [dataset.key, "_source_file", "_row_number"]
@@ -200,16 +202,16 @@ def _with_rows_before(
     """Add the numbers of the rows that stay to those of a batch; return the build's record."""
     if batch.build is None:
         return ""
-    aside = dispositions[QUARANTINED][partition] + dispositions[DUPLICATE][partition]
+    quarantined = dispositions[QUARANTINED][partition] + dispositions[DUPLICATE][partition]
     if batch.before is not None:
         failing[partition].update(batch.before.failing)
         for name, number in batch.before.dispositions.items():
             dispositions[name][partition] += number
     else:
-        aside += lake.rows_by_partition(quarantine_table(dataset)).get(partition, 0)
+        quarantined += lake.rows_by_partition(quarantine_table(dataset)).get(partition, 0)
     return replace(
         batch.build,
-        quarantine_kept=not aside,
+        quarantine_kept=not quarantined,
         failing=failing.get(partition, {}),
         dispositions={name: counts[partition] for name, counts in dispositions.items()},
     ).text()
@@ -291,17 +293,17 @@ def _balance(
     dataset: Dataset, lake: Lake, cleaned: Cleaned, incoming: Mapping[date, int], span: Span
 ) -> Balance:
     """Balance the stored tables; computed duplicates divide the quarantine into its two kinds."""
-    aside = lake.rows_by_partition(quarantine_table(dataset))
+    quarantine = lake.rows_by_partition(quarantine_table(dataset))
     duplicates = cleaned.dispositions[DUPLICATE]
     return Balance(
         source="bronze",
         incoming=incoming,
         parts={
             "silver": lake.rows_by_partition(silver_table(dataset)),
-            "quarantined": {p: n - duplicates.get(p, 0) for p, n in aside.items()},
+            "quarantined": {p: n - duplicates.get(p, 0) for p, n in quarantine.items()},
             "named duplicates": duplicates,
         },
-        partitions=sorted(p for p in {*incoming, *aside} if span[0] <= p < span[1]),
+        partitions=sorted(p for p in {*incoming, *quarantine} if span[0] <= p < span[1]),
     )
 
 
@@ -323,45 +325,45 @@ def _later_partitions_out_of_date(
         accepted: All accepted rows of the run's partitions: the key and provenance.
         span: First of the run's partitions, and the one after the last.
     """
-    table, aside = silver_table(dataset), quarantine_table(dataset)
+    table, quarantine = silver_table(dataset), quarantine_table(dataset)
     column, (first, end) = dataset.partition.column, span
-    stored = [*lake.rows_by_partition(table), *lake.rows_by_partition(aside)]
+    stored = [*lake.rows_by_partition(table), *lake.rows_by_partition(quarantine)]
     newest = max((day for day in stored if day >= end), default=None)
     if newest is None:
         return []
     later = between(dataset.partition, end, newest + timedelta(days=1))
     accepted_later = lake.read(table, later, [dataset.key, column])
-    named = duplicates_of(lake.read(aside, later), dataset, first, end)
+    named = duplicates_of(lake.read(quarantine, later), dataset, first, end)
     of_bronze = (*dataset.fields, *provenance_columns(), *delivery_columns(dataset))
     again = typed_rows(dataset, lake.engine, named.select(*[c.name for c in of_bronze]))
     found = lake.engine.union(
         [
             accepted_twice(accepted, accepted_later, dataset.key, dataset),
-            named_wrongly(accepted, named, again, dataset.key, dataset),
+            days_with_stale_duplicates(accepted, named, again, dataset.key, dataset),
         ]
     )
     return sorted({row["day"] for row in lake.engine.rows(found)})
 
 
-def _partitions_sorted_otherwise(
+def _misclassified_partitions(
     lake: Lake, dataset: Dataset, standing: DataFrame, span: Span
 ) -> list[date]:
     """Find the stored partitions, except the run's own, that its deliveries put out of date."""
-    table, aside = silver_table(dataset), quarantine_table(dataset)
+    table, quarantine = silver_table(dataset), quarantine_table(dataset)
     columns = [dataset.partition.column, "_source_file", "_row_number"]
-    found = sorted_otherwise(
+    found = misclassified_days(
         standing,
         lake.read(table, columns=columns),
-        lake.read(aside, columns=[*columns, "disposition", "duplicate_of"]),
+        lake.read(quarantine, columns=[*columns, "disposition", "duplicate_of"]),
         dataset.partition.column,
     )
-    stored = {*lake.rows_by_partition(table), *lake.rows_by_partition(aside)}
+    stored = {*lake.rows_by_partition(table), *lake.rows_by_partition(quarantine)}
     days = {row["day"] for row in lake.engine.rows(found)}
     return sorted(day for day in days & stored if not span[0] <= day < span[1])
 
 
 def _with_delivered_before(
-    dataset: Dataset, lake: Lake, judged: DataFrame, duplicates: DataFrame, earlier: DataFrame
+    dataset: Dataset, lake: Lake, evaluated: DataFrame, duplicates: DataFrame, earlier: DataFrame
 ) -> DataFrame:
     """Add the rows whose keys silver already holds to the duplicates.
 
@@ -373,7 +375,7 @@ def _with_delivered_before(
     """
     engine, key = lake.engine, dataset.key
     batch = (
-        classify(judged, duplicates)
+        classify(evaluated, duplicates)
         .filter(F.col("disposition") == F.lit(ACCEPTED))
         .select(key, "_source_file", "_row_number")
     )

@@ -210,7 +210,9 @@ def parse_location(text: str) -> Location:
     elif parts.scheme == "abfss":
         container, path = unquote(parts.username or ""), unquote(parts.path)
     else:
-        raise LocationError(f"{parts.scheme}:// is not supported; write {_suggestion(parts)}")
+        raise LocationError(
+            f"{parts.scheme}:// is not supported; write a folder, {ADLS_FORM} or {ONELAKE_FORM}"
+        )
     path = path.strip("/")
     return CloudLocation(container, host.replace(".dfs.", ".blob.", 1), path)
 
@@ -309,18 +311,3 @@ def _file(parts: SplitResult) -> Path:
     if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
         raise LocationError("a file:// address needs three slashes; write file:///<folder>")
     return Path(unquote(parts.path)).absolute()
-
-
-def _suggestion(parts: SplitResult) -> str:
-    """Return the given location in its right form, or else the general forms."""
-    found = _ADLS_HOST.fullmatch(parts.hostname or "")
-    if found and parts.username:
-        try:
-            place = CloudLocation(
-                unquote(parts.username), f"{found['account']}.blob.{found['suffix']}",
-                unquote(parts.path).strip("/"),
-            )  # fmt: skip
-        except LocationError:
-            return ADLS_FORM
-        return str(place)
-    return f"a folder, {ADLS_FORM} or {ONELAKE_FORM}"

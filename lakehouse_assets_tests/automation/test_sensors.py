@@ -146,22 +146,6 @@ def test_a_file_just_written_waits_for_the_next_tick(caretaker: Caretaker) -> No
     assert caretaker.deliveries("transactions") == [both(3)]
 
 
-def test_an_announced_day_waits_for_its_marker(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dataclasses import replace
-
-    announced = replace(TRANSACTIONS, announced=True)
-    house.deliver_purchases(day(3), [purchase("A")])
-    zone = LandingZone(house.settings.landing)
-    assert zone.files(announced) == []
-    assert len(zone.files(TRANSACTIONS)) == 1
-    house.deliver("transactions", day(3), "_SUCCESS", "")
-    assert [f.name for f in zone.files(announced)] == [
-        f"airline/transactions/{day(3)}/transactions.json"
-    ]
-
-
 def test_a_deleted_file_is_recorded_and_its_rows_stay(caretaker: Caretaker) -> None:
     house = caretaker.house
     file = house.deliver_purchases(day(3), [purchase("A")])

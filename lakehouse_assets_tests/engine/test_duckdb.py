@@ -63,11 +63,6 @@ def test_a_checkpoint_is_computed_once(engine):
     assert len(set(first)) == 100
 
 
-def test_a_checkpoint_may_keep_some_columns(engine):
-    source = engine.from_arrow(pa.table({"x": [1], "y": ["a"], "z": [date(2014, 1, 1)]}))
-    assert engine.rows(engine.checkpoint(source, ["z", "x"])) == [{"z": date(2014, 1, 1), "x": 1}]
-
-
 @pytest.mark.timeout(60)
 def test_a_union_of_joins_streams_to_its_end_however_many_rows_it_has(engine):
     """DuckDB by itself never gives the first row of this one."""

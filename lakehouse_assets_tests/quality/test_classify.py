@@ -108,8 +108,8 @@ def sorted_out(
     within: str | None = None,
 ) -> Any:
     """Judge rows and give them their dispositions."""
-    judged = apply_expectations(typed, expectations)
-    return classify(judged, duplicates_within(judged, key, newest_first, within))
+    evaluated = apply_expectations(typed, expectations)
+    return classify(evaluated, duplicates_within(evaluated, key, newest_first, within))
 
 
 def verdicts(engine: Engine, classified: Any) -> dict[str, tuple[Any, ...]]:
@@ -196,11 +196,11 @@ def test_a_key_of_an_earlier_delivery_names_the_row_that_was_kept_there(engine: 
         [(1, 2, 2, "a.csv"), (1, 4, 2, "a.csv"), (2, 2, 2, "a.csv"), (3, 99, 2, "a.csv")]
     )
     earlier = delivered([(1, 8, 1, "b.csv"), (3, 8, 1, "b.csv")])
-    judged = apply_expectations(frame(engine, rows), EXPECTATIONS)
-    repeated = duplicates_within(judged, "id", newest_delivery_first=False)
-    stays = classify(judged, repeated).filter(F.col("disposition") == F.lit("accepted"))
+    evaluated = apply_expectations(frame(engine, rows), EXPECTATIONS)
+    repeated = duplicates_within(evaluated, "id", newest_delivery_first=False)
+    stays = classify(evaluated, repeated).filter(F.col("disposition") == F.lit("accepted"))
     before = duplicates_of_earlier(stays, frame(engine, earlier), "id").drop("last_file")
-    found = verdicts(engine, classify(judged, engine.union([repeated, before])))
+    found = verdicts(engine, classify(evaluated, engine.union([repeated, before])))
     assert found == {
         "2/a.csv#1": ("duplicate", [], "1/b.csv#1"),
         # It repeats a row of its own file, which repeats the earlier one.

@@ -102,10 +102,10 @@ def _outcomes(
     """Return of each row its typed values, its reasons and the checks that report it."""
     expectations = expectations_of(dataset)
     typed = typed_rows(dataset, engine, bronze(engine, dataset, rows))
-    judged = apply_expectations(typed, expectations)
+    evaluated = apply_expectations(typed, expectations)
     warnings = [e for e in expectations if e.action != "drop"]
-    frame = judged.select(
-        *judged.columns,
+    frame = evaluated.select(
+        *evaluated.columns,
         *[F.coalesce(e.condition(), F.lit(False)).alias(f"ok_{e.name}") for e in warnings],
     )
     # Hashes of the delivered text differ whatever becomes of it.

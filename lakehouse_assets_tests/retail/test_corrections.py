@@ -55,8 +55,8 @@ def standing(engine: Engine, *deliveries: tuple[str, Sequence[dict[str, Any]]]) 
         for n, row in enumerate(given, 1)
     ]
     typed = typed_rows(CAMPAIGNS, engine, bronze(engine, CAMPAIGNS, rows))
-    judged = apply_expectations(with_version(CAMPAIGNS, typed), expectations_of(CAMPAIGNS))
-    found = engine.rows(final_versions(judged, "result_id", "version", "delivered_on"))
+    evaluated = apply_expectations(with_version(CAMPAIGNS, typed), expectations_of(CAMPAIGNS))
+    found = engine.rows(final_versions(evaluated, "result_id", "version", "delivered_on"))
     return {row["address"]: row["duplicate_of"] for row in found}
 
 

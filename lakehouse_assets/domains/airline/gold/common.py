@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.registry import (
-    Column,
-    Kind,
-    Layer,
-    Measure,
-    Reference,
-    Table,
-    monthly_table,
-)
+from typing import Any
+
+from lakehouse_assets.catalog.registry import Column, Reference, Table, monthly_table
 from lakehouse_assets.domains.airline.shared import DOMAIN, OWNER
 
 
@@ -19,20 +13,10 @@ def gold(
     description: str,
     columns: tuple[Column, ...],
     keys: tuple[str, ...],
-    *,
-    kind: Kind,
-    references: tuple[Reference, ...] = (),
-    layer: Layer = "gold",
-    watched: tuple[str, ...] = (),
-    latest_with: str | None = None,
-    measures: tuple[Measure, ...] = (),
+    **declared: Any,
 ) -> Table:
-    """Declare a monthly table of the airline domain; see `monthly_table`."""
-    return monthly_table(
-        DOMAIN, name, description, columns, keys, OWNER,
-        kind=kind, references=references, layer=layer, watched=watched, latest_with=latest_with,
-        measures=measures,
-    )  # fmt: skip
+    """Declare a monthly table of the airline domain, see `monthly_table`."""
+    return monthly_table(DOMAIN, name, description, columns, keys, OWNER, **declared)
 
 
 def dates(column: str) -> Reference:

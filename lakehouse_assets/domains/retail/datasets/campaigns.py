@@ -113,7 +113,7 @@ CAMPAIGNS = Dataset(
         Field("result_id", "bigint", "Hash of campaign, day, country, channel and generation, and "
               "of the number of earlier results in its delivery with the same values; a "
               "correction keeps it.",
-              need="judged", derived=True, unit="id"),
+              need="checked", derived=True, unit="id"),
         Field("campaign_id", "int", "Number of the campaign.", "Campaign_ID", unit="id"),
         Field("campaign_name", "string", "Name of the campaign; with a # before it, its hashtag.",
               "Campaign_Name", need="required"),

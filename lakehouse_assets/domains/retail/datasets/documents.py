@@ -58,12 +58,12 @@ DOCUMENTS = Dataset(
     key="sha256",
     columns=(
         # Derived from the file itself, so never missing.
-        Field("sha256", "string", "SHA-256 of the content.", "SHA256", need="judged"),
+        Field("sha256", "string", "SHA-256 of the content.", "SHA256", need="checked"),
         Field("path", "string", "Path of the file, relative to the landing zone.",
-              need="judged", derived=True),
-        Field("file_name", "string", "Name of the file.", "Name", need="judged"),
+              need="checked", derived=True),
+        Field("file_name", "string", "Name of the file.", "Name", need="checked"),
         Field("media_type", "string", "Media type according to its first bytes.", "MediaType",
-              need="judged", delivered="Media type according to its first bytes; null if it is "
+              need="checked", delivered="Media type according to its first bytes; null if it is "
               "not recognised."),
         Field("size", "bigint", "Its size.", "Size", need="required", unit="bytes"),
         text_field("Extension", "Extension of its name in lower case; null if it has none."),

@@ -53,7 +53,7 @@ ONLINE_SALES = Dataset(
               parse=v.text_id, nothing=()),
         Field("ordered_at", "timestamp", "Time of the order in UTC.", "OrderedAt",
               need="required"),
-        Field("order_date", "date", "Its day in UTC.", derived=True, need="judged",
+        Field("order_date", "date", "Its day in UTC.", derived=True, need="checked",
               in_calendar=True),
         Field("customer_id", "string", "Number of the customer; null for a guest.", "CustomerID",
               parse=v.text_id, pii="identifier"),

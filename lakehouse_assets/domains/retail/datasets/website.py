@@ -65,7 +65,7 @@ WEBSITE = Dataset(
     dates=DAYS,
     columns=(
         Field("visit_id", "bigint", "Hash of the delivered row, and of its occurrence among equal "
-              "rows of its file.", need="judged", derived=True, unit="id"),
+              "rows of its file.", need="checked", derived=True, unit="id"),
         Field("visit_date", "date", "Day.", "Date", need="required", in_calendar=True),
         Field("country", "string", "Country of the visitors.", "Country", need="required"),
         _label("region", "Region, which does not follow from the country in this source; Unknown "

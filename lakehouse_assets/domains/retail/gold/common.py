@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.registry import Column, Kind, Measure, Reference, Table, monthly_table
+from typing import Any
+
+from lakehouse_assets.catalog.registry import Column, Reference, Table, monthly_table
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 
 # Wide enough for the sum of any number of amounts, exact or rounded to cents, and of counts.
@@ -19,21 +21,17 @@ def gold(
     columns: tuple[Column, ...],
     keys: tuple[str, ...],
     *,
-    kind: Kind,
-    topic: str,
-    references: tuple[Reference, ...] = (),
     lab: str | None = None,
-    watched: tuple[str, ...] = (),
-    clustered: tuple[str, ...] = (),
-    latest_with: str | None = None,
-    measures: tuple[Measure, ...] = (),
+    **declared: Any,
 ) -> Table:
-    """Declare a monthly table of the retail domain; `lab` is its name in the reference lab."""
+    """Declare a monthly table of the retail domain, see `monthly_table`.
+
+    `lab` is its name in the reference lab.
+    """
+    aliases = (lab,) if lab else ()
     return monthly_table(
-        DOMAIN, name, description, columns, keys, OWNER,
-        kind=kind, topic=topic, references=references, aliases=(lab,) if lab else (),
-        watched=watched, clustered=clustered, latest_with=latest_with, measures=measures,
-    )  # fmt: skip
+        DOMAIN, name, description, columns, keys, OWNER, aliases=aliases, **declared
+    )
 
 
 def dates(column: str) -> Reference:
