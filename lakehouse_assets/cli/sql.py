@@ -75,8 +75,8 @@ def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
         if several in shared:
             raise LakehouseError(ambiguous(several, shared[several]))
     if described and (view := known.get(name)):
-        told = _history(lake, view.table) if described[1] else _columns(view)
-        return Answer(told, of_catalog=True)
+        rows = _history(lake, view.table) if described[1] else _columns(view)
+        return Answer(rows, of_catalog=True)
     named = {name: known[name] for name in names_in(statement, known, lake.engine.name)}
     show(lake, named)
     if confined:

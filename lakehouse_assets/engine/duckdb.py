@@ -94,6 +94,7 @@ class DuckDBEngine:
         self.window = Window
         self.dialect = DuckDBDialect()
         self._stores = DuckDBStores(self._connection)
+        self.open_store = self._stores.open
         self._snapshots: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
         self._empty: dict[str, str] = {}
@@ -121,26 +122,6 @@ class DuckDBEngine:
                 ) from error
             self._queries[frame] = query
         return query
-
-    def open_store(
-        self,
-        root: str,
-        address: str,
-        secret: Callable[[], Mapping[str, str]],
-        explained: Callable[[], AbstractContextManager[None]],
-    ) -> None:
-        """Open an object store, so that tables below a root can be read.
-
-        Args:
-            root: Location as the lake names it.
-            address: The same location as DuckDB names it.
-            secret: Returns the current fields of DuckDB's secret.
-            explained: Raises the store's errors as a LakehouseError of one sentence.
-
-        Raises:
-            LakehouseError: DuckDB's reader for such stores is not installed.
-        """
-        self._stores.open(root, address, secret, explained)
 
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]

@@ -67,6 +67,12 @@ class DuckDBStores:
     ) -> None:
         """Let the connection read everything below a root; the store is not accessed yet.
 
+        Args:
+            root: Location as the lake names it.
+            address: The same location as DuckDB names it.
+            secret: Returns the current fields of DuckDB's secret.
+            explained: Raises the store's errors as a LakehouseError of one sentence.
+
         Raises:
             LakehouseError: DuckDB's Azure reader is not installed.
         """

@@ -13,9 +13,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
@@ -34,9 +33,6 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _JAVA = (17, 21)
 _CONNECT_PORT, _MASTER_PORT = 15002, 7077
 _PATIENCE = 5.0
-_STDERR = 2
-# Java's warning about the vector module that Spark uses.
-_NOTICE = b"WARNING: Using incubator modules"
 
 # Settings that correct results require of any session, including those of a server.
 _MEANING: Mapping[str, str] = {
@@ -278,8 +274,7 @@ def _classic(config: SparkConfig) -> Any:
     if java in given:
         # Given Java options are appended to ours instead of replacing them.
         given[java] = f"{options[java]} {given[java]}"
-    with _without_notices():
-        session = _build({**options, **given}, f"Spark does not start on {config.master}")
+    session = _build({**options, **given}, f"Spark does not start on {config.master}")
     _remember_classes(session)
     return session
 
@@ -352,29 +347,6 @@ def _build(options: Mapping[str, str], complaint: str) -> Any:
             "(LAKEHOUSE_SPARK_*)."
         ) from None
     return session
-
-
-@contextmanager
-def _without_notices() -> Iterator[None]:
-    """Drop the warnings of a starting JVM from stderr; everything else passes through."""
-    sys.stderr.flush()
-    kept = os.dup(_STDERR)
-    reader, writer = os.pipe()
-
-    def pass_on() -> None:
-        with open(reader, "rb") as said, open(kept, "wb", buffering=0) as out:  # noqa: PTH123
-            for line in said:
-                if not line.startswith(_NOTICE):
-                    out.write(line)
-
-    os.dup2(writer, _STDERR)
-    os.close(writer)
-    threading.Thread(target=pass_on, name="stderr of Spark", daemon=True).start()
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(kept, _STDERR)
 
 
 def _reason(error: Exception) -> str:

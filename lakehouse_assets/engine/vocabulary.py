@@ -225,16 +225,6 @@ def week_start(day: Col, first: Weekday = "monday") -> Col:
     return add_days(day, F.lit(0) - before)
 
 
-def month_start(day: Col) -> Col:
-    """Return the first day of a date's month, as a date."""
-    return add_days(day, F.lit(1) - F.dayofmonth(day))
-
-
-def last_of_month(day: Col) -> Col:
-    """Return the last day of a date's month, as a date."""
-    return F.last_day(day).cast("date")
-
-
 def lower(column: Col) -> Col:
     """Convert to lower case, letter by letter, whatever the context."""
     return active().dialect.lower(column)
@@ -243,19 +233,6 @@ def lower(column: Col) -> Col:
 def upper(column: Col) -> Col:
     """Convert to upper case, letter by letter; the upper case of a sharp s is one letter, too."""
     return active().dialect.upper(column)
-
-
-def title_case(column: Col) -> Col:
-    """Convert to title case: words start with an upper-case letter, the rest is lower case.
-
-    Blanks separate words and are kept; an apostrophe or hyphen does not start a new word.
-    """
-    words = F.split(lower(column), " ")
-    return F.array_join(F.transform(words, _capitalised), " ")
-
-
-def _capitalised(word: Col) -> Col:
-    return F.concat(upper(F.substring(word, 1, 1)), F.substring(word, 2, _LONGEST_WORD))
 
 
 def round_half_up(column: Col, digits: int) -> Col:

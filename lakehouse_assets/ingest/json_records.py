@@ -25,7 +25,6 @@ from lakehouse_assets.ingest.records import Malformed, Record, listed
 _STRING = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
 _TOKEN = re.compile(rf'{_STRING}|[\[\]{{}},"]')
 _TOKEN_OUTSIDE = re.compile(r"[\[\]{},\n]")
-_ANY_TOKEN = re.compile(rf'{_STRING}|[^\s"\[\]{{}},:]+|\S')
 # A delivery may be several files concatenated, each with a byte order mark.
 _BETWEEN = re.compile("[ \t\r\n\ufeff]*")
 _IN_LINE = re.compile("[ \t\r\ufeff]*")
@@ -298,7 +297,7 @@ def _objects(window: _Window) -> Iterator[tuple[int, str, Any]]:
             # Only objects may span several lines.
             line_end = window.line_end(end)
             if isinstance(value, _ValueError):
-                line_end = _continuation(window, line_end) or line_end
+                line_end = _end_of_broken(window, in_array=False) or line_end
         else:
             line_end = window.line_end(start)
         text = window.text[start:line_end].rstrip(_BLANK)
@@ -311,51 +310,6 @@ def _objects(window: _Window) -> Iterator[tuple[int, str, Any]]:
             end = len(text)
         yield window.line, text[:end], value
         window.move(start + end)
-
-
-def _continuation(window: _Window, line_end: int) -> int:
-    """Return the end of the line that closes the objects opened on the position's line.
-
-    Returns:
-        The offset, or 0 if they are never closed.
-    """
-    opened: list[str] = []
-    before, start = "", window.position
-    while _go_on(window.text[start:line_end], opened, before):
-        if len(opened) > window.limits.nesting:
-            raise window.too_deep()
-        if not opened:
-            return line_end
-        before = window.text[start:line_end].rstrip()[-1:] or before
-        start = line_end + 1
-        if window.ended and start >= len(window.text):
-            return 0
-        line_end = window.line_end(start)
-    return 0
-
-
-def _go_on(part: str, opened: list[str], before: str) -> bool:
-    """Track the brackets in some lines; return whether the lines can be part of an object.
-
-    Args:
-        part: The lines.
-        opened: Brackets that are open before the lines; updated to those open after them.
-        before: The last character before the lines.
-    """
-    for token in _ANY_TOKEN.finditer(part):
-        sign = token[0]
-        # A nested object must be a value; anywhere else, the object before it was never closed.
-        within_array = before in ("[", ",") and opened[-1:] == ["["]
-        if sign == "{" and opened and before != ":" and not within_array:
-            return False
-        if sign == '"':
-            return False
-        if sign in ("{", "["):
-            opened.append(sign)
-        elif sign in _PAIRS and (not opened or opened.pop() != _PAIRS[sign]):
-            return False
-        before = sign
-    return True
 
 
 def _array_elements(window: _Window) -> Iterator[tuple[int, str, Any]]:
@@ -376,7 +330,7 @@ def _array_elements(window: _Window) -> Iterator[tuple[int, str, Any]]:
             continue
         value, end = window.decode()
         if isinstance(value, _ValueError):
-            end = _end_of_element(window)
+            end = _end_of_broken(window, in_array=True)
         yield window.line, window.text[window.position : end].strip(), value
         window.move(end)
         sign = window.skip(_SPACE)
@@ -387,16 +341,32 @@ def _array_elements(window: _Window) -> Iterator[tuple[int, str, Any]]:
         yield window.line, "", _ValueError("the array is not closed: cut off?")
 
 
-def _end_of_element(window: _Window) -> int:
-    """Return the end of a broken element: the comma or bracket that follows it.
+def _end_of_broken(window: _Window, *, in_array: bool) -> int:
+    """Return the end of the broken value at the position.
+
+    In an array it is the comma or bracket that follows the value. Among consecutive objects it is
+    the end of the line that closes everything opened since the position, or 0 if that never happens
+    or a line before cannot be part of an object.
 
     An object directly after a comma inside another object cannot be part of that one, which was
-    therefore never closed and ends before the comma.
+    therefore never closed.
     """
     opened: list[str] = []
-    comma, at, tokens = -1, window.position, _TOKEN
+    before, comma, at, tokens = "", -1, window.position, _TOKEN
+    line_end = 0 if in_array else window.line_end(at)
     while True:
-        token = tokens.search(window.text, at)
+        token = tokens.search(window.text, at, len(window.text) if in_array else line_end)
+        if token is None and not in_array:
+            if len(opened) > window.limits.nesting:
+                raise window.too_deep()
+            if not opened:
+                return line_end
+            before = window.text[at:line_end].strip()[-1:] or before
+            at = line_end + 1
+            if window.ended and at >= len(window.text):
+                return 0
+            line_end = window.line_end(at)
+            continue
         # The string may continue in text that has not been read yet.
         open_string = token and token[0] == '"' and window.text.find("\n", token.end()) < 0
         if not window.ended and (token is None or open_string):
@@ -404,27 +374,37 @@ def _end_of_element(window: _Window) -> int:
             continue
         if token is None:
             return len(window.text)
-        sign, start, at = token[0], token.start(), token.end()
+        sign, start = token[0], token.start()
+        before = window.text[at:start].strip()[-1:] or before
+        at = token.end()
         if sign in ('"', "\n"):
+            if not in_array:
+                return 0
             # A lone quote: ignore quotes up to the end of the line.
             tokens = _TOKEN_OUTSIDE if sign == '"' else _TOKEN
-            continue
-        between = window.text[comma + 1 : start]
-        if sign == "{" and opened[-1:] == ["{"] and comma >= 0 and not between.strip():
-            return comma
-        comma = start if sign == "," else -1
-        if sign in "{[":
+        elif sign in ("{", "["):
+            if sign == "{" and opened:
+                is_value = before == ":" or (opened[-1] == "[" and before in ("[", ","))
+                if not in_array and not is_value:
+                    return 0
+                if in_array and opened[-1] == "{" and before == ",":
+                    return comma
             opened.append(sign)
-            if len(opened) > window.limits.nesting:
+            if in_array and len(opened) > window.limits.nesting:
                 raise window.too_deep()
         elif sign in _PAIRS:
+            if not in_array and opened[-1:] != [_PAIRS[sign]]:
+                return 0
             if _PAIRS[sign] in opened:
                 while opened.pop() != _PAIRS[sign]:
                     pass
             elif sign == "]":
                 return start
-        elif sign == "," and not opened:
-            return start
+        elif sign == ",":
+            comma = start
+            if in_array and not opened:
+                return start
+        before = sign.strip()[-1:] or before
 
 
 def _text(value: Any) -> str | None:

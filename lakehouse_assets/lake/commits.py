@@ -101,9 +101,9 @@ def read_version(entry: Mapping[str, Any]) -> Version:
     entries: Mapping[str, Any] = entry
     if "userMetadata" in entry:
         entries = _json(entry["userMetadata"])
-    told = [entries.get(_PREFIX + name) for name in _ENTRIES]
-    known = told[0] is not None and told[1] is not None
-    run_id, asset, partition, code_version, state = (str(text or "") for text in told)
+    texts = [entries.get(_PREFIX + name) for name in _ENTRIES]
+    known = texts[0] is not None and texts[1] is not None
+    run_id, asset, partition, code_version, state = (str(text or "") for text in texts)
     committed_at = datetime.fromtimestamp(int(entry["timestamp"]) / 1000, UTC)
     written_at = entries.get(_WRITTEN_AT)
     return Version(

@@ -18,6 +18,7 @@ from lakehouse_assets.catalog.gold import GoldTable, RowsAlert
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.io_manager import PARTITION_ROWS
 from lakehouse_assets.orchestration.recorded import materialisations_after
+from lakehouse_assets.orchestration.sensors import read_cursor
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -86,31 +87,6 @@ def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> 
     )
 
 
-@dataclass(frozen=True)
-class Reported:
-    """Cursor of the sensor of a rows alert.
-
-    Attributes:
-        after: Storage id of the last event handled.
-        rows: Number of rows last reported, by partition.
-    """
-
-    after: int
-    rows: dict[str, int]
-
-    @classmethod
-    def decode(cls, cursor: str | None) -> Reported | None:
-        """Parse a cursor; None if it is missing or has another form."""
-        found = json.loads(cursor) if cursor else None
-        if not isinstance(found, dict) or "rows" not in found:
-            return None
-        return cls(found["after"], found["rows"])
-
-    def encode(self) -> str:
-        """Serialise to a cursor."""
-        return json.dumps({"after": self.after, "rows": self.rows})
-
-
 def _rows_by_partition(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
     """Return the latest number of rows by partition; each event has that of its own."""
     counts = {}
@@ -160,16 +136,15 @@ def _rows_sensor(
         default_status=status,
     )
     def rows_alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        reported = Reported.decode(context.cursor)
-        after = reported.after if reported else None
+        before = read_cursor(context.cursor)
+        after: int | None = before.get("after")
+        rows: dict[str, int] = before.get("rows", {})
         records = [*materialisations_after(context.instance, key, after)]
         counts = _rows_by_partition(records)
-        if reported is None:
+        if not before:
             # Of the partitions built before the sensor was switched on, report only the last run's.
-            last = [r for r in records if r.run_id == records[-1].run_id]
-            news = _rows_by_partition(last)
-            reported = Reported(0, {p: n for p, n in counts.items() if p not in news})
-        rows = dict(reported.rows)
+            news = _rows_by_partition(r for r in records if r.run_id == records[-1].run_id)
+            rows = {p: n for p, n in counts.items() if p not in news}
         sent: list[str] = []
         for partition, number in sorted(counts.items()):
             if number == rows.get(partition, 0):
@@ -187,8 +162,8 @@ def _rows_sensor(
             sent.append(alert.text)
             rows[partition] = number
         else:
-            reported = Reported(records[-1].storage_id if records else reported.after, rows)
-        context.update_cursor(Reported(reported.after, rows).encode())
+            after = records[-1].storage_id if records else after
+        context.update_cursor(json.dumps({"after": after, "rows": rows}))
         return dg.SkipReason("; ".join(sent) or "The numbers have not changed.")
 
     return rows_alert

@@ -22,14 +22,14 @@ from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.jobs import family_jobs
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.landing_resource import LandingResource
-from lakehouse_assets.orchestration.maintenance import maintenance_job, maintenance_schedule
+from lakehouse_assets.orchestration.maintenance import maintenance_job
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.model_assets import model_asset
 from lakehouse_assets.orchestration.model_decisions import decisions_asset
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
-from lakehouse_assets.orchestration.schedules import quality_schedule, refresh_schedules
+from lakehouse_assets.orchestration.schedules import job_schedules, refresh_schedules
 from lakehouse_assets.orchestration.sensors import delivery_sensors
 from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets.orchestration.table_assets import BuildOptions, gold_asset
@@ -161,8 +161,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         schedules=[
             *refresh_schedules(DATASETS, calendars, jobs, running=settings.automation),
             *extraction_schedules(SOURCES, running=settings.automation),
-            quality_schedule(running=settings.automation),
-            maintenance_schedule(running=settings.automation),
+            *job_schedules(running=settings.automation),
         ],
         resources={**resources, **overrides},
         executor=dg.in_process_executor,

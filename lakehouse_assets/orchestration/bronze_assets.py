@@ -70,7 +70,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
         context.resources.lake.check_reads_files()
         lake: Lake = context.resources.lake.open()
-        begun, span = clock.now(), context.partition_time_window
+        started_at, span = clock.now(), context.partition_time_window
         window = between(dataset.partition, span.start.date(), span.end.date())
         zone: LandingZone = context.resources.landing.open()
         listed = by_partition(dataset, zone.files(dataset, span.start.date(), span.end.date()))
@@ -80,7 +80,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
                 f"{len(plan.files)} files of {dataset.path} to read; bronze holds {plan.kept} more"
             )
             with zone.fetched(plan.files) as files:
-                delivery = read_delivery(dataset, files, lake.engine, begun, zone.limits)
+                delivery = read_delivery(dataset, files, lake.engine, started_at, zone.limits)
                 delivered = delivery.delivered + plan.records
                 record(context, dataset, listed)
                 for table, frame in ((rows, delivery.rows), (rejects, delivery.rejects)):
@@ -129,11 +129,11 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
 def _undeclared(dataset: Dataset, found: Sequence[str]) -> str:
     if not found:
         return "Every record has the declared attributes."
-    told = visible("; ".join(found))
+    text = visible("; ".join(found))
     remedy = "declare the field to have its values" if dataset.additive else (
         "declare the field, or the dataset as additive=True"
     )  # fmt: skip
-    return f"{told[0].upper()}{told[1:]}. Ask the source; {remedy}."
+    return f"{text[0].upper()}{text[1:]}. Ask the source; {remedy}."
 
 
 def _reasons(

@@ -1,4 +1,4 @@
-"""Maintenance of every table, weekly, and never while one of its writers runs."""
+"""Maintenance of every table, and never while one of its writers runs."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from lakehouse_assets.lake.maintenance import Maintained
 
 JOB = "maintenance"
-# Sundays at 03:00 UTC: between the last delivery of the week and the daily refresh.
-CRON = "0 3 * * 0"
 
 
 def maintenance_job(tables: Iterable[Table]) -> dg.JobDefinition:
@@ -30,20 +28,6 @@ def maintenance_job(tables: Iterable[Table]) -> dg.JobDefinition:
         description="Compacts and orders tables, removes old files, writes checkpoints.",
         node_defs=[_op(step, found) for step, found in steps.items()],
     ).to_job()
-
-
-def maintenance_schedule(*, running: bool) -> dg.ScheduleDefinition:
-    """Make the weekly schedule, which starts switched on if `running`."""
-    return dg.ScheduleDefinition(
-        name="weekly_maintenance",
-        cron_schedule=CRON,
-        execution_timezone="UTC",
-        job_name=JOB,
-        description="Maintains every table on Sundays, while nobody writes it.",
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
-        ),
-    )
 
 
 def _op(step: str, tables: Sequence[Table]) -> dg.OpDefinition:

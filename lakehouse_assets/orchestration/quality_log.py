@@ -51,8 +51,8 @@ def events_of(
     filled: dict[dg.AssetKey, set[str]] = {}
     for evaluation, _ in evaluations:
         if FIGURES in evaluation.metadata:
-            told: Any = evaluation.metadata[FIGURES].value
-            filled.setdefault(evaluation.asset_key, set()).update(told)
+            figures: Any = evaluation.metadata[FIGURES].value
+            filled.setdefault(evaluation.asset_key, set()).update(figures)
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for evaluation, timestamp in evaluations:
         table = tables.get(evaluation.asset_key)

@@ -1,6 +1,6 @@
 """The assets of the quality log."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
@@ -78,15 +78,6 @@ def quality_assets(
 
 
 def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
-    make: MakeAsset = dg.asset(
-        **asset_attributes(QUALITY_EVENTS),
-        deps=deps,
-        check_specs=check_specs(QUALITY_EVENTS, declared_checks(QUALITY_EVENTS)),
-        required_resource_keys={"lake"},
-        pool=QUALITY_EVENTS.step,
-    )
-
-    @retries_transient
     def quality_events(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -115,9 +106,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
                 }
                 rows += new
                 runs.append(run.run_id)
-            schema = arrow_schema(QUALITY_EVENTS)
-            data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
-            frame = lake.engine.from_arrow(pa.table(data))
+            frame = lake.engine.from_arrow(pa.Table.from_pylist(rows, arrow_schema(QUALITY_EVENTS)))
             # Replacing the runs' rows keeps a concurrent run from recording them twice.
             added = NewRows(frame, Values("run_id", tuple(runs)))
             yield dg.Output(added, metadata={"new_events": len(rows)})
@@ -125,19 +114,10 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
                 QUALITY_EVENTS, check_declared(QUALITY_EVENTS, lake, Everything(), Everything())
             )
 
-    return make(quality_events)
+    return _asset(QUALITY_EVENTS, quality_events, deps=deps)
 
 
 def _rules() -> dg.AssetsDefinition:
-    make: MakeAsset = dg.asset(
-        **asset_attributes(QUALITY_RULES),
-        ins={"events": dg.AssetIn(key=dg.AssetKey(QUALITY_EVENTS.key))},
-        check_specs=check_specs(QUALITY_RULES, declared_checks(QUALITY_RULES)),
-        required_resource_keys={"lake"},
-        pool=QUALITY_RULES.step,
-    )
-
-    @retries_transient
     def quality_rules(
         context: dg.AssetExecutionContext, events: Any
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -154,22 +134,15 @@ def _rules() -> dg.AssetsDefinition:
                 QUALITY_RULES, check_declared(QUALITY_RULES, lake, Everything(), Everything())
             )
 
-    return make(quality_rules)
+    ins = {"events": dg.AssetIn(key=dg.AssetKey(QUALITY_EVENTS.key))}
+    return _asset(QUALITY_RULES, quality_rules, ins=ins)
 
 
 def _drift(
     watched: Sequence[Table], models: Sequence[ModelTable], deps: Sequence[dg.AssetDep]
 ) -> dg.AssetsDefinition:
     table = QUALITY_DRIFT
-    make: MakeAsset = dg.asset(
-        **asset_attributes(table),
-        deps=deps,
-        check_specs=check_specs(table, [*declared_checks(table), *FOUND]),
-        required_resource_keys={"lake"},
-        pool=table.step,
-    )
 
-    @retries_transient
     def quality_drift(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -192,9 +165,8 @@ def _drift(
                 ]
                 for drift in drifts
             ]
-            schema = arrow_schema(table)
-            data = {f.name: pa.array([row[f.name] for row in rows], f.type) for f in schema}
-            yield dg.Output(lake.engine.from_arrow(pa.table(data)))
+            data = pa.Table.from_pylist(rows, arrow_schema(table))
+            yield dg.Output(lake.engine.from_arrow(data))
             yield from check_results(table, check_declared(table, lake, Everything(), Everything()))
         newest = [
             (t, drift)
@@ -204,15 +176,29 @@ def _drift(
         ]
         volumes = [pair for pair in newest if pair[1].measure == "rows"]
         others = [pair for pair in newest if pair[1].measure != "rows"]
-        judged = [
+        findings = [
             _finding(VOLUME, volumes),
             _finding(DISTRIBUTION, others),
             _finding(INPUTS, [(m.table, drift) for m in models for drift in lasting(seen[m])]),
             _finding(REALISED, [(m.table, drift) for m in models for drift in latest(realised[m])]),
         ]
-        yield from check_results(table, judged)
+        yield from check_results(table, findings)
 
-    return make(quality_drift)
+    return _asset(table, quality_drift, FOUND, deps=deps)
+
+
+def _asset(
+    table: Table, compute: Callable[..., Any], checks: Sequence[Check] = (), **attributes: Any
+) -> dg.AssetsDefinition:
+    """Make the asset of a table, with the declared checks of the table and others."""
+    make: MakeAsset = dg.asset(
+        **asset_attributes(table),
+        **attributes,
+        check_specs=check_specs(table, [*declared_checks(table), *checks]),
+        required_resource_keys={"lake"},
+        pool=table.step,
+    )
+    return make(retries_transient(compute))
 
 
 def drift_of(lake: Lake, table: Table, most: float = MOST_PSI) -> list[Drift]:

@@ -1,4 +1,4 @@
-"""The schedules: a daily refresh of what the sensors leave out, and the hourly quality log.
+"""The schedules: a daily refresh of what the sensors leave out, the quality log, maintenance.
 
 The sensors do nothing while they are switched off, pause after a failure and ignore deleted files.
 The daily refresh requests all of these partitions.
@@ -16,11 +16,18 @@ from lakehouse_assets.orchestration.failed import failed_partitions
 from lakehouse_assets.orchestration.jobs import QUALITY, job_that_loads
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loads import failed_loads, last_loads
+from lakehouse_assets.orchestration.maintenance import JOB as MAINTENANCE
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.sensors import Job, days_of, keys_of, request
 
 CRON = "0 6 * * *"
-_HOURLY = "15 * * * *"
+_SCHEDULES = (
+    ("quality_log", "15 * * * *", QUALITY,
+     "Adds what the runs of the last hour found to the quality log."),
+    # Sundays at 03:00 UTC: between the last delivery of the week and the daily refresh.
+    ("weekly_maintenance", "0 3 * * 0", MAINTENANCE,
+     "Maintains every table on Sundays, while nobody writes it."),
+)  # fmt: skip
 
 
 def refresh_schedules(
@@ -85,15 +92,17 @@ def _refresh(
     return refresh
 
 
-def quality_schedule(*, running: bool) -> dg.ScheduleDefinition:
-    """Make the hourly schedule of the quality log, which starts switched on if `running`."""
-    return dg.ScheduleDefinition(
-        name="quality_log",
-        cron_schedule=_HOURLY,
-        execution_timezone="UTC",
-        job_name=QUALITY,
-        description="Adds what the runs of the last hour found to the quality log.",
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
-        ),
-    )
+def job_schedules(*, running: bool) -> list[dg.ScheduleDefinition]:
+    """Make the schedules of the quality log and of maintenance; they start on if `running`."""
+    status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+    return [
+        dg.ScheduleDefinition(
+            name=name,
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            job_name=job,
+            description=description,
+            default_status=status,
+        )
+        for name, cron, job, description in _SCHEDULES
+    ]

@@ -127,7 +127,7 @@ class _Look:
     def __init__(self, context: dg.SensorEvaluationContext, zone: LandingZone) -> None:
         self._instance, self._zone = context.instance, zone
         # If the cursor is lost, young files wait one more tick and deletions are reported again.
-        self._before = _read_cursor(context.cursor)
+        self._before = read_cursor(context.cursor)
         self._memory: dict[str, list[Any]] = {}
         self._loading = loading(context.instance)
         self._failed = failed_partitions(context.instance)
@@ -178,8 +178,8 @@ class _Look:
         return json.dumps({path: kept for path, kept in self._memory.items() if any(kept)})
 
 
-def _read_cursor(text: str | None) -> dict[str, Any]:
-    """Parse a cursor into its state by dataset; an invalid cursor counts as empty."""
+def read_cursor(text: str | None) -> dict[str, Any]:
+    """Parse a sensor's cursor; an invalid one counts as empty."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -206,7 +206,7 @@ def late_sensor(
     def late_deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         # By dataset: the newest event read, and the days to re-run, each with the event that says
         # so. If the cursor is lost, every event is read again.
-        memory: dict[str, tuple[int | None, dict[str, int]]] = _read_cursor(context.cursor)
+        memory: dict[str, tuple[int | None, dict[str, int]]] = read_cursor(context.cursor)
         requested = []
         for dataset, keys in cleaned.items():
             seen, owed = memory.get(dataset.path, (None, {}))

@@ -17,14 +17,11 @@ def latest_verdicts(events: DataFrame) -> DataFrame:
     evaluated = events.filter(
         (F.col("kind") != F.lit("figure")) & ~F.col("partition").contains(F.lit("..."))
     )
-    ranked = evaluated.select(*events.columns, F.row_number().over(order).alias("place"))
-    counted = evaluated.groupBy(*identity).agg(F.count(F.lit(1)).alias("runs"))
-    counted = counted.select(
-        *[F.col(name).alias(f"counted_{name}") for name in identity], F.col("runs")
+    ranked = evaluated.select(
+        *events.columns,
+        F.row_number().over(order).alias("place"),
+        F.count(F.lit(1)).over(W.partitionBy(*identity)).alias("runs"),
     )
-    same = F.lit(True)
-    for name in identity:
-        same = same & (F.col(name) == F.col(f"counted_{name}"))
     rate = v.ratio(F.col("rows") - F.col("failing_rows"), F.col("rows"))
-    latest = ranked.filter(F.col("place") == F.lit(1)).join(counted, same, "inner")
-    return latest.withColumn("pass_rate", rate).select(*QUALITY_RULES.column_names)
+    latest = ranked.filter(F.col("place") == F.lit(1)).withColumn("pass_rate", rate)
+    return latest.select(*QUALITY_RULES.column_names)

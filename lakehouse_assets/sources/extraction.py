@@ -28,8 +28,8 @@ from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.sources.connection import Source
+from lakehouse_assets.sources.copy_state import CopyState, OpenCopy, recall, remember
 from lakehouse_assets.sources.lookup import CursorValue, LookUp, Window, look_up
-from lakehouse_assets.sources.memory import CopyState, OpenCopy, recall, remember
 from lakehouse_assets.sources.streams import rows_of, state_of
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ class CopyResult:
     @property
     def findings(self) -> list[str]:
         """Sentences that the user should read after the copy."""
-        told = [self.skipped] if self.skipped else []
+        sentences = [self.skipped] if self.skipped else []
         if self.rows == self.look_up.waiting:
-            return told
+            return sentences
         return [
-            *told,
+            *sentences,
             f"{self.look_up.waiting:,} rows waited and {self.rows:,} were copied; if nobody wrote "
             "to the table meanwhile, copy it again with --full.",
         ]
@@ -109,16 +109,16 @@ def _asked(
     Returns:
         The look-up, the stored state, and the copy to start or to resume.
     """
-    memory = recall(zone, declared.dataset)
-    begun = memory.open
+    before = recall(zone, declared.dataset)
+    copy = before.open
     new_month = declared.dataset.grain == "month" and (
-        memory.full_on is None or memory.full_on.replace(day=1) != today.replace(day=1)
+        before.full_on is None or before.full_on.replace(day=1) != today.replace(day=1)
     )
-    full, window = _window(source, declared, memory, wanted, new_month)
+    full, window = _window(source, declared, before, wanted, new_month)
     with source.connected() as connection:
-        found = look_up(connection, source, declared, memory.types, window)
-        if begun is not None and begun.full == full:
-            return found, memory, begun
+        found = look_up(connection, source, declared, before.types, window)
+        if copy is not None and copy.full == full:
+            return found, before, copy
         state, again = "", found.window
         if again.high is not None:
             again = Window(_earlier(again.high, declared), again.high)
@@ -127,9 +127,9 @@ def _asked(
                 rows_of(connection, source, found.columns, again, declared.cursor)
             ) as batches:
                 state = state_of(batches, found.columns)
-    if state == memory.state and not (wanted.full or wanted.since or new_month):
+    if state == before.state and not (wanted.full or wanted.since or new_month):
         found = replace(found, waiting=0)
-    return found, memory, OpenCopy("", today, full, found.window, state=state)
+    return found, before, OpenCopy("", today, full, found.window, state=state)
 
 
 def extract(
@@ -157,50 +157,50 @@ def extract(
             with earlier copies.
     """
     dataset, today = declared.dataset, now.astimezone(UTC).date()
-    found, memory, begun = _asked(zone, source, declared, wanted, today)
+    found, before, copy = _asked(zone, source, declared, wanted, today)
     on_look_up(found)
     if found.retyped and not wanted.accepted:
         raise LakehouseError(
             f"{' '.join(found.retyped)} Nothing of {dataset.path} was copied; if its rules fit the "
             "new type, run the copy once with --accept-types."
         )
-    resumed = bool(begun.name)
+    resumed = bool(copy.name)
     if resumed:
-        on_rows(begun.rows)
+        on_rows(copy.rows)
     elif not found.waiting:
-        remember(zone, dataset, replace(memory, types=found.types, open=None))
-        return CopyResult(found, 0, 0, begun.full, False, today)
+        remember(zone, dataset, replace(before, types=found.types, open=None))
+        return CopyResult(found, 0, 0, copy.full, False, today)
     else:
-        begun = replace(begun, name=f"{declared.table}-{now.astimezone(UTC):%Y%m%dT%H%M%S%f}")
-        memory = replace(memory, open=begun)
-        remember(zone, dataset, memory)
+        copy = replace(copy, name=f"{declared.table}-{now.astimezone(UTC):%Y%m%dT%H%M%S%f}")
+        before = replace(before, open=copy)
+        remember(zone, dataset, before)
     with source.connected() as connection, closing(
         rows_of(
-            connection, source, found.columns, begun.window,
-            declared.cursor, declared.key, begun.after,
+            connection, source, found.columns, copy.window,
+            declared.cursor, declared.key, copy.after,
         )
     ) as batches, closing(
-        _written(zone, declared, begun, batches, wanted.chunk_rows, on_rows, resumed)
+        _written(zone, declared, copy, batches, wanted.chunk_rows, on_rows, resumed)
     ) as files:  # fmt: skip
         for rows, last in files:
-            begun = replace(begun, chunks=begun.chunks + 1, rows=begun.rows + rows, after=last)
-            memory = replace(memory, open=begun)
-            remember(zone, dataset, memory)
+            copy = replace(copy, chunks=copy.chunks + 1, rows=copy.rows + rows, after=last)
+            before = replace(before, open=copy)
+            remember(zone, dataset, before)
     ended = replace(
-        memory, types=found.types, open=None, full_on=begun.day if begun.full else memory.full_on
+        before, types=found.types, open=None, full_on=copy.day if copy.full else before.full_on
     )
-    low, skipped = begun.window.low, ""
-    if begun.window.high is not None and (begun.full or _reaches(low, memory.cursor)):
-        ended = replace(ended, cursor=begun.window.high, state=begun.state)
-        if memory.cursor is None and not begun.full:
+    low, skipped = copy.window.low, ""
+    if copy.window.high is not None and (copy.full or _reaches(low, before.cursor)):
+        ended = replace(ended, cursor=copy.window.high, state=copy.state)
+        if before.cursor is None and not copy.full:
             skipped = f"Rows before {low} were not copied; --full takes them."
-    elif begun.full:
-        ended = replace(ended, state=begun.state)
+    elif copy.full:
+        ended = replace(ended, state=copy.state)
     else:
         # Otherwise the rows between the last copy's end and `low` would never be copied.
-        skipped = f"The next copy begins at {memory.cursor} again, since this one began at {low}."
+        skipped = f"The next copy begins at {before.cursor} again, since this one began at {low}."
     remember(zone, dataset, ended)
-    return CopyResult(found, begun.rows, begun.chunks, begun.full, resumed, begun.day, skipped)
+    return CopyResult(found, copy.rows, copy.chunks, copy.full, resumed, copy.day, skipped)
 
 
 def _reaches(low: CursorValue | None, cursor: CursorValue | None) -> bool:
@@ -215,10 +215,10 @@ def _reaches(low: CursorValue | None, cursor: CursorValue | None) -> bool:
 
 
 def _window(
-    source: Source, declared: SourceTable, memory: CopyState, wanted: CopyRequest, new_month: bool
+    source: Source, declared: SourceTable, before: CopyState, wanted: CopyRequest, new_month: bool
 ) -> tuple[bool, Window]:
     """Return whether a copy takes everything, and its window."""
-    begun = memory.open
+    copy = before.open
     if wanted.since is not None:
         if declared.cursor is None:
             raise LakehouseError(
@@ -226,18 +226,18 @@ def _window(
                 "leave it out to copy everything."
             )
         low = _moment(wanted.since, typed=source.dialect.typed)
-        if begun is None:
+        if copy is None:
             return False, Window(low)
-        if begun.window.low != low:
+        if copy.window.low != low:
             raise LakehouseError(
                 f"A copy of {declared.dataset.path} was interrupted; finish it first, by the same "
                 "command without --since, or take everything with --full."
             )
-    if begun is not None and begun.full == (wanted.full or begun.full):
-        return begun.full, begun.window
-    if wanted.full or declared.cursor is None or memory.cursor is None or new_month:
+    if copy is not None and copy.full == (wanted.full or copy.full):
+        return copy.full, copy.window
+    if wanted.full or declared.cursor is None or before.cursor is None or new_month:
         return True, Window()
-    return False, Window(_earlier(memory.cursor, declared))
+    return False, Window(_earlier(before.cursor, declared))
 
 
 def _earlier(cursor: CursorValue, declared: SourceTable) -> CursorValue:
@@ -264,7 +264,7 @@ def _moment(text: str, *, typed: bool) -> CursorValue:
 def _written(
     zone: LandingZone,
     declared: SourceTable,
-    begun: OpenCopy,
+    copy: OpenCopy,
     batches: Iterable[pa.RecordBatch],
     chunk_rows: int,
     on_rows: Callable[[int], None],
@@ -276,11 +276,11 @@ def _written(
     """
     import pyarrow.parquet as pq
 
-    number = begun.chunks
+    number = copy.chunks
     with tempfile.TemporaryDirectory(prefix="lakehouse-copy-") as folder:
         for chunk in _chunks(batches, declared.key, chunk_rows):
             number += 1
-            path = Path(folder) / f"{begun.name}-{number:04}.parquet"
+            path = Path(folder) / f"{copy.name}-{number:04}.parquet"
             writer, rows = None, 0
             last: tuple[str, ...] = ()
             try:
@@ -296,8 +296,8 @@ def _written(
             finally:
                 if writer is not None:
                     writer.close()
-            first = number == begun.chunks + 1
-            zone.land(declared.dataset, path, begun.day, replace=replace and first)
+            first = number == copy.chunks + 1
+            zone.land(declared.dataset, path, copy.day, replace=replace and first)
             path.unlink()
             yield rows, last
 

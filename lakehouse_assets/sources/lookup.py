@@ -87,18 +87,18 @@ class LookUp:
     @property
     def findings(self) -> list[str]:
         """Sentences that the user should read before the copy."""
-        told = list(self.retyped)
+        sentences = list(self.retyped)
         if self.added:
-            told.append(
+            sentences.append(
                 f"The source has undeclared columns: {', '.join(self.added)}; they are "
                 "not copied. Declare them as fields of the dataset to copy them."
             )
         if self.without_cursor:
-            told.append(
+            sentences.append(
                 f"{self.without_cursor} rows have no cursor value, so only a full copy "
                 "takes them; run it with --full."
             )
-        return told
+        return sentences
 
 
 def table_of(columns: Sequence[ColumnInfo]) -> Any:

@@ -11,7 +11,7 @@ import gzip
 import itertools
 import json
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -460,84 +460,6 @@ def test_amounts_have_two_decimals_and_a_sensible_size(large: Landing) -> None:
     assert all(re.fullmatch(r"\d+\.\d\d", text) for text in sound)
     low, middle, high = np.quantile([float(text) for text in sound], (0.05, 0.5, 0.95))
     assert 200 < low < 500 < middle < 1_200 < high < 4_000
-
-
-# --- clusters -------------------------------------------------------------------------------
-
-
-def scored(value: float, *steps: float) -> int:
-    """RFM score 1..5: one more for every step reached."""
-    return 1 + sum(value >= step for step in steps)
-
-
-def squared_silhouette(points: Array, labels: Array, clusters: int) -> float:
-    """Mean silhouette with squared Euclidean distances, by sums instead of pairs."""
-    member = np.eye(clusters)[labels]
-    sizes = member.sum(axis=0)
-    norms = (points**2).sum(axis=1)
-    total = norms[:, None] * sizes - 2 * points @ (member.T @ points).T + norms @ member
-    own = (total * member).sum(axis=1) / np.maximum(sizes[labels] - 1, 1)
-    other = np.where(member == 1, np.inf, total / sizes).min(axis=1)
-    return float(((other - own) / np.maximum(own, other)).mean())
-
-
-def best_of_lloyd(points: Array, clusters: int, starts: int) -> Array:
-    """Labels of the k-means run with the least inertia."""
-    rng = np.random.default_rng(42)
-    best, least = np.zeros(len(points), dtype=int), np.inf
-    for _ in range(starts):
-        centres = points[rng.choice(len(points), clusters, replace=False)]
-        for _ in range(40):
-            distances = ((points[:, None, :] - centres) ** 2).sum(axis=2)
-            labels = distances.argmin(axis=1)
-            centres = np.stack(
-                [
-                    points[labels == k].mean(axis=0) if (labels == k).any() else centres[k]
-                    for k in range(clusters)
-                ]
-            )
-        inertia = float(distances.min(axis=1).sum())
-        if inertia < least:
-            best, least = labels, inertia
-    return best
-
-
-def test_five_clusters_separate_into_meaningful_groups(sample: Landing) -> None:
-    spent: defaultdict[str, float] = defaultdict(float)
-    count: Counter[str] = Counter()
-    for _, record in sample.records[0]:
-        sound = record["amount"] not in (None, "", "invalid")
-        if sound and record["status"].strip().lower() == "completed":
-            spent[str(record["customer_id"])] += float(record["amount"])
-            count[str(record["customer_id"])] += 1
-    table = []
-    for number, row in sample.members[-1].items():
-        if row["AGE"] == "":
-            continue
-        flights, km, points, days = (
-            int(row[c]) for c in ("FLIGHT_COUNT", "SEG_KM_SUM", "Points_Sum", "LAST_TO_END")
-        )
-        recency = scored(-days, -730, -365, -180, -90)
-        frequency = scored(flights, 5, 10, 20, 40)
-        monetary = scored(points, 5_000, 10_000, 20_000, 50_000)
-        buyer = str(number)
-        table.append(
-            (
-                *(int(row["AGE"]), flights, km, points, days, spent[buyer], count[buyer]),
-                *(recency, frequency, monetary),
-            )
-        )
-    features = np.array(table, dtype=float)
-    scaled = (features - features.mean(axis=0)) / features.std(axis=0)
-    labels = best_of_lloyd(scaled, 5, 12)
-    assert squared_silhouette(scaled, labels, 5) > 0.35
-    sizes = np.bincount(labels, minlength=5) / len(labels)
-    centres = np.stack([features[labels == k].mean(axis=0) for k in range(5)])
-    heavy, lapsed = centres[:, 1].argmax(), centres[:, 4].argmax()
-    assert sizes[heavy] < 0.1
-    assert centres[heavy, 1] > 4 * features[:, 1].mean()
-    assert sizes[lapsed] > 0.2
-    assert centres[lapsed, 4] > 365
 
 
 # --- scale and command line -----------------------------------------------------------------

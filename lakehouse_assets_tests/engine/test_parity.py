@@ -104,7 +104,6 @@ CASES: dict[str, tuple[str, Words]] = {
         lambda: {
             "lower": v.lower(F.col("a")),
             "upper": v.upper(F.col("a")),
-            "title": v.title_case(F.col("a")),
         },
     ),
     "whole_number": (
@@ -151,8 +150,6 @@ CASES: dict[str, tuple[str, Words]] = {
         lambda: {
             "day_of_week": v.day_of_week(F.col("a")),
             "week_start": v.week_start(F.col("a")),
-            "month_start": v.month_start(F.col("a")),
-            "last_of_month": v.last_of_month(F.col("a")),
             "between": v.days_between(F.col("a"), F.col("b")),
         },
     ),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import threading
-import time
 from importlib import metadata
 from pathlib import Path
 
@@ -357,16 +354,6 @@ def test_what_databricks_does_not_see_is_refused_before_it_is_asked():
     with pytest.raises(LakehouseError, match="load bronze with LAKEHOUSE_ENGINE=duckdb"):
         lake.check_reads_files()
     LakeResource(root="/lake", spark_databricks="serverless").check_reads_files()
-
-
-def test_what_java_says_each_time_is_kept_back(capfd):
-    before = threading.active_count()
-    with spark_session._without_notices():
-        os.write(2, b"WARNING: Using incubator modules: jdk.incubator.vector\nERROR Disk: full\n")
-    os.write(2, b"afterwards\n")
-    while threading.active_count() > before:
-        time.sleep(0.01)
-    assert sorted(capfd.readouterr().err.splitlines()) == ["ERROR Disk: full", "afterwards"]
 
 
 def test_every_setting_reaches_the_lake():

@@ -377,14 +377,12 @@ days = st.dates(date(1000, 1, 1), date(9990, 12, 31))
 
 @_BATCHES
 @given(st.lists(st.one_of(days, st.none()), min_size=_SIZE, max_size=_SIZE))
-def test_days_of_weeks_and_months(engine, values):
+def test_days_of_weeks(engine, values):
     models: dict[Callable[..., Any], Callable[[date], Any]] = {
         v.day_of_week: lambda d: d.isoweekday() % 7 + 1,
         v.week_start: lambda d: d - timedelta(days=d.weekday()),
         lambda d: v.week_start(d, "thursday"): lambda d: d - timedelta(days=(d.weekday() - 3) % 7),
         lambda d: v.week_start(d, "sunday"): lambda d: d - timedelta(days=d.isoweekday() % 7),
-        v.month_start: lambda d: d.replace(day=1),
-        v.last_of_month: lambda d: (d.replace(day=28) + timedelta(4)).replace(day=1) - timedelta(1),
     }
     for word, model in models.items():
         got = run(engine, column(values, pa.date32()), word, "a")
@@ -422,34 +420,11 @@ def test_dates_stay_dates_and_numbers_whole(engine):
     day = F.col("d")
     words = {
         "add_days": v.add_days(day, F.lit(1)), "week_start": v.week_start(day),
-        "month_start": v.month_start(day), "last_of_month": v.last_of_month(day),
         "day_of_week": v.day_of_week(day), "days_between": v.days_between(day, day),
     }  # fmt: skip
     stream = engine.arrow_stream(frame.select(*[c.alias(n) for n, c in words.items()]))
     kinds = [str(kind) for kind in stream.schema.types]
-    assert kinds == ["date32[day]"] * 4 + ["int32", "int64"]
-
-
-@_BATCHES
-@given(
-    st.lists(
-        st.one_of(st.text("aBéÉ '-\tz0", max_size=15), st.none()), min_size=_SIZE, max_size=_SIZE
-    )
-)
-def test_title_case(engine, values):
-    def model(text: str | None) -> str | None:
-        if text is None:
-            return None
-        return " ".join(word[:1].upper() + word[1:] for word in text.lower().split(" "))
-
-    got = run(engine, column(values), v.title_case, "a")
-    assert differing(values, got, [model(value) for value in values]) == []
-
-
-def test_title_case_of_names(engine):
-    values = ["o'neil smith-JONES", "NEW  YORK", "école normale", ""]
-    got = run(engine, column(values), v.title_case, "a")
-    assert got == ["O'neil Smith-jones", "New  York", "École Normale", ""]
+    assert kinds == ["date32[day]"] * 2 + ["int32", "int64"]
 
 
 _PARTS = st.one_of(

@@ -18,8 +18,8 @@ from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.reader import read_delivery
+from lakehouse_assets.sources.copy_state import recall
 from lakehouse_assets.sources.embedded import embedded
-from lakehouse_assets.sources.memory import recall
 from lakehouse_assets_tests.airline.samples import REPOSITORY
 from lakehouse_assets_tests.ingest.samples import INGESTED
 

@@ -10,8 +10,8 @@ import pytest
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sources import extraction
+from lakehouse_assets.sources.copy_state import CopyState, OpenCopy, Window, recall, remember
 from lakehouse_assets.sources.extraction import CopyRequest, ask
-from lakehouse_assets.sources.memory import CopyState, OpenCopy, Window, recall, remember
 from lakehouse_assets_tests.sources.conftest import KINDS
 from lakehouse_assets_tests.sources.samples import (
     FIELDS,

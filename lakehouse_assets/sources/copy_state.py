@@ -87,12 +87,12 @@ class CopyState:
             found = json.loads(content, object_hook=_untagged)
             if found.pop("format") != _FORMAT:
                 raise ValueError("another format")
-            begun = found.pop("open")
-            if begun is not None:
-                begun["window"] = Window(**begun["window"])
-                begun["after"] = tuple(begun["after"])
-                begun = OpenCopy(**begun)
-            return cls(**found, open=begun)
+            copy = found.pop("open")
+            if copy is not None:
+                copy["window"] = Window(**copy["window"])
+                copy["after"] = tuple(copy["after"])
+                copy = OpenCopy(**copy)
+            return cls(**found, open=copy)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise LakehouseError(
                 f"{NAME} cannot be read, it was changed or written by another version; remove it "
@@ -105,9 +105,9 @@ def recall(zone: LandingZone, dataset: Dataset) -> CopyState:
     return CopyState.decode(zone.note(dataset, NAME))
 
 
-def remember(zone: LandingZone, dataset: Dataset, memory: CopyState) -> None:
+def remember(zone: LandingZone, dataset: Dataset, state: CopyState) -> None:
     """Write the state of a dataset's source table, atomically."""
-    zone.keep_note(dataset, NAME, memory.encode())
+    zone.keep_note(dataset, NAME, state.encode())
 
 
 # With its type, because JSON alone would not distinguish a timestamp from a cursor that is text.
