@@ -59,13 +59,13 @@ LABELLED_TWEETS = Dataset(
     nothing=NOTHING,
     columns=(
         Field("tweet_key", "bigint", "Hash of the words of the tweet in lower case.",
-              need="judged", derived=True, unit="id", pii="identifier"),
+              need="checked", derived=True, unit="id", pii="identifier"),
         Field("twitter_text", "string", "Text of the tweet.", need="required", nothing=(),
               pii="identifier"),
         Field("sentiment", "string", "Negative, Neutral or Positive.", need="required",
               parse=_sentiment, labels=SENTIMENTS),
         Field("part", "string", "What it is for: train, validation or test, by the name of its "
-              "file.", need="judged", derived=True),
+              "file.", need="checked", derived=True),
     ),
     rule=with_part_and_key,
     watched=("sentiment",),
