@@ -75,23 +75,16 @@ class _Counted:
     def __init__(self, pattern: re.Pattern[str], work: list[int]) -> None:
         self._pattern, self._work = pattern, work
 
-    def _tell(self, found: Any, text: str, start: int) -> Any:
-        self._work[0] += (found.end() if found else len(text)) - start
-        return found
-
     def match(self, text: str, start: int = 0) -> Any:
         found = self._pattern.match(text, start)
         # All of these patterns fail at the first character, if they do.
-        return self._tell(found, text, start) if found else None
+        self._work[0] += found.end() - start if found else 0
+        return found
 
-    def search(self, text: str, start: int = 0) -> Any:
-        return self._tell(self._pattern.search(text, start), text, start)
-
-    def finditer(self, text: str) -> Iterator[Any]:
-        start = 0
-        for found in self._pattern.finditer(text):
-            yield self._tell(found, text, start)
-            start = found.end()
+    def search(self, text: str, start: int, end: int) -> Any:
+        found = self._pattern.search(text, start, end)
+        self._work[0] += (found.end() if found else end) - start
+        return found
 
 
 @contextmanager
