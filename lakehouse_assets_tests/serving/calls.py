@@ -28,6 +28,7 @@ class Reply:
 def call(
     app: FastAPI, path: str, body: bytes = b"", *, token: str | None = TOKEN,
     header: str | None = None, kind: str = "application/json", never_ends: bool = False,
+    leaves: bool = False,
 ) -> Reply:  # fmt: skip
     """Send a request: POST if it has a body, and with the usual token unless told otherwise."""
     shown = header if header is not None else f"Bearer {token}" if token else None
@@ -43,6 +44,8 @@ def call(
 
     async def receive() -> dict[str, Any]:
         part = next(parts, None)
+        if leaves and part == body[100:]:
+            return {"type": "http.disconnect"}
         if part is None:
             await asyncio.sleep(60)
         return {"type": "http.request", "body": part, "more_body": never_ends or part != body[100:]}

@@ -114,6 +114,7 @@ def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(timeouts, "request_seconds", lambda: 0.05)
     app = build_app(CHAMPION, Tokens(TOKEN, None))
     assert call(app, "/invocations", rows(1), never_ends=True).status == 408
+    assert call(app, "/invocations", rows(1), leaves=True).status == 408
 
 
 def test_tokens_of_a_file_change_one_by_one(tmp_path: Path) -> None:
