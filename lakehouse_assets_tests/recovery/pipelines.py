@@ -10,9 +10,11 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
+import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -341,108 +343,253 @@ def together(folder: Path, pairs: int) -> dict[str, Any]:
     return {"same": same, "endings": endings}
 
 
+_WRITES = (
+    "create_run", "log_batch", "log_inputs", "log_artifacts", "create_logged_model",
+    "log_model_artifacts", "finalize_logged_model", "log_outputs", "create_registered_model",
+    "create_model_version", "set_terminated", "set_registered_model_alias",
+    "delete_registered_model_alias", "set_model_version_tag", "update_model_version",
+)  # fmt: skip
+_MONTHS = ("2014-02-01", "2014-03-01")
+
+
+def before_write(number: int | None, act: Callable[[], None]) -> dict[str, int]:
+    """Do something before a write of MLflow's client, by its number from 0; count the writes."""
+    from mlflow import MlflowClient
+
+    state = {"calls": 0}
+
+    def counted(name: str) -> None:
+        real = getattr(MlflowClient, name)
+
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            state["calls"] += 1
+            if number == state["calls"] - 1:
+                act()
+            return real(self, *args, **kwargs)
+
+        setattr(MlflowClient, name, call)
+
+    for name in _WRITES:
+        counted(name)
+    return state
+
+
+class Models:
+    """A model that was fitted and promoted in one month, and is fitted in the next.
+
+    Args:
+        folder: Folder with a store that has tables only, `mlflow.db`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "store"
+        self.template = folder / "template"
+        self.uri = f"sqlite:///{self.store / 'mlflow.db'}"
+
+    def prepare(self) -> int:
+        """Fit the first month; return how many writes the second takes."""
+        shutil.copytree(self.folder / "empty", self.store)
+        fork_and_import(lambda: self.fit(_MONTHS[0]), self.folder)
+        self.store.rename(self.template)
+        self.renew()
+        found = self.folder / "calls.json"
+
+        def count() -> None:
+            state = before_write(None, lambda: None)
+            self.fit(_MONTHS[1])
+            found.write_text(str(state["calls"]), encoding="utf-8")
+
+        fork(count)
+        return int(found.read_text("utf-8"))
+
+    def renew(self) -> None:
+        """Go back to before the second month; paths in the store are those of the first fit."""
+        shutil.rmtree(self.store, ignore_errors=True)
+        shutil.copytree(self.template, self.store)
+
+    def fit(self, month: str, uri: str = "") -> None:
+        """End what a killed process orphaned, then fit, track and decide, as the asset does."""
+        import pyarrow as pa
+
+        from lakehouse_assets.engine.start import start_engine
+        from lakehouse_assets.ml.lifecycle import run_model
+        from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
+        from lakehouse_assets.ml.tracking import MlflowTracking
+        from lakehouse_assets_tests.ml.toy import POINTS
+
+        tracking = MlflowTracking(uri or self.uri)
+        end_orphaned_runs(tracking, [], clock.now())
+        numbers = range(1, 61 if month == _MONTHS[0] else 71)
+        rows = pa.table(
+            {
+                "member": numbers,
+                "flights": numbers,
+                "km": [900 * n + n % 7 for n in numbers],
+                "points": [float(500 * n + n % 5) for n in numbers],
+            }
+        )
+        engine = start_engine()
+        with engine.scope():
+            run_model(
+                POINTS, engine, engine.from_arrow(rows), tracking,
+                partition=month, run_id="run", most_rows=1_000,
+            )  # fmt: skip
+
+    def attempt(self, number: int, act: Callable[[], None], uri: str = "") -> str:
+        """Fit the second month with something happening at a write; return the error's text."""
+        from lakehouse_assets.errors import LakehouseError
+
+        target = self.folder / "attempt.txt"
+
+        def work() -> None:
+            before_write(number, act)
+            try:
+                self.fit(_MONTHS[1], uri)
+            except LakehouseError as error:
+                target.write_text(str(error), encoding="utf-8")
+
+        target.write_text("no error", encoding="utf-8")
+        fork(work)
+        return target.read_text("utf-8")
+
+    def look(self) -> dict[str, Any]:
+        """Return what the registry holds, from another process."""
+        target = self.folder / "found.json"
+
+        def work() -> None:
+            from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
+            from lakehouse_assets.ml.tracking import MlflowTracking
+
+            tracking = MlflowTracking(self.uri).in_experiment("Points")
+            versions = versions_of(tracking, "points")
+            made = decisions_of(versions)
+            statuses = [
+                run.info.status for run in tracking.client().search_runs([tracking.experiment_id()])
+            ]
+            found = {
+                "running": statuses.count("RUNNING"),
+                "versions": len(versions),
+                "cards": sum(bool(version.description) for version in versions),
+                "aliases": aliases_of(tracking, "points"),
+                "decided": [(d.candidate, d.promoted, d.carried_out) for d in made],
+            }
+            target.write_text(json.dumps(found), encoding="utf-8")
+
+        fork(work)
+        found: dict[str, Any] = json.loads(target.read_text("utf-8"))
+        return found
+
+
 def models(folder: Path, points: int, seed: int) -> dict[str, Any]:
-    """Kill a model's recording at seeded calls of MLflow's client, then record it again."""
-    chance = random.Random(seed)  # noqa: S311
-    store = folder / "store"
+    """Kill the second month's fit at seeded writes of MLflow's client, then fit it again."""
+    chance, model, findings = random.Random(seed), Models(folder), []  # noqa: S311
+    calls = model.prepare()
+    for number in sorted(chance.sample(range(calls), min(points, calls))):
+        model.renew()
 
-    def client_calls(limit: int | None) -> None:
-        from mlflow import MlflowClient
+        def killed(number: int = number) -> None:
+            before_write(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            model.fit(_MONTHS[1])
 
-        def counted(name: str) -> None:
-            real = getattr(MlflowClient, name)
-
-            def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-                state["calls"] += 1
-                if limit is not None and state["calls"] > limit:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(self, *args, **kwargs)
-
-            setattr(MlflowClient, name, call)
-
-        state = {"calls": 0}
-        for name in (
-            "create_run", "log_batch", "log_artifacts", "create_logged_model",
-            "log_model_artifacts", "finalize_logged_model", "log_outputs",
-            "create_registered_model", "create_model_version", "set_terminated",
-            "set_registered_model_alias", "delete_registered_model_alias",
-            "set_model_version_tag",
-        ):  # fmt: skip
-            counted(name)
-        _record_model(store)
-        (folder / "calls.json").write_text(json.dumps(state["calls"]), encoding="utf-8")
-
-    def renew() -> None:
-        shutil.rmtree(store, ignore_errors=True)
-        store.mkdir()
-        shutil.copy(folder / "mlflow.db", store / "mlflow.db")
-
-    def whole() -> None:
-        client_calls(None)
-        _look_at_models(store, folder / "found.json")
-
-    renew()
-    fork_and_import(whole, folder)
-    calls = int(json.loads((folder / "calls.json").read_text("utf-8")))
-    findings = []
-    for limit in sorted(chance.sample(range(calls), min(points, calls))):
-        renew()
-        hit = fork(lambda limit=limit: client_calls(limit))  # type: ignore[misc]
-        fork(lambda: _record_model(store))
-        fork(lambda: _look_at_models(store, folder / "found.json"))
-        found = json.loads((folder / "found.json").read_text("utf-8"))
-        findings.append({"limit": limit, "hit": hit, **found})
+        hit = fork(killed)
+        fork(lambda: model.fit(_MONTHS[1]))
+        findings.append({"number": number, "hit": hit, **model.look()})
     return {"calls": calls, "findings": findings}
 
 
-def _record_model(store: Path) -> None:
-    """End what a killed process orphaned, then fit, track and promote, as the asset does."""
-    import pyarrow as pa
+_LOCKER = """
+import sqlite3, sys, time
+store = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+store.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
 
-    from lakehouse_assets.engine.start import start_engine
-    from lakehouse_assets.ml.lifecycle import run_model
-    from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
-    from lakehouse_assets.ml.tracking import MlflowTracking
-    from lakehouse_assets_tests.ml.toy import POINTS
 
-    tracking = MlflowTracking(f"sqlite:///{store / 'mlflow.db'}")
-    end_orphaned_runs(tracking, [], clock.now())
-    numbers = range(1, 61)
-    rows = pa.table(
-        {
-            "member": numbers,
-            "flights": numbers,
-            "km": [900 * n + n % 7 for n in numbers],
-            "points": [float(500 * n + n % 5) for n in numbers],
-        }
-    )
-    engine = start_engine()
-    with engine.scope():
-        run_model(
-            POINTS, engine, engine.from_arrow(rows), tracking,
-            partition="2014-03-01", run_id="run", most_rows=1_000,
+def model_locked(folder: Path) -> dict[str, Any]:
+    """Lock the store from a second process in the midst of a fit, then let go and fit again."""
+    model = Models(folder)
+    calls = model.prepare()
+    model.renew()
+    pid = folder / "locker.pid"
+
+    def lock() -> None:
+        locker = subprocess.Popen(
+            [sys.executable, "-c", _LOCKER, str(model.store / "mlflow.db")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
+        assert locker.stdout is not None
+        assert locker.stdout.readline() == b"locked\n"
+        pid.write_text(str(locker.pid), encoding="utf-8")
+
+    # The lock ends with the process of the attempt, whose end of the pipe is the locker's input.
+    error = model.attempt(calls // 2, lock)
+    with suppress(ProcessLookupError):
+        os.kill(int(pid.read_text("utf-8")), signal.SIGKILL)
+    fork(lambda: model.fit(_MONTHS[1]))
+    return {"error": error, **model.look()}
 
 
-def _look_at_models(store: Path, target: Path) -> None:
-    from lakehouse_assets.ml.tracking import MlflowTracking
+def model_full(folder: Path, artifacts: str) -> dict[str, Any]:
+    """Fill the disk of the artefacts in the midst of a fit, then make room and fit again.
 
-    tracking = MlflowTracking(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
-    client = tracking.client()
-    runs = client.search_runs([tracking.in_experiment("Points").experiment_id()])
-    versions = client.search_model_versions()
-    champion = client.get_model_version_by_alias(versions[0].name, "champion").version
-    target.write_text(
-        json.dumps(
-            {
-                "running": sum(run.info.status == "RUNNING" for run in runs),
-                "finished": sum(run.info.status == "FINISHED" for run in runs),
-                "versions": len(versions),
-                "champion": int(champion),
-            }
-        ),
-        encoding="utf-8",
-    )
+    Args:
+        folder: The folder.
+        artifacts: A folder on a disk of its own, which becomes that of the artefacts.
+    """
+    model = Models(folder)
+    model.prepare()
+    model.renew()
+    shutil.copytree(model.store / "artifacts", artifacts, dirs_exist_ok=True)
+    shutil.rmtree(model.store / "artifacts")
+    (model.store / "artifacts").symlink_to(artifacts)
+    filler = Path(artifacts) / "filler"
+
+    def fill() -> None:
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1024))
+
+    error = model.attempt(0, fill)
+    filler.unlink()
+    fork(lambda: model.fit(_MONTHS[1]))
+    return {"error": error, **model.look()}
+
+
+def model_server(folder: Path, port: int) -> dict[str, Any]:
+    """Kill the tracking server in the midst of a fit, then start it and fit again."""
+    model, address = Models(folder), f"http://127.0.0.1:{port}"
+    calls = model.prepare()
+    model.renew()
+
+    def serve() -> subprocess.Popen[bytes]:
+        server = subprocess.Popen(
+            [
+                sys.executable, "-m", "mlflow", "server", "--backend-store-uri", model.uri,
+                "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+                "--default-artifact-root", str(model.store / "artifacts"),
+            ],
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            start_new_session=True,
+        )  # fmt: skip
+        for _ in range(600):
+            with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310
+                return server
+            time.sleep(0.2)
+        raise RuntimeError("the tracking server did not start")
+
+    server = serve()
+    try:
+        error = model.attempt(calls // 2, lambda: os.killpg(server.pid, signal.SIGKILL), address)
+        server.wait()
+        server = serve()
+        fork(lambda: model.fit(_MONTHS[1], address))
+        return {"error": error, **model.look()}
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def _new_home(home: Path) -> None:
@@ -462,7 +609,7 @@ def main() -> None:
     """Import what pipelines need, without starting any thread, and do the task."""
     task = json.loads(sys.argv[1])
     folder = Path(task.pop("folder"))
-    tasks = (kills, kills_in_a_store, together, models)
+    tasks = (kills, kills_in_a_store, together, models, model_locked, model_full, model_server)
     what = {task.__name__: task for task in tasks}[task.pop("task")]
     import dagster  # noqa: F401
     import deltalake  # noqa: F401
@@ -471,7 +618,7 @@ def main() -> None:
 
     import lakehouse_assets.definitions  # noqa: F401
 
-    if what is models:
+    if what.__name__.startswith("model"):
         import matplotlib.figure  # noqa: F401
         import mlflow.sklearn  # noqa: F401
         import skops.io  # noqa: F401

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,18 +79,3 @@ def test_two_runs_of_the_same_partitions_at_once_agree(folder: Path) -> None:
     found = played(folder, task="together", pairs=2)
     assert found["same"] == [True] * 2
     assert found["endings"] == [0] * 4
-
-
-def test_a_killed_recording_of_a_model_leaves_no_run_behind(
-    house: House, empty_store: Path
-) -> None:
-    folder = house.settings.landing.parent
-    shutil.copy(empty_store, folder / "mlflow.db")
-    found = played(folder, task="models", points=5, seed=3)
-    assert found["calls"] >= 10
-    for case in found["findings"]:
-        assert case["hit"], case
-        assert case["running"] == 0, case
-        # The run and its one child of the sweep; a version that was there is used again.
-        assert case["finished"] >= 1, case
-        assert case["versions"] == case["champion"] == 1, case
