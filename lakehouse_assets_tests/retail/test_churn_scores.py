@@ -9,10 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table, rejects_table
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS, SILVER_CUSTOMERS
 from lakehouse_assets.domains.retail.gold.churn import (
     CUSTOMER_COLUMNS,
@@ -21,13 +23,16 @@ from lakehouse_assets.domains.retail.gold.churn import (
 )
 from lakehouse_assets.domains.retail.gold.dimensions import DIM_RETAIL_CUSTOMERS
 from lakehouse_assets.domains.retail.models import churn
-from lakehouse_assets.domains.retail.models.churn import CHURN, SOURCES, ChurnSettings
+from lakehouse_assets.domains.retail.models.churn import CHURN, CHURN_TABLE, SOURCES, ChurnSettings
 from lakehouse_assets.domains.retail.models.churn_model import FEATURES, NUMBERS
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.ml.decisions import aliases_of, versions_of
 from lakehouse_assets.ml.lifecycle import ModelRun, run_model
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.quality_log_assets import drift_of, lasting, realised_of
+from lakehouse_assets.quality.drift import MOST_MODEL_PSI
 from lakehouse_assets.quality.tables import QUALITY_DRIFT
 from lakehouse_assets_tests.airline.samples import House, check
 from lakehouse_assets_tests.retail.samples import deliver, quoted_csv
@@ -302,3 +307,56 @@ def test_months_of_customers_through_dagster(house: House) -> None:
         assert (found["realised auc"]["value"] > 0.7) == good
         kept = check(looked, QUALITY_DRIFT, "models_are_as_good_as_promised")
         assert kept.passed == found["realised auc"]["usual"] == good
+
+
+def month_of(number: int, rows: int, moved: bool, last: bool) -> list[Row]:
+    """Draw scored customers; those who moved stay longer and have higher scores.
+
+    Every second customer has no label before the last month.
+    """
+    random = np.random.default_rng(number)
+    labels = ("No", "Yes")
+    scores = random.beta(5 if moved else 2, 4, rows)
+    same = {column.name: "Unknown" for column in GOLD_CUSTOMER_CHURN.columns
+            if column.type == "string" and not column.nullable}  # fmt: skip
+    return [
+        {
+            **same,
+            "as_of_month": date(2021, number + 1, 1),
+            "customer_id": f"c{place}",
+            "senior_citizen": "No",
+            "tenure_months": int(random.integers(24 if moved else 0, 72)),
+            "unit_price": int(random.integers(20, 120)),
+            "store_contract": ("One year", "Month-to-month")[int(random.integers(2))],
+            "churn_probability": float(scores[place]),
+            "churn": labels[int(random.random() < scores[place])] if last or place % 2 else None,
+        }
+        for place in range(rows)
+    ]  # fmt: skip
+
+
+def test_drift_of_stored_scores_is_found_within_a_month_on_both_engines(
+    house: House, engine: Engine, spark_engine: Engine
+) -> None:
+    months = [date(2021, number, 1) for number in range(1, 10)]
+    for number, month in enumerate(months):
+        rows = month_of(number, 600, moved=number >= 7, last=number == 8)
+        house.put(GOLD_CUSTOMER_CHURN, rows, month)
+    found = []
+    for one in (engine, spark_engine):
+        current.activate(one)
+        lake = Lake(house.settings.root, one, REGISTRY)
+        drifts = drift_of(lake, GOLD_CUSTOMER_CHURN, MOST_MODEL_PSI)
+        found.append((drifts, realised_of(lake, CHURN_TABLE)))
+    assert found[0] == found[1]
+    drifts, realised = found[0]
+    unusual = {(d.partition, d.measure) for d in drifts if d.usual is False}
+    moved = {"tenure_months", "churn_probability"}
+    assert {measure for month, measure in unusual if month < months[7]} == set()
+    assert {measure for month, measure in unusual if month == months[7]} == moved
+    for newest, alarms in ((months[6], set()), (months[7], moved)):
+        known = [drift for drift in drifts if drift.partition <= newest]
+        assert {d.measure for d in lasting(known) if d.usual is False} == alarms
+    # Every second customer has a label at last.
+    assert {d.current_rows for d in realised} == {300}
+    assert {d.partition for d in realised} == set(months[2:8])
