@@ -27,6 +27,7 @@ from lakehouse_assets.domains.retail.models.churn import CHURN, CHURN_TABLE, SOU
 from lakehouse_assets.domains.retail.models.churn_model import FEATURES, NUMBERS
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.ml.decisions import aliases_of, versions_of
 from lakehouse_assets.ml.lifecycle import ModelRun, run_model
@@ -197,6 +198,18 @@ def test_no_model_is_made_of_bad_customers_who_are_scored_if_there_is_one(
         assert (scored.scored_by, scored.scored_now) == (1, 20)
         assert all(row["churn_probability"] for row in stored(engine, scored).values())
         assert len(versions_of(tracking, CHURN.name)) == 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"folds": 1}, {"trees": 5}, {"penalties": ()}, {"depths": (2, 4)}, {"learning_rates": (0.0,)},
+     {"contact_cost": 60.0}, {"loss": 0.0}],
+)  # fmt: skip
+def test_settings_out_of_bounds_are_refused(given: dict[str, Any]) -> None:
+    (name,) = given
+    with pytest.raises(LakehouseError, match=f"{name}.* out of bounds") as refused:
+        replace(QUICK, **given)
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_customers_resampled_before_the_split_make_no_champion(

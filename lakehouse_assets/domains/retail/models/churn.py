@@ -37,6 +37,7 @@ from lakehouse_assets.domains.retail.models.churn_model import (
 from lakehouse_assets.domains.retail.shared import UNKNOWN
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.comparison import Interval, by_auc
 from lakehouse_assets.ml.lifecycle import (
     CannotFitError,
@@ -49,7 +50,7 @@ from lakehouse_assets.ml.lifecycle import (
 )
 from lakehouse_assets.ml.sampling import FloatArray, fetch_sample
 from lakehouse_assets.ml.search import Params, Trial, parallel_coordinates, search
-from lakehouse_assets.ml.trees import Trees, from_xgboost
+from lakehouse_assets.ml.trees import MOST_DEPTH, Trees, from_xgboost
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,6 +106,29 @@ class ChurnSettings:
     trees: int = 400
     contact_cost: float = 20.0
     loss: float = 50.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no model can be fitted with.
+
+        Raises:
+            LakehouseError: a setting is out of bounds.
+        """
+        bounds = {
+            "folds": self.folds >= 2,
+            "knots": self.knots >= 2,
+            "trees": self.trees >= _STEP,
+            "penalties": bool(self.penalties) and min(self.penalties) > 0.0,
+            "depths": bool(self.depths) and set(self.depths) <= set(range(1, MOST_DEPTH + 1)),
+            "learning_rates": bool(self.learning_rates) and min(self.learning_rates) > 0.0,
+            "contact_cost and loss": 0.0 <= self.contact_cost <= self.loss > 0.0,
+        }
+        wrong = [name for name, holds in bounds.items() if not holds]
+        if wrong:
+            raise LakehouseError(
+                f"The churn settings {', '.join(wrong)} are out of bounds; give at least 2 folds, "
+                f"2 knots and {_STEP} trees, depths from 1 to {MOST_DEPTH}, penalties and learning "
+                "rates above 0, and a contact that costs no more than the loss of a customer."
+            )
 
     @property
     def trials(self) -> list[Params]:
