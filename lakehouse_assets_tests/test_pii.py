@@ -12,7 +12,14 @@ from lakehouse_assets_tests.airline.samples import SampleRun
 # What says something of a row's quality, not of a person.
 QUALITY = {"quality_flags", "reasons", "disposition", "duplicate_of"}
 # Made of the words of a tweet, of which they say nothing but what everybody wrote.
-PUBLIC = {("silver_tweets", "hashtag"): "one of the listed campaign tags"}
+PUBLIC = {
+    ("silver_tweets", "hashtag"): "one of the listed campaign tags",
+    **{
+        (table, column): "one of three words, and a share"
+        for table in ("tweets", "labelled_tweets_scored")
+        for column in ("ml_sentiment", "ml_sentiment_probability")
+    },
+}
 
 
 def identifies(table: Table) -> bool:

@@ -15,7 +15,7 @@ from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.sources import SourceTable
 
 if TYPE_CHECKING:
-    from lakehouse_assets.ml.evaluation import Evaluation
+    from lakehouse_assets.ml.evaluation import Evaluation, Training
     from lakehouse_assets.ml.lifecycle import ModelTable
 
 _Kind = TypeVar("_Kind")
@@ -49,6 +49,7 @@ class Domain:
         gold: The gold tables.
         models: The models, with the tables of their results.
         evaluations: How models are evaluated on a user's files.
+        trainings: How models are trained from a user's files.
         sources: Database tables that are delivered as datasets.
         first_partition: First day of the first month that can be delivered, unless a setting
             overrides it.
@@ -60,6 +61,7 @@ class Domain:
     gold: tuple[GoldTable, ...] = ()
     models: tuple[ModelTable, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    trainings: tuple[Training, ...] = ()
     sources: tuple[SourceTable, ...] = ()
     first_partition: date = date(2020, 1, 1)
 

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from lakehouse_assets.cli.terminal import console, errors
 from lakehouse_assets.errors import LakehouseError, did_you_mean
-from lakehouse_assets.ml.evaluation import Evaluation
+from lakehouse_assets.ml.evaluation import Evaluation, Training
 
 if TYPE_CHECKING:
     from lakehouse_assets.ml.decisions import Decision
@@ -23,34 +23,55 @@ if TYPE_CHECKING:
 _JSON = "Print one JSON object, for scripts."
 
 
-class _Evaluations(TyperGroup):
-    """The evaluations that the domains declare, which are imported only when one is named."""
+class _Declared(TyperGroup):
+    """Commands that the domains declare, which are imported only when one is named."""
+
+    to: str
+
+    def declared(self) -> dict[str, Any]:
+        """Return the declarations by the name of the model."""
+        raise NotImplementedError
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the models."""
-        from lakehouse_assets.domains import EVALUATIONS
-
-        return sorted(EVALUATIONS)
+        return sorted(self.declared())
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command of a model.
 
         Raises:
-            LakehouseError: no model of this name declares an evaluation.
+            LakehouseError: no model of this name is declared.
         """
+        found = self.declared()
+        if cmd_name not in found:
+            close = did_you_mean(cmd_name, found) or "."
+            raise LakehouseError(
+                f"No model to {self.to} is called {cmd_name}{close} There are: "
+                f"{', '.join(sorted(found))}."
+            )
+        return _command(found[cmd_name])
+
+
+class _Evaluations(_Declared):
+    to = "evaluate"
+
+    def declared(self) -> dict[str, Any]:
         from lakehouse_assets.domains import EVALUATIONS
 
-        if cmd_name not in EVALUATIONS:
-            close = did_you_mean(cmd_name, EVALUATIONS) or "."
-            raise LakehouseError(
-                f"No model to evaluate is called {cmd_name}{close} There are: "
-                f"{', '.join(sorted(EVALUATIONS))}."
-            )
-        return _command(EVALUATIONS[cmd_name])
+        return EVALUATIONS
+
+
+class _Trainings(_Declared):
+    to = "train"
+
+    def declared(self) -> dict[str, Any]:
+        from lakehouse_assets.domains import TRAININGS
+
+        return TRAININGS
 
 
 models = typer.Typer(
-    no_args_is_help=True, help="Evaluate models on files, and manage the registered ones."
+    no_args_is_help=True, help="Evaluate and train models on files, and manage the registered ones."
 )
 models.add_typer(
     typer.Typer(),
@@ -59,6 +80,14 @@ models.add_typer(
     no_args_is_help=True,
     help="Evaluate a model on labelled files; nothing is registered. "
     "`lakehouse models evaluate <model> --help` lists a model's arguments.",
+)
+models.add_typer(
+    typer.Typer(),
+    name="train",
+    cls=_Trainings,
+    no_args_is_help=True,
+    help="Train a model from labelled files, register it, and compare it with the champion. "
+    "`lakehouse models train <model> --help` lists a model's arguments.",
 )
 
 
@@ -261,16 +290,19 @@ def _print(result: dict[str, Any], as_json: bool) -> None:
         _print_result(result)
 
 
-def _command(evaluation: Evaluation) -> Any:
+def _command(declared: Evaluation | Training) -> Any:
     """Build a model's command from the arguments that it declares."""
 
     def run(**given: Any) -> None:
         as_json = given.pop("as_json")
-        parsed = {a.name: a.parse(given[a.name]) for a in evaluation.arguments}
-        result = evaluation.run(parsed, lambda done: errors.print(done, style="dim"))
+        parsed = {a.name: a.parse(given[a.name]) for a in declared.arguments}
+        if isinstance(declared, Evaluation):
+            result = declared.run(parsed, lambda done: errors.print(done, style="dim"))
+        else:
+            result = _train(declared, parsed)
         _print(result, as_json)
 
-    texts = {argument.name: argument for argument in evaluation.arguments}
+    texts = {argument.name: argument for argument in declared.arguments}
     hints: dict[str, Any] = {
         name: Annotated[str, typer.Option(f"--{name}", help=argument.help)]
         for name, argument in texts.items()
@@ -285,11 +317,27 @@ def _command(evaluation: Evaluation) -> Any:
     run.__annotations__ = hints
     app = typer.Typer(add_completion=False)
     app.command(
-        evaluation.name,
-        help=evaluation.description,
+        declared.name,
+        help=declared.description,
         context_settings={"help_option_names": ["-h", "--help"]},
     )(run)
     return typer.main.get_command(app)
+
+
+def _train(training: Training, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Train a model from files; return what to print."""
+    from lakehouse_assets.ml.lifecycle import title_of, train
+
+    spec, rows = training.spec, training.rows(arguments)
+    title = title_of(spec, training.domain, arguments[training.arguments[0].name].name)
+    version, decision, metrics = train(spec, _tracking(), rows, title)
+    return {
+        "model": spec.name,
+        "version": version.model_version,
+        "rows": rows.num_rows,
+        "metrics": dict(metrics),
+        "decision": decision.verdict,
+    }
 
 
 def _print_result(result: dict[str, Any]) -> None:

@@ -14,3 +14,4 @@ SOURCES = tuple(source for domain in DOMAINS for source in domain.sources)
 MODEL_TABLES = {model.spec.name: model for domain in DOMAINS for model in domain.models}
 MODELS = {name: model.spec for name, model in MODEL_TABLES.items()}
 EVALUATIONS = {item.name: item for domain in DOMAINS for item in domain.evaluations}
+TRAININGS = {item.name: item for domain in DOMAINS for item in domain.trainings}

@@ -1,13 +1,18 @@
-"""Declarations of how a model is evaluated on a user's files: `lakehouse models evaluate`."""
+"""Declarations of how a model is evaluated on, or trained from, a user's files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakehouse_assets.ml.lifecycle import ModelSpec
 
 Progress: TypeAlias = Callable[[str], None]
 """Reports what an evaluation is doing, in one sentence."""
@@ -18,7 +23,7 @@ _LARGEST_SEED: Final = 2**32 - 1
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of an evaluation.
+    """An argument of an evaluation or a training.
 
     Attributes:
         name: Its name, as in `--name`.
@@ -50,6 +55,31 @@ class Evaluation:
     description: str
     arguments: tuple[Argument, ...]
     run: Callable[[Mapping[str, Any], Progress], dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """How a model is trained from a user's files.
+
+    Attributes:
+        spec: The model.
+        domain: Its domain.
+        description: What the files are, for `--help`.
+        arguments: The arguments; the first is a file, after which the run is named.
+        rows: Reads the rows to fit, given the arguments by name: the key, the features, and
+            whatever else the fit needs. Raises LakehouseError if the files cannot be used.
+    """
+
+    spec: ModelSpec
+    domain: str
+    description: str
+    arguments: tuple[Argument, ...]
+    rows: Callable[[Mapping[str, Any]], pa.Table]
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.spec.name
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.ml.model_registry import TrackedModel
     from lakehouse_assets.ml.tracking import MlflowTracking
 
+_MONTH: Final = len("yyyy-mm")
 DELTA_VERSION_TAG: Final = "delta_version."
 """Tags of a run with the Delta version that it was fitted on, by table."""
 
@@ -116,7 +117,7 @@ class Fitted:
 
     Attributes:
         model: A scikit-learn estimator that contains only the types that its spec declares.
-        run_name: Name of the run in MLflow.
+        run_name: What kind of fit it is, for the name of the run in MLflow.
         metrics: Metrics of the fit.
         params: Further parameters to log with the run.
         variants: Other fits to compare it with.
@@ -155,6 +156,7 @@ class ModelSpec:
         key: Column that identifies a row.
         features: Columns that it predicts from: numbers, or text.
         texts: Those of the features that are text.
+        fitted_with: Further columns that the fit needs and the scorer does not, such as a weight.
         settings: Default settings, a dataclass of integers, floats, strings and tuples.
         fit: Fits a sample: a table of the key and the inputs, ordered by key, numbers as doubles;
             raises CannotFitError if no model should be fitted on it.
@@ -192,12 +194,13 @@ class ModelSpec:
     types: frozenset[str]
     scored: Mapping[str, str]
     scorer: Callable[[Any], Callable[[pa.RecordBatch], pa.RecordBatch]]
-    texts: frozenset[str] = frozenset()
     searches: bool = False
     gates: tuple[Gate, ...] = ()
     fewest: Callable[[Any], int] = lambda _settings: 1
     output: str = "double"
     target: str | None = None
+    texts: frozenset[str] = frozenset()
+    fitted_with: tuple[str, ...] = ()
     prepare: Callable[[DataFrame], DataFrame] = lambda frame: frame
     finish: Callable[[DataFrame], DataFrame] = lambda frame: frame
     describe: Callable[[Engine, DataFrame], Evidence] = lambda _engine, _frame: Evidence()
@@ -250,7 +253,7 @@ class ModelRun:
         metrics: Metrics of the fit, and of the rows that were scored.
         decision: Whether it is the champion now, and why.
         scored_by: The version that scored the rows.
-        scored_now: Number of rows that were scored; the others kept their scores.
+        scored_now: Number of inputs that were scored; the others kept their scores.
         evidence: Metrics and figures of the scored rows.
         refusal: Why no model was fitted or found; None otherwise.
     """
@@ -275,6 +278,7 @@ def run_model(
     partition: str,
     run_id: str,
     most_rows: int,
+    domain: str = "",
     settings: Any = None,
     changed_only: bool = False,
     known: DataFrame | None = None,
@@ -289,6 +293,7 @@ def run_model(
         partition: Partition key, as text that sorts by time.
         run_id: Id of the Dagster run.
         most_rows: Maximum number of rows to fetch for fitting.
+        domain: Domain of the model, for the names of runs.
         settings: Settings to use instead of the default ones.
         changed_only: Whether rows keep the scores that they have in `known`; see `ModelTable`.
         known: The table's rows of the latest month, if there are any.
@@ -296,9 +301,7 @@ def run_model(
     Raises:
         LakehouseError: The rows cannot be fitted, a registered model is refused, or MLflow fails.
     """
-    from lakehouse_assets.ml.challenge import decide
-    from lakehouse_assets.ml.model_registry import find_version, load_version
-    from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG
+    from lakehouse_assets.ml.model_registry import load_version
 
     settings = spec.settings if settings is None else settings
     tracking = tracking.in_experiment(spec.experiment)
@@ -314,25 +317,13 @@ def run_model(
 
     if sample.total < spec.fewest(settings):
         return unfitted(f"Only {sample.total} rows have all inputs, too few to fit.")
-    identity = identity_of(spec, settings, partition, sample)
-    version = find_version(tracking, identity, spec.name)
-    if version is None:
-        tags = {
-            DAGSTER_RUN_TAG: run_id,
-            **{f"{DELTA_VERSION_TAG}{name}": str(number) for name, number in versions.items()},
-            **{f"{LIBRARY_TAG}{name}": installed for name, installed in _libraries(spec).items()},
-            **identity,
-        }
-        try:
-            fitted, version = _fit(spec, tracking, settings, sample, tags, identity)
-        except CannotFitError as error:
-            return unfitted(str(error))
-    else:
-        model = load_version(tracking, spec.name, version.model_version, spec.types)
-        fitted = Fitted(model, "", tracking.metrics(version.run_id))
-    decision, scored_by = decide(
-        spec, tracking, fitted, version, partition, sample.rows, versions, run_id
-    )
+    title = title_of(spec, domain, partition[:_MONTH])
+    try:
+        fitted, version, decision, scored_by = fit_and_decide(
+            spec, tracking, sample, settings, title, partition, run_id, versions
+        )
+    except CannotFitError as error:
+        return unfitted(str(error))
     model = fitted.model
     if scored_by != version.model_version:
         model = load_version(tracking, spec.name, scored_by, spec.types)
@@ -360,11 +351,9 @@ def prepare_sample(
         digests: Whether to add `inputs_digest`.
     """
     prepared = spec.prepare(frame)
-    if digests:
-        digest = v.hash_key(*(F.col(name) for name in spec.features))
-        prepared = prepared.withColumn(INPUTS_DIGEST.name, digest)
-    prepared = engine.checkpoint(prepared)
-    inputs = spec.features if spec.target is None else (*spec.features, spec.target)
+    prepared = engine.checkpoint(with_digest(spec, prepared) if digests else prepared)
+    target = () if spec.target is None else (spec.target,)
+    inputs = (*spec.features, *spec.fitted_with, *target)
     return prepared, fetch_sample(engine, prepared, spec.key, inputs, most_rows)
 
 
@@ -381,6 +370,99 @@ def _libraries(spec: ModelSpec) -> dict[str, str]:
     return {name: installed_version(name) for name in ("numpy", *spec.libraries)}
 
 
+def fit_and_decide(
+    spec: ModelSpec,
+    tracking: MlflowTracking,
+    sample: Sample,
+    settings: Any,
+    title: str,
+    partition: str,
+    run_id: str = "",
+    versions: Mapping[str, int] | None = None,
+) -> tuple[Fitted, TrackedModel, Decision, int]:
+    """Fit and register a sample unless that was done before, and decide whether to use the fit.
+
+    Args:
+        spec: The model.
+        tracking: The MLflow store, with the experiment of the model.
+        sample: The rows.
+        settings: Settings of the fit.
+        title: Name of the run.
+        partition: Partition key, as text that sorts by time.
+        run_id: Id of the Dagster run, if there is one.
+        versions: Delta versions of the rows, by table.
+
+    Returns:
+        The fit, its version, the decision, and the version that scores the partition's rows.
+
+    Raises:
+        CannotFitError: no model should be fitted on the rows.
+        LakehouseError: a registered model is refused, or MLflow fails.
+    """
+    from lakehouse_assets.ml.challenge import decide
+    from lakehouse_assets.ml.model_registry import find_version, load_version
+    from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG
+
+    identity = identity_of(spec, settings, partition, sample)
+    version = find_version(tracking, identity, spec.name)
+    if version is None:
+        tags = {
+            **({DAGSTER_RUN_TAG: run_id} if run_id else {}),
+            **{f"{DELTA_VERSION_TAG}{n}": str(number) for n, number in (versions or {}).items()},
+            **{f"{LIBRARY_TAG}{n}": installed for n, installed in _libraries(spec).items()},
+            **identity,
+        }
+        fitted, version = _fit(spec, tracking, settings, sample, title, tags, identity)
+    else:
+        model = load_version(tracking, spec.name, version.model_version, spec.types)
+        fitted = Fitted(model, "", tracking.metrics(version.run_id))
+    decision, scored_by = decide(
+        spec, tracking, fitted, version, partition, sample.rows, versions or {}, run_id
+    )
+    return fitted, version, decision, scored_by
+
+
+def train(
+    spec: ModelSpec, tracking: MlflowTracking, rows: pa.Table, title: str
+) -> tuple[TrackedModel, Decision, Mapping[str, float]]:
+    """Fit, register and judge a model on rows that are not in the lake.
+
+    The version counts as one of the champion's partition, so that it can replace the champion, and
+    so that the lake's next month can replace it.
+
+    Args:
+        spec: The model.
+        tracking: The MLflow store.
+        rows: The key, the features, and whatever else the fit needs.
+        title: Name of the run.
+
+    Returns:
+        The version, the decision about it, and the metrics of the fit.
+
+    Raises:
+        CannotFitError: no model should be fitted on the rows.
+        LakehouseError: a registered model is refused, or MLflow fails.
+    """
+    from lakehouse_assets.ml.decisions import PARTITION_TAG
+    from lakehouse_assets.ml.model_registry import champion_of
+
+    tracking = tracking.in_experiment(spec.experiment)
+    champion = champion_of(tracking, spec.name)
+    partition = champion.tags.get(PARTITION_TAG, "") if champion else ""
+    sample = Sample(rows.sort_by(spec.key), rows.num_rows)
+    fitted, version, decision, _ = fit_and_decide(
+        spec, tracking, sample, spec.settings, title, partition
+    )
+    _store_card(spec, tracking, version, fitted, sample, decision, spec.settings)
+    return version, decision, fitted.metrics
+
+
+def title_of(spec: ModelSpec, domain: str, what: str) -> str:
+    """Return the name of a run: the domain, the model, and what it was fitted on."""
+    name = spec.name.replace("_", " ")
+    return f"{name if name.startswith(domain) else f'{domain} {name}'} {what}"
+
+
 def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) -> dict[str, str]:
     """Return the tags that identify a fit: its partition, its rows, and its configuration."""
     from lakehouse_assets.ml import model_registry as registry
@@ -388,7 +470,7 @@ def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) 
 
     config = {
         "settings": dataclasses.asdict(settings),
-        "features": spec.features,
+        "columns": [spec.schema, spec.fitted_with],
         "target": spec.target,
         "rules": spec.rules,
         "libraries": {name: installed_version(name) for name in spec.libraries},
@@ -430,6 +512,11 @@ def score_frame(spec: ModelSpec, engine: Engine, frame: DataFrame, model: Any) -
     return engine.add_columns(frame, spec.features, added, spec.scorer(model))
 
 
+def with_digest(spec: ModelSpec, frame: DataFrame) -> DataFrame:
+    """Add `inputs_digest` to rows, by which equal inputs are scored once."""
+    return frame.withColumn(INPUTS_DIGEST.name, v.hash_key(*map(F.col, spec.features)))
+
+
 def score_rows(
     spec: ModelSpec,
     engine: Engine,
@@ -438,40 +525,42 @@ def score_rows(
     version: int,
     known: DataFrame | None = None,
 ) -> tuple[DataFrame, int]:
-    """Add predictions and `model_version` to rows, except for those whose scores are known.
+    """Add predictions and `model_version` to rows.
 
     Args:
         spec: The model's declaration.
         engine: The engine of the frame.
-        frame: Rows with a column for each feature; with `known`, also `inputs_digest`.
+        frame: Checkpointed rows with a column for each feature. If they have `inputs_digest`, equal
+            inputs are scored once.
         model: The model.
         version: Its version.
-        known: Rows with the key, `inputs_digest`, `model_version`, and the columns of `scored`.
+        known: Rows with `inputs_digest`, `model_version` and the columns of `scored`; inputs that
+            the version scored before are not scored again.
 
     Returns:
-        The rows, and how many of them were scored.
+        The rows, and how many inputs were scored.
     """
+    digest, names = INPUTS_DIGEST.name, frame.columns
+    inputs = frame
+    if digest in names:
+        inputs = frame.groupBy(digest).agg(*(F.min(name).alias(name) for name in spec.features))
+    current = None
+    if known is not None:
+        current = engine.checkpoint(
+            known.filter(F.col(MODEL_VERSION.name) == F.lit(version))
+            .select(digest, *spec.scored)
+            .distinct()
+        )
+        inputs = inputs.join(current.select(digest), digest, "left_anti")
+    inputs = inputs if inputs is frame else engine.checkpoint(inputs)
+    (found,) = engine.rows(inputs.agg(F.count(F.lit(1)).alias("n")))
+    scored = score_frame(spec, engine, inputs, model)
+    if inputs is not frame:
+        scored = scored.select(digest, *spec.scored)
+        scored = scored if current is None else engine.union([scored, current])
+        scored = frame.join(scored, digest, "left").select(*names, *spec.scored)
     marked = {MODEL_VERSION.name: F.lit(version).cast(MODEL_VERSION.type)}
-    count = F.count(F.lit(1)).alias("n")
-    if known is None:
-        (found,) = engine.rows(frame.agg(count))
-        return score_frame(spec, engine, frame, model).withColumns(marked), int(found["n"])
-    digest, names = INPUTS_DIGEST.name, list(frame.columns)
-    current = known.filter(F.col(MODEL_VERSION.name) == F.lit(version)).select(
-        *(F.col(name).alias(f"known_{name}") for name in (spec.key, digest, *spec.scored))
-    )
-    same = (F.col(spec.key) == F.col(f"known_{spec.key}")) & (
-        F.col(digest) == F.col(f"known_{digest}")
-    )
-    joined = engine.checkpoint(frame.join(current, same, "left"))
-    unchanged = F.col(f"known_{digest}").isNotNull()
-    kept = joined.filter(unchanged).select(
-        *names, *(F.col(f"known_{name}").alias(name) for name in spec.scored)
-    )
-    changed = engine.checkpoint(joined.filter(~unchanged).select(*names))
-    (found,) = engine.rows(changed.agg(count))
-    new = score_frame(spec, engine, changed, model).select(*names, *spec.scored)
-    return engine.union([kept, new]).withColumns(marked), int(found["n"])
+    return scored.withColumns(marked), int(found["n"])
 
 
 def score_with_champion(
@@ -491,7 +580,7 @@ def score_with_champion(
         known: As for `score_rows`.
 
     Returns:
-        The rows, the champion's version, and how many rows were scored.
+        The rows, the champion's version, and how many inputs were scored.
 
     Raises:
         LakehouseError: The champion is refused or was fitted on other columns, or MLflow fails.
@@ -529,6 +618,7 @@ def _fit(
     tracking: MlflowTracking,
     settings: Any,
     sample: Sample,
+    title: str,
     tags: Mapping[str, str],
     identity: Mapping[str, str],
 ) -> tuple[Fitted, TrackedModel]:
@@ -539,19 +629,20 @@ def _fit(
         begun: list[str] = []
 
         def search(trials: Any, measure: Any) -> Any:
-            begun.append(stack.enter_context(tracking.run(spec.name, tags)))
+            begun.append(stack.enter_context(tracking.run(title, tags)))
             return tracked_search(trials, measure, tracking, begun[0], tags, identity)
 
         fitted = fit_sample(spec, settings, sample, search)
         if not begun:
-            begun.append(stack.enter_context(tracking.run(fitted.run_name, tags)))
-        return fitted, _record(spec, tracking, begun[0], fitted, settings, sample, tags)
+            begun.append(stack.enter_context(tracking.run(f"{title} {fitted.run_name}", tags)))
+        return fitted, _record(spec, tracking, begun[0], title, fitted, settings, sample, tags)
 
 
 def _record(
     spec: ModelSpec,
     tracking: MlflowTracking,
     run_id: str,
+    title: str,
     fitted: Fitted,
     settings: Any,
     sample: Sample,
@@ -606,7 +697,7 @@ def _record(
         if any(folder.iterdir()):
             tracking.log_files(run_id, folder)
     for variant in fitted.variants:
-        with tracking.run(variant.name, tags, run_id) as child_id:
+        with tracking.run(f"{title} {variant.name}", tags, run_id) as child_id:
             tracking.log_batch(child_id, variant.params, variant.metrics)
     return register(
         tracking, run_id, spec.name, fitted.model, spec.features, spec.output, spec.types, tags,

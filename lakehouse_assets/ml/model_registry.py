@@ -36,7 +36,7 @@ FILES_DIGEST_TAG: Final = "files_digest"
 SCHEMA_TAG: Final = "schema"
 """The columns of a version's model, as `ModelSpec.schema` has them."""
 
-_IDENTITY_TAGS: Final = (PARTITION_TAG, INPUT_DIGEST_TAG, CONFIG_DIGEST_TAG)
+_IDENTITY_TAGS: Final = (INPUT_DIGEST_TAG, CONFIG_DIGEST_TAG)
 # Characters that are safe inside the quoted values of a registry search's filter.
 _FILTER_SAFE: Final = re.compile(r"[A-Za-z0-9_.:|/+\-]+")
 
@@ -66,14 +66,14 @@ class Champion:
 def find_version(
     tracking: MlflowTracking, identity: Mapping[str, str], name: str
 ) -> TrackedModel | None:
-    """Return the newest version with the given partition, input digest and config digest, or None.
+    """Return the newest version with the given input digest and config digest, or None.
 
     Versions without a digest of their files are skipped, because they could not be loaded.
 
     Args:
         tracking: The MLflow store.
-        identity: Mapping with at least the keys `partition`, `input_digest` and
-            `config_digest`; other keys are not compared.
+        identity: Mapping with at least the keys `input_digest` and `config_digest`; other keys are
+            not compared.
         name: Registered model.
 
     Raises:
@@ -110,7 +110,7 @@ def register(
     """Save a model with its run and register it, unless it is already registered.
 
     `save_model` writes its files, and their digest becomes a tag of the version. If a version with
-    the same partition, input digest and config digest exists, it is reused and nothing is written.
+    the same input digest and config digest exists, it is reused and nothing is written.
     Two processes that register the same identity at the same moment may both write a version; from
     then on the newest one is found.
 
@@ -122,8 +122,7 @@ def register(
         feature_names: Names of the input columns in order.
         output: MLflow's type of its predictions.
         types: Types that it contains, in addition to plain values and arrays.
-        tags: Tags of the version. `partition`, `input_digest` and `config_digest` are its
-            identity.
+        tags: Tags of the version. `input_digest` and `config_digest` are its identity.
         texts: Those of the input columns that are text.
 
     Raises:

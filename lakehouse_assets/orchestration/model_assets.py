@@ -12,7 +12,7 @@ import dagster as dg
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.clock import following
-from lakehouse_assets.engine import DataFrame
+from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, between
 from lakehouse_assets.lake.spans import rows_of
@@ -98,14 +98,18 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
             known = _latest(table, lake, months[0]) if model.changed_only else None
             for month in months:
                 key = month.isoformat() if month else ""
+                rows = rows_of(read, source, month, lake) if month else source
+                if partition and partition.column not in rows.columns:
+                    rows = rows.withColumn(partition.column, F.lit(month))
                 runs[key] = found = run_model(
                     spec,
                     lake.engine,
-                    rows_of(read, source, month, lake) if month else source,
+                    rows,
                     mlflow,
                     partition=key or WHOLE,
                     run_id=context.run.run_id,
                     most_rows=most_rows,
+                    domain=table.domain,
                     settings=settings,
                     changed_only=model.changed_only,
                     known=known,

@@ -15,15 +15,16 @@ from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.spans import rows_of
-from lakehouse_assets.ml.lifecycle import score_with_champion
+from lakehouse_assets.ml.lifecycle import ModelSpec, score_with_champion, with_digest
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import dagster_schema, windows_of
 from lakehouse_assets.orchestration.partitions import WITHIN, Calendar, accepting_beta
 from lakehouse_assets.orchestration.retries import retries_transient
-from lakehouse_assets.quality.checks import Finding
+from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
 from lakehouse_assets.quality.gold import TOTALS_ARE_KEPT, check_rule, check_totals, rule_check
 
+SCORED = Check("model_has_champion", "The model that scores the rows has a champion.")
 MakeAsset: TypeAlias = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
 
@@ -88,6 +89,7 @@ def gold_asset(
             table,
             [
                 *declared_checks(table),
+                *([SCORED] if gold.scored_by else []),
                 *([TOTALS_ARE_KEPT] if gold.totals else []),
                 *(rule_check(check) for check in gold.checks),
             ],
@@ -114,15 +116,43 @@ def gold_asset(
             built = [apply_rule(gold.rule, frames[ctx.month], ctx) for ctx in contexts]
             made = lake.engine.union(built) if monthly else built[0]
             if gold.scored_by is not None:
-                tracking = context.resources.mlflow.open()
-                made, _, _ = score_with_champion(gold.scored_by, lake.engine, made, tracking)
+                made, found = _scored(
+                    gold.scored_by, table, made, context, lake, attributes.get("partitions_def")
+                )
             yield dg.Output(made)
+            if gold.scored_by is not None:
+                yield from check_results(table, [found])
             yield from check_results(
                 table,
                 _findings(gold, lake, attributes.get("partitions_def"), context, contexts, frames),
             )
 
     return make(build)
+
+
+def _scored(
+    spec: ModelSpec,
+    table: Table,
+    rows: DataFrame,
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    partitions: dg.TimeWindowPartitionsDefinition | None,
+) -> tuple[DataFrame, Finding]:
+    """Add the champion's predictions; rows that are stored keep those of the same version."""
+    keys = context.partition_keys if partitions else []
+    selection = windows_of(partitions, keys, table) if partitions else None
+    rows = lake.engine.checkpoint(with_digest(spec, rows))
+    scored, version, count = score_with_champion(
+        spec, lake.engine, rows, context.resources.mlflow.open(), lake.read(table, selection)
+    )
+    context.add_asset_metadata({"scored_by_version": version, "inputs_scored": count})
+    text = f"Version {version} of the model {spec.name} scored {count} new inputs."
+    if version is None:
+        text = (
+            f"The model {spec.name} has no champion yet, so {', '.join(spec.scored)} are null. "
+            "Deliver rows that it can be fitted on and run its asset, then run this one again."
+        )
+    return scored, Finding(SCORED, text, {} if version else dict.fromkeys(keys or ["all"], 1))
 
 
 def _findings(

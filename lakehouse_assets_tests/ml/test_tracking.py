@@ -96,15 +96,15 @@ def test_the_model_is_typed_pinned_and_registered_with_its_run(tracking, model, 
 def test_one_identity_is_one_version_and_another_is_another(tracking, model):
     changes = ({}, {}, {"partition": "2014-02"}, {"input_digest": "d2"}, {"config_digest": "c2"})
     versions = [_log(tracking, model, **change) for change in changes]
-    assert [tracked.model_version for tracked in versions] == [1, 1, 2, 3, 4]
-    assert [tracked.reused for tracked in versions] == [False, True, False, False, False]
-    assert find_version(tracking, IDENTITY, NAME) == versions[1]
+    assert [tracked.model_version for tracked in versions] == [1, 1, 1, 2, 3]
+    assert [tracked.reused for tracked in versions] == [False, True, True, False, False]
+    assert find_version(tracking, IDENTITY, NAME) == versions[1] == versions[2]
 
 
 def test_an_identity_that_breaks_the_filter_is_refused(tracking):
     with pytest.raises(LakehouseError, match="model input_digest is \"d' or"):
         find_version(tracking, {**IDENTITY, "input_digest": "d' or 1"}, NAME)
-    with pytest.raises(LakehouseError, match="model partition is ''"):
+    with pytest.raises(LakehouseError, match="model input_digest is ''"):
         find_version(tracking, {}, NAME)
     with pytest.raises(LakehouseError, match="model name is \"a' or"):
         find_version(tracking, IDENTITY, "a' or name = 'b")

@@ -46,7 +46,7 @@ def tweeted(engine: Engine, *rows: tuple[str, str, int]) -> Any:
     """Make pairs of hashtag and city with their tweets, and ten times as many retweets."""
     data = [
         {"as_of_month": MONTH, "hashtag": tag, "city": city, "tweets": n, "retweets": 10 * n,
-         "favourites": 0}
+         "favourites": 0, "negative_tweets": n, "neutral_tweets": 0, "positive_tweets": 0}
         for tag, city, n in rows
     ]  # fmt: skip
     return frame(engine, TWEETS_BY_CITY_AND_HASHTAG, data)
@@ -137,6 +137,7 @@ def test_the_check_sees_a_total_that_was_multiplied(
 ) -> None:
     row = {
         "as_of_month": MONTH, "hashtag": "#a", "city": "b", "tweets": 3, "retweets": 0,
+        "negative_tweets": 1, "neutral_tweets": 1, "positive_tweets": 1,
         "revenue": Decimal(revenue), "cost": Decimal(1), "profit": Decimal(0),
     }  # fmt: skip
     house.put(CAMPAIGN_TWEETS, [row], MONTH)

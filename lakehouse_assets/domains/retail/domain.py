@@ -8,7 +8,7 @@ from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.domains.retail import datasets, gold, models
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.sources import SOURCES
-from lakehouse_assets.ml.evaluation import Evaluation
+from lakehouse_assets.ml.evaluation import Evaluation, Training
 from lakehouse_assets.ml.lifecycle import ModelTable
 
 RETAIL = Domain(
@@ -19,5 +19,6 @@ RETAIL = Domain(
     gold=declared_in(gold, GoldTable),
     models=declared_in(models, ModelTable),
     evaluations=declared_in(models, Evaluation),
+    trainings=declared_in(models, Training),
     sources=SOURCES,
 )

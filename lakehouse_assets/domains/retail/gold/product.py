@@ -16,7 +16,11 @@ from lakehouse_assets.domains.retail.gold.campaigns import (
     campaign_key,
 )
 from lakehouse_assets.domains.retail.gold.common import COUNT_TOTAL, FINE_TOTAL, gold
-from lakehouse_assets.domains.retail.gold.tweets import TWEETS_BY_CITY_AND_HASHTAG
+from lakehouse_assets.domains.retail.gold.tweets import (
+    SENTIMENT,
+    SENTIMENTS_COUNTED,
+    TWEETS_BY_CITY_AND_HASHTAG,
+)
 from lakehouse_assets.domains.retail.shared import CURRENCY
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
@@ -31,6 +35,7 @@ CAMPAIGN_TWEETS = gold(
         Column("campaign_name", "string", "Campaign; null for a hashtag without results."),
         Column("tweets", "bigint", "Tweets.", False, "count", aliases=("count",)),
         Column("retweets", COUNT_TOTAL, "Retweets.", False, "count"),
+        *SENTIMENT,
         Column(
             "revenue", FINE_TOTAL, "The city's share of the campaign's revenue.", False, CURRENCY
         ),
@@ -72,7 +77,16 @@ def campaign_tweets(
     )
     key = campaign_key(F.substring(F.col("hashtag"), 2, 2**31 - 1))
     by_tag = W.partitionBy("tag_key")
-    tweeted = v.staged(pairs.select("hashtag", "city", "tweets", "retweets", key.alias("tag_key")))
+    tweeted = v.staged(
+        pairs.select(
+            "hashtag",
+            "city",
+            "tweets",
+            "retweets",
+            *(c.name for c in SENTIMENT),
+            key.alias("tag_key"),
+        )
+    )
     counted = v.staged(
         tweeted.select(
             *tweeted.columns,
@@ -90,6 +104,7 @@ def campaign_tweets(
         "campaign_name",
         "tweets",
         "retweets",
+        *(c.name for c in SENTIMENT),
         *[_money(_share(n)).alias(n) for n in _MEASURES],
     )
     untold = named.join(tweeted, F.col("campaign_key") == F.col("tag_key"), "left_anti")
@@ -99,6 +114,7 @@ def campaign_tweets(
         "campaign_name",
         F.lit(0).cast("bigint").alias("tweets"),
         F.lit(0).cast("decimal(38,0)").alias("retweets"),
+        *[(F.lit(None) if c.nullable else F.lit(0)).cast(c.type).alias(c.name) for c in SENTIMENT],
         *[_money(F.col(f"{n}_units")).alias(n) for n in _MEASURES],
     )
     both = shared.unionByName(silent)
@@ -112,7 +128,8 @@ def campaign_results(days: DataFrame) -> DataFrame:
 
 def totals_of_tweets(pairs: DataFrame) -> DataFrame:
     """Return one row of totals of the tweets, which `campaign_tweets` must match."""
-    return pairs.agg(*[v.total(F.col(n)).alias(n) for n in ("tweets", "retweets")])
+    counts = ("tweets", "retweets", *(c.name for c in SENTIMENTS_COUNTED))
+    return pairs.agg(*[v.total(F.col(n)).alias(n) for n in counts])
 
 
 def totals_of_results(days: DataFrame) -> DataFrame:

@@ -1,16 +1,29 @@
-"""Counts of tweets by day, hashtag and city."""
+"""Tweets with their sentiment, and counts of tweets by day, hashtag and city."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from lakehouse_assets.catalog.datasets import delivery_columns, quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, so_far
-from lakehouse_assets.catalog.registry import Column, Measure, Table
+from lakehouse_assets.catalog.registry import (
+    INPUTS_DIGEST,
+    MODEL_VERSION,
+    Column,
+    Measure,
+    Table,
+)
 from lakehouse_assets.domains.conformed.gold.places import DIM_PLACES
 from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
 from lakehouse_assets.domains.retail.gold.common import COUNT_TOTAL, dates, gold
+from lakehouse_assets.domains.retail.models.sentiment import (
+    LABELLED_TWEETS_SCORED,
+    SENTIMENT_COLUMNS,
+    SENTIMENT_MODEL,
+)
+from lakehouse_assets.domains.retail.models.sentiment_model import CLASSES, TEXT
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -22,6 +35,56 @@ _COUNTS = (
 )
 
 _HASHTAG, _CITY = SILVER_TWEETS.pick("hashtag", "city")
+
+_KEPT = SILVER_TWEETS.pick(
+    "tweet_id", "tweeted_at", "tweet_date", "hour_of_day", "hashtag", "city", "username",
+    "retweet_count", "favourite_count", "is_retweet", "sentiment", "sentiment_score", "language",
+)  # fmt: skip
+
+GOLD_TWEETS = gold(
+    "tweets",
+    "Tweets delivered in a month, with the sentiment that the champion of the model gives them.",
+    (
+        *_KEPT,
+        Column(TEXT, "string", "Words of the tweet, with contractions expanded.",
+               pii="identifier", aliases=("tweet",)),
+        *SENTIMENT_COLUMNS,
+        MODEL_VERSION,
+        replace(INPUTS_DIGEST, pii="identifier"),
+    ),
+    ("tweet_id",),
+    kind="event",
+    topic="tweets",
+    clustered=("city", "hashtag"),
+    references=(dates("tweet_date"),),
+    lab="gold_twitter_historical_data",
+)  # fmt: skip
+
+SENTIMENTS_COUNTED = tuple(
+    Column(f"{name.lower()}_tweets", "bigint", f"Tweets that the model calls {name.lower()}.",
+           False, "count")
+    for name in CLASSES
+)  # fmt: skip
+"""Counts of tweets by sentiment; tweets without words, or before the first model, are in none."""
+
+SENTIMENT = (
+    *SENTIMENTS_COUNTED,
+    *(
+        Column(f"{name}_share", "double", f"The {name} ones as a share of those three; null if "
+               "there are none.", unit="share")
+        for name in ("negative", "positive")
+    ),
+)  # fmt: skip
+
+TWEET_SENTIMENTS = gold(
+    "tweet_sentiments",
+    "Tweets delivered in a month by hashtag, city and sentiment: the aggregate that the tables "
+    "below add up.",
+    (_HASHTAG, _CITY, *SENTIMENTS_COUNTED),
+    ("hashtag", "city"),
+    kind="aggregate",
+    topic="tweets",
+)
 
 TWEET_DAYS = Table(
     domain=DOMAIN,
@@ -54,7 +117,7 @@ TWEET_DAYS = Table(
 TWEETS_BY_CITY_AND_HASHTAG = gold(
     "tweets_by_city_and_hashtag",
     "Tweets per city and hashtag, over everything delivered so far.",
-    (_CITY, _HASHTAG, *_COUNTS),
+    (_CITY, _HASHTAG, *_COUNTS, *SENTIMENT),
     ("city", "hashtag"),
     kind="cumulative",
     topic="tweets",
@@ -64,7 +127,7 @@ TWEETS_BY_CITY_AND_HASHTAG = gold(
 TWEETS_BY_HASHTAG = gold(
     "tweets_by_hashtag",
     "Tweets and retweets per hashtag, over everything delivered so far.",
-    (_HASHTAG, *_COUNTS),
+    (_HASHTAG, *_COUNTS, *SENTIMENT),
     ("hashtag",),
     kind="cumulative",
     topic="tweets",
@@ -74,7 +137,7 @@ TWEETS_BY_HASHTAG = gold(
 TWEET_TOTALS = gold(
     "tweet_totals",
     "Tweets, retweets and likes in one row, over everything delivered so far.",
-    _COUNTS,
+    (*_COUNTS, *SENTIMENT),
     (),
     kind="cumulative",
     topic="tweets",
@@ -85,7 +148,7 @@ TWEETS_BY_CITY = gold(
     "tweets_by_city",
     "Tweets per city with its position; a city that is not a known place has no coordinates.",
     (
-        _CITY, *_COUNTS,
+        _CITY, *_COUNTS, *SENTIMENT,
         Column("place", "string", "Name of the place; null if the city is not a known place."),
         Column("country", "string", "Country of the place, ISO alpha-2."),
         Column("latitude", "double", "Latitude.", unit="degrees", aliases=("lat",)),
@@ -98,6 +161,34 @@ TWEETS_BY_CITY = gold(
 )  # fmt: skip
 
 
+def gold_tweets(tweets: DataFrame, month: date) -> DataFrame:
+    """Choose the columns of a month's tweets that `tweets` has beside those of the model."""
+    return tweets.select(
+        F.lit(month).alias("as_of_month"),
+        *(c.name for c in _KEPT),
+        F.col("clean_text").alias(TEXT),
+    )
+
+
+def total_of_tweets(tweets: DataFrame) -> DataFrame:
+    """Return one row with a total of the month's tweets, which `tweets` must match.
+
+    Of their numbers, the hours alone add up in 64 bits.
+    """
+    return tweets.agg(F.sum("hour_of_day").cast("bigint").alias("hour_of_day"))
+
+
+def tweet_sentiments(tweets: DataFrame, month: date) -> DataFrame:
+    """Count tweets by hashtag, city and sentiment; columns as declared for `tweet_sentiments`."""
+    counted = tweets.groupBy("hashtag", "city").agg(
+        *[
+            F.count(F.when(F.col("ml_sentiment") == F.lit(name), F.lit(1))).alias(column.name)
+            for name, column in zip(CLASSES, SENTIMENTS_COUNTED, strict=True)
+        ]
+    )
+    return counted.withColumn("as_of_month", F.lit(month)).select(*TWEET_SENTIMENTS.column_names)
+
+
 def tweet_days(tweets: DataFrame) -> DataFrame:
     """Count tweets by day of delivery, day, hashtag and city; columns as declared."""
     grouped = tweets.groupBy("delivered_on", "tweet_date", "hashtag", "city").agg(
@@ -108,9 +199,23 @@ def tweet_days(tweets: DataFrame) -> DataFrame:
     return grouped.select(*TWEET_DAYS.column_names)
 
 
-def by_city_and_hashtag(days: DataFrame, month: date) -> DataFrame:
-    """Add up days by city and hashtag; columns as declared for `tweets_by_city_and_hashtag`."""
-    return _added_up(days, ("city", "hashtag"), month).select(
+def by_city_and_hashtag(days: DataFrame, sentiments: DataFrame, month: date) -> DataFrame:
+    """Add up months by city and hashtag; columns as declared for `tweets_by_city_and_hashtag`.
+
+    Args:
+        days: Rows of `tweet_days` of this and all earlier months.
+        sentiments: Rows of `tweet_sentiments` of this and all earlier months.
+        month: The month, as its first day.
+    """
+    counted, scored = [c.name for c in _COUNTS], [c.name for c in SENTIMENTS_COUNTED]
+
+    def filled(rows: DataFrame, given: list[str]) -> DataFrame:
+        none = {n: F.lit(0).cast(COUNT_TOTAL) for n in (*counted, *scored) if n not in given}
+        cast = {n: F.col(n).cast(COUNT_TOTAL) for n in given}
+        return rows.withColumns({**none, **cast}).select("city", "hashtag", *counted, *scored)
+
+    both = filled(days, counted).unionByName(filled(sentiments, scored))
+    return _added_up(v.staged(both), ("city", "hashtag"), month).select(
         *TWEETS_BY_CITY_AND_HASHTAG.column_names
     )
 
@@ -125,7 +230,8 @@ def in_total(pairs: DataFrame, month: date) -> DataFrame:
     totals = _added_up(pairs, (), month)
     # A month without tweets has a row, too, with zeros.
     none = {
-        c.name: F.coalesce(F.col(c.name), F.lit(0).cast(c.type)) for c in TWEET_TOTALS.columns[1:]
+        c.name: F.coalesce(F.col(c.name), F.lit(0).cast(c.type))
+        for c in (*_COUNTS, *SENTIMENTS_COUNTED)
     }
     return v.staged(totals).withColumns(none).select(*TWEET_TOTALS.column_names)
 
@@ -153,20 +259,41 @@ def by_city(pairs: DataFrame, places: DataFrame, month: date) -> DataFrame:
 
 def _added_up(counts: DataFrame, keys: Sequence[str], month: date) -> DataFrame:
     grouped = counts.groupBy(*keys).agg(
-        F.sum("tweets").cast("bigint").alias("tweets"),
+        *[F.sum(c.name).cast("bigint").alias(c.name) for c in (_COUNTS[0], *SENTIMENTS_COUNTED)],
         *[v.total(F.col(n)).alias(n) for n in ("retweets", "favourites")],
     )
-    return grouped.withColumn("as_of_month", F.lit(month))
+    return with_shares(v.staged(grouped)).withColumn("as_of_month", F.lit(month))
+
+
+def with_shares(counts: DataFrame) -> DataFrame:
+    """Add the shares of negative and positive tweets among those that have a sentiment."""
+    negative, neutral, positive = (F.col(c.name) for c in SENTIMENTS_COUNTED)
+    scored = negative + neutral + positive
+    return counts.withColumns(
+        {
+            f"{name}_share": F.when(scored > F.lit(0), part.cast("double") / scored.cast("double"))
+            for name, part in (("negative", negative), ("positive", positive))
+        }
+    )
 
 
 _PAIRS = {"pairs": TWEETS_BY_CITY_AND_HASHTAG}
 
 GOLD = (
+    GoldTable(
+        GOLD_TWEETS,
+        gold_tweets,
+        {"tweets": SILVER_TWEETS},
+        triggered_by=(LABELLED_TWEETS_SCORED,),
+        totals=(total_of_tweets,),
+        scored_by=SENTIMENT_MODEL,
+    ),
+    GoldTable(TWEET_SENTIMENTS, tweet_sentiments, {"tweets": GOLD_TWEETS}),
     GoldTable(TWEET_DAYS, tweet_days, {"tweets": SILVER_TWEETS}),
     GoldTable(
         TWEETS_BY_CITY_AND_HASHTAG,
         by_city_and_hashtag,
-        {"days": so_far(TWEET_DAYS)},
+        {"days": so_far(TWEET_DAYS), "sentiments": so_far(TWEET_SENTIMENTS)},
         triggered_by=(quarantine_table(TWEETS),),
     ),
     GoldTable(TWEETS_BY_HASHTAG, by_hashtag, _PAIRS),

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse_assets.catalog.gold import so_far
+from lakehouse_assets.catalog.registry import MODEL_VERSION, Column, monthly_table
+from lakehouse_assets.domains.retail.datasets.labelled_tweets import PARTS, SILVER_LABELLED_TWEETS
+from lakehouse_assets.domains.retail.models.sentiment_figure import sentiment_figure
 from lakehouse_assets.domains.retail.models.sentiment_model import (
     CLASSES,
     TEXT,
@@ -22,23 +26,39 @@ from lakehouse_assets.domains.retail.models.sentiment_model import (
     clean,
     lexicon,
     lexicon_columns,
+    sentiment_scorer,
     softmax,
     word_terms,
 )
+from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.calibration import calibration_error
-from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress
+from lakehouse_assets.ml.comparison import by_metric
+from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress, Training
+from lakehouse_assets.ml.lifecycle import (
+    CannotFitError,
+    Fitted,
+    Gate,
+    ModelSpec,
+    ModelTable,
+    Variant,
+)
 from lakehouse_assets.ml.sampling import FloatArray
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
 
     Labels = npt.NDArray[np.int64]
 
 LABEL: Final = "sentiment"
+PART: Final = "part"
+KEY: Final = "tweet_key"
 
 FEWEST_OF_A_CLASS: Final = 20
+# One tweet in so many is held out where none were delivered to choose by.
+_HELD_OUT: Final = 5
 _SEED: Final = 663594782
 
 _LINK_OR_HANDLE = re.compile(r"https?\S*|@\w+")
@@ -176,6 +196,20 @@ def scores(labels: Labels, probabilities: FloatArray) -> dict[str, float]:
     }
 
 
+def macro_recall(labels: Any, predictions: Any, weights: FloatArray) -> float:
+    """Return the mean recall of the classes that occur, with rows counted by their weights."""
+    import numpy as np
+
+    right = labels == predictions
+    totals = {name: float(weights[labels == name].sum()) for name in CLASSES}
+    return float(
+        np.mean([
+            weights[right & (labels == name)].sum() / total
+            for name, total in totals.items() if total
+        ])
+    )  # fmt: skip
+
+
 def fit_reference(trained: Tweets, validation: Tweets) -> Callable[[Sequence[str]], FloatArray]:
     """Fit the reference's model: 1,024 TF-IDF columns of words and pairs, and boosted trees.
 
@@ -227,6 +261,106 @@ def fit_lexicon(validation: Tweets) -> Callable[[Sequence[str]], FloatArray]:
     return lambda texts: classes(lexicon(texts)[:, 0], low, high)
 
 
+def fit_tweets(rows: pa.Table, settings: SentimentSettings) -> Fitted:
+    """Fit the model on labelled tweets, and judge it and its baselines on tweets kept apart.
+
+    Tweets of the part `validation` choose the penalty and calibrate; if there are none, one of five
+    tweets to learn from does, by its key. Tweets of the part `test` judge; if there are none, those
+    of the validation do.
+
+    Raises:
+        CannotFitError: there are too few tweets of a class, or the texts hold their labels.
+    """
+    import numpy as np
+    import pyarrow as pa
+    from threadpoolctl import threadpool_limits
+
+    places = {name: place for place, name in enumerate(CLASSES)}
+    tweets = Tweets(
+        [clean(text) for text in rows[TEXT].to_pylist()],
+        np.array([places[label] for label in rows[LABEL].to_pylist()], int),
+    )
+    part = np.array(rows[PART].to_pylist(), dtype=object)
+    if not (part == "validation").any():
+        drawn = rows[KEY].to_numpy() % _HELD_OUT == 0
+        part = np.where((part == "train") & drawn, "validation", part)
+    judges = "test" if (part == "test").any() else "validation"
+    trained, validation, judged = (tweets.where(part == n) for n in (*PARTS[:2], judges))
+    _check_fit(trained, validation)
+    with threadpool_limits(limits=1):
+        choice = fit_sentiment(trained, validation, settings)
+        held_out = choice.model.scoring()(tweets.where(part != "train").texts)
+        found = held_out[part[part != "train"] == judges]
+        metrics = scores(judged.labels, found)
+        baselines = {
+            "xgboost_tfidf_1024": fit_reference(trained, validation),
+            "vader": fit_lexicon(validation),
+        }
+        compared = {n: scores(judged.labels, p(judged.texts)) for n, p in baselines.items()}
+    predicted = np.full(len(part), None, dtype=object)
+    predicted[part != "train"] = np.array(CLASSES, dtype=object)[held_out.argmax(axis=1)]
+    return Fitted(
+        model=choice.model,
+        run_name="LinearSVC_characters_words_lexicon",
+        metrics={
+            **metrics,
+            "gain_over_vader": metrics["macro_recall"] - compared["vader"]["macro_recall"],
+        },
+        params={
+            "penalty": choice.penalty,
+            "judged_on": judges,
+            **{f"tweets_{name}": int((part == name).sum()) for name in PARTS},
+        },
+        variants=[
+            *(Variant(name, {"baseline": name}, other) for name, other in compared.items()),
+            *(
+                Variant(f"penalty_{penalty:g}", {"penalty": penalty}, {"macro_recall": recall})
+                for penalty, recall in choice.recalls.items()
+            ),
+        ],
+        figures={
+            "sentiment": sentiment_figure(judged.labels, found, choice.recalls, choice.penalty)
+        },
+        documents={"weightiest_words": weightiest_words(choice.model)},
+        held_out=pa.table({"label": rows[LABEL], "prediction": pa.array(predicted, pa.string())}),
+    )
+
+
+def weightiest_words(model: SentimentModel, most: int = 25) -> dict[str, list[str]]:
+    """Return the words that speak most for each sentiment."""
+    names = model.words.names.splitlines()
+    order = model.words.weights.argsort(axis=0)[::-1][:most]
+    return {
+        name: [names[place] for place in column]
+        for name, column in zip(CLASSES, order.T, strict=True)
+    }
+
+
+def _check_fit(trained: Tweets, validation: Tweets) -> None:
+    """Raise CannotFitError if tweets are too few, or hold their labels."""
+    import numpy as np
+
+    counts = np.bincount(np.concatenate([trained.labels, validation.labels]), minlength=3)
+    held = np.bincount(validation.labels, minlength=len(CLASSES))
+    if counts.min() < FEWEST_OF_A_CLASS or not held.all():
+        listed = ", ".join(f"{n} {name}" for n, name in zip(counts, CLASSES, strict=True))
+        raise CannotFitError(
+            f"There are {listed} tweets to learn from and to choose by; give {FEWEST_OF_A_CLASS} "
+            "or more of each."
+        )
+    for place, name in enumerate(CLASSES):
+        texts = [
+            text for text, label in zip(trained.texts, trained.labels, strict=True)
+            if label == place
+        ]  # fmt: skip
+        told = sum(re.search(rf"\b{name}\b", text, re.IGNORECASE) is not None for text in texts)
+        if told > len(texts) / 2:
+            raise CannotFitError(
+                f"{told} of {len(texts)} {name} tweets contain the word {name}, so their texts "
+                "hold their labels; remove the labels from the texts."
+            )
+
+
 def read_tweets(path: Path) -> Tweets:
     """Read a user's file of labelled tweets.
 
@@ -267,6 +401,25 @@ def _check_classes(tweets: Tweets, source: str) -> None:
         raise LakehouseError(
             f"{source} has {listed} tweets; give {FEWEST_OF_A_CLASS} or more of each."
         )
+
+
+def tweets_of_files(arguments: Mapping[str, Any]) -> pa.Table:
+    """Read the rows that `fit_tweets` takes from a user's files."""
+    import hashlib
+
+    import pyarrow as pa
+
+    rows: dict[str, tuple[str, str, str]] = {}
+    for part in ("validation", "train"):
+        if arguments[part] is None:
+            continue
+        tweets = read_tweets(arguments[part])
+        for text, label in zip(tweets.texts, tweets.labels, strict=True):
+            rows.setdefault(key_of(text) or text, (text, CLASSES[label], part))
+    digests = (hashlib.md5(key.encode(), usedforsecurity=False).hexdigest() for key in rows)
+    columns = zip(*rows.values(), strict=True)
+    keys = pa.array([int(digest[:15], 16) for digest in digests], pa.int64())
+    return pa.table([keys, *map(pa.array, columns)], names=[KEY, TEXT, LABEL, PART])
 
 
 def evaluate_sentiment(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -339,4 +492,84 @@ SENTIMENT_EVALUATION: Final = Evaluation(
         Argument("test", _file("to judge by"), parse=Path),
     ),
     run=evaluate_sentiment,
+)
+
+SENTIMENT_COLUMNS: Final = (
+    Column("ml_sentiment", "string", "Sentiment by the model; null if the tweet has no words, or "
+           "before the first model.", aliases=("mlsentiment",)),
+    Column("ml_sentiment_probability", "double", "How sure the model is, from 1/3 to 1.",
+           unit="share"),
+)  # fmt: skip
+LABELLED_TWEETS_SCORED: Final = monthly_table(
+    DOMAIN,
+    "labelled_tweets_scored",
+    "Labelled tweets delivered so far with what the model makes of them; it has learnt from those "
+    "of the part train.",
+    (
+        *SILVER_LABELLED_TWEETS.pick(KEY, TEXT, LABEL, PART),
+        *SENTIMENT_COLUMNS,
+        MODEL_VERSION,
+    ),
+    (KEY,),
+    OWNER,
+    kind="cumulative",
+    topic="tweets",
+)
+SENTIMENT_MODEL: Final = ModelSpec(
+    name="sentiment",
+    experiment="Tweet_Sentiment",
+    key=KEY,
+    features=(TEXT,),
+    texts=frozenset({TEXT}),
+    fitted_with=(PART,),
+    target=LABEL,
+    settings=SentimentSettings(),
+    fit=fit_tweets,
+    types=frozenset({f"{SentimentModel.__module__}.{t.__name__}" for t in (SentimentModel, Terms)}),
+    scored={"ml_sentiment": "string", "ml_sentiment_probability": "double"},
+    scorer=sentiment_scorer,
+    output="string",
+    gates=(
+        Gate(
+            "sentiment_is_told_apart", "macro_recall", 0.4,
+            "The mean recall of the three sentiments exceeds 0.4; 0.33 is chance.",
+            also_shown=("macro_f1", "gain_over_vader"),
+        ),
+        Gate(
+            "sentiment_is_calibrated", "ece", None,
+            "The probability of the likeliest sentiment is within 0.2 of how often it is right.",
+            below=0.2,
+        ),
+    ),
+    fewest=lambda _settings: 1,
+    finish=lambda rows: rows.select(*LABELLED_TWEETS_SCORED.column_names),
+    comparison=by_metric("macro_recall", macro_recall, "ml_sentiment"),
+    limits=(
+        "English texts only: other languages are scored, but mostly as Neutral.",
+        "Irony and sentences about two things are often misread.",
+        "The sample's tweets are made of templates; a model for use is trained on real labels.",
+    ),
+    libraries=("scikit-learn", "vaderSentiment", "xgboost-cpu"),
+)  # fmt: skip
+TABLES: Final = (
+    ModelTable(SENTIMENT_MODEL, LABELLED_TWEETS_SCORED, so_far(SILVER_LABELLED_TWEETS)),
+)
+SENTIMENT_TRAINING: Final = Training(
+    spec=SENTIMENT_MODEL,
+    domain=DOMAIN,
+    description=(
+        "Train the sentiment model on labelled tweets and register it. It becomes the champion if "
+        "there is none, or if its macro recall is clearly better on tweets that neither was "
+        "trained on. A tweet that repeats another one is left out."
+    ),
+    arguments=(
+        Argument("train", _file("to learn from"), parse=Path),
+        Argument(
+            "validation",
+            _file("to choose by; without it, one of five tweets to learn from is held out"),
+            "",
+            lambda text: Path(text) if text else None,
+        ),
+    ),
+    rows=tweets_of_files,
 )
