@@ -1,0 +1,257 @@
+"""The forecast of store sales: the weeks it is made from, its result, and what follows from it."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import reduce
+from typing import Final
+
+from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.catalog.gold import GoldTable, so_far
+from lakehouse_assets.catalog.registry import MODEL_VERSION, Column, same_month
+from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES, STORE_SALES
+from lakehouse_assets.domains.retail.gold.campaigns import DIM_CAMPAIGNS
+from lakehouse_assets.domains.retail.gold.common import TOTAL, gold
+from lakehouse_assets.domains.retail.gold.dimensions import (
+    ALL_CATEGORIES,
+    ALL_PRODUCTS,
+    product_key,
+)
+from lakehouse_assets.domains.retail.shared import CURRENCY
+from lakehouse_assets.engine import Col, DataFrame, F, W
+from lakehouse_assets.engine import vocabulary as v
+
+WEEKS_AHEAD: Final = 10
+"""Number of weeks that are forecast: as many as the reference plots after a campaign."""
+
+RECENT: Final = 8
+"""Number of weeks whose mean price is assumed for the weeks ahead."""
+
+_EPOCH: Final = date(1970, 1, 1)
+
+_STORE = Column("store", "int", "Number of the store.", False, "id")
+_BRAND = Column("brand", "string", "Brand.", False)
+_WEEK = Column("week_start", "date", "First day of the week.", False)
+_AHEAD = Column(
+    "weeks_ahead", "int", "Weeks after the last delivered one; 0 for delivered weeks.", False,
+    "count",
+)  # fmt: skip
+
+GOLD_STORE_WEEKS = gold(
+    "gold_store_weeks",
+    f"Sales per store, brand and week so far, and the {WEEKS_AHEAD} weeks after the last one with "
+    f"the price of the last {RECENT} weeks and the last advert, which are assumed to go on. Brands "
+    f"that a store has not sold for {RECENT} weeks have no weeks ahead.",
+    (
+        _STORE, _BRAND, _WEEK, _AHEAD,
+        Column("week_number", "int", "Weeks since 1 January 1970.", False, "count"),
+        Column("quantity", "bigint", "Pieces sold; null for weeks ahead.", unit="pieces"),
+        Column("price", "double", "Revenue by pieces, 4 decimals; null if none were sold.", unit=CURRENCY),
+        Column("advert", "int", "1 if the brand was advertised in the week, otherwise 0.", False,
+               "code"),
+    ),
+    ("store", "brand", "week_start", "weeks_ahead"),
+    kind="cumulative",
+    topic="forecast",
+)  # fmt: skip
+
+_BOUND = "Null without a model."
+
+GOLD_SALES_FORECAST = gold(
+    "gold_sales_forecast",
+    "Forecast of the pieces that a store sells of a brand in each of the weeks after the last one "
+    "delivered by the end of a month. Eight of ten weeks are expected between p10 and p90.",
+    (
+        _STORE, _BRAND, _WEEK, _AHEAD,
+        Column("price", "double", "Price that is assumed.", unit=CURRENCY),
+        Column("promotion", "string", "Promotion that is assumed: feature if advertised, deal if "
+               f"at least 5 % cheaper than in the {RECENT} weeks before, else none."),
+        Column("method", "string", "What the forecast is: recent, the mean of the last weeks; "
+               "last_week; year_before, the same week of the year before; similar, a mean that "
+               "weighs recent weeks with a similar price and advert most. Null without a model."),
+        Column("forecast_p10", "double", f"Lower bound. {_BOUND}", unit="pieces"),
+        Column("forecast_p50", "double", f"The forecast. {_BOUND}", unit="pieces"),
+        Column("forecast_p90", "double", f"Upper bound. {_BOUND}", unit="pieces"),
+        MODEL_VERSION,
+    ),
+    ("store", "brand", "week_start"),
+    kind="snapshot",
+    topic="forecast",
+    lab="salespredictiondata",
+)  # fmt: skip
+
+_SUMMED = "of all stores: the sum of theirs, so more than eight of ten are between low and high."
+
+GOLD_DEMAND_FORECAST = gold(
+    "gold_demand_forecast",
+    f"Pieces of each product that all stores are expected to sell in the next {WEEKS_AHEAD} weeks "
+    "together, to keep in stock.",
+    (
+        Column("product_key", "bigint", "Product.", False, "id"), _BRAND,
+        Column("first_week", "date", "First day of the first week.", False),
+        Column("weeks", "int", "Number of weeks.", False, "count"),
+        Column("demand_low", TOTAL, f"Lower bound {_SUMMED}", unit="pieces"),
+        Column("demand", TOTAL, "Forecast of all stores.", unit="pieces"),
+        Column("demand_high", TOTAL, f"Upper bound {_SUMMED}", unit="pieces"),
+        MODEL_VERSION,
+    ),
+    ("product_key",),
+    kind="snapshot",
+    topic="forecast",
+    references=(same_month(("product_key",), "dim_products"),),
+)  # fmt: skip
+
+GOLD_POST_CAMPAIGN_REVENUE = gold(
+    "gold_post_campaign_revenue",
+    "Revenue that all stores are expected to make in each week after the latest campaign, at the "
+    "prices that the forecast assumes. Empty while there is no campaign.",
+    (
+        _WEEK,
+        Column("weeks_after_campaign", "int", "Weeks since the last day of the latest campaign; "
+               "negative if it goes on.", False, "count"),
+        Column("revenue_low", TOTAL, f"Lower bound {_SUMMED}", unit=CURRENCY),
+        Column("predicted_revenue", TOTAL, "Forecast of all stores.", unit=CURRENCY),
+        Column("revenue_high", TOTAL, f"Upper bound {_SUMMED}", unit=CURRENCY),
+        MODEL_VERSION,
+    ),
+    ("week_start",),
+    kind="snapshot",
+    topic="forecast",
+)  # fmt: skip
+
+
+def store_weeks(store_sales: DataFrame, month: date) -> DataFrame:
+    """Add sales up by week, and plan the weeks ahead; columns as declared for `gold_store_weeks`.
+
+    Args:
+        store_sales: Rows of `silver_store_sales` delivered by the end of the month.
+        month: The month, as its first day.
+    """
+    series = ("store", "brand")
+    start = F.col("week_starting")
+    # Floor division: weeks before 1970 count down.
+    number = F.floor(v.days_between(F.lit(_EPOCH), start) / F.lit(7)).cast("int")
+    sold = v.staged(
+        store_sales.groupBy(*series, "week_starting").agg(
+            F.sum("quantity").cast("bigint").alias("quantity"),
+            v.total(F.col("revenue"), 4).alias("revenue"),
+            F.coalesce(F.max("advert"), F.lit(0)).cast("int").alias("advert"),
+        )
+    ).select(
+        *series, start.alias("week_start"), number.alias("week_number"), "quantity", "revenue",
+        "advert",
+    )  # fmt: skip
+    sold = v.staged(sold)
+    last = sold.agg(
+        F.max("week_number").alias("last_number"), F.max("week_start").alias("last_start")
+    )
+    rank = F.row_number().over(W.partitionBy(*series).orderBy(F.col("week_start").desc()))
+    newest = v.staged(
+        sold.join(last, F.col("last_number") - F.col("week_number") < F.lit(RECENT)).withColumn(
+            "newest", rank
+        )
+    )
+    plan = v.staged(
+        newest.groupBy(*series).agg(
+            F.max("last_number").alias("last_number"),
+            F.max("last_start").alias("last_start"),
+            _price(v.total(F.col("revenue"), 4), F.sum("quantity")).alias("price"),
+            F.max(F.when(F.col("newest") == F.lit(1), F.col("advert"))).alias("advert"),
+        )
+    )
+    delivered = sold.select(
+        *series, "week_start", F.lit(0).alias("weeks_ahead"), "week_number", "quantity",
+        _price(F.col("revenue"), F.col("quantity")).alias("price"), "advert",
+    )  # fmt: skip
+    ahead = [
+        plan.select(
+            *series,
+            v.add_days(F.col("last_start"), F.lit(7 * weeks)).alias("week_start"),
+            F.lit(weeks).alias("weeks_ahead"),
+            (F.col("last_number") + F.lit(weeks)).cast("int").alias("week_number"),
+            F.lit(None).cast("bigint").alias("quantity"),
+            "price",
+            F.col("advert").cast("int").alias("advert"),
+        )
+        for weeks in range(1, WEEKS_AHEAD + 1)
+    ]
+    rows = reduce(lambda one, other: one.unionByName(other), [delivered, *ahead])
+    return rows.withColumn("as_of_month", F.lit(month)).select(*GOLD_STORE_WEEKS.column_names)
+
+
+def demand_forecast(forecast: DataFrame) -> DataFrame:
+    """Add the forecast up by product; columns as declared for `gold_demand_forecast`.
+
+    Args:
+        forecast: The month's rows of `gold_sales_forecast`.
+    """
+    names = {
+        "product_category": F.lit(ALL_CATEGORIES),
+        "product": F.lit(ALL_PRODUCTS),
+        "product_key": product_key(),
+    }
+    named = forecast
+    for name, value in names.items():
+        named = named.withColumn(name, value)
+    parts = {"demand_low": "p10", "demand": "p50", "demand_high": "p90"}
+    return (
+        named.groupBy("as_of_month", "product_key", "brand")
+        .agg(
+            F.min("week_start").alias("first_week"),
+            F.max("weeks_ahead").cast("int").alias("weeks"),
+            *(_sum(F.col(f"forecast_{part}")).alias(name) for name, part in parts.items()),
+            F.max("model_version").alias("model_version"),
+        )
+        .select(*GOLD_DEMAND_FORECAST.column_names)
+    )
+
+
+def post_campaign_revenue(forecast: DataFrame, campaigns: DataFrame) -> DataFrame:
+    """Add the forecast's revenue up by week; columns as for `gold_post_campaign_revenue`.
+
+    Args:
+        forecast: The month's rows of `gold_sales_forecast`.
+        campaigns: The month's rows of `dim_campaigns`.
+    """
+    last = campaigns.agg(F.max("last_day").alias("last_day"))
+    since = v.days_between(F.col("last_day"), F.col("week_start")) / F.lit(7)
+    parts = {"revenue_low": "p10", "predicted_revenue": "p50", "revenue_high": "p90"}
+    return (
+        forecast.join(last, F.col("last_day").isNotNull())
+        .groupBy("as_of_month", "week_start", "last_day")
+        .agg(
+            *(
+                _sum(F.col(f"forecast_{part}") * F.col("price")).alias(name)
+                for name, part in parts.items()
+            ),
+            F.max("model_version").alias("model_version"),
+        )
+        .withColumn("weeks_after_campaign", F.floor(since).cast("int"))
+        .select(*GOLD_POST_CAMPAIGN_REVENUE.column_names)
+    )
+
+
+def _price(revenue: Col, quantity: Col) -> Col:
+    """Return the price of a piece with 4 decimals, which hide how engines convert decimals."""
+    return v.round_half_up(v.ratio(revenue, quantity), 4)
+
+
+def _sum(column: Col) -> Col:
+    """Add numbers up exactly, rounded to 2 decimals each, in whatever order they come."""
+    return v.total(v.round_half_up(column, 2).cast(TOTAL), 2)
+
+
+GOLD = (
+    GoldTable(
+        GOLD_STORE_WEEKS,
+        store_weeks,
+        {"store_sales": so_far(SILVER_STORE_SALES)},
+        triggered_by=(quarantine_table(STORE_SALES),),
+    ),
+    GoldTable(GOLD_DEMAND_FORECAST, demand_forecast, {"forecast": GOLD_SALES_FORECAST}),
+    GoldTable(
+        GOLD_POST_CAMPAIGN_REVENUE,
+        post_campaign_revenue,
+        {"forecast": GOLD_SALES_FORECAST, "campaigns": DIM_CAMPAIGNS},
+    ),
+)

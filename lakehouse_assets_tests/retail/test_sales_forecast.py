@@ -1,0 +1,194 @@
+"""The forecast of the lake: what a row knows of its past, and the choice of a method."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES
+from lakehouse_assets.domains.retail.gold.forecast import (
+    GOLD_SALES_FORECAST,
+    WEEKS_AHEAD,
+    demand_forecast,
+    post_campaign_revenue,
+    store_weeks,
+)
+from lakehouse_assets.domains.retail.models.sales_forecast import (
+    FEATURES,
+    SALES_FORECAST,
+    TARGET,
+    SalesForecastSettings,
+    fit_sales_forecast,
+    only_ahead,
+    revenue_figure,
+    with_history,
+)
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.ml.lifecycle import score_rows
+from lakehouse_assets.ml.sampling import fetch_sample
+
+MONTH = date(2021, 9, 1)
+FIRST = date(2021, 7, 5)
+
+
+def sold(
+    engine: Engine, weeks: dict[int, int], store: int = 1, brand: str = "BrandA", price: float = 2.0
+) -> DataFrame:
+    """Return sales of a store's brand, by number of the week."""
+    schema = arrow_schema(SILVER_STORE_SALES)
+    made: dict[str, list[Any]] = {name: [None] * len(weeks) for name in schema.names}
+    made |= {
+        "sale_id": [f"{store}{brand}{week}" for week in weeks],
+        "week_starting": [FIRST + timedelta(weeks=week) for week in weeks],
+        "store": [store] * len(weeks),
+        "brand": [brand] * len(weeks),
+        "quantity": list(weeks.values()),
+        "advert": [0] * len(weeks),
+        "price": [price] * len(weeks),
+        "revenue": [price * quantity for quantity in weeks.values()],
+    }
+    columns = {
+        name: pa.array(made[name]).cast(schema.field(name).type)
+        for name in ("sale_id", "week_starting", "store", "brand", "quantity", "advert")
+    } | {
+        name: pa.array([str(value) for value in made[name]]).cast(schema.field(name).type)
+        for name in ("price", "revenue")
+    }
+    return engine.from_arrow(pa.table(columns))
+
+
+def known(engine: Engine, sales: DataFrame) -> dict[tuple[int, int], dict[str, Any]]:
+    """Return what rows know, by place of the week and weeks from origin to week."""
+    rows = engine.rows(with_history(store_weeks(sales, MONTH)))
+    return {((row["week_start"] - FIRST).days // 7, row["horizon"]): row for row in rows}
+
+
+def test_a_row_knows_the_weeks_up_to_its_origin_and_counts_gaps(engine: Engine) -> None:
+    rows = known(engine, sold(engine, {0: 100, 1: 200, 2: 300, 4: 500, 5: 600}))
+    assert (rows[5, 1]["last_week"], rows[5, 1]["recent"]) == (500.0, 275.0)
+    # Week 3 has no row: two weeks before week 5 nothing was sold, so that the mean stands in.
+    assert (rows[5, 2]["last_week"], rows[5, 2]["recent"]) == (200.0, 200.0)
+    assert rows[0, 1]["recent"] is None
+    assert rows[0, 1]["similar"] is None
+    ahead = {horizon: row for (week, horizon), row in rows.items() if row["weeks_ahead"]}
+    assert sorted(ahead) == list(range(1, WEEKS_AHEAD + 1))
+    assert {row["last_week"] for row in ahead.values()} == {600.0}
+    assert {row[TARGET] for row in ahead.values()} == {None}
+    assert ahead[1]["week_start"] == FIRST + timedelta(weeks=6)
+
+
+def test_similar_weeks_are_those_with_the_price_and_the_year_before_is_52_weeks_ago(
+    engine: Engine,
+) -> None:
+    dear, cheap = dict.fromkeys(range(0, 60, 2), 100), dict.fromkeys(range(1, 60, 2), 900)
+    sales = engine.union([sold(engine, dear), sold(engine, cheap, price=1.5)])
+    rows = known(engine, sales)
+    assert rows[58, 1]["similar"] < 400.0 < 600.0 < rows[59, 1]["similar"]
+    assert rows[59, 1]["reduced"] == 1
+    assert rows[58, 1]["reduced"] == 0
+    assert rows[59, 1]["year_before"] == 900.0
+    assert rows[58, 10]["year_before"] == 100.0
+
+
+def test_a_brand_that_a_store_gave_up_is_not_forecast(engine: Engine) -> None:
+    sales = engine.union(
+        [sold(engine, dict.fromkeys(range(20), 50)), sold(engine, {0: 10, 11: 10}, store=2)]
+    )
+    rows = engine.rows(store_weeks(sales, MONTH).filter(F.col("weeks_ahead") > F.lit(0)))
+    assert {row["store"] for row in rows} == {1}
+
+
+def forecast(engine: Engine, weeks: int, noise: float = 0.1) -> tuple[DataFrame, Any]:
+    """Forecast random sales of six series; return the table's rows, and the fit."""
+    rng = np.random.default_rng(4)
+    frames = [
+        sold(
+            engine,
+            {week: int(1_000 * store * np.exp(rng.normal(0.0, noise))) for week in range(weeks)},
+            store,
+            brand,
+        )
+        for store in (1, 2, 3)
+        for brand in ("BrandA", "BrandB")
+    ]
+    prepared = engine.checkpoint(with_history(store_weeks(engine.union(frames), MONTH)))
+    sample = fetch_sample(engine, prepared, SALES_FORECAST.key, (*FEATURES, TARGET), 100_000)
+    fitted = fit_sales_forecast(sample.rows, SalesForecastSettings())
+    scored, _ = score_rows(SALES_FORECAST, engine, prepared, fitted.model, 7)
+    return engine.checkpoint(only_ahead(scored)), fitted
+
+
+def test_each_series_has_ten_weeks_with_ordered_bounds_that_cover_its_sales(
+    engine: Engine,
+) -> None:
+    found, fitted = forecast(engine, 12)
+    rows = engine.rows(found)
+    assert tuple(found.columns) == GOLD_SALES_FORECAST.column_names
+    assert len(rows) == 6 * WEEKS_AHEAD
+    assert {row["model_version"] for row in rows} == {7}
+    assert {row["method"] for row in rows} == {fitted.model.method}
+    assert {row["promotion"] for row in rows} == {"none"}
+    for row in rows:
+        assert row["forecast_p10"] < row["forecast_p50"] < row["forecast_p90"]
+        assert row["forecast_p10"] < 1_000 * row["store"] < row["forecast_p90"]
+    assert abs(fitted.metrics["coverage_80"] - 0.8) < 0.05
+    assert abs(fitted.metrics["bias"]) < 0.05
+    # Sales without a trend: a mean is better than the last week, and the runs show it.
+    tried = {variant.name: variant.metrics["wape"] for variant in fitted.variants}
+    assert tried["recent"] < tried["last_week"]
+    assert fitted.model.method in {"recent", "similar", "year_before"}
+
+
+def test_five_weeks_of_history_are_enough(engine: Engine) -> None:
+    found, _ = forecast(engine, 5)
+    assert len(engine.rows(found)) == 6 * WEEKS_AHEAD
+
+
+def test_demand_and_revenue_add_the_forecast_up(engine: Engine) -> None:
+    found, _ = forecast(engine, 12)
+    rows = engine.rows(found)
+    demand = {row["brand"]: row for row in engine.rows(demand_forecast(found))}
+    assert set(demand) == {"BrandA", "BrandB"}
+    for brand, row in demand.items():
+        wanted = sum(r["forecast_p50"] for r in rows if r["brand"] == brand)
+        assert float(row["demand"]) == pytest.approx(wanted)
+        assert row["demand_low"] < row["demand"] < row["demand_high"]
+        assert row["weeks"] == WEEKS_AHEAD
+    campaigns = engine.from_arrow(
+        pa.table({"last_day": pa.array([date(2021, 9, 1), date(2021, 9, 19)])})
+    )
+    weeks = engine.rows(post_campaign_revenue(found, campaigns))
+    assert sorted(row["weeks_after_campaign"] for row in weeks) == list(range(1, 11))
+    first = min(weeks, key=lambda row: row["week_start"])
+    wanted = sum(
+        r["forecast_p50"] * r["price"] for r in rows if r["week_start"] == first["week_start"]
+    )
+    assert float(first["predicted_revenue"]) == pytest.approx(wanted, abs=0.1)
+    assert engine.rows(post_campaign_revenue(found, campaigns.filter(F.lit(False)))) == []
+
+
+def test_the_figure_shows_each_week_and_its_bounds() -> None:
+    points = [(n, FIRST + timedelta(weeks=n), 1.0 * n, 2.0 * n, 3.0 * n) for n in range(1, 11)]
+    axes = revenue_figure(points).axes[0]
+    assert list(axes.lines[0].get_ydata()) == [point[3] for point in points]
+    assert "2021-07-12" in axes.get_title()
+
+
+def test_a_row_of_nulls_has_no_forecast() -> None:
+    score = SALES_FORECAST.scorer(_model())
+    nulls = pa.RecordBatch.from_arrays(
+        [pa.nulls(1, pa.float64())] * len(FEATURES), names=list(FEATURES)
+    )
+    (row,) = score(nulls).to_pylist()
+    assert (row["method"], row["forecast_p10"], row["forecast_p50"]) == (None, None, None)
+
+
+def _model() -> Any:
+    rows = pa.table({name: pa.array([100.0] * 30) for name in (*FEATURES, TARGET)})
+    return fit_sales_forecast(rows, SalesForecastSettings("recent")).model
