@@ -212,17 +212,44 @@ def test_settings_out_of_bounds_are_refused(given: dict[str, Any]) -> None:
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_customers_resampled_before_the_split_make_no_champion(
-    engine: Engine, tracking: MlflowTracking
-) -> None:
-    rows = people(1_500)
+def resampled(rows: list[Row]) -> list[Row]:
     leavers = [row for row in rows if row["Churn"] == "Yes"]
-    copies = [row | {"CustomerID": f"{row['CustomerID']}-{n}"} for n in (1, 2) for row in leavers]
-    found = run(engine, tracking, features(rows + copies, date(2021, 9, 1)))
+    return rows + [row | {"CustomerID": f"{row['CustomerID']}-{n}"}
+                   for n in (1, 2) for row in leavers]  # fmt: skip
+
+
+def known_in_parts(rows: list[Row]) -> list[Row]:
+    """Repeat the label in six columns, each of which is wrong for one customer in ten."""
+    random = np.random.default_rng(0)
+    other = {"Yes": "No", "No": "Yes"}
+    names = ("Partner", "Dependents", "Discount", "OnlineDelivery", "CustomerSupport",
+             "PaperlessBilling")  # fmt: skip
+    return [
+        row | {n: other[row["Churn"]] if random.random() < 0.1 else row["Churn"] for n in names}
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "size", "said"),
+    [(resampled, 1_500, "resampled or edited before the split"),
+     (known_in_parts, 1_000, "too good to be true")],
+)  # fmt: skip
+def test_a_fit_that_saw_answers_is_no_champion(
+    engine: Engine,
+    tracking: MlflowTracking,
+    change: Callable[[list[Row]], list[Row]],
+    size: int,
+    said: str,
+) -> None:
+    found = run(engine, tracking, features(change(people(size)), date(2021, 9, 1)))
     assert found.metrics["leaks"] >= 1
     assert found.decision is not None
+    assert found.version is not None
     assert "churn_is_not_leaked" in found.decision.verdict
     assert aliases_of(tracking, CHURN.name) == {}
+    kept = tracking.client().download_artifacts(found.version.run_id, "leaks.json")
+    assert said in Path(kept).read_text(encoding="utf-8")
 
 
 def test_a_search_that_was_cut_off_goes_on_where_it_was(
