@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from getpass import getuser
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any
@@ -285,9 +286,17 @@ def _decided(decision: Decision, as_json: bool) -> None:
 
 def _print(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(result, allow_nan=False))  # noqa: T201 - as it is, without Rich
+        text = json.dumps(_finite(result), allow_nan=False)
+        print(text)  # noqa: T201 - as it is, without Rich
     else:
         _print_result(result)
+
+
+def _finite(value: Any) -> Any:
+    """Return a result with null for numbers that JSON lacks: NaN and the infinities."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _command(declared: Evaluation | Training) -> Any:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 TIMED_ROWS: Final = 10_000
 """Rows that are scored to measure how long it takes."""
 
+SLICES_SHOWN: Final = 5
+"""Most slices that a decision names, since MLflow bounds its length."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -275,7 +278,9 @@ def _compare(
     difference = comparison.estimate(labels, own, others)
     features = [_values(rows, name)[usable] for name in comparison.slices]
     worse = worse_slices(comparison, features, labels, own, others)
-    text = "; ".join(f"{name}: {found}" for name, found in worse.items()) or "none is clearly worse"
+    shown = [f"{name}: {found}" for name, found in [*worse.items()][:SLICES_SHOWN]]
+    shown += [f"{len(worse) - len(shown)} more"] if len(worse) > len(shown) else []
+    text = "; ".join(shown) or "none is clearly worse"
     guards = (Guard("no_slice_is_worse", not worse, text),) if comparison.slices else ()
     return Compared(guards, difference, int(usable.sum()), int((seen & usable).sum()), changed)
 

@@ -168,7 +168,10 @@ def test_the_command_line_lists_promotes_and_rolls_back(
         "versions": 3, "champion": 1, "previous": 2, "challenger": None,
         "newest_decision": "rolled back: it was not",
     }  # fmt: skip
+    (first, *_) = versions_of(tracking, NAME)
+    tracking.client().log_metric(first.run_id, "undefined", float("nan"))
     shown = lakehouse("show", NAME, "--json")
+    assert shown["versions"]["1"]["undefined"] is None
     assert [d["action"] for d in shown["decisions"].values()] == ["promote", "promote", "rollback"]
     assert [v["aliases"] for v in shown["versions"].values()] == ["champion", "previous", ""]
     rows = house.rows(MODEL_DECISIONS)

@@ -443,6 +443,7 @@ def test_the_asset_page_leads_to_mlflow_and_shows_the_figure(
     path = f"experiments/{shown.experiment_id()}/runs/{made.version.run_id}"
     assert found["mlflow_run"].value == run_page + path
     assert found["mlflow_model_page"].value == f"{run_page}models/points/versions/1"
+    assert found["model_card"].value == f"{run_page}{path}/artifacts/model_card.md"
     assert found["champion"] is True
     assert found["decision"] == "champion: the first"
     assert found["points"].value.startswith("![figure](data:image/png;base64,iVBOR")
