@@ -195,10 +195,12 @@ def churn_scorer(model: ChurnModel) -> Callable[[pa.RecordBatch], pa.RecordBatch
         probabilities = model.probabilities(features)
         contacted = probabilities > model.threshold
         reasons = [pa.nulls(len(contacted), pa.string())] * REASONS
-        if contacted.any():
-            added = model.contributions(features[contacted])
+        if contacted.all():
+            reasons = top_reasons(model.contributions(features), batch, words)
+        elif contacted.any():
+            some = batch.filter(pa.array(contacted))
             places = pa.array(np.cumsum(contacted) - 1, mask=~contacted)
-            found = top_reasons(added, batch.filter(pa.array(contacted)), words)
+            found = top_reasons(model.contributions(features[contacted]), some, words)
             reasons = [reason.take(places) for reason in found]
         columns = [
             pa.array(probabilities),

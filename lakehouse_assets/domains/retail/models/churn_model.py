@@ -238,22 +238,21 @@ def top_reasons(added: FloatArray, rows: pa.RecordBatch, words: Mapping[str, str
     """
     import numpy as np
     import pyarrow as pa
-    from pyarrow import compute as pc
 
     ranked = np.argsort(-added, axis=1, kind="stable")[:, :REASONS]
     more = np.take_along_axis(added, ranked, axis=1) > 0.0
-    if not more.any():
-        return [pa.nulls(len(added), pa.string())] * REASONS
-    # Only the columns that are anybody's reason are written as text.
-    used, places = np.unique(ranked, return_inverse=True)
-    texts = []
-    for name in (FEATURES[place] for place in used):
-        text = _text(rows[name])
-        text = text.fill_null("not given") if text.null_count else text
-        texts.append(pc.binary_join_element_wise(words[name], text, " is "))
-    places = places.reshape(ranked.shape)
+    # Only the columns that are somebody's reason are written as text.
+    used = {place: FEATURES[place] for place in np.unique(ranked[more]).tolist()}
+    texts = {place: _text(rows[name]).to_pylist() for place, name in used.items()}
+    names = {place: words[name] for place, name in used.items()}
+
+    def reason(row: int, place: int, adds: bool) -> str | None:
+        text = texts[place][row] if adds else None
+        return f"{names[place]} is {'not given' if text is None else text}" if adds else None
+
     return [
-        pc.choose(pa.array(places[:, rank], mask=~more[:, rank]), *texts) for rank in range(REASONS)
+        pa.array(map(reason, range(len(ranked)), *columns), pa.string())
+        for columns in zip(ranked.T.tolist(), more.T.tolist(), strict=True)
     ]
 
 
@@ -261,9 +260,11 @@ def _text(column: Any) -> Any:
     import pyarrow as pa
     from pyarrow import compute as pc
 
-    if pa.types.is_decimal(column.type):
-        # Without the zeros of whole amounts.
-        return pc.replace_substring_regex(column.cast(pa.string()), r"\.0+$", "")
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    return column if column.type == pa.string() else column.cast(pa.string())
+    if pa.types.is_string(column.type):
+        return column
+    text = column.cast(pa.string())
+    # Without the zeros of whole amounts.
+    is_decimal = pa.types.is_decimal(column.type)
+    return pc.replace_substring_regex(text, r"\.0+$", "") if is_decimal else text
