@@ -34,7 +34,8 @@ MODEL = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
 def registered(tracking: MlflowTracking, count: int) -> None:
     """Register versions of a model."""
     for number in range(count):
-        tags = {"partition": f"2014-0{number + 1}", "input_digest": "d", "config_digest": "c"}
+        month = f"2014-0{number + 1}"
+        tags = {"partition": month, "input_digest": f"d{number}", "config_digest": "c"}
         with tracking.run("fit", tags) as run_id:
             types = {"sklearn.linear_model._base.LinearRegression"}
             register(tracking, run_id, NAME, MODEL, ["a"], "double", types, tags)
