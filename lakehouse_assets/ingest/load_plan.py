@@ -26,13 +26,13 @@ class LoadPlan:
         files: Files to read.
         replaced: Rows of the partitions to replace: those of the files to read, and those of files
             that are no longer in the landing zone. None for all rows.
-        kept: Number of files whose rows are kept.
+        reused_files: Number of files whose rows bronze keeps.
         records: Number of records in those files, by partition.
     """
 
     files: list[LandedFile]
     replaced: Values | None = None
-    kept: int = 0
+    reused_files: int = 0
     records: Counter[date] = field(default_factory=Counter)
 
 

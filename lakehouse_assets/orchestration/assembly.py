@@ -35,7 +35,7 @@ from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets.orchestration.table_assets import BuildOptions, gold_asset
 from lakehouse_assets.settings import Settings
 
-_MOST_KEPT = 4
+_MOST_CACHED = 4
 
 
 def every_asset(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -72,7 +72,7 @@ def _limits(settings: Settings) -> Limits:
 
 
 # Building the assets takes Dagster a tenth of a second, and a command needs them twice.
-@lru_cache(_MOST_KEPT)
+@lru_cache(_MOST_CACHED)
 def _assets(
     first_partition: date | None,
     training_rows: int,

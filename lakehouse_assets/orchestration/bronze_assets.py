@@ -77,7 +77,8 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         with lake.engine.scope():
             plan = plan_load(lake, dataset, listed, window)
             context.log.info(
-                f"{len(plan.files)} files of {dataset.path} to read; bronze holds {plan.kept} more"
+                f"{len(plan.files)} files of {dataset.path} to read; bronze holds "
+                f"{plan.reused_files} more"
             )
             with zone.fetched(plan.files) as files:
                 delivery = read_delivery(dataset, files, lake.engine, started_at, zone.limits)
@@ -104,11 +105,12 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         )
         readable = Finding(
             READABLE,
-            "\n".join(map(visible, delivery.refused)) or _read_well(delivery.files, plan.kept),
+            "\n".join(map(visible, delivery.refused))
+            or _read_well(delivery.files, plan.reused_files),
             {day: n for day, n in refused_rows.items() if n},
             numbers={
                 "files": delivery.files,
-                "files_kept": plan.kept,
+                "files_kept": plan.reused_files,
                 "refused_files": len(delivery.refused),
             },
         )

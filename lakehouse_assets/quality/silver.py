@@ -135,13 +135,13 @@ def _clean(
     evaluated = engine.checkpoint(
         apply_expectations(typed_rows(dataset, engine, read), expectations)
     )
-    standing = None
+    final = None
     if dataset.counts == "corrected":
         version = engine.versions_read(bronze).get(bronze_table(dataset).identifier)
         history = typed_rows(dataset, engine, lake.read(bronze_table(dataset), version=version))
         history = apply_expectations(with_version(dataset, history), expectations)
-        standing = engine.checkpoint(final_versions(history, dataset.key, _VERSION, column))
-        duplicates = standing.filter(F.col("address") != F.col("duplicate_of")).select(
+        final = engine.checkpoint(final_versions(history, dataset.key, _VERSION, column))
+        duplicates = final.filter(F.col("address") != F.col("duplicate_of")).select(
             "repeated_file", "repeated_row", "duplicate_of"
         )
     else:
@@ -149,25 +149,25 @@ def _clean(
         duplicates = engine.checkpoint(
             duplicates_within(evaluated, dataset.key, dataset.counts == "latest", apart)
         )
-    known, kept = [], []
+    known, reused = [], []
     if earlier is not None:
         # For a run over many days, `earlier` includes the run's own days as they were stored last
         # time, which says nothing about the deliveries before the run.
         known.append(earlier.filter(F.col(column) < F.lit(span[0])))
     if batch.files:
         names = [dataset.key, "_source_file", "_row_number", column]
-        kept.append(lake.read(silver_table(dataset), between(dataset.partition, *span), names))
-    if known or kept:
+        reused.append(lake.read(silver_table(dataset), between(dataset.partition, *span), names))
+    if known or reused:
         duplicates = _with_delivered_before(
-            dataset, lake, evaluated, duplicates, engine.union([*known, *kept])
+            dataset, lake, evaluated, duplicates, engine.union([*known, *reused])
         )
     rows = engine.stage(classify(evaluated, duplicates))
-    if standing is not None:
-        outdated = _misclassified_partitions(lake, dataset, standing, span)
+    if final is not None:
+        outdated = _misclassified_partitions(lake, dataset, final, span)
     elif earlier is not None:
         accepted = rows.filter(F.col("disposition") == F.lit(ACCEPTED))
         columns = [dataset.key, "_source_file", "_row_number"]
-        whole = engine.union([frame.select(*columns) for frame in (accepted, *kept)])
+        whole = engine.union([frame.select(*columns) for frame in (accepted, *reused)])
         outdated = _later_partitions_out_of_date(lake, dataset, whole, span)
     else:
         outdated = []
@@ -346,13 +346,13 @@ def _later_partitions_out_of_date(
 
 
 def _misclassified_partitions(
-    lake: Lake, dataset: Dataset, standing: DataFrame, span: Span
+    lake: Lake, dataset: Dataset, final: DataFrame, span: Span
 ) -> list[date]:
     """Find the stored partitions, except the run's own, that its deliveries put out of date."""
     table, quarantine = silver_table(dataset), quarantine_table(dataset)
     columns = [dataset.partition.column, "_source_file", "_row_number"]
     found = misclassified_days(
-        standing,
+        final,
         lake.read(table, columns=columns),
         lake.read(quarantine, columns=[*columns, "disposition", "duplicate_of"]),
         dataset.partition.column,
