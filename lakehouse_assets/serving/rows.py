@@ -79,11 +79,18 @@ class Inputs:
             raise BadRequestError(
                 f"{shape}: give from 1 to {MOST_ROWS:,} rows in a request, not {max(counts):,}."
             )
-        arrays = [
-            (_texts if name in self.texts else _numbers)(shape, name, columns[name])
-            for name in self.names
-        ]
-        return pa.RecordBatch.from_arrays(arrays, names=list(self.names))
+        rows = max(counts)
+        arrays: dict[str, pa.Array] = {}
+        # One array for all columns of a kind: for a single row, making them takes most of the time.
+        for make, is_text in ((_numbers, False), (_texts, True)):
+            kind = [name for name in self.names if (name in self.texts) == is_text]
+
+            def where(place: int, kind: list[str] = kind) -> str:
+                return f"{shape}, column {kind[place // rows]}, row {place % rows}"
+
+            whole = make([value for name in kind for value in columns[name]], where)
+            arrays |= {name: whole.slice(n * rows, rows) for n, name in enumerate(kind)}
+        return pa.RecordBatch.from_arrays([arrays[n] for n in self.names], list(self.names))
 
 
 def predictions(scores: pa.RecordBatch) -> bytes:
@@ -222,14 +229,14 @@ def _of(kind: type, place: str, given: Any) -> Any:
     return given
 
 
-def _numbers(shape: str, name: str, values: Sequence[Any]) -> pa.Array:
+def _numbers(values: list[Any], where: Callable[[int], str]) -> pa.Array:
     import pyarrow as pa
 
-    _check_types(shape, name, values, (int, float), "a finite number or null")
+    _check_types(values, where, (int, float), "a finite number or null")
     numbers = [None if value is None else _double(value) for value in values]
-    for row, number in enumerate(numbers):
+    for place, number in enumerate(numbers):
         if number is not None and not math.isfinite(number):
-            raise BadRequestError(f"{shape}, column {name}, row {row}: the number is too large.")
+            raise BadRequestError(f"{where(place)}: the number is too large.")
     return pa.array(numbers, pa.float64())
 
 
@@ -240,26 +247,25 @@ def _double(value: int | float) -> float:
         return math.inf
 
 
-def _texts(shape: str, name: str, values: Sequence[Any]) -> pa.Array:
+def _texts(values: list[Any], where: Callable[[int], str]) -> pa.Array:
     import pyarrow as pa
 
-    _check_types(shape, name, values, (str,), "text or null")
+    _check_types(values, where, (str,), "text or null")
     try:
         return pa.array(values, pa.string())
-    except UnicodeEncodeError:
-        raise BadRequestError(f"{shape}, column {name}: has half a character.") from None
+    except UnicodeEncodeError as error:
+        place = values.index(error.object)
+        raise BadRequestError(f"{where(place)}: has half a character.") from None
 
 
 def _check_types(
-    shape: str, name: str, values: Sequence[Any], kinds: tuple[type, ...], wanted: str
+    values: list[Any], where: Callable[[int], str], kinds: tuple[type, ...], wanted: str
 ) -> None:
     allowed = {*kinds, type(None)}
     # JSON has no subclasses, except that Python counts true and false as numbers.
     if not {type(value) for value in values} <= allowed:
-        row, odd = next((n, v) for n, v in enumerate(values) if type(v) not in allowed)
-        raise BadRequestError(
-            f"{shape}, column {name}, row {row}: must be {wanted}, and is {_kind(odd)}."
-        )
+        place, odd = next((n, v) for n, v in enumerate(values) if type(v) not in allowed)
+        raise BadRequestError(f"{where(place)}: must be {wanted}, and is {_kind(odd)}.")
 
 
 _KINDS: Final[dict[type, str]] = {

@@ -93,7 +93,7 @@ def records(**change: Any) -> dict[str, Any]:
         (b'{"instances": [["quoted-never"', r"not JSON \(line 1, column 31\)"),
         (b'{"instances": "\xff quoted-never"}', "not JSON in UTF-8"),
         (b'{"inputs": {"age": [1], "age": [2]}}', "a name twice: age"),
-        (b'{"instances": [[1, "\\ud800", 1]]}', "column city: has half a character"),
+        (b'{"instances": [[1, "\\ud800", 1]]}', "column city, row 0: has half a character"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"instances": [[' + b"9" * 5_000 + b', "x", 1]]}', "number of too many digits"),
         (b"", "not JSON"),
