@@ -27,13 +27,13 @@ from lakehouse_assets.domains.retail.models.sales_forecast import (
     revenue_figure,
     with_history,
 )
-from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine import DataFrame, F, current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.ml.lifecycle import score_rows
 from lakehouse_assets.ml.sampling import fetch_sample
 
-MONTH = date(2021, 9, 1)
+MONTH = date(2022, 9, 1)
 FIRST = date(2021, 7, 5)
 
 
@@ -102,6 +102,13 @@ def test_a_brand_that_a_store_gave_up_is_not_forecast(engine: Engine) -> None:
     )
     rows = engine.rows(store_weeks(sales, MONTH).filter(F.col("weeks_ahead") > F.lit(0)))
     assert {row["store"] for row in rows} == {1}
+
+
+def test_a_week_after_the_month_does_not_move_the_weeks_ahead(engine: Engine) -> None:
+    sales = engine.union([sold(engine, {0: 10, 1: 10}), sold(engine, {400: 10}, store=2)])
+    rows = engine.rows(store_weeks(sales, MONTH))
+    assert {row["store"] for row in rows} == {1}
+    assert max(row["week_start"] for row in rows) == FIRST + timedelta(weeks=1 + WEEKS_AHEAD)
 
 
 def forecast(engine: Engine, weeks: int, noise: float = 0.1) -> tuple[DataFrame, Any]:
@@ -192,3 +199,13 @@ def test_a_row_of_nulls_has_no_forecast() -> None:
 def _model() -> Any:
     rows = pa.table({name: pa.array([100.0] * 30) for name in (*FEATURES, TARGET)})
     return fit_sales_forecast(rows, SalesForecastSettings("recent")).model
+
+
+def test_both_engines_forecast_the_same(engine: Engine, spark_engine: Engine) -> None:
+    """Value for value, down to the metrics of the fit."""
+    results = []
+    for one in (engine, spark_engine):
+        current.activate(one)
+        found, fitted = forecast(one, 6)
+        results.append((sorted(map(str, one.rows(found))), fitted.metrics))
+    assert results[0] == results[1]

@@ -9,6 +9,7 @@ from typing import Final
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, so_far
 from lakehouse_assets.catalog.registry import MODEL_VERSION, Column, same_month
+from lakehouse_assets.clock import following
 from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES, STORE_SALES
 from lakehouse_assets.domains.retail.gold.campaigns import DIM_CAMPAIGNS
 from lakehouse_assets.domains.retail.gold.common import TOTAL, gold
@@ -41,7 +42,8 @@ GOLD_STORE_WEEKS = gold(
     "gold_store_weeks",
     f"Sales per store, brand and week so far, and the {WEEKS_AHEAD} weeks after the last one with "
     f"the price of the last {RECENT} weeks and the last advert, which are assumed to go on. Brands "
-    f"that a store has not sold for {RECENT} weeks have no weeks ahead.",
+    f"that a store has not sold for {RECENT} weeks have no weeks ahead. Weeks that begin after the "
+    "month, a typing error as a rule, are left out: the last one decides what is ahead.",
     (
         _STORE, _BRAND, _WEEK, _AHEAD,
         Column("week_number", "int", "Weeks since 1 January 1970.", False, "count"),
@@ -132,8 +134,9 @@ def store_weeks(store_sales: DataFrame, month: date) -> DataFrame:
     start = F.col("week_starting")
     # Floor division: weeks before 1970 count down.
     number = F.floor(v.days_between(F.lit(_EPOCH), start) / F.lit(7)).cast("int")
+    begun = store_sales.filter(start < F.lit(following(month, "month")))
     sold = v.staged(
-        store_sales.groupBy(*series, "week_starting").agg(
+        begun.groupBy(*series, "week_starting").agg(
             F.sum("quantity").cast("bigint").alias("quantity"),
             v.total(F.col("revenue"), 4).alias("revenue"),
             F.coalesce(F.max("advert"), F.lit(0)).cast("int").alias("advert"),
