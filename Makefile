@@ -133,8 +133,11 @@ ui: setup ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/lakehouse home >/dev/null
 	@$(BIN)/dg dev -h 127.0.0.1 -p 3000
 
-mlflow: setup ## Open the MLflow UI on http://127.0.0.1:5000
-	@$(BIN)/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
+mlflow: setup ## Open the newest MLflow experiment on http://127.0.0.1:5000
+	@page="$$($(BIN)/lakehouse mlflow-uri --page http://127.0.0.1:5000)"; \
+	echo "Open $$page"; \
+	[ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] || (sleep 10; $(BIN)/python -m webbrowser -t "$$page" >/dev/null) & \
+	$(BIN)/mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
 
 sample: setup ## Make the sample landing zone in data/ again (seeded: the same bytes)
 	@rm -rf data/airline data/retail

@@ -100,14 +100,27 @@ def home() -> None:
         print(settings.dagster_home)  # noqa: T201 - for scripts
 
 
-def mlflow_uri() -> None:
+def mlflow_uri(
+    page: Annotated[
+        str | None,
+        typer.Option(
+            "--page", help="Address of a server: print the page of its newest experiment instead."
+        ),
+    ] = None,
+) -> None:
     """Print the address of the MLflow store, for `mlflow server`."""
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
-    MlflowTracking.of(settings).bring_home()
-    print(settings.mlflow_uri)  # noqa: T201 - for scripts
+    tracking = MlflowTracking.of(settings)
+    tracking.bring_home()
+    if page is None:
+        print(settings.mlflow_uri)  # noqa: T201 - for scripts
+        return
+    newest = tracking.newest_experiment()
+    place = f"experiments/{newest}/runs" if newest else "experiments"
+    print(f"{page}/#/{place}?workflowType=machine_learning")  # noqa: T201 - for scripts
 
 
 def export_model(

@@ -699,10 +699,27 @@ def _record(
     for variant in fitted.variants:
         with tracking.run(f"{title} {variant.name}", tags, run_id) as child_id:
             tracking.log_batch(child_id, variant.params, variant.metrics)
-    return register(
+    version = register(
         tracking, run_id, spec.name, fitted.model, spec.features, spec.output, spec.types, tags,
         spec.texts,
     )  # fmt: skip
+    with tracking.plain_errors():
+        tracking.client().update_registered_model(spec.name, _described(spec))
+    return version
+
+
+def _described(spec: ModelSpec) -> str:
+    """Say what a model predicts, from what, and when a fit replaces the champion."""
+    rule = "A fit replaces the champion if it passes its guards."
+    if spec.comparison is not None:
+        rule = f"A fit replaces the champion if it is {spec.comparison.rule}."
+    return "\n\n".join(
+        [
+            f"Predicts {', '.join(spec.scored)} from {', '.join(spec.features)}.",
+            rule,
+            *spec.limits,
+        ]
+    )
 
 
 def _store_card(

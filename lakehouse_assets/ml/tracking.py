@@ -309,6 +309,18 @@ class MlflowTracking:
         host = parts.netloc.rpartition("@")[2]
         return f"{parts.scheme}://{host}{parts.path.rstrip('/')}/#{path}"
 
+    def newest_experiment(self) -> str | None:
+        """Return the id of the experiment with the newest run; None if there is no run.
+
+        Raises:
+            LakehouseError: If MLflow fails.
+        """
+        client = self.client()
+        with self.plain_errors():
+            ids = [experiment.experiment_id for experiment in client.search_experiments()]
+            runs = client.search_runs(ids, order_by=["attributes.start_time DESC"], max_results=1)
+        return str(runs[0].info.experiment_id) if runs else None
+
     def log_files(self, run_id: str, folder: Path) -> None:
         """Store every file of a folder as an artefact of the run.
 

@@ -281,3 +281,11 @@ def test_importing_the_modules_loads_nothing_heavy():
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_newest_experiment_is_that_of_the_newest_run(tracking):
+    assert tracking.newest_experiment() is None
+    for name in ("Old", "New"):
+        with tracking.in_experiment(name).run("a run", {}):
+            pass
+    assert tracking.newest_experiment() == tracking.in_experiment("New").experiment_id()

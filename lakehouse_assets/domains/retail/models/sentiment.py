@@ -301,7 +301,7 @@ def fit_tweets(rows: pa.Table, settings: SentimentSettings) -> Fitted:
     predicted[part != "train"] = np.array(CLASSES, dtype=object)[held_out.argmax(axis=1)]
     return Fitted(
         model=choice.model,
-        run_name="LinearSVC_characters_words_lexicon",
+        run_name="LinearSVC",
         metrics={
             **metrics,
             "gain_over_vader": metrics["macro_recall"] - compared["vader"]["macro_recall"],
