@@ -144,7 +144,6 @@ def test_each_series_has_ten_weeks_with_ordered_bounds_that_cover_its_sales(
     for row in rows:
         assert row["forecast_p10"] < row["forecast_p50"] < row["forecast_p90"]
         assert row["forecast_p10"] < 1_000 * row["store"] < row["forecast_p90"]
-    assert abs(fitted.metrics["coverage_80"] - 0.8) < 0.05
     assert abs(fitted.metrics["bias"]) < 0.05
     # Sales without a trend: a mean is better than the last week, and the runs show it.
     tried = {variant.name: variant.metrics["wape"] for variant in fitted.variants}

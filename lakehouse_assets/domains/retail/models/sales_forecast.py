@@ -182,14 +182,11 @@ def fit_sales_forecast(rows: pa.Table, settings: SalesForecastSettings) -> Fitte
             for one in calibrate(sold[judged], said[judged], states[judged])
         ]
     )
-    point, low, high = (said * factors[states, place] for place in range(3))
+    point = said * factors[states, 0]
     return Fitted(
         model=SalesForecastModel(method, factors.tolist()),
         run_name=f"sales_forecast_{method}",
-        metrics={
-            **_errors(sold, point),
-            "coverage_80": float(((sold >= low) & (sold <= high)).mean()),
-        },
+        metrics=_errors(sold, point),
         params={"method": method},
         variants=[Variant(name, {"method": name}, values) for name, values in found.items()],
         held_out=pa.table({"label": sold, "prediction": point}),
@@ -304,7 +301,7 @@ SALES_FORECAST: Final = ModelSpec(
             "forecast_is_not_biased", "bias", -0.2, below=0.2,
             description="In the backtest, less than a fifth of the volume is forecast too much or "
             "too little.",
-            also_shown=("wape", "mape", "coverage_80"),
+            also_shown=("wape", "mape"),
         ),
     ),
     comparison=by_metric("wape", wape, "forecast_p50", lower_is_better=True, not_worse_by=0.02),
