@@ -56,7 +56,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Simple
     folders = []
     for k in (2, 3):
         fitted = fit_clusters(rows, ClusteringConfig(k=k, n_init=1, sweep=()), NAMES)
-        identity = {"partition": str(k), "input_digest": "i", "config_digest": "c"}
+        identity = {"partition": str(k), "input_digest": f"i{k}", "config_digest": "c"}
         made = registered(tracking, fitted.pipeline, identity)
         promote_by_hand(tracking, NAME, made.model_version, "test", "a test")
         place = tracking.client().get_model_version_download_uri(NAME, str(made.model_version))
@@ -230,7 +230,7 @@ def test_files_of_another_version_are_refused(store: SimpleNamespace, files: Pat
 
 def test_a_version_without_a_digest_is_refused_and_not_found_again(store: SimpleNamespace) -> None:
     client = store.tracking.client()
-    identity = {"partition": "3", "input_digest": "i", "config_digest": "c"}
+    identity = {"partition": "3", "input_digest": "i3", "config_digest": "c"}
     client.delete_model_version_tag(NAME, "2", FILES_DIGEST_TAG)
     try:
         with pytest.raises(LakehouseError, match=r"no tag files_digest .* Run its asset again"):
