@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,16 +20,19 @@ from lakehouse_assets.domains.retail.gold.product import CAMPAIGN_TWEETS
 from lakehouse_assets.domains.retail.models.sentiment import (
     LABELLED_TWEETS_SCORED,
     SENTIMENT_MODEL,
+    SENTIMENT_TRAINING,
     SentimentSettings,
     fit_tweets,
 )
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ml.lifecycle import CannotFitError, score_rows, with_digest
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.decisions import versions_of
+from lakehouse_assets.ml.lifecycle import CannotFitError, score_rows, train, with_digest
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, check
 from lakehouse_assets_tests.lake.samples import on_both_engines
 from lakehouse_assets_tests.retail.samples import deliver, quoted_csv, tweet
-from lakehouse_assets_tests.retail.test_sentiment import tweets
+from lakehouse_assets_tests.retail.test_sentiment import tweets, written
 
 SAMPLE = REPOSITORY / "data" / "retail" / "labelled_tweets" / "2021-09-06"
 MONTHLY = (
@@ -192,3 +197,25 @@ def test_tweets_that_cannot_be_learnt_from_are_refused_in_one_sentence(
     })  # fmt: skip
     with pytest.raises(CannotFitError, match=sentence):
         fit_tweets(table, SentimentSettings())
+
+
+def test_a_users_file_trains_a_version_and_a_bad_one_registers_nothing(
+    empty_store: Path, tmp_path: Path
+) -> None:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    tracking = MlflowTracking(f"sqlite:///{tmp_path}/mlflow.db")
+
+    def trained(rows: list[tuple[str, str]]) -> tuple[int, str]:
+        path = written(tmp_path / "labels.csv.gz", rows)
+        table = SENTIMENT_TRAINING.rows({"train": path, "validation": None})
+        version, decision, _ = train(SENTIMENT_MODEL, tracking, table, "retail sentiment labels")
+        return version.model_version, decision.verdict
+
+    leaking = [(f"{text} {label}", label) for text, label in tweets(300, 1)]
+    for bad in (tweets(20, 1), leaking):
+        with pytest.raises(LakehouseError, match=r"give 20 or more of each|hold their labels"):
+            trained(bad)
+    assert versions_of(tracking, SENTIMENT_MODEL.name) == []
+    # Copies of a tweet are one tweet.
+    rows = tweets(300, 1)
+    assert trained(rows) == trained([*rows, *rows[:50]]) == (1, "champion: the first")
