@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import yaml  # type: ignore[import-untyped]
 from deltalake import write_deltalake
 
 from lakehouse_assets.cli import doctor
@@ -124,7 +125,7 @@ def test_a_home_without_pools_is_a_warning(house: House) -> None:
     [
         ("telemetry:\n  enabled: false\n", "warning", "lacks the settings concurrency, "),
         ("# default_limit: 1\n", "warning", "lacks the settings concurrency, "),
-        (_FORMER, "error", "of an earlier version; move it away"),
+        (_FORMER, "error", "of an earlier version; `lakehouse doctor --fix`"),
         ("concurrency:\n  pools:\n    default_limit: 16\n", "warning", "of pools to 16"),
         ("concurrency: {pools: {default_limit: 1", "error", "cannot be read"),
         ("a: \0", "error", "cannot be read"),
@@ -145,18 +146,52 @@ def test_the_settings_of_the_home_are_read(house: House, text: str, state: str, 
     assert told in found.text
 
 
-def test_a_home_of_an_earlier_version_is_refused_with_the_remedy(house: House) -> None:
+def test_a_home_of_an_earlier_version_is_mended_when_people_say_so(
+    house: House, tmp_path: Path
+) -> None:
     config = house.settings.dagster_home / "dagster.yaml"
     config.parent.mkdir()
-    config.write_text(_FORMER, encoding="utf-8")
+    mine = _FORMER.replace("max_concurrent_runs: 2", "max_concurrent_runs: 9 # mine")
+    mine = mine.replace("freshness:\n  enabled: true\n", "")
+    mine += "compute_logs:\n  module: lakehouse_assets.run_output\n  class: RunOutput\n"
+    mine += '  config:\n    base_dir: "/elsewhere/printed"\n# The end.'
+    config.write_text(mine, encoding="utf-8")
     with (
-        pytest.raises(LakehouseError, match="of an earlier version; move it away and run again"),
+        pytest.raises(LakehouseError, match="of an earlier version; `lakehouse doctor --fix`"),
         instance.dagster_instance(house.settings),
     ):
         pass
-    config.unlink()
+    assert config.read_text(encoding="utf-8") == mine
+    fixed = command("doctor", "--fix", variables=variables_of(house), cwd=tmp_path)
+    assert "dagster.yaml is up to date" in fixed.stderr
+    (copy,) = config.parent.glob("dagster.yaml.bak-*")
+    assert copy.read_text(encoding="utf-8") == mine
+    now = config.read_text(encoding="utf-8")
+    assert "max_concurrent_runs: 9 # mine" in now
+    assert "# The end.\n" in now
+    wanted = yaml.safe_load(instance._CONFIG) | {
+        "compute_logs": {
+            "module": "dagster._core.storage.local_compute_log_manager",
+            "class": "LocalComputeLogManager",
+            "config": {"base_dir": "/elsewhere/printed"},
+        }
+    }
+    wanted["concurrency"]["runs"]["max_concurrent_runs"] = 9
+    assert yaml.safe_load(now) == wanted
+    assert doctor.fix_home(house.settings) is None
     with instance.dagster_instance(house.settings) as opened:
         assert isinstance(opened.event_log_storage, PooledSqliteEventLogStorage)
+
+
+def test_what_an_earlier_version_wrote_for_its_own_output_is_left_out(house: House) -> None:
+    config = house.settings.dagster_home / "dagster.yaml"
+    config.parent.mkdir()
+    output = (
+        "compute_logs:\n  module: lakehouse_assets.run_output\n  class: RunOutput\n  config: {}\n"
+    )
+    config.write_text(_FORMER + output, encoding="utf-8")
+    assert doctor.fix_home(house.settings) is not None
+    assert config.read_text(encoding="utf-8") == instance._CONFIG
 
 
 def test_a_variable_that_is_no_setting_is_named(

@@ -10,13 +10,16 @@ import typer
 from rich.table import Table as Grid
 from rich.text import Text
 
-from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.cli.terminal import console, errors
 from lakehouse_assets.errors import LakehouseError
 
 
 def doctor(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print findings as JSON, for scripts.")
+    ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Bring dagster.yaml up to date; a copy of it is kept.")
     ] = False,
 ) -> None:
     """Check the installation, the stores and the tables, and show a remedy for each problem.
@@ -25,10 +28,13 @@ def doctor(
     the token (its owner and expiry), listing, and writing, reading and removing a probe. The exit
     code is 1 if a problem prevents runs.
     """
-    from lakehouse_assets.cli.doctor import examine, is_well
+    from lakehouse_assets.cli.doctor import examine, fix_home, is_well
     from lakehouse_assets.settings import load_settings
 
-    findings = examine(load_settings())
+    settings = load_settings()
+    if fix and (done := fix_home(settings)):
+        errors.print(done)
+    findings = examine(settings)
     if as_json:
         print(json.dumps([finding.as_json() for finding in findings], indent=2))  # noqa: T201
     else:

@@ -127,9 +127,32 @@ def check_home(settings: Settings) -> Iterator[Finding]:
     yield _home_settings(home)
 
 
+def fix_home(settings: Settings) -> str | None:
+    """Bring `dagster.yaml` up to date, and say what was done; None if there was nothing to do.
+
+    Raises:
+        LakehouseError: the file cannot be read or written.
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    from lakehouse_assets.orchestration.instance import bring_up_to_date
+
+    config = settings.dagster_home / "dagster.yaml"
+    if not config.is_file():
+        return None
+    try:
+        copy = bring_up_to_date(config)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise LakehouseError(
+            f"{config} cannot be brought up to date ({one_line(error)}); correct it, or check its "
+            "rights."
+        ) from None
+    return None if copy is None else f"{config} is up to date; {copy.name} is as it was."
+
+
 def _home_settings(home: Path) -> Finding:
     """Check that `dagster.yaml` keeps the writers of a table apart and history in the home."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     from lakehouse_assets.orchestration.instance import missing_settings, names_former_classes
 
@@ -148,8 +171,8 @@ def _home_settings(home: Path) -> Finding:
     if names_former_classes(text):
         return Finding(
             "dagster", "settings", "error",
-            f"{config} names classes of an earlier version; move it away, and the next run writes "
-            "a new one. The history of runs stays.",
+            f"{config} names classes of an earlier version; `lakehouse doctor --fix` brings it up "
+            "to date and keeps a copy.",
         )  # fmt: skip
     try:
         limit = found["concurrency"]["pools"]["default_limit"]
@@ -177,8 +200,8 @@ def _home_settings(home: Path) -> Finding:
     if missing := missing_settings(found):
         return Finding(
             "dagster", "settings", "warning",
-            f"{config} lacks the settings {', '.join(missing)} of this version; move it away, and "
-            "the next run writes a new one with them.",
+            f"{config} lacks the settings {', '.join(missing)} of this version; `lakehouse doctor "
+            "--fix` adds them and keeps a copy.",
         )  # fmt: skip
     return Finding("dagster", "settings", "ok", "Writers of a table run one at a time.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from lakehouse_assets import clock
 from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.settings import Settings
 
@@ -69,13 +71,25 @@ retention:
 """
 
 
-# Classes of ours that earlier versions named in the file, and that are elsewhere now or gone.
-_FORMER = re.compile(r"lakehouse_assets(?:\.event_log|\.run_output|\.orchestration\.run_output)\b")
+# What earlier versions wrote about their own classes, and what it is now.
+_FORMER = (
+    (r"lakehouse_assets\.event_log\b", "lakehouse_assets.orchestration.event_log"),
+    (
+        r"compute_logs:\n  module: lakehouse_assets(?:\.orchestration)?\.run_output\n"
+        r"  class: RunOutput\n  config: \{\}\n",
+        "",
+    ),
+    (
+        r"lakehouse_assets(?:\.orchestration)?\.run_output\n  class: RunOutput\b",
+        "dagster._core.storage.local_compute_log_manager\n  class: LocalComputeLogManager",
+    ),
+)
+_SECTION = r"(?m)(?:^#.*\n)*^(\w+):.*\n(?:^[ \t].*\n)*"
 
 
 def names_former_classes(text: str) -> bool:
     """Say whether a `dagster.yaml` names classes of an earlier version, so that it has no use."""
-    return _FORMER.search(text) is not None
+    return any(re.search(former, text) for former, _ in _FORMER)
 
 
 def missing_settings(found: Mapping[str, Any]) -> list[str]:
@@ -83,6 +97,36 @@ def missing_settings(found: Mapping[str, Any]) -> list[str]:
     # `storage` covers the event log too.
     there = {*found, *({"event_log_storage"} if "storage" in found else ())}
     return sorted(yaml.safe_load(_CONFIG).keys() - there)
+
+
+def bring_up_to_date(config: Path) -> Path | None:
+    """Give a `dagster.yaml` the classes and the missing settings of this version.
+
+    Everything else stays, comments as well.
+
+    Returns:
+        Path of the copy that is as it was; None if there was nothing to do.
+
+    Raises:
+        OSError: a file cannot be read or written.
+        ValueError: the file is not UTF-8.
+        yaml.YAMLError: the file is not YAML.
+    """
+    before = text = config.read_text(encoding="utf-8")
+    for former, now in _FORMER:
+        text = re.sub(former, now, text)
+    missing = missing_settings(yaml.safe_load(text) or {})
+    if missing and not text.endswith("\n"):
+        text += "\n"
+    text += "".join(f[0] for f in re.finditer(_SECTION, _CONFIG) if f[1] in missing)
+    if text == before:
+        return None
+    copy = config.with_name(f"{config.name}.bak-{clock.now():%Y%m%dT%H%M%S%f}")
+    shutil.copy2(config, copy)
+    part = config.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(config)
+    return copy
 
 
 @contextmanager
@@ -96,8 +140,8 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             config.write_text(_CONFIG, encoding="utf-8")
         if names_former_classes(config.read_text(encoding="utf-8")):
             raise LakehouseError(
-                f"{config} names classes of an earlier version; move it away and run again, which "
-                "writes a new one. The history of runs stays."
+                f"{config} names classes of an earlier version; `lakehouse doctor --fix` brings it "
+                "up to date and keeps a copy."
             )
     except OSError as error:
         raise LakehouseError(
