@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +39,7 @@ def test_every_measure_can_be_computed_on_the_sample(sample: SampleRun) -> None:
 
 
 def test_both_domains_have_measures_with_units_and_descriptions() -> None:
-    assert Counter(t.domain for t in MEASURED) == {"airline": 3, "retail": 4}
+    assert {t.domain for t in MEASURED} == {"airline", "retail"}
     for measured in MEASURED:
         for measure in measured.measures:
             assert measure.unit, measure.name
