@@ -229,12 +229,18 @@ class ModelTable:
         changed_only: Whether rows keep their score of the latest month while their features and the
             version that scores are the same. The table must have the columns `MODEL_VERSION` and
             `INPUTS_DIGEST` of the registry, the key, and what scoring adds.
+        triggered_by: Tables that trigger a build but are not read, as for a `GoldTable`: for a
+            source of all months, its quarantine, which is written with every delivery.
+        gates_block: Whether a fit that fails a gate and scores the rows, because there is no
+            champion, stops what is downstream. Not if nothing reads the scored rows.
     """
 
     spec: ModelSpec
     table: Table
     source: Table | Read
     changed_only: bool = False
+    triggered_by: tuple[Table, ...] = ()
+    gates_block: bool = True
 
     @property
     def read(self) -> Read:

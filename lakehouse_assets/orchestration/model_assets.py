@@ -36,6 +36,7 @@ from lakehouse_assets.orchestration.table_assets import (
     MakeAsset,
     asset_attributes,
     months_of,
+    trigger_of,
 )
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
@@ -67,10 +68,16 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
     make: MakeAsset = dg.asset(
         **{**asset_attributes(table), "kinds": {"deltalake", "mlflow", "scikitlearn"}},
         ins={"source": dg.AssetIn(dg.AssetKey(read.table.key), partition_mapping=mapping)},
+        deps=[trigger_of(trigger) for trigger in model.triggered_by],
         **(calendar.attributes_of(partition.grain) if partition else {}),
         config_schema=_settings_schema(spec),
         check_specs=check_specs(
-            table, [FITTED, *(_gate_check(gate) for gate in spec.gates), *declared_checks(table)]
+            table,
+            [
+                FITTED,
+                *(_gate_check(gate, model) for gate in spec.gates),
+                *declared_checks(table),
+            ],
         ),
         required_resource_keys={"lake", "mlflow"},
         pool=table.step,
@@ -122,7 +129,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
                 )
             yield dg.Output(frame)
             yield from check_results(table, [_fitted(runs)])
-            yield from check_results(table, (_judged(gate, runs) for gate in spec.gates))
+            yield from check_results(table, (_evaluated(gate, model, runs) for gate in spec.gates))
             yield from check_results(table, check_declared(table, lake, selection, selection))
 
     return make(train_and_score)
@@ -192,11 +199,11 @@ def _fitted(runs: Mapping[str, ModelRun]) -> Finding:
     return Finding(FITTED, " ".join(lines) or "Fitted.", dict.fromkeys(refused, 1))
 
 
-def _gate_check(gate: Gate) -> Check:
-    return Check(gate.name, gate.description, blocking=True)
+def _gate_check(gate: Gate, model: ModelTable) -> Check:
+    return Check(gate.name, gate.description, blocking=model.gates_block)
 
 
-def _judged(gate: Gate, runs: Mapping[str, ModelRun]) -> Finding:
+def _evaluated(gate: Gate, model: ModelTable, runs: Mapping[str, ModelRun]) -> Finding:
     """Apply a gate to the fits of a run's months."""
     names = (gate.metric, *gate.also_shown)
     fits = {month: run for month, run in runs.items() if run.version is not None}
@@ -209,7 +216,7 @@ def _judged(gate: Gate, runs: Mapping[str, ModelRun]) -> Finding:
         for name in (names if fits else ())
     }
     failed = {month: run for month, run in fits.items() if not gate.passes(run.metrics)}
-    check = _gate_check(gate)
+    check = _gate_check(gate, model)
     # A fit that the champion scores in place of does no harm: a warning, which blocks nothing.
     if all(run.version and run.scored_by != run.version.model_version for run in failed.values()):
         check = replace(check, blocking=False)

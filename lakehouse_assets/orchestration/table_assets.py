@@ -83,7 +83,7 @@ def gold_asset(
             read.identifier: dg.AssetIn(dg.AssetKey(read.key), partition_mapping=mapping)
             for read, mapping in inputs.items()
         },
-        deps=[_trigger(trigger) for trigger in gold.triggered_by],
+        deps=[trigger_of(table) for table in gold.triggered_by],
         **attributes,
         check_specs=check_specs(
             table,
@@ -186,7 +186,7 @@ def _findings(
         yield check_rule(check, lake, broken)
 
 
-def _trigger(table: Table) -> dg.AssetDep:
+def trigger_of(table: Table) -> dg.AssetDep:
     """Depend on the same month of a gold table, or on any delivery within the month."""
     return dg.AssetDep(
         dg.AssetKey(table.key), partition_mapping=WITHIN if table.layer == "silver" else None

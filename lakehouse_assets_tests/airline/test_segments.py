@@ -258,7 +258,7 @@ def test_the_champion_carries_run_partition_and_the_versions_read(
     }
     assert run.info.status == "FINISHED"
     files = {file.path for file in client.list_artifacts(champion.run_id)}
-    assert files == {"segment_analysis.png", "centres.json", "personas.json"}
+    assert files == {"segment_analysis.png", "centres.json", "personas.json", "model_card.md"}
     shown = {
         name: value.value
         for event in result.asset_materializations_for_node("airline__gold_customer_segments_ml")

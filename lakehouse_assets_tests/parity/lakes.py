@@ -14,6 +14,7 @@ from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.table_path import TablePath
+from lakehouse_assets.quality.tables import MODEL_DECISIONS
 from lakehouse_assets_tests.airline.samples import House, ask
 
 # When a run began, and its name, are the run's own.
@@ -45,8 +46,12 @@ class Difference:
 
 
 def differences(here: House, there: House) -> list[Difference]:
-    """Find where two lakes differ in any table of the registry, some of it for each column."""
-    return [found for table in REGISTRY for found in _of_table(table, here, there)]
+    """Find where two lakes differ in any table of the registry, some of it for each column.
+
+    Decisions about models are not compared: each lake has a registry of models of its own.
+    """
+    compared = [table for table in REGISTRY if table != MODEL_DECISIONS]
+    return [found for table in compared for found in _of_table(table, here, there)]
 
 
 def empty_tables(house: House) -> set[str]:

@@ -37,7 +37,10 @@ _LABELS = (
     "Media Placements",
 )  # fmt: skip
 _NAMES = ("GoGreen", "gogreen", "LetsRun", "\u0130stanbul", "stra\u00dfe", " BeUnique ", "NULL", "")
-_WORDS = ("I love", "I hate", "@you I hate!", "https://t.co/x Love", "\U0001f600", "")
+_LABELLED = (
+    ("I love", "POSITIVE"), ("https://t.co/x Love", "Positive"), ("I hate", "negative"),
+    ("@you I hate!", "NEGATIVE"), ("It is a", "neutral"), ("\u0130t ha\u1e9e", "Neutral"),
+)  # fmt: skip
 _AMOUNTS = (
     "11180.560000000001", "-0.00005", "0.00005", "1e3", "NaN", "", "12abc", "-3961.17", "296.505",
     "+7", " 42 ", "99999999999", "-99999999999", "0.00004999", "1,000",
@@ -198,10 +201,10 @@ def _deliver_labelled_tweets(house: House, rng: random.Random) -> None:
     for part in ("train", "validation", "test"):
         rows = [
             {
-                "twitter_text": f"{rng.choice(_WORDS)} {rng.choice(_NAMES)} {rng.choice(_TEXTS)}",
-                "sentiment": rng.choice(["Negative", "neutral", "POSITIVE", "Glad", "NULL", ""]),
+                "twitter_text": f"{said} {rng.choice(_NAMES)} {rng.choice(_TEXTS)}",
+                "sentiment": meant if rng.random() < 0.9 else rng.choice(["Glad", "NULL", ""]),
             }
-            for _ in range(FEWER)
+            for said, meant in rng.choices(_LABELLED, k=FEWER)
         ]
         text = quoted_csv(LABELLED_TWEETS, [*rows, *rows[:9], {"twitter_text": ""}]) + "alone\n"
         deliver(house, LABELLED_TWEETS, "2014-02-10", f"{part}.csv", text)

@@ -83,7 +83,7 @@ TWEET_SENTIMENTS = gold(
     (_HASHTAG, _CITY, *SENTIMENTS_COUNTED),
     ("hashtag", "city"),
     kind="aggregate",
-    topic="tweets",
+    topic="sentiment",
 )
 
 TWEET_DAYS = Table(

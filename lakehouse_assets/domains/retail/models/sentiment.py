@@ -13,9 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import so_far
 from lakehouse_assets.catalog.registry import MODEL_VERSION, Column, monthly_table
-from lakehouse_assets.domains.retail.datasets.labelled_tweets import PARTS, SILVER_LABELLED_TWEETS
+from lakehouse_assets.domains.retail.datasets.labelled_tweets import (
+    LABELLED_TWEETS,
+    PARTS,
+    SILVER_LABELLED_TWEETS,
+)
 from lakehouse_assets.domains.retail.models.sentiment_figure import sentiment_figure
 from lakehouse_assets.domains.retail.models.sentiment_model import (
     CLASSES,
@@ -513,7 +518,7 @@ LABELLED_TWEETS_SCORED: Final = monthly_table(
     (KEY,),
     OWNER,
     kind="cumulative",
-    topic="tweets",
+    topic="sentiment",
 )
 SENTIMENT_MODEL: Final = ModelSpec(
     name="sentiment",
@@ -552,7 +557,13 @@ SENTIMENT_MODEL: Final = ModelSpec(
     libraries=("scikit-learn", "vaderSentiment", "xgboost-cpu"),
 )  # fmt: skip
 TABLES: Final = (
-    ModelTable(SENTIMENT_MODEL, LABELLED_TWEETS_SCORED, so_far(SILVER_LABELLED_TWEETS)),
+    ModelTable(
+        SENTIMENT_MODEL,
+        LABELLED_TWEETS_SCORED,
+        so_far(SILVER_LABELLED_TWEETS),
+        triggered_by=(quarantine_table(LABELLED_TWEETS),),
+        gates_block=False,
+    ),
 )
 SENTIMENT_TRAINING: Final = Training(
     spec=SENTIMENT_MODEL,
