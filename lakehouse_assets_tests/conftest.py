@@ -44,6 +44,7 @@ from lakehouse_assets_tests.engine.small import INTERPRETED, JAVA, SMALL
 # The same examples each time: what is random is seeded, and a failure can be played again.
 hypothesis.settings.register_profile("seeded", derandomize=True, database=None)
 hypothesis.settings.load_profile("seeded")
+_TEMPORARY = tempfile.gettempdir()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,9 +71,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(autouse=True)
 def usual_temporary_folder() -> Iterator[None]:
     """A run in a test's process moves its temporary files; servers of other users need theirs."""
-    before = tempfile.tempdir
+    # A fixture of a module or the session may have moved them already.
+    tempfile.tempdir = _TEMPORARY
     yield
-    tempfile.tempdir = before
+    tempfile.tempdir = _TEMPORARY
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -30,7 +30,7 @@ from lakehouse_assets.domains.retail.datasets.store_sales import STORE_SALES
 from lakehouse_assets.domains.retail.datasets.website import WEBSITE
 from lakehouse_assets.ingest.landing import LandingZone, content_of
 from lakehouse_assets.ingest.reader import by_partition
-from lakehouse_assets.ml.decisions import promote_by_hand
+from lakehouse_assets.ml.decisions import promote_by_hand, versions_of
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.jobs import QUALITY
@@ -207,7 +207,8 @@ def test_segments_run_by_hand_with_another_k_are_followed_and_keep_one_name_each
             # Three clusters cut members up in another way than the champion's six do: those who
             # want them say so.
             tracking = MlflowTracking.of(house.settings)
-            promote_by_hand(tracking, SEGMENTS.name, 2, "Ann", "three are enough for us")
+            newest = int(versions_of(tracking, SEGMENTS.name)[-1].version)
+            promote_by_hand(tracking, SEGMENTS.name, newest, "Ann", "three are enough for us")
             house.materialise(
                 "airline_monthly", "2014-03-01", gold_segments.GOLD_CUSTOMER_SEGMENTS_ML,
                 run_config=config, instance=instance,
@@ -304,17 +305,20 @@ def test_sales_and_snapshots_of_retail_are_followed_month_by_month(
         if table.domain == "retail" and table.layer == "gold" and table.partition
     )
     monthly = gold - {"tweet_days"}
-    split = frozenset({"sales_train", "sales_test"})
+    of_stores = frozenset({
+        "sales_train", "sales_test", "gold_store_weeks", "gold_sales_forecast",
+        "gold_demand_forecast", "gold_post_campaign_revenue",
+    })  # fmt: skip
     sales = frozenset({"dim_products", "fact_sales", "sales_days", "sales_weeks"})
     stores, orders = (frozenset(d.loaded_tables) for d in (STORE_SALES, ONLINE_SALES))
     september, october = "2021-09-01", "2021-10-01"
     # The first delivery of a month, whatever it is, begins every table of its domain.
     first = once(frozenset(CUSTOMERS.loaded_tables) | monthly, september)
     assert arrives(CUSTOMERS, "2021-09-06") == first
-    sold = once(stores, "2021-09-13") + once(sales | split, september)
+    sold = once(stores, "2021-09-13") + once(sales | of_stores, september)
     assert arrives(STORE_SALES, "2021-09-13") == sold
     assert arrives(ONLINE_SALES, "2021-09-20") == once(orders, "2021-09-20") + once(
-        sales, september
+        sales | {"gold_demand_forecast"}, september
     )
     # October's weeks add September up; its customers are those of September.
     assert arrives(ONLINE_SALES, "2021-10-04") == once(orders, "2021-10-04") + once(

@@ -252,6 +252,7 @@ API: dict[str, tuple[str, Words]] = {
             "double": F.col("a").cast("double"),
             "decimal": F.col("a").cast("decimal(18,2)"),
             "abs": F.abs(F.col("a")),
+            "sevenths": F.floor(v.ratio(F.col("a"), F.lit(7))).cast("int"),
         },
     ),
     "decimals": (

@@ -173,7 +173,7 @@ def _done(command: list[object], script: str = "") -> None:
         env=_environment(command[0]), cwd="/", timeout=_PATIENCE, check=False, **_other_user(),
     )  # fmt: skip
     if ended.returncode:
-        raise MissingError(f"{command[0]} fails: {ended.stderr[-300:]}")
+        raise RuntimeError(f"{command[0]} fails: {ended.stderr[-300:]}")
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def _running(command: list[object], port: int, folder: Path) -> Iterator[None]:
         ends = time.monotonic() + _PATIENCE
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > ends:
-                raise MissingError(f"{command[0]} does not start: {(folder / 'log').read_text()}")
+                raise RuntimeError(f"{command[0]} does not start: {(folder / 'log').read_text()}")
             time.sleep(0.05)
         yield
     finally:

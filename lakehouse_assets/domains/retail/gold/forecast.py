@@ -133,7 +133,7 @@ def store_weeks(store_sales: DataFrame, month: date) -> DataFrame:
     series = ("store", "brand")
     start = F.col("week_starting")
     # Floor division: weeks before 1970 count down.
-    number = F.floor(v.days_between(F.lit(_EPOCH), start) / F.lit(7)).cast("int")
+    number = F.floor(v.ratio(v.days_between(F.lit(_EPOCH), start), F.lit(7))).cast("int")
     begun = store_sales.filter(start < F.lit(following(month, "month")))
     sold = v.staged(
         begun.groupBy(*series, "week_starting").agg(
@@ -149,7 +149,9 @@ def store_weeks(store_sales: DataFrame, month: date) -> DataFrame:
     last = sold.agg(
         F.max("week_number").alias("last_number"), F.max("week_start").alias("last_start")
     )
-    rank = F.row_number().over(W.partitionBy(*series).orderBy(F.col("week_start").desc()))
+    rank = F.row_number().over(
+        W.partitionBy(*series).orderBy(F.col("week_start").desc_nulls_last())
+    )
     newest = v.staged(
         sold.join(last, F.col("last_number") - F.col("week_number") < F.lit(RECENT)).withColumn(
             "newest", rank
@@ -218,7 +220,7 @@ def post_campaign_revenue(forecast: DataFrame, campaigns: DataFrame) -> DataFram
         campaigns: The month's rows of `dim_campaigns`.
     """
     last = campaigns.agg(F.max("last_day").alias("last_day"))
-    since = v.days_between(F.col("last_day"), F.col("week_start")) / F.lit(7)
+    since = v.ratio(v.days_between(F.col("last_day"), F.col("week_start")), F.lit(7))
     parts = {"revenue_low": "p10", "predicted_revenue": "p50", "revenue_high": "p90"}
     return (
         forecast.join(last, F.col("last_day").isNotNull())
