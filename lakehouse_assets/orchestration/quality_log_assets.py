@@ -275,7 +275,9 @@ def realised_of(lake: Lake, model: ModelTable) -> list[Drift]:
     joined = asked.join(known, F.col(spec.key) == F.col("known_key"), "inner")
     from pyarrow import compute as pc
 
-    fetched = lake.engine.arrow_stream(joined.select(day.alias("day"), score, "outcome")).read_all()
+    chosen = joined.select(day.alias("day"), spec.key, score, "outcome")
+    # In a fixed order, so that metrics are the same to the last digit.
+    fetched = lake.engine.arrow_stream(chosen).read_all().sort_by(spec.key)
     gates = {gate.metric: gate for gate in spec.gates}
     found = []
     for month in months[:-1]:
