@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -68,7 +69,13 @@ def search(
 
     found: dict[int, Trial] = {}
     waiting = {}
-    with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as pool:
+    # Libraries change the process's filters of warnings for a while, and threads that do so at once
+    # put them back wrongly; leaving this block does it right.
+    with (
+        warnings.catch_warnings(),
+        threadpool_limits(limits=1),
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         for place, params in enumerate(trials):
             metrics = (known or {}).get(name_of(params))
             if metrics is None:
