@@ -1,13 +1,10 @@
-"""Search among settings of a model: trials in parallel; those already done are not redone."""
+"""Search among settings of a model: a trial for each; those already done are not redone."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -53,44 +50,32 @@ def search(
     known: Mapping[str, Mapping[str, float]] | None = None,
     done: Callable[[Trial], None] = lambda _: None,
 ) -> list[Trial]:
-    """Measure trials in parallel, each on one thread.
+    """Measure trials one after the other, each on one thread.
 
     Args:
         trials: What to try; each must be seeded by its parameters or by constants, so that the
             result does not depend on the order in which trials end.
         measure: Measures a trial.
         known: Metrics of trials that need not be measured again, by `name_of`.
-        done: Called for each measured trial as it ends, in the calling thread.
+        done: Called for each measured trial as it ends.
 
     Returns:
         The trials in the given order.
     """
     from threadpoolctl import threadpool_limits
 
-    found: dict[int, Trial] = {}
-    waiting = {}
-    # Libraries change the process's filters of warnings for a while, and threads that do so at once
-    # put them back wrongly; leaving this block does it right.
-    with (
-        warnings.catch_warnings(),
-        threadpool_limits(limits=1),
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
-        for place, params in enumerate(trials):
+    found = []
+    # One after the other: scikit-learn changes the process's filters of warnings while it works,
+    # and threads that do so at once put them back wrongly.
+    with threadpool_limits(limits=1):
+        for params in trials:
             metrics = (known or {}).get(name_of(params))
             if metrics is None:
-                waiting[pool.submit(measure, params)] = place
+                found.append(Trial(params, *measure(params)))
+                done(found[-1])
             else:
-                found[place] = Trial(params, metrics)
-        try:
-            for future in as_completed(waiting):
-                place = waiting[future]
-                found[place] = Trial(trials[place], *future.result())
-                done(found[place])
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return [found[place] for place in range(len(trials))]
+                found.append(Trial(params, metrics))
+    return found
 
 
 def tracked_search(
