@@ -1,4 +1,4 @@
-"""Search among settings of a model: a trial for each; those already done are not redone."""
+"""Search among settings of a model; trials that an earlier run finished are not repeated."""
 
 from __future__ import annotations
 

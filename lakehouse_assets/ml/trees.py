@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_DEPTH: Final = 3
 # Values are multiples of this; sums of them below 4,096 are exact.
 _UNIT: Final = 2.0**-40
-# Rows times trees that are looked at together.
+# Most rows times trees in one block, which bounds the memory.
 _BLOCK: Final = 2**18
 
 

@@ -26,7 +26,7 @@ _SCHEDULES = (
      "Adds what the runs of the last hour found to the quality log."),
     # Sundays at 03:00 UTC: between the last delivery of the week and the daily refresh.
     ("weekly_maintenance", "0 3 * * 0", MAINTENANCE,
-     "Maintains every table on Sundays, while nobody writes it."),
+     "Maintains every table on Sundays; a table's writers wait meanwhile."),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Deployment elsewhere: what is sent to Databricks, and what Azure ML is told; neither was run."""
+"""Requests for Databricks and files for Azure ML; neither service is called."""
 
 from __future__ import annotations
 
