@@ -16,7 +16,7 @@ from lakehouse_assets.catalog.sources import SourceTable
 
 if TYPE_CHECKING:
     from lakehouse_assets.ml.evaluation import Evaluation, Training
-    from lakehouse_assets.ml.lifecycle import ModelTable
+    from lakehouse_assets.ml.spec import ModelTable
 
 _Kind = TypeVar("_Kind")
 

@@ -21,7 +21,7 @@ from lakehouse_assets.errors import LakehouseError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse_assets.ml.lifecycle import ModelSpec
+    from lakehouse_assets.ml.spec import ModelSpec
 
 Span = Literal["same", "so_far", "latest", "before"]
 Rule: TypeAlias = Callable[..., DataFrame]

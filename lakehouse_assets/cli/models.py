@@ -18,7 +18,7 @@ from lakehouse_assets.ml.evaluation import Evaluation, Training
 
 if TYPE_CHECKING:
     from lakehouse_assets.ml.decisions import Decision
-    from lakehouse_assets.ml.lifecycle import ModelSpec
+    from lakehouse_assets.ml.spec import ModelSpec
     from lakehouse_assets.ml.tracking import MlflowTracking
 
 _JSON = "Print one JSON object, for scripts."

@@ -25,7 +25,7 @@ from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.domains.$domain import datasets, gold, models
-from lakehouse_assets.ml.lifecycle import ModelTable
+from lakehouse_assets.ml.spec import ModelTable
 
 $DOMAIN = Domain(
     name="$domain",
@@ -153,7 +153,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.registry import Column, monthly_table
 from lakehouse_assets.domains.$domain.gold.$reads import $READS
-from lakehouse_assets.ml.lifecycle import Fitted, ModelSpec, ModelTable
+from lakehouse_assets.ml.spec import Fitted, ModelSpec, ModelTable
 from lakehouse_assets.ml.sampling import feature_matrix
 
 if TYPE_CHECKING:

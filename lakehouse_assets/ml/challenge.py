@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from mlflow.entities.model_registry import ModelVersion
 
-    from lakehouse_assets.ml.lifecycle import Agreement, Fitted, Gate, ModelSpec
     from lakehouse_assets.ml.model_registry import TrackedModel
+    from lakehouse_assets.ml.spec import Agreement, Fitted, Gate, ModelSpec
     from lakehouse_assets.ml.tracking import MlflowTracking
 
 TIMED_ROWS: Final = 10_000

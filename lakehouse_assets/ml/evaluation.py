@@ -12,7 +12,7 @@ from lakehouse_assets.errors import LakehouseError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse_assets.ml.lifecycle import ModelSpec
+    from lakehouse_assets.ml.spec import ModelSpec
 
 Progress: TypeAlias = Callable[[str], None]
 """Reports what an evaluation is doing, in one sentence."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakehouse_assets.ml.decisions import Decision
-    from lakehouse_assets.ml.lifecycle import Fitted, ModelSpec
     from lakehouse_assets.ml.sampling import Sample
+    from lakehouse_assets.ml.spec import Fitted, ModelSpec
 
 FILE: Final = "model_card.md"
 

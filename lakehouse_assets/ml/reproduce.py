@@ -20,11 +20,11 @@ from lakehouse_assets.ml.lifecycle import (
     DELTA_VERSION_TAG,
     LIBRARY_TAG,
     WHOLE,
-    ModelTable,
     fit_sample,
     prepare_sample,
 )
 from lakehouse_assets.ml.model_registry import INPUT_DIGEST_TAG
+from lakehouse_assets.ml.spec import ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
 
 if TYPE_CHECKING:

@@ -16,16 +16,10 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, between
 from lakehouse_assets.lake.spans import rows_of
-from lakehouse_assets.ml.lifecycle import (
-    WHOLE,
-    Gate,
-    ModelRun,
-    ModelSpec,
-    ModelTable,
-    run_model,
-)
+from lakehouse_assets.ml.lifecycle import WHOLE, ModelRun, run_model
 from lakehouse_assets.ml.model_card import FILE as CARD
 from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
+from lakehouse_assets.ml.spec import Gate, ModelSpec, ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import windows_of

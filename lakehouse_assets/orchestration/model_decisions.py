@@ -10,8 +10,8 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Values
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.ml.decisions import aliases_of, contradiction, decisions_of, versions_of
-from lakehouse_assets.ml.lifecycle import ModelTable
 from lakehouse_assets.ml.mlflow_address import sqlite_path
+from lakehouse_assets.ml.spec import ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import NewRows

@@ -15,7 +15,8 @@ from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.spans import rows_of
-from lakehouse_assets.ml.lifecycle import ModelSpec, score_with_champion, with_digest
+from lakehouse_assets.ml.lifecycle import score_with_champion, with_digest
+from lakehouse_assets.ml.spec import ModelSpec
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import dagster_schema, windows_of
 from lakehouse_assets.orchestration.partitions import WITHIN, Calendar, accepting_beta

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.decisions import CHAMPION
-from lakehouse_assets.ml.lifecycle import ModelSpec
 from lakehouse_assets.ml.model_registry import FILES_DIGEST_TAG, champion_of, load_version
+from lakehouse_assets.ml.spec import ModelSpec
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.serving.rows import Inputs
 

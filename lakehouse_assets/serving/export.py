@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import lakehouse_assets
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.lifecycle import ModelSpec
 from lakehouse_assets.ml.model_files import digest_of_files
 from lakehouse_assets.ml.model_registry import TrackedModel, export_champion
+from lakehouse_assets.ml.spec import ModelSpec
 from lakehouse_assets.ml.tracking import MlflowTracking
 
 if TYPE_CHECKING:

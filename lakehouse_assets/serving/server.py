@@ -17,7 +17,7 @@ from lakehouse_assets.serving.champion import Champion
 from lakehouse_assets.serving.tokens import Tokens
 
 if TYPE_CHECKING:
-    from lakehouse_assets.ml.lifecycle import ModelSpec
+    from lakehouse_assets.ml.spec import ModelSpec
     from lakehouse_assets.ml.tracking import MlflowTracking
 
 # Connections above this number are answered with 503.

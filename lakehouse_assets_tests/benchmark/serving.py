@@ -21,9 +21,10 @@ import numpy as np
 import pyarrow as pa
 
 from lakehouse_assets.domains import DOMAINS
-from lakehouse_assets.ml.lifecycle import ModelTable, score_frame
+from lakehouse_assets.ml.lifecycle import score_frame
 from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.sampling import feature_matrix
+from lakehouse_assets.ml.spec import ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.serving.export import export

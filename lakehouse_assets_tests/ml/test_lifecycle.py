@@ -18,17 +18,10 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.comparison import by_metric
 from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
 from lakehouse_assets.ml.held_out import load_held_out
-from lakehouse_assets.ml.lifecycle import (
-    Agreement,
-    Gate,
-    ModelRun,
-    ModelSpec,
-    run_model,
-    score_frame,
-    score_with_champion,
-)
+from lakehouse_assets.ml.lifecycle import ModelRun, run_model, score_frame, score_with_champion
 from lakehouse_assets.ml.model_registry import load_champion, load_version
 from lakehouse_assets.ml.sampling import feature_matrix, fetch_sample
+from lakehouse_assets.ml.spec import Agreement, Gate, ModelSpec
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.model_assets import model_metadata
 from lakehouse_assets_tests.airline.samples import REPOSITORY, members_of

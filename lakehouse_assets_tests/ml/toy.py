@@ -12,8 +12,8 @@ import pyarrow as pa
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.comparison import by_metric
-from lakehouse_assets.ml.lifecycle import Evidence, Fitted, Gate, ModelSpec, Variant
 from lakehouse_assets.ml.sampling import feature_matrix
+from lakehouse_assets.ml.spec import Evidence, Fitted, Gate, ModelSpec, Variant
 
 FEATURES = ("flights", "km", "km_per_flight")
 

@@ -27,7 +27,8 @@ from lakehouse_assets.domains.retail.models.sentiment import (
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.decisions import versions_of
-from lakehouse_assets.ml.lifecycle import CannotFitError, score_rows, train, with_digest
+from lakehouse_assets.ml.lifecycle import score_rows, train, with_digest
+from lakehouse_assets.ml.spec import CannotFitError
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, check
 from lakehouse_assets_tests.lake.samples import on_both_engines

@@ -14,8 +14,9 @@ from mlflow.pyfunc.scoring_server import infer_and_parse_data as parsed
 from lakehouse_assets.domains import DOMAINS
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.lifecycle import ModelSpec, ModelTable, score_frame
+from lakehouse_assets.ml.lifecycle import score_frame
 from lakehouse_assets.ml.model_registry import load_champion
+from lakehouse_assets.ml.spec import ModelSpec, ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.serving.export import export

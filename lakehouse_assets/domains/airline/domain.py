@@ -10,7 +10,7 @@ from lakehouse_assets.domains.airline.gold.segments import GOLD_CUSTOMER_SEGMENT
 from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
 from lakehouse_assets.domains.airline.models.segments import SEGMENTS
 from lakehouse_assets.domains.airline.shared import DOMAIN, OWNER
-from lakehouse_assets.ml.lifecycle import ModelTable
+from lakehouse_assets.ml.spec import ModelTable
 
 AIRLINE = Domain(
     name=DOMAIN,

@@ -9,7 +9,7 @@ from lakehouse_assets.domains.retail import datasets, gold, models
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.ml.evaluation import Evaluation, Training
-from lakehouse_assets.ml.lifecycle import ModelTable
+from lakehouse_assets.ml.spec import ModelTable
 
 RETAIL = Domain(
     name=DOMAIN,

@@ -20,8 +20,8 @@ from lakehouse_assets.domains.airline.models.personas import PERSONAS, VALUE
 from lakehouse_assets.domains.airline.models.segment_figure import segment_figure
 from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.ml.lifecycle import Agreement, Evidence, Fitted, Gate, ModelSpec, Variant
 from lakehouse_assets.ml.sampling import FloatArray, feature_matrix
+from lakehouse_assets.ml.spec import Agreement, Evidence, Fitted, Gate, ModelSpec, Variant
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -39,7 +39,9 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.comparison import Interval, by_auc
-from lakehouse_assets.ml.lifecycle import (
+from lakehouse_assets.ml.sampling import FloatArray, fetch_sample
+from lakehouse_assets.ml.search import Params, Trial, parallel_coordinates, search
+from lakehouse_assets.ml.spec import (
     CannotFitError,
     Evidence,
     Fitted,
@@ -48,8 +50,6 @@ from lakehouse_assets.ml.lifecycle import (
     ModelTable,
     Variant,
 )
-from lakehouse_assets.ml.sampling import FloatArray, fetch_sample
-from lakehouse_assets.ml.search import Params, Trial, parallel_coordinates, search
 from lakehouse_assets.ml.trees import MOST_DEPTH, Trees, from_xgboost
 
 if TYPE_CHECKING:

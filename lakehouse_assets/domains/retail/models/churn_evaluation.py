@@ -20,8 +20,8 @@ from lakehouse_assets.domains.retail.models.churn_model import FEATURES, NUMBERS
 from lakehouse_assets.domains.retail.shared import NOTHING
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress, parse_seeds
-from lakehouse_assets.ml.lifecycle import CannotFitError
 from lakehouse_assets.ml.sampling import FloatArray
+from lakehouse_assets.ml.spec import CannotFitError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -25,8 +25,8 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.comparison import by_metric
-from lakehouse_assets.ml.lifecycle import Evidence, Fitted, Gate, ModelSpec, ModelTable, Variant
 from lakehouse_assets.ml.sampling import FloatArray, feature_matrix
+from lakehouse_assets.ml.spec import Evidence, Fitted, Gate, ModelSpec, ModelTable, Variant
 
 if TYPE_CHECKING:
     import pyarrow as pa

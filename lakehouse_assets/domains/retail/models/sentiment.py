@@ -40,15 +40,8 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.calibration import calibration_error
 from lakehouse_assets.ml.comparison import by_metric
 from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress, Training
-from lakehouse_assets.ml.lifecycle import (
-    CannotFitError,
-    Fitted,
-    Gate,
-    ModelSpec,
-    ModelTable,
-    Variant,
-)
 from lakehouse_assets.ml.sampling import FloatArray
+from lakehouse_assets.ml.spec import CannotFitError, Fitted, Gate, ModelSpec, ModelTable, Variant
 
 if TYPE_CHECKING:
     import numpy as np
