@@ -308,17 +308,16 @@ def test_7_no_result_at_all_is_an_error_and_not_an_empty_one(tmp_path):
 
 @on_both_engines
 @pytest.mark.parametrize(
-    ("last", "partition", "options", "version"),
+    ("last", "partition", "options"),
     [
-        (None, "2024-01-01", {"code_version": "7"}, "7"),
-        ("2024-01-03", "2024-01-01...2024-01-03", {}, code_version()),
+        (None, "2024-01-01", {"code_version": "7"}),
+        ("2024-01-03", "2024-01-01...2024-01-03", {}),
     ],
 )
-def test_8_a_commit_names_run_asset_partition_and_code_version(
-    tmp_path, last, partition, options, version
-):
+def test_8_a_commit_names_run_asset_partition_and_code_version(tmp_path, last, partition, options):
     result = run(tmp_path, daily_asset(tmp_path, **options), "2024-01-01", last)
     (newest,) = lake_at(tmp_path).history(DAILY, 1)
+    version = options.get("code_version", code_version())
     assert newest.commit == Commit(result.run_id, "shop/daily", partition, version)
 
 
