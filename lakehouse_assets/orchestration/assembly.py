@@ -105,7 +105,7 @@ def _assets(
         *quality_assets(silver, models),
         decisions_asset([model for domain in DOMAINS for model in domain.models]),
     ]
-    conditions = conditions_of(made, DATASETS)
+    conditions = conditions_of(made, DATASETS, frozenset())
 
     def finished(spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec.replace_attributes(

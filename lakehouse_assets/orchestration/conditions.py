@@ -1,7 +1,8 @@
 """Automation conditions: when each asset is rebuilt after its sources change.
 
-The partition mapping distinguishes three kinds of dependency: *aligned* (the same partition),
-*within* (the days of the month) and *history* (everything so far).
+The partition mapping distinguishes four kinds of dependency: *aligned* (the same partition),
+*within* (the days of the month), *history* (everything so far) and *last days* (a day and some
+before it).
 
 Whether a partition is out of date is read from Dagster's event log (`outdated.py`), not inferred
 from what happened between two ticks, so that no change is lost when the daemon is killed, a run is
@@ -10,7 +11,7 @@ lost or a disk is full.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,11 +20,13 @@ from dagster import AutomationCondition as When
 
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.orchestration.jobs import QUALITY
-from lakehouse_assets.orchestration.outdated import DeliveredInMonth, NeverTried, Outdated
+from lakehouse_assets.orchestration.outdated import Delivered, NeverTried, Outdated
 from lakehouse_assets.orchestration.partitions import accepting_beta
 from lakehouse_assets.orchestration.schedules import CRON
 
 _LOOK_SECONDS = 30
+# Tables built from streams, whose sources change all the time, are built this often at most.
+_STREAMS_CRON = "*/5 * * * *"
 Condition: TypeAlias = dg.AutomationCondition[Any]
 
 
@@ -35,12 +38,15 @@ class Dependencies:
         aligned: Dependencies with the same partition.
         within: Dependencies whose partitions are inside the asset's.
         history: Dependencies of which the asset's partition also needs all earlier ones.
+        last_days: Dependencies of which the asset's day and some days before it are needed, with
+            their number.
         whole: Unpartitioned dependencies.
     """
 
     aligned: frozenset[dg.AssetKey]
     within: frozenset[dg.AssetKey]
     history: frozenset[dg.AssetKey]
+    last_days: Mapping[dg.AssetKey, int]
     whole: frozenset[dg.AssetKey]
 
     @classmethod
@@ -49,16 +55,26 @@ class Dependencies:
         kinds: dict[str, set[dg.AssetKey]] = {
             kind: set() for kind in ("aligned", "within", "history", "whole")
         }
+        last_days: dict[dg.AssetKey, int] = {}
+        daily = isinstance(spec.partitions_def, dg.DailyPartitionsDefinition)
         for dep in spec.deps:
             mapping = dep.partition_mapping
             if dep.asset_key in unpartitioned:
                 kind = "whole"
             elif not isinstance(mapping, dg.TimeWindowPartitionMapping):
                 kind = "aligned"
+            elif daily and mapping.start_offset < 0 and not mapping.end_offset:
+                last_days[dep.asset_key] = 1 - mapping.start_offset
+                continue
             else:
                 kind = "history" if mapping.start_offset < 0 else "within"
             kinds[kind].add(dep.asset_key)
-        return cls(**{kind: frozenset(keys) for kind, keys in kinds.items()})
+        return cls(**{kind: frozenset(keys) for kind, keys in kinds.items()}, last_days=last_days)
+
+    @property
+    def partitioned(self) -> frozenset[dg.AssetKey]:
+        """All dependencies but the unpartitioned ones."""
+        return self.aligned | self.within | self.history | self.last_days.keys()
 
     @property
     def triggers(self) -> frozenset[dg.AssetKey]:
@@ -67,13 +83,16 @@ class Dependencies:
 
 
 def conditions_of(
-    assets: Sequence[dg.AssetsDefinition], datasets: Iterable[Dataset]
+    assets: Sequence[dg.AssetsDefinition],
+    datasets: Iterable[Dataset],
+    streamed: frozenset[dg.AssetKey],
 ) -> dict[dg.AssetKey, Condition | None]:
     """Return each asset's condition; None if only deliveries or a schedule build it.
 
     Args:
         assets: The assets of every domain.
         datasets: All datasets; the first delivery of a month triggers all tables of its domain.
+        streamed: Tables that streams fill.
     """
     deliveries: dict[str, frozenset[dg.AssetKey]] = {}
     for dataset in datasets:
@@ -81,16 +100,32 @@ def conditions_of(
         deliveries[dataset.domain] = deliveries.get(dataset.domain, frozenset()) | cleaned
     whole = frozenset(key for asset in assets if asset.partitions_def is None for key in asset.keys)
     found: dict[dg.AssetKey, Condition | None] = {}
-    for asset in assets:
-        deps = {spec.key: Dependencies.of(spec, whole) for spec in asset.specs}
+    sources = [{spec.key: Dependencies.of(spec, whole) for spec in asset.specs} for asset in assets]
+    live = _downstream_of(streamed, sources)
+    for asset, deps in zip(assets, sources, strict=True):
         # A table that depends on its own history (purchases: the first delivery of an id counts) is
         # built by the runs of its deliveries and late days. For a requested day, Dagster would also
         # request all earlier days of everything the same step makes, and then fail.
         reads_itself = any(dep.history & asset.keys for dep in deps.values())
         for key, dep in deps.items():
             domain = deliveries.get(key.path[0], frozenset())
-            found[key] = None if reads_itself else _condition_of(key, dep, asset, domain)
+            condition = None if reads_itself else _condition_of(key, dep, asset, domain)
+            if condition is not None and key in live:
+                due = When.cron_tick_passed(_STREAMS_CRON).since(When.newly_requested())
+                condition = (condition & due).with_label("follows its sources, every 5 minutes")
+            found[key] = condition
     return found
+
+
+def _downstream_of(
+    streamed: frozenset[dg.AssetKey], sources: Sequence[Mapping[dg.AssetKey, Dependencies]]
+) -> frozenset[dg.AssetKey]:
+    """Return the assets that are built from streams, directly or not."""
+    live, known = streamed, frozenset[dg.AssetKey]()
+    while live != known:
+        known = live
+        live |= {key for deps in sources for key, dep in deps.items() if dep.partitioned & live}
+    return live - streamed
 
 
 @accepting_beta()
@@ -128,12 +163,14 @@ def _condition_of(
     if asset.partitions_def is None:
         # The quality log is filled by its schedule.
         return None if key.path[0] == QUALITY else _made_once()
-    if not deps.aligned | deps.within:
+    if not deps.aligned | deps.within | deps.last_days.keys():
         return None
     return (
         _has_news(deps, frozenset(asset.keys))
         & _may_begin(deps, deliveries)
-        & _nothing_moves(deps.aligned | deps.within | deps.whole, deps.history)
+        & _nothing_moves(
+            deps.aligned | deps.within | deps.whole, deps.history | deps.last_days.keys()
+        )
     ).with_label("follows its sources")
 
 
@@ -154,6 +191,7 @@ def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition
         aligned=deps.aligned - siblings,
         within=deps.within - deps.triggers,
         so_far=deps.history - siblings,
+        last_days=deps.last_days,
     )
     if deps.aligned:
         # A source is requested in this same tick: both go into one run, in order.
@@ -175,10 +213,13 @@ def _may_begin(deps: Dependencies, deliveries: frozenset[dg.AssetKey]) -> Condit
         begins: Condition = ~When.any_deps_match(When.missing() & ~When.will_be_requested()).allow(
             _only(deps.aligned | deps.whole)
         )
+    elif deps.last_days:
+        # Days after it that have no rows of their own are not begun.
+        begins = Delivered(frozenset(deps.last_days), "day")
     elif deps.within & deliveries:
         # The first gold tables of a month: any delivery to the domain triggers them all, so that
         # either every table of a month exists or none does.
-        begins = DeliveredInMonth(deliveries)
+        begins = Delivered(deliveries, "month")
     else:
         begins = When.any_deps_match(~When.missing()).allow(_only(deps.within))
     return ~When.missing() | begins

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from itertools import accumulate
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import dagster as dg
 
+from lakehouse_assets.catalog.registry import Grain
 from lakehouse_assets.orchestration.recorded import recorded
 
 # Metadata of a materialisation: id of the newest event in Dagster's log when its step first read.
@@ -27,6 +29,8 @@ class Outdated(dg.AutomationCondition[dg.AssetKey]):
         aligned: Sources of which only the same partition counts.
         within: Sources of which the partitions in the asset's month count.
         so_far: Sources of which every partition up to the asset's month counts.
+        last_days: Sources of which the asset's day and some days before it count, with their
+            number.
     """
 
     def __init__(
@@ -34,10 +38,12 @@ class Outdated(dg.AutomationCondition[dg.AssetKey]):
         aligned: frozenset[dg.AssetKey],
         within: frozenset[dg.AssetKey],
         so_far: frozenset[dg.AssetKey],
+        last_days: Mapping[dg.AssetKey, int],
     ) -> None:
         self.aligned = aligned
         self.within = within
         self.so_far = so_far
+        self.last_days = last_days
 
     @property
     def description(self) -> str:
@@ -66,35 +72,44 @@ class Outdated(dg.AutomationCondition[dg.AssetKey]):
             until = dict(zip(months, newest, strict=True))
             for partition in attempts:
                 changed[partition] = max(changed[partition], until[partition[:_MONTH]])
+        for key, number in self.last_days.items():
+            events = log.newest(key, _MADE)
+            for partition in attempts:
+                day = date.fromisoformat(partition)
+                days = (str(day - timedelta(days=back)) for back in range(number))
+                changed[partition] = max(changed[partition], *(events.get(d, 0) for d in days))
         behind = {partition for partition, event in changed.items() if event > attempts[partition]}
         return _result(context, behind)
 
 
-class DeliveredInMonth(dg.AutomationCondition[dg.AssetKey]):
-    """Whether anything was delivered in a partition's month.
+class Delivered(dg.AutomationCondition[dg.AssetKey]):
+    """Whether anything was delivered on a partition's day or in its month.
 
     Args:
         deliveries: Tables that are written when something is delivered.
+        grain: `day` or `month`.
     """
 
-    def __init__(self, deliveries: frozenset[dg.AssetKey]) -> None:
+    def __init__(self, deliveries: frozenset[dg.AssetKey], grain: Grain) -> None:
         self.deliveries = deliveries
+        self.grain = grain
 
     @property
     def description(self) -> str:
         """Text of the condition in the UI."""
-        return "Something was delivered to the domain in the partition's month"
+        return f"Something was delivered in the partition's {self.grain}"
 
     def evaluate(
         self, context: dg.AutomationContext[dg.AssetKey]
     ) -> dg.AutomationResult[dg.AssetKey]:
-        """Look for loaded partitions in the months of the candidates."""
+        """Look for loaded partitions in the days or months of the candidates."""
         log = _log_of(context)
-        months = {
-            month for key in self.deliveries for month in _newest_by_month(log.newest(key, _MADE))
+        length = _MONTH if self.grain == "month" else None
+        loaded = {
+            partition[:length] for key in self.deliveries for partition in log.newest(key, _MADE)
         }
         candidates = context.candidate_subset.expensively_compute_partition_keys()
-        return _result(context, {key for key in candidates if key[:_MONTH] in months})
+        return _result(context, {key for key in candidates if key[:length] in loaded})
 
 
 class NeverTried(dg.AutomationCondition[dg.AssetKey]):
