@@ -188,7 +188,7 @@ class Settings(BaseSettings):
         REQUEST_SECONDS,
         ge=1,
         le=3600,
-        description="Seconds that MLflow, a store, Entra or the webhook may stay silent.",
+        description="Seconds that MLflow, a store, Entra, a broker or the webhook may stay silent.",
     )
     database_timeout: int = Field(
         DATABASE_SECONDS,
@@ -288,7 +288,8 @@ def load_settings() -> Settings:
 def unknown_variables() -> dict[str, str | None]:
     """Return the variables that look like settings but are not, with the setting that may be meant.
 
-    Variables for the addresses of sources, and those that an identity names, are left out.
+    Variables for the addresses of sources and streams, and those that an identity names, are left
+    out.
     """
     prefix = "LAKEHOUSE_"
     settings = [prefix + name.upper() for name in Settings.model_fields]
@@ -298,6 +299,6 @@ def unknown_variables() -> dict[str, str | None]:
         name: next(iter(get_close_matches(name.upper(), settings, 1, cutoff=0.85)), None)
         for name in sorted(given)
         if name.upper() not in {*settings, f"{prefix}HOME"}
-        and not name.upper().startswith(f"{prefix}SOURCE_")
+        and not name.upper().startswith((f"{prefix}SOURCE_", f"{prefix}STREAM_"))
         and name not in named
     }

@@ -1,9 +1,9 @@
 """Timeouts and retries of calls that leave this process.
 
 Every client gets its limits from here, in its own format. Two settings change them:
-`LAKEHOUSE_REQUEST_TIMEOUT` for MLflow, stores, Entra and the webhook, `LAKEHOUSE_DATABASE_TIMEOUT`
-for databases. In addition to a client's own retries, a step that failed with a transient error is
-retried after each of `STEP_PAUSES`, and every retry is reported.
+`LAKEHOUSE_REQUEST_TIMEOUT` for MLflow, stores, Entra, brokers and the webhook,
+`LAKEHOUSE_DATABASE_TIMEOUT` for databases. In addition to a client's own retries, a step that
+failed with a transient error is retried after each of `STEP_PAUSES`, and every retry is reported.
 
 Two clients cannot be configured. DuckDB's Azure reader gives up after four attempts of 60 seconds.
 So does azure-storage-blob, with which MLflow stores artefacts in ADLS or OneLake, with pauses of up
@@ -99,6 +99,16 @@ def azure_identity() -> dict[str, Any]:
         "connection_timeout": connect_seconds(),
         "read_timeout": request_seconds(),
         "retry_total": MLFLOW_RETRIES,
+    }
+
+
+def kafka() -> dict[str, Any]:
+    """Return the options of librdkafka, which reconnects until its user gives up."""
+    return {
+        "socket.timeout.ms": request_seconds() * 1000,
+        "socket.connection.setup.timeout.ms": connect_seconds() * 1000,
+        "reconnect.backoff.ms": FIRST_PAUSE // timedelta(milliseconds=1),
+        "reconnect.backoff.max.ms": 2000,
     }
 
 

@@ -261,7 +261,8 @@ def test_variables_are_settings() -> None:
     # Those of the table of settings, and of sentences.
     for page in PAGES:
         for name in re.findall(r"`(LAKEHOUSE_[A-Z_]+)", page.read_text("utf-8")):
-            assert name in known | {"LAKEHOUSE_HOME"} or name.startswith("LAKEHOUSE_SOURCE_"), name
+            addresses = ("LAKEHOUSE_SOURCE_", "LAKEHOUSE_STREAM_")
+            assert name in known | {"LAKEHOUSE_HOME"} or name.startswith(addresses), name
 
 
 def test_the_map_of_the_code_names_what_there_is() -> None:

@@ -97,14 +97,14 @@ class Source:
         if demo is not None:
             return cls(name, demo)
         variable, given = variable_of(name), variables()
-        text = _secret(given, variable)
+        text = secret_of(given, variable)
         if text is None:
             raise LakehouseError(
                 f"The source {name} has no address; set {variable} to its URL, such as "
                 "postgresql://user@host:5432/database, or use --demo for the embedded sample."
             )
         source = cls(name, SecretStr(text))
-        password = _secret(given, f"{variable}_PASSWORD")
+        password = secret_of(given, f"{variable}_PASSWORD")
         if password is None:
             return source
         with_password = source.parsed().set(password=password)
@@ -226,8 +226,15 @@ class Source:
         return text[:300].rstrip(".; ")
 
 
-def _secret(given: Mapping[str, str], variable: str) -> str | None:
-    """Read a secret from the file that `<variable>_FILE` names, or else from the variable."""
+def secret_of(given: Mapping[str, str], variable: str) -> str | None:
+    """Read a secret from the file that `<variable>_FILE` names, or else from the variable.
+
+    Returns:
+        The secret; None if neither is set.
+
+    Raises:
+        LakehouseError: the file cannot be read, or is empty.
+    """
     file = given.get(f"{variable}_FILE")
     if not file:
         return given.get(variable) or None

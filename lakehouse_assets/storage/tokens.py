@@ -1,4 +1,4 @@
-"""Entra ID tokens for delta-rs, obstore and DuckDB, which do not renew tokens themselves."""
+"""Entra ID tokens for clients that do not renew them: delta-rs, obstore, DuckDB and librdkafka."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential
 
 SCOPE: Final = "https://storage.azure.com/.default"
-# Token by identity and login host, and when to request the next one. All lakes and landing zones of
-# a process that use the same identity share it.
-_tokens: dict[tuple[Identity, str], tuple[AccessToken, float]] = {}
+# Token by identity, login host and scope, and when to request the next one. All lakes and landing
+# zones of a process that use the same identity share it.
+_tokens: dict[tuple[Identity, str, str], tuple[AccessToken, float]] = {}
 _lock = threading.Lock()
 
 
-def token_of(identity: Identity, login: str) -> AccessToken:
+def token_of(identity: Identity, login: str, scope: str = SCOPE) -> AccessToken:
     """Return an identity's token, which is renewed after half of its lifetime.
 
     Tokens live for an hour or more, so an operation has at least half an hour before its token
@@ -33,20 +33,21 @@ def token_of(identity: Identity, login: str) -> AccessToken:
     Args:
         identity: An identity for which Entra issues tokens.
         login: Login host of the cloud, such as `login.microsoftonline.com`.
+        scope: What the token gives access to; by default the stores.
 
     Raises:
         LakehouseError: Entra refuses, or does not answer.
     """
     with _lock:
         now = time.time()
-        token, renew_at = _tokens.get((identity, login), (None, 0.0))
+        token, renew_at = _tokens.get((identity, login, scope), (None, 0.0))
         if token is None or now >= renew_at:
-            token = _request(identity, login)
-            _tokens[identity, login] = token, (now + token.expires_on) / 2
+            token = _request(identity, login, scope)
+            _tokens[identity, login, scope] = token, (now + token.expires_on) / 2
         return token
 
 
-def _request(identity: Identity, login: str) -> AccessToken:
+def _request(identity: Identity, login: str, scope: str) -> AccessToken:
     try:
         from azure.core.exceptions import AzureError
     except ImportError:
@@ -57,7 +58,7 @@ def _request(identity: Identity, login: str) -> AccessToken:
     # A new credential each time, because one that is kept returns a token until it nearly expires.
     credential = _credential(identity, login)
     try:
-        return credential.get_token(SCOPE)
+        return credential.get_token(scope)
     except (AzureError, ValueError) as error:
         if not is_unanswered(error):
             raise refused_token(identity, str(error), transient=is_transient(error)) from None

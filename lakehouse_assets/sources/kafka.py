@@ -1,0 +1,264 @@
+"""Topics of Kafka and Azure Event Hubs as a source of messages.
+
+The reader keeps the offsets, so partitions are assigned and nothing is committed to the broker.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+
+from lakehouse_assets import timeouts
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.sources.kafka_address import KafkaAddress
+from lakehouse_assets.sources.messages import GROUP, Message, check_offset
+
+T = TypeVar("T")
+
+# How long a call may keep the process from noticing that the broker refuses it.
+_SLICE: Final = 0.5
+_BATCH: Final = 10_000
+# librdkafka's names of errors; those with an underscore are its own, the others the broker's.
+_REFUSED: Final = {
+    "_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "ILLEGAL_SASL_STATE",
+    "UNSUPPORTED_SASL_MECHANISM",
+}  # fmt: skip
+_NOT_ALLOWED: Final = {"TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"}
+_NO_TOPIC: Final = {
+    "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_EXCEPTION"
+}  # fmt: skip
+# What connecting again does not change.
+_PERMANENT: Final = _REFUSED | _NOT_ALLOWED | {"_SSL", "_FATAL"}
+_AWAY: Final = {
+    "_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE", "LEADER_NOT_AVAILABLE",
+    "NOT_LEADER_FOR_PARTITION", "REQUEST_TIMED_OUT", "BROKER_NOT_AVAILABLE",
+}  # fmt: skip
+
+
+class KafkaSource:
+    """The topics of a broker, as `sources.messages.MessageSource` describes.
+
+    Only committed transactions are read.
+    """
+
+    def __init__(self, address: KafkaAddress, group: str = GROUP) -> None:
+        self._address = address
+        self._group = group
+        self._failed: LakehouseError | None = None
+        # Since when no broker has been reached; None while one is.
+        self._away: float | None = None
+        self._cluster: str | None = None
+        self._positions: dict[tuple[str, int], int] = {}
+        # What came and was not returned yet: messages, ends of partitions and errors.
+        self._came: deque[Any] = deque()
+        log = logging.getLogger("confluent_kafka")
+        # If logging is not configured, this keeps the client's messages off stderr: ours suffices.
+        log.addHandler(logging.NullHandler())
+        options = {
+            **address.options(self._fail),
+            **timeouts.kafka(),
+            "group.id": group,
+            "client.id": f"lakehouse-{group}",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "check.crcs": True,
+            "queued.max.messages.kbytes": 32 * 1024,
+            # A broker answers the requests of a connection one after the other: an idle fetch
+            # holds up the question where a partition ends.
+            "fetch.wait.max.ms": 100,
+            # Event Hubs closes connections that are idle for four minutes.
+            "connections.max.idle.ms": 180_000,
+            "metadata.max.age.ms": 180_000,
+            "error_cb": self._on_error,
+        }
+        try:
+            self._consumer = Consumer(options, logger=log)
+        except KafkaException as error:
+            raise self._failed or self._explained(error.args[0]) from None
+
+    def __repr__(self) -> str:
+        return f"KafkaSource({self._address.place})"
+
+    def partitions(self, topic: str) -> list[int]:
+        """Return the numbers of the topic's partitions, as the broker knows them now."""
+        found = self._metadata(topic).topics[topic]
+        if found.error is not None:
+            raise self._explained(found.error, topic)
+        return sorted(found.partitions)
+
+    def assign(self, topic: str, offsets: Mapping[int, int | None]) -> None:
+        """Read partitions from these offsets on."""
+        begin: dict[tuple[str, int], int] = {}
+        for partition, wanted in offsets.items():
+            first, end = self._range(topic, partition)
+            begin[topic, partition] = first if wanted is None else wanted
+            check_offset(topic, partition, begin[topic, partition], first, end)
+        again = [TopicPartition(*place) for place in begin if place in self._positions]
+        if again:
+            self._consumer.incremental_unassign(again)
+        self._came = deque(m for m in self._came if (m.topic(), m.partition()) not in begin)
+        self._consumer.incremental_assign(
+            [TopicPartition(*place, offset) for place, offset in begin.items()]
+        )
+        self._positions |= begin
+
+    def poll(self, most: int, seconds: float) -> list[Message]:
+        """Return the next messages; waits for them, unless the broker refuses the reader."""
+        until = time.monotonic() + seconds
+        found: list[Message] = []
+        while True:
+            while self._came and len(found) < most:
+                message = self._taken(self._came.popleft())
+                if message is not None:
+                    found.append(message)
+            left = until - time.monotonic()
+            if len(found) >= most:
+                return found
+            if left <= 0 and not self._receive(most - len(found), 0):
+                break
+            if left > 0:
+                self._receive(most - len(found), min(_SLICE, left))
+        if self._away and time.monotonic() - self._away > timeouts.request_seconds() and not found:
+            self._metadata(None)
+        return found
+
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Return the next offsets."""
+        return dict(self._positions)
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """Return the offsets behind the last committed messages."""
+        return {place: self._range(*place)[1] for place in self._positions}
+
+    def app_id(self, topic: str, partition: int) -> str:
+        """Return the id of a partition's transactions, with the cluster's own id."""
+        if self._cluster is None:
+            self._cluster = self._metadata(None).cluster_id or self._address.hosts
+        return f"{self._address.kind}-{self._cluster}:{self._group}:{topic}:{partition}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._consumer.close()
+
+    def _taken(self, came: Any) -> Message | None:
+        """Turn what came into a message; None for the end of a partition."""
+        place, error = (came.topic(), came.partition()), came.error()
+        if error is None:
+            kind, stamp = came.timestamp()
+            moment = None
+            if kind != TIMESTAMP_NOT_AVAILABLE:
+                moment = datetime.fromtimestamp(stamp / 1000, UTC)
+            self._positions[place] = came.offset() + 1
+            return Message(*place, came.offset(), came.value() or b"", moment)
+        if error.name() == "_PARTITION_EOF":
+            self._positions[place] = max(self._positions[place], came.offset())
+            return None
+        if error.name() == "_AUTO_OFFSET_RESET":
+            check_offset(*place, self._positions[place], *self._range(*place))
+        raise self._explained(error, place[0])
+
+    def _receive(self, most: int, seconds: float) -> int:
+        """Take what came from the client, and raise what it reported in between."""
+        came = self._consumer.consume(min(most, _BATCH), seconds)
+        if self._failed is not None:
+            raise self._failed
+        if came:
+            self._away = None
+            self._came.extend(came)
+        return len(came)
+
+    def _metadata(self, topic: str | None) -> Any:
+        if topic is None:
+            return self._asked(lambda seconds: self._consumer.list_topics(timeout=seconds))
+        return self._asked(lambda seconds: self._consumer.list_topics(topic, seconds), topic)
+
+    def _range(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the first offset of a partition, and the one behind its last committed message."""
+        place = TopicPartition(topic, partition)
+        first, end = self._asked(
+            lambda seconds: self._consumer.get_watermark_offsets(place, seconds, cached=False),
+            topic,
+        )
+        return first, end
+
+    def _asked(self, call: Callable[[float], T], topic: str | None = None) -> T:
+        """Ask the broker, again until it answers or the time is over.
+
+        The client connects again and again and says why not only when it is looked at in between.
+        """
+        until = time.monotonic() + timeouts.request_seconds()
+        patience = _SLICE
+        while True:
+            try:
+                answer = call(min(patience, max(until - time.monotonic(), 0.1)))
+            except KafkaException as error:
+                reason = error.args[0]
+                self._receive(_BATCH, _SLICE)
+                if reason.name() not in _AWAY or time.monotonic() >= until:
+                    raise self._explained(reason, topic) from None
+                patience *= 2
+            else:
+                self._away = None
+                return answer
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Note what the client reports while it goes on trying."""
+        if error.name() in _PERMANENT:
+            self._fail(self._explained(error))
+        elif error.name() in _AWAY and self._away is None:
+            self._away = time.monotonic()
+
+    def _fail(self, error: LakehouseError) -> None:
+        self._failed = self._failed or error
+
+    def _explained(self, error: KafkaError, topic: str | None = None) -> LakehouseError:
+        """Return one sentence with a remedy, without secrets."""
+        name, place, variable = error.name(), self._address.place, self._address.variable
+        if name in _REFUSED:
+            identity = self._address.identity
+            remedy = (
+                f"correct {variable}_PASSWORD"
+                if identity is None
+                else f"assign the role Azure Event Hubs Data Receiver to the identity "
+                f"({identity.kind})"
+            )
+            return LakehouseError(f"{place} does not accept the login of the stream; {remedy}.")
+        if name in _NOT_ALLOWED:
+            return LakehouseError(
+                f"{place} does not allow the stream's user to read {topic or 'the topic'}; give it "
+                "the right to read and describe it (Listen in Event Hubs)."
+            )
+        if name == "_SSL":
+            return LakehouseError(
+                f"The certificate of {place} is not trusted here, or belongs to another host; name "
+                "its authority in SSL_CERT_FILE."
+            )
+        if name in _NO_TOPIC:
+            return LakehouseError(
+                f"{place} has no topic {topic}, or hides it from the stream's user; create it, or "
+                f"correct {variable}."
+            )
+        if name in _AWAY:
+            return LakehouseError(
+                f"{place} does not answer; check that it runs, the network and {variable}.",
+                transient=True,
+            )
+        return LakehouseError(
+            f"{place} reports: {error.str()[:300].rstrip('.; ')}; check {variable}.",
+            transient=error.retriable(),
+        )

@@ -1,0 +1,1 @@
+"""Tests of streams, from the messages of topics to minutes."""
