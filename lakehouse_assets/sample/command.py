@@ -32,18 +32,23 @@ def command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, help="root of the landing zone")
-    hints = get_type_hints(config)
-    for field in fields(config):
-        parser.add_argument(
-            f"--{field.name.removeprefix('transaction_').replace('_', '-')}",
-            **_option(field, hints[field.name]),
-        )
+    add_options(parser, config)
     values = vars(parser.parse_args(arguments))
     try:
         said = generate(values.pop("out"), config(**values))
     except (ValueError, FileExistsError) as problem:
         parser.error(str(problem))
     sys.stdout.write(f"{said}\n")
+
+
+def add_options(parser: argparse.ArgumentParser, config: type[Any]) -> None:
+    """Add an option for each field of a configuration."""
+    hints = get_type_hints(config)
+    for field in fields(config):
+        parser.add_argument(
+            f"--{field.name.removeprefix('transaction_').replace('_', '-')}",
+            **_option(field, hints[field.name]),
+        )
 
 
 def _option(field: Field[Any], kind: Any) -> dict[str, Any]:
