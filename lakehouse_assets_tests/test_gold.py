@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse_assets.catalog.gold import Check, GoldTable
+from lakehouse_assets.catalog.gold import Check, GoldTable, last_days
 from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets_tests.lake.samples import table
@@ -17,11 +17,18 @@ MONTHLY = table(
     "monthly", Column("month", "date", "Month.", False),
     partition=PartitionColumn("month", "month"),
 )  # fmt: skip
+DAILY = table(
+    "daily", Column("day", "date", "Day.", False), partition=PartitionColumn("day", "day")
+)
 WHOLE = table("whole", Column("id", "bigint", "Number.", False))
 
 
 def rule(rows: Any, month: Any) -> Any:
     return rows, month
+
+
+def of_day(rows: Any, day: Any) -> Any:
+    return rows, day
 
 
 def whole(rows: Any, loaded_at: Any) -> Any:
@@ -34,6 +41,11 @@ def whole(rows: Any, loaded_at: Any) -> Any:
         ((MONTHLY, rule, {}), "take month, rows, its reads are "),
         ((MONTHLY, rule, {"rows": WHOLE, "other": WHOLE}), "its reads are other, rows"),
         ((WHOLE, rule, {"rows": WHOLE}), "take month, rows"),
+        ((MONTHLY, of_day, {"rows": WHOLE}), "take day, rows"),
+        ((DAILY, of_day, {"rows": last_days(DAILY, 3)}), None),
+        ((DAILY, of_day, {"rows": last_days(DAILY, 1)}), "the days must be 2 or more"),
+        ((DAILY, of_day, {"rows": last_days(MONTHLY, 3)}), "both must be daily"),
+        ((DAILY, whole, {"rows": last_days(DAILY, 3)}), "the rule must take `day`"),
         ((WHOLE, whole, {"rows": WHOLE}, (MONTHLY,)), "only a monthly table can have"),
         ((MONTHLY, rule, {"rows": WHOLE}, (), (lambda stored: stored,)), None),
         ((MONTHLY, rule, {"rows": WHOLE}, (), (), (Check("c", "", lambda x: x),)), "take month"),

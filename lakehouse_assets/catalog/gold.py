@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.ml.spec import ModelSpec
 
-Span = Literal["same", "so_far", "latest", "before"]
+Span = Literal["same", "so_far", "latest", "before", "last_days"]
 Rule: TypeAlias = Callable[..., DataFrame]
 # The parameter of a check that receives the stored rows of the month.
 STORED = "stored"
@@ -35,6 +35,7 @@ class BuildContext:
 
     Attributes:
         month: First day of the month that is built; None unless the table is monthly.
+        day: The day that is built; None unless the table is daily and its rule takes it.
         loaded_at: When the run began.
         engine: The engine of the frames.
         week_starts_on: First day of a week (LAKEHOUSE_WEEK_STARTS_ON).
@@ -42,10 +43,16 @@ class BuildContext:
     """
 
     month: date | None
+    day: date | None
     loaded_at: datetime
     engine: Engine
     week_starts_on: Weekday
     training_rows: int
+
+    @property
+    def partition(self) -> date | None:
+        """The month or day that is built; None if a table is built at once."""
+        return self.month or self.day
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,14 @@ class Read:
         span: `same`: rows of the month or day that is built. `so_far`: rows up to its end.
             `latest`: the latest snapshot delivered so far, for silver tables of monthly snapshots.
             `before`: rows of the latest earlier month that has rows; no rows if the month that is
-            built has none in the table.
+            built has none in the table. `last_days`: rows of the day that is built and of the days
+            before it, `days` in all, for daily tables.
+        days: Number of days of the span `last_days`.
     """
 
     table: Table
     span: Span = "same"
+    days: int = 1
 
 
 def so_far(table: Table) -> Read:
@@ -77,6 +87,11 @@ def latest(table: Table) -> Read:
 def before(table: Table) -> Read:
     """Read the rows of the latest earlier month that has any."""
     return Read(table, "before")
+
+
+def last_days(table: Table, days: int) -> Read:
+    """Read the rows of the day that is built and of those before it, `days` (2 or more) in all."""
+    return Read(table, "last_days", days)
 
 
 @dataclass(frozen=True)
@@ -139,8 +154,9 @@ class GoldTable:
 
     Attributes:
         table: The table.
-        rule: Builds the rows: of one month for a monthly table; of all days of the run for a daily
-            table, with the day in each row; all rows for a table without partitions.
+        rule: Builds the rows: of one month for a monthly table; of one day for a daily table whose
+            rule takes `day`; of all days of the run for any other daily table, with the day in each
+            row; all rows for a table without partitions.
         reads: Inputs of the rule, the totals and the checks, by parameter name: a table, for its
             rows of the same month; a `Read`; or a function that returns reference data as an Arrow
             table.
@@ -177,8 +193,9 @@ class GoldTable:
         data = {n: r for n, r in self.reads.items() if not isinstance(r, Read | Table)}
         object.__setattr__(self, "frames", tables)
         object.__setattr__(self, "data", data)
-        monthly = self.table.partition is not None and self.table.partition.grain == "month"
-        given = {f.name for f in fields(BuildContext)} - (set() if monthly else {"month"})
+        grain = self.table.partition.grain if self.table.partition else None
+        monthly = grain == "month"
+        given = {f.name for f in fields(BuildContext)} - ({"month", "day"} - {grain})
         taken: set[str] = set()
         for rule in (self.rule, *self.totals, *(check.broken for check in self.checks)):
             taken |= parameters_of(rule)
@@ -194,6 +211,21 @@ class GoldTable:
                 f"Gold table {self.table.name} has totals, checks or triggers, which only a "
                 "monthly table can have; remove them."
             )
+        for read in tables.values():
+            partition = read.table.partition
+            if read.span == "last_days" and (
+                not self.by_day or read.days < 2 or partition is None or partition.grain != "day"
+            ):
+                raise LakehouseError(
+                    f"Gold table {self.table.name} reads the last {read.days} days of "
+                    f"{read.table.name}; both must be daily, the rule must take `day`, and the "
+                    "days must be 2 or more."
+                )
+
+    @property
+    def by_day(self) -> bool:
+        """Whether it is a daily table that is built day by day."""
+        return "day" in parameters_of(self.rule)
 
 
 def parameters_of(rule: Rule) -> set[str]:

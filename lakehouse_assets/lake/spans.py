@@ -1,8 +1,8 @@
-"""Select the rows of its inputs from which a month of a gold table is built."""
+"""Select the rows of its inputs from which a month or day of a gold table is built."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 from lakehouse_assets.catalog.gold import Read
 from lakehouse_assets.catalog.registry import Table
@@ -39,6 +39,16 @@ def rows_of(read: Read, frame: DataFrame, month: date, lake: Lake) -> DataFrame:
         )
     delivered = frame.filter(column < F.lit(following(month, "month")))
     return delivered.filter(column >= F.lit(month)) if read.span == "same" else delivered
+
+
+def rows_of_days(read: Read, frame: DataFrame, day: date) -> DataFrame:
+    """Return the rows of an input table from which a day is built: the day's or the last days'."""
+    partition = read.table.partition
+    if partition is None:
+        return frame
+    column = F.col(partition.column)
+    first = day - timedelta(days=read.days - 1)
+    return frame.filter((column >= F.lit(first)) & (column <= F.lit(day)))
 
 
 def _latest_snapshot(table: Table, frame: DataFrame, month: date, lake: Lake) -> date:

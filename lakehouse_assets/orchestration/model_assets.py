@@ -29,7 +29,7 @@ from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import (
     MakeAsset,
     asset_attributes,
-    months_of,
+    partitions_of,
     trigger_of,
 )
 from lakehouse_assets.quality.checks import Check, Finding
@@ -86,7 +86,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
         settings = type(spec.settings)(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         )
-        months = months_of(context) if partition else [None]
+        months = partitions_of(context) if partition else [None]
         selection = (
             windows_of(calendar.monthly, context.partition_keys, table)
             if partition

@@ -35,6 +35,11 @@ def _mapping(start_offset: int = 0, end_offset: int = 0) -> dg.TimeWindowPartiti
     )
 
 
+def last_days(days: int) -> dg.TimeWindowPartitionMapping:
+    """Return the daily mapping of a day to itself and the days before it, `days` in all."""
+    return _mapping(start_offset=1 - days)
+
+
 # Most partitions in one run: a range shares the start-up cost, and its length bounds the memory and
 # how much one failure affects.
 LONGEST_SPAN = {"day": 31, "month": 3}

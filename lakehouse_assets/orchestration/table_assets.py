@@ -14,12 +14,12 @@ from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
-from lakehouse_assets.lake.spans import rows_of
+from lakehouse_assets.lake.spans import rows_of, rows_of_days
 from lakehouse_assets.ml.lifecycle import score_with_champion, with_digest
 from lakehouse_assets.ml.spec import ModelSpec
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import dagster_schema, windows_of
-from lakehouse_assets.orchestration.partitions import WITHIN, Calendar, accepting_beta
+from lakehouse_assets.orchestration.partitions import WITHIN, Calendar, accepting_beta, last_days
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
@@ -58,8 +58,8 @@ def asset_attributes(table: Table) -> dict[str, Any]:
     }
 
 
-def months_of(context: dg.AssetExecutionContext) -> list[date]:
-    """Return the months of a run, each as its first day."""
+def partitions_of(context: dg.AssetExecutionContext) -> list[date]:
+    """Return the months of a run, each as its first day, or its days."""
     return [date.fromisoformat(key) for key in context.partition_keys]
 
 
@@ -71,7 +71,7 @@ def gold_asset(
 
     It depends on the tables that it reads and on those that it references, so that they exist when
     its references are checked. It replaces the run's partitions; a monthly table is built month by
-    month, any other table at once.
+    month, a daily table whose rule takes `day` day by day, any other table at once.
     """
     table = gold.table
     partition = table.partition
@@ -109,13 +109,17 @@ def gold_asset(
             data = {name: lake.engine.from_arrow(source()) for name, source in gold.data.items()}
             contexts = [
                 BuildContext(
-                    month, loaded_at, lake.engine, options.week_starts_on, options.training_rows
+                    part if monthly else None, None if monthly else part, loaded_at, lake.engine,
+                    options.week_starts_on, options.training_rows,
                 )
-                for month in (months_of(context) if monthly else [None])
-            ]
-            frames = {ctx.month: {**data, **_frames(gold, loaded, ctx, lake)} for ctx in contexts}
-            built = [apply_rule(gold.rule, frames[ctx.month], ctx) for ctx in contexts]
-            made = lake.engine.union(built) if monthly else built[0]
+                for part in (partitions_of(context) if monthly or gold.by_day else [None])
+            ]  # fmt: skip
+            frames = {
+                ctx.partition: {**data, **_frames(gold, loaded, ctx, lake)} for ctx in contexts
+            }
+            made = lake.engine.union(
+                [apply_rule(gold.rule, frames[ctx.partition], ctx) for ctx in contexts]
+            )
             if gold.scored_by is not None:
                 made, found = _scored(
                     gold.scored_by, table, made, context, lake, attributes.get("partitions_def")
@@ -209,13 +213,16 @@ def _inputs(
     found: dict[Table, dg.PartitionMapping | None] = {
         parent: None for parent in parents if parent.partition is None or parent not in waited
     }
-    for read in gold.frames.values():
+    # Of several windows of days on one table the longest counts.
+    for read in sorted(gold.frames.values(), key=lambda read: read.days):
         mapping = None
-        if read.span != "same":
+        if read.span == "last_days":
+            mapping = last_days(read.days)
+        elif read.span != "same":
             mapping = calendar.so_far
         elif read.table.partition and read.table.partition != gold.table.partition:
             mapping = WITHIN
-        # Of several reads of a table the widest counts: the months so far.
+        # Of several reads of a table the widest counts: the months so far, or the last days.
         if read.span != "same" or found.get(read.table) is None:
             found[read.table] = mapping
     return found
@@ -224,10 +231,11 @@ def _inputs(
 def _frames(
     gold: GoldTable, loaded: Mapping[str, DataFrame], ctx: BuildContext, lake: Lake
 ) -> dict[str, DataFrame]:
-    """Return the frames that rules take, limited to the month if there is one."""
-    return {
-        name: loaded[read.table.identifier]
-        if ctx.month is None
-        else rows_of(read, loaded[read.table.identifier], ctx.month, lake)
-        for name, read in gold.frames.items()
-    }
+    """Return the frames that rules take, limited to the month or day if there is one."""
+    frames = {name: loaded[read.table.identifier] for name, read in gold.frames.items()}
+    for name, read in gold.frames.items():
+        if ctx.month is not None:
+            frames[name] = rows_of(read, frames[name], ctx.month, lake)
+        elif ctx.day is not None:
+            frames[name] = rows_of_days(read, frames[name], ctx.day)
+    return frames

@@ -1,4 +1,4 @@
-"""Which rows of a table a month is built from."""
+"""Which rows of a table a month or a day is built from."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lakehouse_assets.catalog.gold import Read, before, so_far
+from lakehouse_assets.catalog.gold import Read, before, last_days, so_far
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Table
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows, between
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.lake.spans import rows_of
+from lakehouse_assets.lake.spans import rows_of, rows_of_days
 from lakehouse_assets_tests.lake.samples import COMMIT, make_lake, table
 
 _N = Column("n", "bigint", "Number.", False)
@@ -49,13 +50,35 @@ DATES = {
 def test_a_read_has_the_rows_of_its_span(
     tmp_path: Path, read: Read, month: int, rows: list[int]
 ) -> None:
-    lake = make_lake(tmp_path, DAYS, MONTHS)
-    stored = read.table
+    lake = _lake(tmp_path, read.table)
+    found = rows_of(read, lake.read(read.table), date(2024, month, 1), lake)
+    assert sorted(row["n"] for row in lake.engine.rows(found)) == rows
+
+
+@pytest.mark.parametrize(
+    ("read", "day", "rows"),
+    [
+        (Read(DAYS), date(2024, 2, 1), [2]),
+        (Read(DAYS), date(2024, 2, 2), []),
+        (last_days(DAYS, 2), date(2024, 2, 1), [1, 2]),
+        (last_days(DAYS, 2), date(2024, 2, 2), [2]),
+        (last_days(DAYS, 3), date(2024, 3, 2), [3, 4]),
+    ],
+)
+def test_a_day_is_built_from_itself_and_the_days_before_it(
+    tmp_path: Path, read: Read, day: date, rows: list[int]
+) -> None:
+    lake = _lake(tmp_path, read.table)
+    found = rows_of_days(read, lake.read(read.table), day)
+    assert sorted(row["n"] for row in lake.engine.rows(found)) == rows
+
+
+def _lake(folder: Path, stored: Table) -> Lake:
+    lake = make_lake(folder, DAYS, MONTHS)
     columns = {stored.column_names[0]: DATES[stored], "n": range(1, len(DATES[stored]) + 1)}
     frame = lake.engine.from_arrow(pa.table(columns, arrow_schema(stored)))
     lake.write(stored, frame, _year(stored), COMMIT)
-    found = rows_of(read, lake.read(stored), date(2024, month, 1), lake)
-    assert sorted(row["n"] for row in lake.engine.rows(found)) == rows
+    return lake
 
 
 def _year(stored: Table) -> Windows:
