@@ -140,9 +140,10 @@ mlflow: setup ## Open the newest MLflow experiment on http://127.0.0.1:5000
 	$(BIN)/mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
 
 sample: setup ## Make the sample landing zone in data/ again (seeded: the same bytes)
-	@rm -rf data/airline data/retail
+	@rm -rf data/airline data/retail data/streams
 	@$(BIN)/python -m lakehouse_assets.sample.airline --out data
 	@$(BIN)/python -m lakehouse_assets.sample.retail --out data
+	@$(BIN)/python -m lakehouse_assets.sample.retail.devices --sample --out data/streams/devices
 
 bench: setup ## Compare the pipeline with hand-written DuckDB SQL + delta-rs (long)
 	@$(BIN)/python -m lakehouse_assets_tests.benchmark

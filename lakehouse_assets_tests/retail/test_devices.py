@@ -21,6 +21,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
 from lakehouse_assets.sample.retail.devices import (
     HUBS,
+    SAMPLE,
     FolderSink,
     Hub,
     hourly_messages,
@@ -29,6 +30,7 @@ from lakehouse_assets.sample.retail.devices import (
     send,
     simulate,
 )
+from lakehouse_assets_tests.airline.samples import REPOSITORY
 
 FAULTS = ("late", "replayed", "swapped", "broken", "unknown", "celsius", "skewed", "silent")
 QUIET = replace(DeviceConfig(anomalies=0.0, life_days=5000.0), **dict.fromkeys(FAULTS, 0.0))
@@ -106,6 +108,26 @@ def test_equal_options_give_equal_bytes(tmp_path: Path) -> None:
     assert not set(files[0].values()) & set(files[2].values())
     with pytest.raises(SystemExit):
         main(["--out", str(tmp_path / "a")])
+
+
+def test_the_sample_is_what_the_generator_writes_and_stays_small(tmp_path: Path) -> None:
+    """It has what the demo shows: faults, anomalies, and a device that fails at night."""
+    main(["--sample", "--out", str(tmp_path / "devices")])
+    for hub in HUBS:
+        name = Path("devices") / hub / "0" / f"{0:020}.jsonl.gz"
+        assert (tmp_path / name).read_bytes() == (REPOSITORY / "data/streams" / name).read_bytes()
+    files = [path for path in (REPOSITORY / "data" / "streams").rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert sum(path.stat().st_size for path in files) < 400_000
+    world = World(SAMPLE)
+    faults = sum((Counter(m.faults) for hour in hourly_messages(world) for m in hour), Counter())
+    assert {fault for fault, times in faults.items() if times} == {*FAULTS} - {"skewed"}
+    planted = Counter(anomaly.device_id for anomaly in planted_anomalies(SAMPLE))
+    assert planted["TH005"] == 4
+    ended = [life for life in world.failures() if life[2] < datetime(2021, 10, 23, tzinfo=UTC)]
+    assert [(life[0], life[2].isoformat()) for life in ended] == [
+        ("TH035", "2021-10-22T00:28:08+00:00")
+    ]
 
 
 @pytest.mark.parametrize(

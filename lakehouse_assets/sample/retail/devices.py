@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Hub = Literal["thermostat", "occupancy"]
+SAMPLE = DeviceConfig(
+    seed=1752, hours=72, interval=120, per_store=1, life_days=200.0, broken=0.002, unknown=0.002,
+    celsius=0.01, silent=0.01,
+)  # fmt: skip
+"""The three days of one device per store in `data/streams/devices`; one device fails at night."""
 _File: TypeAlias = BufferedWriter | gzip.GzipFile
 HUBS: tuple[Hub, ...] = ("thermostat", "occupancy")
 UNKNOWN_DEVICE = '{"DeviceId":"TH999","City":"Redmond","StoreID":"S999","EnqueuedTimeUTC":"'
@@ -416,11 +421,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="begin now instead of at the start, each message at its time, until interrupted",
     )
     parser.add_argument("--speed", type=float, default=1.0, help="with --live: default: 1.0")
+    parser.add_argument(
+        "--sample", action="store_true", help="make data/streams/devices; other options do nothing"
+    )
     add_options(parser, DeviceConfig)
     values = vars(parser.parse_args(arguments))
     out, live, speed = values.pop("out"), values.pop("live"), values.pop("speed")
+    sample = values.pop("sample")
     try:
-        config = DeviceConfig(**values)
+        config = SAMPLE if sample else DeviceConfig(**values)
         if not live and any((out / hub).exists() for hub in HUBS):
             raise FileExistsError(f"{out} has messages already; choose another folder")
     except (ValueError, FileExistsError) as problem:
