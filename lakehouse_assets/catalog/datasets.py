@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Pii, Table
 from lakehouse_assets.engine import Col, DataFrame
 
-_FLAGS = Column(
+QUALITY_FLAGS = Column(
     "quality_flags", "array<string>", "What was repaired or set to null in this row.", False
 )
 
@@ -46,6 +46,7 @@ class LossLimit:
         return lost > self.rows and lost > self.share * records
 
 
+_Feed = TypeVar("_Feed", bound="Feed")
 # Limits from the settings: dataset path or `*`, field of `Dataset` to replace, and the limit.
 Limits: TypeAlias = tuple[tuple[str, str, LossLimit], ...]
 
@@ -163,30 +164,23 @@ def text_field(
     )
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Files of one kind, delivered into dated folders of the landing zone, and their typed rows.
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """What a dataset and a stream have in common: fields delivered as text, and typed columns.
 
     Attributes:
-        domain: First folder of the landing zone, and the domain of its tables.
-        name: Second folder, e.g. `flights`; tables are `bronze_<name>` and so on.
-        grain: Whether a partition is a day or a month of deliveries.
+        domain: The domain of its tables.
+        name: Name of the feed, e.g. `flights`; tables are `bronze_<name>` and so on.
         columns: Fields and typed columns, in the order of the silver table.
         description: What one delivered row is.
         owner: Owner of the tables.
         rows: What one silver row is, and which of several deliveries of it counts.
-        key: Column that identifies a row, in a snapshot within a month. Without a key there is no
-            silver table.
-        counts: Which of several rows with the same key counts. `first`: the first delivery of all
-            days, for events, which happen once. `latest`: the latest delivery within a partition,
-            for states. `corrected`: the last delivered value, in the delivery that introduced it;
-            every run compares the deliveries of all days, so use it for datasets of moderate size.
         nothing: Texts that mean "not given", in lower case.
         dates: Formats in which dates are delivered, in addition to `yyyy-MM-dd`.
         rule: Completes the typed rows with everything that needs more than one field: a pure
             function of the rows that `quality.fields.typed_rows` describes and the reference data.
-            It must not compare rows of several files, because new files are cleaned alone, unless
-            `counts` is `corrected`.
+            It must not compare rows of several files or messages, because new ones are cleaned
+            alone, unless the feed is a dataset that `counts` as `corrected`.
         reference: Functions that return the rule's reference data as Arrow tables, by name.
         options: Defaults of the settings that the rule reads, by name.
         flags: Flags that the rule sets, each as a boolean column `flag_<name>`.
@@ -194,31 +188,18 @@ class Dataset:
         watched: Silver columns whose distribution is compared over time.
         clustered: Silver columns by which rows are looked up.
         constraints: Delta CHECK constraints of silver by name.
-        delivered_order: Names of the delivered fields in the order of the files, if it differs from
-            that of `columns`.
-        header: Whether the first line of a CSV file names the columns. If not, it is data, and a
-            line with more or fewer values than there are fields is rejected.
         aliases: Other names of the bronze table, where the reference uses them.
         silver_aliases: Other names of the silver table.
-        documents: Whether each file, of any format, is one record. The record has the fields of
-            `ingest/documents.py`; the file's content stays in the landing zone.
-        additive: Whether records may have undeclared attributes, and files undeclared columns.
-            Their names are reported and their values are not stored in bronze: they stay in the
-            delivered files until the dataset declares the field and the partition is reloaded. If
-            not, such a record is rejected and a file with such a column is refused.
         rejected: Limit on unreadable records of a partition.
         quarantined: Limit on rows of a partition that silver quarantines.
     """
 
     domain: str
     name: str
-    grain: Literal["day", "month"]
     columns: tuple[Field, ...]
     description: str
     owner: str
     rows: str = ""
-    key: str = ""
-    counts: Literal["first", "latest", "corrected"] = "first"
     nothing: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
     rule: Rule | None = None
@@ -229,12 +210,8 @@ class Dataset:
     watched: tuple[str, ...] = ()
     clustered: tuple[str, ...] = ()
     constraints: Mapping[str, str] = field(default_factory=dict)
-    delivered_order: tuple[str, ...] = ()
-    header: bool = True
-    documents: bool = False
     aliases: tuple[str, ...] = ()
     silver_aliases: tuple[str, ...] = ()
-    additive: bool = False
     rejected: LossLimit = LossLimit()
     quarantined: LossLimit = LossLimit()
 
@@ -243,8 +220,55 @@ class Dataset:
 
     @property
     def path(self) -> str:
-        """The dataset's full name: `<domain>/<name>`."""
+        """The feed's full name: `<domain>/<name>`."""
         return f"{self.domain}/{self.name}"
+
+    @cached_property
+    def fields(self) -> tuple[Column, ...]:
+        """The bronze columns of the delivered fields, in the order of the deliveries."""
+        return tuple(column.bronze for column in self.columns if not column.derived)
+
+    @property
+    def lineage(self) -> tuple[Column, ...]:
+        """The columns that trace a row to its delivery; the last one is the partition column."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Feed):
+    """Files of one kind, delivered into dated folders of the landing zone, and their typed rows.
+
+    The domain and the name are the first two folders of the landing zone.
+
+    Attributes:
+        grain: Whether a partition is a day or a month of deliveries.
+        key: Column that identifies a row, in a snapshot within a month. Without a key there is no
+            silver table.
+        counts: Which of several rows with the same key counts. `first`: the first delivery of all
+            days, for events, which happen once. `latest`: the latest delivery within a partition,
+            for states. `corrected`: the last delivered value, in the delivery that introduced it;
+            every run compares the deliveries of all days, so use it for datasets of moderate size.
+        delivered_order: Names of the delivered fields in the order of the files, if it differs from
+            that of `columns`.
+        header: Whether the first line of a CSV file names the columns. If not, it is data, and a
+            line with more or fewer values than there are fields is rejected.
+        documents: Whether each file, of any format, is one record. The record has the fields of
+            `ingest/documents.py`; the file's content stays in the landing zone.
+        additive: Whether records may have undeclared attributes, and files undeclared columns.
+            Their names are reported and their values are not stored in bronze: they stay in the
+            delivered files until the dataset declares the field and the partition is reloaded. If
+            not, such a record is rejected and a file with such a column is refused.
+    """
+
+    grain: Literal["day", "month"]
+    key: str = ""
+    counts: Literal["first", "latest", "corrected"] = "first"
+    delivered_order: tuple[str, ...] = ()
+    header: bool = True
+    documents: bool = False
+    additive: bool = False
+
+    __hash__ = Feed.__hash__
 
     @property
     def partition(self) -> PartitionColumn:
@@ -265,9 +289,14 @@ class Dataset:
     @cached_property
     def fields(self) -> tuple[Column, ...]:
         """The bronze columns of the delivered fields, in the order of the files."""
-        found = [column.bronze for column in self.columns if not column.derived]
+        found = super().fields
         order = self.delivered_order or tuple(str(column.source) for column in found)
         return tuple(sorted(found, key=lambda column: order.index(str(column.source))))
+
+    @property
+    def lineage(self) -> tuple[Column, ...]:
+        """The columns that trace a row to its file; the last one is the partition column."""
+        return (*provenance_columns(), *delivery_columns(self))
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -275,25 +304,22 @@ class Dataset:
         return tuple(column.source or column.name for column in self.fields)
 
 
-def with_limits(dataset: Dataset, limits: Limits) -> Dataset:
-    """Return a dataset with limits from settings; those for its path override those for `*`."""
+def with_limits(feed: _Feed, limits: Limits) -> _Feed:
+    """Return a feed with limits from settings; those for its path override those for `*`."""
     given = {
-        field: limit
-        for name in ("*", dataset.path)
-        for path, field, limit in limits
-        if path == name
+        field: limit for name in ("*", feed.path) for path, field, limit in limits if path == name
     }
     return replace(
-        dataset,
-        rejected=given.get("rejected", dataset.rejected),
-        quarantined=given.get("quarantined", dataset.quarantined),
+        feed,
+        rejected=given.get("rejected", feed.rejected),
+        quarantined=given.get("quarantined", feed.quarantined),
     )
 
 
-def with_options(dataset: Dataset, options: Mapping[str, Any]) -> Dataset:
-    """Return a dataset with the given values of its options; other names are ignored."""
-    given = {name: options.get(name, value) for name, value in dataset.options.items()}
-    return replace(dataset, options=given)
+def with_options(feed: _Feed, options: Mapping[str, Any]) -> _Feed:
+    """Return a feed with the given values of its options; other names are ignored."""
+    given = {name: options.get(name, value) for name, value in feed.options.items()}
+    return replace(feed, options=given)
 
 
 def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
@@ -394,7 +420,7 @@ def silver_table(dataset: Dataset) -> Table:
         name=f"silver_{dataset.name}",
         layer="silver",
         description=dataset.rows,
-        columns=(*columns, _FLAGS, *provenance_columns(), *delivery_columns(dataset)),
+        columns=(*columns, QUALITY_FLAGS, *provenance_columns(), *delivery_columns(dataset)),
         keys=(dataset.partition.column, dataset.key) if snapshot else (dataset.key,),
         owner=dataset.owner,
         kind="snapshot" if snapshot else "event",

@@ -1,4 +1,4 @@
-"""The declaration of a domain: its datasets, tables, models and sources."""
+"""The declaration of a domain: its datasets, streams, tables, models and sources."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.sources import SourceTable
+from lakehouse_assets.catalog.streams import Stream, stream_tables
 
 if TYPE_CHECKING:
     from lakehouse_assets.ml.evaluation import Evaluation, Training
@@ -46,6 +47,7 @@ class Domain:
         name: Its name, the first part of its asset keys.
         owner: Owner, as Dagster shows it.
         datasets: The delivered datasets.
+        streams: The streams of events.
         gold: The gold tables.
         models: The models, with the tables of their results.
         evaluations: How models are evaluated on a user's files.
@@ -58,6 +60,7 @@ class Domain:
     name: str
     owner: str
     datasets: tuple[Dataset, ...] = ()
+    streams: tuple[Stream, ...] = ()
     gold: tuple[GoldTable, ...] = ()
     models: tuple[ModelTable, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
@@ -70,6 +73,7 @@ class Domain:
         """Every table of the domain, from bronze to gold."""
         return (
             *(table for dataset in self.datasets for table in dataset_tables(dataset)),
+            *(table for stream in self.streams for table in stream_tables(stream)),
             *(gold.table for gold in self.gold),
             *(model.table for model in self.models),
         )

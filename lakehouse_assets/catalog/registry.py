@@ -150,6 +150,7 @@ class Table:
             have no rows in that month.
         topic: Subject of the table, such as sales, in a layer with tables about several subjects.
         measures: Figures computed from its rows.
+        properties: Delta properties that the table gets when it is created.
     """
 
     domain: str
@@ -169,6 +170,7 @@ class Table:
     latest_with: str | None = None
     topic: str | None = None
     measures: tuple[Measure, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [n for column in self.columns for n in (column.name, *column.aliases)]

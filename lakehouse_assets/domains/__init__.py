@@ -10,6 +10,7 @@ DOMAINS = (CONFORMED, AIRLINE, RETAIL)
 
 REGISTRY = Registry((*(table for domain in DOMAINS for table in domain.tables), *QUALITY_TABLES))
 DATASETS = tuple(dataset for domain in DOMAINS for dataset in domain.datasets)
+STREAMS = tuple(stream for domain in DOMAINS for stream in domain.streams)
 SOURCES = tuple(source for domain in DOMAINS for source in domain.sources)
 MODEL_TABLES = {model.spec.name: model for domain in DOMAINS for model in domain.models}
 MODELS = {name: model.spec for name, model in MODEL_TABLES.items()}

@@ -44,6 +44,12 @@ class Dialect(Protocol):
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Parse text of the pattern's shape as a date; null if there is no such day."""
 
+    def to_micros(self, column: Col) -> Col:
+        """Return a timestamp as microseconds since 1970."""
+
+    def from_micros(self, column: Col) -> Col:
+        """Return microseconds since 1970 as a timestamp."""
+
     def hash_text(self, column: Col) -> Col:
         """Return the first 60 bits of MD5 as a number."""
 

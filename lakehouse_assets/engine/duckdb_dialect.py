@@ -75,6 +75,14 @@ class DuckDBDialect:
         """Parse with the pattern, whose shape the vocabulary has checked."""
         return _call("try_strptime", column, _strptime(pattern)).cast("date")
 
+    def to_micros(self, column: Col) -> Col:
+        """Return a timestamp as microseconds since 1970."""
+        return _call("epoch_us", column)
+
+    def from_micros(self, column: Col) -> Col:
+        """Return microseconds since 1970 as a timestamp."""
+        return _call("make_timestamp", column).cast("timestamp")
+
     def hash_text(self, column: Col) -> Col:
         """Return the first 60 bits of MD5 as a number."""
         from sqlframe.duckdb import functions as F

@@ -70,6 +70,18 @@ class SparkDialect:
         order = "-".join(f"${groups.index(part) + 1}" for part in "yMd")
         return F.regexp_replace(column, f"^{shape}\\z", order).try_cast("date")
 
+    def to_micros(self, column: Col) -> Col:
+        """Return a timestamp as microseconds since 1970."""
+        from pyspark.sql import functions as F
+
+        return F.unix_micros(column)
+
+    def from_micros(self, column: Col) -> Col:
+        """Return microseconds since 1970 as a timestamp."""
+        from pyspark.sql import functions as F
+
+        return F.timestamp_micros(column)
+
     def hash_text(self, column: Col) -> Col:
         """Return the first 60 bits of MD5 as a number."""
         from pyspark.sql import functions as F

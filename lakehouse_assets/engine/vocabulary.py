@@ -52,6 +52,7 @@ _GROUPS = re.compile(r"\\[1-9]")
 _DATE_PARTS = {"y": "[1-9][0-9]{3}", "M": "[0-9]{1,2}", "d": "[0-9]{1,2}"}
 # The API requires a length for "the rest of a text".
 _LONGEST_WORD = 2**31 - 1
+_MINUTE = 60_000_000
 _EPOCH = date(1970, 1, 1)
 _CALENDAR = ((date.min - _EPOCH).days, (date.max - _EPOCH).days)
 Weekday = Literal["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
@@ -178,6 +179,19 @@ def parse_timestamp(column: Col) -> Col:
         F.substring(padded, 1, 7),
     )
     return F.when(exists, moment).cast("timestamp")
+
+
+def micros_between(start: Col, end: Col) -> Col:
+    """Count the microseconds from one timestamp to another; negative if the end is earlier."""
+    return active().dialect.to_micros(end) - active().dialect.to_micros(start)
+
+
+def minute_start(moment: Col) -> Col:
+    """Return the start of a timestamp's minute in UTC."""
+    micros = active().dialect.to_micros(moment)
+    # On some engines the remainder of a negative number is negative, so a minute is added.
+    past = (micros % F.lit(_MINUTE) + F.lit(_MINUTE)) % F.lit(_MINUTE)
+    return active().dialect.from_micros(micros - past)
 
 
 def rewrite(column: Col, pattern: str, replacement: str) -> Col:

@@ -7,7 +7,7 @@ are refused, and a table is created only if it certainly does not exist.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from lakehouse_assets.lake.predicate import (
 from lakehouse_assets.lake.schema import arrow_schema, differences, stored_differences
 from lakehouse_assets.lake.table_cache import return_table, take_table
 from lakehouse_assets.lake.table_path import LakeRoot
-from lakehouse_assets.lake.writer import Replacement, Written
+from lakehouse_assets.lake.writer import Change, FencedError, Progress, Written
 from lakehouse_assets.storage.identity import DEFAULT, Identity
 from lakehouse_assets.storage.location import Location, parse_location
 from lakehouse_assets.storage.store import files_at
@@ -193,7 +193,12 @@ class Lake:
         return frame.select(*(column.name for column in columns))
 
     def write(
-        self, table: Table, frame: DataFrame, selection: Selection, commit: Commit
+        self,
+        table: Table,
+        frame: DataFrame,
+        selection: Selection,
+        commit: Commit,
+        progress: Progress | None = None,
     ) -> WriteReport:
         """Replace exactly the selected rows with the frame's rows, in one commit.
 
@@ -202,11 +207,13 @@ class Lake:
         Args:
             table: Declaration of the table, which is created if it does not exist.
             frame: The new rows, in the declared columns.
-            selection: `Windows` for a partitioned table, which may be limited to some values of a
-                column; `Everything` or `Values` for other tables.
+            selection: `Windows` for a partitioned table, which may be limited to some values or
+                times of a column; `Everything` or `Values` for other tables.
             commit: Origin of the rows.
+            progress: How far the commit takes the table in sources of messages.
 
         Raises:
+            FencedError: the table is not where `progress` begins; nothing changes.
             LakehouseError: the frame's schema is not the declared one, a row is outside the
                 selection or breaks a constraint, or the lake cannot be written. Nothing changes.
         """
@@ -217,8 +224,57 @@ class Lake:
                 f"Table {table.name} is partitioned by {column}; a write must name its partitions "
                 "and nothing else, so run the asset with a partition."
             )
-        found = self.ensure(table)
         lineage = self._lineage(table, frame)
+        written = self._change(table, frame, selection, commit, progress or {})
+        return self._report(table, selection, written, lineage)
+
+    def append(self, table: Table, frame: DataFrame, commit: Commit, progress: Progress) -> int:
+        """Add rows of messages, and record how far the table has read them, in one commit.
+
+        The rows and the offsets are in the log or neither is, so that a process that continues at
+        the recorded offsets reads each message exactly once.
+
+        Args:
+            table: Declaration of the table, which is created if it does not exist.
+            frame: The new rows, in the declared columns; there may be none.
+            commit: Origin of the rows.
+            progress: How far the commit takes the table in each source.
+
+        Returns:
+            The version that was committed.
+
+        Raises:
+            FencedError: the table is not where `progress` begins, because another process has
+                written the same messages; nothing changes.
+            LakehouseError: as for `write`.
+        """
+        written = self._change(table, frame, None, commit, progress)
+        version = int(written.found.version())
+        self.give_back(table, written.found)
+        return version
+
+    def progress(self, table: Table, sources: Iterable[str]) -> dict[str, int]:
+        """Return the offset that a table has reached in each source; none that it has not read."""
+        found = self.open(table)
+        if found is None:
+            return {}
+        reached = {source: found.transaction_version(source) for source in sources}
+        self.give_back(table, found)
+        return {source: offset for source, offset in reached.items() if offset is not None}
+
+    def _change(
+        self,
+        table: Table,
+        frame: DataFrame,
+        selection: Selection | None,
+        commit: Commit,
+        progress: Progress,
+    ) -> Written:
+        """Commit a change, once the schema and the offsets that it starts from are checked."""
+        found = self.ensure(table)
+        for source, advance in progress.items():
+            if found.transaction_version(source) != advance.begin:
+                raise FencedError(table, source)
         names = list(frame.columns)  # SQLFrame computes them on every access
         order = [*(n for n in table.column_names if n in names)]
         order += [name for name in names if name not in order]
@@ -229,8 +285,8 @@ class Lake:
                 f"The rows for table {table.name} do not match its declaration: {'; '.join(texts)}"
                 "; nothing was written. Cast or select in the transformation, or change the table."
             )
-        change = Replacement(table, self._root.table(table), found, selection, commit)
-        return self._report(table, selection, self._writer.replace(change, rows), lineage)
+        path = self._root.table(table)
+        return self._writer.apply(Change(table, path, found, selection, commit, progress), rows)
 
     def _lineage(self, table: Table, frame: DataFrame) -> Mapping[str, frozenset[SourceColumn]]:
         """Return the lineage of the columns; a failure is only a warning, and rows are written."""

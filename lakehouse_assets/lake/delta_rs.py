@@ -14,8 +14,9 @@ from lakehouse_assets.lake.local_lock import local_lock
 from lakehouse_assets.lake.predicate import to_sql
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.lake.writer import (
+    Change,
+    FencedError,
     OvertakenError,
-    Replacement,
     Written,
     broken_rules,
     foreign_table,
@@ -41,15 +42,15 @@ class DeltaRsWriter:
         rows = self._engine.arrow_stream(frame)
         return rows, rows.schema
 
-    def replace(self, change: Replacement, rows: pa.RecordBatchReader) -> Written:
-        """Replace exactly the selected rows, in one commit.
+    def apply(self, change: Change, rows: pa.RecordBatchReader) -> Written:
+        """Replace exactly the selected rows, or add rows, in one commit.
 
         Raises:
             LakehouseError: a row is outside the selection or breaks a constraint, or the lake
                 cannot be written. Nothing changes.
         """
         import pyarrow as pa
-        from deltalake import CommitProperties, write_deltalake
+        from deltalake import CommitProperties, Transaction, write_deltalake
 
         # Nullable here, so that delta-rs itself checks non-null columns: its error is clearer.
         target = pa.schema([field.with_nullable(True) for field in arrow_schema(change.table)])
@@ -58,9 +59,15 @@ class DeltaRsWriter:
             write_deltalake(
                 change.found,
                 passing.stream,
-                mode="overwrite",
-                predicate=to_sql(change.selection),
-                commit_properties=CommitProperties(custom_metadata=change.commit.as_metadata()),
+                mode="append" if change.selection is None else "overwrite",
+                predicate=None if change.selection is None else to_sql(change.selection),
+                commit_properties=CommitProperties(
+                    custom_metadata=change.commit.as_metadata(),
+                    app_transactions=[
+                        Transaction(source, advance.end)
+                        for source, advance in change.progress.items()
+                    ],
+                ),
             )
         return Written(change.found, passing.sample)
 
@@ -104,7 +111,7 @@ class _Rows:
 
 
 @contextmanager
-def _explained(change: Replacement) -> Iterator[None]:
+def _explained(change: Change) -> Iterator[None]:
     """Turn delta-rs's write errors into our own, without the rows that its messages preview."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -119,6 +126,8 @@ def _explained(change: Replacement) -> Iterator[None]:
         fault = change.path.explain(error)
         if fault is not None:
             raise fault from None
+        if "Concurrent transaction failed" in text:
+            raise FencedError(change.table, " and ".join(change.progress)) from error
         if isinstance(error, CommitFailedError):
             foreign = re.search(r"Unsupported table features required: \[([^\]]*)\]", text)
             if foreign is None:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.engine.spark_memory import explain_lack_of_memory
-from lakehouse_assets.errors import one_line
+from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.local_lock import local_lock
 from lakehouse_assets.lake.predicate import to_sql
 from lakehouse_assets.lake.writer import (
+    Change,
+    FencedError,
     OvertakenError,
-    Replacement,
     Written,
     broken_rules,
     foreign_table,
@@ -67,15 +68,20 @@ class SparkWriter:
             fields.append(pa.field(field.name, kind))
         return frame, pa.schema(fields)
 
-    def replace(self, change: Replacement, rows: DataFrame) -> Written:
-        """Replace exactly the selected rows, in one commit.
+    def apply(self, change: Change, rows: DataFrame) -> Written:
+        """Replace exactly the selected rows, or add rows, in one commit.
 
         Delta checks each row against the selection and the constraints as it writes.
 
         Raises:
-            LakehouseError: a row is outside the selection or breaks a constraint, or the lake
-                cannot be written. Nothing changes.
+            LakehouseError: a row is outside the selection or breaks a constraint, the commit
+                advances in several sources, or the lake cannot be written. Nothing changes.
         """
+        if len(change.progress) > 1:
+            raise LakehouseError(
+                f"Spark records the offset of one source in a commit, and table {change.table.name}"
+                f" advances in {len(change.progress)}; write each of them by itself."
+            )
         # A unique value, by which `_committed` finds this commit.
         metadata = change.commit.as_metadata() | {"write": uuid.uuid4().hex}
         message = json.dumps(metadata, sort_keys=True)
@@ -86,15 +92,18 @@ class SparkWriter:
             # Dynamic mode, if set on the session, would not empty partitions that get no rows.
             "partitionOverwriteMode": "static",
         }
-        predicate = to_sql(change.selection, "spark")
+        for source, advance in change.progress.items():
+            options |= {"txnAppId": source, "txnVersion": str(advance.end)}
+        predicate = to_sql(change.selection, "spark") if change.selection else None
         if predicate is not None:
             options["replaceWhere"] = predicate
+        mode = "append" if change.selection is None else "overwrite"
         with _explained(change), local_lock(change.path.uri, alone=True):
-            rows.write.format("delta").mode("overwrite").options(**options).save(change.path.uri)
+            rows.write.format("delta").mode(mode).options(**options).save(change.path.uri)
         return _committed(change, message)
 
 
-def _committed(change: Replacement, message: str) -> Written:
+def _committed(change: Change, message: str) -> Written:
     """Find the version that was committed; other writers may have committed since."""
     found = log.open_table(change.path) or change.found
     for entry in found.history(max(found.version() - change.found.version(), 1)):
@@ -107,7 +116,7 @@ def _committed(change: Replacement, message: str) -> Written:
 
 
 @contextmanager
-def _explained(change: Replacement) -> Iterator[None]:
+def _explained(change: Change) -> Iterator[None]:
     """Turn Delta's write errors into our own, without the values that its messages preview."""
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
@@ -123,6 +132,8 @@ def _explained(change: Replacement) -> Iterator[None]:
             # The original message previews values, which may be personal data, so it is dropped.
             count = re.search(r"(\d+) rows? in ", text)
             raise broken_rules(change.table, count[1] if count else "Some") from None
+        if "[DELTA_CONCURRENT_TRANSACTION" in text:
+            raise FencedError(change.table, " and ".join(change.progress)) from error
         if _OVERTAKEN.search(text):
             raise OvertakenError(change.table) from error
         foreign = _FOREIGN.search(text)

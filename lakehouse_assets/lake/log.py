@@ -131,7 +131,7 @@ def create_table(table: Table, path: TablePath) -> DeltaTable:
             partition_by=[table.partition.column] if table.partition else None,
             name=table.name,
             description=table.description,
-            configuration=configuration | _EACH_TABLE,
+            configuration=configuration | _EACH_TABLE | dict(table.properties),
             storage_options=path.options() or None,
             commit_properties=CommitProperties(max_commit_retries=0),
             raise_if_key_not_exists=False,

@@ -5,9 +5,11 @@ A selection that cannot be expressed raises an error; it never widens to the who
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
+from functools import reduce
+from operator import or_
 from typing import Literal, TypeAlias
 
 from lakehouse_assets.catalog.registry import PartitionColumn
@@ -37,6 +39,26 @@ class Values:
 
 
 @dataclass(frozen=True)
+class Times:
+    """Rows whose timestamp column is in one of several half-open windows [start, end).
+
+    Attributes:
+        column: The column.
+        spans: Start and end of each window, with a time zone.
+
+    Raises:
+        LakehouseError: there is no window.
+    """
+
+    column: str
+    spans: tuple[tuple[datetime, datetime], ...]
+
+    def __post_init__(self) -> None:
+        if not self.spans:
+            raise LakehouseError(f"No time of {self.column} is selected; name at least one.")
+
+
+@dataclass(frozen=True)
 class Windows:
     """Rows whose partition column is in one of several half-open windows [start, end) of days.
 
@@ -51,7 +73,7 @@ class Windows:
 
     partition: PartitionColumn
     spans: tuple[tuple[date, date], ...]
-    only: Values | None = None
+    only: Values | Times | None = None
 
     def __post_init__(self) -> None:
         column = self.partition.column
@@ -80,7 +102,7 @@ def between(partition: PartitionColumn, start: date, end: date) -> Windows:
     return Windows(partition, ((start, end),))
 
 
-Selection: TypeAlias = Everything | Windows | Values
+Selection: TypeAlias = Everything | Windows | Values | Times
 Dialect: TypeAlias = Literal["delta_rs", "spark"]
 
 # In Spark SQL a backslash escapes, and Spark would substitute a setting after a dollar sign.
@@ -94,6 +116,13 @@ def to_sql(selection: Selection, dialect: Dialect = "delta_rs") -> str | None:
     if isinstance(selection, Values):
         listed = ", ".join(_literal(value, dialect) for value in selection.values)
         return f"{_quoted(selection.column)} IN ({listed})"
+    if isinstance(selection, Times):
+        name, kind = _quoted(selection.column), "TIMESTAMP " if dialect == "spark" else ""
+        times = " OR ".join(
+            f"({name} >= {kind}'{_moment(start)}' AND {name} < {kind}'{_moment(end)}')"
+            for start, end in selection.spans
+        )
+        return f"({times})"
     name = _quoted(selection.partition.column)
     windows = " OR ".join(
         f"({name} >= DATE '{start}' AND {name} < DATE '{end}')" for start, end in selection.spans
@@ -107,13 +136,19 @@ def to_filter(selection: Selection) -> Col | None:
         return None
     if isinstance(selection, Values):
         return F.col(selection.column).isin(*selection.values)
-    name = F.col(selection.partition.column)
-    found: Col | None = None
-    for start, end in selection.spans:
-        inside = (name >= F.lit(start)) & (name < F.lit(end))
-        found = inside if found is None else found | inside
+    if isinstance(selection, Times):
+        return _inside(selection.column, selection.spans)
+    found = _inside(selection.partition.column, selection.spans)
     only = to_filter(selection.only) if selection.only else None
-    return found if found is None or only is None else found & only
+    return found if only is None else found & only
+
+
+def _inside(column: str, spans: Iterable[tuple[date, date]]) -> Col:
+    """Return the filter for half-open windows of a column."""
+    first, *others = [
+        (F.col(column) >= F.lit(start)) & (F.col(column) < F.lit(end)) for start, end in spans
+    ]
+    return reduce(or_, others, first)
 
 
 def to_python_predicate(selection: Selection) -> Callable[[date | None], bool]:
@@ -128,13 +163,17 @@ def columns_of(selection: Selection) -> tuple[str, ...]:
     """Return the columns that a selection filters by."""
     if isinstance(selection, Everything):
         return ()
-    if isinstance(selection, Values):
+    if isinstance(selection, Values | Times):
         return (selection.column,)
     return (selection.partition.column, *columns_of(selection.only or Everything()))
 
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _literal(value: str, dialect: Dialect) -> str:

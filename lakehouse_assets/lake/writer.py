@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.errors import LakehouseError
@@ -17,22 +17,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Replacement:
-    """A change of a table: exactly the selected rows are replaced, in one commit.
+class Advance:
+    """How far a commit takes a table in a source of messages, such as a partition of a topic.
+
+    Attributes:
+        begin: The offset that the table has reached; None if it has read nothing of the source.
+        end: The offset that it has reached after the commit: the next one to read.
+    """
+
+    begin: int | None
+    end: int
+
+
+# By the name of the source, which is the app id of the transaction in Delta's log.
+Progress: TypeAlias = Mapping[str, Advance]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a table in one commit: exactly the selected rows are replaced, or rows added.
 
     Attributes:
         table: Declaration of the table.
         path: Path of the table.
         found: The open table, at the version that the change starts from.
-        selection: The rows to replace.
+        selection: The rows to replace; None to add rows.
         commit: Origin of the new rows.
+        progress: How far the commit takes the table in its sources, recorded with the rows.
     """
 
     table: Table
     path: TablePath
     found: DeltaTable
-    selection: Selection
+    selection: Selection | None
     commit: Commit
+    progress: Progress = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +75,17 @@ class OvertakenError(LakehouseError):
             f"Another writer changed table {table.name} at the same time; nothing was written, run "
             "the partition again.",
             transient=True,
+        )
+
+
+class FencedError(LakehouseError):
+    """Another process writes the same messages into the table."""
+
+    def __init__(self, table: Table, source: str) -> None:
+        super().__init__(
+            f"Another process reads {source} into table {table.name} at the same time, and has "
+            "written more of it; nothing was written twice. Let only one process read a stream: "
+            "stop this one, or the other."
         )
 
 

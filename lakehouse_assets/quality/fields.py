@@ -1,4 +1,4 @@
-"""Types the bronze rows of a dataset as its columns are declared.
+"""Types the bronze rows of a feed, which is a dataset or a stream, as its columns are declared.
 
 A given value is never silently lost: its column holds it, a flag that a check counts reports it, or
 its row is quarantined.
@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lakehouse_assets.catalog.datasets import (
-    Dataset,
-    Field,
-    Flag,
-    delivery_columns,
-    provenance_columns,
-)
+from lakehouse_assets.catalog.datasets import Feed, Field, Flag
 from lakehouse_assets.catalog.expectations import (
     Expectation,
     in_calendar,
@@ -31,16 +25,16 @@ from lakehouse_assets.errors import LakehouseError
 _FLAG = "flag_"
 
 
-def typed_rows(dataset: Dataset, engine: Engine, bronze: DataFrame) -> DataFrame:
-    """Type the rows of a dataset.
+def typed_rows(feed: Feed, engine: Engine, bronze: DataFrame) -> DataFrame:
+    """Type the rows of a feed.
 
-    The dataset's rule receives the provenance columns (`_source_file` and so on), the text of each
+    The feed's rule receives the provenance columns (`_source_file` and so on), the text of each
     delivered field as `raw_<field>`, the trimmed text as `text_<field>`, and each typed column
     under its name, null where the value is missing or impossible. It returns the same rows with the
-    derived columns, its corrections, and `flag_<name>` for each flag of the dataset.
+    derived columns, its corrections, and `flag_<name>` for each flag of the feed.
 
     Args:
-        dataset: The dataset.
+        feed: The feed.
         engine: The engine of the rows.
         bronze: Rows of its bronze table.
 
@@ -49,30 +43,31 @@ def typed_rows(dataset: Dataset, engine: Engine, bronze: DataFrame) -> DataFrame
         row will be quarantined), `raw_<field>`, and whatever else the rule adds.
 
     Raises:
-        LakehouseError: the flags that the rule sets are not those that the dataset declares, so
+        LakehouseError: the flags that the rule sets are not those that the feed declares, so
             that no check would count them.
     """
     raw = bronze.select(
-        *[F.col(c.name).alias(f"raw_{c.name}") for c in dataset.fields], *_lineage(dataset)
+        *[F.col(c.name).alias(f"raw_{c.name}") for c in feed.fields],
+        *(c.name for c in feed.lineage),
     )
     # Separate stages, because engines compute a column once but an expression for each of its uses.
-    texts = [v.text(F.col(f"raw_{c.name}")).alias(f"text_{c.name}") for c in dataset.fields]
+    texts = [v.text(F.col(f"raw_{c.name}")).alias(f"text_{c.name}") for c in feed.fields]
     text = v.staged(raw.select(*raw.columns, *texts))
-    read = [c for c in dataset.columns if c.stored and not c.derived]
-    typed = text.select(*text.columns, *[_value(dataset, c).alias(c.name) for c in read])
-    if dataset.rule is not None:
-        reference = {name: engine.from_arrow(get()) for name, get in dataset.reference.items()}
-        typed = dataset.rule(v.staged(typed), {**dataset.options, **reference})
+    read = [c for c in feed.columns if c.stored and not c.derived]
+    typed = text.select(*text.columns, *[_value(feed, c).alias(c.name) for c in read])
+    if feed.rule is not None:
+        reference = {name: engine.from_arrow(get()) for name, get in feed.reference.items()}
+        typed = feed.rule(v.staged(typed), {**feed.options, **reference})
     found = {name.removeprefix(_FLAG) for name in typed.columns if name.startswith(_FLAG)}
-    declared = {flag.name for flag in dataset.flags}
+    declared = {flag.name for flag in feed.flags}
     if found != declared:
         raise LakehouseError(
-            f"The flags of {dataset.path} are {', '.join(sorted(found))} where "
+            f"The flags of {feed.path} are {', '.join(sorted(found))} where "
             f"{', '.join(sorted(declared))} are declared; declare each flag with its check."
         )
     staged = v.staged(typed)
-    held = {name: condition for c in read for name, condition in _reported(dataset, c)}
-    held |= {flag.name: F.col(f"{_FLAG}{flag.name}") for flag in dataset.flags}
+    held = {name: condition for c in read for name, condition in _reported(feed, c)}
+    held |= {flag.name: F.col(f"{_FLAG}{flag.name}") for flag in feed.flags}
     # The null element, which array_compact removes, gives an empty array its type.
     names = [F.when(condition, F.lit(name)) for name, condition in held.items()]
     flags = F.array_compact(F.array(*names, F.lit(None).cast("string")))
@@ -87,23 +82,23 @@ def typed_rows(dataset: Dataset, engine: Engine, bronze: DataFrame) -> DataFrame
     )
 
 
-def expectations_of(dataset: Dataset) -> tuple[Expectation, ...]:
-    """Return a dataset's expectations: those that follow from its columns, then its own."""
-    columns = [c for c in dataset.columns if c.stored]
+def expectations_of(feed: Feed) -> tuple[Expectation, ...]:
+    """Return a feed's expectations: those that follow from its columns, then its own."""
+    columns = [c for c in feed.columns if c.stored]
     required = [c for c in columns if c.need == "required"]
     required.sort(key=lambda c: c.type != "string")
     return (
         *(present(c.name) for c in required),
-        *(_readable_if_given(dataset, c) for c in columns if c.need == "fact"),
+        *(_readable_if_given(feed, c) for c in columns if c.need == "fact"),
         *(unflagged(f.name, f.description) for c in columns for f in _flags(c)),
-        *(unflagged(flag.name, flag.description) for flag in dataset.flags),
+        *(unflagged(flag.name, flag.description) for flag in feed.flags),
         *(_in_range(c) for c in columns if c.not_negative or c.in_calendar),
         *(known(c.name, c.labels) for c in columns if c.labels),
-        *dataset.expectations,
+        *feed.expectations,
     )
 
 
-def with_content_key(frame: DataFrame, dataset: Dataset, name: str) -> DataFrame:
+def with_content_key(frame: DataFrame, feed: Feed, name: str) -> DataFrame:
     """Add a key to rows that have no id.
 
     The key hashes the row's content and its occurrence among equal rows of the file: a second equal
@@ -111,10 +106,10 @@ def with_content_key(frame: DataFrame, dataset: Dataset, name: str) -> DataFrame
 
     Args:
         frame: The input of a rule, see `typed_rows`.
-        dataset: The dataset.
+        feed: The feed.
         name: Name of the key.
     """
-    content = v.hash_key(*[F.col(f"raw_{c.name}") for c in dataset.fields])
+    content = v.hash_key(*[F.col(f"raw_{c.name}") for c in feed.fields])
     hashed = v.staged(frame.select(*frame.columns, content.alias("content")))
     order = W.partitionBy("_source_file", "content").orderBy(F.col("_row_number").asc_nulls_last())
     occurrence = F.row_number().over(order).cast("bigint").alias("occurrence")
@@ -123,22 +118,18 @@ def with_content_key(frame: DataFrame, dataset: Dataset, name: str) -> DataFrame
     return numbered.select(*frame.columns, key)
 
 
-def _lineage(dataset: Dataset) -> list[str]:
-    return [c.name for c in (*provenance_columns(), *delivery_columns(dataset))]
-
-
-def _value(dataset: Dataset, column: Field) -> Col:
-    value = _read(dataset, column)
+def _value(feed: Feed, column: Field) -> Col:
+    value = _read(feed, column)
     if column.between is not None:
         value = F.when(value.between(*column.between), value)
     return value.cast(column.type) if column.parse else value
 
 
-def _read(dataset: Dataset, column: Field) -> Col:
+def _read(feed: Feed, column: Field) -> Col:
     """Parse the text of a column by its parser or its type."""
     text = F.col(f"text_{column.field}")
     if column.type == "string":
-        given = _given(dataset, column, text)
+        given = _given(feed, column, text)
         return column.parse(given) if column.parse else given
     if column.parse is not None:
         return column.parse(text)
@@ -150,15 +141,15 @@ def _read(dataset: Dataset, column: Field) -> Col:
         "int": v.small_number,
         "double": v.real,
         "boolean": v.boolean,
-        "date": lambda day: v.parse_date(day, *dataset.dates),
+        "date": lambda day: v.parse_date(day, *feed.dates),
         "timestamp": v.parse_timestamp,
     }
     return readers[column.type](text)
 
 
-def _given(dataset: Dataset, column: Field, text: Col) -> Col:
+def _given(feed: Feed, column: Field, text: Col) -> Col:
     """Return the trimmed text of a column; null if it marks a missing value, in any case."""
-    nothing = dataset.nothing if column.nothing is None else column.nothing
+    nothing = feed.nothing if column.nothing is None else column.nothing
     return F.when(~v.is_any(v.lower(text), nothing), text) if nothing else text
 
 
@@ -193,25 +184,25 @@ def _lost(column: Field) -> Flag | None:
     )
 
 
-def _reported(dataset: Dataset, column: Field) -> Iterator[tuple[str, Col]]:
+def _reported(feed: Feed, column: Field) -> Iterator[tuple[str, Col]]:
     """Yield the name of each of a column's flags, and the condition under which it is set."""
     missing = F.col(column.name).isNull()
     if column.unknown is not None:
         yield f"{column.name}_unknown", missing
     implausible, lost = _implausible(column), _lost(column)
     # Few values are null, and only their text is examined.
-    given = _given(dataset, column, F.col(f"text_{column.field}")).isNotNull()
+    given = _given(feed, column, F.col(f"text_{column.field}")).isNotNull()
     if implausible is not None:
-        readable = _read(dataset, column).isNotNull()
+        readable = _read(feed, column).isNotNull()
         yield implausible.name, F.when(missing, given & readable)
         given = given & ~readable
     if lost is not None:
         yield lost.name, F.when(missing, given)
 
 
-def _readable_if_given(dataset: Dataset, column: Field) -> Expectation:
+def _readable_if_given(feed: Feed, column: Field) -> Expectation:
     def condition() -> Col:
-        given = _given(dataset, column, v.text(F.col(f"raw_{column.field}"))).isNotNull()
+        given = _given(feed, column, v.text(F.col(f"raw_{column.field}"))).isNotNull()
         return ~F.coalesce(F.when(F.col(column.name).isNull(), given), F.lit(False))
 
     return Expectation(

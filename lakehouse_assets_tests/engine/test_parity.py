@@ -157,6 +157,18 @@ CASES: dict[str, tuple[str, Words]] = {
         "days",
         lambda: {first: v.week_start(F.col("a"), first) for first in v.WEEKDAYS},
     ),
+    "minute_start": (
+        "moments",
+        lambda: {"x": v.minute_start(v.parse_timestamp(F.col("a")))},
+    ),
+    "micros_between": (
+        "moments",
+        lambda: {
+            "x": v.micros_between(
+                v.minute_start(v.parse_timestamp(F.col("a"))), v.parse_timestamp(F.col("a"))
+            )
+        },
+    ),
     "parse_timestamp": ("moments", lambda: {"x": v.parse_timestamp(F.col("a"))}),
     "rewrite": (
         "texts",

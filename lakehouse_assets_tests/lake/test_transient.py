@@ -247,7 +247,7 @@ def test_pauses_grow_and_end() -> None:
 def failing(monkeypatch: pytest.MonkeyPatch, times: int, error: Exception) -> list[str]:
     """Let the first writes fail; return the tables of all attempts."""
     attempts: list[str] = []
-    real: Callable[..., Any] = DeltaRsWriter.replace
+    real: Callable[..., Any] = DeltaRsWriter.apply
 
     def replace(self: DeltaRsWriter, target: Any, change: Any) -> Any:
         attempts.append(target.table.name)
@@ -255,7 +255,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, times: int, error: Exception) -> li
             raise error
         return real(self, target, change)
 
-    monkeypatch.setattr(DeltaRsWriter, "replace", replace)
+    monkeypatch.setattr(DeltaRsWriter, "apply", replace)
     monkeypatch.setattr(timeouts, "STEP_PAUSES", (0.01, 0.01, 0.01))
     return attempts
 

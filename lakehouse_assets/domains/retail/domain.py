@@ -5,7 +5,8 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.domains.retail import datasets, gold, models
+from lakehouse_assets.catalog.streams import Stream
+from lakehouse_assets.domains.retail import datasets, gold, models, streams
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.ml.evaluation import Evaluation, Training
@@ -16,6 +17,7 @@ RETAIL = Domain(
     owner=OWNER,
     first_partition=date(2021, 1, 1),
     datasets=declared_in(datasets, Dataset),
+    streams=declared_in(streams, Stream),
     gold=declared_in(gold, GoldTable),
     models=declared_in(models, ModelTable),
     evaluations=declared_in(models, Evaluation),

@@ -1,0 +1,249 @@
+"""The declaration of a stream of events, and the tables that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lakehouse_assets.catalog.datasets import QUALITY_FLAGS, Feed
+from lakehouse_assets.catalog.registry import Column, Measure, PartitionColumn, Table
+
+EVENT_DATE = PartitionColumn("event_date", "day")
+# A stream commits every few seconds: a checkpoint for every tenth commit would take more time than
+# it saves, and old versions are soon too many. The offsets that a table has reached are
+# transactions in its log; they must outlive any pause of the stream, or its events would be read
+# again.
+_PROPERTIES = {
+    "delta.checkpointInterval": "100",
+    "delta.logRetentionDuration": "interval 1 days",
+    "delta.deletedFileRetentionDuration": "interval 1 days",
+    "delta.setTransactionRetentionDuration": "interval 3650 days",
+}
+_DATE = Column("event_date", "date", "Day of the event in UTC, by its own time.", nullable=False)
+_INGESTED = Column("_ingested_at", "timestamp", "When the event was written to bronze.", False)
+_LINEAGE = (
+    Column("_source", "string", "Where the message was read: scheme, broker or folder, consumer "
+           "group, topic and partition. The offset that a table has reached has this name.", False),
+    Column("_topic", "string", "Topic of the message.", False),
+    Column("_partition", "int", "Partition of the topic.", False, "code"),
+    Column("_offset", "bigint", "Offset of the message in the partition.", False, "position"),
+    Column("_index", "int", "Position of the event in its message, from 0.", False, "position"),
+    Column("_enqueued_at", "timestamp", "When the broker received the message; null if unknown."),
+)  # fmt: skip
+ADDRESS = ("_source", "_offset", "_index")
+"""Columns that identify an event by where it was read."""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A column of the minutes.
+
+    Attributes:
+        name: Its name.
+        of: Silver column.
+        how: `mean` is exact and rounded to four decimals, as a double; `total` adds whole numbers
+            up; `lowest` and `highest` keep the type.
+        description: What it means.
+    """
+
+    name: str
+    of: str
+    how: Literal["mean", "total", "lowest", "highest"]
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream(Feed):
+    """Events that arrive as messages of a topic: one JSON object, or an array of them.
+
+    Undeclared attributes are reported and not stored: they stay in the topic until the stream
+    declares them.
+
+    Attributes:
+        topic: The topic.
+        source: Name of the stream source that has the topic, see `LAKEHOUSE_STREAM_<SOURCE>`.
+        event_time: Silver column, a timestamp, of the event's own time. An event without a readable
+            time is rejected.
+        device: Silver column of what sends the events. Device and time identify an event; of
+            several, the one that the broker received first counts.
+        minute: Columns of the minutes.
+        measures: Figures computed from the minutes.
+        subject: Subject of the tables, by which they are grouped.
+    """
+
+    topic: str
+    source: str = "devices"
+    event_time: str = "event_time"
+    device: str = "device_id"
+    minute: tuple[Aggregate, ...]
+    measures: tuple[Measure, ...] = ()
+    subject: str = "devices"
+
+    __hash__ = Feed.__hash__
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Silver columns that identify an event."""
+        return (self.device, self.event_time)
+
+    @property
+    def time_field(self) -> str:
+        """Name of the bronze column with the event's time."""
+        return next(column.field for column in self.columns if column.name == self.event_time)
+
+    @property
+    def lineage(self) -> tuple[Column, ...]:
+        """The columns that trace an event to its message; the last one is the partition column."""
+        return (*_LINEAGE, _DATE)
+
+
+def bronze_events(stream: Stream) -> Table:
+    """Declare the bronze table: every event as text, with its place in the topic."""
+    return Table(
+        domain=stream.domain,
+        name=f"bronze_{stream.name}",
+        layer="bronze",
+        description=f"{stream.description} Every attribute as the text that was sent.",
+        columns=(*stream.fields, *_LINEAGE, _INGESTED, _DATE),
+        keys=ADDRESS,
+        owner=stream.owner,
+        kind="event",
+        partition=EVENT_DATE,
+        aliases=stream.aliases,
+        topic=stream.subject,
+        properties=_PROPERTIES,
+    )
+
+
+def rejected_events(stream: Stream) -> Table:
+    """Declare the table of messages and events that could not be read."""
+    return Table(
+        domain=stream.domain,
+        name=f"bronze_{stream.name}_rejects",
+        layer="bronze",
+        description=(
+            f"Messages of {stream.topic}, and events in them, that could not be read, with their "
+            "raw text."
+        ),
+        columns=(
+            *_LINEAGE,
+            Column(
+                "raw_text", "string", "The text as it was sent; bytes that are not UTF-8 are "
+                "written as \\xNN.", False,
+            ),
+            Column("reason", "string", "Why it could not be read.", False),
+            _INGESTED,
+        ),
+        keys=ADDRESS,
+        owner=stream.owner,
+        kind="event",
+        topic=stream.subject,
+        properties=_PROPERTIES,
+    )  # fmt: skip
+
+
+def silver_events(stream: Stream) -> Table:
+    """Declare the silver table: typed columns, `quality_flags` and the place in the topic."""
+    columns = [column.silver for column in stream.columns if column.stored]
+    return Table(
+        domain=stream.domain,
+        name=f"silver_{stream.name}",
+        layer="silver",
+        description=stream.rows,
+        columns=(*columns, QUALITY_FLAGS, *stream.lineage),
+        keys=stream.key,
+        owner=stream.owner,
+        kind="event",
+        partition=EVENT_DATE,
+        constraints=stream.constraints,
+        watched=stream.watched,
+        clustered=stream.clustered,
+        aliases=stream.silver_aliases,
+        topic=stream.subject,
+        properties=_PROPERTIES,
+    )
+
+
+def quarantined_events(stream: Stream) -> Table:
+    """Declare the table of bronze events that are not in silver, with all reasons."""
+    return Table(
+        domain=stream.domain,
+        name=f"silver_{stream.name}_quarantine",
+        layer="silver",
+        description=(
+            f"Events of bronze_{stream.name} that are not in silver_{stream.name}: quarantined "
+            "with all reasons that apply, or a named duplicate of a kept event."
+        ),
+        columns=(
+            Column("disposition", "string", "`quarantined` or `duplicate`.", False),
+            Column("reasons", "array<string>", "Names of the expectations the event fails."),
+            Column(
+                "duplicate_of", "string", "`<source>:<offset>#<index>` of the kept event, for "
+                "a duplicate.",
+            ),
+            *stream.fields,
+            *stream.lineage,
+        ),
+        keys=ADDRESS,
+        owner=stream.owner,
+        kind="event",
+        partition=EVENT_DATE,
+        constraints={"known_disposition": "disposition IN ('quarantined', 'duplicate')"},
+        topic=stream.subject,
+        properties=_PROPERTIES,
+    )  # fmt: skip
+
+
+def minutes(stream: Stream) -> Table:
+    """Declare the table of minutes: one row per device and minute with events in silver."""
+    silver = silver_events(stream)
+    return Table(
+        domain=stream.domain,
+        name=f"agg_{stream.name}_minute",
+        layer="gold",
+        description=(
+            f"The events of silver_{stream.name} by device and minute; one row per device and "
+            "minute with events. A late event changes its minute, and `revision` counts that."
+        ),
+        columns=(
+            silver.column(stream.device),
+            Column("minute", "timestamp", "Start of the minute in UTC.", False),
+            Column("readings", "bigint", "Events of the minute.", False, "count"),
+            *(_minute_column(silver, aggregate) for aggregate in stream.minute),
+            Column(
+                "revision", "int", "How often late events changed the row after the watermark had "
+                "closed its minute.", False, "count",
+            ),
+            _DATE,
+        ),
+        keys=(stream.device, "minute"),
+        owner=stream.owner,
+        kind="aggregate",
+        partition=EVENT_DATE,
+        clustered=("minute",),
+        topic=stream.subject,
+        measures=stream.measures,
+        properties=_PROPERTIES,
+    )  # fmt: skip
+
+
+def stream_tables(stream: Stream) -> tuple[Table, ...]:
+    """Declare a stream's tables: bronze, its rejects, silver, its quarantine and the minutes.
+
+    Raises:
+        LakehouseError: a declared column or key is not valid.
+    """
+    made = (bronze_events, rejected_events, silver_events, quarantined_events, minutes)
+    return tuple(make(stream) for make in made)
+
+
+def _minute_column(silver: Table, aggregate: Aggregate) -> Column:
+    of = silver.column(aggregate.of)
+    kinds = {"mean": "double", "total": "bigint"}
+    return Column(
+        aggregate.name,
+        kinds.get(aggregate.how, of.type),
+        aggregate.description,
+        unit=of.unit,
+        pii=of.pii,
+    )

@@ -1,0 +1,59 @@
+"""Fields, flags and rules that the streams of the stores' devices share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lakehouse_assets.catalog.datasets import Field, Flag
+from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+_SECOND = 1_000_000
+# Clocks of devices and brokers differ by seconds.
+_CLOCK_ERROR = 5 * 60 * _SECOND
+_DAY = 24 * 60 * 60 * _SECOND
+
+DEVICE_FIELDS = (
+    Field("device_id", "string", "The device.", "DeviceId", need="required"),
+    Field("city", "string", "City of the store, according to the device.", "City"),
+    Field("store_id", "string", "The store, according to the device.", "StoreID"),
+    Field("event_time", "timestamp", "When the device measured, by its own clock, in UTC.",
+          "EnqueuedTimeUTC", need="required"),
+    Field("battery_level", "int", "Charge of the battery.", "BatteryLevel", between=(0, 100),
+          unit="percent"),
+)  # fmt: skip
+DEVICE_FLAGS = (
+    Flag("device_unknown", "The device is in dim_devices; events of others are kept."),
+    Flag(
+        "clock_ahead",
+        "The event's time is at most 5 minutes after the broker received it; devices whose clocks "
+        "are further ahead are kept.",
+    ),
+)
+NOT_IN_THE_FUTURE = Expectation(
+    "event_time_is_not_in_the_future",
+    "drop",
+    "The event's time is at most a day after the broker received it.",
+    lambda: ~_ahead_by_more_than(_DAY),
+)
+
+
+def with_device_flags(events: DataFrame, given: Mapping[str, Any]) -> DataFrame:
+    """Flag events of devices that `dim_devices` does not list, and clocks that are ahead."""
+    known = given["devices"].select(F.col("device_id").alias("known_device"))
+    found = events.join(known, F.col("device_id") == F.col("known_device"), "left")
+    return found.select(
+        *events.columns,
+        (F.col("device_id").isNotNull() & F.col("known_device").isNull()).alias(
+            "flag_device_unknown"
+        ),
+        _ahead_by_more_than(_CLOCK_ERROR).alias("flag_clock_ahead"),
+    )
+
+
+def _ahead_by_more_than(micros: int) -> Col:
+    """Say whether an event's time is later than its receipt; no if that time is unknown."""
+    ahead = v.micros_between(F.col("_enqueued_at"), F.col("event_time"))
+    return F.coalesce(ahead > F.lit(micros), F.lit(False))

@@ -1,0 +1,62 @@
+"""Occupancy: visitors near each device, and how long they stay (spec, section 2)."""
+
+from __future__ import annotations
+
+from lakehouse_assets.catalog.datasets import Field
+from lakehouse_assets.catalog.registry import Measure
+from lakehouse_assets.catalog.streams import Aggregate, Stream
+from lakehouse_assets.domains.retail.reference import devices
+from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER
+from lakehouse_assets.domains.retail.streams.common import (
+    DEVICE_FIELDS,
+    DEVICE_FLAGS,
+    NOT_IN_THE_FUTURE,
+    with_device_flags,
+)
+
+OCCUPANCY = Stream(
+    domain=DOMAIN,
+    name="occupancy",
+    topic="occupancy",
+    description="One count of the visitors near a device.",
+    owner=OWNER,
+    rows=(
+        "One row per device and time: typed. Of several events of a device with the same time, the "
+        "one that the broker received first counts."
+    ),
+    nothing=NOTHING,
+    columns=(
+        *DEVICE_FIELDS,
+        Field("visitors", "int", "Visitors near the device.", "visitors_cnt", need="fact",
+              not_negative=True, unit="count"),
+        Field("visitors_in", "int", "Visitors who came since the event before.", need="fact",
+              not_negative=True, unit="count"),
+        Field("visitors_out", "int", "Visitors who left since the event before.", need="fact",
+              not_negative=True, unit="count"),
+        Field("aisle_minutes", "decimal(9,3)", "Average time of a visitor in the aisle.",
+              "avg_aisle_time_spent", between=(0, 1440), unit="minutes"),
+        Field("dwell_minutes", "decimal(9,3)", "Average time of a visitor in one place.",
+              "avg_dwell_time", between=(0, 1440), unit="minutes"),
+    ),
+    rule=with_device_flags,
+    reference={"devices": devices},
+    flags=DEVICE_FLAGS,
+    expectations=(NOT_IN_THE_FUTURE,),
+    watched=("visitors",),
+    clustered=("event_time",),
+    minute=(
+        Aggregate("store_id", "store_id", "highest", "The store; the last one by name, should the "
+                  "device name several."),
+        Aggregate("visitors_avg", "visitors", "mean", "Average number of visitors."),
+        Aggregate("visitors_in", "visitors_in", "total", "Visitors who came."),
+        Aggregate("visitors_out", "visitors_out", "total", "Visitors who left."),
+        Aggregate("aisle_avg", "aisle_minutes", "mean", "Average time in the aisle."),
+        Aggregate("dwell_avg", "dwell_minutes", "mean", "Average time in one place."),
+    ),
+    measures=(
+        Measure("visitors_came", "sum(visitors_in)", "count", "additive",
+                "Visitors who came into the stores."),
+        Measure("visitors_left", "sum(visitors_out)", "count", "additive",
+                "Visitors who left the stores."),
+    ),
+)  # fmt: skip

@@ -1,0 +1,110 @@
+"""Thermostats: temperature and battery of each device (spec, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lakehouse_assets.catalog.datasets import Field, Flag
+from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.catalog.registry import Measure
+from lakehouse_assets.catalog.streams import Aggregate, Stream
+from lakehouse_assets.domains.retail.reference import devices
+from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER
+from lakehouse_assets.domains.retail.streams.common import (
+    DEVICE_FIELDS,
+    DEVICE_FLAGS,
+    NOT_IN_THE_FUTURE,
+    with_device_flags,
+)
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+_FAHRENHEIT = ("f", "\u00b0f", "fahrenheit")
+_CELSIUS = ("c", "\u00b0c", "celsius")
+# No store is colder or hotter, in degrees Fahrenheit.
+_POSSIBLE = (-40, 150)
+
+
+def _unit(given: Col) -> Col:
+    lower = v.lower(given)
+    named = F.when(v.is_any(lower, _FAHRENHEIT), F.lit("F"))
+    return named.when(v.is_any(lower, _CELSIUS), F.lit("C")).otherwise(given)
+
+
+def with_fahrenheit(events: DataFrame, given: Mapping[str, Any]) -> DataFrame:
+    """Convert temperatures to Fahrenheit; one that no store can have becomes null."""
+    flagged = with_device_flags(events, given)
+    sent, celsius = F.col("temp_f"), F.col("temp_unit") == F.lit("C")
+    ratio, offset = F.lit("1.8").cast("decimal(3,1)"), F.lit(32).cast("decimal(3,0)")
+    temp = F.when(celsius, (sent * ratio + offset).cast("decimal(9,4)")).otherwise(sent)
+    converted = v.staged(
+        flagged.select(
+            *[name for name in flagged.columns if name not in {"temp_f", "temp_unit"}],
+            temp.alias("fahrenheit"),
+            sent.alias("temp_delivered"),
+            F.coalesce(F.col("temp_unit"), F.lit("F")).alias("temp_unit"),
+            F.coalesce(celsius & sent.isNotNull(), F.lit(False)).alias("flag_temp_converted"),
+            (F.col("temp_unit").isNull() & sent.isNotNull()).alias("flag_temp_unit_assumed"),
+        )
+    )
+    return converted.select(
+        *[name for name in converted.columns if name != "fahrenheit"],
+        F.when(F.col("fahrenheit").between(*_POSSIBLE), F.col("fahrenheit")).alias("temp_f"),
+    )
+
+
+THERMOSTAT = Stream(
+    domain=DOMAIN,
+    name="thermostat",
+    topic="thermostat",
+    description="One reading of a thermostat.",
+    owner=OWNER,
+    rows=(
+        "One row per device and time: typed, temperatures in Fahrenheit. Of several events of a "
+        "device with the same time, the one that the broker received first counts."
+    ),
+    nothing=NOTHING,
+    columns=(
+        *DEVICE_FIELDS,
+        Field("temp_f", "decimal(9,4)", "Temperature in the store.", "Temp",
+              delivered="Temperature in the unit of temp_uom.", unit="degrees Fahrenheit",
+              unknown="A reading has a temperature.",
+              implausible=Flag("temp_implausible", "A temperature is between -40 and 150 degrees "
+                               "Fahrenheit; others became null.")),
+        Field("temp_delivered", "decimal(9,4)", "Temperature as it was sent.", derived=True,
+              unit="as temp_unit says"),
+        Field("temp_unit", "string", "Unit in which the temperature was sent, F or C.", "Temp_UoM",
+              need="checked", parse=_unit),
+    ),
+    rule=with_fahrenheit,
+    reference={"devices": devices},
+    flags=(
+        *DEVICE_FLAGS,
+        Flag("temp_converted", "The temperature was sent in Fahrenheit; Celsius is converted."),
+        Flag("temp_unit_assumed", "The unit of the temperature is given; others are Fahrenheit."),
+    ),
+    expectations=(
+        NOT_IN_THE_FUTURE,
+        Expectation(
+            "temp_unit_is_known", "drop", "The unit of a temperature is F or C.",
+            lambda: F.col("temp_unit").isin("F", "C"),
+        ),
+    ),
+    watched=("temp_f", "battery_level"),
+    clustered=("event_time",),
+    minute=(
+        Aggregate("store_id", "store_id", "highest", "The store; the last one by name, should the "
+                  "device name several."),
+        Aggregate("temp_avg", "temp_f", "mean", "Average temperature."),
+        Aggregate("temp_min", "temp_f", "lowest", "Lowest temperature."),
+        Aggregate("temp_max", "temp_f", "highest", "Highest temperature."),
+        Aggregate("battery_avg", "battery_level", "mean", "Average charge of the battery."),
+    ),
+    measures=(
+        Measure("thermostat_readings", "sum(readings)", "count", "additive",
+                "Number of readings of the thermostats."),
+        Measure("hottest_minute", "max(temp_max)", "degrees Fahrenheit", "non_additive",
+                "Highest temperature of any minute."),
+    ),
+)  # fmt: skip
