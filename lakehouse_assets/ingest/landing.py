@@ -23,6 +23,8 @@ from lakehouse_assets.storage.store import files_at
 _UNFINISHED = (".tmp", ".part", ".crdownload")
 # Files that desktop systems create in folders.
 _JUNK = ("Thumbs.db", "desktop.ini")
+# Folder of streams without a broker, which are no deliveries.
+STREAMS = "streams"
 # Characters for each file in the result of `content_of`.
 _WORD = 12
 _IGNORED = ", or put _ before the name to have it ignored."
@@ -189,6 +191,8 @@ class LandingZone:
         known = {dataset.path for dataset in datasets}
         found: list[str] = []
         for domain in self._seen(""):
+            if domain.path == STREAMS:
+                continue
             if domain.path not in {path.partition("/")[0] for path in known}:
                 found.append(_belongs_to_no_dataset(domain.path, domain, known))
                 continue
