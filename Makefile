@@ -31,6 +31,9 @@ SEED ?= 1
 
 # Database servers of the tests in lakehouse_assets_tests/sources.
 DATABASES := $(CURDIR)/.lakehouse/databases
+# The broker of lakehouse_assets_tests/streams.
+KAFKA := $(CURDIR)/.lakehouse/kafka
+KAFKA_POM := lakehouse_assets_tests/streams/kafka/pom.xml
 # The library by which lakehouse_assets_tests/test_clocks.py sets the clocks of processes.
 FAKETIME := $(CURDIR)/.lakehouse/faketime
 # The proxy of lakehouse_assets_tests/operations.
@@ -52,7 +55,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite databases faketime nginx demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets constraints licences clean
+.PHONY: help setup spark azurite kafka databases faketime nginx demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets constraints licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -86,6 +89,14 @@ $(AZURITE)/.ready: $(AZURITE_FILES)
 	rm -rf $(AZURITE) && mkdir -p $(AZURITE) && cp $(AZURITE_FILES) $(AZURITE) \
 	&& cd $(AZURITE) && npm ci --silent --ignore-scripts --omit=optional && touch $@
 
+kafka: $(KAFKA)/.ready ## Fetch Kafka for the tests with Maven, once
+
+# Two Mavens at a time would fetch the same plugins into the same folder.
+$(KAFKA)/.ready: $(KAFKA_POM) | $(filter spark,$(MAKECMDGOALS))
+	@command -v mvn >/dev/null || { echo "Maven is not installed; the tests with a broker will be skipped."; exit 0; }; \
+	rm -rf $(KAFKA) && mkdir -p $(KAFKA) \
+	&& mvn -q -B -f $(KAFKA_POM) dependency:copy-dependencies -DoutputDirectory=$(KAFKA) && touch $@
+
 databases: $(DATABASES)/.ready ## Fetch PostgreSQL and MariaDB for the tests from Debian's packages, once, without root
 faketime: $(FAKETIME)/.ready ## Fetch libfaketime for the tests from Debian's packages, once, without root
 nginx: $(NGINX)/.ready ## Fetch nginx for the tests from Debian's packages, once, without root
@@ -114,7 +125,7 @@ demo: setup ## Build the whole lake from data/ and show it (ENGINE=spark: on Spa
 	@LAKEHOUSE_LANDING=data $(BIN)/lakehouse run
 	@$(if $(filter spark,$(ENGINE)),echo "This lake is in $(STATE): make ui ENGINE=spark and make mlflow ENGINE=spark show it.")
 
-test: setup azurite databases faketime nginx ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
+test: setup azurite kafka databases faketime nginx ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine

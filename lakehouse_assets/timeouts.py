@@ -105,9 +105,10 @@ def azure_identity() -> dict[str, Any]:
 def kafka() -> dict[str, Any]:
     """Return the options of librdkafka, which reconnects until its user gives up."""
     return {
-        "socket.timeout.ms": request_seconds() * 1000,
+        # It allows no more.
+        "socket.timeout.ms": min(request_seconds() * 1000, 300_000),
         "socket.connection.setup.timeout.ms": connect_seconds() * 1000,
-        "reconnect.backoff.ms": FIRST_PAUSE // timedelta(milliseconds=1),
+        "reconnect.backoff.ms": 500,
         "reconnect.backoff.max.ms": 2000,
     }
 

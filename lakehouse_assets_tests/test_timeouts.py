@@ -25,6 +25,8 @@ from lakehouse_assets.orchestration.alerts import Alert, tell
 from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.settings import load_settings
 from lakehouse_assets.sources.connection import Source
+from lakehouse_assets.sources.kafka import KafkaSource
+from lakehouse_assets.sources.kafka_address import KafkaAddress
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import CloudLocation
@@ -92,6 +94,14 @@ def by_entra(peer: Peer) -> None:
         del os.environ["IDENTITY_ENDPOINT"], os.environ["IDENTITY_HEADER"]
 
 
+def by_kafka(peer: Peer) -> None:
+    source = KafkaSource(KafkaAddress("LAKEHOUSE_STREAM_X", "kafka", f"127.0.0.1:{peer.port}"))
+    try:
+        source.partitions("topic")
+    finally:
+        source.close()
+
+
 def by_database(address: str) -> Callable[[Peer], None]:
     def enter(peer: Peer) -> None:
         with Source("crm", SecretStr(address.format(peer.port))).connected():
@@ -107,6 +117,7 @@ CLIENTS = {
     "mlflow's database": (by_database_of_mlflow, 1),
     "entra": (by_entra, 6),
     "webhook": (by_webhook, 1),
+    "kafka": (by_kafka, 4),
     "postgresql": (by_database("postgresql://u:b25l@127.0.0.1:{}/d"), 1),
     "mysql": (by_database("mysql://u:b25l@127.0.0.1:{}/d"), 1),
     "mssql": (by_database("mssql://u:b25l@127.0.0.1:{}/d"), 2),

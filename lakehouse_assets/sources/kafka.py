@@ -129,13 +129,12 @@ class KafkaSource:
             left = until - time.monotonic()
             if len(found) >= most:
                 return found
-            if left <= 0 and not self._receive(most - len(found), 0):
-                break
-            if left > 0:
-                self._receive(most - len(found), min(_SLICE, left))
-        if self._away and time.monotonic() - self._away > timeouts.request_seconds() and not found:
-            self._metadata(None)
-        return found
+            if not self._receive(most - len(found), max(min(_SLICE, left), 0)):
+                if left <= 0:
+                    return found
+                if self._away and time.monotonic() - self._away > timeouts.request_seconds():
+                    # It raises unless the broker is there after all.
+                    self._metadata(None)
 
     def positions(self) -> dict[tuple[str, int], int]:
         """Return the next offsets."""

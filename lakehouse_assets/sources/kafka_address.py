@@ -58,7 +58,10 @@ class KafkaAddress:
         """Return librdkafka's options, with the secret in plain text.
 
         Args:
-            failed: Called when a token cannot be had, on a thread of librdkafka.
+            failed: Called when a token cannot be renewed, on a thread of librdkafka.
+
+        Raises:
+            LakehouseError: there is no token.
         """
         options: dict[str, Any] = {"bootstrap.servers": self.hosts}
         if self.encrypted and (authority := os.environ.get("SSL_CERT_FILE")):
@@ -73,6 +76,8 @@ class KafkaAddress:
             options["sasl.password"] = self.password.get_secret_value()
         if self.identity is not None:
             options["sasl.mechanism"] = "OAUTHBEARER"
+            # Before librdkafka waits for it.
+            self._token(failed)
             options["oauth_cb"] = lambda _: self._token(failed)
         return options
 
