@@ -172,6 +172,27 @@ def auc_error(area: float, labels: npt.NDArray[np.int64]) -> float:
     return math.sqrt(max(square, 0.0))
 
 
+def units_in_both(trained: Collection[object], judged: Collection[object], what: str) -> list[str]:
+    """Return a sentence if machines, or whatever `what` is, are in both parts of a split.
+
+    Rows of one machine resemble each other, so a model that has seen some of them is not judged by
+    the others.
+
+    Args:
+        trained: The machine of each row that models were fitted on.
+        judged: The machine of each row that they were judged on.
+        what: What they are, such as "engines".
+    """
+    known = set(judged)
+    both = known.intersection(trained)
+    if not both:
+        return []
+    return [
+        f"{len(both)} of {len(known)} {what} that are held out have rows in the training part, "
+        f"too: split by {what}, not by rows"
+    ]
+
+
 def repeated(keys: Sequence[object]) -> Collection[object]:
     """Return keys that several rows have."""
     from collections import Counter

@@ -33,12 +33,12 @@ class Trees:
     Attributes:
         tested: Column that each test reads: trees by tests.
         bounds: A row below the bound goes left; trees by tests, single precision as in XGBoost.
-        leaves: What a leaf adds to the logit; trees by outcomes of all tests of a tree, whose bits
+        leaves: What a leaf adds to the margin; trees by outcomes of all tests of a tree, whose bits
             are 1 for right, the root's first.
         added: What each test's column adds, by outcomes of all tests: trees by outcomes by tests.
             These are exact Shapley values that weight branches by the rows fitted.
-        base: The logit without trees.
-        expected: The mean logit of the rows that were fitted; `added` adds up to what is beyond it.
+        base: The margin without trees.
+        expected: The mean margin of the rows that were fitted; `added` adds up to what is beyond.
     """
 
     tested: npt.NDArray[np.int64]
@@ -48,8 +48,8 @@ class Trees:
     base: float
     expected: float
 
-    def logits(self, columns: FloatArray) -> FloatArray:
-        """Return the logit of each row.
+    def margins(self, columns: FloatArray) -> FloatArray:
+        """Return the margin of each row: the logit of a class, or the number of a regression.
 
         Args:
             columns: Rows by columns, without gaps.
@@ -62,7 +62,7 @@ class Trees:
         return found
 
     def contributions(self, columns: FloatArray) -> FloatArray:
-        """Return what each column adds to the logit of each row, beyond the mean of all rows."""
+        """Return what each column adds to the margin of each row, beyond the mean of all rows."""
         import numpy as np
 
         count = columns.shape[1]
@@ -94,7 +94,7 @@ def from_xgboost(booster: Any, depth: int) -> Trees:
     """Convert the trees of a booster.
 
     Args:
-        booster: A binary booster, fitted on columns without gaps.
+        booster: A binary booster, or one of squared errors, fitted on columns without gaps.
         depth: Its greatest depth, at most `MOST_DEPTH`.
 
     Raises:
@@ -107,7 +107,8 @@ def from_xgboost(booster: Any, depth: int) -> Trees:
     learner = json.loads(booster.save_raw("json"))["learner"]
     made = [_complete(t, depth) for t in learner["gradient_booster"]["model"]["trees"]]
     share = float(learner["learner_model_param"]["base_score"].strip("[]"))
-    base = math.log(share / (1.0 - share))
+    linked = learner["objective"]["name"] == "binary:logistic"
+    base = math.log(share / (1.0 - share)) if linked else share
     return Trees(
         np.array([tree[0] for tree in made]),
         np.array([tree[1] for tree in made], np.float32),

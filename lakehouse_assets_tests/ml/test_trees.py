@@ -28,14 +28,14 @@ def test_scores_and_contributions_are_those_of_xgboost(depth: int) -> None:
     data = xgboost.DMatrix(columns.astype(np.float32), nthread=1)
     shapley = booster.predict(data, pred_contribs=True)
     # XGBoost adds up in single precision.
-    logits = trees.logits(columns)
-    assert logits == pytest.approx(booster.predict(data, output_margin=True), abs=1e-5)
+    margins = trees.margins(columns)
+    assert margins == pytest.approx(booster.predict(data, output_margin=True), abs=1e-5)
     assert trees.contributions(columns) == pytest.approx(shapley[:, :-1], abs=1e-5)
     assert trees.expected == pytest.approx(shapley[0, -1], abs=1e-5)
     for place in range(0, 1_500, 97):
         row = columns[place : place + 1]
-        assert trees.logits(row)[0] == logits[place]
-        assert trees.contributions(row).sum() + trees.expected == pytest.approx(logits[place])
+        assert trees.margins(row)[0] == margins[place]
+        assert trees.contributions(row).sum() + trees.expected == pytest.approx(margins[place])
 
 
 def test_deeper_trees_are_refused() -> None:

@@ -112,7 +112,7 @@ class ChurnModel:
             columns = (parts[:, place] for place in range(parts.shape[1]))
             found = found + splines * (self.intercept + sum(columns))
         if trees:
-            found = found + trees * self.trees.logits(self._columns(features))
+            found = found + trees * self.trees.margins(self._columns(features))
         return found
 
     def contributions(self, features: FloatArray) -> FloatArray:
