@@ -17,8 +17,10 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     KafkaException,
+    TopicCollection,
     TopicPartition,
 )
+from confluent_kafka.admin import AdminClient
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
@@ -39,6 +41,7 @@ _NOT_ALLOWED: Final = {"TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAIL
 _NO_TOPIC: Final = {
     "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_EXCEPTION"
 }  # fmt: skip
+_NO_ID: Final = "A" * 22
 # What connecting again does not change.
 _PERMANENT: Final = _REFUSED | _NOT_ALLOWED | {"_SSL", "_FATAL"}
 _AWAY: Final = {
@@ -59,18 +62,16 @@ class KafkaSource:
         self._failed: LakehouseError | None = None
         # Since when no broker has been reached; None while one is.
         self._away: float | None = None
-        self._cluster: str | None = None
+        self._clusters: dict[str, str] = {}
         self._positions: dict[tuple[str, int], int] = {}
         # What came and was not returned yet: messages, ends of partitions and errors.
         self._came: deque[Any] = deque()
-        log = logging.getLogger("confluent_kafka")
+        self._log = logging.getLogger("confluent_kafka")
         # If logging is not configured, this keeps the client's messages off stderr: ours suffices.
-        log.addHandler(logging.NullHandler())
+        self._log.addHandler(logging.NullHandler())
         options = {
-            **address.options(self._fail),
-            **timeouts.kafka(),
+            **self._connection(),
             "group.id": group,
-            "client.id": f"lakehouse-{group}",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
@@ -87,7 +88,7 @@ class KafkaSource:
             "error_cb": self._on_error,
         }
         try:
-            self._consumer = Consumer(options, logger=log)
+            self._consumer = Consumer(options, logger=self._log)
         except KafkaException as error:
             raise self._failed or self._explained(error.args[0]) from None
 
@@ -145,14 +146,41 @@ class KafkaSource:
         return {place: self._range(*place)[1] for place in self._positions}
 
     def app_id(self, topic: str, partition: int) -> str:
-        """Return the id of a partition's transactions, with the cluster's own id."""
-        if self._cluster is None:
-            self._cluster = self._metadata(None).cluster_id or self._address.hosts
-        return f"{self._address.kind}-{self._cluster}:{self._group}:{topic}:{partition}"
+        """Return the id of a partition's transactions, with the ids of cluster and topic.
+
+        A topic that is deleted and made again has another id, so it is read from its beginning.
+        """
+        if topic not in self._clusters:
+            cluster = self._metadata(topic).cluster_id or self._address.hosts
+            self._clusters[topic] = cluster + self._topic_id(topic)
+        return f"{self._address.kind}-{self._clusters[topic]}:{self._group}:{topic}:{partition}"
 
     def close(self) -> None:
         """Close the connections."""
         self._consumer.close()
+
+    def _topic_id(self, topic: str) -> str:
+        """Return a slash and the topic's id; nothing for Event Hubs and old brokers without ids."""
+        if self._address.kind != "kafka":
+            return ""
+        admin = AdminClient(self._connection(), logger=self._log)
+        found = self._asked(
+            lambda seconds: admin.describe_topics(
+                TopicCollection([topic]), request_timeout=max(seconds, 1)
+            )[topic].result(),
+            topic,
+        )
+        # As Kafka itself writes it, with characters of addresses.
+        written = str(found.topic_id).replace("+", "-").replace("/", "_")
+        return "" if written == _NO_ID else f"/{written}"
+
+    def _connection(self) -> dict[str, Any]:
+        """Return the options of every client."""
+        return {
+            **self._address.options(self._fail),
+            **timeouts.kafka(),
+            "client.id": f"lakehouse-{self._group}",
+        }
 
     def _taken(self, came: Any) -> Message | None:
         """Turn what came into a message; None for the end of a partition."""

@@ -137,6 +137,10 @@ class Broker:
         topic = NewTopic(name, partitions, replication_factor=1, config=options)
         self._done(self.admin.create_topics([topic]))
 
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic."""
+        self._done(self.admin.delete_topics([name]))
+
     def add_partitions(self, name: str, total: int) -> None:
         """Give a topic more partitions."""
         self._done(self.admin.create_partitions([NewPartitions(name, total)]))

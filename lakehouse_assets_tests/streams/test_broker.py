@@ -208,6 +208,22 @@ def test_only_committed_transactions_are_read_and_their_marks_are_no_gap(
     assert until(source, 1) == texts(5)
 
 
+def test_a_topic_that_is_made_again_under_its_name_is_another_one(broker: Broker) -> None:
+    found = []
+    for group in ("lakehouse", "lakehouse", "test"):
+        source = KafkaSource(KafkaAddress(VARIABLE, "kafka", broker.address), group)
+        if group == "lakehouse":
+            broker.make_topic("again", partitions=2)
+        found.append(source.app_id("again", 1))
+        source.close()
+        if len(found) == 1:
+            broker.delete_topic("again")
+    first, second, of_test = found
+    assert first.endswith(":lakehouse:again:1")
+    assert first != second
+    assert of_test == second.replace(":lakehouse:", ":test:")
+
+
 def test_a_partition_that_is_added_is_found(broker: Broker, source: KafkaSource) -> None:
     broker.make_topic("grows")
     broker.send("grows", texts(1))

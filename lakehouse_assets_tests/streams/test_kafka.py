@@ -58,7 +58,7 @@ def offsets(source: MessageSource, most: int, seconds: float = 10) -> list[int]:
     return sorted(message.offset for message in source.poll(most, seconds))
 
 
-def test_messages_are_read_from_the_reader_s_own_offsets(source, send, cluster) -> None:
+def test_messages_are_read_from_the_reader_s_own_offsets(source, send) -> None:
     send("events", 0, "a", "b", None)
     send("events", 1, "c")
     assert source.partitions("events") == [0, 1, 2, 3]
@@ -76,9 +76,6 @@ def test_messages_are_read_from_the_reader_s_own_offsets(source, send, cluster) 
     send("events", 1, "d")
     assert offsets(source, 1) == [1]
     assert source.poll(1, 0) == []
-    again = KafkaSource(KafkaAddress(VARIABLE, "kafka", cluster), group="test")
-    assert again.app_id("events", 1) == source.app_id("events", 1).replace("lakehouse", "test")
-    again.close()
 
 
 def test_an_offset_beyond_the_end_and_a_missing_topic_are_one_sentence(source, send) -> None:
