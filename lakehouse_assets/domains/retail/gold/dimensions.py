@@ -1,4 +1,4 @@
-"""The dimensions of sales: stores, products and customers.
+"""The dimensions of sales and devices: stores, products, customers and devices.
 
 Dates, places and countries are conformed: they mean the same in every domain. Customers are not:
 the shop's customers and the airline's members share no number, and equal names and addresses do not
@@ -45,6 +45,39 @@ DIM_STORES = Table(
         Reference(("country_code",), "dim_countries", ("country_code",)),
     ),
 )
+
+DIM_DEVICES = Table(
+    domain=DOMAIN,
+    name="dim_devices",
+    layer="gold",
+    description=(
+        "The thermostats and visitor counters of the stores, with history: a row holds from the "
+        "day valid_from until the day before valid_to, and no two rows of a device on one day."
+    ),
+    columns=(
+        Column("device_id", "string", "The device: TH001 ...", False),
+        Column("store_id", "string", "Its store: S001 ...", False),
+        Column("city", "string", "City of the store.", False),
+        Column("time_zone", "string", "IANA time zone of the store, by which its shifts are.",
+               False),
+        Column("model", "string", "Model of the device.", False),
+        Column("installed_on", "date", "Day on which it was installed.", False),
+        Column("temp_low", "decimal(4,1)", "Lowest temperature allowed.", False,
+               "degrees Fahrenheit"),
+        Column("temp_high", "decimal(4,1)", "Highest temperature allowed.", False,
+               "degrees Fahrenheit"),
+        Column("battery_limit", "int", "Lowest charge of the battery allowed.", False, "percent"),
+        Column("valid_from", "date", "First day (UTC) on which the row holds.", False),
+        Column("valid_to", "date", "First day (UTC) on which it no longer holds; null for the "
+               "row that holds today."),
+        LOADED,
+    ),
+    keys=("device_id", "valid_from"),
+    owner=OWNER,
+    kind="reference",
+    topic="dimensions",
+    references=(Reference(("store_id",), "dim_stores", ("store_id",)),),
+)  # fmt: skip
 
 DIM_PRODUCTS = gold(
     "dim_products",
@@ -95,6 +128,21 @@ def dim_stores(stores: DataFrame, loaded_at: datetime) -> DataFrame:
     ).select(*DIM_STORES.column_names)
 
 
+def dim_devices(devices: DataFrame, stores: DataFrame, loaded_at: datetime) -> DataFrame:
+    """Describe devices; columns as declared for `dim_devices`.
+
+    Args:
+        devices: Rows of `reference.device_history`.
+        stores: Rows of `reference.stores`.
+        loaded_at: When the run began.
+    """
+    places = stores.select("store_id", "city", "time_zone")
+    placed = devices.join(places, "store_id", "inner")
+    return placed.withColumn("load_timestamp", F.lit(loaded_at).cast("timestamp")).select(
+        *DIM_DEVICES.column_names
+    )
+
+
 def dim_products(
     store_sales: DataFrame, online_sales: DataFrame, month: date, loaded_at: datetime
 ) -> DataFrame:
@@ -141,6 +189,11 @@ SOLD = (quarantine_table(STORE_SALES), quarantine_table(ONLINE_SALES))
 
 GOLD = (
     GoldTable(DIM_STORES, dim_stores, {"stores": reference.stores}),
+    GoldTable(
+        DIM_DEVICES,
+        dim_devices,
+        {"devices": reference.device_history, "stores": reference.stores},
+    ),
     GoldTable(
         DIM_PRODUCTS,
         dim_products,
