@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
@@ -77,3 +78,20 @@ class Domain:
             *(gold.table for gold in self.gold),
             *(model.table for model in self.models),
         )
+
+
+def built_from_streams(domains: Iterable[Domain]) -> frozenset[Table]:
+    """Return the gold tables and models' tables that read streams' tables, directly or not."""
+    reads: dict[Table, set[Table]] = {}
+    live: set[Table] = set()
+    for domain in domains:
+        live |= {table for stream in domain.streams for table in stream_tables(stream)}
+        for gold in domain.gold:
+            reads[gold.table] = {read.table for read in gold.frames.values()}
+        for model in domain.models:
+            reads[model.table] = {model.read.table}
+    found: set[Table] = set()
+    while new := {table for table, sources in reads.items() if sources & live} - found:
+        found |= new
+        live |= new
+    return frozenset(found)

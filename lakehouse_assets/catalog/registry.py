@@ -151,6 +151,7 @@ class Table:
         topic: Subject of the table, such as sales, in a layer with tables about several subjects.
         measures: Figures computed from its rows.
         properties: Delta properties that the table gets when it is created.
+        writer: Name of the step that writes the table; None for the step that its name says.
     """
 
     domain: str
@@ -171,6 +172,7 @@ class Table:
     topic: str | None = None
     measures: tuple[Measure, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    writer: str | None = None
 
     def __post_init__(self) -> None:
         names = [n for column in self.columns for n in (column.name, *column.aliases)]
@@ -266,6 +268,8 @@ class Table:
 
         Bronze and silver steps write two tables each: the rows, and the rejects or the quarantine.
         """
+        if self.writer is not None:
+            return self.writer
         if self.layer == "bronze":
             dataset = self.name.removeprefix("bronze_").removesuffix("_rejects")
             return f"{self.domain}__load_{dataset}"

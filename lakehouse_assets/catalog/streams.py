@@ -87,6 +87,11 @@ class Stream(Feed):
         return (self.device, self.event_time)
 
     @property
+    def reader(self) -> str:
+        """Name of the step that reads the stream into its tables."""
+        return f"{self.domain}__read_{self.name}"
+
+    @property
     def time_field(self) -> str:
         """Name of the bronze column with the event's time."""
         return next(column.field for column in self.columns if column.name == self.event_time)
@@ -112,6 +117,7 @@ def bronze_events(stream: Stream) -> Table:
         aliases=stream.aliases,
         topic=stream.subject,
         properties=_PROPERTIES,
+        writer=stream.reader,
     )
 
 
@@ -139,6 +145,7 @@ def rejected_events(stream: Stream) -> Table:
         kind="event",
         topic=stream.subject,
         properties=_PROPERTIES,
+        writer=stream.reader,
     )  # fmt: skip
 
 
@@ -161,6 +168,7 @@ def silver_events(stream: Stream) -> Table:
         aliases=stream.silver_aliases,
         topic=stream.subject,
         properties=_PROPERTIES,
+        writer=stream.reader,
     )
 
 
@@ -191,6 +199,7 @@ def quarantined_events(stream: Stream) -> Table:
         constraints={"known_disposition": "disposition IN ('quarantined', 'duplicate')"},
         topic=stream.subject,
         properties=_PROPERTIES,
+        writer=stream.reader,
     )  # fmt: skip
 
 
@@ -224,6 +233,7 @@ def minutes(stream: Stream) -> Table:
         topic=stream.subject,
         measures=stream.measures,
         properties=_PROPERTIES,
+        writer=stream.reader,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Limits, with_options
-from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, SOURCES
+from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, SOURCES, STREAMS
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.alerts import alert_sensors
@@ -19,7 +19,7 @@ from lakehouse_assets.orchestration.conditions import conditions_of, following_s
 from lakehouse_assets.orchestration.extractions import extraction_schedules
 from lakehouse_assets.orchestration.freshness import policy_of
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
-from lakehouse_assets.orchestration.jobs import family_jobs
+from lakehouse_assets.orchestration.jobs import family_jobs, live_keys
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.maintenance import maintenance_job
@@ -32,6 +32,7 @@ from lakehouse_assets.orchestration.recovery import healing_sensor
 from lakehouse_assets.orchestration.schedules import job_schedules, refresh_schedules
 from lakehouse_assets.orchestration.sensors import delivery_sensors
 from lakehouse_assets.orchestration.silver_assets import silver_assets
+from lakehouse_assets.orchestration.stream_assets import stream_assets
 from lakehouse_assets.orchestration.table_assets import BuildOptions, gold_asset
 from lakehouse_assets.settings import Settings
 
@@ -105,17 +106,20 @@ def _assets(
         *quality_assets(silver, models),
         decisions_asset([model for domain in DOMAINS for model in domain.models]),
     ]
-    conditions = conditions_of(made, DATASETS, frozenset())
+    conditions = conditions_of(made, DATASETS, live_keys())
 
     def finished(spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec.replace_attributes(
-            automation_condition=conditions[spec.key],
+            automation_condition=conditions.get(spec.key),
             freshness_policy=policy_of(REGISTRY.by_key(tuple(spec.key.path))),
             # A model's table is not made by the engine.
             kinds=spec.kinds if "mlflow" in spec.kinds else {*spec.kinds, engine},
         )
 
-    return [asset.map_asset_specs(finished) for asset in made]
+    streams = [
+        asset for stream in STREAMS for asset in stream_assets(stream, calendars[stream.domain])
+    ]
+    return [asset.map_asset_specs(finished) for asset in [*made, *streams]]
 
 
 def _calendars(first_partition: date | None) -> dict[str, Calendar]:

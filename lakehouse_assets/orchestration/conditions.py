@@ -72,11 +72,6 @@ class Dependencies:
         return cls(**{kind: frozenset(keys) for kind, keys in kinds.items()}, last_days=last_days)
 
     @property
-    def partitioned(self) -> frozenset[dg.AssetKey]:
-        """All dependencies but the unpartitioned ones."""
-        return self.aligned | self.within | self.history | self.last_days.keys()
-
-    @property
     def triggers(self) -> frozenset[dg.AssetKey]:
         """Dependencies that trigger a partition of a history table: waited for, but not read."""
         return self.within if self.history and not self.aligned else frozenset()
@@ -85,14 +80,14 @@ class Dependencies:
 def conditions_of(
     assets: Sequence[dg.AssetsDefinition],
     datasets: Iterable[Dataset],
-    streamed: frozenset[dg.AssetKey],
+    live: frozenset[dg.AssetKey],
 ) -> dict[dg.AssetKey, Condition | None]:
     """Return each asset's condition; None if only deliveries or a schedule build it.
 
     Args:
         assets: The assets of every domain.
         datasets: All datasets; the first delivery of a month triggers all tables of its domain.
-        streamed: Tables that streams fill.
+        live: Tables that are built from streams.
     """
     deliveries: dict[str, frozenset[dg.AssetKey]] = {}
     for dataset in datasets:
@@ -100,9 +95,8 @@ def conditions_of(
         deliveries[dataset.domain] = deliveries.get(dataset.domain, frozenset()) | cleaned
     whole = frozenset(key for asset in assets if asset.partitions_def is None for key in asset.keys)
     found: dict[dg.AssetKey, Condition | None] = {}
-    sources = [{spec.key: Dependencies.of(spec, whole) for spec in asset.specs} for asset in assets]
-    live = _downstream_of(streamed, sources)
-    for asset, deps in zip(assets, sources, strict=True):
+    for asset in assets:
+        deps = {spec.key: Dependencies.of(spec, whole) for spec in asset.specs}
         # A table that depends on its own history (purchases: the first delivery of an id counts) is
         # built by the runs of its deliveries and late days. For a requested day, Dagster would also
         # request all earlier days of everything the same step makes, and then fail.
@@ -115,17 +109,6 @@ def conditions_of(
                 condition = (condition & due).with_label("follows its sources, every 5 minutes")
             found[key] = condition
     return found
-
-
-def _downstream_of(
-    streamed: frozenset[dg.AssetKey], sources: Sequence[Mapping[dg.AssetKey, Dependencies]]
-) -> frozenset[dg.AssetKey]:
-    """Return the assets that are built from streams, directly or not."""
-    live, known = streamed, frozenset[dg.AssetKey]()
-    while live != known:
-        known = live
-        live |= {key for deps in sources for key, dep in deps.items() if dep.partitioned & live}
-    return live - streamed
 
 
 @accepting_beta()

@@ -1,28 +1,38 @@
-"""The jobs: one per domain and family of partitions, because one run cannot mix them."""
+"""The jobs: one per domain and family of assets, because one run cannot mix partitions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.catalog.domain import built_from_streams
+from lakehouse_assets.domains import DOMAINS
 
+# Kind of the assets that read streams.
+STREAM = "stream"
 # Tables without partitions, of any domain.
 UNPARTITIONED = "reference_data"
 DAILY = "daily"
 MONTHLY = "monthly"
+# What reads streams, and what is built by day from them.
+STREAMS = "streams"
+LIVE = "live"
 # The quality log's tables, filled after all others.
 QUALITY = "quality"
 
 _TEXTS = {
     DAILY: "Daily deliveries of {domain} to bronze and silver, and what is counted by day.",
     MONTHLY: "Monthly snapshots of {domain}, its gold tables and its models.",
+    STREAMS: "Reads what is new in the streams of {domain}.",
+    LIVE: "What is built by day from the streams of {domain}.",
 }
 
 
 def job_name(domain: str, family: str) -> str:
-    """Name the job of a domain's tables that have daily or monthly partitions."""
+    """Name the job of a domain's tables of a family: `daily`, `monthly`, `streams` or `live`."""
     return f"{domain}_{family}"
 
 
@@ -34,7 +44,7 @@ def job_that_loads(dataset: Dataset) -> str:
 def domain_of(job: str) -> str | None:
     """Return the domain whose partitions a job materialises; None for a job of all domains."""
     domain, _, family = job.rpartition("_")
-    return domain if family in {DAILY, MONTHLY} else None
+    return domain if family in _TEXTS else None
 
 
 def job_of(definition: dg.AssetsDefinition) -> str:
@@ -42,11 +52,20 @@ def job_of(definition: dg.AssetsDefinition) -> str:
     domain = min(definition.keys).path[0]
     if domain == QUALITY:
         return QUALITY
+    if any(STREAM in spec.kinds for spec in definition.specs):
+        return job_name(domain, STREAMS)
     partitions = definition.partitions_def
     if partitions is None:
         return UNPARTITIONED
-    daily = isinstance(partitions, dg.DailyPartitionsDefinition)
-    return job_name(domain, DAILY if daily else MONTHLY)
+    if not isinstance(partitions, dg.DailyPartitionsDefinition):
+        return job_name(domain, MONTHLY)
+    return job_name(domain, LIVE if live_keys() & definition.keys else DAILY)
+
+
+@cache
+def live_keys() -> frozenset[dg.AssetKey]:
+    """Return the keys of the tables that are built from streams."""
+    return frozenset(dg.AssetKey(table.key) for table in built_from_streams(DOMAINS))
 
 
 def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAssetJobDefinition]:
@@ -57,6 +76,8 @@ def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAsse
         QUALITY: "The quality log: what the runs so far have found, and drift.",
     }
     for definition in assets:
+        if not definition.is_executable:
+            continue
         name = job_of(definition)
         domain, _, family = name.rpartition("_")
         if family in _TEXTS:

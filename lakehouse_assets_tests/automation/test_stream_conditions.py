@@ -35,7 +35,7 @@ def _definitions() -> dg.Definitions:
         table("by_day", minutes=dg.AssetIn(MINUTES)),
         table("by_three_days", minutes=dg.AssetIn(MINUTES, partition_mapping=three)),
     ]
-    found = conditions_of(assets, (), frozenset({MINUTES}))
+    found = conditions_of(assets, (), frozenset(asset.key for asset in assets))
     followed = [
         asset.map_asset_specs(
             lambda spec: spec.replace_attributes(automation_condition=found[spec.key])
