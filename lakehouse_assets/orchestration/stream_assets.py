@@ -16,7 +16,7 @@ def stream_assets(stream: Stream, calendar: Calendar) -> list[dg.AssetsDefinitio
     tables = stream_tables(stream)
     bronze, _, silver, _, _ = (dg.AssetKey(table.key) for table in tables)
     # Silver and its quarantine follow bronze, minutes silver.
-    upstream = ([], [], [bronze], [bronze], [silver])
+    upstream: tuple[list[dg.AssetKey], ...] = ([], [], [bronze], [bronze], [silver])
     specs = [
         dg.AssetSpec(
             **asset_attributes(table),
