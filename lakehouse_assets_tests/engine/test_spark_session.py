@@ -147,6 +147,8 @@ def test_the_jars_fit_the_packages():
     assert jars["hadoop-azure"].version == hadoop.stem.rpartition("-")[2]
     (jackson,) = bundled.glob("jackson-databind-*.jar")
     assert jars["jackson-datatype-jdk8"].version == jackson.stem.rpartition("-")[2]
+    (core,) = bundled.glob("spark-core_*.jar")
+    assert jars["spark-sql-kafka-0-10_2.13"].version == core.stem.rpartition("-")[2]
     for jar in jars.values():
         # What pyspark brings along is not brought a second time.
         assert not list(bundled.glob(f"{jar.artifact}-[0-9]*.jar"))
