@@ -35,7 +35,7 @@ Listed, because engines take `\\p{L}` from different versions of Unicode. `_` is
 # `\z` is the end of the text everywhere; on a JVM, `$` also matches before a final line break.
 _WHOLE_NUMBER = r"^[+-]?[0-9]{1,18}(\.0*)?\z"
 _NUMBER = r"^[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?\z"
-_MOMENT = (
+MOMENT = (
     r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
     r"(\.[0-9]{1,9})?(Z|\+00:00)?\z"
 )
@@ -167,9 +167,7 @@ def parse_timestamp(column: Col) -> Col:
     The fraction and the Z (or +00:00) are optional; the fraction is truncated to microseconds. Null
     for any other text, another offset, or a day or time that does not exist.
     """
-    exists = (
-        column.rlike(_MOMENT) & parse_date(F.substring(column, 1, 10), "yyyy-MM-dd").isNotNull()
-    )
+    exists = column.rlike(MOMENT) & parse_date(F.substring(column, 1, 10), "yyyy-MM-dd").isNotNull()
     fraction = F.regexp_replace(F.substring(column, 20, _LONGEST_WORD), r"(Z|\+00:00)\z", "")
     padded = F.concat(F.when(fraction == F.lit(""), F.lit(".")).otherwise(fraction), F.lit("0" * 6))
     moment = F.concat(

@@ -13,12 +13,11 @@ import json
 import re
 from codecs import getincrementaldecoder
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 from lakehouse_assets.errors import FileRefusedError
-from lakehouse_assets.ingest.files import Content
-from lakehouse_assets.ingest.limits import bytes_beyond
+from lakehouse_assets.ingest.limits import FileLimits, bytes_beyond
 from lakehouse_assets.ingest.records import Malformed, Record, listed
 
 # A string ends with its line, so that one that is not closed does not swallow later records.
@@ -37,6 +36,24 @@ _NESTED = frozenset({dict, list})
 
 class _ValueError(ValueError):
     """A value that cannot be read, with the reason."""
+
+
+class Content(Protocol):
+    """The text of a delivery in UTF-8, in chunks: `files.Content`, or a message of a stream."""
+
+    @property
+    def name(self) -> str:
+        """Name of the delivery, for messages."""
+        ...
+
+    @property
+    def limits(self) -> FileLimits:
+        """Limits on it."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the chunks."""
+        ...
 
 
 class _Window:
@@ -164,7 +181,10 @@ class _Window:
 
 
 def json_records(
-    content: Content, fields: Sequence[str], additive: bool = False
+    content: Content,
+    fields: Sequence[str],
+    additive: bool = False,
+    check: Callable[[Sequence[str | None]], str | None] = lambda _values: None,
 ) -> Iterator[Record | Malformed]:
     """Yield every record of a JSON file, readable or not, in order.
 
@@ -172,6 +192,7 @@ def json_records(
         content: The file's text.
         fields: Names of the declared attributes.
         additive: Whether a record may have others, whose values are dropped.
+        check: Returns what is wrong with the values of a record; None if nothing is.
 
     Raises:
         FileRefusedError: the file is one object that wraps its records, or exceeds a limit.
@@ -200,11 +221,14 @@ def json_records(
             if len(new) + len(known) > limits.columns:
                 what = f"has {len(new) + len(known):,} different attributes up to line {line}"
                 raise limits.exceeded(content.name, "columns", what)
+        values: tuple[str | None, ...] = ()
         reason = _unfit(value, known, additive, window)
+        if not reason:
+            values = tuple(value_text(value.get(name)) for name in fields)
+            reason = check(values)
         if reason:
             yield Malformed(line, text, reason, undeclared, missing)
         else:
-            values = tuple(_text(value.get(name)) for name in fields)
             yield Record(number, values, undeclared, missing)
 
 
@@ -275,12 +299,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _constant(name: str) -> Any:
+def no_constant(name: str) -> Any:
+    """Refuse NaN and Infinity, which Python's parser reads although JSON does not have them."""
     raise _ValueError(f"{name} is no JSON value")
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=_constant
+    object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=no_constant
 )
 
 
@@ -407,7 +432,8 @@ def _end_of_broken(window: _Window, *, in_array: bool) -> int:
         before = sign.strip()[-1:] or before
 
 
-def _text(value: Any) -> str | None:
+def value_text(value: Any) -> str | None:
+    """Return a plain value as bronze stores it; numbers arrive as the text that was written."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else None

@@ -69,7 +69,6 @@ THERMOSTAT = Stream(
         *DEVICE_FIELDS,
         Field("temp_f", "decimal(9,4)", "Temperature in the store.", "Temp",
               delivered="Temperature in the unit of temp_uom.", unit="degrees Fahrenheit",
-              unknown="A reading has a temperature.",
               implausible=Flag("temp_implausible", "A temperature is between -40 and 150 degrees "
                                "Fahrenheit; others became null.")),
         Field("temp_delivered", "decimal(9,4)", "Temperature as it was sent.", derived=True,

@@ -1,0 +1,1 @@
+"""Streams: messages become the rows of bronze, silver and minutes, each exactly once."""

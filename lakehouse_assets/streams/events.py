@@ -1,0 +1,130 @@
+"""Turns bronze events into silver and quarantine: pure functions of frames, on every engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
+
+from lakehouse_assets.catalog.streams import ADDRESS, Stream, quarantined_events, silver_events
+from lakehouse_assets.engine import Col, DataFrame, F, W
+from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.quality.classify import ACCEPTED, DUPLICATE, QUARANTINED, apply_expectations
+from lakehouse_assets.quality.fields import expectations_of, typed_rows
+
+# What was received first comes first; the others make the order of equal times certain.
+_ORDER = ("received", *ADDRESS)
+# Later than any other, for events whose time of receipt is not known.
+_UNKNOWN = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def classify_events(
+    stream: Stream, engine: Engine, bronze: DataFrame, known: DataFrame
+) -> DataFrame:
+    """Type events and give each its disposition: accepted, quarantined or a named duplicate.
+
+    Of several events of a device with the same time, the one that the broker received first counts.
+    If silver has one of them already, it stays, unless an earlier one says something else.
+
+    Args:
+        stream: The stream.
+        engine: The engine of the rows.
+        bronze: Rows of bronze.
+        known: Rows of silver in the minutes of these events, or in more.
+
+    Returns:
+        The rows of `typed_rows`, with `reasons`, `disposition`, `duplicate_of`, and `displaces`:
+        whether the event counts instead of the one that silver has and says something else. If any
+        does, its days have to be classified anew, without known rows.
+    """
+    typed = apply_expectations(typed_rows(stream, engine, bronze), expectations_of(stream))
+    trusted = F.size(F.col("reasons")) == F.lit(0)
+    received = F.coalesce(F.col("_enqueued_at"), F.lit(_UNKNOWN))
+    rows = v.staged(
+        typed.select(*typed.columns, received.alias("received"), trusted.alias("trusted"))
+    )
+    values = [c.name for c in stream.columns if c.stored and c.name not in stream.key]
+    stored = known.select(
+        received.alias("known_received"),
+        *[F.col(name).alias(f"known_{name}") for name in (*stream.key, *values, *ADDRESS)],
+    )
+    same = F.col("trusted")
+    for name in stream.key:
+        same = same & (F.col(name) == F.col(f"known_{name}"))
+    joined = v.staged(rows.join(v.staged(stored), same, "left"))
+    of_key = W.partitionBy("trusted", *stream.key).orderBy(
+        *[F.col(name).asc_nulls_last() for name in _ORDER]
+    )
+    differs = reduce(or_, [~F.col(name).eqNullSafe(F.col(f"known_{name}")) for name in values])
+    placed = v.staged(
+        joined.select(
+            *typed.columns,
+            "trusted",
+            F.row_number().over(of_key).alias("place"),
+            F.first(_address("")).over(of_key).alias("first_of_batch"),
+            F.when(F.col("known__offset").isNotNull(), _address("known_")).alias("first_of_silver"),
+            (F.col("known__offset").isNotNull() & differs & _precedes()).alias("displaces"),
+        )
+    )
+    repeats = F.when(F.col("place") > F.lit(1), F.col("first_of_batch"))
+    repeats = F.when(F.col("trusted"), F.coalesce(F.col("first_of_silver"), repeats))
+    named = v.staged(placed.select(*typed.columns, "displaces", repeats.alias("duplicate_of")))
+    return named.select(
+        *named.columns,
+        F.when(F.size(F.col("reasons")) > F.lit(0), F.lit(QUARANTINED))
+        .when(F.col("duplicate_of").isNotNull(), F.lit(DUPLICATE))
+        .otherwise(F.lit(ACCEPTED))
+        .alias("disposition"),
+    )
+
+
+def accepted_events(stream: Stream, classified: DataFrame) -> DataFrame:
+    """Return the accepted rows of `classify_events` as rows of silver."""
+    accepted = classified.filter(F.col("disposition") == F.lit(ACCEPTED))
+    return accepted.select(*silver_events(stream).column_names)
+
+
+def other_events(stream: Stream, classified: DataFrame) -> DataFrame:
+    """Return the other rows of `classify_events` as rows of the quarantine, with the sent text."""
+    fields = {column.name for column in stream.fields}
+    return classified.filter(F.col("disposition") != F.lit(ACCEPTED)).select(
+        *[
+            F.col(f"raw_{name}").alias(name) if name in fields else F.col(name)
+            for name in quarantined_events(stream).column_names
+        ]
+    )
+
+
+def event_time(stream: Stream) -> Col:
+    """Return the time of bronze events."""
+    return v.parse_timestamp(v.text(F.col(stream.time_field)))
+
+
+def event_minutes(rows: DataFrame, moment: Col) -> DataFrame:
+    """Return the minutes of events, each once: `minute` and `event_date`."""
+    timed = v.staged(rows.select(moment.alias("moment"), "event_date"))
+    return timed.select(v.minute_start(F.col("moment")).alias("minute"), "event_date").distinct()
+
+
+def newest_event(stream: Stream) -> Col:
+    """Return the aggregate for the time of the newest event.
+
+    A clock that is ahead says nothing: an event happened before the broker received it.
+    """
+    moment = F.col(stream.event_time)
+    return F.max(F.least(moment, F.coalesce(F.col("_enqueued_at"), moment)))
+
+
+def _precedes() -> Col:
+    """Say whether an event was received before the one that silver has."""
+    before = F.lit(False)
+    for name in reversed(_ORDER):
+        ours, theirs = F.col(name), F.col(f"known_{name}")
+        before = (ours < theirs) | ((ours == theirs) & before)
+    return before
+
+
+def _address(prefix: str) -> Col:
+    parts = [F.col(f"{prefix}{name}").cast("string") for name in ADDRESS]
+    return F.concat(parts[0], F.lit(":"), parts[1], F.lit("#"), parts[2])

@@ -1,0 +1,260 @@
+"""Reads the events of messages: JSON objects, or arrays of them, as rows of bronze."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lakehouse_assets.catalog.expectations import CALENDAR
+from lakehouse_assets.catalog.streams import Stream, bronze_events, rejected_events
+from lakehouse_assets.engine.vocabulary import MOMENT, WHITE_SPACE
+from lakehouse_assets.errors import FileRefusedError
+from lakehouse_assets.ingest.json_records import json_records, no_constant, value_text
+from lakehouse_assets.ingest.limits import FileLimits
+from lakehouse_assets.ingest.records import Malformed
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.sources.messages import Message
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Objects become tuples of pairs, so that a nested one is not taken for an array and an attribute
+# that occurs twice is seen. Numbers keep the text that was sent.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=tuple, parse_float=str, parse_int=str, parse_constant=no_constant
+)
+_MOST_LAYOUTS = 1_000
+_LONGEST_TIME = 100
+_PLAIN = frozenset({str, bool, type(None)})
+# Half of a surrogate pair is no character; messages with such escapes are read with more care.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_READABLE = re.compile(MOMENT.replace(r"\z", r"\Z"))
+_UNREADABLE_TIME = "its time {field} cannot be read as a moment of the years 1900 to 2099 in UTC"
+
+
+class _Event(NamedTuple):
+    """A readable event: its values, its day, and names of attributes as in `Record`."""
+
+    values: tuple[str | None, ...]
+    day: date
+    undeclared: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How objects with the same attributes in the same order become rows.
+
+    Attributes:
+        places: Position of each declared attribute in the object; None if it is missing.
+        undeclared: Names of the other attributes.
+        missing: Names of the missing ones.
+    """
+
+    places: tuple[int | None, ...]
+    undeclared: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Message:
+    """A message as `json_records` reads it."""
+
+    value: bytes
+    limits: FileLimits
+    name: str = "The message"
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the content."""
+        yield self.value
+
+
+@dataclass
+class Parsed:
+    """The events of some messages.
+
+    Attributes:
+        events: Rows of bronze.
+        rejects: Rows of its rejects.
+        undeclared: Number of events by undeclared attribute.
+        missing: Number of events by declared attribute that they lack.
+    """
+
+    events: pa.Table
+    rejects: pa.Table
+    undeclared: Counter[str]
+    missing: Counter[str]
+
+
+class MessageReader:
+    """Reads messages of a stream; it keeps what it has learnt about the shape of events.
+
+    Args:
+        stream: The stream.
+        app_id: Returns the name of the source of a topic's partition, see `MessageSource.app_id`.
+        limits: Limits on a message; one that exceeds them is a reject.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        app_id: Callable[[str, int], str],
+        limits: FileLimits | None = None,
+    ) -> None:
+        self._limits = limits or FileLimits()
+        self._names = [str(column.source) for column in stream.fields]
+        self._bronze = arrow_schema(bronze_events(stream))
+        self._rejects = arrow_schema(rejected_events(stream))
+        self._time = [column.name for column in stream.fields].index(stream.time_field)
+        self._reason = _UNREADABLE_TIME.format(field=self._names[self._time])
+        self._app_id = app_id
+        self._layouts: dict[tuple[str, ...], _Layout | None] = {}
+
+    def read(self, messages: Iterable[Message], ingested_at: datetime) -> Parsed:
+        """Read messages; whatever cannot be read is a reject, and the rest is not affected.
+
+        Args:
+            messages: The messages.
+            ingested_at: When they are written to bronze.
+        """
+        rows: list[tuple[str | None, ...]] = []
+        days: list[date] = []
+        places: list[tuple[Any, ...]] = []
+        rejects: list[tuple[Any, ...]] = []
+        undeclared, missing = Counter[str](), Counter[str]()
+        for message in messages:
+            source = self._app_id(message.topic, message.partition)
+            place = (source, message.topic, message.partition, message.offset)
+            quick = self._quick(message.value)
+            found = self._careful(message.value) if quick is None else quick
+            for index, event in enumerate(found):
+                at = (*place, index, message.enqueued_at)
+                if isinstance(event, Malformed):
+                    rejects.append((*at, event.text, event.reason, ingested_at))
+                else:
+                    rows.append(event.values)
+                    days.append(event.day)
+                    places.append(at)
+                if event.undeclared:
+                    undeclared.update(event.undeclared)
+                if event.missing:
+                    missing.update(event.missing)
+        columns: list[Sequence[Any]] = [*zip(*rows, strict=True), *zip(*places, strict=True)]
+        columns += [[ingested_at] * len(rows), days]
+        return Parsed(
+            _table(columns if rows else (), self._bronze),
+            _table([*zip(*rejects, strict=True)], self._rejects),
+            undeclared,
+            missing,
+        )
+
+    def _quick(self, value: bytes) -> list[_Event | Malformed] | None:
+        """Read a message in which nothing is wrong; None if anything is."""
+        if len(value) > self._limits.of_text:
+            return None
+        try:
+            text = value.decode()
+            content = None if _SURROGATE.search(text) else _DECODER.decode(text)
+        except (ValueError, RecursionError):
+            return None
+        found: list[_Event | Malformed] = []
+        for event in content if type(content) is list else [content]:
+            if type(event) is not tuple or not event:
+                return None
+            names, values = zip(*event, strict=True)
+            layout = self._layout(names)
+            if layout is None:
+                return None
+            if layout.places:
+                values = tuple(None if at is None else values[at] for at in layout.places)
+            kinds = {*map(type, values)}
+            if not kinds <= _PLAIN:
+                return None
+            if bool in kinds:
+                values = tuple(map(value_text, values))
+            day = day_of(values[self._time])
+            if day is None:
+                return None
+            found.append(_Event(values, day, layout.undeclared, layout.missing))
+        return found
+
+    def _layout(self, names: tuple[str, ...]) -> _Layout | None:
+        """Return the layout of objects with these attributes; None if they cannot be an event."""
+        if names not in self._layouts:
+            if len(self._layouts) >= _MOST_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[names] = self._new_layout(names)
+        return self._layouts[names]
+
+    def _new_layout(self, names: tuple[str, ...]) -> _Layout | None:
+        if len({*names}) < len(names) or len(names) > self._limits.columns:
+            return None
+        if [*names] == self._names:
+            return _Layout((), (), ())
+        return _Layout(
+            tuple(names.index(name) if name in names else None for name in self._names),
+            tuple(sorted({*names} - {*self._names})),
+            tuple(name for name in self._names if name not in names),
+        )
+
+    def _careful(self, value: bytes) -> Iterator[_Event | Malformed]:
+        """Read a message event by event, so that broken ones do not affect the others."""
+        try:
+            text = value.decode()
+        except UnicodeDecodeError as error:
+            raw = value.decode(errors="backslashreplace")
+            yield Malformed(1, raw, f"it is not UTF-8 text (byte {error.start + 1})")
+            return
+        try:
+            records = [
+                *json_records(_Message(value, self._limits), self._names, True, self._wrong_time)
+            ]
+        except FileRefusedError as error:
+            yield Malformed(1, text, str(error))
+            return
+        if not records and "[" not in text:
+            yield Malformed(1, text, "the message is empty")
+        for record in records:
+            if isinstance(record, Malformed):
+                yield record
+            else:
+                day = day_of(record.values[self._time])
+                assert day is not None, "`_wrong_time` rejects such events"  # noqa: S101
+                yield _Event(record.values, day, record.undeclared, record.missing)
+
+    def _wrong_time(self, values: Sequence[str | None]) -> str | None:
+        return self._reason if day_of(values[self._time]) is None else None
+
+
+def _table(columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Return a table of columns; no columns mean no rows."""
+    import pyarrow as pa
+
+    if not columns:
+        return schema.empty_table()
+    arrays = [pa.array(v, kind.type) for v, kind in zip(columns, schema, strict=True)]
+    return pa.table(arrays, schema=schema)
+
+
+def day_of(moment: str | None) -> date | None:
+    """Return the day of a moment as text; None if silver could not read it."""
+    return None if moment is None or len(moment) > _LONGEST_TIME else _day_of(moment)
+
+
+# The events of a message often have the same time.
+@lru_cache(maxsize=1 << 12)
+def _day_of(moment: str) -> date | None:
+    text = moment.strip(WHITE_SPACE)
+    if not _READABLE.match(text):
+        return None
+    try:
+        day = date.fromisoformat(text[:10])
+    except ValueError:
+        return None
+    return day if CALENDAR[0] <= day <= CALENDAR[1] else None
