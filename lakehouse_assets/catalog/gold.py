@@ -122,11 +122,13 @@ class RowsAlert:
         name: Name of the alert; its sensor is alert_<name>.
         title: What happened, such as "Members are newly At-Risk"; the partition is added.
         rows: What the rows are, such as "members".
+        but: Boolean column of the rows that are not counted; None counts all of them.
     """
 
     name: str
     title: str
     rows: str
+    but: str | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import dagster as dg
 from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.gold import GoldTable, RowsAlert
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.orchestration.io_manager import PARTITION_ROWS
+from lakehouse_assets.orchestration.io_manager import ALERT_ROWS, PARTITION_ROWS
 from lakehouse_assets.orchestration.recorded import materialisations_after
 from lakehouse_assets.orchestration.sensors import read_cursor
 
@@ -92,8 +92,11 @@ def _rows_by_partition(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
     counts = {}
     for record in records:
         made = record.asset_materialization
-        if made is not None and made.partition and PARTITION_ROWS in made.metadata:
-            counts[made.partition] = int(str(made.metadata[PARTITION_ROWS].value))
+        if made is None or not made.partition:
+            continue
+        found = made.metadata.get(ALERT_ROWS, made.metadata.get(PARTITION_ROWS))
+        if found is not None:
+            counts[made.partition] = int(str(found.value))
     return counts
 
 

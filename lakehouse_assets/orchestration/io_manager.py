@@ -33,6 +33,8 @@ from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.text import markdown
 
 PARTITION_ROWS = "dagster/partition_row_count"
+# The rows of a partition that the table's alert counts, if it does not count all of them.
+ALERT_ROWS = "alert_rows"
 # Most characters of a value in a preview.
 _SHOWN = 60
 

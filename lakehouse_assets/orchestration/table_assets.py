@@ -10,7 +10,7 @@ import dagster as dg
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.gold import STORED, BuildContext, GoldTable, Read, apply_rule
 from lakehouse_assets.catalog.registry import Registry, Table
-from lakehouse_assets.engine import DataFrame
+from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
@@ -18,7 +18,7 @@ from lakehouse_assets.lake.spans import rows_of, rows_of_days
 from lakehouse_assets.ml.lifecycle import score_with_champion, with_digest
 from lakehouse_assets.ml.spec import ModelSpec
 from lakehouse_assets.orchestration.checks import check_results, check_specs
-from lakehouse_assets.orchestration.io_manager import dagster_schema, windows_of
+from lakehouse_assets.orchestration.io_manager import ALERT_ROWS, dagster_schema, windows_of
 from lakehouse_assets.orchestration.partitions import WITHIN, Calendar, accepting_beta, last_days
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.quality.checks import Check, Finding
@@ -124,6 +124,9 @@ def gold_asset(
                 made, found = _scored(
                     gold.scored_by, table, made, context, lake, attributes.get("partitions_def")
                 )
+            if gold.alert is not None and gold.alert.but is not None:
+                made = lake.engine.checkpoint(made)
+                _count_for_alert(gold.alert.but, table, made, context, lake)
             yield dg.Output(made)
             if gold.scored_by is not None:
                 yield from check_results(table, [found])
@@ -158,6 +161,18 @@ def _scored(
             "Deliver rows that it can be fitted on and run its asset, then run this one again."
         )
     return scored, Finding(SCORED, text, {} if version else dict.fromkeys(keys or ["all"], 1))
+
+
+def _count_for_alert(
+    but: str, table: Table, rows: DataFrame, context: dg.AssetExecutionContext, lake: Lake
+) -> None:
+    """Add to each partition's metadata how many of its rows the alert counts."""
+    assert table.partition is not None  # noqa: S101 - only partitioned tables have alerts
+    day = table.partition.column
+    grouped = rows.filter(~F.col(but)).groupBy(day).agg(F.count(F.lit(1)).alias("rows"))
+    counts = {row[day].isoformat(): int(row["rows"]) for row in lake.engine.rows(grouped)}
+    for key in context.partition_keys:
+        context.add_asset_metadata({ALERT_ROWS: counts.get(key, 0)}, partition_key=key)
 
 
 def _findings(

@@ -371,6 +371,13 @@ FRAMES: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
             .cast("bigint")
             .alias("so_far"),
             F.sum("n").over(W.partitionBy("small")).cast("bigint").alias("all"),
+            F.lag("n")
+            .over(W.partitionBy("small").orderBy(F.col("n").asc_nulls_last()))
+            .alias("before"),
+            F.sum("n")
+            .over(W.partitionBy("small").orderBy(F.col("n").asc_nulls_last()).rangeBetween(-4, 0))
+            .cast("bigint")
+            .alias("near"),
         ),
     ),
     "groups": (

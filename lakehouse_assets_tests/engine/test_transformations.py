@@ -20,8 +20,8 @@ from lakehouse_assets_tests.engine import test_parity
 PROVEN = frozenset(
     {
         "abs", "array", "array_compact", "array_contains", "array_join", "coalesce", "col",
-        "concat", "count", "countDistinct", "dayofmonth", "first", "floor", "greatest", "least",
-        "length", "lit", "max", "min", "month", "quarter", "regexp_replace", "row_number",
+        "concat", "count", "countDistinct", "dayofmonth", "first", "floor", "greatest", "lag",
+        "least", "length", "lit", "max", "min", "month", "quarter", "regexp_replace", "row_number",
         "size", "split", "substring", "sum", "transform", "weekofyear", "when", "year",
     }
 )  # fmt: skip

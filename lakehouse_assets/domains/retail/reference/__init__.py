@@ -8,10 +8,12 @@ levels in percent.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, cast
+from zoneinfo import ZoneInfo
 
 from lakehouse_assets.errors import LakehouseError
 
@@ -44,6 +46,49 @@ def stores() -> pa.Table:
             "time_zone": zones,
         }
     )
+
+
+@lru_cache(maxsize=1)
+def store_clocks() -> pa.Table:
+    """Return how far each store's clock is from UTC, and when.
+
+    Columns: `store_id`, `from_minute` and `until_minute` (minutes since 1970 in UTC, the second no
+    longer included) and `offset_minutes`, to be added to UTC. Summer time is as of the installed
+    time zone data for the years 2020 to 2040; before and after, the nearest offset holds.
+    """
+    import pyarrow as pa
+
+    first, last = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) // 60 for year in (2020, 2041))
+    rows = []
+    for store in stores().to_pylist():
+        zone = ZoneInfo(store["time_zone"])
+        # Clocks change at whole hours.
+        hours = range(first, last, 60)
+        days = hours[::24]
+        changed = [
+            hour
+            for day, after in pairwise([*days, last])
+            if _offset(zone, day) != _offset(zone, after)
+            for hour in range(day + 60, after + 60, 60)
+            if _offset(zone, hour) != _offset(zone, hour - 60)
+        ]
+        begins = [0, *changed]
+        rows += [
+            {
+                "store_id": store["store_id"],
+                "from_minute": begin,
+                "until_minute": end,
+                "offset_minutes": _offset(zone, max(begin, first)),
+            }
+            for begin, end in pairwise([*begins, 2**40])
+        ]
+    return pa.Table.from_pylist(rows)
+
+
+def _offset(zone: ZoneInfo, minute: int) -> int:
+    """Return how far a zone is from UTC in a minute since 1970."""
+    offset = datetime.fromtimestamp(minute * 60, zone).utcoffset() or timedelta()
+    return int(offset.total_seconds()) // 60
 
 
 @lru_cache(maxsize=1)
