@@ -58,6 +58,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests that start a Spark cluster on this machine, too",
     )
+    parser.addoption(
+        "--kafka",
+        action="store_true",
+        help="kill twenty readers of half a million events as well",
+    )
     parser.addoption("--soak", action="store_true", help="run three minutes of `make soak` as well")
     parser.addoption(
         "--demo",
@@ -78,10 +83,11 @@ def usual_temporary_folder() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; a cluster and the soak run only where they are asked for."""
+    """Begin with what takes longest; what takes minutes runs only where it is asked for."""
     items.sort(key=lambda item: _ORDER.index(_kind(item.path)))
     for marker, reason in (
         ("cluster", "starts a cluster: make test-cluster"),
+        ("kafka", "twenty readers are killed, for minutes: pytest --kafka"),
         ("soak", "a daemon of its own for a quarter of an hour: make soak"),
     ):
         if not config.getoption(f"--{marker}"):
