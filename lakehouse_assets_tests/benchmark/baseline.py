@@ -222,8 +222,8 @@ WITH texts AS (
     list_filter([
         CASE WHEN NOT is_address THEN 'email_removed' END,
         CASE WHEN status IS NULL THEN 'status_unknown' END,
-        CASE WHEN region IS NULL THEN 'region_unknown' END,
-        CASE WHEN method IS NULL THEN 'payment_method_unknown' END
+        CASE WHEN method IS NULL THEN 'payment_method_unknown' END,
+        CASE WHEN region IS NULL THEN 'region_unknown' END
     ], flag -> flag IS NOT NULL) AS quality_flags
     FROM typed
 ), ranked AS (
@@ -353,7 +353,7 @@ FROM {kpi_customer_value} WHERE as_of_month = DATE '{month}'
 _SEGMENTS = """
 SELECT *, CASE segment WHEN 1 THEN 'Premium Elite Members' WHEN 2 THEN 'Loyal Frequent Flyers'
     WHEN 3 THEN 'New Joiners' WHEN 4 THEN 'Occasional Travelers' WHEN 5 THEN 'At-Risk Customers'
-    ELSE 'Uncategorized' END AS segment_name, CAST(1 AS INTEGER) AS model_version
+    ELSE 'Uncategorized' END AS segment_name, CAST({version} AS INTEGER) AS model_version
 FROM (
     SELECT scored.*, cluster, CAST(CASE WHEN cluster IS NULL THEN NULL
         WHEN total_flights < 10 AND days_since_joining <= 365 THEN 3
@@ -485,7 +485,9 @@ class Baseline:
                 self.write(table, query.format(**values), as_of)
         with self.step(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML.name):
             self.segments(values)
-            self.write(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, _SEGMENTS, as_of)
+            # Each month's fit is the version that scores it: here every one replaces the last.
+            query = _SEGMENTS.format(version=self.months().index(month) + 1)
+            self.write(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, query, as_of)
         with self.step(gold_segments.GOLD_SEGMENT_SUMMARY.name):
             self.write(
                 gold_segments.GOLD_SEGMENT_SUMMARY, _SUMMARY.format(rules=_rules(), **values), as_of
