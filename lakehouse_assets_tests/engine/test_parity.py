@@ -265,6 +265,7 @@ API: dict[str, tuple[str, Words]] = {
             "decimal": F.col("a").cast("decimal(18,2)"),
             "abs": F.abs(F.col("a")),
             "sevenths": F.floor(v.ratio(F.col("a"), F.lit(7))).cast("int"),
+            "root": F.sqrt(F.abs(F.col("a")).cast("double")),
         },
     ),
     "decimals": (

@@ -22,7 +22,7 @@ PROVEN = frozenset(
         "abs", "array", "array_compact", "array_contains", "array_join", "coalesce", "col",
         "concat", "count", "countDistinct", "dayofmonth", "first", "floor", "greatest", "lag",
         "least", "length", "lit", "max", "min", "month", "quarter", "regexp_replace", "row_number",
-        "size", "split", "substring", "sum", "transform", "weekofyear", "when", "year",
+        "size", "split", "sqrt", "substring", "sum", "transform", "weekofyear", "when", "year",
     }
 )  # fmt: skip
 METHODS = {

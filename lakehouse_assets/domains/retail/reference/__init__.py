@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 from zoneinfo import ZoneInfo
 
 from lakehouse_assets.errors import LakehouseError
@@ -30,6 +30,9 @@ _STORES = (
     ("Tokyo", "JP", "Asia/Tokyo"), ("Chicago", "US", "America/Chicago"),
 )  # fmt: skip
 
+LONGEST_LAG: Final = 60
+"""Most minutes between a crowd and its heat, and between its end and the temperature before it."""
+
 
 def stores() -> pa.Table:
     """Return the stores: `store`, `store_id`, `city`, `country_code` and `time_zone`."""
@@ -46,6 +49,13 @@ def stores() -> pa.Table:
             "time_zone": zones,
         }
     )
+
+
+def lags() -> pa.Table:
+    """Return the minutes by which heat may follow a crowd: `lag`, 0 to 60."""
+    import pyarrow as pa
+
+    return pa.table({"lag": pa.array(range(LONGEST_LAG + 1), pa.int64())})
 
 
 @lru_cache(maxsize=1)
