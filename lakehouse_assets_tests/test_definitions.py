@@ -20,6 +20,7 @@ from lakehouse_assets.catalog.streams import stream_tables
 from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, STREAMS
 from lakehouse_assets.domains.conformed.gold import calendar as gold_calendar
 from lakehouse_assets.orchestration.assembly import build_defs
+from lakehouse_assets.orchestration.stream_report import stream_key
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, variables_of
 
@@ -144,22 +145,28 @@ def test_dg_lists_checks_and_launches(house: House) -> None:
 
     listed = json.loads(dg_command("list", "defs", "--json"))
     assert {asset["asset_key"] for asset in listed["assets"]} == {
-        "/".join(table.key) for table in REGISTRY
+        *("/".join(table.key) for table in REGISTRY),
+        *(stream_key(stream).to_user_string() for stream in STREAMS),
     }
     dg_command("check", "defs")
     dg_command("launch", "--job", "reference_data")
     assert house.rows(gold_calendar.DIM_DATE)
 
 
-def test_every_table_is_exactly_one_asset_and_every_asset_a_table(
+def test_every_table_is_exactly_one_asset_and_every_asset_a_table_or_a_stream(
     definitions: dg.Definitions,
 ) -> None:
     keys = [spec.key for spec in definitions.resolve_all_asset_specs()]
-    assert Counter(keys) == Counter(dg.AssetKey(table.key) for table in REGISTRY)
+    tables = [dg.AssetKey(table.key) for table in REGISTRY]
+    assert Counter(keys) == Counter([*tables, *map(stream_key, STREAMS)])
 
 
 def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> None:
     for spec in definitions.resolve_all_asset_specs():
+        if "stream" in spec.kinds:
+            assert spec.owners
+            assert spec.description
+            continue
         table = REGISTRY.by_key(tuple(spec.key.path))
         assert list(spec.owners) == [table.owner]
         assert spec.group_name == table.group
@@ -184,7 +191,11 @@ def test_kinds_say_what_runs(tmp_path: Path, engine: str) -> None:
     kinds = {spec.key.path[-1]: spec.kinds for spec in definitions.resolve_all_asset_specs()}
     assert kinds["gold_customer_segments_ml"] == {"deltalake", "mlflow", "scikitlearn"}
     assert kinds["silver_flights"] == {"deltalake", "silver", engine}
-    assert all((engine in found) != ("mlflow" in found) for found in kinds.values())
+    assert kinds["stream_thermostat"] == {"stream"}
+    assert all(
+        (engine in found) + ("mlflow" in found) + ("stream" in found) == 1
+        for found in kinds.values()
+    )
 
 
 def test_dagster_can_load_everything_as_its_servers_do(definitions: dg.Definitions) -> None:
@@ -224,6 +235,8 @@ def test_partitions_follow_the_deliveries(definitions: dg.Definitions) -> None:
     for table in REGISTRY:
         if table.partition is None:
             assert kinds.pop("/".join(table.key)) == "NoneType"
+    for stream in STREAMS:
+        assert kinds.pop(stream_key(stream).to_user_string()) == "NoneType"
     daily = {name for name, kind in kinds.items() if kind == "DailyPartitionsDefinition"}
     loaded = {
         f"{dataset.domain}/{name}"
@@ -248,6 +261,7 @@ def test_what_must_block_blocks(definitions: dg.Definitions) -> None:
     for key in (
         ("bronze_flights", "delivered_rows_are_conserved"),
         ("bronze_transactions", "delivered_rows_are_conserved"),
+        ("stream_thermostat", "events_are_conserved"),
         ("silver_flights", "bronze_rows_are_conserved"),
         ("silver_transactions", "bronze_rows_are_conserved"),
         ("silver_flights", "silver_key_is_positive"),

@@ -16,6 +16,7 @@ from lakehouse_assets.cli.extract import extract
 from lakehouse_assets.cli.models import models
 from lakehouse_assets.cli.new import new
 from lakehouse_assets.cli.serve import serve
+from lakehouse_assets.cli.stream import stream
 from lakehouse_assets.cli.terminal import errors
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.signals import (
@@ -38,7 +39,7 @@ app = typer.Typer(
 for command in (
     run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
     inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
-    admin.export_model, new,
+    admin.export_model, new, stream,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")
@@ -81,10 +82,10 @@ def main() -> None:
 
 
 def _main() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
             # Characters that the output's encoding lacks are shown as ? and raise no error.
-            stream.reconfigure(errors="replace")
+            output.reconfigure(errors="replace")
     try:
         _commands()()
     except LakehouseError as error:

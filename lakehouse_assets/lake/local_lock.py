@@ -1,4 +1,4 @@
-"""A lock on a table on a local disk, so that concurrent writers lose no commit.
+"""Locks on a table on a local disk, so that concurrent writers lose no commit.
 
 On a local disk delta-rs creates a commit's file only if the name is free, in one step, so its
 writers need no lock. Spark checks whether the name is free and then renames: another process can
@@ -15,6 +15,38 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _NAME = ".lock"
+_CLAIM = ".claim"
+
+
+@contextmanager
+def claim(uri: str, who: str) -> Iterator[str | None]:
+    """Claim a table for as long as the context lasts; a no-op in an object store.
+
+    The operating system ends the claim of a killed process.
+
+    Args:
+        uri: Address of the table, which must exist.
+        who: Who claims it, for others to be told.
+
+    Yields:
+        None, or who has claimed it already.
+    """
+    folder = _log_folder(uri)
+    if folder is None:
+        yield None
+        return
+    handle = os.open(folder / _CLAIM, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield os.read(handle, 1_000).decode(errors="replace") or "another process"
+            return
+        os.ftruncate(handle, 0)
+        os.write(handle, who.encode())
+        yield None
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -27,13 +59,19 @@ def local_lock(uri: str, *, alone: bool) -> Iterator[None]:
         uri: Address of the table, which must exist.
         alone: Whether the lock is exclusive; otherwise it is shared.
     """
-    path = uri.removeprefix("file://")
-    if "://" in path:
+    folder = _log_folder(uri)
+    if folder is None:
         yield
         return
-    handle = os.open(Path(path) / "_delta_log" / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
     finally:
         os.close(handle)
+
+
+def _log_folder(uri: str) -> Path | None:
+    """Return the folder of a table's log; None in an object store."""
+    path = uri.removeprefix("file://")
+    return None if "://" in path else Path(path, "_delta_log")

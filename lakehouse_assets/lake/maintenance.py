@@ -48,10 +48,15 @@ class Maintained:
     removed: int
 
 
-def maintain(lake: Lake, table: Table) -> Maintained | None:
+def maintain(lake: Lake, table: Table, *, ordered: bool = True) -> Maintained | None:
     """Compact a table, order it by its clustered columns, remove old files, write a checkpoint.
 
     Only partitions with more than one file are rewritten; rows and their values do not change.
+
+    Args:
+        lake: The lake.
+        table: The table.
+        ordered: Whether to order the rows, which costs several times as much as compacting.
 
     Returns:
         The result; None if the table does not exist.
@@ -71,7 +76,7 @@ def maintain(lake: Lake, table: Table) -> Maintained | None:
             # Logs drop old commits, so maintenance repeats the origin of the last write.
             last = log.last_write(found)
             properties = CommitProperties(custom_metadata=last.as_metadata() if last else None)
-            _compact(found, table, properties)
+            _compact(found, table, properties, ordered=ordered)
             removed = found.vacuum(
                 retention_hours=RETENTION_HOURS, dry_run=False, commit_properties=properties
             )
@@ -96,7 +101,9 @@ def measure(found: DeltaTable) -> Measure:
     return Measure(len(sizes), sum(sizes))
 
 
-def _compact(found: DeltaTable, table: Table, properties: CommitProperties) -> None:
+def _compact(
+    found: DeltaTable, table: Table, properties: CommitProperties, *, ordered: bool
+) -> None:
     """Compact the partitions that have more than one file."""
     counts = Counter(file.partition for file in log.files_of(found))
     scattered = [value for value, number in counts.items() if number > 1]
@@ -105,7 +112,7 @@ def _compact(found: DeltaTable, table: Table, properties: CommitProperties) -> N
     filters = None
     if table.partition is not None:
         filters = [(table.partition.column, "in", [str(value) for value in sorted(scattered)])]
-    if table.clustered:
+    if table.clustered and ordered:
         found.optimize.z_order(
             list(table.clustered), partition_filters=filters, commit_properties=properties
         )

@@ -19,7 +19,7 @@ from lakehouse_assets.orchestration.conditions import conditions_of, following_s
 from lakehouse_assets.orchestration.extractions import extraction_schedules
 from lakehouse_assets.orchestration.freshness import policy_of
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
-from lakehouse_assets.orchestration.jobs import family_jobs, live_keys
+from lakehouse_assets.orchestration.jobs import STREAM, family_jobs, live_keys
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.maintenance import maintenance_job
@@ -33,6 +33,8 @@ from lakehouse_assets.orchestration.schedules import job_schedules, refresh_sche
 from lakehouse_assets.orchestration.sensors import delivery_sensors
 from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets.orchestration.stream_assets import stream_assets
+from lakehouse_assets.orchestration.stream_sensor import streams_sensor
+from lakehouse_assets.orchestration.streams_resource import StreamsResource
 from lakehouse_assets.orchestration.table_assets import BuildOptions, gold_asset
 from lakehouse_assets.settings import Settings
 
@@ -59,7 +61,7 @@ def _limits(settings: Settings) -> Limits:
     Raises:
         LakehouseError: a limit names an unknown dataset.
     """
-    known = {dataset.path for dataset in DATASETS} | {"*"}
+    known = {feed.path for feed in (*DATASETS, *STREAMS)} | {"*"}
     for path in sorted(settings.loss_limits.keys() - known):
         raise LakehouseError(
             f"Setting LAKEHOUSE_LOSS_LIMITS names {path}, which is not a dataset; the datasets are "
@@ -109,6 +111,8 @@ def _assets(
     conditions = conditions_of(made, DATASETS, live_keys())
 
     def finished(spec: dg.AssetSpec) -> dg.AssetSpec:
+        if STREAM in spec.kinds:
+            return spec
         return spec.replace_attributes(
             automation_condition=conditions.get(spec.key),
             freshness_policy=policy_of(REGISTRY.by_key(tuple(spec.key.path))),
@@ -117,7 +121,9 @@ def _assets(
         )
 
     streams = [
-        asset for stream in STREAMS for asset in stream_assets(stream, calendars[stream.domain])
+        asset
+        for stream in STREAMS
+        for asset in stream_assets(stream, calendars[stream.domain], limits)
     ]
     return [asset.map_asset_specs(finished) for asset in [*made, *streams]]
 
@@ -137,13 +143,14 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
 
     Args:
         settings: Settings of the lakehouse.
-        overrides: Resources that replace the defaults, by name: `lake`, `landing`, `mlflow`,
-            `io_manager`.
+        overrides: Resources that replace the defaults, by name: `lake`, `landing`, `streams`,
+            `mlflow`, `io_manager`.
     """
     lake = LakeResource.of(settings)
     resources: dict[str, Any] = {
         "lake": lake,
         "landing": LandingResource.of(settings),
+        "streams": StreamsResource.of(settings),
         "mlflow": MlflowResource.of(settings),
         "io_manager": DeltaIOManager(
             lake=overrides.get("lake", lake), run_time_limit=settings.run_time_limit_seconds
@@ -156,6 +163,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
         jobs=[*jobs, _maintenance()],
         sensors=[
             *delivery_sensors(DATASETS, calendars, jobs, running=settings.automation),
+            streams_sensor(STREAMS, jobs, running=settings.automation),
             following_sensor(running=settings.automation),
             healing_sensor(running=settings.automation),
             *alert_sensors(

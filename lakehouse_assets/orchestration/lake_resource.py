@@ -12,6 +12,7 @@ from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.format import check_format
+from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.storage.identity import Identity, IdentityFields
 from lakehouse_assets.storage.location import lake_root
 
@@ -96,6 +97,10 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         if not (governed or any_format):
             check_format(root, identity, self.registry())
         return Lake(root, engine, self.registry(), identity, governed=governed)
+
+    def logs(self) -> LakeRoot:
+        """Return the places of the tables, whose logs can be read without an engine."""
+        return LakeRoot(lake_root(self.root), Identity.model_validate(self.identity))
 
     @property
     def _on_databricks(self) -> bool:

@@ -23,7 +23,7 @@ _FILES_TAG = "lakehouse/files"
 _RANGE_START, _PARTITION = "dagster/asset_partition_range_start", "dagster/partition"
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 # Without NOT_STARTED: a run that a killed daemon never started may keep that status forever.
-_WAITING_OR_RUNNING = [
+WAITING_OR_RUNNING = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -82,7 +82,7 @@ def tags_of(dataset: Dataset, span: Span) -> dict[str, str]:
 
 def loading(instance: dg.DagsterInstance) -> set[str]:
     """Return the paths of datasets that a sensor's or schedule's run is loading or will load."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=_WAITING_OR_RUNNING))
+    runs = instance.get_runs(dg.RunsFilter(statuses=WAITING_OR_RUNNING))
     return {run.tags[DATASET_TAG] for run in runs if DATASET_TAG in run.tags}
 
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.catalog.streams import minutes
 from lakehouse_assets.clock import following
-from lakehouse_assets.domains import DATASETS
+from lakehouse_assets.domains import DATASETS, STREAMS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandedFile, LandingZone
 from lakehouse_assets.ingest.reader import partition_value
+from lakehouse_assets.lake.log import files_of, open_table
+from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.orchestration.arrivals import consecutive
 from lakehouse_assets.orchestration.jobs import (
     DAILY,
+    LIVE,
     MONTHLY,
     QUALITY,
     UNPARTITIONED,
     domain_of,
     job_name,
+    live_keys,
 )
+from lakehouse_assets.orchestration.jobs import STREAMS as STREAMS_FAMILY
 from lakehouse_assets.orchestration.partitions import LONGEST_SPAN, Calendar
+from lakehouse_assets.orchestration.stream_reader import open_source
 from lakehouse_assets.settings import Settings
 
 MONTHS_PER_RUN = LONGEST_SPAN["month"]
@@ -100,7 +107,36 @@ def plan(
             f"The landing zone {settings.landing} holds no deliveries; land a file with `lakehouse "
             f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
         )
-    return Plan([PlannedRun(UNPARTITIONED), *runs, PlannedRun(QUALITY)], refused)
+    streams = [PlannedRun(job) for job in dict.fromkeys(_jobs_of_streams(settings))]
+    return Plan([PlannedRun(UNPARTITIONED), *runs, *streams, PlannedRun(QUALITY)], refused)
+
+
+def _jobs_of_streams(settings: Settings) -> Iterator[str]:
+    """Name the jobs that read streams which have an address or a folder."""
+    for stream in STREAMS:
+        source = open_source(stream.source, settings.landing, settings.identity)
+        if source is not None:
+            source.close()
+            yield job_name(stream.domain, STREAMS_FAMILY)
+
+
+def live_runs(settings: Settings, job: str) -> list[PlannedRun]:
+    """Plan the runs that build all days of the streams which a job has read."""
+    domain = domain_of(job)
+    live = {key.path[0] for key in live_keys()}
+    if domain not in live or job != job_name(domain, STREAMS_FAMILY):
+        return []
+    root = LakeRoot(settings.root, settings.identity)
+    first, today = Calendar.of(domain, settings.first_partition).first, clock.today()
+    days: set[date] = set()
+    for stream in STREAMS:
+        found = open_table(root.table(minutes(stream))) if stream.domain == domain else None
+        days |= {file.partition for file in files_of(found) if file.rows} if found else set()
+    return [
+        PlannedRun(job_name(domain, LIVE), str(chunk[0]), str(chunk[-1]))
+        # Devices whose clocks are wrong have sent the others.
+        for chunk in consecutive({day for day in days if first <= day <= today}, "day")
+    ]
 
 
 def delivered(

@@ -18,7 +18,12 @@ from lakehouse_assets.errors import DamagedTableError
 from lakehouse_assets.lake.format import check_format
 from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.orchestration.instance import dagster_instance, show_in_code_location
-from lakehouse_assets.orchestration.planning import PlannedRun, halves, with_follow_ups
+from lakehouse_assets.orchestration.planning import (
+    PlannedRun,
+    halves,
+    live_runs,
+    with_follow_ups,
+)
 from lakehouse_assets.orchestration.process import (
     OWNER_TAG,
     Owner,
@@ -155,6 +160,7 @@ def execute(
                     waiting = _others(planned, waiting, summary)
                 if result.success:
                     on_done(planned)
+                    waiting = [*live_runs(settings, planned.job), *waiting]
                 waiting = with_follow_ups(waiting, _outdated(result), planned)
         except KeyboardInterrupt:
             end_interrupted_runs(instance)

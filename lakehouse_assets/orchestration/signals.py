@@ -129,6 +129,30 @@ def raise_on_signals() -> None:
             signal.signal(number, _interrupt)
 
 
+@contextmanager
+def setting_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set an event instead of raising, so that work ends between two steps.
+
+    At the end of the context a signal that came raises KeyboardInterrupt.
+    """
+    before = {number: signal.getsignal(number) for number in _STOPS}
+
+    def note(number: int, _frame: object) -> None:
+        _process.received = _process.received or number
+        stop.set()
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stop_requested():
+        raise KeyboardInterrupt
+
+
 def _interrupt(number: int, _frame: object) -> None:
     # A second signal must not interrupt the shutdown that the first one started.
     if _process.received is None:

@@ -1,28 +1,132 @@
-"""The assets of a stream's tables, which every reader of the stream fills."""
+"""The assets of a stream: one that reads it, and its tables, which every reader of it fills."""
+
+from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
-from lakehouse_assets.catalog.streams import Stream, stream_tables
+from lakehouse_assets.catalog.datasets import Limits, with_limits
+from lakehouse_assets.catalog.streams import Stream, bronze_events, stream_tables
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.orchestration.checks import check_results, check_specs
+from lakehouse_assets.orchestration.jobs import STREAM
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.retries import retries_transient
+from lakehouse_assets.orchestration.stream_reader import (
+    StreamTakenError,
+    reading,
+)
+from lakehouse_assets.orchestration.stream_report import (
+    CONSERVED,
+    MOST_LAG,
+    STREAM_CHECKS,
+    Tally,
+    findings_of,
+    stream_key,
+    summary_of,
+    table_events,
+)
 from lakehouse_assets.orchestration.table_assets import asset_attributes
+from lakehouse_assets.streams.ingest import drain
 
 
-def stream_assets(stream: Stream, calendar: Calendar) -> list[dg.AssetsDefinition]:
-    """Make the assets of a stream's tables.
+class ReadingConfig(dg.Config):
+    """How long a run reads a stream."""
 
-    They cannot be materialised by themselves: a reader fills all of them, whatever the day of an
-    event is, and reports the days that changed.
+    seconds: float = Field(
+        default=50.0,
+        gt=0,
+        description="Most seconds to read; the run ends earlier once no message is left, and what "
+        "is left then waits for the next run.",
+    )
+    most_lag: int = Field(
+        default=MOST_LAG,
+        ge=0,
+        description="Most messages that may be left for the check lag_is_small to pass.",
+    )
+
+
+def stream_assets(
+    stream: Stream, calendar: Calendar, limits: Limits = ()
+) -> list[dg.AssetsDefinition]:
+    """Make the asset that reads a stream, and those of its tables.
+
+    The tables cannot be materialised by themselves: a reader fills all of them, whatever the day of
+    an event is. A run of the stream's asset reads what is there and reports the days that changed;
+    so does `lakehouse stream`, while it runs. The loss limits of the settings, `limits`, override
+    those of streams.
     """
+    stream = with_limits(stream, limits)
+    reader = stream_key(stream)
     tables = stream_tables(stream)
     bronze, _, silver, _, _ = (dg.AssetKey(table.key) for table in tables)
-    # Silver and its quarantine follow bronze, minutes silver.
-    upstream: tuple[list[dg.AssetKey], ...] = ([], [], [bronze], [bronze], [silver])
+    upstream = (reader, reader, bronze, bronze, silver)
     specs = [
         dg.AssetSpec(
             **asset_attributes(table),
-            deps=deps,
+            deps=[dep],
             partitions_def=calendar.daily if table.partition else None,
         )
-        for table, deps in zip(tables, upstream, strict=True)
+        for table, dep in zip(tables, upstream, strict=True)
     ]
-    return [dg.AssetsDefinition(specs=specs)]
+    return [dg.AssetsDefinition(specs=specs), _reader(stream)]
+
+
+def _reader(stream: Stream) -> dg.AssetsDefinition:
+    key, bronze = stream_key(stream), bronze_events(stream)
+
+    @dg.multi_asset(
+        name=stream.reader,
+        pool=stream.reader,
+        specs=[
+            dg.AssetSpec(
+                key,
+                description=(
+                    f"Reads the messages of the topic {stream.topic} into bronze, silver and "
+                    "minutes, each exactly once, until none is left or its time is over. Nothing "
+                    "happens where the stream has no address."
+                ),
+                group_name=bronze.group,
+                owners=[stream.owner],
+                kinds={STREAM},
+                skippable=True,
+            )
+        ],
+        check_specs=check_specs(key, STREAM_CHECKS),
+        # Nothing has to be reported where nothing is read.
+        can_subset=True,
+        # The IO manager watches over the run.
+        required_resource_keys={"lake", "streams", "io_manager"},
+    )
+    @retries_transient
+    def read(
+        context: dg.AssetExecutionContext, config: ReadingConfig
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        source = context.resources.streams.open(stream.source)
+        if source is None:
+            context.log.info(
+                f"The stream {stream.path} has no address (LAKEHOUSE_STREAM_"
+                f"{stream.source.upper()}) and no folder in the landing zone; nothing is read."
+            )
+            return
+        lake: Lake = context.resources.lake.open()
+        run_id = context.run.run_id
+        try:
+            with reading(stream, source, lake, run_id, f"run {run_id[:8]}") as new:
+                tally = Tally.begin(stream, lake)
+                for cycle in drain(new, config.seconds):
+                    tally.add(cycle)
+                findings = [*findings_of(stream, lake, tally, config.most_lag)]
+        except StreamTakenError as error:
+            context.log.info(str(error))
+            return
+        if findings[0].check is CONSERVED and findings[0].passed:
+            for event in table_events(context.instance, stream, lake, tally):
+                context.log_event(event)
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata=summary_of(tally),
+            check_results=[*check_results(key, findings)],
+        )
+
+    return read

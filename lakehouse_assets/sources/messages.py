@@ -167,6 +167,15 @@ def variable_of(name: str) -> str:
     return f"LAKEHOUSE_STREAM_{name.upper()}"
 
 
+def address_of(name: str) -> str | None:
+    """Return the configured address of a source; None if it has none.
+
+    Raises:
+        LakehouseError: the file with the address cannot be read.
+    """
+    return secret_of(variables(), variable_of(name))
+
+
 def open_stream(
     name: str, identity: Identity = DEFAULT, default: Path | None = None
 ) -> MessageSource:
@@ -186,7 +195,7 @@ def open_stream(
         raise LakehouseError(
             f"{variable}_GROUP must consist of letters, digits, dots, hyphens and underscores."
         )
-    address = secret_of(given, variable) or (str(default) if default else None)
+    address = address_of(name) or (str(default) if default else None)
     if address is None:
         raise LakehouseError(
             f"The stream {name} has no address; set {variable} to kafka://host:port, "

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
-from lakehouse_assets.domains import REGISTRY, STREAMS
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import value as gold
@@ -116,7 +116,7 @@ def test_maintenance_waits_for_the_writers_of_its_tables(house: House) -> None:
         if isinstance(asset, dg.AssetsDefinition)
         and asset.is_executable
         and isinstance(asset.node_def, dg.OpDefinition)
-    } | {stream.reader for stream in STREAMS}
+    }
     ops = definitions.resolve_job_def("maintenance").graph.node_defs
     assert {op.pool for op in ops} == writers == {table.step for table in REGISTRY}
     assert quarantine_table(FLIGHTS).step == SILVER_FLIGHTS.step

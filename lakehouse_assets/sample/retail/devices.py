@@ -46,6 +46,7 @@ HUBS: tuple[Hub, ...] = ("thermostat", "occupancy")
 UNKNOWN_DEVICE = '{"DeviceId":"TH999","City":"Redmond","StoreID":"S999","EnqueuedTimeUTC":"'
 _LATEST = 1800
 _PAUSE = 0.1
+_STATE = "simulated.json"
 # Hours of a simulation that is interrupted sometime: a century.
 _FOREVER = 876_600
 _NEVER = 2**62
@@ -388,10 +389,8 @@ def simulate(
         stop: Ends the simulation.
         seed: Seed of every random draw.
     """
-    state = folder / "simulated.json"
-    if state.exists():
-        until = datetime.fromisoformat(json.loads(state.read_text())["until"])
-        start = max(start, until)
+    state = folder / _STATE
+    start = max(start, simulated_until(folder) or start)
     sink = FolderSink(folder)
 
     def told(until: datetime) -> None:
@@ -404,6 +403,14 @@ def simulate(
         send(config, sink, speed=speed, start=start, stop=stop, told=told)
     finally:
         sink.close()
+
+
+def simulated_until(folder: Path) -> datetime | None:
+    """Return the simulated time (UTC) that a folder has reached; None if it has no simulation."""
+    state = folder / _STATE
+    return (
+        datetime.fromisoformat(json.loads(state.read_text())["until"]) if state.exists() else None
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,252 @@
+"""`lakehouse stream`: reads the streams of events until it is ended, and shows them live."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table as Grid
+from rich.text import Text
+
+from lakehouse_assets import clock
+from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse_assets.catalog.streams import Stream
+    from lakehouse_assets.orchestration.live_streams import LiveStream, LiveStreams
+    from lakehouse_assets.settings import Settings
+    from lakehouse_assets.sources.messages import MessageSource
+
+# Without a terminal a line is printed for each stream, this often.
+_LINE_SECONDS = 60.0
+# How far back a simulation that is faster than real time begins.
+_SIMULATED_DAYS = 3
+_LOOK_SECONDS = 0.5
+
+
+def stream(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Streams, such as retail/thermostat; all of them by default."),
+    ] = None,
+    simulate: Annotated[
+        bool,
+        typer.Option(
+            "--simulate",
+            help="Simulate stores and devices that write their messages to a folder, which needs "
+            "no broker: the folder in LAKEHOUSE_STREAM_DEVICES, or .lakehouse/streams/devices.",
+        ),
+    ] = False,
+    speed: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            max=3600,
+            help="With --simulate: how much faster than real time. Above 1 the simulation begins "
+            f"{_SIMULATED_DAYS} days ago, until it has caught up with the clock.",
+        ),
+    ] = 1.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="End after so many seconds; default: never.")
+    ] = None,
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="End when no message is left to read.")
+    ] = False,
+    cadence: Annotated[
+        float,
+        typer.Option(
+            min=0.5,
+            help="Seconds after which an event is in the minutes at the latest, if the machine "
+            "can; fewer seconds make more and smaller commits.",
+        ),
+    ] = 10.0,
+) -> None:
+    """Read streams into bronze, silver and minutes, each event exactly once, until it is ended.
+
+    It begins where the tables are, looks after them (compaction and old files each hour), and tells
+    Dagster at most once a minute which days changed. Ctrl-C or SIGTERM end it after the current
+    commit. A stream has one reader: a second one is refused.
+    """
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.orchestration.live_streams import LiveStreams
+    from lakehouse_assets.orchestration.signals import setting_on_signals
+    from lakehouse_assets.settings import load_settings
+
+    if speed != 1 and not simulate:
+        raise LakehouseError("--speed is of the simulation; add --simulate.")
+    settings, stop = load_settings(), threading.Event()
+    chosen = _chosen(names)
+    lake = open_lake(settings)
+    with setting_on_signals(stop), _simulated(settings, speed, simulate=simulate) as folder:
+        streams = [(found, _source_of(found, settings, folder)) for found in chosen]
+        live = LiveStreams(streams, settings, lake, str(uuid4()), cadence)
+        with _shown(live) as show:
+            live.run(stop, show, seconds, until_caught_up=until_caught_up)
+
+
+def _chosen(names: list[str] | None) -> list[Stream]:
+    """Return the named streams; all of them by default.
+
+    Raises:
+        LakehouseError: a name is not that of a stream.
+    """
+    from lakehouse_assets.domains import STREAMS
+
+    known = {found.path: found for found in STREAMS}
+    for name in names or ():
+        if name not in known:
+            raise LakehouseError(f"There is no stream {name!r}; choose from {', '.join(known)}.")
+    return [known[name] for name in dict.fromkeys(names or known)]
+
+
+@contextmanager
+def _simulated(settings: Settings, speed: float, *, simulate: bool) -> Iterator[Path | None]:
+    """Simulate devices in a thread; yields the folder of their messages, None without simulation.
+
+    Raises:
+        LakehouseError: the devices' messages come from a broker.
+    """
+    if not simulate:
+        yield None
+        return
+    from lakehouse_assets.sample.retail.devices import HUBS
+    from lakehouse_assets.sources.messages import address_of, variable_of
+
+    address = address_of("devices")
+    if address and "://" in address:
+        raise LakehouseError(
+            f"{variable_of('devices')} names a broker, and --simulate writes to a folder; remove "
+            "the variable, or name a folder in it."
+        )
+    folder = Path(address) if address else settings.dagster_home.parent / "streams" / "devices"
+    for hub in HUBS:
+        (folder / hub / "0").mkdir(parents=True, exist_ok=True)
+    stop = threading.Event()
+    thread = threading.Thread(target=_simulate, args=(folder, speed, stop), daemon=True)
+    thread.start()
+    try:
+        yield folder
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _simulate(folder: Path, speed: float, stop: threading.Event) -> None:
+    """Simulate faster than real time until the clock is reached, and then in real time."""
+    from lakehouse_assets.sample.retail.devices import simulate, simulated_until
+
+    if speed > 1:
+        reached = threading.Event()
+        begin = clock.now() - timedelta(days=_SIMULATED_DAYS)
+        fast = threading.Thread(target=simulate, args=(folder, begin, speed, reached), daemon=True)
+        fast.start()
+        while not stop.wait(_LOOK_SECONDS):
+            until = simulated_until(folder)
+            if until is not None and until >= clock.now():
+                break
+        reached.set()
+        fast.join()
+    if not stop.is_set():
+        simulate(folder, clock.now(), 1.0, stop)
+
+
+def _source_of(
+    found: Stream, settings: Settings, simulated: Path | None
+) -> Callable[[], MessageSource]:
+    """Return what opens a stream's source.
+
+    Raises:
+        LakehouseError: it has no address.
+    """
+    from lakehouse_assets.orchestration.stream_reader import open_source
+    from lakehouse_assets.sources.folder_stream import FolderSource
+    from lakehouse_assets.sources.messages import variable_of
+
+    if simulated is not None:
+        return partial(FolderSource, simulated)
+
+    def connect() -> MessageSource:
+        source = open_source(found.source, settings.landing, settings.identity)
+        if source is None:
+            raise LakehouseError(
+                f"The stream {found.path} has no address; set {variable_of(found.source)}, or use "
+                "--simulate to have simulated devices instead."
+            )
+        return source
+
+    return connect
+
+
+@contextmanager
+def _shown(live: LiveStreams) -> Iterator[Callable[[LiveStreams], None]]:
+    """Show the streams: as a table that changes on a terminal, as lines elsewhere."""
+    began = time.monotonic()
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as screen:
+            yield lambda _live: screen.update(_view(live, began), refresh=True)
+        return
+    printed: dict[LiveStream, tuple[float, str]] = {}
+
+    def print_lines(_live: LiveStreams) -> None:
+        for found in live.streams:
+            at, problem = printed.get(found, (0.0, ""))
+            if found.problem != problem or time.monotonic() >= at + _LINE_SECONDS:
+                console.print(_line(found), soft_wrap=True, highlight=False)
+                printed[found] = time.monotonic(), found.problem
+
+    try:
+        yield print_lines
+    finally:
+        for found in live.streams:
+            console.print(_line(found), soft_wrap=True, highlight=False)
+
+
+def _line(found: LiveStream) -> str:
+    total = found.total
+    return (
+        f"{clock.now():%H:%M:%S} {found.stream.path}: {total.events:,} events "
+        f"({found.rate:,.1f}/s), lag {total.left:,}, last minute {_minute(found)}, "
+        f"{total.late:,} late, {total.rejected:,} rejected, {total.quarantined:,} quarantined"
+        f"{f'. {found.problem}' if found.problem else ''}"
+    )
+
+
+def _minute(found: LiveStream) -> str:
+    last = found.total.last_event
+    return "-" if last is None else f"{last:%m-%d %H:%M}"
+
+
+def _view(live: LiveStreams, began: float) -> Group:
+    """Draw the streams on 80 columns."""
+    since = timedelta(seconds=round(time.monotonic() - began))
+    title = f"Reading streams for {since}; Ctrl-C ends it after the commit."
+    grid = Grid(title=title, title_justify="left", title_style="", header_style="bold")
+    grid.add_column("stream", no_wrap=True)
+    for name in ("events/s", "lag", "last minute", "late", "rejected", "quarantined", "events"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for found in live.streams:
+        total = found.total
+        grid.add_row(
+            found.stream.name,
+            f"{found.rate:,.1f}",
+            Text(f"{total.left:,}", "yellow" if total.left else "green"),
+            _minute(found),
+            f"{total.late:,}",
+            Text(f"{total.rejected:,}", "red" if total.rejected else ""),
+            Text(f"{total.quarantined:,}", "red" if total.quarantined else ""),
+            f"{total.events:,}",
+        )
+    problems = [Text(f"{found.stream.name}: {found.problem}", "yellow")
+                for found in live.streams if found.problem]  # fmt: skip
+    return Group(grid, *problems)

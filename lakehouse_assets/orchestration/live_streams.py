@@ -1,0 +1,262 @@
+"""Reads streams until it is told to stop, looks after their tables and reports to Dagster."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lakehouse_assets.catalog.streams import Stream, stream_tables
+from lakehouse_assets.errors import LakehouseError, one_line
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.maintenance import maintain
+from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets.orchestration.stream_reader import reading
+from lakehouse_assets.orchestration.stream_report import Tally, findings_of, report_outside_runs
+from lakehouse_assets.streams.ingest import Cycle, Ingest
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from lakehouse_assets.quality.checks import Finding
+    from lakehouse_assets.settings import Settings
+    from lakehouse_assets.sources.messages import MessageSource
+
+REPORT_SECONDS = 60.0
+UPKEEP_SECONDS = 3600.0
+_RATE_SECONDS = 60.0
+# While messages are left: how long to wait for as many as a cycle takes.
+_BEHIND_SECONDS = 0.25
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+
+@dataclass(eq=False)
+class LiveStream:
+    """A stream that is being read.
+
+    Attributes:
+        stream: The stream.
+        connect: Opens the source of its messages.
+        total: What it has brought since the process began.
+        news: What it has brought since the last report.
+        problem: Why it is not being read at the moment; empty if it is.
+    """
+
+    stream: Stream
+    connect: Callable[[], MessageSource]
+    total: Tally
+    news: Tally
+    problem: str = ""
+    _arrived: deque[tuple[float, int]] = field(default_factory=deque)
+    _open: ExitStack = field(default_factory=ExitStack)
+    _ingest: Ingest | None = None
+    _pause: float = _FIRST_PAUSE
+    _again_at: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Events a second in the last minute."""
+        now = time.monotonic()
+        while self._arrived and self._arrived[0][0] < now - _RATE_SECONDS:
+            self._arrived.popleft()
+        if len(self._arrived) < 2:
+            return 0.0
+        # The first entry says since when.
+        spent = self._arrived[-1][0] - self._arrived[0][0]
+        return sum(events for _, events in list(self._arrived)[1:]) / spent if spent else 0.0
+
+    @property
+    def behind(self) -> bool:
+        """Whether messages are left that can be read at once."""
+        return self._ingest is not None and self.total.left > 0
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything was read that was there."""
+        return self._ingest is not None and bool(self._arrived) and not self.total.left
+
+    def cycle(self, lake: Lake, run_id: str) -> Cycle | None:
+        """Read what is there; None while a fault that may pass is waited for.
+
+        Raises:
+            LakehouseError: the fault will not pass by itself.
+        """
+        if self._ingest is None and time.monotonic() < self._again_at:
+            return None
+        try:
+            if self._ingest is None:
+                opened = reading(self.stream, self.connect(), lake, run_id, "`lakehouse stream`")
+                self._ingest = self._open.enter_context(opened)
+            cycle = self._ingest.cycle(_BEHIND_SECONDS if self.behind else 0.0)
+        except LakehouseError as error:
+            self.close()
+            if not error.transient:
+                raise
+            self.problem = str(error)
+            self._again_at = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            return None
+        self.problem, self._pause = "", _FIRST_PAUSE
+        self._arrived.append((time.monotonic(), cycle.events))
+        self.total.add(cycle)
+        self.news.add(cycle)
+        return cycle
+
+    def close(self) -> None:
+        """Release the source and the claim on the tables."""
+        self._ingest = None
+        self._open.close()
+
+
+class LiveStreams:
+    """Reads several streams in turns, in this thread.
+
+    Args:
+        streams: The streams, with what opens their sources.
+        settings: Settings of the lakehouse.
+        lake: The lake.
+        run_id: The id that commits carry.
+        cadence: Events are in the minutes after at most this many seconds, if the machine can.
+        upkeep: Seconds between two rounds of compaction and vacuum.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[tuple[Stream, Callable[[], MessageSource]]],
+        settings: Settings,
+        lake: Lake,
+        run_id: str,
+        cadence: float,
+        upkeep: float = UPKEEP_SECONDS,
+    ) -> None:
+        self.streams = [
+            LiveStream(stream, connect, Tally.begin(stream, lake), Tally.begin(stream, lake))
+            for stream, connect in streams
+        ]
+        self.findings: dict[Stream, list[Finding]] = {}
+        self._settings, self._lake, self._run_id = settings, lake, run_id
+        self._cadence, self._upkeep = cadence, upkeep
+        self._reports = _Reports(settings, lake)
+
+    def run(
+        self,
+        stop: threading.Event,
+        show: Callable[[LiveStreams], None],
+        seconds: float | None = None,
+        *,
+        until_caught_up: bool = False,
+    ) -> None:
+        """Read until `stop` is set, the time is over or nothing is left.
+
+        Args:
+            stop: Ends it after the current commit.
+            show: Called after each round.
+            seconds: How long to read; None for ever.
+            until_caught_up: Whether to end when nothing is left.
+
+        Raises:
+            LakehouseError: a stream cannot be read, and will not be by waiting.
+        """
+        end = time.monotonic() + (math.inf if seconds is None else seconds)
+        report_at = time.monotonic() + REPORT_SECONDS
+        upkeep_at = time.monotonic() + self._upkeep
+        with closing(self._reports):
+            try:
+                while not stop.is_set():
+                    began = time.monotonic()
+                    for live in self.streams:
+                        live.cycle(self._lake, self._run_id)
+                        if stop.is_set():
+                            break
+                    if time.monotonic() >= upkeep_at:
+                        self._maintain()
+                        upkeep_at = time.monotonic() + self._upkeep
+                    if time.monotonic() >= report_at and not self._reports.busy:
+                        self._report()
+                        report_at = time.monotonic() + REPORT_SECONDS
+                    show(self)
+                    done = until_caught_up and all(live.caught_up for live in self.streams)
+                    if done or time.monotonic() >= end:
+                        break
+                    if not any(live.behind for live in self.streams):
+                        # What arrives from now on is committed by the end of the next round.
+                        spent = time.monotonic() - began
+                        pause = min(self._cadence - 2 * spent, end - time.monotonic())
+                        stop.wait(max(pause, 0.0))
+            finally:
+                for live in self.streams:
+                    live.close()
+            self._reports.wait()
+            self._report()
+
+    def _report(self) -> None:
+        """Check what was brought, and have it told to Dagster."""
+        for live in self.streams:
+            findings = [*findings_of(live.stream, self._lake, live.news)]
+            self.findings[live.stream] = findings
+            self._reports.tell(live.stream, live.news, findings)
+            live.news = Tally.begin(live.stream, self._lake)
+            broken = [f for f in findings if f.check.blocking and not f.passed]
+            if broken:
+                raise LakehouseError(f"{live.stream.path}: {broken[0].description}")
+
+    def _maintain(self) -> None:
+        """Compact the tables between two commits, so that it meets no writer of this process."""
+        for live in self.streams:
+            for table in stream_tables(live.stream):
+                try:
+                    maintain(self._lake, table, ordered=False)
+                except LakehouseError as error:
+                    # Another process has written; the next hour will do.
+                    live.problem = str(error)
+
+
+class _Reports:
+    """Tells Dagster in a thread of its own, because its log takes seconds to write.
+
+    Attributes:
+        problem: Why the last report could not be made; what it had is in the next one.
+    """
+
+    def __init__(self, settings: Settings, lake: Lake) -> None:
+        self._settings, self._lake = settings, lake
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lakehouse-report")
+        self._open = ExitStack()
+        self._instance: dg.DagsterInstance | None = None
+        self._waiting: list[Future[None]] = []
+        self.problem = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a report is being made."""
+        return not all(future.done() for future in self._waiting)
+
+    def tell(self, stream: Stream, tally: Tally, findings: Sequence[Finding]) -> None:
+        """Have a stream reported."""
+        self._waiting = [future for future in self._waiting if not future.done()]
+        self._waiting.append(self._thread.submit(self._tell, stream, tally, findings))
+
+    def wait(self) -> None:
+        """Return when everything is reported."""
+        for future in self._waiting:
+            future.result()
+
+    def close(self) -> None:
+        """Report what is waiting, and close Dagster's instance in the thread that opened it."""
+        self._thread.submit(self._open.close).result()
+        self._thread.shutdown()
+
+    def _tell(self, stream: Stream, tally: Tally, findings: Sequence[Finding]) -> None:
+        try:
+            if self._instance is None:
+                self._instance = self._open.enter_context(dagster_instance(self._settings))
+            report_outside_runs(self._instance, stream, self._lake, tally, findings)
+            self.problem = ""
+        except Exception as error:  # noqa: BLE001 - the stream goes on, the next report has it all
+            self.problem = f"Dagster could not be told ({type(error).__name__}: {one_line(error)})."

@@ -1,0 +1,110 @@
+"""Opens streams, one reader each, for Dagster's assets and for `lakehouse stream`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse_assets import clock
+from lakehouse_assets.catalog.streams import Stream, bronze_events
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.landing import STREAMS
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.local_lock import claim
+from lakehouse_assets.lake.log import open_table
+from lakehouse_assets.lake.table_path import LakeRoot
+from lakehouse_assets.sources.messages import MessageSource, address_of, open_stream
+from lakehouse_assets.storage.identity import Identity
+from lakehouse_assets.storage.location import Location
+from lakehouse_assets.streams.ingest import Ingest
+
+
+class StreamTakenError(LakehouseError):
+    """Another process reads the stream."""
+
+    def __init__(self, stream: Stream, who: str) -> None:
+        super().__init__(
+            f"The stream {stream.path} is being read by {who}; a stream has one reader, so let it "
+            "go on, or end it first."
+        )
+
+
+def folder_of(source: str, landing: Location) -> Path | None:
+    """Return the folder of a stream's source in the landing zone; None for a zone in a store."""
+    return landing / STREAMS / source if isinstance(landing, Path) else None
+
+
+def open_source(source: str, landing: Location, identity: Identity) -> MessageSource | None:
+    """Open a stream's source; None if it has no address and no folder in the landing zone.
+
+    Args:
+        source: Name of the source, such as `devices`.
+        landing: The landing zone.
+        identity: Identity for which tokens are requested.
+
+    Raises:
+        LakehouseError: the address cannot be used.
+    """
+    folder = folder_of(source, landing)
+    if address_of(source) is None and not (folder and folder.is_dir()):
+        return None
+    return open_stream(source, identity, folder)
+
+
+@contextmanager
+def reading(
+    stream: Stream, source: MessageSource, lake: Lake, run_id: str, who: str
+) -> Iterator[Ingest]:
+    """Read a stream from where its tables are, alone; the source is closed at the end.
+
+    Args:
+        stream: The stream.
+        source: The source of its messages.
+        lake: The lake.
+        run_id: The run that is recorded in the tables' histories.
+        who: Who reads, for others who would like to.
+
+    Raises:
+        StreamTakenError: another process reads it.
+        LakehouseError: the source or the lake cannot be used.
+    """
+    bronze = bronze_events(stream)
+    lake.give_back(bronze, lake.ensure(bronze))
+    text = f"{who} (process {os.getpid()} on {socket.gethostname()}, since {clock.now():%H:%M} UTC)"
+    with closing(source), claim(lake.uri(bronze), text) as taken:
+        if taken is not None:
+            raise StreamTakenError(stream, taken)
+        yield Ingest(stream, source, lake, run_id)
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a stream was read in a partition of its topic.
+
+    Attributes:
+        partition: Number of the partition.
+        offset: Next offset.
+        end: Offset behind the last message.
+    """
+
+    partition: int
+    offset: int
+    end: int
+
+
+def positions_of(stream: Stream, source: MessageSource, root: LakeRoot) -> list[Position]:
+    """Return how far a stream was read, from the logs of its tables.
+
+    Raises:
+        LakehouseError: the source does not answer, or messages are gone.
+    """
+    topic, bronze = stream.topic, open_table(root.table(bronze_events(stream)))
+    partitions = source.partitions(topic)
+    read = {p: bronze and bronze.transaction_version(source.app_id(topic, p)) for p in partitions}
+    source.assign(topic, read)
+    positions, ends = source.positions(), source.ends()
+    return [Position(p, positions[topic, p], ends[topic, p]) for p in partitions]

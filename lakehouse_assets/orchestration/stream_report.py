@@ -1,0 +1,265 @@
+"""What Dagster is told of a stream: the days of its tables that changed, and how it keeps up.
+
+What changed is read from the histories of the tables, since the version that Dagster knows. So a
+process that was killed between a commit and its report leaves no day out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.catalog.streams import (
+    Stream,
+    bronze_events,
+    stream_tables,
+)
+from lakehouse_assets.lake import log
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.orchestration.checks import check_results
+from lakehouse_assets.orchestration.io_manager import PARTITION_ROWS
+from lakehouse_assets.quality.checks import Check, Finding
+from lakehouse_assets.streams.ingest import Cycle, balance
+from lakehouse_assets.text import visible
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+MOST_LAG = 1_000
+CONSERVED = Check(
+    "events_are_conserved",
+    "Events that were read = new bronze rows; bronze rows = silver rows + quarantine.",
+    blocking=True,
+)
+LAG = Check("lag_is_small", "Few messages are left to read.")
+LOSSES = Check(
+    "losses_are_within_limits",
+    "No more events are rejected or quarantined than the stream's limits allow.",
+    error=True,
+)
+DECLARED = Check("attributes_are_declared", "Events have the declared attributes, and no others.")
+STREAM_CHECKS = (CONSERVED, LAG, LOSSES, DECLARED)
+# Operations that change no rows, or are none of this project's.
+_KEEPS_ROWS = ("OPTIMIZE", "VACUUM", "CREATE", "ADD", "SET", "DROP", "CHANGE")
+_VERSION = "delta_version"
+
+
+@dataclass
+class Tally:
+    """What a stream has brought since it was last reported.
+
+    Attributes:
+        messages: Messages.
+        events: Events in them that could be read.
+        rejected: Events and messages that could not be read.
+        quarantined: Events that silver refused, without duplicates.
+        late: Events of minutes that were closed.
+        undeclared: Names of undeclared attributes.
+        lag: Messages that are left, by topic and partition.
+        progress: Next offset, by topic and partition.
+        last_event: Time of the newest event.
+        stored: Rows of bronze before the first message.
+    """
+
+    messages: int = 0
+    events: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+    late: int = 0
+    undeclared: set[str] = field(default_factory=set)
+    lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    progress: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    last_event: datetime | None = None
+    stored: int = 0
+
+    @classmethod
+    def begin(cls, stream: Stream, lake: Lake) -> Tally:
+        """Begin a tally with what is stored."""
+        return cls(stored=_stored(stream, lake))
+
+    def add(self, cycle: Cycle) -> None:
+        """Add what a cycle brought."""
+        self.messages += cycle.messages
+        self.events += cycle.events
+        self.rejected += cycle.rejects
+        self.quarantined += cycle.quarantined
+        self.late += cycle.late
+        self.undeclared |= set(cycle.undeclared)
+        self.lag, self.progress = cycle.lag, cycle.progress
+        known = [moment for moment in (self.last_event, cycle.last_event) if moment]
+        self.last_event = max(known, default=None)
+
+    @property
+    def left(self) -> int:
+        """Number of messages that are left to read."""
+        return sum(self.lag.values())
+
+
+def stream_key(stream: Stream) -> dg.AssetKey:
+    """Return the key of the asset that reads a stream."""
+    return dg.AssetKey([stream.domain, f"stream_{stream.name}"])
+
+
+def findings_of(
+    stream: Stream, lake: Lake, tally: Tally, most_lag: int = MOST_LAG
+) -> Iterator[Finding]:
+    """Check what a stream brought; conservation comes first."""
+    yield _conserved(stream, lake, tally)
+    waiting = {f"{topic}/{part}": n for (topic, part), n in tally.lag.items() if n}
+    listed = ", ".join(f"{name}: {number:,}" for name, number in waiting.items())
+    yield Finding(
+        LAG,
+        f"{tally.left:,} messages are left to read"
+        f"{f' ({listed})' if listed else ''}; up to {most_lag:,} are few.",
+        {"": tally.left} if tally.left > most_lag else {},
+        numbers={"lag": tally.left},
+    )
+    lost = {"rejected": tally.rejected, "quarantined": tally.quarantined}
+    limits = {"rejected": stream.rejected, "quarantined": stream.quarantined}
+    number = tally.events + tally.rejected
+    over = {verb: n for verb, n in lost.items() if limits[verb].exceeded(n, number)}
+    text = ", ".join(f"{number:,} {verb}" for verb, number in lost.items())
+    remedy = "; look at the reasons in the tables of rejects and quarantine" if over else ""
+    yield Finding(LOSSES, f"Of {number:,} events: {text}{remedy}.", {"": sum(over.values())})
+    names = visible(", ".join(sorted(tally.undeclared)))
+    yield Finding(
+        DECLARED,
+        f"Undeclared attributes: {names}. Ask the source, or declare the fields to have their "
+        "values from then on."
+        if names
+        else "Every event has the declared attributes.",
+        {"": len(tally.undeclared)},
+    )
+
+
+def table_events(
+    instance: dg.DagsterInstance, stream: Stream, lake: Lake, tally: Tally
+) -> Iterator[dg.AssetMaterialization]:
+    """Return the materialisations of everything that changed since Dagster was last told."""
+    for table in stream_tables(stream):
+        key = dg.AssetKey(table.key)
+        told = instance.get_latest_materialization_event(key)
+        known = told.asset_materialization if told else None
+        since = known.metadata.get(_VERSION) if known else None
+        found = lake.open(table)
+        if found is None:
+            continue
+        days = _changed(found, table, None if since is None else int(str(since.value)))
+        rows = lake.rows_by_partition(table, found)
+        metadata: dict[str, Any] = {
+            _VERSION: found.version(),
+            "dagster/row_count": sum(rows.values()),
+            "dagster/uri": lake.uri(table),
+        }
+        lake.give_back(table, found)
+        if table.layer == "bronze":
+            metadata |= {"lag": tally.left, "offsets": _offsets(tally)}
+        if table.partition is None:
+            if days is None or days:
+                yield dg.AssetMaterialization(key, metadata=metadata)
+            continue
+        for day in sorted(rows.keys() if days is None else days):
+            own = {PARTITION_ROWS: rows.get(day, 0)}
+            yield dg.AssetMaterialization(key, partition=str(day), metadata=metadata | own)
+
+
+def report_outside_runs(
+    instance: dg.DagsterInstance,
+    stream: Stream,
+    lake: Lake,
+    tally: Tally,
+    findings: Sequence[Finding],
+) -> None:
+    """Report what a stream brought without a run: its tables only if they are conserved."""
+    reader = stream_key(stream)
+    for result in check_results(reader, findings):
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=reader,
+                check_name=str(result.check_name),
+                passed=result.passed,
+                metadata=result.metadata,
+                severity=result.severity,
+                description=result.description,
+            )
+        )
+    if all(finding.passed for finding in findings if finding.check.blocking):
+        for event in table_events(instance, stream, lake, tally):
+            instance.report_runless_asset_event(event)
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(reader, metadata=summary_of(tally))
+        )
+
+
+def summary_of(tally: Tally) -> dict[str, Any]:
+    """Return the metadata of the stream's own materialisation."""
+    found: dict[str, Any] = {
+        "messages": tally.messages,
+        "events": tally.events,
+        "rejected": tally.rejected,
+        "quarantined": tally.quarantined,
+        "late": tally.late,
+        "lag": tally.left,
+        "offsets": _offsets(tally),
+    }
+    if tally.last_event is not None:
+        found["last_event"] = dg.MetadataValue.timestamp(tally.last_event)
+    return found
+
+
+def _changed(found: DeltaTable, table: Table, since: int | None) -> set[date] | None:
+    """Return the days that were written after a version; None if it cannot be said.
+
+    A table without partitions has one entry, the first day there is, if it was written.
+    """
+    if since is None or since > found.version():
+        return None
+    number = found.version() - since
+    versions = log.history(found, number) if number else []
+    written = [v for v in versions if not v.operation.startswith(_KEEPS_ROWS)]
+    if len(versions) < number or any(v.commit is None for v in written):
+        return None
+    if table.partition is None:
+        return {date.min} if written else set()
+    texts = {day for v in written if v.commit for day in v.commit.partition.split(",")}
+    return {date.fromisoformat(day) for day in texts if day}
+
+
+def _conserved(stream: Stream, lake: Lake, tally: Tally) -> Finding:
+    grown = _stored(stream, lake) - tally.stored
+    stored = balance(stream, lake, lake.rows_by_partition(bronze_events(stream)))
+    gaps = {str(day): gap for day, gap in stored.gaps().items()}
+    if tally.events != grown:
+        gaps["read"] = tally.events - grown
+    totals = stored.totals()
+    text = (
+        f"{tally.events:,} events were read, bronze has {grown:,} new rows; {totals['bronze']:,} "
+        f"rows of bronze = {totals['silver']:,} of silver + {totals['quarantine']:,} quarantined."
+    )
+    if gaps:
+        text += (
+            f" They do not add up ({', '.join(f'{day}: {gap:+,}' for day, gap in gaps.items())}). "
+            "Nothing is built from the stream until they do; move its tables away and read it "
+            "again."
+        )
+    return Finding(
+        CONSERVED,
+        text,
+        {part: abs(gap) for part, gap in gaps.items()},
+        numbers={"events": tally.events, "new_rows": grown},
+    )
+
+
+def _stored(stream: Stream, lake: Lake) -> int:
+    """Count the rows of bronze from its log."""
+    return sum(lake.rows_by_partition(bronze_events(stream)).values())
+
+
+def _offsets(tally: Tally) -> str:
+    return json.dumps({f"{topic}/{part}": n for (topic, part), n in tally.progress.items()})

@@ -1,0 +1,81 @@
+"""The sensor that reads streams while nobody else does."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+
+import dagster as dg
+
+from lakehouse_assets.catalog.streams import Stream
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.orchestration.jobs import STREAMS, job_name
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.loads import WAITING_OR_RUNNING
+from lakehouse_assets.orchestration.sensors import Job
+from lakehouse_assets.orchestration.stream_reader import positions_of
+from lakehouse_assets.orchestration.stream_report import stream_key
+from lakehouse_assets.orchestration.streams_resource import StreamsResource
+from lakehouse_assets.text import visible
+
+_LOOK_SECONDS = 60
+
+
+def streams_sensor(
+    declared: Sequence[Stream], jobs: Iterable[Job], *, running: bool
+) -> dg.SensorDefinition:
+    """Make the sensor that reads streams with new messages; it starts on if `running`.
+
+    Args:
+        declared: The streams.
+        jobs: All jobs; those that read streams are run.
+        running: Whether it starts switched on; otherwise users switch it on in the UI.
+    """
+    names = {job_name(stream.domain, STREAMS) for stream in declared}
+
+    @dg.sensor(
+        name="streams",
+        jobs=[job for job in jobs if job.name in names],
+        description=(
+            "Reads each stream that has new messages, at most once a minute. Beside `lakehouse "
+            "stream`, which reads all the time, it does nothing."
+        ),
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+        ),
+    )
+    def new_messages(
+        context: dg.SensorEvaluationContext, lake: LakeResource, streams: StreamsResource
+    ) -> dg.SensorResult:
+        active = dg.RunsFilter(statuses=WAITING_OR_RUNNING)
+        running_jobs = {run.job_name for run in context.instance.get_runs(active)}
+        new: dict[str, list[dg.AssetKey]] = {}
+        notes, errors = [], []
+        for stream in declared:
+            job = job_name(stream.domain, STREAMS)
+            if job in running_jobs:
+                notes.append(f"A run reads {stream.path}.")
+                continue
+            try:
+                source = streams.open(stream.source)
+                if source is None:
+                    notes.append(f"{stream.path} has no address.")
+                    continue
+                with closing(source):
+                    left = sum(p.end - p.offset for p in positions_of(stream, source, lake.logs()))
+            except LakehouseError as error:
+                # Other streams may still be read.
+                errors.append(error)
+                context.log.error(visible(f"{stream.path} is not read: {error}"))
+                continue
+            notes.append(f"{stream.path} has {left:,} new messages.")
+            if left:
+                new.setdefault(job, []).append(stream_key(stream))
+        if errors and not new:
+            raise errors[0]
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(job_name=job, asset_selection=keys)
+                          for job, keys in new.items()],
+            skip_reason=None if new else " ".join(notes),
+        )  # fmt: skip
+
+    return new_messages
