@@ -57,8 +57,8 @@ _OWN: Mapping[str, str] = {
     # rows that are only marked as deleted.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
-    # Spark's default pattern for values to redact, plus the keys of storage accounts.
-    "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|account[.]key",
+    # Spark's default pattern for values to redact, plus keys of stores and logins of Kafka.
+    "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|account[.]key|jaas",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }

@@ -64,6 +64,9 @@ class KafkaSource:
         self._away: float | None = None
         self._clusters: dict[str, str] = {}
         self._positions: dict[tuple[str, int], int] = {}
+        # The partitions of which messages are fetched: those that are assigned, once `poll` is
+        # called, so that looking at positions and ends fetches nothing.
+        self._read: set[tuple[str, int]] = set()
         # What came and was not returned yet: messages, ends of partitions and errors.
         self._came: deque[Any] = deque()
         self._log = logging.getLogger("confluent_kafka")
@@ -106,22 +109,24 @@ class KafkaSource:
         """Read partitions from these offsets on."""
         begin: dict[tuple[str, int], int] = {}
         for partition, wanted in offsets.items():
-            first, end = self._range(topic, partition)
+            first, end = self.span(topic, partition)
             begin[topic, partition] = first if wanted is None else wanted
             check_offset(topic, partition, begin[topic, partition], first, end)
-        again = [TopicPartition(*place) for place in begin if place in self._positions]
-        if again:
+        if again := [TopicPartition(*place) for place in begin if place in self._read]:
             self._consumer.incremental_unassign(again)
+        self._read -= begin.keys()
         self._came = deque(m for m in self._came if (m.topic(), m.partition()) not in begin)
-        self._consumer.incremental_assign(
-            [TopicPartition(*place, offset) for place, offset in begin.items()]
-        )
         self._positions |= begin
 
     def poll(self, most: int, seconds: float) -> list[Message]:
         """Return the next messages; waits for them, unless the broker refuses the reader."""
         until = time.monotonic() + seconds
         found: list[Message] = []
+        if new := self._positions.keys() - self._read:
+            self._consumer.incremental_assign(
+                [TopicPartition(*place, self._positions[place]) for place in new]
+            )
+            self._read |= new
         while True:
             while self._came and len(found) < most:
                 message = self._taken(self._came.popleft())
@@ -143,7 +148,20 @@ class KafkaSource:
 
     def ends(self) -> dict[tuple[str, int], int]:
         """Return the offsets behind the last committed messages."""
-        return {place: self._range(*place)[1] for place in self._positions}
+        return {place: self.span(*place)[1] for place in self._positions}
+
+    def span(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the first offset of a partition, and the one behind its last committed message.
+
+        Raises:
+            LakehouseError: there is no such partition, or the broker does not answer.
+        """
+        place = TopicPartition(topic, partition)
+        first, end = self._asked(
+            lambda seconds: self._consumer.get_watermark_offsets(place, seconds, cached=False),
+            topic,
+        )
+        return first, end
 
     def app_id(self, topic: str, partition: int) -> str:
         """Return the id of a partition's transactions, with the ids of cluster and topic.
@@ -154,6 +172,14 @@ class KafkaSource:
             cluster = self._metadata(topic).cluster_id or self._address.hosts
             self._clusters[topic] = cluster + self._topic_id(topic)
         return f"{self._address.kind}-{self._clusters[topic]}:{self._group}:{topic}:{partition}"
+
+    def spark_options(self) -> dict[str, str]:
+        """Return the options with which Spark reads the broker, with the secret in plain text.
+
+        Raises:
+            LakehouseError: the login is one that only this process can do.
+        """
+        return self._address.spark_options()
 
     def close(self) -> None:
         """Close the connections."""
@@ -196,7 +222,7 @@ class KafkaSource:
             self._positions[place] = max(self._positions[place], came.offset())
             return None
         if error.name() == "_AUTO_OFFSET_RESET":
-            check_offset(*place, self._positions[place], *self._range(*place))
+            check_offset(*place, self._positions[place], *self.span(*place))
         raise self._explained(error, place[0])
 
     def _receive(self, most: int, seconds: float) -> int:
@@ -213,15 +239,6 @@ class KafkaSource:
         if topic is None:
             return self._asked(lambda seconds: self._consumer.list_topics(timeout=seconds))
         return self._asked(lambda seconds: self._consumer.list_topics(topic, seconds), topic)
-
-    def _range(self, topic: str, partition: int) -> tuple[int, int]:
-        """Return the first offset of a partition, and the one behind its last committed message."""
-        place = TopicPartition(topic, partition)
-        first, end = self._asked(
-            lambda seconds: self._consumer.get_watermark_offsets(place, seconds, cached=False),
-            topic,
-        )
-        return first, end
 
     def _asked(self, call: Callable[[float], T], topic: str | None = None) -> T:
         """Ask the broker, again until it answers or the time is over.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -66,10 +67,7 @@ class KafkaAddress:
         options: dict[str, Any] = {"bootstrap.servers": self.hosts}
         if self.encrypted and (authority := os.environ.get("SSL_CERT_FILE")):
             options["ssl.ca.location"] = authority
-        sasl = self.password is not None or self.identity is not None
-        options["security.protocol"] = ("SASL_" if sasl else "") + (
-            "SSL" if self.encrypted else "PLAINTEXT"
-        )
+        options["security.protocol"] = self._protocol
         if self.password is not None:
             options["sasl.mechanism"] = self.mechanism
             options["sasl.username"] = self.user
@@ -80,6 +78,40 @@ class KafkaAddress:
             self._token(failed)
             options["oauth_cb"] = lambda _: self._token(failed)
         return options
+
+    def spark_options(self) -> dict[str, str]:
+        """Return the options of Spark's own client, with the secret in plain text.
+
+        Raises:
+            LakehouseError: the login needs tokens, for which Spark's client needs Java of its own.
+        """
+        if self.identity is not None:
+            raise LakehouseError(
+                f"Spark reads Event Hubs with a connection string only; set {self.variable}"
+                "_PASSWORD, or read the stream on the embedded engine."
+            )
+        options = {
+            "kafka.bootstrap.servers": self.hosts,
+            "kafka.security.protocol": self._protocol,
+            "kafka.isolation.level": "read_committed",
+        }
+        if self.encrypted and (authority := os.environ.get("SSL_CERT_FILE")):
+            options["kafka.ssl.truststore.type"] = "PEM"
+            options["kafka.ssl.truststore.location"] = authority
+        if self.password is not None:
+            module = "plain.Plain" if self.mechanism == "PLAIN" else "scram.Scram"
+            login = {"username": self.user, "password": self.password.get_secret_value()}
+            written = " ".join(f"{name}={json.dumps(value)}" for name, value in login.items())
+            options["kafka.sasl.mechanism"] = self.mechanism
+            options["kafka.sasl.jaas.config"] = (
+                f"org.apache.kafka.common.security.{module}LoginModule required {written};"
+            )
+        return options
+
+    @property
+    def _protocol(self) -> str:
+        sasl = self.password is not None or self.identity is not None
+        return ("SASL_" if sasl else "") + ("SSL" if self.encrypted else "PLAINTEXT")
 
     def _token(self, failed: Callable[[LakehouseError], None]) -> tuple[str, float]:
         """Return a token for the namespace, and when it expires."""

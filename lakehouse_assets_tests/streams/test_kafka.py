@@ -146,6 +146,18 @@ def test_an_address_that_cannot_be_used_is_one_sentence(
     assert SECRET not in str(caught.value)
 
 
+def test_spark_logs_in_with_a_password_only() -> None:
+    hub = "eventhubs://n.servicebus.windows.net"
+    options = parse(VARIABLE, hub, STRING, DEFAULT).spark_options()
+    assert options["kafka.security.protocol"] == "SASL_SSL"
+    assert options["kafka.sasl.jaas.config"] == (
+        "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f'username="$ConnectionString" password="{STRING}";'
+    )
+    with pytest.raises(LakehouseError, match=f"set {VARIABLE}_PASSWORD, or read the stream on"):
+        parse(VARIABLE, hub, None, Identity(kind="azure_cli")).spark_options()
+
+
 def test_a_key_of_a_store_is_no_login_for_event_hubs() -> None:
     with pytest.raises(LakehouseError, match="does not accept an identity of kind account_key"):
         parse(VARIABLE, "eventhubs://n.servicebus.windows.net", None, Identity(kind="account_key"))
