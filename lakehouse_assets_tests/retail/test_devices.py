@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import logging
 import threading
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -15,9 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from confluent_kafka import Producer
 
 from lakehouse_assets.domains.retail import reference
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.sample.retail.device_kafka import KafkaSink
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
 from lakehouse_assets.sample.retail.devices import (
     HUBS,
@@ -30,7 +34,11 @@ from lakehouse_assets.sample.retail.devices import (
     send,
     simulate,
 )
+from lakehouse_assets.sources.kafka_address import KafkaAddress
+from lakehouse_assets.sources.messages import open_stream
 from lakehouse_assets_tests.airline.samples import REPOSITORY
+
+LOG = logging.getLogger(__name__)
 
 FAULTS = ("late", "replayed", "swapped", "broken", "unknown", "celsius", "skewed", "silent")
 QUIET = replace(DeviceConfig(anomalies=0.0, life_days=5000.0), **dict.fromkeys(FAULTS, 0.0))
@@ -273,6 +281,51 @@ def test_a_live_simulation_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert {after - before for before, after in pairwise(found)} == {timedelta(seconds=5)}
     assert len(found) > 100
     assert all((tmp_path / hub).is_dir() for hub in HUBS)
+
+
+def test_a_broker_gets_the_same_messages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Kafka as librdkafka imitates it; its topics have four partitions, of which two are used."""
+    holder = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": "1"}, logger=LOG)
+    broker = next(iter(holder.list_topics(timeout=10).brokers.values()))
+    monkeypatch.setenv("LAKEHOUSE_STREAM_DEVICES", f"kafka://{broker.host}:{broker.port}")
+    options = ["--hours", "2", "--interval", "60", "--partitions", "2"]
+    main(["--kafka", *options])
+    main(["--out", str(tmp_path), *options])
+    for hub in HUBS:
+        source = open_stream("devices")
+        source.assign(hub, dict.fromkeys(source.partitions(hub), None))
+        found: dict[int, list[bytes]] = {0: [], 1: []}
+        while not all(source.positions()[place] == end for place, end in source.ends().items()):
+            for message in source.poll(1000, 1):
+                found[message.partition].append(message.value)
+        source.close()
+        assert found == {partition: lines(tmp_path, hub, partition) for partition in (0, 1)}
+        assert len(found[0]) > 50
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("", "Set LAKEHOUSE_STREAM_DEVICES to the broker"),
+        ("/a/folder", "Set LAKEHOUSE_STREAM_DEVICES to the broker"),
+        ("kafka://user@host:9092", "needs a user and a password"),
+    ],
+)
+def test_without_a_broker_the_command_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str, reason: str
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_STREAM_DEVICES", address)
+    with pytest.raises(SystemExit):
+        main(["--kafka", "--hours", "1"])
+    assert reason in capsys.readouterr().err
+
+
+def test_a_broker_that_takes_nothing_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehouse_assets.sample.retail.device_kafka._PATIENCE", 1)
+    # Nothing listens on port 1.
+    sink = KafkaSink(KafkaAddress("LAKEHOUSE_STREAM_DEVICES", "kafka", "127.0.0.1:1"))
+    with pytest.raises(LakehouseError, match="does not take messages"), closing(sink):
+        sink.send("thermostat", [b"[]"])
 
 
 HEAD = (

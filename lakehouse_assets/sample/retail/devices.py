@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BufferedWriter
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import numpy as np
 
 from lakehouse_assets import clock
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sample.command import add_options
 from lakehouse_assets.sample.retail.device_world import (
     STORES,
@@ -421,7 +423,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"equal messages.\n\n{DeviceConfig.__doc__}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the messages")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, help="folder of the messages")
+    target.add_argument(
+        "--kafka", action="store_true", help="send them to the broker in LAKEHOUSE_STREAM_DEVICES"
+    )
     parser.add_argument(
         "--live",
         action="store_true",
@@ -435,24 +441,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     values = vars(parser.parse_args(arguments))
     out, live, speed = values.pop("out"), values.pop("live"), values.pop("speed")
     sample = values.pop("sample")
+    del values["kafka"]
+    start = clock.now() if live else None
     try:
         config = SAMPLE if sample else DeviceConfig(**values)
-        if not live and any((out / hub).exists() for hub in HUBS):
-            raise FileExistsError(f"{out} has messages already; choose another folder")
-    except (ValueError, FileExistsError) as problem:
+        sink = _sink(out, config.partitions, continued=live)
+    except (ValueError, FileExistsError, LakehouseError) as problem:
         parser.error(str(problem))
-    sink = FolderSink(out, config.partitions, compressed=not live)
-    start = clock.now() if live else None
     if start is not None:
         config = replace(config, start=start.date(), hours=_FOREVER)
-    counts: dict[str, int] = {}
     try:
-        counts = send(config, sink, speed=speed if live else 0, start=start)
+        with closing(sink):
+            counts = send(config, sink, speed=speed if live else 0, start=start)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
-    finally:
-        sink.close()
-    sys.stdout.write(json.dumps(counts, indent=2) + "\n")
+    except LakehouseError as problem:
+        parser.error(str(problem))
+    else:
+        sys.stdout.write(json.dumps(counts, indent=2) + "\n")
+
+
+def _sink(out: Path | None, partitions: int, *, continued: bool) -> Sink:
+    """Open the folder, or the broker if there is none."""
+    if out is None:
+        from lakehouse_assets.sample.retail.device_kafka import kafka_sink
+
+        return kafka_sink(partitions)
+    if not continued and any((out / hub).exists() for hub in HUBS):
+        raise FileExistsError(f"{out} has messages already; choose another folder")
+    return FolderSink(out, partitions, compressed=not continued)
 
 
 if __name__ == "__main__":
