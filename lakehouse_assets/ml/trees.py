@@ -94,7 +94,7 @@ def from_xgboost(booster: Any, depth: int) -> Trees:
     """Convert the trees of a booster.
 
     Args:
-        booster: A binary booster, or one of squared errors, fitted on columns without gaps.
+        booster: A booster of two classes or of a number, fitted on columns without gaps.
         depth: Its greatest depth, at most `MOST_DEPTH`.
 
     Raises:

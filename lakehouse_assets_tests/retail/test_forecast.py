@@ -23,16 +23,19 @@ from lakehouse_assets.domains.retail.models.forecast import (
 )
 from lakehouse_assets.domains.retail.models.forecast_backtest import (
     BASELINES,
-    FORECAST_EVALUATION,
-    HORIZONS,
+    Forecasts,
     Method,
     backtest,
     calibrated,
     errors,
     lab_regression,
     loss,
-    read_sales,
     trees,
+)
+from lakehouse_assets.domains.retail.models.forecast_evaluation import (
+    FORECAST_EVALUATION,
+    HORIZONS,
+    read_sales,
 )
 from lakehouse_assets.errors import LakehouseError
 
@@ -180,10 +183,36 @@ def test_intervals_and_factors_are_those_of_the_state() -> None:
     for state in range(len(STATES)):
         new = states[6_000:] == state
         ratio = (units / forecasts)[6_000:][new]
-        assert 0.76 < ((ratio >= found[state].low) & (ratio <= found[state].high)).mean() < 0.84
-        assert found[state].low < found[state].factor < found[state].high
-    width = [one.high / one.low for one in found]
+        assert 0.76 < ((ratio >= found[state, 1]) & (ratio <= found[state, 2])).mean() < 0.84
+        factor, low, high = found[state]
+        assert low < factor < high
+    width = found[:, 2] / found[:, 1]
     assert width[0] < width[1] < width[2]
+
+
+def test_intervals_follow_sales_that_become_less_certain() -> None:
+    """At least 80 % stay within the bounds, where bounds of the past alone lose a tenth."""
+    rng = np.random.default_rng(11)
+    origins, series = 30, 300
+    noise = np.repeat(np.linspace(0.1, 0.5, origins), series)
+    origin = np.repeat(np.arange(origins), series)
+    forecast = rng.uniform(100, 1_000, len(origin))
+    found = Forecasts(
+        origin, origin + 1, np.tile(np.arange(series), origins), np.zeros(len(origin), int),
+        forecast * np.exp(rng.normal(0.0, 1.0, len(origin)) * noise), np.ones(len(origin)),
+        forecast,
+    )  # fmt: skip
+    inside, plain = [], []
+    for one in range(15, origins):
+        point, low, high = calibrated(found, one)
+        inside.append((point.units >= low) & (point.units <= high))
+        before = found.where((found.origin < one) & (found.origin >= one - 8))
+        _, below, above = calibrate(before.units, before.forecast, before.state)[0]
+        now = found.where(found.origin == one)
+        ratio = now.units / now.forecast
+        plain.append((ratio >= below) & (ratio <= above))
+    assert 0.76 < np.mean(inside) < 0.88
+    assert np.mean(plain) < 0.75 < np.mean(inside) - 0.04
 
 
 def test_a_factor_must_not_leave_out_more_volume() -> None:
@@ -191,7 +220,7 @@ def test_a_factor_must_not_leave_out_more_volume() -> None:
     rng = np.random.default_rng(9)
     forecasts = np.full(2_000, 100.0)
     units = forecasts * np.exp(rng.normal(0, 0.9, 2_000))
-    factor = calibrate(units, forecasts, np.zeros(2_000, int))[0].factor
+    factor = calibrate(units, forecasts, np.zeros(2_000, int))[0, 0]
     assert (forecasts.sum() - units.sum()) / units.sum() < -0.2
     assert factor == 1.0
     mape = [np.abs(k * forecasts / units - 1.0).mean() for k in (0.7, factor)]
@@ -201,12 +230,11 @@ def test_a_factor_must_not_leave_out_more_volume() -> None:
 def test_a_method_that_is_biased_is_not_chosen(panel: Panel) -> None:
     """A lower WAPE does not outweigh leaving out a third of the volume."""
     found = backtest(Features(panel), BASELINES["ets"], ORIGINS, HORIZONS)
-    low = errors(replace(found, forecast=found.units * 0.65), panel)
+    low = errors(replace(found, forecast=found.units * 0.65))
     even = errors(
         replace(
             found, forecast=found.units * np.tile([0.6, 1.4], len(found.units))[: len(found.units)]
-        ),
-        panel,
+        )
     )
     assert low["wape"] < even["wape"]
     assert loss(low) > loss(even)

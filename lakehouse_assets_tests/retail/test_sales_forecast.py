@@ -19,7 +19,9 @@ from lakehouse_assets.domains.retail.gold.forecast import (
 )
 from lakehouse_assets.domains.retail.models.sales_forecast import (
     FEATURES,
+    FITTED_WITH,
     SALES_FORECAST,
+    SIMPLE,
     TARGET,
     SalesForecastSettings,
     fit_sales_forecast,
@@ -125,7 +127,9 @@ def forecast(engine: Engine, weeks: int, noise: float = 0.1) -> tuple[DataFrame,
         for brand in ("BrandA", "BrandB")
     ]
     prepared = engine.checkpoint(with_history(store_weeks(engine.union(frames), MONTH)))
-    sample = fetch_sample(engine, prepared, SALES_FORECAST.key, (*FEATURES, TARGET), 100_000)
+    sample = fetch_sample(
+        engine, prepared, SALES_FORECAST.key, (*FEATURES, *FITTED_WITH, TARGET), 100_000
+    )
     fitted = fit_sales_forecast(sample.rows, SalesForecastSettings())
     scored, _ = score_rows(SALES_FORECAST, engine, prepared, fitted.model, 7)
     return engine.checkpoint(only_ahead(scored)), fitted
@@ -148,7 +152,52 @@ def test_each_series_has_ten_weeks_with_ordered_bounds_that_cover_its_sales(
     # Sales without a trend: a mean is better than the last week, and the runs show it.
     tried = {variant.name: variant.metrics["wape"] for variant in fitted.variants}
     assert tried["recent"] < tried["last_week"]
-    assert fitted.model.method in {"recent", "similar", "year_before"}
+    assert fitted.model.method in {"recent", "similar", "year_before", "smoothed"}
+
+
+def test_trees_are_chosen_where_the_price_decides_and_know_only_weeks_before(
+    engine: Engine,
+) -> None:
+    """A third more at a lower price, each time by another amount, is no mean of the past."""
+    rng = np.random.default_rng(6)
+    frames = []
+    for store in range(1, 9):
+        prices = rng.choice([1.5, 1.75, 2.0, 2.25, 2.5], 40)
+        for week, price in enumerate(prices):
+            quantity = int(500 * store * (2.0 / price) ** 4 * np.exp(rng.normal(0.0, 0.05)))
+            frames.append((week, store, float(price), quantity))
+    by_price: dict[float, dict[int, dict[int, int]]] = {}
+    for week, store, price, quantity in frames:
+        by_price.setdefault(price, {}).setdefault(store, {})[week] = quantity
+    sales = engine.union(
+        [sold(engine, weeks, store, price=price)
+         for price, stores in by_price.items() for store, weeks in stores.items()]
+    )  # fmt: skip
+    names = (*FEATURES, *FITTED_WITH, TARGET)
+
+    def fitted(sales: DataFrame) -> Any:
+        prepared = engine.checkpoint(with_history(store_weeks(sales, MONTH)))
+        rows = fetch_sample(engine, prepared, SALES_FORECAST.key, names, 100_000).rows
+        return rows, fit_sales_forecast(rows, SalesForecastSettings())
+
+    rows, found = fitted(sales)
+    wape = {variant.name: variant.metrics["wape"] for variant in found.variants}
+    assert found.model.method == "trees"
+    assert set(wape) == {*SIMPLE, "trees"}
+    assert wape["trees"] < 0.8 * min(wape[name] for name in SIMPLE)
+    assert np.isfinite(found.metrics["mase"])
+    score = SALES_FORECAST.scorer(found.model)
+    batch = rows.select(FEATURES).combine_chunks().to_batches()[0]
+    said = np.array(score(batch).column("forecast_p50").to_pylist())
+    one = [score(batch.slice(n, 1)).column("forecast_p50")[0].as_py() for n in range(20)]
+    assert one == said[:20].tolist()
+    # In the backtest, the forecast of a week does not know it: fitted ones are nearer.
+    held = found.held_out["prediction"].to_numpy()
+    compared = np.isfinite(held)
+    truth = rows[TARGET].to_numpy()
+    assert 0.2 < compared.mean() < 0.8
+    errors = [np.abs(p[compared] - truth[compared]).mean() for p in (said, held)]
+    assert errors[0] < errors[1]
 
 
 def test_five_weeks_of_history_are_enough(engine: Engine) -> None:
@@ -196,7 +245,7 @@ def test_a_row_of_nulls_has_no_forecast() -> None:
 
 
 def _model() -> Any:
-    rows = pa.table({name: pa.array([100.0] * 30) for name in (*FEATURES, TARGET)})
+    rows = pa.table(dict.fromkeys((*FEATURES, *FITTED_WITH, TARGET), pa.array([100.0] * 30)))
     return fit_sales_forecast(rows, SalesForecastSettings("recent")).model
 
 

@@ -69,9 +69,10 @@ GOLD_SALES_FORECAST = gold(
         Column("price", "double", "Price that is assumed.", unit=CURRENCY),
         Column("promotion", "string", "Promotion that is assumed: feature if advertised, deal if "
                f"at least 5 % cheaper than in the {RECENT} weeks before, else none."),
-        Column("method", "string", "What the forecast is: recent, the mean of the last weeks; "
-               "last_week; year_before, the same week of the year before; similar, a mean that "
-               "weighs recent weeks with a similar price and advert most. Null without a model."),
+        Column("method", "string", "What the forecast is: trees, boosted trees; or a simple "
+               "method: recent, the mean of the last weeks; last_week; year_before, the same week "
+               "of the year before; smoothed, exponential smoothing; similar, a mean that weighs "
+               "recent weeks with a similar price and advert most. Null without a model."),
         Column("forecast_p10", "double", f"Lower bound. {_BOUND}", unit="pieces"),
         Column("forecast_p50", "double", f"The forecast. {_BOUND}", unit="pieces"),
         Column("forecast_p90", "double", f"Upper bound. {_BOUND}", unit="pieces"),

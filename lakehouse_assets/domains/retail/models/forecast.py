@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 STATES: Final = ("none", "deal", "feature")
 """Promotion states of a week: the brand is advertised, else reduced, else neither."""
 
-LOW, HIGH = 0.1, 0.9
-"""Quantiles of a forecast's interval, which covers 80 %."""
+TAIL: Final = 0.095
+"""Share of the weeks beyond either bound of an interval: 80 % are within it, and a little more
+because sales change."""
 
 BIAS_GUARD: Final = 0.1
 """Most of a state's volume that a factor below 1 may leave out of its forecasts."""
@@ -282,7 +283,6 @@ def fit_trees(
         settings: Settings.
     """
     import numpy as np
-    import xgboost
 
     rows, gains = [], []
     for horizon in horizons:
@@ -292,6 +292,19 @@ def fit_trees(
             known = ~np.isnan(gain)
             rows.append(columns[known])
             gains.append(gain[known])
+    return boost(np.concatenate(rows), np.concatenate(gains), settings)
+
+
+def boost(rows: FloatArray, gains: FloatArray, settings: ForecastSettings) -> Any:
+    """Fit trees by least absolute error.
+
+    Args:
+        rows: Features.
+        gains: By how much the logarithm of each week's sales was above its start.
+        settings: Settings.
+    """
+    import xgboost
+
     return xgboost.train(
         {
             "objective": "reg:absoluteerror",
@@ -304,7 +317,7 @@ def fit_trees(
             "nthread": 1,
             "seed": settings.seed,
         },
-        xgboost.QuantileDMatrix(np.concatenate(rows), np.concatenate(gains), max_bin=64, nthread=1),
+        xgboost.QuantileDMatrix(rows, gains, max_bin=64, nthread=1),
         settings.trees,
     )
 
@@ -317,38 +330,28 @@ def predict_trees(trees: Any, features: Features, week: int, origin: int) -> Flo
     return np.expm1(np.asarray(trees.inplace_predict(columns), np.float64) + start)
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """What turns an uncalibrated forecast into the forecast and its interval, by factors.
+def calibrate(
+    units: FloatArray, forecasts: FloatArray, states: Ints, tails: FloatArray | None = None
+) -> FloatArray:
+    """Return factors that turn forecasts into calibrated ones and their bounds.
 
-    Attributes:
-        factor: Factor of the forecast.
-        low: Factor of the interval's lower bound.
-        high: Factor of its upper bound.
-    """
-
-    factor: float
-    low: float
-    high: float
-
-
-def calibrate(units: FloatArray, forecasts: FloatArray, states: Ints) -> tuple[Calibration, ...]:
-    """Calibrate forecasts by what earlier ones missed.
-
-    The interval's bounds are quantiles of sold by forecast units. The factor has the lowest sum of
-    MAPE and WAPE; it is below 1 only while the forecasts leave out less of the volume than
-    `BIAS_GUARD`, because MAPE alone rewards forecasts that are too low.
+    The bounds are quantiles of sold by forecast units. The factor has the lowest sum of MAPE and
+    WAPE; it is below 1 only while the forecasts leave out less of the volume than `BIAS_GUARD`,
+    because MAPE alone rewards forecasts that are too low.
 
     Args:
         units: Units that were sold, more than 0.
         forecasts: What had been forecast for them.
         states: The promotion state of each.
+        tails: Shares of the weeks to leave below and above the interval, by state; `TAIL` if not
+            given.
 
     Returns:
-        A calibration for each of `STATES`.
+        For each of `STATES`: the factor of the forecast, of its lower and of its upper bound.
     """
     import numpy as np
 
+    tails = np.full((len(STATES), 2), TAIL) if tails is None else tails
     found = []
     factors = np.arange(70, 131) / 100.0
     for state in range(len(STATES)):
@@ -361,7 +364,8 @@ def calibrate(units: FloatArray, forecasts: FloatArray, states: Ints) -> tuple[C
         guarded = (missed.sum(1) / sold.sum() >= -BIAS_GUARD) | (factors >= 1.0)
         factor = float(factors[np.argmin(np.where(guarded, loss, np.inf))])
         # The finite-sample correction of split conformal intervals.
-        reach = (1.0 + 1.0 / len(sold)) * (HIGH - LOW) / 2.0
-        low, high = np.quantile(sold / said, [max(0.5 - reach, 0.0), min(0.5 + reach, 1.0)])
-        found.append(Calibration(factor, min(float(low), factor), max(float(high), factor)))
-    return tuple(found)
+        reach = (1.0 + 1.0 / len(sold)) * (0.5 - tails[state])
+        ends = np.clip([0.5 - reach[0], 0.5 + reach[1]], 0.0, 1.0)
+        low, high = np.quantile(sold / said, ends)
+        found.append((factor, min(low, factor), max(high, factor)))
+    return np.array(found)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lakehouse_assets.domains.retail.models.forecast import (
     STATES,
+    TAIL,
     Features,
     ForecastSettings,
     Panel,
@@ -21,13 +21,9 @@ from lakehouse_assets.domains.retail.models.forecast import (
     fit_trees,
     predict_trees,
 )
-from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress
 from lakehouse_assets.ml.sampling import FloatArray
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lakehouse_assets.domains.retail.models.forecast import Ints
 
 Method: TypeAlias = "Callable[[Features, int, Sequence[int]], Callable[[int], FloatArray]]"
@@ -39,15 +35,11 @@ BIAS_ALLOWED: Final = 0.2
 CALIBRATED_WITH: Final = 8
 """Number of earlier origins whose forecasts calibrate a forecast."""
 
-ROUNDS: Final = 12
-HORIZONS: Final = (2, 3)
-STEP: Final = 2
-"""Rounds, weeks ahead, and weeks from round to round of the public protocol."""
-
-FEWEST_WEEKS: Final = 90
+# Least and greatest share of weeks that an interval may leave out on either side; and the fewest
+# weeks of a state that move its bounds.
+_TAILS: Final = (0.02, 0.14)
+_FEWEST_BEYOND: Final = 20
 _YEAR: Final = 52
-_FILE: Final = "orange_juice_weekly.csv"
-_COLUMNS: Final = ("store", "brand", "week", "units", "price_per_oz", "deal", "feat")
 _SMOOTHING: Final = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 _TREND: Final = (0.0, 0.05, 0.15)
 _DAMPING: Final = 0.9
@@ -65,6 +57,8 @@ class Forecasts:
         series: The series, as its place among stores by brands.
         state: Promotion state, a place in `STATES`.
         units: What was sold.
+        scale: How far the series was from its week before on average, up to the origin; NaN if
+            unknown.
         forecast: What was forecast.
     """
 
@@ -73,6 +67,7 @@ class Forecasts:
     series: Ints
     state: Ints
     units: FloatArray
+    scale: FloatArray
     forecast: FloatArray
 
     @classmethod
@@ -101,6 +96,7 @@ def backtest(
     parts = []
     for origin in origins:
         forecast = method(features, origin, horizons)
+        scale = naive_scale(panel, origin)
         for week in (origin + horizon for horizon in horizons):
             if week >= panel.weeks:
                 continue
@@ -110,7 +106,7 @@ def backtest(
             parts.append(
                 Forecasts(
                     origin * constant, week * constant, series, panel.states(week)[series],
-                    units[series], np.maximum(said[series], 1e-9),
+                    units[series], scale[series], np.maximum(said[series], 1e-9),
                 )
             )  # fmt: skip
     return Forecasts.joined(parts)
@@ -119,19 +115,41 @@ def backtest(
 def calibrated(found: Forecasts, origin: int) -> tuple[Forecasts, FloatArray, FloatArray]:
     """Calibrate an origin's forecasts with those of earlier origins.
 
+    If more of the weeks of those were beyond a bound than should have been, the bound moves out by
+    as much, so that intervals follow sales that become less certain; and in, the other way round.
+
     Returns:
         Its forecasts, and the lower and the upper bounds of their intervals.
     """
     import numpy as np
 
-    earlier = np.unique(found.origin[found.origin < origin])[-CALIBRATED_WITH:]
-    known = found.where(np.isin(found.origin, earlier) & (found.week <= origin))
-    factors = np.array(
-        [(c.factor, c.low, c.high) for c in calibrate(known.units, known.forecast, known.state)]
-    )
-    now = found.where(found.origin == origin)
-    point, low, high = (now.forecast * factors[now.state, place] for place in range(3))
+    known, now = _earlier(found, origin), found.where(found.origin == origin)
+    beyond: list[tuple[Ints, Any]] = []
+    for one in np.unique(known.origin):
+        before, own = _earlier(found, one), known.where(known.origin == one)
+        if len(before.week):
+            factors = calibrate(before.units, before.forecast, before.state)[own.state]
+            bounds = own.forecast[:, None] * factors[:, 1:]
+            beyond.append((own.state, own.units[:, None] * (1, -1) < bounds * (1, -1)))
+    tails = np.full((len(STATES), 2), TAIL)
+    if beyond:
+        states, out = (np.concatenate(parts) for parts in zip(*beyond, strict=True))
+        for state in range(len(STATES)):
+            if (states == state).sum() >= _FEWEST_BEYOND:
+                tails[state] = 2.0 * TAIL - out[states == state].mean(0)
+    factors = calibrate(
+        known.units, known.forecast, known.state, np.clip(tails, *_TAILS)
+    )[now.state]  # fmt: skip
+    point, low, high = (now.forecast * factors[:, place] for place in range(3))
     return replace(now, forecast=point), low, high
+
+
+def _earlier(found: Forecasts, origin: int) -> Forecasts:
+    """Return the forecasts of the origins before one, of weeks that are over by then."""
+    import numpy as np
+
+    earlier = np.unique(found.origin[found.origin < origin])[-CALIBRATED_WITH:]
+    return found.where(np.isin(found.origin, earlier) & (found.week <= origin))
 
 
 def naive_scale(panel: Panel, origin: int) -> FloatArray:
@@ -146,7 +164,7 @@ def naive_scale(panel: Panel, origin: int) -> FloatArray:
     return np.where((count > 0) & (mean > 0), mean, np.nan).ravel()
 
 
-def errors(found: Forecasts, panel: Panel) -> dict[str, float]:
+def errors(found: Forecasts) -> dict[str, float]:
     """Return MAPE in percent, MASE, WAPE and bias (shares of the volume) of forecasts.
 
     MASE is the mean absolute error over that of the naive forecast of one week in the part before
@@ -154,13 +172,14 @@ def errors(found: Forecasts, panel: Panel) -> dict[str, float]:
     """
     import numpy as np
 
-    missed = found.forecast - found.units
-    scales = {int(origin): naive_scale(panel, int(origin)) for origin in np.unique(found.origin)}
-    scale = np.array([scales[o][s] for o, s in zip(found.origin, found.series, strict=True)])
-    volume = found.units.sum()
+    missed, there = found.forecast - found.units, found.units > 0
+    scaled = (np.abs(missed) / found.scale)[np.isfinite(found.scale)]
+    volume = max(float(found.units.sum()), 1e-9)
     return {
-        "mape": float(100.0 * np.abs(missed / found.units).mean()),
-        "mase": float(np.nanmean(np.abs(missed) / scale)),
+        "mape": float(100.0 * np.abs(missed[there] / found.units[there]).mean())
+        if there.any()
+        else 0.0,
+        "mase": float(scaled.mean()) if len(scaled) else float("nan"),
         "wape": float(np.abs(missed).sum() / volume),
         "bias": float(missed.sum() / volume),
     }
@@ -171,10 +190,9 @@ def loss(found: Mapping[str, float]) -> float:
     return found["wape"] + max(abs(found["bias"]) - BIAS_ALLOWED, 0.0)
 
 
-def choose(found: Mapping[str, Forecasts], panel: Panel, until: int) -> str:
-    """Return the method with the least `loss` in the weeks up to an origin."""
-    known = {name: one.where(one.week <= until) for name, one in found.items()}
-    return min(known, key=lambda name: loss(errors(known[name], panel)))
+def choose(found: Mapping[str, Forecasts]) -> str:
+    """Return the method with the least `loss`."""
+    return min(found, key=lambda name: loss(errors(found[name])))
 
 
 def trees(settings: ForecastSettings) -> Method:
@@ -318,174 +336,3 @@ def _last_known(units: FloatArray) -> FloatArray:
 
     back = np.argmax(~np.isnan(units[:, :, ::-1]), axis=2)
     return np.take_along_axis(units[:, :, ::-1], back[:, :, None], 2).ravel()
-
-
-def read_sales(folder: Path) -> Panel:
-    """Read weekly sales from a folder with `orange_juice_weekly.csv`, plain or `.gz`.
-
-    Raises:
-        LakehouseError: the file is missing, lacks a column, has a value that cannot be used or two
-            rows of a store, brand and week, or too few weeks.
-    """
-    import numpy as np
-    import pyarrow.compute as pc
-
-    from lakehouse_assets.ml.data_files import read_csv
-
-    folder = folder.expanduser().resolve()
-    path = next((p for p in (folder / _FILE, folder / f"{_FILE}.gz") if p.is_file()), None)
-    if path is None:
-        raise LakehouseError(
-            f"{folder} has no file {_FILE} or {_FILE}.gz; give the folder that holds it."
-        )
-    text = read_csv(path, _COLUMNS, ())
-    store, brand = text["store"], text["brand"]
-    for name, column in (("store", store), ("brand", brand)):
-        if column.null_count:
-            raise _unusable(path, text, pc.is_null(column).to_numpy(), name, "write its number")
-    week = _numbers(path, text, "week", lambda w: (w == np.floor(w)) & (w >= 0) & (w < 1e6))
-    columns = {
-        "store": _by_number(store),
-        "brand": _by_number(brand),
-        "week": week,
-        "units": _numbers(path, text, "units", lambda units: units > 0),
-        "price": _numbers(path, text, "price_per_oz", lambda price: price > 0),
-        "deal": _numbers(path, text, "deal", lambda deal: (deal == 0) | (deal == 1)),
-        "feature": _numbers(path, text, "feat", lambda share: (share >= 0) & (share <= 1)),
-    }
-    weeks = int(week.max() - week.min()) + 1 if len(week) else 0
-    if weeks < FEWEST_WEEKS:
-        raise LakehouseError(
-            f"{path} has sales of {weeks} weeks; give {FEWEST_WEEKS} or more, because "
-            f"{ROUNDS} rounds are forecast after a year and a half of history."
-        )
-    keys = np.rec.fromarrays([columns["store"], columns["brand"], week])
-    if len(np.unique(keys)) < len(keys):
-        raise LakehouseError(
-            f"{path} has several rows of a store, brand and week; add them up to one."
-        )
-    return Panel.of(columns)
-
-
-def _by_number(column: pa.ChunkedArray) -> Any:
-    """Return names that sort as numbers, if they are numbers."""
-    import numpy as np
-
-    values = column.to_numpy().astype(str)
-    try:
-        return values.astype(np.int64)
-    except ValueError:
-        return values
-
-
-def _numbers(
-    path: Path, text: pa.Table, name: str, allowed: Callable[[FloatArray], Any]
-) -> FloatArray:
-    """Return a column as numbers, all of which are allowed."""
-    import numpy as np
-
-    def number(value: str | None) -> float:
-        try:
-            return float(value or "nan")
-        except ValueError:
-            return float("nan")
-
-    values = np.array([number(value) for value in text[name].to_pylist()], np.float64)
-    wrong = ~(np.isfinite(values) & allowed(values))
-    if wrong.any():
-        raise _unusable(path, text, wrong, name, _ALLOWED[name])
-    return values
-
-
-_ALLOWED: Final = {
-    "week": "write a whole number",
-    "units": "write what was sold, more than 0, and leave out weeks without sales",
-    "price_per_oz": "write the price, more than 0",
-    "deal": "write 0 or 1",
-    "feat": "write the share of stores that advertised it, from 0 to 1",
-}
-
-
-def _unusable(path: Path, text: pa.Table, wrong: Any, name: str, remedy: str) -> LakehouseError:
-    place = int(wrong.argmax())
-    value = text[name][place].as_py() or "empty"
-    return LakehouseError(f"{path}, record {place + 1}: {name} is {value}; {remedy}.")
-
-
-def evaluate_forecast(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Evaluate the forecast and the simple methods on a folder; see `Evaluation.run`."""
-    import time
-
-    import numpy as np
-    from threadpoolctl import threadpool_limits
-
-    start = time.process_time()
-    panel = read_sales(arguments["data"])
-    features = Features(panel)
-    last = panel.weeks - 1 - max(HORIZONS)
-    rounds = [last - STEP * back for back in reversed(range(ROUNDS))]
-    warm = [rounds[0] - STEP * back for back in range(CALIBRATED_WITH, 0, -1)]
-    origins = (*warm, *rounds)
-    methods = {"trees": trees(ForecastSettings()), **BASELINES}
-    with threadpool_limits(limits=1):
-        found = {}
-        for name, method in methods.items():
-            parts = []
-            for number, origin in enumerate(origins, 1):
-                parts.append(backtest(features, method, [origin], HORIZONS))
-                if name == "trees":
-                    progress(f"trees: origin {number} of {len(origins)}")
-            found[name] = Forecasts.joined(parts)
-        leaking = backtest(features, lab_regression(leaks=True), rounds, HORIZONS)
-    chosen = choose(found, panel, rounds[0])
-    progress(f"{chosen} is the best method before the first round")
-    points, lows, highs = zip(
-        *(calibrated(found[chosen], origin) for origin in rounds), strict=True
-    )
-    champion = Forecasts.joined(points)
-    inside = (champion.units >= np.concatenate(lows)) & (champion.units <= np.concatenate(highs))
-    return {
-        "model": FORECAST_EVALUATION.name,
-        **errors(champion, panel),
-        "coverage_80": float(inside.mean()),
-        **{
-            f"coverage_80_{name}": float(inside[champion.state == state].mean())
-            for state, name in enumerate(STATES)
-            if (champion.state == state).any()
-        },
-        "chosen": chosen,
-        "forecasts": len(champion.units),
-        "rounds": {
-            str(panel.first_week + origin): errors(point, panel)
-            for origin, point in zip(rounds, points, strict=True)
-        },
-        "models": {
-            "champion": errors(champion, panel),
-            **{
-                name: errors(one.where(one.origin >= rounds[0]), panel)
-                for name, one in found.items()
-            },
-            "lab_regression_with_its_leak": errors(leaking, panel),
-        },
-        "cpu_seconds": round(time.process_time() - start, 1),
-    }
-
-
-FORECAST_EVALUATION: Final = Evaluation(
-    name="forecast",
-    description=(
-        "Forecast the weekly sales of stores and brands by the public protocol for orange juice: "
-        f"{ROUNDS} rounds, {STEP} weeks apart; each knows the sales up to a week, and the price, "
-        "deal and feature of the weeks 2 and 3 after it, which it forecasts. Prints MAPE (in "
-        "percent), MASE, WAPE, bias (share of the volume) and what intervals of 80 % cover; and "
-        "the errors of all methods, of which the one that is best before the first round is used."
-    ),
-    arguments=(
-        Argument(
-            "data",
-            f"Folder with {_FILE}, plain or .gz, with the columns {', '.join(_COLUMNS)}.",
-            parse=Path,
-        ),
-    ),
-    run=evaluate_forecast,
-)

@@ -1,4 +1,4 @@
-"""The model of `gold_sales_forecast`: the best of four ways to carry a series on, calibrated.
+"""The model of `gold_sales_forecast`: boosted trees or a simple method, calibrated.
 
 A forecast is read from a row alone, so that the champion can forecast later months: the row says
 what the series sold up to the forecast's origin. Every delivered week is forecast from one to ten
@@ -8,7 +8,7 @@ weeks before, which is a backtest with rolling origins: it chooses the method an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
@@ -19,26 +19,44 @@ from lakehouse_assets.domains.retail.gold.forecast import (
     RECENT,
     WEEKS_AHEAD,
 )
-from lakehouse_assets.domains.retail.models.forecast import STATES, calibrate
-from lakehouse_assets.domains.retail.models.forecast_backtest import loss
-from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.domains.retail.models.forecast import (
+    STATES,
+    ForecastSettings,
+    boost,
+    calibrate,
+)
+from lakehouse_assets.domains.retail.models.forecast_backtest import Forecasts, choose, errors
+from lakehouse_assets.engine import DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.comparison import by_metric
 from lakehouse_assets.ml.sampling import FloatArray, feature_matrix
 from lakehouse_assets.ml.spec import Evidence, Fitted, Gate, ModelSpec, ModelTable, Variant
+from lakehouse_assets.ml.trees import Trees, from_xgboost
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
 
-METHODS: Final = ("recent", "last_week", "year_before", "similar")
-FEATURES: Final = ("advert", "reduced", *METHODS)
+SIMPLE: Final = ("recent", "last_week", "year_before", "similar", "smoothed")
+METHODS: Final = (*SIMPLE, "trees")
+FEATURES: Final = ("advert", "reduced", "price_change", "horizon", *SIMPLE)
+FITTED_WITH: Final = ("week_number", "usual_step")
 TARGET: Final = "sold"
 FEWEST_ROWS: Final = 20
 
 _YEAR: Final = 52
 _REDUCED: Final = 0.95
+# Share of the level that a week takes over from the weeks before it, in exponential smoothing.
+_KEPT: Final = 0.7
+# The trees learn from the weeks before each of so many origins, to be compared on those after it;
+# with fewer rows to learn from, or to be compared on, they are left out.
+_ORIGINS: Final = 4
+_FEWEST_LEARNT: Final = 200
+# With fewer steps from week to week, a series has no MASE.
+_FEWEST_STEPS: Final = 4
+# Where the trees start from, and what they add to, in `FEATURES`.
+_START: Final = FEATURES.index("similar")
 _SCORED: Final = {
     "promotion": "string", "method": "string", "forecast_p10": "double",
     "forecast_p50": "double", "forecast_p90": "double",
@@ -47,27 +65,41 @@ _SERIES: Final = ("store", "brand")
 
 
 @dataclass(frozen=True)
-class SalesForecastSettings:
+class SalesForecastSettings(ForecastSettings):
     """Settings of a fit.
 
     Attributes:
         method: One of `METHODS`, or best for that with the least error in the backtest.
     """
 
+    trees: int = 60
+    depth: int = 3
     method: str = "best"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SalesForecastModel:
     """The chosen method and its calibration.
 
     Attributes:
         method: One of `METHODS`.
         factors: Of each of `STATES`: factors of the forecast and of its lower and upper bound.
+        trees: The boosted trees, if they are the method.
     """
 
     method: str
-    factors: list[list[float]]
+    factors: FloatArray
+    trees: Trees | None
+
+    def forecasts(self, features: FloatArray) -> FloatArray:
+        """Return the uncalibrated forecast of each row of features; NaN without a history."""
+        import numpy as np
+
+        if self.trees is None:
+            return features[:, FEATURES.index(self.method)]
+        start = np.log1p(features[:, _START])
+        added = self.trees.margins(np.nan_to_num(_columns(features)))
+        return np.asarray(np.expm1(start + added), np.float64)
 
     def predict(self, rows: pa.RecordBatch) -> list[float | None]:
         """Return the forecast of each row; None without a history."""
@@ -98,6 +130,7 @@ def with_history(weeks: DataFrame) -> DataFrame:
         weeks.filter(F.col("weeks_ahead") > F.lit(0)).withColumn("horizon", F.col("weeks_ahead")),
     )
     asked = v.staged(asked)
+    series = W.partitionBy(*_SERIES).orderBy("week_number")
     past = delivered.select(
         F.col("store").alias("past_store"),
         F.col("brand").alias("past_brand"),
@@ -105,6 +138,10 @@ def with_history(weeks: DataFrame) -> DataFrame:
         F.col("quantity").cast("double").alias("past_sold"),
         F.col("price").alias("past_price"),
         F.col("advert").alias("past_advert"),
+        F.when(
+            F.col("week_number") - F.lag("week_number").over(series) == F.lit(1),
+            F.abs(F.col("quantity") - F.lag("quantity").over(series)),
+        ).alias("past_step"),
     )
     origin = F.col("week_number") - F.col("horizon")
     age = origin - F.col("past_week")
@@ -128,6 +165,10 @@ def with_history(weeks: DataFrame) -> DataFrame:
     weight = F.when(
         F.col("past_sold").isNotNull(), F.floor(likeness * F.lit(1_000_000.0)).cast("bigint")
     )
+    kept = F.pow(F.lit(_KEPT), age.cast("double"))
+    smoothing = F.when(
+        F.col("past_sold").isNotNull(), F.floor(kept * F.lit(1_000_000.0)).cast("bigint")
+    )
     rows = known.groupBy(*asked.columns).agg(
         v.mean(F.when(near, F.col("past_sold").cast("bigint")), 4).alias("recent_mean"),
         v.mean(F.when(near, F.col("past_price").cast("decimal(18,6)")), 6).alias("usual_price"),
@@ -138,6 +179,11 @@ def with_history(weeks: DataFrame) -> DataFrame:
         v.ratio(v.total(weight * F.col("past_sold").cast("bigint")), v.total(weight)).alias(
             "similar_mean"
         ),
+        v.ratio(v.total(smoothing * F.col("past_sold").cast("bigint")), v.total(smoothing)).alias(
+            "smoothed_mean"
+        ),
+        v.mean(F.col("past_step").cast("bigint"), 4).alias("step_mean"),
+        F.count("past_step").alias("steps"),
     )
     recent = F.col("recent_mean")
     reduced = F.col("price") < F.lit(_REDUCED) * F.col("usual_price")
@@ -148,10 +194,15 @@ def with_history(weeks: DataFrame) -> DataFrame:
             ),
             TARGET: F.col("quantity").cast("double"),
             "reduced": F.when(reduced, F.lit(1)).otherwise(F.lit(0)),
+            "price_change": F.coalesce(F.col("price") / F.col("usual_price"), F.lit(1.0)),
+            "usual_step": F.when(
+                F.col("steps") >= F.lit(_FEWEST_STEPS), F.col("step_mean").cast("double")
+            ).otherwise(F.lit(0.0)),
             "recent": recent,
             "last_week": F.coalesce(F.col("sold_last"), recent),
             "year_before": F.coalesce(F.col("sold_year_before"), recent),
             "similar": F.when(recent.isNotNull(), F.coalesce(F.col("similar_mean"), recent)),
+            "smoothed": F.when(recent.isNotNull(), F.coalesce(F.col("smoothed_mean"), recent)),
         }
     )
 
@@ -163,33 +214,70 @@ def _states(features: FloatArray) -> Any:
     return np.where(features[:, 0] > 0, 2, np.where(features[:, 1] > 0, 1, 0))
 
 
+def _columns(features: FloatArray) -> FloatArray:
+    """Return the columns of the trees: plans, the level, and how methods differ from the start."""
+    import numpy as np
+
+    known = np.log1p(features[:, -len(SIMPLE) :])
+    start = known[:, [SIMPLE.index("similar")]]
+    return np.column_stack([features[:, : -len(SIMPLE)], start, known - start])
+
+
+def _boosted(features: FloatArray, sold: FloatArray, settings: ForecastSettings) -> Trees:
+    """Fit trees to what rows sold beyond their start."""
+    import numpy as np
+
+    gains = np.log1p(sold) - np.log1p(features[:, _START])
+    return from_xgboost(boost(_columns(features), gains, settings), settings.depth)
+
+
 def fit_sales_forecast(rows: pa.Table, settings: SalesForecastSettings) -> Fitted:
-    """Choose the method with the least WAPE and little bias in the backtest, and calibrate it."""
+    """Choose the method with the least WAPE and little bias in the backtest, and calibrate it.
+
+    The trees are fitted on the weeks before each of some origins, and forecast those after it; all
+    methods are compared on these. If there are too few weeks for that, simple methods are compared
+    on all rows.
+    """
     import numpy as np
     import pyarrow as pa
 
     features, sold = feature_matrix(rows.select(FEATURES)), rows[TARGET].to_numpy()
-    states, judged = _states(features), sold > 0
-    forecasts = {name: np.maximum(features[:, 2 + n], 1e-9) for n, name in enumerate(METHODS)}
-    found = {name: _errors(sold, said) for name, said in forecasts.items()}
-    method = settings.method
-    if method not in METHODS:
-        method = min(METHODS, key=lambda name: loss(found[name]))
-    said = forecasts[method]
-    factors = np.array(
-        [
-            (one.factor, one.low, one.high)
-            for one in calibrate(sold[judged], said[judged], states[judged])
-        ]
-    )
-    point = said * factors[states, 0]
+    week, step = (rows[name].to_numpy() for name in FITTED_WITH)
+    origin = week - features[:, FEATURES.index("horizon")]
+    said = {name: features[:, FEATURES.index(name)] for name in SIMPLE}
+    said["trees"] = np.full(len(sold), np.nan)
+    weeks = np.unique(week)
+    ends = weeks[len(weeks) // 2 :: max(len(weeks) // 2 // _ORIGINS, 1)]
+    for end, following in zip(ends, [*ends[1:], np.inf], strict=True):
+        learnt, asked = week <= end, (origin >= end) & (origin < following)
+        if learnt.sum() >= _FEWEST_LEARNT and asked.any():
+            trees = _boosted(features[learnt], sold[learnt], settings)
+            model = SalesForecastModel("trees", np.empty(0), trees)
+            said["trees"][asked] = model.forecasts(features[asked])
+    compared = np.isfinite(said["trees"])
+    if compared.sum() < _FEWEST_LEARNT:
+        compared[:] = True
+        del said["trees"]
+
+    def forecasts(name: str, chosen: Any) -> Forecasts:
+        scale = np.where(step > 0, step, np.nan)
+        found = (origin, week, np.zeros(len(week)), _states(features), sold, scale, said[name])
+        return Forecasts(*(values[chosen] for values in found))
+
+    found = {name: forecasts(name, compared) for name in said}
+    method = settings.method if settings.method in said else choose(found)
+    there = np.isfinite(said[method])
+    known = forecasts(method, there & (sold > 0))
+    factors = calibrate(known.units, np.maximum(known.forecast, 1e-9), known.state)
+    point = said[method] * factors[_states(features), 0]
+    final = _boosted(features, sold, settings) if method == "trees" else None
     return Fitted(
-        model=SalesForecastModel(method, factors.tolist()),
+        model=SalesForecastModel(method, factors, final),
         run_name=f"sales_forecast_{method}",
-        metrics=_errors(sold, point),
-        params={"method": method},
-        variants=[Variant(name, {"method": name}, values) for name, values in found.items()],
-        held_out=pa.table({"label": sold, "prediction": point}),
+        metrics=errors(replace(forecasts(method, there), forecast=point[there])),
+        params={"method": method, "compared_rows": int(compared.sum())},
+        variants=[Variant(n, {"method": n}, errors(one)) for n, one in found.items()],
+        held_out=pa.table({"label": sold, "prediction": pa.array(point, from_pandas=True)}),
     )
 
 
@@ -201,25 +289,10 @@ def wape(sold: FloatArray, said: FloatArray, counted: FloatArray) -> float:
     return float((counted * np.abs(said - sold)).sum()) / max(volume, 1e-9)
 
 
-def _errors(sold: FloatArray, said: FloatArray) -> dict[str, float]:
-    """Return MAPE in percent of weeks with sales, and WAPE and bias as shares of the volume."""
-    import numpy as np
-
-    there = sold > 0
-    return {
-        "mape": float(100.0 * np.abs(said[there] / sold[there] - 1.0).mean())
-        if there.any()
-        else 0.0,
-        "wape": wape(sold, said, np.ones(len(sold))),
-        "bias": float((said - sold).sum() / max(sold.sum(), 1e-9)),
-    }
-
-
 def sales_forecast_scorer(
     model: SalesForecastModel,
 ) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """Return a function that forecasts a batch of rows; see `ModelSpec.scorer`."""
-    method, factors = model.method, model.factors
 
     def score(batch: pa.RecordBatch) -> pa.RecordBatch:
         import numpy as np
@@ -227,18 +300,17 @@ def sales_forecast_scorer(
 
         features = feature_matrix(batch)
         states = _states(features)
-        said = features[:, 2 + METHODS.index(method)]
+        said = model.forecasts(features)
         unknown = ~np.isfinite(said)
         # A forecast says no more than tenths of a piece.
         numbers = [
-            np.round(np.nan_to_num(said * np.array(factors)[states, place]), 1)
-            for place in (1, 0, 2)
+            np.round(np.nan_to_num(said * model.factors[states, place]), 1) for place in (1, 0, 2)
         ]
         names = np.array(STATES, object)[states]
         return pa.RecordBatch.from_arrays(
             [
                 pa.array(names, pa.string()),
-                pa.array(np.full(len(states), method, object), pa.string(), mask=unknown),
+                pa.array(np.full(len(states), model.method, object), pa.string(), mask=unknown),
                 *(pa.array(column, pa.float64(), mask=unknown) for column in numbers),
             ],
             names=list(_SCORED),
@@ -292,7 +364,10 @@ SALES_FORECAST: Final = ModelSpec(
     target=TARGET,
     settings=SalesForecastSettings(),
     fit=fit_sales_forecast,
-    types=frozenset({f"{SalesForecastModel.__module__}.{SalesForecastModel.__qualname__}"}),
+    types=frozenset(
+        f"{kind.__module__}.{kind.__qualname__}" for kind in (SalesForecastModel, Trees)
+    ),
+    fitted_with=FITTED_WITH,
     scored=_SCORED,
     scorer=sales_forecast_scorer,
     fewest=lambda _settings: FEWEST_ROWS,
@@ -311,9 +386,10 @@ SALES_FORECAST: Final = ModelSpec(
     limits=(
         "Price and advert of the weeks ahead are assumed to stay as they are.",
         "Intervals do not widen with the weeks ahead, and sums of bounds are wider than 80 %.",
-        "`lakehouse models evaluate forecast` judges boosted trees, which need a year and a half "
-        "of weeks; this table uses the best of four simple methods, however few weeks there are.",
+        "Trees know a series by its own past; those of `lakehouse models evaluate forecast` also "
+        "know other brands and stores.",
     ),
+    libraries=("scikit-learn", "xgboost-cpu"),
 )  # fmt: skip
 
 SALES_FORECAST_TABLE: Final = ModelTable(SALES_FORECAST, GOLD_SALES_FORECAST, GOLD_STORE_WEEKS)

@@ -1,0 +1,208 @@
+"""Evaluates the sales forecast on a folder with the public weekly sales of orange juice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lakehouse_assets.domains.retail.models.forecast import (
+    STATES,
+    Features,
+    ForecastSettings,
+    Panel,
+)
+from lakehouse_assets.domains.retail.models.forecast_backtest import (
+    BASELINES,
+    CALIBRATED_WITH,
+    Forecasts,
+    backtest,
+    calibrated,
+    choose,
+    errors,
+    lab_regression,
+    trees,
+)
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress
+from lakehouse_assets.ml.sampling import FloatArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROUNDS: Final = 12
+HORIZONS: Final = (2, 3)
+STEP: Final = 2
+"""Rounds, weeks ahead, and weeks from round to round of the public protocol."""
+
+FEWEST_WEEKS: Final = 90
+_FILE: Final = "orange_juice_weekly.csv"
+_COLUMNS: Final = ("store", "brand", "week", "units", "price_per_oz", "deal", "feat")
+
+
+def read_sales(folder: Path) -> Panel:
+    """Read weekly sales from a folder with `orange_juice_weekly.csv`, plain or `.gz`.
+
+    Raises:
+        LakehouseError: the file is missing, lacks a column, has a value that cannot be used or two
+            rows of a store, brand and week, or too few weeks.
+    """
+    import numpy as np
+    import pyarrow.compute as pc
+
+    from lakehouse_assets.ml.data_files import read_csv
+
+    folder = folder.expanduser().resolve()
+    path = next((p for p in (folder / _FILE, folder / f"{_FILE}.gz") if p.is_file()), None)
+    if path is None:
+        raise LakehouseError(
+            f"{folder} has no file {_FILE} or {_FILE}.gz; give the folder that holds it."
+        )
+    text = read_csv(path, _COLUMNS, ())
+    store, brand = text["store"], text["brand"]
+    for name, column in (("store", store), ("brand", brand)):
+        if column.null_count:
+            raise _unusable(path, text, pc.is_null(column).to_numpy(), name, "write its number")
+    week = _numbers(path, text, "week", lambda w: (w == np.floor(w)) & (w >= 0) & (w < 1e6))
+    columns = {
+        "store": _by_number(store),
+        "brand": _by_number(brand),
+        "week": week,
+        "units": _numbers(path, text, "units", lambda units: units > 0),
+        "price": _numbers(path, text, "price_per_oz", lambda price: price > 0),
+        "deal": _numbers(path, text, "deal", lambda deal: (deal == 0) | (deal == 1)),
+        "feature": _numbers(path, text, "feat", lambda share: (share >= 0) & (share <= 1)),
+    }
+    weeks = int(week.max() - week.min()) + 1 if len(week) else 0
+    if weeks < FEWEST_WEEKS:
+        raise LakehouseError(
+            f"{path} has sales of {weeks} weeks; give {FEWEST_WEEKS} or more, because "
+            f"{ROUNDS} rounds are forecast after a year and a half of history."
+        )
+    keys = np.rec.fromarrays([columns["store"], columns["brand"], week])
+    if len(np.unique(keys)) < len(keys):
+        raise LakehouseError(
+            f"{path} has several rows of a store, brand and week; add them up to one."
+        )
+    return Panel.of(columns)
+
+
+def _by_number(column: pa.ChunkedArray) -> Any:
+    """Return names that sort as numbers, if they are numbers."""
+    import numpy as np
+
+    values = column.to_numpy().astype(str)
+    try:
+        return values.astype(np.int64)
+    except ValueError:
+        return values
+
+
+def _numbers(
+    path: Path, text: pa.Table, name: str, allowed: Callable[[FloatArray], Any]
+) -> FloatArray:
+    """Return a column as numbers, all of which are allowed."""
+    import numpy as np
+
+    def number(value: str | None) -> float:
+        try:
+            return float(value or "nan")
+        except ValueError:
+            return float("nan")
+
+    values = np.array([number(value) for value in text[name].to_pylist()], np.float64)
+    wrong = ~(np.isfinite(values) & allowed(values))
+    if wrong.any():
+        raise _unusable(path, text, wrong, name, _ALLOWED[name])
+    return values
+
+
+_ALLOWED: Final = {
+    "week": "write a whole number",
+    "units": "write what was sold, more than 0, and leave out weeks without sales",
+    "price_per_oz": "write the price, more than 0",
+    "deal": "write 0 or 1",
+    "feat": "write the share of stores that advertised it, from 0 to 1",
+}
+
+
+def _unusable(path: Path, text: pa.Table, wrong: Any, name: str, remedy: str) -> LakehouseError:
+    place = int(wrong.argmax())
+    value = text[name][place].as_py() or "empty"
+    return LakehouseError(f"{path}, record {place + 1}: {name} is {value}; {remedy}.")
+
+
+def evaluate_forecast(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Evaluate the forecast and the simple methods on a folder; see `Evaluation.run`."""
+    import time
+
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    start = time.process_time()
+    panel = read_sales(arguments["data"])
+    features = Features(panel)
+    last = panel.weeks - 1 - max(HORIZONS)
+    rounds = [last - STEP * back for back in reversed(range(ROUNDS))]
+    warm = [rounds[0] - STEP * back for back in range(CALIBRATED_WITH, 0, -1)]
+    origins = (*warm, *rounds)
+    methods = {"trees": trees(ForecastSettings()), **BASELINES}
+    with threadpool_limits(limits=1):
+        found = {}
+        for name, method in methods.items():
+            parts = []
+            for number, origin in enumerate(origins, 1):
+                parts.append(backtest(features, method, [origin], HORIZONS))
+                if name == "trees":
+                    progress(f"trees: origin {number} of {len(origins)}")
+            found[name] = Forecasts.joined(parts)
+        leaking = backtest(features, lab_regression(leaks=True), rounds, HORIZONS)
+    chosen = choose({n: one.where(one.week <= rounds[0]) for n, one in found.items()})
+    progress(f"{chosen} is the best method before the first round")
+    points, lows, highs = zip(
+        *(calibrated(found[chosen], origin) for origin in rounds), strict=True
+    )
+    champion = Forecasts.joined(points)
+    inside = (champion.units >= np.concatenate(lows)) & (champion.units <= np.concatenate(highs))
+    return {
+        "model": FORECAST_EVALUATION.name,
+        **errors(champion),
+        "coverage_80": float(inside.mean()),
+        **{
+            f"coverage_80_{name}": float(inside[champion.state == state].mean())
+            for state, name in enumerate(STATES)
+            if (champion.state == state).any()
+        },
+        "chosen": chosen,
+        "forecasts": len(champion.units),
+        "rounds": {
+            str(panel.first_week + origin): errors(point)
+            for origin, point in zip(rounds, points, strict=True)
+        },
+        "models": {
+            "champion": errors(champion),
+            **{name: errors(one.where(one.origin >= rounds[0])) for name, one in found.items()},
+            "lab_regression_with_its_leak": errors(leaking),
+        },
+        "cpu_seconds": round(time.process_time() - start, 1),
+    }
+
+
+FORECAST_EVALUATION: Final = Evaluation(
+    name="forecast",
+    description=(
+        "Forecast the weekly sales of stores and brands by the public protocol for orange juice: "
+        f"{ROUNDS} rounds, {STEP} weeks apart; each knows the sales up to a week, and the price, "
+        "deal and feature of the weeks 2 and 3 after it, which it forecasts. Prints MAPE (in "
+        "percent), MASE, WAPE, bias (share of the volume) and what intervals of 80 % cover; and "
+        "the errors of all methods, of which the one that is best before the first round is used."
+    ),
+    arguments=(
+        Argument(
+            "data",
+            f"Folder with {_FILE}, plain or .gz, with the columns {', '.join(_COLUMNS)}.",
+            parse=Path,
+        ),
+    ),
+    run=evaluate_forecast,
+)
