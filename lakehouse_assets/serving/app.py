@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +12,8 @@ from starlette.requests import ClientDisconnect
 from lakehouse_assets import timeouts
 from lakehouse_assets.serving.champion import Champion
 from lakehouse_assets.serving.metrics import CONTENT_TYPE, Metrics
-from lakehouse_assets.serving.rows import MOST_BYTES, BadRequestError, predictions
+from lakehouse_assets.serving.rows import MOST_BYTES
+from lakehouse_assets.serving.scoring import Answer, Scoring, encoded, refusal
 from lakehouse_assets.serving.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -22,46 +21,27 @@ if TYPE_CHECKING:
 
 # What probes ask for; the rest needs a token.
 _OPEN: Final = frozenset({"/ping", "/health", "/ready"})
-_PATHS: Final = _OPEN | {"/invocations", "/version", "/metrics"}
-# Bodies above this size are read and scored beside the event loop: smaller requests go on.
-_INLINE_BYTES: Final = 2**16
-_LOG: Final = logging.getLogger(__name__)
+_SCORES: Final = "/invocations"
+_PATHS: Final = _OPEN | {_SCORES, "/version", "/metrics"}
+_JSON: Final = b"application/json"
 
 
-def build_app(champion: Champion, tokens: Tokens) -> FastAPI:
+def build_app(champion: Champion, tokens: Tokens) -> ASGIApp:
     """Make the application of a served model.
 
     Args:
         champion: The model.
         tokens: What clients show to be answered.
     """
-    metrics, patience = Metrics(champion.name), timeouts.request_seconds()
+    metrics = Metrics(champion.name)
     # No pages of documentation, whose scripts come from elsewhere, and no traces to anybody.
     app = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
-    app.add_middleware(_Guard, tokens=tokens, metrics=metrics)
 
     @app.exception_handler(404)
     @app.exception_handler(405)
     async def no_such_path(_request: Request, error: HTTPException) -> Response:
-        return _refusal(error.status_code, f"{error.detail}; POST rows to /invocations.")
-
-    async def invocations(request: Request) -> Response:
-        kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
-        if kind.lower() != "application/json":
-            return _refusal(415, "Send the rows as JSON, with Content-Type: application/json.")
-        try:
-            async with asyncio.timeout(patience):
-                body = await _body(request)
-        except (TimeoutError, ClientDisconnect):
-            return _refusal(408, "The body did not arrive in time; send the request again.")
-        if body is None:
-            return _refusal(413, f"The body has more than {MOST_BYTES:,} bytes; send fewer rows.")
-        if len(body) > _INLINE_BYTES:
-            return await asyncio.to_thread(_answer, champion, metrics, body)
-        return _answer(champion, metrics, body)
-
-    # As a plain route: FastAPI would look for parameters, which takes a tenth of a request's time.
-    app.add_route("/invocations", invocations, methods=["POST"])
+        status, body = refusal(error.status_code, f"{error.detail}; POST rows to {_SCORES}.")
+        return Response(body, status, media_type="application/json")
 
     @app.get("/ping")
     @app.get("/health")
@@ -91,16 +71,21 @@ def build_app(champion: Champion, tokens: Tokens) -> FastAPI:
     async def metrics_text() -> Response:
         return Response(metrics.text(champion), headers={"Content-Type": CONTENT_TYPE})
 
-    return app
+    return _Guard(app, tokens, metrics, Scoring(champion, metrics))
 
 
 class _Guard:
-    """Refuses requests without a token, and counts and times all of them."""
+    """Refuses requests without a token, counts and times all of them, and answers those for scores.
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, metrics: Metrics) -> None:
+    These go past FastAPI and Starlette, which would take most of their time.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: Tokens, metrics: Metrics, scoring: Scoring) -> None:
         self._app = app
         self._tokens = tokens
         self._metrics = metrics
+        self._scoring = scoring
+        self._patience = timeouts.request_seconds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, status = time.perf_counter(), 499
@@ -111,53 +96,62 @@ class _Guard:
                 status = message["status"]
             await send(message)
 
-        path = scope["path"] if scope["path"] in _PATHS else "other"
+        path, headers = scope["path"], dict(scope["headers"])
         try:
-            shown = dict(scope["headers"]).get(b"authorization")
-            if path in _OPEN or self._tokens.accept(shown):
-                await self._app(scope, receive, noting)
+            if path not in _OPEN and not self._tokens.accept(headers.get(b"authorization")):
+                refused = refusal(401, "Send the token: Authorization: Bearer <token>.")
+                await _send(noting, refused, (b"www-authenticate", b"Bearer"))
+            elif path == _SCORES:
+                await _send(noting, await self._scores(scope["method"], headers, receive))
             else:
-                refusal = _refusal(401, "Send the token: Authorization: Bearer <token>.")
-                refusal.headers["WWW-Authenticate"] = "Bearer"
-                await refusal(scope, receive, noting)
+                await self._app(scope, receive, noting)
         finally:
-            self._metrics.answered(path, status, time.perf_counter() - started)
+            known = path if path in _PATHS else "other"
+            self._metrics.answered(known, status, time.perf_counter() - started)
+
+    async def _scores(self, method: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+        """Answer a request for scores."""
+        if method != "POST":
+            return refusal(405, f"Method Not Allowed; POST rows to {_SCORES}.")
+        kind = headers.get(b"content-type", _JSON).partition(b";")[0].strip()
+        if kind.lower() != _JSON:
+            return refusal(415, "Send the rows as JSON, with Content-Type: application/json.")
+        try:
+            async with asyncio.timeout(self._patience):
+                body = await _body(receive)
+        except (TimeoutError, ClientDisconnect):
+            return refusal(408, "The body did not arrive in time; send the request again.")
+        if body is None:
+            return refusal(413, f"The body has more than {MOST_BYTES:,} bytes; send fewer rows.")
+        return await self._scoring.answer(body)
 
 
-async def _body(request: Request) -> bytes | None:
-    """Return a request's body; None if it is larger than allowed."""
+async def _body(receive: Receive) -> bytes | None:
+    """Return a request's body; None if it is larger than allowed.
+
+    Raises:
+        ClientDisconnect: the client has gone.
+    """
     found = bytearray()
-    async for part in request.stream():
-        found += part
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        found += message.get("body", b"")
         if len(found) > MOST_BYTES:
             return None
+        more = message.get("more_body", False)
     return bytes(found)
 
 
-def _answer(champion: Champion, metrics: Metrics, body: bytes) -> Response:
-    """Score the rows of a body."""
-    loaded = champion.loaded
-    try:
-        rows = champion.inputs.read(body)
-    except BadRequestError as error:
-        return _refusal(400, str(error))
-    try:
-        answer = predictions(loaded.score(rows))
-    except Exception as error:  # noqa: BLE001 - whatever the model raises may quote the rows
-        _LOG.error(
-            "%s version %d could not score %d rows: %s",
-            champion.name, loaded.version, rows.num_rows, type(error).__name__,
-        )  # fmt: skip
-        return _refusal(500, "The model could not score these rows.")
-    metrics.scored(loaded.version, rows.num_rows)
-    return Response(answer, media_type="application/json")
-
-
-def _refusal(status: int, message: str) -> Response:
-    """Return an error in the form of MLflow's."""
-    code = "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"
-    return _json(status, {"error_code": code, "message": message})
+async def _send(send: Send, answer: Answer, *headers: tuple[bytes, bytes]) -> None:
+    status, body = answer
+    length = (b"content-length", str(len(body)).encode())
+    headers = ((b"content-type", _JSON), length, *headers)
+    await send({"type": "http.response.start", "status": status, "headers": [*headers]})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _json(status: int, value: dict[str, Any]) -> Response:
-    return Response(json.dumps(value), status, media_type="application/json")
+    return Response(encoded(value), status, media_type="application/json")

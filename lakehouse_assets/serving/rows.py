@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lakehouse_assets.errors import LakehouseError
 
@@ -25,6 +27,11 @@ MOST_ROWS: Final = 10_000
 # Names of columns come from the client: few of them are repeated, and not in full.
 _MOST_NAMES: Final = 5
 _MOST_LETTERS: Final = 60
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_WRITTEN: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+Columns: TypeAlias = "Mapping[str, Sequence[Any]]"
+"""Values by column, which all have the same number of them."""
 
 
 class BadRequestError(LakehouseError):
@@ -44,6 +51,10 @@ class Inputs:
     texts: frozenset[str] = frozenset()
 
     def read(self, body: bytes) -> pa.RecordBatch:
+        """Read a request's body as a batch of rows; see `parse` and `batch`."""
+        return self.batch([self.parse(body)])
+
+    def parse(self, body: bytes) -> Columns:
         """Read a request's body.
 
         Args:
@@ -51,14 +62,12 @@ class Inputs:
                 `dataframe_records`, `instances`, `inputs`) or Azure ML's (`input_data`).
 
         Returns:
-            A column for each input, in the model's order: doubles or strings, with nulls as given.
+            The values of each input: floats, text or None.
 
         Raises:
             BadRequestError: The body is not JSON or has another shape, a column is unknown or
                 missing, a value has the wrong type, or there are no rows or too many.
         """
-        import pyarrow as pa
-
         shape, given = _one_shape(_parsed(body))
         columns = _SHAPES[shape](shape, given, self.names)
         unknown, missing = columns.keys() - set(self.names), set(self.names) - columns.keys()
@@ -79,31 +88,55 @@ class Inputs:
             raise BadRequestError(
                 f"{shape}: give from 1 to {MOST_ROWS:,} rows in a request, not {max(counts):,}."
             )
-        rows = max(counts)
+        return {
+            name: (_texts if name in self.texts else _numbers)(
+                columns[name], f"{shape}, column {name}"
+            )
+            for name in self.names
+        }
+
+    def batch(self, requests: Sequence[Columns]) -> pa.RecordBatch:
+        """Return the rows of requests, one after the other.
+
+        Args:
+            requests: What `parse` returned for each.
+
+        Returns:
+            A column for each input, in the model's order: doubles or strings, with nulls as given.
+        """
+        import pyarrow as pa
+
+        rows = sum(len(columns[self.names[0]]) for columns in requests)
         arrays: dict[str, pa.Array] = {}
-        # One array for all columns of a kind: for a single row, making them takes most of the time.
-        for make, is_text in ((_numbers, False), (_texts, True)):
+        # One array for all columns of a kind: for a few rows, making them takes most of the time.
+        for type_, is_text in ((pa.float64(), False), (pa.string(), True)):
             kind = [name for name in self.names if (name in self.texts) == is_text]
-
-            def where(place: int, kind: list[str] = kind) -> str:
-                return f"{shape}, column {kind[place // rows]}, row {place % rows}"
-
-            whole = make([value for name in kind for value in columns[name]], where)
+            values = [value for name in kind for columns in requests for value in columns[name]]
+            whole = pa.array(values, type_)
             arrays |= {name: whole.slice(n * rows, rows) for n, name in enumerate(kind)}
         return pa.RecordBatch.from_arrays([arrays[n] for n in self.names], list(self.names))
 
 
-def predictions(scores: pa.RecordBatch) -> bytes:
-    """Write the scores of a request.
+def predictions(scores: pa.RecordBatch, counts: Sequence[int]) -> list[bytes]:
+    """Write the scores of requests.
+
+    Args:
+        scores: Their scores, one after the other.
+        counts: How many rows each request has.
 
     Returns:
-        `{"predictions": [...]}`: a value for each row, or an object if there are several columns.
+        `{"predictions": [...]}` for each: a value for each row, or an object if there are several
+        columns.
 
     Raises:
         ValueError: A score is not a finite number, which JSON cannot express.
     """
     values = scores.column(0).to_pylist() if scores.num_columns == 1 else scores.to_pylist()
-    return json.dumps({"predictions": values}, allow_nan=False, separators=(",", ":")).encode()
+    ends = list(accumulate(counts))
+    return [
+        _WRITTEN.encode({"predictions": values[end - count : end]}).encode()
+        for end, count in zip(ends, counts, strict=True)
+    ]
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
@@ -229,15 +262,13 @@ def _of(kind: type, place: str, given: Any) -> Any:
     return given
 
 
-def _numbers(values: list[Any], where: Callable[[int], str]) -> pa.Array:
-    import pyarrow as pa
-
-    _check_types(values, where, (int, float), "a finite number or null")
+def _numbers(values: Sequence[Any], where: str) -> list[float | None]:
+    _check_types(values, where, {int, float, type(None)}, "a finite number or null")
     numbers = [None if value is None else _double(value) for value in values]
     for place, number in enumerate(numbers):
         if number is not None and not math.isfinite(number):
-            raise BadRequestError(f"{where(place)}: the number is too large.")
-    return pa.array(numbers, pa.float64())
+            raise BadRequestError(f"{where}, row {place}: the number is too large.")
+    return numbers
 
 
 def _double(value: int | float) -> float:
@@ -247,25 +278,20 @@ def _double(value: int | float) -> float:
         return math.inf
 
 
-def _texts(values: list[Any], where: Callable[[int], str]) -> pa.Array:
-    import pyarrow as pa
-
-    _check_types(values, where, (str,), "text or null")
-    try:
-        return pa.array(values, pa.string())
-    except UnicodeEncodeError as error:
-        place = values.index(error.object)
-        raise BadRequestError(f"{where(place)}: has half a character.") from None
+def _texts(values: Sequence[Any], where: str) -> list[str | None]:
+    _check_types(values, where, {str, type(None)}, "text or null")
+    for place, value in enumerate(values):
+        # Surrogates are the only characters that UTF-8 lacks.
+        if value is not None and not value.isascii() and _SURROGATE.search(value):
+            raise BadRequestError(f"{where}, row {place}: has half a character.")
+    return list(values)
 
 
-def _check_types(
-    values: list[Any], where: Callable[[int], str], kinds: tuple[type, ...], wanted: str
-) -> None:
-    allowed = {*kinds, type(None)}
+def _check_types(values: Sequence[Any], where: str, allowed: set[type], wanted: str) -> None:
     # JSON has no subclasses, except that Python counts true and false as numbers.
     if not {type(value) for value in values} <= allowed:
         place, odd = next((n, v) for n, v in enumerate(values) if type(v) not in allowed)
-        raise BadRequestError(f"{where(place)}: must be {wanted}, and is {_kind(odd)}.")
+        raise BadRequestError(f"{where}, row {place}: must be {wanted}, and is {_kind(odd)}.")
 
 
 _KINDS: Final[dict[type, str]] = {

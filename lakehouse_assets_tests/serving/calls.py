@@ -7,8 +7,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI
-
 from lakehouse_assets_tests.serving.processes import TOKEN
 
 
@@ -26,7 +24,7 @@ class Reply:
 
 
 def call(
-    app: FastAPI, path: str, body: bytes = b"", *, token: str | None = TOKEN,
+    app: Any, path: str, body: bytes = b"", *, token: str | None = TOKEN,
     header: str | None = None, kind: str = "application/json", never_ends: bool = False,
     leaves: bool = False,
 ) -> Reply:  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from fastapi import FastAPI
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.serving.app import build_app
 from lakehouse_assets.serving.champion import CURRENT, Loaded
+from lakehouse_assets.serving.metrics import Metrics
 from lakehouse_assets.serving.rows import MOST_BYTES, Inputs
+from lakehouse_assets.serving.scoring import Scoring
 from lakehouse_assets.serving.tokens import Tokens
 from lakehouse_assets_tests.serving.calls import Reply, call
 from lakehouse_assets_tests.serving.processes import TOKEN
@@ -34,7 +37,7 @@ CHAMPION: Any = SimpleNamespace(
 
 
 @pytest.fixture
-def app() -> FastAPI:
+def app() -> Any:
     return build_app(CHAMPION, Tokens(TOKEN, None))
 
 
@@ -42,7 +45,7 @@ def rows(*values: object) -> bytes:
     return json.dumps({"inputs": {"x": values}}).encode()
 
 
-def test_rows_are_scored_and_counted(app: FastAPI) -> None:
+def test_rows_are_scored_and_counted(app: Any) -> None:
     reply = call(app, "/invocations", rows(1, None, 2.5))
     assert (reply.status, reply.json) == (200, {"predictions": [2.0, None, 5.0]})
     many = call(app, "/invocations", rows(*range(10_000)) + b" " * 2**17)
@@ -61,7 +64,7 @@ def test_rows_are_scored_and_counted(app: FastAPI) -> None:
         assert f"\n{line}\n" in text
 
 
-def test_probes_need_no_token_and_everything_else_does(app: FastAPI) -> None:
+def test_probes_need_no_token_and_everything_else_does(app: Any) -> None:
     for path in ("/ping", "/health"):
         assert call(app, path, token=None).json == {"status": "ok"}
     assert call(app, "/ready", token=None).json == {
@@ -79,14 +82,14 @@ def test_probes_need_no_token_and_everything_else_does(app: FastAPI) -> None:
     assert f'path="other",status="401"}} {4.0 * len(shown)}' in counted
 
 
-def test_the_version_says_which_model_it_is(app: FastAPI) -> None:
+def test_the_version_says_which_model_it_is(app: Any) -> None:
     assert call(app, "/version").json == {
         "name": "twice", "version": 3, "alias": "champion", "run_id": "run-7", "digest": "abc",
     }  # fmt: skip
 
 
 def test_what_is_no_request_for_scores_is_refused_in_the_form_of_mlflows_errors(
-    app: FastAPI,
+    app: Any,
 ) -> None:
     def refused(reply: Reply, status: int, message: str) -> None:
         assert reply.status == status
@@ -101,13 +104,44 @@ def test_what_is_no_request_for_scores_is_refused_in_the_form_of_mlflows_errors(
 
 
 def test_an_error_of_the_model_tells_nothing_of_the_rows(
-    app: FastAPI, caplog: pytest.LogCaptureFixture
+    app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     reply = call(app, "/invocations", rows(1, -13))
     assert reply.status == 500
     assert reply.json["message"] == "The model could not score these rows."
     assert "ValueError" in caplog.text
     assert "Ann" not in caplog.text + reply.text
+
+
+def test_requests_that_arrive_together_are_scored_in_one_batch() -> None:
+    """Each has its own rows; one that cannot be scored or read spoils no other."""
+    batches: list[int] = []
+
+    def counted(batch: pa.RecordBatch) -> pa.RecordBatch:
+        batches.append(batch.num_rows)
+        return doubled(batch)
+
+    champion: Any = SimpleNamespace(**vars(CHAMPION))
+    champion.loaded = replace(CHAMPION.loaded, score=counted)
+    metrics = Metrics("twice")
+
+    def asked(*bodies: bytes) -> list[tuple[int, Any]]:
+        scoring = Scoring(champion, metrics)
+
+        async def together() -> list[tuple[int, bytes]]:
+            return await asyncio.gather(*(scoring.answer(body) for body in bodies))
+
+        return [(status, json.loads(body)) for status, body in asyncio.run(together())]
+
+    found = asked(rows(1), rows(2, None), rows("a"), rows(4))
+    assert [status for status, _ in found] == [200, 200, 400, 200]
+    assert [body.get("predictions") for _, body in found] == [[2.0], [4.0, None], None, [8.0]]
+    assert batches == [4]
+    statuses = [status for status, _ in asked(rows(1), rows(-13), rows(3))]
+    assert statuses == [200, 500, 200]
+    assert batches == [4, 3, 1, 1, 1]
+    champion.state = CURRENT
+    assert 'rows_total{model="twice",version="3"} 6.0' in metrics.text(champion).decode()
 
 
 def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

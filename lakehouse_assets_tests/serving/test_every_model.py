@@ -72,7 +72,7 @@ def test_served_scores_are_those_of_the_embedded_engine(
     def served(some: list[Any]) -> list[Any]:
         body = json.dumps({"dataframe_records": some}).encode()
         given = Inputs(spec.features, spec.texts).read(body)
-        found: list[Any] = json.loads(predictions(score(given)))["predictions"]
+        found: list[Any] = json.loads(predictions(score(given), [given.num_rows])[0])["predictions"]
         return found
 
     assert served(records) == wanted

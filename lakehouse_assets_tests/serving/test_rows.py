@@ -133,8 +133,8 @@ def test_what_is_no_request_is_refused_and_nothing_else_happens() -> None:
 
 def test_scores_are_written_so_that_they_are_read_back_to_the_last_bit() -> None:
     one = pa.record_batch({"p": pa.array([0.1 + 0.2, None, 5e-324], pa.float64())})
-    assert json.loads(predictions(one)) == {"predictions": [0.1 + 0.2, None, 5e-324]}
+    assert json.loads(predictions(one, [3])[0]) == {"predictions": [0.1 + 0.2, None, 5e-324]}
     two = pa.record_batch({"p": pa.array([0.5]), "why": pa.array(["tenure"])})
-    assert json.loads(predictions(two)) == {"predictions": [{"p": 0.5, "why": "tenure"}]}
+    assert json.loads(predictions(two, [1])[0]) == {"predictions": [{"p": 0.5, "why": "tenure"}]}
     with pytest.raises(ValueError, match="not JSON compliant"):
-        predictions(pa.record_batch({"p": pa.array([float("nan")])}))
+        predictions(pa.record_batch({"p": pa.array([float("nan")])}), [1])

@@ -204,7 +204,7 @@ def churn_scorer(model: ChurnModel) -> Callable[[pa.RecordBatch], pa.RecordBatch
             reasons = [reason.take(places) for reason in found]
         columns = [
             pa.array(probabilities),
-            pa.array(np.where(contacted, "Yes", "No"), pa.string()),
+            pa.array(["Yes" if contact else "No" for contact in contacted.tolist()], pa.string()),
             *reasons,
         ]
         return pa.RecordBatch.from_arrays(columns, names=list(SCORED))
