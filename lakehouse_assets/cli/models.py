@@ -17,6 +17,8 @@ from lakehouse_assets.errors import LakehouseError, did_you_mean
 from lakehouse_assets.ml.evaluation import Evaluation, Training
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakehouse_assets.ml.decisions import Decision
     from lakehouse_assets.ml.spec import ModelSpec
     from lakehouse_assets.ml.tracking import MlflowTracking
@@ -218,12 +220,20 @@ def rollback(name: _Name, reason: _Why, as_json: _AsJson = False) -> None:
 def reproduce(
     name: _Name,
     version: Annotated[int, typer.Argument(help="The version to rebuild.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--file",
+            help="For a version trained from files: each of them, named as `lakehouse models "
+            "train` names them, such as train=tweets.csv.",
+        ),
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
     """Fit a version again from the data versions, parameters and seeds that it names.
 
-    Nothing is registered. The exit code is 1 if its rows, metrics or predictions out of fold
-    differ by more than 1e-9.
+    A version that was trained from files is fitted again on these. Nothing is registered. The exit
+    code is 1 if its rows, metrics or predictions out of fold differ by more than 1e-9.
     """
     from lakehouse_assets.domains import MODEL_TABLES
     from lakehouse_assets.ml.reproduce import reproduce as rebuild
@@ -231,12 +241,37 @@ def reproduce(
     from lakehouse_assets.settings import load_settings
 
     spec_of(name)
+    rows = _rows_of_files(name, files) if files else None
     lake = LakeResource.of(load_settings()).open()
     with lake.engine.scope():
-        result = rebuild(MODEL_TABLES[name], lake, _tracking(), version)
+        result = rebuild(MODEL_TABLES[name], lake, _tracking(), version, rows)
     _print(result, as_json)
     if not result["same"]:
         raise typer.Exit(1)
+
+
+def _rows_of_files(name: str, files: list[str]) -> pa.Table:
+    """Read the rows that a model is trained on from files, given as `name=file`.
+
+    Raises:
+        LakehouseError: the model is not trained from files, or not from these.
+    """
+    from lakehouse_assets.domains import TRAININGS
+
+    if name not in TRAININGS:
+        raise LakehouseError(f"The model {name} is not trained from files; leave --file out.")
+    arguments = TRAININGS[name].arguments
+    given = dict(file.partition("=")[::2] for file in files)
+    needed = {argument.name for argument in arguments if argument.default is None}
+    if not needed <= given.keys() <= {argument.name for argument in arguments}:
+        listed = ", ".join(f"{a.name}=FILE" for a in arguments)
+        raise LakehouseError(
+            f"--file {', '.join(files)} cannot be used; give the files that `lakehouse models "
+            f"train {name}` was given: {listed}."
+        )
+    return TRAININGS[name].rows(
+        {a.name: a.parse(given.get(a.name, a.default or "")) for a in arguments}
+    )
 
 
 def _tracking() -> MlflowTracking:
@@ -368,5 +403,6 @@ def _print_result(result: dict[str, Any]) -> None:
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4f}"
+        # Counts are metrics too, and MLflow has only floats.
+        return f"{value:.0f}" if value.is_integer() else f"{value:.4f}"
     return "" if value is None else str(value)

@@ -63,8 +63,9 @@ def decide(
     rows: pa.Table,
     data_versions: Mapping[str, int],
     run_id: str,
+    asked: str = "",
 ) -> tuple[Decision, int]:
-    """Decide once whether a fit becomes the champion.
+    """Decide whether a fit becomes the champion: once, and once more for whatever asks for it.
 
     A champion of a later partition is kept: a re-run of January replaces January's champion but
     never March's. Partitions are compared as text, which orders ISO dates and months correctly.
@@ -78,6 +79,7 @@ def decide(
         rows: The rows that it was fitted on.
         data_versions: Delta versions that it was fitted on, by table.
         run_id: Id of the Dagster run.
+        asked: Why the run was asked for, such as an alarm.
 
     Returns:
         The decision, and the version that scores the partition's rows: the champion, or the fit
@@ -98,7 +100,9 @@ def decide(
             f"{PARTITION_TAG}; tag it or move the alias {CHAMPION} by hand."
         )
     later = champion is not None and champion.tags[PARTITION_TAG] > partition
-    made = next((x for x in reversed(past) if (x.candidate, x.action) == (number, FIT)), None)
+    by = f"the rule of the model, {asked}" if asked else "the rule of the model"
+    fits = [x for x in past if (x.candidate, x.action) == (number, FIT)]
+    made = next((x for x in reversed(fits) if not asked or x.decided_by == by), None)
     if made is not None:
         usable = champion is not None and not later and _same_columns(spec, champion)
         return made, int(champion.version) if champion and usable else made.scoring
@@ -119,6 +123,8 @@ def decide(
         )
     elif not failed:
         promoted, reason = _outcome(spec.comparison, compared, rival)
+        if champion is not None and int(champion.version) == number:
+            reason = "it is already; no other rows were delivered since"
     after = aliases
     if promoted:
         after = after_promotion(aliases, number)
@@ -131,7 +137,7 @@ def decide(
         partition=partition, promoted=promoted,
         verdict=f"{'champion' if promoted else 'not the champion'}: {reason}",
         scoring=number if own or rival is None else int(rival.version),
-        aliases=after, decided_by="the rule of the model",
+        aliases=after, decided_by=by,
         metric=spec.comparison.metric if spec.comparison and compared.difference else None,
         difference=compared.difference, rows=compared.rows,
         out_of_fold_rows=compared.out_of_fold_rows, changed_rows=compared.changed_rows,

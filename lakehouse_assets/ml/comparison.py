@@ -158,8 +158,8 @@ def bootstrap_interval(
 ) -> Interval:
     """Estimate a metric, or by how much it is better than for other predictions on the same rows.
 
-    Rows are drawn with replacement, by counting how often each is drawn; both models are judged on
-    the same draws. The draws are seeded. Draws for which the metric is undefined are left out.
+    Rows are drawn with replacement, by counting how often each is drawn, the same ones for both
+    models. The draws are seeded. Draws for which the metric is undefined are left out.
     """
     import numpy as np
 

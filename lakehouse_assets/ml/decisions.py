@@ -69,7 +69,7 @@ class Decision:
         metric: Metric of the comparison, if there was one.
         difference: By how much the candidate is better.
         rows: Rows that were compared.
-        out_of_fold_rows: Those that the champion was fitted on, judged by its predictions out of
+        out_of_fold_rows: Those that the champion was fitted on, compared by its predictions out of
             fold.
         changed_rows: Those whose key the champion was fitted on with other features.
         guards: The guards.

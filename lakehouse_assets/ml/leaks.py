@@ -46,7 +46,7 @@ class HeldOut:
     Attributes:
         trained: Rows that models were fitted on.
         trained_labels: Their labels.
-        rows: Rows that models were judged on.
+        rows: Rows that models are tested on.
         labels: Their labels.
     """
 

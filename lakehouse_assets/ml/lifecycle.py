@@ -1,9 +1,10 @@
 """The life cycle that every model goes through.
 
 The rows of a partition, such as a month, are prepared; a model is fitted on a sample of them,
-tracked and registered under an identity; it is judged by its gates and against the champion; and
-the rows are scored by the one of the two that is the champion then. A re-run on the same rows with
-the same settings fits, registers and decides nothing: registered models are loaded and checked.
+tracked and registered under an identity; it must pass its gates and is compared with the champion;
+and the rows are scored by the one of the two that is the champion then. A re-run on the same rows
+with the same settings fits, registers and decides nothing: registered models are loaded and
+checked.
 
 The definitions import this module, so it imports the model registry and MLflow only inside
 functions.
@@ -88,6 +89,7 @@ def run_model(
     settings: Any = None,
     changed_only: bool = False,
     known: DataFrame | None = None,
+    asked: str = "",
 ) -> ModelRun:
     """Run a model's life cycle on the rows of a partition.
 
@@ -103,6 +105,8 @@ def run_model(
         settings: Settings to use instead of the default ones.
         changed_only: Whether rows keep the scores that they have in `known`; see `ModelTable`.
         known: The table's rows of the latest month, if there are any.
+        asked: Why the run was asked for, as "after the alarm: ..."; then there is a decision about
+            the fit even if there was one before.
 
     Raises:
         LakehouseError: The rows cannot be fitted, a registered model is refused, or MLflow fails.
@@ -122,11 +126,11 @@ def run_model(
         )
 
     if sample.total < spec.fewest(settings):
-        return unfitted(f"Only {sample.total} rows have all inputs, too few to fit.")
+        return unfitted(_too_few(spec, engine, prepared, sample.total, spec.fewest(settings)))
     title = title_of(spec, domain, partition[:_MONTH])
     try:
         fitted, version, decision, scored_by = fit_and_decide(
-            spec, tracking, sample, settings, title, partition, run_id, versions
+            spec, tracking, sample, settings, title, partition, run_id, versions, asked
         )
     except CannotFitError as error:
         return unfitted(str(error))
@@ -158,9 +162,26 @@ def prepare_sample(
     """
     prepared = spec.prepare(frame)
     prepared = engine.checkpoint(with_digest(spec, prepared) if digests else prepared)
+    return prepared, fetch_sample(engine, prepared, spec.key, _inputs(spec), most_rows)
+
+
+def _inputs(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the columns in which a row must have a value to be fitted."""
     target = () if spec.target is None else (spec.target,)
-    inputs = (*spec.features, *spec.fitted_with, *target)
-    return prepared, fetch_sample(engine, prepared, spec.key, inputs, most_rows)
+    return (*spec.features, *spec.fitted_with, *target)
+
+
+def _too_few(spec: ModelSpec, engine: Engine, rows: DataFrame, complete: int, fewest: int) -> str:
+    """Say how many rows can be fitted, how many are needed, and which columns have no value."""
+    empty = [F.count(F.when(F.col(name).isNull(), F.lit(1))).alias(name) for name in _inputs(spec)]
+    (found,) = engine.rows(rows.agg(F.count(F.lit(1)).alias("rows_in_all"), *empty))
+    total = int(found["rows_in_all"])
+    lacking = [f"{name} in {found[name]}" for name in _inputs(spec) if found[name]]
+    why = f"; there is no value of {', '.join(lacking)}" if lacking else ""
+    return (
+        f"{complete} of {total} rows can be fitted, and {fewest} or more are needed{why}; deliver "
+        "more rows with all of these columns."
+    )
 
 
 def fit_sample(
@@ -185,6 +206,7 @@ def fit_and_decide(
     partition: str,
     run_id: str = "",
     versions: Mapping[str, int] | None = None,
+    asked: str = "",
 ) -> tuple[Fitted, TrackedModel, Decision, int]:
     """Fit and register a sample unless that was done before, and decide whether to use the fit.
 
@@ -197,6 +219,7 @@ def fit_and_decide(
         partition: Partition key, as text that sorts by time.
         run_id: Id of the Dagster run, if there is one.
         versions: Delta versions of the rows, by table.
+        asked: As for `run_model`.
 
     Returns:
         The fit, its version, the decision, and the version that scores the partition's rows.
@@ -223,7 +246,7 @@ def fit_and_decide(
         model = load_version(tracking, spec.name, version.model_version, spec.types)
         fitted = Fitted(model, "", tracking.metrics(version.run_id))
     decision, scored_by = decide(
-        spec, tracking, fitted, version, partition, sample.rows, versions or {}, run_id
+        spec, tracking, fitted, version, partition, sample.rows, versions or {}, run_id, asked
     )
     return fitted, version, decision, scored_by
 
@@ -436,7 +459,9 @@ def _fit(
 
         def search(trials: Any, measure: Any) -> Any:
             begun.append(stack.enter_context(tracking.run(title, tags)))
-            return tracked_search(trials, measure, tracking, begun[0], tags, identity)
+            return tracked_search(
+                trials, measure, tracking, begun[0], tags, identity, sample.rows.num_rows, title
+            )
 
         fitted = fit_sample(spec, settings, sample, search)
         if not begun:
@@ -462,8 +487,8 @@ def _record(
     for gate in spec.gates:
         if gate.metric not in fitted.metrics:
             raise LakehouseError(
-                f"The gate {gate.name} of {spec.name} judges {gate.metric}, which its fit does not "
-                f"log; it logs {_listed(fitted.metrics)}."
+                f"The gate {gate.name} of {spec.name} is about {gate.metric}, which its fit does "
+                f"not log; it logs {_listed(fitted.metrics)}."
             )
     if spec.comparison is not None and fitted.held_out is None:
         raise LakehouseError(

@@ -52,7 +52,7 @@ def model_card(
         "## Metrics",
         _grid(("metric", "value"), ((name, f"{value:.4f}") for name, value in
                                     fitted.metrics.items())),
-        *_judged(spec, sample.rows, held_out),
+        *_estimates(spec, sample.rows, held_out),
         "## Guards",
         _grid(("guard", "result", "figures"), ((g.name, "holds" if g.passed else "fails", g.text)
                                                for g in decision.guards)),
@@ -67,7 +67,7 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _judged(spec: ModelSpec, rows: pa.Table, held_out: pa.Table | None) -> Iterator[str]:
+def _estimates(spec: ModelSpec, rows: pa.Table, held_out: pa.Table | None) -> Iterator[str]:
     """Yield the metric of the comparison with its interval: of all rows, and of each slice."""
     comparison = spec.comparison
     if comparison is None or held_out is None:

@@ -24,6 +24,7 @@ from lakehouse_assets.ml.lifecycle import (
     prepare_sample,
 )
 from lakehouse_assets.ml.model_registry import INPUT_DIGEST_TAG
+from lakehouse_assets.ml.sampling import Sample
 from lakehouse_assets.ml.spec import ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
 
@@ -34,11 +35,22 @@ TOLERANCE: Final = 1e-9
 
 
 def reproduce(
-    model: ModelTable, lake: Lake, tracking: MlflowTracking, number: int
+    model: ModelTable,
+    lake: Lake,
+    tracking: MlflowTracking,
+    number: int,
+    rows: pa.Table | None = None,
 ) -> dict[str, Any]:
     """Fit a version again, and compare its rows, metrics and predictions out of fold.
 
     Nothing is registered.
+
+    Args:
+        model: The model and its table.
+        lake: The lake.
+        tracking: The MLflow store.
+        number: The version.
+        rows: The rows of a version that was trained from files.
 
     Returns:
         What JSON can hold: `same`, whether all agree to 1e-9; `differs`, a sentence for each
@@ -58,19 +70,30 @@ def reproduce(
     with tracking.plain_errors():
         run = tracking.client().get_run(str(version.run_id)).data
     delta_version = version.tags.get(f"{DELTA_VERSION_TAG}{table.identifier}")
-    if delta_version is None:
+    if delta_version is None and rows is None:
         raise LakehouseError(
-            f"Version {number} of {spec.name} does not name the version of {table.full_name} that "
-            "it was fitted on, so it cannot be rebuilt."
+            f"Version {number} of {spec.name} names no version of {table.full_name}: it was "
+            "trained from files, which the lake does not keep; give them with --file, as "
+            f"`lakehouse models reproduce {spec.name} {number} --file train=FILE`."
+        )
+    if delta_version is not None and rows is not None:
+        raise LakehouseError(
+            f"Version {number} of {spec.name} was fitted on {table.full_name}, not on files; leave "
+            "--file out."
         )
     partition = version.tags[PARTITION_TAG]
     settings = _settings(spec.settings, run.params)
-    frame = lake.read(table, version=int(delta_version))
-    if partition != WHOLE:
-        frame = rows_of(model.read, frame, date.fromisoformat(partition), lake)
-    total, fitted_rows = int(run.params["rows"]), int(run.params["rows_fitted"])
-    most_rows = fitted_rows if fitted_rows < total else total
-    _, sample = prepare_sample(spec, lake.engine, frame, most_rows)
+    data: dict[str, Any] = {"files": "as given"}
+    if rows is not None:
+        sample = Sample(rows.sort_by(spec.key), rows.num_rows)
+    else:
+        frame = lake.read(table, version=int(delta_version or 0))
+        if partition != WHOLE:
+            frame = rows_of(model.read, frame, date.fromisoformat(partition), lake)
+        total, fitted_rows = int(run.params["rows"]), int(run.params["rows_fitted"])
+        most_rows = fitted_rows if fitted_rows < total else total
+        _, sample = prepare_sample(spec, lake.engine, frame, most_rows)
+        data = {"table": table.full_name, "delta_version": delta_version, "partition": partition}
     fitted = fit_sample(spec, settings, sample)
     differs = []
     if sample.digest != version.tags[INPUT_DIGEST_TAG]:
@@ -95,10 +118,9 @@ def reproduce(
     return {
         "model": spec.name,
         "version": number,
-        "data": {"table": table.full_name, "delta_version": int(delta_version),
-                 "partition": partition, "rows": sample.total},
+        "data": {**data, "rows": sample.total},
         "metrics": metrics,
-        "environment": changed,
+        "environment": changed or "same",
         "same": not differs,
         "differs": differs,
     }  # fmt: skip

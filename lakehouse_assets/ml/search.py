@@ -1,14 +1,28 @@
-"""Search among settings of a model; trials that an earlier run finished are not repeated."""
+"""Search among settings of a model, in several processes if there are many rows.
+
+Trials that an earlier run finished are not repeated.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
     from matplotlib.figure import Figure
 
     from lakehouse_assets.ml.tracking import MlflowTracking
@@ -19,6 +33,9 @@ Measure: TypeAlias = Callable[[Params], tuple[Mapping[str, float], Any]]
 
 TRIAL_TAG: Final = "trial"
 """Tag of a child run with the parameters of its trial."""
+
+FEWEST_ROWS_OF_PROCESSES: Final = 20_000
+"""Number of rows from which trials are measured in a process for each core."""
 
 _LOG: Final = logging.getLogger(__name__)
 _AT_ONCE: Final = 1_000
@@ -49,33 +66,134 @@ def search(
     measure: Measure,
     known: Mapping[str, Mapping[str, float]] | None = None,
     done: Callable[[Trial], None] = lambda _: None,
+    processes: int = 1,
 ) -> list[Trial]:
-    """Measure trials one after the other, each on one thread.
+    """Measure trials, each on one thread.
 
     Args:
         trials: What to try; each must be seeded by its parameters or by constants, so that the
             result does not depend on the order in which trials end.
-        measure: Measures a trial.
+        measure: Measures a trial; must be a module's function, or a `partial` of one, if there are
+            several processes.
         known: Metrics of trials that need not be measured again, by `name_of`.
         done: Called for each measured trial as it ends.
+        processes: Number of processes that measure trials; one of them is this one.
 
     Returns:
         The trials in the given order.
+
+    Raises:
+        LakehouseError: a process that measures trials was killed.
     """
     from threadpoolctl import threadpool_limits
 
-    found = []
-    # One after the other: scikit-learn changes the process's filters of warnings while it works,
-    # and threads that do so at once put them back wrongly.
+    known = known or {}
+    left = [place for place, params in enumerate(trials) if name_of(params) not in known]
+    found = {}
+    with threadpool_limits(limits=1), _helpers(measure, min(processes, len(left)) - 1) as helpers:
+        for place, measured in _measured(trials, left, measure, helpers):
+            found[place] = Trial(trials[place], *measured)
+            done(found[place])
+    return [
+        found.get(place) or Trial(params, known[name_of(params)])
+        for place, params in enumerate(trials)
+    ]
+
+
+def processes_for(rows: int) -> int:
+    """Return in how many processes to measure trials on a number of rows.
+
+    A process needs seconds to start, which few rows do not make up for.
+    """
+    return len(os.sched_getaffinity(0)) if rows >= FEWEST_ROWS_OF_PROCESSES else 1
+
+
+@contextmanager
+def _helpers(measure: Measure, count: int) -> Iterator[list[Connection]]:
+    """Start processes that measure trials; they end with the block, or with this process.
+
+    Processes instead of threads: scikit-learn changes the process's filters of warnings while it
+    works, and threads that do so at once put them back wrongly.
+    """
+    # Spawned, because a fork copies locks that other threads hold.
+    context = multiprocessing.get_context("spawn")
+    started: list[SpawnProcess] = []
+    ours: list[Connection] = []
+    try:
+        # A process of Dagster's or a user's may not be allowed to start processes of its own.
+        for _ in range(0 if multiprocessing.current_process().daemon else count):
+            mine, theirs = context.Pipe()
+            ours.append(mine)
+            process = context.Process(target=_help, args=(theirs, measure), daemon=True)
+            process.start()
+            started.append(process)
+            theirs.close()
+        yield ours
+    finally:
+        for process in started:
+            process.kill()
+        for connection in ours:
+            connection.close()
+        for process in started:
+            process.join()
+
+
+def _help(trials: Connection, measure: Measure) -> None:
+    """Measure the trials that arrive, until the process that sends them ends this one."""
+    from threadpoolctl import threadpool_limits
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    # Ctrl-C reaches all processes of a terminal; the first one decides what happens.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
     with threadpool_limits(limits=1):
-        for params in trials:
-            metrics = (known or {}).get(name_of(params))
-            if metrics is None:
-                found.append(Trial(params, *measure(params)))
-                done(found[-1])
-            else:
-                found.append(Trial(params, metrics))
-    return found
+        while True:
+            params = trials.recv()
+            try:
+                trials.send(measure(params))
+            except Exception as error:  # noqa: BLE001 - raised again where the search was begun
+                trials.send(error)
+
+
+def _measured(
+    trials: Sequence[Params], left: Sequence[int], measure: Measure, helpers: Sequence[Connection]
+) -> Iterator[tuple[int, tuple[Mapping[str, float], Any]]]:
+    """Yield the places of trials, and what was measured, as they end; this process helps too."""
+    waiting = deque(left)
+    busy: dict[Connection, int] = {}
+
+    def give(helper: Connection) -> None:
+        if waiting:
+            busy[helper] = waiting.popleft()
+            helper.send(trials[busy[helper]])
+
+    try:
+        for helper in helpers:
+            give(helper)
+        while waiting or busy:
+            if waiting:
+                place = waiting.popleft()
+                yield place, measure(trials[place])
+            # Of nothing to wait for, `wait` would wait for ever.
+            ready = wait([*busy], timeout=0 if waiting else None) if busy else []
+            for helper in cast("list[Connection]", ready):
+                place, measured = busy.pop(helper), helper.recv()
+                give(helper)
+                if isinstance(measured, Exception):
+                    raise measured
+                yield place, measured
+    except (EOFError, ConnectionError):
+        raise LakehouseError(
+            "A process that measured trials was killed, perhaps because memory ran out; run again: "
+            "trials that ended are not measured again."
+        ) from None
 
 
 def tracked_search(
@@ -85,6 +203,8 @@ def tracked_search(
     parent_run_id: str,
     tags: Mapping[str, str],
     identity: Collection[str],
+    rows: int,
+    title: str,
 ) -> list[Trial]:
     """Search, with a child run for each trial.
 
@@ -98,6 +218,8 @@ def tracked_search(
         parent_run_id: The run of the fit.
         tags: Tags of the child runs.
         identity: Names of the tags that say on what and with what settings trials were measured.
+        rows: Number of rows that trials are measured on.
+        title: Name of the fit's run, with which the names of the trials begin.
 
     Raises:
         LakehouseError: MLflow fails.
@@ -123,10 +245,10 @@ def tracked_search(
         _LOG.info("trial %d of %d: %s: %s", done, len(trials), name_of(trial.params), shown)
         label = " ".join(str(value) for value in trial.params.values())
         named = {**tags, TRIAL_TAG: name_of(trial.params)}
-        with tracking.run(label, named, parent_run_id) as run_id:
+        with tracking.run(f"{title} {label}", named, parent_run_id) as run_id:
             tracking.log_batch(run_id, trial.params, trial.metrics)
 
-    return search(trials, measure, known, record)
+    return search(trials, measure, known, record, processes_for(rows))
 
 
 def parallel_coordinates(trials: Sequence[Trial], metric: str, *, lower: bool) -> Figure:

@@ -29,6 +29,7 @@ from lakehouse_assets.orchestration.model_decisions import decisions_asset
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
+from lakehouse_assets.orchestration.retraining import alarm_sensor, fit_schedules
 from lakehouse_assets.orchestration.schedules import job_schedules, refresh_schedules
 from lakehouse_assets.orchestration.sensors import delivery_sensors
 from lakehouse_assets.orchestration.silver_assets import silver_assets
@@ -158,6 +159,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     }
     assets, calendars = every_asset(settings), _calendars(settings.first_partition)
     jobs = family_jobs(assets)
+    models = [m for domain in DOMAINS for m in domain.models if m.table.partition]
     return dg.Definitions(
         assets=assets,
         jobs=[*jobs, _maintenance()],
@@ -166,6 +168,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             streams_sensor(STREAMS, jobs, running=settings.automation),
             following_sensor(running=settings.automation),
             healing_sensor(running=settings.automation),
+            alarm_sensor(models, jobs, running=settings.automation),
             *alert_sensors(
                 (gold for domain in DOMAINS for gold in domain.gold), running=settings.automation
             ),
@@ -174,6 +177,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             *refresh_schedules(DATASETS, calendars, jobs, running=settings.automation),
             *extraction_schedules(SOURCES, running=settings.automation),
             *job_schedules(running=settings.automation),
+            *fit_schedules(models, jobs, running=settings.automation),
         ],
         resources={**resources, **overrides},
         executor=dg.in_process_executor,

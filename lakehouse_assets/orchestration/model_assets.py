@@ -25,6 +25,7 @@ from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import windows_of
 from lakehouse_assets.orchestration.partitions import WITHIN, Calendar, accepting_beta
 from lakehouse_assets.orchestration.process import active_runs
+from lakehouse_assets.orchestration.retraining import ASKED_TAG
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import (
     MakeAsset,
@@ -114,6 +115,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
                     settings=settings,
                     changed_only=model.changed_only,
                     known=known,
+                    asked=context.run.tags.get(ASKED_TAG, ""),
                 )
                 known = found.frame if model.changed_only else None
             frame = lake.engine.union([run.frame for run in runs.values()])
@@ -216,7 +218,7 @@ def _evaluated(gate: Gate, model: ModelTable, runs: Mapping[str, ModelRun]) -> F
         check = replace(check, blocking=False)
     return Finding(
         check,
-        "; ".join(lines) or "No month was fitted; nothing to judge.",
+        "; ".join(lines) or "No month was fitted.",
         dict.fromkeys(failed, 1),
         numbers=lowest,
     )

@@ -17,6 +17,7 @@ from lakehouse_assets.ml.spec import ModelTable
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.quality_log import events_of, finished_runs
+from lakehouse_assets.orchestration.retraining import ALARMS
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
 from lakehouse_assets.quality.checks import Check, Finding
@@ -49,7 +50,7 @@ INPUTS = Check(
 )
 REALISED = Check(
     "models_are_as_good_as_promised",
-    "Predictions pass the gates of their model when they are judged by labels that came later.",
+    "Predictions pass the gates of their model when they are measured by labels that came later.",
 )
 FOUND = (VOLUME, DISTRIBUTION, INPUTS, REALISED)
 # Number of newest partitions in the drift table.
@@ -166,7 +167,15 @@ def _drift(
                 for drift in drifts
             ]
             data = pa.Table.from_pylist(rows, arrow_schema(table))
-            yield dg.Output(lake.engine.from_arrow(data))
+            alarms = {
+                m.spec.name: [
+                    f"{drift.partition:%Y-%m} {drift.measure}"
+                    for drift in (*lasting(seen[m]), *latest(realised[m]))
+                    if drift.usual is False
+                ]
+                for m in models
+            }
+            yield dg.Output(lake.engine.from_arrow(data), metadata={ALARMS: alarms})
             yield from check_results(table, check_declared(table, lake, Everything(), Everything()))
         newest = [
             (t, drift)

@@ -87,7 +87,7 @@ QUALITY_DRIFT = Table(
         Column(
             "measure", "string",
             "`rows`, the column whose distribution is compared, or `realised` and the metric of a "
-            "model's predictions, judged by labels that came later.",
+            "model's predictions, measured by labels that came later.",
             False,
         ),
         Column(
@@ -130,7 +130,7 @@ MODEL_DECISIONS = Table(
         Column("model", "string", "Registered model.", False),
         Column("number", "int", "Its place among the model's decisions.", False, "count"),
         Column("action", "string", "`fit`, `promote` or `rollback`.", False),
-        Column("candidate", "int", "Version that was judged.", False, "code"),
+        Column("candidate", "int", "Version that the decision is about.", False, "code"),
         Column("champion", "int", "Champion before; null if there was none.", unit="code"),
         Column("partition", "string", "Partition that the candidate was fitted on.", False),
         Column("data_versions", "string", "Delta versions that it was fitted on, as JSON."),

@@ -195,11 +195,12 @@ class House:
         last: str | None = None,
         run_config: Mapping[str, Any] | None = None,
         instance: dg.DagsterInstance | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Materialise tables (default: all of the job) for a partition or a range of them."""
-        tags = {}
+        tags = dict(tags or {})
         if partition is not None:
-            tags = {
+            tags |= {
                 "dagster/asset_partition_range_start": partition,
                 "dagster/asset_partition_range_end": last or partition,
             }

@@ -200,7 +200,7 @@ def test_a_metric_that_nobody_logs_decides_nothing(
 ) -> None:
     """The lab chose its model by a metric that no run had."""
     wrong = dataclasses.replace(POINTS, gates=(Gate("good", "areaUnderROC", 0.5, "It is good."),))
-    with pytest.raises(LakehouseError, match="judges areaUnderROC, which its fit does not log; it"):
+    with pytest.raises(LakehouseError, match="about areaUnderROC, which its fit does not log; it"):
         run(engine, tracking, members(), spec=wrong)
     assert versions_of(tracking, "points") == []
 
@@ -441,3 +441,21 @@ def test_the_asset_page_leads_to_mlflow_and_shows_the_figure(
     assert found["decision"] == "champion: the first"
     assert found["points"].value.startswith("![figure](data:image/png;base64,iVBOR")
     assert len(found["points"].value) < 100_000
+
+
+def test_too_few_rows_are_refused_by_the_columns_that_they_lack(
+    engine: Engine, tracking: MlflowTracking
+) -> None:
+    spec = dataclasses.replace(POINTS, fewest=lambda _settings: 30)
+    flights = [None if n % 2 else 2.0 for n in range(40)]
+    whole = {"member": range(40), "km": [9.0] * 40, "points": [1.0] * 40}
+    lacking = pa.table({**whole, "flights": flights})
+    needed = "rows can be fitted, and 30 or more are needed"
+    for rows, said in (
+        (lacking, f"20 of 40 {needed}; there is no value of flights in 20, km_per_flight in 20;"),
+        (lacking.filter(pc.is_valid(lacking["flights"])), f"20 of 20 {needed}; deliver more"),
+    ):
+        found = run(engine, tracking, rows, spec=spec)
+        assert found.refusal is not None
+        assert found.refusal.startswith(said)
+        assert found.version is None

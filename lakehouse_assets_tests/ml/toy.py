@@ -32,7 +32,7 @@ def with_distance_per_flight(members: DataFrame) -> DataFrame:
 
 
 def fit_points(rows: pa.Table, settings: PointsSettings) -> Fitted:
-    """Fit a ridge regression, judged on rows that it did not see."""
+    """Fit a ridge regression, tested on rows that it did not see."""
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import KFold, cross_val_predict
 

@@ -29,10 +29,11 @@ from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.ml.decisions import aliases_of, versions_of
+from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
 from lakehouse_assets.ml.lifecycle import ModelRun, run_model
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.quality_log_assets import drift_of, lasting, realised_of
+from lakehouse_assets.orchestration.retraining import ALARMS, ASKED_TAG
 from lakehouse_assets.quality.drift import MOST_MODEL_PSI
 from lakehouse_assets.quality.tables import QUALITY_DRIFT
 from lakehouse_assets_tests.airline.samples import House, check
@@ -129,6 +130,8 @@ def test_the_run_shows_baselines_trials_and_figures(
     assert len(children) == len(runs) - 1 == len(QUICK.trials) + 2
     assert {r.data.params.get("baseline") for r in children} == {None, "logistic", "random_forest"}
     assert all("auc" in r.data.metrics for r in children)
+    names = {str(r.info.run_name) for r in runs}
+    assert all(f"{name} ".startswith("churn 2021-09 ") for name in names), names
     files = {file.path for file in client.list_artifacts(found.version.run_id)}
     assert files >= {"search.png", "tenure_and_spend.png", "correlations_with_churn.png",
                      "leaks.json"}  # fmt: skip
@@ -347,6 +350,23 @@ def test_months_of_customers_through_dagster(house: House) -> None:
         assert (found["realised auc"]["value"] > 0.7) == good
         kept = check(looked, QUALITY_DRIFT, "models_are_as_good_as_promised")
         assert kept.passed == found["realised auc"]["usual"] == good
+        (event,) = looked.get_asset_materialization_events()
+        alarms = event.materialization.metadata[ALARMS].value["churn"]
+        assert ("2021-09 realised auc" in alarms) == (not good)
+
+    # What an alarm asks for, and asks for again after a failure of the run: one decision more.
+    asked = {ASKED_TAG: "after the alarm: 2021-09 realised auc"}
+    for _ in range(2):
+        result = house.materialise(
+            "retail_monthly", "2021-10-01", GOLD_CUSTOMER_CHURN, run_config=config, tags=asked
+        )
+        assert result.success
+    tracking = MlflowTracking(house.settings.mlflow_uri, CHURN.experiment)
+    *_, before, decision = decisions_of(versions_of(tracking, CHURN.name))
+    assert before.decided_by == "the rule of the model"
+    assert decision.decided_by == "the rule of the model, after the alarm: 2021-09 realised auc"
+    assert (decision.candidate, decision.partition) == (before.candidate, "2021-10-01")
+    assert aliases_of(tracking, CHURN.name) == decision.aliases
 
 
 def month_of(number: int, rows: int, moved: bool, last: bool) -> list[Row]:

@@ -13,6 +13,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from lakehouse_assets.domains import MODEL_TABLES, REGISTRY
 from lakehouse_assets.domains.retail.datasets.labelled_tweets import LABELLED_TWEETS
 from lakehouse_assets.domains.retail.datasets.tweets import TWEETS
 from lakehouse_assets.domains.retail.gold import tweets as gold
@@ -26,8 +27,10 @@ from lakehouse_assets.domains.retail.models.sentiment import (
 )
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.ml.decisions import versions_of
 from lakehouse_assets.ml.lifecycle import score_rows, train, with_digest
+from lakehouse_assets.ml.reproduce import reproduce
 from lakehouse_assets.ml.spec import CannotFitError
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, check
@@ -201,7 +204,7 @@ def test_tweets_that_cannot_be_learnt_from_are_refused_in_one_sentence(
 
 
 def test_a_users_file_trains_a_version_and_a_bad_one_registers_nothing(
-    empty_store: Path, tmp_path: Path
+    engine: Engine, empty_store: Path, tmp_path: Path
 ) -> None:
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     tracking = MlflowTracking(f"sqlite:///{tmp_path}/mlflow.db")
@@ -220,3 +223,12 @@ def test_a_users_file_trains_a_version_and_a_bad_one_registers_nothing(
     # Copies of a tweet are one tweet.
     rows = tweets(300, 1)
     assert trained(rows) == trained([*rows, *rows[:50]]) == (1, "champion: the first")
+    lake = Lake(str(tmp_path / "lake"), engine, REGISTRY)
+    with pytest.raises(LakehouseError, match=r"was trained from files, .* give them with --file"):
+        reproduce(MODEL_TABLES[SENTIMENT_MODEL.name], lake, tracking, 1)
+    for given, same in ((rows, True), (rows[:-1], False)):
+        path = written(tmp_path / "labels.csv.gz", given)
+        table = SENTIMENT_TRAINING.rows({"train": path, "validation": None})
+        found = reproduce(MODEL_TABLES[SENTIMENT_MODEL.name], lake, tracking, 1, table)
+        assert found["same"] == same, found["differs"]
+        assert found["environment"] == "same"

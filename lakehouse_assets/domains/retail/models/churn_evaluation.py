@@ -75,7 +75,7 @@ def read_customers(path: Path) -> tuple[pa.Table, Labels, int]:
         if twice:
             raise LakehouseError(
                 f"{path} has {len(twice)} customers in several rows; keep one row of each, because "
-                "a model that has seen a customer is not judged by predicting them."
+                "predicting a customer that it has seen says nothing about a model."
             )
     try:
         check_customers(text.drop_columns([SOURCES[LABEL]]).filter(known), labels)

@@ -260,11 +260,11 @@ def fit_lexicon(validation: Tweets) -> Callable[[Sequence[str]], FloatArray]:
 
 
 def fit_tweets(rows: pa.Table, settings: SentimentSettings) -> Fitted:
-    """Fit the model on labelled tweets, and judge it and its baselines on tweets kept apart.
+    """Fit the model on labelled tweets, and test it and its baselines on tweets kept apart.
 
     Tweets of the part `validation` choose the penalty and calibrate; if there are none, one of five
-    tweets to learn from does, by its key. Tweets of the part `test` judge; if there are none, those
-    of the validation do.
+    tweets to learn from does, by its key. Tweets of the part `test` test it; without any, those of
+    the validation do.
 
     Raises:
         CannotFitError: there are too few tweets of a class, or the texts hold their labels.
@@ -282,19 +282,19 @@ def fit_tweets(rows: pa.Table, settings: SentimentSettings) -> Fitted:
     if not (part == "validation").any():
         drawn = rows[KEY].to_numpy() % _HELD_OUT == 0
         part = np.where((part == "train") & drawn, "validation", part)
-    judges = "test" if (part == "test").any() else "validation"
-    trained, validation, judged = (tweets.where(part == n) for n in (*PARTS[:2], judges))
+    tested_on = "test" if (part == "test").any() else "validation"
+    trained, validation, tested = (tweets.where(part == n) for n in (*PARTS[:2], tested_on))
     _check_fit(trained, validation)
     with threadpool_limits(limits=1):
         choice = fit_sentiment(trained, validation, settings)
         held_out = choice.model.scoring()(tweets.where(part != "train").texts)
-        found = held_out[part[part != "train"] == judges]
-        metrics = scores(judged.labels, found)
+        found = held_out[part[part != "train"] == tested_on]
+        metrics = scores(tested.labels, found)
         baselines = {
             "xgboost_tfidf_1024": fit_reference(trained, validation),
             "vader": fit_lexicon(validation),
         }
-        compared = {n: scores(judged.labels, p(judged.texts)) for n, p in baselines.items()}
+        compared = {n: scores(tested.labels, p(tested.texts)) for n, p in baselines.items()}
     predicted = np.full(len(part), None, dtype=object)
     predicted[part != "train"] = np.array(CLASSES, dtype=object)[held_out.argmax(axis=1)]
     return Fitted(
@@ -306,7 +306,7 @@ def fit_tweets(rows: pa.Table, settings: SentimentSettings) -> Fitted:
         },
         params={
             "penalty": choice.penalty,
-            "judged_on": judges,
+            "tested_on": tested_on,
             **{f"tweets_{name}": int((part == name).sum()) for name in PARTS},
         },
         variants=[
@@ -317,7 +317,7 @@ def fit_tweets(rows: pa.Table, settings: SentimentSettings) -> Fitted:
             ),
         ],
         figures={
-            "sentiment": sentiment_figure(judged.labels, found, choice.recalls, choice.penalty)
+            "sentiment": sentiment_figure(tested.labels, found, choice.recalls, choice.penalty)
         },
         documents={"weightiest_words": weightiest_words(choice.model)},
         held_out=pa.table({"label": rows[LABEL], "prediction": pa.array(predicted, pa.string())}),
@@ -437,7 +437,7 @@ def evaluate_sentiment(arguments: Mapping[str, Any], progress: Progress) -> dict
     }
     progress(
         f"{len(trained.texts)} tweets to learn from, {len(validation.texts)} to choose by, "
-        f"{len(test.texts)} to judge by; left out as copies of tweets that are judged: "
+        f"{len(test.texts)} to test with; left out as copies of later tweets: "
         f"{copies['train']} and {copies['validation']}"
     )
     for name, left in (("train", trained), ("validation", validation)):
@@ -478,7 +478,7 @@ def _file(use: str) -> str:
 SENTIMENT_EVALUATION: Final = Evaluation(
     name="sentiment",
     description=(
-        "Train the sentiment model on labelled tweets, choose its penalty on others, and judge it "
+        "Train the sentiment model on labelled tweets, choose its penalty on others, and test it "
         "on a third file. Tweets of an earlier file that a later one repeats are left out of the "
         "earlier. Prints macro recall, macro F1, accuracy and calibration error (ECE, ten bins of "
         "equal width) of the champion, and of the baselines: the reference's boosted trees on "
@@ -487,7 +487,7 @@ SENTIMENT_EVALUATION: Final = Evaluation(
     arguments=(
         Argument("train", _file("to learn from"), parse=Path),
         Argument("validation", _file("to choose by"), parse=Path),
-        Argument("test", _file("to judge by"), parse=Path),
+        Argument("test", _file("to test with"), parse=Path),
     ),
     run=evaluate_sentiment,
 )

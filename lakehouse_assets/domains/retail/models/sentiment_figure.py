@@ -20,7 +20,7 @@ _LINE: Final = "#264653"
 def sentiment_figure(
     labels: Any, probabilities: FloatArray, recalls: Mapping[float, float], chosen: float
 ) -> Figure:
-    """Draw how tweets that were kept apart are judged.
+    """Draw the results for tweets that were kept apart.
 
     Args:
         labels: Places of their labels in `CLASSES`.

@@ -1,0 +1,135 @@
+"""Fits models again: once for each alarm about one, and every month."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from lakehouse_assets.ml.spec import ModelTable
+from lakehouse_assets.orchestration.jobs import MONTHLY, job_name
+from lakehouse_assets.orchestration.recorded import materialisations_after
+from lakehouse_assets.orchestration.sensors import Job
+from lakehouse_assets.quality.tables import QUALITY_DRIFT
+
+ASKED_TAG: Final = "lakehouse/fit_because"
+"""Tag of a run that says why models are fitted again; the decision repeats it."""
+
+ALARMS: Final = "alarms"
+"""Metadata of the drift table: by model, what is unusual about it, as month and measure."""
+
+_LOOK_SECONDS: Final = 60
+# On the third of a month at 04:00 UTC, before the daily refresh.
+_CRON: Final = "0 4 3 * *"
+_SHOWN: Final = 5
+
+
+def alarm_sensor(
+    models: Sequence[ModelTable], jobs: Iterable[Job], *, running: bool
+) -> dg.SensorDefinition:
+    """Make the sensor that fits a model again when its inputs, scores or results alarm.
+
+    Args:
+        models: The models of monthly tables.
+        jobs: All jobs; those of the models are run.
+        running: Whether it starts switched on; otherwise users switch it on in the UI.
+    """
+    wanted = {job_name(model.table.domain, MONTHLY) for model in models}
+    status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+    key = dg.AssetKey(QUALITY_DRIFT.key)
+
+    @dg.sensor(
+        name="model_alarms",
+        jobs=[job for job in jobs if job.name in wanted],
+        description=(
+            "Fits a model on its newest month and decides about the fit, once for each alarm of "
+            f"the table {QUALITY_DRIFT.name}: drift of inputs or scores, or results that no longer "
+            "pass the model's gates."
+        ),
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=status,
+    )
+    def model_alarms(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        seen = int(context.cursor) if context.cursor else None
+        newest = None
+        for record in materialisations_after(context.instance, key, seen):
+            newest, seen = record, record.storage_id
+        made = newest.asset_materialization if newest else None
+        found = made.metadata.get(ALARMS) if made else None
+        alarms: Mapping[str, list[str]] = found.value if found is not None else {}  # type: ignore[assignment]
+        requests = []
+        for model in models:
+            measures = sorted(alarms.get(model.spec.name, ()))
+            if measures:
+                more = f" and {len(measures) - _SHOWN} more" if len(measures) > _SHOWN else ""
+                why = f"after the alarm: {', '.join(measures[:_SHOWN])}{more}"
+                # Dagster starts one run for a key: an alarm that lasts is answered once.
+                digest = hashlib.sha256("\n".join(measures).encode()).hexdigest()[:16]
+                requests += _requests(
+                    context.instance, model, why, f"{model.spec.name}:{digest}"
+                )  # fmt: skip
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else "No model has an alarm.",
+            cursor=None if seen is None else str(seen),
+        )
+
+    return model_alarms
+
+
+def fit_schedules(
+    models: Sequence[ModelTable], jobs: Iterable[Job], *, running: bool
+) -> list[dg.ScheduleDefinition]:
+    """Make the schedules that fit each domain's models every month on their newest rows.
+
+    Args:
+        models: The models of monthly tables.
+        jobs: All jobs; those of the models are run.
+        running: Whether they start switched on; otherwise users switch them on in the UI.
+    """
+    by_job: dict[str, list[ModelTable]] = {}
+    for model in models:
+        by_job.setdefault(job_name(model.table.domain, MONTHLY), []).append(model)
+    status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+    return [_fit_schedule(by_job[job.name], job, status) for job in jobs if job.name in by_job]
+
+
+def _fit_schedule(
+    models: Sequence[ModelTable], job: Job, status: dg.DefaultScheduleStatus
+) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{models[0].table.domain}_models",
+        cron_schedule=_CRON,
+        execution_timezone="UTC",
+        job=job,
+        description="Fits each model on its newest month and decides about the fit.",
+        default_status=status,
+    )
+    def fits(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        month = f"{context.scheduled_execution_time:%Y-%m}"
+        requests = []
+        for model in models:
+            requests += _requests(
+                context.instance, model, f"in the monthly fit of {month}",
+                f"{model.spec.name}:{month}",
+            )  # fmt: skip
+        return requests or dg.SkipReason("No month was delivered yet.")
+
+    return fits
+
+
+def _requests(
+    instance: dg.DagsterInstance, model: ModelTable, why: str, run_key: str
+) -> list[dg.RunRequest]:
+    """Request a fit on the newest month that is in the model's table; none if it has no month."""
+    key = dg.AssetKey(model.table.key)
+    months: Any = instance.get_materialized_partitions(key)
+    return [
+        dg.RunRequest(
+            run_key, job_name=job_name(model.table.domain, MONTHLY), partition_key=month,
+            tags={ASKED_TAG: why}, asset_selection=[key],
+        )
+        for month in sorted(months)[-1:]
+    ]  # fmt: skip
