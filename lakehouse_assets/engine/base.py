@@ -62,6 +62,9 @@ class Dialect(Protocol):
     def mean(self, column: Col, digits: int) -> Col:
         """Average, rounded half up."""
 
+    def percentile(self, column: Col, share: float) -> Col:
+        """Aggregate doubles to a quantile, interpolated linearly."""
+
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
         """Return `total * part / whole`, exact and truncated toward zero."""
 

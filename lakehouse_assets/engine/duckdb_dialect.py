@@ -109,6 +109,12 @@ class DuckDBDialect:
 
         return _call(_MEAN, F.sum(column), F.count(column), F.lit(digits))
 
+    def percentile(self, column: Col, share: float) -> Col:
+        """Aggregate to a quantile."""
+        from sqlframe.duckdb import functions as F
+
+        return _call("quantile_cont", column, F.lit(share))
+
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
         """Multiply and divide 128-bit whole numbers."""
         return _call(_PROPORTION, total, part, whole)

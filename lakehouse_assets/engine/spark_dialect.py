@@ -133,6 +133,12 @@ class SparkDialect:
         # Without values the result is null instead of a division by zero.
         return F.when(count > F.lit(0), F.when(total < F.lit(0), -size).otherwise(size))
 
+    def percentile(self, column: Col, share: float) -> Col:
+        """Aggregate to a quantile."""
+        from pyspark.sql import functions as F
+
+        return F.percentile(column, share)
+
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
         """Multiply and divide decimals of scale 0.
 

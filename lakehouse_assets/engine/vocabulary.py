@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal, get_args
 
-from lakehouse_assets.engine.current import F, active
+from lakehouse_assets.engine.current import F, W, active
 from lakehouse_assets.engine.types import Col, DataFrame
 from lakehouse_assets.errors import LakehouseError
 
@@ -273,6 +273,19 @@ def total(column: Col, scale: int = 0) -> Col:
     """
     wide = f"decimal(38,{scale})"
     return F.sum(column.cast(wide)).cast(wide)
+
+
+def percentile(column: Col, share: float, series: Sequence[str]) -> Col:
+    """Return a quantile of doubles among the rows with the same `series`, interpolated linearly.
+
+    Nulls do not count; it is null if there is nothing else.
+    """
+    return active().dialect.percentile(column, share).over(W.partitionBy(*series))
+
+
+def add_micros(moment: Col, micros: Col) -> Col:
+    """Add microseconds, a bigint, to a timestamp."""
+    return active().dialect.from_micros(active().dialect.to_micros(moment) + micros)
 
 
 def proportion(total: Col, part: Col, whole: Col) -> Col:

@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar, cast, get_arg
 import numpy as np
 import numpy.typing as npt
 
+from lakehouse_assets.engine.series import FENCES, NEGLIGIBLE
 from lakehouse_assets.errors import LakehouseError
 
 Array: TypeAlias = npt.NDArray[np.float64]
@@ -21,9 +22,6 @@ Trend = Literal["avg", "linefit", "none"]
 Method = Literal["tukey", "ctukey"]
 Unit = Literal["range", "kusto"]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
-
-FENCES: Final = {"tukey": (0.25, 0.75), "ctukey": (0.10, 0.90)}
-"""Quantiles between which a residual is normal."""
 
 KUSTO_FACTORS: Final = {"tukey": 1.0, "ctukey": 2.772605605507915}
 """Kusto's score by range: for normal residuals both methods then mean the same by 1.5.
@@ -40,8 +38,6 @@ AUTODETECT: Final = -1
 _SNAP = 0.05
 # A lag is taken instead of a longer one with a slightly higher score, such as its own double.
 _ALIKE, _NEAR = 0.9, 1.25
-# Residuals with less spread than this share of the largest value are rounding errors.
-_NEGLIGIBLE = 1e-9
 
 
 class Decomposition(NamedTuple):
@@ -350,7 +346,7 @@ def _self_similarity(rows: Array, lags: int, series: Array) -> Array:
     spread = np.sqrt(
         np.maximum(one_squared - one**2 / left, 0) * np.maximum(other_squared - other**2 / left, 0)
     )
-    noise = _NEGLIGIBLE * np.max(np.abs(series), axis=1, initial=0.0)
+    noise = NEGLIGIBLE * np.max(np.abs(series), axis=1, initial=0.0)
     found: Array = (products - one * other / left) / np.where(spread > 0, spread, np.inf)
     return np.where(spread > left * noise[:, None] ** 2, found, 0.0)
 
@@ -391,7 +387,7 @@ def _scores(rows: Array, learned: Array, kind: Method, unit: Unit, series: Array
     _check("unit", unit, get_args(Unit))
     low, high = _quantiles(np.where(np.isfinite(learned), learned, np.nan), *FENCES[kind])
     largest = np.max(np.where(np.isfinite(series), np.abs(series), 0.0), axis=1, initial=0.0)
-    width = np.fmax(high - low, _NEGLIGIBLE * largest)
+    width = np.fmax(high - low, NEGLIGIBLE * largest)
     width[width == 0] = 1.0
     over = np.maximum(rows - high[:, None], 0) + np.minimum(rows - low[:, None], 0)
     factor = KUSTO_FACTORS[kind] if unit == "kusto" else 1.0

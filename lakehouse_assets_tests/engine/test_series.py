@@ -1,0 +1,80 @@
+"""Series as DataFrame code are those of NumPy, on both engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lakehouse_assets.engine import F, current, series
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.ml import series as arrays
+
+SERIES, POINTS, TEST = 6, 500, 7
+PERIODS = (48, 48, 48, 0, 0, 48)
+
+
+def worlds() -> np.ndarray:
+    """Return series with rhythm, outliers, gaps inside and at the edges; one is constant."""
+    rng = np.random.default_rng(7)
+    rows = 67 + 3 * np.sin(np.arange(POINTS) / 48 * 2 * np.pi) + rng.normal(0, 1, (SERIES, POINTS))
+    rows = rows.round(4)
+    rows[rng.random(rows.shape) < 0.02] += 12
+    rows[rng.random(rows.shape) < 0.02] -= 12
+    rows[rng.random(rows.shape) < 0.3] = np.nan
+    rows[1, :60] = rows[2, -60:] = np.nan
+    rows[4] = 5.0
+    rows[5, 24::48] = np.nan
+    return rows
+
+
+def build(engine: Engine, rows: np.ndarray, **options: Any) -> dict[str, np.ndarray]:
+    """Compute series on an engine; gaps have no row."""
+    number, position = np.nonzero(~np.isnan(rows))
+    given = pa.table(
+        {"name": [f"S{n}" for n in number], "position": position, "value": rows[number, position]}
+    )
+    before = current.active()
+    current.activate(engine)
+    try:
+        with engine.scope():
+            grid = series.at_equal_steps(engine.from_arrow(given), ["name"], POINTS)
+            filled = series.fill_linear(grid, ["name"])
+            period = F.when(F.col("name").isin("S3", "S4"), F.lit(0)).otherwise(F.lit(48))
+            options.setdefault("learned", F.col("position") < F.lit(POINTS - TEST))
+            frame = series.with_anomalies(
+                filled, ["name"], value="filled", period=period, threshold=1.0, **options
+            )
+            found = engine.arrow_stream(frame).read_all()
+    finally:
+        current.activate(before)
+    found = found.sort_by([("name", "ascending"), ("position", "ascending")])
+    assert found.num_rows == rows.size
+    return {
+        name: found[name].to_numpy().astype(float).reshape(rows.shape)
+        for name in ("filled", "baseline", "score", "flag")
+    }
+
+
+@pytest.mark.parametrize("method", ["tukey", "ctukey"])
+@pytest.mark.parametrize("trend", ["avg", "linefit", "none"])
+def test_frames_are_decomposed_like_arrays(
+    spark_engine: Engine, trend: arrays.Trend, method: arrays.Method
+) -> None:
+    rows = worlds()
+    filled = arrays.series_fill_linear(rows, fill_edges=False)
+    wanted = [
+        arrays.series_decompose_anomalies(row, 1.0, period, trend, TEST, method)
+        for row, period in zip(filled, PERIODS, strict=True)
+    ]
+    engines = [start_engine(), *([spark_engine] if trend != "none" else [])]
+    for engine in engines:
+        found = build(engine, rows, trend=trend, method=method)
+        assert found["filled"] == pytest.approx(filled, rel=1e-12, nan_ok=True)
+        for name in ("baseline", "score", "flag"):
+            expected = np.array([getattr(one, name) for one in wanted], float)
+            assert found[name] == pytest.approx(expected, rel=1e-11, abs=1e-11, nan_ok=True), name
+    assert {-1, 1} < {*np.concatenate([one.flag for one in wanted]).tolist()}
