@@ -1,0 +1,293 @@
+"""What is unusual in the stores' temperatures and visits, and what temperature comes next.
+
+Series are decomposed as Kusto does, see `engine/series.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any, Final
+
+from lakehouse_assets.catalog.gold import GoldTable, last_days
+from lakehouse_assets.catalog.registry import Column, Measure, Table
+from lakehouse_assets.catalog.streams import EVENT_DATE
+from lakehouse_assets.domains.retail.gold.device_minutes import (
+    AGG_OCCUPANCY_MINUTE,
+    AGG_THERMOSTAT_MINUTE,
+)
+from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
+from lakehouse_assets.engine import Col, DataFrame, F, W, series
+from lakehouse_assets.engine import vocabulary as v
+
+DAYS: Final = 3
+"""Days from which the usual course of a day is learned: of three values the median is usual."""
+
+ALL_DEVICES: Final = "All"
+"""What `device_id` is in rows about all devices of a store together."""
+
+AHEAD: Final = 15
+"""Number of minutes that are forecast."""
+
+STEP: Final = 5
+"""Minutes of a step of the visits' series."""
+
+THRESHOLDS: Final = {"temperature": 1.5, "dwell": 2.0, "aisle": 1.8}
+"""Lowest scores of anomalies: Kusto's default, and those that the reference uses."""
+
+_DAY = 24 * 60
+_LEARNED = 2 * _DAY
+_MINUTE = 60_000_000
+_EXACT = "decimal(18,4)"
+_UNKNOWN = "Unknown"
+_KEYS = ("store_id", "device_id")
+_STORE = Column("store_id", "string", "The store; Unknown if the device names none.", False)
+_DEVICE = Column(
+    "device_id", "string", "The device; All for the average of the store's devices.", False
+)
+_JUDGEMENT = (
+    Column("score", "double", "Distance from what is usual: 0 between the 10th and the 90th "
+           "percentile of the differences from the baseline, else the distance from the nearer of "
+           "them in ranges between them, negative below. Null in a gap.", unit="score"),
+    Column("flag", "int", "1 for an anomaly above the baseline, -1 below, else 0.", False, "code"),
+)  # fmt: skip
+
+
+def _daily(name: str, description: str, columns: tuple[Column, ...], keys: tuple[str, ...],
+           **declared: Any) -> Table:  # fmt: skip
+    day = Column("event_date", "date", "Day of the minutes in UTC.", False)
+    return Table(
+        DOMAIN, name, "gold", description, (day, *columns), ("event_date", *keys), OWNER,
+        partition=EVENT_DATE, topic="anomalies", clustered=keys[:1], **declared,
+    )  # fmt: skip
+
+
+THERMOSTAT_ANOMALIES = _daily(
+    "thermostat_anomalies",
+    f"Each minute's temperature of each device, and of each store, beside the one expected from "
+    f"{DAYS} days: the median of the same minute of these days, or the mean if the device has not "
+    "sent for that long. Minutes without a reading, from a device's first to the last of any, are "
+    "gaps.",
+    (
+        _STORE, _DEVICE,
+        Column("minute", "timestamp", "Start of the minute in UTC.", False),
+        Column("temp_avg", "double", "Average temperature; null in a gap.",
+               unit="degrees Fahrenheit"),
+        Column("baseline", "double", "Temperature that is expected.", unit="degrees Fahrenheit"),
+        *_JUDGEMENT,
+    ),
+    ("device_id", "store_id", "minute"),
+    kind="aggregate",
+    measures=(
+        Measure("temperature_anomalies", "sum(case when device_id <> 'All' then abs(flag) end)",
+                "count", "additive", "Minutes in which a device's temperature was unusual."),
+        Measure("minutes_without_reading",
+                "sum(case when device_id <> 'All' and temp_avg is null then 1 else 0 end)",
+                "count", "additive", "Minutes in which a device sent no temperature."),
+    ),
+)  # fmt: skip
+
+OCCUPANCY_ANOMALIES = _daily(
+    "occupancy_anomalies",
+    f"How long visitors stay, in steps of {STEP} minutes, beside what is expected from {DAYS} days "
+    "as in thermostat_anomalies.",
+    (
+        Column("measure", "string", "`dwell`: time in one place; `aisle`: time in the aisle.",
+               False),
+        _STORE, _DEVICE,
+        Column("step_start", "timestamp", f"Start of the {STEP} minutes in UTC.", False),
+        Column("minutes_avg", "double", "Average time of a visitor; null in a gap.",
+               unit="minutes"),
+        Column("baseline", "double", "Time that is expected.", unit="minutes"),
+        *_JUDGEMENT,
+    ),
+    ("measure", "device_id", "store_id", "step_start"),
+    kind="aggregate",
+    measures=(
+        Measure("stay_anomalies", "sum(case when device_id <> 'All' then abs(flag) end)", "count",
+                "additive", "Steps in which visitors of a device stayed unusually long or short."),
+    ),
+)  # fmt: skip
+
+THERMOSTAT_FORECAST = _daily(
+    "thermostat_forecast",
+    f"Temperature of each device in the {AHEAD} minutes after the last minute of any device, from "
+    "the two days before; of devices that sent on the day.",
+    (
+        _STORE, _DEVICE,
+        Column("minute", "timestamp", "Start of the minute that is forecast, in UTC.", False),
+        Column("temp_forecast", "double", "Temperature that is expected.", False,
+               "degrees Fahrenheit"),
+        Column("last_minute", "timestamp", "Last minute in which the device sent.", False),
+    ),
+    ("device_id", "store_id", "minute"),
+    kind="snapshot",
+)  # fmt: skip
+
+
+def thermostat_anomalies(thermostat: DataFrame, day: date) -> DataFrame:
+    """Judge the temperatures of a day; columns as declared for `thermostat_anomalies`.
+
+    Args:
+        thermostat: Rows of `agg_thermostat_minute` of the day and the days before.
+        day: The day.
+    """
+    stepped = _with_stores(_steps(thermostat, day, "temp_avg", 1), _KEYS)
+    found = _judged(stepped, _KEYS, day, 1, F.lit(THRESHOLDS["temperature"]))
+    return found.select(
+        "event_date", *_KEYS, F.col("start").alias("minute"), F.col("value").alias("temp_avg"),
+        "baseline", "score", "flag",
+    )  # fmt: skip
+
+
+def occupancy_anomalies(occupancy: DataFrame, day: date) -> DataFrame:
+    """Judge how long visitors stay on a day; columns as declared for `occupancy_anomalies`.
+
+    Args:
+        occupancy: Rows of `agg_occupancy_minute` of the day and the days before.
+        day: The day.
+    """
+    keys = ("measure", *_KEYS)
+    dwell, aisle = (
+        _steps(occupancy, day, f"{name}_avg", STEP).withColumn("measure", F.lit(name))
+        for name in ("dwell", "aisle")
+    )
+    is_dwell = F.col("measure") == F.lit("dwell")
+    threshold = F.when(is_dwell, F.lit(THRESHOLDS["dwell"])).otherwise(F.lit(THRESHOLDS["aisle"]))
+    found = _judged(_with_stores(dwell.unionByName(aisle), keys), keys, day, STEP, threshold)
+    return found.select(
+        "event_date", *keys, F.col("start").alias("step_start"),
+        F.col("value").alias("minutes_avg"), "baseline", "score", "flag",
+    )  # fmt: skip
+
+
+def thermostat_forecast(thermostat: DataFrame, day: date) -> DataFrame:
+    """Forecast the minutes after a day's last one; columns as for `thermostat_forecast`.
+
+    Args:
+        thermostat: Rows of `agg_thermostat_minute` of the day and the days before.
+        day: The day.
+    """
+    steps = v.staged(_mean_of(_steps(thermostat, day, "temp_avg", 1), _KEYS))
+    last = v.staged(_last(steps))
+    # The position of the first learned minute is 0.
+    moved = steps.join(last, F.col("position") > F.col("last") - F.lit(_LEARNED)).select(
+        *_KEYS,
+        (F.col("position") - F.col("last") + F.lit(_LEARNED - 1)).alias("position"),
+        "value",
+    )
+    grid = v.staged(series.at_equal_steps(moved, _KEYS, _LEARNED + AHEAD))
+    found = series.with_anomalies(
+        _with_period(v.staged(series.fill_linear(grid, _KEYS)), _KEYS, 1),
+        _KEYS,
+        value="filled",
+        period=F.col("period"),
+        learned=F.col("position") < F.lit(_LEARNED),
+    )
+    ahead = v.staged(found.join(last, F.col("position") >= F.lit(_LEARNED)))
+    shift = F.col("last") - F.lit(_LEARNED - 1)
+    sent = _moment(day, F.col("last_known") + shift, 1)
+    today = v.staged(
+        ahead.select(
+            F.lit(day).alias("event_date"),
+            *_KEYS,
+            _moment(day, F.col("position") + shift, 1).alias("minute"),
+            v.round_half_up(F.col("baseline"), 4).alias("temp_forecast"),
+            sent.alias("last_minute"),
+        )
+    )
+    return today.filter(F.col("last_minute") >= _moment(day, F.lit((DAYS - 1) * _DAY), 1))
+
+
+def _steps(rows: DataFrame, day: date, column: str, step: int) -> DataFrame:
+    """Return the values of a column with their positions in the window, in steps of minutes."""
+    since = v.micros_between(_start(day), F.col("minute"))
+    known = rows.filter(F.col(column).isNotNull())
+    return known.select(
+        F.coalesce(F.col("store_id"), F.lit(_UNKNOWN)).alias("store_id"),
+        "device_id",
+        F.floor(v.ratio(since, F.lit(step * _MINUTE))).cast("bigint").alias("position"),
+        F.col(column).cast(_EXACT).alias("exact"),
+    )
+
+
+def _mean_of(steps: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    return steps.groupBy(*keys, "position").agg(v.mean(F.col("exact"), 4).alias("value"))
+
+
+def _with_stores(steps: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    """Average the values of each device, and of each store's devices together."""
+    kept = v.staged(steps)
+    stores = kept.withColumn("device_id", F.lit(ALL_DEVICES)).select(*kept.columns)
+    return v.staged(_mean_of(kept, keys).unionByName(_mean_of(stores, keys)))
+
+
+def _judged(
+    steps: DataFrame, keys: tuple[str, ...], day: date, step: int, threshold: Col
+) -> DataFrame:
+    """Decompose the series of a window and return the rows of its last day."""
+    points = DAYS * _DAY // step
+    grid = v.staged(series.at_equal_steps(steps, keys, points))
+    filled = _with_period(v.staged(series.fill_linear(grid, keys)), keys, step)
+    found = series.with_anomalies(filled, keys, value="filled", period=F.col("period"))
+    is_known = F.col("value").isNotNull()
+    judged = v.staged(
+        found.join(_last(steps), F.col("position") <= F.col("last"))
+        .filter(F.col("position") >= F.lit(points - _DAY // step))
+        .filter(F.col("position") >= F.col("first_known"))
+        .select(
+            F.lit(day).alias("event_date"),
+            *keys,
+            _moment(day, F.col("position"), step).alias("start"),
+            "value",
+            v.round_half_up(F.col("baseline"), 4).alias("baseline"),
+            F.when(is_known, v.round_half_up(F.col("score"), 6)).alias("score"),
+        )
+    )
+    above, below = F.col("score") >= threshold, F.col("score") <= F.lit(0.0) - threshold
+    flag = F.when(above, F.lit(1)).when(below, F.lit(-1)).otherwise(F.lit(0))
+    return judged.select(*judged.columns, flag.cast("int").alias("flag"))
+
+
+def _last(steps: DataFrame) -> DataFrame:
+    return steps.agg(F.max("position").alias("last"))
+
+
+def _with_period(filled: DataFrame, keys: tuple[str, ...], step: int) -> DataFrame:
+    """Add the period of each series: a day if it goes back to the window's first hour, else none.
+
+    With one or two days, an anomaly would be half of the usual course and show on the other day.
+    """
+    known = F.when(F.col("value").isNotNull(), F.col("position"))
+    whole = W.partitionBy(*keys)
+    bounds = v.staged(
+        filled.select(
+            *filled.columns,
+            F.min(known).over(whole).alias("first_known"),
+            F.max(known).over(whole).alias("last_known"),
+        )
+    )
+    goes_back = F.col("first_known") < F.lit(60 // step)
+    period = F.when(goes_back, F.lit(_DAY // step)).otherwise(F.lit(0))
+    return v.staged(bounds.select(*bounds.columns, period.alias("period")))
+
+
+def _start(day: date) -> Col:
+    """Return the start of the window whose last day it is."""
+    return F.lit(day - timedelta(days=DAYS - 1)).cast("timestamp")
+
+
+def _moment(day: date, position: Col, step: int) -> Col:
+    return v.add_micros(_start(day), position.cast("bigint") * F.lit(step * _MINUTE))
+
+
+_THERMOSTAT = {"thermostat": last_days(AGG_THERMOSTAT_MINUTE, DAYS)}
+
+GOLD = (
+    GoldTable(THERMOSTAT_ANOMALIES, thermostat_anomalies, _THERMOSTAT),
+    GoldTable(THERMOSTAT_FORECAST, thermostat_forecast, _THERMOSTAT),
+    GoldTable(
+        OCCUPANCY_ANOMALIES,
+        occupancy_anomalies,
+        {"occupancy": last_days(AGG_OCCUPANCY_MINUTE, DAYS)},
+    ),
+)
