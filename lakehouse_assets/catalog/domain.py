@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.catalog.registry import Table, TableView
 from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.catalog.streams import Stream, stream_tables
 
@@ -50,6 +50,7 @@ class Domain:
         datasets: The delivered datasets.
         streams: The streams of events.
         gold: The gold tables.
+        views: The views over them.
         models: The models, with the tables of their results.
         evaluations: How models are evaluated on a user's files.
         trainings: How models are trained from a user's files.
@@ -63,6 +64,7 @@ class Domain:
     datasets: tuple[Dataset, ...] = ()
     streams: tuple[Stream, ...] = ()
     gold: tuple[GoldTable, ...] = ()
+    views: tuple[TableView, ...] = ()
     models: tuple[ModelTable, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     trainings: tuple[Training, ...] = ()

@@ -7,17 +7,18 @@ and the documentation; nothing repeats it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError, did_you_mean
 
 Layer = Literal["bronze", "silver", "gold", "segments"]
 Grain = Literal["day", "month"]
 Pii = Literal["identifier", "contact", "demographic", "location"]
 Additivity = Literal["additive", "semi_additive", "non_additive"]
-Kind = Literal["event", "snapshot", "cumulative", "aggregate", "dimension", "reference"]
+Kind = Literal["event", "snapshot", "cumulative", "aggregate", "dimension", "reference", "view"]
 
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _PLAIN_TYPES = frozenset(
@@ -135,7 +136,7 @@ class Table:
             one partition. `aggregate`: sums of a partition's events, which may be added up across
             partitions. `snapshot`: each partition is a complete state. `cumulative`: each partition
             sums up everything so far. `dimension`: what facts refer to; a snapshot if partitioned.
-            `reference`: data that comes with the code.
+            `reference`: data that comes with the code. `view`: computed when it is read.
         description: What one row is and what the table is for.
         columns: All columns, in order.
         keys: Columns that identify a row.
@@ -332,18 +333,42 @@ def same_month(columns: tuple[str, ...], table: str, *, required: bool = True) -
     return Reference(("as_of_month", *columns), table, ("as_of_month", *columns), required)
 
 
+@dataclass(frozen=True)
+class TableView:
+    """A table that is not stored: SQL computes its rows when it is read.
+
+    Attributes:
+        table: Its declaration, of kind `view`.
+        rule: Computes the rows from the frames that its parameters name.
+        reads: The tables that it reads, as SQL shows them, by parameter name.
+    """
+
+    table: Table
+    rule: Callable[..., DataFrame]
+    reads: Mapping[str, Table]
+
+    def __hash__(self) -> int:
+        return hash(self.table)
+
+
 class Registry:
     """All declared tables, found by asset key, name or alias.
 
     Names are unique within a domain: `retail.fact_sales` and `grocery.fact_sales` are two tables. A
     bare name finds a table if only one has it.
+
+    Args:
+        tables: The stored tables, over which the registry iterates.
+        views: The views, which are found by name like tables.
     """
 
-    def __init__(self, tables: Iterable[Table]) -> None:
+    def __init__(self, tables: Iterable[Table], views: Iterable[TableView] = ()) -> None:
+        self.views = tuple(views)
+        stored = tuple(tables)
         self._tables: dict[tuple[str, str], Table] = {}
         self._full: dict[str, Table] = {}
         self._bare: dict[str, list[Table]] = {}
-        for table in tables:
+        for table in (*stored, *(view.table for view in self.views)):
             for name in (table.name, *table.aliases):
                 full = f"{table.domain}.{name}"
                 if full in self._full:
@@ -352,7 +377,7 @@ class Registry:
                     )
                 self._full[full] = table
                 self._bare.setdefault(name, []).append(table)
-            self._tables[table.key] = table
+        self._tables.update((table.key, table) for table in stored)
         self._check_references()
 
     def _check_references(self) -> None:

@@ -111,7 +111,7 @@ def tables(
         grid.add_column("table", overflow="fold")
         grid.add_column("kind", no_wrap=True)
         grid.add_column("what a row is")
-        for table in REGISTRY:
+        for table in (*REGISTRY, *(view.table for view in REGISTRY.views)):
             grid.add_row(f"{table.domain}.{table.name}", table.kind, table.full_description)
         console.print(grid)
         return

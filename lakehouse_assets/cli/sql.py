@@ -19,7 +19,7 @@ from lakehouse_assets.catalog.registry import Table, ambiguous
 from lakehouse_assets.errors import LakehouseError, QueryError, did_you_mean
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.views import View, shared_names, show, views
+from lakehouse_assets.lake.views import View, every_view, shared_names, show, views
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -184,15 +184,23 @@ def _tables(lake: Lake) -> pa.RecordBatchReader:
         except LakehouseError:
             return "cannot be read"
 
+    states = dict(zip(lake.registry, log.of_each(state, lake.registry), strict=True))
+
+    def of_view(view: View) -> str | None:
+        """Return the state of a view's table, or the worst of those that it is computed from."""
+        read = view.computed.reads.values() if view.computed else [view.table]
+        found = [states[table] for table in read]
+        return None if None in found else max(filter(None, found), default="")
+
     rows = [
         {
             "table": f"{table.domain}.{view.name}",
             "kind": table.kind,
             "rows_of": found or view.partitions,
         }
-        for table, found in zip(lake.registry, log.of_each(state, lake.registry), strict=True)
-        if found is not None
-        for view in (View(table), View(table, history=True))[: 1 + table.holds_states]
+        for view in every_view(lake.registry)
+        for table in [view.table]
+        if (found := of_view(view)) is not None
     ]
     schema = pa.schema([(name, pa.string()) for name in ("table", "kind", "rows_of")])
     return pa.Table.from_pylist(rows, schema).to_reader()
@@ -202,6 +210,8 @@ def _history(lake: Lake, table: Table) -> pa.RecordBatchReader:
     """List the versions of a table, newest first: when, how and by which run each was made."""
     import pyarrow as pa
 
+    if table.kind == "view":
+        raise LakehouseError(f"{table.name} is a view, which has no versions; ask for its tables.")
     rows = [
         {
             "version": version.number, "committed_at": version.committed_at,

@@ -8,7 +8,10 @@ from lakehouse_assets.quality.tables import TABLES as QUALITY_TABLES
 
 DOMAINS = (CONFORMED, AIRLINE, RETAIL)
 
-REGISTRY = Registry((*(table for domain in DOMAINS for table in domain.tables), *QUALITY_TABLES))
+REGISTRY = Registry(
+    (*(table for domain in DOMAINS for table in domain.tables), *QUALITY_TABLES),
+    [view for domain in DOMAINS for view in domain.views],
+)
 DATASETS = tuple(dataset for domain in DOMAINS for dataset in domain.datasets)
 STREAMS = tuple(stream for domain in DOMAINS for stream in domain.streams)
 SOURCES = tuple(source for domain in DOMAINS for source in domain.sources)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.catalog.registry import Registry, Table, TableView
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
@@ -21,10 +21,12 @@ class View:
     Attributes:
         table: The table.
         history: Whether it has every partition of a table whose plain name means the latest one.
+        computed: What computes its rows, if they are not stored.
     """
 
     table: Table
     history: bool = False
+    computed: TableView | None = None
 
     @property
     def name(self) -> str:
@@ -43,10 +45,21 @@ class View:
     @property
     def partitions(self) -> str:
         """The partitions that it has, in words, such as `latest month`."""
+        if self.computed:
+            return ", ".join(table.name for table in self.computed.reads.values())
         if self.table.partition is None:
             return "all"
         latest = self.table.holds_states and not self.history
         return f"{'latest' if latest else 'every'} {self.table.partition.grain}"
+
+
+def every_view(registry: Registry) -> list[View]:
+    """Return the views of all tables, by name without aliases."""
+    return [
+        view
+        for table in registry
+        for view in (View(table), View(table, history=True))[: 1 + table.holds_states]
+    ] + [View(view.table, computed=view) for view in registry.views]
 
 
 def views(registry: Registry) -> dict[str, View]:
@@ -69,18 +82,17 @@ def shared_names(registry: Registry) -> dict[str, list[Table]]:
 
 def _views_of_names(registry: Registry) -> dict[str, list[View]]:
     found: dict[str, list[View]] = {}
-    for table in registry:
-        for view in (View(table), View(table, history=True))[: 1 + table.holds_states]:
-            suffix = "_history" if view.history else ""
-            for plain in (table.name, *table.aliases):
-                for name in (f"{plain}{suffix}", f"{table.domain}.{plain}{suffix}"):
-                    others = found.setdefault(name.lower(), [])
-                    if any(o != view and o.table.domain == table.domain for o in others):
-                        raise LakehouseError(
-                            f"Two tables would have the name {name} in SQL; rename one of them."
-                        )
-                    if view not in others:
-                        others.append(view)
+    for view in every_view(registry):
+        table, suffix = view.table, "_history" if view.history else ""
+        for plain in (table.name, *table.aliases):
+            for name in (f"{plain}{suffix}", f"{table.domain}.{plain}{suffix}"):
+                others = found.setdefault(name.lower(), [])
+                if any(o != view and o.table.domain == table.domain for o in others):
+                    raise LakehouseError(
+                        f"Two tables would have the name {name} in SQL; rename one of them."
+                    )
+                if view not in others:
+                    others.append(view)
     return found
 
 
@@ -107,6 +119,9 @@ def frame_of(lake: Lake, view: View) -> DataFrame:
         LakehouseError: the table has not been built.
     """
     table = view.table
+    if view.computed:
+        reads = view.computed.reads.items()
+        return view.computed.rule(**{name: frame_of(lake, View(of)) for name, of in reads})
     found = lake.open(table)
     if found is None:
         raise LakehouseError(

@@ -5,6 +5,7 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.registry import TableView
 from lakehouse_assets.catalog.streams import Stream
 from lakehouse_assets.domains.retail import datasets, gold, models, streams
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
@@ -19,6 +20,7 @@ RETAIL = Domain(
     datasets=declared_in(datasets, Dataset),
     streams=declared_in(streams, Stream),
     gold=declared_in(gold, GoldTable),
+    views=declared_in(gold, TableView),
     models=declared_in(models, ModelTable),
     evaluations=declared_in(models, Evaluation),
     trainings=declared_in(models, Training),
