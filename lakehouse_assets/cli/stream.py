@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -23,13 +23,20 @@ from lakehouse_assets.cli.terminal import console
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from lakehouse_assets.catalog.streams import Stream
+    from lakehouse_assets.lake.delta import Lake
     from lakehouse_assets.orchestration.live_streams import LiveStream, LiveStreams
     from lakehouse_assets.settings import Settings
     from lakehouse_assets.sources.messages import MessageSource
 
 # Without a terminal a line is printed for each stream, this often.
 _LINE_SECONDS = 60.0
+_MEASURES = {
+    "temperature_high": "too warm", "temperature_low": "too cold", "battery_low": "battery low",
+}  # fmt: skip
+_ALARMS_SHOWN = 3
 # How far back a simulation that is faster than real time begins.
 _SIMULATED_DAYS = 3
 _LOOK_SECONDS = 0.5
@@ -91,7 +98,7 @@ def stream(
     with setting_on_signals(stop), _simulated(settings, speed, simulate=simulate) as folder:
         streams = [(found, _source_of(found, settings, folder)) for found in chosen]
         live = LiveStreams(streams, settings, lake, str(uuid4()), cadence)
-        with _shown(live) as show:
+        with _shown(live, lake) as show:
             live.run(stop, show, seconds, until_caught_up=until_caught_up)
 
 
@@ -189,12 +196,12 @@ def _source_of(
 
 
 @contextmanager
-def _shown(live: LiveStreams) -> Iterator[Callable[[LiveStreams], None]]:
+def _shown(live: LiveStreams, lake: Lake) -> Iterator[Callable[[LiveStreams], None]]:
     """Show the streams: as a table that changes on a terminal, as lines elsewhere."""
-    began = time.monotonic()
+    began, alarms = time.monotonic(), _Alarms(lake)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as screen:
-            yield lambda _live: screen.update(_view(live, began), refresh=True)
+            yield lambda _live: screen.update(_view(live, began, alarms), refresh=True)
         return
     printed: dict[LiveStream, tuple[float, str]] = {}
 
@@ -202,36 +209,37 @@ def _shown(live: LiveStreams) -> Iterator[Callable[[LiveStreams], None]]:
         for found in live.streams:
             at, problem = printed.get(found, (0.0, ""))
             if found.problem != problem or time.monotonic() >= at + _LINE_SECONDS:
-                console.print(_line(found), soft_wrap=True, highlight=False)
+                _print_line(found)
                 printed[found] = time.monotonic(), found.problem
 
     try:
         yield print_lines
     finally:
         for found in live.streams:
-            console.print(_line(found), soft_wrap=True, highlight=False)
+            _print_line(found)
 
 
-def _line(found: LiveStream) -> str:
+def _print_line(found: LiveStream) -> None:
     total = found.total
-    return (
+    text = (
         f"{clock.now():%H:%M:%S} {found.stream.path}: {total.events:,} events "
         f"({found.rate:,.1f}/s), lag {total.left:,}, last minute {_minute(found)}, "
         f"{total.late:,} late, {total.rejected:,} rejected, {total.quarantined:,} quarantined"
         f"{f'. {found.problem}' if found.problem else ''}"
     )
+    console.print(text, soft_wrap=True, highlight=False)
 
 
 def _minute(found: LiveStream) -> str:
     last = found.total.last_event
-    return "-" if last is None else f"{last:%m-%d %H:%M}"
+    if last is None:
+        return "-"
+    return f"{last:%H:%M}" if last.date() == clock.today() else f"{last:%m-%d %H:%M}"
 
 
-def _view(live: LiveStreams, began: float) -> Group:
+def _view(live: LiveStreams, began: float, alarms: _Alarms) -> Group:
     """Draw the streams on 80 columns."""
-    since = timedelta(seconds=round(time.monotonic() - began))
-    title = f"Reading streams for {since}; Ctrl-C ends it after the commit."
-    grid = Grid(title=title, title_justify="left", title_style="", header_style="bold")
+    grid = Grid(box=None, header_style="bold", padding=(0, 1))
     grid.add_column("stream", no_wrap=True)
     for name in ("events/s", "lag", "last minute", "late", "rejected", "quarantined", "events"):
         grid.add_column(name, justify="right", no_wrap=True)
@@ -247,6 +255,68 @@ def _view(live: LiveStreams, began: float) -> Group:
             Text(f"{total.quarantined:,}", "red" if total.quarantined else ""),
             f"{total.events:,}",
         )
+    since = timedelta(seconds=round(time.monotonic() - began))
     problems = [Text(f"{found.stream.name}: {found.problem}", "yellow")
                 for found in live.streams if found.problem]  # fmt: skip
-    return Group(grid, *problems)
+    if live.problem:
+        problems.append(Text(live.problem, "yellow"))
+    last = max((s.total.last_event for s in live.streams if s.total.last_event), default=None)
+    return Group(
+        Text(f"Reading for {since}; Ctrl-C ends it after the commit.", "dim"),
+        grid,
+        alarms.text(last),
+        *problems,
+    )
+
+
+class _Alarms:
+    """Devices that are out of their limits, looked up once for each minute that is closed."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._seen: datetime | None = None
+        self._text = Text("No minute is closed yet.", "dim")
+
+    def text(self, last_event: datetime | None) -> Text:
+        """Return a sentence; None as the time of the last event leaves it as it was."""
+        from lakehouse_assets.streams.ingest import WATERMARK
+
+        if last_event is None:
+            return self._text
+        closed = (last_event - WATERMARK).replace(second=0, microsecond=0)
+        if self._seen is None or closed > self._seen:
+            self._seen = closed
+            found = self._out_of_limits(closed)
+            shown = ", ".join(
+                f"{row['device_id']} {_MEASURES[row['measure']]} since {row['began_at']:%H:%M} "
+                f"({row['worst_value']:.1f})"
+                for row in found[:_ALARMS_SHOWN]
+            )
+            more = f" and {len(found) - _ALARMS_SHOWN} more" if len(found) > _ALARMS_SHOWN else ""
+            self._text = (
+                Text(f"Out of limits at {closed:%H:%M}: {shown}{more}.", "red")
+                if found
+                else Text(f"No device is out of its limits at {closed:%H:%M}.", "green")
+            )
+        return self._text
+
+    def _out_of_limits(self, closed: datetime) -> list[dict[str, Any]]:
+        """Return the violations that have not ended by a minute, the latest first."""
+        from lakehouse_assets.catalog.streams import EVENT_DATE
+        from lakehouse_assets.domains.retail.gold.device_limits import GAP, threshold_violations
+        from lakehouse_assets.domains.retail.gold.device_minutes import AGG_THERMOSTAT_MINUTE
+        from lakehouse_assets.domains.retail.reference import device_history, store_clocks
+        from lakehouse_assets.engine import F
+        from lakehouse_assets.lake.predicate import between
+
+        day, engine = closed.date(), self._lake.engine
+        days = between(EVENT_DATE, day - timedelta(days=1), day + timedelta(days=1))
+        with engine.scope():
+            found = threshold_violations(
+                self._lake.read(AGG_THERMOSTAT_MINUTE, days),
+                engine.from_arrow(device_history()),
+                engine.from_arrow(store_clocks()),
+                day,
+                closed,
+            ).filter(F.col("last_minute") >= F.lit(closed - timedelta(minutes=GAP)))
+            return sorted(engine.rows(found), key=lambda row: row["began_at"], reverse=True)

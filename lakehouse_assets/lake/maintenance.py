@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Running readers and writers use files of older versions. A week covers the longest run, and
 # `lakehouse sql` can read any version of the last week.
 RETENTION_HOURS = 168
+_RETENTION = "delta.deletedFileRetentionDuration"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def maintain(lake: Lake, table: Table, *, ordered: bool = True) -> Maintained | 
     if found is None:
         return None
     before = measure(found)
+    # A stream would leave thousands of files a day; its tables say how long they keep them.
+    retention = None if _RETENTION in table.properties else RETENTION_HOURS
     try:
         with local_lock(lake.uri(table), alone=False):
             # Logs drop old commits, so maintenance repeats the origin of the last write.
@@ -78,7 +81,7 @@ def maintain(lake: Lake, table: Table, *, ordered: bool = True) -> Maintained | 
             properties = CommitProperties(custom_metadata=last.as_metadata() if last else None)
             _compact(found, table, properties, ordered=ordered)
             removed = found.vacuum(
-                retention_hours=RETENTION_HOURS, dry_run=False, commit_properties=properties
+                retention_hours=retention, dry_run=False, commit_properties=properties
             )
             found.create_checkpoint()
     except CommitFailedError as error:

@@ -144,6 +144,11 @@ class LiveStreams:
         self._cadence, self._upkeep = cadence, upkeep
         self._reports = _Reports(settings, lake)
 
+    @property
+    def problem(self) -> str:
+        """Why Dagster could not be told; empty if it could."""
+        return self._reports.problem
+
     def run(
         self,
         stop: threading.Event,
@@ -198,6 +203,8 @@ class LiveStreams:
     def _report(self) -> None:
         """Check what was brought, and have it told to Dagster."""
         for live in self.streams:
+            if not live.news.messages and live.stream in self.findings:
+                continue
             findings = [*findings_of(live.stream, self._lake, live.news)]
             self.findings[live.stream] = findings
             self._reports.tell(live.stream, live.news, findings)

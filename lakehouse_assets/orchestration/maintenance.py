@@ -1,12 +1,14 @@
 """Maintenance of every table, and never while one of its writers runs."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.local_lock import claim
 from lakehouse_assets.orchestration.retries import retry_transient
 
 if TYPE_CHECKING:
@@ -35,7 +37,13 @@ def _op(step: str, tables: Sequence[Table]) -> dg.OpDefinition:
         from lakehouse_assets.lake.maintenance import maintain
 
         lake: Lake = context.resources.lake.open()
-        with retry_transient(context.retry_number):
+        with retry_transient(context.retry_number), ExitStack() as claims:
+            if tables[0].writer and lake.version(tables[0]) is not None:
+                # Bronze stands for all tables of a stream.
+                reader = claims.enter_context(claim(lake.uri(tables[0]), "the maintenance"))
+                if reader is not None:
+                    context.log.info(f"Their tables are maintained by their reader, {reader}.")
+                    return
             for table in tables:
                 found = maintain(lake, table)
                 if found is not None:

@@ -21,6 +21,7 @@ from lakehouse_assets.catalog.streams import (
 )
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.lake.local_lock import claim
+from lakehouse_assets.lake.log import files_of
 from lakehouse_assets.orchestration import stream_assets
 from lakehouse_assets.orchestration.planning import live_runs
 from lakehouse_assets.orchestration.stream_report import stream_key
@@ -252,3 +253,25 @@ def test_lakehouse_run_reads_the_stream_and_builds_its_days(devices: Devices) ->
     (run,) = live_runs(devices.house.settings, JOB)
     assert (run.job, run.first, run.last) == ("retail_live", "2021-09-05", "2021-09-06")
     assert live_runs(devices.house.settings, "retail_monthly") == []
+
+
+def test_maintenance_leaves_tables_to_the_process_that_reads_the_stream(devices: Devices) -> None:
+    for number in range(3):
+        devices.send(reading(1, number))
+        devices.read()
+    silver, bronze = silver_events(THERMOSTAT), bronze_events(THERMOSTAT)
+    lake = devices.house.lake
+
+    def maintain() -> int:
+        job = devices.house.definitions().resolve_job_def("maintenance")
+        op = f"maintain_{THERMOSTAT.reader}"
+        assert (
+            job.get_subset(op_selection=[op]).execute_in_process(instance=devices.instance).success
+        )
+        found = lake.open(silver)
+        assert found is not None
+        return len(files_of(found))
+
+    with claim(lake.uri(bronze), "`lakehouse stream` (process 1 on earth)"):
+        assert maintain() == 3
+    assert maintain() == 1

@@ -1,0 +1,223 @@
+"""`lakehouse stream` as a process: shown, ended, killed and resumed, and alone on its tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets.catalog.streams import minutes, silver_events
+from lakehouse_assets.domains.retail.streams.occupancy import OCCUPANCY
+from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake import log
+from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets.orchestration.live_streams import LiveStreams
+from lakehouse_assets.orchestration.stream_report import stream_key
+from lakehouse_assets.sources.folder_stream import FolderSource
+from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command, variables_of
+from lakehouse_assets_tests.streams.samples import reading, rows
+
+SILVER, MINUTES = silver_events(THERMOSTAT), minutes(THERMOSTAT)
+
+
+def send(house: House, first: int, count: int) -> None:
+    """Send readings of one device, a message each."""
+    folder = Path(house.settings.landing) / "streams" / "devices" / "thermostat" / "0"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(reading(1, number)) for number in range(first, first + count)]
+    (folder / f"{first:020}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+
+@contextmanager
+def streaming(house: House, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Start `lakehouse stream` of the thermostats, and wait until it has read something."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_"))}
+    before = stored(house)
+    with subprocess.Popen(
+        [sys.executable, "-m", "lakehouse_assets", "stream", "retail/thermostat", *options],
+        env={**clean, **variables_of(house), "PYTHONPATH": str(REPOSITORY)},
+        cwd=house.settings.dagster_home.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        try:
+            while stored(house) == before:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.1)
+            yield process
+        finally:
+            process.kill()
+
+
+def stored(house: House) -> int:
+    return sum(house.lake.rows_by_partition(SILVER).values())
+
+
+def stream(house: House, *options: str) -> subprocess.CompletedProcess[str]:
+    variables = {**variables_of(house), "PYTHONPATH": str(REPOSITORY)}
+    return command("stream", *options, variables=variables, cwd=house.settings.dagster_home.parent)
+
+
+def test_a_killed_stream_goes_on_where_it_was_and_its_days_are_reported(house: House) -> None:
+    send(house, 0, 100)
+    with streaming(house, "--cadence", "0.5") as process:
+        process.kill()
+    send(house, 100, 100)
+    done = stream(house, "retail/thermostat", "--until-caught-up")
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"retail/thermostat: [\d,]+ events .*lag 0, last minute 09-06 00:01", done.stdout
+    )
+    found = rows(house.lake, SILVER, "event_time")
+    assert len(found) == len(set(found)) == 200
+    with dagster_instance(house.settings) as instance:
+        told = instance.get_materialized_partitions(dg.AssetKey(MINUTES.key))
+        assert told == {"2021-09-05", "2021-09-06"}
+        event = instance.get_latest_materialization_event(stream_key(THERMOSTAT))
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert event.asset_materialization.metadata["lag"].value == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_after_the_commit_and_a_second_stream_is_refused(
+    house: House, number: signal.Signals, code: int
+) -> None:
+    send(house, 0, 10)
+    with streaming(house, "--cadence", "0.5") as process:
+        second = stream(house, "retail/thermostat", "--until-caught-up")
+        process.send_signal(number)
+        out, err = process.communicate()
+    assert process.returncode == code, err
+    assert "retail/thermostat: 10 events" in out.splitlines()[-1]
+    assert err == f"The process was asked to end ({number.name}).\n"
+    assert second.returncode == 1
+    assert f"is being read by `lakehouse stream` (process {process.pid} on" in second.stderr
+    # Whoever ends leaves it to others.
+    assert stream(house, "retail/thermostat", "--until-caught-up").returncode == 0
+
+
+def test_devices_are_simulated_without_a_broker(house: House) -> None:
+    done = stream(house, "--simulate", "--speed", "600", "--seconds", "4", "--cadence", "1")
+    assert done.returncode == 0, done.stderr
+    for found in (THERMOSTAT, OCCUPANCY):
+        assert re.search(rf"retail/{found.name}: [1-9][\d,]* events", done.stdout)
+    assert sum(house.lake.rows_by_partition(MINUTES).values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["retail/sales"], "There is no stream 'retail/sales'; choose from retail/occupancy, "),
+        (["--speed", "2"], "--speed is of the simulation; add --simulate."),
+        (["--until-caught-up"], "has no address; set LAKEHOUSE_STREAM_DEVICES, or use --simulate"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(
+    house: House, options: list[str], message: str
+) -> None:
+    done = stream(house, *options)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class Broken:
+    """A source that is away for some connections, and then a folder."""
+
+    def __init__(self, folder: Path, faults: list[LakehouseError]) -> None:
+        self.folder, self.faults = folder, faults
+
+    def __call__(self) -> FolderSource:
+        if self.faults:
+            raise self.faults.pop(0)
+        return FolderSource(self.folder)
+
+
+def live(house: House, connect: Callable[[], FolderSource], **options: float) -> LiveStreams:
+    return LiveStreams([(THERMOSTAT, connect)], house.settings, house.lake, "a", **options)
+
+
+def test_a_broker_that_is_away_is_waited_for_and_a_wrong_password_is_not(house: House) -> None:
+    send(house, 0, 10)
+    folder = Path(house.settings.landing) / "streams" / "devices"
+    away = LakehouseError("The broker does not answer.", transient=True)
+    seen: list[str] = []
+    streams = live(house, Broken(folder, [away]), cadence=0.5)
+    streams.run(
+        threading.Event(),
+        lambda found: seen.append(found.streams[0].problem),
+        until_caught_up=True,
+    )
+    assert seen[0] == "The broker does not answer."
+    assert seen[-1] == ""
+    assert stored(house) == 10
+    wrong = LakehouseError("The broker does not accept the password.")
+    with pytest.raises(LakehouseError, match="password"):
+        live(house, Broken(folder, [wrong]), cadence=0.5).run(threading.Event(), lambda _: None)
+
+
+def test_upkeep_beside_the_stream_bounds_the_number_of_files(house: House) -> None:
+    folder = Path(house.settings.landing) / "streams" / "devices"
+    send(house, 0, 1)
+    most = {SILVER: 0, MINUTES: 0}
+    rounds = 0
+    stop = threading.Event()
+
+    def look(_streams: LiveStreams) -> None:
+        nonlocal rounds
+        rounds += 1
+        for table in most:
+            found = house.lake.open(table)
+            assert found is not None
+            most[table] = max(most[table], len(log.files_of(found)))
+        send(house, rounds, 1)
+        if rounds == 12:
+            stop.set()
+
+    # Compacted after each round, where an hour is usual.
+    live(house, Broken(folder, []), cadence=0.0, upkeep=0.0).run(stop, look)
+    assert stored(house) == 12
+    assert max(most.values()) == 1
+    for table in most:
+        found = house.lake.open(table)
+        assert found is not None
+        if table is SILVER:
+            assert "OPTIMIZE" in {version.operation for version in log.history(found)}
+        # The state of the watermark outlives it.
+        written = log.last_write(found)
+        assert written is not None
+        assert written.commit is not None
+        assert written.commit.asset == "retail/stream_thermostat"
+
+
+def test_the_tables_keep_their_logs_short(house: House) -> None:
+    send(house, 0, 1)
+    folder = Path(house.settings.landing) / "streams" / "devices"
+    live(house, Broken(folder, []), cadence=0.5).run(
+        threading.Event(), lambda _: None, until_caught_up=True
+    )
+    found = house.lake.open(MINUTES)
+    assert found is not None
+    kept = found.metadata().configuration
+    assert kept["delta.checkpointInterval"] == "100"
+    assert kept["delta.logRetentionDuration"] == "interval 1 days"
+    assert kept["delta.deletedFileRetentionDuration"] == "interval 1 days"
+    assert timedelta(days=3650) / timedelta(days=1) == int(
+        kept["delta.setTransactionRetentionDuration"].split()[1]
+    )
