@@ -52,13 +52,29 @@ def thermostats(begin: int, end: int) -> Iterator[bytes]:
 
 
 def send_thermostats(
-    broker: Broker, topic: str, end: int, begin: int = 0, partitions: int | None = None
+    broker: Broker,
+    topic: str,
+    end: int,
+    begin: int = 0,
+    partitions: int | None = None,
+    *,
+    faults: bool = False,
 ) -> None:
-    """Send messages to the partitions of a topic in turn."""
+    """Send messages to the partitions of a topic in turn.
+
+    Args:
+        broker: The broker.
+        topic: The topic.
+        end: Number behind that of the last message.
+        begin: Number of the first message.
+        partitions: How many partitions the topic has, if that was changed just now.
+        faults: Whether a broken message and a replayed one follow every tenth.
+    """
     producer = broker.producer()
     count = partitions or len(producer.list_topics(topic, 10).topics[topic].partitions)
     for number, value in enumerate(thermostats(begin, end)):
-        producer.produce(topic, value, partition=number % count)
+        for copy in (value, b"broken", value) if faults and number % 10 == 9 else (value,):
+            producer.produce(topic, copy, partition=number % count)
         producer.poll(0)
     assert producer.flush(60) == 0
 
