@@ -186,9 +186,18 @@ def micros_between(start: Col, end: Col) -> Col:
 
 def minute_start(moment: Col) -> Col:
     """Return the start of a timestamp's minute in UTC."""
+    return _start(moment, _MINUTE)
+
+
+def hour_start(moment: Col) -> Col:
+    """Return the start of a timestamp's hour in UTC."""
+    return _start(moment, 60 * _MINUTE)
+
+
+def _start(moment: Col, length: int) -> Col:
     micros = active().dialect.to_micros(moment)
-    # On some engines the remainder of a negative number is negative, so a minute is added.
-    past = (micros % F.lit(_MINUTE) + F.lit(_MINUTE)) % F.lit(_MINUTE)
+    # On some engines the remainder of a negative number is negative, so a length is added.
+    past = (micros % F.lit(length) + F.lit(length)) % F.lit(length)
     return active().dialect.from_micros(micros - past)
 
 

@@ -61,7 +61,7 @@ class Windows:
 
 
 def window_features(
-    readings: DataFrame, unit: str, time: str, sensors: Sequence[str], windows: Windows
+    readings: DataFrame, unit: Sequence[str], time: str, sensors: Sequence[str], windows: Windows
 ) -> DataFrame:
     """Add the features to readings, from what is known of each machine at the time.
 
@@ -69,14 +69,14 @@ def window_features(
 
     Args:
         readings: One row per machine and time.
-        unit: Column of the machine.
+        unit: Columns of the machine.
         time: Column of the time: a whole number that rises by one from reading to reading; where
             readings are missing, windows have fewer.
         sensors: Columns of readings, which count in ten-thousandths.
         windows: The features.
     """
     start = f"_start_{time}"
-    machine = W.partitionBy(unit)
+    machine = W.partitionBy(*unit)
     readings = readings.withColumn(
         start, F.col(time).cast("bigint") - F.min(F.col(time).cast("bigint")).over(machine)
     )

@@ -161,6 +161,10 @@ CASES: dict[str, tuple[str, Words]] = {
         "moments",
         lambda: {"x": v.minute_start(v.parse_timestamp(F.col("a")))},
     ),
+    "hour_start": (
+        "moments",
+        lambda: {"x": v.hour_start(v.parse_timestamp(F.col("a")))},
+    ),
     "micros_between": (
         "moments",
         lambda: {

@@ -9,6 +9,7 @@ from typing import Any
 
 from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.device_wear import DEVICE_WEAR
 from lakehouse_assets.domains.retail.datasets.documents import DOCUMENTS
 from lakehouse_assets.domains.retail.datasets.labelled_tweets import LABELLED_TWEETS
 from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
@@ -58,6 +59,7 @@ def deliver_retail(house: House) -> None:
     _deliver_website(house, rng)
     _deliver_documents(house)
     _deliver_labelled_tweets(house, rng)
+    _deliver_device_wear(house, rng)
 
 
 def _deliver_documents(house: House) -> None:
@@ -208,6 +210,21 @@ def _deliver_labelled_tweets(house: House, rng: random.Random) -> None:
         ]
         text = quoted_csv(LABELLED_TWEETS, [*rows, *rows[:9], {"twitter_text": ""}]) + "alone\n"
         deliver(house, LABELLED_TWEETS, "2014-02-10", f"{part}.csv", text)
+
+
+def _deliver_device_wear(house: House, rng: random.Random) -> None:
+    rows = []
+    for device in range(12):
+        for hour in range(60):
+            worn = max(hour - 20, 0) / 40
+            row = {
+                "DeviceId": f"W{device}", "Hour": hour, "TempAvg": 67 + worn + rng.gauss(0, 0.3),
+                "TempSpread": 1 + worn + rng.random(), "BatteryAvg": 60 - 25 * worn,
+                "ReadingsShare": 1 - worn * rng.random() / 5, "HoursLeft": 59 - hour,
+            }  # fmt: skip
+            rows.append(_with_one_odd(rng, {k: str(v) for k, v in row.items()}, ("DeviceId",), ()))
+    text = quoted_csv(DEVICE_WEAR, [*rows, *rows[:20]]) + "alone\n"
+    deliver(house, DEVICE_WEAR, "2014-02-10", "run_to_failure.csv", text)
 
 
 def _with_one_odd(

@@ -34,6 +34,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "customers": samples.CUSTOMER,
     "website": samples.VISIT,
     "documents": DOCUMENT,
+    "device_wear": samples.WORN,
 }
 HOSTILE = (
     "1,5", "200%", "(5)", "4 EUR", "0,5", "1.5", "1e400", "9" * 25, "-9" + "9" * 24, "NaN", "inf",

@@ -30,6 +30,11 @@ TWEET = {
 
 LABELLED = {"twitter_text": "I love this", "sentiment": "Positive"}
 
+WORN = {
+    "DeviceId": "W001", "Hour": "7", "TempAvg": "67.5", "TempSpread": "1.25", "BatteryAvg": "41.5",
+    "ReadingsShare": "0.9", "HoursLeft": "12.5",
+}  # fmt: skip
+
 SALE = {
     "ID": "1", "WeekStarting": "2021-08-30", "Store": "3", "Brand": "BrandA", "Quantity": "12000",
     "Advert": "1", "Price": "2.21", "Revenue": "26519.999999999996",

@@ -96,7 +96,7 @@ def test_features_sum_up_what_is_known_at_the_time(engine: Engine) -> None:
     rows = pa.table(dict(zip(("unit", "time", "s"), zip(*readings, strict=True), strict=True)))
     windows = Windows(means=(3,), slope=3, change=2, first=2, age=True)
     with engine.scope():
-        frame = window_features(engine.from_arrow(rows), "unit", "time", ["s"], windows)
+        frame = window_features(engine.from_arrow(rows), ["unit"], "time", ["s"], windows)
         assert frame.columns == ["unit", "time", *windows.features(["s"])]
         found = engine.arrow_stream(frame).read_all()
     found = found.sort_by([("unit", "ascending"), ("time", "ascending")])
@@ -117,7 +117,7 @@ def test_features_do_not_know_the_future(engine: Engine) -> None:
         table = pa.table({"unit": some[:, 0].astype(int), "cycle": some[:, 1].astype(int),
                           "s": some[:, 5]})  # fmt: skip
         with engine.scope():
-            frame = window_features(engine.from_arrow(table), "unit", "cycle", ["s"], windows)
+            frame = window_features(engine.from_arrow(table), ["unit"], "cycle", ["s"], windows)
             found = engine.arrow_stream(frame).read_all()
         return found.sort_by([("unit", "ascending"), ("cycle", "ascending")]).to_pylist()
 

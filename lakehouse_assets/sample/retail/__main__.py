@@ -8,6 +8,7 @@ from pathlib import Path
 from lakehouse_assets.sample.command import command
 from lakehouse_assets.sample.retail.campaigns import write_campaigns
 from lakehouse_assets.sample.retail.customers import write_customers
+from lakehouse_assets.sample.retail.device_wear import write_device_wear
 from lakehouse_assets.sample.retail.documents import write_documents
 from lakehouse_assets.sample.retail.draws import Config
 from lakehouse_assets.sample.retail.labelled_tweets import write_labelled_tweets
@@ -25,6 +26,7 @@ SOURCES = (
     write_customers,
     write_website,
     write_documents,
+    write_device_wear,
 )
 
 

@@ -217,7 +217,7 @@ def _features(engines: Engines, scaled: FloatArray, useful: list[str]) -> FloatA
     columns = {name: scaled[:, SENSORS.index(name)] for name in useful}
     rows = pa.table({"unit": engines.unit, "cycle": engines.cycle, **columns})
     with engine.scope():
-        frame = window_features(engine.from_arrow(rows), "unit", "cycle", useful, WINDOWS)
+        frame = window_features(engine.from_arrow(rows), ["unit"], "cycle", useful, WINDOWS)
         found = engine.arrow_stream(frame).read_all()
     found = found.sort_by([("unit", "ascending"), ("cycle", "ascending")])
     return np.asarray(feature_matrix(found.select([*WINDOWS.features(useful)])))

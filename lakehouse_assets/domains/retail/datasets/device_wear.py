@@ -1,0 +1,70 @@
+"""Hourly readings of devices until they failed, from which the model of the devices' health learns.
+
+They are what a workshop keeps of the devices that it replaced: CSV, one row per device and hour of
+its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
+from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER
+from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+SENSORS = {
+    "temp_avg": ("degrees Fahrenheit", "Mean of the minutes' average temperatures."),
+    "temp_spread": (
+        "share",
+        "Mean distance of the minutes' average temperatures from that of the hour, compared with "
+        "the mean of all devices in the hour: 1 is usual.",
+    ),
+    "battery_avg": ("percent", "Mean of the minutes' average charge of the battery."),
+    "readings_share": (
+        "share",
+        "Readings that arrived, compared with the device from which most arrived in the hour.",
+    ),
+}
+"""What is read of a device in an hour, with its unit and meaning."""
+
+_SOURCES = dict(zip(SENSORS, ("TempAvg", "TempSpread", "BatteryAvg", "ReadingsShare"), strict=True))
+
+
+def with_reading_key(readings: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
+    """Add a key of the device and the hour."""
+    key = v.hash_key(F.col("device_id"), F.col("hour"))
+    return readings.select(*readings.columns, key.alias("reading_key"))
+
+
+DEVICE_WEAR = Dataset(
+    domain=DOMAIN,
+    name="device_wear",
+    grain="day",
+    description="One hour of a device that ran until it failed.",
+    owner=OWNER,
+    rows=(
+        "One row per device and hour of its record: typed. An hour that is delivered again is a "
+        "duplicate of the first."
+    ),
+    key="reading_key",
+    nothing=NOTHING,
+    columns=(
+        Field("reading_key", "bigint", "Hash of device and hour.", need="checked", derived=True,
+              unit="id"),
+        Field("device_id", "string", "The device.", "DeviceId", need="required"),
+        Field("hour", "int", "Hours since its record began.", "Hour", need="required",
+              unit="hours"),
+        *(
+            Field(name, "double", text, _SOURCES[name], unit=unit)
+            for name, (unit, text) in SENSORS.items()
+        ),
+        Field("hours_left", "double", "Hours from the end of the hour until it failed.",
+              "HoursLeft", unit="hours"),
+    ),
+    rule=with_reading_key,
+    watched=("temp_avg", "battery_avg"),
+    clustered=("device_id",),
+)  # fmt: skip
+SILVER_DEVICE_WEAR = silver_table(DEVICE_WEAR)

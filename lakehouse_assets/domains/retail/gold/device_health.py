@@ -1,0 +1,122 @@
+"""The devices' health: how long each will go on, hour by hour, and which are at risk."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from lakehouse_assets.catalog.gold import GoldTable, RowsAlert, last_days
+from lakehouse_assets.catalog.registry import INPUTS_DIGEST, MODEL_VERSION, Column, Measure, Table
+from lakehouse_assets.catalog.streams import EVENT_DATE
+from lakehouse_assets.domains.retail import reference
+from lakehouse_assets.domains.retail.gold.device_hours import (
+    FEATURE_COLUMNS,
+    FEATURES,
+    device_hours,
+    since_replaced,
+    with_features,
+)
+from lakehouse_assets.domains.retail.gold.device_minutes import AGG_THERMOSTAT_MINUTE
+from lakehouse_assets.domains.retail.models.maintenance import HEALTH_COLUMNS, MAINTENANCE
+from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
+from lakehouse_assets.engine import DataFrame, F, W
+
+_DAY = Column("event_date", "date", "Day of the hour in UTC.", nullable=False)
+
+GOLD_DEVICE_HEALTH: Final = Table(
+    domain=DOMAIN,
+    name="gold_device_health",
+    layer="gold",
+    description=(
+        "One row per device and hour with readings: what the model of health read of the hour and "
+        "the 23 before it, and what it says. The day's last hour may still go on."
+    ),
+    columns=(
+        _DAY,
+        *AGG_THERMOSTAT_MINUTE.pick("device_id", "store_id"),
+        Column("hour", "timestamp", "Start of the hour in UTC.", False),
+        *FEATURE_COLUMNS,
+        *HEALTH_COLUMNS,
+        MODEL_VERSION,
+        INPUTS_DIGEST,
+    ),
+    keys=("device_id", "hour"),
+    owner=OWNER,
+    kind="aggregate",
+    topic="health",
+    partition=EVENT_DATE,
+    clustered=("device_id",),
+    watched=(
+        "temp_avg", "temp_spread", "battery_avg", "readings_share", "remaining_hours",
+        "fails_within_24h",
+    ),
+    measures=(
+        Measure("least_remaining_hours", "min(remaining_hours)", "hours", "non_additive",
+                "Least hours that any device has left by the model."),
+    ),
+)  # fmt: skip
+
+GOLD_DEVICES_AT_RISK: Final = Table(
+    domain=DOMAIN,
+    name="gold_devices_at_risk",
+    layer="gold",
+    description=(
+        "Devices whose risk was high in the latest hour of a day with readings of them, with the "
+        "reasons: those to look after first."
+    ),
+    columns=(
+        _DAY,
+        *GOLD_DEVICE_HEALTH.pick(
+            "device_id", "store_id", "hour", *(column.name for column in HEALTH_COLUMNS),
+            "model_version",
+        ),
+    ),
+    keys=("device_id", "event_date"),
+    owner=OWNER,
+    kind="aggregate",
+    topic="health",
+    partition=EVENT_DATE,
+    measures=(
+        Measure("devices_at_risk", "count(distinct device_id)", "count", "non_additive",
+                "Devices whose risk is high."),
+    ),
+)  # fmt: skip
+
+
+def device_health(minutes: DataFrame, devices: DataFrame, day: date) -> DataFrame:
+    """Describe the hours of a day to the model; columns as declared, without the model's.
+
+    Args:
+        minutes: Rows of `agg_thermostat_minute` of the day and the day before.
+        devices: The known devices.
+        day: The day.
+    """
+    hours = since_replaced(device_hours(minutes, devices))
+    found = with_features(hours, ("device_id", "replaced"), "hour_number")
+    return found.filter(F.col("event_date") == F.lit(day)).select(
+        "event_date", "device_id", "store_id", "hour", *FEATURES
+    )
+
+
+def devices_at_risk(health: DataFrame) -> DataFrame:
+    """Select the devices whose latest hour of a day has a high risk; columns as declared."""
+    latest = F.max("hour").over(W.partitionBy("event_date", "device_id"))
+    found = health.withColumn("latest", latest)
+    at_risk = (F.col("hour") == F.col("latest")) & (F.col("risk") == F.lit("high"))
+    return found.filter(at_risk).select(*GOLD_DEVICES_AT_RISK.column_names)
+
+
+GOLD: Final = (
+    GoldTable(
+        GOLD_DEVICE_HEALTH,
+        device_health,
+        {"minutes": last_days(AGG_THERMOSTAT_MINUTE, 2), "devices": reference.devices},
+        scored_by=MAINTENANCE,
+    ),
+    GoldTable(
+        GOLD_DEVICES_AT_RISK,
+        devices_at_risk,
+        {"health": GOLD_DEVICE_HEALTH},
+        alert=RowsAlert("devices_at_risk", "Devices may fail within 24 hours", "devices"),
+    ),
+)
