@@ -296,6 +296,35 @@ def check_sources(_settings: Settings) -> Iterator[Finding]:
         yield Finding("sources", check, state, text, _since(began))
 
 
+def check_streams(settings: Settings) -> Iterator[Finding]:
+    """Look for the topic of each stream that has an address or a folder; nothing is read."""
+    from contextlib import closing
+
+    from lakehouse_assets.domains import STREAMS
+    from lakehouse_assets.orchestration.stream_reader import open_source, positions_of
+    from lakehouse_assets.sources.messages import variable_of
+
+    root = LakeRoot(settings.root, settings.identity)
+    for stream in STREAMS:
+        began = time.monotonic()
+        try:
+            source = open_source(stream.source, settings.landing, settings.identity)
+            if source is None:
+                text = (
+                    f"{variable_of(stream.source)} is not set, and the landing zone has no folder."
+                )
+                yield Finding("streams", stream.path, "skipped", text)
+                continue
+            with closing(source):
+                found = positions_of(stream, source, root)
+        except LakehouseError as error:
+            yield Finding("streams", stream.path, "error", str(error), _since(began))
+            continue
+        left = sum(position.lag for position in found)
+        text = f"{len(found)} partitions of {stream.topic} answer; {left:,} messages are new."
+        yield Finding("streams", stream.path, "ok", text, _since(began))
+
+
 def _since(began: float) -> int:
     return round((time.monotonic() - began) * 1000)
 
@@ -306,6 +335,7 @@ CHECKS: dict[str, Check] = {
     "models": check_artifacts,
     "tables": check_tables,
     "sources": check_sources,
+    "streams": check_streams,
     "dagster": check_home,
     "settings": check_settings,
     "versions": check_versions,

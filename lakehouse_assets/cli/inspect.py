@@ -8,9 +8,10 @@ import shutil
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -18,7 +19,10 @@ from lakehouse_assets.cli.terminal import console, errors
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lakehouse_assets.cli.formats import Format
+    from lakehouse_assets.cli.stream_status import StreamStatus
 
 
 def sql(
@@ -156,20 +160,26 @@ def status(
 ) -> None:
     """Show every table: rows, partitions, missing ones, the last run, freshness, quality.
 
-    Failing rules are shown as "2 in 14": two rules fail, in 14 partitions. Reads only logs, so it
-    is quick however large the tables are.
+    Failing rules are shown as "2 in 14": two rules fail, in 14 partitions. Of each stream: the next
+    offset and the lag of each partition of its topic, the last event and the newest minute that is
+    closed. Reads only logs, so it is quick however large the tables are.
     """
     from lakehouse_assets.cli.report import no_lake
     from lakehouse_assets.cli.status import status as look
     from lakehouse_assets.cli.status import unread
+    from lakehouse_assets.cli.stream_status import stream_status
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
-    found = look(settings)
+    found, streams = look(settings), stream_status(settings)
     for sentence in unread(settings):
         errors.print(f"Not loaded: {sentence}", style="yellow")
     if as_json:
-        print(json.dumps([table.as_json() for table in found], indent=2))  # noqa: T201
+        of_table: dict[str, list[dict[str, Any]]] = {}
+        for part in streams:
+            of_table.setdefault(part.table, []).append(part.as_json())
+        tables = [table.as_json() | {"stream": of_table.get(table.table)} for table in found]
+        print(json.dumps(tables, indent=2))  # noqa: T201
         return
     colours = {
         "damaged": "red",
@@ -210,5 +220,31 @@ def status(
     console.print(grid)
     if left_out:
         console.print(f"A wider terminal, or --json, also shows: {', '.join(left_out)}.")
+    if streams:
+        console.print(_of_streams(streams))
     if all(table.freshness == "never" for table in found):
         console.print(no_lake(settings), soft_wrap=True, highlight=False)
+
+
+def _of_streams(streams: Sequence[StreamStatus]) -> Group:
+    """Draw how far each partition of the streams is read, on 80 columns."""
+    grid = Grid(box=None, header_style="bold", padding=(0, 1))
+    grid.add_column("stream", no_wrap=True)
+    for heading in ("partition", "offset", "lag", "last event (UTC)", "closed"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for found in streams:
+        lag = "?" if found.lag is None else f"{found.lag:,}"
+        closed, last = found.closed_minute, found.last_event
+        same_day = closed and last and closed.date() == last.date()
+        grid.add_row(
+            found.stream.partition("/")[2] + " (simulated)" * found.simulated,
+            "" if found.partition is None else str(found.partition),
+            "" if found.offset is None else f"{found.offset:,}",
+            Text(lag, "green" if lag == "0" else "yellow"),
+            f"{last:%Y-%m-%d %H:%M}" if last else "",
+            f"{closed:%H:%M}" if same_day else f"{closed:%m-%d %H:%M}" if closed else "",
+        )
+    problems = {found.problem: found.stream for found in streams if found.problem}
+    return Group(
+        grid, *(Text(f"{stream}: {problem}", "yellow") for problem, stream in problems.items())
+    )

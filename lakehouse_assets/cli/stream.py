@@ -127,6 +127,7 @@ def _simulated(settings: Settings, speed: float, *, simulate: bool) -> Iterator[
     if not simulate:
         yield None
         return
+    from lakehouse_assets.orchestration.stream_reader import simulated_folder
     from lakehouse_assets.sample.retail.devices import HUBS
     from lakehouse_assets.sources.messages import address_of, variable_of
 
@@ -136,7 +137,7 @@ def _simulated(settings: Settings, speed: float, *, simulate: bool) -> Iterator[
             f"{variable_of('devices')} names a broker, and --simulate writes to a folder; remove "
             "the variable, or name a folder in it."
         )
-    folder = Path(address) if address else settings.dagster_home.parent / "streams" / "devices"
+    folder = Path(address) if address else simulated_folder(settings, "devices")
     for hub in HUBS:
         (folder / hub / "0").mkdir(parents=True, exist_ok=True)
     stop = threading.Event()

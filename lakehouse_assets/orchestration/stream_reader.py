@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.streams import Stream, bronze_events
@@ -21,6 +22,9 @@ from lakehouse_assets.sources.messages import MessageSource, address_of, open_st
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import Location
 from lakehouse_assets.streams.ingest import Ingest
+
+if TYPE_CHECKING:
+    from lakehouse_assets.settings import Settings
 
 
 class StreamTakenError(LakehouseError):
@@ -36,6 +40,11 @@ class StreamTakenError(LakehouseError):
 def folder_of(source: str, landing: Location) -> Path | None:
     """Return the folder of a stream's source in the landing zone; None for a zone in a store."""
     return landing / STREAMS / source if isinstance(landing, Path) else None
+
+
+def simulated_folder(settings: Settings, source: str) -> Path:
+    """Return the folder of simulated messages, unless the source's address is one."""
+    return settings.dagster_home.parent / STREAMS / source
 
 
 def open_source(source: str, landing: Location, identity: Identity) -> MessageSource | None:
@@ -94,6 +103,11 @@ class Position:
     partition: int
     offset: int
     end: int
+
+    @property
+    def lag(self) -> int:
+        """Messages that are left to read."""
+        return self.end - self.offset
 
 
 def positions_of(stream: Stream, source: MessageSource, root: LakeRoot) -> list[Position]:

@@ -61,7 +61,7 @@ def streams_sensor(
                     notes.append(f"{stream.path} has no address.")
                     continue
                 with closing(source):
-                    left = sum(p.end - p.offset for p in positions_of(stream, source, lake.logs()))
+                    left = sum(p.lag for p in positions_of(stream, source, lake.logs()))
             except LakehouseError as error:
                 # Other streams may still be read.
                 errors.append(error)
