@@ -40,6 +40,10 @@ class SparkEngine:
 
     Args:
         session: Classic or Spark Connect session.
+
+    Attributes:
+        session: The session.
+        remote: Whether it is a Spark Connect session.
     """
 
     name = "spark"
@@ -51,7 +55,7 @@ class SparkEngine:
         self.functions = functions
         self.window = Window
         self.dialect = SparkDialect()
-        self._remote = ".connect." in type(session).__module__
+        self.remote = ".connect." in type(session).__module__
         self._origin_versions: dict[str, dict[str, int]] = {}
         self._scoped: ScopedResources[tuple[str, DataFrame]] = ScopedResources(self._free)
         self._views: set[str] = set()
@@ -157,7 +161,7 @@ class SparkEngine:
 
     def _free(self, kept: tuple[str, DataFrame]) -> None:
         name, frame = kept
-        if not self._remote:
+        if not self.remote:
             # A Connect server frees rows that no client refers to; a classic session does not.
             frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
         self._origin_versions.pop(name, None)
@@ -169,7 +173,7 @@ class SparkEngine:
 
         schema = _open(to_arrow_schema(frame.schema, timezone="UTC"))
         batches = (
-            self._remote_batches(frame) if self._remote else _batches(frame, batch_rows, schema)
+            self._remote_batches(frame) if self.remote else _batches(frame, batch_rows, schema)
         )
         return pa.RecordBatchReader.from_batches(
             schema, (piece for batch in batches for piece in _pieces(batch, batch_rows, schema))
@@ -252,7 +256,7 @@ class SparkEngine:
         """Return the text of the frame's analyzed plan."""
         text = self._plans.get(frame)
         if text is None:
-            if self._remote:
+            if self.remote:
                 text = frame._explain_string(extended=True)
                 text = text.partition("== Analyzed Logical Plan ==\n")[2]
                 # The first line is the schema.

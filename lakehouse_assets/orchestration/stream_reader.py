@@ -18,6 +18,7 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.local_lock import claim
 from lakehouse_assets.lake.log import open_table
 from lakehouse_assets.lake.table_path import LakeRoot
+from lakehouse_assets.sources.folder_stream import FolderSource
 from lakehouse_assets.sources.messages import MessageSource, address_of, open_stream
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import Location
@@ -87,7 +88,18 @@ def reading(
     with closing(source), claim(lake.uri(bronze), text) as taken:
         if taken is not None:
             raise StreamTakenError(stream, taken)
-        yield Ingest(stream, source, lake, run_id)
+        yield _opened(stream, source, lake, run_id)
+
+
+def _opened(stream: Stream, source: MessageSource, lake: Lake, run_id: str) -> Ingest:
+    """Open a stream: Spark, if it is the engine, reads a broker by itself."""
+    if lake.engine.name == "spark" and not isinstance(source, FolderSource):
+        from lakehouse_assets.sources.kafka import KafkaSource
+        from lakehouse_assets.streams.spark import SparkIngest
+
+        if isinstance(source, KafkaSource):
+            return SparkIngest(stream, source, lake, run_id)
+    return Ingest(stream, source, lake, run_id)
 
 
 @dataclass(frozen=True)
