@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from lakehouse_assets.cli.sql import ask
 from lakehouse_assets.domains.retail.gold import device_series
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
@@ -226,6 +229,14 @@ def test_the_sample_is_judged_day_by_day_and_in_one_run_alike(new_house: NewHous
     ahead = houses[0].rows(device_series.THERMOSTAT_FORECAST, where="device_id = 'TH005'")
     assert len(ahead) == 45
     assert all(60 < row["temp_forecast"] < 75 for row in ahead)
+    # The queries of the manual; nothing was ingested here.
+    manual = Path("docs/streams.md").read_text(encoding="utf-8")
+    queries = re.findall(r"`(select [^`]+)`", manual)
+    assert len(queries) > 10
+    for query in queries:
+        if "events_ingested" not in query:
+            # The sample has one device of each store.
+            assert list(ask(houses[0].lake, query).rows) or "TH001" in query, query
 
 
 def test_days_are_the_same_on_spark(spark_engine: Engine) -> None:
