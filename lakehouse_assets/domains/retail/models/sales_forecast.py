@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.domains.retail.gold.forecast import (
@@ -121,15 +120,12 @@ def with_history(weeks: DataFrame) -> DataFrame:
     """
     weeks = v.staged(weeks)
     delivered = weeks.filter(F.col("weeks_ahead") == F.lit(0))
-    asked = reduce(
-        lambda one, other: one.unionByName(other),
-        [
-            weeks.filter(F.col("weeks_ahead") == F.lit(0)).withColumn("horizon", F.lit(horizon))
-            for horizon in range(1, WEEKS_AHEAD + 1)
-        ],
-        weeks.filter(F.col("weeks_ahead") > F.lit(0)).withColumn("horizon", F.col("weeks_ahead")),
+    every = F.explode(F.sequence(F.lit(1), F.lit(WEEKS_AHEAD)))
+    again = delivered.select(*weeks.columns, every.alias("horizon"))
+    ahead = weeks.filter(F.col("weeks_ahead") > F.lit(0)).withColumn(
+        "horizon", F.col("weeks_ahead")
     )
-    asked = v.staged(asked)
+    asked = v.staged(ahead.unionByName(again.withColumn("horizon", F.col("horizon").cast("int"))))
     series = W.partitionBy(*_SERIES).orderBy("week_number")
     past = delivered.select(
         F.col("store").alias("past_store"),
@@ -266,6 +262,11 @@ def fit_sales_forecast(rows: pa.Table, settings: SalesForecastSettings) -> Fitte
 
     found = {name: forecasts(name, compared) for name in said}
     method = settings.method if settings.method in said else choose(found)
+
+    def measured(found: Forecasts) -> dict[str, float]:
+        # In the first weeks there is no step from week to week, and so no MASE.
+        return {name: value for name, value in errors(found).items() if np.isfinite(value)}
+
     there = np.isfinite(said[method])
     known = forecasts(method, there & (sold > 0))
     factors = calibrate(known.units, np.maximum(known.forecast, 1e-9), known.state)
@@ -274,9 +275,9 @@ def fit_sales_forecast(rows: pa.Table, settings: SalesForecastSettings) -> Fitte
     return Fitted(
         model=SalesForecastModel(method, factors, final),
         run_name=f"sales_forecast_{method}",
-        metrics=errors(replace(forecasts(method, there), forecast=point[there])),
+        metrics=measured(replace(forecasts(method, there), forecast=point[there])),
         params={"method": method, "compared_rows": int(compared.sum())},
-        variants=[Variant(n, {"method": n}, errors(one)) for n, one in found.items()],
+        variants=[Variant(n, {"method": n}, measured(one)) for n, one in found.items()],
         held_out=pa.table({"label": sold, "prediction": pa.array(point, from_pandas=True)}),
     )
 
