@@ -55,7 +55,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite kafka databases faketime nginx demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets constraints licences clean
+.PHONY: help setup spark azurite kafka databases faketime nginx demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets bench-streams constraints licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -164,6 +164,9 @@ bench-engines: setup spark ## Compare the embedded engine with Spark on this mac
 
 bench-tweets: setup ## Five million tweets from files to counts: time, processor, memory (long)
 	@$(BIN)/python -m lakehouse_assets_tests.benchmark.tweets
+
+bench-streams: setup kafka ## Streams: events per second and core, from event to minute, a day of the lab, anomalies (minutes)
+	@$(BIN)/python -m lakehouse_assets_tests.benchmark.streams
 
 constraints: setup ## Write constraints.txt from the environment
 	@{ echo "# Every package of the environment, pinned. Made by \`make constraints\`; names and versions only."; \
