@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -199,7 +199,7 @@ def _source_of(
 @contextmanager
 def _shown(live: LiveStreams, lake: Lake) -> Iterator[Callable[[LiveStreams], None]]:
     """Show the streams: as a table that changes on a terminal, as lines elsewhere."""
-    began, alarms = time.monotonic(), _Alarms(lake)
+    began, alarms = time.monotonic(), Alarms(lake)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as screen:
             yield lambda _live: screen.update(_view(live, began, alarms), refresh=True)
@@ -238,7 +238,7 @@ def _minute(found: LiveStream) -> str:
     return f"{last:%H:%M}" if last.date() == clock.today() else f"{last:%m-%d %H:%M}"
 
 
-def _view(live: LiveStreams, began: float, alarms: _Alarms) -> Group:
+def _view(live: LiveStreams, began: float, alarms: Alarms) -> Group:
     """Draw the streams on 80 columns."""
     grid = Grid(box=None, header_style="bold", padding=(0, 1))
     grid.add_column("stream", no_wrap=True)
@@ -270,7 +270,7 @@ def _view(live: LiveStreams, began: float, alarms: _Alarms) -> Group:
     )
 
 
-class _Alarms:
+class Alarms:
     """Devices that are out of their limits, looked up once for each minute that is closed."""
 
     def __init__(self, lake: Lake) -> None:
@@ -279,7 +279,7 @@ class _Alarms:
         self._text = Text("No minute is closed yet.", "dim")
 
     def text(self, last_event: datetime | None) -> Text:
-        """Return a sentence; None as the time of the last event leaves it as it was."""
+        """Return a sentence about the newest minute that is closed, given the last event."""
         from lakehouse_assets.streams.ingest import WATERMARK
 
         if last_event is None:
@@ -289,8 +289,8 @@ class _Alarms:
             self._seen = closed
             found = self._out_of_limits(closed)
             shown = ", ".join(
-                f"{row['device_id']} {_MEASURES[row['measure']]} since {row['began_at']:%H:%M} "
-                f"({row['worst_value']:.1f})"
+                f"{row['device_id']} {_MEASURES[row['measure']]} since "
+                f"{row['began_at'].astimezone(UTC):%H:%M} ({row['worst_value']:.1f})"
                 for row in found[:_ALARMS_SHOWN]
             )
             more = f" and {len(found) - _ALARMS_SHOWN} more" if len(found) > _ALARMS_SHOWN else ""
@@ -303,18 +303,26 @@ class _Alarms:
 
     def _out_of_limits(self, closed: datetime) -> list[dict[str, Any]]:
         """Return the violations that have not ended by a minute, the latest first."""
-        from lakehouse_assets.catalog.streams import EVENT_DATE
         from lakehouse_assets.domains.retail.gold.device_limits import GAP, threshold_violations
         from lakehouse_assets.domains.retail.gold.device_minutes import AGG_THERMOSTAT_MINUTE
         from lakehouse_assets.domains.retail.reference import device_history, store_clocks
         from lakehouse_assets.engine import F
-        from lakehouse_assets.lake.predicate import between
 
         day, engine = closed.date(), self._lake.engine
-        days = between(EVENT_DATE, day - timedelta(days=1), day + timedelta(days=1))
+        stored = self._lake.open(AGG_THERMOSTAT_MINUTE)
+        if stored is None:
+            return []
+        # Not a frame: DuckDB keeps something of every version of a table that it has read.
+        rows = stored.to_pyarrow_table(
+            filters=[
+                ("event_date", "in", [day - timedelta(days=1), day]),
+                ("minute", "<=", closed),
+            ],
+            columns=["device_id", "minute", "event_date", "temp_avg", "battery_avg"],
+        )
         with engine.scope():
             found = threshold_violations(
-                self._lake.read(AGG_THERMOSTAT_MINUTE, days),
+                engine.from_arrow(rows),
                 engine.from_arrow(device_history()),
                 engine.from_arrow(store_clocks()),
                 day,

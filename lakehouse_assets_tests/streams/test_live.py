@@ -19,6 +19,7 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.catalog.streams import minutes, silver_events
+from lakehouse_assets.cli.stream import Alarms
 from lakehouse_assets.domains.retail.streams.occupancy import OCCUPANCY
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.errors import LakehouseError
@@ -28,7 +29,7 @@ from lakehouse_assets.orchestration.live_streams import LiveStreams
 from lakehouse_assets.orchestration.stream_report import stream_key
 from lakehouse_assets.sources.folder_stream import FolderSource
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command, variables_of
-from lakehouse_assets_tests.streams.samples import reading, rows
+from lakehouse_assets_tests.streams.samples import START, reading, rows
 
 SILVER, MINUTES = silver_events(THERMOSTAT), minutes(THERMOSTAT)
 
@@ -221,3 +222,22 @@ def test_the_tables_keep_their_logs_short(house: House) -> None:
     assert timedelta(days=3650) / timedelta(days=1) == int(
         kept["delta.setTransactionRetentionDuration"].split()[1]
     )
+
+
+def test_devices_that_are_out_of_their_limits_now_are_named(house: House) -> None:
+    folder = Path(house.settings.landing) / "streams" / "devices" / "thermostat" / "0"
+    folder.mkdir(parents=True)
+    warm = [reading(2, 60 * minute, temp=80.0) for minute in range(30)]
+    fine = [reading(1, 60 * minute) for minute in range(30)]
+    before = [reading(3, 0, temp=80.0)]
+    lines = [json.dumps(value) for value in [*before, *warm, *fine]]
+    (folder / f"{0:020}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    live(house, Broken(folder.parent.parent, []), cadence=0.5).run(
+        threading.Event(), lambda _: None, until_caught_up=True
+    )
+    alarms = Alarms(house.lake)
+    assert str(alarms.text(None)) == "No minute is closed yet."
+    last = START + timedelta(minutes=29, seconds=30)
+    # A device that was out of them half an hour before is not.
+    assert str(alarms.text(last)) == "Out of limits at 00:25: TH002 too warm since 23:58 (80.0)."
+    assert str(Alarms(house.lake).text(START)) == "No device is out of its limits at 23:56."
