@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lakehouse_assets.engine.types import Col, DataFrame
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakehouse_assets.catalog.registry import Column
+
+_Results = TypeVar("_Results")
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,18 @@ class Engine(Protocol):
 
         Raises:
             LakehouseError: `compute` returns other columns or another number of rows.
+        """
+
+    def prepared(self, transform: Callable[..., _Results]) -> Callable[..., _Results]:
+        """Return a transformation of frames whose plan is made only once, for many small inputs.
+
+        Args:
+            transform: Returns frames; it takes frames by keyword, and neither runs nor checkpoints
+                them. The frames of all calls have the same columns.
+
+        Returns:
+            The transformation. Frames that it returns are valid until its next call, and say
+            nothing about lineage.
         """
 
     def scope(self) -> AbstractContextManager[None]:

@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary, finalize
 
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.catalog.registry import Column
 
+_Results = TypeVar("_Results")
 # Table versions that stay attached; more than one run reads.
 _MOST_SNAPSHOTS = 64
+# Views of table versions; more than all frames that are in use at a time read.
+_MOST_SCANS = 1_000
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ class DuckDBEngine:
             name = new_name(f"scan_{table}")
             self._show_scan(name, names, self._attached(uri, version))
             self._scans[key] = name
+            if len(self._scans) > _MOST_SCANS:
+                self._free(_Stored("VIEW", self._scans.pop(next(iter(self._scans)))))
             self._origins[name] = {n: frozenset({SourceColumn(table, n)}) for n in names}
             self._origin_versions[name] = {table: version}
         self._shapes[name] = {column.name: column.type for column in columns}
@@ -316,6 +321,32 @@ class DuckDBEngine:
         # DuckDB renames unnamed and duplicate columns.
         named = "" not in columns and len({*columns}) == len(columns)
         return frame_of(self._session, name, columns if named else list(self._types(name)))
+
+    def prepared(self, transform: Callable[..., _Results]) -> Callable[..., _Results]:
+        """Return a transformation whose plan is views over its inputs, which are replaced."""
+        names: dict[str, str] = {}
+        made: list[_Results] = []
+        held: list[_Stored] = []
+
+        def apply(**frames: DataFrame) -> _Results:
+            for key, frame in frames.items():
+                name = names.setdefault(key, new_name("input"))
+                self._run(f"CREATE OR REPLACE VIEW {name} AS {self._query(frame)}")
+                if not made:
+                    held.append(_Stored("VIEW", name))
+                    self._delivered_frame(name, frame.columns)
+            if not made:
+                with self._scoped.apart() as kept:
+                    inputs = {
+                        key: frame_of(self._session, names[key], frame.columns)
+                        for key, frame in frames.items()
+                    }
+                    made.append(transform(**inputs))
+                held.extend(kept)
+            return made[0]
+
+        finalize(apply, self._scoped.abandon, held)
+        return apply
 
     def scope(self) -> AbstractContextManager[None]:
         """Open a scope; frames that are kept inside are freed when it ends."""

@@ -49,6 +49,20 @@ class ScopedResources(Generic[T]):
             while len(self._items) > before:
                 self._free(self._items.pop())
 
+    @contextmanager
+    def apart(self) -> Iterator[list[T]]:
+        """Collect the resources that are added inside; the caller has to `abandon` them at last."""
+        before, kept = len(self._items), list[T]()
+        try:
+            yield kept
+        finally:
+            kept += self._items[before:]
+            del self._items[before:]
+
+    def abandon(self, items: list[T]) -> None:
+        """Free resources when the next scope starts."""
+        self._abandoned += items
+
     def _free_abandoned(self) -> None:
         while self._abandoned:
             self._free(self._abandoned.pop())

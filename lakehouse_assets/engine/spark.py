@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from lakehouse_assets.engine.base import SourceColumn
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.catalog.registry import Column
 
+_Results = TypeVar("_Results")
 # Aliases in Spark's plans: those of scans say what they read, those of kept frames are looked up.
 _ALIAS = re.compile(r"(?:^|- )SubqueryAlias (\w+)$", re.MULTILINE)
 _SCAN = re.compile(r"lakehouse_scan_(\w+)_at_(\d+)")
@@ -127,6 +128,10 @@ class SparkEngine:
         """Concatenate frames with the same columns."""
         columns = list(frames[0].columns)
         return reduce(_union, [frame.select(*map(_quoted, columns)) for frame in frames])
+
+    def prepared(self, transform: Callable[..., _Results]) -> Callable[..., _Results]:
+        """Return the transformation itself, because Spark's plans are cheap to make."""
+        return transform
 
     def add_columns(
         self,

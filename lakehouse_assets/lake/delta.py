@@ -193,12 +193,7 @@ class Lake:
         return frame.select(*(column.name for column in columns))
 
     def write(
-        self,
-        table: Table,
-        frame: DataFrame,
-        selection: Selection,
-        commit: Commit,
-        progress: Progress | None = None,
+        self, table: Table, frame: DataFrame, selection: Selection, commit: Commit
     ) -> WriteReport:
         """Replace exactly the selected rows with the frame's rows, in one commit.
 
@@ -210,25 +205,23 @@ class Lake:
             selection: `Windows` for a partitioned table, which may be limited to some values or
                 times of a column; `Everything` or `Values` for other tables.
             commit: Origin of the rows.
-            progress: How far the commit takes the table in sources of messages.
 
         Raises:
-            FencedError: the table is not where `progress` begins; nothing changes.
             LakehouseError: the frame's schema is not the declared one, a row is outside the
                 selection or breaks a constraint, or the lake cannot be written. Nothing changes.
         """
-        by = selection.partition if isinstance(selection, Windows) else None
-        if by != table.partition:
-            column = table.partition.column if table.partition else "no column"
-            raise LakehouseError(
-                f"Table {table.name} is partitioned by {column}; a write must name its partitions "
-                "and nothing else, so run the asset with a partition."
-            )
         lineage = self._lineage(table, frame)
-        written = self._change(table, frame, selection, commit, progress or {})
+        written = self._change(table, frame, selection, commit, {})
         return self._report(table, selection, written, lineage)
 
-    def append(self, table: Table, frame: DataFrame, commit: Commit, progress: Progress) -> int:
+    def advance(
+        self,
+        table: Table,
+        frame: DataFrame,
+        commit: Commit,
+        progress: Progress,
+        replaced: Selection | None = None,
+    ) -> int:
         """Add rows of messages, and record how far the table has read them, in one commit.
 
         The rows and the offsets are in the log or neither is, so that a process that continues at
@@ -239,6 +232,7 @@ class Lake:
             frame: The new rows, in the declared columns; there may be none.
             commit: Origin of the rows.
             progress: How far the commit takes the table in each source.
+            replaced: Rows that the new ones replace, as for `write`; None to only add rows.
 
         Returns:
             The version that was committed.
@@ -248,7 +242,7 @@ class Lake:
                 written the same messages; nothing changes.
             LakehouseError: as for `write`.
         """
-        written = self._change(table, frame, None, commit, progress)
+        written = self._change(table, frame, replaced, commit, progress)
         version = int(written.found.version())
         self.give_back(table, written.found)
         return version
@@ -271,6 +265,13 @@ class Lake:
         progress: Progress,
     ) -> Written:
         """Commit a change, once the schema and the offsets that it starts from are checked."""
+        by = selection.partition if isinstance(selection, Windows) else None
+        if selection is not None and by != table.partition:
+            column = table.partition.column if table.partition else "no column"
+            raise LakehouseError(
+                f"Table {table.name} is partitioned by {column}; a write must name its partitions "
+                "and nothing else, so run the asset with a partition."
+            )
         found = self.ensure(table)
         for source, advance in progress.items():
             if found.transaction_version(source) != advance.begin:

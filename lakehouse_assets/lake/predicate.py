@@ -137,7 +137,10 @@ def to_filter(selection: Selection) -> Col | None:
     if isinstance(selection, Values):
         return F.col(selection.column).isin(*selection.values)
     if isinstance(selection, Times):
-        return _inside(selection.column, selection.spans)
+        starts, ends = zip(*selection.spans, strict=True)
+        # Engines skip files by a single window, but not by one of several.
+        around = _inside(selection.column, [(min(starts), max(ends))])
+        return around & _inside(selection.column, selection.spans)
     found = _inside(selection.partition.column, selection.spans)
     only = to_filter(selection.only) if selection.only else None
     return found if only is None else found & only

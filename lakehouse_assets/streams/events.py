@@ -96,24 +96,25 @@ def other_events(stream: Stream, classified: DataFrame) -> DataFrame:
     )
 
 
-def event_time(stream: Stream) -> Col:
-    """Return the time of bronze events."""
-    return v.parse_timestamp(v.text(F.col(stream.time_field)))
+def summary_of(stream: Stream, classified: DataFrame) -> DataFrame:
+    """Count the rows of `classify_events`.
 
-
-def event_minutes(rows: DataFrame, moment: Col) -> DataFrame:
-    """Return the minutes of events, each once: `minute` and `event_date`."""
-    timed = v.staged(rows.select(moment.alias("moment"), "event_date"))
-    return timed.select(v.minute_start(F.col("moment")).alias("minute"), "event_date").distinct()
-
-
-def newest_event(stream: Stream) -> Col:
-    """Return the aggregate for the time of the newest event.
-
-    A clock that is ahead says nothing: an event happened before the broker received it.
+    Returns:
+        By `minute`, `event_date`, `disposition` and `displaces`: the number of `events`, and the
+        `newest` time. A clock that is ahead says nothing about that: an event happened before the
+        broker received it.
     """
     moment = F.col(stream.event_time)
-    return F.max(F.least(moment, F.coalesce(F.col("_enqueued_at"), moment)))
+    by = ("event_date", "disposition", "displaces")
+    timed = v.staged(
+        classified.select(
+            v.minute_start(moment).alias("minute"),
+            *by,
+            F.least(moment, F.coalesce(F.col("_enqueued_at"), moment)).alias("moment"),
+        )
+    )
+    counted = timed.groupBy("minute", *by)
+    return counted.agg(F.count(F.lit(1)).alias("events"), F.max("moment").alias("newest"))
 
 
 def _precedes() -> Col:

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.streams import (
@@ -31,11 +31,13 @@ from lakehouse_assets.catalog.streams import (
 from lakehouse_assets.clock import now
 from lakehouse_assets.code_version import code_version
 from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Times, Windows
+from lakehouse_assets.lake.predicate import Times, Windows, to_filter
 from lakehouse_assets.lake.writer import Advance
 from lakehouse_assets.quality.classify import ACCEPTED, DUPLICATE, QUARANTINED
 from lakehouse_assets.quality.conservation import Balance
@@ -43,16 +45,11 @@ from lakehouse_assets.sources.messages import MessageSource
 from lakehouse_assets.streams.events import (
     accepted_events,
     classify_events,
-    event_minutes,
-    event_time,
-    newest_event,
     other_events,
+    summary_of,
 )
-from lakehouse_assets.streams.messages import MessageReader, Parsed
+from lakehouse_assets.streams.messages import MessageReader, Minute, Parsed
 from lakehouse_assets.streams.minutes import minute_rows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MOST = 50_000
 """Messages of a cycle, unless the caller says otherwise."""
@@ -60,6 +57,10 @@ WATERMARK = timedelta(minutes=2)
 """How much older than the newest event a minute must be to be closed."""
 # More windows of time than this make a slower filter than the rows between them.
 _MOST_SPANS = 16
+# Messages that are fetched at a time, each of which may hold many events, and the number of events
+# from which a cycle fetches no more.
+_FETCHED = 100
+_MOST_EVENTS = 100_000
 # How long a cycle of `drain` waits for messages, in seconds.
 _PATIENCE = 1.0
 _MINUTE = timedelta(minutes=1)
@@ -81,7 +82,7 @@ class Cycle:
         undeclared: Events by attribute that the stream does not declare.
         missing: Events by declared attribute that they lack.
         days: Days of the events, in UTC.
-        minutes_changed: Rows of minutes that were written.
+        minutes_changed: Minutes that got events.
         last_event: Time of the newest accepted event; None if there was none.
         progress: The next offset by topic and partition.
         lag: Offsets that are left to read, by topic and partition.
@@ -104,12 +105,26 @@ class Cycle:
 
 
 @dataclass(frozen=True)
-class _Cleaned:
-    """What became of the events of a cycle."""
+class Stored:
+    """What became of the events of some messages.
 
-    counts: Counter[str] = field(default_factory=Counter)
-    minutes: frozenset[tuple[datetime, date]] = frozenset()
+    Attributes:
+        accepted: Events that were written to silver.
+        quarantined: Events that silver quarantines.
+        duplicates: Events that repeat one that silver has.
+        late: Accepted events of minutes that the watermark had closed.
+        minutes: Minutes with accepted events.
+        newest: Time of the newest accepted event; None if there was none.
+        displacing: Events that are accepted instead of one that silver had.
+    """
+
+    accepted: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    late: int = 0
+    minutes: frozenset[Minute] = frozenset()
     newest: datetime | None = None
+    displacing: int = 0
 
 
 class Ingest:
@@ -147,6 +162,10 @@ class Ingest:
         self._bronze, self._rejects = bronze_events(stream), rejected_events(stream)
         self._silver, self._quarantine = silver_events(stream), quarantined_events(stream)
         self._minutes = minutes(stream)
+        engine = lake.engine
+        self._classify = engine.prepared(partial(classify_events, stream, engine))
+        self._divide = engine.prepared(partial(_divide, stream))
+        self._add_up = engine.prepared(partial(_add_up, stream, engine))
         self._reached: dict[str, dict[str, int]] = {}
         self._assigned: dict[str, int] = {}
         partitions = {
@@ -163,7 +182,7 @@ class Ingest:
 
         Args:
             seconds: How long to wait for messages.
-            most: Maximum number of messages.
+            most: Do not read on once there are so many events.
 
         Raises:
             FencedError: another process writes the same messages.
@@ -172,34 +191,72 @@ class Ingest:
         stream, source = self.stream, self._source
         found = {source.app_id(stream.topic, p): p for p in source.partitions(stream.topic)}
         self._assign({name: p for name, p in found.items() if name not in self._assigned})
-        messages = source.poll(most, seconds)
-        parsed = self._reader.read(messages, now())
-        cleaned, changed = _Cleaned(), 0
+        messages, parsed = self._read(seconds, most)
+        positions, stored = source.positions(), Stored()
         if messages:
-            positions = source.positions()
-            ends = {name: positions[stream.topic, p] for name, p in self._assigned.items()}
-            with self._lake.engine.scope():
-                bronze = self._write_bronze(parsed, ends)
-                if parsed.events.num_rows:
-                    cleaned = self._clean(bronze, parsed.events.num_rows, ends)
-                    changed = self._write_minutes(cleaned, ends)
-        positions, newest = source.positions(), source.ends()
+            reached = {name: positions[stream.topic, p] for name, p in self._assigned.items()}
+            stored = self.store(parsed, reached)
+        newest = source.ends()
         return Cycle(
-            messages=len(messages),
+            messages=messages,
             events=parsed.events.num_rows,
             rejects=parsed.rejects.num_rows,
-            accepted=cleaned.counts[ACCEPTED],
-            quarantined=cleaned.counts[QUARANTINED],
-            duplicates=cleaned.counts[DUPLICATE],
-            late=cleaned.counts["late"],
+            accepted=stored.accepted,
+            quarantined=stored.quarantined,
+            duplicates=stored.duplicates,
+            late=stored.late,
             undeclared=parsed.undeclared,
             missing=parsed.missing,
-            days=_days_of(parsed.events),
-            minutes_changed=changed,
-            last_event=cleaned.newest,
+            days=frozenset(minute.day for minute in parsed.minutes),
+            minutes_changed=len(stored.minutes),
+            last_event=stored.newest,
             progress=positions,
             lag={at: max(newest.get(at, 0) - offset, 0) for at, offset in positions.items()},
         )
+
+    def store(self, parsed: Parsed, ends: Mapping[str, int]) -> Stored:
+        """Write the events of messages to all tables.
+
+        Args:
+            parsed: The events.
+            ends: The next offset of each source after these messages.
+
+        Raises:
+            FencedError: another process writes the same messages.
+            LakehouseError: the lake cannot be written, or events do not add up.
+        """
+        engine = self._lake.engine
+        days = frozenset(minute.day for minute in parsed.minutes)
+        with engine.scope():
+            # A killed process may have written rejects, but not the events of the same messages.
+            reached = self._reached[self._rejects.name]
+            rejects = [
+                row
+                for row in parsed.rejects.to_pylist()
+                if row["_offset"] >= reached.get(row["_source"], 0)
+            ]
+            if rejects:
+                table = type(parsed.rejects).from_pylist(rejects, parsed.rejects.schema)
+                self._commit(self._rejects, engine.from_arrow(table), days, ends)
+            events = engine.from_arrow(parsed.events)
+            self._commit(self._bronze, events, days, ends)
+            if not parsed.minutes:
+                return Stored()
+            return self._derive(events, parsed.events.num_rows, parsed.minutes, ends)
+
+    def _read(self, seconds: float, most: int) -> tuple[int, Parsed]:
+        """Read messages until there are enough or time is over; return their number too."""
+        end, ingested_at = time.monotonic() + seconds, now()
+        messages, parsed = 0, self._reader.read([], ingested_at)
+        while messages < most and parsed.events.num_rows < _MOST_EVENTS:
+            wanted = min(_FETCHED, most - messages)
+            found = self._source.poll(wanted, max(end - time.monotonic(), 0))
+            if found:
+                messages += len(found)
+                parsed = parsed.with_more(self._reader.read(found, ingested_at))
+            if len(found) < wanted:
+                break
+        return messages, parsed
 
     def _find_progress(self, names: Iterable[str]) -> None:
         """Read from the tables how far each has got."""
@@ -227,21 +284,27 @@ class Ingest:
 
     def _finish(self) -> None:
         """Finish what a killed process left between bronze and minutes."""
-        with self._lake.engine.scope():
+        engine, moment = self._lake.engine, F.col(self.stream.event_time)
+        with engine.scope():
             if ends := self._behind(self._silver, self._bronze):
-                rows = self._rows_since(self._bronze, self._silver, ends)
-                number = self._lake.engine.rows(rows.agg(F.count(F.lit(1)).alias("n")))[0]["n"]
-                if number:
-                    self._write_minutes(self._clean(rows, number, ends), ends)
-        with self._lake.engine.scope():
+                rows = engine.checkpoint(self._rows_since(self._bronze, self._silver, ends))
+                found = minutes_of(engine, rows, sent_time(self.stream))
+                if found:
+                    self._derive(rows, sum(found.values()), frozenset(found), ends)
+        with engine.scope():
             if ends := self._behind(self._minutes, self._silver):
                 rows = self._rows_since(self._silver, self._minutes, ends)
-                self._write_minutes(self._described(rows), ends)
+                touched = frozenset(minutes_of(engine, rows, moment))
+                newest = engine.rows(rows.agg(F.max(moment).alias("newest")))[0]["newest"]
+                if touched:
+                    silver = self._lake.read(self._silver)
+                    known = silver.filter(to_filter(_selection(self.stream.event_time, touched)))
+                    self._write_minutes(known, silver.filter(F.lit(False)), touched, newest, ends)
 
     def _behind(self, table: Table, other: Table) -> dict[str, int]:
         """Return how far another table has got in the sources in which a table is behind it."""
         mine, theirs = self._reached[table.name], self._reached[other.name]
-        return {name: end for name, end in theirs.items() if mine.get(name) != end}
+        return {name: end for name, end in theirs.items() if mine.get(name, 0) < end}
 
     def _rows_since(self, table: Table, behind: Table, ends: Mapping[str, int]) -> DataFrame:
         """Read the rows of a table that another one, which is behind it, does not have yet."""
@@ -253,109 +316,119 @@ class Ingest:
             )
         )
 
-    def _write_bronze(self, parsed: Parsed, ends: Mapping[str, int]) -> DataFrame:
-        """Write the rejects, then the events; return the events."""
-        engine, days = self._lake.engine, _days_of(parsed.events)
-        # A killed process may have written rejects, but not the events of the same messages.
-        reached = self._reached[self._rejects.name]
-        rejects = [
-            row
-            for row in parsed.rejects.to_pylist()
-            if row["_offset"] >= reached.get(row["_source"], 0)
-        ]
-        if rejects:
-            table = type(parsed.rejects).from_pylist(rejects, parsed.rejects.schema)
-            self._commit(self._rejects, engine.from_arrow(table), days, ends)
-        events = engine.from_arrow(parsed.events)
-        self._commit(self._bronze, events, days, ends)
-        return events
-
-    def _clean(self, bronze: DataFrame, number: int, ends: Mapping[str, int]) -> _Cleaned:
-        """Write events of bronze to silver and its quarantine.
+    def _derive(
+        self, bronze: DataFrame, number: int, sent: frozenset[Minute], ends: Mapping[str, int]
+    ) -> Stored:
+        """Write events of bronze to silver, its quarantine and the minutes.
 
         Args:
             bronze: The events.
             number: Their number.
+            sent: Their minutes.
             ends: How far they take the tables in each source.
 
         Raises:
             LakehouseError: the events do not add up.
         """
-        stream, lake, engine = self.stream, self._lake, self._lake.engine
-        sent = _minutes_of(engine.rows(event_minutes(bronze, event_time(stream))))
-        known = lake.read(self._silver, _selection(stream.event_time, sent))
-        classified = engine.checkpoint(classify_events(stream, engine, bronze, known))
-        counts = self._counts(classified, number)
-        # An event that counts instead of one that silver has will be accepted.
-        kept = (F.col("disposition") == F.lit(ACCEPTED)) | F.col("displaces")
-        cleaned = self._described(classified.filter(kept), counts)
-        days = frozenset(day for _, day in sent)
-        whole = None
-        if counts["displacing"]:
+        lake, engine = self._lake, self._lake.engine
+        days = frozenset(minute.day for minute in sent)
+        silver = lake.read(self._silver, _selection(self.stream.event_time, sent))
+        known = engine.checkpoint(silver)
+        classified = engine.checkpoint(self._classify(bronze=bronze, known=known))
+        summary, accepted, others = self._divide(classified=classified)
+        stored = self._stored(engine.rows(summary), number)
+        if stored.displacing:
+            # These days are made anew: the event that silver has becomes a duplicate.
             whole = Windows(EVENT_DATE, tuple((day, day + _DAY) for day in sorted(days)))
-            nothing = lake.read(self._silver).filter(F.lit(False))
-            again = classify_events(stream, engine, lake.read(self._bronze, whole), nothing)
-            classified = engine.checkpoint(again)
-        if whole or counts[QUARANTINED] + counts[DUPLICATE]:
-            others = other_events(stream, classified)
-            if whole is None and (ahead := self._behind(self._silver, self._quarantine)):
-                # A killed process wrote the quarantine, but not silver, of the same events.
-                others = others.filter(~_any(_read_up_to(n, end) for n, end in ahead.items()))
+            nothing = known.filter(F.lit(False))
+            rows = self._classify(bronze=lake.read(self._bronze, whole), known=nothing)
+            _, accepted, others = self._divide(classified=engine.checkpoint(rows))
             self._commit(self._quarantine, others, days, ends, whole)
-        self._commit(self._silver, accepted_events(stream, classified), days, ends, whole)
-        return cleaned
+            self._commit(self._silver, accepted, days, ends, whole)
+            known, accepted = (
+                lake.read(self._silver, _selection(self.stream.event_time, sent)),
+                nothing,
+            )
+        else:
+            if stored.quarantined + stored.duplicates:
+                for name, end in self._behind(self._silver, self._quarantine).items():
+                    # A killed process wrote the quarantine, but not silver, of the same events.
+                    others = others.filter(~_read_up_to(name, end))
+                self._commit(self._quarantine, others, days, ends)
+            self._commit(self._silver, accepted, days, ends)
+        if stored.newest is not None:
+            self._write_minutes(known, accepted, sent, stored.newest, ends)
+        return stored
 
-    def _counts(self, classified: DataFrame, number: int) -> Counter[str]:
-        """Count classified events by disposition, and check that there are `number` of them.
+    def _stored(self, summary: Iterable[Mapping[str, Any]], number: int) -> Stored:
+        """Add up the summary of classified events, and check that there are `number` of them.
 
         Raises:
             LakehouseError: there are more or fewer.
         """
-        groups = classified.groupBy("disposition", "displaces").agg(F.count(F.lit(1)).alias("n"))
-        counts = Counter[str]()
-        for row in self._lake.engine.rows(groups):
-            counts[ACCEPTED if row["displaces"] else row["disposition"]] += row["n"]
-            counts["displacing"] += row["n"] if row["displaces"] else 0
-        if (found := counts.total() - counts["displacing"]) != number:
+        counts, late, displacing = Counter[str](), 0, 0
+        found: set[Minute] = set()
+        newest: list[datetime] = []
+        for row in summary:
+            # An event that counts instead of one that silver has will be accepted.
+            accepted = row["displaces"] or row["disposition"] == ACCEPTED
+            counts[ACCEPTED if accepted else row["disposition"]] += row["events"]
+            displacing += row["events"] if row["displaces"] else 0
+            if accepted:
+                minute = Minute(row["minute"].astimezone(UTC), row["event_date"])
+                found.add(minute)
+                newest.append(row["newest"].astimezone(UTC))
+                if self._closed is not None and minute.start < self._closed:
+                    late += row["events"]
+        if counts.total() != number:
             raise LakehouseError(
                 f"The events of {self.stream.path} do not add up: bronze has {number:,}, and "
-                f"{found:,} were classified, because {self._silver.name} has an event twice. "
-                "Nothing was written to it; restore an earlier version of the table."
+                f"{counts.total():,} were classified, because {self._silver.name} has an event "
+                "twice. Nothing was written to it; restore an earlier version of the table."
             )
-        return counts
-
-    def _described(self, rows: DataFrame, counts: Counter[str] | None = None) -> _Cleaned:
-        """Describe typed rows: their minutes, and the time of the newest."""
-        engine, moment = self._lake.engine, F.col(self.stream.event_time)
-        late = F.lit(False) if self._closed is None else moment < F.lit(self._closed)
-        found = rows.agg(
-            newest_event(self.stream).alias("newest"),
-            F.count(F.when(late, F.lit(1))).alias("late"),
-        )
-        figures = engine.rows(found)[0]
-        return _Cleaned(
-            (counts or Counter[str]()) + Counter({"late": figures["late"]}),
-            _minutes_of(engine.rows(event_minutes(rows, moment))),
-            figures["newest"],
+        return Stored(
+            accepted=counts[ACCEPTED],
+            quarantined=counts[QUARANTINED],
+            duplicates=counts[DUPLICATE],
+            late=late,
+            minutes=frozenset(found),
+            newest=max(newest, default=None),
+            displacing=displacing,
         )
 
-    def _write_minutes(self, cleaned: _Cleaned, ends: Mapping[str, int]) -> int:
-        """Recompute the minutes of events from silver and replace them; return their rows."""
-        if not cleaned.minutes or cleaned.newest is None:
-            return 0
-        stream, lake = self.stream, self._lake
-        selection = _selection("minute", cleaned.minutes)
-        events = lake.read(self._silver, _selection(stream.event_time, cleaned.minutes))
-        stored = lake.read(self._minutes, selection)
-        rows = lake.engine.checkpoint(minute_rows(stream, events, stored, self._closed))
-        changed = lake.engine.rows(rows.agg(F.count(F.lit(1)).alias("n")))[0]["n"]
-        newest = (cleaned.newest.astimezone(UTC) - self._delay).replace(second=0, microsecond=0)
-        closed = max(newest, self._closed or newest)
-        days = frozenset(day for _, day in cleaned.minutes)
-        state = json.dumps({"closed_before": closed.isoformat()})
+    def _write_minutes(
+        self,
+        known: DataFrame,
+        added: DataFrame,
+        sent: frozenset[Minute],
+        newest: datetime,
+        ends: Mapping[str, int],
+    ) -> None:
+        """Recompute minutes from all of their events in silver, and replace them.
+
+        Args:
+            known: The events that silver had in these minutes.
+            added: Those that it has got.
+            sent: The minutes.
+            newest: Time of the newest event.
+            ends: How far the events take the table in each source.
+        """
+        import pyarrow as pa
+
+        engine, selection = self._lake.engine, _selection("minute", sent)
+        closed = pa.array([self._closed], pa.timestamp("us", "UTC"))
+        rows = self._add_up(
+            known=known,
+            added=added,
+            stored=self._lake.read(self._minutes, selection),
+            closed=engine.from_arrow(pa.table({"closed_before": closed})),
+        )
+        end = (newest.astimezone(UTC) - self._delay).replace(second=0, microsecond=0)
+        end = max(end, self._closed or end)
+        days = frozenset(minute.day for minute in sent)
+        state = json.dumps({"closed_before": end.isoformat()})
         self._commit(self._minutes, rows, days, ends, selection, state)
-        self._closed = closed
-        return int(changed)
+        self._closed = end
 
     def _commit(
         self,
@@ -375,11 +448,10 @@ class Ingest:
             state,
         )
         reached = self._reached[table.name]
+        # A killed process may have taken this table further than the messages of this commit.
+        ends = {name: max(end, reached.get(name, 0)) for name, end in ends.items()}
         progress = {name: Advance(reached.get(name), end) for name, end in ends.items()}
-        if selection is None:
-            self._lake.append(table, rows, commit, progress)
-        else:
-            self._lake.write(table, rows, selection, commit, progress)
+        self._lake.advance(table, rows, commit, progress, selection)
         reached.update(ends)
 
 
@@ -389,7 +461,7 @@ def drain(ingest: Ingest, seconds: float | None = None, most: int = MOST) -> Ite
     Args:
         ingest: The stream.
         seconds: Stop after the cycle in which this time is over; None to go on to the end.
-        most: Maximum number of messages of a cycle.
+        most: Events after which a cycle does not read on.
 
     Yields:
         Each cycle; after the last one, every partition is read up to its end, or time is over.
@@ -416,12 +488,40 @@ def balance(stream: Stream, lake: Lake, days: Iterable[date]) -> Balance:
     )
 
 
-def _days_of(events: pa.Table) -> frozenset[date]:
-    return frozenset(events["event_date"].unique().to_pylist())
+def _divide(stream: Stream, classified: DataFrame) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """Return the summary of classified events, the accepted ones and the others."""
+    return (
+        summary_of(stream, classified),
+        accepted_events(stream, classified),
+        other_events(stream, classified),
+    )
 
 
-def _minutes_of(rows: Iterable[Mapping[str, Any]]) -> frozenset[tuple[datetime, date]]:
-    return frozenset((row["minute"].astimezone(UTC), row["event_date"]) for row in rows)
+def _add_up(
+    stream: Stream,
+    engine: Engine,
+    known: DataFrame,
+    added: DataFrame,
+    stored: DataFrame,
+    closed: DataFrame,
+) -> DataFrame:
+    """Return the rows of minutes from the events that silver had and those that it has got."""
+    return minute_rows(stream, engine.union([known, added]), stored, closed)
+
+
+def sent_time(stream: Stream) -> Col:
+    """Return the time of bronze events."""
+    return v.parse_timestamp(v.text(F.col(stream.time_field)))
+
+
+def minutes_of(engine: Engine, rows: DataFrame, moment: Col) -> dict[Minute, int]:
+    """Return the minutes of events, each with its number of events."""
+    timed = v.staged(rows.select(v.minute_start(moment).alias("minute"), "event_date"))
+    counted = timed.groupBy("minute", "event_date").agg(F.count(F.lit(1)).alias("n"))
+    return {
+        Minute(row["minute"].astimezone(UTC), row["event_date"]): row["n"]
+        for row in engine.rows(counted)
+    }
 
 
 def _read_up_to(name: str, end: int) -> Col:
@@ -432,16 +532,16 @@ def _any(conditions: Iterable[Col]) -> Col:
     return reduce(or_, conditions)
 
 
-def _selection(column: str, minutes: frozenset[tuple[datetime, date]]) -> Windows:
+def _selection(column: str, sent: frozenset[Minute]) -> Windows:
     """Select the rows of minutes, and of others between them where there would be many windows."""
     spans: list[tuple[datetime, datetime]] = []
-    for minute in sorted({minute for minute, _ in minutes}):
-        if spans and spans[-1][1] == minute:
-            spans[-1] = (spans[-1][0], minute + _MINUTE)
+    for start in sorted({minute.start for minute in sent}):
+        if spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], start + _MINUTE)
         else:
-            spans.append((minute, minute + _MINUTE))
+            spans.append((start, start + _MINUTE))
     while len(spans) > _MOST_SPANS:
         nearest = min(range(1, len(spans)), key=lambda i: spans[i][0] - spans[i - 1][1])
         spans[nearest - 1 : nearest + 1] = [(spans[nearest - 1][0], spans[nearest][1])]
-    days = sorted({day for _, day in minutes})
+    days = sorted({minute.day for minute in sent})
     return Windows(EVENT_DATE, tuple((d, d + _DAY) for d in days), Times(column, tuple(spans)))

@@ -38,11 +38,18 @@ _READABLE = re.compile(MOMENT.replace(r"\z", r"\Z"))
 _UNREADABLE_TIME = "its time {field} cannot be read as a moment of the years 1900 to 2099 in UTC"
 
 
+class Minute(NamedTuple):
+    """A minute in which there are events: its start, and its day, both in UTC."""
+
+    start: datetime
+    day: date
+
+
 class _Event(NamedTuple):
-    """A readable event: its values, its day, and names of attributes as in `Record`."""
+    """A readable event: its values, its time, and names of attributes as in `Record`."""
 
     values: tuple[str | None, ...]
-    day: date
+    minute: Minute
     undeclared: tuple[str, ...]
     missing: tuple[str, ...]
 
@@ -75,21 +82,35 @@ class _Message:
         yield self.value
 
 
-@dataclass
+@dataclass(frozen=True)
 class Parsed:
     """The events of some messages.
 
     Attributes:
         events: Rows of bronze.
         rejects: Rows of its rejects.
+        minutes: The minutes of the events.
         undeclared: Number of events by undeclared attribute.
         missing: Number of events by declared attribute that they lack.
     """
 
     events: pa.Table
     rejects: pa.Table
+    minutes: frozenset[Minute]
     undeclared: Counter[str]
     missing: Counter[str]
+
+    def with_more(self, other: Parsed) -> Parsed:
+        """Add the events of further messages."""
+        import pyarrow as pa
+
+        return Parsed(
+            pa.concat_tables([self.events, other.events]),
+            pa.concat_tables([self.rejects, other.rejects]),
+            self.minutes | other.minutes,
+            self.undeclared + other.undeclared,
+            self.missing + other.missing,
+        )
 
 
 class MessageReader:
@@ -124,7 +145,7 @@ class MessageReader:
             ingested_at: When they are written to bronze.
         """
         rows: list[tuple[str | None, ...]] = []
-        days: list[date] = []
+        minutes: list[Minute] = []
         places: list[tuple[Any, ...]] = []
         rejects: list[tuple[Any, ...]] = []
         undeclared, missing = Counter[str](), Counter[str]()
@@ -139,17 +160,18 @@ class MessageReader:
                     rejects.append((*at, event.text, event.reason, ingested_at))
                 else:
                     rows.append(event.values)
-                    days.append(event.day)
+                    minutes.append(event.minute)
                     places.append(at)
                 if event.undeclared:
                     undeclared.update(event.undeclared)
                 if event.missing:
                     missing.update(event.missing)
         columns: list[Sequence[Any]] = [*zip(*rows, strict=True), *zip(*places, strict=True)]
-        columns += [[ingested_at] * len(rows), days]
+        columns += [[ingested_at] * len(rows), [minute.day for minute in minutes]]
         return Parsed(
             _table(columns if rows else (), self._bronze),
             _table([*zip(*rejects, strict=True)], self._rejects),
+            frozenset(minutes),
             undeclared,
             missing,
         )
@@ -178,10 +200,10 @@ class MessageReader:
                 return None
             if bool in kinds:
                 values = tuple(map(value_text, values))
-            day = day_of(values[self._time])
-            if day is None:
+            minute = minute_of(values[self._time])
+            if minute is None:
                 return None
-            found.append(_Event(values, day, layout.undeclared, layout.missing))
+            found.append(_Event(values, minute, layout.undeclared, layout.missing))
         return found
 
     def _layout(self, names: tuple[str, ...]) -> _Layout | None:
@@ -224,12 +246,12 @@ class MessageReader:
             if isinstance(record, Malformed):
                 yield record
             else:
-                day = day_of(record.values[self._time])
-                assert day is not None, "`_wrong_time` rejects such events"  # noqa: S101
-                yield _Event(record.values, day, record.undeclared, record.missing)
+                minute = minute_of(record.values[self._time])
+                assert minute is not None, "`_wrong_time` rejects such events"  # noqa: S101
+                yield _Event(record.values, minute, record.undeclared, record.missing)
 
     def _wrong_time(self, values: Sequence[str | None]) -> str | None:
-        return self._reason if day_of(values[self._time]) is None else None
+        return self._reason if minute_of(values[self._time]) is None else None
 
 
 def _table(columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
@@ -242,19 +264,20 @@ def _table(columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     return pa.table(arrays, schema=schema)
 
 
-def day_of(moment: str | None) -> date | None:
-    """Return the day of a moment as text; None if silver could not read it."""
-    return None if moment is None or len(moment) > _LONGEST_TIME else _day_of(moment)
+def minute_of(moment: str | None) -> Minute | None:
+    """Return the minute of a moment as text; None if silver could not read it."""
+    return None if moment is None or len(moment) > _LONGEST_TIME else _minute_of(moment)
 
 
 # The events of a message often have the same time.
 @lru_cache(maxsize=1 << 12)
-def _day_of(moment: str) -> date | None:
+def _minute_of(moment: str) -> Minute | None:
     text = moment.strip(WHITE_SPACE)
     if not _READABLE.match(text):
         return None
     try:
-        day = date.fromisoformat(text[:10])
+        start = datetime.fromisoformat(f"{text[:10]}T{text[11:16]}:00+00:00")
     except ValueError:
         return None
-    return day if CALENDAR[0] <= day <= CALENDAR[1] else None
+    day = start.date()
+    return Minute(start, day) if CALENDAR[0] <= day <= CALENDAR[1] else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import reduce
 from operator import or_
 
@@ -14,7 +13,7 @@ _MEAN_DIGITS = 4
 
 
 def minute_rows(
-    stream: Stream, silver: DataFrame, stored: DataFrame, watermark: datetime | None
+    stream: Stream, silver: DataFrame, stored: DataFrame, closed: DataFrame
 ) -> DataFrame:
     """Recompute minutes from all of their events.
 
@@ -22,8 +21,8 @@ def minute_rows(
         stream: The stream.
         silver: All rows of silver in these minutes.
         stored: The rows that the table of minutes has of them.
-        watermark: Time up to which minutes were closed before the newest events arrived; None if
-            none was.
+        closed: One row: `closed_before`, the time before which minutes were closed when the newest
+            events arrived; null if none was.
 
     Returns:
         The rows of these minutes, in the columns of the table. `revision` is one more than before
@@ -48,12 +47,10 @@ def minute_rows(
     same = (F.col(stream.device) == F.col(f"stored_{stream.device}")) & (
         F.col("minute") == F.col("stored_minute")
     )
-    joined = v.staged(added.join(v.staged(before), same, "left"))
+    joined = v.staged(added.join(v.staged(before), same, "left").crossJoin(closed))
     differs = reduce(or_, [~F.col(n).eqNullSafe(F.col(f"stored_{n}")) for n in compared])
-    closed = F.lit(False)
-    if watermark is not None:
-        closed = F.col("minute") < F.lit(watermark)
-    revised = F.when(closed & differs, F.lit(1)).otherwise(F.lit(0))
+    late = F.col("minute") < F.col("closed_before")
+    revised = F.when(late & differs, F.lit(1)).otherwise(F.lit(0))
     before_revision = F.coalesce(F.col("stored_revision"), F.lit(0))
     revision = (before_revision + revised).cast("int").alias("revision")
     return joined.select(

@@ -25,23 +25,24 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.quality.classify import ACCEPTED, DUPLICATE, QUARANTINED
 from lakehouse_assets.sources.kafka import KafkaSource
 from lakehouse_assets.sources.messages import Message
-from lakehouse_assets.streams.events import event_time
 from lakehouse_assets.streams.ingest import (
     MOST,
     WATERMARK,
     Cycle,
     Ingest,
+    Stored,
+    minutes_of,
+    sent_time,
 )
-from lakehouse_assets.streams.messages import MessageReader
+from lakehouse_assets.streams.messages import MessageReader, Minute
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
+# Before every minute.
+_NONE = Minute(datetime.min.replace(tzinfo=UTC), date.min)
 
 
 class SparkIngest(Ingest):
@@ -166,31 +167,33 @@ class SparkIngest(Ingest):
         ends = {names[row["partition"]]: row["last"] + 1 for row in read}
         parts = [self._part(parsed, name, end) for name, end in ends.items()]
         # Each commit of minutes says up to when minutes are closed: the latest comes last.
-        parts.sort(key=lambda part: part.newest)
+        parts.sort(key=lambda part: max(part.minutes, default=_NONE))
         closed, newest = self._closed, None
         for part in parts:
             # What other partitions of this batch brought does not make these events late.
             self._closed = closed
-            if part.refused:
-                self._commit(self._rejects, part.rejects, part.days, part.ends)
-            self._commit(self._bronze, part.events, part.days, part.ends)
-            if part.number:
-                cleaned = self._clean(part.events, part.number, part.ends)
-                changed = self._write_minutes(cleaned, part.ends)
-                counts += cleaned.counts + Counter(changed=changed)
-                newest = max(filter(None, (newest, cleaned.newest)), default=None)
-            counts += Counter(events=part.number, rejects=part.refused)
+            stored = self._write(part)
+            newest = max(filter(None, (newest, stored.newest)), default=None)
+            counts += Counter(
+                events=sum(part.minutes.values()),
+                rejects=part.refused,
+                accepted=stored.accepted,
+                quarantined=stored.quarantined,
+                duplicates=stored.duplicates,
+                late=stored.late,
+                changed=len(stored.minutes),
+            )
         return Cycle(
             messages=sum(row["messages"] for row in read),
             events=counts["events"],
             rejects=counts["rejects"],
-            accepted=counts[ACCEPTED],
-            quarantined=counts[QUARANTINED],
-            duplicates=counts[DUPLICATE],
+            accepted=counts["accepted"],
+            quarantined=counts["quarantined"],
+            duplicates=counts["duplicates"],
             late=counts["late"],
             undeclared=undeclared,
             missing=missing,
-            days=frozenset[date]().union(*(part.days for part in parts)),
+            days=frozenset(minute.day for part in parts for minute in part.minutes),
             minutes_changed=counts["changed"],
             last_event=newest,
         )
@@ -204,19 +207,20 @@ class SparkIngest(Ingest):
         # A killed process may have written rejects, but not the events of the same messages.
         reached = self._reached[self._rejects.name].get(name, 0)
         rejects = rejects.filter(F.col("_offset") >= F.lit(reached))
-        number = F.count(F.lit(1)).alias("n")
-        refused = engine.rows(rejects.agg(number))[0]["n"]
-        newest = F.max(event_time(self.stream)).alias("newest")
-        days = engine.rows(events.groupBy("event_date").agg(number, newest))
-        return _Part(
-            {name: end},
-            events,
-            sum(row["n"] for row in days),
-            frozenset(row["event_date"] for row in days),
-            max((row["newest"] for row in days), default=_NEVER),
-            rejects,
-            refused,
-        )
+        refused = engine.rows(rejects.agg(F.count(F.lit(1)).alias("n")))[0]["n"]
+        minutes = minutes_of(engine, events, sent_time(self.stream))
+        return _Part({name: end}, events, minutes, rejects, refused)
+
+    def _write(self, part: _Part) -> Stored:
+        """Write what was read of a partition to all tables."""
+        days = frozenset(minute.day for minute in part.minutes)
+        if part.refused:
+            self._commit(self._rejects, part.rejects, days, part.ends)
+        self._commit(self._bronze, part.events, days, part.ends)
+        if not part.minutes:
+            return Stored()
+        number, minutes = sum(part.minutes.values()), frozenset(part.minutes)
+        return self._derive(part.events, number, minutes, part.ends)
 
 
 @dataclass(frozen=True)
@@ -226,18 +230,14 @@ class _Part:
     Attributes:
         ends: Its source, with the offset behind it.
         events: Rows of bronze.
-        number: Their number.
-        days: Their days.
-        newest: Time of the newest one.
+        minutes: Number of events by minute.
         rejects: Rows of the rejects.
         refused: Their number.
     """
 
     ends: Mapping[str, int]
     events: DataFrame
-    number: int
-    days: frozenset[date]
-    newest: datetime
+    minutes: Mapping[Minute, int]
     rejects: DataFrame
     refused: int
 

@@ -44,7 +44,7 @@ MINUTES = table(
 def append(lake: Lake, rows: list[Any], begin: int | None, end: int, source: str = SOURCE) -> int:
     with using(lake):
         rows = frame(lake, DAILY, rows)
-        return lake.append(DAILY, rows, COMMIT, {source: Advance(begin, end)})
+        return lake.advance(DAILY, rows, COMMIT, {source: Advance(begin, end)})
 
 
 @on_both_engines
@@ -83,11 +83,11 @@ def test_times_of_a_day_are_replaced_with_the_offset(tmp_path: Path, engine: Any
 
     lake = make_lake(tmp_path, MINUTES)
     with using(lake):
-        lake.append(MINUTES, rows(0, 1, 2, 3, 4, value=1), COMMIT, {SOURCE: Advance(None, 1)})
+        lake.advance(MINUTES, rows(0, 1, 2, 3, 4, value=1), COMMIT, {SOURCE: Advance(None, 1)})
         times = Times("minute", ((minute(1), minute(2)), (minute(3), minute(5))))
         selection = Windows(MINUTES.partition, ((DAY, date(2024, 1, 2)),), times)
         progress = {SOURCE: Advance(1, 2)}
-        lake.write(MINUTES, rows(1, 4, value=2), selection, COMMIT, progress)
+        lake.advance(MINUTES, rows(1, 4, value=2), COMMIT, progress, selection)
         with pytest.raises(LakehouseError, match="violate"):
             lake.write(MINUTES, rows(2, value=3), selection, COMMIT)
         found = lake.engine.rows(lake.read(MINUTES, selection))
@@ -104,7 +104,7 @@ def test_the_embedded_engine_advances_in_several_sources_and_fences_at_the_commi
 ) -> None:
     lake = make_lake(tmp_path)
     sources = {"a": Advance(None, 3), "b": Advance(None, 9)}
-    lake.append(DAILY, frame(lake, DAILY, [A]), COMMIT, sources)
+    lake.advance(DAILY, frame(lake, DAILY, [A]), COMMIT, sources)
     assert lake.progress(DAILY, ["a", "b"]) == {"a": 3, "b": 9}
     # Another writer commits after this one has opened the table and compared its offsets.
     opened = Lake.ensure
@@ -126,7 +126,7 @@ def test_offsets_outlive_checkpoints_and_maintenance(tmp_path: Path, engine: Any
     for number in range(12):
         rows = frame(lake, MINUTES, [(datetime(2024, 1, 1, tzinfo=UTC), number, DAY)])
         begin = None if number == 0 else number
-        lake.append(MINUTES, rows, COMMIT, {SOURCE: Advance(begin, number + 1)})
+        lake.advance(MINUTES, rows, COMMIT, {SOURCE: Advance(begin, number + 1)})
     found = lake.open(MINUTES)
     assert found is not None
     found.optimize.compact()

@@ -11,6 +11,7 @@ from typing import Any
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.catalog.streams import Stream, stream_tables
 from lakehouse_assets.engine import current
+from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.sources.messages import Message
 
@@ -94,7 +95,12 @@ def rows(lake: Lake, table: Table, *names: str) -> list[tuple[Any, ...]]:
     """Read columns of a table, all but the time of ingestion by default, sorted."""
     wanted = names or tuple(n for n in table.column_names if n != "_ingested_at")
     with lake.engine.scope():
-        found = lake.engine.rows(lake.read(table).select(*wanted))
+        return plain_rows(lake.engine, lake.read(table).select(*wanted))
+
+
+def plain_rows(engine: Engine, frame: Any) -> list[tuple[Any, ...]]:
+    """Run a frame; its rows as sorted tuples."""
+    found = engine.rows(frame)
     return sorted((tuple(map(_plain, row.values())) for row in found), key=repr)
 
 
