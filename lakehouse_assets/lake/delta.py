@@ -26,6 +26,7 @@ from lakehouse_assets.lake.predicate import (
     columns_of,
     to_filter,
     to_python_predicate,
+    to_sql,
 )
 from lakehouse_assets.lake.schema import arrow_schema, differences, stored_differences
 from lakehouse_assets.lake.table_cache import return_table, take_table
@@ -177,6 +178,25 @@ class Lake:
         if where is not None:
             frame = frame.filter(where)
         return frame.select(*columns) if columns else frame
+
+    def fetch(self, table: Table, selection: Selection) -> DataFrame:
+        """Read the selected rows of the newest version at once; they are kept until the scope ends.
+
+        This is for few rows of a table that a long-running process reads again after each commit:
+        DuckDB's Delta reader keeps memory of each version that it has ever opened.
+
+        Raises:
+            LakehouseError: the stored table differs from its declaration.
+        """
+        if self._writer.knows_every_feature:
+            return self.engine.checkpoint(self.read(table, selection))
+        found = self.open(table)
+        rows = arrow_schema(table).empty_table()
+        if found is not None:
+            check_declaration(table, found)
+            rows = log.rows_of(found, table, to_sql(selection))
+        self.give_back(table, found)
+        return self.engine.from_arrow(rows)
 
     def _scan(
         self, table: Table, found: DeltaTable, names: Collection[str] | None = None

@@ -166,6 +166,18 @@ def follow_declaration(table: Table, found: DeltaTable) -> None:
             found.alter.drop_column_not_null(field.name)
 
 
+def rows_of(found: DeltaTable, table: Table, condition: str | None) -> pa.Table:
+    """Return the rows that fulfil an SQL condition, or all of them, in the declared columns."""
+    import pyarrow as pa
+    from deltalake import QueryBuilder
+
+    schema = arrow_schema(table)
+    columns = ", ".join(f'"{name}"' for name in schema.names)
+    query = f"SELECT {columns} FROM rows" + (f" WHERE {condition}" if condition else "")  # noqa: S608
+    reader = QueryBuilder().register("rows", found).execute(query)
+    return pa.table(reader).cast(schema)
+
+
 def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaTable:
     """Load a version of a table.
 

@@ -332,8 +332,7 @@ class Ingest:
         """
         lake, engine = self._lake, self._lake.engine
         days = frozenset(minute.day for minute in sent)
-        silver = lake.read(self._silver, _selection(self.stream.event_time, sent))
-        known = engine.checkpoint(silver)
+        known = lake.fetch(self._silver, _selection(self.stream.event_time, sent))
         classified = engine.checkpoint(self._classify(bronze=bronze, known=known))
         summary, accepted, others = self._divide(classified=classified)
         stored = self._stored(engine.rows(summary), number)
@@ -345,10 +344,8 @@ class Ingest:
             _, accepted, others = self._divide(classified=engine.checkpoint(rows))
             self._commit(self._quarantine, others, days, ends, whole)
             self._commit(self._silver, accepted, days, ends, whole)
-            known, accepted = (
-                lake.read(self._silver, _selection(self.stream.event_time, sent)),
-                nothing,
-            )
+            known = lake.fetch(self._silver, _selection(self.stream.event_time, sent))
+            accepted = nothing
         else:
             if stored.quarantined + stored.duplicates:
                 for name, end in self._behind(self._silver, self._quarantine).items():
@@ -420,7 +417,7 @@ class Ingest:
         rows = self._add_up(
             known=known,
             added=added,
-            stored=self._lake.read(self._minutes, selection),
+            stored=self._lake.fetch(self._minutes, selection),
             closed=engine.from_arrow(pa.table({"closed_before": closed})),
         )
         end = (newest.astimezone(UTC) - self._delay).replace(second=0, microsecond=0)
