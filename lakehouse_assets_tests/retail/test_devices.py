@@ -19,7 +19,10 @@ import numpy as np
 import pytest
 from confluent_kafka import Producer
 
+from lakehouse_assets.catalog.streams import minutes
 from lakehouse_assets.domains.retail import reference
+from lakehouse_assets.domains.retail.streams.occupancy import OCCUPANCY
+from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sample.retail.device_kafka import KafkaSink
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
@@ -34,9 +37,12 @@ from lakehouse_assets.sample.retail.devices import (
     send,
     simulate,
 )
+from lakehouse_assets.sources.folder_stream import FolderSource
 from lakehouse_assets.sources.kafka_address import KafkaAddress
 from lakehouse_assets.sources.messages import open_stream
-from lakehouse_assets_tests.airline.samples import REPOSITORY
+from lakehouse_assets.streams.ingest import Ingest, drain
+from lakehouse_assets_tests.airline.samples import REPOSITORY, House
+from lakehouse_assets_tests.retail.device_samples import simulated_minutes
 
 LOG = logging.getLogger(__name__)
 
@@ -326,6 +332,22 @@ def test_a_broker_that_takes_nothing_is_told_once(monkeypatch: pytest.MonkeyPatc
     sink = KafkaSink(KafkaAddress("LAKEHOUSE_STREAM_DEVICES", "kafka", "127.0.0.1:1"))
     with pytest.raises(LakehouseError, match="does not take messages"), closing(sink):
         sink.send("thermostat", [b"[]"])
+
+
+def test_the_sample_streams_into_the_simulated_minutes(house: House) -> None:
+    """Whatever happened to the messages on their way; only what was sent in C is rounded twice."""
+    simulated = simulated_minutes(SAMPLE)
+    for stream, column in ((THERMOSTAT, "temp_avg"), (OCCUPANCY, "visitors_avg")):
+        source = FolderSource(REPOSITORY / "data" / "streams" / "devices")
+        events = sum(cycle.events for cycle in drain(Ingest(stream, source, house.lake, run_id="")))
+        assert events > 21_000
+        found = house.rows(minutes(stream), where="device_id != 'TH999'")
+        made = {(row["device_id"], row["minute"]): row for row in found}
+        truth = {(r["device_id"], r["minute"]): r for r in simulated[stream.name].to_pylist()}
+        assert made.keys() == truth.keys()
+        off = [abs(made[key][column] - truth[key][column]) for key in truth]
+        assert max(off) < (0.1 if column == "temp_avg" else 1e-9)
+        assert sum(difference > 1e-9 for difference in off) <= 300
 
 
 HEAD = (
