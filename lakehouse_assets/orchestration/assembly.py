@@ -35,7 +35,6 @@ from lakehouse_assets.orchestration.sensors import delivery_sensors
 from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets.orchestration.stream_assets import stream_assets
 from lakehouse_assets.orchestration.stream_sensor import streams_sensor
-from lakehouse_assets.orchestration.streams_resource import StreamsResource
 from lakehouse_assets.orchestration.table_assets import BuildOptions, gold_asset
 from lakehouse_assets.settings import Settings
 
@@ -144,14 +143,13 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
 
     Args:
         settings: Settings of the lakehouse.
-        overrides: Resources that replace the defaults, by name: `lake`, `landing`, `streams`,
-            `mlflow`, `io_manager`.
+        overrides: Resources that replace the defaults, by name: `lake`, `landing`, `mlflow`,
+            `io_manager`.
     """
     lake = LakeResource.of(settings)
     resources: dict[str, Any] = {
         "lake": lake,
         "landing": LandingResource.of(settings),
-        "streams": StreamsResource.of(settings),
         "mlflow": MlflowResource.of(settings),
         "io_manager": DeltaIOManager(
             lake=overrides.get("lake", lake), run_time_limit=settings.run_time_limit_seconds

@@ -1,19 +1,22 @@
 """The assets of a stream: one that reads it, and its tables, which every reader of it fills."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import Field
 
 from lakehouse_assets.catalog.datasets import Limits, with_limits
 from lakehouse_assets.catalog.streams import Stream, bronze_events, stream_tables
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.jobs import STREAM
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.stream_reader import (
     StreamTakenError,
+    open_source,
     reading,
 )
 from lakehouse_assets.orchestration.stream_report import (
@@ -27,23 +30,26 @@ from lakehouse_assets.orchestration.stream_report import (
     table_events,
 )
 from lakehouse_assets.orchestration.table_assets import asset_attributes
-from lakehouse_assets.streams.ingest import drain
+from lakehouse_assets.storage.identity import Identity
+from lakehouse_assets.storage.location import landing_root
+
+if TYPE_CHECKING:
+    from lakehouse_assets.sources.messages import MessageSource
 
 
-class ReadingConfig(dg.Config):
-    """How long a run reads a stream."""
-
-    seconds: float = Field(
-        default=50.0,
-        gt=0,
+_CONFIG = {
+    "seconds": dg.Field(
+        float,
+        default_value=50.0,
         description="Most seconds to read; the run ends earlier once no message is left, and what "
         "is left then waits for the next run.",
-    )
-    most_lag: int = Field(
-        default=MOST_LAG,
-        ge=0,
+    ),
+    "most_lag": dg.Field(
+        int,
+        default_value=MOST_LAG,
         description="Most messages that may be left for the check lag_is_small to pass.",
-    )
+    ),
+}
 
 
 def stream_assets(
@@ -72,6 +78,14 @@ def stream_assets(
     return [dg.AssetsDefinition(specs=specs), _reader(stream)]
 
 
+def source_of(
+    stream: Stream, landing: LandingResource, lake: LakeResource
+) -> "MessageSource | None":
+    """Open a stream's source; None if it has no address and no folder in the landing zone."""
+    identity = Identity.model_validate(lake.identity)
+    return open_source(stream.source, landing_root(landing.root), identity)
+
+
 def _reader(stream: Stream) -> dg.AssetsDefinition:
     key, bronze = stream_key(stream), bronze_events(stream)
 
@@ -95,14 +109,16 @@ def _reader(stream: Stream) -> dg.AssetsDefinition:
         check_specs=check_specs(key, STREAM_CHECKS),
         # Nothing has to be reported where nothing is read.
         can_subset=True,
+        config_schema=_CONFIG,
         # The IO manager watches over the run.
-        required_resource_keys={"lake", "streams", "io_manager"},
+        required_resource_keys={"lake", "landing", "io_manager"},
     )
     @retries_transient
-    def read(
-        context: dg.AssetExecutionContext, config: ReadingConfig
-    ) -> Iterator[dg.MaterializeResult[None]]:
-        source = context.resources.streams.open(stream.source)
+    def read(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        from lakehouse_assets.streams.ingest import drain
+
+        config = context.op_execution_context.op_config
+        source = source_of(stream, context.resources.landing, context.resources.lake)
         if source is None:
             context.log.info(
                 f"The stream {stream.path} has no address (LAKEHOUSE_STREAM_"
@@ -114,9 +130,9 @@ def _reader(stream: Stream) -> dg.AssetsDefinition:
         try:
             with reading(stream, source, lake, run_id, f"run {run_id[:8]}") as new:
                 tally = Tally.begin(stream, lake)
-                for cycle in drain(new, config.seconds):
+                for cycle in drain(new, config["seconds"]):
                     tally.add(cycle)
-                findings = [*findings_of(stream, lake, tally, config.most_lag)]
+                findings = [*findings_of(stream, lake, tally, config["most_lag"])]
         except StreamTakenError as error:
             context.log.info(str(error))
             return

@@ -18,14 +18,14 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.local_lock import claim
 from lakehouse_assets.lake.log import open_table
 from lakehouse_assets.lake.table_path import LakeRoot
-from lakehouse_assets.sources.folder_stream import FolderSource
-from lakehouse_assets.sources.messages import MessageSource, address_of, open_stream
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import Location
-from lakehouse_assets.streams.ingest import Ingest
 
+# Streams are imported where one is read: not every process that loads the definitions does.
 if TYPE_CHECKING:
     from lakehouse_assets.settings import Settings
+    from lakehouse_assets.sources.messages import MessageSource
+    from lakehouse_assets.streams.ingest import Ingest
 
 
 class StreamTakenError(LakehouseError):
@@ -59,6 +59,8 @@ def open_source(source: str, landing: Location, identity: Identity) -> MessageSo
     Raises:
         LakehouseError: the address cannot be used.
     """
+    from lakehouse_assets.sources.messages import address_of, open_stream
+
     folder = folder_of(source, landing)
     if address_of(source) is None and not (folder and folder.is_dir()):
         return None
@@ -93,6 +95,9 @@ def reading(
 
 def _opened(stream: Stream, source: MessageSource, lake: Lake, run_id: str) -> Ingest:
     """Open a stream: Spark, if it is the engine, reads a broker by itself."""
+    from lakehouse_assets.sources.folder_stream import FolderSource
+    from lakehouse_assets.streams.ingest import Ingest
+
     if lake.engine.name == "spark" and not isinstance(source, FolderSource):
         from lakehouse_assets.sources.kafka import KafkaSource
         from lakehouse_assets.streams.spark import SparkIngest

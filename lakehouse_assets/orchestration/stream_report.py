@@ -25,11 +25,12 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.checks import check_results
 from lakehouse_assets.orchestration.io_manager import PARTITION_ROWS
 from lakehouse_assets.quality.checks import Check, Finding
-from lakehouse_assets.streams.ingest import Cycle, balance
 from lakehouse_assets.text import visible
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
+    from lakehouse_assets.streams.ingest import Cycle
 
 MOST_LAG = 1_000
 CONSERVED = Check(
@@ -232,6 +233,8 @@ def _changed(found: DeltaTable, table: Table, since: int | None) -> set[date] | 
 
 
 def _conserved(stream: Stream, lake: Lake, tally: Tally) -> Finding:
+    from lakehouse_assets.streams.ingest import balance
+
     grown = _stored(stream, lake) - tally.stored
     stored = balance(stream, lake, lake.rows_by_partition(bronze_events(stream)))
     gaps = {str(day): gap for day, gap in stored.gaps().items()}

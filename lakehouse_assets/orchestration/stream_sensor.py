@@ -9,11 +9,12 @@ from lakehouse_assets.catalog.streams import Stream
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.jobs import STREAMS, job_name
 from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loads import WAITING_OR_RUNNING
 from lakehouse_assets.orchestration.sensors import Job
+from lakehouse_assets.orchestration.stream_assets import source_of
 from lakehouse_assets.orchestration.stream_reader import positions_of
 from lakehouse_assets.orchestration.stream_report import stream_key
-from lakehouse_assets.orchestration.streams_resource import StreamsResource
 from lakehouse_assets.text import visible
 
 _LOOK_SECONDS = 60
@@ -44,7 +45,7 @@ def streams_sensor(
         ),
     )
     def new_messages(
-        context: dg.SensorEvaluationContext, lake: LakeResource, streams: StreamsResource
+        context: dg.SensorEvaluationContext, lake: LakeResource, landing: LandingResource
     ) -> dg.SensorResult:
         active = dg.RunsFilter(statuses=WAITING_OR_RUNNING)
         running_jobs = {run.job_name for run in context.instance.get_runs(active)}
@@ -56,7 +57,7 @@ def streams_sensor(
                 notes.append(f"A run reads {stream.path}.")
                 continue
             try:
-                source = streams.open(stream.source)
+                source = source_of(stream, landing, lake)
                 if source is None:
                     notes.append(f"{stream.path} has no address.")
                     continue

@@ -22,10 +22,9 @@ from lakehouse_assets.catalog.streams import (
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.lake.local_lock import claim
 from lakehouse_assets.lake.log import files_of
-from lakehouse_assets.orchestration import stream_assets
 from lakehouse_assets.orchestration.planning import live_runs
 from lakehouse_assets.orchestration.stream_report import stream_key
-from lakehouse_assets.streams.ingest import drain
+from lakehouse_assets.streams import ingest
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.streams.samples import reading
 
@@ -165,7 +164,7 @@ def test_what_cannot_be_read_is_rejected_and_fails_a_check_when_it_is_much(
 def test_a_run_ends_when_its_time_is_over_and_the_next_one_goes_on(
     devices: Devices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_assets, "drain", partial(drain, most=100))
+    monkeypatch.setattr(ingest, "drain", partial(ingest.drain, most=100))
     devices.send(*(reading(1, number) for number in range(300)))
     result = devices.read(seconds=1e-9, most_lag=10)
     assert not checks(result)["lag_is_small"]
@@ -228,7 +227,7 @@ def tick(devices: Devices) -> dg.SensorResult:
     with dg.build_sensor_context(
         instance=devices.instance,
         definitions=definitions,
-        resources={n: definitions.resources[n] for n in ("lake", "streams")},  # type: ignore[index]
+        resources={n: definitions.resources[n] for n in ("lake", "landing")},  # type: ignore[index]
     ) as context:
         result = sensor(context)
     assert isinstance(result, dg.SensorResult)
