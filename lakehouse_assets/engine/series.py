@@ -22,59 +22,89 @@ NEGLIGIBLE: Final = 1e-9
 _EXACT = "decimal(38,12)"
 
 
-def at_equal_steps(frame: DataFrame, series: Sequence[str], points: int) -> DataFrame:
-    """Give each series a row for every position below `points`, with a null value for a gap.
+def numbers_of(frame: DataFrame, names: Sequence[str]) -> DataFrame:
+    """Number the series of a frame, because whole numbers are compared faster than names.
 
     Args:
-        frame: `position` (bigint), `value` and the columns of `series`; no position twice.
-        series: Columns that identify a series.
-        points: Number of positions.
-    """
-    places = F.explode(F.sequence(F.lit(0), F.lit(points - 1)))
-    grid = v.staged(
-        frame.select(*[F.col(name).alias(f"_{name}") for name in series])
-        .distinct()
-        .select(*[f"_{name}" for name in series], places.alias("_position"))
-    )
-    same = F.col("_position") == F.col("position")
-    for name in series:
-        same = same & (F.col(f"_{name}") == F.col(name))
-    return grid.join(frame, same, "left").select(
-        *[F.col(f"_{name}").alias(name) for name in series],
-        F.col("_position").cast("bigint").alias("position"),
-        "value",
-    )
-
-
-def fill_linear(frame: DataFrame, series: Sequence[str]) -> DataFrame:
-    """Fill the gaps between values on a straight line, and leave those at the edges.
-
-    Args:
-        frame: `position`, `value` and the columns of `series`.
-        series: Columns that identify a series.
+        frame: Rows with the columns `names`, none of them null.
+        names: Columns that identify a series.
 
     Returns:
-        The same columns, and `filled`.
+        The names of each `series`.
     """
-    place = F.col("position")
-    known = F.when(F.col("value").isNotNull(), place)
-    forward = W.partitionBy(*series).orderBy(place.asc_nulls_last())
-    backward = W.partitionBy(*series).orderBy(place.desc_nulls_last())
-    placed = v.staged(
+    order = W.orderBy(*[F.col(name).asc_nulls_last() for name in names])
+    number = F.row_number().over(order).cast("bigint").alias("series")
+    return v.staged(frame.select(*names).distinct().select(*names, number))
+
+
+def numbered(frame: DataFrame, numbers: DataFrame) -> DataFrame:
+    """Replace the names of series by their numbers."""
+    names = [name for name in numbers.columns if name != "series"]
+    own = numbers.select(*[F.col(name).alias(f"_{name}") for name in names], "series")
+    same = F.lit(True)
+    for name in names:
+        same = same & (F.col(name) == F.col(f"_{name}"))
+    others = [name for name in frame.columns if name not in names]
+    return frame.join(own, same).select("series", *others)
+
+
+def with_names(frame: DataFrame, numbers: DataFrame) -> DataFrame:
+    """Add the names of numbered series."""
+    names = [name for name in numbers.columns if name != "series"]
+    own = numbers.select(*names, F.col("series").alias("_series"))
+    return frame.join(own, F.col("series") == F.col("_series")).select(*names, *frame.columns)
+
+
+def rounded(column: Col, digits: int) -> Col:
+    """Round a double by binary arithmetic, which is the same on every engine, and quick.
+
+    Whether a half is rounded up depends on the double nearest to it; `v.round_half_up` rounds what
+    is written.
+    """
+    scale = F.lit(float(10**digits))
+    return F.floor(column * scale + F.lit(0.5)).cast("double") / scale
+
+
+def fill_linear(frame: DataFrame, series: Sequence[str], points: int) -> DataFrame:
+    """Give each series every position from its first value on, and fill gaps on a straight line.
+
+    Gaps after the last value stay; `ml.series.series_fill_linear` does so without `fill_edges`.
+
+    Args:
+        frame: `position` (bigint), `value` without nulls and the columns of `series`; no position
+            of a series twice.
+        series: Columns that identify a series.
+        points: Number of positions.
+
+    Returns:
+        The columns of `series`, `position`, `value` (null in a gap) and `filled`.
+    """
+    order = W.partitionBy(*series).orderBy(F.col("position").asc_nulls_last())
+    following = v.staged(
         frame.select(
-            *frame.columns,
-            F.max(known).over(forward).alias("_before"),
-            F.min(known).over(backward).alias("_after"),
+            *series,
+            F.col("position").alias("_start"),
+            F.col("value").alias("_value"),
+            F.lead("position").over(order).alias("_next"),
+            F.lead("value").over(order).alias("_right"),
         )
     )
-    # Only one row of those with the same neighbour has a value: the neighbour itself.
-    left = F.max("value").over(W.partitionBy(*series, "_before"))
-    right = F.max("value").over(W.partitionBy(*series, "_after"))
-    between = v.staged(placed.select(*placed.columns, left.alias("_left"), right.alias("_right")))
-    width = F.greatest(F.col("_after") - F.col("_before"), F.lit(1))
-    share = v.ratio(place - F.col("_before"), width)
-    line = F.col("_left") + (F.col("_right") - F.col("_left")) * share
-    return between.select(*frame.columns, F.coalesce(F.col("value"), line).alias("filled"))
+    end = F.coalesce(F.col("_next"), F.lit(points)) - F.lit(1)
+    spread = v.staged(
+        following.select(
+            *following.columns,
+            F.explode(F.sequence(F.col("_start"), end.cast("bigint"))).alias("position"),
+        )
+    )
+    past = F.col("position") - F.col("_start")
+    share = v.ratio(past, F.col("_next") - F.col("_start"))
+    line = F.col("_value") + (F.col("_right") - F.col("_value")) * share
+    return spread.select(
+        *series,
+        F.col("position").cast("bigint").alias("position"),
+        F.when(past == F.lit(0), F.col("_value")).alias("value"),
+        F.when(past == F.lit(0), F.col("_value")).otherwise(line).alias("filled"),
+    )
 
 
 def with_anomalies(

@@ -175,7 +175,9 @@ CASES: dict[str, tuple[str, Words]] = {
     ),
     "add_micros": (
         "moments",
-        lambda: {"x": v.add_micros(v.parse_timestamp(F.col("a")), F.col("n") * F.lit(90_000_001))},
+        lambda: {
+            "x": v.add_micros(v.minute_start(v.parse_timestamp(F.col("a"))), F.lit(59_000_001))
+        },
     ),
     "parse_timestamp": ("moments", lambda: {"x": v.parse_timestamp(F.col("a"))}),
     "rewrite": (

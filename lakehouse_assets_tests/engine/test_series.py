@@ -41,22 +41,30 @@ def build(engine: Engine, rows: np.ndarray, **options: Any) -> dict[str, np.ndar
     current.activate(engine)
     try:
         with engine.scope():
-            grid = series.at_equal_steps(engine.from_arrow(given), ["name"], POINTS)
-            filled = series.fill_linear(grid, ["name"])
-            period = F.when(F.col("name").isin("S3", "S4"), F.lit(0)).otherwise(F.lit(48))
-            options.setdefault("learned", F.col("position") < F.lit(POINTS - TEST))
+            named = engine.from_arrow(given)
+            numbers = series.numbers_of(named, ["name"])
+            filled = series.fill_linear(series.numbered(named, numbers), ["series"], POINTS)
+            period = F.when(F.col("series").isin(4, 5), F.lit(0)).otherwise(F.lit(48))
             frame = series.with_anomalies(
-                filled, ["name"], value="filled", period=period, threshold=1.0, **options
+                filled,
+                ["series"],
+                value="filled",
+                period=period,
+                learned=F.col("position") < F.lit(POINTS - TEST),
+                threshold=1.0,
+                **options,
             )
-            found = engine.arrow_stream(frame).read_all()
+            found = engine.arrow_stream(series.with_names(frame, numbers)).read_all()
     finally:
         current.activate(before)
-    found = found.sort_by([("name", "ascending"), ("position", "ascending")])
-    assert found.num_rows == rows.size
-    return {
-        name: found[name].to_numpy().astype(float).reshape(rows.shape)
-        for name in ("filled", "baseline", "score", "flag")
-    }
+    number = [int(name[1:]) for name in found["name"].to_pylist()]
+    position = found["position"].to_numpy()
+    results = {}
+    for name in ("value", "filled", "baseline", "score", "flag"):
+        # Before its first value a series has no rows.
+        results[name] = np.where(name in ("score", "flag"), 0.0, np.full(rows.shape, np.nan))
+        results[name][number, position] = found[name].to_numpy()
+    return results
 
 
 @pytest.mark.parametrize("method", ["tukey", "ctukey"])
@@ -74,7 +82,11 @@ def test_frames_are_decomposed_like_arrays(
     for engine in engines:
         found = build(engine, rows, trend=trend, method=method)
         assert found["filled"] == pytest.approx(filled, rel=1e-12, nan_ok=True)
+        assert found["value"] == pytest.approx(rows, nan_ok=True)
         for name in ("baseline", "score", "flag"):
             expected = np.array([getattr(one, name) for one in wanted], float)
+            if name == "baseline":
+                before = np.cumsum(~np.isnan(rows), axis=1) == 0
+                expected[before] = np.nan
             assert found[name] == pytest.approx(expected, rel=1e-11, abs=1e-11, nan_ok=True), name
     assert {-1, 1} < {*np.concatenate([one.flag for one in wanted]).tolist()}

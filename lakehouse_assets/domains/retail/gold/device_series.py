@@ -40,6 +40,7 @@ _MINUTE = 60_000_000
 _EXACT = "decimal(18,4)"
 _UNKNOWN = "Unknown"
 _KEYS = ("store_id", "device_id")
+_SERIES = ("series",)
 _STORE = Column("store_id", "string", "The store; Unknown if the device names none.", False)
 _DEVICE = Column(
     "device_id", "string", "The device; All for the average of the store's devices.", False
@@ -131,8 +132,8 @@ def thermostat_anomalies(thermostat: DataFrame, day: date) -> DataFrame:
         thermostat: Rows of `agg_thermostat_minute` of the day and the days before.
         day: The day.
     """
-    stepped = _with_stores(_steps(thermostat, day, "temp_avg", 1), _KEYS)
-    found = _judged(stepped, _KEYS, day, 1, F.lit(THRESHOLDS["temperature"]))
+    steps = _steps(thermostat, day, "temp_avg", 1)
+    found = _judged(steps, _KEYS, day, 1, F.lit(THRESHOLDS["temperature"]))
     return found.select(
         "event_date", *_KEYS, F.col("start").alias("minute"), F.col("value").alias("temp_avg"),
         "baseline", "score", "flag",
@@ -153,7 +154,7 @@ def occupancy_anomalies(occupancy: DataFrame, day: date) -> DataFrame:
     )
     is_dwell = F.col("measure") == F.lit("dwell")
     threshold = F.when(is_dwell, F.lit(THRESHOLDS["dwell"])).otherwise(F.lit(THRESHOLDS["aisle"]))
-    found = _judged(_with_stores(dwell.unionByName(aisle), keys), keys, day, STEP, threshold)
+    found = _judged(dwell.unionByName(aisle), keys, day, STEP, threshold)
     return found.select(
         "event_date", *keys, F.col("start").alias("step_start"),
         F.col("value").alias("minutes_avg"), "baseline", "score", "flag",
@@ -167,23 +168,28 @@ def thermostat_forecast(thermostat: DataFrame, day: date) -> DataFrame:
         thermostat: Rows of `agg_thermostat_minute` of the day and the days before.
         day: The day.
     """
-    steps = v.staged(_mean_of(_steps(thermostat, day, "temp_avg", 1), _KEYS))
-    last = v.staged(_last(steps))
+    named = v.staged(_steps(thermostat, day, "temp_avg", 1))
+    last = v.staged(_last(named))
+    names = series.numbers_of(named, _KEYS)
+    steps = v.staged(series.numbered(_valued(named, _KEYS, 1), names))
     # The position of the first learned minute is 0.
-    moved = steps.join(last, F.col("position") > F.col("last") - F.lit(_LEARNED)).select(
-        *_KEYS,
-        (F.col("position") - F.col("last") + F.lit(_LEARNED - 1)).alias("position"),
-        "value",
+    moved = v.staged(
+        steps.join(last, F.col("position") > F.col("last") - F.lit(_LEARNED)).select(
+            *_SERIES,
+            (F.col("position") - F.col("last") + F.lit(_LEARNED - 1)).alias("position"),
+            "value",
+        )
     )
-    grid = v.staged(series.at_equal_steps(moved, _KEYS, _LEARNED + AHEAD))
+    filled = v.staged(series.fill_linear(moved, _SERIES, _LEARNED + AHEAD))
     found = series.with_anomalies(
-        _with_period(v.staged(series.fill_linear(grid, _KEYS)), _KEYS, 1),
-        _KEYS,
+        _with_period(filled, 1),
+        _SERIES,
         value="filled",
         period=F.col("period"),
         learned=F.col("position") < F.lit(_LEARNED),
     )
     ahead = v.staged(found.join(last, F.col("position") >= F.lit(_LEARNED)))
+    ahead = v.staged(series.with_names(ahead, names))
     shift = F.col("last") - F.lit(_LEARNED - 1)
     sent = _moment(day, F.col("last_known") + shift, 1)
     today = v.staged(
@@ -191,7 +197,7 @@ def thermostat_forecast(thermostat: DataFrame, day: date) -> DataFrame:
             F.lit(day).alias("event_date"),
             *_KEYS,
             _moment(day, F.col("position") + shift, 1).alias("minute"),
-            v.round_half_up(F.col("baseline"), 4).alias("temp_forecast"),
+            series.rounded(F.col("baseline"), 4).alias("temp_forecast"),
             sent.alias("last_minute"),
         )
     )
@@ -210,37 +216,47 @@ def _steps(rows: DataFrame, day: date, column: str, step: int) -> DataFrame:
     )
 
 
+def _valued(steps: DataFrame, keys: tuple[str, ...], step: int) -> DataFrame:
+    """Return the value of each position: the average of its minutes."""
+    if step == 1:
+        return steps.select(*keys, "position", F.col("exact").cast("double").alias("value"))
+    return _mean_of(steps, keys)
+
+
 def _mean_of(steps: DataFrame, keys: tuple[str, ...]) -> DataFrame:
     return steps.groupBy(*keys, "position").agg(v.mean(F.col("exact"), 4).alias("value"))
-
-
-def _with_stores(steps: DataFrame, keys: tuple[str, ...]) -> DataFrame:
-    """Average the values of each device, and of each store's devices together."""
-    kept = v.staged(steps)
-    stores = kept.withColumn("device_id", F.lit(ALL_DEVICES)).select(*kept.columns)
-    return v.staged(_mean_of(kept, keys).unionByName(_mean_of(stores, keys)))
 
 
 def _judged(
     steps: DataFrame, keys: tuple[str, ...], day: date, step: int, threshold: Col
 ) -> DataFrame:
-    """Decompose the series of a window and return the rows of its last day."""
+    """Decompose the series of devices, and of each store's together, over a window of days.
+
+    Returns the rows of the last day.
+    """
     points = DAYS * _DAY // step
-    grid = v.staged(series.at_equal_steps(steps, keys, points))
-    filled = _with_period(v.staged(series.fill_linear(grid, keys)), keys, step)
-    found = series.with_anomalies(filled, keys, value="filled", period=F.col("period"))
+    devices = v.staged(steps)
+    stores = v.staged(devices.withColumn("device_id", F.lit(ALL_DEVICES)).select(*devices.columns))
+    names = series.numbers_of(devices.select(*keys).unionByName(stores.select(*keys)), keys)
+    values = v.staged(_valued(devices, keys, step).unionByName(_mean_of(stores, keys)))
+    rows = v.staged(series.numbered(values, names))
+    filled = _with_period(v.staged(series.fill_linear(rows, _SERIES, points)), step)
+    found = series.with_anomalies(filled, _SERIES, value="filled", period=F.col("period"))
     is_known = F.col("value").isNotNull()
+    # Up to the last position of any series.
+    own_day = v.staged(
+        found.filter(F.col("position") >= F.lit(points - _DAY // step)).join(
+            _last(devices), F.col("position") <= F.col("last")
+        )
+    )
     judged = v.staged(
-        found.join(_last(steps), F.col("position") <= F.col("last"))
-        .filter(F.col("position") >= F.lit(points - _DAY // step))
-        .filter(F.col("position") >= F.col("first_known"))
-        .select(
+        series.with_names(own_day, names).select(
             F.lit(day).alias("event_date"),
             *keys,
             _moment(day, F.col("position"), step).alias("start"),
             "value",
-            v.round_half_up(F.col("baseline"), 4).alias("baseline"),
-            F.when(is_known, v.round_half_up(F.col("score"), 6)).alias("score"),
+            series.rounded(F.col("baseline"), 4).alias("baseline"),
+            F.when(is_known, series.rounded(F.col("score"), 6)).alias("score"),
         )
     )
     above, below = F.col("score") >= threshold, F.col("score") <= F.lit(0.0) - threshold
@@ -252,13 +268,13 @@ def _last(steps: DataFrame) -> DataFrame:
     return steps.agg(F.max("position").alias("last"))
 
 
-def _with_period(filled: DataFrame, keys: tuple[str, ...], step: int) -> DataFrame:
+def _with_period(filled: DataFrame, step: int) -> DataFrame:
     """Add the period of each series: a day if it goes back to the window's first hour, else none.
 
     With one or two days, an anomaly would be half of the usual course and show on the other day.
     """
     known = F.when(F.col("value").isNotNull(), F.col("position"))
-    whole = W.partitionBy(*keys)
+    whole = W.partitionBy(*_SERIES)
     bounds = v.staged(
         filled.select(
             *filled.columns,
