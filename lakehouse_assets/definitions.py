@@ -5,13 +5,14 @@
 
 import gc
 
-import dagster as _dagster  # noqa: F401
+# Dagster's classes and the definitions live as long as the process: looking for garbage among them
+# while they are made takes a tenth of the time, and so it would at each full collection later.
+gc.disable()
+try:
+    from lakehouse_assets.orchestration.assembly import build_defs
+    from lakehouse_assets.settings import load_settings
 
-# Dagster's classes live as long as the process; without this, the garbage collector goes through
-# all of them while ours are being made, and at each full collection after that.
-gc.freeze()
-
-from lakehouse_assets.orchestration.assembly import build_defs  # noqa: E402
-from lakehouse_assets.settings import load_settings  # noqa: E402
-
-defs = build_defs(load_settings())
+    defs = build_defs(load_settings())
+finally:
+    gc.freeze()
+    gc.enable()
