@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 
 from lakehouse_assets.catalog.datasets import LossLimit
+from lakehouse_assets.catalog.streams import stream_tables
+from lakehouse_assets.domains import STREAMS
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.orchestration.jobs import live_keys
 from lakehouse_assets.orchestration.planning import PlannedRun, plan
 from lakehouse_assets.orchestration.run import RunSummary, execute
 from lakehouse_assets_tests.airline.samples import House
@@ -136,8 +139,12 @@ def test_the_embedded_engine_repeats_what_spark_finished(
 
 def test_there_were_rows_of_every_table_to_compare(lakes: Lakes) -> None:
     house = lakes.embedded
+    # Tables of streams have tests of their own on both engines: streams/test_spark.py, and those of
+    # the rules in retail/test_device_crowds.py, test_device_health.py and the tests of series.
+    streamed = {key.path[-1] for key in live_keys()}
+    streamed |= {table.name for stream in STREAMS for table in stream_tables(stream)}
     # A document is its bytes, whatever they are: none can be unreadable.
-    assert empty_tables(house) == {"bronze_documents_rejects"}
+    assert empty_tables(house) - streamed == {"bronze_documents_rejects"}
     segments = house.rows("gold_segment_summary", "month(as_of_month) = 3")
     # Cluster 0 is what nobody real has: a trillion points. Its members are no frequent flyers.
     # Without the original files, another persona is empty.
