@@ -56,6 +56,7 @@ class LiveStream:
     _arrived: deque[tuple[float, int]] = field(default_factory=deque)
     _open: ExitStack = field(default_factory=ExitStack)
     _ingest: Ingest | None = None
+    _read: int = 0
     _pause: float = _FIRST_PAUSE
     _again_at: float = 0.0
 
@@ -73,7 +74,15 @@ class LiveStream:
 
     @property
     def behind(self) -> bool:
-        """Whether messages are left that can be read at once."""
+        """Whether more messages are left than the last cycle has read.
+
+        A few always are: those that came while it was committed. They wait for the next round.
+        """
+        return self.unfinished and self.total.left > self._read
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether messages are left that can be read."""
         return self._ingest is not None and self.total.left > 0
 
     @property
@@ -102,7 +111,7 @@ class LiveStream:
             self._again_at = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             return None
-        self.problem, self._pause = "", _FIRST_PAUSE
+        self.problem, self._pause, self._read = "", _FIRST_PAUSE, cycle.messages
         self._arrived.append((time.monotonic(), cycle.events))
         self.total.add(cycle)
         self.news.add(cycle)
@@ -189,7 +198,8 @@ class LiveStreams:
                     done = until_caught_up and all(live.caught_up for live in self.streams)
                     if done or time.monotonic() >= end:
                         break
-                    if not any(live.behind for live in self.streams):
+                    unfinished = until_caught_up and any(s.unfinished for s in self.streams)
+                    if not unfinished and not any(live.behind for live in self.streams):
                         # What arrives from now on is committed by the end of the next round.
                         spent = time.monotonic() - began
                         pause = min(self._cadence - 2 * spent, end - time.monotonic())

@@ -212,7 +212,7 @@ def anomalies(_folder: Path, _given: argparse.Namespace) -> None:
 def read(stream: Stream, source: MessageSource, lake: Lake) -> int:
     """Read a stream to its end; return the number of its events."""
     ingest = Ingest(stream, source, lake, "bench")
-    return sum(cycle.events for cycle in drain(ingest))
+    return sum(cycle.events for cycle in drain(ingest, most=100_000))
 
 
 def lake_of(root: Path, stream: Stream) -> Lake:
