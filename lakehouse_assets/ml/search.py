@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import signal
 import threading
@@ -15,12 +14,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
     from matplotlib.figure import Figure
@@ -115,6 +114,8 @@ def _helpers(measure: Measure, count: int) -> Iterator[list[Connection]]:
     Processes instead of threads: scikit-learn changes the process's filters of warnings while it
     works, and threads that do so at once put them back wrongly.
     """
+    import multiprocessing
+
     # Spawned, because a fork copies locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     started: list[SpawnProcess] = []
@@ -140,9 +141,11 @@ def _helpers(measure: Measure, count: int) -> Iterator[list[Connection]]:
 
 def _help(trials: Connection, measure: Measure) -> None:
     """Measure the trials that arrive, until the process that sends them ends this one."""
+    from multiprocessing import parent_process
+
     from threadpoolctl import threadpool_limits
 
-    parent = multiprocessing.parent_process()
+    parent = parent_process()
     if parent is None:
         return
 
@@ -166,6 +169,8 @@ def _measured(
     trials: Sequence[Params], left: Sequence[int], measure: Measure, helpers: Sequence[Connection]
 ) -> Iterator[tuple[int, tuple[Mapping[str, float], Any]]]:
     """Yield the places of trials, and what was measured, as they end; this process helps too."""
+    from multiprocessing.connection import wait
+
     waiting = deque(left)
     busy: dict[Connection, int] = {}
 
