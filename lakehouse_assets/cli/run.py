@@ -55,7 +55,7 @@ def run() -> None:
     for line in summary.errors:
         errors.print(f"Error: {line}", style="red")
     console.print(
-        f"{len(planned.runs)} runs in {time.monotonic() - started:.1f} s. Next: "
+        f"{summary.runs} runs in {time.monotonic() - started:.1f} s. Next: "
         "`make ui` opens the Dagster UI, `make mlflow` shows the models, `lakehouse sql` queries "
         "the lake.",
         soft_wrap=True,

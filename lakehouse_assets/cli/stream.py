@@ -303,26 +303,19 @@ class Alarms:
 
     def _out_of_limits(self, closed: datetime) -> list[dict[str, Any]]:
         """Return the violations that have not ended by a minute, the latest first."""
+        from lakehouse_assets.catalog.streams import EVENT_DATE
         from lakehouse_assets.domains.retail.gold.device_limits import GAP, threshold_violations
         from lakehouse_assets.domains.retail.gold.device_minutes import AGG_THERMOSTAT_MINUTE
         from lakehouse_assets.domains.retail.reference import device_history, store_clocks
         from lakehouse_assets.engine import F
+        from lakehouse_assets.lake.predicate import between
 
         day, engine = closed.date(), self._lake.engine
-        stored = self._lake.open(AGG_THERMOSTAT_MINUTE)
-        if stored is None:
-            return []
-        # Not a frame: DuckDB keeps something of every version of a table that it has read.
-        rows = stored.to_pyarrow_table(
-            filters=[
-                ("event_date", "in", [day - timedelta(days=1), day]),
-                ("minute", "<=", closed),
-            ],
-            columns=["device_id", "minute", "event_date", "temp_avg", "battery_avg"],
-        )
+        days = between(EVENT_DATE, day - timedelta(days=1), day + timedelta(days=1))
         with engine.scope():
+            minutes = self._lake.fetch(AGG_THERMOSTAT_MINUTE, days)
             found = threshold_violations(
-                engine.from_arrow(rows),
+                minutes.filter(F.col("minute") <= F.lit(closed)),
                 engine.from_arrow(device_history()),
                 engine.from_arrow(store_clocks()),
                 day,

@@ -63,11 +63,13 @@ class RunSummary:
     """The result of some runs.
 
     Attributes:
+        runs: Number of runs that were started.
         seconds: Time spent, by step.
         warnings: Failed checks that stopped nothing.
         errors: Reasons why the result is incomplete, one sentence each.
     """
 
+    runs: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[FailedCheck] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -136,6 +138,7 @@ def execute(
             while waiting:
                 planned = waiting.pop(0)
                 on_start(planned)
+                summary.runs += 1
                 result = _execute_run(instance, definitions, planned, command)
                 # Dagster ignores a signal that arrives after the last step.
                 if stop_requested():
