@@ -121,7 +121,7 @@ def test_the_run_has_baselines_and_the_sweep_as_child_runs(trained: House) -> No
     penalties = {f"penalty_{penalty:g}" for penalty in SentimentSettings().penalties}
     assert found.keys() == {"xgboost_tfidf_1024", "vader"} | penalties
     assert run.data.metrics["macro_recall"] >= found["vader"]["macro_recall"] + 0.03
-    assert run.data.params["judged_on"] == "test"
+    assert run.data.params["tested_on"] == "test"
     files = {file.path for file in client.list_artifacts(version.run_id)}
     assert {"sentiment.png", "weightiest_words.json", "held_out.parquet"} <= files
 

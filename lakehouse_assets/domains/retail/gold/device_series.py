@@ -133,7 +133,7 @@ def thermostat_anomalies(thermostat: DataFrame, day: date) -> DataFrame:
         day: The day.
     """
     steps = _steps(thermostat, day, "temp_avg", 1)
-    found = _judged(steps, _KEYS, day, 1, F.lit(THRESHOLDS["temperature"]))
+    found = _scored(steps, _KEYS, day, 1, F.lit(THRESHOLDS["temperature"]))
     return found.select(
         "event_date", *_KEYS, F.col("start").alias("minute"), F.col("value").alias("temp_avg"),
         "baseline", "score", "flag",
@@ -154,7 +154,7 @@ def occupancy_anomalies(occupancy: DataFrame, day: date) -> DataFrame:
     )
     is_dwell = F.col("measure") == F.lit("dwell")
     threshold = F.when(is_dwell, F.lit(THRESHOLDS["dwell"])).otherwise(F.lit(THRESHOLDS["aisle"]))
-    found = _judged(dwell.unionByName(aisle), keys, day, STEP, threshold)
+    found = _scored(dwell.unionByName(aisle), keys, day, STEP, threshold)
     return found.select(
         "event_date", *keys, F.col("start").alias("step_start"),
         F.col("value").alias("minutes_avg"), "baseline", "score", "flag",
@@ -227,7 +227,7 @@ def _mean_of(steps: DataFrame, keys: tuple[str, ...]) -> DataFrame:
     return steps.groupBy(*keys, "position").agg(v.mean(F.col("exact"), 4).alias("value"))
 
 
-def _judged(
+def _scored(
     steps: DataFrame, keys: tuple[str, ...], day: date, step: int, threshold: Col
 ) -> DataFrame:
     """Decompose the series of devices, and of each store's together, over a window of days.
@@ -249,7 +249,7 @@ def _judged(
             _last(devices), F.col("position") <= F.col("last")
         )
     )
-    judged = v.staged(
+    scored = v.staged(
         series.with_names(own_day, names).select(
             F.lit(day).alias("event_date"),
             *keys,
@@ -261,7 +261,7 @@ def _judged(
     )
     above, below = F.col("score") >= threshold, F.col("score") <= F.lit(0.0) - threshold
     flag = F.when(above, F.lit(1)).when(below, F.lit(-1)).otherwise(F.lit(0))
-    return judged.select(*judged.columns, flag.cast("int").alias("flag"))
+    return scored.select(*scored.columns, flag.cast("int").alias("flag"))
 
 
 def _last(steps: DataFrame) -> DataFrame:
