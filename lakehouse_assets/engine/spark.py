@@ -6,7 +6,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -151,9 +151,10 @@ class SparkEngine:
         versions = self.versions_read(frame)
         new = from_arrow_schema(added, prefer_timestamp_ntz=True)
         schema = StructType([*frame.schema.fields, *new.fields])
-        wider = frame.mapInArrow(_sent_whole(adding_columns(needed, added, compute)), schema)
         try:
-            return self._keep(wider, versions)
+            with _sending_the_package():
+                wider = frame.mapInArrow(adding_columns(needed, added, compute), schema)
+                return self._keep(wider, versions)
         except PySparkException as error:
             found = _RAISED.findall(str(error))
             if not found:
@@ -272,12 +273,18 @@ class SparkEngine:
         return text
 
 
-def _sent_whole(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Have Spark send along the project's code, so that workers need not have it installed."""
-    from pyspark.cloudpickle import register_pickle_by_value
+@contextmanager
+def _sending_the_package() -> Iterator[None]:
+    """Have Spark send the project's code along, so that workers need not have it installed."""
+    from pyspark.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
 
-    register_pickle_by_value(sys.modules[__package__.partition(".")[0]])  # type: ignore[no-untyped-call]
-    return function
+    package = sys.modules[__package__.partition(".")[0]]
+    register_pickle_by_value(package)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        # Other functions, such as the parsers of streams, use what cannot be sent.
+        unregister_pickle_by_value(package)  # type: ignore[no-untyped-call]
 
 
 def _batches(frame: DataFrame, batch_rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -114,7 +114,7 @@ def test_help_names_every_argument() -> None:
     assert wrong.returncode == 1
     assert wrong.stderr == (
         "Error: No model to evaluate is called chrun; did you mean churn? There are: "
-        "churn, forecast, sentiment.\n"
+        "churn, forecast, maintenance, sentiment.\n"
     )
 
 

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from lakehouse_assets.catalog.streams import minutes, silver_events, stream_tables
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.streams.ingest import Ingest
 from lakehouse_assets.streams.spark import SparkIngest
+from lakehouse_assets_tests.engine.test_batches import ADDED, doubled
 from lakehouse_assets_tests.lake.samples import embedded_lake, make_lake, using
 from lakehouse_assets_tests.streams.broker import Broker
 from lakehouse_assets_tests.streams.reader import source_at, stream_of
@@ -35,6 +38,10 @@ def test_tables_equal_those_of_the_embedded_engine(
 ) -> None:
     broker.make_topic("spark", partitions=2)
     spark = make_lake(tmp_path / "spark", *TABLES, engine=spark_engine)
+    with using(spark):
+        # A model has scored rows in this process, for which Spark is sent the whole package.
+        numbers = spark_engine.from_arrow(pa.table({"x": [1]}))
+        spark_engine.add_columns(numbers, ["x"], ADDED, doubled)
     embedded = embedded_lake(tmp_path / "embedded", *TABLES)
     source, other = source_at(broker.address), source_at(broker.address)
 
