@@ -1,4 +1,4 @@
-"""Reads streams until it is told to stop, looks after their tables and reports to Dagster."""
+"""Reads streams until it is stopped, maintains their tables and reports to Dagster."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class LiveStream:
     Attributes:
         stream: The stream.
         connect: Opens the source of its messages.
-        total: What it has brought since the process began.
-        news: What it has brought since the last report.
+        total: What it has read since the process started.
+        news: What it has read since the last report.
         problem: Why it is not being read at the moment; empty if it is.
     """
 
@@ -155,7 +155,7 @@ class LiveStreams:
 
     @property
     def problem(self) -> str:
-        """Why Dagster could not be told; empty if it could."""
+        """Why the last report did not reach Dagster; empty if it did."""
         return self._reports.problem
 
     def run(
@@ -211,7 +211,7 @@ class LiveStreams:
             self._report()
 
     def _report(self) -> None:
-        """Check what was brought, and have it told to Dagster."""
+        """Check what was read, and report it to Dagster."""
         for live in self.streams:
             if not live.news.messages and live.stream in self.findings:
                 continue
@@ -235,7 +235,7 @@ class LiveStreams:
 
 
 class _Reports:
-    """Tells Dagster in a thread of its own, because its log takes seconds to write.
+    """Reports to Dagster in a separate thread, because its log takes seconds to write.
 
     Attributes:
         problem: Why the last report could not be made; what it had is in the next one.
@@ -276,4 +276,4 @@ class _Reports:
             report_outside_runs(self._instance, stream, self._lake, tally, findings)
             self.problem = ""
         except Exception as error:  # noqa: BLE001 - the stream goes on, the next report has it all
-            self.problem = f"Dagster could not be told ({type(error).__name__}: {one_line(error)})."
+            self.problem = f"No report to Dagster ({type(error).__name__}: {one_line(error)})."

@@ -1,4 +1,4 @@
-"""What Dagster is told of a stream: the days of its tables that changed, and how it keeps up.
+"""Reports a stream to Dagster: the days of its tables that changed, and how far behind it is.
 
 What changed is read from the histories of the tables, since the version that Dagster knows. So a
 process that was killed between a commit and its report leaves no day out.
@@ -53,7 +53,7 @@ _VERSION = "delta_version"
 
 @dataclass
 class Tally:
-    """What a stream has brought since it was last reported.
+    """What was read from a stream since its last report.
 
     Attributes:
         messages: Messages.
@@ -85,7 +85,7 @@ class Tally:
         return cls(stored=_stored(stream, lake))
 
     def add(self, cycle: Cycle) -> None:
-        """Add what a cycle brought."""
+        """Add what a cycle read."""
         self.messages += cycle.messages
         self.events += cycle.events
         self.rejected += cycle.rejects
@@ -110,7 +110,7 @@ def stream_key(stream: Stream) -> dg.AssetKey:
 def findings_of(
     stream: Stream, lake: Lake, tally: Tally, most_lag: int = MOST_LAG
 ) -> Iterator[Finding]:
-    """Check what a stream brought; conservation comes first."""
+    """Check what was read from a stream; conservation comes first."""
     yield _conserved(stream, lake, tally)
     waiting = {f"{topic}/{part}": n for (topic, part), n in tally.lag.items() if n}
     listed = ", ".join(f"{name}: {number:,}" for name, number in waiting.items())
@@ -142,11 +142,11 @@ def findings_of(
 def table_events(
     instance: dg.DagsterInstance, stream: Stream, lake: Lake, tally: Tally
 ) -> Iterator[dg.AssetMaterialization]:
-    """Return the materialisations of everything that changed since Dagster was last told."""
+    """Return the materialisations of everything that changed since the last report."""
     for table in stream_tables(stream):
         key = dg.AssetKey(table.key)
-        told = instance.get_latest_materialization_event(key)
-        known = told.asset_materialization if told else None
+        reported = instance.get_latest_materialization_event(key)
+        known = reported.asset_materialization if reported else None
         since = known.metadata.get(_VERSION) if known else None
         found = lake.open(table)
         if found is None:
@@ -177,7 +177,7 @@ def report_outside_runs(
     tally: Tally,
     findings: Sequence[Finding],
 ) -> None:
-    """Report what a stream brought without a run: its tables only if they are conserved."""
+    """Report a stream outside a run; its tables only if no event was lost or doubled."""
     reader = stream_key(stream)
     for result in check_results(reader, findings):
         instance.report_runless_asset_event(

@@ -156,7 +156,7 @@ def check_offset(topic: str, partition: int, wanted: int, first: int, end: int) 
     if wanted > end:
         raise LakehouseError(
             f"Topic {topic}, partition {partition} ends at offset {end}, although the lake has "
-            f"read up to offset {wanted}: the topic was made anew, or its broker lost messages. "
+            f"read up to offset {wanted}: the topic was recreated, or its broker lost messages. "
             "Set the stream's variable LAKEHOUSE_STREAM_<NAME>_GROUP to a new name to read the "
             "topic from its beginning; what the lake has already is recognised as duplicates."
         )

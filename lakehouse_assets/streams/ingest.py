@@ -337,7 +337,7 @@ class Ingest:
         summary, accepted, others = self._divide(classified=classified)
         stored = self._stored(engine.rows(summary), number)
         if stored.displacing:
-            # These days are made anew: the event that silver has becomes a duplicate.
+            # These days are rebuilt: the event that silver has becomes a duplicate.
             whole = Windows(EVENT_DATE, tuple((day, day + _DAY) for day in sorted(days)))
             nothing = known.filter(F.lit(False))
             rows = self._classify(bronze=lake.read(self._bronze, whole), known=nothing)

@@ -30,7 +30,7 @@ LEAST_PAIRS: Final = 60
 """Fewest pairs of minutes for a correlation."""
 
 WEAKEST: Final = 0.2
-"""Weakest correlation that is told: by chance alone, one of 61 lags has more than none."""
+"""Weakest correlation that is reported: by chance alone, one of 61 lags has more than none."""
 
 CROWD: Final = (14, 10)
 """A crowd has more than 14/10 of the visitors that the store has on average while it is open."""

@@ -299,7 +299,7 @@ MAINTENANCE: Final = ModelSpec(
     limits=(
         "It knows failures that announce themselves by heat, noise, lost readings or a falling "
         "battery, as the simulated ones do; a device that breaks without notice is not foreseen.",
-        "More than 120 hours are not told apart.",
+        "Remaining lives of more than 120 hours are not distinguished.",
         "Fitted on simulated devices; train it on real ones before maintenance is planned by it.",
     ),
     libraries=("scikit-learn", "xgboost-cpu"),
