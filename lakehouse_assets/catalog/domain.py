@@ -14,7 +14,7 @@ from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import Table, TableView
 from lakehouse_assets.catalog.sources import SourceTable
-from lakehouse_assets.catalog.streams import Stream, stream_tables
+from lakehouse_assets.catalog.streams import LiveAlarm, Stream, stream_tables
 
 if TYPE_CHECKING:
     from lakehouse_assets.ml.evaluation import Evaluation, Training
@@ -51,6 +51,7 @@ class Domain:
         streams: The streams of events.
         gold: The gold tables.
         views: The views over them.
+        alarms: What `lakehouse stream` reports while it reads.
         models: The models, with the tables of their results.
         evaluations: How models are evaluated on a user's files.
         trainings: How models are trained from a user's files.
@@ -65,6 +66,7 @@ class Domain:
     streams: tuple[Stream, ...] = ()
     gold: tuple[GoldTable, ...] = ()
     views: tuple[TableView, ...] = ()
+    alarms: tuple[LiveAlarm, ...] = ()
     models: tuple[ModelTable, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     trainings: tuple[Training, ...] = ()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lakehouse_assets.catalog.datasets import QUALITY_FLAGS, Feed
 from lakehouse_assets.catalog.registry import Column, Measure, PartitionColumn, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakehouse_assets.engine import DataFrame
 
 EVENT_DATE = PartitionColumn("event_date", "day")
 # A stream commits every few seconds: a checkpoint for every tenth commit would take more time than
@@ -100,6 +106,29 @@ class Stream(Feed):
     def lineage(self) -> tuple[Column, ...]:
         """The columns that trace an event to its message; the last one is the partition column."""
         return (*_LINEAGE, _DATE)
+
+
+@dataclass(frozen=True)
+class LiveAlarm:
+    """What `lakehouse stream` reports about the last closed minute.
+
+    Attributes:
+        title: What is wrong with the rows that the rule finds, such as "Out of limits".
+        nothing: What is true if it finds none.
+        minutes: A table of minutes.
+        rule: Finds the rows, which have a column `began_at`, given `minutes` (those of its day and
+            the day before, up to the closed minute), `day`, `loaded_at` (the closed minute) and
+            what `reads` names.
+        reads: Functions that return reference data as Arrow tables, by parameter name.
+        text: Describes a row.
+    """
+
+    title: str
+    nothing: str
+    minutes: Table
+    rule: Callable[..., DataFrame]
+    reads: Mapping[str, Callable[[], pa.Table]]
+    text: Callable[[Mapping[str, Any]], str]
 
 
 def bronze_events(stream: Stream) -> Table:

@@ -225,7 +225,7 @@ def reproduce(
         typer.Option(
             "--file",
             help="For a version trained from files: each of them, named as `lakehouse models "
-            "train` names them, such as train=tweets.csv.",
+            "train` names them, such as train=labelled.csv.",
         ),
     ] = None,
     as_json: _AsJson = False,

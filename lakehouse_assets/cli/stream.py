@@ -25,7 +25,7 @@ from lakehouse_assets.errors import LakehouseError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lakehouse_assets.catalog.streams import Stream
+    from lakehouse_assets.catalog.streams import LiveAlarm, Stream
     from lakehouse_assets.lake.delta import Lake
     from lakehouse_assets.orchestration.live_streams import LiveStream, LiveStreams
     from lakehouse_assets.settings import Settings
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 # Without a terminal a line is printed for each stream, this often.
 _LINE_SECONDS = 60.0
-_MEASURES = {
-    "temperature_high": "too warm", "temperature_low": "too cold", "battery_low": "battery low",
-}  # fmt: skip
 _ALARMS_SHOWN = 3
 # How far back a simulation that is faster than real time begins.
 _SIMULATED_DAYS = 3
@@ -45,7 +42,7 @@ _LOOK_SECONDS = 0.5
 def stream(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Streams, such as retail/thermostat; all of them by default."),
+        typer.Argument(help="Streams, as <domain>/<stream>; all of them by default."),
     ] = None,
     simulate: Annotated[
         bool,
@@ -91,7 +88,7 @@ def stream(
     from lakehouse_assets.settings import load_settings
 
     if speed != 1 and not simulate:
-        raise LakehouseError("--speed is of the simulation; add --simulate.")
+        raise LakehouseError("--speed applies to the simulation only; add --simulate.")
     settings, stop = load_settings(), threading.Event()
     chosen = _chosen(names)
     lake = open_lake(settings)
@@ -128,18 +125,18 @@ def _simulated(settings: Settings, speed: float, *, simulate: bool) -> Iterator[
         yield None
         return
     from lakehouse_assets.orchestration.stream_reader import simulated_folder
-    from lakehouse_assets.sample.retail.devices import HUBS
+    from lakehouse_assets.sample.streams import SOURCE, TOPICS
     from lakehouse_assets.sources.messages import address_of, variable_of
 
-    address = address_of("devices")
+    address = address_of(SOURCE)
     if address and "://" in address:
         raise LakehouseError(
-            f"{variable_of('devices')} names a broker, and --simulate writes to a folder; remove "
+            f"{variable_of(SOURCE)} names a broker, and --simulate writes to a folder; remove "
             "the variable, or name a folder in it."
         )
-    folder = Path(address) if address else simulated_folder(settings, "devices")
-    for hub in HUBS:
-        (folder / hub / "0").mkdir(parents=True, exist_ok=True)
+    folder = Path(address) if address else simulated_folder(settings, SOURCE)
+    for topic in TOPICS:
+        (folder / topic / "0").mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
     thread = threading.Thread(target=_simulate, args=(folder, speed, stop), daemon=True)
     thread.start()
@@ -152,7 +149,7 @@ def _simulated(settings: Settings, speed: float, *, simulate: bool) -> Iterator[
 
 def _simulate(folder: Path, speed: float, stop: threading.Event) -> None:
     """Simulate faster than real time until the clock is reached, and then in real time."""
-    from lakehouse_assets.sample.retail.devices import simulate, simulated_until
+    from lakehouse_assets.sample.streams import simulate, simulated_until
 
     if speed > 1:
         reached = threading.Event()
@@ -271,7 +268,7 @@ def _view(live: LiveStreams, began: float, alarms: Alarms) -> Group:
 
 
 class Alarms:
-    """Devices that are out of their limits, looked up once for each minute that is closed."""
+    """The alarms that domains declare, looked up once for each minute that is closed."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -279,46 +276,37 @@ class Alarms:
         self._text = Text("No minute is closed yet.", "dim")
 
     def text(self, last_event: datetime | None) -> Text:
-        """Return a sentence about the newest minute that is closed, given the last event."""
+        """Return a line for each alarm about the newest closed minute, given the last event."""
+        from lakehouse_assets.domains import DOMAINS
         from lakehouse_assets.streams.ingest import WATERMARK
 
         if last_event is None:
             return self._text
-        closed = (last_event - WATERMARK).replace(second=0, microsecond=0)
+        closed = (last_event.astimezone(UTC) - WATERMARK).replace(second=0, microsecond=0)
         if self._seen is None or closed > self._seen:
             self._seen = closed
-            found = self._out_of_limits(closed)
-            shown = ", ".join(
-                f"{row['device_id']} {_MEASURES[row['measure']]} since "
-                f"{row['began_at'].astimezone(UTC):%H:%M} ({row['worst_value']:.1f})"
-                for row in found[:_ALARMS_SHOWN]
-            )
-            more = f" and {len(found) - _ALARMS_SHOWN} more" if len(found) > _ALARMS_SHOWN else ""
-            self._text = (
-                Text(f"Out of limits at {closed:%H:%M}: {shown}{more}.", "red")
-                if found
-                else Text(f"No device is out of its limits at {closed:%H:%M}.", "green")
-            )
+            alarms = [alarm for domain in DOMAINS for alarm in domain.alarms]
+            self._text = Text("\n").join(self._line(alarm, closed) for alarm in alarms)
         return self._text
 
-    def _out_of_limits(self, closed: datetime) -> list[dict[str, Any]]:
-        """Return the violations that have not ended by a minute, the latest first."""
+    def _line(self, alarm: LiveAlarm, closed: datetime) -> Text:
+        found = self._rows(alarm, closed)
+        if not found:
+            return Text(f"{alarm.nothing} at {closed:%H:%M}.", "green")
+        shown = ", ".join(alarm.text(row) for row in found[:_ALARMS_SHOWN])
+        more = f" and {len(found) - _ALARMS_SHOWN} more" if len(found) > _ALARMS_SHOWN else ""
+        return Text(f"{alarm.title} at {closed:%H:%M}: {shown}{more}.", "red")
+
+    def _rows(self, alarm: LiveAlarm, closed: datetime) -> list[dict[str, Any]]:
+        """Return what the alarm's rule finds, the latest first."""
         from lakehouse_assets.catalog.streams import EVENT_DATE
-        from lakehouse_assets.domains.retail.gold.device_limits import GAP, threshold_violations
-        from lakehouse_assets.domains.retail.gold.device_minutes import AGG_THERMOSTAT_MINUTE
-        from lakehouse_assets.domains.retail.reference import device_history, store_clocks
         from lakehouse_assets.engine import F
         from lakehouse_assets.lake.predicate import between
 
         day, engine = closed.date(), self._lake.engine
         days = between(EVENT_DATE, day - timedelta(days=1), day + timedelta(days=1))
         with engine.scope():
-            minutes = self._lake.fetch(AGG_THERMOSTAT_MINUTE, days)
-            found = threshold_violations(
-                minutes.filter(F.col("minute") <= F.lit(closed)),
-                engine.from_arrow(device_history()),
-                engine.from_arrow(store_clocks()),
-                day,
-                closed,
-            ).filter(F.col("last_minute") >= F.lit(closed - timedelta(minutes=GAP)))
+            minutes = self._lake.fetch(alarm.minutes, days).filter(F.col("minute") <= F.lit(closed))
+            data = {name: engine.from_arrow(read()) for name, read in alarm.reads.items()}
+            found = alarm.rule(minutes=minutes, day=day, loaded_at=closed, **data)
             return sorted(engine.rows(found), key=lambda row: row["began_at"], reverse=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from typing import Final
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
 
 from lakehouse_assets.catalog.gold import GoldTable, RowsAlert, last_days
 from lakehouse_assets.catalog.registry import Column, Measure, Reference, Table
-from lakehouse_assets.catalog.streams import EVENT_DATE
+from lakehouse_assets.catalog.streams import EVENT_DATE, LiveAlarm
 from lakehouse_assets.domains.retail import reference
 from lakehouse_assets.domains.retail.gold.common import dates
 from lakehouse_assets.domains.retail.gold.device_minutes import (
@@ -31,6 +32,7 @@ LOOK_BACK: Final = 3
 _WATERMARK = timedelta(minutes=2)
 _NEVER = date(9999, 12, 31)
 TOO_WARM, TOO_COLD, LOW_BATTERY = "temperature_high", "temperature_low", "battery_low"
+_WORDS = {TOO_WARM: "too warm", TOO_COLD: "too cold", LOW_BATTERY: "battery low"}
 
 GOLD_THRESHOLD_VIOLATIONS = Table(
     domain=DOMAIN,
@@ -136,14 +138,38 @@ def threshold_violations(
         )
         .filter(F.col("event_date") == F.lit(day))
     )
-    told = v.staged(found).withColumns(
+    described = v.staged(found).withColumns(
         {
             "worst_value": F.when(worse, F.col("highest")).otherwise(F.col("lowest")),
             "limit_value": F.when(worse, F.col("lowest_limit")).otherwise(F.col("highest_limit")),
             "continued": F.col("first_day") < F.col("event_date"),
         }
     )
-    return with_shift(v.staged(told), clocks).select(*GOLD_THRESHOLD_VIOLATIONS.column_names)
+    return with_shift(v.staged(described), clocks).select(*GOLD_THRESHOLD_VIOLATIONS.column_names)
+
+
+def open_violations(
+    minutes: DataFrame, devices: DataFrame, clocks: DataFrame, day: date, loaded_at: datetime
+) -> DataFrame:
+    """Find the episodes out of the limits that have not ended by a closed minute.
+
+    Args:
+        minutes: As for `threshold_violations`.
+        devices: As for `threshold_violations`.
+        clocks: As for `threshold_violations`.
+        day: The day of the minute.
+        loaded_at: The minute.
+    """
+    found = threshold_violations(minutes, devices, clocks, day, loaded_at)
+    return found.filter(F.col("last_minute") >= F.lit(loaded_at - timedelta(minutes=GAP)))
+
+
+def _described(violation: Mapping[str, Any]) -> str:
+    began = violation["began_at"].astimezone(UTC)
+    return (
+        f"{violation['device_id']} {_WORDS[violation['measure']]} since {began:%H:%M} "
+        f"({violation['worst_value']:.1f})"
+    )
 
 
 def _outside(limited: DataFrame, measure: str, value: str, limit: str) -> DataFrame:
@@ -169,4 +195,13 @@ GOLD = (
             "devices_out_of_limits", "Devices are out of their limits", "episodes", but="continued"
         ),
     ),
+)
+
+OUT_OF_LIMITS = LiveAlarm(
+    "Out of limits",
+    "No device is out of its limits",
+    AGG_THERMOSTAT_MINUTE,
+    open_violations,
+    {"devices": reference.device_history, "clocks": reference.store_clocks},
+    _described,
 )
