@@ -219,16 +219,12 @@ class House:
     def planned(self, *datasets: Dataset) -> list[PlannedRun]:
         """Plan what the landing zone holds, as `lakehouse run` does.
 
-        Given datasets, only what has to do with them is made, see `limited`.
+        Given datasets, only what has to do with them is made: empty tables take as long as others.
+        The quality log, which is about all tables, is left out then.
         """
         runs = plan(self.settings).runs
-        return self.limited(runs, *datasets) if datasets else runs
-
-    def limited(self, runs: Iterable[PlannedRun], *datasets: Dataset) -> list[PlannedRun]:
-        """Limit runs to what has to do with some datasets: empty tables take as long as others.
-
-        The quality log, which is about all tables, is left out.
-        """
+        if not datasets:
+            return runs
         bronze = [dg.AssetKey(bronze_table(dataset).key) for dataset in datasets]
         assets = every_asset(self.settings)
         # What is made of them, and what else that is made of.
@@ -237,14 +233,14 @@ class House:
         jobs = {
             key.path[-1]: job_of(asset) for asset in assets for key in asset.keys if key in wanted
         }
-        limited = []
+        planned = []
         for run in runs:
             names = tuple(sorted(name for name, job in jobs.items() if job == run.job))
             if run.job == UNPARTITIONED:
-                limited.append(run)
+                planned.append(run)
             elif names and run.job != QUALITY:
-                limited.append(replace(run, tables=names))
-        return limited
+                planned.append(replace(run, tables=names))
+        return planned
 
     def run(self, *datasets: Dataset) -> RunSummary:
         """Run everything that the landing zone holds, or what has to do with some datasets."""

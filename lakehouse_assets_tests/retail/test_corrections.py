@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
 from lakehouse_assets.domains.retail.gold import campaigns as gold
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.orchestration.jobs import UNPARTITIONED
 from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets.quality.classify import apply_expectations, final_versions
@@ -23,6 +25,17 @@ from lakehouse_assets_tests.airline.samples import House, bronze
 from lakehouse_assets_tests.retail.samples import deliver, quoted_csv, result
 
 ASIDE = quarantine_table(CAMPAIGNS)
+# What is looked at, and what it is made of: other tables of the same jobs take minutes.
+TABLES = {
+    UNPARTITIONED: (),
+    "retail_daily": CAMPAIGNS.loaded_tables,
+    "retail_monthly": tuple(
+        table.name
+        for table in (
+            gold.DIM_CAMPAIGNS, gold.CAMPAIGN_DAYS, gold.CAMPAIGN_WEEKS, gold.COUNTRY_REVENUE,
+        )
+    ),
+}  # fmt: skip
 
 
 def earned(revenue: str, **fields: Any) -> dict[str, Any]:
@@ -36,6 +49,12 @@ FILES = {
     # The first is as it was, in the month after; one is new, and the refused one can be read.
     "2021-10-04": [earned("100"), earned("100"), earned("9", Country="Japan"), earned("1")],
 }
+
+
+def build(house: House, runs: Iterable[PlannedRun]) -> list[str]:
+    """Execute runs, of the tables above alone; return what failed."""
+    limited = [replace(run, tables=TABLES[run.job]) for run in runs if run.job in TABLES]
+    return execute(house.settings, limited).errors
 
 
 def counted(house: House) -> list[tuple[str, int, str, str]]:
@@ -98,7 +117,7 @@ def at_once(new_house: Callable[..., House]) -> House:
     house: House = new_house("at-once")
     for day, rows in FILES.items():
         deliver(house, CAMPAIGNS, day, "results.csv", quoted_csv(CAMPAIGNS, rows))
-    assert house.run(CAMPAIGNS).errors == []
+    assert build(house, house.planned(CAMPAIGNS)) == []
     return house
 
 
@@ -130,10 +149,10 @@ def test_day_by_day_in_another_order_gives_the_same_tables(at_once: House, house
         if day == "2021-09-13":
             # September stands on the second of its days until the first one comes.
             runs.append(PlannedRun("retail_monthly", "2021-09-01", "2021-09-01"))
-        assert execute(house.settings, house.limited(runs, CAMPAIGNS)).errors == []
+        assert build(house, runs) == []
     # Days that came late reach their months by the next run of everything, or the sensors.
     months = PlannedRun("retail_monthly", "2021-09-01", "2021-10-01")
-    assert execute(house.settings, house.limited([months], CAMPAIGNS)).errors == []
+    assert build(house, [months]) == []
     clocks = ("load_timestamp",)
     for table in (
         SILVER_CAMPAIGNS,
