@@ -84,12 +84,12 @@ def stream(
     """
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.orchestration.live_streams import LiveStreams
-    from lakehouse_assets.orchestration.signals import setting_on_signals
+    from lakehouse_assets.orchestration.signals import StopRequest, setting_on_signals
     from lakehouse_assets.settings import load_settings
 
     if speed != 1 and not simulate:
         raise LakehouseError("--speed applies to the simulation only; add --simulate.")
-    settings, stop = load_settings(), threading.Event()
+    settings, stop = load_settings(), StopRequest()
     chosen = _chosen(names)
     lake = open_lake(settings)
     with setting_on_signals(stop), _simulated(settings, speed, simulate=simulate) as folder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.maintenance import maintain
 from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets.orchestration.signals import StopRequest
 from lakehouse_assets.orchestration.stream_reader import reading
 from lakehouse_assets.orchestration.stream_report import Tally, findings_of, report_outside_runs
 from lakehouse_assets.streams.ingest import Cycle, Ingest
@@ -160,7 +160,7 @@ class LiveStreams:
 
     def run(
         self,
-        stop: threading.Event,
+        stop: StopRequest,
         show: Callable[[LiveStreams], None],
         seconds: float | None = None,
         *,

@@ -33,6 +33,8 @@ _FOLDER = "lakehouse-process-"
 # Locked by the folder's process; a folder without this file is not ours, whatever its name.
 _LOCK = ".lakehouse-process"
 _YOUNG_SECONDS = 60.0
+# How soon a wait notices a request to stop.
+_LOOK_SECONDS = 0.1
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -129,9 +131,35 @@ def raise_on_signals() -> None:
             signal.signal(number, _interrupt)
 
 
+class StopRequest:
+    """A request to stop, which a signal's handler may make at any moment.
+
+    It takes no lock, unlike `threading.Event`: the handler may interrupt the very thread that holds
+    it, and would then wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._made = False
+
+    def set(self) -> None:
+        """Make the request."""
+        self._made = True
+
+    def is_set(self) -> bool:
+        """Say whether the request was made."""
+        return self._made
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the request is made or the time is over; say whether it was made."""
+        end = time.monotonic() + seconds
+        while not self._made and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_SECONDS))
+        return self._made
+
+
 @contextmanager
-def setting_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Let SIGINT and SIGTERM set an event instead of raising, so that work ends between two steps.
+def setting_on_signals(stop: StopRequest) -> Iterator[None]:
+    """Let SIGINT and SIGTERM request a stop instead of raising: work ends between two steps.
 
     At the end of the context a signal that came raises KeyboardInterrupt.
     """

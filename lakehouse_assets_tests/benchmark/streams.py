@@ -35,6 +35,7 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.maintenance import maintain
 from lakehouse_assets.ml.series import series_decompose_anomalies
 from lakehouse_assets.orchestration.live_streams import LiveStreams
+from lakehouse_assets.orchestration.signals import StopRequest
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
 from lakehouse_assets.sample.retail.devices import FolderSink, hourly_messages, send
 from lakehouse_assets.settings import Settings
@@ -148,7 +149,7 @@ def latency(folder: Path, given: argparse.Namespace) -> None:
     producer = threading.Thread(target=produce)
     producer.start()
     try:
-        streams.run(threading.Event(), note, given.seconds)
+        streams.run(StopRequest(), note, given.seconds)
     finally:
         stop.set()
         producer.join()

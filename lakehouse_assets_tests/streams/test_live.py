@@ -26,6 +26,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import log
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.live_streams import LiveStreams
+from lakehouse_assets.orchestration.signals import StopRequest
 from lakehouse_assets.orchestration.stream_report import stream_key
 from lakehouse_assets.sources.folder_stream import FolderSource
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command, variables_of
@@ -113,6 +114,21 @@ def test_a_signal_ends_it_after_the_commit_and_a_second_stream_is_refused(
     assert stream(house, "retail/thermostat", "--until-caught-up").returncode == 0
 
 
+def test_a_signal_ends_every_wait() -> None:
+    # A handler that needed a lock could wait for ever for the thread that it interrupts.
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        for number in range(200):
+            stop = StopRequest()
+            signal.signal(signal.SIGUSR1, lambda _number, _frame, stop=stop: stop.set())
+            sender = threading.Timer(number / 100_000, signal.raise_signal, [signal.SIGUSR1])
+            sender.start()
+            assert stop.wait(60)
+            sender.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_devices_are_simulated_without_a_broker(house: House) -> None:
     done = stream(house, "--simulate", "--speed", "600", "--seconds", "4", "--cadence", "1")
     assert done.returncode == 0, done.stderr
@@ -161,7 +177,7 @@ def test_a_broker_that_is_away_is_waited_for_and_a_wrong_password_is_not(house: 
     seen: list[str] = []
     streams = live(house, Broken(folder, [away]), cadence=0.5)
     streams.run(
-        threading.Event(),
+        StopRequest(),
         lambda found: seen.append(found.streams[0].problem),
         until_caught_up=True,
     )
@@ -170,7 +186,7 @@ def test_a_broker_that_is_away_is_waited_for_and_a_wrong_password_is_not(house: 
     assert stored(house) == 10
     wrong = LakehouseError("The broker does not accept the password.")
     with pytest.raises(LakehouseError, match="password"):
-        live(house, Broken(folder, [wrong]), cadence=0.5).run(threading.Event(), lambda _: None)
+        live(house, Broken(folder, [wrong]), cadence=0.5).run(StopRequest(), lambda _: None)
 
 
 def test_upkeep_beside_the_stream_bounds_the_number_of_files(house: House) -> None:
@@ -178,7 +194,7 @@ def test_upkeep_beside_the_stream_bounds_the_number_of_files(house: House) -> No
     send(house, 0, 1)
     most = {SILVER: 0, MINUTES: 0}
     rounds = 0
-    stop = threading.Event()
+    stop = StopRequest()
 
     def look(_streams: LiveStreams) -> None:
         nonlocal rounds
@@ -211,7 +227,7 @@ def test_the_tables_keep_their_logs_short(house: House) -> None:
     send(house, 0, 1)
     folder = Path(house.settings.landing) / "streams" / "devices"
     live(house, Broken(folder, []), cadence=0.5).run(
-        threading.Event(), lambda _: None, until_caught_up=True
+        StopRequest(), lambda _: None, until_caught_up=True
     )
     found = house.lake.open(MINUTES)
     assert found is not None
@@ -233,7 +249,7 @@ def test_devices_that_are_out_of_their_limits_now_are_named(house: House) -> Non
     lines = [json.dumps(value) for value in [*before, *warm, *fine]]
     (folder / f"{0:020}.jsonl").write_text("".join(f"{line}\n" for line in lines))
     live(house, Broken(folder.parent.parent, []), cadence=0.5).run(
-        threading.Event(), lambda _: None, until_caught_up=True
+        StopRequest(), lambda _: None, until_caught_up=True
     )
     alarms = Alarms(house.lake)
     assert str(alarms.text(None)) == "No minute is closed yet."
