@@ -1,4 +1,4 @@
-"""The sensor that reads streams while nobody else does."""
+"""The sensor that starts the job that reads streams while no other process reads them."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing

@@ -209,7 +209,7 @@ class KafkaSource:
         }
 
     def _taken(self, came: Any) -> Message | None:
-        """Turn what came into a message; None for the end of a partition."""
+        """Convert an item from the client to a message; None for the end of a partition."""
         place, error = (came.topic(), came.partition()), came.error()
         if error is None:
             kind, stamp = came.timestamp()
@@ -226,7 +226,7 @@ class KafkaSource:
         raise self._explained(error, place[0])
 
     def _receive(self, most: int, seconds: float) -> int:
-        """Take what came from the client, and raise what it reported in between."""
+        """Take new items from the client, and raise the error that it reported, if any."""
         came = self._consumer.consume(min(most, _BATCH), seconds)
         if self._failed is not None:
             raise self._failed

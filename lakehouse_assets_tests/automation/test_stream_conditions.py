@@ -46,7 +46,7 @@ def _definitions() -> dg.Definitions:
 
 
 class Days:
-    """Looks at the conditions at moments that it is told, and builds what they want."""
+    """Evaluates the conditions at given moments, and builds what they request."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance

@@ -104,7 +104,7 @@ CASES = {
         warm("20 23:59", "21 00:00", value=73.0, device="TH1"),
         [("TH1", "temperature_high", at("21 00:00"), at("21 00:00"), 1, 1, 73.0, 72.0, 2, False)],
     ),
-    "the stricter of two limits is told": (
+    "the stricter of two limits is reported": (
         warm("20 23:59", "21 00:00", value=75.0, device="TH1"),
         [("TH1", "temperature_high", at("20 23:59"), at("21 00:00"), 2, 2, 75.0, 72.0, 2, True)],
     ),

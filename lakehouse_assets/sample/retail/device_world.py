@@ -61,7 +61,7 @@ class DeviceConfig:
         replayed: Share of minutes whose messages come a second time, up to 30 minutes later.
         swapped: Share of messages that come up to three intervals late: out of order.
         broken: Share of messages of which a copy that is cut off comes first.
-        unknown: Share of messages with a reading of a device that nobody knows.
+        unknown: Share of messages with a reading of an unknown device.
         celsius: Share of a device's hours in which it reports in C.
         skewed: Share of a device's days on which its clock is up to ten minutes off.
         silent: Share of a device's hours in which it is silent for 10 to 60 minutes.

@@ -205,7 +205,7 @@ def crowd_heat(
 def crowd_cooling(
     temperatures: DataFrame, visitors: DataFrame, clocks: DataFrame, day: date
 ) -> DataFrame:
-    """Find crowds and what came of them; columns as declared for `gold_crowd_cooling`.
+    """Find crowds and how long the cooling took; columns as declared for `gold_crowd_cooling`.
 
     Args:
         temperatures: Rows of `agg_thermostat_minute` of the day and the day before.
