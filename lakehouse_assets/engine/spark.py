@@ -152,7 +152,7 @@ class SparkEngine:
         new = from_arrow_schema(added, prefer_timestamp_ntz=True)
         schema = StructType([*frame.schema.fields, *new.fields])
         try:
-            with _sending_the_package():
+            with sending_the_package():
                 wider = frame.mapInArrow(adding_columns(needed, added, compute), schema)
                 return self._keep(wider, versions)
         except PySparkException as error:
@@ -274,7 +274,7 @@ class SparkEngine:
 
 
 @contextmanager
-def _sending_the_package() -> Iterator[None]:
+def sending_the_package() -> Iterator[None]:
     """Have Spark send the project's code along, so that workers need not have it installed."""
     from pyspark.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
 

@@ -19,7 +19,7 @@ from pyspark import cloudpickle
 from lakehouse_assets.domains.airline.models.kmeans import ClusteringConfig, fit_clusters
 from lakehouse_assets.domains.airline.models.segments import SEGMENTS, centre_scorer
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.engine.spark import _sent_whole
+from lakehouse_assets.engine.spark import sending_the_package
 from lakehouse_assets.ml.lifecycle import score_frame
 
 NAMES = ("flights", "spent", "age")
@@ -116,7 +116,8 @@ print(score(pyarrow.record_batch({"a": [0.0, 9.0], "b": [1.0, 9.0], "c": [1, Non
 
 
 def test_spark_sends_what_its_workers_need_of_this_project(pipeline: Any) -> None:
-    sent = cloudpickle.dumps(_sent_whole(SPEC.scorer(pipeline)))
+    with sending_the_package():
+        sent = cloudpickle.dumps(SPEC.scorer(pipeline))
     done = subprocess.run(
         [sys.executable, "-c", WORKER], input=sent, capture_output=True, check=False
     )
