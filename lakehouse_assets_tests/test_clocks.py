@@ -22,7 +22,7 @@ MIDDLE = datetime(2026, 11, 15, 12, tzinfo=UTC)
 # A moment in UTC, a zone, and the domain of which something is delivered at that moment.
 CASES = {
     "first day, October there": (datetime(2026, 11, 1, 0, 30), "America/St_Johns", "airline"),
-    "31 December, 2027 there": (datetime(2026, 12, 31, 11), "Pacific/Kiritimati", "retail"),
+    "31 December, 2027 there": (datetime(2026, 12, 31, 11), "Pacific/Kiritimati", "airline"),
     "summer time begins": (datetime(2026, 3, 8, 5, 29, 58), "America/St_Johns", "retail"),
     "summer time ends": (datetime(2026, 10, 25, 0, 59, 58), "Europe/Berlin", "airline"),
 }

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial, reduce
+from heapq import nlargest
+from itertools import pairwise
 from operator import or_
 from typing import Any
 
@@ -531,14 +533,15 @@ def _any(conditions: Iterable[Col]) -> Col:
 
 def _selection(column: str, sent: frozenset[Minute]) -> Windows:
     """Select the rows of minutes, and of others between them where there would be many windows."""
+    starts = sorted({minute.start for minute in sent})
+    # The widest gaps between minutes part the spans.
+    gaps = [
+        (after - before, after) for before, after in pairwise(starts) if after - before > _MINUTE
+    ]
+    first = {*starts[:1], *(after for _, after in nlargest(_MOST_SPANS - 1, gaps))}
     spans: list[tuple[datetime, datetime]] = []
-    for start in sorted({minute.start for minute in sent}):
-        if spans and spans[-1][1] == start:
-            spans[-1] = (spans[-1][0], start + _MINUTE)
-        else:
-            spans.append((start, start + _MINUTE))
-    while len(spans) > _MOST_SPANS:
-        nearest = min(range(1, len(spans)), key=lambda i: spans[i][0] - spans[i - 1][1])
-        spans[nearest - 1 : nearest + 1] = [(spans[nearest - 1][0], spans[nearest][1])]
+    for start in starts:
+        begun = start if start in first else spans.pop()[0]
+        spans.append((begun, start + _MINUTE))
     days = sorted({minute.day for minute in sent})
     return Windows(EVENT_DATE, tuple((d, d + _DAY) for d in days), Times(column, tuple(spans)))
