@@ -15,6 +15,7 @@ from lakehouse_assets.domains.retail.datasets.labelled_tweets import LABELLED_TW
 from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES
 from lakehouse_assets.domains.retail.datasets.store_sales import STORE_SALES
 from lakehouse_assets.domains.retail.datasets.tweets import TWEETS
+from lakehouse_assets.domains.retail.datasets.visits import VISITS
 from lakehouse_assets.domains.retail.datasets.website import WEBSITE
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.engine import hostile
@@ -26,6 +27,7 @@ from lakehouse_assets_tests.retail.samples import (
     quoted_csv,
     result,
     sale,
+    seen,
     tweet,
     visit,
 )
@@ -57,6 +59,7 @@ def deliver_retail(house: House) -> None:
     _deliver_online_sales(house, rng)
     _deliver_customers(house, rng)
     _deliver_website(house, rng)
+    _deliver_visits(house, rng)
     _deliver_documents(house)
     _deliver_labelled_tweets(house, rng)
     _deliver_device_wear(house, rng)
@@ -197,6 +200,23 @@ def _deliver_website(house: House, rng: random.Random) -> None:
         rows.append(_with_one_odd(rng, row, (), ("Date",)))
     text = quoted_csv(WEBSITE, [*rows, *rows[:20]]) + "none\n"
     deliver(house, WEBSITE, "2014-02-10", "website.csv", text)
+
+
+def _deliver_visits(house: House, rng: random.Random) -> None:
+    rows = []
+    for number in range(FEWER):
+        row = seen(
+            VisitNumber=f"V-{number % (FEWER - 9)}",
+            VisitedAt=rng.choice(_MOMENTS) if rng.random() < 0.2 else "2014-02-09T23:59:59.9999999",
+            VisitorID=rng.choice(["W-1", "w-1", "\u0130", "stra\u00dfe"]),
+            Country=rng.choice(["USA", "germany", "T\u00fcrkiye", "Nowhere"]),
+            Customer_Segment=rng.choice(_LABELS),
+            Bounced=rng.choice(["Yes", "no", "TRUE", "0", "maybe"]),
+            Pages=rng.choice(["1", "2.0", "-1", "2147483647", "99999999999"]),
+        )
+        rows.append(_with_one_odd(rng, row, ("VisitNumber",), ("VisitedAt",)))
+    text = quoted_csv(VISITS, rows) + '"too","short"\n'
+    deliver(house, VISITS, "2014-02-10", "visits.csv", text)
 
 
 def _deliver_labelled_tweets(house: House, rng: random.Random) -> None:

@@ -33,6 +33,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "online_sales": samples.ORDER,
     "customers": samples.CUSTOMER,
     "website": samples.VISIT,
+    "visits": samples.SEEN,
     "documents": DOCUMENT,
     "device_wear": samples.WORN,
 }

@@ -64,6 +64,15 @@ VISIT = {
     "Campaign_Name": "GoGreen", "Date": "2021-09-05",
 }  # fmt: skip
 
+SEEN = {
+    "VisitNumber": "V-1", "VisitedAt": "2021-09-05T23:59:59Z", "VisitorID": "W-1",
+    "Country": "USA", "AgeGroup": "31-40", "Customer_Segment": "Gen Y (80 ? 2000s)",
+    "CustomerType": "Returning", "Device": "Mobile Phone", "MobileExperience": "Poor",
+    "Referrer": "Third-party redirect", "SearchMatch": "No", "DiscountOffered": "No",
+    "ProductCategory": "Beach Products", "Happiness": "Not Happy", "Bounced": "Yes", "Pages": "1",
+    "DurationSeconds": "12",
+}  # fmt: skip
+
 
 def sale(**fields: Any) -> dict[str, Any]:
     """Return what a store sold, as delivered."""
@@ -83,6 +92,11 @@ def customer(**fields: Any) -> dict[str, Any]:
 def visit(**fields: Any) -> dict[str, Any]:
     """Return what was counted on the website, as delivered."""
     return {**VISIT, **fields}
+
+
+def seen(**fields: Any) -> dict[str, Any]:
+    """Return a visit of the website as delivered."""
+    return {**SEEN, **fields}
 
 
 def tweet(**fields: Any) -> dict[str, Any]:

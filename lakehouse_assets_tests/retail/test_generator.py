@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import re
 from collections import Counter
@@ -34,6 +35,7 @@ from lakehouse_assets.sample.retail.labelled_tweets import TEMPLATES, write_labe
 from lakehouse_assets.sample.retail.online_sales import write_online_sales
 from lakehouse_assets.sample.retail.store_sales import write_store_sales
 from lakehouse_assets.sample.retail.tweets import HASHTAGS, write_tweets
+from lakehouse_assets.sample.retail.visits import FULL, write_visits
 from lakehouse_assets.sample.retail.website import LABELS as WEBSITE_LABELS
 from lakehouse_assets.sample.retail.website import write_website
 from lakehouse_assets_tests.airline.samples import REPOSITORY
@@ -474,3 +476,46 @@ def test_website_analytics_have_the_profile_of_the_reference(website: list[dict[
         want = profile[name]
         assert np.mean(values) == pytest.approx(want["mean"], rel=0.06), name
         assert (min(values), max(values)) == pytest.approx((want["min"], want["max"]), abs=12)
+
+
+# --- visits -----------------------------------------------------------------------------------
+
+
+def test_visits_at_full_size_have_the_numbers_of_the_reference(tmp_path: Path) -> None:
+    rows: dict[str, dict[str, str]] = {}
+    for path in write_visits(Config(scale=FULL), tmp_path):
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
+            rows |= {row["VisitNumber"]: row for row in csv.DictReader(stream)}
+    visits = list(rows.values())
+    columns = {name: np.array([row[name] for row in visits]) for name in visits[0]}
+    assert len(visits) == len(set(columns["VisitorID"])) == 45_195
+    unhappy = columns["Happiness"] == "Not Happy"
+    assert round(100 * unhappy.mean(), 2) == 56.99
+    assert round(100 * (columns["Bounced"] == "Yes").mean(), 2) == 55.00
+    is_one = {
+        "millennial": columns["Customer_Segment"] == "Gen Y (80 ? 2000s)",
+        "not found": columns["SearchMatch"] == "No",
+        "redirected": columns["Referrer"] == "Third-party redirect",
+        "poor": columns["MobileExperience"] == "Poor",
+        "no discount": columns["DiscountOffered"] == "No",
+    }
+    # Each makes visitors unhappy; at least 1.2 times as many as of all others.
+    for name, chosen in is_one.items():
+        assert unhappy[chosen].mean() > 1.2 * unhappy[~chosen].mean(), name
+    mobile = columns["Device"] == "Mobile Phone"
+    first = is_one["not found"] & mobile & is_one["millennial"]
+    second = is_one["not found"] & is_one["redirected"] & ~first
+    for segment, size, share in ((first, 11_376, 0.945), (second, 2_916, 0.925)):
+        assert segment.sum() == pytest.approx(size, rel=0.01)
+        assert unhappy[segment].mean() == pytest.approx(share, abs=0.003)
+    repeated = columns["CustomerType"] == "Repeat customer"
+    for name, chosen, order in (
+        ("Device", True, ["Mobile Phone", "Laptop", "Tablet"]),
+        ("ProductCategory", repeated,
+         ["Beach Products", "Adventure Sports", "Accessories", "Kitchen"]),
+    ):  # fmt: skip
+        counted = Counter(columns[name][chosen].ravel().tolist())
+        assert [label for label, _ in counted.most_common()] == order
+    ages = Counter(columns["AgeGroup"].tolist())
+    assert set(ages) == {"<21", "21-30", "31-40", "41-50", "51-60", ">60"}
+    assert {label for label, _ in ages.most_common(2)} == {"21-30", "31-40"}

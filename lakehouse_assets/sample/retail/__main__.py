@@ -15,6 +15,7 @@ from lakehouse_assets.sample.retail.labelled_tweets import write_labelled_tweets
 from lakehouse_assets.sample.retail.online_sales import write_online_sales
 from lakehouse_assets.sample.retail.store_sales import write_store_sales
 from lakehouse_assets.sample.retail.tweets import write_tweets
+from lakehouse_assets.sample.retail.visits import write_visits
 from lakehouse_assets.sample.retail.website import write_website
 
 SOURCES = (
@@ -25,6 +26,7 @@ SOURCES = (
     write_online_sales,
     write_customers,
     write_website,
+    write_visits,
     write_documents,
     write_device_wear,
 )

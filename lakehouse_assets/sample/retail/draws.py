@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -128,8 +129,9 @@ def deliver_csv(
 
 
 def deliver(root: Path, dataset: str, day: date, name: str, content: str | bytes) -> Path:
-    """Write a delivered file into its dated folder."""
+    """Write a delivered file into its dated folder, compressed if its name ends with .gz."""
+    data = content.encode() if isinstance(content, str) else content
     path = root / "retail" / dataset / day.isoformat() / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.write_bytes(gzip.compress(data, 9, mtime=0) if path.suffix == ".gz" else data)
     return path

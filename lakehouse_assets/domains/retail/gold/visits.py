@@ -1,0 +1,163 @@
+"""Visits of the website: one by one with what may explain happiness, and added up by day."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from lakehouse_assets.catalog.datasets import quarantine_table
+from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.registry import Column, Measure
+from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
+from lakehouse_assets.domains.retail.datasets.visits import HAPPY, NOT_HAPPY, SILVER_VISITS, VISITS
+from lakehouse_assets.domains.retail.gold.common import (
+    COUNT_TOTAL,
+    COUNTRIES,
+    COUNTRY_CODE,
+    dates,
+    gold,
+)
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+
+_DESCRIBED = (
+    "country", "age_group", "customer_segment", "customer_type", "device", "mobile_experience",
+    "referrer", "search_match", "discount_offered", "product_category", "happiness",
+)  # fmt: skip
+_COUNTED = ("bounced", "pages", "duration_seconds")
+
+WEBSITE_VISITS = gold(
+    "website_visits",
+    "One row per visit of the website delivered in a month, with what may explain whether it "
+    "pleased.",
+    (
+        *SILVER_VISITS.pick("visit_number", "visited_at", "visit_date"),
+        Column("visitor_key", "bigint", "Hash of the visitor's number.", False, "id",
+               pii="identifier"),
+        Column("country_code", "string", COUNTRY_CODE.description, False, pii="location"),
+        *SILVER_VISITS.pick(*_DESCRIBED, *_COUNTED),
+    ),
+    ("visit_number",),
+    kind="event",
+    topic="website",
+    references=(dates("visit_date"), COUNTRIES),
+    # The key is a number; visits are looked up by date.
+    clustered=("visit_date",),
+    measures=(
+        Measure("visits", "count(*)", "count", "additive", "Visits of the website."),
+        Measure("visitors", "count(distinct visitor_key)", "count", "non_additive",
+                "Visitors: one who comes several times counts once."),
+        Measure("bounce_rate", "100.0 * count(*) filter (where bounced) / nullif(count(*), 0)",
+                "percent", "non_additive", "Share of visits that ended after one page."),
+        Measure("not_happy", f"count(*) filter (where happiness = '{NOT_HAPPY}')", "count",
+                "additive", "Visits of which the visitor said Not Happy."),
+        Measure(
+            "not_happy_share",
+            f"100.0 * count(*) filter (where happiness = '{NOT_HAPPY}') / "
+            f"nullif(count(*) filter (where happiness in ('{HAPPY}', '{NOT_HAPPY}')), 0)",
+            "percent", "non_additive", "Share Not Happy of the visits with an answer.",
+        ),
+        Measure("repeat_customers", "count(*) filter (where customer_type = 'Repeat customer')",
+                "count", "additive", "Visits of customers who had bought before."),
+        Measure("average_duration", "sum(duration_seconds) / nullif(count(duration_seconds), 0)",
+                "seconds", "non_additive", "Mean duration of a visit."),
+    ),
+)  # fmt: skip
+
+WEBSITE_VISIT_DAYS = gold(
+    "website_visit_days",
+    "Visits delivered in a month by day, country, device, age group and referrer. Visitors are not "
+    "included: one person may be counted in several rows.",
+    (
+        SILVER_VISITS.column("visit_date"),
+        COUNTRY_CODE,
+        Column("device", "string", "Mobile Phone, Laptop, Tablet or Unknown.", False),
+        Column("age_group", "string", "Age in years: <21, 21-30 ... >60, or Unknown.", False),
+        Column("referrer", "string", "Where the visitor came from, or Unknown.", False),
+        Column("visits", "bigint", "Visits.", False, "count"),
+        Column("bounces", "bigint", "Visits that ended after one page.", False, "count"),
+        Column("happy", "bigint", "Visits with the answer Happy.", False, "count"),
+        Column("not_happy", "bigint", "Visits with the answer Not Happy.", False, "count"),
+        Column("pages", COUNT_TOTAL, "Pages seen.", False, "count"),
+        Column("duration_seconds", COUNT_TOTAL, "Duration of the visits.", False, "seconds"),
+    ),
+    ("visit_date", "country_code", "device", "age_group", "referrer"),
+    kind="aggregate",
+    topic="website",
+    references=(dates("visit_date"), COUNTRIES),
+    measures=(
+        Measure("visits", "sum(visits)", "count", "additive", "Visits of the website."),
+        Measure("bounce_rate", "100.0 * sum(bounces) / nullif(sum(visits), 0)", "percent",
+                "non_additive", "Share of visits that ended after one page."),
+        Measure("not_happy_share",
+                "100.0 * sum(not_happy) / nullif(sum(happy) + sum(not_happy), 0)",
+                "percent", "non_additive", "Share Not Happy of the visits with an answer."),
+    ),
+)  # fmt: skip
+
+
+def website_visits(visits: DataFrame, countries: DataFrame, month: date) -> DataFrame:
+    """Describe the visits delivered in a month; columns as declared for `website_visits`.
+
+    Args:
+        visits: Rows of `silver_visits` delivered in the month.
+        countries: Rows of `dim_countries`.
+        month: The month, as its first day.
+    """
+    return (
+        with_country_code(visits, "country", countries)
+        .withColumns({"as_of_month": F.lit(month), "visitor_key": v.hash_key(F.col("visitor_id"))})
+        .select(*WEBSITE_VISITS.column_names)
+    )
+
+
+def website_visit_days(visits: DataFrame) -> DataFrame:
+    """Add a month's visits up by day; columns as declared for `website_visit_days`.
+
+    Args:
+        visits: The month's rows of `website_visits`.
+    """
+
+    def number(condition: Col) -> Col:
+        return F.count(F.when(condition, F.lit(1))).cast("bigint")
+
+    return (
+        visits.groupBy("as_of_month", *WEBSITE_VISIT_DAYS.keys[1:])
+        .agg(
+            F.count(F.lit(1)).cast("bigint").alias("visits"),
+            number(F.col("bounced")).alias("bounces"),
+            number(F.col("happiness") == F.lit(HAPPY)).alias("happy"),
+            number(F.col("happiness") == F.lit(NOT_HAPPY)).alias("not_happy"),
+            *[
+                F.coalesce(v.total(F.col(name)), F.lit(0).cast(COUNT_TOTAL)).alias(name)
+                for name in ("pages", "duration_seconds")
+            ],
+        )
+        .select(*WEBSITE_VISIT_DAYS.column_names)
+    )
+
+
+def totals_of_visits(visits: DataFrame) -> DataFrame:
+    """Return one row with the number of rows and the total of pages, which the table must match."""
+    return visits.agg(F.count(F.lit(1)).alias("rows"), v.total(F.col("pages")).alias("pages"))
+
+
+def totals_of_days(visits: DataFrame) -> DataFrame:
+    """Return one row with the number of visits, which `website_visit_days` must match."""
+    return visits.agg(F.count(F.lit(1)).alias("visits"))
+
+
+GOLD = (
+    GoldTable(
+        WEBSITE_VISITS,
+        website_visits,
+        {"visits": SILVER_VISITS, "countries": DIM_COUNTRIES},
+        triggered_by=(quarantine_table(VISITS),),
+        totals=(totals_of_visits,),
+    ),
+    GoldTable(
+        WEBSITE_VISIT_DAYS,
+        website_visit_days,
+        {"visits": WEBSITE_VISITS},
+        totals=(totals_of_days,),
+    ),
+)
