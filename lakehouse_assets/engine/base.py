@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 _Results = TypeVar("_Results")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class SourceColumn:
     """A column of a stored table, as column lineage names it."""
 
     table: str
     column: str
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}"
 
 
 class Dialect(Protocol):
@@ -95,8 +98,15 @@ class Engine(Protocol):
     ) -> DataFrame:
         """Read one version of a Delta table lazily; its columns are the declared ones."""
 
-    def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
-        """Make a frame of Arrow data."""
+    def from_arrow(
+        self, data: pa.Table | pa.RecordBatchReader, table: str | None = None
+    ) -> DataFrame:
+        """Make a frame of Arrow data.
+
+        Args:
+            data: The rows.
+            table: Table that lineage names as their origin; for data without rows only.
+        """
 
     def checkpoint(self, frame: DataFrame) -> DataFrame:
         """Compute a frame once and keep it until the scope ends."""

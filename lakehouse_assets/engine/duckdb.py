@@ -185,10 +185,12 @@ class DuckDBEngine:
                 self._show_scan(view, names, source)
         self._run(f"DETACH {self._snapshots.pop((uri, version))}")
 
-    def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
+    def from_arrow(
+        self, data: pa.Table | pa.RecordBatchReader, table: str | None = None
+    ) -> DataFrame:
         """Make a frame of Arrow data; its rows are kept until the scope ends."""
         if not getattr(data, "num_rows", True):
-            return self._delivered_frame(self._without_rows(data), data.schema.names)
+            return self._delivered_frame(self._without_rows(data, table), data.schema.names, table)
         name = new_name("checkpoint")
         arrow_input = f"arrow_{name}"
         self._connection.register(arrow_input, data)
@@ -199,9 +201,9 @@ class DuckDBEngine:
         self._scoped.add(_Stored("TABLE", name))
         return self._delivered_frame(name, data.schema.names)
 
-    def _without_rows(self, data: pa.Table | pa.RecordBatchReader) -> str:
+    def _without_rows(self, data: pa.Table | pa.RecordBatchReader, table: str | None) -> str:
         """Return an empty view with the columns of the data; it is shared and never dropped."""
-        key = str(data.schema.remove_metadata())
+        key = f"{table}: {data.schema.remove_metadata()}"
         if key not in self._empty:
             name = new_name("empty")
             self._connection.register(f"arrow_{name}", data)
@@ -216,9 +218,13 @@ class DuckDBEngine:
             self._empty[key] = name
         return self._empty[key]
 
-    def _delivered_frame(self, name: str, columns: Sequence[str]) -> DataFrame:
-        """Make a frame of data that has no stored table as its origin."""
-        self._origins[name] = {column: frozenset() for column in columns}
+    def _delivered_frame(
+        self, name: str, columns: Sequence[str], table: str | None = None
+    ) -> DataFrame:
+        """Make a frame of data that is in no stored table, or has no rows of one."""
+        self._origins[name] = {
+            column: frozenset({SourceColumn(table, column)} if table else ()) for column in columns
+        }
         self._origin_versions[name] = {}
         return frame_of(self._session, name, columns)
 

@@ -80,7 +80,9 @@ class SparkEngine:
         declared = stored.select(*[_quoted(column.name) for column in columns])
         return declared.alias(f"lakehouse_scan_{table}_at_{int(version)}")
 
-    def from_arrow(self, data: pa.Table | pa.RecordBatchReader) -> DataFrame:
+    def from_arrow(
+        self, data: pa.Table | pa.RecordBatchReader, table: str | None = None
+    ) -> DataFrame:
         """Make a frame of Arrow data; its rows are kept until the scope ends.
 
         A stream is passed to Spark in chunks, so that the driver never holds all of it.

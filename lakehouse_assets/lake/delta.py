@@ -167,7 +167,9 @@ class Lake:
         if version is not None:
             found = log.load_version(declared, found, version)
         if found is None:
-            frame = self.engine.from_arrow(arrow_schema(declared).empty_table())
+            frame = self.engine.from_arrow(
+                arrow_schema(declared).empty_table(), declared.identifier
+            )
         else:
             check_declaration(declared, found)
             needed = {*columns, *columns_of(selection or Everything())} if columns else None

@@ -48,7 +48,7 @@ from lakehouse_assets.quality.late import (
 )
 from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
 
-_VERSION = "version"
+VERSION = "version"
 _REASONS = 3
 _CONSERVED = Check(
     "bronze_rows_are_conserved",
@@ -140,7 +140,7 @@ def _clean(
         version = engine.versions_read(bronze).get(bronze_table(dataset).identifier)
         history = typed_rows(dataset, engine, lake.read(bronze_table(dataset), version=version))
         history = apply_expectations(with_version(dataset, history), expectations)
-        final = engine.checkpoint(final_versions(history, dataset.key, _VERSION, column))
+        final = engine.checkpoint(final_versions(history, dataset.key, VERSION, column))
         duplicates = final.filter(F.col("address") != F.col("duplicate_of")).select(
             "repeated_file", "repeated_row", "duplicate_of"
         )
@@ -311,7 +311,7 @@ def with_version(dataset: Dataset, rows: DataFrame) -> DataFrame:
     """Add `version` to typed rows: a hash that is the same for equal values of a row."""
     values = [c.name for c in dataset.columns if c.stored and c.name != dataset.key]
     version = v.hash_key(*[F.col(name) for name in values])
-    return v.staged(rows).select(*rows.columns, version.alias(_VERSION))
+    return v.staged(rows).select(*rows.columns, version.alias(VERSION))
 
 
 def _later_partitions_out_of_date(

@@ -1,0 +1,86 @@
+"""`lakehouse lineage`: where data comes from and what is made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+from rich.tree import Tree
+
+from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse_assets.engine.base import SourceColumn
+    from lakehouse_assets.governance.lineage import Lineage
+
+
+def open_lineage() -> Lineage:
+    """Return the lineage of all domains, derived on the embedded engine."""
+    from lakehouse_assets.domains import DOMAINS
+    from lakehouse_assets.engine.start import start_engine
+    from lakehouse_assets.governance.lineage import Lineage
+
+    return Lineage(DOMAINS, start_engine())
+
+
+def lineage(
+    column: Annotated[str, typer.Argument(help="A column, as [<domain>.]<table>.<column>.")],
+    up: Annotated[bool, typer.Option("--up", help="Only what it is computed from.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Only what is computed from it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Show what a column is computed from, up to the delivered fields, and what is made of it.
+
+    Lineage is derived from the code, so it needs no lake. Columns that only filter, join or sort
+    rows do not count. A column whose branch is shown further up is marked with an ellipsis.
+    """
+    from lakehouse_assets.domains import REGISTRY
+    from lakehouse_assets.governance.lineage import find_column, walk
+
+    if up and down:
+        raise LakehouseError("--up and --down exclude each other; leave both out to see both.")
+    at, found = find_column(REGISTRY, column), open_lineage()
+    directions: dict[str, tuple[str, Callable[[SourceColumn], list[SourceColumn]]]] = {}
+    if not down:
+        directions["upstream"] = ("computed from", found.upstream)
+    if not up:
+        directions["downstream"] = ("used for", found.downstream)
+    learning = [name for name in found.models if at in found.learnt_from(name)]
+    if as_json:
+        shown: dict[str, Any] = {"column": str(at), "models": learning}
+        for name, (_, step) in directions.items():
+            shown[name] = [{"of": str(of), "is": str(is_)} for of, is_ in walk(at, step)]
+        print(json.dumps(shown, indent=2))  # noqa: T201
+        return
+    for title, step in directions.values():
+        console.print(_tree(at, title, step))
+    if learning and not up:
+        console.print(f"Models that learn from it: {', '.join(learning)}.")
+
+
+def _tree(at: SourceColumn, title: str, step: Callable[[SourceColumn], list[SourceColumn]]) -> Tree:
+    """Draw what a column leads to; each branch once."""
+    drawn: set[SourceColumn] = set()
+
+    def grow(tree: Tree, column: SourceColumn) -> None:
+        for other in step(column):
+            known = other in drawn and bool(step(other))
+            branch = tree.add(_label(other, " …" if known else ""))
+            if other not in drawn:
+                drawn.add(other)
+                grow(branch, other)
+
+    root = Tree(_label(at, f" is {title}" + ("" if step(at) else " nothing that is stored")))
+    grow(root, at)
+    return root
+
+
+def _label(column: SourceColumn, note: str) -> Text:
+    from lakehouse_assets.domains import REGISTRY
+
+    pii = None if "/" in column.table else REGISTRY[column.table].column(column.column).pii
+    return Text.assemble(str(column), (f" ({pii})" if pii else "", "yellow"), (note, "dim"))

@@ -1,0 +1,1 @@
+"""Governance of the lake: lineage, glossary, classification and the catalogue."""

@@ -1,0 +1,1 @@
+"""Governance: lineage, glossary, classification, catalogue."""
