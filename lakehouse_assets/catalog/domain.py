@@ -10,6 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
+from lakehouse_assets.catalog.access import Role
 from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import Table, TableView
@@ -56,6 +57,7 @@ class Domain:
         evaluations: How models are evaluated on a user's files.
         trainings: How models are trained from a user's files.
         sources: Database tables that are delivered as datasets.
+        roles: What groups of people may read.
         first_partition: First day of the first month that can be delivered, unless a setting
             overrides it.
     """
@@ -71,6 +73,7 @@ class Domain:
     evaluations: tuple[Evaluation, ...] = ()
     trainings: tuple[Training, ...] = ()
     sources: tuple[SourceTable, ...] = ()
+    roles: tuple[Role, ...] = ()
     first_partition: date = date(2020, 1, 1)
 
     @property

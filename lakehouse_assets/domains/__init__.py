@@ -1,5 +1,6 @@
 """The contents of the lake: `DOMAINS`, the one list of domains, and what is derived from it."""
 
+from lakehouse_assets.catalog.access import access_of_roles
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets.domains.conformed.domain import CONFORMED
@@ -19,3 +20,6 @@ MODEL_TABLES = {model.spec.name: model for domain in DOMAINS for model in domain
 MODELS = {name: model.spec for name, model in MODEL_TABLES.items()}
 EVALUATIONS = {item.name: item for domain in DOMAINS for item in domain.evaluations}
 TRAININGS = {item.name: item for domain in DOMAINS for item in domain.trainings}
+ROLES = access_of_roles(
+    REGISTRY, ((domain.name, role) for domain in DOMAINS for role in domain.roles)
+)

@@ -6,6 +6,7 @@ from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.domains.airline import datasets, gold, models
+from lakehouse_assets.domains.airline.access import ROLES
 from lakehouse_assets.domains.airline.gold.segments import GOLD_CUSTOMER_SEGMENTS_ML
 from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
 from lakehouse_assets.domains.airline.models.segments import SEGMENTS
@@ -22,4 +23,5 @@ AIRLINE = Domain(
         ModelTable(SEGMENTS, GOLD_CUSTOMER_SEGMENTS_ML, KPI_CUSTOMER_VALUE),
         *declared_in(models, ModelTable),
     ),
+    roles=ROLES,
 )

@@ -3,5 +3,6 @@
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.domains.conformed import DOMAIN, OWNER, gold
+from lakehouse_assets.domains.conformed.access import ROLES
 
-CONFORMED = Domain(name=DOMAIN, owner=OWNER, gold=declared_in(gold, GoldTable))
+CONFORMED = Domain(name=DOMAIN, owner=OWNER, gold=declared_in(gold, GoldTable), roles=ROLES)

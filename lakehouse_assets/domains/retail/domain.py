@@ -8,6 +8,7 @@ from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import TableView
 from lakehouse_assets.catalog.streams import LiveAlarm, Stream
 from lakehouse_assets.domains.retail import datasets, gold, models, streams
+from lakehouse_assets.domains.retail.access import ROLES
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.ml.evaluation import Evaluation, Training
@@ -26,4 +27,5 @@ RETAIL = Domain(
     evaluations=declared_in(models, Evaluation),
     trainings=declared_in(models, Training),
     sources=SOURCES,
+    roles=ROLES,
 )

@@ -1,0 +1,100 @@
+"""What a role reads instead of a table: SQL that filters its rows and masks its columns."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from lakehouse_assets.catalog.access import Access, Mask, RowFilter
+from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.engine.duckdb_sql import identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from lakehouse_assets.lake.views import View
+
+# A macro, so that the key is in no statement, message or log. Statements cannot call it: the guard
+# does not allow it.
+HASH_MACRO = "masked_digest"
+
+
+def hash_key(given: str | None) -> str:
+    """Return the key for hashes: the given one, or one that lives as long as the process."""
+    return given or secrets.token_hex(32)
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, key: str, layer: str = "data") -> None:
+    """Create what masks need in an instance of DuckDB.
+
+    Args:
+        connection: A connection to the instance.
+        key: Key for hashes, a secret: who has it can look up the hash of a known value.
+        layer: Name of the layer that masks there; each has its own key, derived from `key`.
+    """
+    derived = hashlib.sha256(f"{layer}:{key}".encode()).hexdigest()
+    connection.execute(
+        f"CREATE OR REPLACE MACRO {HASH_MACRO}(value) AS "
+        f"substr(sha256({literal(derived)} || CAST(value AS VARCHAR)), 1, 15)"
+    )
+
+
+def masked(access: Access, view: View, source: str, columns: Collection[str] | None = None) -> str:
+    """Return a SELECT of the rows and columns that a role may read of a view.
+
+    Args:
+        access: The role.
+        view: The view; the role must have a grant on its table.
+        source: Name of the view in the statement, as SQL.
+        columns: Names of the columns that are needed, in lower case; None for all of them.
+    """
+    policy = access.tables[view.table]
+    wanted = [name for name in view.columns if columns is None or name in columns]
+    # A statement such as count(*) needs the rows but no column.
+    wanted = wanted or [next(iter(view.columns))]
+    selected = []
+    for name in wanted:
+        column = view.table.column(view.columns[name])
+        mask = policy.masks.get(column.name)
+        value = identifier(name)
+        selected.append(f"{_masked(mask, column, value)} AS {value}" if mask else value)
+    where = f"WHERE {row_filter(policy.rows)}" if policy.rows else ""
+    return " ".join(["SELECT", ", ".join(selected), "FROM", source, where])
+
+
+def row_filter(rows: RowFilter) -> str:
+    """Return the condition of a row filter as standard SQL."""
+    values = (literal(v) if isinstance(v, str) else str(v) for v in rows.values)
+    return f"{identifier(rows.column)} IN ({', '.join(values)})"
+
+
+def _masked(mask: Mask, column: Column, value: str) -> str:
+    """Return the SQL of a masked value, in the column's type."""
+    kind = _TYPES.get(column.type, column.type)
+    if mask.kind == "null":
+        return f"CAST(NULL AS {kind})"
+    if mask.kind == "hash":
+        digest = f"{HASH_MACRO}({value})"
+        return digest if kind == "varchar" else f"CAST('0x' || {digest} AS {kind})"
+    if mask.kind == "partial":
+        first, last = f"left({value}, {mask.first})", f"right({value}, {mask.last})"
+        short = f"length({value}) <= {mask.first + mask.last}"
+        return f"CASE WHEN {short} THEN '***' ELSE {first} || '***' || {last} END"
+    if kind in ("date", "timestamptz", "timestamp"):
+        return f"CAST(date_trunc('year', {value}) AS {kind})"
+    if mask.size < 1:
+        # Multiplied, because a fraction such as 0.1 has no exact double.
+        parts = round(1 / mask.size)
+        return f"floor({value} * {parts} + 1e-9) / {parts}"
+    # The error of a value at the end of its type would show it.
+    size = round(mask.size)
+    return f"TRY(CAST({value} - (({value} % {size} + {size}) % {size}) AS {kind}))"
+
+
+# DuckDB's names of types.
+_TYPES = {
+    "string": "varchar", "timestamp": "timestamptz", "timestamp_ntz": "timestamp",
+    "array<string>": "varchar[]",
+}  # fmt: skip

@@ -1,0 +1,208 @@
+"""The users of SQL: their roles, and what proves their passwords without storing them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from lakehouse_assets.catalog.access import OWNER
+from lakehouse_assets.errors import LakehouseError, did_you_mean
+
+_FEWEST_LETTERS: Final = 12
+_ITERATIONS: Final = 4096
+_SALT_BYTES: Final = 16
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_.@-]{0,62}")
+_VERIFIER: Final = re.compile(
+    r"SCRAM-SHA-256\$(\d{4,7}):([A-Za-z0-9+/]+={0,2})\$([A-Za-z0-9+/]+=):([A-Za-z0-9+/]+=)"
+)
+_MAKE: Final = "`lakehouse serve user NAME --role ROLE` makes one"
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """What a SCRAM-SHA-256 server knows of a password (RFC 5802, 7677).
+
+    Attributes:
+        iterations: How often the password was hashed.
+        salt: The salt.
+        stored_key: Hash of the key by which a client proves that it knows the password.
+        server_key: The key by which the server proves that it knows the verifier.
+    """
+
+    iterations: int
+    salt: bytes
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, password: str, salt: bytes | None = None, iterations: int = _ITERATIONS
+    ) -> Verifier:
+        """Return the verifier of a password, which clients must send in the same Unicode form."""
+        salt = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
+        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+        client_key = hmac.digest(salted, b"Client Key", "sha256")
+        server_key = hmac.digest(salted, b"Server Key", "sha256")
+        return cls(iterations, salt, hashlib.sha256(client_key).digest(), server_key)
+
+    @classmethod
+    def parse(cls, text: str) -> Verifier | None:
+        """Return the verifier that a text has in PostgreSQL's form, None if it has none."""
+        found = _VERIFIER.fullmatch(text)
+        if found is None:
+            return None
+        try:
+            salt, stored, server = (
+                base64.b64decode(part, validate=True) for part in found.groups()[1:]
+            )
+        except ValueError:
+            return None
+        if len(stored) != hashlib.sha256().digest_size or len(server) != len(stored):
+            return None
+        return cls(int(found[1]), salt, stored, server)
+
+    def __str__(self) -> str:
+        """Return it as PostgreSQL writes it."""
+        parts = (self.salt, self.stored_key, self.server_key)
+        salt, stored, server = (base64.b64encode(part).decode() for part in parts)
+        return f"SCRAM-SHA-256${self.iterations}:{salt}${stored}:{server}"
+
+    def accepts(self, password: str) -> bool:
+        """Say whether a password is right, in a time that tells nothing about it."""
+        found = Verifier.of(password, self.salt, self.iterations)
+        return hmac.compare_digest(found.stored_key, self.stored_key)
+
+
+@dataclass(frozen=True)
+class User:
+    """Who may ask.
+
+    Attributes:
+        name: Name, as clients give it.
+        role: Name of the role, or `owner`.
+        verifier: What proves the password.
+    """
+
+    name: str
+    role: str
+    verifier: Verifier
+
+    @property
+    def line(self) -> str:
+        """Its line in a file of users."""
+        return f"{self.name},{self.role},{self.verifier}"
+
+
+class Users(Mapping[str, User]):
+    """The users by name, from lines of `name,role,verifier`; `#` starts a comment line."""
+
+    def __init__(self, text: str, roles: Collection[str], place: str) -> None:
+        """Read the lines.
+
+        Args:
+            text: The lines.
+            roles: Names of the declared roles; `owner` is another.
+            place: Where the lines are from, for messages.
+
+        Raises:
+            LakehouseError: a line cannot be read, names no role, or names a user again.
+        """
+        self._users: dict[str, User] = {}
+        self._secret = secrets.token_bytes(_SALT_BYTES)
+        for number, line in enumerate(text.splitlines(), start=1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            name, _, rest = (part.strip() for part in line.partition(","))
+            role, _, proof = (part.strip() for part in rest.partition(","))
+            verifier = Verifier.parse(proof)
+            at = f"Line {number} of {place}"
+            if not _NAME.fullmatch(name) or verifier is None:
+                # The line may hold a password: it is not shown.
+                raise LakehouseError(f"{at} is not `name,role,SCRAM-SHA-256 verifier`; {_MAKE}.")
+            check_role(role, roles, at)
+            if name in self._users:
+                raise LakehouseError(f"{at} names the user {name} again; remove one of the lines.")
+            self._users[name] = User(name, role, verifier)
+
+    @classmethod
+    def read(cls, file: Path | None, text: str | None, roles: Collection[str]) -> Users:
+        """Read users from a file, or from a text such as that of a variable.
+
+        Raises:
+            LakehouseError: neither has a user, the file cannot be read or others may change it, or
+                a line is wrong.
+        """
+        place = "the users" if file is None else str(file)
+        if file is not None:
+            try:
+                if file.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                    raise LakehouseError(
+                        f"Others may write {file} and make themselves users; `chmod 600 {file}`."
+                    )
+                text = file.read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "it is no plain text"
+                raise LakehouseError(
+                    f"The users {file} cannot be read ({reason}); {_MAKE}."
+                ) from None
+        users = cls(text or "", roles, place)
+        if not users:
+            raise LakehouseError(f"There is no user who may ask; {_MAKE}.")
+        return users
+
+    def __getitem__(self, name: str) -> User:
+        return self._users[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._users)
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def unknown(self, name: str) -> Verifier:
+        """Return a verifier that accepts nothing, the same for each try with an unknown name.
+
+        A server goes through the exchange with it, so that nobody learns which users exist.
+        """
+        salt = hmac.digest(self._secret, name.encode(), "sha256")[:_SALT_BYTES]
+        return Verifier(_ITERATIONS, salt, secrets.token_bytes(32), secrets.token_bytes(32))
+
+
+def new_user(name: str, role: str, password: str, roles: Collection[str]) -> User:
+    """Return a user with a password.
+
+    Raises:
+        LakehouseError: the name cannot be used, there is no such role, or the password is short.
+    """
+    if not _NAME.fullmatch(name):
+        raise LakehouseError(
+            f"The user name {name!r} cannot be used; it takes lower-case letters, digits and _.@-."
+        )
+    check_role(role, roles, f"The user {name}")
+    if len(password) < _FEWEST_LETTERS or not password.isascii() or not password.isprintable():
+        raise LakehouseError(
+            f"A password needs {_FEWEST_LETTERS} or more ASCII letters, digits and signs."
+        )
+    return User(name, role, Verifier.of(password))
+
+
+def check_role(role: str, roles: Collection[str], place: str) -> None:
+    """Check that a role is declared, or is the owner's.
+
+    Raises:
+        LakehouseError: it is not.
+    """
+    if role not in {*roles, OWNER}:
+        close = did_you_mean(role, {*roles, OWNER}) or "."
+        raise LakehouseError(
+            f"{place} has the role {role!r}, which is not declared{close} `lakehouse access` lists "
+            "the roles."
+        )
