@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     dagster_home: Annotated[Path, BeforeValidator(_folder)] = Field(
         STATE / "dagster", description="Persistent home of the Dagster instance."
     )
+    pages: Annotated[Path, BeforeValidator(_folder)] = Field(
+        STATE / "pages", description="Folder of the pages that `lakehouse pages` writes."
+    )
     training_rows: int = Field(
         250_000,
         ge=100,

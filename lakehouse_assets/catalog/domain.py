@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lakehouse_assets.catalog.access import Role
 from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
 from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.pages import Page
 from lakehouse_assets.catalog.registry import Table, TableView
 from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.catalog.streams import LiveAlarm, Stream, stream_tables
@@ -58,6 +59,7 @@ class Domain:
         trainings: How models are trained from a user's files.
         sources: Database tables that are delivered as datasets.
         roles: What groups of people may read.
+        pages: Pages that show its tables.
         first_partition: First day of the first month that can be delivered, unless a setting
             overrides it.
     """
@@ -74,6 +76,7 @@ class Domain:
     trainings: tuple[Training, ...] = ()
     sources: tuple[SourceTable, ...] = ()
     roles: tuple[Role, ...] = ()
+    pages: tuple[Page, ...] = ()
     first_partition: date = date(2020, 1, 1)
 
     @property

@@ -23,3 +23,4 @@ TRAININGS = {item.name: item for domain in DOMAINS for item in domain.trainings}
 ROLES = access_of_roles(
     REGISTRY, ((domain.name, role) for domain in DOMAINS for role in domain.roles)
 )
+PAGES = tuple(page for domain in DOMAINS for page in domain.pages)

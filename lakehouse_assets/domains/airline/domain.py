@@ -5,7 +5,8 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.domains.airline import datasets, gold, models
+from lakehouse_assets.catalog.pages import Page
+from lakehouse_assets.domains.airline import datasets, gold, models, pages
 from lakehouse_assets.domains.airline.access import ROLES
 from lakehouse_assets.domains.airline.gold.segments import GOLD_CUSTOMER_SEGMENTS_ML
 from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
@@ -24,4 +25,5 @@ AIRLINE = Domain(
         *declared_in(models, ModelTable),
     ),
     roles=ROLES,
+    pages=declared_in(pages, Page),
 )

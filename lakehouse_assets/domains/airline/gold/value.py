@@ -139,6 +139,7 @@ KPI_CUSTOMER_VALUE = gold(
             "members", "count(*)", "count", "semi_additive", "Members at the end of the month."
         ),
         Measure("spend", "sum(total_spent)", CURRENCY, "semi_additive", "Completed spend so far."),
+        Measure("flown", "sum(total_flights)", "count", "semi_additive", "Flights they took."),
         Measure(
             "spend_per_member",
             "sum(total_spent) / count(*)",

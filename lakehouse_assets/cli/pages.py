@@ -1,0 +1,37 @@
+"""`lakehouse pages`: the lake's pages as a folder of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse_assets.cli.terminal import console
+
+
+def pages(
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The folder; by default LAKEHOUSE_PAGES.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open them in the browser.")] = False,
+) -> None:
+    """Write the pages that the domains declare: charts that filter each other, without a server.
+
+    The folder opens from the disk and from any web server. One that was written before is replaced.
+    """
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.domains import PAGES, REGISTRY
+    from lakehouse_assets.pages.reader import lake_reader
+    from lakehouse_assets.pages.site import write_site
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    folder = (to or settings.pages).absolute()
+    site = write_site(REGISTRY, PAGES, lake_reader(open_lake(settings)), folder)
+    for (page, source), reason in site.missing.items():
+        console.print(f"Page {page} does not show {source}: {reason}", style="yellow")
+    index = folder / "index.html"
+    console.print(f"{len(PAGES)} pages from {len(site.versions)} tables: {index}")
+    if show:
+        typer.launch(str(index))

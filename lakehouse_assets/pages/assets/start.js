@@ -1,0 +1,2 @@
+"use strict";
+Pages.start();

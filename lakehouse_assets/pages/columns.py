@@ -1,0 +1,105 @@
+"""Encodes columns for a browser: dictionaries and the smallest arrays that keep every value."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Whole numbers up to here, and sums of them, are exact in a browser.
+_EXACT = 2**53
+
+
+def array(values: np.ndarray[Any, Any]) -> dict[str, str]:
+    """Encode numbers as `{type, data}`: the smallest type that keeps them, and base64."""
+    kinds: tuple[type[np.generic], ...] = (np.float64,)
+    if values.dtype.kind in "iu":
+        kinds = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.float64)
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    for kind in kinds:
+        whole = np.issubdtype(kind, np.integer)
+        if not whole or (np.iinfo(kind).min <= low and high <= np.iinfo(kind).max):  # type: ignore[type-var]
+            break
+    data = values.astype(np.dtype(kind).newbyteorder("<"))
+    return {"type": np.dtype(kind).name, "data": b64encode(data.tobytes()).decode()}
+
+
+def dictionary(column: pa.ChunkedArray) -> tuple[list[Any], np.ndarray[Any, Any]]:
+    """Return the distinct values of a column in order, null first, and each row's position."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    distinct = column.unique()
+    values = distinct.take(pc.array_sort_indices(distinct, null_placement="at_start"))
+    codes = pc.index_in(column, value_set=values)
+    if pa.types.is_timestamp(kind):
+        labels = [None if v is None else _moment(v) for v in values.to_pylist()]
+    else:
+        labels = [_label(value) for value in values.to_pylist()]
+    return labels, codes.to_numpy().astype(np.int64)
+
+
+def _moment(value: datetime) -> str:
+    text = value.replace(tzinfo=None).isoformat(" ")
+    return text[:16] if value.second == value.microsecond == 0 else text
+
+
+def _label(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal) or (isinstance(value, int) and abs(value) > _EXACT):
+        return str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value
+
+
+def type_of(kind: pa.DataType) -> str:
+    """Return what a browser has to know of a dimension's type."""
+    import pyarrow as pa
+
+    if pa.types.is_date(kind):
+        return "date"
+    if pa.types.is_timestamp(kind):
+        return "time"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return "number"
+    return "text"
+
+
+def figures(column: pa.ChunkedArray) -> tuple[np.ndarray[Any, Any], int]:
+    """Return a column of numbers for exact sums, and the decimals by which they are scaled.
+
+    Decimals become whole numbers of their last digit. Null becomes NaN. If sums could exceed what
+    is exact, the numbers stay doubles.
+    """
+    import pyarrow as pa
+
+    kind, whole = column.type, column.combine_chunks()
+    scale = 0
+    if pa.types.is_decimal(kind):
+        scale = kind.scale
+        # An unscaled 128-bit number; the lower half is the number if it is small enough.
+        halves = np.frombuffer(whole.buffers()[1], dtype="<i8").reshape(-1, 2)
+        numbers = halves[whole.offset : whole.offset + len(whole), 0].copy()
+        missing = whole.is_null().to_numpy(zero_copy_only=False)
+        numbers[missing] = 0
+        if np.abs(whole.cast(pa.float64()).fill_null(0).to_numpy()).sum() * 10.0**scale >= _EXACT:
+            return whole.cast(pa.float64()).to_numpy(zero_copy_only=False), 0
+    elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        missing = whole.is_null().to_numpy(zero_copy_only=False)
+        numbers = whole.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    else:
+        return whole.cast(pa.float64()).to_numpy(zero_copy_only=False), 0
+    if missing.any():
+        found = numbers.astype(np.float64)
+        found[missing] = np.nan
+        return found, scale
+    return numbers, scale

@@ -1,0 +1,159 @@
+"""Reads the rows of a page's source: one for each combination of its dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lakehouse_assets.catalog.pages import (
+    Page,
+    Path,
+    Source,
+    has_dimension,
+    measure_of,
+    resolve,
+    table_of,
+    words,
+)
+from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.pages import columns
+from lakehouse_assets.pages.measures import Components
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Runs a statement over the SQL names of the lake's tables.
+Ask: TypeAlias = Callable[[str], "pa.Table"]
+ROWS = 200_000
+"""Most rows of a source: more take too long to filter in a browser."""
+
+
+def dimensions_of(registry: Registry, page: Page, source: Source) -> dict[str, Path]:
+    """Return the dimensions of a source that the page shows or filters by, with their columns."""
+    named = [name for v in page.visuals_of(source) for name in v.named_dimensions]
+    table = table_of(registry, page, source)
+    shared = [name for name in page.filters if has_dimension(registry, page, source, name)]
+    state = [table.partition.column] if table.partition and source.history else []
+    return {
+        name: resolve(registry, page, source, name)
+        for name in dict.fromkeys((*named, *shared, *state))
+    }
+
+
+def tables_of(registry: Registry, page: Page, source: Source) -> list[Table]:
+    """Return the tables that a source reads, its own first."""
+    paths = dimensions_of(registry, page, source).values()
+    joined = [join.table for path in paths for join in path.joins]
+    return list(dict.fromkeys([table_of(registry, page, source), *joined]))
+
+
+def load(registry: Registry, page: Page, source: Source, ask: Ask) -> dict[str, Any]:
+    """Read a source and return it as the browser's `source`, see docs/pages.md.
+
+    Raises:
+        LakehouseError: a table has not been built, or there are more than `ROWS` combinations.
+    """
+    table = table_of(registry, page, source)
+    paths = dimensions_of(registry, page, source)
+    components = Components(table)
+    shown = dict.fromkeys(name for v in page.visuals_of(source) for name in v.measures)
+    measures = {name: measure_of(registry, page, source, name) for name in shown}
+    trees = {name: components.tree(measure) for name, measure in measures.items()}
+    rows = ask(_statement(source, table, paths, components))
+    if rows.num_rows > ROWS:
+        raise LakehouseError(
+            f"Source {source.name} of page {page.name} has {rows.num_rows:,} combinations of "
+            f"{', '.join(paths)}; a browser filters at most {ROWS:,}. Show fewer dimensions, or "
+            "restrict the source with `where`."
+        )
+    found: dict[str, Any] = {
+        "name": source.name,
+        "table": table.full_name,
+        "description": table.description,
+        "rows": rows.num_rows,
+        "state": table.partition.column if table.partition and source.history else None,
+        "dimensions": {},
+        "components": [],
+        "measures": {},
+    }
+    for name, path in paths.items():
+        values, codes = columns.dictionary(rows[name])
+        found["dimensions"][name] = {
+            "label": page.label(name),
+            "description": path.column.description,
+            "unit": path.column.unit,
+            "type": columns.type_of(rows[name].type),
+            "values": values,
+            "codes": columns.array(codes),
+        }
+    for position, component in enumerate(components.found):
+        column = rows[f"component_{position}"]
+        if component.operation == "distinct":
+            values, codes = columns.dictionary(column)
+            encoded = {
+                "values": columns.array(codes), "size": len(values),
+                "missing": bool(values) and values[0] is None,
+            }  # fmt: skip
+        else:
+            numbers, scale = columns.figures(column)
+            encoded = {
+                "values": columns.array(numbers), "scale": scale, "count": component.count,
+            }  # fmt: skip
+        found["components"].append({"operation": component.operation, **encoded})
+    for name, measure in measures.items():
+        found["measures"][name] = {
+            "label": words(name), "unit": measure.unit, "description": measure.description,
+            "additivity": measure.additivity, "expression": trees[name],
+        }  # fmt: skip
+    return found
+
+
+def _statement(source: Source, table: Table, paths: dict[str, Path], components: Components) -> str:
+    """Write the statement that groups a source's rows by its dimensions."""
+    aliases: dict[tuple[Any, ...], str] = {}
+    joins: list[str] = []
+    selected = []
+    for name, path in paths.items():
+        alias, steps = "source", ()
+        for join in path.joins:
+            steps = (*steps, (join.table, join.reference))  # type: ignore[assignment]
+            if steps not in aliases:
+                aliases[steps] = f"joined_{len(aliases)}"
+                on = " and ".join(
+                    f"{alias}.{own} = {aliases[steps]}.{other}"
+                    for own, other in zip(
+                        join.reference.columns, join.reference.to_columns, strict=True
+                    )
+                )
+                joins.append(
+                    f"left join {_name(join.table, join.reference.to_columns)} "
+                    f"as {aliases[steps]} on {on}"
+                )
+            alias = aliases[steps]
+        selected.append(f'{alias}."{path.column.name}" as "{name}"')
+    grouped = len(selected)
+    values = []
+    for position, component in enumerate(components.found):
+        if component.operation == "distinct":
+            selected.append(f"{component.sql} as component_{position}")
+            grouped += 1
+        else:
+            values.append(f"{component.sql} as component_{position}")
+    plain = (
+        f"{table.full_name}_history" if source.history and table.holds_states else table.full_name
+    )
+    lines = [f"select {', '.join([*selected, *values])}", f"from {plain} as source"]
+    lines += joins
+    if source.where:
+        lines.append(f"where {source.where}")
+    if grouped:
+        lines.append(f"group by {', '.join(str(n + 1) for n in range(grouped))}")
+        lines.append(f"order by {', '.join(f'{n + 1} nulls first' for n in range(grouped))}")
+    return "\n".join(lines)
+
+
+def _name(table: Table, keys: tuple[str, ...]) -> str:
+    """Return the SQL name of a referenced table: all its states if the key names one of them."""
+    states = table.partition and table.holds_states and table.partition.column in keys
+    return f"{table.full_name}_history" if states else table.full_name

@@ -1,0 +1,244 @@
+"""Writes pages as a folder of files that a browser opens from a disk or from any web server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse_assets.catalog.pages import Page, Source, check_page, table_of
+from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.pages.cube import Ask, load, tables_of
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+# Marks a folder that was written here, and so may be replaced.
+_MARK = "pages.json"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'"
+)
+# The first scripts of a page, in loading order; what visuals share and the visuals follow.
+_RUNTIME = ("core", "theme", "format", "data", "filters", "tables", "slicers", "layout")
+_LAST = "start.js"
+
+
+@dataclass(frozen=True)
+class Version:
+    """The version of a table that pages were made from.
+
+    Attributes:
+        table: Full name of the table.
+        version: Its Delta version.
+        written: When that version was committed, in UTC.
+    """
+
+    table: str
+    version: int
+    written: str
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Where pages read their rows.
+
+    Attributes:
+        ask: Runs a statement.
+        version: Returns the version of a table that statements read; None if it was not built.
+    """
+
+    ask: Ask
+    version: Callable[[Table], Version | None]
+
+
+@dataclass(frozen=True)
+class Site:
+    """The pages that were written.
+
+    Attributes:
+        folder: Where they are.
+        rows: Number of rows by page and source; None for a source that cannot be shown.
+        missing: Why a source cannot be shown, by page and source.
+        versions: The versions that they were made from.
+    """
+
+    folder: Path
+    rows: Mapping[tuple[str, str], int | None]
+    missing: Mapping[tuple[str, str], str]
+    versions: tuple[Version, ...]
+
+
+def write_site(registry: Registry, pages: Sequence[Page], reader: Reader, folder: Path) -> Site:
+    """Write pages, and an index of them, into a folder; one written before is replaced.
+
+    The same versions of the tables give the same bytes.
+
+    Raises:
+        LakehouseError: a page does not follow the registry, has too many rows, or the folder holds
+            other files.
+    """
+    _check_folder(folder)
+    models: dict[str, dict[str, Any]] = {}
+    rows: dict[tuple[str, str], int | None] = {}
+    missing: dict[tuple[str, str], str] = {}
+    every: dict[str, Version] = {}
+    for page in pages:
+        check_page(registry, page)
+        sources: list[dict[str, Any]] = []
+        used: dict[str, Version] = {}
+        for source in page.sources:
+            found, versions = _source(registry, page, source, reader)
+            sources.append(found)
+            used |= versions
+            rows[page.name, source.name] = found.get("rows")
+            if "missing" in found:
+                missing[page.name, source.name] = found["missing"]
+        models[page.name] = _model(page, sources, used)
+        every |= used
+    links = [{"name": p.name, "title": p.title, "description": p.description} for p in pages]
+    index: dict[str, Any] = {
+        "name": "index", "title": "Pages", "visuals": None, "slicers": [], "sources": [],
+        "description": "What the lake says about the business, its models and itself.",
+    }  # fmt: skip
+    models["index"] = index | _stamped(every)
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        _write(fresh, models, links)
+        read = tuple(every[name] for name in sorted(every))
+        mark = {"pages": links, "versions": [asdict(version) for version in read]}
+        (fresh / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+        # The folder is complete before it takes its place.
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    except OSError as error:
+        raise LakehouseError(
+            f"The pages cannot be written to {folder} ({error.strerror}); name another folder."
+        ) from None
+    return Site(folder, rows, missing, read)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder with files that are not pages."""
+    try:
+        others = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise LakehouseError(f"The folder {folder} cannot be read ({error.strerror}).") from None
+    if others and not (folder / _MARK).is_file():
+        raise LakehouseError(
+            f"The folder {folder} holds other files, which the pages would replace; name an empty "
+            "one."
+        )
+
+
+def _source(
+    registry: Registry, page: Page, source: Source, reader: Reader
+) -> tuple[dict[str, Any], dict[str, Version]]:
+    """Load a source with the versions that it was read from, or say why it cannot be shown."""
+    found = {table: reader.version(table) for table in tables_of(registry, page, source)}
+    absent = [table.full_name for table, version in found.items() if version is None]
+    if absent:
+        reason = f"{absent[0]} has not been built yet; `lakehouse run` builds it."
+        name = table_of(registry, page, source).full_name
+        return {"name": source.name, "table": name, "missing": reason}, {}
+    versions = {table.full_name: version for table, version in found.items() if version}
+    return load(registry, page, source, reader.ask), versions
+
+
+def _model(
+    page: Page, sources: list[dict[str, Any]], versions: Mapping[str, Version]
+) -> dict[str, Any]:
+    """Return a page as its script holds it."""
+    return {
+        "name": page.name,
+        "title": page.title,
+        "description": page.description,
+        "slicers": [asdict(slicer) for slicer in page.slicers],
+        "visuals": [
+            asdict(visual) | {"source": page.source(visual.source).name} for visual in page.visuals
+        ],
+        "sources": sources,
+    } | _stamped(versions)
+
+
+def _stamped(versions: Mapping[str, Version]) -> dict[str, Any]:
+    listed = [versions[name] for name in sorted(versions)]
+    newest = max((version.written for version in listed), default=None)
+    return {
+        "stamp": f"Data of {newest} UTC" if newest else "No data yet",
+        "versions": [asdict(version) for version in listed],
+    }
+
+
+def _write(folder: Path, models: Mapping[str, dict[str, Any]], links: list[dict[str, str]]) -> None:
+    scripts = _copy_assets(folder)
+    for name, model in models.items():
+        # Valid as JSON and as JavaScript; `<` would be harmless in a file of its own.
+        text = json.dumps(
+            model | {"pages": links}, ensure_ascii=True, separators=(",", ":"), allow_nan=False
+        )
+        data = f"Pages.page={text};\n"
+        (folder / "data").mkdir(exist_ok=True)
+        (folder / "data" / f"{name}.js").write_text(data, encoding="ascii")
+        digest = sha256(data.encode()).hexdigest()[:12]
+        loaded = [*scripts[:-1], f"data/{name}.js?{digest}", scripts[-1]]
+        (folder / f"{name}.html").write_text(_html(model["title"], loaded), encoding="utf-8")
+
+
+def _copy_assets(folder: Path) -> list[str]:
+    """Copy scripts, styles and libraries; return the scripts in loading order."""
+    package = files("lakehouse_assets.pages")
+    (folder / "assets").mkdir(parents=True)
+
+    def copy(tree: Traversable, to: Path) -> None:
+        for item in sorted(tree.iterdir(), key=lambda item: item.name):
+            if item.is_dir():
+                (to / item.name).mkdir()
+                copy(item, to / item.name)
+            elif not item.name.startswith("__"):
+                (to / item.name).write_bytes(item.read_bytes())
+
+    copy(package / "assets", folder / "assets")
+    (folder / "vendor").mkdir()
+    copy(package / "vendor", folder / "vendor")
+    vendored = sorted(path.name for path in (folder / "vendor").glob("*.js"))
+    first = [f"{name}.js" for name in _RUNTIME]
+    others = sorted(path.name for path in (folder / "assets").glob("*.js"))
+    visuals = sorted(path.name for path in (folder / "assets" / "visuals").glob("*.js"))
+    return [
+        f"assets/{first[0]}",
+        *(f"vendor/{name}" for name in vendored),
+        *(f"assets/{name}" for name in first[1:]),
+        *(f"assets/{name}" for name in others if name not in {*first, _LAST}),
+        *(f"assets/visuals/{name}" for name in visuals),
+        f"assets/{_LAST}",
+    ]
+
+
+def _html(title: str, scripts: Sequence[str]) -> str:
+    loaded = "\n".join(f'<script defer src="{script}"></script>' for script in scripts)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)} | Lakehouse</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="assets/pages.css">
+<link rel="stylesheet" href="assets/visuals.css">
+{loaded}
+</head>
+<body>
+<main><noscript>These pages need JavaScript, which this browser does not run.</noscript></main>
+</body>
+</html>
+"""
