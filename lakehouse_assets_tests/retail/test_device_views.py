@@ -1,8 +1,8 @@
-"""Views of the stores' devices, by rule and as SQL shows them."""
+"""Views of the stores' devices and sales, by rule and as SQL shows them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from lakehouse_assets.catalog.registry import TableView
 from lakehouse_assets.cli.formats import rows_of
 from lakehouse_assets.cli.sql import ask
 from lakehouse_assets.domains import REGISTRY
-from lakehouse_assets.domains.retail.gold import device_views
+from lakehouse_assets.domains.retail.shared import DOMAIN
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
@@ -22,7 +22,7 @@ from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.retail.device_samples import put_minutes
 
 NINE = datetime(2021, 10, 20, 9, 0, tzinfo=UTC)
-VIEWS = {view.table.name: view for view in device_views.VIEWS}
+VIEWS = {view.table.name: view for view in REGISTRY.views if view.table.domain == DOMAIN}
 
 
 def at(minute: int) -> datetime:
@@ -57,6 +57,9 @@ DEVICES = pa.table(
         "valid_to": pa.array([NINE.date(), None, None], pa.date32()),
     }
 )
+WEEK = {"store": 3, "brand": "BrandA", "week_start": date(2021, 10, 18)}
+AHEAD = {"store": 3, "brand": "BrandA", "week_start": date(2021, 10, 25), "weeks_ahead": 1}
+BOUNDS = {"forecast_p10": 5.5, "forecast_p50": 7.5, "forecast_p90": 9.5}
 
 
 def ingested(*minutes: int) -> pa.Table:
@@ -81,6 +84,18 @@ CASES: dict[str, tuple[dict[str, pa.Table], list[tuple[Any, ...]]]] = {
             # 12 readings of 66 and 4 of 70.
             ("S001", at(0), 67.0, 19.375, 30.0, 25.25, 10.0),
             ("S001", at(60), None, 80.0, None, None, None),
+        ],
+    ),
+    "sales_outlook": (
+        {
+            "weeks": pa.Table.from_pylist(
+                [{**WEEK, "weeks_ahead": 0, "quantity": 12}, {**AHEAD, "quantity": None}]
+            ),
+            "forecast": pa.Table.from_pylist([{**AHEAD, "method": "trees", **BOUNDS}]),
+        },
+        [
+            (3, "BrandA", date(2021, 10, 18), 0, 12, None, None, None, None),
+            (3, "BrandA", date(2021, 10, 25), 1, None, "trees", 5.5, 7.5, 9.5),
         ],
     ),
     "events_ingested": (

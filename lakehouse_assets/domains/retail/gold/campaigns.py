@@ -81,6 +81,7 @@ CAMPAIGN_DAYS = gold(
     measures=(
         Measure("results", "sum(results)", "count", "additive", "Results of campaigns."),
         Measure("revenue", "sum(revenue)", CURRENCY, "additive", "Revenue of campaigns."),
+        Measure("cost", "sum(cost)", CURRENCY, "additive", "Cost of campaigns."),
         Measure("profit", "sum(profit)", CURRENCY, "additive", "Profit; negative for a loss."),
         Measure("revenue_to_target", "sum(revenue) / nullif(sum(revenue_target), 0)", "share",
                 "non_additive", "Revenue as a share of the targets."),

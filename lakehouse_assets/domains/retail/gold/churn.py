@@ -66,10 +66,19 @@ GOLD_CUSTOMER_CHURN = gold(
     ),
     lab="customerchurndataprediction",
     measures=(
+        Measure("customers", "count(*)", "count", "semi_additive", "Customers, former ones, too."),
+        Measure("churn_rate",
+                "100.0 * count(*) filter (where churn = 'Yes') / "
+                "nullif(count(*) filter (where churn in ('Yes', 'No')), 0)",
+                "percent", "non_additive", "Share of customers who have left, as observed."),
+        Measure("average_tenure", "avg(tenure_months)", "months", "non_additive",
+                "Mean time since they became customers."),
+        Measure("average_spend", "avg(total_amount)", CURRENCY, "non_additive",
+                "Mean amount that a customer has paid so far."),
         Measure("average_churn_probability", "avg(churn_probability)", "share", "non_additive",
-                "Mean probability that a customer leaves."),
+                "Mean probability that a customer leaves, by the model."),
         Measure("customers_to_contact", "count(*) filter (where predicted_churn = 'Yes')", "count",
-                "semi_additive", "Customers whose contact pays."),
+                "semi_additive", "Customers whose contact pays, by the model."),
     ),
 )  # fmt: skip
 

@@ -53,6 +53,8 @@ GOLD_DEVICE_HEALTH: Final = Table(
     measures=(
         Measure("least_remaining_hours", "min(remaining_hours)", "hours", "non_additive",
                 "Least hours that any device has left by the model."),
+        Measure("highest_failure_probability", "max(fails_within_24h)", "share", "non_additive",
+                "Highest probability that a device fails within 24 hours, by the model."),
     ),
 )  # fmt: skip
 
@@ -78,7 +80,9 @@ GOLD_DEVICES_AT_RISK: Final = Table(
     partition=EVENT_DATE,
     measures=(
         Measure("devices_at_risk", "count(distinct device_id)", "count", "non_additive",
-                "Devices whose risk is high."),
+                "Devices whose risk is high, by the model."),
+        Measure("least_remaining_hours", "min(remaining_hours)", "hours", "non_additive",
+                "Least hours that any device at risk has left by the model."),
     ),
 )  # fmt: skip
 

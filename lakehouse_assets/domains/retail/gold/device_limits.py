@@ -75,6 +75,8 @@ GOLD_THRESHOLD_VIOLATIONS = Table(
     measures=(
         Measure("violations", "sum(case when continued then 0 else 1 end)", "count", "additive",
                 "Episodes of devices out of their limits, each on the day it began."),
+        Measure("longest_violation", "max(minutes)", "minutes", "non_additive",
+                "Longest time that a device was out of its limits."),
     ),
 )  # fmt: skip
 

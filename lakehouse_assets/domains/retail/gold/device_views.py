@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.registry import Column, Table, TableView
+from typing import Any
+
+from lakehouse_assets.catalog.registry import Column, Measure, Reference, Table, TableView
 from lakehouse_assets.catalog.streams import bronze_events
 from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_OCCUPANCY_MINUTE,
@@ -27,10 +29,17 @@ _AVERAGES = {
 _TEMPERATURE = tuple(_AVERAGES)[:2]
 
 
-def _view(name: str, description: str, columns: tuple[Column, ...], keys: tuple[str, ...]) -> Table:
+def _view(
+    name: str,
+    description: str,
+    columns: tuple[Column, ...],
+    keys: tuple[str, ...],
+    **declared: Any,
+) -> Table:
     return Table(
-        DOMAIN, name, "gold", description, columns, keys, OWNER, kind="view", topic="devices"
-    )
+        DOMAIN, name, "gold", description, columns, keys, OWNER, kind="view", topic="devices",
+        **declared,
+    )  # fmt: skip
 
 
 DEVICES_LATEST = _view(
@@ -58,7 +67,16 @@ STORE_HOURS = _view(
         *(Column(name, "double", text, unit=unit) for name, (text, unit) in _AVERAGES.items()),
     ),
     ("store_id", "hour"),
-)
+    references=(Reference(("store_id",), "dim_stores", ("store_id",)),),
+    measures=(
+        Measure("average_temperature", "avg(temp_avg)", "degrees Fahrenheit", "non_additive",
+                "Mean of the hours' average temperatures."),
+        Measure("average_battery", "avg(battery_avg)", "percent", "non_additive",
+                "Mean of the hours' average charge of the batteries."),
+        Measure("average_visitors", "avg(visitors_avg)", "count", "non_additive",
+                "Mean number of visitors near a device."),
+    ),
+)  # fmt: skip
 
 EVENTS_INGESTED = _view(
     "events_ingested",

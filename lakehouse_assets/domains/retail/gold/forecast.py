@@ -8,7 +8,15 @@ from typing import Final
 
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, so_far
-from lakehouse_assets.catalog.registry import MODEL_VERSION, Column, same_month
+from lakehouse_assets.catalog.registry import (
+    MODEL_VERSION,
+    Column,
+    Measure,
+    Reference,
+    Table,
+    TableView,
+    same_month,
+)
 from lakehouse_assets.clock import following
 from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES, STORE_SALES
 from lakehouse_assets.domains.retail.gold.campaigns import DIM_CAMPAIGNS
@@ -18,7 +26,7 @@ from lakehouse_assets.domains.retail.gold.dimensions import (
     ALL_PRODUCTS,
     product_key,
 )
-from lakehouse_assets.domains.retail.shared import CURRENCY
+from lakehouse_assets.domains.retail.shared import CURRENCY, DOMAIN, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
@@ -84,6 +92,38 @@ GOLD_SALES_FORECAST = gold(
     lab="salespredictiondata",
 )  # fmt: skip
 
+SALES_OUTLOOK = Table(
+    domain=DOMAIN,
+    name="sales_outlook",
+    layer="gold",
+    description=(
+        "What each store sold of each brand in each week, and the forecast for the weeks ahead: "
+        "gold_store_weeks and gold_sales_forecast below each other."
+    ),
+    columns=(
+        _STORE, _BRAND, _WEEK, _AHEAD,
+        Column("quantity", "bigint", "Pieces sold; null for weeks ahead.", unit="pieces"),
+        *GOLD_SALES_FORECAST.pick("method", "forecast_p10", "forecast_p50", "forecast_p90"),
+    ),
+    keys=("store", "brand", "week_start", "weeks_ahead"),
+    owner=OWNER,
+    kind="view",
+    topic="forecast",
+    references=(
+        Reference(("store",), "dim_stores", ("store",)),
+        Reference(("week_start",), "dim_date", ("date",)),
+    ),
+    measures=(
+        Measure("pieces", "sum(quantity)", "pieces", "additive", "Pieces sold, as observed."),
+        Measure("forecast", "sum(forecast_p50)", "pieces", "additive",
+                "Pieces that the model expects."),
+        Measure("forecast_low", "sum(forecast_p10)", "pieces", "non_additive",
+                "Sum of the lower bounds; of a store's brand, one week of ten is below it."),
+        Measure("forecast_high", "sum(forecast_p90)", "pieces", "non_additive",
+                "Sum of the upper bounds; of a store's brand, one week of ten is above it."),
+    ),
+)  # fmt: skip
+
 _SUMMED = "of all stores: the sum of theirs, so more than eight of ten are between low and high."
 
 GOLD_DEMAND_FORECAST = gold(
@@ -121,6 +161,14 @@ GOLD_POST_CAMPAIGN_REVENUE = gold(
     ("week_start",),
     kind="snapshot",
     topic="forecast",
+    measures=(
+        Measure("predicted_revenue", "sum(predicted_revenue)", CURRENCY, "semi_additive",
+                "Revenue that the model expects of all stores."),
+        Measure("revenue_low", "sum(revenue_low)", CURRENCY, "non_additive",
+                "Sum of the stores' lower bounds."),
+        Measure("revenue_high", "sum(revenue_high)", CURRENCY, "non_additive",
+                "Sum of the stores' upper bounds."),
+    ),
 )  # fmt: skip
 
 
@@ -184,6 +232,29 @@ def store_weeks(store_sales: DataFrame, month: date) -> DataFrame:
     ]
     rows = reduce(lambda one, other: one.unionByName(other), [delivered, *ahead])
     return rows.withColumn("as_of_month", F.lit(month)).select(*GOLD_STORE_WEEKS.column_names)
+
+
+def sales_outlook(weeks: DataFrame, forecast: DataFrame) -> DataFrame:
+    """Put sold and forecast weeks below each other; columns as declared for `sales_outlook`.
+
+    Args:
+        weeks: Rows of `gold_store_weeks`.
+        forecast: Rows of `gold_sales_forecast` of the same month.
+    """
+    sold = weeks.filter(F.col("weeks_ahead") == F.lit(0))
+    both = [
+        frame.select(
+            *[
+                F.col(c.name) if c.name in names else F.lit(None).cast(c.type).alias(c.name)
+                for c in SALES_OUTLOOK.columns
+            ]
+        )
+        for frame, names in (
+            (sold, GOLD_STORE_WEEKS.column_names),
+            (forecast, GOLD_SALES_FORECAST.column_names),
+        )
+    ]
+    return both[0].unionByName(both[1])
 
 
 def demand_forecast(forecast: DataFrame) -> DataFrame:
@@ -260,5 +331,13 @@ GOLD = (
         GOLD_POST_CAMPAIGN_REVENUE,
         post_campaign_revenue,
         {"forecast": GOLD_SALES_FORECAST, "campaigns": DIM_CAMPAIGNS},
+    ),
+)
+
+VIEWS = (
+    TableView(
+        SALES_OUTLOOK,
+        sales_outlook,
+        {"weeks": GOLD_STORE_WEEKS, "forecast": GOLD_SALES_FORECAST},
     ),
 )

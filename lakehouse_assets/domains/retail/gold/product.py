@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 
 from lakehouse_assets.catalog.gold import GoldTable, so_far
-from lakehouse_assets.catalog.registry import Column
+from lakehouse_assets.catalog.registry import Column, Measure
 from lakehouse_assets.domains.retail.gold.campaigns import (
     CAMPAIGN_DAYS,
     DIM_CAMPAIGNS,
@@ -46,6 +46,17 @@ CAMPAIGN_TWEETS = gold(
     kind="cumulative",
     topic="tweets",
     lab="sentiment_campaign_analytics",
+    measures=(
+        Measure("hashtags", "count(distinct hashtag)", "count", "non_additive", "Hashtags."),
+        Measure("tweets", "sum(tweets)", "count", "semi_additive", "Tweets with the hashtag."),
+        Measure(
+            "revenue",
+            "sum(revenue)",
+            CURRENCY,
+            "semi_additive",
+            "Revenue of the campaigns that the hashtags name.",
+        ),
+    ),
 )
 
 _MEASURES = ("revenue", "cost", "profit")
