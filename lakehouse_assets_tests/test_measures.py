@@ -12,8 +12,11 @@ from lakehouse_assets.cli.formats import rows_of
 from lakehouse_assets.cli.sql import ask
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.powerbi.dax import measure_to_dax
+from lakehouse_assets.powerbi.model import model_of
 from lakehouse_assets_tests.airline.samples import SampleRun
 from lakehouse_assets_tests.lake.samples import table
+from lakehouse_assets_tests.powerbi.dax import evaluate
 
 MEASURED = [t for t in REGISTRY if t.measures]
 
@@ -36,6 +39,33 @@ def test_every_measure_can_be_computed_on_the_sample(sample: SampleRun) -> None:
     assert 0 < found["airline.kpi_customer_value.at_risk_share"] < 1
     assert found["retail.fact_sales.sales"] == sample.house.count("fact_sales")
     assert 0 < found["retail.website_days.conversion_rate"] < 100
+
+
+def test_measures_have_the_same_values_in_power_bi(sample: SampleRun) -> None:
+    lake = sample.house.lake
+    compared = 0
+    for measured in MEASURED:
+        # The first rows by key: plain Python computes the other value.
+        rows = f"(from {measured.full_name} order by {', '.join(measured.keys)} limit 2000) t"
+        found = ask(lake, f"from {rows}").rows.read_all().to_pylist()
+        for measure in measured.measures:
+            sql = f"select {measure.expression} from {rows}"  # noqa: S608
+            ((value,),) = rows_of(ask(lake, sql).rows)
+            dax = measure_to_dax(measured, measure.expression)
+            computed = evaluate(dax, measured.name, found)
+            assert float(computed or 0) == pytest.approx(float(value or 0)), dax
+            compared += 1
+    assert compared == sum(len(t.measures) for t in MEASURED)
+
+
+def test_relations_of_the_power_bi_models_find_one_row_at_most(sample: SampleRun) -> None:
+    for domain in dict.fromkeys(t.domain for t in MEASURED):
+        model = model_of(REGISTRY, domain)
+        tables = {t.name: t.table.full_name for t in model.tables}
+        for to, column in {(r.to_table, r.to_column) for r in model.relations}:
+            query = f"select count(*), count(distinct {column}) from {tables[to]}"  # noqa: S608
+            ((rows, values),) = rows_of(ask(sample.house.lake, query).rows)
+            assert rows == values > 0, (to, column)
 
 
 def test_both_domains_have_measures_with_units_and_descriptions() -> None:

@@ -49,6 +49,7 @@ class Column:
             the bronze column that it is read from, if the name differs.
         aliases: Other names of the column in SQL, where the reference uses them; `source` is always
             one.
+        sort_by: Column of the table in whose order the values are shown, if not in their own.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Column:
     pii: Pii | None = None
     source: str | None = None
     aliases: tuple[str, ...] = ()
+    sort_by: str | None = None
 
     def __post_init__(self) -> None:
         if self.type not in _PLAIN_TYPES and not _DECIMAL.fullmatch(self.type):
@@ -151,6 +153,7 @@ class Table:
             have no rows in that month.
         topic: Subject of the table, such as sales, in a layer with tables about several subjects.
         measures: Figures computed from its rows.
+        hierarchies: Columns by which people drill down, from coarse to fine, by name.
         properties: Delta properties that the table gets when it is created.
         writer: Name of the step that writes the table; None for the step that its name says.
     """
@@ -172,6 +175,7 @@ class Table:
     latest_with: str | None = None
     topic: str | None = None
     measures: tuple[Measure, ...] = ()
+    hierarchies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
     writer: str | None = None
 
@@ -191,6 +195,8 @@ class Table:
             *self.watched,
             *self.clustered,
             *(c for r in self.references for c in r.columns),
+            *(c for levels in self.hierarchies.values() for c in levels),
+            *(column.sort_by for column in self.columns if column.sort_by),
         ]
         if self.partition:
             wanted.append(self.partition.column)
@@ -198,8 +204,8 @@ class Table:
             if name not in self.column_names:
                 raise LakehouseError(
                     f"Table {self.name} names the column {name} in its keys, partition, "
-                    "references, watched or clustered columns but does not declare it; add the "
-                    "column."
+                    "references, hierarchies, or watched, clustered or sorting columns but does "
+                    "not declare it; add the column."
                 )
 
         if self.partition and self.column(self.partition.column).type != "date":

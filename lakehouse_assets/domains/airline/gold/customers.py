@@ -69,6 +69,7 @@ DIM_GEOGRAPHY = gold(
     kind="dimension",
     # Not every country that members give is one: unknown ones are reported and kept.
     references=(Reference(("country",), "dim_countries", ("country_code",), required=False),),
+    hierarchies={"Places": ("country", "province", "city")},
 )
 
 

@@ -23,8 +23,8 @@ DIM_DATE = Table(
         Column("day", "int", "Day of the month.", False, "day"),
         Column("quarter", "int", "Quarter, 1 to 4.", False, "quarter"),
         Column("day_of_week", "int", "1 Sunday to 7 Saturday, as in Spark.", False, "weekday"),
-        Column("day_name", "string", "English name of the day.", False),
-        Column("month_name", "string", "English name of the month.", False),
+        Column("day_name", "string", "English name of the day.", False, sort_by="day_of_week"),
+        Column("month_name", "string", "English name of the month.", False, sort_by="month"),
         Column("year_month", "string", "yyyy-MM.", False),
         Column("iso_year", "int", "Year of the ISO 8601 week.", False, "year"),
         Column("iso_week", "int", "ISO 8601 week; week 1 has the first Thursday.", False, "week"),
@@ -36,6 +36,7 @@ DIM_DATE = Table(
     owner=OWNER,
     kind="reference",
     aliases=("dim_time",),
+    hierarchies={"Calendar": ("year", "quarter", "month_name", "date")},
 )
 
 

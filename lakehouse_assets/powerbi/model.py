@@ -1,0 +1,329 @@
+"""Decides what a domain's semantic model contains: tables, columns, relations and measures."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from lakehouse_assets.catalog.registry import Column, Measure, Reference, Registry, Table
+from lakehouse_assets.powerbi.dax import UntranslatableError, column_name, measure_to_dax
+
+LAYERS = ("gold", "segments")
+_INTEGERS = ("int", "bigint")
+# Numbers that name something: adding them up means nothing.
+_NAMES = frozenset({"id", "code", "year", "month", "day", "quarter", "weekday", "week", "rank",
+                    "hour"})  # fmt: skip
+_AVERAGED = frozenset({"share", "percent", "score", "years", "days", "hours", "minutes", "months",
+                       "degrees Fahrenheit", "degrees", "ratio or index"})  # fmt: skip
+_CURRENCIES = {"US dollars": r"\$"}
+_PLACES = {
+    "city": "City", "country": "Country", "country_code": "Country", "country_name": "Country",
+    "province": "StateOrProvince", "latitude": "Latitude", "longitude": "Longitude",
+    "place_name": "Place",
+}  # fmt: skip
+_FOLDERS = {
+    "identifier": "Identity", "contact": "Identity", "demographic": "Demographics",
+    "location": "Location",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelColumn:
+    """A column of a model's table.
+
+    Attributes:
+        column: Its declaration.
+        hidden: Whether report authors do not see it: keys that a relation uses, and technical
+            columns.
+        data_type: Type in the model: `string`, `int64`, `double`, `decimal` (four decimals),
+            `dateTime` or `boolean`.
+        format: Format of its values, or None.
+        summarize: How a visual sums it up if nobody says otherwise: `none`, `sum` or `average`.
+        folder: Display folder, or None.
+        category: Data category, such as `City`, or None.
+        sort_by: Name of the column that gives its values' order, or None.
+        key: Whether it is the key of the date table.
+    """
+
+    column: Column
+    hidden: bool
+    data_type: str
+    format: str | None
+    summarize: str
+    folder: str | None
+    category: str | None
+    sort_by: str | None
+    key: bool
+
+
+@dataclass(frozen=True)
+class ModelMeasure:
+    """A measure of a model's table: its name there, declaration, DAX, format and folder."""
+
+    name: str
+    measure: Measure
+    dax: str
+    format: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class ModelTable:
+    """A table of a model.
+
+    Attributes:
+        name: Its name in the model.
+        table: Its declaration.
+        history: Whether it has every partition of a table whose plain name means the latest one.
+        columns: Its columns, in order.
+        measures: Its measures.
+        dates: Whether it is the date table.
+    """
+
+    name: str
+    table: Table
+    history: bool
+    columns: tuple[ModelColumn, ...]
+    measures: tuple[ModelMeasure, ...]
+    dates: bool
+
+    @property
+    def latest_only(self) -> bool:
+        """Whether only the latest partition of the stored table is in the model."""
+        return self.table.holds_states and not self.history
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A relation of many rows to one, which filters in one direction: from the one to the many.
+
+    An inactive relation is one that would make a second path between two tables.
+    """
+
+    table: str
+    column: str
+    to_table: str
+    to_column: str
+    active: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """A semantic model.
+
+    Attributes:
+        name: Its name.
+        domain: The domain that it is about.
+        tables: Its tables.
+        relations: Its relations.
+        left_out: What the registry declares and the model lacks, each with the reason.
+    """
+
+    name: str
+    domain: str
+    tables: tuple[ModelTable, ...]
+    relations: tuple[Relation, ...]
+    left_out: tuple[str, ...] = field(default=())
+
+    def find(self, table: Table, *, history: bool = False) -> ModelTable | None:
+        """Return the model's table of a declaration, or None."""
+        wanted = history and table.holds_states
+        return next((t for t in self.tables if t.table == table and t.history == wanted), None)
+
+
+def label(name: str) -> str:
+    """Return a name of the registry as words: `fare_revenue` is `Fare revenue`."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def model_of(
+    registry: Registry,
+    domain: str,
+    *,
+    computed: bool = False,
+    histories: Collection[Table] = (),
+    first: Collection[tuple[Table, str]] = (),
+) -> Model:
+    """Return the model of a domain: its gold tables, and all tables that they refer to.
+
+    Args:
+        registry: All tables.
+        domain: The domain.
+        computed: Whether the source has tables that SQL computes when they are read.
+        histories: Tables of states of which the model has every state, too.
+        first: Columns of tables whose relations are active if that is possible.
+    """
+    own = [t for t in registry if t.domain == domain and t.layer in LAYERS]
+    left_out: list[str] = []
+    for view in registry.views:
+        if view.table.domain == domain and computed:
+            own.append(view.table)
+        elif view.table.domain == domain:
+            left_out.append(f"table {view.table.full_name}: only SQL computes it")
+    found = list(_with_referenced(registry, own))
+    counts = Counter(table.name.lower() for table in found)
+    named = {
+        (table, history): (table.name if counts[table.name.lower()] == 1 else table.full_name)
+        + "_history" * history
+        for table in found for history in (False, True)[: 1 + (table in histories)]
+    }  # fmt: skip
+    relations = _relations(registry, named, first, left_out)
+    measures = _measures(named, left_out)
+    hidden = {(r.table, r.column) for r in relations}
+    hidden |= {(r.to_table, r.to_column) for r in relations if r.to_column.endswith("_key")}
+    tables = []
+    for (table, history), name in named.items():
+        dates = _is_calendar(table)
+        columns = tuple(_column(table, c, (name, c.name) in hidden, dates) for c in table.columns)
+        tables.append(ModelTable(name, table, history, columns, measures[name], dates))
+    return Model(label(domain), domain, tuple(tables), relations, tuple(left_out))
+
+
+def _with_referenced(registry: Registry, tables: Iterable[Table]) -> Iterator[Table]:
+    """Yield the tables and those they refer to, directly or not, each once."""
+    seen: set[Table] = set()
+    waiting = list(tables)
+    while waiting:
+        table = waiting.pop(0)
+        if table not in seen:
+            seen.add(table)
+            yield table
+            waiting += [registry.meant_by(table, r.to_table) for r in table.references]
+
+
+def _relations(
+    registry: Registry,
+    named: Mapping[tuple[Table, bool], str],
+    first: Collection[tuple[Table, str]],
+    left_out: list[str],
+) -> tuple[Relation, ...]:
+    """Return the relations, each active unless two tables would get a second path."""
+    referred = {registry.meant_by(t, r.to_table) for t, _ in named for r in t.references}
+    wanted: list[tuple[tuple[bool, bool], Relation]] = []
+    for (table, _), name in named.items():
+        for reference in table.references:
+            to = registry.meant_by(table, reference.to_table)
+            pair = _single(reference, to)
+            if pair is None:
+                left_out.append(f"relation of {name} to {to.full_name}: it has several columns")
+                continue
+            order = ((table, pair[0]) not in first, table in referred)
+            wanted.append((order, Relation(name, pair[0], named[to, False], pair[1], True)))
+    below: dict[str, set[str]] = {}
+    relations = []
+    for _, relation in sorted(wanted, key=lambda item: item[0]):
+        above = {t for t in below if relation.table in below[t]} | {relation.table}
+        new = below.get(relation.to_table, set()) | {relation.to_table}
+        active = relation.table not in new and not any(below.get(t, set()) & new for t in above)
+        if active:
+            for t in above:
+                below[t] = below.get(t, set()) | new
+        relations.append(replace(relation, active=active))
+    return tuple(sorted(relations, key=lambda r: (r.table, r.column, r.to_table)))
+
+
+def _single(reference: Reference, to: Table) -> tuple[str, str] | None:
+    """Return the one column of a reference, without the month if both sides have one."""
+    pairs = list(zip(reference.columns, reference.to_columns, strict=True))
+    if to.holds_states and to.partition:
+        pairs = [pair for pair in pairs if pair[1] != to.partition.column]
+    return pairs[0] if len(pairs) == 1 else None
+
+
+def _measures(
+    named: Mapping[tuple[Table, bool], str], left_out: list[str]
+) -> dict[str, tuple[ModelMeasure, ...]]:
+    """Return the measures of each table, by the table's name in the model."""
+    counts = Counter(
+        label(measure.name).lower() for table, history in named if not history
+        for measure in table.measures
+    )  # fmt: skip
+    found: dict[str, tuple[ModelMeasure, ...]] = {}
+    for (table, history), name in named.items():
+        columns = {column.name.lower() for column in table.columns}
+        measures = []
+        for measure in table.measures:
+            shown = label(measure.name)
+            if history or counts[shown.lower()] > 1 or shown.lower() in columns:
+                shown = f"{shown} ({name})"
+            try:
+                dax = measure_to_dax(table, measure.expression, named=name)
+            except UntranslatableError as error:
+                left_out.append(f"measure {table.full_name}.{measure.name}: {error}")
+                continue
+            if history and table.partition:
+                month = column_name(name, table.partition.column)
+                dax = f"VAR Latest = MAX({month}) RETURN CALCULATE({dax}, {month} = Latest)"
+            whole = not re.search(r"/|\bavg\b|\bmedian\b", measure.expression, re.IGNORECASE)
+            measures.append(
+                ModelMeasure(
+                    shown, measure, dax, _format(measure.unit, whole=whole), _kind(measure.unit)
+                )
+            )
+        found[name] = tuple(measures)
+    return found
+
+
+def _kind(unit: str) -> str:
+    if unit in _CURRENCIES or "currency" in unit:
+        return "Money"
+    return "Rates" if unit in {"share", "percent"} else "Figures"
+
+
+def _format(unit: str | None, *, whole: bool) -> str:
+    """Return the format of numbers of a unit."""
+    if unit in _NAMES:
+        return "0"
+    if unit == "share":
+        return "0.0%"
+    if unit == "percent":
+        return '0.0"%"'
+    if unit in _CURRENCIES or (unit and "currency" in unit):
+        sign = _CURRENCIES.get(unit or "", "")
+        return f"{sign}#,0.00;-{sign}#,0.00"
+    number = "#,0" if whole else "#,0.00"
+    shown = unit if unit and unit not in {"count", "score", "metric"} and len(unit) < 12 else None
+    return f'{number} "{shown}"' if shown else number
+
+
+def _is_calendar(table: Table) -> bool:
+    """Whether a table is a calendar: reference data whose only key is a date."""
+    return (
+        table.kind == "reference" and len(table.keys) == 1
+        and table.column(table.keys[0]).type == "date"
+    )  # fmt: skip
+
+
+def _column(table: Table, column: Column, related: bool, dates: bool) -> ModelColumn:
+    technical = column.name in {"load_timestamp", "inputs_digest"}
+    decimal = column.decimal
+    number = decimal is not None or column.type in {*_INTEGERS, "double"}
+    if column.type in _INTEGERS or (decimal and decimal[1] == 0):
+        data_type = "int64"
+    elif column.type == "double":
+        data_type = "double"
+    elif decimal:
+        data_type = "decimal"
+    elif column.type == "boolean":
+        data_type = "boolean"
+    else:
+        data_type = "dateTime" if column.type.startswith(("date", "timestamp")) else "string"
+    summarize = "none"
+    if number and not related and column.name not in table.keys and column.unit not in _NAMES:
+        averaged = column.unit is None or column.unit in _AVERAGED
+        summarize = "average" if averaged else "sum"
+    shown = None
+    if number:
+        shown = _format(column.unit, whole=data_type == "int64")
+    elif data_type == "dateTime":
+        shown = "yyyy-mm-dd" if column.type == "date" else "yyyy-mm-dd hh:nn:ss"
+    folder = _FOLDERS.get(column.pii or "")
+    if folder is None and data_type == "dateTime" and not dates:
+        folder = "Dates"
+    return ModelColumn(
+        column, related or technical, data_type, shown, summarize, folder,
+        _PLACES.get(column.name), column.sort_by, dates and column.name in table.keys,
+    )  # fmt: skip

@@ -1,0 +1,146 @@
+"""Writes Power BI projects (PBIP): a semantic model and a report for each domain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from lakehouse_assets.catalog.registry import Registry
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.powerbi import tmdl
+from lakehouse_assets.powerbi.model import Model, model_of
+from lakehouse_assets.powerbi.sources import Source
+
+SCHEMAS = "https://developer.microsoft.com/json-schemas/fabric"
+# Lists what was written, so that nobody's changes are lost.
+WRITTEN = ".lakehouse-powerbi.json"
+
+
+def as_json(content: Any) -> str:
+    """Return JSON as the files have it: two spaces, text as it is."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project: its model and its files by path."""
+
+    model: Model
+    files: Mapping[str, str]
+
+
+def projects(registry: Registry, source: Source) -> Iterator[Project]:
+    """Yield a project for each domain with measures.
+
+    Args:
+        registry: All tables.
+        source: Where the models' rows come from.
+    """
+    for domain in dict.fromkeys(table.domain for table in registry if table.measures):
+        model = model_of(registry, domain, computed=source.kind == "sql")
+        yield Project(model, files_of(model, registry, source, {}))
+
+
+def files_of(
+    model: Model, registry: Registry, source: Source, report: dict[str, str]
+) -> dict[str, str]:
+    """Return the files of a project, by path.
+
+    Args:
+        model: The model.
+        registry: All tables.
+        source: Where the model's rows come from.
+        report: Files of the report's definition, by path in its folder.
+    """
+    name = model.name
+    files = {
+        f"{name}.SemanticModel/definition.pbism": as_json(
+            {
+                "$schema": f"{SCHEMAS}/item/semanticModel/definitionProperties/1.0.0/schema.json",
+                "version": "4.2",
+                "settings": {},
+            }
+        ),
+        f"{name}.SemanticModel/.platform": _platform(model, "SemanticModel"),
+        **{
+            f"{name}.SemanticModel/definition/{path}": content
+            for path, content in tmdl.files_of(model, registry, source).items()
+        },
+    }
+    if report:
+        files |= {
+            f"{name}.pbip": as_json(
+                {
+                    "$schema": f"{SCHEMAS}/pbip/pbipProperties/1.0.0/schema.json",
+                    "version": "1.0",
+                    "artifacts": [{"report": {"path": f"{name}.Report"}}],
+                    "settings": {"enableAutoRecovery": True},
+                }
+            ),
+            f"{name}.Report/definition.pbir": as_json(
+                {
+                    "$schema": f"{SCHEMAS}/item/report/definitionProperties/2.0.0/schema.json",
+                    "version": "4.0",
+                    "datasetReference": {"byPath": {"path": f"../{name}.SemanticModel"}},
+                }
+            ),
+            f"{name}.Report/.platform": _platform(model, "Report"),
+            **{f"{name}.Report/{path}": content for path, content in report.items()},
+        }
+    return files
+
+
+def _platform(model: Model, kind: str) -> str:
+    return as_json(
+        {
+            "$schema": f"{SCHEMAS}/gitIntegration/platformProperties/2.0.0/schema.json",
+            "metadata": {"type": kind, "displayName": model.name},
+            "config": {"version": "2.0", "logicalId": tmdl.tag(model.domain, kind)},
+        }
+    )
+
+
+def write(folder: Path, files: Mapping[str, str], *, overwrite: bool = False) -> None:
+    """Write files into a folder, in which a list of them says what was written the last time.
+
+    Files of the last time that are no longer needed are removed.
+
+    Args:
+        folder: The folder; it is made if it does not exist.
+        files: Their content by path.
+        overwrite: Whether to replace files that somebody else has written or changed.
+
+    Raises:
+        LakehouseError: a file was changed since it was written here, or is not from here, and would
+            be replaced or removed.
+    """
+    record = folder / WRITTEN
+    try:
+        before: dict[str, str] = json.loads(record.read_text("utf-8")) if record.exists() else {}
+    except ValueError:
+        before = {}
+    for path in sorted({*before, *files}):
+        found = folder / path
+        if overwrite or not found.is_file():
+            continue
+        digest = sha256(found.read_bytes()).hexdigest()
+        if digest not in {before.get(path), _digest(files.get(path, ""))}:
+            raise LakehouseError(
+                f"{found} was changed since it was written, for example by Power BI Desktop; "
+                "choose another folder, or --overwrite to lose the changes."
+            )
+    for path in before.keys() - files.keys():
+        (folder / path).unlink(missing_ok=True)
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode())
+    record.write_bytes(as_json({path: _digest(files[path]) for path in sorted(files)}).encode())
+
+
+def _digest(content: str) -> str:
+    return sha256(content.encode()).hexdigest()

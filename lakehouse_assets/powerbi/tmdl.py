@@ -1,0 +1,225 @@
+"""Writes a semantic model as TMDL, the text format of tabular models."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from uuid import UUID, uuid5
+
+from lakehouse_assets.catalog.registry import Registry
+from lakehouse_assets.powerbi.dax import table_name
+from lakehouse_assets.powerbi.model import Model, ModelTable, label
+from lakehouse_assets.powerbi.sources import Source, text
+
+CULTURE = "en-US"
+_NAMESPACE = UUID("0a9d7f8e-6f0c-5d3b-9b1e-2d7b1f6a4c55")
+_COMPATIBILITY = {"local": 1567, "sql": 1567, "onelake": 1604}
+
+
+def tag(*parts: str) -> str:
+    """Return the id of something in the model, which depends on its names only."""
+    return str(uuid5(_NAMESPACE, "/".join(parts)))
+
+
+def quoted(name: str) -> str:
+    """Return a name as TMDL writes it."""
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else table_name(name)
+
+
+def described(description: str, indent: str = "") -> list[str]:
+    """Return a description as the lines before what it describes."""
+    return [f"{indent}/// {line}".rstrip() for line in description.splitlines() if line.strip()]
+
+
+def value(given: str) -> str:
+    """Return a text as the value of a property."""
+    if given != given.strip() or '"' in given or not given:
+        return '"' + given.replace('"', '""') + '"'
+    return given
+
+
+def files_of(model: Model, registry: Registry, source: Source) -> dict[str, str]:
+    """Return the files of a model's definition, by path in its folder `definition`."""
+    files = {
+        "database.tmdl": f"database\n\tcompatibilityLevel: {_COMPATIBILITY[source.kind]}\n",
+        "model.tmdl": _model(model, source),
+        "expressions.tmdl": _expressions(model, source),
+        f"cultures/{CULTURE}.tmdl": _culture(model),
+    }
+    if model.relations:
+        files["relationships.tmdl"] = _relationships(model)
+    for table in model.tables:
+        files[f"tables/{table.name}.tmdl"] = _table(model, table, registry, source)
+    return files
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _model(model: Model, source: Source) -> str:
+    order = [*source.parameters, *source.expressions, *(table.name for table in model.tables)]
+    return _text(
+        [
+            "model Model",
+            f"\tculture: {CULTURE}",
+            "\tdefaultPowerBIDataSourceVersion: powerBI_V3",
+            f"\tsourceQueryCulture: {CULTURE}",
+            "\tdataAccessOptions",
+            "\t\tlegacyRedirects",
+            "\t\treturnErrorValuesAsNull",
+            "",
+            "annotation __PBI_TimeIntelligenceEnabled = 0",
+            "",
+            f"annotation PBI_QueryOrder = {json.dumps(order, ensure_ascii=False)}",
+            "",
+            *(f"ref table {quoted(table.name)}" for table in model.tables),
+            "",
+            f"ref cultureInfo {CULTURE}",
+        ]
+    )
+
+
+def _expressions(model: Model, source: Source) -> str:
+    lines: list[str] = []
+    for name, start in source.parameters.items():
+        meta = 'meta [IsParameterQuery=true, Type="Text", IsParameterQueryRequired=true]'
+        lines += [f"expression {name} = {text(start)} {meta}", *_tagged(model, name), ""]
+    for name, code in source.expressions.items():
+        lines += [f"expression {name} =", f"\t\t{code}", *_tagged(model, name), ""]
+    return _text(lines[:-1])
+
+
+def _tagged(model: Model, name: str) -> list[str]:
+    return [f"\tlineageTag: {tag(model.domain, 'expression', name)}"]
+
+
+def _relationships(model: Model) -> str:
+    lines: list[str] = []
+    for relation in model.relations:
+        ends = (relation.table, relation.column, relation.to_table, relation.to_column)
+        lines.append(f"relationship {tag(model.domain, 'relation', *ends)}")
+        if not relation.active:
+            lines.append("\tisActive: false")
+        lines += [
+            f"\tfromColumn: {quoted(relation.table)}.{quoted(relation.column)}",
+            f"\ttoColumn: {quoted(relation.to_table)}.{quoted(relation.to_column)}",
+            "",
+        ]
+    return _text(lines[:-1])
+
+
+def _table(model: Model, table: ModelTable, registry: Registry, source: Source) -> str:
+    described_as = table.table.description
+    if table.history:
+        described_as += " All states."
+    elif table.latest_only and table.table.partition:
+        described_as += f" The latest {table.table.partition.grain}."
+    lines = [
+        *described(described_as),
+        f"table {quoted(table.name)}",
+        f"\tlineageTag: {tag(model.domain, table.name)}",
+    ]
+    if table.dates:
+        lines.append("\tdataCategory: Time")
+    for measure in table.measures:
+        lines += [
+            "",
+            *described(measure.measure.description, "\t"),
+            f"\tmeasure {quoted(measure.name)} = {measure.dax}",
+            f"\t\tformatString: {value(measure.format)}",
+            f"\t\tdisplayFolder: {measure.folder}",
+            f"\t\tlineageTag: {tag(model.domain, table.name, 'measure', measure.measure.name)}",
+        ]
+    for column in table.columns:
+        name = column.column.name
+        unit = f" Unit: {column.column.unit}." if column.column.unit else ""
+        lines += [
+            "",
+            *described(column.column.description + unit, "\t"),
+            f"\tcolumn {quoted(name)}",
+            f"\t\tdataType: {column.data_type}",
+            *["\t\tisHidden"] * column.hidden,
+            *["\t\tisKey"] * column.key,
+            *([f"\t\tformatString: {value(column.format)}"] if column.format else []),
+            *([f"\t\tdisplayFolder: {column.folder}"] if column.folder else []),
+            *([f"\t\tdataCategory: {column.category}"] if column.category else []),
+            f"\t\tlineageTag: {tag(model.domain, table.name, 'column', name)}",
+            f"\t\tsummarizeBy: {column.summarize}",
+            f"\t\tsourceColumn: {value(name)}",
+            *([f"\t\tsortByColumn: {quoted(column.sort_by)}"] if column.sort_by else []),
+            "",
+            "\t\tannotation SummarizationSetBy = User",
+            *(["", "\t\tannotation UnderlyingDateTimeDataType = Date"]
+              if column.column.type == "date" else []),
+        ]  # fmt: skip
+    for name, levels in table.table.hierarchies.items():
+        lines += [
+            "",
+            f"\thierarchy {quoted(name)}",
+            f"\t\tlineageTag: {tag(model.domain, table.name, 'hierarchy', name)}",
+        ]
+        for level in levels:
+            lines += [
+                "",
+                f"\t\tlevel {quoted(label(level))}",
+                f"\t\t\tlineageTag: {tag(model.domain, table.name, 'hierarchy', name, level)}",
+                f"\t\t\tcolumn: {quoted(level)}",
+            ]
+    return _text([*lines, "", *_partition(table, registry, source)])
+
+
+def _partition(table: ModelTable, registry: Registry, source: Source) -> list[str]:
+    if source.direct_lake(table):
+        return [
+            f"\tpartition {quoted(table.name)} = entity",
+            "\t\tmode: directLake",
+            "\t\tsource",
+            f"\t\t\tentityName: {table.table.name}",
+            f"\t\t\tschemaName: {table.table.domain}",
+            "\t\t\texpressionSource: DirectLake",
+        ]
+    return [
+        f"\tpartition {quoted(table.name)} = m",
+        "\t\tmode: import",
+        "\t\tsource =",
+        *(f"\t\t\t\t{line}" for line in source.partition(registry, table)),
+        "",
+        "\tannotation PBI_ResultType = Table",
+    ]
+
+
+def _culture(model: Model) -> str:
+    """Return the culture with the words that people may use for tables, columns and measures."""
+    entities: dict[str, object] = {}
+
+    def add(words: Iterable[str], **binding: str) -> None:
+        terms = list(dict.fromkeys(word.replace("_", " ").lower() for word in words))
+        key = ".".join(re.sub(r"\W+", "_", part.lower()) for part in binding.values())
+        entities[key] = {
+            "Definition": {"Binding": binding},
+            "State": "Authored",
+            "Terms": [{word: {"Type": "Noun", "State": "Authored"}} for word in terms],
+        }
+
+    for table in model.tables:
+        add((table.name, *table.table.aliases), ConceptualEntity=table.name)
+        for column in table.columns:
+            names = (column.column.name, *column.column.aliases)
+            if column.column.aliases and not column.hidden:
+                add(names, ConceptualEntity=table.name, ConceptualProperty=column.column.name)
+        for measure in table.measures:
+            add((measure.measure.name, measure.name), ConceptualEntity=table.name,
+                ConceptualProperty=measure.name)  # fmt: skip
+    content = {"Version": "2.0.0", "Language": CULTURE, "Entities": entities}
+    written = json.dumps(content, indent=2, ensure_ascii=False).splitlines()
+    return _text(
+        [
+            f"cultureInfo {CULTURE}",
+            "",
+            "\tlinguisticMetadata =",
+            *(f"\t\t\t{line}" for line in written),
+            "\t\tcontentType: json",
+        ]
+    )
