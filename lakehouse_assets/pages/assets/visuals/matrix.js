@@ -1,0 +1,43 @@
+/* A measure by two dimensions, as a table whose cells are coloured by their values. */
+"use strict";
+(() => {
+  const { html, refill } = Pages.parts;
+
+  function draw(view) {
+    const { dimensions: [down, across], measures } = view.spec;
+    const [measure] = measures;
+    const cells = view.query({ dimensions: [down, across], measures, sort: "dimension" }).rows;
+    const ends = view.query({ dimensions: [down], measures, sort: view.spec.sort }).rows;
+    const heads = view.query({ dimensions: [across], measures, sort: "dimension" }).rows;
+    const whole = view.query({ dimensions: [], measures }).rows[0]?.values[0] ?? null;
+    const at = new Map(cells.map((row) => [JSON.stringify(row.labels), row.values[0]]));
+    const values = [...at.values()].filter((value) => value !== null);
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+
+    const total = (value) => html("td", { class: "total", "data-value": value }, view.format(measure, value));
+    const cell = (row, head) => {
+      const value = at.get(JSON.stringify([row.labels[0], head.labels[0]])) ?? null;
+      const node = html("td", { class: "heat", "data-value": value }, view.format(measure, value));
+      const heat = most > least ? (70 * (value - least)) / (most - least) : 35;
+      if (value !== null) node.style.setProperty("--heat", `${heat}%`);
+      return node;
+    };
+    const chooser = (dimension, label) => html("button", {
+      type: "button", class: "tool", "data-key": `${dimension}|${label}`,
+      "aria-pressed": String(Boolean(view.selected(dimension)?.has(label))),
+      click: (event) => view.select(dimension, label, event.ctrlKey || event.metaKey),
+    }, Pages.format.label(label));
+    view.table(
+      [{ name: down, label: view.label(down), numeric: false }, { name: across, label: view.label(across), numeric: false }, { name: measure, label: view.label(measure), numeric: true }],
+      cells.map((row) => [...row.labels, ...row.values]));
+    refill(view, html("div", { class: "scroll", "data-scroll": "matrix", tabindex: "0", role: "region", "aria-label": view.spec.title },
+      html("table", { class: "matrix" },
+        html("thead", {}, html("tr", {}, html("th", { scope: "col" }, `${view.label(down)} / ${view.label(across)}`),
+          ...heads.map((head) => html("th", { scope: "col" }, chooser(across, head.labels[0]))), html("th", { scope: "col" }, "All"))),
+        html("tbody", {}, ...ends.map((row) => html("tr", {}, html("th", { scope: "row" }, chooser(down, row.labels[0])),
+          ...heads.map((head) => cell(row, head)), total(row.values[0])))),
+        html("tfoot", {}, html("tr", {}, html("th", { scope: "row" }, "All"), ...heads.map((head) => total(head.values[0])), total(whole))))));
+  }
+
+  Pages.visuals.matrix = { draw };
+})();
