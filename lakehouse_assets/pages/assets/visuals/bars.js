@@ -39,7 +39,7 @@
           const tip = view.tooltip(Pages.format.label(categories[at]), bars
             .filter((bar) => bar.values[at] !== null && bar.values[at] !== undefined)
             .map((bar) => [bar.name, view.format(bar.measure, bar.values[at])]));
-          const picture = spec.options.pictures && Pages.picture?.(categories[at]);
+          const picture = Pages.glyph(spec.options.pictures?.[categories[at]]);
           if (picture) tip.prepend(picture);
           return tip;
         },

@@ -2,8 +2,7 @@
 "use strict";
 (() => {
   const { html, refill, choose, ignored, columnsOf, percent, count } = Pages.parts;
-  const METHOD = "Ratio of the share among rows with the value to the share among all others; only values with z > 2.58 that "
-    + "at least 2 % of the rows have. It compares one value at a time: Power BI's visual fits a logistic regression instead.";
+  const METHOD = "Share with the value divided by the share without it (z > 2.58, at least 2 % of all); not Power BI's logistic regression";
 
   function phrase(values) {
     if (values.length === 1) return Pages.format.label(values[0]);
@@ -36,6 +35,7 @@
     const target = targetOf(view);
     const { found, total, share } = Pages.analysis.keyInfluencers(
       explained(view, target), target, mask(view, target), view.weight(view.spec.measures[0]));
+    view.say(METHOD);
     view.table(
       [{ label: "Dimension", numeric: false }, { label: "Value", numeric: false }, { label: "Times more likely", numeric: true },
        { label: "Share with it", numeric: true }, { label: "Share without it", numeric: true }, { label: "Count", numeric: true }, { label: "z", numeric: true }],
@@ -56,8 +56,7 @@
         html("span", { class: "muted" }, `${percent(share)} of ${count(total)}`)),
       found.length
         ? html("ol", { class: "influencers", "data-scroll": "list", "aria-label": `Makes ${target.label} = ${target.value} more likely` }, ...items)
-        : html("p", { class: "muted" }, "No value makes it clearly more likely."),
-      html("p", { class: "method" }, METHOD));
+        : html("p", { class: "muted" }, "No value makes it clearly more likely."));
   }
 
   Pages.parts.explaining = { phrase, targetOf, chooser, mask, explained };

@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { html, refill, choose, ignored, percent, count } = Pages.parts;
-  const METHOD = "Leaves of a decision tree of depth 3 by Gini impurity; no leaf has less than 2 % of the rows.";
+  const METHOD = "Leaves of a decision tree of depth 3 by Gini impurity, none smaller than 2 % of all";
 
   /** A condition in words; the shorter of what the values are and what they are not. */
   function said(condition, column, { phrase }) {
@@ -20,6 +20,7 @@
       columns, target, explaining.mask(view, target), view.weight(view.spec.measures[0]));
     const words = segments.map((segment) => segment.conditions.map((one) =>
       said(one, columns.find((column) => column.name === one.column), explaining)));
+    view.say(METHOD);
     view.table(
       [{ label: "Segment", numeric: false }, { label: "Conditions", numeric: false }, { label: `Share ${target.value}`, numeric: true },
        { label: "Population", numeric: true }, { label: "Share of all", numeric: true }],
@@ -38,8 +39,7 @@
         html("span", { class: "muted" }, `${percent(share)} of ${count(total)}`)),
       segments.length
         ? html("ol", { class: "segments", "data-scroll": "list", "aria-label": `Segments with the most ${target.value}` }, ...items)
-        : html("p", { class: "muted" }, "No segment has clearly more of it."),
-      html("p", { class: "method" }, METHOD));
+        : html("p", { class: "muted" }, "No segment has clearly more of it."));
   }
 
   Pages.visuals.top_segments = { draw };
