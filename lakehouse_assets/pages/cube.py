@@ -42,10 +42,12 @@ def dimensions_of(registry: Registry, page: Page, source: Source) -> dict[str, P
 
 
 def tables_of(registry: Registry, page: Page, source: Source) -> list[Table]:
-    """Return the tables that a source reads, its own first."""
+    """Return the stored tables that a source reads, its own first; a view's are what it reads."""
     paths = dimensions_of(registry, page, source).values()
     joined = [join.table for path in paths for join in path.joins]
-    return list(dict.fromkeys([table_of(registry, page, source), *joined]))
+    own = table_of(registry, page, source)
+    of_views = {view.table: view.reads.values() for view in registry.views}
+    return list(dict.fromkeys([*of_views.get(own, [own]), *joined]))
 
 
 def load(registry: Registry, page: Page, source: Source, ask: Ask) -> dict[str, Any]:

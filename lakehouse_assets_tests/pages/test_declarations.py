@@ -147,6 +147,7 @@ def test_decimals_become_whole_numbers_of_their_last_digit() -> None:
     found, scale = columns.figures(pa.chunked_array([amounts]))
     assert (found[:2].tolist(), scale) == ([-10.0, 1234.0], 2)
     assert np.isnan(found[2])
+    assert columns.array(found)["type"] == "float64"
     # Sums that would not be exact stay doubles.
     large = pa.array([Decimal("90071992547409.92")] * 2, pa.decimal128(38, 2))
     found, scale = columns.figures(pa.chunked_array([large]))

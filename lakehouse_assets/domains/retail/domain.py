@@ -5,9 +5,10 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.pages import Page
 from lakehouse_assets.catalog.registry import TableView
 from lakehouse_assets.catalog.streams import LiveAlarm, Stream
-from lakehouse_assets.domains.retail import datasets, gold, models, streams
+from lakehouse_assets.domains.retail import datasets, gold, models, pages, streams
 from lakehouse_assets.domains.retail.access import ROLES
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.sources import SOURCES
@@ -22,6 +23,7 @@ RETAIL = Domain(
     streams=declared_in(streams, Stream),
     gold=declared_in(gold, GoldTable),
     views=declared_in(gold, TableView),
+    pages=declared_in(pages, Page),
     alarms=declared_in(gold, LiveAlarm),
     models=declared_in(models, ModelTable),
     evaluations=declared_in(models, Evaluation),

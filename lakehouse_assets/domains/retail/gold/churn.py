@@ -68,9 +68,9 @@ GOLD_CUSTOMER_CHURN = gold(
     measures=(
         Measure("customers", "count(*)", "count", "semi_additive", "Customers, former ones, too."),
         Measure("churn_rate",
-                "100.0 * count(*) filter (where churn = 'Yes') / "
+                "1.0 * count(*) filter (where churn = 'Yes') / "
                 "nullif(count(*) filter (where churn in ('Yes', 'No')), 0)",
-                "percent", "non_additive", "Share of customers who have left, as observed."),
+                "share", "non_additive", "Share of customers who have left, as observed."),
         Measure("average_tenure", "avg(tenure_months)", "months", "non_additive",
                 "Mean time since they became customers."),
         Measure("average_spend", "avg(total_amount)", CURRENCY, "non_additive",

@@ -1,0 +1,62 @@
+"""The page about customers who leave: who they are, and who may be next."""
+
+from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
+from lakehouse_assets.domains.retail.shared import DOMAIN
+
+_BOTH = ("average_churn_probability", "churn_rate")
+_CONDITIONS = ("online_delivery", "senior_citizen", "order_status", "customer_support", "discount")
+
+CHURN = Page(
+    "churn",
+    "Churn",
+    DOMAIN,
+    "Which customers leave, and what the campaigns' hashtags earn. Churn is what was observed; "
+    "churn probability, reasons and contacts are what the model says.",
+    sources=(Source("gold_customer_churn"), Source("campaign_tweets")),
+    slicers=(Slicer("outlet_size"), Slicer("churn")),
+    labels={"churn": "Churn (observed)", "store_contract": "Contract"},
+    visuals=(
+        Visual("card", "Average churn probability", measures=_BOTH[:1], width=3,
+               note="Model output."),
+        Visual("card", "Churn rate", measures=_BOTH[1:], width=3, note="Observed."),
+        Visual("card", "Customers to contact", measures=("customers_to_contact",), width=3,
+               note="Model output: those whose contact pays."),
+        Visual("card", "Hashtags", source="campaign_tweets", measures=("hashtags",), width=3),
+        Visual(
+            "scatter", "Tenure and spend of each customer", dimensions=("customer_id",),
+            measures=("average_tenure", "average_spend"), series="churn", width=7, height="tall",
+            note="One point per customer; the colour is the observed churn.",
+        ),
+        Visual(
+            "key_influencers", "What goes with churn", target=("churn", "Yes"), width=5,
+            dimensions=(
+                "store_contract", "online_delivery", "customer_support", "payment_method",
+                "paperless_billing", "outlet_size", "order_status", "discount", "brand",
+                "senior_citizen", "partner", "dependents", "gender",
+            ),
+            height="tall", note="Observed churn. What goes with it need not be its cause.",
+        ),
+        *(
+            Visual(
+                "bar", f"Churn by {name.replace('_', ' ')}", dimensions=(name,), measures=_BOTH,
+                sort="dimension", width=4, height="small",
+                note="The model's average probability beside the observed rate.",
+            )
+            for name in _CONDITIONS
+        ),
+        Visual(
+            "column", "Churn by contract", dimensions=("store_contract",), measures=_BOTH,
+            sort="dimension", width=4, height="small",
+            note="The model's average probability beside the observed rate.",
+        ),
+        Visual(
+            "word_cloud", "Hashtags by revenue", source="campaign_tweets",
+            dimensions=("hashtag",), measures=("revenue",), height="tall",
+            note="Revenue of the campaign that a hashtag names. One without revenue names none.",
+        ),
+        Visual(
+            "bar", "Tweets by hashtag", source="campaign_tweets", dimensions=("hashtag",),
+            measures=("tweets",), height="tall",
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,66 @@
+"""The page about sales: by week, store and brand, and what is expected next."""
+
+from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
+from lakehouse_assets.domains.retail.shared import DOMAIN
+
+_BAND = ("forecast_low", "forecast", "forecast_high")
+
+SALES = Page(
+    "sales",
+    "Sales",
+    DOMAIN,
+    "Sales of stores and of the web shop, as observed, and the model's forecast of what stores "
+    "will sell. Stores report by week; their sales count in the week that they begin.",
+    sources=(
+        Source(
+            "fact_sales",
+            dimensions={
+                "week": "dim_date.week_start",
+                "city": "dim_stores.city",
+                "product": "dim_products.product",
+                "product_category": "dim_products.product_category",
+                "country": "dim_countries.country",
+            },
+        ),
+        Source("sales_outlook", dimensions={"week": "week_start", "city": "dim_stores.city"}),
+        Source("gold_post_campaign_revenue"),
+    ),
+    slicers=(Slicer("channel"), Slicer("brand"), Slicer("city")),
+    labels={"city": "Store", "weeks_after_campaign": "Weeks after the latest campaign",
+            "method": "Method of the forecast"},
+    visuals=(
+        Visual("card", "Revenue", measures=("revenue",), width=3),
+        Visual("card", "Pieces", measures=("pieces",), width=3),
+        Visual("card", "Revenue per piece", measures=("revenue_per_piece",), width=3),
+        Visual("card", "Expected pieces, next ten weeks", source="sales_outlook",
+               measures=("forecast",), width=3, note="Model output; stores only."),
+        Visual("stacked_column", "Revenue by week", dimensions=("week",), measures=("revenue",),
+               series="channel", sort="dimension", width=7),
+        Visual("donut", "Revenue by brand", dimensions=("brand",), measures=("revenue",),
+               width=5),
+        Visual(
+            "forecast_band", "Pieces sold in stores, and the forecast", source="sales_outlook",
+            dimensions=("week",), measures=(*_BAND, "pieces"), width=12,
+            note="Sold weeks are observed, later ones model output. The band adds up the bounds "
+            "(p10 and p90) of each store and brand, so the total is within it in more than eight "
+            "of ten weeks. A flat forecast is a weighted mean of earlier weeks, which no model "
+            "that was tried beat.",
+        ),
+        Visual("bar", "Revenue by store", dimensions=("city",), measures=("revenue",),
+               note="(none) is the web shop."),
+        Visual(
+            "bar", "Revenue of the web shop by product",
+            dimensions=("product_category", "product"), measures=("revenue",), drill=True,
+            note="Stores report brands only: All categories.",
+        ),
+        Visual(
+            "forecast_band", "Stores' revenue after the latest campaign",
+            source="gold_post_campaign_revenue", dimensions=("weeks_after_campaign",),
+            measures=("revenue_low", "predicted_revenue", "revenue_high"), width=6,
+            note="Model output at assumed prices, of all stores and brands whatever is selected.",
+        ),
+        Visual("table", "Forecast by store and brand", source="sales_outlook",
+               dimensions=("city", "brand", "method"), measures=_BAND, width=6,
+               note="Model output: pieces of the ten weeks; the method says how."),
+    ),
+)  # fmt: skip
