@@ -1,12 +1,14 @@
-"""`lakehouse lineage`: where data comes from and what is made of it."""
+"""`lakehouse lineage` and `classify`: where data comes from, and what of it is personal."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table as Grid
 from rich.text import Text
 from rich.tree import Tree
 
@@ -16,6 +18,15 @@ from lakehouse_assets.errors import LakehouseError
 if TYPE_CHECKING:
     from lakehouse_assets.engine.base import SourceColumn
     from lakehouse_assets.governance.lineage import Lineage
+    from lakehouse_assets.lake.delta import Lake
+
+
+def open_embedded() -> Lake:
+    """Open the lake of the settings on the embedded engine, whichever the settings name."""
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.settings import load_settings
+
+    return open_lake(load_settings().model_copy(update={"engine": "duckdb"}))
 
 
 def open_lineage() -> Lineage:
@@ -84,3 +95,47 @@ def _label(column: SourceColumn, note: str) -> Text:
 
     pii = None if "/" in column.table else REGISTRY[column.table].column(column.column).pii
     return Text.assemble(str(column), (f" ({pii})" if pii else "", "yellow"), (note, "dim"))
+
+
+def classify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tables to look at; all of them by default.")
+    ] = None,
+    rows: Annotated[
+        int, typer.Option(min=1, help="Most rows of a table to look at, drawn at random.")
+    ] = 5_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Look for personal data in the stored rows, and fail if a column with some declares no class.
+
+    A column counts if more than half of its values look like e-mail addresses, telephone numbers,
+    bank accounts, payment cards, identity numbers, handles, addresses or coordinates, or if its
+    name says that it is about people. The exit code is 1 if such a column declares no class.
+    """
+    from lakehouse_assets.domains import REGISTRY
+    from lakehouse_assets.governance.classify import scan
+
+    lake = open_embedded()
+    tables = [REGISTRY[name] for name in names] if names else [*REGISTRY]
+    stored = [table for table in tables if lake.version(table) is not None]
+    found = [s for table in stored for s in scan(lake.engine, table, lake.read(table), rows)]
+    undeclared = [suspect for suspect in found if suspect.declared is None]
+    if as_json:
+        print(json.dumps([asdict(suspect) for suspect in found], indent=2))  # noqa: T201
+    else:
+        grid = Grid(header_style="bold")
+        for heading in ("column", "looks like", "share", "declared"):
+            grid.add_column(heading, overflow="fold")
+        for suspect in found:
+            declared = suspect.declared or Text("nothing", "red")
+            share = f"{suspect.share:.0%}"
+            grid.add_row(f"{suspect.table}.{suspect.column}", suspect.looks_like, share, declared)
+        console.print(grid)
+        columns = sum(len(table.columns) for table in stored)
+        console.print(f"{columns:,} columns of {len(stored)} tables: {len(found)} look personal.")
+    if undeclared:
+        listed = "; ".join(f'{s.table}.{s.column} (pii="{s.pii}")' for s in undeclared)
+        raise LakehouseError(
+            f"Personal data is not declared: {listed}. Declare the class of the columns where they "
+            "are declared, and of what is computed from them; `lakehouse lineage` shows that."
+        )

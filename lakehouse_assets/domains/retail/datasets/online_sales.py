@@ -61,7 +61,7 @@ ONLINE_SALES = Dataset(
               labels=tuple(REGIONS)),
         Field(
             "city", "string", "City it is sent to; Unknown if not given.", "City",
-            parse=_place, missing=UNKNOWN,
+            parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
                 "city_not_a_place", "A given city is a name; numbers and codes became Unknown."
             ),
