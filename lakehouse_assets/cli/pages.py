@@ -20,18 +20,24 @@ def pages(
 
     The folder opens from the disk and from any web server. One that was written before is replaced.
     """
+    from lakehouse_assets.catalog.registry import Registry
     from lakehouse_assets.cli.report import open_lake
-    from lakehouse_assets.domains import PAGES, REGISTRY
+    from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY
+    from lakehouse_assets.governance.lineage import Lineage
+    from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
     from lakehouse_assets.pages.reader import lake_reader
     from lakehouse_assets.pages.site import write_site
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     folder = (to or settings.pages).absolute()
-    site = write_site(REGISTRY, PAGES, lake_reader(open_lake(settings)), folder)
+    lake = open_lake(settings)
+    reader = lake_reader(lake, Lineage(DOMAINS, lake.engine).reads)
+    registry, every = Registry((*REGISTRY, *OWN_TABLES), REGISTRY.views), (*PAGES, *OWN_PAGES)
+    site = write_site(registry, every, reader, folder)
     for (page, source), reason in site.missing.items():
         console.print(f"Page {page} does not show {source}: {reason}", style="yellow")
     index = folder / "index.html"
-    console.print(f"{len(PAGES)} pages from {len(site.versions)} tables: {index}")
+    console.print(f"{len(every)} pages from {len(site.versions)} tables: {index}")
     if show:
         typer.launch(str(index))

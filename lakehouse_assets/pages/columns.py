@@ -21,10 +21,12 @@ def array(values: np.ndarray[Any, Any]) -> dict[str, str]:
     kinds: tuple[type[np.generic], ...] = (np.float64,)
     if values.dtype.kind in "iu":
         kinds = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.float64)
-    low, high = (int(values.min()), int(values.max())) if len(kinds) > 1 and len(values) else (0, 0)
+    low, high = (values.min(), values.max()) if len(values) else (0, 0)
     for kind in kinds:
-        whole = np.issubdtype(kind, np.integer)
-        if not whole or (np.iinfo(kind).min <= low and high <= np.iinfo(kind).max):  # type: ignore[type-var]
+        if kind is np.float64:
+            break
+        bounds = np.iinfo(kind)  # type: ignore[type-var]
+        if bounds.min <= low and high <= bounds.max:
             break
     data = values.astype(np.dtype(kind).newbyteorder("<"))
     return {"type": np.dtype(kind).name, "data": b64encode(data.tobytes()).decode()}

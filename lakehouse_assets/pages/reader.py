@@ -1,29 +1,41 @@
-"""Reads pages' rows from the lake, each table at one version."""
+"""Reads pages' rows from the lake, and facts about the lake itself."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.views import show, views
+from lakehouse_assets.pages.facts import facts
 from lakehouse_assets.pages.site import Reader, Version
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def lake_reader(lake: Lake) -> Reader:
-    """Return a reader of the lake's tables."""
+def lake_reader(lake: Lake, reads: Mapping[str, Sequence[str]]) -> Reader:
+    """Return a reader of the lake's tables and of `OWN_TABLES`.
+
+    Args:
+        lake: The lake.
+        reads: What each table reads, by full name, for the graph of tables.
+    """
     known = views(lake.registry)
+    own = facts(lake, reads)
 
     def ask(text: str) -> pa.Table:
-        named = {name: view for name, view in known.items() if f" {name} as " in text}
-        show(lake, named)
+        for table, rows in own.items():
+            if f" {table.full_name} as " in text:
+                lake.engine.name_view(table.full_name, lake.engine.from_arrow(rows))
+        show(lake, {name: view for name, view in known.items() if f" {name} as " in text})
         return lake.engine.query(text).read_all()
 
     def version(table: Table) -> Version | None:
+        if table in own:
+            return Version(table.full_name, None, None)
         newest = lake.history(table, 1)
         if not newest:
             return None

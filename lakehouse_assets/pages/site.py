@@ -37,13 +37,13 @@ class Version:
 
     Attributes:
         table: Full name of the table.
-        version: Its Delta version.
-        written: When that version was committed, in UTC.
+        version: Its Delta version; None for facts about the lake, which no table holds.
+        written: When its rows were written, in UTC.
     """
 
     table: str
-    version: int
-    written: str
+    version: int | None
+    written: str | None
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def write_site(registry: Registry, pages: Sequence[Page], reader: Reader, folder
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         _write(fresh, models, links)
-        read = tuple(every[name] for name in sorted(every))
+        read = tuple(every[name] for name in sorted(every) if every[name].version is not None)
         mark = {"pages": links, "versions": [asdict(version) for version in read]}
         (fresh / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
         # The folder is complete before it takes its place.
@@ -171,10 +171,10 @@ def _model(
 
 def _stamped(versions: Mapping[str, Version]) -> dict[str, Any]:
     listed = [versions[name] for name in sorted(versions)]
-    newest = max((version.written for version in listed), default=None)
+    newest = max(filter(None, (version.written for version in listed)), default=None)
     return {
         "stamp": f"Data of {newest} UTC" if newest else "No data yet",
-        "versions": [asdict(version) for version in listed],
+        "versions": [asdict(version) for version in listed if version.version is not None],
     }
 
 

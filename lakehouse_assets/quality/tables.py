@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.registry import Column, Table
+from lakehouse_assets.catalog.registry import Column, Measure, Table
 
 DOMAIN = "quality"
 OWNER = "team:platform"
@@ -70,7 +70,16 @@ QUALITY_RULES = Table(
     keys=("table_name", "partition", "rule"),
     owner=OWNER,
     kind="snapshot",
-)
+    measures=(
+        Measure("verdicts", "count(*)", "count", "additive", "Rules on partitions."),
+        Measure("failing_verdicts", "count(*) filter (where not passed)", "count", "additive",
+                "Rules that fail on a partition."),
+        Measure("failing_rows", "sum(coalesce(failing_rows, 0))", "count", "additive",
+                "Rows that fail a rule."),
+        Measure("failing_share", "sum(failing_rows) / nullif(sum(rows), 0)", "share",
+                "non_additive", "Share of the checked rows that fail."),
+    ),
+)  # fmt: skip
 
 QUALITY_DRIFT = Table(
     domain=DOMAIN,
@@ -115,6 +124,13 @@ QUALITY_DRIFT = Table(
     keys=("table_name", "partition", "measure"),
     owner=OWNER,
     kind="snapshot",
+    measures=(
+        Measure("comparisons", "count(*)", "count", "additive", "Comparisons of partitions."),
+        Measure("unusual", "count(*) filter (where not usual)", "count", "additive",
+                "Comparisons outside the bounds."),
+        Measure("largest_value", "max(value)", "ratio or index", "non_additive",
+                "Largest ratio or index."),
+    ),
 )  # fmt: skip
 
 MODEL_DECISIONS = Table(
@@ -163,6 +179,16 @@ MODEL_DECISIONS = Table(
     keys=("decision_id",),
     owner=OWNER,
     kind="event",
+    measures=(
+        Measure("decisions", "count(*)", "count", "additive", "Decisions."),
+        Measure("promotions", "count(*) filter (where promoted)", "count", "additive",
+                "Decisions that made a version the champion."),
+        Measure("models", "count(distinct model)", "count", "non_additive", "Models."),
+        Measure("latest_version", "max(candidate)", "code", "non_additive",
+                "Highest version that a decision is about."),
+        Measure("gain", "max(difference)", "metric", "non_additive",
+                "Largest gain of a candidate over its champion."),
+    ),
     constraints={"known_action": "action IN ('fit', 'promote', 'rollback')"},
 )  # fmt: skip
 

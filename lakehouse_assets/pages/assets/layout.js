@@ -7,7 +7,8 @@ Pages.layout = (() => {
   class View {
     constructor(spec) {
       this.spec = spec;
-      this.kind = Pages.visuals[spec.kind];
+      // A kind without a script of its own shows its data.
+      this.kind = Pages.visuals[spec.kind] ?? Pages.visuals.table;
       this.source = Pages.model[spec.source];
       this.element = make("div", { class: `picture ${spec.height}` });
       this.behind = make("div", { class: "behind hidden", tabindex: "0", role: "region", "aria-label": `Data of ${spec.title}` });
@@ -210,7 +211,15 @@ Pages.layout = (() => {
         this.element.replaceChildren(make("p", { class: "empty" }, this.source.missing));
         return;
       }
-      this.kind.draw(this);
+      try {
+        this.kind.draw(this);
+      } catch (error) {
+        // The other visuals are drawn nevertheless.
+        console.error(`${this.spec.title}:`, error);
+        this.element.replaceChildren(make("p", { class: "empty" }, "This visual cannot be drawn; the browser's console says why."));
+        this.drawn = null;
+        return;
+      }
       const { others } = this.found ?? {};
       const parts = [
         this.spec.note, ...this.said,

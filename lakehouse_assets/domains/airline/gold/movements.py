@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from lakehouse_assets.catalog.gold import GoldTable, Read, RowsAlert, before
-from lakehouse_assets.catalog.registry import Column, Table, same_month
+from lakehouse_assets.catalog.registry import Column, Measure, Table, same_month
 from lakehouse_assets.domains.airline.gold.common import gold
 from lakehouse_assets.domains.airline.gold.customers import CUSTOMER
 from lakehouse_assets.domains.airline.gold.segments import (
@@ -33,6 +33,16 @@ GOLD_SEGMENT_MIGRATION = gold(
     kind="snapshot",
     latest_with="gold_customer_segments_ml",
     layer="segments",
+    measures=(
+        Measure("customers", "sum(customers)", "count", "semi_additive", "Members."),
+        Measure(
+            "moved_customers",
+            "sum(case when from_segment_name <> to_segment_name then customers else 0 end)",
+            "count",
+            "semi_additive",
+            "Members with another persona than before, or who joined or left.",
+        ),
+    ),
 )
 
 GOLD_NEWLY_AT_RISK = gold(
@@ -57,6 +67,17 @@ GOLD_NEWLY_AT_RISK = gold(
     latest_with="gold_customer_segments_ml",
     layer="segments",
     references=(same_month(("customer_key",), "dim_customers"),),
+    measures=(
+        Measure("members", "count(*)", "count", "semi_additive", "Members newly at risk."),
+        Measure("spend", "sum(total_spent)", CURRENCY, "semi_additive", "Completed spend so far."),
+        Measure(
+            "average_days_since_flight",
+            "avg(days_since_last_flight)",
+            "days",
+            "non_additive",
+            "Average days since the last flight.",
+        ),
+    ),
 )
 
 # Stand-ins for the missing persona of members who are in only one of the two months.

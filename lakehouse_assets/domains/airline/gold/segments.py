@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lakehouse_assets.catalog.gold import GoldTable, Summary
-from lakehouse_assets.catalog.registry import MODEL_VERSION, Column, same_month
+from lakehouse_assets.catalog.registry import MODEL_VERSION, Column, Measure, same_month
 from lakehouse_assets.domains.airline.gold.common import gold
 from lakehouse_assets.domains.airline.gold.value import ACTIVE_STATUS, KPI_COLUMNS
 from lakehouse_assets.domains.airline.models.personas import (
@@ -64,6 +64,30 @@ GOLD_CUSTOMER_SEGMENTS_ML = gold(
         "recency_score", "frequency_score", "monetary_score", "cluster", "segment_name",
     ),
     references=(same_month(("customer_key",), "dim_customers"),),
+    measures=(
+        Measure("members", "count(*)", "count", "semi_additive", "Members at the end of the "
+                "month."),
+        Measure("high_value_members",
+                f"count(*) filter (where segment_name in ('{LOYAL.name}', '{PREMIUM.name}'))",
+                "count", "semi_additive", f"{LOYAL.name} and {PREMIUM.name}."),
+        Measure("spend", "sum(total_spent)", CURRENCY, "semi_additive", "Completed spend so far."),
+        Measure("spend_per_member", "sum(total_spent) / count(*)", CURRENCY, "non_additive",
+                "Average completed spend so far per member."),
+        Measure("average_flights", "avg(total_flights)", "count", "non_additive",
+                "Average flights in the window per member."),
+        Measure("average_points", "avg(total_loyalty_points)", "points", "non_additive",
+                "Average loyalty points in the window per member."),
+        Measure("average_days_since_flight", "avg(days_since_last_flight)", "days",
+                "non_additive", "Average days since the last flight."),
+        Measure("average_recency", "avg(recency_score)", "score", "non_additive",
+                "Average recency score, 1 to 5."),
+        Measure("average_frequency", "avg(frequency_score)", "score", "non_additive",
+                "Average frequency score, 1 to 5."),
+        Measure("average_monetary", "avg(monetary_score)", "score", "non_additive",
+                "Average monetary score, 1 to 5."),
+        Measure("average_rfm", "avg(recency_score) + avg(frequency_score) + avg(monetary_score)",
+                "score", "non_additive", "Average sum of the three scores, 3 to 15."),
+    ),
 )  # fmt: skip
 
 

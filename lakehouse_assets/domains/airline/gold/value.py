@@ -86,6 +86,10 @@ FACT_TRANSACTIONS = gold(
     ),
     measures=(
         Measure("purchases", "count(*)", "count", "additive", "Purchases, whatever their status."),
+        Measure("amount", "sum(transaction_amount)", CURRENCY, "additive",
+                "Amount of purchases, whatever their status."),
+        Measure("average_purchase", "sum(transaction_amount) / nullif(count(*), 0)", CURRENCY,
+                "non_additive", "Average amount of a purchase, whatever its status."),
         Measure(
             "completed_amount",
             "sum(case when status = 'completed' then transaction_amount else 0 end)",
@@ -101,7 +105,7 @@ FACT_TRANSACTIONS = gold(
             "Share of purchases that were completed.",
         ),
     ),
-)
+)  # fmt: skip
 
 CUSTOMER_SPEND = gold(
     "customer_spend",

@@ -1,0 +1,57 @@
+"""The page about members' segments: who they are, what they are worth and how they move."""
+
+from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
+from lakehouse_assets.domains.airline.shared import DOMAIN
+
+LOYALTY = Page(
+    "loyalty",
+    "Loyalty segments",
+    DOMAIN,
+    "Personas of members at the end of the latest month, their value, and who moves between them.",
+    sources=(
+        Source("gold_customer_segments_ml", "segments"),
+        Source("gold_customer_segments_ml", "months", history=True),
+        Source("gold_segment_migration", "migration", dimensions={"segment_name":
+                                                                  "to_segment_name"}),
+        Source("gold_newly_at_risk", "newly_at_risk", dimensions={
+            "segment_name": "previous_segment_name", "tier_name": "dim_customers.tier_name",
+            "age_group": "dim_customers.age_group", "gender": "dim_customers.gender",
+        }),
+    ),
+    labels={
+        "segment_name": "Segment", "tier_name": "Tier", "as_of_month": "Month",
+        "from_segment_name": "Segment before", "customer_status": "Status",
+    },
+    slicers=(
+        Slicer("segment_name"), Slicer("tier_name"), Slicer("age_group"), Slicer("gender"),
+        Slicer("customer_status"),
+    ),
+    visuals=(
+        Visual("card", "Members", measures=("members",), width=3),
+        Visual("card", "High-value members", measures=("high_value_members",), width=3),
+        Visual("card", "Average RFM score", measures=("average_rfm",), width=3),
+        Visual("card", "Newly at risk", source="newly_at_risk", measures=("members",), width=3),
+        Visual("donut", "Members by segment", dimensions=("segment_name",), measures=("members",),
+               width=5),
+        Visual("column", "Spend and spend per member", dimensions=("segment_name",),
+               measures=("spend", "spend_per_member"), width=7),
+        Visual("bar", "Scores by segment", dimensions=("segment_name",), width=6,
+               measures=("average_recency", "average_frequency", "average_monetary"),
+               note="1 is the lowest, 5 the highest score"),
+        Visual("stacked_column", "Segments by month", source="months",
+               dimensions=("as_of_month",), series="segment_name", measures=("members",),
+               sort="dimension", width=6),
+        Visual("matrix", "Migration since the month before", source="migration", width=7,
+               dimensions=("from_segment_name", "segment_name"), measures=("customers",),
+               note="Down: the segment before; across: the segment now"),
+        Visual("matrix", "Members by segment and tier", dimensions=("segment_name", "tier_name"),
+               measures=("members",), width=5),
+        Visual("scatter", "Recency and points of members", dimensions=("customer_key",),
+               measures=("average_days_since_flight", "average_points", "average_flights"),
+               series="segment_name", width=7, height="tall",
+               note="Each point is a member; its size shows the flights"),
+        Visual("table", "Members newly at risk", source="newly_at_risk", width=5, height="tall",
+               dimensions=("customer_key", "segment_name", "previous_status"),
+               measures=("spend", "average_days_since_flight"), top=50),
+    ),
+)  # fmt: skip
