@@ -112,8 +112,8 @@ MODELS_PAGE = Page(
                measures=("largest_value",), top=15, width=6, height="tall",
                note="Population stability index, or rows over their median; above 0.25 the "
                     "distribution is another"),
-        Visual("bar", "Unusual comparisons by table", source="drift", dimensions=("table_name",),
-               measures=("unusual", "comparisons"), width=6, height="tall", top=15),
+        Visual("bar", "Comparisons by table", source="drift", dimensions=("table_name",),
+               measures=("comparisons", "unusual"), width=6, height="tall", top=15),
     ),
 )  # fmt: skip
 

@@ -171,7 +171,8 @@ Pages.layout = (() => {
     tableOf(data) {
       const columns = [
         ...data.dimensions.map((name) => ({
-          name, label: this.label(name), numeric: false, description: this.source.dimensions[name].description,
+          name, label: this.label(name), numeric: false, type: this.source.dimensions[name].type,
+          description: this.source.dimensions[name].description,
         })),
         ...data.measures.map((name) => {
           const { label, unit, description } = this.source.measures[name];

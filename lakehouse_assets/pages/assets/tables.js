@@ -28,11 +28,12 @@ Pages.tables = (() => {
       const text = column.format ? column.format(value) : Pages.format.number(value, column.unit);
       return make("td", { class: "number", "data-value": value === null ? "" : String(value) }, text);
     }
-    const label = Pages.format.label(value);
+    // The minute of a moment is enough to read; the exact one is in the cell and in the CSV.
+    const label = column.type === "time" && value ? value.slice(0, 16) : Pages.format.label(value);
     const content = select && c === 0
       ? make("button", { type: "button", class: "select", "aria-pressed": String(select.has(value)), click: (e) => select.choose(value, e) }, label)
       : label;
-    return make(c === 0 ? "th" : "td", { scope: c === 0 ? "row" : null, "data-value": Pages.filters.text(value) }, content);
+    return make(c === 0 ? "th" : "td", { scope: c === 0 ? "row" : null, class: column.type === "date" || column.type === "time" ? "date" : null, "data-value": Pages.filters.text(value) }, content);
   }
 
   function csv(columns, rows) {

@@ -21,7 +21,9 @@
     const category = {
       type: "category", data: categories.map(Pages.format.label), inverse: horizontal,
       axisTick: { show: false }, axisLine: { lineStyle: { color: theme.line } },
-      axisLabel: { color: theme.muted, overflow: "truncate", width: horizontal ? 130 : 90, hideOverlap: true },
+      axisLabel: horizontal
+        ? { color: theme.muted, overflow: "truncate", width: Math.min(240, view.element.clientWidth * 0.42) }
+        : { color: theme.muted, overflow: "break", width: Math.max(56, view.element.clientWidth / categories.length - 26), hideOverlap: true },
     };
     const values = axes.map((unit, n) => ({
       type: "value", splitNumber: 4, axisLine: { show: false },
@@ -30,7 +32,7 @@
     }));
     const few = bars.length > 1;
     view.chart({
-      grid: { left: 4, right: 12, top: few ? 34 : 10, bottom: 4, containLabel: true },
+      grid: { left: 6, right: 14, top: few ? 34 : 10, bottom: 6, outerBoundsMode: "same", outerBoundsContain: "all" },
       legend: few ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 10, itemHeight: 10, textStyle: { color: theme.text }, pageTextStyle: { color: theme.muted } } : undefined,
       tooltip: {
         trigger: "axis", axisPointer: { type: "shadow", shadowStyle: { color: theme.line, opacity: 0.35 } }, className: "tooltip", confine: true,

@@ -25,7 +25,7 @@
     const units = [...new Set(shown.map(({ measure }) => view.source.measures[measure].unit))];
     const axes = units.length === 2 ? units : [units[0]];
     view.chart({
-      grid: { left: 4, right: 30, top: shown.length > 1 ? 34 : 12, bottom: 4, containLabel: true },
+      grid: { left: 6, right: 14, top: shown.length > 1 ? 34 : 12, bottom: 6, outerBoundsMode: "same", outerBoundsContain: "all" },
       legend: shown.length > 1 ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: theme.text }, pageTextStyle: { color: theme.muted } } : undefined,
       tooltip: {
         trigger: "axis", className: "tooltip", confine: true, axisPointer: { lineStyle: { color: theme.muted } },
