@@ -187,6 +187,10 @@ class Settings(BaseSettings):
     serving_token: SecretStr | None = Field(
         None, description="Token that `lakehouse serve model` asks its clients for; a secret."
     )
+    forget_key: SecretStr | None = Field(
+        None,
+        description="Key with which loads recognise the records of forgotten people; a secret.",
+    )
     request_timeout: int = Field(
         REQUEST_SECONDS,
         ge=1,

@@ -393,7 +393,8 @@ def rejects_table(dataset: Dataset) -> Table:
             Column(
                 "line_number",
                 "bigint",
-                "Physical line from 1; 0 for a whole file.",
+                "Physical line from 1; 0 for a whole file; -n for the n-th record, if it was "
+                "removed at a person's request.",
                 False,
                 "position",
             ),

@@ -17,6 +17,7 @@ from lakehouse_assets.catalog.pages import Page
 from lakehouse_assets.catalog.registry import Table, TableView
 from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.catalog.streams import LiveAlarm, Stream, stream_tables
+from lakehouse_assets.catalog.subjects import Subject
 
 if TYPE_CHECKING:
     from lakehouse_assets.ml.evaluation import Evaluation, Training
@@ -60,6 +61,7 @@ class Domain:
         sources: Database tables that are delivered as datasets.
         roles: What groups of people may read.
         pages: Pages that show its tables.
+        subjects: The kinds of people whose records can be removed on request.
         first_partition: First day of the first month that can be delivered, unless a setting
             overrides it.
     """
@@ -77,6 +79,7 @@ class Domain:
     sources: tuple[SourceTable, ...] = ()
     roles: tuple[Role, ...] = ()
     pages: tuple[Page, ...] = ()
+    subjects: tuple[Subject, ...] = ()
     first_partition: date = date(2020, 1, 1)
 
     @property
@@ -92,16 +95,27 @@ class Domain:
 
 def built_from_streams(domains: Iterable[Domain]) -> frozenset[Table]:
     """Return the gold tables and models' tables that read streams' tables, directly or not."""
+    domains = tuple(domains)
+    streams = [stream for domain in domains for stream in domain.streams]
+    return built_from((t for stream in streams for t in stream_tables(stream)), domains)
+
+
+def built_from(tables: Iterable[Table], domains: Iterable[Domain]) -> frozenset[Table]:
+    """Return the gold tables and models' tables of domains that read some tables, directly or not.
+
+    Args:
+        tables: The tables to start from, which are not among the result.
+        domains: The domains.
+    """
     reads: dict[Table, set[Table]] = {}
-    live: set[Table] = set()
     for domain in domains:
-        live |= {table for stream in domain.streams for table in stream_tables(stream)}
         for gold in domain.gold:
             reads[gold.table] = {read.table for read in gold.frames.values()}
         for model in domain.models:
             reads[model.table] = {model.read.table}
+    known = {*tables}
     found: set[Table] = set()
-    while new := {table for table, sources in reads.items() if sources & live} - found:
+    while new := {table for table, sources in reads.items() if sources & known} - found:
         found |= new
-        live |= new
+        known |= new
     return frozenset(found)

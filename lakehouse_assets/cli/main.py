@@ -13,6 +13,7 @@ import typer
 
 from lakehouse_assets.cli import admin, inspect, run
 from lakehouse_assets.cli.extract import extract
+from lakehouse_assets.cli.forget import forget
 from lakehouse_assets.cli.govern import classify, lineage
 from lakehouse_assets.cli.models import models
 from lakehouse_assets.cli.new import new
@@ -43,7 +44,7 @@ for command in (
     run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
     inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
     admin.export_model, new, pages, powerbi, stream, lineage,
-    classify,
+    classify, forget,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")

@@ -42,7 +42,7 @@ def run() -> None:
     settings = load_settings()
     LakeResource.of(settings).check_reads_files()
     planned = plan(settings)
-    summary = _watched(settings, planned.runs, "lakehouse run")
+    summary = watched(settings, planned.runs, "lakehouse run")
     summary.errors += planned.refused
     lake = open_lake(settings)
     try:
@@ -64,7 +64,7 @@ def run() -> None:
         raise typer.Exit(1)
 
 
-def _watched(
+def watched(
     settings: Settings,
     runs: list[PlannedRun],
     command: str,
@@ -129,10 +129,10 @@ def backfill(
     planned = plan_backfill(settings, domain, wanted, chunk, restart=restart)
     if planned.done:
         console.print(f"{planned.done} runs were finished before; --restart repeats them.")
-    summary = _watched(settings, planned.runs, "lakehouse backfill", planned.note)
+    summary = watched(settings, planned.runs, "lakehouse backfill", planned.note)
     summary.errors += planned.refused
     print_warnings(console, summary.warnings)
-    _end(summary)
+    end(summary)
     planned.progress.forget()
     _tell_of_later_months(settings, domain, wanted.last)
 
@@ -172,7 +172,7 @@ def replay(
         return
     partitions = loaded_partitions(lake, found, chosen)
     before = count_quarantined(lake, found, chosen)
-    summary = _watched(settings, plan_replay(found, partitions), "lakehouse replay")
+    summary = watched(settings, plan_replay(found, partitions), "lakehouse replay")
     print_warnings(console, summary.warnings)
     after = count_quarantined(lake, found, chosen)
     where = f"{chosen[0]}..{chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
@@ -180,7 +180,7 @@ def replay(
         f"{before:,} rows of {dataset} ({where}) were quarantined, {after:,} still are.",
         soft_wrap=True,
     )
-    _end(summary)
+    end(summary)
     _tell_of_later_months(settings, found.domain, partitions[-1].replace(day=1))
 
 
@@ -197,7 +197,7 @@ def _tell_of_later_months(settings: Settings, domain: str, last: date) -> None:
         )
 
 
-def _end(summary: RunSummary) -> None:
+def end(summary: RunSummary) -> None:
     """Print the errors, and exit with code 1 if there are any."""
     for line in summary.errors:
         errors.print(f"Error: {line}", style="red")

@@ -22,6 +22,7 @@ from lakehouse_assets.ingest.files import Content, file_format, opened
 from lakehouse_assets.ingest.landing import LandedFile
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.ingest.records import Malformed, Record
+from lakehouse_assets.ingest.removal import Removal
 from lakehouse_assets.lake.schema import arrow_schema
 
 if TYPE_CHECKING:
@@ -94,10 +95,17 @@ class _Loading:
         fault: The transient error that ended reading, if any.
     """
 
-    def __init__(self, dataset: Dataset, files: Sequence[LandedFile], limits: FileLimits) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        files: Sequence[LandedFile],
+        limits: FileLimits,
+        removal: Removal | None,
+    ) -> None:
         import pyarrow as pa
 
         self._dataset, self._files, self._limits = dataset, files, limits
+        self._removal = removal
         self.fields = [column.name for column in dataset.fields]
         text = [pa.field(name, pa.string()) for name in (*self.fields, "_text", "_reason")]
         self.schema = pa.schema(
@@ -216,7 +224,8 @@ class _Loading:
             else pa.nulls(rows, column.type)
             for column in self.schema
         ]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        return self._removal.apply(batch) if self._removal else batch
 
 
 def read_delivery(
@@ -225,6 +234,7 @@ def read_delivery(
     engine: Engine,
     ingested_at: datetime,
     limits: FileLimits | None = None,
+    removal: Removal | None = None,
 ) -> Delivery:
     """Read landed files; a refused file does not stop the others.
 
@@ -234,13 +244,14 @@ def read_delivery(
         engine: Engine that receives the rows.
         ingested_at: Start of the run that reads the files.
         limits: Limits on the files.
+        removal: Recognises the records of forgotten people, which become rejects without text.
 
     Raises:
         Exception: a transient error of a store or disk.
     """
     import pyarrow as pa
 
-    loading = _Loading(dataset, files, limits or FileLimits())
+    loading = _Loading(dataset, files, limits or FileLimits(), removal)
     stream = pa.RecordBatchReader.from_batches(loading.schema, loading.batches())
     try:
         stored = engine.from_arrow(stream)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # `lakehouse sql` can read any version of the last week.
 RETENTION_HOURS = 168
 _RETENTION = "delta.deletedFileRetentionDuration"
+_LOG_RETENTION, _LOGS_ARE_KEPT = "delta.logRetentionDuration", "interval 30 days"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,52 @@ def maintain(lake: Lake, table: Table, *, ordered: bool = True) -> Maintained | 
         ) from error
     found.update_incremental()
     return Maintained(before, measure(found), len(removed))
+
+
+def purge(lake: Lake, table: Table) -> None:
+    """Remove all that is not in the newest version: files of old versions, and their log entries.
+
+    Time travel ends here, and a reader of an old version fails. The log goes too, because it has
+    the smallest and largest values of each file.
+
+    Raises:
+        LakehouseError: the lake cannot be written, or another writer changed the table meanwhile.
+    """
+    from deltalake import CommitProperties
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    found = lake.open(table)
+    if found is None:
+        return
+    keeps = found.metadata().configuration
+    last = log.last_write(found)
+    properties = CommitProperties(custom_metadata=last.as_metadata() if last else None)
+    try:
+        with local_lock(lake.uri(table), alone=False):
+            found.vacuum(
+                retention_hours=0,
+                dry_run=False,
+                enforce_retention_duration=False,
+                commit_properties=properties,
+            )
+            found.alter.set_table_properties(
+                {_LOG_RETENTION: "interval 0 seconds"}, commit_properties=properties
+            )
+            found.create_checkpoint()
+            found.cleanup_metadata()
+            found.alter.set_table_properties(
+                {_LOG_RETENTION: keeps.get(_LOG_RETENTION) or _LOGS_ARE_KEPT},
+                commit_properties=properties,
+            )
+    except CommitFailedError as error:
+        raise LakehouseError(
+            f"Table {table.name} was changed meanwhile; run the same command again."
+        ) from error
+    except (DeltaError, OSError) as error:
+        raise LakehouseError(
+            f"Old versions of table {table.name} cannot be removed ({one_line(error)}); check "
+            "write permissions of the lake (LAKEHOUSE_ROOT), and run the same command again."
+        ) from error
 
 
 def measure(found: DeltaTable) -> Measure:

@@ -18,6 +18,7 @@ from lakehouse_assets.engine import F
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.load_plan import plan_load
 from lakehouse_assets.ingest.reader import WHOLE_FILE, by_partition, read_delivery
+from lakehouse_assets.ingest.removal import REMOVED
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows, between
 from lakehouse_assets.orchestration.checks import check_results, check_specs
@@ -81,7 +82,10 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
                 f"{plan.reused_files} more"
             )
             with zone.fetched(plan.files) as files:
-                delivery = read_delivery(dataset, files, lake.engine, started_at, zone.limits)
+                removal = context.resources.lake.removal(dataset)
+                delivery = read_delivery(
+                    dataset, files, lake.engine, started_at, zone.limits, removal
+                )
                 delivered = delivery.delivered + plan.records
                 record(context, dataset, listed)
                 for table, frame in ((rows, delivery.rows), (rejects, delivery.rejects)):
@@ -115,8 +119,11 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
             },
         )
         text = _undeclared(dataset, delivery.undeclared)
+        removed = _removed(lake, dataset, window) if removal else {}
         losses = {
-            day: Loss(balance.parts["rejects"].get(day, 0), delivered[day], refused)
+            day: Loss(
+                balance.parts["rejects"].get(day, 0) - removed.get(day, 0), delivered[day], refused
+            )
             for day, refused in refused_rows.items()
         }
         lost = check_losses(
@@ -136,6 +143,16 @@ def _undeclared(dataset: Dataset, found: Sequence[str]) -> str:
         "declare the field, or the dataset as additive=True"
     )  # fmt: skip
     return f"{text[0].upper()}{text[1:]}. Ask the source; {remedy}."
+
+
+def _removed(lake: Lake, dataset: Dataset, window: Windows) -> dict[date, int]:
+    """Count the records of forgotten people, which are no loss, by partition."""
+    column = dataset.partition.column
+    with lake.engine.scope():
+        rejects = lake.read(rejects_table(dataset), window)
+        removed = rejects.filter(F.col("reason") == F.lit(REMOVED)).groupBy(column)
+        counted = lake.engine.rows(removed.agg(F.count(F.lit(1)).alias("records")))
+    return {row[column]: row["records"] for row in counted}
 
 
 def _reasons(

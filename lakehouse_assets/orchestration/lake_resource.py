@@ -15,9 +15,12 @@ from lakehouse_assets.lake.format import check_format
 from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.storage.identity import Identity, IdentityFields
 from lakehouse_assets.storage.location import lake_root
+from lakehouse_assets.storage.store import files_at
 
 if TYPE_CHECKING:
+    from lakehouse_assets.catalog.datasets import Dataset
     from lakehouse_assets.engine.spark_session import SparkConfig
+    from lakehouse_assets.ingest.removal import Removal
     from lakehouse_assets.settings import Settings
 
 
@@ -117,6 +120,28 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
                 "Databricks sees no file of this machine, where delivered files are read; load "
                 "bronze with LAKEHOUSE_ENGINE=duckdb, then run what follows with Databricks."
             )
+
+    def removal(self, dataset: Dataset) -> Removal | None:
+        """Return what recognises the dataset's records of forgotten people; None if there are none.
+
+        Raises:
+            LakehouseError: there are some, and LAKEHOUSE_FORGET_KEY is missing or another one.
+        """
+        from lakehouse_assets.domains import DOMAINS
+        from lakehouse_assets.ingest.removal import Kind, removal_for
+        from lakehouse_assets.settings import load_settings
+
+        (domain,) = (domain for domain in DOMAINS if domain.name == dataset.domain)
+        fields = {
+            Kind(domain.name, subject): subject.identified_by[dataset.name]
+            for subject in domain.subjects
+            if dataset.name in subject.identified_by
+        }
+        if not fields or self._on_databricks:
+            return None
+        root, identity = lake_root(self.root), Identity.model_validate(self.identity)
+        # Dagster would show a key in the resource's configuration.
+        return removal_for(files_at(root, identity), fields, lambda: load_settings().forget_key)
 
     def _spark(self) -> SparkConfig:
         from lakehouse_assets.engine.spark_session import SparkConfig

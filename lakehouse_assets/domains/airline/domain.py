@@ -6,6 +6,7 @@ from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.pages import Page
+from lakehouse_assets.catalog.subjects import Subject
 from lakehouse_assets.domains.airline import datasets, gold, models, pages
 from lakehouse_assets.domains.airline.access import ROLES
 from lakehouse_assets.domains.airline.gold.segments import GOLD_CUSTOMER_SEGMENTS_ML
@@ -26,4 +27,7 @@ AIRLINE = Domain(
     ),
     roles=ROLES,
     pages=declared_in(pages, Page),
+    subjects=(
+        Subject("member", {"flights": "member_no", "transactions": "customer_id"}, by_number=True),
+    ),
 )

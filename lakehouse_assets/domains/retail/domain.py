@@ -8,6 +8,7 @@ from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.pages import Page
 from lakehouse_assets.catalog.registry import TableView
 from lakehouse_assets.catalog.streams import LiveAlarm, Stream
+from lakehouse_assets.catalog.subjects import Subject
 from lakehouse_assets.domains.retail import datasets, gold, models, pages, streams
 from lakehouse_assets.domains.retail.access import ROLES
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
@@ -30,4 +31,9 @@ RETAIL = Domain(
     trainings=declared_in(models, Training),
     sources=SOURCES,
     roles=ROLES,
+    subjects=(
+        Subject("customer", {"customers": "customer_id", "online_sales": "customer_id"}),
+        Subject("user", {"tweets": "username"}),
+        Subject("visitor", {"visits": "visitor_id"}),
+    ),
 )

@@ -1,0 +1,36 @@
+"""Kinds of people about whom the lake holds records, and how datasets identify them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_DECIMALS = re.compile(r"\.0+")
+_NUMBER = re.compile(r"\+?0*([0-9]+)(?:\.0*)?")
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A kind of person, such as a member, whose records can be removed on request.
+
+    Attributes:
+        name: What such a person is called: `member`.
+        identified_by: By name of each dataset with records of the person, the field that holds
+            their identifier.
+        by_number: Whether the identifier is a whole number, so that `007` and `7` are the same.
+    """
+
+    name: str
+    identified_by: Mapping[str, str]
+    by_number: bool = False
+
+    def normal(self, identifier: str) -> str:
+        """Return an identifier as silver compares it: without blanks around it and decimals."""
+        text = identifier.strip()
+        if self.by_number:
+            number = _NUMBER.fullmatch(text)
+            return number[1] if number else text
+        whole, point, _ = text.partition(".")
+        is_float = whole.isascii() and whole.isdigit() and _DECIMALS.fullmatch(text[len(whole) :])
+        return whole if point and is_float else text

@@ -1,0 +1,432 @@
+"""Removes a person's records from every table, on their request.
+
+Their rows leave bronze and the rejects, every table that is built from those is built again, and a
+receipt in the lake keeps the rows out when a file is delivered again. The steps can be repeated: a
+request that was interrupted is completed by the same command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from lakehouse_assets import clock
+from lakehouse_assets.catalog.datasets import (
+    Dataset,
+    bronze_table,
+    dataset_tables,
+    quarantine_table,
+    rejects_table,
+    silver_table,
+)
+from lakehouse_assets.catalog.domain import Domain, built_from
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.catalog.subjects import Subject
+from lakehouse_assets.clock import following
+from lakehouse_assets.code_version import code_version
+from lakehouse_assets.domains import DOMAINS
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.errors import LakehouseError, did_you_mean
+from lakehouse_assets.ingest.removal import (
+    REMOVED,
+    Kind,
+    Receipt,
+    Removal,
+    digests_for,
+    receipts,
+)
+from lakehouse_assets.lake.commits import Commit
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.maintenance import purge
+from lakehouse_assets.lake.predicate import Windows
+from lakehouse_assets.ml.decisions import versions_of
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.jobs import DAILY, MONTHLY, QUALITY, job_name, job_that_loads
+from lakehouse_assets.orchestration.planning import PlannedRun
+
+if TYPE_CHECKING:
+    from lakehouse_assets.settings import Settings
+
+_RECORD = ("_source_file", "line_number", "raw_text")
+
+
+@dataclass(frozen=True)
+class Held:
+    """What bronze holds of a person in one dataset.
+
+    Attributes:
+        dataset: The dataset.
+        rows: Their rows in bronze, by partition.
+        rejects: Malformed records that name them, as `_source_file` and `line_number`, by
+            partition.
+        files: Names of the delivered files.
+    """
+
+    dataset: Dataset
+    rows: Mapping[date, int] = field(default_factory=dict)
+    rejects: Mapping[date, frozenset[tuple[str, int]]] = field(default_factory=dict)
+    files: frozenset[str] = frozenset()
+
+    @property
+    def partitions(self) -> list[date]:
+        """The partitions with something to remove, oldest first."""
+        return sorted({*self.rows, *self.rejects})
+
+
+@dataclass(frozen=True)
+class Request:
+    """A person's request.
+
+    Attributes:
+        domain: The domain that holds their records.
+        subject: The kind of person.
+        identifier: Their identifier, which is stored nowhere.
+        receipt: What is kept of the request.
+        removal: Recognises their records.
+        held: What bronze holds of them.
+        keys: By column, the identifiers that silver gave their rows.
+    """
+
+    domain: Domain
+    subject: Subject
+    identifier: str = field(repr=False)
+    receipt: Receipt
+    removal: Removal
+    held: tuple[Held, ...]
+    keys: Mapping[str, frozenset[str]] = field(repr=False)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table that may hold their records, from bronze on."""
+        loaded = [
+            table
+            for dataset in self.domain.datasets
+            if dataset.name in self.subject.identified_by
+            for table in dataset_tables(dataset)
+        ]
+        return (*loaded, *self.built)
+
+    @property
+    def built(self) -> tuple[Table, ...]:
+        """The tables that are built from their rows in silver."""
+        silver = [
+            silver_table(dataset)
+            for dataset in self.domain.datasets
+            if dataset.name in self.subject.identified_by
+        ]
+        return tuple(built_from(silver, [self.domain]))
+
+
+def subject_named(domain: str, name: str) -> tuple[Domain, Subject]:
+    """Return a domain and its kind of person.
+
+    Raises:
+        LakehouseError: there is no such domain, or it knows no such people.
+    """
+    named = {(found.name, of.name): (found, of) for found in DOMAINS for of in found.subjects}
+    if (domain, name) not in named:
+        known = [f"{one} {other}" for one, other in named]
+        close = did_you_mean(f"{domain} {name}", known) or f"; choose from {', '.join(known)}."
+        raise LakehouseError(f"No records are kept by {domain} {name}{close}")
+    return named[domain, name]
+
+
+def request_of(
+    settings: Settings, lake: Lake, domain: str, name: str, identifier: str, reason: str
+) -> Request:
+    """Find what the lake holds of a person; nothing is changed.
+
+    Raises:
+        LakehouseError: the kind of person is not known, the identifier is empty, the lake is one of
+            Databricks, or the key is missing or another one than before.
+    """
+    found, subject = subject_named(domain, name)
+    if not subject.normal(identifier):
+        raise LakehouseError("The identifier is empty; give the one that the source uses.")
+    if lake.files is None:
+        raise LakehouseError(
+            "A lake that only Databricks may enter cannot keep receipts; run the command with an "
+            "identity of its own for the lake (LAKEHOUSE_IDENTITY, LAKEHOUSE_ENGINE=duckdb)."
+        )
+    known = receipts(lake.files)
+    secret = settings.forget_key
+    digests = digests_for(secret.get_secret_value() if secret else None, known)
+    kind = Kind(domain, subject)
+    digest = digests.of(kind, identifier)
+    former = [receipt for receipt in known if receipt.digest == digest]
+    receipt = (
+        former[0]
+        if former
+        else Receipt(kind.name, digest, digests.check, reason, clock.now().isoformat())
+    )
+    datasets = [d for d in found.datasets if d.name in subject.identified_by]
+    fields = {d.name: subject.identified_by[d.name] for d in datasets}
+    keys: dict[str, set[str]] = {}
+    held = []
+    with lake.engine.scope():
+        for dataset in datasets:
+            removal = Removal({kind: fields[dataset.name]}, digests, frozenset({digest}))
+            held.append(_held(lake, dataset, subject, identifier, removal))
+            for row in _silver_rows(lake, dataset, subject, identifier):
+                for key, value in row.items():
+                    if value is not None:
+                        keys.setdefault(key, set()).add(str(value))
+    return Request(
+        found, subject, identifier, receipt, removal, tuple(held),
+        {name: frozenset(values) for name, values in keys.items()},
+    )  # fmt: skip
+
+
+def forget(settings: Settings, lake: Lake, request: Request) -> list[PlannedRun]:
+    """Write the receipt, remove the person's records from bronze, and plan the runs that follow.
+
+    Returns:
+        The runs that build every other table with their records again; `conclude` comes after.
+    """
+    assert lake.files is not None  # noqa: S101 - `request_of` has refused such a lake
+    removed = dict(request.receipt.removed)
+    for held in request.held:
+        for table, counts in (
+            (bronze_table(held.dataset), held.rows.values()),
+            (rejects_table(held.dataset), map(len, held.rejects.values())),
+        ):
+            if number := sum(counts):
+                removed[table.full_name] = removed.get(table.full_name, 0) + number
+    receipt = replace(
+        request.receipt,
+        completed_at="",
+        purged_at="",
+        removed=removed,
+        files=tuple(sorted({*request.receipt.files}.union(*(h.files for h in request.held)))),
+        models=tuple(sorted({*request.receipt.models, *_models(settings, request)})),
+    )
+    # First, so that nothing that is loaded meanwhile brings the records back.
+    receipt.write(lake.files)
+    for held in request.held:
+        if held.partitions:
+            _remove(lake, request, held)
+    return _runs(lake, request)
+
+
+def conclude(lake: Lake, request: Request, *, now: bool) -> Receipt:
+    """Check that no table has the person's identifiers, and complete the receipt.
+
+    Args:
+        lake: The lake.
+        request: The request.
+        now: Whether to remove the old versions of the tables now; otherwise maintenance does after
+            the retention.
+
+    Raises:
+        LakehouseError: a table still has them; the message names it.
+    """
+    assert lake.files is not None  # noqa: S101 - `request_of` has refused such a lake
+    left = remaining(lake, request)
+    if left:
+        tables = ", ".join(f"{name} ({rows} rows)" for name, rows in left.items())
+        raise LakehouseError(
+            f"Some tables still hold the person's records: {tables}. Correct what failed above, "
+            "and run the same command again."
+        )
+    if now:
+        for table in request.tables:
+            purge(lake, table)
+    stored = Receipt.read(request.receipt.path, lake.files.read(request.receipt.path) or b"")
+    moment = clock.now().isoformat()
+    receipt = replace(stored, completed_at=moment, purged_at=moment if now else "")
+    receipt.write(lake.files)
+    return receipt
+
+
+def remaining(lake: Lake, request: Request) -> dict[str, int]:
+    """Count the rows with one of the person's identifiers in the newest version of each table."""
+    fields = request.subject.identified_by
+    found: dict[str, int] = {}
+    for table in request.tables:
+        names = {
+            column.name: request.keys.get(column.name, frozenset())
+            | ({request.identifier} if column.name in fields.values() else frozenset())
+            for column in table.columns
+            if column.pii == "identifier"
+        }
+        conditions = [
+            _compared(F.col(name), request.subject).isin(
+                sorted({request.subject.normal(value) for value in values})
+            )
+            for name, values in names.items()
+            if values
+        ]
+        if not conditions:
+            continue
+        with lake.engine.scope():
+            frame = lake.read(table, columns=[name for name, values in names.items() if values])
+            counted = frame.filter(reduce(or_, conditions)).agg(F.count(F.lit(1)).alias("rows"))
+            (row,) = lake.engine.rows(counted)
+        if row["rows"]:
+            found[table.full_name] = int(row["rows"])
+    return found
+
+
+def _compared(column: Col, subject: Subject) -> Col:
+    """Return an identifier as `Subject.normal` does, on the engine."""
+    text = v.text(column.cast("string"))
+    if subject.by_number:
+        return v.rewrite(text, r"^\+?0*([0-9]+)(\.0*)?$", r"\1")
+    return v.text_id(text)
+
+
+def _is(column: str, subject: Subject, identifier: str) -> Col:
+    """Return whether a column identifies a person; false where it is null."""
+    same = _compared(F.col(column), subject) == F.lit(subject.normal(identifier))
+    return F.coalesce(same, F.lit(False))
+
+
+def _held(
+    lake: Lake, dataset: Dataset, subject: Subject, identifier: str, removal: Removal
+) -> Held:
+    """Find the rows and malformed records of a person in bronze."""
+    day, column = dataset.partition.column, subject.identified_by[dataset.name]
+    mine = lake.read(bronze_table(dataset), columns=[day, column, "_source_file"]).filter(
+        _is(column, subject, identifier)
+    )
+    rows: dict[date, int] = {}
+    files: set[str] = set()
+    grouped = mine.groupBy(day, "_source_file").agg(F.count(F.lit(1)).alias("rows"))
+    for row in lake.engine.rows(grouped):
+        rows[row[day]] = rows.get(row[day], 0) + row["rows"]
+        files.add(row["_source_file"])
+    rejects: dict[date, set[tuple[str, int]]] = {}
+    texts = lake.read(rejects_table(dataset), columns=[day, *_RECORD]).filter(
+        F.col("raw_text").contains(F.lit(subject.normal(identifier)))
+    )
+    for row in lake.engine.rows(texts):
+        if removal.is_named_in(row["raw_text"]):
+            rejects.setdefault(row[day], set()).add((row["_source_file"], row["line_number"]))
+            files.add(row["_source_file"])
+    return Held(
+        dataset, rows, {day: frozenset(found) for day, found in rejects.items()}, frozenset(files)
+    )
+
+
+def _silver_rows(
+    lake: Lake, dataset: Dataset, subject: Subject, identifier: str
+) -> Iterable[Mapping[str, object]]:
+    """Return the identifiers in the silver rows of a person."""
+    table, column = silver_table(dataset), subject.identified_by[dataset.name]
+    names = [c.name for c in table.columns if c.pii == "identifier"]
+    if column not in names:
+        return []
+    mine = lake.read(table, columns=names).filter(_is(column, subject, identifier))
+    return lake.engine.rows(mine.distinct())
+
+
+def _remove(lake: Lake, request: Request, held: Held) -> None:
+    """Turn a person's records into rejects without text: first the rejects, then bronze.
+
+    A process that is killed in between leaves rows that are counted twice until the command is
+    repeated, which recognises the rejects by file and number.
+    """
+    dataset = held.dataset
+    rows, rejects = bronze_table(dataset), rejects_table(dataset)
+    column = request.subject.identified_by[dataset.name]
+    spans = tuple((start, following(start, dataset.grain)) for start in held.partitions)
+    window = Windows(dataset.partition, spans)
+    version = code_version()
+
+    def commit(table: Table) -> Commit:
+        days = ",".join(start.isoformat() for start in held.partitions)
+        return Commit("forget", "/".join(table.key), days, version)
+
+    with lake.engine.scope():
+        stored = lake.read(rows, window)
+        is_mine = _is(column, request.subject, request.identifier)
+        mine = stored.filter(is_mine)
+        texts = lake.read(rejects, window)
+        named = {record for found in held.rejects.values() for record in found}
+        is_named = reduce(
+            or_,
+            (
+                (F.col("_source_file") == F.lit(file)) & (F.col("line_number") == F.lit(line))
+                for file, line in sorted(named)
+            ),
+            F.lit(False),
+        )
+        given = {
+            "line_number": -F.col("_row_number"),
+            "raw_text": F.lit(None).cast("string"),
+            "reason": F.lit(REMOVED),
+        }
+        removed = _with(mine, given).select(*rejects.column_names)
+        known = texts.filter(F.col("reason") == F.lit(REMOVED)).select(
+            F.col("_source_file").alias("known_file"), F.col("line_number").alias("known_line")
+        )
+        same = (F.col("_source_file") == F.col("known_file")) & (
+            F.col("line_number") == F.col("known_line")
+        )
+        cleared = _with(
+            texts,
+            {
+                "raw_text": F.when(~is_named, F.col("raw_text")),
+                "reason": F.when(is_named, F.lit(REMOVED)).otherwise(F.col("reason")),
+            },
+        )
+        kept = lake.engine.checkpoint(stored.filter(~is_mine))
+        both = lake.engine.union(
+            [
+                cleared.select(*rejects.column_names),
+                removed.join(known, same, "left_anti").select(*rejects.column_names),
+            ]
+        )
+        lake.write(rejects, lake.engine.checkpoint(both), window, commit(rejects))
+        lake.write(rows, kept, window, commit(rows))
+
+
+def _with(frame: DataFrame, columns: Mapping[str, Col]) -> DataFrame:
+    for name, column in columns.items():
+        frame = frame.withColumn(name, column)
+    return frame
+
+
+def _runs(lake: Lake, request: Request) -> list[PlannedRun]:
+    """Plan the runs that build what comes after bronze again, oldest first."""
+    after = request.built
+    daily = [t.full_name for t in after if t.partition and t.partition.grain == "day"]
+    monthly = [t.full_name for t in after if t.partition and t.partition.grain == "month"]
+    touched = [(day, held.dataset) for held in request.held for day in held.partitions]
+    domain, runs = request.domain.name, []
+    for day, dataset in sorted(touched, key=lambda item: (item[0], item[1].name)):
+        silver = [table.full_name for table in (silver_table(dataset), quarantine_table(dataset))]
+        key = day.isoformat()
+        runs.append(PlannedRun(job_that_loads(dataset), key, key, tuple(silver)))
+    for day in sorted({day for day, dataset in touched if dataset.grain == "day"}):
+        if daily:
+            key = day.isoformat()
+            runs.append(PlannedRun(job_name(domain, DAILY), key, key, tuple(daily)))
+    if touched and monthly:
+        first = min(day for day, _ in touched).replace(day=1)
+        months = {
+            day.replace(day=1)
+            for dataset in request.domain.datasets
+            for day in lake.rows_by_partition(bronze_table(dataset))
+        }
+        for month in sorted(month for month in months if month >= first):
+            key = month.isoformat()
+            runs.append(PlannedRun(job_name(domain, MONTHLY), key, key, tuple(monthly)))
+    return [*runs, PlannedRun(QUALITY)] if runs else []
+
+
+def _models(settings: Settings, request: Request) -> list[str]:
+    """Name the model versions that may have been fitted on the person's records."""
+    tables = {*request.tables}
+    tracking = MlflowTracking.of(settings)
+    return [
+        f"{model.spec.name} {version.version}"
+        for model in request.domain.models
+        if model.read.table in tables
+        for version in versions_of(tracking, model.spec.name)
+    ]

@@ -1,0 +1,202 @@
+"""`lakehouse forget`: a person's records leave every table, and do not come back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lakehouse_assets.catalog.datasets import rejects_table
+from lakehouse_assets.catalog.subjects import Subject
+from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
+from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
+from lakehouse_assets.domains.airline.models.segments import SEGMENTS
+from lakehouse_assets.ingest.removal import REMOVED, Digests, Kind, Removal
+from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets_tests.airline.samples import House, command, member, purchase, variables_of
+
+KEY = "k" * 32
+# In no other record, nor in any key or hash by chance.
+NUMBER, NAME, EMAIL = 76543219, "Zebulon Quagmire", "zebulon@quagmire.example"
+MINE = {"customer_id": NUMBER, "customer_name": NAME, "email": EMAIL}
+BROKEN = f'{{"transaction_id": "T8", "customer_id": {NUMBER}, "customer_name": "{NAME}", "amou\n'
+
+
+@pytest.fixture(scope="module")
+def lived_in(new_house: Callable[..., House]) -> House:
+    """A lake with two months in which one of three members has records of every kind."""
+    house = new_house("lived-in")
+    others = [member(1), member(2, WORK_CITY="paris", WORK_COUNTRY="FR")]
+    for day in ("2014-01-31", "2014-02-28"):
+        house.deliver_members(day, [*others, member(f"0{NUMBER}")])
+    house.deliver_purchases(
+        "2014-01-15",
+        [
+            purchase("T1", customer_id=1, amount=10),
+            purchase("T2", amount=1000, **MINE),
+            # Quarantined, for it has no amount.
+            purchase("T3", **{**MINE, "amount": None}),
+        ],
+    )
+    house.deliver(
+        "transactions", "2014-01-16", "more.jsonl",
+        json.dumps(purchase("T4", customer_id=2, amount=20)) + "\n" + BROKEN
+        + '{"transaction_id": "T9", "amou\n',
+    )  # fmt: skip
+    house.deliver_purchases("2014-02-03", [purchase("T5", customer_id=1, amount=5)])
+    assert house.run().errors == []
+    assert house.count(KPI_CUSTOMER_VALUE, "total_spent = 1000") == 2
+    # Two members are too few for a model, so one is registered by hand.
+    client = MlflowTracking.of(house.settings).client()
+    client.create_registered_model(SEGMENTS.name)
+    client.create_model_version(SEGMENTS.name, "runs:/none")
+    return house
+
+
+def forget(house: House, *arguments: str, key: str = KEY) -> tuple[int, str, str]:
+    done = command(
+        "forget", "airline", "member", *arguments,
+        variables={**variables_of(house), "LAKEHOUSE_FORGET_KEY": key},
+        cwd=house.settings.landing.parent,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def stored(folder: Path) -> list[Path]:
+    """Return the files of a lake that name the person, in Parquet's values or anywhere else."""
+    words = [text.encode() for text in (str(NUMBER), NAME, EMAIL)]
+    found = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        if path.suffix == ".parquet":
+            table = pq.read_table(path, partitioning=None)
+            content = repr(table.to_pylist()).encode()
+        if any(word in content for word in words):
+            found.append(path.relative_to(folder))
+    return found
+
+
+def without_clocks(house: House, name: str) -> list[dict[str, object]]:
+    clocks = ("load_timestamp", "_ingested_at", "_file_version")
+    return [{k: v for k, v in row.items() if k not in clocks} for row in house.rows(name)]
+
+
+def test_nothing_of_a_forgotten_person_is_left_and_files_bring_nothing_back(
+    lived_in: House, new_house: Callable[..., House]
+) -> None:
+    house = lived_in
+    assert len(stored(house.settings.root)) > 10
+    code, said, errors = forget(house, f" {NUMBER}.0", "--reason", "request 7", "--purge", "--yes")
+    assert (code, errors) == (0, ""), said
+    assert "airline/transactions/2014-01-15/transactions.json" in said.replace("\n", "")
+    assert stored(house.settings.root) == []
+    # Nor did Dagster or MLflow record anything of them.
+    assert stored(house.settings.dagster_home) == []
+    assert stored(house.settings.root.parent / "mlflow") == []
+    (receipt,) = (house.settings.root / "_forgotten").glob("*.json")
+    kept = json.loads(receipt.read_text())
+    assert kept["removed"] == {
+        "airline.bronze_flights": 2, "airline.bronze_transactions": 2,
+        "airline.bronze_transactions_rejects": 1,
+    }  # fmt: skip
+    assert kept["models"] == [f"{SEGMENTS.name} 1"]
+    assert kept["completed_at"]
+    assert kept["purged_at"]
+    # Each delivered record is still counted, and gold is what it would be without the person.
+    removed = house.rows(rejects_table(TRANSACTIONS), f"reason = '{REMOVED}'")
+    assert sorted((row["line_number"], row["raw_text"]) for row in removed) == [
+        (-3, None), (-2, None), (2, None),
+    ]  # fmt: skip
+    assert house.count(rejects_table(TRANSACTIONS)) == 4
+    bare = new_house("bare")
+    others = [member(1), member(2, WORK_CITY="paris", WORK_COUNTRY="FR")]
+    for day in ("2014-01-31", "2014-02-28"):
+        bare.deliver_members(day, others)
+    bare.deliver_purchases("2014-01-15", [purchase("T1", customer_id=1, amount=10)])
+    bare.deliver(
+        "transactions", "2014-01-16", "more.jsonl",
+        json.dumps(purchase("T4", customer_id=2, amount=20)) + '\n{"transaction_id": "T9", "amou\n',
+    )  # fmt: skip
+    bare.deliver_purchases("2014-02-03", [purchase("T5", customer_id=1, amount=5)])
+    assert bare.run().errors == []
+    gold = ("dim_customers", "fact_transactions", "kpi_customer_value", "fact_flights")
+    for name in gold:
+        assert without_clocks(house, name) == without_clocks(bare, name), name
+    # The same files again, and one of the files once more under another name.
+    before = {name: without_clocks(house, name) for name in gold}
+    again = house.settings.landing / "airline/transactions/2014-01-15/transactions.json"
+    again.with_name("again.json").write_bytes(again.read_bytes())
+    done = command(
+        "run",
+        variables={**variables_of(house), "LAKEHOUSE_FORGET_KEY": KEY},
+        cwd=house.settings.landing.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    assert stored(house.settings.root) == []
+    assert {name: without_clocks(house, name) for name in gold} == before
+
+
+def test_loads_stop_without_the_key_or_with_another(lived_in: House) -> None:
+    for variables, text in (
+        ({}, "LAKEHOUSE_FORGET_KEY is not set"),
+        ({"LAKEHOUSE_FORGET_KEY": "x" * 32}, "is not the key with which people were forgotten"),
+    ):
+        done = command(
+            "run",
+            variables={**variables_of(lived_in), **variables},
+            cwd=lived_in.settings.landing.parent,
+        )
+        assert done.returncode == 1
+        assert text in done.stderr
+    code, _, errors = forget(lived_in, "1", "--reason", "r", "--yes", key="")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert "LAKEHOUSE_FORGET_KEY is not set" in errors
+
+
+def test_an_unknown_kind_of_person_is_one_sentence(lived_in: House) -> None:
+    done = command(
+        "forget", "airline", "pilot", "1", "--reason", "r", "--yes",
+        variables={**variables_of(lived_in), "LAKEHOUSE_FORGET_KEY": KEY},
+        cwd=lived_in.settings.landing.parent,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "airline member" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "by_number", "normal"),
+    [
+        ("7", True, "7"), (" 007.0 ", True, "7"), ("+7", True, "7"), ("7.5", True, "7.5"),
+        ("07", False, "07"), ("1001.0", False, "1001"), (" a1 ", False, "a1"), ("", True, ""),
+        ("1.0.0", False, "1.0.0"), (".0", False, ".0"),
+    ],
+)  # fmt: skip
+def test_identifiers_are_compared_as_silver_does(given: str, by_number: bool, normal: str) -> None:
+    assert Subject("member", {}, by_number=by_number).normal(given) == normal
+
+
+def test_a_reader_clears_rows_and_malformed_records_of_the_forgotten_only() -> None:
+    kind = Kind("shop", Subject("customer", {"orders": "customer_id"}, by_number=True))
+    digests = Digests(KEY)
+    removal = Removal({kind: "customer_id"}, digests, frozenset({digests.of(kind, "12")}))
+    batch = pa.record_batch(
+        {
+            "customer_id": ["12", "012", "112", None, None, None],
+            "city": ["a", "b", "c", "d", None, None],
+            "_text": [None, None, None, None, '{"customer_id": 12, "ci', "112;x"],
+            "_reason": [None, None, None, None, "cut off", "cut off"],
+            "_row_number": pa.array([1, 2, 3, 4, None, None], pa.int64()),
+            "_line": pa.array([None, None, None, None, 5, 6], pa.int64()),
+            "_file": pa.array([0] * 6, pa.int32()),
+        }
+    )
+    assert [tuple(row.values()) for row in removal.apply(batch).to_pylist()] == [
+        (None, None, None, REMOVED, None, -1, 0), (None, None, None, REMOVED, None, -2, 0),
+        ("112", "c", None, None, 3, None, 0), (None, "d", None, None, 4, None, 0),
+        (None, None, None, REMOVED, None, 5, 0), (None, None, "112;x", "cut off", None, 6, 0),
+    ]  # fmt: skip
