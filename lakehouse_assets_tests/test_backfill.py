@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.orchestration import planning
 from lakehouse_assets.orchestration.backfill import Months, plan_backfill
 from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
-from lakehouse_assets_tests.airline.samples import House, command, purchase, variables_of
+from lakehouse_assets_tests.airline.samples import House, command, member, purchase, variables_of
 from lakehouse_assets_tests.test_incremental import values
 
 RANGE = Months(date(2014, 1, 1), date(2014, 3, 1))
@@ -114,3 +115,26 @@ def test_the_command_fills_a_range_and_forgets_its_progress(house: House, tmp_pa
     wrong = command("backfill", "airline", "February", variables=variables, cwd=tmp_path)
     assert wrong.returncode == 1
     assert "write it as 2024-01..2024-12" in wrong.stderr
+
+
+def test_large_deliveries_are_loaded_in_shorter_runs(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in ("2014-01-01", "2014-01-02", "2014-02-01", "2014-03-01", "2014-03-02"):
+        house.deliver_purchases(day, [purchase(f"T{day}", customer_id=1)])
+    house.deliver_members("2014-02-28", [member(1)])
+    assert [run.label for run in house.planned()[1:-1]] == [
+        "airline_daily 2014-01-01..2014-03-02", "airline_monthly 2014-01-01..2014-03-01",
+    ]  # fmt: skip
+    size = (house.settings.landing / "airline/transactions/2014-01-01/transactions.json").stat()
+    monkeypatch.setattr(planning, "BYTES_PER_RUN", 2 * size.st_size)
+    assert [run.label for run in house.planned()[1:-1]] == [
+        "airline_daily 2014-01-01..2014-01-02", "airline_monthly 2014-01-01",
+        "airline_daily 2014-02-01", "airline_monthly 2014-02-01",
+        "airline_daily 2014-03-01..2014-03-02", "airline_monthly 2014-03-01",
+    ]  # fmt: skip
+    # A compressed file counts as what it unpacks to.
+    house.deliver_purchases("2014-03-01", [purchase("T9", customer_id=1)], "more.json.gz")
+    assert [run.label for run in house.planned()[-4:-1]] == [
+        "airline_daily 2014-03-01", "airline_daily 2014-03-02", "airline_monthly 2014-03-01",
+    ]  # fmt: skip

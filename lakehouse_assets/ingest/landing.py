@@ -25,6 +25,8 @@ _UNFINISHED = (".tmp", ".part", ".crdownload")
 _JUNK = ("Thumbs.db", "desktop.ini")
 # Folder of streams without a broker, which are no deliveries.
 STREAMS = "streams"
+# How well delivered text compresses, about.
+_USUAL_RATIO = 8
 # Characters for each file in the result of `content_of`.
 _WORD = 12
 _IGNORED = ", or put _ before the name to have it ignored."
@@ -52,6 +54,12 @@ class LandedFile:
     version: str = ""
     modified_at: datetime | None = None
     problem: str = ""
+
+    @property
+    def content_size(self) -> int:
+        """Bytes of its content, estimated if the file is compressed."""
+        packed = self.name.lower().endswith((".gz", ".parquet"))
+        return self.size * _USUAL_RATIO if packed else self.size
 
     @property
     def local(self) -> Path:

@@ -33,6 +33,8 @@ from lakehouse_assets.orchestration.stream_reader import open_source
 from lakehouse_assets.settings import Settings
 
 MONTHS_PER_RUN = LONGEST_SPAN["month"]
+# Delta's writer keeps the open files of all partitions of a run in memory.
+BYTES_PER_RUN = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -165,21 +167,41 @@ def delivered(
 def of_domain(
     domain: str, files: Iterable[tuple[Dataset, LandedFile]], months_per_run: int
 ) -> list[PlannedRun]:
-    """Plan a domain's runs from the delivered files; days run before their months."""
-    runs = []
-    days: dict[str, set[date]] = {"day": set(), "month": set()}
+    """Plan a domain's runs from the delivered files; days run before their months.
+
+    A run covers at most `months_per_run` months, and fewer if their files are large.
+    """
+    sizes: dict[str, dict[date, int]] = {"day": {}, "month": {}}
     for dataset, file in files:
         if dataset.domain == domain:
-            days[dataset.grain].add(file.delivered_on)
-    months = {day.replace(day=1) for found in days.values() for day in found}
-    for chunk in consecutive(months, "month", months_per_run):
-        within = sorted(day for day in days["day"] if day.replace(day=1) in chunk)
-        if within:
-            daily = job_name(domain, DAILY)
-            runs.append(PlannedRun(daily, within[0].isoformat(), within[-1].isoformat()))
-        monthly = job_name(domain, MONTHLY)
-        runs.append(PlannedRun(monthly, chunk[0].isoformat(), chunk[-1].isoformat()))
+            held = sizes[dataset.grain]
+            held[file.delivered_on] = held.get(file.delivered_on, 0) + file.content_size
+    months: dict[date, int] = {}
+    for day, size in (item for found in sizes.values() for item in found.items()):
+        months[day.replace(day=1)] = months.get(day.replace(day=1), 0) + size
+    runs = []
+    for span in consecutive(months, "month", months_per_run):
+        for chunk in _parts(span, months):
+            within = sorted(day for day in sizes["day"] if day.replace(day=1) in chunk)
+            for part in _parts(within, sizes["day"]):
+                daily = job_name(domain, DAILY)
+                runs.append(PlannedRun(daily, part[0].isoformat(), part[-1].isoformat()))
+            monthly = job_name(domain, MONTHLY)
+            runs.append(PlannedRun(monthly, chunk[0].isoformat(), chunk[-1].isoformat()))
     return runs
+
+
+def _parts(partitions: Iterable[date], sizes: Mapping[date, int]) -> list[list[date]]:
+    """Split partitions so that the files of each part are not too large for one run's memory."""
+    parts: list[list[date]] = []
+    size = 0
+    for partition in partitions:
+        size += sizes[partition]
+        if not parts or size > BYTES_PER_RUN:
+            parts.append([])
+            size = sizes[partition]
+        parts[-1].append(partition)
+    return parts
 
 
 def halves(run: PlannedRun) -> list[PlannedRun]:
