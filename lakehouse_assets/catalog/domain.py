@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lakehouse_assets.catalog.access import Role
 from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
+from lakehouse_assets.catalog.glossary import Term
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.pages import Page
 from lakehouse_assets.catalog.registry import Table, TableView
@@ -62,6 +63,7 @@ class Domain:
         roles: What groups of people may read.
         pages: Pages that show its tables.
         subjects: The kinds of people whose records can be removed on request.
+        terms: What its words mean.
         first_partition: First day of the first month that can be delivered, unless a setting
             overrides it.
     """
@@ -80,6 +82,7 @@ class Domain:
     roles: tuple[Role, ...] = ()
     pages: tuple[Page, ...] = ()
     subjects: tuple[Subject, ...] = ()
+    terms: tuple[Term, ...] = ()
     first_partition: date = date(2020, 1, 1)
 
     @property

@@ -20,6 +20,7 @@ class SourceTable:
         dataset: The dataset that its rows are delivered as.
         source: Name of the database; the variable `LAKEHOUSE_SOURCE_<NAME>` holds its address.
         table: Name of the table or view.
+        system: Kind of database, for people; its address says which driver reads it.
         schema: Its schema; None for the default schema of the connection.
         key: Columns that identify a row. A copy orders rows by them and can resume after an
             interruption; a table without a key is copied as one file.
@@ -32,6 +33,7 @@ class SourceTable:
     dataset: Dataset
     source: str
     table: str
+    system: str = "SQL database"
     schema: str | None = None
     key: tuple[str, ...] = ()
     cursor: str | None = None

@@ -9,6 +9,7 @@ from lakehouse_assets.catalog.pages import Page
 from lakehouse_assets.catalog.subjects import Subject
 from lakehouse_assets.domains.airline import datasets, gold, models, pages
 from lakehouse_assets.domains.airline.access import ROLES
+from lakehouse_assets.domains.airline.glossary import TERMS
 from lakehouse_assets.domains.airline.gold.segments import GOLD_CUSTOMER_SEGMENTS_ML
 from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
 from lakehouse_assets.domains.airline.models.segments import SEGMENTS
@@ -26,6 +27,7 @@ AIRLINE = Domain(
         *declared_in(models, ModelTable),
     ),
     roles=ROLES,
+    terms=TERMS,
     pages=declared_in(pages, Page),
     subjects=(
         Subject("member", {"flights": "member_no", "transactions": "customer_id"}, by_number=True),

@@ -11,6 +11,7 @@ from lakehouse_assets.catalog.streams import LiveAlarm, Stream
 from lakehouse_assets.catalog.subjects import Subject
 from lakehouse_assets.domains.retail import datasets, gold, models, pages, streams
 from lakehouse_assets.domains.retail.access import ROLES
+from lakehouse_assets.domains.retail.glossary import TERMS
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.ml.evaluation import Evaluation, Training
@@ -36,4 +37,5 @@ RETAIL = Domain(
         Subject("user", {"tweets": "username"}),
         Subject("visitor", {"visits": "visitor_id"}),
     ),
+    terms=TERMS,
 )
