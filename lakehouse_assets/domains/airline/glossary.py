@@ -12,7 +12,7 @@ TERMS = (
         OWNER,
         synonyms=("customer", "passenger", "frequent flyer"),
         columns=("customer_key",),
-        measures=("kpi_customer_value.members",),
+        measures=("kpi_customer_value.members", "gold_customer_segments_ml.members"),
         related=("Snapshot month",),
     ),
     Term(
@@ -30,7 +30,7 @@ TERMS = (
         OWNER,
         synonyms=("trip", "frequency"),
         columns=("total_flights", "avg_flights"),
-        measures=("fact_flights.flights", "kpi_customer_value.flown"),
+        measures=("flights", "flown", "average_flights"),
     ),
     Term(
         "Distance flown",
@@ -57,6 +57,7 @@ TERMS = (
         OWNER,
         synonyms=("miles", "bonus points"),
         columns=("total_loyalty_points", "base_points", "avg_points", "non_flight_points"),
+        measures=("average_points",),
         related=("Point redemption",),
     ),
     Term(
@@ -74,6 +75,7 @@ TERMS = (
         OWNER,
         synonyms=("days since last flight", "inactivity"),
         columns=("days_since_last_flight", "avg_days_since_flight", "last_flight_date"),
+        measures=("average_days_since_flight",),
         related=("Customer status", "Recency, frequency and monetary score"),
     ),
     Term(
@@ -129,7 +131,7 @@ TERMS = (
         synonyms=("transaction", "order"),
         columns=("transaction_id", "transaction_date", "transaction_amount", "payment_method",
                  "region", "fact_transactions.status"),
-        measures=("fact_transactions.purchases", "fact_transactions.completed_share"),
+        measures=("purchases", "completed_share", "amount", "average_purchase"),
         related=("Completed spend",),
     ),
     Term(
@@ -140,8 +142,7 @@ TERMS = (
         synonyms=("spend", "total spent", "customer value", "avg_revenue"),
         columns=("total_spent", "completed_amount", "completed_count", "transaction_count",
                  "avg_spent"),
-        measures=("fact_transactions.completed_amount", "kpi_customer_value.spend",
-                  "kpi_customer_value.spend_per_member"),
+        measures=("completed_amount", "spend", "spend_per_member"),
         related=("Purchase", "Fare revenue"),
     ),
     Term(
@@ -163,6 +164,7 @@ TERMS = (
         synonyms=("persona", "customer segment"),
         columns=("segment", "segment_name", "segment_rule", "previous_segment_name",
                  "gold_segment_summary.customer_count"),
+        measures=("high_value_members",),
         related=("Cluster", "Customer status"),
     ),
     Term(
@@ -183,6 +185,7 @@ TERMS = (
         synonyms=("RFM",),
         columns=("recency_score", "frequency_score", "monetary_score", "avg_recency",
                  "avg_frequency", "avg_monetary"),
+        measures=("average_recency", "average_frequency", "average_monetary", "average_rfm"),
     ),
     Term(
         "Segment migration",
@@ -192,6 +195,17 @@ TERMS = (
         synonyms=("movement", "transition"),
         columns=("from_segment_name", "to_segment_name", "gold_segment_migration.customers",
                  "gold_segment_migration.share"),
+        measures=("gold_segment_migration.customers", "moved_customers"),
         related=("Segment",),
+    ),
+    Term(
+        "Newly at risk",
+        "A member whose status is At Risk and was another in the latest earlier month. Members who "
+        "were not in that month do not count.",
+        OWNER,
+        synonyms=("at-risk alert",),
+        columns=("gold_newly_at_risk.customer_key", "previous_status"),
+        measures=("gold_newly_at_risk.members",),
+        related=("Customer status",),
     ),
 )  # fmt: skip
