@@ -54,13 +54,16 @@ def text(value: str) -> str:
     return '"' + value.replace('"', '""') + '"'
 
 
-def measure_to_dax(table: Table, expression: str, *, named: str | None = None) -> str:
+def measure_to_dax(
+    table: Table, expression: str, *, named: str | None = None, where: str | None = None
+) -> str:
     """Translate an SQL aggregate over a table's rows.
 
     Args:
         table: The table whose columns it names.
         expression: The aggregate, such as `sum(revenue) / nullif(sum(pieces), 0)`.
         named: The table's name in the model, if it has another there.
+        where: Condition on the rows, if not all of them count.
 
     Raises:
         UntranslatableError: it uses something that has no translation here; the message names it.
@@ -69,7 +72,10 @@ def measure_to_dax(table: Table, expression: str, *, named: str | None = None) -
     if any(node.find_ancestor(exp.AggFunc, exp.Filter) is None
            for node in tree.find_all(exp.Column)):  # fmt: skip
         raise UntranslatableError(f"{expression} has a column outside of an aggregate.")
-    return _Translation(table, named or table.name, expression).value(tree)
+    found = _Translation(table, named or table.name, expression)
+    if where is not None:
+        found.where = _parsed(where)
+    return found.value(tree)
 
 
 def filter_to_dax(table: Table, condition: str, *, named: str | None = None) -> str:
@@ -98,6 +104,7 @@ class _Translation:
 
     def __init__(self, table: Table, named: str, expression: str) -> None:
         self._table, self._named, self._expression = table, named, expression
+        self.where: exp.Expr | None = None
 
     def _no(self, node: exp.Expr) -> UntranslatableError:
         return UntranslatableError(
@@ -137,6 +144,8 @@ class _Translation:
             return self._case(node)
         if isinstance(node, exp.Cast):
             return self._cast(node)
+        if isinstance(node, exp.Subquery):
+            return self._of_all_rows(node)
         if type(node) in _FUNCTIONS:
             return self._function(node)
         if isinstance(node, exp.Not | exp.And | exp.Or | exp.Is | exp.In | exp.Between) or (
@@ -215,7 +224,7 @@ class _Translation:
             return False
         if isinstance(node, exp.Filter):
             return self._nullable(node.this)
-        if isinstance(node, exp.AggFunc | exp.Null | exp.Nullif | exp.Div):
+        if isinstance(node, exp.AggFunc | exp.Null | exp.Nullif | exp.Div | exp.Subquery):
             return True
         if isinstance(node, exp.Coalesce):
             return all(self._nullable(part) for part in [node.this, *node.expressions])
@@ -277,12 +286,28 @@ class _Translation:
             said = f"{said[:-1]}, 1)"
         return self._unless_blank(arguments, said)
 
+    def _of_all_rows(self, node: exp.Subquery) -> str:
+        """Translate `(select max(column) from <table>)`, which no filter of a report changes."""
+        query = node.this
+        (found,) = query.expressions if len(query.expressions) == 1 else (None,)
+        tables = {self._table.name, self._table.full_name}
+        parts = {name for name, value in query.args.items() if value} - {"expressions", "from_"}
+        if (
+            not isinstance(found, exp.Max | exp.Min) or not isinstance(found.this, exp.Column)
+            or parts or query.args["from_"].this.sql() not in tables
+        ):  # fmt: skip
+            raise self._no(node)
+        column = self._column(found.this)
+        return f"{_AGGREGATES[type(found)]}X(ALL({column}), {column})"
+
     def _aggregate(self, node: exp.Expr) -> str:
         rows = table_name(self._named)
+        conditions = [] if self.where is None else [self.where]
         if isinstance(node, exp.Filter):
-            condition = node.expression
-            rows = f"FILTER({rows}, {self.true(condition.this)})"
+            conditions.append(node.expression.this)
             node = node.this
+        if conditions:
+            rows = f"FILTER({rows}, {' && '.join(map(self.true, conditions))})"
         if any(isinstance(inner, exp.AggFunc) for inner in node.find_all(exp.AggFunc)
                if inner is not node):  # fmt: skip
             raise self._no(node)

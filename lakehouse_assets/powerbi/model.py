@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
+from lakehouse_assets.catalog.pages import Page, Source, resolve, table_of, words
 from lakehouse_assets.catalog.registry import Column, Measure, Reference, Registry, Table
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.powerbi.dax import UntranslatableError, column_name, measure_to_dax
 
 LAYERS = ("gold", "segments")
@@ -60,10 +63,20 @@ class ModelColumn:
 
 @dataclass(frozen=True)
 class ModelMeasure:
-    """A measure of a model's table: its name there, declaration, DAX, format and folder."""
+    """A measure of a model's table.
+
+    Attributes:
+        name: Its name in the model.
+        measure: Its declaration.
+        where: SQL condition on the rows that count; None for all of them.
+        dax: Its expression.
+        format: Format of its values.
+        folder: Display folder.
+    """
 
     name: str
     measure: Measure
+    where: str | None
     dax: str
     format: str
     folder: str
@@ -132,20 +145,29 @@ class Model:
         wanted = history and table.holds_states
         return next((t for t in self.tables if t.table == table and t.history == wanted), None)
 
+    def follows(self, table: ModelTable, columns: Collection[str], to: ModelTable) -> bool:
+        """Whether one of the columns has an active relation to another table."""
+        return any(
+            r.active and r.table == table.name and r.column in columns and r.to_table == to.name
+            for r in self.relations
+        )
 
-def label(name: str) -> str:
-    """Return a name of the registry as words: `fare_revenue` is `Fare revenue`."""
-    words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]
+    def reached(self, table: str) -> set[str]:
+        """Return the tables to which active relations lead, directly or not."""
+        found = {r.to_table for r in self.relations if r.active and r.table == table}
+        return found.union(*(self.reached(name) for name in found))
+
+
+def table_on(registry: Registry, page: Page, source: Source) -> Table | None:
+    """Return the table of a page's source; None if the registry does not have it."""
+    try:
+        return table_of(registry, page, source)
+    except LakehouseError:
+        return None
 
 
 def model_of(
-    registry: Registry,
-    domain: str,
-    *,
-    computed: bool = False,
-    histories: Collection[Table] = (),
-    first: Collection[tuple[Table, str]] = (),
+    registry: Registry, domain: str, *, computed: bool = False, pages: Iterable[Page] = ()
 ) -> Model:
     """Return the model of a domain: its gold tables, and all tables that they refer to.
 
@@ -153,8 +175,8 @@ def model_of(
         registry: All tables.
         domain: The domain.
         computed: Whether the source has tables that SQL computes when they are read.
-        histories: Tables of states of which the model has every state, too.
-        first: Columns of tables whose relations are active if that is possible.
+        pages: Pages that the model is for. It has the histories that they show, measures with the
+            conditions of their sources, and the relations that they need are active if possible.
     """
     own = [t for t in registry if t.domain == domain and t.layer in LAYERS]
     left_out: list[str] = []
@@ -163,6 +185,12 @@ def model_of(
             own.append(view.table)
         elif view.table.domain == domain:
             left_out.append(f"table {view.table.full_name}: only SQL computes it")
+    wanted = [
+        (page, source, table)
+        for page in pages for source in page.sources
+        if (table := table_on(registry, page, source)) is not None
+    ]  # fmt: skip
+    histories = {table for _, source, table in wanted if source.history and table.holds_states}
     found = list(_with_referenced(registry, own))
     counts = Counter(table.name.lower() for table in found)
     named = {
@@ -170,8 +198,8 @@ def model_of(
         + "_history" * history
         for table in found for history in (False, True)[: 1 + (table in histories)]
     }  # fmt: skip
-    relations = _relations(registry, named, first, left_out)
-    measures = _measures(named, left_out)
+    relations = _relations(registry, named, _steps(registry, wanted), left_out)
+    measures = _measures(named, wanted, left_out)
     hidden = {(r.table, r.column) for r in relations}
     hidden |= {(r.to_table, r.to_column) for r in relations if r.to_column.endswith("_key")}
     tables = []
@@ -179,7 +207,22 @@ def model_of(
         dates = _is_calendar(table)
         columns = tuple(_column(table, c, (name, c.name) in hidden, dates) for c in table.columns)
         tables.append(ModelTable(name, table, history, columns, measures[name], dates))
-    return Model(label(domain), domain, tuple(tables), relations, tuple(left_out))
+    return Model(words(domain), domain, tuple(tables), relations, tuple(left_out))
+
+
+_Wanted = Sequence[tuple[Page, Source, Table]]
+
+
+def _steps(registry: Registry, wanted: _Wanted) -> set[tuple[Table, str]]:
+    """Return the columns from which dimensions of pages lead to other tables."""
+    found = set()
+    for page, source, table in wanted:
+        for name in source.dimensions:
+            here = table
+            for join in resolve(registry, page, source, name).joins:
+                found |= {(here, column) for column in join.reference.columns}
+                here = join.table
+    return found
 
 
 def _with_referenced(registry: Registry, tables: Iterable[Table]) -> Iterator[Table]:
@@ -234,35 +277,37 @@ def _single(reference: Reference, to: Table) -> tuple[str, str] | None:
 
 
 def _measures(
-    named: Mapping[tuple[Table, bool], str], left_out: list[str]
+    named: Mapping[tuple[Table, bool], str], wanted: _Wanted, left_out: list[str]
 ) -> dict[str, tuple[ModelMeasure, ...]]:
     """Return the measures of each table, by the table's name in the model."""
     counts = Counter(
-        label(measure.name).lower() for table, history in named if not history
+        words(measure.name).lower() for table, history in named if not history
         for measure in table.measures
     )  # fmt: skip
     found: dict[str, tuple[ModelMeasure, ...]] = {}
     for (table, history), name in named.items():
         columns = {column.name.lower() for column in table.columns}
+        conditions: dict[str | None, str] = {None: name}
+        for page, source, of in wanted:
+            if of == table and source.where and (source.history and table.holds_states) == history:
+                conditions.setdefault(source.where, f"{source.name} of {page.name}")
         measures = []
-        for measure in table.measures:
-            shown = label(measure.name)
-            if history or counts[shown.lower()] > 1 or shown.lower() in columns:
-                shown = f"{shown} ({name})"
+        for measure, where in product(table.measures, conditions):
+            shown = words(measure.name)
+            if where or history or counts[shown.lower()] > 1 or shown.lower() in columns:
+                shown = f"{shown} ({conditions[where]})"
             try:
-                dax = measure_to_dax(table, measure.expression, named=name)
+                dax = measure_to_dax(table, measure.expression, named=name, where=where)
             except UntranslatableError as error:
-                left_out.append(f"measure {table.full_name}.{measure.name}: {error}")
+                reason = f"measure {table.full_name}.{measure.name}: {error}"
+                left_out += [reason] if reason not in left_out else []
                 continue
             if history and table.partition:
                 month = column_name(name, table.partition.column)
                 dax = f"VAR Latest = MAX({month}) RETURN CALCULATE({dax}, {month} = Latest)"
             whole = not re.search(r"/|\bavg\b|\bmedian\b", measure.expression, re.IGNORECASE)
-            measures.append(
-                ModelMeasure(
-                    shown, measure, dax, _format(measure.unit, whole=whole), _kind(measure.unit)
-                )
-            )
+            number = _format(measure.unit, whole=whole)
+            measures.append(ModelMeasure(shown, measure, where, dax, number, _kind(measure.unit)))
         found[name] = tuple(measures)
     return found
 

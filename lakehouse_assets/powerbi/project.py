@@ -3,50 +3,64 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
+from lakehouse_assets.catalog.pages import Page
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.powerbi import tmdl
-from lakehouse_assets.powerbi.model import Model, model_of
-from lakehouse_assets.powerbi.sources import Source
+from lakehouse_assets.powerbi.files import SCHEMAS, as_json, tag
+from lakehouse_assets.powerbi.model import Model, model_of, table_on
+from lakehouse_assets.powerbi.report import report_of
+from lakehouse_assets.powerbi.sources import RowSource
 
-SCHEMAS = "https://developer.microsoft.com/json-schemas/fabric"
 # Lists what was written, so that nobody's changes are lost.
 WRITTEN = ".lakehouse-powerbi.json"
 
 
-def as_json(content: Any) -> str:
-    """Return JSON as the files have it: two spaces, text as it is."""
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
 @dataclass(frozen=True)
 class Project:
-    """A project: its model and its files by path."""
+    """A project.
+
+    Attributes:
+        model: Its semantic model.
+        pages: Pages of its report.
+        files: Its files by path.
+        left_out: What the model and the report lack, each with the reason.
+    """
 
     model: Model
+    pages: tuple[Page, ...]
     files: Mapping[str, str]
+    left_out: tuple[str, ...]
 
 
-def projects(registry: Registry, source: Source) -> Iterator[Project]:
-    """Yield a project for each domain with measures.
+def projects(registry: Registry, pages: Iterable[Page], source: RowSource) -> Iterator[Project]:
+    """Yield a project for each domain that has measures or pages.
 
     Args:
         registry: All tables.
+        pages: The pages. A page belongs to the domain of its first source that the registry has.
         source: Where the models' rows come from.
     """
-    for domain in dict.fromkeys(table.domain for table in registry if table.measures):
-        model = model_of(registry, domain, computed=source.kind == "sql")
-        yield Project(model, files_of(model, registry, source, {}))
+    belong: dict[str, list[Page]] = {t.domain: [] for t in registry if t.measures}
+    for page in pages:
+        tables = (table_on(registry, page, one) for one in page.sources)
+        domain = next((table.domain for table in tables if table), None)
+        if domain is not None:
+            belong.setdefault(domain, []).append(page)
+    for domain, own in belong.items():
+        model = model_of(registry, domain, computed=source.kind == "sql", pages=own)
+        report = report_of(registry, model, own)
+        files = files_of(model, registry, source, report.files)
+        yield Project(model, tuple(own), files, (*model.left_out, *report.left_out))
 
 
 def files_of(
-    model: Model, registry: Registry, source: Source, report: dict[str, str]
+    model: Model, registry: Registry, source: RowSource, report: dict[str, str]
 ) -> dict[str, str]:
     """Return the files of a project, by path.
 
@@ -99,7 +113,7 @@ def _platform(model: Model, kind: str) -> str:
         {
             "$schema": f"{SCHEMAS}/gitIntegration/platformProperties/2.0.0/schema.json",
             "metadata": {"type": kind, "displayName": model.name},
-            "config": {"version": "2.0", "logicalId": tmdl.tag(model.domain, kind)},
+            "config": {"version": "2.0", "logicalId": tag(model.domain, kind)},
         }
     )
 

@@ -27,7 +27,7 @@ _UTC = (
 
 
 @dataclass(frozen=True)
-class Source:
+class RowSource:
     """Where a model's rows come from.
 
     Attributes:
@@ -41,7 +41,7 @@ class Source:
     expressions: dict[str, str]
 
     @classmethod
-    def of(cls, kind: Kind, at: str | None, root: Location) -> Source:
+    def of(cls, kind: Kind, at: str | None, root: Location) -> RowSource:
         """Return the source of a kind.
 
         Args:

@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from uuid import UUID, uuid5
 
+from lakehouse_assets.catalog.pages import words
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.powerbi.dax import table_name
-from lakehouse_assets.powerbi.model import Model, ModelTable, label
-from lakehouse_assets.powerbi.sources import Source, text
+from lakehouse_assets.powerbi.files import tag
+from lakehouse_assets.powerbi.model import Model, ModelMeasure, ModelTable
+from lakehouse_assets.powerbi.sources import RowSource, text
 
 CULTURE = "en-US"
-_NAMESPACE = UUID("0a9d7f8e-6f0c-5d3b-9b1e-2d7b1f6a4c55")
 _COMPATIBILITY = {"local": 1567, "sql": 1567, "onelake": 1604}
-
-
-def tag(*parts: str) -> str:
-    """Return the id of something in the model, which depends on its names only."""
-    return str(uuid5(_NAMESPACE, "/".join(parts)))
 
 
 def quoted(name: str) -> str:
@@ -39,7 +34,7 @@ def value(given: str) -> str:
     return given
 
 
-def files_of(model: Model, registry: Registry, source: Source) -> dict[str, str]:
+def files_of(model: Model, registry: Registry, source: RowSource) -> dict[str, str]:
     """Return the files of a model's definition, by path in its folder `definition`."""
     files = {
         "database.tmdl": f"database\n\tcompatibilityLevel: {_COMPATIBILITY[source.kind]}\n",
@@ -58,7 +53,7 @@ def _text(lines: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _model(model: Model, source: Source) -> str:
+def _model(model: Model, source: RowSource) -> str:
     order = [*source.parameters, *source.expressions, *(table.name for table in model.tables)]
     return _text(
         [
@@ -81,7 +76,7 @@ def _model(model: Model, source: Source) -> str:
     )
 
 
-def _expressions(model: Model, source: Source) -> str:
+def _expressions(model: Model, source: RowSource) -> str:
     lines: list[str] = []
     for name, start in source.parameters.items():
         meta = 'meta [IsParameterQuery=true, Type="Text", IsParameterQueryRequired=true]'
@@ -110,7 +105,7 @@ def _relationships(model: Model) -> str:
     return _text(lines[:-1])
 
 
-def _table(model: Model, table: ModelTable, registry: Registry, source: Source) -> str:
+def _table(model: Model, table: ModelTable, registry: Registry, source: RowSource) -> str:
     described_as = table.table.description
     if table.history:
         described_as += " All states."
@@ -126,11 +121,14 @@ def _table(model: Model, table: ModelTable, registry: Registry, source: Source) 
     for measure in table.measures:
         lines += [
             "",
-            *described(measure.measure.description, "\t"),
+            *described(
+                measure.measure.description + (f" Where {measure.where}." if measure.where else ""),
+                "\t",
+            ),
             f"\tmeasure {quoted(measure.name)} = {measure.dax}",
             f"\t\tformatString: {value(measure.format)}",
             f"\t\tdisplayFolder: {measure.folder}",
-            f"\t\tlineageTag: {tag(model.domain, table.name, 'measure', measure.measure.name)}",
+            f"\t\tlineageTag: {_measure_tag(model, table, measure)}",
         ]
     for column in table.columns:
         name = column.column.name
@@ -163,14 +161,19 @@ def _table(model: Model, table: ModelTable, registry: Registry, source: Source) 
         for level in levels:
             lines += [
                 "",
-                f"\t\tlevel {quoted(label(level))}",
+                f"\t\tlevel {quoted(words(level))}",
                 f"\t\t\tlineageTag: {tag(model.domain, table.name, 'hierarchy', name, level)}",
                 f"\t\t\tcolumn: {quoted(level)}",
             ]
     return _text([*lines, "", *_partition(table, registry, source)])
 
 
-def _partition(table: ModelTable, registry: Registry, source: Source) -> list[str]:
+def _measure_tag(model: Model, table: ModelTable, measure: ModelMeasure) -> str:
+    parts = (measure.measure.name, *filter(None, [measure.where]))
+    return tag(model.domain, table.name, "measure", *parts)
+
+
+def _partition(table: ModelTable, registry: Registry, source: RowSource) -> list[str]:
     if source.direct_lake(table):
         return [
             f"\tpartition {quoted(table.name)} = entity",

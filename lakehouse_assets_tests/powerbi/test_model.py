@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse_assets.catalog.pages import Page, Source
 from lakehouse_assets.catalog.registry import (
     MONTH,
     Column,
@@ -22,7 +23,7 @@ from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.powerbi import tmdl as written
 from lakehouse_assets.powerbi.model import Model, model_of
-from lakehouse_assets.powerbi.sources import KINDS, Kind, Source
+from lakehouse_assets.powerbi.sources import KINDS, Kind, RowSource
 from lakehouse_assets_tests.lake.samples import table
 from lakehouse_assets_tests.powerbi import tmdl
 
@@ -30,8 +31,8 @@ ONELAKE = "abfss://ws@onelake.dfs.fabric.microsoft.com/lh.Lakehouse/Tables"
 AS_OF = Column("as_of_month", "date", "Month.", False)
 
 
-def source(kind: Kind) -> Source:
-    return Source.of(kind, ONELAKE if kind == "onelake" else None, Path("/lake"))
+def source(kind: Kind) -> RowSource:
+    return RowSource.of(kind, ONELAKE if kind == "onelake" else None, Path("/lake"))
 
 
 def definition(model: Model, registry: Registry, kind: Kind = "local") -> tmdl.Object:
@@ -103,17 +104,26 @@ def test_a_model_of_the_lake_fits_together(domain: str, kind: Kind) -> None:
     measures = {m.measure.name for t in model.tables for m in t.measures}
     assert measures == {m.name for t in declared for m in t.measures}
     assert len(model.left_out) == (0 if kind == "sql" else len(views))
-    (calendar,) = (t for t in found.all("table").values() if "dataCategory" in t.properties)
-    assert [c for c, d in calendar.all("column").items() if "isKey" in d.properties] == ["date"]
-    assert calendar.all("column")["month_name"].properties["sortByColumn"] == "month"
-    assert list(calendar.all("hierarchy")["Calendar"].all("level")) \
-        == ["Year", "Quarter", "Month name", "Date"]  # fmt: skip
-    dates = [r for r in model.relations if r.to_table == calendar.name and r.active]
-    assert dates, "no table is related to the calendar"
+    calendars = [t for t in found.all("table").values() if "dataCategory" in t.properties]
+    dates = {r.to_table for r in model.relations if r.active and r.to_column == "date"}
+    assert {t.name for t in calendars} == dates
+    for calendar in calendars:
+        columns = calendar.all("column")
+        assert [c for c, d in columns.items() if "isKey" in d.properties] == ["date"]
+        assert columns["month_name"].properties["sortByColumn"] == "month"
+        levels = calendar.all("hierarchy")["Calendar"].all("level")
+        assert list(levels) == ["Year", "Quarter", "Month name", "Date"]
     again = model_of(REGISTRY, domain, computed=kind == "sql")
     assert written.files_of(again, REGISTRY, source(kind)) == written.files_of(
         model, REGISTRY, source(kind)
     )
+
+
+def page(*sources: Source) -> Page:
+    return Page("p", "P", "shop", "What?", sources, ())
+
+
+MONTHS = page(Source("people", history=True))
 
 
 def shop(*, odd: str = "number [a]") -> Registry:
@@ -141,11 +151,12 @@ def shop(*, odd: str = "number [a]") -> Registry:
         references=(
             same_month(("person_key",), "people"),
             Reference(("bought",), "calendar of 'us'", ("the day",)),
-            Reference((odd, "bought"), "calendar of 'us'", ("the day", "the day")),
+            Reference((odd, "amount"), "calendar of 'us'", ("the day", "the day")),
         ),
         measures=(
             Measure("amount", "sum(amount)", "US dollars", "additive", "Paid."),
             Measure("persons", f'avg("{odd}")', "count", "additive", "Pieces."),
+            Measure("least", "min(amount)", "US dollars", "non_additive", "Least paid."),
             Measure("odd", "string_agg(amount)", "count", "additive", "No DAX."),
         ),
     )  # fmt: skip
@@ -155,8 +166,7 @@ def shop(*, odd: str = "number [a]") -> Registry:
 
 def test_odd_names_two_dates_and_untranslated_measures() -> None:
     registry = shop()
-    people = registry["people"]
-    model = model_of(registry, "shop", histories=(people,))
+    model = model_of(registry, "shop", pages=(MONTHS,))
     found = definition(model, registry).all("table")
     # The fact's own date counts; that of the persons would make a second path.
     assert {(r.table, r.column, r.active) for r in model.relations} == {
@@ -167,7 +177,7 @@ def test_odd_names_two_dates_and_untranslated_measures() -> None:
         "table shop.seen", "relation of buys to shop.calendar of 'us'", "measure shop.buys.odd",
     ]  # fmt: skip
     assert "LISTAGG" in model.left_out[2]
-    assert list(found["buys"].all("measure")) == ["Amount (buys)", "Persons (buys)"]
+    assert list(found["buys"].all("measure")) == ["Amount (buys)", "Persons (buys)", "Least"]
     assert found["buys"].all("measure")["Persons (buys)"].expression \
         == "AVERAGE('buys'[number [a]]])"  # fmt: skip
     assert list(found["people_history"].all("measure")) == ["Persons (people_history)"]
@@ -181,7 +191,8 @@ def test_odd_names_two_dates_and_untranslated_measures() -> None:
     }  # fmt: skip
     assert columns["number [a]"].description == "Pieces.\nOf all."
     # A new first relation takes the place of the other.
-    other = model_of(registry, "shop", first={(people, "joined")})
+    joined = Source("people", dimensions={"day": "calendar of 'us'.the day"})
+    other = model_of(registry, "shop", pages=(page(joined),))
     assert {(r.table, r.column) for r in other.relations if not r.active} == {("buys", "bought")}
     assert "seen" in definition(model_of(registry, "shop", computed=True), registry, "sql").all(
         "table"
@@ -209,9 +220,8 @@ def rows_of(model: tmdl.Object, name: str) -> str:
 
 def test_each_source_reads_what_the_table_means() -> None:
     registry = shop()
-    people = registry["people"]
     made = {
-        kind: definition(model_of(registry, "shop", histories=(people,)), registry, kind)
+        kind: definition(model_of(registry, "shop", pages=(MONTHS,)), registry, kind)
         for kind in KINDS
     }
     local = rows_of(made["local"], "people")
@@ -249,11 +259,11 @@ def test_each_source_reads_what_the_table_means() -> None:
 )
 def test_a_place_of_another_kind_is_refused(kind: Any, at: str | None, fault: str) -> None:
     with pytest.raises(LakehouseError, match=fault):
-        Source.of(kind, at, Path("/lake"))
+        RowSource.of(kind, at, Path("/lake"))
 
 
 def test_a_lake_in_the_cloud_is_no_folder() -> None:
     from lakehouse_assets.storage.location import parse_location
 
     with pytest.raises(LakehouseError, match="choose --source onelake or sql"):
-        Source.of("local", None, parse_location("abfss://lake@account.dfs.core.windows.net/x"))
+        RowSource.of("local", None, parse_location("abfss://lake@account.dfs.core.windows.net/x"))

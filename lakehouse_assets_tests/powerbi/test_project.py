@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse_assets.domains import REGISTRY
+from lakehouse_assets.domains import PAGES, REGISTRY
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.pages.own import OWN_PAGES
 from lakehouse_assets.powerbi.project import WRITTEN, projects, write
-from lakehouse_assets.powerbi.sources import Source
+from lakehouse_assets.powerbi.sources import RowSource
 from lakehouse_assets_tests.powerbi.schemas import faults_of
 
 
 def every_file() -> dict[str, str]:
-    source = Source.of("local", None, Path("/lake"))
-    made = list(projects(REGISTRY, source))
+    source = RowSource.of("local", None, Path("/lake"))
+    made = list(projects(REGISTRY, (*PAGES, *OWN_PAGES), source))
     return {path: text for project in made for path, text in project.files.items()}
 
 

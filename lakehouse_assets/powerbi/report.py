@@ -1,0 +1,429 @@
+"""Writes the pages of a domain as a Power BI report (PBIR)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lakehouse_assets.catalog.pages import Page, Source, Visual, has_dimension, resolve, words
+from lakehouse_assets.catalog.registry import Registry
+from lakehouse_assets.powerbi.files import SCHEMAS, as_json, short
+from lakehouse_assets.powerbi.model import Model, ModelTable, table_on
+from lakehouse_assets.powerbi.visuals import MERGED, ROLES, SHOWN
+
+WIDTH, _MARGIN, _GAP, _TITLE, _SLICER = 1280, 24, 12, 64, 64
+_HEIGHTS = {"small": 220, "medium": 300, "tall": 420}
+_CARD = 110
+# The pages' own colours.
+COLOURS = ("#2f6fde", "#12a08e", "#f0973b", "#8a63d2", "#e0568f", "#58a6d8", "#9aa83a", "#7b8799",
+           "#c9742e", "#3d8b57")  # fmt: skip
+THEME = {
+    "name": "Lakehouse",
+    "dataColors": list(COLOURS),
+    "background": "#ffffff",
+    "foreground": "#1c2430",
+    "tableAccent": "#2459c5",
+    "good": "#1a8754",
+    "bad": "#c53b3b",
+    "neutral": "#5b6676",
+}
+_DEFINITION = f"{SCHEMAS}/item/report/definition"
+_Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A column or measure of the model, and how a visual calls it."""
+
+    table: str
+    name: str
+    label: str
+    kind: str = "Column"
+
+    @property
+    def expression(self) -> _Json:
+        source = {"Expression": {"SourceRef": {"Entity": self.table}}, "Property": self.name}
+        if self.kind == "Average":
+            return {"Aggregation": {"Expression": {"Column": source}, "Function": 1}}
+        return {self.kind: source}
+
+    def projection(self, *, active: bool) -> _Json:
+        """Return the field as a role's projection."""
+        name = f"{self.table}.{self.name}"
+        found: _Json = {
+            "field": self.expression,
+            "queryRef": f"Avg({name})" if self.kind == "Average" else name,
+            "nativeQueryRef": self.label,
+            "displayName": self.label,
+        }
+        return found | ({"active": True} if active and self.kind == "Column" else {})
+
+
+@dataclass
+class Report:
+    """A report of some pages.
+
+    Attributes:
+        files: Its files by path; empty if it has no page.
+        left_out: Visuals and slicers of the pages that it lacks, each with the reason.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+
+def report_of(registry: Registry, model: Model, pages: Sequence[Page]) -> Report:
+    """Return the report that shows pages of a model.
+
+    Args:
+        registry: All tables.
+        model: The model.
+        pages: The pages, in order.
+    """
+    report = Report()
+    names = []
+    for page in pages:
+        made = _PageWriter(registry, model, page, report.left_out)
+        visuals = list(made.visuals())
+        if not visuals:
+            continue
+        name = short(model.domain, "page", page.name)
+        names.append(name)
+        report.files[f"definition/pages/{name}/page.json"] = as_json(
+            {
+                "$schema": f"{_DEFINITION}/page/2.1.0/schema.json",
+                "name": name,
+                "displayName": page.title,
+                "displayOption": "FitToWidth",
+                "height": made.height,
+                "width": WIDTH,
+            }
+        )
+        for visual in visuals:
+            path = f"definition/pages/{name}/visuals/{visual['name']}/visual.json"
+            report.files[path] = as_json(visual)
+    if names:
+        report.files |= _frame(names)
+    return report
+
+
+def _frame(names: Sequence[str]) -> dict[str, str]:
+    """Return the files around the pages."""
+    theme = "Lakehouse.json"
+    resources = "RegisteredResources"
+    return {
+        "definition/version.json": as_json(
+            {"$schema": f"{_DEFINITION}/versionMetadata/1.0.0/schema.json", "version": "2.0.0"}
+        ),
+        "definition/pages/pages.json": as_json(
+            {
+                "$schema": f"{_DEFINITION}/pagesMetadata/1.1.0/schema.json",
+                "pageOrder": list(names),
+                "activePageName": names[0],
+            }
+        ),
+        "definition/report.json": as_json(
+            {
+                "$schema": f"{_DEFINITION}/report/3.3.0/schema.json",
+                "themeCollection": {
+                    "customTheme": {
+                        "name": theme,
+                        "reportVersionAtImport": {
+                            "visual": "2.9.0", "report": "3.3.0", "page": "2.1.0",
+                        },
+                        "type": resources,
+                    }
+                },
+                "resourcePackages": [
+                    {
+                        "name": resources,
+                        "type": resources,
+                        "items": [{"name": theme, "path": theme, "type": "CustomTheme"}],
+                    }
+                ],
+                "settings": {
+                    "defaultDrillFilterOtherVisuals": True,
+                    "defaultFilterActionIsDataFilter": True,
+                },
+            }
+        ),
+        f"StaticResources/{resources}/{theme}": as_json(THEME),
+    }  # fmt: skip
+
+
+class _PageWriter:
+    """Writes one page: its heading, slicers and visuals, from top to bottom."""
+
+    def __init__(self, registry: Registry, model: Model, page: Page, left_out: list[str]) -> None:
+        self._registry, self._model, self._page = registry, model, page
+        self._left_out = left_out
+        self._order = 0
+        self.height = 0
+
+    def visuals(self) -> Iterator[_Json]:
+        """Yield the page's visuals; afterwards, `height` is the page's."""
+        shown = [v for v in self._page.visuals if self._can_show(v)]
+        if not shown:
+            return
+        slicers = [s for s in self._page.slicers if self._can_slice(s.dimension)]
+        yield self._heading()
+        top = _MARGIN + _TITLE
+        if slicers:
+            width = (WIDTH - 2 * _MARGIN + _GAP) // len(slicers) - _GAP
+            for number, slicer in enumerate(slicers):
+                place = (_MARGIN + number * (width + _GAP), top, width, _SLICER)
+                yield self._slicer(slicer.dimension, slicer.kind == "range", place)
+            top += _SLICER + _GAP
+        unit = (WIDTH - 2 * _MARGIN + _GAP) / 12
+        column = height = 0
+        for visual in shown:
+            if column + visual.width > 12:
+                top, column, height = top + height + _GAP, 0, 0
+            high = _CARD if visual.kind == "card" else _HEIGHTS[visual.height]
+            left = _MARGIN + round(column * unit)
+            yield self._visual(visual, (left, top, round(visual.width * unit) - _GAP, high))
+            column, height = column + visual.width, max(height, high)
+        self.height = top + height + _MARGIN
+
+    def _can_show(self, visual: Visual) -> bool:
+        """Whether the model has all that a visual needs; if not, it is reported."""
+        source = self._page.source(visual.source)
+        reason = self._missing(source, visual.named_dimensions, visual.measures)
+        if source.where and not visual.measures:
+            reason = reason or "without a measure, the condition of its source has no place"
+        if reason:
+            self._report(f"visual {visual.title!r}", reason)
+        return reason is None
+
+    def _can_slice(self, dimension: str) -> bool:
+        reasons = [
+            self._missing(source, [dimension], [])
+            for source in self._page.sources
+            if self._table_of(source) is None
+            or has_dimension(self._registry, self._page, source, dimension)
+        ]
+        found = None in reasons
+        if not found:
+            self._report(f"slicer {dimension!r}", next(filter(None, reasons), "no source has it"))
+        return found
+
+    def _report(self, what: str, reason: str) -> None:
+        self._left_out.append(f"{what} of page {self._page.name}: {reason}")
+
+    def _missing(
+        self, source: Source, dimensions: Iterable[str], measures: Iterable[str]
+    ) -> str | None:
+        """Return why the model cannot show fields of a source, or None."""
+        table = self._table_of(source)
+        if table is None:
+            return f"{source.table} is not in the model"
+        for name in dimensions:
+            path = resolve(self._registry, self._page, source, name)
+            here = table
+            for join in path.joins:
+                to = self._model.find(join.table)
+                if to is None or not self._model.follows(here, join.reference.columns, to):
+                    return f"the relation of {here.name} to {join.table.name} is not active"
+                here = to
+        for name in measures:
+            if self._measure(table, source, name) is None:
+                return f"measure {name} is not in the model"
+        return None
+
+    def _table_of(self, source: Source) -> ModelTable | None:
+        table = table_on(self._registry, self._page, source)
+        return self._model.find(table, history=source.history) if table else None
+
+    def _measure(self, table: ModelTable, source: Source, name: str) -> _Field | None:
+        wanted = source.where
+        for found in table.measures:
+            if found.measure.name == name and found.where == wanted:
+                return _Field(table.name, found.name, words(name), "Measure")
+        return None
+
+    def _dimension(self, source: Source, name: str) -> _Field:
+        """Return the column of a dimension.
+
+        If another source has the dimension from a table that this source's table refers to, it is
+        that table's column, so that one slicer and one click filter both.
+        """
+        own = self._column(source, name)
+        table = self._table_of(source)
+        if table is None or own[0] != table.name or table.history:
+            return _Field(*own, self._page.label(name))
+        for other in self._page.sources:
+            if self._table_of(other) and has_dimension(self._registry, self._page, other, name):
+                shared = self._column(other, name)
+                if shared[0] in self._model.reached(table.name):
+                    return _Field(*shared, self._page.label(name))
+        return _Field(*own, self._page.label(name))
+
+    def _column(self, source: Source, name: str) -> tuple[str, str]:
+        path = resolve(self._registry, self._page, source, name)
+        table = self._model.find(path.table) if path.joins else self._table_of(source)
+        if table is None:
+            raise KeyError(path.table.full_name)
+        return table.name, path.column.name
+
+    def _container(self, name: str, place: Sequence[int], visual: _Json) -> _Json:
+        self._order += 1
+        left, top, width, height = place
+        return {
+            "$schema": f"{_DEFINITION}/visualContainer/2.9.0/schema.json",
+            "name": short(self._model.domain, "page", self._page.name, name),
+            "position": {
+                "x": left, "y": top, "z": self._order * 1000, "width": width, "height": height,
+                "tabOrder": self._order * 1000,
+            },
+            "visual": visual,
+        }  # fmt: skip
+
+    def _heading(self) -> _Json:
+        runs = [
+            {"value": self._page.title, "textStyle": {"fontSize": "20pt", "fontWeight": "bold"}},
+            {"value": self._page.description, "textStyle": {"fontSize": "10pt"}},
+        ]
+        paragraphs = [{"textRuns": [run]} for run in runs]
+        return self._container(
+            "heading",
+            (_MARGIN, _MARGIN // 2, WIDTH - 2 * _MARGIN, _TITLE),
+            {
+                "visualType": "textbox",
+                "objects": {"general": [{"properties": {"paragraphs": paragraphs}}]},
+            },
+        )
+
+    def _slicer(self, dimension: str, ranged: bool, place: Sequence[int]) -> _Json:
+        source = next(
+            s for s in self._page.sources
+            if self._table_of(s) and has_dimension(self._registry, self._page, s, dimension)
+            and self._missing(s, [dimension], []) is None
+        )  # fmt: skip
+        found = self._dimension(source, dimension)
+        column = resolve(self._registry, self._page, source, dimension).column
+        orders = column.type.startswith(("date", "timestamp")) or column.unit is not None
+        mode = "Between" if ranged and orders else "Dropdown"
+        return self._container(
+            f"slicer/{dimension}",
+            place,
+            {
+                "visualType": "slicer",
+                "query": {
+                    "queryState": {"Values": {"projections": [found.projection(active=True)]}}
+                },
+                "objects": {"data": [{"properties": {"mode": _literal(mode)}}]},
+                "visualContainerObjects": _titled(found.label, None),
+                # Slicers of one column on several pages are one.
+                "syncGroup": {
+                    "groupName": f"{found.table}.{found.name}",
+                    "fieldChanges": True,
+                    "filterChanges": True,
+                },
+            },
+        )
+
+    def _visual(self, visual: Visual, place: Sequence[int]) -> _Json:
+        source = self._page.source(visual.source)
+        table = self._table_of(source)
+        shown = SHOWN[visual.kind]
+        dimensions = [self._dimension(source, name) for name in visual.dimensions]
+        measures = [
+            found for name in visual.measures
+            if table and (found := self._measure(table, source, name)) is not None
+        ]  # fmt: skip
+        fields: dict[str, list[_Field]] = {}
+        for roles, given in ((shown.dimensions, dimensions), (shown.measures, measures)):
+            for number, one in enumerate(given if roles else ()):
+                fields.setdefault(roles[min(number, len(roles) - 1)], []).append(one)
+        if visual.series:
+            fields["Series"] = [self._dimension(source, visual.series)]
+        if visual.target and shown.target:
+            fields[shown.target] = [self._dimension(source, visual.target[0])]
+        state: dict[str, _Json] = {}
+        for role, given in fields.items():
+            takes = ROLES[shown.visual][role].takes
+            projections = state.setdefault(MERGED.get(role, role), {"projections": []})
+            for number, one in enumerate(given):
+                if takes == "number":
+                    one = replace(one, kind="Average")
+                active = not (visual.drill and role == "Category" and number)
+                projections["projections"].append(one.projection(active=active))
+        query: _Json = {"queryState": state}
+        by = (
+            measures[:1] if visual.sort == "measure" and visual.kind not in {"line", "area"} else []
+        )
+        order = by or dimensions[:1]
+        if order and visual.kind not in {"key_influencers", "top_segments", "map"}:
+            direction = "Descending" if by else "Ascending"
+            query["sortDefinition"] = {
+                "sort": [{"field": order[0].expression, "direction": direction}],
+                "isDefaultSort": False,
+            }
+        made = self._container(
+            f"visual/{visual.title}",
+            place,
+            {
+                "visualType": shown.visual,
+                "query": query,
+                "visualContainerObjects": _titled(visual.title, visual.note),
+                "drillFilterOtherVisuals": True,
+            },
+        )
+        if visual.top and dimensions and measures:
+            name = short(self._model.domain, "page", self._page.name, "top", visual.title)
+            made["filterConfig"] = {"filters": [_top(name, dimensions[0], measures[0], visual.top)]}
+        return made
+
+
+def _top(name: str, column: _Field, measure: _Field, count: int) -> _Json:
+    """Return the filter that keeps the groups with the largest values of a measure."""
+
+    def named(source: str, one: _Field) -> _Json:
+        reference = {"SourceRef": {"Source": source}}
+        return {one.kind: {"Expression": reference, "Property": one.name}}
+
+    query = {
+        "Version": 2,
+        "From": [
+            {"Name": "c", "Entity": column.table, "Type": 0},
+            {"Name": "m", "Entity": measure.table, "Type": 0},
+        ],
+        "Select": [named("c", column) | {"Name": "field"}],
+        "OrderBy": [{"Direction": 2, "Expression": named("m", measure)}],
+        "Top": count,
+    }
+    return {
+        "name": name,
+        "field": column.expression,
+        "type": "TopN",
+        "filter": {
+            "Version": 2,
+            "From": [
+                {"Name": "top", "Expression": {"Subquery": {"Query": query}}, "Type": 2},
+                {"Name": "c", "Entity": column.table, "Type": 0},
+            ],
+            "Where": [
+                {
+                    "Condition": {
+                        "In": {
+                            "Expressions": [named("c", column)],
+                            "Table": {"SourceRef": {"Source": "top"}},
+                        }
+                    }
+                }
+            ],
+        },
+    }
+
+
+def _literal(text: str) -> _Json:
+    return {"expr": {"Literal": {"Value": "'" + text.replace("'", "''") + "'"}}}
+
+
+def _titled(title: str, note: str | None) -> Mapping[str, Any]:
+    true = {"expr": {"Literal": {"Value": "true"}}}
+    found = {"title": [{"properties": {"show": true, "text": _literal(title)}}]}
+    if note:
+        found["subTitle"] = [{"properties": {"show": true, "text": _literal(note)}}]
+    return found
