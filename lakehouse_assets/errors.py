@@ -29,14 +29,22 @@ class QueryError(LakehouseError):
     Attributes:
         table: Name of the table that the engine did not find, as written in the statement.
         column: Name of the column that it did not find.
+        sqlstate: PostgreSQL's code for the kind of failure; `42000` for a statement that is wrong
+            in another way.
     """
 
     def __init__(
-        self, message: str, *, table: str | None = None, column: str | None = None
+        self,
+        message: str,
+        *,
+        table: str | None = None,
+        column: str | None = None,
+        sqlstate: str = "42000",
     ) -> None:
         super().__init__(message)
         self.table = table
         self.column = column
+        self.sqlstate = sqlstate
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

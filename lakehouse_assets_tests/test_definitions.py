@@ -91,8 +91,8 @@ def test_what_only_looks_and_what_trains_do_without_dagster() -> None:
     """Its import takes half a second and more: half of `lakehouse status`."""
     modules = (
         "cli.main", "cli.run", "cli.inspect", "cli.admin", "cli.status", "cli.report",
-        "cli.doctor", "cli.sql", "settings", "ingest.landing", "lake.delta_rs", "engine.duckdb",
-        "sources.extraction", "ml.lifecycle", "ml.tracking",
+        "cli.doctor", "query.session", "settings", "ingest.landing", "lake.delta_rs",
+        "engine.duckdb", "sources.extraction", "ml.lifecycle", "ml.tracking",
     )  # fmt: skip
     names = ", ".join(f"lakehouse_assets.{name}" for name in modules)
     assert python(f"import sys, {names}; print('dagster' in sys.modules)") == "False"

@@ -23,7 +23,6 @@ from lakehouse_assets.catalog.registry import (
     same_month,
 )
 from lakehouse_assets.cli.formats import rows_of
-from lakehouse_assets.cli.sql import ask
 from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY
 from lakehouse_assets.domains.retail.gold.sales import FACT_SALES
 from lakehouse_assets.engine import DataFrame, F
@@ -34,6 +33,7 @@ from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.table_assets import BuildOptions, gold_asset
+from lakehouse_assets.query.session import ask
 from lakehouse_assets_tests.lake.dagster_samples import SampleLake
 from lakehouse_assets_tests.lake.samples import COMMIT
 

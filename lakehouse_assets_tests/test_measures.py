@@ -9,11 +9,11 @@ import pytest
 
 from lakehouse_assets.catalog.registry import MONTH, Column, Measure
 from lakehouse_assets.cli.formats import rows_of
-from lakehouse_assets.cli.sql import ask
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.powerbi.dax import measure_to_dax
 from lakehouse_assets.powerbi.model import model_of
+from lakehouse_assets.query.session import ask
 from lakehouse_assets_tests.airline.samples import SampleRun
 from lakehouse_assets_tests.lake.samples import table
 from lakehouse_assets_tests.powerbi.dax import evaluate

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from lakehouse_assets.cli import sql
 from lakehouse_assets.cli.formats import rows_of
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.query.session import ask
 from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun
 
 ZONE = REPOSITORY / "data"
@@ -496,6 +496,6 @@ def lake(sample: SampleRun) -> Lake:
 @pytest.mark.parametrize("name", [*AIRLINE, *RETAIL])
 def test_the_references_queries_are_right_as_typed(lake: Lake, name: str) -> None:
     query, worked_out = (AIRLINE | RETAIL)[name]
-    found, expected = alike(rows_of(sql.ask(lake, query).rows)), alike(worked_out())
+    found, expected = alike(rows_of(ask(lake, query).rows)), alike(worked_out())
     assert found == expected
     assert expected

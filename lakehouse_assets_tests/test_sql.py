@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from lakehouse_assets.catalog.registry import MONTH, Column, Registry
-from lakehouse_assets.cli import sql
 from lakehouse_assets.cli.formats import rows_of
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline.gold import value as gold_value
@@ -20,6 +19,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import table_cache
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.views import views
+from lakehouse_assets.query.session import ask
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.lake.samples import WHOLE, table
 
@@ -53,7 +53,7 @@ def lake(new_house: Callable[..., House]) -> Lake:
 
 def asked(lake: Lake, query: str) -> list[tuple[Any, ...]]:
     """Return the rows of a statement."""
-    return list(rows_of(sql.ask(lake, query).rows))
+    return list(rows_of(ask(lake, query).rows))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_show_and_describe_tell_of_the_lake_alone(lake: Lake) -> None:
         ("select 1; select 2", "There are several statements"),
         ("select ';' as a;\n", None),
         ("select * from fact_flight", "fact_flight; did you mean fact_flights"),
-        ("select * from airline.fact_flight", "did you mean fact_flights"),
+        ("select * from airline.fact_flight", "did you mean airline.fact_flights"),
         ("select * from dim_customers", "dim_customers has not been built"),
         ("select * from xyz", 'No table is called xyz. "show tables"'),
         ("select total_flight from fact_flights", "did you mean total_flights"),

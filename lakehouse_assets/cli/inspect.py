@@ -59,7 +59,7 @@ def sql(
     """
     from lakehouse_assets.cli.formats import lines_of, rows_of, without_formulas
     from lakehouse_assets.cli.report import open_lake
-    from lakehouse_assets.cli.sql import ask
+    from lakehouse_assets.query.session import ask
     from lakehouse_assets.settings import load_settings
 
     forms: dict[str, Format] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -168,8 +168,14 @@ class Engine(Protocol):
     def versions_read(self, frame: DataFrame) -> dict[str, int]:
         """Return the Delta versions that the frame's plan reads, by table name."""
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
-        """Run one SQL statement over named views and stream its rows.
+    def query(
+        self, sql: str, frames: Mapping[str, DataFrame] | None = None
+    ) -> pa.RecordBatchReader:
+        """Run one SQL statement over named frames and stream its rows.
+
+        Args:
+            sql: The statement.
+            frames: Frames by SQL name: `domain.table` or a plain name.
 
         Raises:
             QueryError: the statement fails, at once or while rows are read.
@@ -181,6 +187,3 @@ class Engine(Protocol):
         Raises:
             LakehouseError: the engine cannot be confined.
         """
-
-    def name_view(self, name: str, frame: DataFrame) -> None:
-        """Name a frame for use in `query`."""

@@ -6,11 +6,10 @@ It needs no JVM and downloads nothing at run time: DuckDB's Delta reader comes f
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.util import Finalize
@@ -20,6 +19,7 @@ from weakref import WeakKeyDictionary, finalize
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
+from lakehouse_assets.engine.duckdb_query import Query
 from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
 from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, new_name, run
 from lakehouse_assets.engine.duckdb_store import DuckDBStores
@@ -28,7 +28,7 @@ from lakehouse_assets.engine.lineage import Relations, columns_of_query
 from lakehouse_assets.engine.scoped_resources import ScopedResources
 from lakehouse_assets.engine.sqlframe_patches import apply_patches, frame_of
 from lakehouse_assets.engine.types import DataFrame
-from lakehouse_assets.errors import LakehouseError, QueryError
+from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,6 +41,8 @@ _Results = TypeVar("_Results")
 _MOST_SNAPSHOTS = 64
 # Views of table versions; more than all frames that are in use at a time read.
 _MOST_SCANS = 1_000
+# Catalogs of names that stay; more than statements are prepared at one moment.
+_MOST_CATALOGS = 256
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class DuckDBEngine:
         self._unions = Unions()
         self._shapes: dict[str, Mapping[str, str]] = {}
         self._confined = False
+        self._catalogs: OrderedDict[Hashable, tuple[str, str]] = OrderedDict()
         # One write needs a plan's SQL several times.
         self._queries: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
@@ -139,7 +142,10 @@ class DuckDBEngine:
             self._show_scan(name, names, self._attached(uri, version))
             self._scans[key] = name
             if len(self._scans) > _MOST_SCANS:
-                self._free(_Stored("VIEW", self._scans.pop(next(iter(self._scans)))))
+                dropped = self._scans.pop(next(iter(self._scans)))
+                for catalog in [c for c, (_, q) in self._catalogs.items() if f'"{dropped}"' in q]:
+                    self._drop_catalog(catalog)
+                self._free(_Stored("VIEW", dropped))
             self._origins[name] = {n: frozenset({SourceColumn(table, n)}) for n in names}
             self._origin_versions[name] = {table: version}
         self._shapes[name] = {column.name: column.type for column in columns}
@@ -395,28 +401,59 @@ class DuckDBEngine:
         with self._stores.explained():
             return run(connection or self._connection, query)
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
-        """Run one SQL statement over named views and stream its rows.
+    def query(
+        self, sql: str, frames: Mapping[str, DataFrame] | None = None
+    ) -> pa.RecordBatchReader:
+        """Run one SQL statement over named frames and stream its rows.
+
+        Args:
+            sql: The statement.
+            frames: Frames by SQL name: `domain.table` or a plain name.
 
         Raises:
             QueryError: the statement fails, at once or while rows are read.
         """
-        import duckdb
-        import pyarrow as pa
+        return self.prepare(object(), lambda: frames or {}).run(sql)
 
+    def prepare(self, key: Hashable, frames: Callable[[], Mapping[str, DataFrame]]) -> Query:
+        """Prepare a statement that sees the named frames and no others.
+
+        The names are in a catalog of the statement's own, so that a statement that runs sees the
+        same versions until it ends, whatever others prepare meanwhile.
+
+        Args:
+            key: Identifies the names and the versions that they mean; a catalog with the same key
+                is used again.
+            frames: Makes the frames by SQL name.
+        """
         self._renew_stores()
-        with _explained_query(), self._stores.explained():
-            if self._confined and [s.type for s in duckdb.extract_statements(sql)] != [
-                duckdb.StatementType.SELECT
-            ]:
-                raise QueryError("The query does not run: only SELECT is allowed here.")
-            reader = self._connection.cursor().execute(sql).to_arrow_reader(10_000)
+        if key not in self._catalogs:
+            self._catalogs[key] = self._new_catalog(frames())
+        self._catalogs.move_to_end(key)
+        catalog, _ = self._catalogs[key]
+        while len(self._catalogs) > _MOST_CATALOGS:
+            self._drop_catalog(next(iter(self._catalogs)))
+        cursor = self._connection.cursor()
+        cursor.execute(f"SET search_path = '{catalog}.main,memory.main'")
+        return Query(cursor, self._stores.explained, select_only=self._confined)
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            with _explained_query(), self._stores.explained():
-                yield from reader
+    def _new_catalog(self, frames: Mapping[str, DataFrame]) -> tuple[str, str]:
+        """Create a catalog with a view for each name; return its name and the views' queries."""
+        catalog = new_name("names")
+        self._connection.execute(f"ATTACH ':memory:' AS {catalog}")
+        queries = []
+        for name, frame in frames.items():
+            schema, _, plain = name.rpartition(".")
+            if schema:
+                self._run(f"CREATE SCHEMA IF NOT EXISTS {catalog}.{identifier(schema)}")
+            queries.append(self._query(frame))
+            place = f"{catalog}.{identifier(schema or 'main')}.{identifier(plain)}"
+            self._run(f"CREATE VIEW {place} AS {queries[-1]}")
+        return catalog, "\n".join(queries)
 
-        return pa.RecordBatchReader.from_batches(reader.schema, batches())
+    def _drop_catalog(self, key: Hashable) -> None:
+        """Drop a catalog; statements that run on it are not disturbed."""
+        self._connection.execute(f"DETACH {self._catalogs.pop(key)[0]}")
 
     def confine(self, root: str) -> None:
         """Restrict queries permanently to reading the lake at a root."""
@@ -431,14 +468,6 @@ class DuckDBEngine:
             self._connection.execute(f"SET {setting}")
         self._confined = True
 
-    def name_view(self, name: str, frame: DataFrame) -> None:
-        """Name a frame for use in `query`: `domain.table` or a plain name."""
-        parts = name.split(".")
-        if len(parts) == 2:
-            self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(parts[0])}")
-        quoted = ".".join(identifier(part) for part in parts)
-        self._connection.execute(f"CREATE OR REPLACE VIEW {quoted} AS {self._query(frame)}")
-
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
         """Derive, from the plan, which stored columns each output column comes from."""
         return columns_of_query(self._query(frame), self._origins)
@@ -451,27 +480,6 @@ class DuckDBEngine:
             if f'"{name}"' in query:
                 found |= versions
         return found
-
-
-@contextmanager
-def _explained_query() -> Iterator[None]:
-    """Raise DuckDB's error as a QueryError of one sentence, with the missing table or column."""
-    import duckdb
-
-    try:
-        yield
-    except (duckdb.Error, OSError) as error:
-        # While rows are read, Arrow raises DuckDB's errors as OSError.
-        text, line_number = str(error), re.search(r"^LINE ([0-9]+):", str(error), re.MULTILINE)
-        said = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text.partition("\n")[0]).rstrip(".!: ")
-        line = f" (line {line_number[1]})" if line_number and line_number[1] != "1" else ""
-        table = re.match(r'Table with name "?(.+?)"? does not exist', said)
-        column = re.search(r'(?:Referenced column|have a column named) "(.+?)"', said)
-        raise QueryError(
-            f"The query does not run: {said}{line}.",
-            table=table and table[1],
-            column=column and column[1],
-        ) from None
 
 
 def _spark_type(duckdb_type: str) -> str:

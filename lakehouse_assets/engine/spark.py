@@ -200,14 +200,23 @@ class SparkEngine:
         with explain_lack_of_memory():
             return list(frame.toArrow().to_pylist())
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
-        """Run one SQL statement over named views and return its rows.
+    def query(
+        self, sql: str, frames: Mapping[str, DataFrame] | None = None
+    ) -> pa.RecordBatchReader:
+        """Run one SQL statement over named frames and return its rows.
+
+        Args:
+            sql: The statement.
+            frames: Frames by SQL name: `domain.table` or a plain name.
 
         Raises:
             QueryError: the statement fails.
         """
         from pyspark.errors import PySparkException
 
+        for name, frame in (frames or {}).items():
+            frame.createOrReplaceTempView(_quoted(name))
+            self._views.add(name.lower())
         try:
             return self.session.sql(self._with_view_names(sql)).toArrow().to_reader()
         except PySparkException as error:
@@ -226,11 +235,6 @@ class SparkEngine:
             "Spark cannot be confined to the lake; use the embedded engine for it "
             "(LAKEHOUSE_ENGINE=duckdb)."
         )
-
-    def name_view(self, name: str, frame: DataFrame) -> None:
-        """Name a frame for use in `query`: `domain.table` or a plain name."""
-        frame.createOrReplaceTempView(_quoted(name))
-        self._views.add(name.lower())
 
     def _with_view_names(self, sql: str) -> str:
         """Quote two-part names of views as one: Spark's temporary views have no schema."""

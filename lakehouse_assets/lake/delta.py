@@ -171,9 +171,8 @@ class Lake:
                 arrow_schema(declared).empty_table(), declared.identifier
             )
         else:
-            check_declaration(declared, found)
             needed = {*columns, *columns_of(selection or Everything())} if columns else None
-            frame = self._scan(declared, found, needed)
+            frame = self.scan(declared, found, needed)
             if version is None:
                 self.give_back(declared, found)
         where = to_filter(selection or Everything())
@@ -199,6 +198,17 @@ class Lake:
             rows = log.rows_of(found, table, to_sql(selection))
         self.give_back(table, found)
         return self.engine.from_arrow(rows)
+
+    def scan(
+        self, table: Table, found: DeltaTable, names: Collection[str] | None = None
+    ) -> DataFrame:
+        """Read an open table lazily at its version: the named columns, or all of them.
+
+        Raises:
+            DamagedTableError: the stored table differs from its declaration.
+        """
+        check_declaration(table, found)
+        return self._scan(table, found, names)
 
     def _scan(
         self, table: Table, found: DeltaTable, names: Collection[str] | None = None

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lakehouse_assets.catalog.registry import Registry, Table, TableView
-from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake.delta import Lake
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,8 @@ def every_view(registry: Registry) -> list[View]:
     ] + [View(view.table, computed=view) for view in registry.views]
 
 
-def views(registry: Registry) -> dict[str, View]:
+@lru_cache(maxsize=8)
+def views(registry: Registry) -> Mapping[str, View]:
     """Return the views by lower-case name: table names and aliases, all also with `domain.`.
 
     Tables whose plain name means the latest partition have each name with `_history` too. Bare
@@ -74,7 +74,8 @@ def views(registry: Registry) -> dict[str, View]:
     return {name: found[0] for name, found in _views_of_names(registry).items() if not found[1:]}
 
 
-def shared_names(registry: Registry) -> dict[str, list[Table]]:
+@lru_cache(maxsize=8)
+def shared_names(registry: Registry) -> Mapping[str, list[Table]]:
     """Return the bare names that several domains share, in lower case, with their tables."""
     found = _views_of_names(registry)
     return {name: [view.table for view in of] for name, of in found.items() if of[1:]}
@@ -94,48 +95,3 @@ def _views_of_names(registry: Registry) -> dict[str, list[View]]:
                 if view not in others:
                     others.append(view)
     return found
-
-
-def show(lake: Lake, names: Mapping[str, View]) -> None:
-    """Register views with the lake's engine by their SQL names; this opens only the tables' logs.
-
-    Raises:
-        LakehouseError: a table has not been built.
-    """
-    frames: dict[View, DataFrame] = {}
-    for name, view in names.items():
-        if view not in frames:
-            frames[view] = frame_of(lake, view)
-        lake.engine.name_view(name, frames[view])
-
-
-def frame_of(lake: Lake, view: View) -> DataFrame:
-    """Read a view lazily, at the table's current version.
-
-    The latest partition is the last one with rows, according to the log. A table that declares
-    `latest_with`, because a month of it may have no rows, uses the latest partition of that table.
-
-    Raises:
-        LakehouseError: the table has not been built.
-    """
-    table = view.table
-    if view.computed:
-        reads = view.computed.reads.items()
-        return view.computed.rule(**{name: frame_of(lake, View(of)) for name, of in reads})
-    found = lake.open(table)
-    if found is None:
-        raise LakehouseError(
-            f"Table {table.name} has not been built yet; `lakehouse run` builds it once its files "
-            "are delivered."
-        )
-    frame = lake.read(table, version=found.version())
-    if table.partition and table.holds_states and not view.history:
-        # The log that was opened above, so that a commit in between changes nothing.
-        dated = lake.registry.meant_by(table, table.latest_with) if table.latest_with else table
-        counts = lake.rows_by_partition(dated, None if table.latest_with else found)
-        latest = max((value for value, rows in counts.items() if rows), default=None)
-        if latest is not None:
-            frame = frame.filter(F.col(table.partition.column) == F.lit(latest))
-    lake.give_back(table, found)
-    aliased = [F.col(of).alias(name) for name, of in view.columns.items() if name != of]
-    return frame.select(*table.column_names, *aliased) if aliased else frame

@@ -153,8 +153,8 @@ def _ours(url: str, folder: Path) -> tuple[float, float, tuple[object, ...]]:
     if not result.success:
         raise SystemExit("bronze failed; its log says why")
     opened = lake.open()
-    opened.engine.name_view("bronze", opened.read(opened.registry["bronze_online_sales"]))
-    (found,) = opened.engine.query(BRONZE).read_all().to_pylist()
+    rows = {"bronze": opened.read(opened.registry["bronze_online_sales"])}
+    (found,) = opened.engine.query(BRONZE, rows).read_all().to_pylist()
     return landed - began, ended - landed, tuple(found.values())
 
 

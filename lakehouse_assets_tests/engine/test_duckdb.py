@@ -157,9 +157,9 @@ from lakehouse_assets.engine.start import start_engine
 engine = start_engine()
 moment = pa.array([datetime(2014, 3, 31, 23, 30, tzinfo=UTC)], pa.timestamp("us", "UTC"))
 frame = engine.from_arrow(pa.table({"t": moment}))
-engine.name_view("x", frame)
 print(engine.arrow_stream(frame).schema.field("t").type)
-found = engine.query("SELECT current_setting('TimeZone') || ' ' || t::date AS z FROM x")
+query = "SELECT current_setting('TimeZone') || ' ' || t::date AS z FROM x"
+found = engine.query(query, {"x": frame})
 print(found.read_all()["z"][0])
 """
 
@@ -304,8 +304,8 @@ def test_a_wrong_query_says_where(engine):
 
 
 def test_views_have_names_that_queries_know(engine):
-    engine.name_view("shop.things", engine.from_arrow(pa.table({"x": [1, 2]})))
-    found = engine.query('SELECT sum(x)::INT AS s FROM shop."things"').read_all()
+    things = {"shop.things": engine.from_arrow(pa.table({"x": [1, 2]}))}
+    found = engine.query('SELECT sum(x)::INT AS s FROM shop."things"', things).read_all()
     assert found["s"].to_pylist() == [3]
 
 

@@ -162,10 +162,12 @@ def test_a_union_goes_by_name(spark_engine):
 
 
 def test_queries_over_named_views(spark_engine):
-    spark_engine.name_view("shop.things", spark_engine.from_arrow(pa.table({"x": [1, 2]})))
-    spark_engine.name_view("plain", spark_engine.from_arrow(pa.table({"y": [2]})))
+    frames = {
+        "shop.things": spark_engine.from_arrow(pa.table({"x": [1, 2]})),
+        "plain": spark_engine.from_arrow(pa.table({"y": [2]})),
+    }
     found = spark_engine.query(
-        "SELECT Shop.Things.x, 'shop.things' AS s FROM SHOP.things JOIN plain ON x = y"
+        "SELECT Shop.Things.x, 'shop.things' AS s FROM SHOP.things JOIN plain ON x = y", frames
     )
     assert found.read_all().to_pylist() == [{"x": 2, "s": "shop.things"}]
     for wrong in ("SELEC 1", "SELECT z FROM plain", "SELECT 'x FROM plain", "SELECT 1/0"):

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from lakehouse_assets.cli.sql import ask
 from lakehouse_assets.domains.retail.gold import device_series
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.ml import series
+from lakehouse_assets.query.session import ask
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
 from lakehouse_assets.sample.retail.devices import SAMPLE, planted_anomalies
 from lakehouse_assets_tests.airline.samples import House

@@ -10,13 +10,13 @@ import pytest
 
 from lakehouse_assets.catalog.registry import TableView
 from lakehouse_assets.cli.formats import rows_of
-from lakehouse_assets.cli.sql import ask
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.retail.shared import DOMAIN
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.query.session import ask
 from lakehouse_assets.sample.retail.device_world import DeviceConfig
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.retail.device_samples import put_minutes

@@ -1,0 +1,96 @@
+"""Answers of the catalog in SQL: the tables of the lake, their columns and their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake import log
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.snapshot import view_without_versions
+from lakehouse_assets.lake.views import View, every_view
+from lakehouse_assets.query.statements import Statement
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def catalog_rows(lake: Lake, statement: Statement) -> pa.RecordBatchReader:
+    """Answer `show tables`, `describe <table>` or `describe history <table>`."""
+    if statement.kind == "tables":
+        return _tables(lake)
+    ((view, _),) = statement.names.values()
+    return _history(lake, view.table) if statement.kind == "history" else _columns(view)
+
+
+def _tables(lake: Lake) -> pa.RecordBatchReader:
+    """List the views of tables that are built, by name without aliases."""
+    import pyarrow as pa
+
+    def state(table: Table) -> str | None:
+        """Return "" for a table that exists, None for a missing one, or what is wrong with it."""
+        try:
+            return None if lake.version(table) is None else ""
+        except LakehouseError:
+            return "cannot be read"
+
+    states = dict(zip(lake.registry, log.of_each(state, lake.registry), strict=True))
+
+    def of_view(view: View) -> str | None:
+        """Return the state of a view's table, or the worst of those that it is computed from."""
+        read = view.computed.reads.values() if view.computed else [view.table]
+        found = [states[table] for table in read]
+        return None if None in found else max(filter(None, found), default="")
+
+    rows = [
+        {
+            "table": f"{table.domain}.{view.name}",
+            "kind": table.kind,
+            "rows_of": found or view.partitions,
+        }
+        for view in every_view(lake.registry)
+        for table in [view.table]
+        if (found := of_view(view)) is not None
+    ]
+    schema = pa.schema([(name, pa.string()) for name in ("table", "kind", "rows_of")])
+    return pa.Table.from_pylist(rows, schema).to_reader()
+
+
+def _history(lake: Lake, table: Table) -> pa.RecordBatchReader:
+    """List the versions of a table, newest first: when, how and by which run each was made."""
+    import pyarrow as pa
+
+    if table.kind == "view":
+        raise view_without_versions(table)
+    rows = [
+        {
+            "version": version.number, "committed_at": version.committed_at,
+            "operation": version.operation,
+            "partition": version.commit and version.commit.partition,
+            "run_id": version.commit and version.commit.run_id,
+        }
+        for version in lake.history(table)
+    ]  # fmt: skip
+    texts = [(name, pa.string()) for name in ("operation", "partition", "run_id")]
+    moment = ("committed_at", pa.timestamp("us", "UTC"))
+    return pa.Table.from_pylist(
+        rows, pa.schema([("version", pa.int64()), moment, *texts])
+    ).to_reader()
+
+
+def _columns(view: View) -> pa.RecordBatchReader:
+    """List the columns of a view: type, unit and meaning."""
+    import pyarrow as pa
+
+    def rows() -> Iterator[dict[str, object]]:
+        for name, stored in view.columns.items():
+            column = view.table.column(stored)
+            meaning = column.description if name == stored else f"Another name for {stored}."
+            yield {
+                "column": name, "type": column.type, "unit": column.unit or "", "meaning": meaning,
+            }  # fmt: skip
+
+    schema = pa.schema([(name, pa.string()) for name in ("column", "type", "unit", "meaning")])
+    return pa.Table.from_pylist(list(rows()), schema).to_reader()

@@ -1,0 +1,237 @@
+"""What an SQL statement asks of the lake: the tables that it names, and their versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from lakehouse_assets.catalog.registry import Registry, ambiguous
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.snapshot import NOW, AsOf
+from lakehouse_assets.lake.views import View, shared_names, views
+
+if TYPE_CHECKING:
+    from sqlglot import Token
+
+_EXAMPLE = 'such as "show tables"'
+_SHOW = re.compile(r"show\s+(all\s+)?tables", re.IGNORECASE)
+_DESCRIBE = re.compile(r"(?:describe|desc)\s+(?:table\s+|(history)\s+)?([\w.\"`]+)", re.IGNORECASE)
+# After a table's name: `as of version 3`, and how Databricks, standard SQL and DuckDB write it.
+_VERSION = ("as of version", "version as of", "for version as of", "for system_version as of")
+_MOMENT = (
+    "as of timestamp", "timestamp as of", "for timestamp as of", "for system_time as of",
+)  # fmt: skip
+_TRAVELS = {
+    **{tuple(words.split()): "version" for words in _VERSION},
+    **{tuple(words.split()): "moment" for words in _MOMENT},
+    ("at", "(", "version", "=>"): "version",
+    ("at", "(", "timestamp", "=>"): "moment",
+}
+_LONGEST = max(map(len, _TRAVELS))
+_QUOTES = {"spark": "`"}
+
+
+class Named(NamedTuple):
+    """What a name in a statement means: a view of the lake, now or at an earlier state."""
+
+    view: View
+    as_of: AsOf = NOW
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement.
+
+    Attributes:
+        text: The statement without a final semicolon. Earlier states of tables are replaced by
+            plain names, such as `"sales@v3"` for `sales as of version 3`.
+        kind: `rows` for a statement that the engine runs; `tables` (`show tables`), `columns`
+            (`describe`) and `history` (`describe history`) are answered from the catalog.
+        names: What the names that the text reads from mean, by lower-case name.
+        tree: The text as a tree; None if sqlglot does not parse it as a query.
+    """
+
+    text: str
+    kind: Literal["rows", "tables", "columns", "history"]
+    names: Mapping[str, Named]
+    tree: exp.Expr | None = None
+
+
+def read_statement(text: str, registry: Registry, dialect: str = "duckdb") -> Statement:
+    """Read a text that is one statement.
+
+    Raises:
+        LakehouseError: it is not exactly one statement, a name could mean several tables, or an
+            earlier state is written of something that is not a table of the lake.
+    """
+    alone = one_statement(text, dialect)
+    known, shared = views(registry), shared_names(registry)
+    if _SHOW.fullmatch(alone):
+        return Statement(alone, "tables", {})
+    described = _DESCRIBE.fullmatch(alone)
+    if described:
+        name = re.sub('["`]', "", described[2]).lower()
+        _refuse_shared([name], registry)
+        if name in known:
+            named = {name: Named(known[name])}
+            return Statement(alone, "history" if described[1] else "columns", named)
+    alone, earlier = _earlier_states(alone, registry, dialect)
+    tree = _tree(alone, dialect)
+    possible = {**{name: Named(view) for name, view in known.items()}, **earlier}
+    found = _names_in(alone, tree) | earlier.keys()
+    _refuse_shared(sorted(found & shared.keys()), registry)
+    named = {name: possible[name] for name in sorted(found & possible.keys())}
+    return Statement(alone, "rows", named, tree)
+
+
+def _refuse_shared(names: Sequence[str], registry: Registry) -> None:
+    shared = shared_names(registry)
+    for name in names:
+        if name in shared:
+            raise LakehouseError(ambiguous(name, shared[name]))
+
+
+def one_statement(text: str, dialect: str) -> str:
+    """Return the only statement of a text, without its final semicolon.
+
+    Raises:
+        LakehouseError: there is none, or there are several.
+    """
+    try:
+        tokens = sqlglot.tokenize(text, dialect)
+    except SqlglotError:
+        # The engine explains errors, such as an open quote, better.
+        return text.strip()
+    ends = [token.start for token in tokens if _ends(token)]
+    last = max((token.start for token in tokens if not _ends(token)), default=None)
+    if last is None:
+        raise LakehouseError(f"The statement is empty; write one, {_EXAMPLE}.")
+    if any(end < last for end in ends):
+        raise LakehouseError("There are several statements; run them one by one.")
+    return text[: ends[0] if ends else len(text)].strip()
+
+
+def _ends(token: Token) -> bool:
+    """Whether a token ends a statement."""
+    return token.token_type.name == "SEMICOLON"
+
+
+def _tree(text: str, dialect: str) -> exp.Expr | None:
+    """Parse a query; None for other statements, of which sqlglot does not parse all."""
+    try:
+        first = sqlglot.tokenize(text, dialect)[0].text.lower()
+        if first not in {"select", "with", "from", "("}:
+            # sqlglot logs a warning for statements that it does not parse.
+            return None
+        return sqlglot.parse_one(text, dialect=dialect)
+    except SqlglotError:
+        return None
+
+
+def _names_in(text: str, tree: exp.Expr | None) -> set[str]:
+    """Return the names that a statement reads from, in lower case.
+
+    In a statement that is not a query, every word counts.
+    """
+    if tree is None:
+        bare = re.sub('["`]', "", text.lower())
+        return {*re.findall(r"\w+", bare), *re.findall(r"\w+\.\w+", bare)}
+    return {
+        ".".join(part.name for part in table.parts).lower()
+        for table in tree.find_all(exp.Table)
+        if not is_cte(table)
+    }
+
+
+def is_cte(table: exp.Table) -> bool:
+    """Whether a name refers to a common table expression (WITH) at its position."""
+    node: exp.Expr | None = table
+    inside: exp.Expr | None = None
+    while node is not None and not table.db:
+        common = node.args.get("with_")
+        if isinstance(common, exp.With):
+            before: Sequence[exp.Expr] = common.expressions
+            if inside in before and not common.args.get("recursive"):
+                before = before[: before.index(inside)]
+            if any(cte.alias.lower() == table.name.lower() for cte in before):
+                return True
+        if isinstance(node, exp.CTE):
+            inside = node
+        node = node.parent
+    return False
+
+
+def _earlier_states(text: str, registry: Registry, dialect: str) -> tuple[str, dict[str, Named]]:
+    """Replace earlier states of tables by plain names; return the text and what those mean."""
+    try:
+        tokens = sqlglot.tokenize(text, dialect)
+    except SqlglotError:
+        return text, {}
+    parts, done, named = [], 0, {}
+    quote = _QUOTES.get(dialect, '"')
+    for at, token in enumerate(tokens):
+        found = _state_after(tokens, at) if token.token_type.name in {"VAR", "IDENTIFIER"} else None
+        if found is None or token.start < done:
+            continue
+        as_of, after = found
+        dotted = at >= 2 and tokens[at - 1].token_type.name == "DOT"
+        schema = tokens[at - 2].text if dotted else ""
+        plain = f"{schema}.{token.text}" if schema else token.text
+        _refuse_shared([plain.lower()], registry)
+        view = views(registry).get(plain.lower())
+        if view is None:
+            raise LakehouseError(
+                f'Only tables of the lake have earlier states, and {plain} is none; "show '
+                'tables" lists what there is.'
+            )
+        name = f"{token.text}@{as_of}".lower()
+        named[f"{schema}.{name}".lower() if schema else name] = Named(view, as_of)
+        following = tokens[after].token_type.name if after < len(tokens) else ""
+        alias = (
+            "" if following in {"ALIAS", "VAR", "IDENTIFIER"} else f" AS {quote}{token.text}{quote}"
+        )
+        parts += [text[done : token.start], f"{quote}{name}{quote}{alias}"]
+        done = tokens[after - 1].end + 1
+    return "".join([*parts, text[done:]]), named
+
+
+def _state_after(tokens: Sequence[Token], at: int) -> tuple[AsOf, int] | None:
+    """Return the earlier state that is written after a name, and the position behind it."""
+    words = [token.text.lower() for token in tokens[at + 1 : at + 1 + _LONGEST]]
+    if words[:1] == ["@"] and len(words) > 1 and re.fullmatch(r"v\d+", words[1]):
+        return AsOf(version=int(words[1][1:])), at + 3
+    for marks, kind in _TRAVELS.items():
+        if tuple(words[: len(marks)]) != marks:
+            continue
+        position = at + 1 + len(marks)
+        if position < len(tokens) and tokens[position].text.lower() in {"timestamp", "date"}:
+            position += 1
+        value = tokens[position].text if position < len(tokens) else ""
+        if "(" in marks:
+            position += 1
+        return (_version(value) if kind == "version" else _moment(value)), position + 1
+    return None
+
+
+def _version(text: str) -> AsOf:
+    if not text.isdecimal():
+        raise LakehouseError(f"{text!r} is not a version; write a number, as of version 3.")
+    return AsOf(version=int(text))
+
+
+def _moment(text: str) -> AsOf:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise LakehouseError(
+            f"{text!r} is not a moment; write it in UTC, as of timestamp '2021-09-06 12:00'."
+        ) from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return AsOf(moment=moment.replace(tzinfo=UTC))

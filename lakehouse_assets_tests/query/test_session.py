@@ -1,0 +1,225 @@
+"""Sessions in SQL: versions that statements see, many at once, and how statements end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from lakehouse_assets.catalog.registry import Column, PartitionColumn
+from lakehouse_assets.engine.start import start_engine
+from lakehouse_assets.errors import LakehouseError, QueryError
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import Everything, between
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.query.session import Sessions
+from lakehouse_assets_tests.lake.samples import COMMIT, day, make_lake, table
+
+COUNTS = table("counts", Column("n", "bigint", "A number.", unit="pieces"))
+STATES = table(
+    "states",
+    Column("day", "date", "Day.", nullable=False),
+    Column("n", "bigint", "A number.", unit="pieces"),
+    partition=PartitionColumn("day", "day"),
+    kind="snapshot",
+    aliases=("state",),
+)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = make_lake(
+        tmp_path_factory.mktemp("session"), COUNTS, STATES, engine=start_engine("duckdb")
+    )
+    for version in (1, 2, 3):
+        put(lake, version)
+        states(lake, version)
+    return lake
+
+
+@pytest.fixture
+def sessions(lake: Lake) -> Iterator[Sessions]:
+    opened = Sessions(lake)
+    yield opened
+    opened.close()
+
+
+def put(lake: Lake, number: int) -> None:
+    """Replace the rows of `counts` with as many as their number."""
+    frame = lake.engine.from_arrow(pa.table({"n": [number] * number}, arrow_schema(COUNTS)))
+    lake.write(COUNTS, frame, Everything(), COMMIT)
+
+
+def states(lake: Lake, number: int) -> None:
+    """Write the n-th day of `states`."""
+    assert STATES.partition is not None
+    schema = arrow_schema(STATES)
+    frame = lake.engine.from_arrow(pa.table({"day": [day(number)], "n": [number]}, schema))
+    lake.write(STATES, frame, between(STATES.partition, day(number), day(number + 1)), COMMIT)
+
+
+def rows(sessions: Sessions, text: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of one statement in a session of its own."""
+    table = sessions.open().run(text, parameters).rows.read_all()
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("select count(*) from counts as of version 2", [(2,)]),
+        ("select count(*) from shop.counts version as of 1 where n = 1", [(1,)]),
+        ("select count(*) from counts@v3 c", [(3,)]),
+        ("select count(*) from counts for version as of 2 as c where c.n = 2", [(2,)]),
+        ('select counts.n from "counts" at (version => 1)', [(1,)]),
+        ("select count(*) from counts timestamp as of '2100-01-01'", [(3,)]),
+        ("select count(*) from counts as of timestamp timestamp '2100-01-01 12:00'", [(3,)]),
+        ("select count(*) from counts for system_time as of '2100-01-01T00:00:00+02:00'", [(3,)]),
+        ("select (select count(*) from counts@v1), (select count(*) from counts)", [(1, 3)]),
+        ("select a.n, b.n from counts@v1 a join shop.counts@v2 b on a.n < b.n", [(1, 2)] * 2),
+        ("select n from state", [(3,)]),
+        ("select n from states as of version 2", [(2,)]),
+        ("select sum(n)::int from shop.states_history as of version 2", [(3,)]),
+        ("select 'counts as of version 1'", [("counts as of version 1",)]),
+        ("summarize select n from counts@v1", None),
+    ],
+)
+def test_a_table_has_its_earlier_states(
+    sessions: Sessions, query: str, found: list[tuple[Any, ...]] | None
+) -> None:
+    answer = rows(sessions, query)
+    assert answer == found if found is not None else answer[0][:4] == ("n", "BIGINT", "1", "1")
+
+
+def test_a_moment_means_the_version_that_history_tells(lake: Lake, sessions: Sessions) -> None:
+    for version in lake.history(COUNTS):
+        moment = version.committed_at.isoformat()
+        query = f"select count(*) from counts as of timestamp '{moment}'"  # noqa: S608
+        expected = max(
+            v.number for v in lake.history(COUNTS) if v.committed_at <= version.committed_at
+        )
+        assert rows(sessions, query) == [(expected,)]
+
+
+@pytest.mark.parametrize(
+    ("query", "said", "state"),
+    [
+        ("select * from counts as of version 99", "no version 99, its newest is", None),
+        ("select * from counts as of version x", "'x' is not a version", None),
+        ("select * from counts as of timestamp 'noon'", "'noon' is not a moment", None),
+        ("select * from counts as of timestamp '1999-01-01'", "the oldest that is known", None),
+        ("with c as (select 1) select * from c as of version 1", "c is none", None),
+        ("select * from nowhere", "No table is called nowhere", "42P01"),
+        ("select m from counts", "No column is called m in counts", "42703"),
+        ("select n frm counts", "syntax error", "42601"),
+        ("select ('x' || n)::int from counts", "Could not convert", "22000"),
+        ("select $1", "parameter", "22000"),
+    ],
+)
+def test_what_a_statement_cannot_have_is_one_sentence(
+    sessions: Sessions, query: str, said: str, state: str | None
+) -> None:
+    with pytest.raises(LakehouseError) as caught:
+        rows(sessions, query)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    if state is not None:
+        assert isinstance(caught.value, QueryError)
+        assert caught.value.sqlstate == state
+
+
+def test_columns_are_known_before_a_statement_runs(sessions: Sessions) -> None:
+    session = sessions.open()
+    huge = "select n, $1::date as d, n || ? as t from counts, range(1000000000000) where n > $2"
+    assert (
+        session.describe(huge.replace("?", "$3")).to_string()
+        == "n: int64\nd: date32[day]\nt: string"
+    )
+    assert session.describe("show tables").names == ["table", "kind", "rows_of"]
+    assert session.describe("select 1 as a -- end").names == ["a"]
+    with pytest.raises(QueryError, match="No column is called m"):
+        session.describe("select m from counts")
+    assert rows(sessions, "select n from counts@v2 where n = ? limit ?", 2, 1) == [(2,)]
+
+
+def test_a_statement_sees_one_version_while_others_commit(tmp_path: Path) -> None:
+    """Each answer is of one version, the newest when it was asked or a later one."""
+    lake = make_lake(tmp_path, COUNTS, engine=start_engine("duckdb"))
+    put(lake, 1)
+    sessions = Sessions(lake)
+    # The rows of an early answer are read at the end.
+    early = sessions.open().run("select n from counts, range(200000)", batch_rows=1_000).rows
+    first = early.read_next_batch()
+    committed, asked, wrong = [1], [0], []
+
+    def ask(_: int) -> None:
+        session = sessions.open()
+        while committed[0] < 90:
+            least = committed[0]
+            (found,) = (
+                session.run(
+                    "select min(n), max(n), count(*), (select count(*) from shop.counts) "
+                    "from counts"
+                )
+                .rows.read_all()
+                .to_pylist()
+            )
+            asked[0] += 1
+            if len({*found.values()}) != 1 or next(iter(found.values())) < least:
+                wrong.append((least, found))
+
+    def commit() -> None:
+        # By another writer, as in another process.
+        for number in range(2, 91):
+            rows = pa.table({"n": [number] * number}, arrow_schema(COUNTS))
+            write_deltalake(lake.uri(COUNTS), rows, mode="overwrite")
+            committed[0] = number
+
+    with ThreadPoolExecutor(21) as pool:
+        done = [pool.submit(ask, number) for number in range(20)]
+        commit()
+        for each in done:
+            each.result()
+    assert not wrong
+    assert asked[0] > 20
+    assert {*pa.Table.from_batches([first, *early])["n"].to_pylist()} == {1}
+
+
+ENDLESS = "select sum(a.range * b.range) from range(10000000) a, range(10000000) b"
+
+
+@pytest.mark.parametrize("endless", [ENDLESS, "select a.range from range(1000000000000) a"])
+def test_a_statement_ends_when_told_and_leaves_the_others(sessions: Sessions, endless: str) -> None:
+    session, other = sessions.open(), sessions.open()
+    mine, theirs = (s.run("select range from range(1000000)").rows for s in (session, other))
+    threading.Timer(0.2, session.cancel).start()
+    with pytest.raises(QueryError, match="was cancelled") as caught:
+        for _ in session.run(endless).rows:
+            pass
+    assert caught.value.sqlstate == "57014"
+    with pytest.raises(QueryError, match="was cancelled"):
+        mine.read_all()
+    assert theirs.read_all().num_rows == 1_000_000
+    assert session.run("select 1 as a").rows.read_all().to_pylist() == [{"a": 1}]
+    session.close()
+    with pytest.raises(QueryError, match="session was closed"):
+        session.run("select 1")
+
+
+def test_a_statement_has_a_time_limit(sessions: Sessions) -> None:
+    session = sessions.open(timeout=0.2)
+    with pytest.raises(QueryError, match=r"stopped after 0\.2 seconds") as caught:
+        session.run(ENDLESS).rows.read_all()
+    assert caught.value.sqlstate == "57014"
+    unread = session.run("select range from range(100000000)").rows
+    unread.read_next_batch()
+    assert threading.Event().wait(0.5) is False
+    with pytest.raises(QueryError, match="stopped after"):
+        unread.read_all()
+    assert session.run("select 1 as a").rows.read_all().num_rows == 1
