@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime
 from lakehouse_assets.catalog.datasets import quarantine_table, rejects_table
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.cli.formats import rows_of
-from lakehouse_assets.cli.sql import ask
 from lakehouse_assets.domains.retail.datasets.visits import SILVER_VISITS, VISITS
 from lakehouse_assets.domains.retail.gold.visits import WEBSITE_VISIT_DAYS, WEBSITE_VISITS
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.quality.fields import typed_rows
+from lakehouse_assets.query.session import ask
 from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
 from lakehouse_assets_tests.retail.samples import SEEN, deliver, quoted_csv, seen
 
