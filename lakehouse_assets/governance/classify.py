@@ -216,11 +216,10 @@ def scan(engine: Engine, table: Table, rows: DataFrame, most: int = ROWS) -> lis
         at = f"c{names.index(column.name)}"
         test = "true" if sign.test is None else re.sub(r"\bvalue\b", at, sign.test)
         counts.append(f"count_if({at} <> '' AND ({test}))")
-    engine.name_view(_VIEW, rows)
     # Only declared names and constants of this module are put into the statement.
     sampled = f"SELECT {texts} FROM {_VIEW} USING SAMPLE reservoir({int(most)} ROWS) REPEATABLE (1)"  # noqa: S608
     statement = f"SELECT {', '.join(counts)} FROM ({sampled})"  # noqa: S608
-    (batch,) = engine.query(statement).read_all().to_batches()
+    (batch,) = engine.query(statement, {_VIEW: rows}).read_all().to_batches()
     found = [int(column[0].as_py() or 0) for column in batch.columns]
     values = dict(zip(names, found, strict=False))
     suspects: dict[str, tuple[Column, Sign, int]] = {}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.views import show, views
+from lakehouse_assets.lake.snapshot import snapshot_of
+from lakehouse_assets.lake.views import views
 from lakehouse_assets.pages.facts import facts
 from lakehouse_assets.pages.site import Reader, Version
 
@@ -27,11 +28,16 @@ def lake_reader(lake: Lake, reads: Mapping[str, Sequence[str]]) -> Reader:
     own = facts(lake, reads)
 
     def ask(text: str) -> pa.Table:
-        for table, rows in own.items():
-            if f" {table.full_name} as " in text:
-                lake.engine.name_view(table.full_name, lake.engine.from_arrow(rows))
-        show(lake, {name: view for name, view in known.items() if f" {name} as " in text})
-        return lake.engine.query(text).read_all()
+        with snapshot_of(lake) as snapshot:
+            frames = {
+                name: snapshot.frame(view) for name, view in known.items() if f" {name} as " in text
+            }
+            frames |= {
+                table.full_name: lake.engine.from_arrow(rows)
+                for table, rows in own.items()
+                if f" {table.full_name} as " in text
+            }
+            return lake.engine.query(text, frames).read_all()
 
     def version(table: Table) -> Version | None:
         if table in own:
