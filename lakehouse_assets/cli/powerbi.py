@@ -33,7 +33,7 @@ def powerbi(
     has the domain's pages. The same registry gives the same files, so they can be kept in Git.
     docs/powerbi.md says how to open them.
     """
-    from lakehouse_assets.domains import PAGES, REGISTRY
+    from lakehouse_assets.domains import PAGES, REGISTRY, ROLES
     from lakehouse_assets.pages.own import OWN_PAGES
     from lakehouse_assets.powerbi.project import projects, write
     from lakehouse_assets.powerbi.sources import KINDS, RowSource
@@ -43,14 +43,14 @@ def powerbi(
     if kind is None:
         raise LakehouseError(f"{source} is not a source; choose {', '.join(KINDS)}.")
     place = RowSource.of(kind, at, load_settings().root)
-    made = list(projects(REGISTRY, (*PAGES, *OWN_PAGES), place))
+    made = list(projects(REGISTRY, (*PAGES, *OWN_PAGES), ROLES.values(), place))
     write(to, {path: text for one in made for path, text in one.files.items()}, overwrite=overwrite)
     for one in made:
         model = one.model
         measures = sum(len(table.measures) for table in model.tables)
         console.print(
             f"{to / model.name}: {len(model.tables)} tables, {len(model.relations)} relations, "
-            f"{measures} measures, {len(one.pages)} pages"
+            f"{measures} measures, {len(model.roles)} roles, {len(one.pages)} pages"
         )
         for what in one.left_out:
             console.print(f"  left out: {what}", highlight=False, soft_wrap=True)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 
+from lakehouse_assets.catalog.access import Access
 from lakehouse_assets.catalog.pages import Page, Source, resolve, table_of, words
 from lakehouse_assets.catalog.registry import Column, Measure, Reference, Registry, Table
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.powerbi.dax import UntranslatableError, column_name, measure_to_dax
+from lakehouse_assets.powerbi.dax import (
+    UntranslatableError,
+    column_name,
+    filter_to_dax,
+    measure_to_dax,
+)
 
 LAYERS = ("gold", "segments")
 _INTEGERS = ("int", "bigint")
@@ -123,6 +129,23 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class ModelRole:
+    """A role of a model.
+
+    Attributes:
+        name: Its name.
+        description: Who has it.
+        filters: DAX conditions on the rows that it sees, by table; other tables have none.
+        closed: Columns that it does not see, by table.
+    """
+
+    name: str
+    description: str
+    filters: Mapping[str, str]
+    closed: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class Model:
     """A semantic model.
 
@@ -131,6 +154,7 @@ class Model:
         domain: The domain that it is about.
         tables: Its tables.
         relations: Its relations.
+        roles: Roles that viewers of its reports may have.
         left_out: What the registry declares and the model lacks, each with the reason.
     """
 
@@ -138,7 +162,8 @@ class Model:
     domain: str
     tables: tuple[ModelTable, ...]
     relations: tuple[Relation, ...]
-    left_out: tuple[str, ...] = field(default=())
+    roles: tuple[ModelRole, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def find(self, table: Table, *, history: bool = False) -> ModelTable | None:
         """Return the model's table of a declaration, or None."""
@@ -167,7 +192,12 @@ def table_on(registry: Registry, page: Page, source: Source) -> Table | None:
 
 
 def model_of(
-    registry: Registry, domain: str, *, computed: bool = False, pages: Iterable[Page] = ()
+    registry: Registry,
+    domain: str,
+    *,
+    computed: bool = False,
+    pages: Iterable[Page] = (),
+    roles: Iterable[Access] = (),
 ) -> Model:
     """Return the model of a domain: its gold tables, and all tables that they refer to.
 
@@ -177,6 +207,7 @@ def model_of(
         computed: Whether the source has tables that SQL computes when they are read.
         pages: Pages that the model is for. It has the histories that they show, measures with the
             conditions of their sources, and the relations that they need are active if possible.
+        roles: Roles of the lake; the model has those that may read a table of the domain.
     """
     own = [t for t in registry if t.domain == domain and t.layer in LAYERS]
     left_out: list[str] = []
@@ -207,7 +238,39 @@ def model_of(
         dates = _is_calendar(table)
         columns = tuple(_column(table, c, (name, c.name) in hidden, dates) for c in table.columns)
         tables.append(ModelTable(name, table, history, columns, measures[name], dates))
-    return Model(words(domain), domain, tuple(tables), relations, tuple(left_out))
+    shown = tuple(
+        _role(access, tables, {r.to_table for r in relations})
+        for access in roles
+        if any(table.domain == domain for table in access.tables)
+    )
+    return Model(words(domain), domain, tuple(tables), relations, shown, tuple(left_out))
+
+
+def _role(access: Access, tables: Iterable[ModelTable], referred: Collection[str]) -> ModelRole:
+    """Return what a role sees of a model.
+
+    A filter without rows on a table that others refer to would hide their rows as well, so that
+    such a table has its columns closed. Power BI cannot mask: masked columns are closed, too.
+    """
+    filters: dict[str, str] = {}
+    closed: dict[str, tuple[str, ...]] = {}
+    for table in tables:
+        granted = access.tables.get(table.table)
+        if granted is None and table.name in referred:
+            closed[table.name] = table.table.column_names
+        elif granted is None:
+            filters[table.name] = "FALSE()"
+        else:
+            if granted.masks:
+                closed[table.name] = tuple(granted.masks)
+            if granted.rows:
+                values = ", ".join(
+                    "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
+                    for value in granted.rows.values
+                )
+                condition = f'"{granted.rows.column}" in ({values})'
+                filters[table.name] = filter_to_dax(table.table, condition, named=table.name)
+    return ModelRole(access.name, access.description, filters, closed)
 
 
 _Wanted = Sequence[tuple[Page, Source, Table]]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from lakehouse_assets.catalog.access import Access
 from lakehouse_assets.catalog.pages import Page
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
@@ -38,12 +39,15 @@ class Project:
     left_out: tuple[str, ...]
 
 
-def projects(registry: Registry, pages: Iterable[Page], source: RowSource) -> Iterator[Project]:
+def projects(
+    registry: Registry, pages: Iterable[Page], roles: Collection[Access], source: RowSource
+) -> Iterator[Project]:
     """Yield a project for each domain that has measures or pages.
 
     Args:
         registry: All tables.
         pages: The pages. A page belongs to the domain of its first source that the registry has.
+        roles: The roles of the lake.
         source: Where the models' rows come from.
     """
     belong: dict[str, list[Page]] = {t.domain: [] for t in registry if t.measures}
@@ -53,7 +57,8 @@ def projects(registry: Registry, pages: Iterable[Page], source: RowSource) -> It
         if domain is not None:
             belong.setdefault(domain, []).append(page)
     for domain, own in belong.items():
-        model = model_of(registry, domain, computed=source.kind == "sql", pages=own)
+        computed = source.kind == "sql"
+        model = model_of(registry, domain, computed=computed, pages=own, roles=roles)
         report = report_of(registry, model, own)
         files = files_of(model, registry, source, report.files)
         yield Project(model, tuple(own), files, (*model.left_out, *report.left_out))

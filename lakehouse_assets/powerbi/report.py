@@ -10,7 +10,7 @@ from lakehouse_assets.catalog.pages import Page, Source, Visual, has_dimension, 
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.powerbi.files import SCHEMAS, as_json, short
 from lakehouse_assets.powerbi.model import Model, ModelTable, table_on
-from lakehouse_assets.powerbi.visuals import MERGED, ROLES, SHOWN
+from lakehouse_assets.powerbi.visuals import FIELD_ROLES, MERGED, SHOWN
 
 WIDTH, _MARGIN, _GAP, _TITLE, _SLICER = 1280, 24, 12, 64, 64
 _HEIGHTS = {"small": 220, "medium": 300, "tall": 420}
@@ -342,7 +342,7 @@ class _PageWriter:
             fields[shown.target] = [self._dimension(source, visual.target[0])]
         state: dict[str, _Json] = {}
         for role, given in fields.items():
-            takes = ROLES[shown.visual][role].takes
+            takes = FIELD_ROLES[shown.visual][role].takes
             projections = state.setdefault(MERGED.get(role, role), {"projections": []})
             for number, one in enumerate(given):
                 if takes == "number":

@@ -10,7 +10,7 @@ from lakehouse_assets.catalog.pages import words
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.powerbi.dax import table_name
 from lakehouse_assets.powerbi.files import tag
-from lakehouse_assets.powerbi.model import Model, ModelMeasure, ModelTable
+from lakehouse_assets.powerbi.model import Model, ModelMeasure, ModelRole, ModelTable
 from lakehouse_assets.powerbi.sources import RowSource, text
 
 CULTURE = "en-US"
@@ -46,6 +46,8 @@ def files_of(model: Model, registry: Registry, source: RowSource) -> dict[str, s
         files["relationships.tmdl"] = _relationships(model)
     for table in model.tables:
         files[f"tables/{table.name}.tmdl"] = _table(model, table, registry, source)
+    for role in model.roles:
+        files[f"roles/{role.name}.tmdl"] = _role(role)
     return files
 
 
@@ -70,6 +72,8 @@ def _model(model: Model, source: RowSource) -> str:
             f"annotation PBI_QueryOrder = {json.dumps(order, ensure_ascii=False)}",
             "",
             *(f"ref table {quoted(table.name)}" for table in model.tables),
+            "",
+            *(f"ref role {quoted(role.name)}" for role in model.roles),
             "",
             f"ref cultureInfo {CULTURE}",
         ]
@@ -191,6 +195,24 @@ def _partition(table: ModelTable, registry: Registry, source: RowSource) -> list
         "",
         "\tannotation PBI_ResultType = Table",
     ]
+
+
+def _role(role: ModelRole) -> str:
+    lines = [
+        *described(role.description),
+        f"role {quoted(role.name)}",
+        "\tmodelPermission: read",
+    ]
+    for table in sorted({*role.filters, *role.closed}):
+        condition = f" = {role.filters[table]}" if table in role.filters else ""
+        lines += ["", f"\ttablePermission {quoted(table)}{condition}"]
+        for column in role.closed.get(table, ()):
+            lines += [
+                "",
+                f"\t\tcolumnPermission {quoted(column)}",
+                "\t\t\tmetadataPermission: none",
+            ]
+    return _text(lines)
 
 
 def _culture(model: Model) -> str:

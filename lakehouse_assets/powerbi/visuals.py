@@ -31,7 +31,7 @@ def _categories(least: int, most: int, measures: int) -> dict[str, Role]:
 
 
 # Roles of Power BI's visuals: the published schemas do not check them.
-ROLES: Mapping[str, Mapping[str, Role]] = {
+FIELD_ROLES: Mapping[str, Mapping[str, Role]] = {
     "cardVisual": {"Data": Role("measure", 1, 8)},
     "clusteredBarChart": _categories(1, 8, 8),
     "clusteredColumnChart": _categories(1, 8, 8),

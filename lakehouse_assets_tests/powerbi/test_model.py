@@ -9,6 +9,14 @@ from typing import Any
 
 import pytest
 
+from lakehouse_assets.catalog.access import (
+    NULL,
+    Access,
+    Grant,
+    Role,
+    RowFilter,
+    access_of_roles,
+)
 from lakehouse_assets.catalog.pages import Page, Source
 from lakehouse_assets.catalog.registry import (
     MONTH,
@@ -80,6 +88,15 @@ def check(model: tmdl.Object) -> None:
             reached += below[waiting[0]]
             waiting += below[waiting.pop(0)]
         assert len({*reached, name}) == len(reached) + 1, f"two paths from {name}: {reached}"
+    for role in model.all("role").values():
+        for permission in role.all("tablePermission").values():
+            assert permission.name in tables
+            for column in permission.all("columnPermission").values():
+                assert (permission.name, column.name) in columns
+                assert column.properties == {"metadataPermission": "none"}
+            # Without rows, a table would hide those that refer to it.
+            if permission.expression == "FALSE()":
+                assert permission.name not in {name for found in below.values() for name in found}
     ids = list(tmdl.every_id(model))
     assert len({*ids}) == len(ids)
     (culture,) = model.all("cultureInfo").values()
@@ -197,6 +214,40 @@ def test_odd_names_two_dates_and_untranslated_measures() -> None:
     assert "seen" in definition(model_of(registry, "shop", computed=True), registry, "sql").all(
         "table"
     )
+
+
+def test_roles_see_the_rows_and_columns_that_they_may_read() -> None:
+    registry = shop()
+    roles = (
+        Role("all", "Everything.", (Grant(("*",), shows=("contact",)),)),
+        Role("seller", "It's sales.", (
+            Grant(("buys",), rows=RowFilter("person_key", (7, 8))),
+        )),
+        Role("caller", "Calls.", (
+            Grant(("people",), masks={"joined": NULL}),
+        )),
+    )  # fmt: skip
+    access = access_of_roles(registry, [("shop", role) for role in roles])
+    none = Access("none", "Of another domain.", {})
+    model = model_of(registry, "shop", roles=(*access.values(), none), pages=(MONTHS,))
+    assert {r.name: (dict(r.filters), dict(r.closed)) for r in model.roles} == {
+        "all": ({}, {}),
+        "seller": (
+            {"buys": "'buys'[person_key] IN {7, 8}", "people_history": "FALSE()"},
+            {name: registry[name].column_names for name in ("calendar of 'us'", "people")},
+        ),
+        "caller": (
+            {"buys": "FALSE()"},
+            {
+                "calendar of 'us'": ("the day", "tage\u00e4"),
+                "people": ("joined", "email"),
+                "people_history": ("joined", "email"),
+            },
+        ),
+    }
+    found = definition(model, registry).all("role")
+    assert [*found] == ["all", "seller", "caller"]
+    assert found["seller"].description == "It's sales."
 
 
 def test_the_id_of_a_thing_stays_when_others_come_and_go() -> None:

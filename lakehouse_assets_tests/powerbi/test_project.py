@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse_assets.domains import PAGES, REGISTRY
+from lakehouse_assets.domains import PAGES, REGISTRY, ROLES
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.pages.own import OWN_PAGES
 from lakehouse_assets.powerbi.project import WRITTEN, projects, write
@@ -16,7 +16,7 @@ from lakehouse_assets_tests.powerbi.schemas import faults_of
 
 def every_file() -> dict[str, str]:
     source = RowSource.of("local", None, Path("/lake"))
-    made = list(projects(REGISTRY, (*PAGES, *OWN_PAGES), source))
+    made = list(projects(REGISTRY, (*PAGES, *OWN_PAGES), ROLES.values(), source))
     return {path: text for project in made for path, text in project.files.items()}
 
 

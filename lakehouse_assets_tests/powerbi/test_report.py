@@ -13,12 +13,12 @@ import pytest
 from lakehouse_assets.catalog.pages import KINDS as PAGE_KINDS
 from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
 from lakehouse_assets.catalog.registry import Registry
-from lakehouse_assets.domains import PAGES, REGISTRY
+from lakehouse_assets.domains import PAGES, REGISTRY, ROLES
 from lakehouse_assets.pages.own import OWN_PAGES
 from lakehouse_assets.powerbi.project import Project, projects
 from lakehouse_assets.powerbi.report import COLOURS
 from lakehouse_assets.powerbi.sources import KINDS, Kind
-from lakehouse_assets.powerbi.visuals import MERGED, ROLES, SHOWN
+from lakehouse_assets.powerbi.visuals import FIELD_ROLES, MERGED, SHOWN
 from lakehouse_assets_tests.airline.samples import REPOSITORY
 from lakehouse_assets_tests.powerbi import tmdl
 from lakehouse_assets_tests.powerbi.schemas import faults_of
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 
 def made(registry: Registry, pages: tuple[Page, ...], kind: Kind) -> list[Project]:
-    found = list(projects(registry, pages, source(kind)))
+    found = list(projects(registry, pages, ROLES.values(), source(kind)))
     for project in found:
         check_report(project)
     return found
@@ -111,7 +111,7 @@ def check_report(project: Project) -> None:
 
 
 def check_roles(visual: Json) -> None:
-    roles = ROLES[visual["visualType"]]
+    roles = FIELD_ROLES[visual["visualType"]]
     state = visual["query"]["queryState"]
     assert {*state} <= {MERGED.get(role, role) for role in roles}
     references = [p["queryRef"] for s in state.values() for p in s["projections"]]
@@ -139,7 +139,7 @@ def test_every_kind_of_visual_is_shown() -> None:
     assert {*SHOWN} == {*PAGE_KINDS}
     for shown in SHOWN.values():
         named = {*shown.dimensions, *shown.measures, *filter(None, [shown.target])}
-        assert named <= {*ROLES[shown.visual]}
+        assert named <= {*FIELD_ROLES[shown.visual]}
 
 
 def odd_page(**given: Any) -> Page:
