@@ -5,18 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import SecretStr
 
-from lakehouse_assets.catalog.datasets import rejects_table
+from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
 from lakehouse_assets.catalog.subjects import Subject
 from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
 from lakehouse_assets.domains.airline.models.segments import SEGMENTS
+from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.removal import REMOVED, Digests, Kind, Removal
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.forgetting import (
+    Request,
+    identifies,
+    remaining,
+    remove_records,
+    request_of,
+    subject_named,
+)
+from lakehouse_assets.orchestration.planning import PlannedRun
+from lakehouse_assets.orchestration.run import execute
+from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import House, command, member, purchase, variables_of
 
 KEY = "k" * 32
@@ -140,32 +156,78 @@ def test_nothing_of_a_forgotten_person_is_left_and_files_bring_nothing_back(
     assert {name: without_clocks(house, name) for name in gold} == before
 
 
-def test_loads_stop_without_the_key_or_with_another(lived_in: House) -> None:
-    for variables, text in (
-        ({}, "LAKEHOUSE_FORGET_KEY is not set"),
-        ({"LAKEHOUSE_FORGET_KEY": "x" * 32}, "is not the key with which people were forgotten"),
+def test_a_request_that_was_interrupted_is_completed_by_the_same_command(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_FORGET_KEY", KEY)
+    rows = [purchase("T1", customer_id=1, amount=10), purchase("T2", amount=1000, **MINE)]
+    house.deliver_purchases("2014-01-15", rows)
+    assert house.run(TRANSACTIONS).errors == []
+    settings = house.settings.model_copy(update={"forget_key": SecretStr(KEY)})
+    write, calls = Lake.write, 0
+
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            forget_in_process(settings, house)
+    # Between the two commits the record is counted twice; a load in between counts it once again.
+    assert house.count(bronze_table(TRANSACTIONS)) + house.count(rejects_table(TRANSACTIONS)) == 3
+    for attempt in range(2):
+        runs = forget_in_process(settings, house)
+        assert bool(runs) != bool(attempt)
+        assert house.count(bronze_table(TRANSACTIONS)) == 1
+        (removed,) = house.rows(rejects_table(TRANSACTIONS))
+        assert (removed["line_number"], removed["raw_text"]) == (-2, None)
+        assert execute(settings, runs).errors == []
+    assert [row["transaction_id"] for row in house.rows("fact_transactions")] == ["T1"]
+    assert remaining(house.lake, request_for(settings, house)) == {}
+    for key, text in (
+        ("", "LAKEHOUSE_FORGET_KEY is not set"),
+        ("x" * 32, "is not the key with which people were forgotten"),
     ):
-        done = command(
-            "run",
-            variables={**variables_of(lived_in), **variables},
-            cwd=lived_in.settings.landing.parent,
-        )
-        assert done.returncode == 1
-        assert text in done.stderr
-    code, _, errors = forget(lived_in, "1", "--reason", "r", "--yes", key="")
-    assert (code, errors.count("\n")) == (1, 1)
-    assert "LAKEHOUSE_FORGET_KEY is not set" in errors
+        monkeypatch.setenv("LAKEHOUSE_FORGET_KEY", key)
+        stopped = house.run(TRANSACTIONS).errors
+        assert stopped
+        assert all(text in sentence for sentence in stopped)
+    assert house.count(bronze_table(TRANSACTIONS)) == 1
 
 
-def test_an_unknown_kind_of_person_is_one_sentence(lived_in: House) -> None:
-    done = command(
-        "forget", "airline", "pilot", "1", "--reason", "r", "--yes",
-        variables={**variables_of(lived_in), "LAKEHOUSE_FORGET_KEY": KEY},
-        cwd=lived_in.settings.landing.parent,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "airline member" in done.stderr
+def request_for(settings: Settings, house: House) -> Request:
+    return request_of(settings, house.lake, "airline", "member", str(NUMBER), "r")
+
+
+def forget_in_process(settings: Settings, house: House) -> list[PlannedRun]:
+    return remove_records(settings, house.lake, request_for(settings, house))
+
+
+def test_engines_compare_identifiers_as_requests_do(either: Engine) -> None:
+    given = ["7", " 007.0 ", "+7", "7.5", "07", "70", "a7", "7.00", "", None]
+    frame = either.from_arrow(pa.table({"customer_id": pa.array(given, pa.string())}))
+    for by_number in (True, False):
+        subject = Subject("member", {}, by_number=by_number)
+        found = either.rows(frame.filter(identifies("customer_id", subject, "07")))
+        assert [row["customer_id"] for row in found] == [
+            text for text in given if text and subject.normal(text) == subject.normal("07")
+        ]
+
+
+@pytest.fixture(params=["engine", "spark_engine"])
+def either(request: pytest.FixtureRequest) -> Engine:
+    """Each engine in turn, the active one of the test."""
+    found: Engine = request.getfixturevalue(request.param)
+    return found
+
+
+def test_an_unknown_kind_of_person_is_one_sentence() -> None:
+    with pytest.raises(LakehouseError, match=r"airline pilot.*airline member"):
+        subject_named("airline", "pilot")
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,7 @@ def forget(
     stay as they are: the receipt names them. LAKEHOUSE_FORGET_KEY is needed for later loads too.
     """
     from lakehouse_assets.cli.report import open_lake, print_warnings
-    from lakehouse_assets.orchestration.forgetting import conclude, request_of
-    from lakehouse_assets.orchestration.forgetting import forget as begin
+    from lakehouse_assets.orchestration.forgetting import conclude, remove_records, request_of
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
@@ -52,7 +51,7 @@ def forget(
     _print_held(request)
     if not yes and not typer.confirm("Remove these records?"):
         raise typer.Exit(1)
-    runs = begin(settings, lake, request)
+    runs = remove_records(settings, lake, request)
     summary = watched(settings, runs, "lakehouse forget") if runs else None
     if summary is not None:
         print_warnings(console, summary.warnings)

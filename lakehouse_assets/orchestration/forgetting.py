@@ -182,7 +182,7 @@ def request_of(
     )  # fmt: skip
 
 
-def forget(settings: Settings, lake: Lake, request: Request) -> list[PlannedRun]:
+def remove_records(settings: Settings, lake: Lake, request: Request) -> list[PlannedRun]:
     """Write the receipt, remove the person's records from bronze, and plan the runs that follow.
 
     Returns:
@@ -280,7 +280,7 @@ def _compared(column: Col, subject: Subject) -> Col:
     return v.text_id(text)
 
 
-def _is(column: str, subject: Subject, identifier: str) -> Col:
+def identifies(column: str, subject: Subject, identifier: str) -> Col:
     """Return whether a column identifies a person; false where it is null."""
     same = _compared(F.col(column), subject) == F.lit(subject.normal(identifier))
     return F.coalesce(same, F.lit(False))
@@ -292,7 +292,7 @@ def _held(
     """Find the rows and malformed records of a person in bronze."""
     day, column = dataset.partition.column, subject.identified_by[dataset.name]
     mine = lake.read(bronze_table(dataset), columns=[day, column, "_source_file"]).filter(
-        _is(column, subject, identifier)
+        identifies(column, subject, identifier)
     )
     rows: dict[date, int] = {}
     files: set[str] = set()
@@ -321,7 +321,7 @@ def _silver_rows(
     names = [c.name for c in table.columns if c.pii == "identifier"]
     if column not in names:
         return []
-    mine = lake.read(table, columns=names).filter(_is(column, subject, identifier))
+    mine = lake.read(table, columns=names).filter(identifies(column, subject, identifier))
     return lake.engine.rows(mine.distinct())
 
 
@@ -344,7 +344,7 @@ def _remove(lake: Lake, request: Request, held: Held) -> None:
 
     with lake.engine.scope():
         stored = lake.read(rows, window)
-        is_mine = _is(column, request.subject, request.identifier)
+        is_mine = identifies(column, request.subject, request.identifier)
         mine = stored.filter(is_mine)
         texts = lake.read(rejects, window)
         named = {record for found in held.rejects.values() for record in found}
