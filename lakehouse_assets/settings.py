@@ -191,6 +191,16 @@ class Settings(BaseSettings):
         None,
         description="Key with which loads recognise the records of forgotten people; a secret.",
     )
+    sql_users: SecretStr | None = Field(
+        None,
+        description="File of the users of SQL, a line of `lakehouse serve user` each; or the lines "
+        "themselves, separated by `;`.",
+    )
+    mask_key: SecretStr | None = Field(
+        None,
+        description="Key for the hashes that roles read instead of identifiers; without it, each "
+        "process has its own hashes. A secret.",
+    )
     request_timeout: int = Field(
         REQUEST_SECONDS,
         ge=1,

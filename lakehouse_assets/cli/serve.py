@@ -1,4 +1,4 @@
-"""`lakehouse serve`: a registered model over HTTP."""
+"""`lakehouse serve`: a registered model over HTTP, and the users of SQL."""
 
 from __future__ import annotations
 
@@ -81,3 +81,30 @@ def databricks(
         version = register_exported(folder, to)
     point_endpoint(WorkspaceClient(), endpoint, to, version)
     console.print(f"{exported.model_uri} is version {version} of {to}, for the endpoint {endpoint}")
+
+
+@serve.command()
+def user(
+    name: Annotated[str, typer.Argument(help="Name of the user.")],
+    role: Annotated[
+        str, typer.Option(help="Role, as `lakehouse access` lists them; `owner` reads everything.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option(help="File to add the line to; without it, the line is printed.")
+    ] = None,
+) -> None:
+    """Make the line of a user for LAKEHOUSE_SQL_USERS; asks for the password twice.
+
+    The line holds what proves the password (SCRAM-SHA-256), from which it cannot be read.
+    """
+    from lakehouse_assets.domains import ROLES
+    from lakehouse_assets.query.users import check_role, new_user, with_user
+
+    check_role(role, ROLES, f"The user {name}")
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    made = new_user(name, role, password, ROLES)
+    if to is None:
+        typer.echo(made.line)
+        return
+    with_user(to, made, ROLES)
+    console.print(f"{to} has the user {name} now, with the role {role}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.access import Access
-from lakehouse_assets.engine.duckdb_sql import identifier, literal
+from lakehouse_assets.engine.duckdb_sql import identifier
 from lakehouse_assets.lake.views import View
 from lakehouse_assets.query.policy import masked, prepare
 
@@ -14,89 +14,63 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+_SETTINGS: Mapping[str, Any] = {
+    # No files: what does not fit into the memory is an error.
+    "temp_directory": "",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    # Names must not find variables of this process.
+    "python_enable_replacements": False,
+}
 
-class Locked:
-    """An instance of DuckDB that reaches no file, network or setting, and only a role's data.
 
-    Its tables are streams of rows that another instance has filtered and masked, so that even a
-    statement that nobody has checked finds nothing else.
+def locked_connection(
+    access: Access,
+    names: Mapping[str, View],
+    columns: Collection[str] | None,
+    read: Callable[[str], pa.RecordBatchReader],
+    key: str,
+    *,
+    memory: str | None = None,
+    threads: int | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Return a connection for one statement of a role, to an instance of DuckDB of its own.
 
-    Attributes:
-        connection: The only connection to the instance; `interrupt` of another thread stops it.
+    The instance reaches no file, network or setting. Its tables are streams of rows that another
+    instance has filtered and masked, so that even a statement that nobody has checked finds nothing
+    that the role may not read. Each scan of a table reads its stream anew.
+
+    Args:
+        access: The role.
+        names: Views that the statement reads, by SQL name; the role has grants on their tables.
+        columns: Names of the columns that the statement needs; None for all of them.
+        read: Runs a SELECT where the names are the lake's views as stored, in an instance that
+            `policy.prepare` has prepared with the same key. Several threads may call it.
+        key: Key for hashes.
+        memory: Most memory that the instance uses, such as `1GB`.
+        threads: Threads that it uses.
     """
+    import duckdb
 
-    def __init__(
-        self,
-        access: Access,
-        read: Callable[[str], pa.RecordBatchReader],
-        key: str,
-        *,
-        memory: str | None = None,
-        threads: int | None = None,
-        spill: str | None = None,
-    ) -> None:
-        """Start an instance for a role.
-
-        Args:
-            access: The role.
-            read: Runs a SELECT over the lake's views where they are not masked; may be called from
-                several threads.
-            key: Key for hashes, see `policy.prepare`; `read`'s instance must be prepared with it.
-            memory: Most memory that it uses, such as `1GB`.
-            threads: Threads that it uses.
-            spill: Folder for what does not fit into the memory.
-        """
-        import duckdb
-
-        self._access = access
-        self._read = read
-        self._shown: dict[str, View] = {}
-        self.connection: duckdb.DuckDBPyConnection = duckdb.connect(":memory:")
-        given = {"memory_limit": memory, "temp_directory": spill}
-        settings = [f"{name} = {literal(value)}" for name, value in given.items() if value]
-        if threads:
-            settings.append(f"threads = {threads}")
-        prepare(self.connection, key, "statement")
-        for setting in (
-            *settings,
-            "autoinstall_known_extensions = false",
-            "autoload_known_extensions = false",
-            # Names must not find variables of this process.
-            "python_enable_replacements = false",
-            "enable_external_access = false",
-            "lock_configuration = true",
-        ):
-            self.connection.execute(f"SET {setting}")
-
-    def show(self, names: Mapping[str, View], columns: Collection[str] | None = None) -> None:
-        """Show the tables that a statement reads, instead of those that are shown.
-
-        Args:
-            names: Views by SQL name, all granted to the role, as `read` knows them.
-            columns: Names of the columns that the statement needs; None for all of them.
-        """
-        self.hide()
+    bounds = {"memory_limit": memory, "threads": threads}
+    settings = {**_SETTINGS, **{name: value for name, value in bounds.items() if value}}
+    connection = duckdb.connect(":memory:", config=settings)
+    try:
+        prepare(connection, key, "statement")
         for number, (name, view) in enumerate(names.items()):
-            quoted = ".".join(map(identifier, name.split(".", 1)))
-            rows = masked(self._access, view, quoted, columns)
-            self.connection.register(f"rows_{number}", _Stream(self._read, rows))
-            schema, _, _ = quoted.rpartition(".")
-            if schema:
-                self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            self.connection.execute(f"CREATE OR REPLACE VIEW {quoted} AS FROM rows_{number}")
-            self._shown[name] = view
-
-    def hide(self) -> None:
-        """Show no tables any more."""
-        for number, name in enumerate(self._shown):
-            quoted = ".".join(map(identifier, name.split(".", 1)))
-            self.connection.execute(f"DROP VIEW IF EXISTS {quoted}")
-            self.connection.unregister(f"rows_{number}")
-        self._shown = {}
-
-    def close(self) -> None:
-        """End the instance."""
-        self.connection.close()
+            schema, dot, table = name.rpartition(".")
+            quoted = f"{identifier(schema)}.{identifier(table)}" if dot else identifier(table)
+            if dot:
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
+            rows = _Stream(read, masked(access, view, quoted, columns))
+            connection.register(f"rows_{number}", rows)
+            connection.execute(f"CREATE VIEW {quoted} AS FROM rows_{number}")
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class _Stream:

@@ -10,19 +10,30 @@ from typing import TYPE_CHECKING
 from lakehouse_assets.catalog.access import Access, Mask, RowFilter
 from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine.duckdb_sql import identifier, literal
+from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
     import duckdb
 
     from lakehouse_assets.lake.views import View
 
+_SHORTEST_KEY = 16
 # A macro, so that the key is in no statement, message or log. Statements cannot call it: the guard
 # does not allow it.
 HASH_MACRO = "masked_digest"
 
 
 def hash_key(given: str | None) -> str:
-    """Return the key for hashes: the given one, or one that lives as long as the process."""
+    """Return the key for hashes: the given one, or one that lives as long as the process.
+
+    Raises:
+        LakehouseError: the given key is short, so that it could be guessed.
+    """
+    if given is not None and len(given) < _SHORTEST_KEY:
+        raise LakehouseError(
+            f"LAKEHOUSE_MASK_KEY needs {_SHORTEST_KEY} or more letters; make one with "
+            "`openssl rand -hex 32`."
+        )
     return given or secrets.token_hex(32)
 
 
@@ -51,7 +62,10 @@ def masked(access: Access, view: View, source: str, columns: Collection[str] | N
         columns: Names of the columns that are needed, in lower case; None for all of them.
     """
     policy = access.tables[view.table]
-    wanted = [name for name in view.columns if columns is None or name in columns]
+    filtered = policy.rows and policy.rows.column
+    wanted = [
+        name for name in view.columns if columns is None or name in columns or name == filtered
+    ]
     # A statement such as count(*) needs the rows but no column.
     wanted = wanted or [next(iter(view.columns))]
     selected = []

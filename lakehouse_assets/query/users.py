@@ -133,29 +133,23 @@ class Users(Mapping[str, User]):
             self._users[name] = User(name, role, verifier)
 
     @classmethod
-    def read(cls, file: Path | None, text: str | None, roles: Collection[str]) -> Users:
-        """Read users from a file, or from a text such as that of a variable.
+    def read(cls, given: str | None, roles: Collection[str]) -> Users:
+        """Read users from a file that a setting names, or from the setting itself.
+
+        Args:
+            given: The setting: a path, or lines separated by `;`.
+            roles: Names of the declared roles.
 
         Raises:
-            LakehouseError: neither has a user, the file cannot be read or others may change it, or
-                a line is wrong.
+            LakehouseError: there is no user, the file cannot be read or others may write it, or a
+                line is wrong.
         """
-        place = "the users" if file is None else str(file)
-        if file is not None:
-            try:
-                if file.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                    raise LakehouseError(
-                        f"Others may write {file} and make themselves users; `chmod 600 {file}`."
-                    )
-                text = file.read_text(encoding="utf-8")
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or "it is no plain text"
-                raise LakehouseError(
-                    f"The users {file} cannot be read ({reason}); {_MAKE}."
-                ) from None
-        users = cls(text or "", roles, place)
+        if not given or "," in given or given.startswith("#"):
+            users = cls((given or "").replace(";", "\n"), roles, "LAKEHOUSE_SQL_USERS")
+        else:
+            users = cls(_text_of(Path(given).expanduser()), roles, given)
         if not users:
-            raise LakehouseError(f"There is no user who may ask; {_MAKE}.")
+            raise LakehouseError(f"No user may ask in SQL; {_MAKE}, for LAKEHOUSE_SQL_USERS.")
         return users
 
     def __getitem__(self, name: str) -> User:
@@ -176,6 +170,18 @@ class Users(Mapping[str, User]):
         return Verifier(_ITERATIONS, salt, secrets.token_bytes(32), secrets.token_bytes(32))
 
 
+def _text_of(file: Path) -> str:
+    try:
+        if file.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise LakehouseError(
+                f"Others may write {file} and make themselves users; `chmod 600 {file}`."
+            )
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no plain text"
+        raise LakehouseError(f"The users {file} cannot be read ({reason}); {_MAKE}.") from None
+
+
 def new_user(name: str, role: str, password: str, roles: Collection[str]) -> User:
     """Return a user with a password.
 
@@ -192,6 +198,19 @@ def new_user(name: str, role: str, password: str, roles: Collection[str]) -> Use
             f"A password needs {_FEWEST_LETTERS} or more ASCII letters, digits and signs."
         )
     return User(name, role, Verifier.of(password))
+
+
+def with_user(file: Path, user: User, roles: Collection[str]) -> None:
+    """Add a user to a file, which only its owner may read if it is new.
+
+    Raises:
+        LakehouseError: the file has the user already, or a line is wrong.
+    """
+    before = _text_of(file) if file.exists() else ""
+    text = f"{before.rstrip()}\n{user.line}\n".lstrip()
+    Users(text, roles, str(file))
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
 
 
 def check_role(role: str, roles: Collection[str], place: str) -> None:

@@ -1,0 +1,84 @@
+"""Users of SQL: their lines, and the proofs of their passwords."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lakehouse_assets.cli.serve import serve
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.query.users import Users, Verifier, new_user
+
+PASSWORD = "correct horse battery"  # noqa: S105
+ROLES = ("analyst", "steward")
+LINE = new_user("ana", "analyst", PASSWORD, ROLES).line
+
+
+def test_a_verifier_is_that_of_rfc_7677() -> None:
+    """The example of the RFC: user `user`, password `pencil`."""
+    salt = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
+    found = Verifier.of("pencil", salt, 4096)
+    assert str(found) == (
+        "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
+        "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+    )
+    assert Verifier.parse(str(found)) == found
+    assert found.accepts("pencil")
+    assert not found.accepts("Pencil")
+
+
+def test_users_come_from_a_file_or_from_the_setting_itself(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text(f"# ours\n\n{LINE}\n")
+    file.chmod(0o600)
+    for given in (str(file), LINE, f"{LINE};{new_user('bo', 'owner', PASSWORD, ROLES).line}"):
+        users = Users.read(given, ROLES)
+        assert users["ana"].role == "analyst"
+        assert users["ana"].verifier.accepts(PASSWORD)
+    assert PASSWORD not in LINE
+    assert not users.unknown("eve").accepts(PASSWORD)
+    assert users.unknown("eve").salt == users.unknown("eve").salt != users.unknown("eva").salt
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "No user may ask in SQL"),
+        ("# nobody, yet", "No user may ask in SQL"),
+        (f"{LINE}\nana,analyst,{PASSWORD}", "Line 2 of .* is not"),
+        (f"{LINE};{LINE}", "names the user ana again"),
+        (LINE.replace("analyst", "analist"), "not declared; did you mean analyst?"),
+        (LINE.replace(":", "::"), "is not"),
+        ("no/such/file", "cannot be read"),
+    ],
+)
+def test_wrong_users_are_refused_without_showing_the_line(text: str, message: str) -> None:
+    with pytest.raises(LakehouseError, match=message) as raised:
+        Users.read(text.replace("\n", ";"), ROLES)
+    assert PASSWORD not in str(raised.value)
+    assert "SCRAM-SHA-256$" not in str(raised.value)
+
+
+def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text(LINE)
+    file.chmod(0o622)
+    with pytest.raises(LakehouseError, match="Others may write"):
+        Users.read(str(file), ROLES)
+
+
+def test_the_command_makes_a_line_and_shows_no_password(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    arguments = ["user", "ana", "--role", "analyst", "--to", str(file)]
+    done = CliRunner().invoke(serve, arguments, input=f"{PASSWORD}\n{PASSWORD}\n")
+    assert done.exit_code == 0, done.output
+    assert PASSWORD not in done.output
+    assert Users.read(str(file), ROLES)["ana"].verifier.accepts(PASSWORD)
+    assert file.stat().st_mode & 0o777 == 0o600
+    again = CliRunner().invoke(serve, arguments, input=f"{PASSWORD}\n{PASSWORD}\n")
+    assert isinstance(again.exception, LakehouseError)
+    short = CliRunner().invoke(serve, arguments[:4], input="short\nshort\n")
+    assert "12 or more" in str(short.exception)
