@@ -134,12 +134,12 @@ class _Check:
         elif isinstance(part, dict):
             kind = part.get("type")
             if isinstance(kind, str) and kind not in _NODES:
-                raise QueryError(f"{_ONE_SELECT}, without a {kind.lower()}.")
+                raise _refused(f"{_ONE_SELECT}, without a {kind.lower()}.")
             if kind == "BASE_TABLE":
                 self._table(part, common)
                 return
             if kind == "SHOW_REF" and not part.get("query"):
-                raise QueryError(f"{_ONE_SELECT}, or DESCRIBE and SUMMARIZE of one.")
+                raise _refused(f"{_ONE_SELECT}, or DESCRIBE and SUMMARIZE of one.")
             if kind == "TABLE_FUNCTION":
                 _allow(part["function"], TABLE_FUNCTIONS)
                 self.visit(part["function"]["children"], common)
@@ -162,7 +162,7 @@ class _Check:
     def _expression(self, node: dict[str, Any]) -> None:
         kind = node["class"]
         if kind not in _EXPRESSIONS:
-            raise QueryError(f"{_ONE_SELECT}, without a {kind.lower()}.")
+            raise _refused(f"{_ONE_SELECT}, without a {kind.lower()}.")
         if kind in ("FUNCTION", "WINDOW"):
             _allow(node, FUNCTIONS)
         elif kind == "STAR":
@@ -189,6 +189,7 @@ class _Check:
             raise QueryError(
                 f'No table is called {written}{close} "show tables" lists what there is.',
                 table=written,
+                sqlstate="42P01",
             )
         found = self._known[name]
         if isinstance(found, str):
@@ -196,7 +197,7 @@ class _Check:
             return
         if not self._reads(found):
             role = self._access.name if self._access else ""
-            raise QueryError(f"The role {role} may not read {written}.")
+            raise _refused(f"The role {role} may not read {written}.")
         self.names.add(name)
         if found is not None:
             self._found.append((node, found))
@@ -218,6 +219,11 @@ class _Check:
         _to_subquery(node, statement)
 
 
+def _refused(message: str) -> QueryError:
+    """Return the error of a statement that is not allowed."""
+    return QueryError(message, sqlstate="42501")
+
+
 def _to_subquery(node: dict[str, Any], statement: dict[str, Any]) -> None:
     """Turn a table of a tree into a subquery of the same name."""
     node |= {
@@ -232,7 +238,7 @@ def _to_subquery(node: dict[str, Any], statement: dict[str, Any]) -> None:
 def _allow(function: dict[str, Any], allowed: frozenset[str]) -> None:
     name = _fold(function["function_name"])
     if name not in allowed or function.get("schema") not in ("", "main") or function.get("catalog"):
-        raise QueryError(f"The function {function['function_name']} is not allowed here.")
+        raise _refused(f"The function {function['function_name']} is not allowed here.")
 
 
 def _fold(name: str) -> str:
@@ -288,11 +294,12 @@ def _parse(text: str) -> dict[str, Any]:
     if parsed["error"] and parsed["error_type"] == "parser":
         said = str(parsed["error_message"]).partition("\n")[0].rstrip(".")
         deep = said.startswith("Max expression depth")
-        raise QueryError(_TOO_DEEP if deep else f"The query does not run: {said}.")
+        said = _TOO_DEEP if deep else f"The query does not run: {said}."
+        raise QueryError(said, sqlstate="42601")
     if not parsed["error"] and not parsed["statements"]:
         raise QueryError('The statement is empty; write one, such as "show tables".')
     if parsed["error"] or len(parsed["statements"]) != 1:
-        raise QueryError(f"{_ONE_SELECT}.")
+        raise _refused(f"{_ONE_SELECT}.")
     statement: dict[str, Any] = parsed["statements"][0]
     return statement
 
