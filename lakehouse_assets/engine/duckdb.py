@@ -108,7 +108,6 @@ class DuckDBEngine:
         self._scoped: ScopedResources[_Stored] = ScopedResources(self._free)
         self._unions = Unions()
         self._shapes: dict[str, Mapping[str, str]] = {}
-        self._confined = False
         self._catalogs: OrderedDict[Hashable, tuple[str, str]] = OrderedDict()
         # One write needs a plan's SQL several times.
         self._queries: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -413,13 +412,12 @@ class DuckDBEngine:
         Raises:
             QueryError: the statement fails, at once or while rows are read.
         """
-        return self.prepare(object(), lambda: frames or {}).run(sql)
+        return self.query_on(self.catalog_of(object(), lambda: frames or {})).run(sql)
 
-    def prepare(self, key: Hashable, frames: Callable[[], Mapping[str, DataFrame]]) -> Query:
-        """Prepare a statement that sees the named frames and no others.
+    def catalog_of(self, key: Hashable, frames: Callable[[], Mapping[str, DataFrame]]) -> str:
+        """Return the name of a catalog with the named frames and no others.
 
-        The names are in a catalog of the statement's own, so that a statement that runs sees the
-        same versions until it ends, whatever others prepare meanwhile.
+        Statements on it see the same versions until they end, whatever others do meanwhile.
 
         Args:
             key: Identifies the names and the versions that they mean; a catalog with the same key
@@ -430,12 +428,19 @@ class DuckDBEngine:
         if key not in self._catalogs:
             self._catalogs[key] = self._new_catalog(frames())
         self._catalogs.move_to_end(key)
-        catalog, _ = self._catalogs[key]
         while len(self._catalogs) > _MOST_CATALOGS:
             self._drop_catalog(next(iter(self._catalogs)))
-        cursor = self._connection.cursor()
+        return self._catalogs[key][0]
+
+    def query_on(self, catalog: str) -> Query:
+        """Begin a statement on a catalog; several threads may."""
+        cursor = self.cursor()
         cursor.execute(f"SET search_path = '{catalog}.main,memory.main'")
-        return Query(cursor, self._stores.explained, select_only=self._confined)
+        return Query(cursor, self._stores.explained)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Open a further connection to the engine's instance of DuckDB."""
+        return self._connection.cursor()
 
     def _new_catalog(self, frames: Mapping[str, DataFrame]) -> tuple[str, str]:
         """Create a catalog with a view for each name; return its name and the views' queries."""
@@ -466,7 +471,6 @@ class DuckDBEngine:
             "lock_configuration = true",
         ):
             self._connection.execute(f"SET {setting}")
-        self._confined = True
 
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
         """Derive, from the plan, which stored columns each output column comes from."""

@@ -32,19 +32,15 @@ class Query:
     Args:
         cursor: The cursor, which ends with the statement.
         explained: Raises the errors of the stores that it reads as one sentence.
-        select_only: Whether only one SELECT may run.
     """
 
     def __init__(
         self,
         cursor: duckdb.DuckDBPyConnection,
         explained: Callable[[], AbstractContextManager[None]],
-        *,
-        select_only: bool = False,
     ) -> None:
         self._cursor = cursor
         self._stores_explained = explained
-        self._select_only = select_only
         self._stopped: QueryError | None = None
         self._ended = Event()
 
@@ -54,6 +50,8 @@ class Query:
         parameters: Sequence[Any] | Mapping[str, Any] = (),
         timeout: float | None = None,
         batch_rows: int = 10_000,
+        *,
+        select_only: bool = False,
     ) -> pa.RecordBatchReader:
         """Run the statement and stream its rows.
 
@@ -62,6 +60,7 @@ class Query:
             parameters: Values of `?` and `$1`, or of `$name`.
             timeout: Seconds until the last row must be read; None for no limit.
             batch_rows: Rows of a batch.
+            select_only: Whether it must be a SELECT.
 
         Raises:
             QueryError: the statement fails, is stopped, or takes too long: at once or while rows
@@ -74,7 +73,7 @@ class Query:
             Thread(target=self._watch, args=[timeout], daemon=True).start()
         try:
             with self._explained():
-                if self._select_only and [s.type for s in duckdb.extract_statements(sql)] != [
+                if select_only and [s.type for s in duckdb.extract_statements(sql)] != [
                     duckdb.StatementType.SELECT
                 ]:
                     raise QueryError(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, QueryError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.snapshot import view_without_versions
@@ -17,15 +17,32 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def catalog_rows(lake: Lake, statement: Statement) -> pa.RecordBatchReader:
-    """Answer `show tables`, `describe <table>` or `describe history <table>`."""
+def catalog_rows(
+    lake: Lake, statement: Statement, sees: Callable[[Table], bool] = lambda _: True
+) -> pa.RecordBatchReader:
+    """Answer `show tables`, `describe <table>` or `describe history <table>`.
+
+    Args:
+        lake: The lake.
+        statement: The statement.
+        sees: Whether whoever asks may know of a table.
+
+    Raises:
+        QueryError: the table is not one that whoever asks may know of.
+    """
     if statement.kind == "tables":
-        return _tables(lake)
-    ((view, _),) = statement.names.values()
+        return _tables(lake, sees)
+    ((name, (view, _)),) = statement.names.items()
+    if not sees(view.table):
+        raise QueryError(
+            f'No table is called {name}. "show tables" lists what there is.',
+            table=name,
+            sqlstate="42P01",
+        )
     return _history(lake, view.table) if statement.kind == "history" else _columns(view)
 
 
-def _tables(lake: Lake) -> pa.RecordBatchReader:
+def _tables(lake: Lake, sees: Callable[[Table], bool]) -> pa.RecordBatchReader:
     """List the views of tables that are built, by name without aliases."""
     import pyarrow as pa
 
@@ -52,7 +69,7 @@ def _tables(lake: Lake) -> pa.RecordBatchReader:
         }
         for view in every_view(lake.registry)
         for table in [view.table]
-        if (found := of_view(view)) is not None
+        if sees(table) and (found := of_view(view)) is not None
     ]
     schema = pa.schema([(name, pa.string()) for name in ("table", "kind", "rows_of")])
     return pa.Table.from_pylist(rows, schema).to_reader()

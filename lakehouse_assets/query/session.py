@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from weakref import WeakSet
 
+from lakehouse_assets.catalog.access import Access
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.engine.duckdb_query import Query
 from lakehouse_assets.errors import LakehouseError, QueryError, did_you_mean
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.snapshot import Snapshot, snapshot_of
 from lakehouse_assets.lake.views import views
+from lakehouse_assets.query import policy
 from lakehouse_assets.query.catalog_answers import catalog_rows
-from lakehouse_assets.query.statements import Statement, read_statement
+from lakehouse_assets.query.guard import guard
+from lakehouse_assets.query.locked import locked_connection
+from lakehouse_assets.query.statements import Named, Statement, read_statement
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakehouse_assets.engine.duckdb import DuckDBEngine
-    from lakehouse_assets.engine.duckdb_query import Query
 
 Parameters = Sequence[Any] | Mapping[str, Any]
-_CANCELLED = QueryError("The statement was cancelled.", sqlstate="57014")
-_CLOSED = QueryError("The session was closed.", sqlstate="57014")
+_CANCELLED = "The statement was cancelled."
+_CLOSED = "The session was closed."
 
 
 class Answer(NamedTuple):
@@ -47,30 +54,51 @@ class Sessions:
     Args:
         lake: The lake, on the embedded engine.
         timeout: Seconds that a statement may take, unless its session says otherwise.
+        key: Key of the hashes that roles see instead of values; None for one that is random.
+        memory: Most memory that a statement of a role uses; the owner's share the engine's.
 
     Raises:
         LakehouseError: the lake is on another engine.
     """
 
-    def __init__(self, lake: Lake, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        timeout: float | None = None,
+        key: str | None = None,
+        memory: str = "1GB",
+    ) -> None:
         if lake.engine.name != "duckdb":
             raise LakehouseError(
                 "Sessions in SQL run on the embedded engine; set LAKEHOUSE_ENGINE=duckdb for them."
             )
         self.lake = lake
-        self._engine = cast("DuckDBEngine", lake.engine)
+        self.engine = cast("DuckDBEngine", lake.engine)
+        self.key = policy.hash_key(key)
+        self.memory = memory
+        policy.prepare(self.engine.cursor(), self.key)
         self._timeout = timeout
         self._sessions: WeakSet[Session] = WeakSet()
         # The engine prepares one statement at a time; they run at the same time.
         self._lock = Lock()
 
-    def open(self, timeout: float | None = None) -> Session:
+    def open(
+        self,
+        access: Access | None = None,
+        *,
+        guarded: bool = False,
+        timeout: float | None = None,
+    ) -> Session:
         """Open a session.
 
         Args:
+            access: What the role that asks may read; None for the owner, who may read everything.
+            guarded: Whether the owner's statements are checked, too: one SELECT over the lake.
+                Without it they can do all that DuckDB can.
             timeout: Seconds that a statement may take.
         """
-        session = Session(self, self._timeout if timeout is None else timeout)
+        timeout = self._timeout if timeout is None else timeout
+        session = Session(self, access, guarded or access is not None, timeout)
         self._sessions.add(session)
         return session
 
@@ -79,21 +107,25 @@ class Sessions:
         for session in list(self._sessions):
             session.close()
 
-    def prepare(self, statement: Statement) -> Query:
-        """Prepare a statement at the newest versions of its tables.
+    def catalog_of(self, statement: Statement) -> str:
+        """Return a catalog with the tables that a statement names, at their newest versions.
 
         Raises:
             LakehouseError: a table cannot be read.
         """
         with self._lock:
-            return prepare(self.lake, self._engine, statement)
+            return catalog_of(self.lake, self.engine, statement)
 
 
 class Session:
     """Statements of one user, of which several may run at once."""
 
-    def __init__(self, sessions: Sessions, timeout: float | None) -> None:
+    def __init__(
+        self, sessions: Sessions, access: Access | None, guarded: bool, timeout: float | None
+    ) -> None:
         self._sessions = sessions
+        self._access = access
+        self._guarded = guarded
         self._timeout = timeout
         self._running: WeakSet[Query] = WeakSet()
         self._closed = False
@@ -114,18 +146,14 @@ class Session:
                 fails, is cancelled or takes too long. The last three may be raised while rows are
                 read.
         """
-        if self._closed:
-            raise _CLOSED
-        lake = self._sessions.lake
-        statement = read_statement(text, lake.registry)
+        statement = self._read(text)
         if statement.kind != "rows":
-            return Answer(catalog_rows(lake, statement), of_catalog=True)
-        query = self._sessions.prepare(statement)
-        self._running.add(query)
+            return Answer(catalog_rows(self._sessions.lake, statement, self._sees), True)
         try:
+            query = self._prepare(statement)
             return Answer(query.run(statement.text, parameters, self._timeout, batch_rows))
         except QueryError as error:
-            raise _explained(error, lake, statement) from None
+            raise _explained(error, self._sessions.lake, statement, self._sees) from None
 
     def describe(self, text: str, parameters: Parameters | None = None) -> pa.Schema:
         """Return the columns of a statement's rows without computing them.
@@ -137,26 +165,76 @@ class Session:
         Raises:
             LakehouseError: as for `run`.
         """
-        lake = self._sessions.lake
-        statement = read_statement(text, lake.registry)
+        statement = self._read(text)
         if statement.kind != "rows":
-            return catalog_rows(lake, statement).schema
-        query = self._sessions.prepare(statement)
+            return catalog_rows(self._sessions.lake, statement, self._sees).schema
         try:
-            return query.describe(statement.text, parameters)
+            return self._prepare(statement).describe(statement.text, parameters)
         except QueryError as error:
-            raise _explained(error, lake, statement) from None
+            raise _explained(error, self._sessions.lake, statement, self._sees) from None
 
     def cancel(self) -> None:
         """Stop the statements that run now, from another thread."""
-        for query in list(self._running):
-            query.stop(_CANCELLED)
+        self._stop(_CANCELLED)
 
     def close(self) -> None:
         """Stop the statements that run, and refuse others."""
         self._closed = True
+        self._stop(_CLOSED)
+
+    def _stop(self, reason: str) -> None:
         for query in list(self._running):
-            query.stop(_CLOSED)
+            query.stop(QueryError(reason, sqlstate="57014"))
+
+    def _sees(self, table: Table) -> bool:
+        """Whether the role may know of a table."""
+        return self._access is None or table in self._access.tables
+
+    def _read(self, text: str) -> Statement:
+        """Read a statement and check that it may run; a role's tables are replaced in its text."""
+        if self._closed:
+            raise QueryError(_CLOSED, sqlstate="57014")
+        known = views(self._sessions.lake.registry)
+        statement = read_statement(text, self._sessions.lake.registry)
+        if statement.kind == "history" and self._access is not None:
+            raise QueryError(
+                "Only the lake's owner may read the history of a table.", sqlstate="42501"
+            )
+        if statement.kind != "rows" or not self._guarded:
+            return statement
+        earlier = {name: named.view for name, named in statement.names.items()}
+        guarded = guard(statement.text, self._access, {**known, **earlier})
+        return replace(
+            statement,
+            text=guarded.sql,
+            names={name: statement.names.get(name) or Named(known[name]) for name in guarded.names},
+            columns=guarded.columns,
+        )
+
+    def _prepare(self, statement: Statement) -> Query:
+        """Begin a statement; a role's runs where there is nothing but what it may read."""
+        engine, catalog = self._sessions.engine, self._sessions.catalog_of(statement)
+        if self._access is None:
+            query = engine.query_on(catalog)
+        else:
+
+            def read(sql: str) -> pa.RecordBatchReader:
+                source = engine.query_on(catalog)
+                self._running.add(source)
+                return source.run(sql, timeout=self._timeout)
+
+            names = {name: named.view for name, named in statement.names.items()}
+            cursor = locked_connection(
+                self._access,
+                names,
+                statement.columns,
+                read,
+                self._sessions.key,
+                memory=self._sessions.memory,
+            )
+            query = Query(cursor, nullcontext)
+        self._running.add(query)
+        return query
 
 
 def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
@@ -186,8 +264,11 @@ def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
         return Answer(catalog_rows(lake, statement), of_catalog=True)
     try:
         if engine.name == "duckdb":
-            query = prepare(lake, cast("DuckDBEngine", engine), statement, confined=confined)
-            return Answer(query.run(statement.text))
+            embedded = cast("DuckDBEngine", engine)
+            query = embedded.query_on(catalog_of(lake, embedded, statement))
+            if confined:
+                engine.confine(lake.root)
+            return Answer(query.run(statement.text, select_only=confined))
         if confined:
             engine.confine(lake.root)
         with snapshot_of(lake) as snapshot:
@@ -196,29 +277,33 @@ def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
         raise _explained(error, lake, statement) from None
 
 
-def prepare(
-    lake: Lake, engine: DuckDBEngine, statement: Statement, *, confined: bool = False
-) -> Query:
-    """Prepare a statement that sees the tables that it names, at their newest versions."""
+def catalog_of(lake: Lake, engine: DuckDBEngine, statement: Statement) -> str:
+    """Return a catalog with the tables that a statement names, at their newest versions."""
     with snapshot_of(lake) as snapshot:
         key = tuple(
             (name, named, snapshot.versions(*named)) for name, named in statement.names.items()
         )
-        query = engine.prepare((lake.root, key), lambda: _frames(snapshot, statement))
-    if confined:
-        engine.confine(lake.root)
-    return query
+        return engine.catalog_of((lake.root, key), lambda: _frames(snapshot, statement))
 
 
 def _frames(snapshot: Snapshot, statement: Statement) -> dict[str, Any]:
     return {name: snapshot.frame(*named) for name, named in statement.names.items()}
 
 
-def _explained(error: QueryError, lake: Lake, statement: Statement) -> LakehouseError:
+def _explained(
+    error: QueryError,
+    lake: Lake,
+    statement: Statement,
+    sees: Callable[[Table], bool] = lambda _: True,
+) -> QueryError:
     """Return an error that suggests names of the lake close to the unknown one."""
     if error.table is not None:
         dotted = "." in error.table
-        known = (name for name in views(lake.registry) if ("." in name) == dotted)
+        known = (
+            name
+            for name, view in views(lake.registry).items()
+            if ("." in name) == dotted and sees(view.table)
+        )
         close = did_you_mean(error.table, known) or "."
         return QueryError(
             f'No table is called {error.table}{close} "show tables" lists what there is.',

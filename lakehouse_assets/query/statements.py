@@ -55,13 +55,13 @@ class Statement:
         kind: `rows` for a statement that the engine runs; `tables` (`show tables`), `columns`
             (`describe`) and `history` (`describe history`) are answered from the catalog.
         names: What the names that the text reads from mean, by lower-case name.
-        tree: The text as a tree; None if sqlglot does not parse it as a query.
+        columns: Names of the columns that it needs; None for all of them.
     """
 
     text: str
     kind: Literal["rows", "tables", "columns", "history"]
     names: Mapping[str, Named]
-    tree: exp.Expr | None = None
+    columns: frozenset[str] | None = None
 
 
 def read_statement(text: str, registry: Registry, dialect: str = "duckdb") -> Statement:
@@ -83,12 +83,11 @@ def read_statement(text: str, registry: Registry, dialect: str = "duckdb") -> St
             named = {name: Named(known[name])}
             return Statement(alone, "history" if described[1] else "columns", named)
     alone, earlier = _earlier_states(alone, registry, dialect)
-    tree = _tree(alone, dialect)
     possible = {**{name: Named(view) for name, view in known.items()}, **earlier}
-    found = _names_in(alone, tree) | earlier.keys()
+    found = _names_in(alone, dialect) | earlier.keys()
     _refuse_shared(sorted(found & shared.keys()), registry)
     named = {name: possible[name] for name in sorted(found & possible.keys())}
-    return Statement(alone, "rows", named, tree)
+    return Statement(alone, "rows", named)
 
 
 def _refuse_shared(names: Sequence[str], registry: Registry) -> None:
@@ -123,34 +122,27 @@ def _ends(token: Token) -> bool:
     return token.token_type.name == "SEMICOLON"
 
 
-def _tree(text: str, dialect: str) -> exp.Expr | None:
-    """Parse a query; None for other statements, of which sqlglot does not parse all."""
-    try:
-        first = sqlglot.tokenize(text, dialect)[0].text.lower()
-        if first not in {"select", "with", "from", "("}:
-            # sqlglot logs a warning for statements that it does not parse.
-            return None
-        return sqlglot.parse_one(text, dialect=dialect)
-    except SqlglotError:
-        return None
-
-
-def _names_in(text: str, tree: exp.Expr | None) -> set[str]:
+def _names_in(text: str, dialect: str) -> set[str]:
     """Return the names that a statement reads from, in lower case.
 
     In a statement that is not a query, every word counts.
     """
-    if tree is None:
+    try:
+        first = sqlglot.tokenize(text, dialect)[0].text.lower()
+        if first not in {"select", "with", "from", "("}:
+            # sqlglot does not parse all other statements, and logs a warning for those.
+            raise SqlglotError
+        return {
+            ".".join(part.name for part in table.parts).lower()
+            for table in sqlglot.parse_one(text, dialect=dialect).find_all(exp.Table)
+            if not _is_cte(table)
+        }
+    except SqlglotError:
         bare = re.sub('["`]', "", text.lower())
         return {*re.findall(r"\w+", bare), *re.findall(r"\w+\.\w+", bare)}
-    return {
-        ".".join(part.name for part in table.parts).lower()
-        for table in tree.find_all(exp.Table)
-        if not is_cte(table)
-    }
 
 
-def is_cte(table: exp.Table) -> bool:
+def _is_cte(table: exp.Table) -> bool:
     """Whether a name refers to a common table expression (WITH) at its position."""
     node: exp.Expr | None = table
     inside: exp.Expr | None = None

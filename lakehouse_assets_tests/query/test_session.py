@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from lakehouse_assets.catalog.access import Access, Mask, RowFilter, TableAccess
 from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError, QueryError
@@ -223,3 +224,65 @@ def test_a_statement_has_a_time_limit(sessions: Sessions) -> None:
     with pytest.raises(QueryError, match="stopped after"):
         unread.read_all()
     assert session.run("select 1 as a").rows.read_all().num_rows == 1
+
+
+ROLE = Access(
+    "some",
+    "Who may see a part.",
+    {STATES: TableAccess(RowFilter("n", (2, 3)), {"n": Mask("range", size=2)})},
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("select n from state", [(2,)]),
+        ("select min(n), count(*) from shop.states_history", [(2, 2)]),
+        ("select n from states as of version 2", [(2,)]),
+        ("select count(*) from states_history a join states_history b using (day)", [(2,)]),
+        ("select states.n from shop.states where shop.states.n = $1", [(2,)]),
+        ("describe states", None),
+    ],
+)
+def test_a_role_reads_its_rows_masked(
+    sessions: Sessions, query: str, found: list[tuple[Any, ...]] | None
+) -> None:
+    session = sessions.open(ROLE)
+    answer = session.run(query, [2] if "$1" in query else []).rows.read_all()
+    assert found is None or list(zip(*answer.to_pydict().values(), strict=True)) == found
+    assert session.describe(query) == answer.schema
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["select * from counts", "describe counts", "describe history shop.counts", "from count"],
+)
+def test_a_role_learns_nothing_of_other_tables(sessions: Sessions, query: str) -> None:
+    session = sessions.open(ROLE)
+    with pytest.raises(QueryError) as caught:
+        session.run(query)
+    assert "counts" not in str(caught.value).replace(query.split()[-1], "")
+    listed = session.run("show tables").rows.read_all()["table"].to_pylist()
+    assert listed == ["shop.states", "shop.states_history"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["create table x as select 1", "select * from read_csv('/etc/passwd')", "set threads = 1",
+     "select getenv('HOME')", "explain select 1"],
+)  # fmt: skip
+def test_who_is_guarded_may_only_select_from_the_lake(sessions: Sessions, query: str) -> None:
+    for session in (sessions.open(guarded=True), sessions.open(ROLE)):
+        with pytest.raises(QueryError, match="allowed here"):
+            session.run(query)
+
+
+def test_a_role_reads_one_version_of_a_table_in_all_scans(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path, COUNTS, engine=start_engine("duckdb"))
+    put(lake, 2)
+    session = Sessions(lake).open(Access("all", "Everyone.", {COUNTS: TableAccess(None, {})}))
+    answer = session.run(
+        "select (select sum(n) from counts), a.n from counts a, range(100000)", batch_rows=1000
+    ).rows
+    put(lake, 3)
+    assert {*map(tuple, zip(*answer.read_all().to_pydict().values(), strict=True))} == {(4, 2)}
