@@ -32,14 +32,27 @@ def array(values: np.ndarray[Any, Any]) -> dict[str, str]:
     return {"type": np.dtype(kind).name, "data": b64encode(data.tobytes()).decode()}
 
 
-def dictionary(column: pa.ChunkedArray) -> tuple[list[Any], np.ndarray[Any, Any]]:
-    """Return the distinct values of a column in order, null first, and each row's position."""
+def dictionary(
+    column: pa.ChunkedArray, order: pa.ChunkedArray | None = None
+) -> tuple[list[Any], np.ndarray[Any, Any]]:
+    """Return the distinct values of a column in order, null first, and each row's position.
+
+    Args:
+        column: The column.
+        order: What the values are sorted by, if not by themselves.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = column.type
     distinct = column.unique()
     values = distinct.take(pc.array_sort_indices(distinct, null_placement="at_start"))
+    if order is not None:
+        first = order.take(pc.index_in(values, value_set=column.combine_chunks()))
+        # Values of one place stay in their own order.
+        values = values.take(
+            pc.array_sort_indices(first.combine_chunks(), null_placement="at_start")
+        )
     codes = pc.index_in(column, value_set=values)
     if pa.types.is_timestamp(kind):
         labels = [None if v is None else _moment(v) for v in values.to_pylist()]

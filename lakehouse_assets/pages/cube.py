@@ -80,7 +80,8 @@ def load(registry: Registry, page: Page, source: Source, ask: Ask) -> dict[str, 
         "measures": {},
     }
     for name, path in paths.items():
-        values, codes = columns.dictionary(rows[name])
+        order = rows[_order(name)] if path.column.sort_by else None
+        values, codes = columns.dictionary(rows[name], order)
         found["dimensions"][name] = {
             "label": page.label(name),
             "description": path.column.description,
@@ -134,6 +135,8 @@ def _statement(source: Source, table: Table, paths: dict[str, Path], components:
                 )
             alias = aliases[steps]
         selected.append(f'{alias}."{path.column.name}" as "{name}"')
+        if path.column.sort_by:
+            selected.append(f'{alias}."{path.column.sort_by}" as "{_order(name)}"')
     grouped = len(selected)
     values = []
     for position, component in enumerate(components.found):
@@ -153,6 +156,11 @@ def _statement(source: Source, table: Table, paths: dict[str, Path], components:
         lines.append(f"group by {', '.join(str(n + 1) for n in range(grouped))}")
         lines.append(f"order by {', '.join(f'{n + 1} nulls first' for n in range(grouped))}")
     return "\n".join(lines)
+
+
+def _order(dimension: str) -> str:
+    """Return the name of the column by which a dimension's values are sorted."""
+    return f"{dimension} order"
 
 
 def _name(table: Table, keys: tuple[str, ...]) -> str:

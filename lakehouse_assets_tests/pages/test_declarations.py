@@ -140,6 +140,9 @@ def test_labels_are_sorted_with_null_first_and_keep_large_numbers() -> None:
     assert (labels, codes.tolist()) == ([None, "a", "b"], [2, 0, 1, 2])
     assert columns.dictionary(pa.chunked_array([[date(2021, 9, 6)]]))[0] == ["2021-09-06"]
     assert columns.dictionary(pa.chunked_array([[2**60 + 1]]))[0] == [str(2**60 + 1)]
+    days = pa.chunked_array([["Wed", "Mon", None], ["Mon", "Tue"]])
+    labels, codes = columns.dictionary(days, pa.chunked_array([[4, 2, None, 2, 3]]))
+    assert (labels, codes.tolist()) == ([None, "Mon", "Tue", "Wed"], [3, 1, 0, 1, 2])
 
 
 def test_decimals_become_whole_numbers_of_their_last_digit() -> None:

@@ -47,7 +47,13 @@ CAMPAIGN_TWEETS = gold(
     topic="tweets",
     lab="sentiment_campaign_analytics",
     measures=(
-        Measure("hashtags", "count(distinct hashtag)", "count", "non_additive", "Hashtags."),
+        Measure(
+            "hashtags",
+            "count(distinct hashtag)",
+            "count",
+            "non_additive",
+            "Hashtags of tweets.",
+        ),
         Measure("tweets", "sum(tweets)", "count", "semi_additive", "Tweets with the hashtag."),
         Measure(
             "revenue",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from lakehouse_assets.catalog.datasets import quarantine_table
@@ -20,10 +21,12 @@ from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
 _DESCRIBED = (
-    "country", "age_group", "customer_segment", "customer_type", "device", "mobile_experience",
+    "country", "customer_segment", "customer_type", "device", "mobile_experience",
     "referrer", "search_match", "discount_offered", "product_category", "happiness",
 )  # fmt: skip
 _COUNTED = ("bounced", "pages", "duration_seconds")
+_AGE = replace(SILVER_VISITS.column("age_group"), sort_by="youngest")
+_YOUNGEST = {"<21": 0, "21-30": 21, "31-40": 31, "41-50": 41, "51-60": 51, ">60": 61}
 
 WEBSITE_VISITS = gold(
     "website_visits",
@@ -34,6 +37,9 @@ WEBSITE_VISITS = gold(
         Column("visitor_key", "bigint", "Hash of the visitor's number.", False, "id",
                pii="identifier"),
         Column("country_code", "string", COUNTRY_CODE.description, False, pii="location"),
+        _AGE,
+        Column("youngest", "int", "Lowest age of the age group; null if it is not known.",
+               unit="years", pii="demographic"),
         *SILVER_VISITS.pick(*_DESCRIBED, *_COUNTED),
     ),
     ("visit_number",),
@@ -103,9 +109,18 @@ def website_visits(visits: DataFrame, countries: DataFrame, month: date) -> Data
         countries: Rows of `dim_countries`.
         month: The month, as its first day.
     """
+    youngest = F.lit(None).cast("int")
+    for label, age in _YOUNGEST.items():
+        youngest = F.when(F.col("age_group") == F.lit(label), F.lit(age)).otherwise(youngest)
     return (
         with_country_code(visits, "country", countries)
-        .withColumns({"as_of_month": F.lit(month), "visitor_key": v.hash_key(F.col("visitor_id"))})
+        .withColumns(
+            {
+                "as_of_month": F.lit(month),
+                "visitor_key": v.hash_key(F.col("visitor_id")),
+                "youngest": youngest.cast("int"),
+            }
+        )
         .select(*WEBSITE_VISITS.column_names)
     )
 

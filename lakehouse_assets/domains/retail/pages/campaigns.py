@@ -42,7 +42,7 @@ CAMPAIGNS = Page(
                width=5, note="Negative for a loss."),
         Visual(
             "table", "Campaigns by country", dimensions=("country", "campaign"),
-            measures=("results", "revenue", "cost", "profit"), top=40, width=12,
+            measures=("revenue", "results", "cost", "profit"), top=40, width=12,
         ),
     ),
 )  # fmt: skip

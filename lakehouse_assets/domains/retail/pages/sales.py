@@ -17,9 +17,15 @@ SALES = Page(
             dimensions={
                 "week": "dim_date.week_start",
                 "city": "dim_stores.city",
+            },
+        ),
+        Source(
+            "fact_sales",
+            name="web_shop",
+            where="channel = 'online'",
+            dimensions={
                 "product": "dim_products.product",
                 "product_category": "dim_products.product_category",
-                "country": "dim_countries.country",
             },
         ),
         Source("sales_outlook", dimensions={"week": "week_start", "city": "dim_stores.city"}),
@@ -32,8 +38,8 @@ SALES = Page(
         Visual("card", "Revenue", measures=("revenue",), width=3),
         Visual("card", "Pieces", measures=("pieces",), width=3),
         Visual("card", "Revenue per piece", measures=("revenue_per_piece",), width=3),
-        Visual("card", "Expected pieces, next ten weeks", source="sales_outlook",
-               measures=("forecast",), width=3, note="Model output; stores only."),
+        Visual("card", "Expected in the next ten weeks", source="sales_outlook",
+               measures=("forecast",), width=3),
         Visual("stacked_column", "Revenue by week", dimensions=("week",), measures=("revenue",),
                series="channel", sort="dimension", width=7),
         Visual("donut", "Revenue by brand", dimensions=("brand",), measures=("revenue",),
@@ -43,24 +49,24 @@ SALES = Page(
             dimensions=("week",), measures=(*_BAND, "pieces"), width=12,
             note="Sold weeks are observed, later ones model output. The band adds up the bounds "
             "(p10 and p90) of each store and brand, so the total is within it in more than eight "
-            "of ten weeks. A flat forecast is a weighted mean of earlier weeks, which no model "
-            "that was tried beat.",
+            "of ten weeks. The line adds up medians: the total is expected somewhat above it. A "
+            "flat forecast is a mean of earlier weeks, which no model that was tried beat.",
         ),
         Visual("bar", "Revenue by store", dimensions=("city",), measures=("revenue",),
                note="(none) is the web shop."),
         Visual(
-            "bar", "Revenue of the web shop by product",
+            "bar", "Revenue of the web shop by product", source="web_shop",
             dimensions=("product_category", "product"), measures=("revenue",), drill=True,
-            note="Stores report brands only: All categories.",
+            note="Stores report brands only.",
         ),
         Visual(
             "forecast_band", "Stores' revenue after the latest campaign",
             source="gold_post_campaign_revenue", dimensions=("weeks_after_campaign",),
-            measures=("revenue_low", "predicted_revenue", "revenue_high"), width=6,
+            measures=("revenue_low", "predicted_revenue", "revenue_high"), width=5,
             note="Model output at assumed prices, of all stores and brands whatever is selected.",
         ),
         Visual("table", "Forecast by store and brand", source="sales_outlook",
-               dimensions=("city", "brand", "method"), measures=_BAND, width=6,
+               dimensions=("city", "brand", "method"), measures=_BAND, width=7,
                note="Model output: pieces of the ten weeks; the method says how."),
     ),
 )  # fmt: skip
