@@ -20,6 +20,7 @@ from lakehouse_assets.catalog.streams import stream_tables
 from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, STREAMS
 from lakehouse_assets.domains.conformed.gold import calendar as gold_calendar
 from lakehouse_assets.orchestration.assembly import build_defs
+from lakehouse_assets.orchestration.pages_asset import KEY as PAGES_KEY
 from lakehouse_assets.orchestration.stream_report import stream_key
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, variables_of
@@ -153,17 +154,17 @@ def test_dg_lists_checks_and_launches(house: House) -> None:
     assert house.rows(gold_calendar.DIM_DATE)
 
 
-def test_every_table_is_exactly_one_asset_and_every_asset_a_table_or_a_stream(
+def test_every_table_is_exactly_one_asset_and_every_other_asset_a_stream_or_the_pages(
     definitions: dg.Definitions,
 ) -> None:
     keys = [spec.key for spec in definitions.resolve_all_asset_specs()]
     tables = [dg.AssetKey(table.key) for table in REGISTRY]
-    assert Counter(keys) == Counter([*tables, *map(stream_key, STREAMS)])
+    assert Counter(keys) == Counter([*tables, *map(stream_key, STREAMS), PAGES_KEY])
 
 
 def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> None:
     for spec in definitions.resolve_all_asset_specs():
-        if "stream" in spec.kinds:
+        if spec.kinds & {"stream", "html"}:
             assert spec.owners
             assert spec.description
             continue
@@ -193,7 +194,7 @@ def test_kinds_say_what_runs(tmp_path: Path, engine: str) -> None:
     assert kinds["silver_flights"] == {"deltalake", "silver", engine}
     assert kinds["stream_thermostat"] == {"stream"}
     assert all(
-        (engine in found) + ("mlflow" in found) + ("stream" in found) == 1
+        (engine in found) + len({"mlflow", "stream", "html"} & found) == 1
         for found in kinds.values()
     )
 
@@ -235,8 +236,8 @@ def test_partitions_follow_the_deliveries(definitions: dg.Definitions) -> None:
     for table in REGISTRY:
         if table.partition is None:
             assert kinds.pop("/".join(table.key)) == "NoneType"
-    for stream in STREAMS:
-        assert kinds.pop(stream_key(stream).to_user_string()) == "NoneType"
+    for key in [*map(stream_key, STREAMS), PAGES_KEY]:
+        assert kinds.pop(key.to_user_string()) == "NoneType"
     daily = {name for name, kind in kinds.items() if kind == "DailyPartitionsDefinition"}
     loaded = {
         f"{dataset.domain}/{name}"

@@ -321,6 +321,27 @@ def resolve(registry: Registry, page: Page, source: Source, name: str) -> Path:
     return Path(tuple(joins), table, table.column(column))
 
 
+def dimensions_of(registry: Registry, page: Page, source: Source) -> dict[str, Path]:
+    """Return the dimensions of a source that the page shows or filters by, with their columns."""
+    named = [name for v in page.visuals_of(source) for name in v.named_dimensions]
+    table = table_of(registry, page, source)
+    shared = [name for name in page.filters if has_dimension(registry, page, source, name)]
+    state = [table.partition.column] if table.partition and source.history else []
+    return {
+        name: resolve(registry, page, source, name)
+        for name in dict.fromkeys((*named, *shared, *state))
+    }
+
+
+def tables_of(registry: Registry, page: Page, source: Source) -> list[Table]:
+    """Return the stored tables that a source reads, its own first; a view's are what it reads."""
+    paths = dimensions_of(registry, page, source).values()
+    joined = [join.table for path in paths for join in path.joins]
+    own = table_of(registry, page, source)
+    of_views = {view.table: view.reads.values() for view in registry.views}
+    return list(dict.fromkeys([*of_views.get(own, [own]), *joined]))
+
+
 def measure_of(registry: Registry, page: Page, source: Source, name: str) -> Measure:
     """Find a measure of a source's table.
 

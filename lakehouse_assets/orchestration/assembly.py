@@ -26,6 +26,7 @@ from lakehouse_assets.orchestration.maintenance import maintenance_job
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.model_assets import model_asset
 from lakehouse_assets.orchestration.model_decisions import decisions_asset
+from lakehouse_assets.orchestration.pages_asset import pages_asset, pages_job
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
@@ -159,8 +160,8 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     jobs = family_jobs(assets)
     models = [m for domain in DOMAINS for m in domain.models if m.table.partition]
     return dg.Definitions(
-        assets=assets,
-        jobs=[*jobs, _maintenance()],
+        assets=[*assets, pages_asset(settings.pages)],
+        jobs=[*jobs, _maintenance(), pages_job()],
         sensors=[
             *delivery_sensors(DATASETS, calendars, jobs, running=settings.automation),
             streams_sensor(STREAMS, jobs, running=settings.automation),

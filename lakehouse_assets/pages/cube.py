@@ -9,9 +9,8 @@ from lakehouse_assets.catalog.pages import (
     Page,
     Path,
     Source,
-    has_dimension,
+    dimensions_of,
     measure_of,
-    resolve,
     table_of,
     words,
 )
@@ -25,33 +24,19 @@ if TYPE_CHECKING:
 
 # Runs a statement over the SQL names of the lake's tables.
 Ask: TypeAlias = Callable[[str], "pa.Table"]
+# What says who people are or how to reach them has no place in files that anybody may copy.
+_PRIVATE = ("identifier", "contact")
+_HIDDEN = "A running number: these files name nobody."
 ROWS = 200_000
 """Most rows of a source: more take too long to filter in a browser."""
 
 
-def dimensions_of(registry: Registry, page: Page, source: Source) -> dict[str, Path]:
-    """Return the dimensions of a source that the page shows or filters by, with their columns."""
-    named = [name for v in page.visuals_of(source) for name in v.named_dimensions]
-    table = table_of(registry, page, source)
-    shared = [name for name in page.filters if has_dimension(registry, page, source, name)]
-    state = [table.partition.column] if table.partition and source.history else []
-    return {
-        name: resolve(registry, page, source, name)
-        for name in dict.fromkeys((*named, *shared, *state))
-    }
-
-
-def tables_of(registry: Registry, page: Page, source: Source) -> list[Table]:
-    """Return the stored tables that a source reads, its own first; a view's are what it reads."""
-    paths = dimensions_of(registry, page, source).values()
-    joined = [join.table for path in paths for join in path.joins]
-    own = table_of(registry, page, source)
-    of_views = {view.table: view.reads.values() for view in registry.views}
-    return list(dict.fromkeys([*of_views.get(own, [own]), *joined]))
-
-
-def load(registry: Registry, page: Page, source: Source, ask: Ask) -> dict[str, Any]:
+def load(
+    registry: Registry, page: Page, source: Source, ask: Ask, *, identifiers: bool = False
+) -> dict[str, Any]:
     """Read a source and return it as the browser's `source`, see docs/pages.md.
+
+    Unless `identifiers`, running numbers stand for values that identify people.
 
     Raises:
         LakehouseError: a table has not been built, or there are more than `ROWS` combinations.
@@ -82,11 +67,14 @@ def load(registry: Registry, page: Page, source: Source, ask: Ask) -> dict[str, 
     for name, path in paths.items():
         order = rows[_order(name)] if path.column.sort_by else None
         values, codes = columns.dictionary(rows[name], order)
+        hidden = path.column.pii in _PRIVATE and not identifiers
+        if hidden:
+            values = [None if value is None else n + 1 for n, value in enumerate(values)]
         found["dimensions"][name] = {
             "label": page.label(name),
-            "description": path.column.description,
+            "description": _HIDDEN if hidden else path.column.description,
             "unit": path.column.unit,
-            "type": columns.type_of(rows[name].type),
+            "type": "number" if hidden else columns.type_of(rows[name].type),
             "values": values,
             "codes": columns.array(codes),
         }

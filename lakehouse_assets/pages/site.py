@@ -12,10 +12,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse_assets.catalog.pages import Page, Source, check_page, table_of
+from lakehouse_assets.catalog.pages import Page, Source, check_page, table_of, tables_of
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.pages.cube import Ask, load, tables_of
+from lakehouse_assets.pages.cube import Ask, load
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -68,18 +68,35 @@ class Site:
         rows: Number of rows by page and source; None for a source that cannot be shown.
         missing: Why a source cannot be shown, by page and source.
         versions: The versions that they were made from.
+        digest: Identifies the files' contents.
     """
 
     folder: Path
     rows: Mapping[tuple[str, str], int | None]
     missing: Mapping[tuple[str, str], str]
     versions: tuple[Version, ...]
+    digest: str
 
 
-def write_site(registry: Registry, pages: Sequence[Page], reader: Reader, folder: Path) -> Site:
+def write_site(
+    registry: Registry,
+    pages: Sequence[Page],
+    reader: Reader,
+    folder: Path,
+    *,
+    identifiers: bool = False,
+) -> Site:
     """Write pages, and an index of them, into a folder; one written before is replaced.
 
     The same versions of the tables give the same bytes.
+
+    Args:
+        registry: The tables that pages show.
+        pages: The pages, in the order of their links.
+        reader: Where rows are read.
+        folder: The folder.
+        identifiers: Whether the files may hold values that identify people or how to reach them.
+            If not, running numbers stand for them.
 
     Raises:
         LakehouseError: a page does not follow the registry, has too many rows, or the folder holds
@@ -95,7 +112,7 @@ def write_site(registry: Registry, pages: Sequence[Page], reader: Reader, folder
         sources: list[dict[str, Any]] = []
         used: dict[str, Version] = {}
         for source in page.sources:
-            found, versions = _source(registry, page, source, reader)
+            found, versions = _source(registry, page, source, reader, identifiers)
             sources.append(found)
             used |= versions
             rows[page.name, source.name] = found.get("rows")
@@ -112,7 +129,7 @@ def write_site(registry: Registry, pages: Sequence[Page], reader: Reader, folder
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        _write(fresh, models, links)
+        digest = _write(fresh, models, links)
         read = tuple(every[name] for name in sorted(every) if every[name].version is not None)
         mark = {"pages": links, "versions": [asdict(version) for version in read]}
         (fresh / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
@@ -123,7 +140,7 @@ def write_site(registry: Registry, pages: Sequence[Page], reader: Reader, folder
         raise LakehouseError(
             f"The pages cannot be written to {folder} ({error.strerror}); name another folder."
         ) from None
-    return Site(folder, rows, missing, read)
+    return Site(folder, rows, missing, read, digest)
 
 
 def _check_folder(folder: Path) -> None:
@@ -140,7 +157,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _source(
-    registry: Registry, page: Page, source: Source, reader: Reader
+    registry: Registry, page: Page, source: Source, reader: Reader, identifiers: bool
 ) -> tuple[dict[str, Any], dict[str, Version]]:
     """Load a source with the versions that it was read from, or say why it cannot be shown."""
     found = {table: reader.version(table) for table in tables_of(registry, page, source)}
@@ -150,7 +167,7 @@ def _source(
         name = table_of(registry, page, source).full_name
         return {"name": source.name, "table": name, "missing": reason}, {}
     versions = {table.full_name: version for table, version in found.items() if version}
-    return load(registry, page, source, reader.ask), versions
+    return load(registry, page, source, reader.ask, identifiers=identifiers), versions
 
 
 def _model(
@@ -178,7 +195,9 @@ def _stamped(versions: Mapping[str, Version]) -> dict[str, Any]:
     }
 
 
-def _write(folder: Path, models: Mapping[str, dict[str, Any]], links: list[dict[str, str]]) -> None:
+def _write(folder: Path, models: Mapping[str, dict[str, Any]], links: list[dict[str, str]]) -> str:
+    """Write the files, and return a digest of the data."""
+    digests = []
     scripts = _copy_assets(folder)
     for name, model in models.items():
         # Valid as JSON and as JavaScript; `<` would be harmless in a file of its own.
@@ -189,8 +208,10 @@ def _write(folder: Path, models: Mapping[str, dict[str, Any]], links: list[dict[
         (folder / "data").mkdir(exist_ok=True)
         (folder / "data" / f"{name}.js").write_text(data, encoding="ascii")
         digest = sha256(data.encode()).hexdigest()[:12]
+        digests.append(digest)
         loaded = [*scripts[:-1], f"data/{name}.js?{digest}", scripts[-1]]
         (folder / f"{name}.html").write_text(_html(model["title"], loaded), encoding="utf-8")
+    return sha256("".join(digests).encode()).hexdigest()[:16]
 
 
 def _copy_assets(folder: Path) -> list[str]:

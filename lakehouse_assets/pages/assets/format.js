@@ -15,7 +15,9 @@ Pages.format = (() => {
   function number(value, unit, compact = false) {
     if (value === null || value === undefined || Number.isNaN(value)) return "–";
     if (unit === "share") {
-      return `${intl({ maximumFractionDigits: 1, minimumFractionDigits: 1 }).format(decimal(value * 100))} %`;
+      const small = value !== 0 && Math.abs(value) < 0.001;
+      const options = small ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 1, minimumFractionDigits: compact ? 0 : 1 };
+      return `${intl(options).format(decimal(value * 100))} %`;
     }
     const size = Math.abs(value);
     let text;

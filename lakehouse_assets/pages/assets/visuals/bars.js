@@ -23,7 +23,7 @@
       axisTick: { show: false }, axisLine: { lineStyle: { color: theme.line } },
       axisLabel: horizontal
         ? { color: theme.muted, overflow: "truncate", width: Math.min(240, view.element.clientWidth * 0.42) }
-        : { color: theme.muted, overflow: "break", width: Math.max(56, view.element.clientWidth / categories.length - 26), hideOverlap: true },
+        : { color: theme.muted, overflow: "break", width: Math.max(48, (view.element.clientWidth - 70) / categories.length - 6), interval: categories.length <= 12 ? 0 : "auto" },
     };
     const values = axes.map((unit, n) => ({
       type: "value", splitNumber: 4, axisLine: { show: false },

@@ -42,7 +42,7 @@
         axisLabel: { color: theme.muted, formatter: (value) => Pages.format.number(value, unit, true) },
       })),
       series: shown.map((line, n) => ({
-        type: "line", name: line.name, showSymbol: points.length <= 24, symbolSize: 6, lineStyle: { width: 2 },
+        type: "line", name: line.name, z: 2 + shown.length - n, showSymbol: points.length <= 24, symbolSize: 6, lineStyle: { width: 2 },
         itemStyle: { color: theme.series[n % theme.series.length] },
         yAxisIndex: Math.max(0, axes.indexOf(view.source.measures[line.measure].unit)),
         areaStyle: area ? { opacity: 0.18 } : undefined, stack: area && series ? "all" : undefined,

@@ -1,0 +1,112 @@
+"""The asset of the static pages: refreshed after the quality log, which follows everything else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster import AutomationCondition as When
+
+from lakehouse_assets.catalog.pages import tables_of
+from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.orchestration.partitions import accepting_beta
+from lakehouse_assets.orchestration.retries import retries_transient
+from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
+from lakehouse_assets.quality.tables import MODEL_DECISIONS, QUALITY_DRIFT, QUALITY_RULES
+
+if TYPE_CHECKING:
+    from lakehouse_assets.pages.site import Site
+
+JOB = "pages"
+KEY = dg.AssetKey(["pages", "site"])
+EVERY_PAGE = (*PAGES, *OWN_PAGES)
+_REGISTRY = Registry((*REGISTRY, *OWN_TABLES), REGISTRY.views)
+# They are filled after all others, so that pages are not made again after each of those.
+_LAST = (QUALITY_RULES, QUALITY_DRIFT, MODEL_DECISIONS)
+
+
+def write_pages(lake: Lake, folder: Path, *, identifiers: bool = False) -> "Site":
+    """Write every page of the domains, and those about the lake, into a folder.
+
+    Args:
+        lake: The lake.
+        folder: The folder; pages that were written there before are replaced.
+        identifiers: Whether the files may hold values that identify people.
+
+    Raises:
+        LakehouseError: see `write_site`.
+    """
+    from lakehouse_assets.governance.lineage import Lineage
+    from lakehouse_assets.pages.reader import lake_reader
+    from lakehouse_assets.pages.site import write_site
+
+    reader = lake_reader(lake, Lineage(DOMAINS, lake.engine).reads)
+    return write_site(_REGISTRY, EVERY_PAGE, reader, folder, identifiers=identifiers)
+
+
+def tables_of_pages() -> list[Table]:
+    """Return the stored tables that pages read, in the order of the registry."""
+    read = {
+        table
+        for page in EVERY_PAGE
+        for source in page.sources
+        for table in tables_of(_REGISTRY, page, source)
+    }
+    return [table for table in REGISTRY if table in read]
+
+
+@accepting_beta()
+def pages_asset(folder: Path) -> dg.AssetsDefinition:
+    """Make the asset that writes the pages into a folder."""
+    newest = dg.LastPartitionMapping()
+    deps = [
+        dg.AssetDep(dg.AssetKey(t.key), partition_mapping=newest if t.partition else None)
+        for t in tables_of_pages()
+    ]
+    last = dg.AssetSelection.assets(*(dg.AssetKey(table.key) for table in _LAST))
+    condition = (
+        When.any_deps_match(When.newly_updated())
+        .allow(last)
+        .since(When.newly_requested() | When.newly_updated())
+        & ~When.in_progress()
+        & ~When.any_deps_in_progress().allow(last)
+    )
+
+    @dg.asset(
+        key=KEY,
+        deps=deps,
+        group_name=JOB,
+        kinds={"html"},
+        owners=["team:platform"],
+        description="Static pages of the domains' measures, the models and the lake itself.",
+        automation_condition=condition.with_label("follows the quality log"),
+        required_resource_keys={"lake"},
+        pool=JOB,
+    )
+    @retries_transient
+    def site(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        written = write_pages(context.resources.lake.open(), folder)
+        lines = ["| table | version | written (UTC) |", "|---|---|---|"]
+        lines += [f"| {v.table} | {v.version} | {v.written} |" for v in written.versions]
+        missing = {".".join(name): reason for name, reason in written.missing.items()}
+        yield dg.MaterializeResult(
+            metadata={
+                "index": dg.MetadataValue.path(str(folder / "index.html")),
+                "pages": len(EVERY_PAGE),
+                "rows": sum(rows or 0 for rows in written.rows.values()),
+                "versions": dg.MetadataValue.md("\n".join(lines)),
+                **({"not_shown": missing} if missing else {}),
+            },
+            data_version=dg.DataVersion(written.digest),
+        )
+
+    return site
+
+
+def pages_job() -> "dg.UnresolvedAssetJobDefinition":
+    """Make the job that writes the pages."""
+    return dg.define_asset_job(
+        JOB, selection=dg.AssetSelection.assets(KEY), description="The static pages."
+    )

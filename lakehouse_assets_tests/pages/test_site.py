@@ -1,0 +1,150 @@
+"""The folder of pages of the sample lake: what it holds, and when it is made."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from lakehouse_assets.catalog.pages import Page, Source, Visual
+from lakehouse_assets.domains import REGISTRY
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.pages_asset import (
+    EVERY_PAGE,
+    pages_asset,
+    tables_of_pages,
+    write_pages,
+)
+from lakehouse_assets.pages import cube
+from lakehouse_assets.pages.reader import lake_reader
+from lakehouse_assets.pages.site import Site, write_site
+from lakehouse_assets.quality.tables import QUALITY_RULES
+from lakehouse_assets_tests.airline.samples import SampleRun
+
+
+@pytest.fixture(scope="module")
+def site(sample: SampleRun, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return write_pages(sample.house.lake, tmp_path_factory.mktemp("pages") / "site")
+
+
+def model(site: Site, page: str) -> dict[str, Any]:
+    """Return a page's data, as a browser reads it."""
+    text = (site.folder / "data" / f"{page}.js").read_text()
+    found: dict[str, Any] = json.loads(text.removeprefix("Pages.page=").removesuffix(";\n"))
+    return found
+
+
+def source(site: Site, page: str, name: str) -> dict[str, Any]:
+    return next(s for s in model(site, page)["sources"] if s["name"] == name)
+
+
+def numbers(encoded: dict[str, str]) -> Any:
+    return np.frombuffer(b64decode(encoded["data"]), encoded["type"])
+
+
+def test_every_page_is_a_file_under_a_strict_policy(site: Site) -> None:
+    assert site.missing == {}
+    assert {path.stem for path in site.folder.glob("*.html")} == {
+        "index", *(page.name for page in EVERY_PAGE)
+    }  # fmt: skip
+    for path in site.folder.glob("*.html"):
+        html = path.read_text()
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in html
+        assert not re.search(r"<script>|<style|style=|onclick|https?://", html)
+        for reference in re.findall(r'(?:src|href)="([^"?:]+)["?]', html):
+            assert (site.folder / reference).is_file(), reference
+
+
+def test_scripts_run_no_text_and_fetch_nothing(site: Site) -> None:
+    for path in (site.folder / "assets").rglob("*.js"):
+        assert not re.search(r"\beval\(|new Function|innerHTML|fetch\(|import\(", path.read_text())
+
+
+def test_sums_of_the_files_are_those_of_the_tables(site: Site, sample: SampleRun) -> None:
+    found = source(site, "business", "fact_transactions")
+    (row,) = sample.house.sql(
+        "select count(*) as n, "
+        "sum(transaction_amount) filter (where status = 'completed') as a from {facts}",
+        facts=REGISTRY["airline.fact_transactions"],
+    )
+    totals = {}
+    for name, measure in found["measures"].items():
+        operator, index = measure["expression"]
+        assert operator == "component"
+        component = found["components"][index]
+        totals[name] = numbers(component["values"]).sum() / 10 ** component["scale"]
+    assert totals["purchases"] == row["n"]
+    assert totals["completed_amount"] == float(row["a"])
+
+
+def test_a_joined_dimension_loses_no_row(site: Site) -> None:
+    """Purchases of customers who are no members have no tier, and are counted nevertheless."""
+    tiers = source(site, "business", "fact_transactions")["dimensions"]["tier_name"]
+    assert tiers["values"][0] is None
+    assert set(tiers["values"][1:]) == {"Gold", "Platinum", "Diamond"}
+
+
+def test_numbers_stand_for_people_unless_asked(
+    site: Site, sample: SampleRun, tmp_path: Path
+) -> None:
+    hidden = source(site, "churn", "gold_customer_churn")["dimensions"]["customer_id"]
+    assert hidden["values"] == [*range(1, len(hidden["values"]) + 1)]
+    named = write_pages(sample.house.lake, tmp_path / "named", identifiers=True)
+    shown = source(named, "churn", "gold_customer_churn")["dimensions"]["customer_id"]
+    rows = sample.house.rows(REGISTRY["retail.gold_customer_churn"])
+    assert {*shown["values"]} <= {row["customer_id"] for row in rows}
+    assert shown["codes"] == hidden["codes"]
+
+
+def test_the_same_lake_gives_the_same_bytes(site: Site, sample: SampleRun, tmp_path: Path) -> None:
+    again = write_pages(sample.house.lake, tmp_path / "site")
+    assert again.digest == site.digest
+    files = {path.relative_to(site.folder) for path in site.folder.rglob("*") if path.is_file()}
+    assert len(files) > 30
+    for name in files:
+        assert (tmp_path / "site" / name).read_bytes() == (site.folder / name).read_bytes(), name
+
+
+def test_a_page_says_which_versions_it_was_made_from(site: Site, sample: SampleRun) -> None:
+    versions = {v["table"]: v["version"] for v in model(site, "business")["versions"]}
+    for name, version in versions.items():
+        assert version == sample.house.lake.version(REGISTRY[name])
+    assert "airline.fact_transactions" in versions
+    assert "conformed.dim_date" in versions
+    assert re.fullmatch(r"Data of \d{4}-\d\d-\d\d \d\d:\d\d UTC", model(site, "business")["stamp"])
+
+
+def test_the_asset_says_when_and_from_what(sample: SampleRun, tmp_path: Path) -> None:
+    made = pages_asset(tmp_path / "site")
+    result = dg.materialize([made], resources={"lake": LakeResource.of(sample.house.settings)})
+    (event,) = result.get_asset_materialization_events()
+    assert "airline.fact_transactions" in str(event.materialization.metadata["versions"].value)
+    assert event.materialization.metadata["pages"].value == len(EVERY_PAGE)
+    assert (tmp_path / "site" / "index.html").is_file()
+    assert {dg.AssetKey(table.key) for table in tables_of_pages()} == {*made.dependency_keys}
+    assert QUALITY_RULES in tables_of_pages()
+
+
+def test_a_folder_with_other_files_is_not_replaced(sample: SampleRun, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(LakehouseError, match="holds other files, which the pages would replace"):
+        write_pages(sample.house.lake, tmp_path)
+    assert (tmp_path / "letter.txt").read_text() == "mine"
+
+
+def test_a_source_with_too_many_rows_is_refused(
+    sample: SampleRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cube, "ROWS", 10)
+    visual = Visual("table", "Keys", dimensions=("customer_key",), measures=("members",))
+    page = Page("p", "P", "airline", "P.", (Source("kpi_customer_value"),), (visual,))
+    reader = lake_reader(sample.house.lake, {})
+    with pytest.raises(LakehouseError, match=r"combinations of customer_key; .* at most 10\."):
+        write_site(REGISTRY, [page], reader, tmp_path / "site")
