@@ -33,7 +33,7 @@ def powerbi(
     has the domain's pages. The same registry gives the same files, so they can be kept in Git.
     docs/powerbi.md says how to open them.
     """
-    from lakehouse_assets.domains import PAGES, REGISTRY, ROLES
+    from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY, ROLES
     from lakehouse_assets.pages.own import OWN_PAGES
     from lakehouse_assets.powerbi.project import projects, write
     from lakehouse_assets.powerbi.sources import KINDS, RowSource
@@ -43,7 +43,12 @@ def powerbi(
     if kind is None:
         raise LakehouseError(f"{source} is not a source; choose {', '.join(KINDS)}.")
     place = RowSource.of(kind, at, load_settings().root)
-    made = list(projects(REGISTRY, (*PAGES, *OWN_PAGES), ROLES.values(), place))
+    made = list(
+        projects(
+            REGISTRY, place, pages=(*PAGES, *OWN_PAGES), roles=ROLES.values(),
+            terms={domain.name: domain.terms for domain in DOMAINS},
+        )
+    )  # fmt: skip
     write(to, {path: text for one in made for path, text in one.files.items()}, overwrite=overwrite)
     for one in made:
         model = one.model

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from types import MappingProxyType
+from typing import TypeAlias
 
 from lakehouse_assets.catalog.access import Access
-from lakehouse_assets.catalog.pages import Page, Source, resolve, table_of, words
+from lakehouse_assets.catalog.pages import Page, Source, has_dimension, resolve, table_of, words
 from lakehouse_assets.catalog.registry import Column, Measure, Reference, Registry, Table
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.powerbi.dax import (
@@ -20,6 +22,7 @@ from lakehouse_assets.powerbi.dax import (
 )
 
 LAYERS = ("gold", "segments")
+Synonyms: TypeAlias = Mapping[tuple[Table, str], tuple[str, ...]]
 _INTEGERS = ("int", "bigint")
 # Numbers that name something: adding them up means nothing.
 _NAMES = frozenset({"id", "code", "year", "month", "day", "quarter", "weekday", "week", "rank",
@@ -54,6 +57,7 @@ class ModelColumn:
         category: Data category, such as `City`, or None.
         sort_by: Name of the column that gives its values' order, or None.
         key: Whether it is the key of the date table.
+        synonyms: Other words for it, from the glossary.
     """
 
     column: Column
@@ -65,6 +69,7 @@ class ModelColumn:
     category: str | None
     sort_by: str | None
     key: bool
+    synonyms: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class ModelMeasure:
         dax: Its expression.
         format: Format of its values.
         folder: Display folder.
+        synonyms: Other words for it, from the glossary.
     """
 
     name: str
@@ -86,6 +92,7 @@ class ModelMeasure:
     dax: str
     format: str
     folder: str
+    synonyms: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,25 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class SharedTable:
+    """The values of a dimension that several tables have each on their own.
+
+    They are related to it, so that one slicer filters them all.
+
+    Attributes:
+        name: Its name, and that of its column.
+        dimension: The dimension of pages.
+        data_type: Type of the column.
+        columns: Tables and columns that have the values.
+    """
+
+    name: str
+    dimension: str
+    data_type: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class ModelRole:
     """A role of a model.
 
@@ -154,6 +180,7 @@ class Model:
         domain: The domain that it is about.
         tables: Its tables.
         relations: Its relations.
+        shared: Values of dimensions that several tables have.
         roles: Roles that viewers of its reports may have.
         left_out: What the registry declares and the model lacks, each with the reason.
     """
@@ -162,6 +189,7 @@ class Model:
     domain: str
     tables: tuple[ModelTable, ...]
     relations: tuple[Relation, ...]
+    shared: tuple[SharedTable, ...] = ()
     roles: tuple[ModelRole, ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -179,8 +207,22 @@ class Model:
 
     def reached(self, table: str) -> set[str]:
         """Return the tables to which active relations lead, directly or not."""
-        found = {r.to_table for r in self.relations if r.active and r.table == table}
-        return found.union(*(self.reached(name) for name in found))
+        return _reached(self.relations, table)
+
+    def shared_column(self, dimension: str, table: str, column: str) -> SharedTable | None:
+        """Return the shared values of a dimension to which a column has an active relation."""
+        for shared in self.shared:
+            if shared.dimension == dimension and any(
+                r.active and (r.table, r.column, r.to_table) == (table, column, shared.name)
+                for r in self.relations
+            ):
+                return shared
+        return None
+
+
+def _reached(relations: Iterable[Relation], table: str) -> set[str]:
+    found = {r.to_table for r in relations if r.active and r.table == table}
+    return found.union(*(_reached(relations, name) for name in found))
 
 
 def table_on(registry: Registry, page: Page, source: Source) -> Table | None:
@@ -198,6 +240,7 @@ def model_of(
     computed: bool = False,
     pages: Iterable[Page] = (),
     roles: Iterable[Access] = (),
+    synonyms: Synonyms = MappingProxyType({}),
 ) -> Model:
     """Return the model of a domain: its gold tables, and all tables that they refer to.
 
@@ -208,6 +251,7 @@ def model_of(
         pages: Pages that the model is for. It has the histories that they show, measures with the
             conditions of their sources, and the relations that they need are active if possible.
         roles: Roles of the lake; the model has those that may read a table of the domain.
+        synonyms: Other words for columns and measures, by their table and name.
     """
     own = [t for t in registry if t.domain == domain and t.layer in LAYERS]
     left_out: list[str] = []
@@ -229,21 +273,35 @@ def model_of(
         + "_history" * history
         for table in found for history in (False, True)[: 1 + (table in histories)]
     }  # fmt: skip
-    relations = _relations(registry, named, _steps(registry, wanted), left_out)
-    measures = _measures(named, wanted, left_out)
-    hidden = {(r.table, r.column) for r in relations}
+    relations = _activated(_relations(registry, named, _steps(registry, wanted), left_out))
+    shared = _shared(registry, named, wanted, relations)
+    relations = _activated(
+        [
+            *relations,
+            *(Relation(t, c, one.name, one.name, True) for one in shared for t, c in one.columns),
+        ]
+    )
+    relations.sort(key=lambda r: (r.table, r.column, r.to_table))
+    measures = _measures(named, wanted, synonyms, left_out)
+    names = {one.name for one in shared}
+    hidden = {(r.table, r.column) for r in relations if r.to_table not in names}
     hidden |= {(r.to_table, r.to_column) for r in relations if r.to_column.endswith("_key")}
     tables = []
     for (table, history), name in named.items():
         dates = _is_calendar(table)
-        columns = tuple(_column(table, c, (name, c.name) in hidden, dates) for c in table.columns)
+        columns = tuple(
+            _column(table, c, (name, c.name) in hidden, dates, synonyms.get((table, c.name), ()))
+            for c in table.columns
+        )
         tables.append(ModelTable(name, table, history, columns, measures[name], dates))
-    shown = tuple(
+    permitted = tuple(
         _role(access, tables, {r.to_table for r in relations})
         for access in roles
         if any(table.domain == domain for table in access.tables)
     )
-    return Model(words(domain), domain, tuple(tables), relations, shown, tuple(left_out))
+    return Model(
+        words(domain), domain, tuple(tables), tuple(relations), shared, permitted, tuple(left_out)
+    )
 
 
 def _role(access: Access, tables: Iterable[ModelTable], referred: Collection[str]) -> ModelRole:
@@ -305,8 +363,8 @@ def _relations(
     named: Mapping[tuple[Table, bool], str],
     first: Collection[tuple[Table, str]],
     left_out: list[str],
-) -> tuple[Relation, ...]:
-    """Return the relations, each active unless two tables would get a second path."""
+) -> list[Relation]:
+    """Return the relations that references give, the most wanted first."""
     referred = {registry.meant_by(t, r.to_table) for t, _ in named for r in t.references}
     wanted: list[tuple[tuple[bool, bool], Relation]] = []
     for (table, _), name in named.items():
@@ -318,17 +376,60 @@ def _relations(
                 continue
             order = ((table, pair[0]) not in first, table in referred)
             wanted.append((order, Relation(name, pair[0], named[to, False], pair[1], True)))
+    return [relation for _, relation in sorted(wanted, key=lambda item: item[0])]
+
+
+def _activated(relations: Iterable[Relation]) -> list[Relation]:
+    """Make each relation active, unless two tables would get a second path."""
     below: dict[str, set[str]] = {}
-    relations = []
-    for _, relation in sorted(wanted, key=lambda item: item[0]):
+    found = []
+    for relation in relations:
         above = {t for t in below if relation.table in below[t]} | {relation.table}
         new = below.get(relation.to_table, set()) | {relation.to_table}
         active = relation.table not in new and not any(below.get(t, set()) & new for t in above)
         if active:
             for t in above:
                 below[t] = below.get(t, set()) | new
-        relations.append(replace(relation, active=active))
-    return tuple(sorted(relations, key=lambda r: (r.table, r.column, r.to_table)))
+        found.append(replace(relation, active=active))
+    return found
+
+
+def _shared(
+    registry: Registry,
+    named: Mapping[tuple[Table, bool], str],
+    wanted: _Wanted,
+    relations: Iterable[Relation],
+) -> tuple[SharedTable, ...]:
+    """Return the slicers' dimensions that no column of one table filters in all sources.
+
+    What identifies a person is never shared: roles could not be kept from its values.
+    """
+    needed: dict[str, dict[tuple[str, str], str]] = {}
+    for page in dict.fromkeys(page for page, _, _ in wanted):
+        for dimension in (slicer.dimension for slicer in page.slicers):
+            found: dict[tuple[str, str], str] = {}
+            for of, source, table in wanted:
+                own = named.get((table, source.history and table.holds_states))
+                if of != page or own is None or not has_dimension(
+                    registry, page, source, dimension
+                ):  # fmt: skip
+                    continue
+                path = resolve(registry, page, source, dimension)
+                if path.column.pii in ("identifier", "contact"):
+                    continue
+                at = named.get((path.table, False)) if path.joins else own
+                if at is not None:
+                    found[at, path.column.name] = data_type(path.column)
+            reach = [{table, *_reached(relations, table)} for table, _ in found]
+            if len({*found.values()}) == 1 and not any(
+                all(table in tables for tables in reach) for table, _ in found
+            ):
+                needed.setdefault(dimension, {}).update(found)
+    return tuple(
+        SharedTable(words(dimension), dimension, min(columns.values()), tuple(sorted(columns)))
+        for dimension, columns in sorted(needed.items())
+        if len({*columns.values()}) == 1
+    )
 
 
 def _single(reference: Reference, to: Table) -> tuple[str, str] | None:
@@ -340,7 +441,10 @@ def _single(reference: Reference, to: Table) -> tuple[str, str] | None:
 
 
 def _measures(
-    named: Mapping[tuple[Table, bool], str], wanted: _Wanted, left_out: list[str]
+    named: Mapping[tuple[Table, bool], str],
+    wanted: _Wanted,
+    synonyms: Synonyms,
+    left_out: list[str],
 ) -> dict[str, tuple[ModelMeasure, ...]]:
     """Return the measures of each table, by the table's name in the model."""
     counts = Counter(
@@ -370,7 +474,10 @@ def _measures(
                 dax = f"VAR Latest = MAX({month}) RETURN CALCULATE({dax}, {month} = Latest)"
             whole = not re.search(r"/|\bavg\b|\bmedian\b", measure.expression, re.IGNORECASE)
             number = _format(measure.unit, whole=whole)
-            measures.append(ModelMeasure(shown, measure, where, dax, number, _kind(measure.unit)))
+            others = synonyms.get((table, measure.name), ())
+            measures.append(
+                ModelMeasure(shown, measure, where, dax, number, _kind(measure.unit), others)
+            )
         found[name] = tuple(measures)
     return found
 
@@ -405,33 +512,37 @@ def _is_calendar(table: Table) -> bool:
     )  # fmt: skip
 
 
-def _column(table: Table, column: Column, related: bool, dates: bool) -> ModelColumn:
+def data_type(column: Column) -> str:
+    """Return the type of a column in the model."""
+    if column.type in _INTEGERS or (column.decimal and column.decimal[1] == 0):
+        return "int64"
+    if column.decimal:
+        return "decimal"
+    if column.type in {"double", "boolean"}:
+        return column.type
+    return "dateTime" if column.type.startswith(("date", "timestamp")) else "string"
+
+
+def _column(
+    table: Table, column: Column, related: bool, dates: bool, synonyms: tuple[str, ...]
+) -> ModelColumn:
     technical = column.name in {"load_timestamp", "inputs_digest"}
-    decimal = column.decimal
-    number = decimal is not None or column.type in {*_INTEGERS, "double"}
-    if column.type in _INTEGERS or (decimal and decimal[1] == 0):
-        data_type = "int64"
-    elif column.type == "double":
-        data_type = "double"
-    elif decimal:
-        data_type = "decimal"
-    elif column.type == "boolean":
-        data_type = "boolean"
-    else:
-        data_type = "dateTime" if column.type.startswith(("date", "timestamp")) else "string"
+    number = column.decimal is not None or column.type in {*_INTEGERS, "double"}
+    kind = data_type(column)
     summarize = "none"
     if number and not related and column.name not in table.keys and column.unit not in _NAMES:
         averaged = column.unit is None or column.unit in _AVERAGED
         summarize = "average" if averaged else "sum"
     shown = None
     if number:
-        shown = _format(column.unit, whole=data_type == "int64")
-    elif data_type == "dateTime":
+        shown = _format(column.unit, whole=kind == "int64")
+    elif kind == "dateTime":
         shown = "yyyy-mm-dd" if column.type == "date" else "yyyy-mm-dd hh:nn:ss"
     folder = _FOLDERS.get(column.pii or "")
-    if folder is None and data_type == "dateTime" and not dates:
+    if folder is None and kind == "dateTime" and not dates:
         folder = "Dates"
     return ModelColumn(
-        column, related or technical, data_type, shown, summarize, folder,
+        column, related or technical, kind, shown, summarize, folder,
         _PLACES.get(column.name), column.sort_by, dates and column.name in table.keys,
+        synonyms,
     )  # fmt: skip

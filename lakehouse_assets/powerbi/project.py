@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 from lakehouse_assets.catalog.access import Access
+from lakehouse_assets.catalog.glossary import Term
 from lakehouse_assets.catalog.pages import Page
-from lakehouse_assets.catalog.registry import Registry
+from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.powerbi import tmdl
 from lakehouse_assets.powerbi.files import SCHEMAS, as_json, tag
@@ -40,15 +42,21 @@ class Project:
 
 
 def projects(
-    registry: Registry, pages: Iterable[Page], roles: Collection[Access], source: RowSource
+    registry: Registry,
+    source: RowSource,
+    *,
+    pages: Iterable[Page] = (),
+    roles: Collection[Access] = (),
+    terms: Mapping[str, Iterable[Term]] = MappingProxyType({}),
 ) -> Iterator[Project]:
     """Yield a project for each domain that has measures or pages.
 
     Args:
         registry: All tables.
+        source: Where the models' rows come from.
         pages: The pages. A page belongs to the domain of its first source that the registry has.
         roles: The roles of the lake.
-        source: Where the models' rows come from.
+        terms: The glossary, by domain.
     """
     belong: dict[str, list[Page]] = {t.domain: [] for t in registry if t.measures}
     for page in pages:
@@ -58,10 +66,29 @@ def projects(
             belong.setdefault(domain, []).append(page)
     for domain, own in belong.items():
         computed = source.kind == "sql"
-        model = model_of(registry, domain, computed=computed, pages=own, roles=roles)
+        model = model_of(
+            registry, domain, computed=computed, pages=own, roles=roles,
+            synonyms=_synonyms(registry, terms),
+        )  # fmt: skip
         report = report_of(registry, model, own)
         files = files_of(model, registry, source, report.files)
         yield Project(model, tuple(own), files, (*model.left_out, *report.left_out))
+
+
+def _synonyms(
+    registry: Registry, terms: Mapping[str, Iterable[Term]]
+) -> dict[tuple[Table, str], tuple[str, ...]]:
+    """Return the words of the glossary for columns and measures, by table and name."""
+    found: dict[tuple[Table, str], tuple[str, ...]] = {}
+    every = [*registry, *(view.table for view in registry.views)]
+    for domain, own in terms.items():
+        tables = [table for table in every if table.domain == domain]
+        for term in own:
+            bound = [(table, column.name) for table, column in term.columns_of(tables)]
+            bound += [(table, measure.name) for table, measure in term.measures_of(tables)]
+            for key in bound:
+                found[key] = (*found.get(key, ()), term.name, *term.synonyms)
+    return found
 
 
 def files_of(

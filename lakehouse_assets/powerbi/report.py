@@ -245,10 +245,14 @@ class _PageWriter:
     def _dimension(self, source: Source, name: str) -> _Field:
         """Return the column of a dimension.
 
-        If another source has the dimension from a table that this source's table refers to, it is
-        that table's column, so that one slicer and one click filter both.
+        One slicer and one click filter all sources if they use one column: that of the values that
+        they share, or, if another source has the dimension from a table that this source's table
+        refers to, that table's.
         """
         own = self._column(source, name)
+        shared_values = self._model.shared_column(name, *own)
+        if shared_values:
+            return _Field(shared_values.name, shared_values.name, self._page.label(name))
         table = self._table_of(source)
         if table is None or own[0] != table.name or table.history:
             return _Field(*own, self._page.label(name))

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 from lakehouse_assets.catalog.pages import words
 from lakehouse_assets.catalog.registry import Registry
-from lakehouse_assets.powerbi.dax import table_name
+from lakehouse_assets.powerbi.dax import column_name, table_name
+from lakehouse_assets.powerbi.dax import text as dax_text
 from lakehouse_assets.powerbi.files import tag
-from lakehouse_assets.powerbi.model import Model, ModelMeasure, ModelRole, ModelTable
+from lakehouse_assets.powerbi.model import Model, ModelMeasure, ModelRole, ModelTable, SharedTable
 from lakehouse_assets.powerbi.sources import RowSource, text
 
 CULTURE = "en-US"
@@ -46,6 +47,8 @@ def files_of(model: Model, registry: Registry, source: RowSource) -> dict[str, s
         files["relationships.tmdl"] = _relationships(model)
     for table in model.tables:
         files[f"tables/{table.name}.tmdl"] = _table(model, table, registry, source)
+    for shared in model.shared:
+        files[f"tables/{shared.name}.tmdl"] = _shared(model, shared)
     for role in model.roles:
         files[f"roles/{role.name}.tmdl"] = _role(role)
     return files
@@ -56,6 +59,7 @@ def _text(lines: Iterable[str]) -> str:
 
 
 def _model(model: Model, source: RowSource) -> str:
+    tables = [*(table.name for table in model.tables), *(one.name for one in model.shared)]
     order = [*source.parameters, *source.expressions, *(table.name for table in model.tables)]
     return _text(
         [
@@ -71,7 +75,7 @@ def _model(model: Model, source: RowSource) -> str:
             "",
             f"annotation PBI_QueryOrder = {json.dumps(order, ensure_ascii=False)}",
             "",
-            *(f"ref table {quoted(table.name)}" for table in model.tables),
+            *(f"ref table {quoted(name)}" for name in tables),
             "",
             *(f"ref role {quoted(role.name)}" for role in model.roles),
             "",
@@ -172,6 +176,37 @@ def _table(model: Model, table: ModelTable, registry: Registry, source: RowSourc
     return _text([*lines, "", *_partition(table, registry, source)])
 
 
+def _shared(model: Model, shared: SharedTable) -> str:
+    name = quoted(shared.name)
+    parts = [
+        f"SELECTCOLUMNS(DISTINCT({column_name(table, column)}), "
+        f"{dax_text(shared.name)}, {column_name(table, column)})"
+        for table, column in shared.columns
+    ]
+    known = f"NOT(ISBLANK([{shared.name}]))"
+    return _text(
+        [
+            *described("Values that several tables have: a slicer of them filters them all."),
+            f"table {name}",
+            f"\tlineageTag: {tag(model.domain, 'shared', shared.dimension)}",
+            "",
+            f"\tcolumn {name}",
+            f"\t\tdataType: {shared.data_type}",
+            "\t\tisNameInferred",
+            f"\t\tlineageTag: {tag(model.domain, 'shared', shared.dimension, 'column')}",
+            "\t\tsummarizeBy: none",
+            f"\t\tsourceColumn: [{shared.name}]",
+            "",
+            "\t\tannotation SummarizationSetBy = User",
+            "",
+            f"\tpartition {name} = calculated",
+            "\t\tmode: import",
+            "\t\tsource =",
+            f"\t\t\t\tDISTINCT(FILTER(UNION({', '.join(parts)}), {known}))",
+        ]
+    )
+
+
 def _measure_tag(model: Model, table: ModelTable, measure: ModelMeasure) -> str:
     parts = (measure.measure.name, *filter(None, [measure.where]))
     return tag(model.domain, table.name, "measure", *parts)
@@ -231,12 +266,13 @@ def _culture(model: Model) -> str:
     for table in model.tables:
         add((table.name, *table.table.aliases), ConceptualEntity=table.name)
         for column in table.columns:
-            names = (column.column.name, *column.column.aliases)
-            if column.column.aliases and not column.hidden:
-                add(names, ConceptualEntity=table.name, ConceptualProperty=column.column.name)
+            others = (*column.column.aliases, *column.synonyms)
+            if others and not column.hidden:
+                name = column.column.name
+                add((name, *others), ConceptualEntity=table.name, ConceptualProperty=name)
         for measure in table.measures:
-            add((measure.measure.name, measure.name), ConceptualEntity=table.name,
-                ConceptualProperty=measure.name)  # fmt: skip
+            names = (measure.measure.name, measure.name, *measure.synonyms)
+            add(names, ConceptualEntity=table.name, ConceptualProperty=measure.name)
     content = {"Version": "2.0.0", "Language": CULTURE, "Entities": entities}
     written = json.dumps(content, indent=2, ensure_ascii=False).splitlines()
     return _text(

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from lakehouse_assets.domains import PAGES, REGISTRY, ROLES
+from lakehouse_assets.domains import DOMAINS, REGISTRY, ROLES
+from lakehouse_assets.domains import PAGES as DOMAIN_PAGES
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.pages.own import OWN_PAGES
 from lakehouse_assets.powerbi.project import WRITTEN, projects, write
 from lakehouse_assets.powerbi.sources import RowSource
 from lakehouse_assets_tests.powerbi.schemas import faults_of
 
+PAGES = (*DOMAIN_PAGES, *OWN_PAGES)
+TERMS = {domain.name: domain.terms for domain in DOMAINS}
+
 
 def every_file() -> dict[str, str]:
     source = RowSource.of("local", None, Path("/lake"))
-    made = list(projects(REGISTRY, (*PAGES, *OWN_PAGES), ROLES.values(), source))
+    made = list(projects(REGISTRY, source, pages=PAGES, roles=ROLES.values(), terms=TERMS))
     return {path: text for project in made for path, text in project.files.items()}
 
 
@@ -24,6 +29,16 @@ def test_every_file_passes_its_public_schema() -> None:
     files = every_file()
     assert files == every_file()
     assert faults_of(files) == []
+
+
+def test_words_of_the_glossary_are_synonyms() -> None:
+    (told,) = [
+        json.loads(text[text.index("{") : text.rindex("}") + 1])
+        for path, text in every_file().items()
+        if path == "Airline.SemanticModel/definition/cultures/en-US.tmdl"
+    ]
+    terms = told["Entities"]["fact_flights.fare_revenue"]["Terms"]
+    assert {"fare revenue", "ticket revenue"} <= {word for term in terms for word in term}
 
 
 def contents(folder: Path) -> dict[str, str]:

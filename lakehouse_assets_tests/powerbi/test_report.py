@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse_assets.catalog.pages import KINDS as PAGE_KINDS
 from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
-from lakehouse_assets.catalog.registry import Registry
+from lakehouse_assets.catalog.registry import Column, Measure, Registry
 from lakehouse_assets.domains import PAGES, REGISTRY, ROLES
 from lakehouse_assets.pages.own import OWN_PAGES
 from lakehouse_assets.powerbi.project import Project, projects
@@ -20,6 +20,7 @@ from lakehouse_assets.powerbi.report import COLOURS
 from lakehouse_assets.powerbi.sources import KINDS, Kind
 from lakehouse_assets.powerbi.visuals import FIELD_ROLES, MERGED, SHOWN
 from lakehouse_assets_tests.airline.samples import REPOSITORY
+from lakehouse_assets_tests.lake.samples import table
 from lakehouse_assets_tests.powerbi import tmdl
 from lakehouse_assets_tests.powerbi.schemas import faults_of
 from lakehouse_assets_tests.powerbi.test_model import check, shop, source
@@ -28,7 +29,7 @@ Json = dict[str, Any]
 
 
 def made(registry: Registry, pages: tuple[Page, ...], kind: Kind) -> list[Project]:
-    found = list(projects(registry, pages, ROLES.values(), source(kind)))
+    found = list(projects(registry, source(kind), pages=pages, roles=ROLES.values()))
     for project in found:
         check_report(project)
     return found
@@ -85,8 +86,8 @@ def check_report(project: Project) -> None:
         names = [v["name"] for v in visuals]
         assert len({*names}) == len(names)
         for visual in visuals:
-            for kind, table, name in fields_in(visual):
-                assert name in tables[table].all(kind.lower()), (title, table, name)
+            for kind, of, name in fields_in(visual):
+                assert name in tables[of].all(kind.lower()), (title, of, name)
             place, what = visual["position"], visual["visual"]
             assert place["x"] >= 0
             assert place["x"] + place["width"] <= page["width"]
@@ -226,6 +227,34 @@ def test_a_dimension_of_several_sources_is_one_column() -> None:
     fields = {field for visual in shown for field in fields_in(visual["visual"])
               if field[0] == "Column"}  # fmt: skip
     assert fields == {("Column", "people", "joined")}
+
+
+def test_values_that_several_tables_have_are_shared_unless_they_identify_someone() -> None:
+    month, mail = (
+        Column("month", "date", "Month.", False), Column("mail", "string", "Mail.", pii="contact"),
+    )  # fmt: skip
+    rows = Measure("rows", "count(*)", "count", "additive", "Rows.")
+    registry = Registry(
+        table(name, month, mail, layer="gold", measures=(rows,)) for name in ("one", "other")
+    )
+    page = Page(
+        "r", "R", "shop", "Two tables.",
+        sources=(Source("one"), Source("other")),
+        slicers=(Slicer("month", "range"), Slicer("mail")),
+        visuals=(
+            Visual("line", "One", dimensions=("month",), measures=("rows",)),
+            Visual("line", "Other", source="other", dimensions=("month",), measures=("rows",)),
+        ),
+    )  # fmt: skip
+    (project,) = made(registry, (page,), "local")
+    ((_, shown),) = pages_of(project).values()
+    columns = [field for v in shown for field in fields_in(v["visual"]) if field[0] == "Column"]
+    # Slicer, and for each line its category and its order.
+    assert columns.count(("Column", "Month", "Month")) == 5
+    assert columns.count(("Column", "one", "mail")) == 1
+    assert {(r.table, r.to_table) for r in project.model.relations} == {
+        ("one", "Month"), ("other", "Month"),
+    }  # fmt: skip
 
 
 def test_colours_are_those_of_the_pages() -> None:

@@ -28,8 +28,8 @@ PROPERTIES = {
     "dataAccessOptions": {"legacyRedirects", "returnErrorValuesAsNull"},
     "table": {"lineageTag", "dataCategory"},
     "measure": {"formatString", "displayFolder", "lineageTag"},
-    "column": {"dataType", "isHidden", "isKey", "formatString", "displayFolder", "dataCategory",
-               "lineageTag", "summarizeBy", "sourceColumn", "sortByColumn"},
+    "column": {"dataType", "isHidden", "isKey", "isNameInferred", "formatString", "displayFolder",
+               "dataCategory", "lineageTag", "summarizeBy", "sourceColumn", "sortByColumn"},
     "hierarchy": {"lineageTag"},
     "level": {"lineageTag", "column"},
     "partition": {"mode"},
@@ -40,7 +40,7 @@ PROPERTIES = {
     "role": {"modelPermission"},
     "columnPermission": {"metadataPermission"},
 }  # fmt: skip
-FLAGS = {"isHidden", "isKey", "legacyRedirects", "returnErrorValuesAsNull"}
+FLAGS = {"isHidden", "isKey", "isNameInferred", "legacyRedirects", "returnErrorValuesAsNull"}
 WITH_EXPRESSION = {"measure", "partition", "expression", "source", "annotation", "tablePermission",
                    "linguisticMetadata"}  # fmt: skip
 
