@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 import typer
 
 from lakehouse_assets.cli import admin, inspect, run
+from lakehouse_assets.cli.access import access
 from lakehouse_assets.cli.extract import extract
 from lakehouse_assets.cli.forget import forget
 from lakehouse_assets.cli.govern import classify, lineage
@@ -49,6 +50,7 @@ for command in (
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(serve, name="serve")
+app.add_typer(access, name="access")
 
 
 def _commands() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.access import Access, Mask, RowFilter
@@ -78,10 +78,10 @@ def masked(access: Access, view: View, source: str, columns: Collection[str] | N
     return " ".join(["SELECT", ", ".join(selected), "FROM", source, where])
 
 
-def row_filter(rows: RowFilter) -> str:
-    """Return the condition of a row filter as standard SQL."""
+def row_filter(rows: RowFilter, quote: Callable[[str], str] = identifier) -> str:
+    """Return the condition of a row filter as standard SQL, with the column's name quoted."""
     values = (literal(v) if isinstance(v, str) else str(v) for v in rows.values)
-    return f"{identifier(rows.column)} IN ({', '.join(values)})"
+    return f"{quote(rows.column)} IN ({', '.join(values)})"
 
 
 def _masked(mask: Mask, column: Column, value: str) -> str:

@@ -1,0 +1,77 @@
+"""`lakehouse access`: who may read what, and the same for other tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table as Grid
+
+from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.errors import LakehouseError
+
+access = typer.Typer(help="Show who may read what, or export it.")
+
+
+@access.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
+    role: Annotated[str | None, typer.Option(help="Only this role.")] = None,
+    table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
+) -> None:
+    """Show who may read what: for each role and table, the rows and the masks of columns."""
+    from lakehouse_assets.catalog.access import OWNER
+    from lakehouse_assets.domains import REGISTRY, ROLES
+    from lakehouse_assets.query.policy import row_filter
+    from lakehouse_assets.query.users import check_role
+
+    if context.invoked_subcommand is not None:
+        return
+    wanted = REGISTRY[table] if table else None
+    if role is not None:
+        check_role(role, ROLES, "--role")
+    if role is None and wanted is None:
+        for found in ROLES.values():
+            console.print(f"{found.name}: {found.description}")
+        console.print(f"{OWNER}: Reads everything as it is stored.\n")
+    grid = Grid(header_style="bold")
+    for heading in ("role", "table", "rows", "masked columns"):
+        grid.add_column(heading, overflow="fold")
+    for found in ROLES.values():
+        for of, policy in found.tables.items():
+            if role in (None, found.name) and wanted in (None, of):
+                rows = row_filter(policy.rows, str) if policy.rows else "all"
+                masks = ", ".join(f"{name} ({mask.kind})" for name, mask in policy.masks.items())
+                grid.add_row(found.name, of.full_name, rows, masks)
+    console.print(grid)
+
+
+@access.command()
+def export(
+    unity: Annotated[bool, typer.Option("--unity", help="SQL for Unity Catalog.")] = False,
+    fabric: Annotated[bool, typer.Option("--fabric", help="Roles for OneLake, as JSON.")] = False,
+    to: Annotated[
+        Path | None, typer.Option(help="File to write; without it, the text is printed.")
+    ] = None,
+    catalog: Annotated[str, typer.Option(help="Catalog of Unity Catalog.")] = "lakehouse",
+) -> None:
+    """Write the roles as grants, row filters and column masks of Databricks or Fabric.
+
+    Neither has been run there.
+    """
+    from lakehouse_assets.domains import REGISTRY, ROLES
+    from lakehouse_assets.governance.access_export import onelake_roles, unity_catalog
+
+    if unity == fabric:
+        raise LakehouseError("Say what to write: lakehouse access export --unity, or --fabric.")
+    if unity:
+        text = unity_catalog(ROLES.values(), REGISTRY, catalog)
+    else:
+        text = json.dumps(onelake_roles(ROLES.values(), REGISTRY), indent=2) + "\n"
+    if to is None:
+        typer.echo(text, nl=False)
+        return
+    to.write_text(text, encoding="utf-8")
+    console.print(f"{to} has the roles {', '.join(ROLES)}")
