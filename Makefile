@@ -25,6 +25,9 @@ NEVER_IMPORTED := site-packages/(.*/tests|pip|setuptools|pkg_resources|mypyc?|da
 # Azurite, the storage emulator of the tests in lakehouse_assets_tests/azure.
 AZURITE := $(CURDIR)/.lakehouse/azurite
 AZURITE_FILES := $(addprefix lakehouse_assets_tests/azure/,package.json package-lock.json .npmrc)
+# axe-core, by which lakehouse_assets_tests/pages judges accessibility; Chromium is the machine's own.
+AXE := $(CURDIR)/.lakehouse/axe
+AXE_FILES := $(addprefix lakehouse_assets_tests/pages/,package.json package-lock.json .npmrc)
 
 MINUTES ?= 60
 SEED ?= 1
@@ -55,7 +58,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite kafka databases faketime nginx demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets bench-streams constraints licences clean
+.PHONY: help setup spark azurite axe kafka databases faketime nginx demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets bench-streams constraints licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -88,6 +91,13 @@ $(AZURITE)/.ready: $(AZURITE_FILES)
 	@command -v npm >/dev/null || { echo "npm is not installed; the tests against Azurite will be skipped."; exit 0; }; \
 	rm -rf $(AZURITE) && mkdir -p $(AZURITE) && cp $(AZURITE_FILES) $(AZURITE) \
 	&& cd $(AZURITE) && npm ci --silent --ignore-scripts --omit=optional && touch $@
+
+axe: $(AXE)/.ready ## Fetch axe-core for the tests of pages with npm, once
+
+$(AXE)/.ready: $(AXE_FILES)
+	@command -v npm >/dev/null || { echo "npm is not installed; the tests of pages' accessibility will be skipped."; exit 0; }; \
+	rm -rf $(AXE) && mkdir -p $(AXE) && cp $(AXE_FILES) $(AXE) \
+	&& cd $(AXE) && npm ci --silent --ignore-scripts && touch $@
 
 kafka: $(KAFKA)/.ready ## Fetch Kafka for the tests with Maven, once
 
@@ -125,7 +135,7 @@ demo: setup ## Build the whole lake from data/ and show it (ENGINE=spark: on Spa
 	@LAKEHOUSE_LANDING=data $(BIN)/lakehouse run
 	@$(if $(filter spark,$(ENGINE)),echo "This lake is in $(STATE): make ui ENGINE=spark and make mlflow ENGINE=spark show it.")
 
-test: setup azurite kafka databases faketime nginx ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
+test: setup azurite axe kafka databases faketime nginx ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine

@@ -14,7 +14,7 @@ Pages.layout = (() => {
       this.behind = make("div", { class: "behind hidden", tabindex: "0", role: "region", "aria-label": `Data of ${spec.title}` });
       this.note = make("p", { class: "note" });
       this.crumbs = make("nav", { class: "crumbs", "aria-label": "Levels", hidden: true });
-      const tool = (text, title, click) => make("button", { type: "button", class: "tool", title, "aria-label": `${title}: ${spec.title}`, click }, text);
+      const tool = (text, title, click) => make("button", { type: "button", class: "tool", title, "aria-label": `${text}: ${spec.title}`, click }, text);
       this.toggle = tool("Table", "Show the data as a table", () => this.showTable(this.behind.classList.contains("hidden")));
       const tools = make("div", { class: "tools" });
       if (spec.drill) {
@@ -188,6 +188,7 @@ Pages.layout = (() => {
       this.element.classList.toggle("hidden", open);
       this.toggle.setAttribute("aria-pressed", String(open));
       this.toggle.textContent = open ? "Chart" : "Table";
+      this.toggle.setAttribute("aria-label", `${this.toggle.textContent}: ${this.spec.title}`);
       this.fillTable(all);
       if (open) this.behind.focus();
       else this.drawn?.resize();
@@ -257,12 +258,12 @@ Pages.layout = (() => {
     document.body.prepend(make("header", {}, make("a", { class: "brand", href: "index.html" }, "Lakehouse"),
       make("nav", { "aria-label": "Pages" }, ...links), theme));
     main.append(make("div", { class: "title" }, make("div", {}, make("h1", {}, page.title), make("p", {}, page.description)), versions));
+    main.append(Pages.slicers.build());
     if (!page.visuals) {
       main.append(make("section", { class: "tiles" }, ...page.pages.map(({ name, title, description }) =>
         make("a", { class: "tile", href: `${name}.html` }, make("h2", {}, title), make("p", {}, description)))));
       return;
     }
-    main.append(Pages.slicers.build());
     const grid = make("section", { class: "grid", "aria-label": "Visuals" });
     for (const spec of page.visuals) {
       const view = new View(spec);

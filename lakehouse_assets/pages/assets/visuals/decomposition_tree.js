@@ -86,7 +86,7 @@
     const back = html("button", { type: "button", class: "tool", "data-key": "back", disabled: !path.length, click: () => follow(view, []) }, "Back to the total");
     const tree = html("div", { class: "tree", "data-scroll": "tree" }, total, ...levels.map((level) => column(view, level)));
     refill(view, html("div", { class: "controls" }, back, filter), tree);
-    tree.scrollLeft = tree.scrollWidth;
+    if (path.length) tree.scrollLeft = tree.scrollWidth;
   }
 
   Pages.visuals.decomposition_tree = { draw };

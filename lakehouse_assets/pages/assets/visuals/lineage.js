@@ -2,7 +2,9 @@
 "use strict";
 (() => {
   const { html, svg, refill, withArrows } = Pages.parts;
-  const WIDTH = 190;
+  // Pixels of a letter, and around a name.
+  const LETTER = 6.2;
+  const PADDING = 16;
   const HEIGHT = 24;
   const GAP = { x: 60, y: 8 };
 
@@ -27,25 +29,25 @@
 
   function picture(view, ids, edges) {
     const places = Pages.analysis.layered(ids, edges);
-    const at = (id) => ({ x: places.get(id).column * (WIDTH + GAP.x) + 4, y: places.get(id).row * (HEIGHT + GAP.y) + 4 });
+    const boxWidth = Math.max(0, ...ids.map((id) => id.length)) * LETTER + PADDING;
+    const at = (id) => ({ x: places.get(id).column * (boxWidth + GAP.x) + 4, y: places.get(id).row * (HEIGHT + GAP.y) + 4 });
     const columns = Math.max(0, ...[...places.values()].map((place) => place.column + 1));
     const rows = Math.max(0, ...[...places.values()].map((place) => place.row + 1));
-    const [width, height] = [columns * (WIDTH + GAP.x) - GAP.x + 8, rows * (HEIGHT + GAP.y) + 8];
+    const [width, height] = [columns * (boxWidth + GAP.x) - GAP.x + 8, rows * (HEIGHT + GAP.y) + 8];
     const lines = edges.map(([from, to]) => {
       const [one, other] = [at(from), at(to)];
-      const [x1, y1, x2, y2] = [one.x + WIDTH, one.y + HEIGHT / 2, other.x, other.y + HEIGHT / 2];
+      const [x1, y1, x2, y2] = [one.x + boxWidth, one.y + HEIGHT / 2, other.x, other.y + HEIGHT / 2];
       return svg("path", { class: "edge", d: `M${x1} ${y1} C${x1 + GAP.x / 2} ${y1} ${x2 - GAP.x / 2} ${y2} ${x2} ${y2}` });
     });
     const words = (view.state.search || "").toLowerCase();
     const boxes = ids.map((id) => {
       const { x, y } = at(id);
       const found = id === view.state.node || (words && id.toLowerCase().includes(words));
-      const name = id.length > 27 ? `${id.slice(0, 26)}…` : id;
       return svg("g", {
-        class: found ? "node found" : "node", transform: `translate(${x} ${y})`, "data-key": id, "aria-label": id,
+        class: found ? "node found" : "node", transform: `translate(${x} ${y})`, "data-key": id,
         "aria-pressed": String(id === view.state.node),
         click: () => view.keep({ ...view.state, node: id === view.state.node ? undefined : id }),
-      }, svg("title", {}, id), svg("rect", { width: WIDTH, height: HEIGHT, rx: 4 }), svg("text", { x: 8, y: HEIGHT / 2 }, name));
+      }, svg("rect", { width: boxWidth, height: HEIGHT, rx: 4 }), svg("text", { x: 8, y: HEIGHT / 2 }, id));
     });
     const graph = svg("svg", { class: "lineage", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": view.spec.title }, ...lines, ...boxes);
     return boxes.length ? withArrows(graph, boxes, Math.max(0, ids.indexOf(view.state.node))) : graph;

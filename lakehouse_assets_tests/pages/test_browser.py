@@ -1,0 +1,476 @@
+"""Pages in a browser: what they show is what SQL says, whoever looks at them and on whatever."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse_assets import domains
+from lakehouse_assets.catalog.pages import (
+    Page,
+    Visual,
+    has_dimension,
+    measure_of,
+    resolve,
+    table_of,
+)
+from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.governance.lineage import Lineage
+from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
+from lakehouse_assets.pages.reader import lake_reader
+from lakehouse_assets.pages.site import Reader, write_site
+from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun
+from lakehouse_assets_tests.pages.chromium import Tab, chromium
+
+Ask = Callable[[str], Any]
+REGISTRY = Registry((*domains.REGISTRY, *OWN_TABLES), domains.REGISTRY.views)
+PAGES = (*domains.PAGES, *OWN_PAGES)
+NAMES = [page.name for page in PAGES]
+_AXE = REPOSITORY / ".lakehouse" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+# What a careful server sends with every file.
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
+_READY = "typeof Pages !== 'undefined' && Pages.settled"
+# Kinds that show what is chosen in them among the rest.
+_FADING = {"bar", "stacked_bar", "column", "stacked_column", "line", "area", "donut", "map",
+           "word_cloud"}  # fmt: skip
+# Kinds whose table is the result of an analysis, or that have none.
+_ANALYSES = {"card", "key_influencers", "top_segments", "decomposition_tree", "lineage"}
+
+
+@pytest.fixture(scope="module")
+def reader(sample: SampleRun) -> Reader:
+    """Reads the sample's lake."""
+    lake = sample.house.lake
+    return lake_reader(lake, Lineage(domains.DOMAINS, lake.engine).reads)
+
+
+@pytest.fixture(scope="module")
+def ask(reader: Reader) -> Ask:
+    """Run a statement on the sample's lake."""
+    return reader.ask
+
+
+@pytest.fixture(scope="module")
+def folder(reader: Reader, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages of the sample's lake."""
+    to = tmp_path_factory.mktemp("site") / "pages"
+    assert write_site(REGISTRY, PAGES, reader, to).missing == {}
+    return to
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """A tab of a wide screen."""
+    with chromium(tmp_path_factory.mktemp("profile")) as open_tab, open_tab() as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(browser: Tab) -> Tab:
+    """The tab, on a wide screen in light colours."""
+    browser.show(1440, 900)
+    return browser
+
+
+class _Careful(SimpleHTTPRequestHandler):
+    """Serves a folder under a content policy, and says nothing."""
+
+    def end_headers(self) -> None:
+        self.send_header("Content-Security-Policy", _POLICY)
+        super().end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Write no log."""
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[str]:
+    """The address of a web server with the pages."""
+    handler = partial(_Careful, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+
+
+def page(name: str) -> Page:
+    return next(page for page in PAGES if page.name == name)
+
+
+def show(tab: Tab, folder: Path, name: str, selection: Mapping[str, str] | None = None) -> None:
+    """Open a page from its file, with a selection in the link."""
+    chosen = "&".join(f"{dimension}={value}" for dimension, value in (selection or {}).items())
+    tab.go(f"{(folder / name).as_uri()}.html#{chosen}", _READY)
+
+
+def figure(visual: str) -> str:
+    """Return JavaScript for the figure of a visual."""
+    return f"document.querySelector({json.dumps(f'figure[data-title={json.dumps(visual)}]')})"
+
+
+def shown_rows(tab: Tab, visual: str) -> list[list[str]]:
+    """Return the table behind a picture, as the reader opens it, in full."""
+    return list(
+        tab.run(
+            f"""(async () => {{
+              const figure = {figure(visual)};
+              const button = (text) => [...figure.querySelectorAll("button")]
+                .find((one) => one.textContent.startsWith(text));
+              button("Table")?.click();
+              if (button("Show all")) {{
+                button("Show all").click();
+                await new Promise((d) => requestAnimationFrame(() => requestAnimationFrame(d)));
+              }}
+              const rows = [...figure.querySelectorAll("table.data tbody tr")]
+                .map((row) => [...row.children].map((cell) => cell.dataset.value));
+              button("Chart")?.click();
+              return rows;
+            }})()"""
+        )
+    )
+
+
+def statement(
+    page: Page,
+    visual: Visual,
+    dimensions: tuple[str, ...],
+    selection: Mapping[str, str],
+    figures: Sequence[str] = (),
+) -> str:
+    """Write what a visual shows as SQL, out of its declaration alone.
+
+    Args:
+        page: The page.
+        visual: The visual; its measures are shown.
+        dimensions: By what they are grouped.
+        selection: Values of dimensions to which the rows are restricted.
+        figures: SQL of further figures.
+    """
+    source = page.source(visual.source)
+    table = table_of(REGISTRY, page, source)
+    joins: dict[str, str] = {}
+
+    def column(name: str) -> str:
+        path, alias = resolve(REGISTRY, page, source, name), "source"
+        for join in path.joins:
+            before, alias = alias, "_".join([alias, *join.reference.columns, join.table.name])
+            pairs = zip(join.reference.columns, join.reference.to_columns, strict=True)
+            on = " and ".join(f"{before}.{one} = {alias}.{other}" for one, other in pairs)
+            month = join.table.partition.column if join.table.partition else None
+            stored = states(join.table, month in join.reference.to_columns)
+            joins[alias] = f"left join {stored} as {alias} on {on}"
+        return f"{alias}.{path.column.name}"
+
+    grouped = [f"d{place}" for place, _ in enumerate(dimensions)]
+    columns = [f", {column(name)} as d{place}" for place, name in enumerate(dimensions)]
+    where = [source.where or "true"]
+    for name, value in selection.items():
+        if has_dimension(REGISTRY, page, source, name):
+            where.append(f"cast({column(name)} as varchar) = '{value}'")
+    shown = [measure_of(REGISTRY, page, source, name).expression for name in visual.measures]
+    state = table.partition.column if table.partition else ""
+    newest = ""
+    if source.history and table.holds_states and state not in dimensions:
+        newest = f" qualify source.{state} = max(source.{state}) over ()"
+    return (
+        f"select {', '.join([*grouped, *shown, *figures])} from (select source.*{''.join(columns)} "  # noqa: S608
+        f"from {states(table, source.history)} as source {' '.join(joins.values())} "
+        f"where ({') and ('.join(where)}){newest}) as selected "
+        f"group by {', '.join(grouped) or '()'}"
+    )
+
+
+def states(table: Table, history: bool) -> str:
+    """Return the name in SQL of a table's latest state, or of all of its states."""
+    return f"{table.full_name}_history" if history and table.holds_states else table.full_name
+
+
+def weight_of(page: Page, visual: Visual) -> str:
+    """Return SQL of how much the rows of an analysis stand for."""
+    source = page.source(visual.source)
+    names = visual.measures[:1]
+    return measure_of(REGISTRY, page, source, names[0]).expression if names else "count(*)"
+
+
+def label(value: Any) -> str:
+    """Return a dimension's value as a page writes it."""
+    if value is None:
+        return "\u2205"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        text = value.replace(tzinfo=None).isoformat(" ")
+        return text if value.second or value.microsecond else text[:16]
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def same(shown: str, expected: Any) -> bool:
+    """Whether a figure of a page is that of SQL: exactly, or to the last digits of a double."""
+    if expected is None or shown == "":
+        return expected is None and shown == ""
+    return math.isclose(float(shown), float(expected), rel_tol=1e-12, abs_tol=1e-12)
+
+
+def differences(tab: Tab, ask: Ask, page: Page, selection: Mapping[str, str]) -> list[str]:
+    """Compare every figure of the page that is open with SQL's."""
+    found = []
+    for visual in page.visuals:
+        if visual.kind in _ANALYSES - {"card"}:
+            continue
+        series = (visual.series,) if visual.series else ()
+        dimensions = (*(visual.dimensions[:1] if visual.drill else visual.dimensions), *series)
+        # What is chosen by a click on a picture fades the rest of it.
+        fading = dimensions[0] if visual.kind in _FADING else None
+        chosen = {name: value for name, value in selection.items() if name != fading}
+        rows = ask(statement(page, visual, dimensions, chosen)).to_pydict().values()
+        expected = {
+            tuple(map(label, row[: len(dimensions)])): row[len(dimensions) :]
+            for row in zip(*rows, strict=True)
+        }
+        if visual.kind == "card":
+            shown = [
+                [tab.run(f"{figure(visual.title)}.querySelector('[data-value]').dataset.value")]
+            ]
+        else:
+            shown = shown_rows(tab, visual.title)
+        if len(shown) != min(len(expected), visual.top or len(expected)) and not visual.series:
+            found.append(f"{visual.title}: {len(shown)} rows instead of {len(expected)}")
+        for row in shown:
+            key, values = tuple(row[: len(dimensions)]), row[len(dimensions) :]
+            figures = expected.get(key)
+            if figures is None or not all(map(same, values, figures)):
+                found.append(f"{visual.title}: {row} instead of {figures}")
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_equals_that_of_sql_with_and_without_a_selection(
+    tab: Tab, folder: Path, ask: Ask, name: str
+) -> None:
+    declared = page(name)
+    show(tab, folder, name)
+    assert differences(tab, ask, declared, {}) == []
+    chosen = {}
+    for slicer in declared.slicers:
+        if slicer.kind == "list" and not chosen:
+            values = tab.run(
+                f"""Object.values(Pages.model)
+                .map((source) => source.dimensions?.[{json.dumps(slicer.dimension)}])
+                .find(Boolean)?.values.filter((value) => value !== null)"""
+            )
+            chosen = {slicer.dimension: label(values[0])} if values else {}
+    show(tab, folder, name, chosen)
+    assert differences(tab, ask, declared, chosen) == []
+    assert tab.complaints == []
+
+
+def of_kind(kind: str) -> list[tuple[str, str]]:
+    """Return the pages and titles of the visuals of a kind."""
+    return [(page.name, visual.title) for page in PAGES for visual in page.visuals
+            if visual.kind == kind]  # fmt: skip
+
+
+def choose(tab: Tab, script: str) -> None:
+    """Do something on the page, and wait until it is drawn anew."""
+    tab.run(script)
+    tab.drawn()
+    tab.until(_READY)
+
+
+def selection_of(tab: Tab) -> dict[str, list[str]]:
+    """Return the labels that are selected, by dimension."""
+    return dict(
+        tab.run(
+            "Object.fromEntries([...Pages.filters.all()].map(([name, f]) => [name, [...f.labels]]))"
+        )
+    )
+
+
+@pytest.mark.parametrize(("name", "title"), of_kind("word_cloud"))
+def test_every_tag_of_a_cloud_is_drawn_inside_it_and_over_no_other(
+    tab: Tab, folder: Path, ask: Ask, name: str, title: str
+) -> None:
+    declared = page(name)
+    (visual,) = (visual for visual in declared.visuals if visual.title == title)
+    rows = ask(statement(declared, visual, visual.dimensions, {})).num_rows
+    for width in (1440, 390):
+        tab.show(width, 900)
+        show(tab, folder, name)
+        boxes = tab.run(
+            f"""[...{figure(title)}.querySelectorAll("text.word")].map((word) => {{
+              const {{x, y, width, height}} = word.getBBox();
+              const all = word.ownerSVGElement.viewBox.baseVal;
+              return [x, y, x + width, y + height, all.width, all.height];
+            }})"""
+        )
+        assert len(boxes) == min(rows, visual.top or rows)
+        assert all(x > -1 and y > -1 and right < width + 1 and bottom < height + 1
+                   for x, y, right, bottom, width, height in boxes)  # fmt: skip
+        # The line's height is more than that of its letters.
+        overlaps = [
+            (one, other)
+            for place, one in enumerate(boxes)
+            for other in boxes[:place]
+            if min(one[2], other[2]) - max(one[0], other[0]) > 1
+            and min(one[3], other[3]) - max(one[1], other[1]) > 0.3 * (one[3] - one[1])
+        ]
+        assert overlaps == []
+
+
+@pytest.mark.parametrize(("name", "title"), of_kind("key_influencers"))
+def test_key_influencers_are_the_ratios_of_shares_that_sql_finds(
+    tab: Tab, folder: Path, ask: Ask, name: str, title: str
+) -> None:
+    declared = page(name)
+    (visual,) = (visual for visual in declared.visuals if visual.title == title)
+    assert visual.target is not None
+    source = declared.source(visual.source)
+    names = [dimension for dimension in visual.dimensions if dimension != visual.target[0]]
+    counted = Visual("table", title, source=source.name)
+    wanted = (*names, visual.target[0])
+    rows = ask(statement(declared, counted, wanted, {}, [weight_of(declared, visual)]))
+    everything = [
+        (dict(zip(names, row, strict=False)), row[len(names)] == visual.target[1], float(row[-1]))
+        for row in zip(*rows.to_pydict().values(), strict=True)
+    ]
+    total = sum(amount for _, _, amount in everything)
+    hits = sum(amount for _, hit, amount in everything if hit)
+    expected = {}
+    for dimension in names:
+        if isinstance(everything[0][0][dimension], int | float):
+            continue
+        for value in {row[dimension] for row, _, _ in everything}:
+            inside = [(hit, amount) for row, hit, amount in everything if row[dimension] == value]
+            count = sum(amount for _, amount in inside)
+            within = sum(amount for hit, amount in inside if hit)
+            if count < 0.02 * total or count == total:
+                continue
+            share, others = within / count, (hits - within) / (total - count)
+            mean = hits / total
+            error = math.sqrt(mean * (1 - mean) * (1 / count + 1 / (total - count)))
+            if error and (share - others) / error > 2.58:
+                expected[declared.label(dimension), label(value)] = (share, others, count)
+    show(tab, folder, name)
+    shown = {
+        (row[0], row[1]): [float(number or "nan") for number in row[2:]]
+        for row in shown_rows(tab, title)
+        if (row[0], row[1]) in expected or " to " not in row[1]
+    }
+    assert shown.keys() == expected.keys()
+    for key, (share, others, count) in expected.items():
+        ratio = share / others if others else math.inf
+        assert shown[key][:4] == pytest.approx([ratio, share, others, count], rel=1e-9)
+    assert len(expected) > 1
+
+
+@pytest.mark.parametrize(("name", "title"), of_kind("top_segments"))
+def test_a_segment_selects_the_rows_that_it_counts(
+    tab: Tab, folder: Path, ask: Ask, name: str, title: str
+) -> None:
+    declared = page(name)
+    (visual,) = (visual for visual in declared.visuals if visual.title == title)
+    assert visual.target is not None
+    show(tab, folder, name)
+    segments = shown_rows(tab, title)
+    shares = [float(row[2]) for row in segments]
+    assert shares == sorted(shares, reverse=True)
+    assert len(shares) > 1
+    choose(tab, f"{figure(title)}.querySelector('button.segment').click()")
+    chosen = selection_of(tab)
+    names = (*chosen, visual.target[0])
+    counted = Visual("table", title, source=visual.source)
+    rows = ask(statement(declared, counted, names, {}, [weight_of(declared, visual)]))
+    inside = [
+        (row[-2] == visual.target[1], float(row[-1]))
+        for row in zip(*rows.to_pydict().values(), strict=True)
+        if all(label(value) in chosen[n] for n, value in zip(chosen, row, strict=False))
+    ]
+    count = sum(amount for _, amount in inside)
+    assert float(segments[0][3]) == pytest.approx(count)
+    assert shares[0] == pytest.approx(sum(amount for hit, amount in inside if hit) / count)
+    # The page follows, the segments themselves do not; one step takes it all back.
+    assert [row[2] for row in shown_rows(tab, title)] == [row[2] for row in segments]
+    choose(tab, "Pages.filters.undo()")
+    tab.until("Pages.filters.all().size === 0 && Pages.settled")
+
+
+@pytest.mark.parametrize(("name", "title"), of_kind("decomposition_tree"))
+def test_the_tree_splits_a_total_along_a_path(
+    tab: Tab, folder: Path, ask: Ask, name: str, title: str
+) -> None:
+    declared = page(name)
+    (visual,) = (visual for visual in declared.visuals if visual.title == title)
+    show(tab, folder, name)
+    path: dict[str, str] = {}
+    for depth, dimension in enumerate(visual.dimensions):
+        rows = zip(
+            *ask(statement(declared, visual, (dimension,), path)).to_pydict().values(), strict=True
+        )
+        expected = {label(value): float(figure) for value, figure in rows}
+        branches = tab.run(
+            f"""[...{figure(title)}.querySelectorAll(".level:last-child button.branch")]
+            .map((one) => [one.dataset.key.split("|")[1], +one.dataset.value])"""
+        )
+        assert dict(branches) == pytest.approx(expected)
+        figures = [figure for _, figure in branches]
+        assert figures == sorted(figures, reverse=True)
+        path[dimension] = branches[0][0]
+        if depth + 1 < len(visual.dimensions):
+            choose(tab, f"{figure(title)}.querySelector('.level:last-child button.branch').click()")
+    # "Highest value" asks which dimension has the largest single part of the total.
+    choose(
+        tab,
+        f"""(() => {{ const select = {figure(title)}.querySelector('select');
+      select.value = '(highest value)'; select.dispatchEvent(new Event('change')); }})()""",
+    )
+    choose(tab, f"{figure(title)}.querySelector('[data-key=back]').click()")
+    tops = {
+        dimension: max(float(row) for row in ask(statement(declared, visual, (dimension,), {}))
+                       .to_pydict().popitem()[1])
+        for dimension in visual.dimensions
+    }  # fmt: skip
+    opened = tab.run(f"{figure(title)}.querySelector('.level:last-child .branches').dataset.scroll")
+    assert tops[opened] == max(tops.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pages_fit_a_phone_in_the_dark_and_complain_under_no_policy(
+    tab: Tab, server: str, name: str
+) -> None:
+    tab.show(390, 844, dark=True, phone=True)
+    tab.go(f"{server}/{name}.html", _READY)
+    assert tab.run("document.scrollingElement.scrollWidth") == 390
+    shade = tab.run("getComputedStyle(document.documentElement).backgroundColor")
+    assert max(map(int, re.findall("[0-9]+", shade))) < 64
+    assert tab.complaints == []
+    # Nothing comes from elsewhere.
+    assert [address for address in tab.requests
+            if not address.startswith((server, "data:", "about:"))] == []  # fmt: skip
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("name", [*NAMES, "index"])
+def test_axe_finds_nothing_serious(tab: Tab, folder: Path, name: str, dark: bool) -> None:
+    if not _AXE.exists():
+        pytest.skip(f"axe-core is not in {_AXE.parent}: make axe")
+    tab.show(1440, 900, dark=dark)
+    show(tab, folder, name)
+    tab.run(_AXE.read_text(encoding="utf-8") + "; undefined")
+    found = tab.run(
+        """axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => violations
+        .filter((one) => ["serious", "critical"].includes(one.impact))
+        .map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200)).slice(0, 3)]))"""
+    )
+    assert found == []
