@@ -144,8 +144,6 @@ class _Translation:
             return self._case(node)
         if isinstance(node, exp.Cast):
             return self._cast(node)
-        if isinstance(node, exp.Subquery):
-            return self._of_all_rows(node)
         if type(node) in _FUNCTIONS:
             return self._function(node)
         if isinstance(node, exp.Not | exp.And | exp.Or | exp.Is | exp.In | exp.Between) or (
@@ -224,7 +222,7 @@ class _Translation:
             return False
         if isinstance(node, exp.Filter):
             return self._nullable(node.this)
-        if isinstance(node, exp.AggFunc | exp.Null | exp.Nullif | exp.Div | exp.Subquery):
+        if isinstance(node, exp.AggFunc | exp.Null | exp.Nullif | exp.Div):
             return True
         if isinstance(node, exp.Coalesce):
             return all(self._nullable(part) for part in [node.this, *node.expressions])
@@ -285,20 +283,6 @@ class _Translation:
         if isinstance(node, exp.Floor | exp.Ceil):
             said = f"{said[:-1]}, 1)"
         return self._unless_blank(arguments, said)
-
-    def _of_all_rows(self, node: exp.Subquery) -> str:
-        """Translate `(select max(column) from <table>)`, which no filter of a report changes."""
-        query = node.this
-        (found,) = query.expressions if len(query.expressions) == 1 else (None,)
-        tables = {self._table.name, self._table.full_name}
-        parts = {name for name, value in query.args.items() if value} - {"expressions", "from_"}
-        if (
-            not isinstance(found, exp.Max | exp.Min) or not isinstance(found.this, exp.Column)
-            or parts or query.args["from_"].this.sql() not in tables
-        ):  # fmt: skip
-            raise self._no(node)
-        column = self._column(found.this)
-        return f"{_AGGREGATES[type(found)]}X(ALL({column}), {column})"
 
     def _aggregate(self, node: exp.Expr) -> str:
         rows = table_name(self._named)

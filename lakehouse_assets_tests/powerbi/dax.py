@@ -25,15 +25,14 @@ Code = Callable[[Sequence[Row], Row | None], Any]
 
 def evaluate(dax: str, table: str, rows: Sequence[Row]) -> Any:
     """Return the value of a measure over the rows of the one table that it names."""
-    parser = _Parser(dax, table, rows)
+    parser = _Parser(dax, table)
     code = parser.expression()
     assert parser.at == len(parser.tokens), f"text after the end: {dax}"
     return code(rows, None)
 
 
 class _Parser:
-    def __init__(self, dax: str, table: str, rows: Sequence[Row]) -> None:
-        self.rows = rows
+    def __init__(self, dax: str, table: str) -> None:
         self.tokens: list[re.Match[str]] = []
         end = 0
         for match in _TOKEN.finditer(dax.strip()):
@@ -101,9 +100,6 @@ class _Parser:
             return self.expression()
         if word in self.variables:
             return self.variables[word]
-        if word == "ALL":
-            self.listed("(", ")")
-            return lambda rows, row: self.rows
         assert word in _FUNCTIONS, f"unknown function {word}"
         return _FUNCTIONS[word](self.listed("(", ")"))
 

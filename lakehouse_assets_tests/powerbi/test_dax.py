@@ -69,7 +69,6 @@ CONDITIONS = [
     "-price < 0", "coalesce(price, target) = 0", "true", "quantity = 0",
     "case status when 'open' then 1 else 2 end = 1", "nullif(price, 0) > 0",
     "coalesce(returned, false)", "not coalesce(returned, paid)",
-    "sold_on = (select max(sold_on) from shop.sold)", "price > (select min(price) from sold)",
 ]  # fmt: skip
 MEASURES = [
     "count(*)", "count(price)", "count(status)", "count(distinct status)",
@@ -105,7 +104,7 @@ def values_of(sql: duckdb.DuckDBPyConnection, expression: str) -> list[Any]:
     """Return the value of an aggregate over each set of rows."""
     found = []
     for number in range(len(ROWS)):
-        query = f"select {expression} from sold".replace("shop.sold", "sold")  # noqa: S608
+        query = f"select {expression} from sold"  # noqa: S608
         sql.execute(f"create or replace view sold as from rows_{number}")
         found += [value for (value,) in sql.execute(query).fetchall()]
     return [float(value) if isinstance(value, Decimal) else value for value in found]
@@ -142,7 +141,7 @@ def test_a_measure_counts_the_rows_of_a_condition(
     for number, rows in enumerate(ROWS):
         kept = sql.execute(f"create or replace view sold as from rows_{number}")
         query = f"select {expression} from (from sold where {condition})"  # noqa: S608
-        ((value,),) = kept.execute(query.replace("shop.sold", "sold")).fetchall()
+        ((value,),) = kept.execute(query).fetchall()
         assert same(evaluate(dax, NAME, rows), value), (dax, value)
 
 
@@ -164,8 +163,6 @@ def test_a_filter_keeps_the_rows_that_sql_keeps(
         ("sum(cost)", "cost in"), ("string_agg(status)", "LISTAGG"), ("sum(", "cannot be read"),
         ("avg(price like 'a%')", "LIKE"), ("count(distinct status, paid)", "COUNT"),
         ("sum(distinct price)", "DISTINCT"), ("(select 1)", "SELECT"),
-        ("sum((select max(price) from other))", "SELECT"),
-        ("sum((select max(price) from sold where paid))", "SELECT"),
         ("sum(sum(price))", "SUM"),
         ("sum(price) filter (where status in (null))", "IN"), ("avg(cast(price as int))", "CAST"),
     ],
