@@ -14,6 +14,10 @@ def pages(
     to: Annotated[
         Path | None, typer.Option("--to", help="The folder; by default LAKEHOUSE_PAGES.")
     ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option("--as", help="Role that they are for: only what it may read, with its masks."),
+    ] = None,
     identifiers: Annotated[
         bool,
         typer.Option(
@@ -27,15 +31,25 @@ def pages(
     The folder opens from the disk and from any web server. One that was written before is replaced.
     """
     from lakehouse_assets.cli.report import open_lake
-    from lakehouse_assets.orchestration.pages_asset import EVERY_PAGE, write_pages
+    from lakehouse_assets.domains import ROLES
+    from lakehouse_assets.orchestration.pages_asset import write_pages
+    from lakehouse_assets.query.users import check_role
     from lakehouse_assets.settings import load_settings
 
-    settings = load_settings()
+    settings = load_settings().model_copy(update={"engine": "duckdb"})
     folder = (to or settings.pages).absolute()
-    site = write_pages(open_lake(settings), folder, identifiers=identifiers)
+    if role is not None:
+        check_role(role, ROLES, "--as")
+    site = write_pages(
+        open_lake(settings),
+        folder,
+        access=None if role is None else ROLES.get(role),
+        key=settings.mask_key.get_secret_value() if settings.mask_key else None,
+        identifiers=identifiers,
+    )
     for (page, source), reason in site.missing.items():
         console.print(f"Page {page} does not show {source}: {reason}", style="yellow")
     index = folder / "index.html"
-    console.print(f"{len(EVERY_PAGE)} pages from {len(site.versions)} tables: {index}")
+    console.print(f"{site.pages} pages from {len(site.versions)} tables: {index}")
     if show:
         typer.launch(str(index))

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster import AutomationCondition as When
 
-from lakehouse_assets.catalog.pages import tables_of
+from lakehouse_assets.catalog.access import Access
+from lakehouse_assets.catalog.pages import Page, table_of, tables_of
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.partitions import accepting_beta
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
@@ -27,12 +29,21 @@ _REGISTRY = Registry((*REGISTRY, *OWN_TABLES), REGISTRY.views)
 _LAST = (QUALITY_RULES, QUALITY_DRIFT, MODEL_DECISIONS)
 
 
-def write_pages(lake: Lake, folder: Path, *, identifiers: bool = False) -> "Site":
-    """Write every page of the domains, and those about the lake, into a folder.
+def write_pages(
+    lake: Lake,
+    folder: Path,
+    *,
+    access: Access | None = None,
+    key: str | None = None,
+    identifiers: bool = False,
+) -> "Site":
+    """Write every page of the domains, and for the owner those about the lake, into a folder.
 
     Args:
-        lake: The lake.
+        lake: The lake, on the embedded engine.
         folder: The folder; pages that were written there before are replaced.
+        access: What the role may read that the pages are for; None for the owner.
+        key: Key of the hashes that the role sees instead of values.
         identifiers: Whether the files may hold values that identify people.
 
     Raises:
@@ -42,8 +53,14 @@ def write_pages(lake: Lake, folder: Path, *, identifiers: bool = False) -> "Site
     from lakehouse_assets.pages.reader import lake_reader
     from lakehouse_assets.pages.site import write_site
 
-    reader = lake_reader(lake, Lineage(DOMAINS, lake.engine).reads)
-    return write_site(_REGISTRY, EVERY_PAGE, reader, folder, identifiers=identifiers)
+    reader = lake_reader(lake, Lineage(DOMAINS, lake.engine).reads, access, key)
+    pages = EVERY_PAGE if access is None else [page for page in PAGES if _may_read(access, page)]
+    return write_site(_REGISTRY, pages, reader, folder, identifiers=identifiers)
+
+
+def _may_read(access: Access, page: Page) -> bool:
+    """Whether a role may read some source of a page."""
+    return any(table_of(_REGISTRY, page, source) in access.tables for source in page.sources)
 
 
 def tables_of_pages() -> list[Table]:
@@ -87,14 +104,16 @@ def pages_asset(folder: Path) -> dg.AssetsDefinition:
     )
     @retries_transient
     def site(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        written = write_pages(context.resources.lake.open(), folder)
+        lake: LakeResource = context.resources.lake
+        # Pages are asked for in the embedded engine's SQL, whatever engine builds the tables.
+        written = write_pages(lake.model_copy(update={"engine": "duckdb"}).open(), folder)
         lines = ["| table | version | written (UTC) |", "|---|---|---|"]
         lines += [f"| {v.table} | {v.version} | {v.written} |" for v in written.versions]
         missing = {".".join(name): reason for name, reason in written.missing.items()}
         yield dg.MaterializeResult(
             metadata={
                 "index": dg.MetadataValue.path(str(folder / "index.html")),
-                "pages": len(EVERY_PAGE),
+                "pages": written.pages,
                 "rows": sum(rows or 0 for rows in written.rows.values()),
                 "versions": dg.MetadataValue.md("\n".join(lines)),
                 **({"not_shown": missing} if missing else {}),

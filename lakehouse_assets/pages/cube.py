@@ -31,6 +31,10 @@ ROWS = 200_000
 """Most rows of a source: more take too long to filter in a browser."""
 
 
+class TooManyRowsError(LakehouseError):
+    """A source with more rows than a browser can filter quickly."""
+
+
 def load(
     registry: Registry, page: Page, source: Source, ask: Ask, *, identifiers: bool = False
 ) -> dict[str, Any]:
@@ -39,7 +43,8 @@ def load(
     Unless `identifiers`, running numbers stand for values that identify people.
 
     Raises:
-        LakehouseError: a table has not been built, or there are more than `ROWS` combinations.
+        TooManyRowsError: there are more than `ROWS` combinations.
+        QueryError: the reader may not read it.
     """
     table = table_of(registry, page, source)
     paths = dimensions_of(registry, page, source)
@@ -49,7 +54,7 @@ def load(
     trees = {name: components.tree(measure) for name, measure in measures.items()}
     rows = ask(_statement(source, table, paths, components))
     if rows.num_rows > ROWS:
-        raise LakehouseError(
+        raise TooManyRowsError(
             f"Source {source.name} of page {page.name} has {rows.num_rows:,} combinations of "
             f"{', '.join(paths)}; a browser filters at most {ROWS:,}. Show fewer dimensions, or "
             "restrict the source with `where`."

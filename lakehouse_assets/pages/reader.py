@@ -6,38 +6,43 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lakehouse_assets.catalog.access import Access
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.snapshot import snapshot_of
-from lakehouse_assets.lake.views import views
 from lakehouse_assets.pages.facts import facts
 from lakehouse_assets.pages.site import Reader, Version
+from lakehouse_assets.query.session import Sessions
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def lake_reader(lake: Lake, reads: Mapping[str, Sequence[str]]) -> Reader:
-    """Return a reader of the lake's tables and of `OWN_TABLES`.
+def lake_reader(
+    lake: Lake,
+    reads: Mapping[str, Sequence[str]],
+    access: Access | None = None,
+    key: str | None = None,
+) -> Reader:
+    """Return a reader of the lake's tables, and, for the owner, of `OWN_TABLES`.
 
     Args:
-        lake: The lake.
+        lake: The lake, on the embedded engine.
         reads: What each table reads, by full name, for the graph of tables.
+        access: What the role may read that the pages are for; None for the owner.
+        key: Key of the hashes that the role sees instead of values.
     """
-    known = views(lake.registry)
-    own = facts(lake, reads)
+    session = Sessions(lake, key=key).open(access)
+    own = facts(lake, reads) if access is None else {}
 
     def ask(text: str) -> pa.Table:
-        with snapshot_of(lake) as snapshot:
-            frames = {
-                name: snapshot.frame(view) for name, view in known.items() if f" {name} as " in text
-            }
-            frames |= {
-                table.full_name: lake.engine.from_arrow(rows)
-                for table, rows in own.items()
-                if f" {table.full_name} as " in text
-            }
+        frames = {
+            table.full_name: lake.engine.from_arrow(rows)
+            for table, rows in own.items()
+            if f" {table.full_name} as " in text
+        }
+        if frames:
             return lake.engine.query(text, frames).read_all()
+        return session.run(text).rows.read_all()
 
     def version(table: Table) -> Version | None:
         if table in own:

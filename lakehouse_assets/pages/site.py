@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.pages import Page, Source, check_page, table_of, tables_of
 from lakehouse_assets.catalog.registry import Registry, Table
-from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.pages.cube import Ask, load
+from lakehouse_assets.errors import LakehouseError, QueryError
+from lakehouse_assets.pages.cube import Ask, TooManyRowsError, load
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -68,6 +68,7 @@ class Site:
         rows: Number of rows by page and source; None for a source that cannot be shown.
         missing: Why a source cannot be shown, by page and source.
         versions: The versions that they were made from.
+        pages: Number of pages.
         digest: Identifies the files' contents.
     """
 
@@ -75,6 +76,7 @@ class Site:
     rows: Mapping[tuple[str, str], int | None]
     missing: Mapping[tuple[str, str], str]
     versions: tuple[Version, ...]
+    pages: int
     digest: str
 
 
@@ -140,7 +142,7 @@ def write_site(
         raise LakehouseError(
             f"The pages cannot be written to {folder} ({error.strerror}); name another folder."
         ) from None
-    return Site(folder, rows, missing, read, digest)
+    return Site(folder, rows, missing, read, len(pages), digest)
 
 
 def _check_folder(folder: Path) -> None:
@@ -162,12 +164,16 @@ def _source(
     """Load a source with the versions that it was read from, or say why it cannot be shown."""
     found = {table: reader.version(table) for table in tables_of(registry, page, source)}
     absent = [table.full_name for table, version in found.items() if version is None]
+    name = table_of(registry, page, source).full_name
     if absent:
         reason = f"{absent[0]} has not been built yet; `lakehouse run` builds it."
-        name = table_of(registry, page, source).full_name
         return {"name": source.name, "table": name, "missing": reason}, {}
     versions = {table.full_name: version for table, version in found.items() if version}
-    return load(registry, page, source, reader.ask, identifiers=identifiers), versions
+    try:
+        return load(registry, page, source, reader.ask, identifiers=identifiers), versions
+    except (QueryError, TooManyRowsError) as error:
+        # A role may not read it, or it is too large; the other sources are shown.
+        return {"name": source.name, "table": name, "missing": str(error)}, {}
 
 
 def _model(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lakehouse_assets.catalog.pages import Page, Source, Visual
-from lakehouse_assets.domains import REGISTRY
+from lakehouse_assets.domains import REGISTRY, ROLES
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.pages_asset import (
@@ -139,12 +139,30 @@ def test_a_folder_with_other_files_is_not_replaced(sample: SampleRun, tmp_path: 
     assert (tmp_path / "letter.txt").read_text() == "mine"
 
 
-def test_a_source_with_too_many_rows_is_refused(
+def test_a_source_with_too_many_rows_is_not_shown_and_says_so(
     sample: SampleRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cube, "ROWS", 10)
     visual = Visual("table", "Keys", dimensions=("customer_key",), measures=("members",))
     page = Page("p", "P", "airline", "P.", (Source("kpi_customer_value"),), (visual,))
-    reader = lake_reader(sample.house.lake, {})
-    with pytest.raises(LakehouseError, match=r"combinations of customer_key; .* at most 10\."):
-        write_site(REGISTRY, [page], reader, tmp_path / "site")
+    written = write_site(REGISTRY, [page], lake_reader(sample.house.lake, {}), tmp_path / "site")
+    reason = written.missing["p", "kpi_customer_value"]
+    assert re.search(r"combinations of customer_key; .* at most 10\.", reason)
+    assert source(written, "p", "kpi_customer_value")["missing"] == reason
+
+
+def test_pages_for_a_role_hold_only_what_it_may_read(sample: SampleRun, tmp_path: Path) -> None:
+    lake, access = sample.house.lake, ROLES["manager_beijing"]
+    written = write_pages(lake, tmp_path / "site", access=access, identifiers=True)
+    assert {path.stem for path in written.folder.glob("*.html")} == {"index", "business", "loyalty"}
+    segments = source(written, "loyalty", "segments")
+    (expected,) = sample.house.sql(
+        "select count(*) as n from {t} where province in ('beijing', 'tianjin', 'hebei') and "
+        "as_of_month = (select max(as_of_month) from {t})",
+        t=REGISTRY["airline.gold_customer_segments_ml"],
+    )
+    members = segments["components"][segments["measures"]["members"]["expression"][1]]
+    assert 0 < numbers(members["values"]).sum() == expected["n"]
+    # What it may not read is said, and nothing of it is in the files.
+    assert "fact_transactions" in written.missing["business", "fact_transactions"]
+    assert "refunded" not in (written.folder / "data" / "business.js").read_text()
