@@ -193,6 +193,26 @@ def access_of_roles(registry: Registry, declared: Iterable[tuple[str, Role]]) ->
     return found
 
 
+def access_of(role: str, roles: Mapping[str, Access], place: str) -> Access | None:
+    """Return what a role may read; None for the owner, who may read everything.
+
+    Args:
+        role: Name of the role.
+        roles: The declared roles.
+        place: Where the name is written, for the message.
+
+    Raises:
+        LakehouseError: no role has that name.
+    """
+    if role != OWNER and role not in roles:
+        close = did_you_mean(role, {*roles, OWNER}) or "."
+        raise LakehouseError(
+            f"{place} has the role {role!r}, which is not declared{close} `lakehouse access` lists "
+            "the roles."
+        )
+    return roles.get(role)
+
+
 def _granted(every: Iterable[Table], domain: str, grant: Grant, place: str) -> list[Table]:
     """Return the tables that a grant names, in the order of the registry."""
     known = {t.full_name: t for t in every if not grant.layers or t.layer in grant.layers}

@@ -22,16 +22,15 @@ def show(
     table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
 ) -> None:
     """Show who may read what: for each role and table, the rows and the masks of columns."""
-    from lakehouse_assets.catalog.access import OWNER
+    from lakehouse_assets.catalog.access import OWNER, access_of
     from lakehouse_assets.domains import REGISTRY, ROLES
     from lakehouse_assets.query.policy import row_filter
-    from lakehouse_assets.query.users import check_role
 
     if context.invoked_subcommand is not None:
         return
     wanted = REGISTRY[table] if table else None
     if role is not None:
-        check_role(role, ROLES, "--role")
+        access_of(role, ROLES, "--role")
     if role is None and wanted is None:
         for found in ROLES.values():
             console.print(f"{found.name}: {found.description}")

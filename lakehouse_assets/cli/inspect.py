@@ -42,6 +42,12 @@ def sql(
     safe: Annotated[
         bool, typer.Option("--safe", help="Only SELECT, and only from the lake's files.")
     ] = False,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            "--as", help="Ask with this role: only its tables and rows, and masked columns."
+        ),
+    ] = None,
     safe_formulas: Annotated[
         bool,
         typer.Option(
@@ -55,11 +61,13 @@ def sql(
     Every table is available by name, by alias and as <domain>.<table>. A table that has a state
     for each month shows the latest; <table>_history shows all. "show tables" lists the
     tables and "describe <table>" the columns of one. This is a tool for the lake's owner: without
-    --safe, a statement can read and write files of this machine.
+    --safe or --as, a statement can read and write files of this machine.
     """
+    from lakehouse_assets.catalog.access import access_of
     from lakehouse_assets.cli.formats import lines_of, rows_of, without_formulas
     from lakehouse_assets.cli.report import open_lake
-    from lakehouse_assets.query.session import ask
+    from lakehouse_assets.domains import ROLES
+    from lakehouse_assets.query.session import Sessions, ask
     from lakehouse_assets.settings import load_settings
 
     forms: dict[str, Format] = {
@@ -69,7 +77,14 @@ def sql(
         raise LakehouseError(f"--format {form} is not known; use one of {', '.join(forms)}.")
     if safe_formulas and form != "csv":
         raise LakehouseError("--safe-formulas is for spreadsheets; add --format csv.")
-    answer = ask(open_lake(load_settings()), _statement(query, file), confined=safe)
+    settings, statement = load_settings(), _statement(query, file)
+    if role is None:
+        answer = ask(open_lake(settings), statement, confined=safe)
+    else:
+        access = access_of(role, ROLES, "--as")
+        key = settings.mask_key and settings.mask_key.get_secret_value()
+        sessions = Sessions(open_lake(settings), key=key)
+        answer = sessions.open(access, guarded=True).run(statement)
     exact = form in {"csv", "json"}
     most = limit or (None if exact or answer.of_catalog else 50)
     names, rows = answer.rows.schema.names, rows_of(answer.rows)

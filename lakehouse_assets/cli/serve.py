@@ -97,10 +97,11 @@ def user(
 
     The line holds what proves the password (SCRAM-SHA-256), from which it cannot be read.
     """
+    from lakehouse_assets.catalog.access import access_of
     from lakehouse_assets.domains import ROLES
-    from lakehouse_assets.query.users import check_role, new_user, with_user
+    from lakehouse_assets.query.users import new_user, with_user
 
-    check_role(role, ROLES, f"The user {name}")
+    access_of(role, ROLES, f"The user {name}")
     password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     made = new_user(name, role, password, ROLES)
     if to is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Collection
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.access import Access, Mask, RowFilter
@@ -34,7 +35,12 @@ def hash_key(given: str | None) -> str:
             f"LAKEHOUSE_MASK_KEY needs {_SHORTEST_KEY} or more letters; make one with "
             "`openssl rand -hex 32`."
         )
-    return given or secrets.token_hex(32)
+    return given or _random_key()
+
+
+@cache
+def _random_key() -> str:
+    return secrets.token_hex(32)
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, key: str, layer: str = "data") -> None:

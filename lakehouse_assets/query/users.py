@@ -8,13 +8,13 @@ import hmac
 import re
 import secrets
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lakehouse_assets.catalog.access import OWNER
-from lakehouse_assets.errors import LakehouseError, did_you_mean
+from lakehouse_assets.catalog.access import Access, access_of
+from lakehouse_assets.errors import LakehouseError
 
 _FEWEST_LETTERS: Final = 12
 _ITERATIONS: Final = 4096
@@ -104,12 +104,12 @@ class User:
 class Users(Mapping[str, User]):
     """The users by name, from lines of `name,role,verifier`; `#` starts a comment line."""
 
-    def __init__(self, text: str, roles: Collection[str], place: str) -> None:
+    def __init__(self, text: str, roles: Mapping[str, Access], place: str) -> None:
         """Read the lines.
 
         Args:
             text: The lines.
-            roles: Names of the declared roles; `owner` is another.
+            roles: The declared roles; `owner` is another.
             place: Where the lines are from, for messages.
 
         Raises:
@@ -127,18 +127,18 @@ class Users(Mapping[str, User]):
             if not _NAME.fullmatch(name) or verifier is None:
                 # The line may hold a password: it is not shown.
                 raise LakehouseError(f"{at} is not `name,role,SCRAM-SHA-256 verifier`; {_MAKE}.")
-            check_role(role, roles, at)
+            access_of(role, roles, at)
             if name in self._users:
                 raise LakehouseError(f"{at} names the user {name} again; remove one of the lines.")
             self._users[name] = User(name, role, verifier)
 
     @classmethod
-    def read(cls, given: str | None, roles: Collection[str]) -> Users:
+    def read(cls, given: str | None, roles: Mapping[str, Access]) -> Users:
         """Read users from a file that a setting names, or from the setting itself.
 
         Args:
             given: The setting: a path, or lines separated by `;`.
-            roles: Names of the declared roles.
+            roles: The declared roles.
 
         Raises:
             LakehouseError: there is no user, the file cannot be read or others may write it, or a
@@ -182,7 +182,7 @@ def _text_of(file: Path) -> str:
         raise LakehouseError(f"The users {file} cannot be read ({reason}); {_MAKE}.") from None
 
 
-def new_user(name: str, role: str, password: str, roles: Collection[str]) -> User:
+def new_user(name: str, role: str, password: str, roles: Mapping[str, Access]) -> User:
     """Return a user with a password.
 
     Raises:
@@ -192,7 +192,7 @@ def new_user(name: str, role: str, password: str, roles: Collection[str]) -> Use
         raise LakehouseError(
             f"The user name {name!r} cannot be used; it takes lower-case letters, digits and _.@-."
         )
-    check_role(role, roles, f"The user {name}")
+    access_of(role, roles, f"The user {name}")
     if len(password) < _FEWEST_LETTERS or not password.isascii() or not password.isprintable():
         raise LakehouseError(
             f"A password needs {_FEWEST_LETTERS} or more ASCII letters, digits and signs."
@@ -200,7 +200,7 @@ def new_user(name: str, role: str, password: str, roles: Collection[str]) -> Use
     return User(name, role, Verifier.of(password))
 
 
-def with_user(file: Path, user: User, roles: Collection[str]) -> None:
+def with_user(file: Path, user: User, roles: Mapping[str, Access]) -> None:
     """Add a user to a file, which only its owner may read if it is new.
 
     Raises:
@@ -211,17 +211,3 @@ def with_user(file: Path, user: User, roles: Collection[str]) -> None:
     Users(text, roles, str(file))
     file.touch(mode=0o600)
     file.write_text(text, encoding="utf-8")
-
-
-def check_role(role: str, roles: Collection[str], place: str) -> None:
-    """Check that a role is declared, or is the owner's.
-
-    Raises:
-        LakehouseError: it is not.
-    """
-    if role not in {*roles, OWNER}:
-        close = did_you_mean(role, {*roles, OWNER}) or "."
-        raise LakehouseError(
-            f"{place} has the role {role!r}, which is not declared{close} `lakehouse access` lists "
-            "the roles."
-        )

@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lakehouse_assets.cli.serve import serve
+from lakehouse_assets.domains import ROLES
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.query.users import Users, Verifier, new_user
 
 PASSWORD = "correct horse battery"  # noqa: S105
-ROLES = ("analyst", "steward")
 LINE = new_user("ana", "analyst", PASSWORD, ROLES).line
 
 
