@@ -82,7 +82,7 @@ def sql(
         answer = ask(open_lake(settings), statement, confined=safe)
     else:
         access = access_of(role, ROLES, "--as")
-        key = settings.mask_key and settings.mask_key.get_secret_value()
+        key = settings.mask_key.get_secret_value() if settings.mask_key else None
         sessions = Sessions(open_lake(settings), key=key)
         answer = sessions.open(access, guarded=True).run(statement)
     exact = form in {"csv", "json"}

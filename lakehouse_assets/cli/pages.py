@@ -30,20 +30,18 @@ def pages(
 
     The folder opens from the disk and from any web server. One that was written before is replaced.
     """
+    from lakehouse_assets.catalog.access import access_of
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.orchestration.pages_asset import write_pages
-    from lakehouse_assets.query.users import check_role
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings().model_copy(update={"engine": "duckdb"})
     folder = (to or settings.pages).absolute()
-    if role is not None:
-        check_role(role, ROLES, "--as")
     site = write_pages(
         open_lake(settings),
         folder,
-        access=None if role is None else ROLES.get(role),
+        access=access_of(role, ROLES, "--as") if role else None,
         key=settings.mask_key.get_secret_value() if settings.mask_key else None,
         identifiers=identifiers,
     )
