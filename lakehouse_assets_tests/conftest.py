@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ import pytest
 from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
+from lakehouse_assets.cli import main as cli
 from lakehouse_assets.engine import current
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.spark_session import SparkConfig
@@ -218,6 +220,34 @@ def new_house(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Ca
 def house(new_house: Callable[..., House]) -> House:
     """An empty house."""
     return new_house()
+
+
+@pytest.fixture
+def lakehouse(
+    house: House,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line on a house; exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    # Set and removed again with the test: a run leaves its own value behind.
+    monkeypatch.setenv("DAGSTER_HOME", str(house.settings.dagster_home))
+    for name, value in variables_of(house).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lakehouse", *arguments])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

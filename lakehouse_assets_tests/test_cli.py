@@ -30,34 +30,6 @@ from lakehouse_assets_tests.airline.samples import (
 Lakehouse = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def lakehouse(
-    house: House,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Lakehouse:
-    """Run the command line on a house; exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    # Set and removed again with the test: a run leaves its own value behind.
-    monkeypatch.setenv("DAGSTER_HOME", str(house.settings.dagster_home))
-    for name, value in variables_of(house).items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lakehouse", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
-
-
 def refuses(result: tuple[int, str, str], *parts: str) -> None:
     """Assert exit code 1 and one sentence that holds the parts, without a traceback."""
     code, _, said = result

@@ -125,7 +125,7 @@ def test_show_and_describe_tell_of_the_lake_alone(lake: Lake) -> None:
     ]
     versions = asked(lake, "describe history fact_flights")
     assert [row[0] for row in versions] == [2, 1, 0]
-    assert versions[0][2:] == ("WRITE", "", "test")
+    assert versions[0][2:] == ("WRITE", "", "test", 1)
     newest = max(Path(lake.uri(gold_value.FACT_FLIGHTS), "_delta_log").glob("*.json"))
     stored = newest.read_bytes()
     newest.write_bytes(b"{")

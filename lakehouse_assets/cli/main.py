@@ -20,6 +20,7 @@ from lakehouse_assets.cli.models import models
 from lakehouse_assets.cli.new import new
 from lakehouse_assets.cli.pages import pages
 from lakehouse_assets.cli.powerbi import powerbi
+from lakehouse_assets.cli.restore import restore
 from lakehouse_assets.cli.serve import serve
 from lakehouse_assets.cli.stream import stream
 from lakehouse_assets.cli.terminal import errors
@@ -44,7 +45,7 @@ app = typer.Typer(
 for command in (
     run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
     inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
-    admin.export_model, new, pages, powerbi, stream, lineage,
+    admin.export_model, new, pages, powerbi, restore, stream, lineage,
     classify, forget,
 ):  # fmt: skip
     app.command()(command)

@@ -49,6 +49,7 @@ class Version:
         commit: Origin of its rows, which maintenance copies from the last write. None if the entry
             names no run and asset.
         written_at: When those rows were written; None if `commit` is None.
+        rows: Rows that the change has added; None if the history does not say.
     """
 
     number: int
@@ -56,6 +57,7 @@ class Version:
     operation: str
     commit: Commit | None
     written_at: datetime | None = None
+    rows: int | None = None
 
     def as_metadata(self) -> dict[str, str] | None:
         """Return the metadata for a commit that keeps these rows; None if their origin is unknown.
@@ -114,7 +116,14 @@ def read_version(entry: Mapping[str, Any]) -> Version:
         written_at=(datetime.fromisoformat(str(written_at)) if written_at else committed_at)
         if known
         else None,
+        rows=_rows_added(entry.get("operationMetrics") or {}),
     )
+
+
+def _rows_added(metrics: Mapping[str, Any]) -> int | None:
+    """Return the rows that an operation wrote; the embedded engine and Spark name them apart."""
+    names = ("num_added_rows", "numOutputRows", "num_output_rows")
+    return next((int(metrics[name]) for name in names if name in metrics), None)
 
 
 def _json(text: Any) -> Mapping[str, Any]:

@@ -235,11 +235,13 @@ class File:
     """A live data file.
 
     Attributes:
+        path: Where it lies in the table.
         partition: Value of the partition column; None if the table has none.
         rows: Its rows; None if it was written without statistics.
         bytes: Its size.
     """
 
+    path: str
     partition: Any
     rows: int | None
     bytes: int
@@ -253,8 +255,12 @@ def files_of(found: DeltaTable) -> list[File]:
     nothing = [None] * int(actions.num_rows)
     rows = actions["num_records"].to_pylist() if "num_records" in names else nothing
     values = actions[partitions[0]].to_pylist() if partitions else nothing
+    paths = actions["path"].to_pylist()
     sizes = actions["size_bytes"].to_pylist()
-    return [File(v, n, int(s)) for v, n, s in zip(values, rows, sizes, strict=True)]
+    return [
+        File(str(path), value, number, int(size))
+        for path, value, number, size in zip(paths, values, rows, sizes, strict=True)
+    ]
 
 
 def sum_rows(files: Sequence[File]) -> int | None:

@@ -76,7 +76,10 @@ def _tables(lake: Lake, sees: Callable[[Table], bool]) -> pa.RecordBatchReader:
 
 
 def _history(lake: Lake, table: Table) -> pa.RecordBatchReader:
-    """List the versions of a table, newest first: when, how and by which run each was made."""
+    """List a table's versions, newest first: when, how and by which run each was made.
+
+    The last column has the rows that it added.
+    """
     import pyarrow as pa
 
     if table.kind == "view":
@@ -87,13 +90,14 @@ def _history(lake: Lake, table: Table) -> pa.RecordBatchReader:
             "operation": version.operation,
             "partition": version.commit and version.commit.partition,
             "run_id": version.commit and version.commit.run_id,
+            "rows": version.rows,
         }
         for version in lake.history(table)
     ]  # fmt: skip
     texts = [(name, pa.string()) for name in ("operation", "partition", "run_id")]
     moment = ("committed_at", pa.timestamp("us", "UTC"))
     return pa.Table.from_pylist(
-        rows, pa.schema([("version", pa.int64()), moment, *texts])
+        rows, pa.schema([("version", pa.int64()), moment, *texts, ("rows", pa.int64())])
     ).to_reader()
 
 

@@ -1,0 +1,117 @@
+"""Makes an earlier version of a table the newest one again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
+from lakehouse_assets.lake import log
+from lakehouse_assets.lake.commits import Version
+from lakehouse_assets.lake.delta import Lake, check_declaration
+from lakehouse_assets.lake.local_lock import local_lock
+from lakehouse_assets.lake.writer import OvertakenError
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+# Layers of tables that are computed from others, as a whole or by partition.
+_COMPUTED = ("gold", "segments")
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What restoring a version changes.
+
+    Attributes:
+        table: The table.
+        version: The version to restore.
+        newest: The newest version, which it replaces.
+        written: The last write of the version to restore; None if it has no rows of a run.
+        rows: Rows before and after, by the value of the partition column, of the partitions whose
+            files differ. An unpartitioned table has one entry, None.
+    """
+
+    table: Table
+    version: int
+    newest: int
+    written: Version | None
+    rows: Mapping[Any, tuple[int, int]]
+
+
+def plan_restoration(lake: Lake, table: Table, version: int) -> Restoration:
+    """Say what restoring a version would change.
+
+    Raises:
+        LakehouseError: there is no such version, the table differs from its declaration there, or
+            the table's rows belong together with what is recorded elsewhere.
+    """
+    if table.layer not in _COMPUTED or table.step != table.identifier:
+        raise LakehouseError(
+            f"Table {table.name} cannot be restored: which files or messages it holds is recorded "
+            "elsewhere, and an older version would not agree with that. Deliver corrected files "
+            "instead, and `lakehouse run`."
+        )
+    # Two handles: loading a version changes a handle, and the second is not from the cache.
+    found, other = lake.open(table), lake.open(table)
+    earlier = log.load_version(table, other, version)
+    if found is None:
+        raise DamagedTableError(f"Table {table.name} was removed at this moment.")
+    check_declaration(table, earlier)
+    before, after = _files(found), _files(earlier)
+    rows = {
+        part: (_rows(before.get(part)), _rows(after.get(part)))
+        for part in before | after
+        if before.get(part) != after.get(part)
+    }
+    newest = int(found.version())
+    written = log.last_write(earlier)
+    lake.give_back(table, found)
+    return Restoration(table, version, newest, written, rows)
+
+
+def restore(lake: Lake, restoration: Restoration) -> int:
+    """Restore a version in one commit, which keeps the origin of its rows; return the new version.
+
+    Raises:
+        LakehouseError: the table was changed meanwhile, files of the version have been removed, or
+            the lake cannot be written. Nothing changes.
+    """
+    from deltalake import CommitProperties
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    table, written = restoration.table, restoration.written
+    found = lake.open(table)
+    if found is None or found.version() != restoration.newest:
+        raise OvertakenError(table)
+    properties = CommitProperties(
+        custom_metadata=written.as_metadata() if written else None, max_commit_retries=0
+    )
+    try:
+        with local_lock(lake.uri(table), alone=False):
+            found.restore(restoration.version, commit_properties=properties)
+    except CommitFailedError as error:
+        raise OvertakenError(table) from error
+    except (DeltaError, OSError) as error:
+        raise LakehouseError(
+            f"Version {restoration.version} of table {table.name} cannot be restored "
+            f"({one_line(error)}); maintenance removes files that are a week old, so choose a "
+            "newer one."
+        ) from error
+    version = int(found.version())
+    lake.give_back(table, found)
+    return version
+
+
+def _files(found: DeltaTable) -> dict[Any, dict[str, int]]:
+    """Return the rows of each live data file, by partition."""
+    files: dict[Any, dict[str, int]] = {}
+    for file in log.files_of(found):
+        files.setdefault(file.partition, {})[file.path] = file.rows or 0
+    return files
+
+
+def _rows(files: Mapping[str, int] | None) -> int:
+    return sum((files or {}).values())

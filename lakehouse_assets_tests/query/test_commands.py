@@ -1,0 +1,85 @@
+"""Commands about versions, views and files of the lake, on a small lake of the project's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lakehouse_assets.domains.airline.gold.value import CUSTOMER_SPEND
+from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets_tests.airline.samples import House
+
+Lakehouse = Callable[..., tuple[int, str, str]]
+FEBRUARY, MARCH = date(2014, 2, 1), date(2014, 3, 1)
+
+
+def spend(house: House, month: date, *amounts: int) -> None:
+    """Store one customer's spend for each amount."""
+    rows = [
+        {"as_of_month": month, "customer_key": key, "currency": "KZT", "transaction_count": 1,
+         **{c.name: Decimal(amount) for c in CUSTOMER_SPEND.columns if c.decimal},
+         **{c.name: 1 for c in CUSTOMER_SPEND.columns if c.type in ("bigint", "int")}}
+        | {"customer_key": key}
+        for key, amount in enumerate(amounts, 1)
+    ]  # fmt: skip
+    any_value: dict[str, Any] = {"string": "x", "date": month, "timestamp": None}
+    needed = [c for c in CUSTOMER_SPEND.columns if not c.nullable and c.type in any_value]
+    filled = [{c.name: any_value[c.type] for c in needed} | row for row in rows]
+    house.put(CUSTOMER_SPEND, filled, month)
+
+
+@pytest.fixture
+def spent(house: House) -> House:
+    """Two versions of February, then one of March: versions 1, 2 and 3."""
+    spend(house, FEBRUARY, 1, 2, 3)
+    spend(house, FEBRUARY, 4)
+    spend(house, MARCH, 5, 6)
+    return house
+
+
+def test_a_restored_version_is_the_newest_and_dagster_hears_of_it(
+    spent: House, lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("typer.confirm", lambda question: False)
+    before = spent.commits(CUSTOMER_SPEND)
+    code, said, _ = lakehouse("restore", "customer_spend", "--version", "1")
+    assert (code, spent.commits(CUSTOMER_SPEND)) == (1, before)
+    assert [line.split() for line in said.splitlines() if line.strip("│ ").startswith("20")]
+    assert "2014-02-01" in said
+    assert "2014-03-01" in said
+    code, said, _ = lakehouse("restore", "customer_spend", "--version", "1", "--yes")
+    assert (code, "as version 4" in said) == (0, True)
+    assert spent.count(CUSTOMER_SPEND) == 3
+    newest, *others = spent.lake.history(CUSTOMER_SPEND)
+    assert newest.operation == "RESTORE"
+    assert newest.commit == others[-2].commit
+    with dagster_instance(spent.settings) as instance:
+        found = instance.fetch_materializations(dg.AssetKey(CUSTOMER_SPEND.key), limit=9).records
+    assert sorted(str(record.partition_key) for record in found) == ["2014-02-01", "2014-03-01"]
+    assert lakehouse("restore", "customer_spend", "--version", "4")[1].count("same rows") == 1
+    assert lakehouse("sql", "select count(*) n from customer_spend@v3", "--format", "csv")[1] == (
+        "n\n3\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("customer_spend", "--version", "9"), "has no version 9"),
+        (("silver_transactions", "--version", "0"), "cannot be restored: which files"),
+        (("agg_thermostat_minute", "--version", "0"), "cannot be restored: which files"),
+        (("customer_spent", "--version", "0"), "did you mean customer_spend"),
+        (("kpi_customer_value", "--version", "0"), "does not exist"),
+    ],
+)
+def test_what_cannot_be_restored_is_one_sentence(
+    spent: House, lakehouse: Lakehouse, arguments: tuple[str, ...], said: str
+) -> None:
+    code, _, errors = lakehouse("restore", *arguments, "--yes")
+    assert code == 1
+    assert said in " ".join(errors.split())
