@@ -24,6 +24,7 @@ from lakehouse_assets.cli.restore import restore
 from lakehouse_assets.cli.serve import serve
 from lakehouse_assets.cli.stream import stream
 from lakehouse_assets.cli.terminal import errors
+from lakehouse_assets.cli.views import views
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.signals import (
     ending_on_signals,
@@ -45,7 +46,7 @@ app = typer.Typer(
 for command in (
     run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
     inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
-    admin.export_model, new, pages, powerbi, restore, stream, lineage,
+    admin.export_model, new, pages, powerbi, restore, stream, views, lineage,
     classify, forget,
 ):  # fmt: skip
     app.command()(command)

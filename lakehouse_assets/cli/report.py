@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from lakehouse_assets.orchestration.run import FailedCheck
 
 
-def open_lake(settings: Settings) -> Lake:
-    """Open the lake of the settings outside Dagster."""
+def open_lake(settings: Settings, engine: str | None = None) -> Lake:
+    """Open the lake of the settings outside Dagster, on their engine or another."""
     from lakehouse_assets.orchestration.lake_resource import LakeResource
 
-    return LakeResource.of(settings).open()
+    resource = LakeResource.of(settings)
+    return (resource if engine is None else resource.model_copy(update={"engine": engine})).open()
 
 
 def no_lake(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
@@ -437,6 +437,33 @@ class DuckDBEngine:
         cursor = self.cursor()
         cursor.execute(f"SET search_path = '{catalog}.main,memory.main'")
         return Query(cursor, self._stores.explained)
+
+    def script(self, statements: Iterable[str]) -> None:
+        """Run statements one by one, on a connection of their own.
+
+        Raises:
+            LakehouseError: a statement fails; those before it stay done.
+        """
+        import duckdb
+
+        with self.cursor() as cursor:
+            try:
+                for statement in statements:
+                    self._run(statement, cursor)
+            except duckdb.Error as error:
+                raise LakehouseError(f"The embedded engine fails: {first_line(error)}.") from error
+
+    def named_frame(self, name: str, columns: Sequence[str]) -> DataFrame:
+        """Make a frame of `domain.table`, which need not exist, for `sql_of`."""
+        return frame_of(self._session, name, columns)
+
+    def sql_of(self, frame: DataFrame) -> str:
+        """Return a frame's query in DuckDB's dialect."""
+        return self._query(frame)
+
+    def address(self, uri: str) -> str:
+        """Return DuckDB's address of a place in the lake."""
+        return self._stores.address(uri)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Open a further connection to the engine's instance of DuckDB."""

@@ -112,11 +112,12 @@ class Snapshot:
         if view.computed:
             its = self._of_others(table, as_of)
             reads = view.computed.reads.items()
-            return view.computed.rule(**{name: self.frame(View(of), its) for name, of in reads})
-        frame = self._lake.scan(table, self.open(table, as_of))
-        latest = self.latest(view, as_of)
-        if latest is not None and table.partition:
-            frame = frame.filter(F.col(table.partition.column) == F.lit(latest))
+            frame = view.computed.rule(**{name: self.frame(View(of), its) for name, of in reads})
+        else:
+            frame = self._lake.scan(table, self.open(table, as_of))
+            latest = self.latest(view, as_of)
+            if latest is not None and table.partition:
+                frame = frame.filter(F.col(table.partition.column) == F.lit(latest))
         aliased = [F.col(of).alias(name) for name, of in view.columns.items() if name != of]
         return frame.select(*table.column_names, *aliased) if aliased else frame
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
-from lakehouse_assets.domains.airline.gold.value import CUSTOMER_SPEND
+from lakehouse_assets.domains.airline.gold.value import CUSTOMER_SPEND, FACT_FLIGHTS
+from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets_tests.airline.samples import House
 
@@ -83,3 +86,58 @@ def test_what_cannot_be_restored_is_one_sentence(
     code, _, errors = lakehouse("restore", *arguments, "--yes")
     assert code == 1
     assert said in " ".join(errors.split())
+
+
+def file_of(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a file as a tool does: DuckDB with its extension delta."""
+    connection = duckdb.connect(path, read_only=True, config=UNCHECKED)
+    load_delta(connection)
+    return connection
+
+
+def test_a_file_of_views_shows_the_tables_as_they_are(
+    spent: House, lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    house, path = spent, tmp_path / "lake.duckdb"
+    states: dict[date, int] = {FEBRUARY: 1, MARCH: 2}
+    for month, flights in states.items():
+        house.put(FACT_FLIGHTS, [flight(month, flights)], month)
+    code, said, _ = lakehouse("views", "--to", str(path), "--copy", "customer_spend")
+    assert (code, "airline.dim_customers" in said) == (0, True)
+    with file_of(path) as file:
+        counts = "select total_flights, year_1_flights from airline.fact_flights"
+        assert file.execute(counts).fetchall() == [(2, Decimal("1.50"))]
+        april = date(2014, 4, 1)
+        house.put(FACT_FLIGHTS, [flight(april, 4)], april)
+        spend(house, april, 9)
+        assert file.execute(counts).fetchall() == [(4, Decimal("1.50"))]
+        history = "select count(*), (select count(*) from airline.customer_spend) from "
+        assert file.execute(f"{history} airline.fact_flights_history").fetchall() == [(3, 3)]
+        said = dict(
+            file.execute(
+                "select column_name, comment from duckdb_columns() where table_name = 'fact_flights'"
+            ).fetchall()
+        )
+        assert said["total_flights"] == "Flights in the window. Unit: count."
+        assert said["year_1_flights"] == "Other name of year_1_revenue."
+        (about,) = file.execute(
+            "select comment from duckdb_tables() where table_name = 'customer_spend'"
+        ).fetchall()
+        assert str(about[0]).endswith("A copy of version 3.")
+    moved = tmp_path / "elsewhere"
+    Path(house.settings.root).rename(moved)
+    with file_of(path) as file:
+        with pytest.raises(duckdb.Error, match="does not exist"):
+            file.execute(counts)
+        file.execute(f"set variable lakehouse_root = '{moved}'")
+        assert file.execute(counts).fetchall() == [(4, Decimal("1.50"))]
+
+
+def flight(month: date, flights: int) -> dict[str, Any]:
+    """Return a member's flights, with something in every other column."""
+    any_value = {
+        "string": "x", "bigint": 1, "int": 1, "date": month, "timestamp": datetime(2014, 4, 1),
+    }  # fmt: skip
+    row = {c.name: any_value.get(c.type, Decimal(1)) for c in FACT_FLIGHTS.columns}
+    given = {"as_of_month": month, "total_flights": flights, "year_1_revenue": Decimal("1.50")}
+    return row | given
