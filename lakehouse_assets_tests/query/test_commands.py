@@ -115,7 +115,8 @@ def test_a_file_of_views_shows_the_tables_as_they_are(
         assert file.execute(f"{history} airline.fact_flights_history").fetchall() == [(3, 3)]
         said = dict(
             file.execute(
-                "select column_name, comment from duckdb_columns() where table_name = 'fact_flights'"
+                "select column_name, comment from duckdb_columns() "
+                "where table_name = 'fact_flights'"
             ).fetchall()
         )
         assert said["total_flights"] == "Flights in the window. Unit: count."
@@ -138,6 +139,9 @@ def flight(month: date, flights: int) -> dict[str, Any]:
     any_value = {
         "string": "x", "bigint": 1, "int": 1, "date": month, "timestamp": datetime(2014, 4, 1),
     }  # fmt: skip
-    row = {c.name: any_value.get(c.type, Decimal(1)) for c in FACT_FLIGHTS.columns}
+    row = {
+        c.name: Decimal(1) if c.decimal else any_value.get(c.type, 1.0)
+        for c in FACT_FLIGHTS.columns
+    }
     given = {"as_of_month": month, "total_flights": flights, "year_1_revenue": Decimal("1.50")}
     return row | given
