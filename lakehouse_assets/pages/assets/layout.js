@@ -95,6 +95,14 @@ Pages.layout = (() => {
       return Float64Array.from(values, (value) => (value === value ? value / 10 ** (scale ?? 0) : 0));
     }
 
+    // The colour of a value, the same in every visual of the page.
+    colour(dimension, label) {
+      const { values } = this.source.dimensions[dimension];
+      const { series, muted } = this.theme;
+      if (label === null) return muted;
+      return series[(values.indexOf(label) - (values[0] === null ? 1 : 0)) % series.length];
+    }
+
     label(name) {
       return (this.source.dimensions[name] ?? this.source.measures[name])?.label ?? name;
     }

@@ -51,7 +51,7 @@
       series: bars.map((bar, n) => ({
         type: "bar", name: bar.name, stack: stacked ? "all" : undefined, barMaxWidth: 34, barGap: "10%",
         [horizontal ? "xAxisIndex" : "yAxisIndex"]: Math.max(0, axes.indexOf(view.source.measures[bar.measure].unit)),
-        itemStyle: { color: theme.series[n % theme.series.length], borderRadius: stacked ? 0 : horizontal ? [0, 3, 3, 0] : [3, 3, 0, 0] },
+        itemStyle: { color: bar.colour ?? theme.series[n % theme.series.length], borderRadius: stacked ? 0 : horizontal ? [0, 3, 3, 0] : [3, 3, 0, 0] },
         emphasis: { focus: "none" },
         data: categories.map((label, at) => ({ value: bar.values[at] ?? null, itemStyle: { opacity: faded(label) ? 0.25 : 1 } })),
       })),
@@ -72,7 +72,7 @@
     const { rows } = view.query({ dimensions: [series, dimension], measures: [measure], sort: "dimension" });
     for (const { labels: [name, category], values: [value] } of rows) {
       if (!at.has(category)) continue;
-      if (!bars.has(name)) bars.set(name, { name: Pages.format.label(name), measure, values: categories.map(() => null) });
+      if (!bars.has(name)) bars.set(name, { name: Pages.format.label(name), colour: view.colour(series, name), measure, values: categories.map(() => null) });
       bars.get(name).values[at.get(category)] = value;
     }
     if (whole.others) view.say(`${categories.length} of ${whole.others.of}`);

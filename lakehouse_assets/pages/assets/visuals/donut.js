@@ -13,8 +13,10 @@ Pages.visuals.donut = {
     const total = sum(rows);
     const share = (value) => Pages.format.number(total ? value / total : null, "share");
     // A narrow picture has no room for labels beside the ring.
-    const narrow = view.element.clientWidth < 460;
-    const middle = narrow ? "43%" : "50%";
+    const { clientWidth, clientHeight } = view.element;
+    const narrow = clientWidth < 380;
+    const middle = clientHeight * (narrow ? 0.43 : 0.5);
+    const room = (clientWidth - 0.7 * Math.min(clientWidth, clientHeight)) / 2 - 22;
     view.chart({
       legend: narrow ? { type: "scroll", bottom: 0, icon: "roundRect", itemWidth: 10, itemHeight: 10, textStyle: { color: theme.text }, pageTextStyle: { color: theme.muted } } : undefined,
       tooltip: {
@@ -25,17 +27,17 @@ Pages.visuals.donut = {
         ]),
       },
       title: {
-        text: view.format(measure, sum(chosen), true), subtext: view.label(measure), left: "center", top: narrow ? "34%" : "42%", itemGap: 5,
+        text: view.format(measure, sum(chosen), true), subtext: view.label(measure), left: "center", top: middle - 24, itemGap: 9,
         textStyle: { color: theme.text, fontSize: 20, fontWeight: 650 }, subtextStyle: { color: theme.muted, fontSize: 12 },
       },
       series: [{
-        type: "pie", radius: narrow ? ["50%", "74%"] : ["54%", "78%"], center: ["50%", middle], avoidLabelOverlap: true, minShowLabelAngle: 12, padAngle: 1,
+        type: "pie", radius: narrow ? ["50%", "74%"] : ["48%", "70%"], center: ["50%", middle], avoidLabelOverlap: true, minShowLabelAngle: 12, padAngle: 1,
         itemStyle: { borderRadius: 3 },
-        label: { show: !narrow, color: theme.text, formatter: ({ dataIndex }) => `${Pages.format.label(rows[dataIndex].labels[0])}\n${share(rows[dataIndex].values[0])}`, lineHeight: 15, overflow: "truncate", width: 110 },
+        label: { show: !narrow, color: theme.text, formatter: ({ dataIndex }) => `${Pages.format.label(rows[dataIndex].labels[0])}\n${share(rows[dataIndex].values[0])}`, lineHeight: 15, overflow: "break", width: Math.min(130, room) },
         labelLine: { lineStyle: { color: theme.line }, length: 8, length2: 8 },
-        data: rows.map(({ labels: [label], values: [value] }, n) => ({
+        data: rows.map(({ labels: [label], values: [value] }) => ({
           name: Pages.format.label(label), value: Math.max(0, value ?? 0),
-          itemStyle: { color: theme.series[n % theme.series.length], opacity: selection && !selection.has(label) ? 0.25 : 1 },
+          itemStyle: { color: view.colour(dimension, label), opacity: selection && !selection.has(label) ? 0.25 : 1 },
         })),
       }],
     }, { click: ({ dataIndex }, event) => view.select(dimension, rows[dataIndex].labels[0], event.ctrlKey || event.metaKey || event.shiftKey) });

@@ -15,7 +15,7 @@
       if (!at.has(labels[0])) continue;
       measures.forEach((measure, m) => {
         const name = series ? labels[1] : view.label(measure);
-        if (!lines.has(name)) lines.set(name, { name: Pages.format.label(name), measure, values: points.map(() => null) });
+        if (!lines.has(name)) lines.set(name, { name: Pages.format.label(name), colour: series ? view.colour(series, name) : null, measure, values: points.map(() => null) });
         lines.get(name).values[at.get(labels[0])] = values[m];
       });
     }
@@ -43,7 +43,7 @@
       })),
       series: shown.map((line, n) => ({
         type: "line", name: line.name, z: 2 + shown.length - n, showSymbol: points.length <= 24, symbolSize: 6, lineStyle: { width: 2 },
-        itemStyle: { color: theme.series[n % theme.series.length] },
+        itemStyle: { color: line.colour ?? theme.series[n % theme.series.length] },
         yAxisIndex: Math.max(0, axes.indexOf(view.source.measures[line.measure].unit)),
         areaStyle: area ? { opacity: 0.18 } : undefined, stack: area && series ? "all" : undefined,
         data: points.map((point, p) => ({
