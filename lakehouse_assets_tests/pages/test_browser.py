@@ -64,7 +64,8 @@ def ask(reader: Reader) -> Ask:
 def folder(reader: Reader, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages of the sample's lake."""
     to = tmp_path_factory.mktemp("site") / "pages"
-    assert write_site(REGISTRY, PAGES, reader, to).missing == {}
+    # With identifiers, so that rows can be found in the tables.
+    assert write_site(REGISTRY, PAGES, reader, to, identifiers=True).missing == {}
     return to
 
 
