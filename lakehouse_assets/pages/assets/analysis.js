@@ -267,6 +267,13 @@
     return { sources: walk(1, 0), readers: walk(0, 1) };
   }
 
+  /** An island on both sides of the date line in one piece; Antarctica, around the pole, stays. */
+  function acrossTheDateLine(points) {
+    const longitudes = points.map(([x]) => x);
+    const isSplit = Math.max(...longitudes) - Math.min(...longitudes) > 300 && points.every(([, y]) => y > -80);
+    return isSplit ? points.map(([x, y]) => [x < 0 ? x + 360 : x, y]) : points;
+  }
+
   /** Outlines of an object of a TopoJSON file, as GeoJSON. */
   function outlines(topology, name) {
     const { scale, translate } = topology.transform;
@@ -279,8 +286,8 @@
         return [x * scale[0] + translate[0], y * scale[1] + translate[1]];
       });
     });
-    const ring = (indices) => indices.flatMap((index, place) =>
-      (index < 0 ? [...arcs[~index]].reverse() : arcs[index]).slice(place ? 1 : 0));
+    const ring = (indices) => acrossTheDateLine(indices.flatMap((index, place) =>
+      (index < 0 ? [...arcs[~index]].reverse() : arcs[index]).slice(place ? 1 : 0)));
     const features = topology.objects[name].geometries.map((geometry) => ({
       type: "Feature",
       properties: { name: geometry.properties.name },

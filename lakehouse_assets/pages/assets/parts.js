@@ -73,9 +73,8 @@
     return names.map((name) => ({ name, ...view.source.dimensions[name], label: view.label(name) }));
   }
 
-  const percent = (share, digits = 1) =>
-    share.toLocaleString("en", { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const count = (number) => number.toLocaleString("en", { maximumFractionDigits: 0 });
+  const percent = (share) => Pages.format.number(share, "share");
+  const count = (number) => Pages.format.number(number, "count");
 
   /** The look of a chart's axis, and of its tooltip. */
   const axis = (theme, formatter, options = {}) => ({

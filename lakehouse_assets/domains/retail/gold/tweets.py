@@ -157,6 +157,7 @@ TWEETS_BY_CITY = gold(
     ("city",),
     kind="cumulative",
     topic="tweets",
+    measures=(Measure("tweets", "sum(tweets)", "count", "semi_additive", "Tweets so far."),),
     lab="gold_twitter_historical_city_hashtag_count_loc",
 )  # fmt: skip
 

@@ -16,7 +16,8 @@ CHURN = Page(
     "Which customers leave, and what the campaigns' hashtags earn. Churn is what was observed; "
     "churn probability and contacts are what the model says. It has learnt from some of these "
     "customers, so both are closer here than they would be for new ones.",
-    sources=(Source("gold_customer_churn"), Source("campaign_tweets")),
+    sources=(Source("gold_customer_churn"), Source("campaign_tweets"),
+             Source("tweets_by_city")),
     slicers=(Slicer("outlet_size"), Slicer("churn")),
     labels={"churn": "Churn (observed)", "store_contract": "Contract"},
     visuals=(
@@ -54,6 +55,11 @@ CHURN = Page(
         Visual(
             "bar", "Tweets by hashtag", source="campaign_tweets", dimensions=("hashtag",),
             measures=("tweets",), height="tall",
+        ),
+        Visual(
+            "map", "Where the tweets are from", source="tweets_by_city",
+            dimensions=("city", "latitude", "longitude"), measures=("tweets",), width=12,
+            height="tall",
         ),
     ),
 )  # fmt: skip

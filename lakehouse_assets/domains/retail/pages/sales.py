@@ -17,6 +17,8 @@ SALES = Page(
             dimensions={
                 "week": "dim_date.week_start",
                 "city": "dim_stores.city",
+                "latitude": "dim_stores.dim_places.latitude",
+                "longitude": "dim_stores.dim_places.longitude",
             },
         ),
         Source(
@@ -54,6 +56,8 @@ SALES = Page(
         ),
         Visual("bar", "Revenue by store", dimensions=("city",), measures=("revenue",),
                note="(none) is the web shop."),
+        Visual("map", "Where the stores sell", dimensions=("city", "latitude", "longitude"),
+               measures=("revenue",)),
         Visual(
             "bar", "Revenue of the web shop by product", source="web_shop",
             dimensions=("product_category", "product"), measures=("revenue",), drill=True,
@@ -62,11 +66,11 @@ SALES = Page(
         Visual(
             "forecast_band", "Stores' revenue after the latest campaign",
             source="gold_post_campaign_revenue", dimensions=("weeks_after_campaign",),
-            measures=("revenue_low", "predicted_revenue", "revenue_high"), width=5,
+            measures=("revenue_low", "predicted_revenue", "revenue_high"),
             note="Model output at assumed prices, of all stores and brands whatever is selected.",
         ),
         Visual("table", "Forecast by store and brand", source="sales_outlook",
-               dimensions=("city", "brand", "method"), measures=_BAND, width=7,
+               dimensions=("city", "brand", "method"), measures=_BAND, width=12,
                note="Model output: pieces of the ten weeks; the method says how."),
     ),
 )  # fmt: skip

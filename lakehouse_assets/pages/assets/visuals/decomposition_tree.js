@@ -63,8 +63,19 @@
     view.keep({ ...view.state, path, split });
   }
 
+  /** The path to begin with: the largest part of each level but the last. */
+  function largest(view) {
+    const path = [];
+    for (const dimension of view.spec.dimensions.slice(0, -1)) {
+      const [row] = split(view, dimension, path);
+      if (!row) break;
+      path.push({ dimension, label: row.labels[0] });
+    }
+    return path;
+  }
+
   function draw(view) {
-    const path = (view.state.path || []).filter((step) => view.spec.dimensions.includes(step.dimension));
+    const path = (view.state.path ?? largest(view)).filter((step) => view.spec.dimensions.includes(step.dimension));
     const [measure] = view.spec.measures;
     const whole = view.query({ dimensions: [], measures: [measure], exclude: ignored(view) }).rows[0]?.values[0] ?? null;
     const levels = path.map((step, place) => ({ ...step, path: path.slice(0, place), rows: split(view, step.dimension, path.slice(0, place)) }));
@@ -86,7 +97,7 @@
     const back = html("button", { type: "button", class: "tool", "data-key": "back", disabled: !path.length, click: () => follow(view, []) }, "Back to the total");
     const tree = html("div", { class: "tree", "data-scroll": "tree" }, total, ...levels.map((level) => column(view, level)));
     refill(view, html("div", { class: "controls" }, back, filter), tree);
-    if (path.length) tree.scrollLeft = tree.scrollWidth;
+    if (view.state.path?.length) tree.scrollLeft = tree.scrollWidth;
   }
 
   Pages.visuals.decomposition_tree = { draw };

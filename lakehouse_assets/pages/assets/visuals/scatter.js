@@ -16,7 +16,7 @@
     const isShown = (place) => !Number.isNaN(x[place]) && !Number.isNaN(y[place]);
     const colourOf = (place) => (series ? groups.codes[1][place] : 0);
     for (let place = 0; place < groups.length; place += 1) if (isShown(place)) sizes[colourOf(place)] += 1;
-    const parts = colours.map((name, at) => ({ name, places: new Uint32Array(sizes[at]), data: new Float64Array(2 * sizes[at]) }));
+    const parts = colours.map((name, code) => ({ name, code, places: new Uint32Array(sizes[code]), data: new Float64Array(2 * sizes[code]) }));
     sizes.fill(0);
     for (let place = 0; place < groups.length; place += 1) {
       if (!isShown(place)) continue;
@@ -43,7 +43,7 @@
     const { groups, parts } = pointsOf(view);
     const label = (place) => view.source.dimensions[dimension].values[groups.codes[0][place]];
     const size = radius(view, groups);
-    const scale = (measure, nameGap) => axis(view.theme, (value) => view.format(measure, value, true), { name: view.label(measure), nameLocation: "middle", nameGap });
+    const scale = (measure, name) => axis(view.theme, (value) => view.format(measure, value, true), { name: view.label(measure), ...name });
     view.table(
       [dimension, ...(series ? [series] : [])].map((name) => ({ name, label: view.label(name), numeric: false }))
         .concat(measures.map((name) => ({ name, label: view.label(name), numeric: true }))),
@@ -51,18 +51,18 @@
         ...groups.values.map((values) => (Number.isNaN(values[place]) ? null : values[place]))]));
     const placeOf = ({ seriesIndex, dataIndex }) => parts[seriesIndex].places[dataIndex];
     view.chart({
-      grid: { left: 24, right: 20, top: series ? 34 : 12, bottom: 22, containLabel: true },
+      grid: { left: 4, right: 20, top: series ? 60 : 34, bottom: 22, containLabel: true },
       legend: series ? legend(view.theme) : undefined,
-      xAxis: scale(measures[0], 26),
-      yAxis: scale(measures[1], 50),
+      xAxis: scale(measures[0], { nameLocation: "middle", nameGap: 26 }),
+      yAxis: scale(measures[1], { nameLocation: "end", nameTextStyle: { align: "left", color: view.theme.muted } }),
       tooltip: tooltip((point) => view.tooltip(`${view.label(dimension)}: ${Pages.format.label(label(placeOf(point)))}`, [
         ...(series ? [[view.label(series), point.seriesName]] : []),
         ...measures.map((name, at) => [view.label(name), view.format(name, groups.values[at][placeOf(point)])])])),
-      series: parts.map((part, at) => ({
+      series: parts.map((part) => ({
         type: "scatter", name: Pages.format.label(part.name), dimensions: ["x", "y"], data: part.data,
         symbolSize: groups.values[2] ? (_, { dataIndex }) => size(part.places[dataIndex]) : size(0),
         large: !groups.values[2], largeThreshold: MANY, progressive: 0,
-        itemStyle: { opacity: groups.length > MANY ? 0.5 : 0.75, color: view.theme.series[at % view.theme.series.length] },
+        itemStyle: { opacity: groups.length > MANY ? 0.5 : 0.75, color: view.theme.series[part.code % view.theme.series.length] },
       })),
     }, { click: (point) => (series ? view.select(series, parts[point.seriesIndex].name) : view.select(dimension, label(placeOf(point)))) });
   }
