@@ -201,6 +201,12 @@ class Settings(BaseSettings):
         description="Key for the hashes that roles read instead of identifiers; without it, each "
         "process has its own hashes. A secret.",
     )
+    audit: Annotated[Path, BeforeValidator(_folder)] = Field(
+        STATE / "audit", description="Folder of the statements that the audit log will take over."
+    )
+    audit_days: int = Field(
+        400, ge=1, description="Days that the audit log keeps what it recorded."
+    )
     request_timeout: int = Field(
         REQUEST_SECONDS,
         ge=1,

@@ -67,6 +67,7 @@ def sql(
     from lakehouse_assets.cli.formats import lines_of, rows_of, without_formulas
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import ROLES
+    from lakehouse_assets.query.audit import AuditFolder
     from lakehouse_assets.query.session import Sessions, ask
     from lakehouse_assets.settings import load_settings
 
@@ -78,12 +79,13 @@ def sql(
     if safe_formulas and form != "csv":
         raise LakehouseError("--safe-formulas is for spreadsheets; add --format csv.")
     settings, statement = load_settings(), _statement(query, file)
+    audit = AuditFolder(settings.audit).add
     if role is None:
-        answer = ask(open_lake(settings), statement, confined=safe)
+        answer = ask(open_lake(settings), statement, confined=safe, audit=audit)
     else:
         access = access_of(role, ROLES, "--as")
         key = settings.mask_key.get_secret_value() if settings.mask_key else None
-        sessions = Sessions(open_lake(settings), key=key)
+        sessions = Sessions(open_lake(settings), key=key, audit=audit)
         answer = sessions.open(access, guarded=True).run(statement)
     exact = form in {"csv", "json"}
     most = limit or (None if exact or answer.of_catalog else 50)

@@ -10,10 +10,11 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Limits, with_options
-from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, SOURCES, STREAMS
+from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, ROLES, SOURCES, STREAMS
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.alerts import alert_sensors
+from lakehouse_assets.orchestration.audit_log import audit_asset
 from lakehouse_assets.orchestration.bronze_assets import bronze_assets
 from lakehouse_assets.orchestration.conditions import conditions_of, following_sensor
 from lakehouse_assets.orchestration.extractions import extraction_schedules
@@ -108,6 +109,7 @@ def _assets(
         ),
         *quality_assets(silver, models),
         decisions_asset([model for domain in DOMAINS for model in domain.models]),
+        audit_asset(ROLES),
     ]
     conditions = conditions_of(made, DATASETS, live_keys())
 

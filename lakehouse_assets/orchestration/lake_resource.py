@@ -40,6 +40,8 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         spark_memory: Memory of Spark's driver; by default a third of the machine's.
         spark_options: Further Spark options.
         identity: Identity that accesses a store: its `kind` and its fields.
+        audit: Folder of the statements that the audit log takes over.
+        audit_days: Days that the audit log keeps what it recorded.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.
@@ -57,6 +59,8 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     spark_memory: str | None = None
     spark_options: dict[str, str] = Field(default_factory=dict)
     identity: IdentityFields = {"kind": "default"}  # noqa: RUF012
+    audit: str = ".lakehouse/audit"
+    audit_days: int = 400
 
     @classmethod
     def of(cls, settings: Settings) -> LakeResource:
@@ -74,6 +78,8 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
             spark_memory=settings.spark_memory,
             spark_options=settings.spark_options,
             identity=settings.identity.fields(),
+            audit=str(settings.audit),
+            audit_days=settings.audit_days,
         )
 
     def open(self, *, any_format: bool = False) -> Lake:

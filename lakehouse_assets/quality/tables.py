@@ -192,4 +192,57 @@ MODEL_DECISIONS = Table(
     constraints={"known_action": "action IN ('fit', 'promote', 'rollback')"},
 )  # fmt: skip
 
-TABLES = (QUALITY_EVENTS, QUALITY_RULES, QUALITY_DRIFT, MODEL_DECISIONS)
+AUDIT_LOG = Table(
+    domain=DOMAIN,
+    name="audit_log",
+    layer="gold",
+    description=(
+        "Who asked what of the lake, every change of its data, and every change of what roles may "
+        "read. Rows are only added, until they are older than LAKEHOUSE_AUDIT_DAYS."
+    ),
+    columns=(
+        Column("event_id", "string", "Identifies the event.", False),
+        Column("batch", "string", "What it was recorded with, for exactly one copy.", False),
+        Column("at", "timestamp", "When it happened.", False),
+        Column("kind", "string", "`query`, `change` or `grant`.", False),
+        Column("user_name", "string", "Who asked; null for a change.", pii="identifier"),
+        Column("role", "string", "Role of the user, or whose grant changed."),
+        Column(
+            "source", "string",
+            "What it was asked with: `command`, `postgresql`, `flight`, `python` or `pages`; the "
+            "asset that changed the data.",
+        ),
+        Column(
+            "statement", "string",
+            "Shape of a query, with ? for values; Delta's operation; the grant.",
+        ),
+        Column("tables", "array<string>", "Tables, as <domain>.<table>."),
+        Column("columns", "array<string>", "Columns, as <domain>.<table>.<column>."),
+        Column("policy", "string", "Row filter and masks that applied."),
+        Column("rows", "bigint", "Rows that a query fetched.", unit="count"),
+        Column("milliseconds", "bigint", "Time that a query took.", unit="milliseconds"),
+        Column(
+            "verdict", "string",
+            "`answered`, `refused`, `failed` or `cancelled`; `granted` or `revoked`; `committed`.",
+            False,
+        ),
+        Column("code", "string", "SQLSTATE of an error."),
+        Column("run_id", "string", "Dagster run that changed the data."),
+        Column("version", "bigint", "Version of the table that a change made.", unit="code"),
+    ),
+    keys=("event_id",),
+    owner=OWNER,
+    kind="event",
+    measures=(
+        Measure("events", "count(*)", "count", "additive", "Recorded events."),
+        Measure("queries", "count(*) filter (where kind = 'query')", "count", "additive",
+                "Statements that were asked."),
+        Measure("refused_queries", "count(*) filter (where verdict = 'refused')", "count",
+                "additive", "Statements that a role was refused."),
+        Measure("readers", "count(distinct user_name)", "count", "non_additive",
+                "Users who asked something."),
+    ),
+    constraints={"known_kind": "kind IN ('query', 'change', 'grant')"},
+)  # fmt: skip
+
+TABLES = (QUALITY_EVENTS, QUALITY_RULES, QUALITY_DRIFT, MODEL_DECISIONS, AUDIT_LOG)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lakehouse_assets.catalog.access import Access, Mask, RowFilter
+from lakehouse_assets.catalog.access import Access, Mask, RowFilter, TableAccess
 from lakehouse_assets.catalog.registry import Column
 from lakehouse_assets.engine.duckdb_sql import identifier, literal
 from lakehouse_assets.errors import LakehouseError
@@ -82,6 +82,14 @@ def masked(access: Access, view: View, source: str, columns: Collection[str] | N
         selected.append(f"{_masked(mask, column, value)} AS {value}" if mask else value)
     where = f"WHERE {row_filter(policy.rows)}" if policy.rows else ""
     return " ".join(["SELECT", ", ".join(selected), "FROM", source, where])
+
+
+def words_of(policy: TableAccess) -> str:
+    """Describe what a role reads of a table: its rows, then the mask of each masked column."""
+    rows = row_filter(policy.rows) if policy.rows else "every row"
+    return "; ".join(
+        [rows, *(f"{name}: {mask.kind}" for name, mask in sorted(policy.masks.items()))]
+    )
 
 
 def row_filter(rows: RowFilter, quote: Callable[[str], str] = identifier) -> str:

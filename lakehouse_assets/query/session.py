@@ -18,6 +18,7 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.snapshot import Snapshot, snapshot_of
 from lakehouse_assets.lake.views import views
 from lakehouse_assets.query import policy
+from lakehouse_assets.query.audit import Asked, Reader, Watch
 from lakehouse_assets.query.catalog_answers import catalog_rows
 from lakehouse_assets.query.guard import guard
 from lakehouse_assets.query.locked import locked_connection
@@ -67,6 +68,7 @@ class Sessions:
         timeout: float | None = None,
         key: str | None = None,
         memory: str = "1GB",
+        audit: Callable[[Asked], None] | None = None,
     ) -> None:
         if lake.engine.name != "duckdb":
             raise LakehouseError(
@@ -77,6 +79,7 @@ class Sessions:
         self.key = policy.hash_key(key)
         self.memory = memory
         policy.prepare(self.engine.cursor(), self.key)
+        self.audit = audit
         self._timeout = timeout
         self._sessions: WeakSet[Session] = WeakSet()
         # The engine prepares one statement at a time; they run at the same time.
@@ -88,6 +91,7 @@ class Sessions:
         *,
         guarded: bool = False,
         timeout: float | None = None,
+        reader: Reader | None = None,
     ) -> Session:
         """Open a session.
 
@@ -96,9 +100,11 @@ class Sessions:
             guarded: Whether the owner's statements are checked, too: one SELECT over the lake.
                 Without it they can do all that DuckDB can.
             timeout: Seconds that a statement may take.
+            reader: Who asks, for the audit log; the user of this process by default.
         """
         timeout = self._timeout if timeout is None else timeout
-        session = Session(self, access, guarded or access is not None, timeout)
+        reader = reader or Reader.here()
+        session = Session(self, access, guarded or access is not None, timeout, reader)
         self._sessions.add(session)
         return session
 
@@ -121,12 +127,18 @@ class Session:
     """Statements of one user, of which several may run at once."""
 
     def __init__(
-        self, sessions: Sessions, access: Access | None, guarded: bool, timeout: float | None
+        self,
+        sessions: Sessions,
+        access: Access | None,
+        guarded: bool,
+        timeout: float | None,
+        reader: Reader,
     ) -> None:
         self._sessions = sessions
         self._access = access
         self._guarded = guarded
         self._timeout = timeout
+        self._reader = reader
         self._running: WeakSet[Query] = WeakSet()
         self._closed = False
 
@@ -146,14 +158,21 @@ class Session:
                 fails, is cancelled or takes too long. The last three may be raised while rows are
                 read.
         """
-        statement = self._read(text)
-        if statement.kind != "rows":
-            return Answer(catalog_rows(self._sessions.lake, statement, self._sees), True)
+        watch = Watch(self._reader, self._access, self._sessions.audit)
         try:
-            query = self._prepare(statement)
-            return Answer(query.run(statement.text, parameters, self._timeout, batch_rows))
-        except QueryError as error:
-            raise _explained(error, self._sessions.lake, statement, self._sees) from None
+            statement = self._read(text, watch)
+            if statement.kind != "rows":
+                rows = catalog_rows(self._sessions.lake, statement, self._sees)
+                return Answer(watch.rows_of(rows), True)
+            try:
+                query = self._prepare(statement)
+                rows = query.run(statement.text, parameters, self._timeout, batch_rows)
+            except QueryError as error:
+                raise _explained(error, self._sessions.lake, statement, self._sees) from None
+        except LakehouseError as error:
+            watch.fail(error)
+            raise
+        return Answer(watch.rows_of(rows))
 
     def describe(self, text: str, parameters: Parameters | None = None) -> pa.Schema:
         """Return the columns of a statement's rows without computing them.
@@ -190,12 +209,14 @@ class Session:
         """Whether the role may know of a table."""
         return self._access is None or table in self._access.tables
 
-    def _read(self, text: str) -> Statement:
+    def _read(self, text: str, watch: Watch | None = None) -> Statement:
         """Read a statement and check that it may run; a role's tables are replaced in its text."""
         if self._closed:
             raise QueryError(_CLOSED, sqlstate="57014")
         known = views(self._sessions.lake.registry)
         statement = read_statement(text, self._sessions.lake.registry)
+        of = watch.of if watch else lambda statement: statement
+        of(statement)
         if statement.kind == "history" and self._access is not None:
             raise QueryError(
                 "Only the lake's owner may read the history of a table.", sqlstate="42501"
@@ -204,11 +225,15 @@ class Session:
             return statement
         earlier = {name: named.view for name, named in statement.names.items()}
         guarded = guard(statement.text, self._access, {**known, **earlier})
-        return replace(
-            statement,
-            text=guarded.sql,
-            names={name: statement.names.get(name) or Named(known[name]) for name in guarded.names},
-            columns=guarded.columns,
+        return of(
+            replace(
+                statement,
+                text=guarded.sql,
+                names={
+                    name: statement.names.get(name) or Named(known[name]) for name in guarded.names
+                },
+                columns=guarded.columns,
+            )
         )
 
     def _prepare(self, statement: Statement) -> Query:
@@ -237,7 +262,13 @@ class Session:
         return query
 
 
-def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
+def ask(
+    lake: Lake,
+    text: str,
+    *,
+    confined: bool = False,
+    audit: Callable[[Asked], None] | None = None,
+) -> Answer:
     """Run one statement once, on the lake's own engine.
 
     This is for the lake's owner: unless it is confined, a statement may read and write this
@@ -248,13 +279,24 @@ def ask(lake: Lake, text: str, *, confined: bool = False) -> Answer:
         text: The statement, in the dialect of the lake's engine.
         confined: Whether it may only read, and only from the lake. This applies to the process's
             engine from then on.
+        audit: Records the statement.
 
     Raises:
         LakehouseError: there is no lake, the text is not exactly one statement, or the statement
             fails. The last may be raised while rows are read.
     """
+    watch = Watch(Reader.here(), None, audit)
+    try:
+        answer = _ask(lake, text, watch, confined)
+    except LakehouseError as error:
+        watch.fail(error)
+        raise
+    return answer._replace(rows=watch.rows_of(answer.rows))
+
+
+def _ask(lake: Lake, text: str, watch: Watch, confined: bool) -> Answer:
     engine = lake.engine
-    statement = read_statement(text, lake.registry, engine.name)
+    statement = watch.of(read_statement(text, lake.registry, engine.name))
     if isinstance(lake.location, Path) and not lake.location.is_dir():
         raise LakehouseError(
             f"There is no lake at {lake.root}; `lakehouse run` builds it, and LAKEHOUSE_ROOT says "

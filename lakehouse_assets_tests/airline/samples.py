@@ -147,6 +147,7 @@ class House:
                 root=folder / "lake",
                 mlflow_uri=mlflow or f"sqlite:///{folder / 'mlflow' / 'mlflow.db'}",
                 dagster_home=folder / "dagster",
+                audit=folder / "audit",
             )
         )
 
@@ -369,6 +370,7 @@ def variables_of(house: House) -> dict[str, str]:
         "LAKEHOUSE_ROOT": str(settings.root),
         "LAKEHOUSE_MLFLOW_URI": settings.mlflow_uri,
         "LAKEHOUSE_DAGSTER_HOME": str(settings.dagster_home),
+        "LAKEHOUSE_AUDIT": str(settings.audit),
     }
 
 

@@ -1,0 +1,147 @@
+"""The asset of the audit log: queries, changes of data and changes of grants."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from lakehouse_assets import clock
+from lakehouse_assets.catalog.access import Access
+from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.engine import F
+from lakehouse_assets.lake import log
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.predicate import Everything, Values
+from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.orchestration.checks import check_results, check_specs
+from lakehouse_assets.orchestration.io_manager import NewRows
+from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.retries import retries_transient
+from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
+from lakehouse_assets.quality.declared import check_declared, declared_checks
+from lakehouse_assets.quality.tables import AUDIT_LOG
+from lakehouse_assets.query.audit import day_of, records
+from lakehouse_assets.query.policy import words_of
+
+Row = dict[str, Any]
+# A process that began before midnight may still add what it was asked then.
+_SETTLED = timedelta(days=2)
+
+
+def audit_asset(roles: Mapping[str, Access]) -> dg.AssetsDefinition:
+    """Make the asset of the audit log.
+
+    The lake's resource names the folder to which processes that answer queries add their records,
+    and says how many days events are kept.
+
+    Args:
+        roles: What roles may read, by name.
+    """
+    table = AUDIT_LOG
+    make: MakeAsset = dg.asset(
+        **asset_attributes(table),
+        check_specs=check_specs(table, declared_checks(table)),
+        required_resource_keys={"lake"},
+        pool=table.step,
+    )
+
+    def audit_log(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+        import pyarrow as pa
+
+        resource: LakeResource = context.resources.lake
+        lake, folder = resource.open(), Path(resource.audit)
+        with lake.engine.scope():
+            files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+            new = [*_queries(files), *_changes(lake), *grant_events(lake, roles)]
+            frame = lake.engine.from_arrow(pa.Table.from_pylist(new, arrow_schema(table)))
+            batches = tuple(sorted({row["batch"] for row in new} or {context.run.run_id}))
+            added = NewRows(frame, Values("batch", batches))
+            since = clock.now() - timedelta(days=resource.audit_days)
+            stored = lake.read(table)
+            old = stored.filter(F.col("at") < F.lit(since))
+            if lake.engine.rows(old.limit(1)):
+                kept = stored.filter(~F.col("batch").isin([*batches]))
+                whole = lake.engine.union([kept, frame]).filter(F.col("at") >= F.lit(since))
+                added = NewRows(lake.engine.checkpoint(whole))
+            yield dg.Output(added, metadata={"new_events": len(new)})
+            yield from check_results(table, check_declared(table, lake, Everything(), Everything()))
+        # They are in the table now, and nothing is added to them any more.
+        for path in files:
+            if day_of(path) < clock.now() - _SETTLED:
+                path.unlink(missing_ok=True)
+
+    return make(retries_transient(audit_log))
+
+
+def _event(kind: str, batch: str, number: int, **values: Any) -> Row:
+    return {"event_id": f"{batch}#{number}", "batch": batch, "kind": kind, **values}
+
+
+def _queries(files: Iterable[Path]) -> Iterator[Row]:
+    """Read the records of each file, which replace those that were read of it before."""
+    for path in files:
+        for number, asked in enumerate(records(path), start=1):
+            yield _event(
+                "query", path.stem, number,
+                at=datetime.fromisoformat(asked.at), user_name=asked.user, role=asked.role,
+                source=asked.source, statement=asked.statement, tables=[*asked.tables],
+                columns=[*asked.columns], policy=asked.policy, rows=asked.rows,
+                milliseconds=asked.milliseconds, verdict=asked.verdict, code=asked.code or None,
+            )  # fmt: skip
+
+
+def _changes(lake: Lake) -> Iterator[Row]:
+    """Read the versions of every table that the log does not have."""
+    stored = lake.read(AUDIT_LOG, columns=["kind", "batch", "version"])
+    newest = stored.filter(F.col("kind") == F.lit("change")).groupBy("batch").agg(
+        F.max("version").alias("version")
+    )  # fmt: skip
+    known: dict[str, int] = {}
+    for row in lake.engine.rows(newest):
+        name = row["batch"].partition("@")[0]
+        known[name] = max(known.get(name, -1), row["version"])
+    tables = [table for table in lake.registry if table is not AUDIT_LOG]
+
+    def versions(table: Table) -> tuple[Table, list[Any]]:
+        at = lake.version(table)
+        new = 0 if at is None else at - known.get(table.full_name, -1)
+        return table, lake.history(table, new) if new else []
+
+    for table, found in log.of_each(versions, tables):
+        for version in reversed(found):
+            commit = version.commit
+            yield _event(
+                "change", f"{table.full_name}@{version.number}", 1,
+                at=version.committed_at, source=commit and commit.asset,
+                statement=version.operation, tables=[table.full_name],
+                run_id=commit and commit.run_id, version=version.number, verdict="committed",
+            )  # fmt: skip
+
+
+def grant_events(lake: Lake, roles: Mapping[str, Access]) -> Iterator[Row]:
+    """Compare what roles may read with what the log says that they could."""
+    stored = lake.read(AUDIT_LOG).filter(F.col("kind") == F.lit("grant"))
+    rows = lake.engine.rows(stored.select("batch", "role", "statement", "tables", "verdict"))
+    numbers = {row["batch"]: int(row["batch"].partition("@")[2]) for row in rows}
+    before: dict[tuple[str, str, str], bool] = {}
+    for row in sorted(rows, key=lambda row: numbers[row["batch"]]):
+        key = (row["role"], row["tables"][0], row["statement"])
+        before[key] = row["verdict"] == "granted"
+    had = {key for key, granted in before.items() if granted}
+    has = {
+        (role.name, table.full_name, words_of(policy))
+        for role in roles.values()
+        for table, policy in role.tables.items()
+    }
+    batch, now = f"grants@{max(numbers.values(), default=0) + 1}", clock.now()
+    changed = [*((key, "revoked") for key in sorted(had - has)),
+               *((key, "granted") for key in sorted(has - had))]  # fmt: skip
+    for number, ((role, table, text), verdict) in enumerate(changed, start=1):
+        yield _event(
+            "grant", batch, number,
+            at=now, role=role, statement=text, tables=[table], verdict=verdict,
+        )  # fmt: skip
