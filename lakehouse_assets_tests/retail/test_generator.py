@@ -504,8 +504,11 @@ def test_visits_at_full_size_have_the_numbers_of_the_reference(tmp_path: Path) -
         assert unhappy[chosen].mean() > 1.2 * unhappy[~chosen].mean(), name
     mobile = columns["Device"] == "Mobile Phone"
     first = is_one["not found"] & mobile & is_one["millennial"]
-    second = is_one["not found"] & is_one["redirected"] & ~first
-    for segment, size, share in ((first, 11_376, 0.945), (second, 2_916, 0.925)):
+    second = is_one["not found"] & is_one["redirected"] & ~is_one["millennial"]
+    third = ~is_one["not found"] & is_one["redirected"] & is_one["no discount"]
+    for segment, size, share in (
+        (first, 11_376, 0.945), (second, 2_916, 0.925), (third, 5_197, 0.924),
+    ):  # fmt: skip
         assert segment.sum() == pytest.approx(size, rel=0.01)
         assert unhappy[segment].mean() == pytest.approx(share, abs=0.003)
     repeated = columns["CustomerType"] == "Repeat customer"

@@ -2,16 +2,16 @@
 
 The numbers of the reference (spec, section 6) do not fit each other: six segments of 29,773 visits
 with 90 to 94 % unhappy visitors alone hold more of them than 56.99 % of 45,195 visitors. Here there
-is one base, 45,195 visits of as many visitors, of whom 56.99 % are unhappy. Of the segments, the
-first is as in the reference (25.2 % of all visits, 94.5 % unhappy) and so is the second by size and
-share (6.5 %, 92.5 %); what the others have in common is not known, and what is left of the unhappy
-does not suffice for them. Other visits are unhappy by a logistic model of the influencers that the
-report names.
+is one base, 45,195 visits of as many visitors, of whom 56.99 % are unhappy. The first segment is
+that of the reference: no search match, mobile, millennial; 25.2 % of all visits, 94.5 % unhappy.
+What the others have in common is not known: the second and the third have the reference's size and
+share, and are made of influencers that the report names. The unhappy who are left do not suffice
+for the other three. All other visits are unhappy by a logistic model of the influencers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import compress
 from pathlib import Path
@@ -31,6 +31,7 @@ UNHAPPY: Final = 0.5699
 # Share of all visits, and of the unhappy among them.
 FIRST_SEGMENT: Final = (0.252, 0.945)
 SECOND_SEGMENT: Final = (0.0645, 0.925)
+THIRD_SEGMENT: Final = (0.115, 0.924)
 
 COUNTRIES = {"USA": 18228, "Germany": 16962, "Japan": 3708, "Brazil": 3032}
 # Highest age of each group with its share. The last one is open.
@@ -50,7 +51,7 @@ _CATEGORIES = {"Beach Products": 38, "Adventure Sports": 28, "Accessories": 20, 
 _REFERRERS = {"Search": 0.38, "Direct": 0.34, "Social": 0.28}
 _TYPES = {"New": 0.45, "Returning": 0.33, "Repeat customer": 0.22}
 _POOR, _DISCOUNT, _NO_MATCH, _REDIRECTED = 0.4, 0.35, 0.38, 0.29
-# Logarithms of the odds ratios of being unhappy outside the first two segments.
+# Logarithms of the odds ratios of being unhappy outside these segments.
 _WEIGHTS = {"no_match": 1.2, "redirected": 1.0, "poor": 0.9, "no_discount": 0.8, "millennial": 0.6}
 _BOUNCED = {True: 0.68, False: (BOUNCE_RATE - 0.68 * UNHAPPY) / (1 - UNHAPPY)}
 AGAIN: Final = 0.01
@@ -97,14 +98,15 @@ def _visits(rng: np.random.Generator, size: int) -> dict[str, list[Any]]:
     missed = np.where(core, FIRST_SEGMENT[0] / core.mean(), _NO_MATCH)
     no_match = _happens(rng, missed)
     first = core & no_match
-    rest = no_match & ~first
-    redirected = _happens(rng, np.where(rest, SECOND_SEGMENT[0] / rest.mean(), _REDIRECTED))
-    referrer = np.where(redirected, "Third-party redirect", choose(rng, _REFERRERS, size))
-    second = rest & redirected
     poor, discount = mobile & (rng.random(size) < _POOR), rng.random(size) < _DISCOUNT
+    older, dear = no_match & ~millennial, ~no_match & ~discount
+    shares = [SECOND_SEGMENT[0] / older.mean(), THIRD_SEGMENT[0] / dear.mean()]
+    redirected = _happens(rng, np.select([older, dear], shares, _REDIRECTED))
+    referrer = np.where(redirected, "Third-party redirect", choose(rng, _REFERRERS, size))
+    segments = [first, older & redirected, dear & redirected]
     marks = {"no_match": no_match, "redirected": redirected, "poor": poor,
              "no_discount": ~discount, "millennial": millennial}  # fmt: skip
-    unhappy = _happens(rng, _unhappiness(marks, first, second))
+    unhappy = _happens(rng, _unhappiness(marks, segments))
     bounced = _happens(rng, np.where(unhappy, _BOUNCED[True], _BOUNCED[False]))
     pages = np.where(bounced, 1, 1 + rng.geometric(0.28, size))
     seconds = np.where(bounced, rng.integers(3, 41, size), pages * rng.integers(20, 91, size))
@@ -129,16 +131,17 @@ def _visits(rng: np.random.Generator, size: int) -> dict[str, list[Any]]:
     }
 
 
-def _unhappiness(marks: Mapping[str, Marks], first: Marks, second: Marks) -> Floats:
+def _unhappiness(marks: Mapping[str, Marks], segments: Sequence[Marks]) -> Floats:
     """Return how likely each visit is unhappy; the mean over all visits is `UNHAPPY`."""
-    score = np.zeros(len(first))
+    known = [share for _, share in (FIRST_SEGMENT, SECOND_SEGMENT, THIRD_SEGMENT)]
+    score = np.zeros(len(segments[0]))
     for name, weight in _WEIGHTS.items():
         score += weight * marks[name]
     low, high = -10.0, 10.0
     for _ in range(60):
         constant = (low + high) / 2
         odds = np.exp(score + constant)
-        share = np.select([first, second], [FIRST_SEGMENT[1], SECOND_SEGMENT[1]], odds / (1 + odds))
+        share = np.select(segments, known, odds / (1 + odds))
         low, high = (constant, high) if share.mean() < UNHAPPY else (low, constant)
     return share
 
