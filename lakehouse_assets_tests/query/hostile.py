@@ -48,6 +48,8 @@ with payroll as (select 1 as pay) select * from club.payroll
 with payroll as (select 1 as pay) select * from payroll,
   (with x as (select 1) select * from club.payroll)
 select * from (with payroll as (select 1 as pay) select * from payroll), payroll
+select full_name, "FULL_NAME", guests.full_name from guests
+select max(full_name) from club.guests g
 select * from payroll
 select * from club.payroll
 select * from memory.club.payroll
@@ -261,6 +263,7 @@ select array_to_string(tags, ','), tags[1] from members
 GUESSES = """
 select count(*) from members where name = 'HUSHNAME1'
 select count(*) from members where name like 'HUSH%'
+select count(*) from guests where full_name like 'HUSH%'
 select count(*) from members where regexp_matches(name, 'HUSH')
 select count(*) from members where name in ('HUSHNAME1', 'HUSHNAME2')
 select count(*) from members where contains(mail, 'hushmail')
@@ -304,11 +307,11 @@ def statements(text: str) -> list[str]:
 
 _TABLES = (
     "members", "club.members", 'club."MEMBERS"', "Club . Members", "/* x */ members", "payroll",
-    "club.payroll", '"payroll"', "memory.club.payroll", "members_all", "x", "secret_frame",
+    "club.payroll", '"payroll"', "memory.club.payroll", "guests", "x", "secret_frame",
 )  # fmt: skip
 _COLUMNS = (
     "name", "mail", "note", "member", "salary", "born", "income", "score", "city", "region",
-    "phone", "tags", '"NAME"', "t.name", "t", "t.*", "*", "columns('n.*')", "pay",
+    "full_name", "phone", "tags", '"NAME"', "t.name", "t", "t.*", "*", "columns('n.*')", "pay",
     "club.members.mail",
 )  # fmt: skip
 _EXPRESSIONS = (

@@ -37,7 +37,7 @@ MEMBERS = Table(
     columns=(
         Column("day", "date", "Day.", False),
         Column("member", "bigint", "Key.", False, pii="identifier"),
-        Column("name", "string", "Name.", pii="identifier"),
+        Column("name", "string", "Name.", pii="identifier", aliases=("full_name",)),
         Column("mail", "string", "Address.", pii="contact"),
         Column("phone", "string", "Number.", pii="contact"),
         Column("note", "string", "Free text."),
@@ -114,7 +114,9 @@ def owner(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("CREATE SCHEMA club")
         for name, view in KNOWN.items():
             path = folder / "lake" / view.table.domain / view.table.name
-            connection.execute(f"CREATE VIEW {name} AS FROM delta_scan('{path}')")
+            columns = ", ".join(f"{of} AS {shown}" for shown, of in view.columns.items())
+            query = " ".join(["SELECT", columns, "FROM", f"delta_scan('{path}')"])
+            connection.execute(f"CREATE VIEW {name} AS {query}")
         yield connection
 
 
