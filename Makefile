@@ -58,7 +58,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite axe kafka databases faketime nginx demo test test-cluster soak lint types ui mlflow sample bench bench-engines bench-tweets bench-streams constraints licences clean
+.PHONY: help setup spark azurite axe kafka databases faketime nginx demo test test-cluster soak lint types ui mlflow pages pictures sample bench bench-engines bench-tweets bench-streams constraints licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -159,6 +159,12 @@ mlflow: setup ## Open the newest MLflow experiment on http://127.0.0.1:5000
 	echo "Open $$page"; \
 	[ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] || (sleep 10; $(BIN)/python -m webbrowser -t "$$page" >/dev/null) & \
 	$(BIN)/mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
+
+pages: setup ## Write the pages of measures and open them
+	@$(BIN)/lakehouse pages --open
+
+pictures: setup ## Take the README's pictures of the pages again (Chromium)
+	@$(BIN)/python -m lakehouse_assets_tests.pages.pictures
 
 sample: setup ## Make the sample landing zone in data/ again (seeded: the same bytes)
 	@rm -rf data/airline data/retail data/streams

@@ -283,8 +283,15 @@ def table_of(registry: Registry, page: Page, source: Source) -> Table:
 
 
 def has_dimension(registry: Registry, page: Page, source: Source, name: str) -> bool:
-    """Whether a source has a dimension of that name."""
-    return name in source.dimensions or name in table_of(registry, page, source).column_names
+    """Whether a source has a dimension of that name.
+
+    The latest state of a table has no dimension of its partitions: it is the latest whatever is
+    selected elsewhere.
+    """
+    table = table_of(registry, page, source)
+    if table.partition and name == table.partition.column:
+        return source.history or not table.holds_states
+    return name in source.dimensions or name in table.column_names
 
 
 def resolve(registry: Registry, page: Page, source: Source, name: str) -> Path:

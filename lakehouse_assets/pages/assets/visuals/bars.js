@@ -26,9 +26,9 @@
         : { color: theme.muted, overflow: "break", width: Math.max(48, (view.element.clientWidth - 70) / categories.length - 6), interval: categories.length <= 12 ? 0 : "auto" },
     };
     const values = axes.map((unit, n) => ({
-      type: "value", splitNumber: 4, axisLine: { show: false },
+      type: "value", splitNumber: view.element.clientWidth < 440 && horizontal ? 3 : 4, axisLine: { show: false },
       splitLine: { show: n === 0, lineStyle: { color: theme.line } },
-      axisLabel: { color: theme.muted, formatter: (value) => Pages.format.number(value, unit, true) },
+      axisLabel: { color: theme.muted, hideOverlap: true, formatter: (value) => Pages.format.number(value, unit, true) },
     }));
     const few = bars.length > 1;
     view.chart({
