@@ -27,6 +27,8 @@ MLFLOW_RETRIES: Final = 1
 STEP_PAUSES: tuple[float, ...] = (2.0, 10.0, 40.0)
 # How long a server finishes requests after SIGTERM; a process that takes five seconds is ended.
 DRAIN_SECONDS: Final = 3
+# How long a statement of a client of SQL may take.
+STATEMENT_SECONDS: Final = 300.0
 # How often a server looks for a new champion.
 REFRESH_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 10

@@ -1,4 +1,4 @@
-"""`lakehouse serve`: a registered model over HTTP, and the users of SQL."""
+"""`lakehouse serve`: a registered model over HTTP; the lake in SQL, and its users."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import typer
 from lakehouse_assets import timeouts
 from lakehouse_assets.cli.models import spec_of
 from lakehouse_assets.cli.terminal import console, errors
+from lakehouse_assets.errors import LakehouseError
 
-serve = typer.Typer(no_args_is_help=True, help="Serve models over HTTP.")
+serve = typer.Typer(no_args_is_help=True, help="Serve models over HTTP, and the lake in SQL.")
 
 
 @serve.command()
@@ -53,6 +54,55 @@ def model(
         port=port,
         refresh_seconds=refresh,
         say=lambda sentence: errors.print(sentence),
+    )
+
+
+@serve.command()
+def sql(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback need a certificate.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 5432,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Certificate for TLS, with its chain, in PEM.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Key of the certificate, in PEM.")] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Most seconds that a statement may take.")
+    ] = timeouts.STATEMENT_SECONDS,
+    clients: Annotated[int, typer.Option(min=1, help="Most clients at a time.")] = 100,
+) -> None:
+    """Serve the lake to clients of PostgreSQL until Ctrl-C or SIGTERM.
+
+    psql, DBeaver, Superset, Power BI, Excel and every driver of PostgreSQL connect to the database
+    `lake`. LAKEHOUSE_SQL_USERS says who may ask (`lakehouse serve user` makes its lines) and the
+    role of each says what it may read. Nobody can write.
+    """
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.domains import ROLES
+    from lakehouse_assets.endpoint.server import serve as run
+    from lakehouse_assets.endpoint.server import tls_of
+    from lakehouse_assets.endpoint.session import Limits
+    from lakehouse_assets.query.session import Sessions
+    from lakehouse_assets.query.users import Users
+    from lakehouse_assets.settings import load_settings
+
+    if (certificate is None) != (key is None):
+        raise LakehouseError("TLS needs both --certificate and --key; give the other one, too.")
+    settings = load_settings()
+    given, masks = settings.sql_users, settings.mask_key
+    users = Users.read(given.get_secret_value() if given else None, ROLES)
+    tls = tls_of(certificate, key) if certificate and key else None
+    sessions = Sessions(open_lake(settings), key=masks.get_secret_value() if masks else None)
+    run(
+        sessions,
+        users,
+        ROLES,
+        host=host,
+        port=port,
+        tls=tls,
+        limits=Limits(statement_seconds=timeout, connections=clients),
+        say=lambda sentence: errors.print(sentence, highlight=False, soft_wrap=True),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ import uvicorn
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.listening import is_loopback, listen, shown
 from lakehouse_assets.serving.app import build_app
 from lakehouse_assets.serving.champion import Champion
 from lakehouse_assets.serving.tokens import Tokens
@@ -51,7 +50,7 @@ def serve(
         KeyboardInterrupt: The process was asked to end.
     """
     champion = Champion(spec, tracking)
-    listener = _listen(host, port)
+    listener = listen(host, port)
     server = uvicorn.Server(
         uvicorn.Config(
             build_app(champion, tokens),
@@ -83,10 +82,9 @@ def serve(
     serving.start()
     # A registry that does not answer must not keep the process from ending.
     threading.Thread(target=refresh, name="refresh", daemon=True).start()
-    address, number = listener.getsockname()[:2]
-    shown = f"[{address}]" if ":" in address else address
-    say(f"{spec.name}, version {champion.loaded.version}: http://{shown}:{number}/invocations")
-    if not _is_loopback(address):
+    address = listener.getsockname()[0]
+    say(f"{spec.name}, version {champion.loaded.version}: http://{shown(listener)}/invocations")
+    if not is_loopback(address):
         say(
             f"{address} is reached from other machines, and this server has no TLS: put a proxy in "
             "front of it (deploy/nginx)."
@@ -97,19 +95,3 @@ def serve(
         server.should_exit = True
         serving.join(timeouts.DRAIN_SECONDS + 1)
     raise LakehouseError("The server ended by itself; start it again.")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = (getattr(error, "strerror", None) or "no such port").partition(" (")[0]
-        raise LakehouseError(
-            f"The server cannot listen on port {port} of {host} ({reason}); choose others with "
-            "--port and --host."
-        ) from None
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address).is_loopback

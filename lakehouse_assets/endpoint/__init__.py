@@ -1,0 +1,1 @@
+"""SQL over the network: the lake as a PostgreSQL server, which every BI tool can read."""

@@ -1,0 +1,183 @@
+"""A client's way in: TLS, who it is, and the proof of its password."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lakehouse_assets.endpoint import messages as m
+from lakehouse_assets.endpoint.scram import MECHANISM, Exchange
+from lakehouse_assets.endpoint.settings import DEFAULTS
+from lakehouse_assets.endpoint.sqlstate import SqlError
+from lakehouse_assets.endpoint.system_tables import DATABASE
+
+if TYPE_CHECKING:
+    from lakehouse_assets.query.users import User, Users
+
+_SASL, _SASL_CONTINUE, _SASL_FINAL = 10, 11, 12
+_LONGEST_PASSWORD_MESSAGE: Final = 10_000
+# Failed logins within a while: of one user from one address, and of one address.
+_WHILE_SECONDS: Final = 60.0
+_MOST_OF_USER, _MOST_OF_ADDRESS = 5, 20
+_MOST_KNOWN: Final = 10_000
+
+
+class FailedLogins:
+    """Counts failed logins, so that nobody can try many passwords."""
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[str, ...], deque[float]] = {}
+
+    def check(self, address: str, user: str) -> None:
+        """Refuse a login after too many failed ones.
+
+        Raises:
+            SqlError: there were too many.
+        """
+        now = time.monotonic()
+        for key, most in (((address, user), _MOST_OF_USER), ((address,), _MOST_OF_ADDRESS)):
+            times = self._times.get(key, deque())
+            while times and now - times[0] > _WHILE_SECONDS:
+                times.popleft()
+            if len(times) >= most:
+                raise SqlError(
+                    "28P01", f"Too many logins failed; try again in {_WHILE_SECONDS:g} seconds."
+                )
+
+    def add(self, address: str, user: str) -> None:
+        """Count a failed login."""
+        now = time.monotonic()
+        if len(self._times) > _MOST_KNOWN:
+            old = [key for key, of in self._times.items() if now - of[-1] > _WHILE_SECONDS]
+            for key in old or list(self._times)[:1]:
+                del self._times[key]
+        for key in ((address, user), (address,)):
+            self._times.setdefault(key, deque(maxlen=_MOST_OF_ADDRESS)).append(now)
+
+
+@dataclass(frozen=True)
+class LoggedIn:
+    """A client whose password is right, and the settings that it asks for."""
+
+    user: User
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """A request to stop the statement of another connection."""
+
+    number: int
+    secret: int
+
+
+class Door:
+    """Lets clients in.
+
+    Args:
+        users: Who may log in.
+        tls: The server's certificate; None for connections without TLS only.
+        tls_only: Whether clients without TLS are refused.
+        seconds: How long a TLS handshake may take.
+    """
+
+    def __init__(
+        self, users: Users, tls: ssl.SSLContext | None, *, tls_only: bool, seconds: float
+    ) -> None:
+        self._users = users
+        self._tls = tls
+        self._tls_only = tls_only
+        self._seconds = seconds
+        self._failed = FailedLogins()
+
+    async def login(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> LoggedIn | Cancel:
+        """Go through the login of a client.
+
+        Raises:
+            SqlError: it is refused.
+            OSError: the connection is lost.
+        """
+        secure = False
+        while True:
+            code, body = await m.read_startup(reader)
+            if code == m.CANCEL_REQUEST:
+                return Cancel(body.int32(), body.int32() & 0xFFFFFFFF)
+            if code == m.SSL_REQUEST and self._tls and not secure:
+                await _nothing_more(reader)
+                writer.write(b"S")
+                await writer.start_tls(self._tls, ssl_handshake_timeout=self._seconds)
+                secure = True
+            elif code in {m.SSL_REQUEST, m.GSS_REQUEST}:
+                writer.write(b"N")
+                await writer.drain()
+            else:
+                break
+        if code >> 16 != 3:
+            raise SqlError("0A000", "Version 3 of PostgreSQL's protocol is spoken here.")
+        if self._tls_only and not secure:
+            raise SqlError("28000", "This server asks for TLS; connect with sslmode=require.")
+        given = _startup_settings(body)
+        options = [name for name in given if name.startswith("_pq_.")]
+        if code != m.PROTOCOL_3 or options:
+            writer.write(m.negotiate(options))
+        user = await self._authenticated(reader, writer, given.get("user", ""))
+        database = given.get("database") or given.get("user", "")
+        if database != DATABASE:
+            raise SqlError("3D000", f"There is no database {database}; connect to {DATABASE}.")
+        settings = {
+            name: value
+            for name, value in given.items()
+            if name in {"application_name", "extra_float_digits", "statement_timeout"}
+        }
+        return LoggedIn(user, settings | {"ssl": "on" if secure else DEFAULTS["ssl"]})
+
+    async def _authenticated(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str
+    ) -> User:
+        address = str(writer.get_extra_info("peername")[0])
+        self._failed.check(address, name)
+        user = self._users.get(name)
+        exchange = Exchange(user.verifier if user else self._users.unknown(name))
+        writer.write(m.authentication(_SASL, m.text(MECHANISM) + b"\0"))
+        await writer.drain()
+        first = await _sasl_message(reader)
+        if first.text() != MECHANISM:
+            raise SqlError("28000", f"Logins here are {MECHANISM}.")
+        writer.write(m.authentication(_SASL_CONTINUE, exchange.first(first.take(first.int32()))))
+        await writer.drain()
+        proof = exchange.final((await _sasl_message(reader)).rest())
+        if proof is None or user is None:
+            self._failed.add(address, name)
+            raise SqlError("28P01", "The user or the password is wrong.")
+        writer.write(m.authentication(_SASL_FINAL, proof) + m.authentication(0))
+        return user
+
+
+async def _sasl_message(reader: asyncio.StreamReader) -> m.Reader:
+    kind, body = await m.read_message(reader, _LONGEST_PASSWORD_MESSAGE)
+    if kind != b"p":
+        raise SqlError("08P01", f"The login is not one of {MECHANISM}.")
+    return body
+
+
+async def _nothing_more(reader: asyncio.StreamReader) -> None:
+    """Refuse what was sent in clear behind the wish for TLS: it would count as sent over TLS."""
+    try:
+        async with asyncio.timeout(0):
+            await reader.readexactly(1)
+    except TimeoutError:
+        return
+    raise SqlError("08P01", "The client sent something between its wish for TLS and the handshake.")
+
+
+def _startup_settings(body: m.Reader) -> dict[str, str]:
+    given: dict[str, str] = {}
+    while name := body.text():
+        given[name] = body.text()
+    return given

@@ -1,0 +1,162 @@
+"""Where the rows of a statement come from: the lake, or the system tables of what a role sees."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+
+from lakehouse_assets.catalog.access import OWNER
+from lakehouse_assets.endpoint.relations import relations_of
+from lakehouse_assets.endpoint.results import Rows
+from lakehouse_assets.endpoint.settings import DEFAULTS
+from lakehouse_assets.endpoint.sqlstate import SqlError
+from lakehouse_assets.endpoint.system_queries import VECTORS, Facts, system_query
+from lakehouse_assets.endpoint.system_tables import Relation, database_of, numbers_of_tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakehouse_assets.catalog.access import Access
+    from lakehouse_assets.query.session import Session, Sessions
+    from lakehouse_assets.query.users import User, Users
+
+# How long a table that was built or granted a moment ago may be missing in the system tables.
+_FRESH_SECONDS: Final = 10.0
+_BATCH: Final = 10_000
+_INT2VECTOR: Final = 22
+Stop = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _System:
+    """The system tables of a role.
+
+    Attributes:
+        database: The tables.
+        relations: What they list.
+        schemas: Names of the schemas with tables.
+        checked: When the list was made.
+    """
+
+    database: Any
+    relations: tuple[Relation, ...]
+    schemas: tuple[str, ...]
+    checked: float
+
+
+class Source:
+    """Runs statements of users.
+
+    Args:
+        sessions: The lake's sessions, which check and rewrite what a role may read.
+        users: All users.
+        roles: What each role may read.
+    """
+
+    def __init__(self, sessions: Sessions, users: Users, roles: Mapping[str, Access]) -> None:
+        self._sessions = sessions
+        self._roles = roles
+        self._users = users
+        self._numbers = numbers_of_tables()
+        self._systems: dict[tuple[str, str], _System] = {}
+        self._lock = threading.Lock()
+
+    def run(self, text: str, user: User, facts: Facts, running: Callable[[Stop], None]) -> Rows:
+        """Start a statement; its rows are computed as they are read.
+
+        Args:
+            text: The statement.
+            user: Who asks.
+            facts: What functions about the session give.
+            running: Is given what stops the statement, before it starts.
+
+        Raises:
+            LakehouseError: it is refused or fails.
+        """
+        of_system = system_query(text, self._numbers, facts)
+        if of_system is not None:
+            return self._run_system(of_system, user, running)
+        session = self._open(user)
+        running(session.cancel)
+        answer = session.run(text, batch_rows=_BATCH)
+        return Rows(answer.rows.schema, answer.rows, session.cancel)
+
+    def describe(self, text: str, user: User, facts: Facts) -> pa.Schema:
+        """Return the columns of a statement without running it.
+
+        Raises:
+            LakehouseError: it is refused.
+        """
+        of_system = system_query(text, self._numbers, facts)
+        if of_system is not None:
+            return self._run_system(f"FROM ({of_system}) LIMIT 0", user, lambda _: None).schema
+        return self._open(user).describe(text)
+
+    def schemas(self, user: User) -> tuple[str, ...]:
+        """Return the schemas with tables that a user sees."""
+        return self._system(user).schemas
+
+    def _open(self, user: User) -> Session:
+        """Open a session of the user's role, which may only read."""
+        access = None if user.role == OWNER else self._roles[user.role]
+        return self._sessions.open(access, guarded=True)
+
+    def _run_system(self, statement: str, user: User, running: Callable[[Stop], None]) -> Rows:
+        cursor = self._system(user).database.cursor()
+        running(cursor.interrupt)
+        with _explained():
+            reader = cursor.execute(statement).to_arrow_reader(_BATCH)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with _explained():
+                yield from reader
+
+        return Rows(reader.schema, batches(), cursor.interrupt, dict.fromkeys(VECTORS, _INT2VECTOR))
+
+    def _system(self, user: User) -> _System:
+        owner = user.role == OWNER
+        # The owner sees all users, others only themselves.
+        key = (user.role, "" if owner else user.name)
+        with self._lock:
+            known = self._systems.get(key)
+            if known and time.monotonic() - known.checked < _FRESH_SECONDS:
+                return known
+            lake = self._sessions.lake
+            relations = tuple(relations_of(self._open(user), lake.registry))
+            if known and known.relations == relations:
+                database = known.database
+            else:
+                shown = {n: u.role == OWNER for n, u in self._users.items() if owner or u == user}
+                database = database_of(relations, shown, DEFAULTS)
+            schemas = tuple(sorted({relation.schema for relation in relations}))
+            self._systems[key] = _System(database, relations, schemas, time.monotonic())
+            return self._systems[key]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise DuckDB's errors of system tables as one sentence with a code."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise SqlError("57014", "The statement was cancelled.") from None
+    except (duckdb.Error, OSError) as error:
+        said = str(error).partition("\n")[0].partition("Error: ")[2] or str(error)
+        raise SqlError(_code(error), f"The query does not run: {said.rstrip('.! ')}.") from None
+
+
+def _code(error: BaseException) -> str:
+    codes: Mapping[type[BaseException], str] = {
+        duckdb.ParserException: "42601",
+        duckdb.BinderException: "42703",
+        duckdb.CatalogException: "42883",
+        duckdb.ConversionException: "22P02",
+        duckdb.OutOfMemoryException: "53200",
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), "42000")

@@ -1,0 +1,1 @@
+"""The lake as clients of PostgreSQL see it."""
