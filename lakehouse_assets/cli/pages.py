@@ -34,17 +34,16 @@ def pages(
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.orchestration.pages_asset import write_pages
+    from lakehouse_assets.query.audit import AuditFolder
+    from lakehouse_assets.query.session import Sessions
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings().model_copy(update={"engine": "duckdb"})
     folder = (to or settings.pages).absolute()
-    site = write_pages(
-        open_lake(settings),
-        folder,
-        access=access_of(role, ROLES, "--as") if role else None,
-        key=settings.mask_key.get_secret_value() if settings.mask_key else None,
-        identifiers=identifiers,
-    )
+    access = access_of(role, ROLES, "--as") if role else None
+    key = settings.mask_key.get_secret_value() if settings.mask_key else None
+    sessions = Sessions(open_lake(settings), key=key, audit=AuditFolder(settings.audit).add)
+    site = write_pages(sessions, folder, access, identifiers=identifiers)
     for (page, source), reason in site.missing.items():
         console.print(f"Page {page} does not show {source}: {reason}", style="yellow")
     index = folder / "index.html"

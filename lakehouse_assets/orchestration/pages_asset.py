@@ -11,7 +11,6 @@ from lakehouse_assets.catalog.access import Access
 from lakehouse_assets.catalog.pages import Page, table_of, tables_of
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY
-from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.partitions import accepting_beta
 from lakehouse_assets.orchestration.retries import retries_transient
@@ -20,6 +19,7 @@ from lakehouse_assets.quality.tables import MODEL_DECISIONS, QUALITY_DRIFT, QUAL
 
 if TYPE_CHECKING:
     from lakehouse_assets.pages.site import Site
+    from lakehouse_assets.query.session import Sessions
 
 JOB = "pages"
 KEY = dg.AssetKey(["pages", "site"])
@@ -30,20 +30,14 @@ _LAST = (QUALITY_RULES, QUALITY_DRIFT, MODEL_DECISIONS)
 
 
 def write_pages(
-    lake: Lake,
-    folder: Path,
-    *,
-    access: Access | None = None,
-    key: str | None = None,
-    identifiers: bool = False,
+    sessions: "Sessions", folder: Path, access: Access | None = None, *, identifiers: bool = False
 ) -> "Site":
     """Write every page of the domains, and for the owner those about the lake, into a folder.
 
     Args:
-        lake: The lake, on the embedded engine.
+        sessions: Sessions on the lake.
         folder: The folder; pages that were written there before are replaced.
         access: What the role may read that the pages are for; None for the owner.
-        key: Key of the hashes that the role sees instead of values.
         identifiers: Whether the files may hold values that identify people.
 
     Raises:
@@ -53,7 +47,7 @@ def write_pages(
     from lakehouse_assets.pages.reader import lake_reader
     from lakehouse_assets.pages.site import write_site
 
-    reader = lake_reader(lake, Lineage(DOMAINS, lake.engine).reads, access, key)
+    reader = lake_reader(sessions, Lineage(DOMAINS, sessions.lake.engine).reads, access)
     pages = EVERY_PAGE if access is None else [page for page in PAGES if _may_read(access, page)]
     return write_site(_REGISTRY, pages, reader, folder, identifiers=identifiers)
 
@@ -104,9 +98,14 @@ def pages_asset(folder: Path) -> dg.AssetsDefinition:
     )
     @retries_transient
     def site(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        lake: LakeResource = context.resources.lake
+        from lakehouse_assets.query.audit import AuditFolder
+        from lakehouse_assets.query.session import Sessions
+
+        resource: LakeResource = context.resources.lake
         # Pages are asked for in the embedded engine's SQL, whatever engine builds the tables.
-        written = write_pages(lake.model_copy(update={"engine": "duckdb"}).open(), folder)
+        lake = resource.model_copy(update={"engine": "duckdb"}).open()
+        sessions = Sessions(lake, audit=AuditFolder(Path(resource.audit)).add)
+        written = write_pages(sessions, folder)
         lines = ["| table | version | written (UTC) |", "|---|---|---|"]
         lines += [f"| {v.table} | {v.version} | {v.written} |" for v in written.versions]
         missing = {".".join(name): reason for name, reason in written.missing.items()}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.access import Access
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.pages.facts import facts
 from lakehouse_assets.pages.site import Reader, Version
+from lakehouse_assets.query import audit
 from lakehouse_assets.query.session import Sessions
 
 if TYPE_CHECKING:
@@ -18,20 +18,17 @@ if TYPE_CHECKING:
 
 
 def lake_reader(
-    lake: Lake,
-    reads: Mapping[str, Sequence[str]],
-    access: Access | None = None,
-    key: str | None = None,
+    sessions: Sessions, reads: Mapping[str, Sequence[str]], access: Access | None = None
 ) -> Reader:
     """Return a reader of the lake's tables, and, for the owner, of `OWN_TABLES`.
 
     Args:
-        lake: The lake, on the embedded engine.
+        sessions: Sessions on the lake.
         reads: What each table reads, by full name, for the graph of tables.
         access: What the role may read that the pages are for; None for the owner.
-        key: Key of the hashes that the role sees instead of values.
     """
-    session = Sessions(lake, key=key).open(access)
+    lake = sessions.lake
+    session = sessions.open(access, reader=audit.Reader.here("pages"))
     own = facts(lake, reads) if access is None else {}
 
     def ask(text: str) -> pa.Table:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from lakehouse_assets.cli.report import open_lake
 from lakehouse_assets.orchestration.pages_asset import write_pages
+from lakehouse_assets.query.session import Sessions
 from lakehouse_assets.settings import load_settings
 from lakehouse_assets_tests.airline.samples import REPOSITORY
 from lakehouse_assets_tests.pages.chromium import chromium
@@ -29,7 +30,7 @@ def main() -> None:
     images = REPOSITORY / "docs" / "images"
     images.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
-        folder = write_pages(open_lake(load_settings()), Path(made) / "pages").folder
+        folder = write_pages(Sessions(open_lake(load_settings())), Path(made) / "pages").folder
         with chromium(Path(made) / "profile") as open_tab, open_tab() as tab:
             for page, selection, height, dark in _PICTURES:
                 tab.show(1280, height, dark=dark)

@@ -30,6 +30,7 @@ from lakehouse_assets.governance.lineage import Lineage
 from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
 from lakehouse_assets.pages.reader import lake_reader
 from lakehouse_assets.pages.site import Reader, write_site
+from lakehouse_assets.query.session import Sessions
 from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun
 from lakehouse_assets_tests.pages.chromium import Tab, chromium
 
@@ -52,7 +53,7 @@ _ANALYSES = {"card", "key_influencers", "top_segments", "decomposition_tree", "l
 def reader(sample: SampleRun) -> Reader:
     """Reads the sample's lake."""
     lake = sample.house.lake
-    return lake_reader(lake, Lineage(domains.DOMAINS, lake.engine).reads)
+    return lake_reader(Sessions(lake), Lineage(domains.DOMAINS, lake.engine).reads)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,7 @@ def ask(reader: Reader) -> Ask:
 def folder(reader: Reader, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages of the sample's lake."""
     to = tmp_path_factory.mktemp("site") / "pages"
-    # With identifiers, so that rows can be found in the tables.
-    assert write_site(REGISTRY, PAGES, reader, to, identifiers=True).missing == {}
+    assert write_site(REGISTRY, PAGES, reader, to).missing == {}
     return to
 
 

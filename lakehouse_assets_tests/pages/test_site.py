@@ -26,12 +26,13 @@ from lakehouse_assets.pages import cube
 from lakehouse_assets.pages.reader import lake_reader
 from lakehouse_assets.pages.site import Site, write_site
 from lakehouse_assets.quality.tables import QUALITY_RULES
+from lakehouse_assets.query.session import Sessions
 from lakehouse_assets_tests.airline.samples import SampleRun
 
 
 @pytest.fixture(scope="module")
 def site(sample: SampleRun, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return write_pages(sample.house.lake, tmp_path_factory.mktemp("pages") / "site")
+    return write_pages(Sessions(sample.house.lake), tmp_path_factory.mktemp("pages") / "site")
 
 
 def model(site: Site, page: str) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def test_numbers_stand_for_people_unless_asked(
 ) -> None:
     hidden = source(site, "churn", "gold_customer_churn")["dimensions"]["customer_id"]
     assert hidden["values"] == [*range(1, len(hidden["values"]) + 1)]
-    named = write_pages(sample.house.lake, tmp_path / "named", identifiers=True)
+    named = write_pages(Sessions(sample.house.lake), tmp_path / "named", identifiers=True)
     shown = source(named, "churn", "gold_customer_churn")["dimensions"]["customer_id"]
     rows = sample.house.rows(REGISTRY["retail.gold_customer_churn"])
     assert {*shown["values"]} <= {row["customer_id"] for row in rows}
@@ -104,7 +105,7 @@ def test_numbers_stand_for_people_unless_asked(
 
 
 def test_the_same_lake_gives_the_same_bytes(site: Site, sample: SampleRun, tmp_path: Path) -> None:
-    again = write_pages(sample.house.lake, tmp_path / "site")
+    again = write_pages(Sessions(sample.house.lake), tmp_path / "site")
     assert again.digest == site.digest
     files = {path.relative_to(site.folder) for path in site.folder.rglob("*") if path.is_file()}
     assert len(files) > 30
@@ -135,7 +136,7 @@ def test_the_asset_says_when_and_from_what(sample: SampleRun, tmp_path: Path) ->
 def test_a_folder_with_other_files_is_not_replaced(sample: SampleRun, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(LakehouseError, match="holds other files, which the pages would replace"):
-        write_pages(sample.house.lake, tmp_path)
+        write_pages(Sessions(sample.house.lake), tmp_path)
     assert (tmp_path / "letter.txt").read_text() == "mine"
 
 
@@ -145,15 +146,17 @@ def test_a_source_with_too_many_rows_is_not_shown_and_says_so(
     monkeypatch.setattr(cube, "ROWS", 10)
     visual = Visual("table", "Keys", dimensions=("customer_key",), measures=("members",))
     page = Page("p", "P", "airline", "P.", (Source("kpi_customer_value"),), (visual,))
-    written = write_site(REGISTRY, [page], lake_reader(sample.house.lake, {}), tmp_path / "site")
+    written = write_site(
+        REGISTRY, [page], lake_reader(Sessions(sample.house.lake), {}), tmp_path / "site"
+    )
     reason = written.missing["p", "kpi_customer_value"]
     assert re.search(r"combinations of customer_key; .* at most 10\.", reason)
     assert source(written, "p", "kpi_customer_value")["missing"] == reason
 
 
 def test_pages_for_a_role_hold_only_what_it_may_read(sample: SampleRun, tmp_path: Path) -> None:
-    lake, access = sample.house.lake, ROLES["manager_beijing"]
-    written = write_pages(lake, tmp_path / "site", access=access, identifiers=True)
+    sessions, access = Sessions(sample.house.lake), ROLES["manager_beijing"]
+    written = write_pages(sessions, tmp_path / "site", access, identifiers=True)
     assert {path.stem for path in written.folder.glob("*.html")} == {"index", "business", "loyalty"}
     segments = source(written, "loyalty", "segments")
     (expected,) = sample.house.sql(
