@@ -1,10 +1,12 @@
-"""`lakehouse lineage` and `classify`: where data comes from, and what of it is personal."""
+"""`lakehouse catalog`, `lineage` and `classify`: what there is, its origin, what is personal."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -139,3 +141,38 @@ def classify(
             f"Personal data is not declared: {listed}. Declare the class of the columns where they "
             "are declared, and of what is computed from them; `lakehouse lineage` shows that."
         )
+
+
+def catalog(
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="The folder; by default `catalog` beside LAKEHOUSE_PAGES."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write the catalogue: tables, columns, terms, lineage, quality and samples, to search.
+
+    The folder opens from the disk and from any web server; catalog.json in it has the same data for
+    programs. Personal data is masked. A catalogue that was written before is replaced.
+    """
+    from lakehouse_assets.domains import DOMAINS, ROLES
+    from lakehouse_assets.governance.catalog import Ages, describe
+    from lakehouse_assets.governance.lineage import Lineage
+    from lakehouse_assets.governance.site import write_catalog
+    from lakehouse_assets.orchestration.freshness import windows_of
+    from lakehouse_assets.settings import load_settings
+
+    pages, lake = load_settings().pages.absolute(), open_embedded()
+    folder = (to or pages.with_name("catalog")).absolute()
+    ages = {
+        table: Ages(*(window.total_seconds() for window in windows))
+        for table in lake.registry
+        if (windows := windows_of(table)) is not None
+    }
+    found = describe(DOMAINS, lake, Lineage(DOMAINS, lake.engine), ROLES, ages)
+    beside = os.path.relpath(pages, folder) if (pages / "index.html").is_file() else None
+    write_catalog(found, folder, beside)
+    index = folder / "index.html"
+    console.print(f"{len(found['tables'])} tables and {len(found['terms'])} terms: {index}")
+    if show:
+        typer.launch(str(index))

@@ -15,7 +15,7 @@ from lakehouse_assets.cli import admin, inspect, run
 from lakehouse_assets.cli.access import access
 from lakehouse_assets.cli.extract import extract
 from lakehouse_assets.cli.forget import forget
-from lakehouse_assets.cli.govern import classify, lineage
+from lakehouse_assets.cli.govern import catalog, classify, lineage
 from lakehouse_assets.cli.models import models
 from lakehouse_assets.cli.new import new
 from lakehouse_assets.cli.pages import pages
@@ -47,7 +47,7 @@ for command in (
     run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
     inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
     admin.export_model, new, pages, powerbi, restore, stream, views, lineage,
-    classify, forget,
+    catalog, classify, forget,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")

@@ -186,7 +186,9 @@ def test_the_sample_declares_what_is_found_in_one_statement_a_table(
     lake = Lake(sample.house.settings.root, engine, REGISTRY)
     asked: list[str] = []
     query = engine.query
-    monkeypatch.setattr(engine, "query", lambda sql: (asked.append(sql), query(sql))[1])
+    monkeypatch.setattr(
+        engine, "query", lambda sql, frames: (asked.append(sql), query(sql, frames))[1]
+    )
     tables = [table for table in REGISTRY if lake.version(table) is not None]
     found = [suspect for table in tables for suspect in scan(engine, table, lake.read(table))]
     assert [suspect for suspect in found if suspect.declared is None] == []

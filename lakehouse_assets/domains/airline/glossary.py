@@ -62,8 +62,7 @@ TERMS = (
     ),
     Term(
         "Point redemption",
-        "An occasion on which a member exchanged points for something. Points redeemed are not "
-        "subtracted from loyalty points.",
+        "An occasion within the window on which a member exchanged points for something.",
         OWNER,
         synonyms=("exchange", "award"),
         columns=("exchange_count",),
@@ -94,15 +93,14 @@ TERMS = (
     ),
     Term(
         "Loyalty tier",
-        "The status level a member has earned: Silver, Gold (4), Platinum (5) or Diamond (6).",
+        "The level of a member's card: Gold (4), Platinum (5), Diamond (6), or else Silver.",
         OWNER,
         synonyms=("status level", "card level", "FFP tier"),
         columns=("loyalty_tier", "tier_name"),
     ),
     Term(
         "Membership",
-        "The time since a member joined the programme. The first flight may be earlier than the "
-        "day of joining.",
+        "The time since a member joined the programme, and their first flight.",
         OWNER,
         synonyms=("tenure", "joining"),
         columns=("loyalty_join_date", "first_flight_date", "days_since_joining",
@@ -125,7 +123,7 @@ TERMS = (
     ),
     Term(
         "Purchase",
-        "A transaction in the programme's shop. It counts whatever its status is; only completed "
+        "What a customer has bought, with its status. It counts whatever that is; only completed "
         "purchases count as spend.",
         OWNER,
         synonyms=("transaction", "order"),

@@ -157,7 +157,7 @@ TERMS = (
         OWNER,
         synonyms=("post", "message"),
         columns=("tweet_id", "tweet_date", "tweeted_at", "tweets", "twitter_text", "username"),
-        measures=("tweet_days.tweets", "campaign_tweets.tweets"),
+        measures=("tweets",),
         related=("Hashtag",),
     ),
     Term(
