@@ -13,13 +13,15 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from lakehouse_assets.catalog.registry import Registry, ambiguous
-from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.errors import LakehouseError, QueryError
 from lakehouse_assets.lake.snapshot import NOW, AsOf
 from lakehouse_assets.lake.views import View, shared_names, views
 
 if TYPE_CHECKING:
     from sqlglot import Token
 
+# Reading a statement takes up to 7 seconds of CPU a MiB.
+_MOST_BYTES = 2**20
 _EXAMPLE = 'such as "show tables"'
 _SHOW = re.compile(r"show\s+(all\s+)?tables", re.IGNORECASE)
 _DESCRIBE = re.compile(r"(?:describe|desc)\s+(?:table\s+|(history)\s+)?([\w.\"`]+)", re.IGNORECASE)
@@ -68,9 +70,20 @@ def read_statement(text: str, registry: Registry, dialect: str = "duckdb") -> St
     """Read a text that is one statement.
 
     Raises:
-        LakehouseError: it is not exactly one statement, a name could mean several tables, or an
-            earlier state is written of something that is not a table of the lake.
+        LakehouseError: it is not exactly one statement or longer than a MiB, a name could mean
+            several tables, or an earlier state is written of something that is not a table of the
+            lake.
     """
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise QueryError("The statement has halves of characters.", sqlstate="22021") from None
+    if size > _MOST_BYTES:
+        raise QueryError(
+            f"The statement has more than {_MOST_BYTES:,} bytes; join a table instead of listing "
+            "values.",
+            sqlstate="54000",
+        )
     alone = one_statement(text, dialect)
     known, shared = views(registry), shared_names(registry)
     if _SHOW.fullmatch(alone):
@@ -137,7 +150,7 @@ def _names_in(text: str, dialect: str) -> set[str]:
             for table in sqlglot.parse_one(text, dialect=dialect).find_all(exp.Table)
             if not _is_cte(table)
         }
-    except SqlglotError:
+    except (SqlglotError, RecursionError):
         bare = re.sub('["`]', "", text.lower())
         return {*re.findall(r"\w+", bare), *re.findall(r"\w+\.\w+", bare)}
 

@@ -265,6 +265,32 @@ def test_a_role_reads_its_rows_with_masked_values_of_the_same_types(
     assert stable[0] not in {row[1] for row in rows}
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("select " + "(" * 5000 + "1" + ")" * 5000, None),
+        ("select " + "not " * 5000 + "true", "nested too deeply"),
+        ("select " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("from (" * 3000 + "select 1" + ")" * 3000, "nested too deeply"),
+        ("select '\ud800'", "halves of characters"),
+        ("select '" + "x" * 2**20 + "'", "more than 1,048,576 bytes"),
+        ("select 1 --\r; drop table members", "several statements"),
+        ("select '\0'", "unterminated"),
+    ],
+)
+def test_a_statement_made_to_crash_is_refused_with_a_sentence(
+    lake: Lake, text: str, message: str | None
+) -> None:
+    for access in (GUEST, None):
+        session = Sessions(lake, key=KEY).open(access, guarded=True)
+        if message is None:
+            assert session.run(text).rows.read_all().num_rows == 1
+            continue
+        with pytest.raises(LakehouseError, match=message) as raised:
+            session.run(text)
+        assert "\n" not in str(raised.value)
+
+
 def test_a_roles_session_answers_and_tells_nothing_else(lake: Lake) -> None:
     """Both layers, with earlier states, and what is answered from the catalog."""
     session = Sessions(lake, key=KEY).open(GUEST)
