@@ -166,17 +166,18 @@ class Tab:
         )
         assert self.run(script), f"{condition} does not come true: {self.complaints}"
 
-    def press(self, key: str, shift: bool = False) -> None:
-        """Press a key, such as Tab, Enter or ArrowDown, and let the page draw."""
+    def press(self, key: str, *, drawn: bool = True) -> None:
+        """Press a key, such as Tab, Enter or ArrowDown, and wait until the page is drawn."""
         code = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38,
                 "ArrowRight": 39, "ArrowDown": 40}.get(key, ord(key[0].upper()))  # fmt: skip
         text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 else "")
-        stroke = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+        stroke = {"key": key, "windowsVirtualKeyCode": code}
         if len(key) > 1:
             stroke["code"] = key
         self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **stroke)
         self.send("Input.dispatchKeyEvent", type="keyUp", **stroke)
-        self.drawn()
+        if drawn:
+            self.drawn()
 
     def point(self, x: float, y: float, *, click: bool = False) -> None:
         """Move the mouse to a point of the window, click there perhaps, and let the page draw."""

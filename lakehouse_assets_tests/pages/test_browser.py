@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
-import operator
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,34 +15,37 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from lakehouse_assets import domains
 from lakehouse_assets.catalog.pages import (
     Page,
+    Source,
     Visual,
     has_dimension,
     measure_of,
     resolve,
     table_of,
 )
-from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.catalog.registry import Column, Measure, Registry, Table
 from lakehouse_assets.governance.lineage import Lineage
-from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
+from lakehouse_assets.orchestration.pages_asset import EVERY_PAGE, write_pages
+from lakehouse_assets.pages.own import OWN_TABLES
 from lakehouse_assets.pages.reader import lake_reader
-from lakehouse_assets.pages.site import Reader, write_site
+from lakehouse_assets.pages.site import Reader, Version, write_site
 from lakehouse_assets.query.session import Sessions
 from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun
 from lakehouse_assets_tests.pages.chromium import Tab, chromium
 
 Ask = Callable[[str], Any]
 REGISTRY = Registry((*domains.REGISTRY, *OWN_TABLES), domains.REGISTRY.views)
-PAGES = (*domains.PAGES, *OWN_PAGES)
-NAMES = [page.name for page in PAGES]
+NAMES = [page.name for page in EVERY_PAGE]
 _AXE = REPOSITORY / ".lakehouse" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 # What a careful server sends with every file.
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
 _READY = "typeof Pages !== 'undefined' && Pages.settled"
+_FIRST_CARD = "document.querySelector('[data-kind=card] [data-value]').dataset.value"
 # Kinds that show what is chosen in them among the rest.
 _FADING = {"bar", "stacked_bar", "column", "stacked_column", "line", "area", "donut", "map",
            "word_cloud"}  # fmt: skip
@@ -50,24 +54,20 @@ _ANALYSES = {"card", "key_influencers", "top_segments", "decomposition_tree", "l
 
 
 @pytest.fixture(scope="module")
-def reader(sample: SampleRun) -> Reader:
-    """Reads the sample's lake."""
-    lake = sample.house.lake
-    return lake_reader(Sessions(lake), Lineage(domains.DOMAINS, lake.engine).reads)
-
-
-@pytest.fixture(scope="module")
-def ask(reader: Reader) -> Ask:
+def ask(sample: SampleRun) -> Ask:
     """Run a statement on the sample's lake."""
-    return reader.ask
+    lake = sample.house.lake
+    return lake_reader(Sessions(lake), Lineage(domains.DOMAINS, lake.engine).reads).ask
 
 
 @pytest.fixture(scope="module")
-def folder(reader: Reader, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(sample: SampleRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages of the sample's lake."""
     to = tmp_path_factory.mktemp("site") / "pages"
-    assert write_site(REGISTRY, PAGES, reader, to).missing == {}
-    return to
+    # With identifiers, so that rows can be found in the tables.
+    site = write_pages(Sessions(sample.house.lake), to, identifiers=True)
+    assert site.missing == {}
+    return site.folder
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def server(folder: Path) -> Iterator[str]:
 
 
 def page(name: str) -> Page:
-    return next(page for page in PAGES if page.name == name)
+    return next(page for page in EVERY_PAGE if page.name == name)
 
 
 def show(tab: Tab, folder: Path, name: str, selection: Mapping[str, str] | None = None) -> None:
@@ -218,17 +218,6 @@ def label(value: Any) -> str:
     return str(value)
 
 
-def labels_of(ask: Ask, page: Page, visual: Visual, name: str) -> Callable[[Any], str]:
-    """Return how a page writes a dimension: people only as running numbers."""
-    source = page.source(visual.source)
-    if resolve(REGISTRY, page, source, name).column.pii not in ("identifier", "contact"):
-        return label
-    plain = Visual("table", "", source=source.name)
-    (values,) = ask(statement(page, plain, (name,), {})).to_pydict().values()
-    numbers = {value: place + 1 for place, value in enumerate(sorted(filter(None, values)))}
-    return lambda value: label(numbers.get(value) and numbers[value] + (None in values))
-
-
 def same(shown: str, expected: Any) -> bool:
     """Whether a figure of a page is that of SQL: exactly, or to the last digits of a double."""
     if expected is None or shown == "":
@@ -248,9 +237,8 @@ def differences(tab: Tab, ask: Ask, page: Page, selection: Mapping[str, str]) ->
         fading = dimensions[0] if visual.kind in _FADING else None
         chosen = {name: value for name, value in selection.items() if name != fading}
         rows = ask(statement(page, visual, dimensions, chosen)).to_pydict().values()
-        labels = [labels_of(ask, page, visual, name) for name in dimensions]
         expected = {
-            tuple(map(operator.call, labels, row)): row[len(dimensions) :]
+            tuple(map(label, row[: len(dimensions)])): row[len(dimensions) :]
             for row in zip(*rows, strict=True)
         }
         if visual.kind == "card":
@@ -292,7 +280,7 @@ def test_every_figure_equals_that_of_sql_with_and_without_a_selection(
 
 def of_kind(kind: str) -> list[tuple[str, str]]:
     """Return the pages and titles of the visuals of a kind."""
-    return [(page.name, visual.title) for page in PAGES for visual in page.visuals
+    return [(page.name, visual.title) for page in EVERY_PAGE for visual in page.visuals
             if visual.kind == kind]  # fmt: skip
 
 
@@ -493,3 +481,265 @@ def test_axe_finds_nothing_serious(tab: Tab, folder: Path, name: str, dark: bool
         .map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200)).slice(0, 3)]))"""
     )
     assert found == []
+
+
+def pixel_of_bar(tab: Tab, title: str, place: int) -> tuple[float, float]:
+    """Return the middle of a bar of a horizontal or vertical bar chart in the window."""
+    x, y = tab.run(
+        f"""(() => {{
+          const view = Pages.layout.views.find((one) => one.spec.title === {json.dumps(title)});
+          view.figure.scrollIntoView({{block: "center"}});
+          const value = view.data.rows[{place}].values[0] / 2;
+          const point = view.spec.kind.endsWith("bar") ? [value, {place}] : [{place}, value];
+          const [x, y] = view.drawn.convertToPixel({{xAxisIndex: 0, yAxisIndex: 0}}, point);
+          const box = view.element.getBoundingClientRect();
+          // Bars of several measures stand side by side.
+          return [box.x + x - 8 * (view.spec.measures.length - 1), box.y + y];
+        }})()"""
+    )
+    return x, y
+
+
+def press_button(tab: Tab, text: str, within: str = "document") -> None:
+    """Press the button with a text."""
+    choose(
+        tab,
+        f"""[...{within}.querySelectorAll("button")]
+        .find((one) => one.textContent === {json.dumps(text)}).click()""",
+    )
+
+
+def test_a_click_filters_the_whole_page_and_its_links_and_one_undo_takes_it_back(
+    tab: Tab, folder: Path, ask: Ask
+) -> None:
+    declared = page("business")
+    title = "Revenue and purchases by region"
+    show(tab, folder, "business")
+    before = tab.run(_FIRST_CARD)
+    tab.point(*pixel_of_bar(tab, title, 1), click=True)
+    tab.until(f"Pages.filters.any() && {_READY}")
+    chosen = selection_of(tab)
+    assert list(chosen) == ["region"]
+    (region,) = chosen["region"]
+    assert differences(tab, ask, declared, {"region": region}) == []
+    # The link says it all, and those to other pages say it, too.
+    link = tab.run("location.href")
+    assert f"region={region}" in link
+    assert tab.run("document.querySelector('header nav a:not([aria-current])').hash") == (
+        f"#region={region}"
+    )
+    press_button(tab, "Undo")
+    tab.until(f"!Pages.filters.any() && {_READY}")
+    assert tab.run(_FIRST_CARD) == before
+    tab.go(link, _READY)
+    assert selection_of(tab) == chosen
+    press_button(tab, "Clear")
+    tab.until(f"!Pages.filters.any() && {_READY}")
+    assert tab.complaints == []
+
+
+def test_a_bar_is_drilled_to_the_next_level_and_back(tab: Tab, folder: Path, ask: Ask) -> None:
+    declared = page("business")
+    visual = next(visual for visual in declared.visuals if visual.drill)
+    show(tab, folder, "business")
+    top = shown_rows(tab, visual.title)
+    press_button(tab, "Drill", figure(visual.title))
+    tab.point(*pixel_of_bar(tab, visual.title, 0), click=True)
+    tab.until(f"!{figure(visual.title)}.querySelector('.crumbs').hidden")
+    first, second = visual.dimensions[:2]
+    rows = ask(statement(declared, visual, (second,), {first: top[0][0]})).to_pydict().values()
+    expected = {label(name): value for name, value in zip(*rows, strict=True)}
+    shown = shown_rows(tab, visual.title)
+    assert len(shown) == min(len(expected), visual.top or len(expected))
+    assert all(same(value, expected[name]) for name, value in shown)
+    press_button(tab, "All", figure(visual.title))
+    assert shown_rows(tab, visual.title) == top
+
+
+def test_the_data_of_a_picture_are_downloaded_as_csv(tab: Tab, folder: Path) -> None:
+    show(tab, folder, "churn")
+    for title in ("Tenure and spend of each customer", "What goes with churn"):
+        shown = shown_rows(tab, title)
+        text = tab.run(
+            f"""new Promise((done) => {{
+              const make = URL.createObjectURL;
+              URL.createObjectURL = (blob) => {{ blob.text().then(done); return make(blob); }};
+              [...{figure(title)}.querySelectorAll("button")]
+                .find((one) => one.textContent === "CSV").click();
+              URL.createObjectURL = make;
+            }})"""
+        )
+        head, *rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
+        assert len(head) == len(shown[0])
+        assert rows == shown
+
+
+def test_the_keyboard_reaches_everything_and_selects_and_takes_back(tab: Tab, folder: Path) -> None:
+    show(tab, folder, "churn")
+    wanted = tab.run(
+        """(() => {
+          const all = [...document.querySelectorAll(
+            "a[href], button:not(:disabled), summary, select, input, [tabindex='0']")];
+          globalThis.focusable = all.filter((one) =>
+            one.checkVisibility({checkVisibilityCSS: true}) && one.tabIndex >= 0);
+          return focusable.length;
+        })()"""
+    )
+    assert wanted > 30
+    reached = set()
+    for _ in range(wanted + 1):
+        tab.press("Tab", drawn=False)
+        place, name, outline = tab.run(
+            """(() => {
+              const here = document.activeElement;
+              const style = getComputedStyle(here.querySelector("rect") ?? here);
+              return [focusable.indexOf(here), here.ariaLabel || here.textContent || here.title,
+                style.outlineStyle];
+            })()"""
+        )
+        if place >= 0:
+            assert name.strip()
+            assert outline != "none", name
+            reached.add(place)
+    assert reached == {*range(wanted)}
+    # A word of the cloud, and the words beside it by the arrow keys.
+    tab.run("document.querySelector('text.word[tabindex=\"0\"]').focus()")
+    tab.press("ArrowRight")
+    word = tab.run("document.activeElement.dataset.key")
+    tab.press("Enter")
+    tab.until(f"Pages.filters.any() && {_READY}")
+    assert selection_of(tab) == {"hashtag": [word]}
+    # Whoever works by keyboard stays where they were.
+    assert tab.run("document.activeElement.dataset.key") == word
+    tab.press("u")
+    tab.until(f"!Pages.filters.any() && {_READY}")
+    # The table behind a chart selects as the chart does.
+    tab.run(f"""[...{figure("Churn by contract")}.querySelectorAll("button")]
+        .find((one) => one.textContent === "Table").focus()""")
+    tab.press("Enter")
+    while not tab.run("document.activeElement.matches('.select')"):
+        tab.press("Tab")
+    tab.press("Enter")
+    tab.until(f"Pages.filters.any() && {_READY}")
+    assert list(selection_of(tab)) == ["store_contract"]
+
+
+def test_the_lineage_is_searched_and_walked(tab: Tab, folder: Path) -> None:
+    ((name, title),) = of_kind("lineage")
+    show(tab, folder, name)
+    edges = {tuple(row) for row in shown_rows(tab, title)}
+    names = {name for edge in edges for name in edge}
+    nodes = f"[...{figure(title)}.querySelectorAll('g.node')].map((one) => one.dataset.key)"
+    assert set(tab.run(nodes)) == names
+    # Every edge leads to the right.
+    places = dict(
+        tab.run(
+            f"""[...{figure(title)}.querySelectorAll('g.node')].map((one) =>
+            [one.dataset.key, one.getBoundingClientRect().x])"""
+        )
+    )
+    assert [edge for edge in edges if places[edge[0]] >= places[edge[1]]] == []
+    sought = "airline.kpi_customer_value"
+    choose(
+        tab,
+        f"""(() => {{ const search = {figure(title)}.querySelector("input");
+        search.value = "kpi_customer"; search.dispatchEvent(new Event("change")); }})()""",
+    )
+    near = {sought} | {name for edge in edges if sought in edge for name in edge}
+    assert set(tab.run(nodes)) == near
+    choose(
+        tab,
+        f"""{figure(title)}.querySelector('g.node[data-key="{sought}"]')
+        .dispatchEvent(new Event("click"))""",
+    )
+    sources, readers = {sought}, {sought}
+    for _ in names:
+        sources |= {one for one, other in edges if other in sources}
+        readers |= {other for one, other in edges if one in readers}
+    assert set(tab.run(nodes)) == sources | readers
+    assert len(sources) > 3
+    assert len(readers) > 3
+
+
+def test_a_picture_of_the_thing_is_shown_where_the_mouse_is(tab: Tab, folder: Path) -> None:
+    show(tab, folder, "website")
+    (title,) = (v.title for v in page("website").visuals if "pictures" in v.options)
+    tab.point(*pixel_of_bar(tab, title, 0))
+    tab.until("document.querySelector('.tooltip .glyph path') !== null")
+    assert tab.complaints == []
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of 100,000 rows."""
+
+    def measure(name: str, expression: str) -> Measure:
+        return Measure(name, expression, "km", "additive", "A test.")
+
+    columns = (Column("id", "bigint", "Number.", False), Column("colour", "string", "Colour."),
+               Column("shape", "string", "Shape."), Column("answer", "string", "Answer."),
+               Column("age", "bigint", "Age."), Column("x", "double", "X."),
+               Column("y", "double", "Y."))  # fmt: skip
+    measures = (measure("points", "count(*)"), measure("across", "avg(x)"), measure("up", "avg(y)"))
+    table = Table("many", "points", "gold", "Points.", columns, ("id",), "team:test", "event",
+                  measures=measures)  # fmt: skip
+    database = duckdb.connect()
+    database.execute("create schema many")
+    database.execute(
+        "create table many.points as "
+        "select i as id, 'c' || i % 5 as colour, 's' || i % 7 as shape, "
+        "if(i % 11 < 4 or i % 5 = 0, 'Yes', 'No') as answer, i % 60 as age, "
+        "(i * 7919 % 100003) / 1e5 as x, (i * 104729 % 100019) / 1e5 as y from range(100000) t(i)"
+    )
+    target = ("answer", "Yes")
+    visuals = (
+        Visual("card", "Number", measures=("points",)),
+        Visual("scatter", "Where", dimensions=("id",), measures=("across", "up"), series="colour"),
+        Visual("bar", "Shapes", dimensions=("shape",), measures=("points",)),
+        Visual("matrix", "Both", dimensions=("shape", "colour"), measures=("points",)),
+        Visual("key_influencers", "Why", dimensions=("colour", "shape", "age"), target=target),
+        Visual("top_segments", "Who", dimensions=("colour", "shape", "age"), target=target),
+        Visual("word_cloud", "Colours", dimensions=("colour",), measures=("points",)),
+    )
+    page = Page("points", "Points", "many", "Many points.", (Source("points"),), visuals)
+    reader = Reader(lambda text: database.execute(text).to_arrow_table(),
+                    lambda found: Version(found.full_name, 1, "2026-01-01 00:00"))  # fmt: skip
+    to = tmp_path_factory.mktemp("many") / "pages"
+    return write_site(Registry([table]), [page], reader, to).folder
+
+
+def test_a_hundred_thousand_rows_are_all_shown_and_filtered_in_few_passes(
+    tab: Tab, many: Path
+) -> None:
+    show(tab, many, "points")
+    scatter = "Pages.layout.views.find((view) => view.spec.kind === 'scatter')"
+    drawn = f"{scatter}.drawn.getOption().series.reduce((sum, one) => sum + one.data.length / 2, 0)"
+    assert tab.run(drawn) == 100_000
+    before = tab.run("Pages.passes")
+    tab.run("Pages.filters.select('shape', 's3')")
+    tab.until(f"Pages.filters.any() && {_READY}")
+    assert tab.run(drawn) == 14_286
+    # Seven visuals: one for the filter, one to three for each, and four queries of the matrix.
+    assert tab.run("Pages.passes") - before <= 30
+    counts = ["2857", "2857", "2857", "2858", "2857"]
+    assert shown_rows(tab, "Both") == [["s3", f"c{n}", value] for n, value in enumerate(counts)]
+    press_button(tab, "Table", figure("Where"))
+    assert tab.run(f"{figure('Where')}.querySelectorAll('tbody tr').length") == 100
+    assert (
+        tab.run(f"{figure('Where')}.querySelector('.more').textContent") == "Show all 14,286 rows"
+    )
+    assert tab.complaints == []
+
+
+def test_the_pages_of_a_role_say_what_is_not_shown(
+    tab: Tab, sample: SampleRun, tmp_path: Path
+) -> None:
+    access = domains.ROLES["manager_beijing"]
+    site = write_pages(Sessions(sample.house.lake), tmp_path / "site", access=access)
+    for name in ("loyalty", "business"):
+        show(tab, site.folder, name)
+        assert tab.complaints == []
+    said = tab.run("document.body.innerText")
+    assert site.missing["business", "fact_transactions"] in said
+    links = tab.run("[...document.querySelectorAll('header nav a')].map((one) => one.innerText)")
+    assert links == ["Business", "Loyalty segments"]
