@@ -33,6 +33,7 @@ def pages(
     from lakehouse_assets.catalog.access import access_of
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import ROLES
+    from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.orchestration.pages_asset import write_pages
     from lakehouse_assets.query.audit import AuditFolder
     from lakehouse_assets.query.session import Sessions
@@ -43,7 +44,8 @@ def pages(
     access = access_of(role, ROLES, "--as") if role else None
     key = settings.mask_key.get_secret_value() if settings.mask_key else None
     sessions = Sessions(open_lake(settings), key=key, audit=AuditFolder(settings.audit).add)
-    site = write_pages(sessions, folder, access, identifiers=identifiers)
+    tracking = MlflowTracking.of(settings)
+    site = write_pages(sessions, folder, access, tracking=tracking, identifiers=identifiers)
     for (page, source), reason in site.missing.items():
         console.print(f"Page {page} does not show {source}: {reason}", style="yellow")
     index = folder / "index.html"

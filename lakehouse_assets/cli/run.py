@@ -56,8 +56,8 @@ def run() -> None:
         errors.print(f"Error: {line}", style="red")
     console.print(
         f"{summary.runs} runs in {time.monotonic() - started:.1f} s. Next: "
-        "`make ui` opens the Dagster UI, `make mlflow` shows the models, `lakehouse sql` queries "
-        "the lake.",
+        "`make pages` opens the pages, `make ui` the Dagster UI, `make mlflow` shows the models, "
+        "`lakehouse sql` queries the lake.",
         soft_wrap=True,
     )
     if summary.errors:

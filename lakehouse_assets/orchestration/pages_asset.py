@@ -18,6 +18,7 @@ from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
 from lakehouse_assets.quality.tables import MODEL_DECISIONS, QUALITY_DRIFT, QUALITY_RULES
 
 if TYPE_CHECKING:
+    from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.pages.site import Site
     from lakehouse_assets.query.session import Sessions
 
@@ -30,7 +31,12 @@ _LAST = (QUALITY_RULES, QUALITY_DRIFT, MODEL_DECISIONS)
 
 
 def write_pages(
-    sessions: "Sessions", folder: Path, access: Access | None = None, *, identifiers: bool = False
+    sessions: "Sessions",
+    folder: Path,
+    access: Access | None = None,
+    *,
+    tracking: "MlflowTracking | None" = None,
+    identifiers: bool = False,
 ) -> "Site":
     """Write every page of the domains, and for the owner those about the lake, into a folder.
 
@@ -38,6 +44,7 @@ def write_pages(
         sessions: Sessions on the lake.
         folder: The folder; pages that were written there before are replaced.
         access: What the role may read that the pages are for; None for the owner.
+        tracking: Where models are registered, for their metrics.
         identifiers: Whether the files may hold values that identify people.
 
     Raises:
@@ -47,7 +54,7 @@ def write_pages(
     from lakehouse_assets.pages.reader import lake_reader
     from lakehouse_assets.pages.site import write_site
 
-    reader = lake_reader(sessions, Lineage(DOMAINS, sessions.lake.engine).reads, access)
+    reader = lake_reader(sessions, Lineage(DOMAINS, sessions.lake.engine).reads, access, tracking)
     pages = EVERY_PAGE if access is None else [page for page in PAGES if _may_read(access, page)]
     return write_site(_REGISTRY, pages, reader, folder, identifiers=identifiers)
 
@@ -93,7 +100,7 @@ def pages_asset(folder: Path) -> dg.AssetsDefinition:
         owners=["team:platform"],
         description="Static pages of the domains' measures, the models and the lake itself.",
         automation_condition=condition.with_label("follows the quality log"),
-        required_resource_keys={"lake"},
+        required_resource_keys={"lake", "mlflow"},
         pool=JOB,
     )
     @retries_transient
@@ -105,7 +112,7 @@ def pages_asset(folder: Path) -> dg.AssetsDefinition:
         # Pages are asked for in the embedded engine's SQL, whatever engine builds the tables.
         lake = resource.model_copy(update={"engine": "duckdb"}).open()
         sessions = Sessions(lake, audit=AuditFolder(Path(resource.audit)).add)
-        written = write_pages(sessions, folder)
+        written = write_pages(sessions, folder, tracking=context.resources.mlflow.open())
         lines = ["| table | version | written (UTC) |", "|---|---|---|"]
         lines += [f"| {v.table} | {v.version} | {v.written} |" for v in written.versions]
         missing = {".".join(name): reason for name, reason in written.missing.items()}

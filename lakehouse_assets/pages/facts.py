@@ -8,29 +8,45 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.domains import MODELS
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.pages.own import EDGES, GUARDS, TABLES
+from lakehouse_assets.pages.own import EDGES, GUARDS, METRICS, TABLES
 from lakehouse_assets.quality.tables import MODEL_DECISIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakehouse_assets.ml.tracking import MlflowTracking
 
-def facts(lake: Lake, reads: Mapping[str, Sequence[str]]) -> dict[Table, pa.Table]:
-    """Return the rows of `OWN_TABLES`, from Delta logs and the log of decisions about models.
+
+def facts(
+    lake: Lake,
+    reads: Mapping[str, Sequence[str]],
+    tracking: MlflowTracking | None = None,
+) -> dict[Table, pa.Table]:
+    """Return the rows of `OWN_TABLES`, from Delta logs, the log of decisions, and MLflow.
 
     Args:
         lake: The lake.
         reads: What each table or view reads, by full name; other names than tables are left out.
+        tracking: Where models are registered; None leaves out their metrics.
+
+    Raises:
+        LakehouseError: the lake or MLflow cannot be read.
     """
     import pyarrow as pa
 
+    decisions = _decisions(lake)
     rows = {
         TABLES: [_table(lake, table) for table in lake.registry],
         EDGES: _edges(lake.registry, reads),
-        GUARDS: _guards(lake),
+        GUARDS: _guards(decisions),
     }
+    if tracking is not None:
+        # MLflow is asked only for models that there are: the first question makes its database.
+        models = sorted({decision["model"] for decision in decisions})
+        rows[METRICS] = [row for model in models for row in _metrics(tracking, model)]
     return {
         table: pa.Table.from_pylist(found, schema=arrow_schema(table))
         for table, found in rows.items()
@@ -69,11 +85,14 @@ def _edges(registry: Registry, reads: Mapping[str, Sequence[str]]) -> list[dict[
     ]  # fmt: skip
 
 
-def _guards(lake: Lake) -> list[dict[str, Any]]:
+def _decisions(lake: Lake) -> list[dict[str, Any]]:
     if lake.version(MODEL_DECISIONS) is None:
         return []
     columns = ("model", "candidate", "guards")
-    decisions = lake.engine.rows(lake.read(MODEL_DECISIONS).select(*columns))
+    return lake.engine.rows(lake.read(MODEL_DECISIONS).select(*columns))
+
+
+def _guards(decisions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found = {
         (decision["model"], decision["candidate"], guard["name"]): {
             "model": decision["model"], "candidate": decision["candidate"],
@@ -83,3 +102,28 @@ def _guards(lake: Lake) -> list[dict[str, Any]]:
         for guard in json.loads(decision["guards"])
     }  # fmt: skip
     return [found[key] for key in sorted(found)]
+
+
+def _metrics(tracking: MlflowTracking, model: str) -> list[dict[str, Any]]:
+    from lakehouse_assets.ml.decisions import PARTITION_TAG, aliases_of, versions_of
+
+    aliases = aliases_of(tracking, model)
+    spec = MODELS.get(model)
+    deciding = {gate.metric for gate in spec.gates} if spec else set()
+    if spec and spec.comparison:
+        deciding.add(spec.comparison.metric)
+    return [
+        {
+            "model": model,
+            "version": int(version.version),
+            "version_name": f"{model} {version.version}",
+            "alias": " ".join(a for a, v in sorted(aliases.items()) if v == int(version.version))
+            or None,
+            "partition": version.tags.get(PARTITION_TAG, ""),
+            "metric": metric,
+            "decides": metric in deciding,
+            "value": value,
+        }
+        for version in versions_of(tracking, model)
+        for metric, value in sorted(tracking.metrics(str(version.run_id)).items())
+    ]

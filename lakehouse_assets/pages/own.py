@@ -80,7 +80,33 @@ GUARDS = Table(
     ),
 )  # fmt: skip
 
-OWN_TABLES = (TABLES, EDGES, GUARDS)
+METRICS = Table(
+    domain=DOMAIN,
+    name="metrics",
+    layer="gold",
+    description="One row per metric of a version of a registered model, from MLflow.",
+    columns=(
+        Column("model", "string", "Registered model.", False),
+        Column("version", "int", "Version.", False, "code"),
+        Column("version_name", "string", "Model and version.", False),
+        Column("alias", "string", "`champion`, `challenger` or `previous`; null for none."),
+        Column("partition", "string", "Partition that it was fitted on.", False),
+        Column("metric", "string", "Name of the metric.", False),
+        Column("decides", "boolean", "Whether a gate or the comparison with the champion uses it.",
+               False),
+        Column("value", "double", "Its value.", unit="metric"),
+    ),
+    keys=("model", "version", "metric"),
+    owner=_OWNER,
+    kind="snapshot",
+    measures=(
+        Measure("versions", "count(distinct version_name)", "count", "non_additive",
+                "Versions of models."),
+        Measure("metric_value", "avg(value)", "metric", "non_additive", "Value of the metric."),
+    ),
+)  # fmt: skip
+
+OWN_TABLES = (TABLES, EDGES, GUARDS, METRICS)
 
 MODELS_PAGE = Page(
     "models",
@@ -90,6 +116,8 @@ MODELS_PAGE = Page(
     sources=(
         Source("model_decisions", "decisions"),
         Source("lake.guards", "guards"),
+        Source("lake.metrics", "metrics"),
+        Source("lake.metrics", "deciding", where="decides"),
         Source("quality_drift", "drift"),
     ),
     labels={"table_name": "Table", "decided_at": "Decided (UTC)", "measure": "Column",
@@ -100,9 +128,16 @@ MODELS_PAGE = Page(
         Visual("card", "Decisions", measures=("decisions",), width=3),
         Visual("card", "Promotions", measures=("promotions",), width=3),
         Visual("card", "Unusual comparisons", source="drift", measures=("unusual",), width=3),
+        Visual("matrix", "Metrics that decide, by version", source="deciding", width=12,
+               dimensions=("version_name", "metric"), measures=("metric_value",),
+               sort="dimension",
+            options={"totals": False},
+            note="Those that gates and comparisons use"),
         Visual("bar", "Decisions and promotions by model", dimensions=("model",),
                measures=("decisions", "promotions"), width=5),
-        Visual("table", "Guards", source="guards", width=7,
+        Visual("table", "All metrics", source="metrics", width=7, sort="dimension",
+               dimensions=("version_name", "alias", "metric"), measures=("metric_value",)),
+        Visual("table", "Guards", source="guards", width=12,
                dimensions=("model", "candidate", "guard", "result", "passed")),
         Visual("table", "Decisions by version", width=12,
                dimensions=("model", "number", "candidate", "partition", "action", "promoted",

@@ -16,9 +16,14 @@ from lakehouse_assets.query.session import Sessions
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lakehouse_assets.ml.tracking import MlflowTracking
+
 
 def lake_reader(
-    sessions: Sessions, reads: Mapping[str, Sequence[str]], access: Access | None = None
+    sessions: Sessions,
+    reads: Mapping[str, Sequence[str]],
+    access: Access | None = None,
+    tracking: MlflowTracking | None = None,
 ) -> Reader:
     """Return a reader of the lake's tables, and, for the owner, of `OWN_TABLES`.
 
@@ -26,10 +31,11 @@ def lake_reader(
         sessions: Sessions on the lake.
         reads: What each table reads, by full name, for the graph of tables.
         access: What the role may read that the pages are for; None for the owner.
+        tracking: Where models are registered, for their metrics.
     """
     lake = sessions.lake
     session = sessions.open(access, reader=audit.Reader.here("pages"))
-    own = facts(lake, reads) if access is None else {}
+    own = facts(lake, reads, tracking) if access is None else {}
 
     def ask(text: str) -> pa.Table:
         frames = {

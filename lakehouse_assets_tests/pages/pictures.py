@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from lakehouse_assets.cli.report import open_lake
+from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.pages_asset import write_pages
 from lakehouse_assets.query.session import Sessions
 from lakehouse_assets.settings import load_settings
@@ -30,7 +31,9 @@ def main() -> None:
     images = REPOSITORY / "docs" / "images"
     images.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
-        folder = write_pages(Sessions(open_lake(load_settings())), Path(made) / "pages").folder
+        settings = load_settings()
+        sessions, tracking = Sessions(open_lake(settings)), MlflowTracking.of(settings)
+        folder = write_pages(sessions, Path(made) / "pages", tracking=tracking).folder
         with chromium(Path(made) / "profile") as open_tab, open_tab() as tab:
             for page, selection, height, dark in _PICTURES:
                 tab.show(1280, height, dark=dark)

@@ -30,6 +30,7 @@ from lakehouse_assets.catalog.pages import (
 )
 from lakehouse_assets.catalog.registry import Column, Measure, Registry, Table
 from lakehouse_assets.governance.lineage import Lineage
+from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.pages_asset import EVERY_PAGE, write_pages
 from lakehouse_assets.pages.own import OWN_TABLES
 from lakehouse_assets.pages.reader import lake_reader
@@ -57,7 +58,9 @@ _ANALYSES = {"card", "key_influencers", "top_segments", "decomposition_tree", "l
 def ask(sample: SampleRun) -> Ask:
     """Run a statement on the sample's lake."""
     lake = sample.house.lake
-    return lake_reader(Sessions(lake), Lineage(domains.DOMAINS, lake.engine).reads).ask
+    tracking = MlflowTracking.of(sample.house.settings)
+    reads = Lineage(domains.DOMAINS, lake.engine).reads
+    return lake_reader(Sessions(lake), reads, tracking=tracking).ask
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,8 @@ def folder(sample: SampleRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages of the sample's lake."""
     to = tmp_path_factory.mktemp("site") / "pages"
     # With identifiers, so that rows can be found in the tables.
-    site = write_pages(Sessions(sample.house.lake), to, identifiers=True)
+    tracking = MlflowTracking.of(sample.house.settings)
+    site = write_pages(Sessions(sample.house.lake), to, tracking=tracking, identifiers=True)
     assert site.missing == {}
     return site.folder
 

@@ -15,7 +15,9 @@ import pytest
 from lakehouse_assets.catalog.pages import Page, Source, Visual
 from lakehouse_assets.domains import REGISTRY, ROLES
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.pages_asset import (
     EVERY_PAGE,
     pages_asset,
@@ -30,9 +32,15 @@ from lakehouse_assets.query.session import Sessions
 from lakehouse_assets_tests.airline.samples import SampleRun
 
 
+def site_of(sample: SampleRun, folder: Path, **options: Any) -> Site:
+    """Write the pages of the sample's lake for its owner."""
+    tracking = MlflowTracking.of(sample.house.settings)
+    return write_pages(Sessions(sample.house.lake), folder, tracking=tracking, **options)
+
+
 @pytest.fixture(scope="module")
 def site(sample: SampleRun, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return write_pages(Sessions(sample.house.lake), tmp_path_factory.mktemp("pages") / "site")
+    return site_of(sample, tmp_path_factory.mktemp("pages") / "site")
 
 
 def model(site: Site, page: str) -> dict[str, Any]:
@@ -97,7 +105,7 @@ def test_numbers_stand_for_people_unless_asked(
 ) -> None:
     hidden = source(site, "churn", "gold_customer_churn")["dimensions"]["customer_id"]
     assert hidden["values"] == [*range(1, len(hidden["values"]) + 1)]
-    named = write_pages(Sessions(sample.house.lake), tmp_path / "named", identifiers=True)
+    named = site_of(sample, tmp_path / "named", identifiers=True)
     shown = source(named, "churn", "gold_customer_churn")["dimensions"]["customer_id"]
     rows = sample.house.rows(REGISTRY["retail.gold_customer_churn"])
     assert {*shown["values"]} <= {row["customer_id"] for row in rows}
@@ -105,7 +113,7 @@ def test_numbers_stand_for_people_unless_asked(
 
 
 def test_the_same_lake_gives_the_same_bytes(site: Site, sample: SampleRun, tmp_path: Path) -> None:
-    again = write_pages(Sessions(sample.house.lake), tmp_path / "site")
+    again = site_of(sample, tmp_path / "site")
     assert again.digest == site.digest
     files = {path.relative_to(site.folder) for path in site.folder.rglob("*") if path.is_file()}
     assert len(files) > 30
@@ -124,7 +132,13 @@ def test_a_page_says_which_versions_it_was_made_from(site: Site, sample: SampleR
 
 def test_the_asset_says_when_and_from_what(sample: SampleRun, tmp_path: Path) -> None:
     made = pages_asset(tmp_path / "site")
-    result = dg.materialize([made], resources={"lake": LakeResource.of(sample.house.settings)})
+    result = dg.materialize(
+        [made],
+        resources={
+            "lake": LakeResource.of(sample.house.settings),
+            "mlflow": MlflowResource.of(sample.house.settings),
+        },
+    )
     (event,) = result.get_asset_materialization_events()
     assert "airline.fact_transactions" in str(event.materialization.metadata["versions"].value)
     assert event.materialization.metadata["pages"].value == len(EVERY_PAGE)
@@ -136,7 +150,7 @@ def test_the_asset_says_when_and_from_what(sample: SampleRun, tmp_path: Path) ->
 def test_a_folder_with_other_files_is_not_replaced(sample: SampleRun, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(LakehouseError, match="holds other files, which the pages would replace"):
-        write_pages(Sessions(sample.house.lake), tmp_path)
+        site_of(sample, tmp_path)
     assert (tmp_path / "letter.txt").read_text() == "mine"
 
 

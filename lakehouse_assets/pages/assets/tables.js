@@ -33,7 +33,7 @@ Pages.tables = (() => {
     const content = select && c === 0
       ? make("button", { type: "button", class: "select", "aria-pressed": String(select.has(value)), click: (e) => select.choose(value, e) }, label)
       : label;
-    return make(c === 0 ? "th" : "td", { scope: c === 0 ? "row" : null, class: column.type === "date" || column.type === "time" ? "date" : null, "data-value": Pages.filters.text(value) }, content);
+    return make(c === 0 ? "th" : "td", { scope: c === 0 ? "row" : null, class: /^\d{4}-\d\d(-\d\d)?/.test(label) ? "date" : null, "data-value": Pages.filters.text(value) }, content);
   }
 
   function csv(columns, rows) {

@@ -14,6 +14,8 @@
     const values = [...at.values()].filter((value) => value !== null);
     const [least, most] = [Math.min(...values), Math.max(...values)];
 
+    // Different things, such as metrics, have no total.
+    const totals = view.spec.options.totals !== false;
     const total = (value) => html("td", { class: "total", "data-value": value }, view.format(measure, value));
     const cell = (row, head) => {
       const value = at.get(JSON.stringify([row.labels[0], head.labels[0]])) ?? null;
@@ -33,10 +35,10 @@
     refill(view, html("div", { class: "scroll", "data-scroll": "matrix", tabindex: "0", role: "region", "aria-label": view.spec.title },
       html("table", { class: "matrix" },
         html("thead", {}, html("tr", {}, html("th", { scope: "col" }, `${view.label(down)} / ${view.label(across)}`),
-          ...heads.map((head) => html("th", { scope: "col" }, chooser(across, head.labels[0]))), html("th", { scope: "col" }, "All"))),
+          ...heads.map((head) => html("th", { scope: "col" }, chooser(across, head.labels[0]))), ...(totals ? [html("th", { scope: "col" }, "All")] : []))),
         html("tbody", {}, ...ends.map((row) => html("tr", {}, html("th", { scope: "row" }, chooser(down, row.labels[0])),
-          ...heads.map((head) => cell(row, head)), total(row.values[0])))),
-        html("tfoot", {}, html("tr", {}, html("th", { scope: "row" }, "All"), ...heads.map((head) => total(head.values[0])), total(whole))))));
+          ...heads.map((head) => cell(row, head)), ...(totals ? [total(row.values[0])] : [])))),
+        totals ? html("tfoot", {}, html("tr", {}, html("th", { scope: "row" }, "All"), ...heads.map((head) => total(head.values[0])), total(whole))) : null)));
   }
 
   Pages.visuals.matrix = { draw };
