@@ -29,6 +29,10 @@ within bounds; the others come with them.
 asking. Where there is one, `pip-audit -r constraints.txt` asks for it; the dates here only show
 what is old. Licences are as declared, which is no legal advice.
 
+Beside them, `lakehouse_assets/pages/vendor` holds Apache ECharts 6.1.0 (Apache-2.0, with parts
+of d3 under BSD-3-Clause) and outlines of countries made from world-atlas (ISC; data of Natural
+Earth, in the public domain), each with its licence.
+
 | package | version | released | licence | direct |
 |---|---|---|---|---|
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from lakehouse_assets.catalog.pages import Page, Source, Visual
 from lakehouse_assets.domains import REGISTRY, ROLES
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.pages_asset import (
     EVERY_PAGE,
+    KEY,
     pages_asset,
     tables_of_pages,
     write_pages,
@@ -29,6 +32,7 @@ from lakehouse_assets.pages.reader import lake_reader
 from lakehouse_assets.pages.site import Site, write_site
 from lakehouse_assets.quality.tables import QUALITY_RULES
 from lakehouse_assets.query.session import Sessions
+from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import SampleRun
 
 
@@ -145,6 +149,32 @@ def test_the_asset_says_when_and_from_what(sample: SampleRun, tmp_path: Path) ->
     assert (tmp_path / "site" / "index.html").is_file()
     assert {dg.AssetKey(table.key) for table in tables_of_pages()} == {*made.dependency_keys}
     assert QUALITY_RULES in tables_of_pages()
+
+
+def test_the_asset_follows_the_quality_log(tmp_path: Path) -> None:
+    definitions = build_defs(Settings(root=tmp_path, pages=tmp_path / "pages"))
+    gold, last = dg.AssetKey(["airline", "fact_transactions"]), dg.AssetKey(QUALITY_RULES.key)
+    cursor: Any = None
+    with dg.DagsterInstance.ephemeral() as instance, warnings.catch_warnings():
+        # Dagster's own tester selects by a parameter that is in beta.
+        warnings.simplefilter("ignore")
+
+        def requested(*changed: tuple[dg.AssetKey, str | None]) -> bool:
+            nonlocal cursor
+            for key, partition in changed:
+                made = dg.AssetMaterialization(key, partition=partition)
+                instance.report_runless_asset_event(made)
+            found = dg.evaluate_automation_conditions(
+                definitions, instance, dg.AssetSelection.assets(KEY), cursor=cursor
+            )
+            cursor = found.cursor
+            return found.total_requested == 1
+
+        assert not requested()
+        assert not requested((gold, "2014-03-01"))
+        assert requested((last, None))
+        assert not requested((KEY, None))
+        assert not requested()
 
 
 def test_a_folder_with_other_files_is_not_replaced(sample: SampleRun, tmp_path: Path) -> None:
