@@ -260,8 +260,7 @@ TERMS = (
         synonyms=("session",),
         columns=("visit_number", "visited_at", "visit_date", "visits", "pages",
                  "website_visits.duration_seconds"),
-        measures=("website_visits.visits", "website_visits.average_duration",
-                  "website_visit_days.visits", "website_days.visits"),
+        measures=("visits", "average_duration"),
         related=("Visitor", "Bounce"),
     ),
     Term(
@@ -271,7 +270,7 @@ TERMS = (
         OWNER,
         synonyms=("user", "unique visitor"),
         columns=("visitor_key", "customer_type"),
-        measures=("website_visits.visitors", "website_visits.repeat_customers"),
+        measures=("visitors", "repeat_customers"),
     ),
     Term(
         "Bounce",
@@ -279,7 +278,7 @@ TERMS = (
         OWNER,
         synonyms=("bounce rate",),
         columns=("bounced", "bounces"),
-        measures=("website_visits.bounce_rate", "website_visit_days.bounce_rate"),
+        measures=("bounce_rate",),
     ),
     Term(
         "Happiness",
@@ -288,8 +287,7 @@ TERMS = (
         OWNER,
         synonyms=("satisfaction", "not happy"),
         columns=("happiness", "happy", "not_happy"),
-        measures=("website_visits.not_happy", "website_visits.not_happy_share",
-                  "website_visit_days.not_happy_share"),
+        measures=("not_happy", "not_happy_share"),
     ),
     Term(
         "Conversion",

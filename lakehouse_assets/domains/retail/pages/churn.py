@@ -16,8 +16,13 @@ CHURN = Page(
     "Which customers leave, and what the campaigns' hashtags earn. Churn is what was observed; "
     "churn probability and contacts are what the model says. It has learnt from some of these "
     "customers, so both are closer here than they would be for new ones.",
-    sources=(Source("gold_customer_churn"), Source("campaign_tweets"),
-             Source("tweets_by_city")),
+    sources=(
+        Source("gold_customer_churn"),
+        # One row per customer: of more than a browser filters, only the scatter is left out.
+        Source("gold_customer_churn", name="customers"),
+        Source("campaign_tweets"),
+        Source("tweets_by_city"),
+    ),
     slicers=(Slicer("outlet_size"), Slicer("churn")),
     labels={"churn": "Churn (observed)", "store_contract": "Contract"},
     visuals=(
@@ -26,8 +31,9 @@ CHURN = Page(
         Visual("card", "Customers to contact", measures=("customers_to_contact",), width=3),
         Visual("card", "Hashtags", source="campaign_tweets", measures=("hashtags",), width=3),
         Visual(
-            "scatter", "Tenure and spend of each customer", dimensions=("customer_id",),
-            measures=("average_tenure", "average_spend"), series="churn", width=7, height="tall",
+            "scatter", "Tenure and spend of each customer", source="customers",
+            dimensions=("customer_id",), measures=("average_tenure", "average_spend"),
+            series="churn", width=7, height="tall",
             note="One point per customer; the colour is the observed churn.",
         ),
         Visual(

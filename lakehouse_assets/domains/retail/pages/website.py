@@ -2,6 +2,7 @@
 
 from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
 from lakehouse_assets.domains.retail.datasets.visits import NOT_HAPPY
+from lakehouse_assets.domains.retail.gold.visits import WEEKS
 from lakehouse_assets.domains.retail.shared import DOMAIN
 
 _TARGET = ("happiness", NOT_HAPPY)
@@ -16,11 +17,11 @@ WEBSITE = Page(
     "website",
     "Website",
     DOMAIN,
-    "Visits of the website, and what goes with visitors who are not happy. All of it is observed; "
-    "happiness is the visitors' own answer.",
+    f"Visits of the website in the latest {WEEKS} weeks, and what goes with visitors who are not "
+    "happy. All of it is observed; happiness is the visitors' own answer.",
     sources=(
         Source(
-            "website_visits",
+            "website_visits_recent",
             dimensions={"generation": "customer_segment", "week": "dim_date.week_start"},
         ),
     ),
