@@ -185,7 +185,8 @@ class Settings(BaseSettings):
         None, description="Slack or Teams webhook that alerts are sent to, counts only; a secret."
     )
     serving_token: SecretStr | None = Field(
-        None, description="Token that `lakehouse serve model` asks its clients for; a secret."
+        None,
+        description="Token that `lakehouse serve model` and `serve catalog` ask for; a secret.",
     )
     forget_key: SecretStr | None = Field(
         None,

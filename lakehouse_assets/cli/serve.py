@@ -1,4 +1,4 @@
-"""`lakehouse serve`: a registered model over HTTP; the lake in SQL, and its users."""
+"""`lakehouse serve`: a registered model and the catalog over HTTP; the lake in SQL, its users."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from lakehouse_assets.cli.models import spec_of
 from lakehouse_assets.cli.terminal import console, errors
 from lakehouse_assets.errors import LakehouseError
 
-serve = typer.Typer(no_args_is_help=True, help="Serve models over HTTP, and the lake in SQL.")
+serve = typer.Typer(
+    no_args_is_help=True, help="Serve models and the catalog over HTTP, and the lake in SQL."
+)
 
 
 @serve.command()
@@ -55,6 +57,47 @@ def model(
         refresh_seconds=refresh,
         say=lambda sentence: errors.print(sentence),
     )
+
+
+@serve.command()
+def catalog(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback need a proxy for TLS.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 8080,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of tokens, one a line, instead of LAKEHOUSE_SERVING_TOKEN; read again when "
+            "it changes."
+        ),
+    ] = None,
+    refresh: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between looks for new tokens.")
+    ] = timeouts.REFRESH_SECONDS,
+) -> None:
+    """Serve the tables' names, columns and places as Unity Catalog does, until Ctrl-C or SIGTERM.
+
+    Clients such as DuckDB attach the catalog `lake` and read the tables' files themselves, as the
+    storage lets them: roles do not apply. Nothing can be changed. Clients send `Authorization:
+    Bearer <token>`.
+    """
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.governance.unity import CATALOG, build_app
+    from lakehouse_assets.listening import listen, shown
+    from lakehouse_assets.serving.server import run_app
+    from lakehouse_assets.serving.tokens import Tokens
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    given = settings.serving_token
+    tokens = Tokens(given.get_secret_value() if given else None, token_file)
+    lake, listener = open_lake(settings), listen(host, port)
+    title = f"Catalog {CATALOG}: http://{shown(listener)}/api/2.1/unity-catalog"
+    run_app(
+        build_app(lake, tokens), listener, title, (tokens.refresh,), refresh,
+        lambda sentence: errors.print(sentence, highlight=False, soft_wrap=True),
+    )  # fmt: skip
 
 
 @serve.command()

@@ -1,9 +1,10 @@
-"""Runs the server of a model, and looks for a new champion and new tokens meanwhile."""
+"""Runs a server over HTTP, and looks for a new champion and new tokens meanwhile."""
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -16,6 +17,8 @@ from lakehouse_assets.serving.champion import Champion
 from lakehouse_assets.serving.tokens import Tokens
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from lakehouse_assets.ml.spec import ModelSpec
     from lakehouse_assets.ml.tracking import MlflowTracking
 
@@ -51,9 +54,36 @@ def serve(
     """
     champion = Champion(spec, tracking)
     listener = listen(host, port)
+    title = f"{spec.name}, version {champion.loaded.version}: http://{shown(listener)}/invocations"
+    news = (champion.refresh, tokens.refresh)
+    run_app(build_app(champion, tokens), listener, title, news, refresh_seconds, say)
+
+
+def run_app(
+    app: ASGIApp,
+    listener: socket.socket,
+    title: str,
+    news: Sequence[Callable[[], str | None]],
+    refresh_seconds: float,
+    say: Callable[[str], None],
+) -> None:
+    """Run an application until the main thread is interrupted; then finish the open requests.
+
+    Args:
+        app: The application.
+        listener: The socket that it listens on.
+        title: What is served where, reported first.
+        news: Called regularly; what they return is reported.
+        refresh_seconds: How often.
+        say: Reports what happens, in one sentence.
+
+    Raises:
+        LakehouseError: The server ended by itself.
+        KeyboardInterrupt: The process was asked to end.
+    """
     server = uvicorn.Server(
         uvicorn.Config(
-            build_app(champion, tokens),
+            app,
             # Nothing of a request is logged; the metrics count them.
             log_config=None,
             access_log=False,
@@ -74,16 +104,16 @@ def serve(
 
     def refresh() -> None:
         while not ended.wait(refresh_seconds):
-            for news in (champion.refresh(), tokens.refresh()):
-                if news:
-                    say(news)
+            for found in (look() for look in news):
+                if found:
+                    say(found)
 
     serving = threading.Thread(target=run, name="server", daemon=True)
     serving.start()
     # A registry that does not answer must not keep the process from ending.
     threading.Thread(target=refresh, name="refresh", daemon=True).start()
     address = listener.getsockname()[0]
-    say(f"{spec.name}, version {champion.loaded.version}: http://{shown(listener)}/invocations")
+    say(title)
     if not is_loopback(address):
         say(
             f"{address} is reached from other machines, and this server has no TLS: put a proxy in "

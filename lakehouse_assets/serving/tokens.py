@@ -1,4 +1,4 @@
-"""The tokens that clients of a served model show."""
+"""The tokens that clients of a server over HTTP show."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _digests(text: str) -> tuple[bytes, ...]:
     tokens = text.split()
     if not tokens:
         raise LakehouseError(
-            f"A served model needs a token; {_REMEDY}, and put it into LAKEHOUSE_SERVING_TOKEN or "
+            f"The server needs a token; {_REMEDY}, and put it into LAKEHOUSE_SERVING_TOKEN or "
             "into the file that --token-file names."
         )
     if min(map(len, tokens)) < _FEWEST_LETTERS or not text.isascii():

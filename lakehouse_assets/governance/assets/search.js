@@ -19,6 +19,8 @@ Pages.search = (() => {
   // How well a word fits an entry; 0 if not at all.
   function fit(entry, word) {
     const bare = entry.key.slice(entry.key.lastIndexOf(".") + 1);
+    // All columns of a table have its name: it says little of them.
+    if (entry.kind === "column" && !bare.includes(word) && entry.key.includes(word)) return 12;
     if (entry.key === word || bare === word) return 120;
     if (entry.names.includes(word)) return 100;
     if (bare.startsWith(word) || entry.key.startsWith(word)) return 70;
