@@ -73,7 +73,7 @@ class Query:
             Thread(target=self._watch, args=[timeout], daemon=True).start()
         try:
             with self._explained():
-                if select_only and [s.type for s in duckdb.extract_statements(sql)] != [
+                if select_only and [s.type for s in self._cursor.extract_statements(sql)] != [
                     duckdb.StatementType.SELECT
                 ]:
                     raise QueryError(
@@ -112,7 +112,7 @@ class Query:
         import duckdb
 
         with self._explained():
-            (statement,) = duckdb.extract_statements(sql)
+            (statement,) = self._cursor.extract_statements(sql)
             if parameters is None:
                 unknown = duckdb.Value("1", duckdb.sqltypes.VARCHAR)
                 parameters = dict.fromkeys(statement.named_parameters, unknown)
