@@ -13,70 +13,16 @@ In Python, `table` and `sql` read the lake of the settings:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lakehouse_assets.query.relation import Relation
-    from lakehouse_assets.query.session import Session, Sessions
+    from lakehouse_assets.notebook import sql as sql
+    from lakehouse_assets.notebook import table as table
 
 
-def table(name: str, *, as_of: int | str | date | None = None, role: str = "owner") -> Relation:
-    """Return a table of the lake, whose rows are read when they are asked for.
-
-    Args:
-        name: Its name in SQL: `<domain>.<table>`, the bare name or an alias. A table that has a
-            state for each month is the latest; `<table>_history` has them all.
-        as_of: An earlier state: a version, or a moment in UTC.
-        role: The role that reads; a role gets its rows, masked.
-
-    Returns:
-        A relation with `.df()` (pandas), `.pl()` (Polars), `.arrow()`, `.batches()`, and
-        `.sql("select ... from this")`.
-
-    Raises:
-        LakehouseError: there is no such table or role.
-    """
-    from lakehouse_assets.query.relation import table_relation
-
-    sessions, session = _session(role)
-    return table_relation(sessions, session, name, as_of)
-
-
-def sql(text: str, parameters: Sequence[Any] = (), *, role: str = "owner") -> Relation:
-    """Return the rows of a statement over the lake, which runs when they are asked for.
-
-    Args:
-        text: One statement in DuckDB's dialect.
-        parameters: Values of `?` and `$1`.
-        role: The role that asks; the owner may do all that DuckDB can.
-
-    Raises:
-        LakehouseError: there is no such role.
-    """
-    from lakehouse_assets.query.relation import Relation
-
-    return Relation(_session(role)[1], text, parameters)
-
-
-def _session(role: str) -> tuple[Sessions, Session]:
-    from lakehouse_assets.catalog.access import access_of
-    from lakehouse_assets.domains import ROLES
-    from lakehouse_assets.settings import load_settings
-
-    sessions = _sessions(str(load_settings().root))
-    return sessions, sessions.open(access_of(role, ROLES, "The argument role"))
-
-
-@cache
-def _sessions(root: str) -> Sessions:
-    """Return the sessions on the lake of the settings, one for each place of a lake."""
-    from lakehouse_assets.cli.report import open_lake
-    from lakehouse_assets.query.session import Sessions
-    from lakehouse_assets.settings import load_settings
-
-    settings = load_settings()
-    key = settings.mask_key.get_secret_value() if settings.mask_key else None
-    return Sessions(open_lake(settings, "duckdb"), key=key)
+def __getattr__(name: str) -> Any:
+    """Return `table` or `sql`; what they need is imported only with them."""
+    if name in ("table", "sql"):
+        return getattr(import_module("lakehouse_assets.notebook"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import lakehouse_assets
+from lakehouse_assets import notebook
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets_tests.airline.samples import House, variables_of
 from lakehouse_assets_tests.query.test_commands import FEBRUARY, MARCH, spend
@@ -27,7 +28,7 @@ def spent(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     for name, value in variables_of(house).items():
         monkeypatch.setenv(name, value)
     yield house
-    lakehouse_assets._sessions.cache_clear()
+    notebook.sessions_at.cache_clear()
 
 
 def test_a_table_is_a_relation_for_every_library(spent: House) -> None:
