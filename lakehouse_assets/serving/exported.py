@@ -10,7 +10,7 @@ from typing import Any
 
 import mlflow.models
 import mlflow.pyfunc
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 import pyarrow as pa
 
 from lakehouse_assets.domains import MODELS
