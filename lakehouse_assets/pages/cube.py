@@ -76,7 +76,7 @@ def load(
         if hidden:
             values = [None if value is None else n + 1 for n, value in enumerate(values)]
         found["dimensions"][name] = {
-            "label": page.label(name),
+            "label": f"{page.label(name)} (no.)" if hidden else page.label(name),
             "description": _HIDDEN if hidden else path.column.description,
             "unit": path.column.unit,
             "type": "number" if hidden else columns.type_of(rows[name].type),

@@ -166,12 +166,12 @@ class Tab:
         )
         assert self.run(script), f"{condition} does not come true: {self.complaints}"
 
-    def press(self, key: str, *, drawn: bool = True) -> None:
+    def press(self, key: str, *, control: bool = False, drawn: bool = True) -> None:
         """Press a key, such as Tab, Enter or ArrowDown, and wait until the page is drawn."""
         code = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38,
                 "ArrowRight": 39, "ArrowDown": 40}.get(key, ord(key[0].upper()))  # fmt: skip
-        text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 else "")
-        stroke = {"key": key, "windowsVirtualKeyCode": code}
+        text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 and not control else "")
+        stroke = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 2 * control}
         if len(key) > 1:
             stroke["code"] = key
         self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **stroke)

@@ -29,7 +29,13 @@ Pages.layout = (() => {
         class: "visual", "data-kind": spec.kind, "data-title": spec.title, "data-width": spec.width,
       }, make("figcaption", {}, make("div", { class: "heading" }, make("h2", {}, spec.title), this.note), tools),
       this.crumbs, this.element, this.behind);
-      new ResizeObserver(() => this.drawn?.resize()).observe(this.element);
+      this.width = 0;
+      new ResizeObserver(() => {
+        const { clientWidth } = this.element;
+        // What fits beside and below a picture depends on its width.
+        if (clientWidth && Math.abs(clientWidth - this.width) > 24) this.update();
+        else this.drawn?.resize();
+      }).observe(this.element);
     }
 
     get theme() {
@@ -221,7 +227,9 @@ Pages.layout = (() => {
         this.element.replaceChildren(make("p", { class: "empty" }, this.source.missing));
         return;
       }
+      this.width = this.element.clientWidth;
       try {
+        this.drawn?.resize();
         this.kind.draw(this);
       } catch (error) {
         // The other visuals are drawn nevertheless.
@@ -263,6 +271,9 @@ Pages.layout = (() => {
           page.versions.map(({ table, version, written }) => [table, version, written]), { caption: "Versions", all: true })));
     const links = page.pages.map(({ name, title }) =>
       make("a", { href: `${name}.html`, "aria-current": name === page.name ? "page" : null }, title));
+    requestAnimationFrame(() => {
+      links.find((link) => link.hasAttribute("aria-current"))?.scrollIntoView({ block: "nearest", inline: "center" });
+    });
     document.body.prepend(make("header", {}, make("a", { class: "brand", href: "index.html" }, "Lakehouse"),
       make("nav", { "aria-label": "Pages" }, ...links), theme));
     main.append(make("div", { class: "title" }, make("div", {}, make("h1", {}, page.title), make("p", {}, page.description)), versions));

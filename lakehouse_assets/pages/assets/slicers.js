@@ -96,13 +96,13 @@ Pages.slicers = (() => {
       if (found.dimension && found.values.length) bar.append((kind === "range" ? range : list)(name, found));
     }
     chips = make("div", { class: "chips" });
-    undo = make("button", { type: "button", class: "tool", click: Pages.filters.undo, title: "Undo the last selection (U)" }, "Undo");
-    clear = make("button", { type: "button", class: "tool", click: Pages.filters.clear, title: "Show everything (C)" }, "Clear");
+    undo = make("button", { type: "button", class: "tool", click: Pages.filters.undo, title: "Undo the last selection (Ctrl+Z)" }, "Undo");
+    clear = make("button", { type: "button", class: "tool", click: Pages.filters.clear, title: "Show everything" }, "Clear");
     bar.append(chips, make("div", { class: "actions" }, undo, clear));
     addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || /INPUT|SELECT|TEXTAREA/.test(event.target.tagName)) return;
-      if (event.key === "u") Pages.filters.undo();
-      if (event.key === "c") Pages.filters.clear();
+      // A text that is being typed has an undo of its own.
+      const typed = /INPUT|SELECT|TEXTAREA/.test(event.target.tagName) && event.target.type !== "checkbox";
+      if (!typed && (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key === "z") Pages.filters.undo();
     });
     document.addEventListener("click", (event) => {
       for (const open of bar.querySelectorAll("details[open]")) if (!open.contains(event.target)) open.open = false;

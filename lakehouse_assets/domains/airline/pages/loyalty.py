@@ -10,6 +10,8 @@ LOYALTY = Page(
     "Personas of members at the end of the latest month, their value, and who moves between them.",
     sources=(
         Source("gold_customer_segments_ml", "segments"),
+        # Apart, because only it has a row for each member.
+        Source("gold_customer_segments_ml", "each_member"),
         Source("gold_customer_segments_ml", "months", history=True),
         Source("gold_segment_migration", "migration", dimensions={"segment_name":
                                                                   "to_segment_name"}),
@@ -48,7 +50,8 @@ LOYALTY = Page(
                note="Down: the segment before; across: the segment now"),
         Visual("matrix", "Members by segment and tier", dimensions=("segment_name", "tier_name"),
                measures=("members",), width=5),
-        Visual("scatter", "Recency and points of members", dimensions=("customer_key",),
+        Visual("scatter", "Recency and points of members",
+            source="each_member", dimensions=("customer_key",),
                measures=("average_days_since_flight", "average_points", "average_flights"),
                series="segment_name", width=7, height="tall",
                note="Each point is a member; its size shows the flights"),
