@@ -85,7 +85,8 @@ def sql(
     else:
         access = access_of(role, ROLES, "--as")
         key = settings.mask_key.get_secret_value() if settings.mask_key else None
-        sessions = Sessions(open_lake(settings), key=key, audit=audit)
+        lake = open_lake(settings.model_copy(update={"engine": "duckdb"}))
+        sessions = Sessions(lake, key=key, audit=audit)
         answer = sessions.open(access, guarded=True).run(statement)
     exact = form in {"csv", "json"}
     most = limit or (None if exact or answer.of_catalog else 50)

@@ -77,6 +77,11 @@ select name from members limit (select count(*) from payroll)
 select name from members qualify row_number() over (order by (select pay from payroll limit 1)) = 1
 select count(*) filter (where (select true from payroll limit 1)) from members
 select * from members_all
+select * from mine.names
+select * from mine.names, mine.pay
+select * from mine.twice
+with names as (from payroll) select * from mine.names, names
+select * from landing.members
 select * from club.members@v0
 select * from members at (version => 0)
 select * from members at (timestamp => now())

@@ -145,3 +145,27 @@ def flight(month: date, flights: int) -> dict[str, Any]:
     }
     given = {"as_of_month": month, "total_flights": flights, "year_1_revenue": Decimal("1.50")}
     return row | given
+
+
+def test_sql_asks_with_a_role(
+    spent: House, lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_MASK_KEY", "a key of this test only")
+    query = "select customer_key, completed_amount a from customer_spend order by a"
+    code, shown, _ = lakehouse("sql", "--as", "steward", query, "--format", "csv")
+    assert (code, shown.splitlines()[1:]) == (0, ["1,4.00", "1,5.00", "2,6.00"])
+    code, shown, _ = lakehouse("sql", "--as", "analyst", query, "--format", "csv")
+    (first, four), (again, five), (second, six) = (s.split(",") for s in shown.splitlines()[1:])
+    assert (four, five, six) == ("4.00", "5.00", "6.00")
+    assert first == again != second
+    assert {first, second} & {"1", "2"} == set()
+    assert lakehouse("sql", "--as", "analyst", query, "--format", "csv")[1] == shown
+    for role, statement, message in (
+        ("marketing", query, "may not read"),
+        ("analyst", "from silver_transactions", "may not read"),
+        ("owner", "from read_csv('x')", "not allowed"),
+        ("analist", query, "did you mean analyst"),
+    ):
+        code, shown, said = lakehouse("sql", "--as", role, statement)
+        assert (code, shown) == (1, "")
+        assert message in said

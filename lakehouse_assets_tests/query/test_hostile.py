@@ -70,8 +70,16 @@ SECRET = re.compile(
     r"|1977, 7, .|SOUTHCITY[0-9]*",
     re.IGNORECASE,
 )
-KNOWN = views(CLUB)
-NAMES = {name: view for name, view in KNOWN.items() if view.table is MEMBERS}
+TABLES = views(CLUB)
+NAMES = {name: view for name, view in TABLES.items() if view.table is MEMBERS}
+# What users have made, and what stands for files in the landing zone.
+KNOWN = {
+    **TABLES,
+    "mine.names": "select name, full_name, note from members",
+    "mine.pay": "with members as (from payroll) select * from members",
+    "mine.twice": "from mine.names union all by name from mine.pay",
+    "landing.members": None,
+}
 
 
 def members() -> list[tuple[Any, ...]]:
@@ -112,7 +120,7 @@ def owner(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         load_delta(connection)
         prepare(connection, KEY)
         connection.execute("CREATE SCHEMA club")
-        for name, view in KNOWN.items():
+        for name, view in TABLES.items():
             path = folder / "lake" / view.table.domain / view.table.name
             columns = ", ".join(f"{of} AS {shown}" for shown, of in view.columns.items())
             query = " ".join(["SELECT", columns, "FROM", f"delta_scan('{path}')"])
