@@ -205,6 +205,16 @@ class Settings(BaseSettings):
     audit: Annotated[Path, BeforeValidator(_folder)] = Field(
         STATE / "audit", description="Folder of the statements that the audit log will take over."
     )
+    openlineage_file: Annotated[Path, BeforeValidator(_folder)] = Field(
+        STATE / "openlineage.jsonl",
+        description="File that OpenLineage events of runs are added to.",
+    )
+    openlineage_url: SecretStr | None = Field(
+        None, description="Receiver that OpenLineage events are posted to instead; a secret."
+    )
+    openlineage_token: SecretStr | None = Field(
+        None, description="Bearer token for the receiver of OpenLineage events; a secret."
+    )
     audit_days: int = Field(
         400, ge=1, description="Days that the audit log keeps what it recorded."
     )
@@ -259,7 +269,7 @@ class Settings(BaseSettings):
         """The identity that accesses the landing zone."""
         return self.landing_identity or self.identity
 
-    @field_validator("alert_webhook")
+    @field_validator("alert_webhook", "openlineage_url")
     @classmethod
     def _sent_safely(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
@@ -267,7 +277,7 @@ class Settings(BaseSettings):
         address = urlsplit(value.get_secret_value())
         here = address.scheme == "http" and address.hostname in {"127.0.0.1", "::1", "localhost"}
         if not address.hostname or not (address.scheme == "https" or here):
-            raise ValueError("must be an https:// address, as Slack and Teams show it")
+            raise ValueError("must be an https:// address")
         return value
 
     @field_validator("mlflow_uri")

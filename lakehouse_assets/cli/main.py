@@ -18,6 +18,7 @@ from lakehouse_assets.cli.forget import forget
 from lakehouse_assets.cli.govern import catalog, classify, lineage
 from lakehouse_assets.cli.models import models
 from lakehouse_assets.cli.new import new
+from lakehouse_assets.cli.openlineage import openlineage
 from lakehouse_assets.cli.pages import pages
 from lakehouse_assets.cli.powerbi import powerbi
 from lakehouse_assets.cli.restore import restore
@@ -47,7 +48,7 @@ for command in (
     run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
     inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
     admin.export_model, new, pages, powerbi, restore, stream, views, lineage,
-    catalog, classify, forget,
+    catalog, classify, forget, openlineage,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")

@@ -27,6 +27,7 @@ from lakehouse_assets.orchestration.maintenance import maintenance_job
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.model_assets import model_asset
 from lakehouse_assets.orchestration.model_decisions import decisions_asset
+from lakehouse_assets.orchestration.openlineage_sensor import openlineage_sensor
 from lakehouse_assets.orchestration.pages_asset import pages_asset, pages_job
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
@@ -170,6 +171,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             following_sensor(running=settings.automation),
             healing_sensor(running=settings.automation),
             alarm_sensor(models, jobs, running=settings.automation),
+            openlineage_sensor(REGISTRY, (*DATASETS, *STREAMS), running=settings.automation),
             *alert_sensors(
                 (gold for domain in DOMAINS for gold in domain.gold), running=settings.automation
             ),

@@ -1,0 +1,24 @@
+"""`lakehouse openlineage`: what runs read and wrote, for a company's lineage tool."""
+
+from __future__ import annotations
+
+from lakehouse_assets.cli.terminal import console
+
+
+def openlineage() -> None:
+    """Send OpenLineage events of the runs that have ended since the last time.
+
+    They are added to LAKEHOUSE_OPENLINEAGE_FILE, or posted to LAKEHOUSE_OPENLINEAGE_URL. The
+    sensor `openlineage` of `make up` does the same each minute.
+    """
+    from lakehouse_assets.domains import DATASETS, REGISTRY, STREAMS
+    from lakehouse_assets.orchestration.instance import dagster_instance
+    from lakehouse_assets.orchestration.openlineage import receiver_of, send_new
+    from lakehouse_assets.settings import load_settings
+
+    settings = load_settings()
+    with dagster_instance(settings) as instance:
+        feeds = (*DATASETS, *STREAMS)
+        sent = send_new(instance, REGISTRY, feeds, settings.root, receiver_of(settings))
+    place = settings.openlineage_file if settings.openlineage_url is None else "the receiver"
+    console.print(f"Events of {sent} runs went to {place}.")

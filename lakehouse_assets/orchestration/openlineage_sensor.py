@@ -1,0 +1,37 @@
+"""The sensor that sends lineage events of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from lakehouse_assets.catalog.datasets import Feed
+from lakehouse_assets.catalog.registry import Registry
+
+_LOOK_SECONDS = 60
+
+
+def openlineage_sensor(
+    registry: Registry, feeds: Sequence[Feed], *, running: bool
+) -> dg.SensorDefinition:
+    """Make the sensor that sends lineage events of runs; it starts on if `running`."""
+    status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        name="openlineage",
+        description="Sends OpenLineage events of the runs that have ended; a receiver that does "
+        "not take them gets them later.",
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=status,
+    )
+    def openlineage(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        from lakehouse_assets.orchestration.openlineage import receiver_of, send_new
+        from lakehouse_assets.settings import load_settings
+
+        settings = load_settings()
+        receiver = receiver_of(settings)
+        sent = send_new(context.instance, registry, feeds, settings.root, receiver)
+        return dg.SkipReason(f"{sent} runs sent.")
+
+    return openlineage
