@@ -18,11 +18,12 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.snapshot import Snapshot, snapshot_of
 from lakehouse_assets.lake.views import views
 from lakehouse_assets.query import policy
-from lakehouse_assets.query.audit import Asked, Reader, Watch
+from lakehouse_assets.query.audit import Asked, Reader
 from lakehouse_assets.query.catalog_answers import catalog_rows
 from lakehouse_assets.query.guard import guard
 from lakehouse_assets.query.locked import locked_connection
 from lakehouse_assets.query.statements import Named, Statement, read_statement
+from lakehouse_assets.query.watch import Watch
 
 if TYPE_CHECKING:
     import pyarrow as pa
