@@ -75,6 +75,8 @@ class Source:
             one. Figures are then those of the latest state in the selection, unless a visual shows
             them by that partition.
         where: SQL condition on the table's columns.
+        latest: A column of days and a number: the static page has only the rows of so many days up
+            to the latest one, so that a browser can filter them. Power BI has all of them.
         dimensions: Dimensions by name that are not columns of the table: paths to columns of the
             tables that it references, such as `dim_date.year_month`. A path follows one reference
             after another. If several references lead to the same table, the step names the column,
@@ -85,6 +87,7 @@ class Source:
     name: str = ""
     history: bool = False
     where: str | None = None
+    latest: tuple[str, int] | None = None
     dimensions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -372,6 +375,9 @@ def check_page(registry: Registry, page: Page) -> None:
     Raises:
         LakehouseError: one does not.
     """
+    for source in page.sources:
+        if source.latest:
+            resolve(registry, page, source, source.latest[0])
     for visual in page.visuals:
         source = page.source(visual.source)
         for name in visual.named_dimensions:

@@ -57,7 +57,7 @@ def load(
         raise TooManyRowsError(
             f"Source {source.name} of page {page.name} has {rows.num_rows:,} combinations of "
             f"{', '.join(paths)}; a browser filters at most {ROWS:,}. Show fewer dimensions, or "
-            "restrict the source with `where`."
+            "restrict the source with `where` or `latest`."
         )
     found: dict[str, Any] = {
         "name": source.name,
@@ -143,8 +143,13 @@ def _statement(source: Source, table: Table, paths: dict[str, Path], components:
     )
     lines = [f"select {', '.join([*selected, *values])}", f"from {plain} as source"]
     lines += joins
-    if source.where:
-        lines.append(f"where {source.where}")
+    conditions = [f"({source.where})"] if source.where else []
+    if source.latest:
+        day, days = source.latest
+        newest = f'(select max("{day}") from {plain} as newest)'  # noqa: S608 - declared names
+        conditions.append(f'source."{day}" > {newest} - {days}')
+    if conditions:
+        lines.append(f"where {' and '.join(conditions)}")
     if grouped:
         lines.append(f"group by {', '.join(str(n + 1) for n in range(grouped))}")
         lines.append(f"order by {', '.join(f'{n + 1} nulls first' for n in range(grouped))}")

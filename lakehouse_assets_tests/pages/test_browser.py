@@ -180,6 +180,10 @@ def statement(
     grouped = [f"d{place}" for place, _ in enumerate(dimensions)]
     columns = [f", {column(name)} as d{place}" for place, name in enumerate(dimensions)]
     where = [source.where or "true"]
+    if source.latest:
+        day, days = source.latest
+        newest = f"(select max({day}) from {table.full_name})"  # noqa: S608
+        where.append(f"source.{day} > {newest} - {days}")
     for name, value in selection.items():
         if has_dimension(REGISTRY, page, source, name):
             where.append(f"cast({column(name)} as varchar) = '{value}'")

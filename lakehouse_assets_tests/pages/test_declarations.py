@@ -9,6 +9,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,7 +18,7 @@ from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual, check_p
 from lakehouse_assets.catalog.registry import Column, Measure, Reference, Registry
 from lakehouse_assets.domains import PAGES, REGISTRY
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.pages import columns
+from lakehouse_assets.pages import columns, cube
 from lakehouse_assets.pages.measures import Components
 from lakehouse_assets_tests.lake.samples import table
 
@@ -51,6 +52,25 @@ def test_every_declared_page_follows_the_registry() -> None:
     assert PAGES
     for declared in PAGES:
         check_page(REGISTRY, declared)
+
+
+def test_a_source_may_have_the_latest_days_only() -> None:
+    day = Column("day", "date", "Day.", False)
+    count = Measure("rows", "count(*)", "count", "additive", "Rows.")
+    visits = table("visits", day, keys=("day",), kind="event", measures=(count,))
+    shown = Visual("bar", "V", dimensions=("day",), measures=("rows",))
+    source = Source("visits", where="day <> date '2021-09-06'", latest=("day", 3))
+    with duckdb.connect() as connection:
+        connection.execute(f"create schema {visits.domain}")
+        connection.execute(
+            f"create table {visits.full_name} as select unnest(generate_series(date '2021-09-01', "
+            "date '2021-09-07', interval 1 day))::date as day"
+        )
+        found = cube.load(
+            Registry((visits,)), page(shown, sources=(source,)), source,
+            lambda text: connection.execute(text).to_arrow_table(),
+        )  # fmt: skip
+    assert found["dimensions"]["day"]["values"] == ["2021-09-05", "2021-09-07"]
 
 
 @pytest.mark.parametrize(

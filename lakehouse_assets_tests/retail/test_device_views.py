@@ -78,12 +78,6 @@ def healthy(day: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def visited(days_ago: int) -> dict[str, Any]:
-    others = dict.fromkeys(VIEWS["website_visits_recent"].table.column_names)
-    day = NINE.date() - timedelta(days=days_ago)
-    return {**others, "visit_number": str(days_ago), "visit_date": day}
-
-
 def ingested(*minutes: int) -> pa.Table:
     moments = [at(minute) + timedelta(seconds=17) for minute in minutes]
     return pa.table({"_ingested_at": pa.array(moments, pa.timestamp("us", "UTC"))})
@@ -155,10 +149,6 @@ CASES: dict[str, tuple[dict[str, pa.Table], list[tuple[Any, ...]]]] = {
             )
             for day in (-6, 0)
         ],
-    ),
-    "website_visits_recent": (
-        {"visits": pa.Table.from_pylist([visited(91), visited(90), visited(0)])},
-        [(str(day), None, NINE.date() - timedelta(days=day), *[None] * 17) for day in (0, 90)],
     ),
     "events_ingested": (
         {"thermostat": ingested(0, 0, 4, 5), "occupancy": ingested(0)},

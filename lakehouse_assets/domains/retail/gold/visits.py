@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from typing import Final
 
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.catalog.registry import Column, Measure, Table, TableView
+from lakehouse_assets.catalog.registry import Column, Measure
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.retail.datasets.visits import HAPPY, NOT_HAPPY, SILVER_VISITS, VISITS
 from lakehouse_assets.domains.retail.gold.common import (
@@ -18,7 +17,6 @@ from lakehouse_assets.domains.retail.gold.common import (
     dates,
     gold,
 )
-from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -70,23 +68,6 @@ WEBSITE_VISITS = gold(
                 "seconds", "non_additive", "Mean duration of a visit."),
     ),
 )  # fmt: skip
-
-WEEKS: Final = 13
-"""Number of weeks that a page shows: as many rows as a browser filters at once."""
-
-WEBSITE_VISITS_RECENT = Table(
-    DOMAIN,
-    "website_visits_recent",
-    "gold",
-    f"Rows of website_visits of the latest {WEEKS} weeks.",
-    tuple(column for column in WEBSITE_VISITS.columns if column.name != "as_of_month"),
-    ("visit_number",),
-    OWNER,
-    kind="view",
-    topic="website",
-    references=(dates("visit_date"), COUNTRIES),
-    measures=WEBSITE_VISITS.measures,
-)
 
 WEBSITE_VISIT_DAYS = gold(
     "website_visit_days",
@@ -144,17 +125,6 @@ def website_visits(visits: DataFrame, countries: DataFrame, month: date) -> Data
     )
 
 
-def website_visits_recent(visits: DataFrame) -> DataFrame:
-    """Select the latest visits; columns as declared for `website_visits_recent`.
-
-    Args:
-        visits: Rows of `website_visits`.
-    """
-    last = visits.agg(F.max("visit_date").alias("last_day"))
-    recent = F.col("visit_date") > v.add_days(F.col("last_day"), F.lit(-7 * WEEKS))
-    return visits.join(last, recent, "inner").select(*WEBSITE_VISITS_RECENT.column_names)
-
-
 def website_visit_days(visits: DataFrame) -> DataFrame:
     """Add a month's visits up by day; columns as declared for `website_visit_days`.
 
@@ -206,5 +176,3 @@ GOLD = (
         totals=(totals_of_days,),
     ),
 )
-
-VIEWS = (TableView(WEBSITE_VISITS_RECENT, website_visits_recent, {"visits": WEBSITE_VISITS}),)

@@ -2,9 +2,9 @@
 
 from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
 from lakehouse_assets.domains.retail.datasets.visits import NOT_HAPPY
-from lakehouse_assets.domains.retail.gold.visits import WEEKS
 from lakehouse_assets.domains.retail.shared import DOMAIN
 
+WEEKS = 13
 _TARGET = ("happiness", NOT_HAPPY)
 _PICTURES = {
     "Beach Products": "beach",
@@ -17,11 +17,12 @@ WEBSITE = Page(
     "website",
     "Website",
     DOMAIN,
-    f"Visits of the website in the latest {WEEKS} weeks, and what goes with visitors who are not "
-    "happy. All of it is observed; happiness is the visitors' own answer.",
+    "Visits of the website, and what goes with visitors who are not happy. All of it is observed; "
+    f"happiness is the visitors' own answer. In a browser: the latest {WEEKS} weeks.",
     sources=(
         Source(
-            "website_visits_recent",
+            "website_visits",
+            latest=("visit_date", 7 * WEEKS),
             dimensions={"generation": "customer_segment", "week": "dim_date.week_start"},
         ),
     ),
