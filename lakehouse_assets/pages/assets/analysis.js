@@ -87,6 +87,7 @@
    */
   function keyInfluencers(columns, target, mask, weight) {
     const { counts, total, hits } = counted(columns, target, rowsOf(mask), weight);
+    Pages.passes += 1;
     const found = [];
     columns.forEach((column, place) => {
       for (const codes of groupsOf(column, counts[place])) {
@@ -122,6 +123,8 @@
   function topSegments(columns, target, mask, weight) {
     const all = rowsOf(mask);
     const whole = counted(columns, target, all, weight);
+    // Each level of the tree reads each row once.
+    Pages.passes += 1 + DEPTH;
     const least = LEAST_SHARE * whole.total;
     const leaves = [];
 

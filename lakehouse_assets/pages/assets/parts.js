@@ -61,12 +61,17 @@
 
   /** Filter the page from a visual that does not filter itself by it; {dimension: labels}. */
   function choose(view, labels) {
-    view.keep({ ...view.state, own: Object.keys(labels) });
+    view.keep({ ...view.state, own: labels });
     view.select(labels);
   }
 
-  /** Dimensions whose filters a visual ignores: those that it set itself. */
-  const ignored = (view) => view.state.own || [];
+  /** Dimensions whose filters a visual ignores: those that it set itself, and nobody has changed. */
+  function ignored(view) {
+    return Object.entries(view.state.own ?? {}).filter(([dimension, labels]) => {
+      const selected = view.selected(dimension);
+      return selected?.size === labels.length && labels.every((label) => selected.has(label));
+    }).map(([dimension]) => dimension);
+  }
 
   /** Columns of a source for the analyses. */
   function columnsOf(view, names) {

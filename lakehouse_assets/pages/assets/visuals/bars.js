@@ -18,12 +18,15 @@
     // Measures of different units have axes of their own.
     const units = [...new Set(bars.map(({ measure }) => view.source.measures[measure].unit))];
     const axes = units.length === 2 ? units : [units[0]];
+    const room = (view.element.clientWidth - 70) / categories.length - 6;
     const category = {
       type: "category", data: categories.map(Pages.format.label), inverse: horizontal,
       axisTick: { show: false }, axisLine: { lineStyle: { color: theme.line } },
       axisLabel: horizontal
         ? { color: theme.muted, overflow: "truncate", width: Math.min(240, view.element.clientWidth * 0.42) }
-        : { color: theme.muted, overflow: "break", width: Math.max(48, (view.element.clientWidth - 70) / categories.length - 6), interval: categories.length <= 12 ? 0 : "auto" },
+        : room < 48
+          ? { color: theme.muted, hideOverlap: true }
+          : { color: theme.muted, overflow: "break", width: room, interval: 0 },
     };
     const values = axes.map((unit, n) => ({
       type: "value", splitNumber: view.element.clientWidth < 440 && horizontal ? 3 : 4, axisLine: { show: false },

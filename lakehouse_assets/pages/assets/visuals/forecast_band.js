@@ -29,9 +29,11 @@
     const { rows } = view.query({ dimensions: series ? [dimension, series] : [dimension], measures, sort: "dimension" });
     const labels = [...new Set(rows.map((row) => row.labels[0]))];
     const places = new Map(labels.map((label, place) => [label, place]));
-    const names = series ? [...new Set(rows.map((row) => Pages.format.label(row.labels[1])))] : [view.label(measures[1])];
-    const lines = names.flatMap((name, place) => linesOf(
-      view, series ? rows.filter((row) => Pages.format.label(row.labels[1]) === name) : rows, name, view.theme.series[place % view.theme.series.length], places));
+    const names = series ? [...new Set(rows.map((row) => row.labels[1]))] : [null];
+    const nameOf = (name) => (series ? Pages.format.label(name) : view.label(measures[1]));
+    const lines = names.flatMap((name) => linesOf(
+      view, series ? rows.filter((row) => row.labels[1] === name) : rows, nameOf(name),
+      series ? view.colour(series, name) : theme.series[0], places));
     view.table(
       [dimension, ...(series ? [series] : [])].map((name) => ({ name, label: view.label(name), numeric: false }))
         .concat(measures.map((name) => ({ name, label: view.label(name), numeric: true }))),
@@ -40,7 +42,7 @@
       measures.map((name, at) => [series ? `${Pages.format.label(row.labels[1])}: ${view.label(name)}` : view.label(name), view.format(name, row.values[at])]));
     view.chart({
       grid: { left: 4, right: 30, top: names.length > 1 ? 34 : 12, bottom: 4, containLabel: true },
-      legend: names.length > 1 ? legend(theme, { data: names }) : undefined,
+      legend: names.length > 1 ? legend(theme, { data: names.map(nameOf) }) : undefined,
       xAxis: axis(theme, undefined, { type: "category", data: labels.map(Pages.format.label), boundaryGap: false }),
       yAxis: axis(theme, (value) => view.format(measures[1], value, true)),
       tooltip: tooltip((points) => view.tooltip(Pages.format.label(labels[points[0].dataIndex]), told(points[0].dataIndex)), { trigger: "axis" }),

@@ -1,21 +1,26 @@
 /* Circles at places, whose size is a measure, over the outlines of countries. */
 "use strict";
 (() => {
+  // Degrees around the outermost places.
   const EDGE = 8;
+  // A degree of longitude is so much shorter than one of latitude, in the middle of where people live.
+  const SQUEEZE = 0.75;
 
   function registered() {
     if (!echarts.getMap("world")) echarts.registerMap("world", Pages.analysis.outlines(Pages.world, "countries"));
     return "world";
   }
 
-  /** The corners of a map that shows all places with some room around. */
-  function corners(places) {
-    const longitudes = places.map((place) => place.value[0]);
-    const latitudes = places.map((place) => place.value[1]);
-    return [
-      [Math.max(-180, Math.min(...longitudes) - EDGE), Math.min(85, Math.max(...latitudes) + EDGE)],
-      [Math.min(180, Math.max(...longitudes) + EDGE), Math.max(-60, Math.min(...latitudes) - EDGE)],
-    ];
+  /** The corners of a map that shows all places with room around, and keeps shapes in its box. */
+  function corners(places, width, height) {
+    const range = (values, least, most) => [Math.max(least, Math.min(...values) - EDGE), Math.min(most, Math.max(...values) + EDGE)];
+    const x = range(places.map(({ value }) => value[0]), -180, 180);
+    const y = range(places.map(({ value }) => value[1]), -60, 85);
+    const wanted = (width / height) * ((y[1] - y[0]) / SQUEEZE);
+    const more = Math.abs(wanted - (x[1] - x[0])) / 2;
+    if (wanted > x[1] - x[0]) return [[x[0] - more, y[1]], [x[1] + more, y[0]]];
+    const higher = more * SQUEEZE * (height / width);
+    return [[x[0], y[1] + higher], [x[1], y[0] - higher]];
   }
 
   function draw(view) {
@@ -41,7 +46,7 @@
     if (missing.length) view.say(`${missing.length} without coordinates are only in the table`);
     view.chart({
       geo: { map: registered(), roam: true, silent: true, left: 0, right: 0, top: 0, bottom: 0,
-        boundingCoords: places.length ? corners(places) : undefined,
+        boundingCoords: places.length ? corners(places, view.element.clientWidth, view.element.clientHeight) : undefined,
         itemStyle: { areaColor: view.theme.line, borderColor: view.theme.surface } },
       tooltip: Pages.parts.tooltip(({ data }) => view.tooltip(data.name, measures.map((name, at) => [view.label(name), view.format(name, data.values[at])]))),
       series: [{ type: "scatter", coordinateSystem: "geo", data: places, itemStyle: { color: view.theme.accent, borderColor: view.theme.surface } }],

@@ -16,7 +16,7 @@
     const isShown = (place) => !Number.isNaN(x[place]) && !Number.isNaN(y[place]);
     const colourOf = (place) => (series ? groups.codes[1][place] : 0);
     for (let place = 0; place < groups.length; place += 1) if (isShown(place)) sizes[colourOf(place)] += 1;
-    const parts = colours.map((name, code) => ({ name, code, places: new Uint32Array(sizes[code]), data: new Float64Array(2 * sizes[code]) }));
+    const parts = colours.map((name, code) => ({ name, places: new Uint32Array(sizes[code]), data: new Float64Array(2 * sizes[code]) }));
     sizes.fill(0);
     for (let place = 0; place < groups.length; place += 1) {
       if (!isShown(place)) continue;
@@ -62,7 +62,7 @@
         type: "scatter", name: Pages.format.label(part.name), dimensions: ["x", "y"], data: part.data,
         symbolSize: groups.values[2] ? (_, { dataIndex }) => size(part.places[dataIndex]) : size(0),
         large: !groups.values[2], largeThreshold: MANY, progressive: 0,
-        itemStyle: { opacity: groups.length > MANY ? 0.5 : 0.75, color: view.theme.series[part.code % view.theme.series.length] },
+        itemStyle: { opacity: groups.length > MANY ? 0.5 : 0.75, color: series ? view.colour(series, part.name) : view.theme.series[0] },
       })),
     }, { click: (point) => (series ? view.select(series, parts[point.seriesIndex].name) : view.select(dimension, label(placeOf(point)))) });
   }

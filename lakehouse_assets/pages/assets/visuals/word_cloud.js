@@ -18,9 +18,9 @@
     const tags = view.data.rows.map(({ labels, values }) => ({ text: Pages.format.label(labels[0]), label: labels[0], weight: values[0] }));
     const placed = Pages.analysis.layoutCloud(tags, width, height, widthOf(getComputedStyle(view.element).fontFamily));
     const selected = view.selected(dimension);
-    const words = placed.map((tag, place) => svg("text", {
+    const words = placed.map((tag) => svg("text", {
       class: selected && !selected.has(tag.label) ? "word faded" : "word",
-      x: tag.x, y: tag.y, fill: view.theme.series[place % view.theme.series.length],
+      x: tag.x, y: tag.y, fill: view.colour(dimension, tag.label),
       style: { fontSize: `${tag.size}px` },
       "data-key": tag.text,
       "aria-pressed": String(Boolean(selected?.has(tag.label))),
