@@ -27,6 +27,8 @@ Pages.data = (() => {
       // One bit for each filtered dimension whose filter a row fails.
       source.fails = new Uint32Array(source.rows);
       source.masks = new Map();
+      // Number of changes of its filters.
+      source.revision = 0;
     }
     return sources;
   }

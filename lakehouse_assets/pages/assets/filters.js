@@ -114,6 +114,7 @@ Pages.filters = (() => {
           for (let i = 0; i < fails.length; i++) fails[i] &= ~bit;
         }
         Pages.passes++;
+        source.revision++;
         source.masks.clear();
       }
     }

@@ -220,6 +220,10 @@ Pages.layout = (() => {
     }
 
     update() {
+      // A visual that nothing has changed for stays as it is.
+      const seen = JSON.stringify([this.source.revision, this.state, this.theme.dark, this.element.clientWidth]);
+      if (this.seen === seen) return;
+      this.seen = seen;
       this.found = null;
       this.behindData = null;
       this.said = [];

@@ -9,6 +9,6 @@ Pages.visuals.card = {
     const short = view.format(measure, value, true), long = view.format(measure, value);
     view.element.replaceChildren(
       Pages.make("p", { class: "figure", title: long, "data-value": value === null ? "" : String(value) }, short),
-      Pages.make("p", { class: "meaning" }, [description === `${view.spec.title}.` ? null : description, Pages.format.unit(unit) && `In ${unit}.`].filter(Boolean).join(" ")));
+      Pages.make("p", { class: "meaning" }, [view.spec.note || description === `${view.spec.title}.` ? null : description, Pages.format.unit(unit) && `In ${unit}.`].filter(Boolean).join(" ")));
   },
 };
