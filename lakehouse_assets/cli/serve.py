@@ -136,7 +136,9 @@ def sql(
     given, masks = settings.sql_users, settings.mask_key
     users = Users.read(given.get_secret_value() if given else None, ROLES)
     tls = tls_of(certificate, key) if certificate and key else None
-    sessions = Sessions(open_lake(settings), key=masks.get_secret_value() if masks else None)
+    sessions = Sessions(
+        open_lake(settings, "duckdb"), key=masks.get_secret_value() if masks else None
+    )
     run(
         sessions,
         users,
@@ -147,6 +149,59 @@ def sql(
         limits=Limits(statement_seconds=timeout, connections=clients),
         say=lambda sentence: errors.print(sentence, highlight=False, soft_wrap=True),
     )
+
+
+@serve.command()
+def flight(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback need a certificate.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 31337,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Certificate for TLS, with its chain, in PEM.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Key of the certificate, in PEM.")] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Most seconds that a statement may take.")
+    ] = timeouts.STATEMENT_SECONDS,
+) -> None:
+    """Serve the lake in bulk by Arrow Flight SQL until Ctrl-C or SIGTERM.
+
+    For ADBC, Polars, pandas and other clients that read Arrow: millions of rows a second. Users,
+    roles and what may be asked are those of `lakehouse serve sql`.
+    """
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.domains import ROLES
+    from lakehouse_assets.endpoint.flight import serve_flight
+    from lakehouse_assets.query.session import Sessions
+    from lakehouse_assets.query.users import Users
+    from lakehouse_assets.settings import load_settings
+
+    if (certificate is None) != (key is None):
+        raise LakehouseError("TLS needs both --certificate and --key; give the other one, too.")
+    settings = load_settings()
+    given, masks = settings.sql_users, settings.mask_key
+    users = Users.read(given.get_secret_value() if given else None, ROLES)
+    lake = open_lake(settings, "duckdb")
+    pair = (_pem(certificate), _pem(key)) if certificate and key else None
+    serve_flight(
+        Sessions(lake, timeout, masks.get_secret_value() if masks else None),
+        users,
+        ROLES,
+        host=host,
+        port=port,
+        certificate=pair,
+        say=lambda sentence: errors.print(sentence, highlight=False, soft_wrap=True),
+    )
+
+
+def _pem(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LakehouseError(
+            f"{path} cannot be read ({error.strerror}); --certificate and --key name PEM files."
+        ) from None
 
 
 @serve.command()

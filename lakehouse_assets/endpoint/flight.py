@@ -1,0 +1,494 @@
+"""The lake as an Arrow Flight SQL server: bulk reads, for ADBC and JDBC clients."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pyarrow as pa
+from pyarrow import flight
+
+from lakehouse_assets.catalog.access import Access, access_of
+from lakehouse_assets.endpoint import protobuf as p
+from lakehouse_assets.endpoint.login import FailedLogins
+from lakehouse_assets.endpoint.relations import relations_of
+from lakehouse_assets.endpoint.sqlstate import SqlError
+from lakehouse_assets.endpoint.system_tables import DATABASE, Relation
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.lake.schema import arrow_type
+from lakehouse_assets.listening import is_loopback, listen
+
+if TYPE_CHECKING:
+    from lakehouse_assets.query.session import Sessions
+    from lakehouse_assets.query.users import User, Users
+
+_BATCH_ROWS = 131_072
+_MOST_PREPARED, _MOST_TOKENS = 1_000, 10_000
+_FIXED = {"CreatePreparedStatement": "Prepare a statement.", "ClosePreparedStatement": "End one."}
+_TEXT, _NUMBER = pa.string(), pa.int32()
+
+
+def _schema(*fields: tuple[str, Any, bool]) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, nullable=null) for name, kind, null in fields])
+
+
+_CATALOGS = _schema(("catalog_name", _TEXT, False))
+_SCHEMAS = _schema(("catalog_name", _TEXT, True), ("db_schema_name", _TEXT, False))
+_TABLES = _schema(
+    ("catalog_name", _TEXT, True), ("db_schema_name", _TEXT, True), ("table_name", _TEXT, False),
+    ("table_type", _TEXT, False),
+)  # fmt: skip
+_TABLE_TYPES = _schema(("table_type", _TEXT, False))
+_PRIMARY_KEYS = _schema(
+    ("catalog_name", _TEXT, True), ("db_schema_name", _TEXT, True), ("table_name", _TEXT, False),
+    ("column_name", _TEXT, False), ("key_sequence", _NUMBER, False), ("key_name", _TEXT, True),
+)  # fmt: skip
+_FOREIGN_KEYS = _schema(
+    ("pk_catalog_name", _TEXT, True), ("pk_db_schema_name", _TEXT, True),
+    ("pk_table_name", _TEXT, False), ("pk_column_name", _TEXT, False),
+    ("fk_catalog_name", _TEXT, True), ("fk_db_schema_name", _TEXT, True),
+    ("fk_table_name", _TEXT, False), ("fk_column_name", _TEXT, False),
+    ("key_sequence", _NUMBER, False), ("fk_key_name", _TEXT, True), ("pk_key_name", _TEXT, True),
+    ("update_rule", pa.uint8(), False), ("delete_rule", pa.uint8(), False),
+)  # fmt: skip
+_INFO_VALUES = pa.dense_union(
+    [
+        pa.field("string_value", _TEXT), pa.field("bool_value", pa.bool_()),
+        pa.field("bigint_value", pa.int64()), pa.field("int32_bitmask", _NUMBER),
+        pa.field("string_list", pa.list_(_TEXT)),
+        pa.field("int32_to_int32_list_map", pa.map_(_NUMBER, pa.list_(_NUMBER))),
+    ]
+)  # fmt: skip
+_INFO = _schema(("info_name", pa.uint32(), False), ("value", _INFO_VALUES, False))
+# Name, version, version of Arrow, read-only; SQL is spoken, Substrait is not.
+_FACTS: Mapping[int, str | bool] = {
+    0: DATABASE, 1: "1", 2: pa.__version__, 3: True, 4: True, 5: False,
+}  # fmt: skip
+
+
+@dataclass
+class _Prepared:
+    """A prepared statement, with the values of its parameters: a row for each run."""
+
+    text: str
+    user: str
+    rows: Sequence[Sequence[Any]] = ((),)
+
+
+class _Reception(flight.ServerMiddlewareFactory):  # type: ignore[misc]
+    """Lets clients in by name and password, and gives them a token for what follows."""
+
+    def __init__(self, users: Users) -> None:
+        super().__init__()
+        self._users = users
+        self._failed = FailedLogins()
+        self._tokens: OrderedDict[str, User] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def start_call(self, info: object, headers: Mapping[str, Sequence[str]]) -> _Known:
+        """Find out who calls.
+
+        Raises:
+            FlightUnauthenticatedError: the password or the token is wrong.
+        """
+        given = next(iter(headers.get("authorization", ())), "")
+        kind, _, value = given.partition(" ")
+        if kind.lower() == "bearer":
+            user = self._tokens.get(value)
+            if user is None:
+                raise flight.FlightUnauthenticatedError("The token is not known; log in again.")
+            return _Known(user, None)
+        if kind.lower() != "basic":
+            raise flight.FlightUnauthenticatedError("Log in with a user name and a password.")
+        user = self._logged_in(value)
+        token = secrets.token_urlsafe(32)
+        with self._lock:
+            self._tokens[token] = user
+            while len(self._tokens) > _MOST_TOKENS:
+                self._tokens.popitem(last=False)
+        return _Known(user, token)
+
+    def _logged_in(self, encoded: str) -> User:
+        # Clients in Go leave the padding out.
+        padded = encoded + "=" * (-len(encoded) % 4)
+        try:
+            name, _, password = base64.b64decode(padded, validate=True).decode().partition(":")
+        except ValueError:
+            raise flight.FlightUnauthenticatedError("The login is not well formed.") from None
+        with self._lock:
+            try:
+                self._failed.check("", name)
+            except SqlError as error:
+                raise flight.FlightUnauthenticatedError(str(error)) from None
+        user = self._users.get(name)
+        right = (user.verifier if user else self._users.unknown(name)).accepts(password)
+        if user is None or not right:
+            with self._lock:
+                self._failed.add("", name)
+            raise flight.FlightUnauthenticatedError("The user or the password is wrong.")
+        return user
+
+
+class _Known(flight.ServerMiddleware):  # type: ignore[misc]
+    """A call of a user who is known."""
+
+    def __init__(self, user: User, token: str | None) -> None:
+        super().__init__()
+        self.user = user
+        self._token = token
+
+    def sending_headers(self) -> dict[str, str]:
+        """Tell the client its new token."""
+        return {"authorization": f"Bearer {self._token}"} if self._token else {}
+
+
+class _Handshake(flight.ServerAuthHandler):  # type: ignore[misc]
+    """The handshake, which `_Reception` has done already."""
+
+    def authenticate(self, outgoing: object, incoming: object) -> None:
+        """Accept: whoever comes here is known."""
+
+    def is_valid(self, token: object) -> bytes:
+        """Accept: each call has shown who it is."""
+        return b""
+
+
+class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
+    """Serves the lake by Arrow Flight SQL; each statement is checked as its user's role says.
+
+    Args:
+        location: Address, as `grpc://host:port` or `grpc+tls://host:port`.
+        sessions: Sessions on the lake.
+        users: Who may log in.
+        roles: What each role may read.
+        certificate: Certificate and key for TLS, in PEM.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        sessions: Sessions,
+        users: Users,
+        roles: Mapping[str, Access],
+        certificate: tuple[bytes, bytes] | None = None,
+    ) -> None:
+        self._sessions = sessions
+        self._roles = roles
+        self._prepared: OrderedDict[bytes, _Prepared] = OrderedDict()
+        self._lock = threading.Lock()
+        super().__init__(
+            location,
+            auth_handler=_Handshake(),
+            tls_certificates=[certificate] if certificate else None,
+            middleware={"reception": _Reception(users)},
+        )
+
+    def get_flight_info(
+        self, context: Any, descriptor: flight.FlightDescriptor
+    ) -> flight.FlightInfo:
+        """Say what columns a command returns, and the ticket for its rows."""
+        name, fields = _unpacked(descriptor.command)
+        if name == "CommandStatementQuery":
+            query = p.text(fields, 1) or ""
+            schema = self._described(context, query, None)
+            ticket = p.pack("TicketStatementQuery", {1: query.encode()})
+        elif name == "CommandPreparedStatementQuery":
+            prepared = self._statement(context, p.binary(fields, 1))
+            schema = self._described(context, prepared.text, prepared.rows[0] or None)
+            ticket = descriptor.command
+        else:
+            schema, ticket = self._metadata(context, name, fields).schema, descriptor.command
+        return flight.FlightInfo(schema, descriptor, [flight.FlightEndpoint(ticket, [])], -1, -1)
+
+    def get_schema(self, context: Any, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
+        """Say what columns a command returns."""
+        return flight.SchemaResult(self.get_flight_info(context, descriptor).schema)
+
+    def do_get(self, context: Any, ticket: flight.Ticket) -> flight.FlightDataStream:
+        """Send the rows of a command."""
+        name, fields = _unpacked(ticket.ticket)
+        if name == "TicketStatementQuery":
+            return self._rows(context, p.text(fields, 1) or "", ((),))
+        if name == "CommandPreparedStatementQuery":
+            prepared = self._statement(context, p.binary(fields, 1))
+            return self._rows(context, prepared.text, prepared.rows)
+        return flight.RecordBatchStream(self._metadata(context, name, fields))
+
+    def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
+        """Take the parameters of a prepared statement."""
+        name, fields = _unpacked(descriptor.command)
+        if name != "CommandPreparedStatementQuery":
+            raise flight.FlightUnauthorizedError("Nobody can write to the lake here.")
+        prepared = self._statement(context, p.binary(fields, 1))
+        given = reader.read_all()
+        columns = [column.to_pylist() for column in given.columns]
+        prepared.rows = list(zip(*columns, strict=True)) or ((),)
+
+    def list_actions(self, context: Any) -> list[tuple[str, str]]:
+        """List what `do_action` does."""
+        return list(_FIXED.items())
+
+    def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
+        """Prepare a statement, or end a prepared one."""
+        _, fields = _unpacked(action.body.to_pybytes())
+        user = _user(context)
+        if action.type == "CreatePreparedStatement":
+            text = p.text(fields, 1) or ""
+            schema = self._described(context, text, None)
+            handle = secrets.token_bytes(16)
+            with self._lock:
+                self._prepared[handle] = _Prepared(text, user.name)
+                while len(self._prepared) > _MOST_PREPARED:
+                    self._prepared.popitem(last=False)
+            made = {1: handle, 2: schema.serialize().to_pybytes()}
+            return iter([p.pack("ActionCreatePreparedStatementResult", made)])
+        if action.type == "ClosePreparedStatement":
+            self._statement(context, p.binary(fields, 1))
+            with self._lock:
+                self._prepared.pop(p.binary(fields, 1), None)
+            return iter([])
+        raise flight.FlightServerError(f"The action {action.type} is not known here.")
+
+    def _statement(self, context: Any, handle: bytes) -> _Prepared:
+        prepared = self._prepared.get(handle)
+        if prepared is None or prepared.user != _user(context).name:
+            raise flight.FlightServerError("There is no such prepared statement; prepare it again.")
+        return prepared
+
+    def _session(self, context: Any) -> Any:
+        user = _user(context)
+        return self._sessions.open(access_of(user.role, self._roles, user.name), guarded=True)
+
+    def _described(self, context: Any, text: str, parameters: Sequence[Any] | None) -> pa.Schema:
+        try:
+            return self._session(context).describe(text, parameters)
+        except LakehouseError as error:
+            _refuse(error)
+
+    def _rows(
+        self, context: Any, text: str, parameters: Sequence[Sequence[Any]]
+    ) -> flight.FlightDataStream:
+        """Run a statement for each row of parameters."""
+        session = self._session(context)
+
+        def run(values: Sequence[Any]) -> pa.RecordBatchReader:
+            return session.run(text, values, _BATCH_ROWS).rows
+
+        try:
+            first = run(parameters[0])
+        except LakehouseError as error:
+            _refuse(error)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from first
+                for values in parameters[1:]:
+                    yield from run(values)
+            except LakehouseError as error:
+                _refuse(error)
+
+        return flight.GeneratorStream(first.schema, batches())
+
+    def _metadata(self, context: Any, name: str, fields: p.Fields) -> pa.Table:
+        """Answer a command about what there is."""
+        if name == "CommandGetSqlInfo":
+            return _info({int(n) for n in fields.get(1, []) if isinstance(n, int)})
+        answer = _ANSWERS.get(name)
+        if answer is None:
+            raise flight.FlightServerError(f"The command {name} is not known here.")
+        try:
+            relations = relations_of(self._session(context), self._sessions.lake.registry)
+        except LakehouseError as error:
+            _refuse(error)
+        return answer(relations, fields)
+
+
+def _catalogs(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
+    return _table(_CATALOGS, [(DATABASE,)])
+
+
+def _schemas(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
+    fits = _like(p.text(fields, 2))
+    found = sorted({r.schema for r in relations if fits(r.schema)})
+    return _table(_SCHEMAS, [(DATABASE, name) for name in found])
+
+
+def _tables(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
+    in_schema, named = _like(p.text(fields, 2)), _like(p.text(fields, 3))
+    kinds = {kind.decode() for kind in fields.get(4, []) if isinstance(kind, bytes)}
+    found = [
+        (relation, kind)
+        for relation in relations
+        for kind in ["VIEW" if relation.is_view else "TABLE"]
+        if in_schema(relation.schema) and named(relation.name) and kind in (kinds or {kind})
+    ]
+    rows: list[tuple[Any, ...]] = [(DATABASE, r.schema, r.name, kind) for r, kind in found]
+    if not fields.get(5, [0])[-1]:
+        return _table(_TABLES, rows)
+    schema = _TABLES.append(pa.field("table_schema", pa.binary(), nullable=False))
+    columns = [
+        pa.schema([_column(c) for c in r.columns]).serialize().to_pybytes() for r, _ in found
+    ]
+    return _table(schema, [(*row, own) for row, own in zip(rows, columns, strict=True)])
+
+
+def _column(column: Any) -> pa.Field:
+    about = {"ARROW:FLIGHT:SQL:REMARKS": column.description} if column.description else None
+    return pa.field(column.name, arrow_type(column), column.nullable, about)
+
+
+def _table_types(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
+    return _table(_TABLE_TYPES, [("TABLE",), ("VIEW",)])
+
+
+def _primary_keys(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
+    schema, name = p.text(fields, 2), p.text(fields, 3)
+    return _table(
+        _PRIMARY_KEYS,
+        [
+            (DATABASE, r.schema, r.name, key, number, None)
+            for r in relations
+            if r.name == name and schema in (None, r.schema)
+            for number, key in enumerate(r.keys, 1)
+        ],
+    )
+
+
+def _foreign_keys(relations: Sequence[Relation], of: Callable[[Any, Relation], bool]) -> pa.Table:
+    return _table(
+        _FOREIGN_KEYS,
+        [
+            (
+                DATABASE, parent.schema, parent.relation, theirs, DATABASE, r.schema, r.name, own,
+                number, None, None, 3, 3,
+            )
+            for r in relations
+            for parent in r.parents
+            if of(parent, r)
+            for number, (own, theirs) in enumerate(
+                zip(parent.columns, parent.to_columns, strict=True), 1
+            )
+        ],
+    )  # fmt: skip
+
+
+def _imported_keys(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
+    schema, name = p.text(fields, 2), p.text(fields, 3)
+    return _foreign_keys(relations, lambda parent, r: r.name == name and schema in (None, r.schema))
+
+
+def _exported_keys(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
+    schema, name = p.text(fields, 2), p.text(fields, 3)
+    return _foreign_keys(
+        relations, lambda parent, r: parent.relation == name and schema in (None, parent.schema)
+    )
+
+
+_ANSWERS: Mapping[str, Callable[[Sequence[Relation], p.Fields], pa.Table]] = {
+    "CommandGetCatalogs": _catalogs,
+    "CommandGetDbSchemas": _schemas,
+    "CommandGetTables": _tables,
+    "CommandGetTableTypes": _table_types,
+    "CommandGetPrimaryKeys": _primary_keys,
+    "CommandGetImportedKeys": _imported_keys,
+    "CommandGetExportedKeys": _exported_keys,
+}
+
+
+def _info(wanted: set[int]) -> pa.Table:
+    """Return what clients ask of a server: all facts, or those of some numbers."""
+    facts = {n: value for n, value in _FACTS.items() if not wanted or n in wanted}
+    texts = [value for value in facts.values() if isinstance(value, str)]
+    truths = [value for value in facts.values() if not isinstance(value, str)]
+    kinds = [int(not isinstance(value, str)) for value in facts.values()]
+    offsets = [sum(k == kind for k in kinds[:at]) for at, kind in enumerate(kinds)]
+    empty = [pa.array([], field.type) for field in list(_INFO_VALUES)[2:]]
+    values = pa.UnionArray.from_dense(
+        pa.array(kinds, pa.int8()),
+        pa.array(offsets, pa.int32()),
+        [pa.array(texts, _TEXT), pa.array(truths, pa.bool_()), *empty],
+        [field.name for field in _INFO_VALUES],
+    )
+    return pa.Table.from_arrays([pa.array(list(facts), pa.uint32()), values], schema=_INFO)
+
+
+def _table(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [pa.array(values, f.type) for values, f in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _like(pattern: str | None) -> Callable[[str], bool]:
+    """Return whether a name fits an SQL pattern; None fits all."""
+    if pattern is None:
+        return lambda name: True
+    parts = (".*" if c == "%" else "." if c == "_" else re.escape(c) for c in pattern)
+    compiled = re.compile("".join(parts), re.DOTALL)
+    return lambda name: compiled.fullmatch(name) is not None
+
+
+def _unpacked(command: bytes) -> tuple[str, p.Fields]:
+    try:
+        return p.unpack(command)
+    except ValueError as error:
+        raise flight.FlightServerError(f"The command is not of Flight SQL: {error}.") from None
+
+
+def _user(context: Any) -> User:
+    known: _Known = context.get_middleware("reception")
+    return known.user
+
+
+def _refuse(error: LakehouseError) -> NoReturn:
+    """Send an error as one sentence; for other classes, a traceback would go with it."""
+    raise flight.FlightServerError(str(error)) from None
+
+
+def serve_flight(
+    sessions: Sessions,
+    users: Users,
+    roles: Mapping[str, Access],
+    *,
+    host: str,
+    port: int,
+    certificate: tuple[bytes, bytes] | None,
+    say: Callable[[str], None],
+) -> None:
+    """Serve until the main thread is interrupted; statements that run then are stopped.
+
+    Args:
+        sessions: Sessions on the lake.
+        users: Who may log in.
+        roles: What each role may read.
+        host: Address to listen on.
+        port: Port; 0 for any free one.
+        certificate: Certificate and key in PEM; needed for an address that other machines reach.
+        say: Reports what happens, in one sentence.
+
+    Raises:
+        LakehouseError: the port is taken, or the address needs a certificate.
+        KeyboardInterrupt: the process was asked to end.
+    """
+    with listen(host, port) as probe:
+        place = f"[{host}]" if probe.family == socket.AF_INET6 else host
+        # Only to explain what is wrong with an address.
+        if certificate is None and not is_loopback(probe.getsockname()[0]):
+            raise LakehouseError(
+                f"{host} is reached from other machines: give a certificate with --certificate "
+                "and --key, or listen on 127.0.0.1."
+            )
+    kind = "grpc+tls" if certificate else "grpc"
+    server = FlightSql(f"{kind}://{place}:{port}", sessions, users, roles, certificate)
+    say(f"The lake is at {kind}://{place}:{server.port} for clients of Arrow Flight SQL.")
+    try:
+        threading.Event().wait()
+    finally:
+        sessions.close()
+        server.shutdown()

@@ -1,0 +1,213 @@
+"""Arrow Flight SQL by the ADBC client: rows, parameters, metadata, roles, errors, TLS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from adbc_driver_flightsql import DatabaseOptions, dbapi
+
+from lakehouse_assets.endpoint import protobuf
+from lakehouse_assets.endpoint.flight import FlightSql
+from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.query.session import Sessions
+from lakehouse_assets_tests.endpoint.served import CLERK, PASSWORD, ROLES, users
+
+
+@pytest.fixture(scope="module")
+def sessions(lake: Lake) -> Iterator[Sessions]:
+    opened = Sessions(lake)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(sessions: Sessions) -> Iterator[FlightSql]:
+    running = FlightSql("grpc://127.0.0.1:0", sessions, users(), ROLES)
+    yield running
+    running.shutdown()
+
+
+def connect(server: FlightSql, user: str = "anna", password: str = PASSWORD, **more: str) -> Any:
+    """Connect as a user."""
+    given = {"username": user, "password": password, **more}
+    kind = "grpc+tls" if more else "grpc"
+    address = f"{kind}://127.0.0.1:{server.port}"
+    return dbapi.connect(address, db_kwargs=given, autocommit=True)
+
+
+def asked(connection: Any, text: str, *parameters: Any) -> pa.Table:
+    """Return the rows of a statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters or None)
+        return cursor.fetch_arrow_table()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from sales order by sale_id",
+        "select count(*), sum(amount) from shop.sales@v1",
+        "select 1 as a where false",
+        "select range as n, range::text as t from range(300000) order by n",
+    ],
+)
+def test_rows_are_those_of_a_session(server: FlightSql, sessions: Sessions, query: str) -> None:
+    with connect(server) as connection:
+        found = asked(connection, query)
+    assert found.equals(sessions.open(guarded=True).run(query).rows.read_all())
+
+
+def test_a_prepared_statement_takes_parameters(server: FlightSql) -> None:
+    with connect(server) as connection, connection.cursor() as cursor:
+        query = "select sale_id, note from sales where sale_id > ? and note <> ? order by 1 limit 2"
+        assert asked(connection, query, 990, "sale 991")["sale_id"].to_pylist() == [992, 993]
+        cursor.adbc_prepare(query)
+        cursor.execute(query, (10, "x"))
+        assert cursor.fetchall() == [(11, "sale 11"), (12, "sale 12")]
+        cursor.execute(query, (20, "x"))
+        assert cursor.fetchall() == [(21, "sale 21"), (22, "sale 22")]
+
+
+def test_a_role_gets_its_rows_masked_and_its_tables(server: FlightSql) -> None:
+    with connect(server, "carl") as connection:
+        found = asked(connection, "select distinct shop_id, note from sales").to_pylist()
+        assert found == [{"shop_id": 1, "note": None}]
+        with pytest.raises(dbapi.Error, match="may not read secrets"):
+            asked(connection, "select * from secrets")
+        (catalog,) = connection.adbc_get_objects(depth="tables").read_all().to_pylist()
+        (schema,) = catalog["catalog_db_schemas"]
+        assert [table["table_name"] for table in schema["db_schema_tables"]] == ["sales"]
+    assert CLERK.name in ROLES
+
+
+def test_clients_learn_what_there_is(server: FlightSql) -> None:
+    with connect(server) as connection:
+        assert connection.adbc_get_info()["vendor_name"] == "lake"
+        assert connection.adbc_get_table_types() == ["TABLE", "VIEW"]
+        found = (
+            connection.adbc_get_objects(
+                depth="columns", db_schema_filter="sh%", table_name_filter="s_les"
+            )
+            .read_all()
+            .to_pylist()
+        )
+        (schema,) = found[0]["catalog_db_schemas"]
+        (table,) = schema["db_schema_tables"]
+        columns = {c["column_name"]: c for c in table["table_columns"]}
+        assert list(columns)[:3] == ["sale_id", "shop_id", "amount"]
+        constraints = table["table_constraints"]
+        keys = {c["constraint_type"]: c["constraint_column_names"] for c in constraints}
+        assert keys == {"PRIMARY KEY": ["sale_id"], "FOREIGN KEY": ["shop_id"]}
+        schema = connection.adbc_get_table_schema("sales", db_schema_filter="shop")
+        assert schema.field("amount").type == pa.decimal128(18, 2)
+        said = schema.field("amount").metadata[b"ARROW:FLIGHT:SQL:REMARKS"].decode()
+        assert said == "What was paid."
+        assert not schema.field("sale_id").nullable
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("select * from nowhere", "No table is called nowhere"),
+        ("create table x as select 1", "Only one SELECT"),
+        ("select 1; select 2", "several statements"),
+        ("select * from read_csv('/etc/passwd')", "read_csv is not allowed"),
+        ("select case when range < 500000 then 1 else ('a' || range)::int end from range(900000)",
+         "Could not convert string"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_sentence_and_the_server_lives(
+    server: FlightSql, query: str, said: str
+) -> None:
+    with connect(server) as connection:
+        with pytest.raises(dbapi.Error, match=said) as caught:
+            asked(connection, query)
+        assert "Traceback" not in str(caught.value)
+        assert asked(connection, "select 1 as a").to_pylist() == [{"a": 1}]
+
+
+def test_nobody_comes_in_without_the_password(server: FlightSql) -> None:
+    for user, password in (("anna", "wrong"), ("nobody", PASSWORD)):
+        with pytest.raises(dbapi.Error, match="password is wrong"):
+            connect(server, user, password)
+    with connect(server, "", "") as connection, pytest.raises(dbapi.Error, match="Log in"):
+        asked(connection, "select 1")
+    for _ in range(6):
+        with pytest.raises(dbapi.Error):
+            connect(server, "carl", "wrong")
+    with pytest.raises(dbapi.Error, match="Too many logins failed"):
+        connect(server, "carl")
+
+
+def test_many_clients_at_once_get_their_own_rows(server: FlightSql) -> None:
+    def ask(number: int) -> list[int]:
+        with connect(server) as connection:
+            query = f"select {number} as n from range({number * 1000})"  # noqa: S608
+            return [len(found := asked(connection, query)), *{*found["n"].to_pylist()}]
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(ask, range(1, 41))) == [[n * 1000, n] for n in range(1, 41)]
+
+
+def test_messages_survive_being_written_and_damaged() -> None:
+    packed = protobuf.pack("TicketStatementQuery", {1: "é".encode() * 200})
+    name, fields = protobuf.unpack(packed)
+    assert (name, protobuf.text(fields, 1)) == ("TicketStatementQuery", "é" * 200)
+    whole = []
+    for length in range(len(packed)):
+        try:
+            whole.append(protobuf.unpack(packed[:length]))
+        except ValueError as error:
+            assert re.search("ends early|not a message", str(error))
+    # What ends before the content is a message without content.
+    assert whole == [("TicketStatementQuery", {})]
+
+
+def test_tls_hides_what_is_sent(sessions: Sessions, own_certificate: tuple[bytes, bytes]) -> None:
+    running = FlightSql("grpc+tls://127.0.0.1:0", sessions, users(), ROLES, own_certificate)
+    try:
+        trusted = {DatabaseOptions.TLS_ROOT_CERTS.value: own_certificate[0].decode()}
+        with connect(running, **trusted) as connection:
+            assert asked(connection, "select count(*) as n from sales").to_pylist() == [{"n": 1000}]
+        with pytest.raises(dbapi.Error):
+            connect(running)
+    finally:
+        running.shutdown()
+
+
+@pytest.fixture(scope="module")
+def own_certificate() -> tuple[bytes, bytes]:
+    """A certificate of 127.0.0.1 that has signed itself, and its key."""
+    from datetime import UTC, datetime, timedelta
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    begin = datetime.now(UTC) - timedelta(days=1)  # noqa: TID251
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=30))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.Encoding.PEM
+    secret = key.private_bytes(
+        form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(form), secret
