@@ -62,19 +62,11 @@ AHEAD = {"store": 3, "brand": "BrandA", "week_start": date(2021, 10, 25), "weeks
 BOUNDS = {"forecast_p10": 5.5, "forecast_p50": 7.5, "forecast_p90": 9.5}
 
 
-def judged(minute: int, device: str, temp: float | None) -> dict[str, Any]:
+def healthy(hour: datetime) -> dict[str, Any]:
     return {
-        "event_date": at(minute).date(), "store_id": "S001", "device_id": device,
-        "minute": at(minute), "temp_avg": temp, "baseline": 67.5, "score": 0.0, "flag": 0,
-    }  # fmt: skip
-
-
-def healthy(day: int) -> dict[str, Any]:
-    hour = NINE + timedelta(days=day)
-    return {
-        "event_date": hour.date(), "device_id": "TH001", "store_id": "S001", "hour": hour,
-        "remaining_hours": 9.5, "fails_within_24h": 0.9, "risk": "high", "reason_1": "r",
-        "reason_2": None, "reason_3": None,
+        "device_id": "TH001", "store_id": "S001", "hour": hour, "remaining_hours": 9.5,
+        "fails_within_24h": 0.9, "risk": "high", "reason_1": "r", "reason_2": None,
+        "reason_3": None,
     }  # fmt: skip
 
 
@@ -114,41 +106,9 @@ CASES: dict[str, tuple[dict[str, pa.Table], list[tuple[Any, ...]]]] = {
             (3, "BrandA", date(2021, 10, 25), 1, None, "trees", 5.5, 7.5, 9.5),
         ],
     ),
-    "store_minutes": (
-        {
-            "anomalies": pa.Table.from_pylist(
-                [
-                    judged(0, "All", 66.0),
-                    judged(1, "All", None),
-                    judged(2, "All", 67.0),
-                    judged(0, "TH001", 66.0),
-                    judged(-24 * 60, "All", 65.0),
-                ]
-            )
-        },
-        [
-            (NINE.date(), "S001", at(0), 66.0, 67.5, 0.0, 0),
-            (NINE.date(), "S001", at(2), 67.0, 67.5, 0.0, 0),
-        ],
-    ),
-    "device_health_week": (
-        {"health": pa.Table.from_pylist([healthy(-7), healthy(-6), healthy(0)])},
-        [
-            (
-                (NINE + timedelta(days=day)).date(),
-                "TH001",
-                "S001",
-                NINE + timedelta(days=day),
-                9.5,
-                0.9,
-                "high",
-                "r",
-                None,
-                None,
-                day == 0,
-            )
-            for day in (-6, 0)
-        ],
+    "device_health_now": (
+        {"health": pa.Table.from_pylist([healthy(at(-60)), healthy(at(0))])},
+        [("TH001", "S001", at(0), 9.5, 0.9, "high", "r", None, None)],
     ),
     "events_ingested": (
         {"thermostat": ingested(0, 0, 4, 5), "occupancy": ingested(0)},

@@ -53,6 +53,8 @@ GOLD_DEVICE_HEALTH: Final = Table(
     measures=(
         Measure("least_remaining_hours", "min(remaining_hours)", "hours", "non_additive",
                 "Least hours that any device has left by the model."),
+        Measure("failure_probability", "max(fails_within_24h)", "share", "non_additive",
+                "Highest probability that a device fails within 24 hours, by the model."),
     ),
 )  # fmt: skip
 

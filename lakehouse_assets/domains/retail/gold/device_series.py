@@ -81,6 +81,10 @@ THERMOSTAT_ANOMALIES = _daily(
     measures=(
         Measure("temperature_anomalies", "sum(case when device_id <> 'All' then abs(flag) end)",
                 "count", "additive", "Minutes in which a device's temperature was unusual."),
+        Measure("average_temperature", "avg(temp_avg)", "degrees Fahrenheit", "non_additive",
+                "Mean temperature of the minutes, as measured."),
+        Measure("usual_temperature", "avg(baseline)", "degrees Fahrenheit", "non_additive",
+                "Mean temperature that is usual in the minutes."),
         Measure("minutes_without_reading",
                 "sum(case when device_id <> 'All' and temp_avg is null then 1 else 0 end)",
                 "count", "additive", "Minutes in which a device sent no temperature."),

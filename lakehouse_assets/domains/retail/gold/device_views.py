@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from lakehouse_assets.catalog.registry import Column, Measure, Reference, Table, TableView
 from lakehouse_assets.catalog.streams import bronze_events
@@ -11,7 +11,6 @@ from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_OCCUPANCY_MINUTE,
     AGG_THERMOSTAT_MINUTE,
 )
-from lakehouse_assets.domains.retail.gold.device_series import ALL_DEVICES, THERMOSTAT_ANOMALIES
 from lakehouse_assets.domains.retail.gold.dimensions import DIM_DEVICES
 from lakehouse_assets.domains.retail.models.maintenance import HEALTH_COLUMNS
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
@@ -81,59 +80,17 @@ STORE_HOURS = _view(
     ),
 )  # fmt: skip
 
-STORE_MINUTES = _view(
-    "store_minutes",
-    "Each store's temperature and the usual one, by minute with a reading, on the latest day.",
-    THERMOSTAT_ANOMALIES.pick(
-        "event_date", "store_id", "minute", "temp_avg", "baseline", "score", "flag"
-    ),
-    ("store_id", "minute"),
+DEVICE_HEALTH_NOW = _view(
+    "device_health_now",
+    "Rows of gold_device_health of the latest hour with readings.",
+    GOLD_DEVICE_HEALTH.pick("device_id", "store_id", "hour", *(c.name for c in HEALTH_COLUMNS)),
+    ("device_id",),
     references=(Reference(("store_id",), "dim_stores", ("store_id",)),),
     measures=(
-        Measure(
-            "average_temperature",
-            "avg(temp_avg)",
-            "degrees Fahrenheit",
-            "non_additive",
-            "Mean temperature of the minutes, as measured.",
-        ),
-        Measure(
-            "usual_temperature",
-            "avg(baseline)",
-            "degrees Fahrenheit",
-            "non_additive",
-            "Mean temperature that is usual in these minutes.",
-        ),
-    ),
-)
-
-WEEK: Final = 7
-
-DEVICE_HEALTH_WEEK = _view(
-    "device_health_week",
-    f"Rows of gold_device_health of the latest {WEEK} days with readings, and which are the latest "
-    "of their device.",
-    (
-        *GOLD_DEVICE_HEALTH.pick(
-            "event_date", "device_id", "store_id", "hour",
-            *(column.name for column in HEALTH_COLUMNS),
-        ),
-        Column("is_latest", "boolean", "Whether it is the latest hour of any device.", False),
-    ),
-    ("device_id", "hour"),
-    references=(Reference(("store_id",), "dim_stores", ("store_id",)),),
-    measures=(
-        Measure("devices_at_risk_now",
-                "count(distinct case when is_latest and risk = 'high' then device_id end)",
+        Measure("devices_at_risk_now", "count(distinct case when risk = 'high' then device_id end)",
                 "count", "non_additive",
                 "Devices whose risk is high in the latest hour, by the model."),
-        Measure("failure_probability", "max(fails_within_24h)", "share", "non_additive",
-                "Highest probability that a device fails within 24 hours, by the model."),
-        Measure("failure_probability_now", "max(case when is_latest then fails_within_24h end)",
-                "share", "non_additive",
-                "Highest such probability in the latest hour, by the model."),
-        Measure("remaining_hours_now", "min(case when is_latest then remaining_hours end)",
-                "hours", "non_additive",
+        Measure("remaining_hours_now", "min(remaining_hours)", "hours", "non_additive",
                 "Least hours that a device has left in the latest hour, by the model."),
     ),
 )  # fmt: skip
@@ -198,32 +155,15 @@ def store_hours(thermostat: DataFrame, occupancy: DataFrame) -> DataFrame:
     return both.groupBy("store_id", "hour").agg(*[_average(name) for name in _AVERAGES])
 
 
-def store_minutes(anomalies: DataFrame) -> DataFrame:
-    """Select the minutes of stores on the latest day; columns as declared for `store_minutes`.
-
-    Args:
-        anomalies: Rows of `thermostat_anomalies`.
-    """
-    measured = F.col("temp_avg").isNotNull()
-    stores = anomalies.filter((F.col("device_id") == F.lit(ALL_DEVICES)) & measured)
-    latest = stores.agg(F.max("event_date").alias("latest"))
-    return stores.join(latest, F.col("event_date") == F.col("latest"), "inner").select(
-        *STORE_MINUTES.column_names
-    )
-
-
-def device_health_week(health: DataFrame) -> DataFrame:
-    """Select the latest days; columns as declared for `device_health_week`.
+def device_health_now(health: DataFrame) -> DataFrame:
+    """Select the latest hour; columns as declared for `device_health_now`.
 
     Args:
         health: Rows of `gold_device_health`.
     """
-    latest = health.agg(F.max("event_date").alias("day"), F.max("hour").alias("latest"))
-    young = F.col("event_date") > v.add_days(F.col("day"), F.lit(-WEEK))
-    return (
-        health.join(latest, young, "inner")
-        .withColumn("is_latest", F.col("hour") == F.col("latest"))
-        .select(*DEVICE_HEALTH_WEEK.column_names)
+    latest = health.agg(F.max("hour").alias("latest"))
+    return health.join(latest, F.col("hour") == F.col("latest"), "inner").select(
+        *DEVICE_HEALTH_NOW.column_names
     )
 
 
@@ -270,8 +210,7 @@ VIEWS = (
         store_hours,
         {"thermostat": AGG_THERMOSTAT_MINUTE, "occupancy": AGG_OCCUPANCY_MINUTE},
     ),
-    TableView(STORE_MINUTES, store_minutes, {"anomalies": THERMOSTAT_ANOMALIES}),
-    TableView(DEVICE_HEALTH_WEEK, device_health_week, {"health": GOLD_DEVICE_HEALTH}),
+    TableView(DEVICE_HEALTH_NOW, device_health_now, {"health": GOLD_DEVICE_HEALTH}),
     TableView(
         EVENTS_INGESTED,
         events_ingested,

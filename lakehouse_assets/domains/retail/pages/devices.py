@@ -10,12 +10,17 @@ DEVICES = Page(
     "Thermostats of the stores. Temperatures, batteries and episodes out of the limits are "
     "measured; what is usual, expected or at risk is what the series and the model of health say.",
     sources=(
-        Source("store_minutes"),
+        # A day of minutes of each store, which has its devices as one.
+        Source(
+            "thermostat_anomalies", name="minutes", latest=("event_date", 1),
+            where="device_id = 'All' and temp_avg is not null",
+        ),
         Source("store_hours", dimensions={"city": "dim_stores.city"}),
         Source("gold_threshold_violations"),
         Source("thermostat_anomalies", where="device_id <> 'All'"),
         Source("thermostat_forecast"),
-        Source("device_health_week"),
+        Source("gold_device_health", latest=("event_date", 7)),
+        Source("device_health_now"),
         Source("gold_devices_at_risk"),
     ),
     slicers=(Slicer("store_id"), Slicer("device_id")),
@@ -27,10 +32,10 @@ DEVICES = Page(
                measures=("violations",), width=3),
         Visual("card", "Unusual minutes", source="thermostat_anomalies",
                measures=("temperature_anomalies",), width=3),
-        Visual("card", "Devices at risk now", source="device_health_week",
+        Visual("card", "Devices at risk now", source="device_health_now",
                measures=("devices_at_risk_now",), width=3),
         Visual(
-            "line", "Temperature by minute, and what is usual", source="store_minutes",
+            "line", "Temperature by minute, and what is usual", source="minutes",
             dimensions=("minute",), measures=("average_temperature", "usual_temperature"),
             sort="dimension", width=12,
             note="The latest day (UTC), mean of the stores; choose a store to see its own.",
@@ -50,12 +55,12 @@ DEVICES = Page(
             note="Forecast from the two days before, mean of the chosen devices.",
         ),
         Visual(
-            "line", "Probability of failing within 24 hours", source="device_health_week",
+            "line", "Probability of failing within 24 hours", source="gold_device_health",
             dimensions=("hour",), measures=("failure_probability",), sort="dimension", width=6,
             note="Model output: the highest of the chosen devices in each hour of a week.",
         ),
         Visual(
-            "bar", "Hours left by device", source="device_health_week",
+            "bar", "Hours left by device", source="device_health_now",
             dimensions=("device_id",), measures=("remaining_hours_now",), sort="dimension",
             width=6, note="Model output in the latest hour; 120 at most.",
         ),
