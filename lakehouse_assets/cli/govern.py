@@ -160,6 +160,7 @@ def catalog(
     from lakehouse_assets.governance.lineage import Lineage
     from lakehouse_assets.governance.site import write_catalog
     from lakehouse_assets.orchestration.freshness import windows_of
+    from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
     from lakehouse_assets.settings import load_settings
 
     pages, lake = load_settings().pages.absolute(), open_embedded()
@@ -169,7 +170,8 @@ def catalog(
         for table in lake.registry
         if (windows := windows_of(table)) is not None
     }
-    found = describe(DOMAINS, lake, Lineage(DOMAINS, lake.engine), ROLES, ages)
+    derived = Lineage(DOMAINS, lake.engine)
+    found = describe(DOMAINS, lake, derived, ROLES, ages, OWN_PAGES, OWN_TABLES)
     beside = os.path.relpath(pages, folder) if (pages / "index.html").is_file() else None
     write_catalog(found, folder, beside)
     index = folder / "index.html"

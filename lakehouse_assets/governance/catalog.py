@@ -60,6 +60,8 @@ def describe(
     lineage: Lineage,
     roles: Mapping[str, Access],
     ages: Mapping[Table, Ages],
+    pages_of_lake: Sequence[Page] = (),
+    facts: Sequence[Table] = (),
 ) -> Entry:
     """Return the catalogue as `catalog.json` holds it; the same lake gives the same catalogue.
 
@@ -69,12 +71,16 @@ def describe(
         lineage: Their lineage.
         roles: What each role may read.
         ages: When each table that ages is due and late.
+        pages_of_lake: Pages of no domain, which show the lake itself.
+        facts: Tables that only those pages have.
     """
     registry = lake.registry
     tables = [*registry, *(view.table for view in registry.views)]
     labels = _labels(domains)
     models = _models(domains, lineage)
-    pages = [_page(registry, page) for domain in domains for page in domain.pages]
+    shown = Registry((*registry, *facts), registry.views)
+    every = (*(page for domain in domains for page in domain.pages), *pages_of_lake)
+    pages = [_page(shown, page, facts) for page in every]
     terms = [
         {
             "name": term.name,
@@ -356,23 +362,28 @@ def _models(domains: Iterable[Domain], lineage: Lineage) -> list[Entry]:
     ]
 
 
-def _page(registry: Registry, page: Page) -> Entry:
+def _page(registry: Registry, page: Page, facts: Sequence[Table]) -> Entry:
     columns: dict[str, None] = {}
     measures: dict[str, None] = {}
     for visual in page.visuals:
         source = page.source(visual.source)
         for name in visual.named_dimensions:
             path = resolve(registry, page, source, name)
-            columns[f"{path.table.full_name}.{path.column.name}"] = None
+            if path.table not in facts:
+                columns[f"{path.table.full_name}.{path.column.name}"] = None
         table = table_of(registry, page, source)
-        for name in visual.measures:
+        for name in visual.measures if table not in facts else ():
             measures[f"{table.full_name}.{measure_of(registry, page, source, name).name}"] = None
     return {
         "name": page.name,
         "title": page.title,
         "domain": page.domain,
         "description": page.description,
-        "tables": sorted({table_of(registry, page, source).full_name for source in page.sources}),
+        "tables": sorted(
+            table.full_name
+            for table in {table_of(registry, page, source) for source in page.sources}
+            if table not in facts
+        ),
         "columns": [*columns],
         "measures": [*measures],
     }

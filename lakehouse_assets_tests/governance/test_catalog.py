@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from lakehouse_assets.catalog.registry import Registry
-from lakehouse_assets.domains import DOMAINS, REGISTRY, ROLES
+from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY, ROLES
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.governance.catalog import MASKED, Ages, describe
 from lakehouse_assets.governance.lineage import Lineage
 from lakehouse_assets.governance.site import write_catalog
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
 from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun
 from lakehouse_assets_tests.pages.chromium import Tab, chromium
 
@@ -30,7 +31,8 @@ _COMMON = 6
 def catalog(sample: SampleRun) -> Catalog:
     lake = sample.house.lake
     ages = {REGISTRY["kpi_customer_value"]: Ages(60.0, 120.0)}
-    return describe(DOMAINS, lake, Lineage(DOMAINS, lake.engine), ROLES, ages)
+    lineage = Lineage(DOMAINS, lake.engine)
+    return describe(DOMAINS, lake, lineage, ROLES, ages, OWN_PAGES, OWN_TABLES)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,8 @@ def test_everything_is_in_it_and_every_name_leads_somewhere(catalog: Catalog) ->
     assert {m for term in catalog["terms"] for m in term["measures"]} <= measures
     assert {c for page in catalog["pages"] for c in page["columns"]} <= columns
     assert {m for page in catalog["pages"] for m in page["measures"]} <= measures
+    assert {t for page in catalog["pages"] for t in page["tables"]} <= known.keys()
+    assert {page["name"] for page in catalog["pages"]} == {p.name for p in (*PAGES, *OWN_PAGES)}
     assert {s for model in catalog["models"] for s in model["sources"]} <= columns
     systems = {c["name"] for c in catalog["collections"] if c["group"] == "Sources"}
     assert systems == {"Files", "Oracle", "SQL Server", "Snowflake", "Teradata", "Event hub"}

@@ -43,7 +43,7 @@ CONSTANT = {
 # Made of data that comes with the code, and of what runs did.
 WITHOUT_SOURCES = {
     "conformed.dim_countries", "conformed.dim_date", "conformed.dim_places", "retail.dim_devices",
-    "retail.dim_stores", "quality.model_decisions", "quality.quality_drift",
+    "retail.dim_stores", "quality.audit_log", "quality.model_decisions", "quality.quality_drift",
     "quality.quality_events",
 }  # fmt: skip
 # What says something of a row's quality, not of a person.

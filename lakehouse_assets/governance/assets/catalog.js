@@ -268,7 +268,7 @@
     if (!page) return missing(name);
     return [
       title(page.title, `Page of ${page.domain}`, page.description, Pages.folder ? make("p", {}, make("a", { href: `${Pages.folder}/${page.name}.html` }, "Open the page")) : null),
-      facts([["Tables", list(page.tables.map((table) => (tables.has(table) ? tableLink(table) : table)))]]),
+      facts([["Tables", list(page.tables.map((table) => tableLink(table)))]]),
       page.measures.length ? section("Measures", "measures", list(page.measures.map((measure) => link(to.table(measure.replace(/\.[^.]*$/, "")), measure)))) : null,
       page.columns.length ? section("Columns", "columns", list(page.columns.map(columnLink))) : null,
     ].filter(Boolean);
@@ -298,7 +298,7 @@
       table: () => tablesGrid(of("table").map((one) => tables.get(one))),
       delivery: () => grid(["Delivery", "What it is", "Where", "Arrives in"], of("delivery").map((one) => deliveries.get(one)).map((one) => [link(to.source(one.name), one.name), one.description, one.place, tableLink(one.bronze)]), "Deliveries"),
       model: () => grid(["Model", "Learns from", "Scores"], of("model").map((one) => models.get(one)).map((one) => [link(to.model(one.name), one.name), tableLink(one.learns_from), list(one.tables.map(tableLink))]), "Models"),
-      page: () => grid(["Page", "What it is for", "Tables"], of("page").map((one) => pages.get(one)).map((one) => [link(to.page(one.name), one.title), one.description, list(one.tables.map((table) => (tables.has(table) ? tableLink(table) : table)))]), "Pages"),
+      page: () => grid(["Page", "What it is for", "Tables"], of("page").map((one) => pages.get(one)).map((one) => [link(to.page(one.name), one.title), one.description, list(one.tables.map((table) => tableLink(table)))]), "Pages"),
     };
     const kind = collection.entries[0].kind;
     return [title(collection.name, collection.group, plural(collection.entries.length, { table: "table", delivery: "delivery", model: "model", page: "page" }[kind], kind === "delivery" ? "deliveries" : undefined)), body[kind]()];
