@@ -42,6 +42,10 @@ FAKETIME := $(CURDIR)/.lakehouse/faketime
 # The proxy of lakehouse_assets_tests/operations.
 NGINX := $(CURDIR)/.lakehouse/nginx
 
+# Clients of lakehouse_assets_tests/endpoint.
+SQL_CLIENTS := $(CURDIR)/.lakehouse/sql-clients
+SQL_CLIENTS_POM := lakehouse_assets_tests/endpoint/pom.xml
+
 # `make demo|ui|mlflow ENGINE=spark` works in places of its own; STATE=.lakehouse shares the others.
 ENGINE := duckdb
 ifeq ($(ENGINE),spark)
@@ -58,7 +62,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite axe kafka databases faketime nginx demo test test-cluster soak lint types ui mlflow pages pictures sample bench bench-engines bench-tweets bench-streams constraints licences clean
+.PHONY: help setup spark azurite axe kafka databases faketime nginx sql-clients demo test test-cluster soak lint types ui mlflow pages pictures sample bench bench-engines bench-tweets bench-streams constraints licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -109,6 +113,7 @@ $(KAFKA)/.ready: $(KAFKA_POM) | $(filter spark,$(MAKECMDGOALS))
 
 databases: $(DATABASES)/.ready ## Fetch PostgreSQL and MariaDB for the tests from Debian's packages, once, without root
 faketime: $(FAKETIME)/.ready ## Fetch libfaketime for the tests from Debian's packages, once, without root
+sql-clients: $(SQL_CLIENTS)/.ready ## Fetch clients of SQL for the tests from Debian, Maven and pip, once, without root
 nginx: $(NGINX)/.ready ## Fetch nginx for the tests from Debian's packages, once, without root
 
 # What is installed already is not fetched: apt says what would be.
@@ -131,11 +136,18 @@ $(FAKETIME)/.ready:
 $(NGINX)/.ready:
 	$(call FROM_DEBIAN,nginx,nginx)
 
+$(SQL_CLIENTS)/.ready: $(SQL_CLIENTS_POM) | setup $(filter spark kafka,$(MAKECMDGOALS))
+	$(call FROM_DEBIAN,psql and ODBC,odbc-postgresql libodbc2 $$(apt-cache depends postgresql-client | sed -n 's/.*Depends: \(postgresql-client-[0-9]*\)$$/\1/p'))
+	@$(PIP) --no-deps --target $(SQL_CLIENTS)/python pyodbc==5.5.0 || echo "pyodbc could not be fetched; tests with it will be skipped."
+	@command -v mvn >/dev/null || { echo "Maven is not installed; tests with JDBC will be skipped."; exit 0; }; \
+	mvn -q -B -f $(SQL_CLIENTS_POM) dependency:copy-dependencies -DoutputDirectory=$(SQL_CLIENTS) \
+	|| echo "PostgreSQL's JDBC driver could not be fetched; tests with it will be skipped."
+
 demo: setup ## Build the whole lake from data/ and show it (ENGINE=spark: on Spark)
 	@LAKEHOUSE_LANDING=data $(BIN)/lakehouse run
 	@$(if $(filter spark,$(ENGINE)),echo "This lake is in $(STATE): make ui ENGINE=spark and make mlflow ENGINE=spark show it.")
 
-test: setup azurite axe kafka databases faketime nginx ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
+test: setup azurite axe kafka databases faketime nginx sql-clients ## Run every test (PYTEST_ARGS=--require-spark: fail where Spark cannot be had)
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-cluster: setup spark ## Run the pipeline on a Spark cluster and a Connect server on this machine

@@ -103,6 +103,8 @@ def _set(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
         return Command("set", text, "transaction_isolation", "read committed")
     if low[at] in {"time", "names"}:
         name, at = ("timezone", at + 2) if low[at] == "time" else ("client_encoding", at + 1)
+    elif low[at] in {"role", "authorization"}:
+        name, at = "role", at + 1
     else:
         name, at = _bare(words[at]), at + 2
     if at >= len(words):

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -109,18 +110,17 @@ class Server:
 
     async def _end_clients(self) -> None:
         self._ending = True
-        for task, client in list(self._tasks.items()):
-            if client is None or not client.busy:
-                task.cancel()
+        told: set[asyncio.Task[None]] = set()
         ends = self._loop.time() + timeouts.DRAIN_SECONDS
         while self._tasks and self._loop.time() < ends:
-            await asyncio.wait(self._tasks, timeout=0.1)
-            for task, client in list(self._tasks.items()):
-                if client is not None and not client.busy:
+            for task, client in self._tasks.items():
+                if task not in told and not (client and client.busy):
                     task.cancel()
+                    told.add(task)
+            await asyncio.wait(self._tasks, timeout=0.1)
         for client in list(self._clients.values()):
             client.stop(_LEAVING)
-        for task in list(self._tasks):
+        for task in self._tasks.keys() - told:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
@@ -159,7 +159,8 @@ class Server:
             writer.write(m.error(_LEAVING, "FATAL"))
         except _BROKEN:
             # It left, sent what is no TLS, or does not read: there is nobody to tell.
-            writer.transport.abort()
+            if number:
+                _drop(writer)
         finally:
             if number:
                 self._clients.pop(number).close()
@@ -175,6 +176,14 @@ def _configure(writer: asyncio.StreamWriter) -> None:
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _drop(writer: asyncio.StreamWriter) -> None:
+    """End a connection without the rows that wait for its client."""
+    linger = struct.pack("ii", 1, 0)
+    with contextlib.suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
 
 
 async def _hang_up(writer: asyncio.StreamWriter) -> None:

@@ -137,10 +137,11 @@ CREATE TABLE lookups AS SELECT
     (SELECT map(list(attrelid || '.' || attnum), list(attname)) FROM pg_attribute) AS attributes;
 CREATE MACRO found_in(known, key) AS map_extract(known, key)[1];
 CREATE MACRO relation_name(number) AS found_in((SELECT relations FROM lookups), number::UINTEGER);
-CREATE MACRO relation_number(text) AS
-    found_in((SELECT numbers FROM lookups), replace(text, '"', ''));
-CREATE MACRO type_number(text) AS found_in((SELECT type_numbers FROM lookups),
-    replace(replace(text, 'pg_catalog.', ''), '"', ''));
+CREATE MACRO relation_number(text) AS coalesce(try_cast(text AS UINTEGER),
+    found_in((SELECT numbers FROM lookups), replace(text, '"', '')));
+CREATE MACRO type_number(text) AS coalesce(try_cast(text AS UINTEGER),
+    found_in((SELECT type_numbers FROM lookups),
+        replace(replace(text, 'pg_catalog.', ''), '"', '')));
 CREATE MACRO type_name(number) AS found_in((SELECT types FROM lookups), number::UINTEGER);
 CREATE MACRO function_number(text) AS found_in((SELECT function_numbers FROM lookups),
     replace(text, 'pg_catalog.', ''));

@@ -44,6 +44,7 @@ class _Process:
 
     Attributes:
         received: The first signal that asked it to end.
+        interrupted: Whether KeyboardInterrupt was raised for it.
         reason: Why it ends, if `stop` was called.
         watching: Whether signals are watched.
         last_calls: Functions to call before the process is ended by force, by name.
@@ -51,6 +52,7 @@ class _Process:
     """
 
     received: int | None = None
+    interrupted: bool = False
     reason: str | None = None
     watching: bool = False
     last_calls: dict[str, Callable[[], None]] = field(default_factory=dict)
@@ -182,9 +184,11 @@ def setting_on_signals(stop: StopRequest) -> Iterator[None]:
 
 
 def _interrupt(number: int, _frame: object) -> None:
+    # The watching thread may have seen the signal before.
+    _process.received = _process.received or number
     # A second signal must not interrupt the shutdown that the first one started.
-    if _process.received is None:
-        _process.received = number
+    if not _process.interrupted:
+        _process.interrupted = True
         raise KeyboardInterrupt
 
 
