@@ -42,8 +42,8 @@ with recursive payroll as (from payroll union from payroll) select * from payrol
 with recursive r as (select name from members union select r.name from r) select * from r
 with recursive r(n) as (select max(name) from members union all select m.name from members m, r
   where m.name > r.n) select * from r
-with "m\u212b" as (select 1) select * from payroll
-with "payro\u217cl" as (select 1 as pay) select * from payroll
+with "ban\u212aing" as (select 1 as pay) select * from banking
+with "BANKING" as (select 1 as pay) select * from banking, club.banking
 with payroll as (select 1 as pay) select * from club.payroll
 with payroll as (select 1 as pay) select * from payroll,
   (with x as (select 1) select * from club.payroll)

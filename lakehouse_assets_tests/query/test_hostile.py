@@ -53,7 +53,7 @@ MEMBERS = Table(
 )  # fmt: skip
 PAYROLL = Table(
     domain="club", name="payroll", layer="gold", description="Pay.", kind="event", owner="team:x",
-    keys=("member",),
+    keys=("member",), aliases=("banking",),
     columns=(Column("member", "bigint", "Key.", False), Column("pay", "string", "Pay.")),
 )  # fmt: skip
 CLUB = Registry([MEMBERS, PAYROLL])
