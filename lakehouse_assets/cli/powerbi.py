@@ -53,9 +53,10 @@ def powerbi(
     for one in made:
         model = one.model
         measures = sum(len(table.measures) for table in model.tables)
+        pages = sum(path.endswith("/page.json") for path in one.files)
         console.print(
             f"{to / model.name}: {len(model.tables)} tables, {len(model.relations)} relations, "
-            f"{measures} measures, {len(model.roles)} roles, {len(one.pages)} pages"
+            f"{measures} measures, {len(model.roles)} roles, {pages} pages"
         )
         for what in one.left_out:
             console.print(f"  left out: {what}", highlight=False, soft_wrap=True)
