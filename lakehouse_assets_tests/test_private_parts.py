@@ -108,6 +108,10 @@ class Use(NamedTuple):
     name: str
 
 
+# Underscores keep these methods apart from a tuple's fields; Python documents them.
+NAMED_TUPLE = {"_asdict", "_fields", "_make", "_replace"}
+
+
 def uses_in(source: str, where: str) -> Iterator[Use]:
     """Find what is private in what a module imports, reads and replaces."""
     tree = ast.parse(source)
@@ -123,7 +127,7 @@ def uses_in(source: str, where: str) -> Iterator[Use]:
                         yield Use(where, path[-1])
         elif isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr):
             owner = ast.unparse(node.value)
-            if owner not in {"self", "cls", "os"}:
+            if owner not in {"self", "cls", "os"} and node.attr not in NAMED_TUPLE:
                 yield Use(where, node.attr)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"setattr", "delattr"}:
             name = node.args[1]
@@ -177,7 +181,11 @@ def has(owner: object, name: str) -> bool:
     """Say whether a class or module has a part; a class's text says what its instances have."""
     if hasattr(owner, name) or not inspect.isclass(owner):
         return hasattr(owner, name)
-    return bool(re.search(rf"self\.{name}\b.*=", inspect.getsource(owner)))
+    try:
+        source = inspect.getsource(owner)
+    except OSError:
+        return False  # compiled: it has what Python sees of it
+    return bool(re.search(rf"self\.{name}\b.*=", source))
 
 
 def missing(part: Part) -> str | None:

@@ -93,8 +93,8 @@ class Relation:
 
     def __repr__(self) -> str:
         """Show the first rows, as notebooks do for what a cell ends with."""
-        first = Relation(self._session, f"SELECT * FROM ({self._text}\n) LIMIT {_SHOWN}")  # noqa: S608
-        first._parameters = self._parameters
+        text = f"SELECT * FROM ({self._text}\n) LIMIT {_SHOWN}"  # noqa: S608
+        first = Relation(self._session, text, self._parameters)
         return f"{first.df().to_string(index=False)}\n(the first {_SHOWN} rows at most)"
 
 

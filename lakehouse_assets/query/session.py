@@ -292,7 +292,7 @@ def ask(
     except LakehouseError as error:
         watch.fail(error)
         raise
-    return answer._replace(rows=watch.rows_of(answer.rows))
+    return Answer(watch.rows_of(answer.rows), answer.of_catalog)
 
 
 def _ask(lake: Lake, text: str, watch: Watch, confined: bool) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.query.statements import Statement
 
 _LONGEST = 2000
+_QUERY = re.compile(r"[\s(]*(select|with|from|values)\b", re.IGNORECASE)
 
 
 class Watch:
@@ -145,6 +147,9 @@ def columns_of(statement: Statement) -> tuple[str, ...]:
 
 def _tree(statement: Statement) -> exp.Expr | None:
     """Return a statement as a tree; None if it is no query or is not understood."""
+    # sqlglot would write other texts that it does not know, with their values, to the log.
+    if not _QUERY.match(statement.text):
+        return None
     try:
         tree = sqlglot.parse_one(statement.text, dialect="duckdb")
     except SqlglotError:
