@@ -120,6 +120,11 @@ def classify(
     lake = open_embedded()
     tables = [REGISTRY[name] for name in names] if names else [*REGISTRY]
     stored = [table for table in tables if lake.version(table) is not None]
+    if not stored or (names and len(stored) < len(tables)):
+        absent = ", ".join(t.full_name for t in tables if t not in stored) if names else "the lake"
+        raise LakehouseError(
+            f"Nothing is stored of {absent} in {lake.root}; `lakehouse run` builds it."
+        )
     found = [s for table in stored for s in scan(lake.engine, table, lake.read(table), rows)]
     undeclared = [suspect for suspect in found if suspect.declared is None]
     if as_json:

@@ -212,6 +212,7 @@ def test_the_command_fails_where_a_class_is_not_declared(engine: Engine, tmp_pat
     said = " ".join(done.stderr.split())
     assert 'not declared: quality.quality_events.run_id (pii="contact"). Declare' in said
     assert "1 look personal" in done.stdout
-    clean = command("classify", "--json", "quality_rules",
-                    variables={"LAKEHOUSE_ROOT": str(tmp_path)}, cwd=tmp_path)  # fmt: skip
-    assert (clean.returncode, json.loads(clean.stdout)) == (0, [])
+    absent = command("classify", "--json", "quality_events", "quality_rules",
+                     variables={"LAKEHOUSE_ROOT": str(tmp_path)}, cwd=tmp_path)  # fmt: skip
+    assert (absent.returncode, absent.stdout) == (1, "")
+    assert "Nothing is stored of quality.quality_rules in" in absent.stderr
