@@ -53,19 +53,22 @@ def sql(text: str, parameters: Sequence[Any] = (), *, role: str = "owner") -> Re
 def _session(role: str) -> tuple[Sessions, Session]:
     from lakehouse_assets.catalog.access import access_of
     from lakehouse_assets.domains import ROLES
+    from lakehouse_assets.query.audit import Reader
     from lakehouse_assets.settings import load_settings
 
     sessions = sessions_at(str(load_settings().root))
-    return sessions, sessions.open(access_of(role, ROLES, "The argument role"))
+    access = access_of(role, ROLES, "The argument role")
+    return sessions, sessions.open(access, reader=Reader.here("python"))
 
 
 @cache
 def sessions_at(root: str) -> Sessions:
     """Return the sessions on the lake of the settings, one for each place of a lake."""
     from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.query.audit import AuditFolder
     from lakehouse_assets.query.session import Sessions
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     key = settings.mask_key.get_secret_value() if settings.mask_key else None
-    return Sessions(open_lake(settings, "duckdb"), key=key)
+    return Sessions(open_lake(settings, "duckdb"), key=key, audit=AuditFolder(settings.audit).add)

@@ -47,12 +47,13 @@ app = typer.Typer(
 for command in (
     run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
     inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
-    admin.export_model, new, pages, powerbi, restore, stream, views, lineage,
+    admin.export_model, new, pages, powerbi, restore, stream, lineage,
     catalog, classify, forget, openlineage,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(serve, name="serve")
+app.add_typer(views, name="views")
 app.add_typer(access, name="access")
 
 

@@ -173,6 +173,7 @@ def flight(
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.endpoint.flight import serve_flight
+    from lakehouse_assets.query.audit import AuditFolder
     from lakehouse_assets.query.session import Sessions
     from lakehouse_assets.query.users import Users
     from lakehouse_assets.settings import load_settings
@@ -185,7 +186,12 @@ def flight(
     lake = open_lake(settings, "duckdb")
     pair = (_pem(certificate), _pem(key)) if certificate and key else None
     serve_flight(
-        Sessions(lake, timeout, masks.get_secret_value() if masks else None),
+        Sessions(
+            lake,
+            timeout,
+            masks.get_secret_value() if masks else None,
+            audit=AuditFolder(settings.audit).add,
+        ),
         users,
         ROLES,
         host=host,

@@ -1,4 +1,4 @@
-"""`lakehouse views`: the tables of the lake as views in a DuckDB file."""
+"""`lakehouse views`: a DuckDB file of the lake's tables, and views that users make."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import typer
 
 from lakehouse_assets.cli.terminal import console
 
+views = typer.Typer()
 
-def views(
+
+@views.callback(invoke_without_command=True)
+def write(
+    context: typer.Context,
     to: Annotated[Path, typer.Option("--to", help="The file.")] = Path("lake.duckdb"),
     copy: Annotated[
         list[str] | None,
@@ -24,6 +28,8 @@ def views(
     they are asked. A tool needs DuckDB's extension delta. Where the lake was moved, write the file
     again, or SET VARIABLE lakehouse_root = '<the folder>'.
     """
+    if context.invoked_subcommand:
+        return
     from lakehouse_assets.cli.report import no_lake, open_lake
     from lakehouse_assets.domains import REGISTRY
     from lakehouse_assets.errors import LakehouseError
@@ -50,3 +56,47 @@ def views(
             "ACCOUNT_NAME '<account>').",
             soft_wrap=True,
         )
+
+
+@views.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    text: Annotated[str, typer.Argument(help="One SELECT over the lake.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the view of that name.")
+    ] = False,
+) -> None:
+    """Keep a SELECT in the lake as views.<name>, for every SQL interface.
+
+    Whoever asks reads it with the rights of their own role.
+    """
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.query.user_views import SCHEMA, create_view
+    from lakehouse_assets.settings import load_settings
+
+    create_view(open_lake(load_settings(), "duckdb"), name, text, replace=replace)
+    console.print(f"{SCHEMA}.{name} is there.")
+
+
+@views.command("list")
+def list_them() -> None:
+    """List the views that users have made."""
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.query.user_views import SCHEMA, read_views
+    from lakehouse_assets.settings import load_settings
+
+    for name, text in read_views(open_lake(load_settings(), "duckdb")).items():
+        console.print(f"{SCHEMA}.{name}: {text}", soft_wrap=True, markup=False, highlight=False)
+
+
+@views.command()
+def drop(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
+    """Remove a view that a user has made; tables stay as they are."""
+    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.query.user_views import SCHEMA, drop_view
+    from lakehouse_assets.settings import load_settings
+
+    readers = drop_view(open_lake(load_settings(), "duckdb"), name)
+    console.print(f"{SCHEMA}.{name} is gone.")
+    if readers:
+        console.print(f"These views read it and fail now: {', '.join(readers)}.")

@@ -24,6 +24,7 @@ from lakehouse_assets.endpoint.system_tables import DATABASE, Relation
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.schema import arrow_type
 from lakehouse_assets.listening import is_loopback, listen
+from lakehouse_assets.query.audit import Reader
 
 if TYPE_CHECKING:
     from lakehouse_assets.query.session import Sessions
@@ -264,7 +265,8 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
 
     def _session(self, context: Any) -> Any:
         user = _user(context)
-        return self._sessions.open(access_of(user.role, self._roles, user.name), guarded=True)
+        access = access_of(user.role, self._roles, user.name)
+        return self._sessions.open(access, guarded=True, reader=Reader(user.name, "flight"))
 
     def _described(self, context: Any, text: str, parameters: Sequence[Any] | None) -> pa.Schema:
         try:

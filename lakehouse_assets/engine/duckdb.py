@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.util import Finalize
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, finalize
 
@@ -414,7 +415,12 @@ class DuckDBEngine:
         """
         return self.query_on(self.catalog_of(object(), lambda: frames or {})).run(sql)
 
-    def catalog_of(self, key: Hashable, frames: Callable[[], Mapping[str, DataFrame]]) -> str:
+    def catalog_of(
+        self,
+        key: Hashable,
+        frames: Callable[[], Mapping[str, DataFrame]],
+        views: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
         """Return the name of a catalog with the named frames and no others.
 
         Statements on it see the same versions until they end, whatever others do meanwhile.
@@ -423,10 +429,11 @@ class DuckDBEngine:
             key: Identifies the names and the versions that they mean; a catalog with the same key
                 is used again.
             frames: Makes the frames by SQL name.
+            views: Queries over those names, by a further name each; later ones may read earlier.
         """
         self._renew_stores()
         if key not in self._catalogs:
-            self._catalogs[key] = self._new_catalog(frames())
+            self._catalogs[key] = self._new_catalog(frames(), views)
         self._catalogs.move_to_end(key)
         while len(self._catalogs) > _MOST_CATALOGS:
             self._drop_catalog(next(iter(self._catalogs)))
@@ -434,9 +441,7 @@ class DuckDBEngine:
 
     def query_on(self, catalog: str) -> Query:
         """Begin a statement on a catalog; several threads may."""
-        cursor = self.cursor()
-        cursor.execute(f"SET search_path = '{catalog}.main,memory.main'")
-        return Query(cursor, self._stores.explained)
+        return Query(self._on(catalog), self._stores.explained)
 
     def script(self, statements: Iterable[str]) -> None:
         """Run statements one by one, on a connection of their own.
@@ -469,19 +474,27 @@ class DuckDBEngine:
         """Open a further connection to the engine's instance of DuckDB."""
         return self._connection.cursor()
 
-    def _new_catalog(self, frames: Mapping[str, DataFrame]) -> tuple[str, str]:
+    def _new_catalog(
+        self, frames: Mapping[str, DataFrame], views: Mapping[str, str]
+    ) -> tuple[str, str]:
         """Create a catalog with a view for each name; return its name and the views' queries."""
         catalog = new_name("names")
         self._connection.execute(f"ATTACH ':memory:' AS {catalog}")
-        queries = []
-        for name, frame in frames.items():
-            schema, _, plain = name.rpartition(".")
-            if schema:
-                self._run(f"CREATE SCHEMA IF NOT EXISTS {catalog}.{identifier(schema)}")
-            queries.append(self._query(frame))
-            place = f"{catalog}.{identifier(schema or 'main')}.{identifier(plain)}"
-            self._run(f"CREATE VIEW {place} AS {queries[-1]}")
-        return catalog, "\n".join(queries)
+        queries = {**{name: self._query(frame) for name, frame in frames.items()}, **views}
+        with self._on(catalog) as cursor:
+            for name, query in queries.items():
+                schema, _, plain = name.rpartition(".")
+                schema = schema or "main"
+                self._run(f"CREATE SCHEMA IF NOT EXISTS {catalog}.{identifier(schema)}", cursor)
+                place = f"{catalog}.{identifier(schema)}.{identifier(plain)}"
+                self._run(f"CREATE VIEW {place} AS {query}", cursor)
+        return catalog, "\n".join(queries.values())
+
+    def _on(self, catalog: str) -> duckdb.DuckDBPyConnection:
+        """Open a connection that looks for names in a catalog first."""
+        cursor = self.cursor()
+        cursor.execute(f"SET search_path = '{catalog}.main,memory.main'")
+        return cursor
 
     def _drop_catalog(self, key: Hashable) -> None:
         """Drop a catalog; statements that run on it are not disturbed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
@@ -18,20 +18,24 @@ if TYPE_CHECKING:
 
 
 def catalog_rows(
-    lake: Lake, statement: Statement, sees: Callable[[Table], bool] = lambda _: True
+    lake: Lake,
+    statement: Statement,
+    users: Mapping[str, Statement],
+    sees: Callable[[Table], bool] = lambda _: True,
 ) -> pa.RecordBatchReader:
     """Answer `show tables`, `describe <table>` or `describe history <table>`.
 
     Args:
         lake: The lake.
         statement: The statement.
+        users: Users' views by SQL name.
         sees: Whether whoever asks may know of a table.
 
     Raises:
         QueryError: the table is not one that whoever asks may know of.
     """
     if statement.kind == "tables":
-        return _tables(lake, sees)
+        return _tables(lake, users, sees)
     ((name, (view, _)),) = statement.names.items()
     if not sees(view.table):
         raise QueryError(
@@ -42,7 +46,9 @@ def catalog_rows(
     return _history(lake, view.table) if statement.kind == "history" else _columns(view)
 
 
-def _tables(lake: Lake, sees: Callable[[Table], bool]) -> pa.RecordBatchReader:
+def _tables(
+    lake: Lake, users: Mapping[str, Statement], sees: Callable[[Table], bool]
+) -> pa.RecordBatchReader:
     """List the views of tables that are built, by name without aliases."""
     import pyarrow as pa
 
@@ -70,6 +76,11 @@ def _tables(lake: Lake, sees: Callable[[Table], bool]) -> pa.RecordBatchReader:
         for view in every_view(lake.registry)
         for table in [view.table]
         if sees(table) and (found := of_view(view)) is not None
+    ]
+    rows += [
+        {"table": name, "kind": "view", "rows_of": "a user's view"}
+        for name in sorted(users)
+        if "." in name and all(sees(named.view.table) for named in users[name].names.values())
     ]
     schema = pa.schema([(name, pa.string()) for name in ("table", "kind", "rows_of")])
     return pa.Table.from_pylist(rows, schema).to_reader()

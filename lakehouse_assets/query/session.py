@@ -23,6 +23,7 @@ from lakehouse_assets.query.catalog_answers import catalog_rows
 from lakehouse_assets.query.guard import guard
 from lakehouse_assets.query.locked import locked_connection
 from lakehouse_assets.query.statements import Named, Statement, read_statement
+from lakehouse_assets.query.user_views import UserViews, read_views
 from lakehouse_assets.query.watch import Watch
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Sessions:
         timeout: Seconds that a statement may take, unless its session says otherwise.
         key: Key of the hashes that roles see instead of values; None for one that is random.
         memory: Most memory that a statement of a role uses; the owner's share the engine's.
+        audit: Records who has asked what.
+        views: Views of users; None for those that the lake keeps, as they are at each statement.
 
     Raises:
         LakehouseError: the lake is on another engine.
@@ -70,6 +73,7 @@ class Sessions:
         key: str | None = None,
         memory: str = "1GB",
         audit: Callable[[Asked], None] | None = None,
+        views: UserViews | None = None,
     ) -> None:
         if lake.engine.name != "duckdb":
             raise LakehouseError(
@@ -79,6 +83,7 @@ class Sessions:
         self.engine = cast("DuckDBEngine", lake.engine)
         self.key = policy.hash_key(key)
         self.memory = memory
+        self._views = views
         policy.prepare(self.engine.cursor(), self.key)
         self.audit = audit
         self._timeout = timeout
@@ -113,6 +118,10 @@ class Sessions:
         """Stop every statement."""
         for session in list(self._sessions):
             session.close()
+
+    def views(self) -> UserViews:
+        """Return the views of users."""
+        return self._views or UserViews(read_views(self.lake), self.lake.registry)
 
     def catalog_of(self, statement: Statement) -> str:
         """Return a catalog with the tables that a statement names, at their newest versions.
@@ -163,8 +172,7 @@ class Session:
         try:
             statement = self._read(text, watch)
             if statement.kind != "rows":
-                rows = catalog_rows(self._sessions.lake, statement, self._sees)
-                return Answer(watch.rows_of(rows), True)
+                return Answer(watch.rows_of(self._of_catalog(statement)), True)
             try:
                 query = self._prepare(statement)
                 rows = query.run(statement.text, parameters, self._timeout, batch_rows)
@@ -187,7 +195,7 @@ class Session:
         """
         statement = self._read(text)
         if statement.kind != "rows":
-            return catalog_rows(self._sessions.lake, statement, self._sees).schema
+            return self._of_catalog(statement).schema
         try:
             return self._prepare(statement).describe(statement.text, parameters)
         except QueryError as error:
@@ -206,6 +214,9 @@ class Session:
         for query in list(self._running):
             query.stop(QueryError(reason, sqlstate="57014"))
 
+    def _of_catalog(self, statement: Statement) -> pa.RecordBatchReader:
+        return catalog_rows(self._sessions.lake, statement, self._sessions.views(), self._sees)
+
     def _sees(self, table: Table) -> bool:
         """Whether the role may know of a table."""
         return self._access is None or table in self._access.tables
@@ -214,8 +225,8 @@ class Session:
         """Read a statement and check that it may run; a role's tables are replaced in its text."""
         if self._closed:
             raise QueryError(_CLOSED, sqlstate="57014")
-        known = views(self._sessions.lake.registry)
-        statement = read_statement(text, self._sessions.lake.registry)
+        known, users = views(self._sessions.lake.registry), self._sessions.views()
+        statement = read_statement(text, self._sessions.lake.registry, users=users)
         of = watch.of if watch else lambda statement: statement
         of(statement)
         if statement.kind == "history" and self._access is not None:
@@ -225,7 +236,7 @@ class Session:
         if statement.kind != "rows" or not self._guarded:
             return statement
         earlier = {name: named.view for name, named in statement.names.items()}
-        guarded = guard(statement.text, self._access, {**known, **earlier})
+        guarded = guard(statement.text, self._access, {**known, **earlier, **statement.views})
         return of(
             replace(
                 statement,
@@ -234,6 +245,7 @@ class Session:
                     name: statement.names.get(name) or Named(known[name]) for name in guarded.names
                 },
                 columns=guarded.columns,
+                views={},
             )
         )
 
@@ -297,14 +309,19 @@ def ask(
 
 def _ask(lake: Lake, text: str, watch: Watch, confined: bool) -> Answer:
     engine = lake.engine
-    statement = watch.of(read_statement(text, lake.registry, engine.name))
+    users = UserViews(read_views(lake), lake.registry)
+    statement = watch.of(read_statement(text, lake.registry, engine.name, users))
     if isinstance(lake.location, Path) and not lake.location.is_dir():
         raise LakehouseError(
             f"There is no lake at {lake.root}; `lakehouse run` builds it, and LAKEHOUSE_ROOT says "
             "where it is."
         )
     if statement.kind != "rows":
-        return Answer(catalog_rows(lake, statement), of_catalog=True)
+        return Answer(catalog_rows(lake, statement, users), of_catalog=True)
+    if statement.views and engine.name != "duckdb":
+        raise LakehouseError(
+            "Views of users are in the embedded engine's SQL; set LAKEHOUSE_ENGINE=duckdb."
+        )
     try:
         if engine.name == "duckdb":
             embedded = cast("DuckDBEngine", engine)
@@ -326,7 +343,11 @@ def catalog_of(lake: Lake, engine: DuckDBEngine, statement: Statement) -> str:
         key = tuple(
             (name, named, snapshot.versions(*named)) for name, named in statement.names.items()
         )
-        return engine.catalog_of((lake.root, key), lambda: _frames(snapshot, statement))
+        return engine.catalog_of(
+            (lake.root, key, tuple(statement.views.items())),
+            lambda: _frames(snapshot, statement),
+            statement.views,
+        )
 
 
 def _frames(snapshot: Snapshot, statement: Statement) -> dict[str, Any]:

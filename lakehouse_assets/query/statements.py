@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import sqlglot
@@ -58,16 +59,30 @@ class Statement:
             (`describe`) and `history` (`describe history`) are answered from the catalog.
         names: What the names that the text reads from mean, by lower-case name.
         columns: Names of the columns that it needs; None for all of them.
+        views: Texts of the users' views that it reads by name; a view comes after those that it
+            reads.
     """
 
     text: str
     kind: Literal["rows", "tables", "columns", "history"]
     names: Mapping[str, Named]
     columns: frozenset[str] | None = None
+    views: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_statement(text: str, registry: Registry, dialect: str = "duckdb") -> Statement:
+def read_statement(
+    text: str,
+    registry: Registry,
+    dialect: str = "duckdb",
+    users: Mapping[str, Statement] = MappingProxyType({}),
+) -> Statement:
     """Read a text that is one statement.
+
+    Args:
+        text: The text.
+        registry: The declared tables.
+        dialect: The engine's dialect.
+        users: Users' views by SQL name.
 
     Raises:
         LakehouseError: it is not exactly one statement or longer than a MiB, a name could mean
@@ -95,12 +110,18 @@ def read_statement(text: str, registry: Registry, dialect: str = "duckdb") -> St
         if name in known:
             named = {name: Named(known[name])}
             return Statement(alone, "history" if described[1] else "columns", named)
+        if name in users:
+            alone = f"DESCRIBE SELECT * FROM {name}"  # noqa: S608 - a view's name
     alone, earlier = _earlier_states(alone, registry, dialect)
     possible = {**{name: Named(view) for name, view in known.items()}, **earlier}
     found = _names_in(alone, dialect) | earlier.keys()
     _refuse_shared(sorted(found & shared.keys()), registry)
     named = {name: possible[name] for name in sorted(found & possible.keys())}
-    return Statement(alone, "rows", named)
+    texts: dict[str, str] = {}
+    for name in sorted(found & users.keys()):
+        texts |= {**users[name].views, name: users[name].text}
+        named |= users[name].names
+    return Statement(alone, "rows", named, views=texts)
 
 
 def _refuse_shared(names: Sequence[str], registry: Registry) -> None:

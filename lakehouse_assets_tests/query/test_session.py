@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ from lakehouse_assets.errors import LakehouseError, QueryError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, between
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.query.session import Sessions
+from lakehouse_assets.query.session import Sessions, ask
+from lakehouse_assets.query.user_views import create_view, drop_view, read_views
 from lakehouse_assets_tests.lake.samples import COMMIT, day, make_lake, table
 
 COUNTS = table("counts", Column("n", "bigint", "A number.", unit="pieces"))
@@ -286,3 +288,65 @@ def test_a_role_reads_one_version_of_a_table_in_all_scans(tmp_path: Path) -> Non
     ).rows
     put(lake, 3)
     assert {*map(tuple, zip(*answer.read_all().to_pydict().values(), strict=True))} == {(4, 2)}
+
+
+def test_a_users_view_is_read_with_the_rights_of_who_asks(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path, COUNTS, STATES, engine=start_engine("duckdb"))
+    put(lake, 2)
+    states(lake, 1)
+    states(lake, 3)
+    create_view(lake, "latest", "select n, n * 10 as ten from shop.states;")
+    create_view(lake, "doubled", "select l.ten * 2 as twenty from latest l")
+    create_view(lake, "first", "select n from states@v1")
+    create_view(lake, "counted", "with c as (select count(*) as k from counts) select k from c")
+    sessions = Sessions(lake)
+    owner, guarded, role = sessions.open(), sessions.open(guarded=True), sessions.open(ROLE)
+    for session, expected in ((owner, [60, 3, 1, 2]), (guarded, [60, 3, 1, 2]), (role, [40, 2])):
+        queries = (
+            "select twenty from views.doubled", "select l.n from latest l",
+            "select n from first", "select k from views.counted",
+        )  # fmt: skip
+        found = [
+            session.run(query).rows.read_all()[0].to_pylist()[0]
+            for query in queries[: len(expected)]
+        ]
+        assert found == expected
+        assert session.describe("select * from doubled").names == ["twenty"]
+    assert role.run("from first").rows.read_all().num_rows == 0
+    with pytest.raises(QueryError, match="may not read"):
+        role.run("select * from counted")
+    listed = {
+        session: set(session.run("show tables").rows.read_all()["table"].to_pylist())
+        for session in (owner, role)
+    }
+    every = {"views.latest", "views.doubled", "views.first", "views.counted"}
+    assert [found & every for found in listed.values()] == [every, every - {"views.counted"}]
+    assert owner.run("describe views.doubled").rows.read_all().num_rows == 1
+    states(lake, 4)
+    assert ask(lake, "select ten from latest").rows.read_all().to_pylist() == [{"ten": 40}]
+    assert drop_view(lake, "latest") == ["doubled"]
+    with pytest.raises(LakehouseError, match="No table is called latest"):
+        guarded.run("select * from doubled")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("Sales!", "select 1 as a", "cannot be the name"),
+        ("counts", "select 1 as a", "A table has the name counts"),
+        ("there", "select 2 as a", "--replace"),
+        ("new", "select m from counts", "No column is called m"),
+        ("new", "select 1 as a; select 2", "several statements"),
+        ("new", "create table x as select 1", "Only one SELECT"),
+        ("new", "select * from read_csv('x.csv')", "not allowed"),
+        ("new", "select * from new", "reads itself"),
+        ("new", "select * from nowhere", "No table is called nowhere"),
+    ],
+)
+def test_what_cannot_be_a_view_is_one_sentence(lake: Lake, name: str, text: str, said: str) -> None:
+    create_view(lake, "there", "select 1 as a", replace=True)
+    with pytest.raises(LakehouseError, match=re.escape(said)):
+        create_view(lake, name, text)
+    assert read_views(lake) == {"there": "select 1 as a"}
+    with pytest.raises(LakehouseError, match="did you mean there"):
+        drop_view(lake, "their")
