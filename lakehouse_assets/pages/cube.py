@@ -80,6 +80,7 @@ def load(
             "description": _HIDDEN if hidden else path.column.description,
             "unit": path.column.unit,
             "type": "number" if hidden else columns.type_of(rows[name].type),
+            "private": hidden,
             "values": values,
             "codes": columns.array(codes),
         }

@@ -112,6 +112,8 @@ def test_numbers_stand_for_people_unless_asked(
     ]
     hidden = source(site, "churn", name)["dimensions"]["customer_id"]
     assert hidden["values"] == [*range(1, len(hidden["values"]) + 1)]
+    # They mean somebody else in another source, so nobody can filter by them.
+    assert hidden["private"]
     named = site_of(sample, tmp_path / "named", identifiers=True)
     shown = source(named, "churn", name)["dimensions"]["customer_id"]
     rows = sample.house.rows(REGISTRY["retail.gold_customer_churn"])

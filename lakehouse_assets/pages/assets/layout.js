@@ -134,6 +134,8 @@ Pages.layout = (() => {
         Pages.filters.selectAll(dimension);
         return;
       }
+      // Running numbers mean somebody else in another source.
+      if (this.source.dimensions[dimension].private) return;
       const path = this.state.path ?? [];
       if (this.spec.drill && this.state.drill && path.length + 1 < this.spec.dimensions.length) {
         this.keep({ ...this.state, path: [...path, label] });

@@ -32,7 +32,7 @@
 
   function radius(view, groups) {
     const third = groups.values[2];
-    if (!third) return () => (groups.length > MANY ? 3 : 7);
+    if (!third || groups.length > MANY) return () => (groups.length > MANY ? 3 : 7);
     let most = 0;
     for (const value of third) if (value > most) most = value;
     return (place) => 4 + 28 * Math.sqrt(Math.max(0, third[place] || 0) / (most || 1));
@@ -43,6 +43,9 @@
     const { groups, parts } = pointsOf(view);
     const label = (place) => view.source.dimensions[dimension].values[groups.codes[0][place]];
     const size = radius(view, groups);
+    // Points of several sizes are drawn one by one, which takes seconds for so many.
+    const sized = groups.values[2] && groups.length <= MANY;
+    if (groups.values[2] && !sized) view.say(`More than ${Pages.format.number(MANY)} points: all of one size`);
     const scale = (measure, name) => axis(view.theme, (value) => view.format(measure, value, true), { name: view.label(measure), ...name });
     view.table(
       [dimension, ...(series ? [series] : [])].map((name) => ({ name, label: view.label(name), numeric: false }))
@@ -60,8 +63,8 @@
         ...measures.map((name, at) => [view.label(name), view.format(name, groups.values[at][placeOf(point)])])])),
       series: parts.map((part) => ({
         type: "scatter", name: Pages.format.label(part.name), dimensions: ["x", "y"], data: part.data,
-        symbolSize: groups.values[2] ? (_, { dataIndex }) => size(part.places[dataIndex]) : size(0),
-        large: !groups.values[2], largeThreshold: MANY, progressive: 0,
+        symbolSize: sized ? (_, { dataIndex }) => size(part.places[dataIndex]) : size(0),
+        large: !sized, largeThreshold: MANY, progressive: 0,
         itemStyle: { opacity: groups.length > MANY ? 0.5 : 0.75, color: series ? view.colour(series, part.name) : view.theme.series[0] },
       })),
     }, { click: (point) => (series ? view.select(series, parts[point.seriesIndex].name) : view.select(dimension, label(placeOf(point)))) });
