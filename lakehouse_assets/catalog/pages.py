@@ -56,7 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "key_influencers": Kind((1, 20), (0, 1), target=True, selects=False),
     "top_segments": Kind((1, 20), (0, 1), target=True, selects=False),
     # Low, expected and high value, and optionally what came true.
-    "forecast_band": Kind((1, 1), (3, 4), series=True, selects=False),
+    "forecast_band": Kind((1, 1), (3, 4), selects=False),
     # Place, latitude and longitude; the measure is the size of the circle.
     "map": Kind((3, 3), (1, 2)),
     # From and to.

@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 # A page that has not answered by then never will.
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 
 
 @contextmanager
@@ -158,9 +158,9 @@ class Tab:
         return done["result"].get("value")
 
     def until(self, condition: str) -> None:
-        """Wait, frame by frame, until a condition in JavaScript holds; fail after ten seconds."""
+        """Wait, frame by frame, until a condition in JavaScript holds; fail after a minute."""
         script = (
-            "new Promise((done) => { const late = performance.now() + 10000; const look = () => "
+            "new Promise((done) => { const late = performance.now() + 60000; const look = () => "
             f"({condition}) ? done(true) : performance.now() > late ? done(false)"
             " : requestAnimationFrame(look); look(); })"
         )

@@ -31,9 +31,8 @@
     const places = Pages.analysis.layered(ids, edges);
     const boxWidth = Math.max(0, ...ids.map((id) => id.length)) * LETTER + PADDING;
     const at = (id) => ({ x: places.get(id).column * (boxWidth + GAP.x) + 4, y: places.get(id).row * (HEIGHT + GAP.y) + 4 });
-    const columns = Math.max(0, ...[...places.values()].map((place) => place.column + 1));
-    const rows = Math.max(0, ...[...places.values()].map((place) => place.row + 1));
-    const [width, height] = [columns * (boxWidth + GAP.x) - GAP.x + 8, rows * (HEIGHT + GAP.y) + 8];
+    const right = Math.max(0, ...ids.map((id) => at(id).x + boxWidth + 4));
+    const bottom = Math.max(0, ...ids.map((id) => at(id).y + HEIGHT + 4));
     const lines = edges.map(([from, to]) => {
       const [one, other] = [at(from), at(to)];
       const [x1, y1, x2, y2] = [one.x + boxWidth, one.y + HEIGHT / 2, other.x, other.y + HEIGHT / 2];
@@ -49,7 +48,7 @@
         click: () => view.keep({ ...view.state, node: id === view.state.node ? undefined : id }),
       }, svg("rect", { width: boxWidth, height: HEIGHT, rx: 4 }), svg("text", { x: 8, y: HEIGHT / 2 }, id));
     });
-    const graph = svg("svg", { class: "lineage", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": view.spec.title }, ...lines, ...boxes);
+    const graph = svg("svg", { class: "lineage", width: right, height: bottom, viewBox: `0 0 ${right} ${bottom}`, role: "group", "aria-label": view.spec.title }, ...lines, ...boxes);
     return boxes.length ? withArrows(graph, boxes, Math.max(0, ids.indexOf(view.state.node))) : graph;
   }
 

@@ -39,10 +39,7 @@
       symbolSize: 5 + 35 * Math.sqrt(Math.max(0, row.values[0] ?? 0) / (most || 1)),
       itemStyle: { opacity: selected && !selected.has(row.labels[0]) ? 0.2 : 0.65 },
     }));
-    view.table(
-      dimensions.map((name) => ({ name, label: view.label(name), numeric: false }))
-        .concat(measures.map((name) => ({ name, label: view.label(name), numeric: true }))),
-      rows.map((row) => [...row.labels, ...row.values]));
+    view.table(...view.tableOf({ dimensions, measures, rows }));
     if (missing.length) view.say(`${missing.length} without coordinates are only in the table`);
     view.chart({
       geo: { map: registered(), roam: true, silent: true, left: 0, right: 0, top: 0, bottom: 0,

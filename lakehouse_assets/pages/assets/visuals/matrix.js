@@ -29,9 +29,7 @@
       "aria-pressed": String(Boolean(view.selected(dimension)?.has(label))),
       click: (event) => view.select(dimension, label, event.ctrlKey || event.metaKey),
     }, Pages.format.label(label));
-    view.table(
-      [{ name: down, label: view.label(down), numeric: false }, { name: across, label: view.label(across), numeric: false }, { name: measure, label: view.label(measure), numeric: true }],
-      cells.map((row) => [...row.labels, ...row.values]));
+    view.table(...view.tableOf({ dimensions: [down, across], measures, rows: cells }));
     refill(view, html("div", { class: "scroll", "data-scroll": "matrix", tabindex: "0", role: "region", "aria-label": view.spec.title },
       html("table", { class: "matrix" },
         html("thead", {}, html("tr", {}, html("th", { scope: "col" }, `${view.label(down)} / ${view.label(across)}`),
