@@ -382,19 +382,20 @@ class _PageWriter:
 
 def _top(name: str, column: _Field, measure: _Field, count: int) -> _Json:
     """Return the filter that keeps the groups with the largest values of a measure."""
+    # A query names each table once.
+    names = {column.table: "c"}
+    names.setdefault(measure.table, "m")
 
-    def named(source: str, one: _Field) -> _Json:
-        reference = {"SourceRef": {"Source": source}}
+    def named(one: _Field) -> _Json:
+        reference = {"SourceRef": {"Source": names[one.table]}}
         return {one.kind: {"Expression": reference, "Property": one.name}}
 
+    tables = [{"Name": alias, "Entity": table, "Type": 0} for table, alias in names.items()]
     query = {
         "Version": 2,
-        "From": [
-            {"Name": "c", "Entity": column.table, "Type": 0},
-            {"Name": "m", "Entity": measure.table, "Type": 0},
-        ],
-        "Select": [named("c", column) | {"Name": "field"}],
-        "OrderBy": [{"Direction": 2, "Expression": named("m", measure)}],
+        "From": tables,
+        "Select": [named(column) | {"Name": "field"}],
+        "OrderBy": [{"Direction": 2, "Expression": named(measure)}],
         "Top": count,
     }
     return {
@@ -405,13 +406,13 @@ def _top(name: str, column: _Field, measure: _Field, count: int) -> _Json:
             "Version": 2,
             "From": [
                 {"Name": "top", "Expression": {"Subquery": {"Query": query}}, "Type": 2},
-                {"Name": "c", "Entity": column.table, "Type": 0},
+                tables[0],
             ],
             "Where": [
                 {
                     "Condition": {
                         "In": {
-                            "Expressions": [named("c", column)],
+                            "Expressions": [named(column)],
                             "Table": {"SourceRef": {"Source": "top"}},
                         }
                     }

@@ -66,6 +66,7 @@ def fields_in(content: Any, names: Mapping[str, str] | None = None) -> Iterator[
         return
     if isinstance(content.get("From"), list):
         names = {f["Name"]: f["Entity"] for f in content["From"] if "Entity" in f}
+        assert len({*names.values()}) == len(names)
     for kind, part in content.items():
         if kind in {"Column", "Measure"} and isinstance(part, dict) and "Property" in part:
             reference = part["Expression"]["SourceRef"]
