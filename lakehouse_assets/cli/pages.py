@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.errors import LakehouseError
 
 
 def pages(
@@ -31,7 +32,7 @@ def pages(
     The folder opens from the disk and from any web server. One that was written before is replaced.
     """
     from lakehouse_assets.catalog.access import access_of
-    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.cli.report import no_lake, open_lake
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.orchestration.pages_asset import write_pages
@@ -41,6 +42,8 @@ def pages(
 
     settings = load_settings().model_copy(update={"engine": "duckdb"})
     folder = (to or settings.pages).absolute()
+    if isinstance(settings.root, Path) and not settings.root.is_dir():
+        raise LakehouseError(no_lake(settings))
     access = access_of(role, ROLES, "--as") if role else None
     key = settings.mask_key.get_secret_value() if settings.mask_key else None
     sessions = Sessions(open_lake(settings), key=key, audit=AuditFolder(settings.audit).add)

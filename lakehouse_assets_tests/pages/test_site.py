@@ -33,7 +33,7 @@ from lakehouse_assets.pages.site import Site, write_site
 from lakehouse_assets.quality.tables import QUALITY_RULES
 from lakehouse_assets.query.session import Sessions
 from lakehouse_assets.settings import Settings
-from lakehouse_assets_tests.airline.samples import SampleRun
+from lakehouse_assets_tests.airline.samples import SampleRun, command, variables_of
 
 
 def site_of(sample: SampleRun, folder: Path, **options: Any) -> Site:
@@ -201,6 +201,20 @@ def test_a_source_with_too_many_rows_is_not_shown_and_says_so(
     reason = written.missing["p", "kpi_customer_value"]
     assert re.search(r"combinations of customer_key; .* at most 10\.", reason)
     assert source(written, "p", "kpi_customer_value")["missing"] == reason
+
+
+def test_the_command_writes_pages_and_says_where(sample: SampleRun, tmp_path: Path) -> None:
+    variables = variables_of(sample.house)
+    done = command("pages", "--to", "site", "--as", "marketing", variables=variables, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "may not read retail.fact_sales" in done.stdout
+    assert re.search(r"\d pages from \d+ tables: .*index\.html", done.stdout)
+    assert (tmp_path / "site" / "loyalty.html").is_file()
+    variables["LAKEHOUSE_ROOT"] = str(tmp_path / "none")
+    done = command("pages", variables=variables, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "There is no lake at" in done.stderr
+    assert not (tmp_path / "none").exists()
 
 
 def test_pages_for_a_role_hold_only_what_it_may_read(sample: SampleRun, tmp_path: Path) -> None:
