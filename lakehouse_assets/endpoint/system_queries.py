@@ -57,10 +57,7 @@ _FACTS: Final[dict[type[exp.Expr], str]] = {
     exp.CurrentRole: "current_user",
     exp.CurrentVersion: "version",
 }
-_TITLES: Final[dict[type[exp.Expr], str]] = {
-    exp.CurrentTimestamp: "now",
-    exp.CurrentDate: "current_date",
-}
+_TITLES: Final[dict[type[exp.Expr], str]] = {exp.CurrentTimestamp: "now"}
 
 
 Facts = Mapping[str, Callable[..., str | int | list[str] | None]]

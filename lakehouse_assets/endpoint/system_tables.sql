@@ -36,6 +36,9 @@ SELECT n.nspname, c.relname, con.conname, con.contype, con.oid, con.confrelid,
 FROM pg_constraint con JOIN pg_class c ON c.oid = con.conrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace;
 INSERT INTO info.information_schema_catalog_name VALUES ('lake');
+INSERT INTO info.character_sets (character_set_name, character_repertoire, form_of_use,
+    default_collate_catalog, default_collate_schema, default_collate_name)
+VALUES ('UTF8', 'UCS', 'UTF8', 'lake', 'pg_catalog', 'C.UTF-8');
 INSERT INTO info.schemata (catalog_name, schema_name, schema_owner)
 SELECT 'lake', nspname, 'lakehouse' FROM pg_namespace;
 INSERT INTO info.tables (table_catalog, table_schema, table_name, table_type, is_insertable_into,

@@ -6,9 +6,9 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -115,7 +115,6 @@ class Served:
 
     port: int
     sessions: Sessions
-    extra: Mapping[str, str] = field(default_factory=dict)
 
     def dsn(self, user: str = "anna", **more: Any) -> str:
         """Return an address for libpq."""
