@@ -64,11 +64,16 @@ def _session(role: str) -> tuple[Sessions, Session]:
 @cache
 def sessions_at(root: str) -> Sessions:
     """Return the sessions on the lake of the settings, one for each place of a lake."""
-    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.cli.report import deliveries_of, open_lake
     from lakehouse_assets.query.audit import AuditFolder
     from lakehouse_assets.query.session import Sessions
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     key = settings.mask_key.get_secret_value() if settings.mask_key else None
-    return Sessions(open_lake(settings, "duckdb"), key=key, audit=AuditFolder(settings.audit).add)
+    return Sessions(
+        open_lake(settings, "duckdb"),
+        key=key,
+        audit=AuditFolder(settings.audit).add,
+        deliveries=deliveries_of(settings),
+    )

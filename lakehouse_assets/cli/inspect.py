@@ -65,7 +65,7 @@ def sql(
     """
     from lakehouse_assets.catalog.access import access_of
     from lakehouse_assets.cli.formats import lines_of, rows_of, without_formulas
-    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.cli.report import deliveries_of, open_lake
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.query.audit import AuditFolder
     from lakehouse_assets.query.session import Sessions, ask
@@ -81,7 +81,13 @@ def sql(
     settings, statement = load_settings(), _statement(query, file)
     audit = AuditFolder(settings.audit).add
     if role is None:
-        answer = ask(open_lake(settings), statement, confined=safe, audit=audit)
+        answer = ask(
+            open_lake(settings),
+            statement,
+            confined=safe,
+            audit=audit,
+            deliveries=deliveries_of(settings),
+        )
     else:
         access = access_of(role, ROLES, "--as")
         key = settings.mask_key.get_secret_value() if settings.mask_key else None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.catalog.gold import Summary
     from lakehouse_assets.orchestration.run import FailedCheck
+    from lakehouse_assets.query.deliveries import Deliveries
 
 
 def open_lake(settings: Settings, engine: str | None = None) -> Lake:
@@ -31,6 +32,15 @@ def open_lake(settings: Settings, engine: str | None = None) -> Lake:
 
     resource = LakeResource.of(settings)
     return (resource if engine is None else resource.model_copy(update={"engine": engine})).open()
+
+
+def deliveries_of(settings: Settings) -> Deliveries:
+    """Return the delivered files of the settings' landing zone."""
+    from lakehouse_assets.domains import DATASETS
+    from lakehouse_assets.orchestration.landing_resource import LandingResource
+    from lakehouse_assets.query.deliveries import Deliveries
+
+    return Deliveries(LandingResource.of(settings).open(), DATASETS)
 
 
 def no_lake(settings: Settings) -> str:

@@ -170,7 +170,7 @@ def flight(
     For ADBC, Polars, pandas and other clients that read Arrow: millions of rows a second. Users,
     roles and what may be asked are those of `lakehouse serve sql`.
     """
-    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.cli.report import deliveries_of, open_lake
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.endpoint.flight import serve_flight
     from lakehouse_assets.query.audit import AuditFolder
@@ -191,6 +191,7 @@ def flight(
             timeout,
             masks.get_secret_value() if masks else None,
             audit=AuditFolder(settings.audit).add,
+            deliveries=deliveries_of(settings),
         ),
         users,
         ROLES,

@@ -20,6 +20,7 @@ from lakehouse_assets.lake.views import views
 from lakehouse_assets.query import policy
 from lakehouse_assets.query.audit import Asked, Reader
 from lakehouse_assets.query.catalog_answers import catalog_rows
+from lakehouse_assets.query.deliveries import Deliveries
 from lakehouse_assets.query.guard import guard
 from lakehouse_assets.query.locked import locked_connection
 from lakehouse_assets.query.statements import Named, Statement, read_statement
@@ -61,6 +62,7 @@ class Sessions:
         memory: Most memory that a statement of a role uses; the owner's share the engine's.
         audit: Records who has asked what.
         views: Views of users; None for those that the lake keeps, as they are at each statement.
+        deliveries: Delivered files, which only the owner may read.
 
     Raises:
         LakehouseError: the lake is on another engine.
@@ -74,6 +76,7 @@ class Sessions:
         memory: str = "1GB",
         audit: Callable[[Asked], None] | None = None,
         views: UserViews | None = None,
+        deliveries: Deliveries | None = None,
     ) -> None:
         if lake.engine.name != "duckdb":
             raise LakehouseError(
@@ -84,6 +87,7 @@ class Sessions:
         self.key = policy.hash_key(key)
         self.memory = memory
         self._views = views
+        self.deliveries = deliveries
         policy.prepare(self.engine.cursor(), self.key)
         self.audit = audit
         self._timeout = timeout
@@ -130,7 +134,7 @@ class Sessions:
             LakehouseError: a table cannot be read.
         """
         with self._lock:
-            return catalog_of(self.lake, self.engine, statement)
+            return catalog_of(self.lake, self.engine, statement, self.deliveries)
 
 
 class Session:
@@ -236,13 +240,18 @@ class Session:
         if statement.kind != "rows" or not self._guarded:
             return statement
         earlier = {name: named.view for name, named in statement.names.items()}
-        guarded = guard(statement.text, self._access, {**known, **earlier, **statement.views})
+        # None is what only the owner may read.
+        files = dict.fromkeys(statement.files)
+        possible = {**known, **earlier, **statement.views, **files}
+        guarded = guard(statement.text, self._access, possible)
         return of(
             replace(
                 statement,
                 text=guarded.sql,
                 names={
-                    name: statement.names.get(name) or Named(known[name]) for name in guarded.names
+                    name: statement.names.get(name) or Named(known[name])
+                    for name in guarded.names
+                    if name not in files
                 },
                 columns=guarded.columns,
                 views={},
@@ -281,6 +290,7 @@ def ask(
     *,
     confined: bool = False,
     audit: Callable[[Asked], None] | None = None,
+    deliveries: Deliveries | None = None,
 ) -> Answer:
     """Run one statement once, on the lake's own engine.
 
@@ -293,6 +303,7 @@ def ask(
         confined: Whether it may only read, and only from the lake. This applies to the process's
             engine from then on.
         audit: Records the statement.
+        deliveries: Delivered files that it may read.
 
     Raises:
         LakehouseError: there is no lake, the text is not exactly one statement, or the statement
@@ -300,14 +311,16 @@ def ask(
     """
     watch = Watch(Reader.here(), None, audit)
     try:
-        answer = _ask(lake, text, watch, confined)
+        answer = _ask(lake, text, watch, confined, deliveries)
     except LakehouseError as error:
         watch.fail(error)
         raise
     return Answer(watch.rows_of(answer.rows), answer.of_catalog)
 
 
-def _ask(lake: Lake, text: str, watch: Watch, confined: bool) -> Answer:
+def _ask(
+    lake: Lake, text: str, watch: Watch, confined: bool, deliveries: Deliveries | None
+) -> Answer:
     engine = lake.engine
     users = UserViews(read_views(lake), lake.registry)
     statement = watch.of(read_statement(text, lake.registry, engine.name, users))
@@ -318,14 +331,15 @@ def _ask(lake: Lake, text: str, watch: Watch, confined: bool) -> Answer:
         )
     if statement.kind != "rows":
         return Answer(catalog_rows(lake, statement, users), of_catalog=True)
-    if statement.views and engine.name != "duckdb":
+    if (statement.views or statement.files) and engine.name != "duckdb":
         raise LakehouseError(
-            "Views of users are in the embedded engine's SQL; set LAKEHOUSE_ENGINE=duckdb."
+            "The embedded engine reads views of users and delivered files; set "
+            "LAKEHOUSE_ENGINE=duckdb."
         )
     try:
         if engine.name == "duckdb":
             embedded = cast("DuckDBEngine", engine)
-            query = embedded.query_on(catalog_of(lake, embedded, statement))
+            query = embedded.query_on(catalog_of(lake, embedded, statement, deliveries))
             if confined:
                 engine.confine(lake.root)
             return Answer(query.run(statement.text, select_only=confined))
@@ -337,16 +351,20 @@ def _ask(lake: Lake, text: str, watch: Watch, confined: bool) -> Answer:
         raise _explained(error, lake, statement) from None
 
 
-def catalog_of(lake: Lake, engine: DuckDBEngine, statement: Statement) -> str:
+def catalog_of(
+    lake: Lake, engine: DuckDBEngine, statement: Statement, deliveries: Deliveries | None = None
+) -> str:
     """Return a catalog with the tables that a statement names, at their newest versions."""
+    if statement.files and deliveries is None:
+        raise LakehouseError("Delivered files cannot be read here.")
+    files = {name: deliveries.query(*of) for name, of in statement.files.items() if deliveries}
+    others = {**files, **statement.views}
     with snapshot_of(lake) as snapshot:
         key = tuple(
             (name, named, snapshot.versions(*named)) for name, named in statement.names.items()
         )
         return engine.catalog_of(
-            (lake.root, key, tuple(statement.views.items())),
-            lambda: _frames(snapshot, statement),
-            statement.views,
+            (lake.root, key, tuple(others.items())), lambda: _frames(snapshot, statement), others
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -39,6 +39,8 @@ _TRAVELS = {
 }
 _LONGEST = max(map(len, _TRAVELS))
 _QUOTES = {"spark": "`"}
+# Tokens that begin the alias of a table.
+_ALIASES = frozenset({"ALIAS", "VAR", "IDENTIFIER"})
 
 
 class Named(NamedTuple):
@@ -61,6 +63,7 @@ class Statement:
         columns: Names of the columns that it needs; None for all of them.
         views: Texts of the users' views that it reads by name; a view comes after those that it
             reads.
+        files: Day and dataset (`<domain>.<dataset>`) of the delivered files that it reads, by name.
     """
 
     text: str
@@ -68,6 +71,7 @@ class Statement:
     names: Mapping[str, Named]
     columns: frozenset[str] | None = None
     views: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, date]] = field(default_factory=dict)
 
 
 def read_statement(
@@ -112,6 +116,7 @@ def read_statement(
             return Statement(alone, "history" if described[1] else "columns", named)
         if name in users:
             alone = f"DESCRIBE SELECT * FROM {name}"  # noqa: S608 - a view's name
+    alone, files = _deliveries(alone, dialect)
     alone, earlier = _earlier_states(alone, registry, dialect)
     possible = {**{name: Named(view) for name, view in known.items()}, **earlier}
     found = _names_in(alone, dialect) | earlier.keys()
@@ -121,7 +126,7 @@ def read_statement(
     for name in sorted(found & users.keys()):
         texts |= {**users[name].views, name: users[name].text}
         named |= users[name].names
-    return Statement(alone, "rows", named, views=texts)
+    return Statement(alone, "rows", named, views=texts, files=files)
 
 
 def _refuse_shared(names: Sequence[str], registry: Registry) -> None:
@@ -220,12 +225,41 @@ def _earlier_states(text: str, registry: Registry, dialect: str) -> tuple[str, d
         name = f"{token.text}@{as_of}".lower()
         named[f"{schema}.{name}".lower() if schema else name] = Named(view, as_of)
         following = tokens[after].token_type.name if after < len(tokens) else ""
-        alias = (
-            "" if following in {"ALIAS", "VAR", "IDENTIFIER"} else f" AS {quote}{token.text}{quote}"
-        )
+        alias = "" if following in _ALIASES else f" AS {quote}{token.text}{quote}"
         parts += [text[done : token.start], f"{quote}{name}{quote}{alias}"]
         done = tokens[after - 1].end + 1
     return "".join([*parts, text[done:]]), named
+
+
+def _deliveries(text: str, dialect: str) -> tuple[str, dict[str, tuple[str, date]]]:
+    """Replace `landing.<domain>.<dataset>('<day>')` by a name; return what the names mean."""
+    if "landing" not in text.lower():
+        return text, {}
+    try:
+        tokens = sqlglot.tokenize(text, dialect)
+    except SqlglotError:
+        return text, {}
+    parts, done, files = [], 0, {}
+    quote = _QUOTES.get(dialect, '"')
+    for at, token in enumerate(tokens):
+        words = [t.text.lower() for t in tokens[at : at + 8]]
+        if words[:2] != ["landing", "."] or words[3:4] != ["."] or words[5:6] != ["("]:
+            continue
+        given = tokens[at + 6] if len(words) > 6 else token
+        try:
+            day = date.fromisoformat(given.text)
+        except ValueError:
+            raise LakehouseError(
+                f"{given.text!r} is not a day of delivery; write landing.{words[2]}.{words[4]}"
+                "('2021-09-06')."
+            ) from None
+        name = f"{words[2]}/{words[4]}/{day}"
+        files[f"landing.{name}"] = (f"{words[2]}.{words[4]}", day)
+        following = tokens[at + 8].token_type.name if at + 8 < len(tokens) else ""
+        alias = "" if following in _ALIASES else f" AS {quote}{words[4]}{quote}"
+        parts += [text[done : token.start], f"landing.{quote}{name}{quote}{alias}"]
+        done = tokens[min(at + 7, len(tokens) - 1)].end + 1
+    return "".join([*parts, text[done:]]), files
 
 
 def _state_after(tokens: Sequence[Token], at: int) -> tuple[AsOf, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,9 +13,13 @@ import dagster as dg
 import duckdb
 import pytest
 
+from lakehouse_assets.cli.report import deliveries_of
+from lakehouse_assets.domains import ROLES
 from lakehouse_assets.domains.airline.gold.value import CUSTOMER_SPEND, FACT_FLIGHTS
 from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
+from lakehouse_assets.errors import QueryError
 from lakehouse_assets.orchestration.instance import dagster_instance
+from lakehouse_assets.query.session import Sessions
 from lakehouse_assets_tests.airline.samples import House
 
 Lakehouse = Callable[..., tuple[int, str, str]]
@@ -169,3 +174,37 @@ def test_sql_asks_with_a_role(
         code, shown, said = lakehouse("sql", "--as", role, statement)
         assert (code, shown) == (1, "")
         assert message in said
+
+
+def test_delivered_files_are_read_by_name_by_the_owner_alone(
+    spent: House, lakehouse: Lakehouse
+) -> None:
+    house = spent
+    house.deliver("transactions", "2014-03-05", "a.csv", "id,amount\n001,1.50\n")
+    house.deliver("transactions", "2014-03-05", "b.csv.gz", gzip.compress(b"id,note\n002,x\n"))
+    house.deliver("transactions", "2014-03-05", "c.json", '[{"id": 3, "amount": 2.5}]')
+    house.deliver("transactions", "2014-03-06", "a.csv", "id\n9\n")
+    name = "landing.airline.transactions('2014-03-05')"
+    query = f"select id, amount, note, file from {name} t order by 1"  # noqa: S608
+    code, said, _ = lakehouse("sql", query, "--format", "csv")
+    assert (code, said.splitlines()) == (
+        0,
+        [
+            "id,amount,note,file",
+            "001,1.50,,airline/transactions/2014-03-05/a.csv",
+            "002,,x,airline/transactions/2014-03-05/b.csv.gz",
+            "3,2.5,,airline/transactions/2014-03-05/c.json",
+        ],
+    )
+    for wrong, reason in (
+        (name.replace("05'", "07'"), "was delivered on 2014-03-07"),
+        (name.replace("transactions", "transaction"), "did you mean airline.transactions"),
+        (name.replace("2014-03-05", "../../x"), "is not a day of delivery"),
+    ):
+        code, _, errors = lakehouse("sql", f"from {wrong}")
+        assert (code, reason in " ".join(errors.split())) == (1, True)
+    sessions = Sessions(house.lake, deliveries=deliveries_of(house.settings))
+    count = f"select count(*) as n from {name}"  # noqa: S608
+    assert sessions.open(guarded=True).run(count).rows.read_all().to_pylist() == [{"n": 3}]
+    with pytest.raises(QueryError, match="may not read landing"):
+        sessions.open(ROLES["analyst"]).run(count)
