@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -15,7 +17,7 @@ import pytest
 import lakehouse_assets
 from lakehouse_assets import notebook
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets_tests.airline.samples import House, variables_of
+from lakehouse_assets_tests.airline.samples import REPOSITORY, House, variables_of
 from lakehouse_assets_tests.query.test_commands import FEBRUARY, MARCH, spend
 
 
@@ -73,3 +75,15 @@ def test_what_there_is_not_is_one_sentence(spent: House) -> None:
         lakehouse_assets.table("customer_spend", role="nobody")
     with pytest.raises(LakehouseError, match="No column is called x"):
         lakehouse_assets.sql("select x from customer_spend").df()
+
+
+def test_the_snippets_of_the_docs_run(spent: House) -> None:
+    page = (REPOSITORY / "docs" / "sql.md").read_text("utf-8")
+    snippets = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    for snippet in snippets:
+        exec(snippet, names)  # noqa: S102 - our own page
+    assert len(snippets) == 2
+    counts = [len(names["frame"]), names["arrow"].num_rows, names["before"].arrow().num_rows]
+    assert counts == [3, 3, 3]
+    assert [names["months"].arrow().num_rows, names["some"].arrow().num_rows] == [2, 2]
