@@ -208,23 +208,28 @@ def scan(engine: Engine, table: Table, rows: DataFrame, most: int = ROWS) -> lis
     if not wanted:
         return []
     names = list(dict.fromkeys(column.name for column, _ in wanted))
-    texts = ", ".join(
-        f"trim(CAST({identifier(name)} AS VARCHAR)) AS c{at}" for at, name in enumerate(names)
-    )
-    counts = [f"count(nullif(c{at}, ''))" for at in range(len(names))]
-    for column, sign in wanted:
-        at = f"c{names.index(column.name)}"
-        test = "true" if sign.test is None else re.sub(r"\bvalue\b", at, sign.test)
-        counts.append(f"count_if({at} <> '' AND ({test}))")
-    # Only declared names and constants of this module are put into the statement.
-    sampled = f"SELECT {texts} FROM {_VIEW} USING SAMPLE reservoir({int(most)} ROWS) REPEATABLE (1)"  # noqa: S608
-    statement = f"SELECT {', '.join(counts)} FROM ({sampled})"  # noqa: S608
-    (batch,) = engine.query(statement, {_VIEW: rows}).read_all().to_batches()
-    found = [int(column[0].as_py() or 0) for column in batch.columns]
-    values = dict(zip(names, found, strict=False))
+    signs = list(dict.fromkeys(sign for _, sign in wanted))
+    texts = ", ".join(f"trim(CAST({identifier(n)} AS VARCHAR)) AS {identifier(n)}" for n in names)
+    tests = ", ".join(f"coalesce(sum(n) FILTER ({sign.test or 'true'}), 0)" for sign in signs)
+    # Each test is in the statement once, however many columns there are, and sees each value of a
+    # column once. Only declared names and constants of this module are put into the statement.
+    statement = f"""
+        WITH drawn AS (
+            SELECT {texts} FROM {_VIEW} USING SAMPLE reservoir({int(most)} ROWS) REPEATABLE (1)
+        ),
+        cells AS (UNPIVOT drawn ON COLUMNS(*) INTO NAME name VALUE value),
+        counted AS (SELECT name, value, count(*) AS n FROM cells WHERE value <> '' GROUP BY ALL)
+        SELECT name, sum(n), {tests} FROM counted GROUP BY name
+    """  # noqa: S608
+    answer = engine.query(statement, {_VIEW: rows}).read_all()
+    values: dict[str, int] = {}
+    hits_of: dict[tuple[str, Sign], int] = {}
+    for name, total, *found in zip(*(column.to_pylist() for column in answer.columns), strict=True):
+        values[name] = int(total)
+        hits_of |= {(name, sign): int(n) for sign, n in zip(signs, found, strict=True)}
     suspects: dict[str, tuple[Column, Sign, int]] = {}
-    for (column, sign), hits in zip(wanted, found[len(names) :], strict=True):
-        total = values[column.name]
+    for column, sign in wanted:
+        hits, total = hits_of.get((column.name, sign), 0), values.get(column.name, 0)
         if total >= sign.fewest and hits > SHARE * total:
             suspects.setdefault(column.name, (column, sign, hits))
     about_people = any(
