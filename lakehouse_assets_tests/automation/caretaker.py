@@ -111,7 +111,8 @@ class Caretaker:
                     raise_on_error=not self.may_fail,
                 )
                 done = {e.step_key for e in result.filter_events(lambda e: e.is_step_success)}
-                tables = (REGISTRY.by_key((*key.path,)) for key in mine)
+                # The pages are no table.
+                tables = (table for table in REGISTRY if dg.AssetKey(table.key) in mine)
                 names = frozenset(table.name for table in tables if table.step in done)
                 self.runs.append((names, str(first), str(last)))
 
