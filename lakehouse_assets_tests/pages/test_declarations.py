@@ -183,3 +183,7 @@ def test_the_library_is_the_published_one() -> None:
     assert digest == ("b66b25aeb4df84e33199dc21694014d336d222cbd9deb0e5a7c14bd6aa0d0fd0")
     assert "Apache License" in (vendor / "echarts.LICENSE").read_text()
     assert "Apache ECharts" in (vendor / "echarts.NOTICE").read_text()
+    outlines = (vendor / "world.js").read_text().splitlines()[1].removeprefix("Pages.world = ")
+    digest = sha256(outlines.removesuffix(";").encode()).hexdigest()
+    assert digest == "cc301d10340aafd18e2d75510620cf34b9f4b22644d05d603d72c760824ad665"
+    assert "Michael Bostock" in (vendor / "world.LICENSE").read_text()

@@ -271,7 +271,7 @@ Pages.layout = (() => {
     theme.setAttribute("aria-label", "Switch between light and dark");
     const versions = make("details", { class: "versions" },
       make("summary", {}, page.stamp),
-      make("div", { class: "menu" }, make("p", {}, "Made from these versions of the tables:"),
+      make("div", { class: "menu", tabindex: "0", role: "region", "aria-label": "Versions of the tables" }, make("p", {}, "Made from these versions of the tables:"),
         ...Pages.tables.render(
           [{ label: "Table" }, { label: "Version", numeric: true, unit: "code" }, { label: "Written (UTC)" }],
           page.versions.map(({ table, version, written }) => [table, version, written]), { caption: "Versions", all: true })));
