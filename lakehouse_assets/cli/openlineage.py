@@ -9,7 +9,7 @@ def openlineage() -> None:
     """Send OpenLineage events of the runs that have ended since the last time.
 
     They are added to LAKEHOUSE_OPENLINEAGE_FILE, or posted to LAKEHOUSE_OPENLINEAGE_URL. The
-    sensor `openlineage` of `make up` does the same each minute.
+    sensor `openlineage` does the same each minute where sensors run.
     """
     from lakehouse_assets.domains import DATASETS, REGISTRY, STREAMS
     from lakehouse_assets.orchestration.instance import dagster_instance
