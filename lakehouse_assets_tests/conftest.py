@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -73,6 +74,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--kill-points", default=30, type=int, help="how many pipelines are killed")
     parser.addoption("--kill-seed", default=1, type=int, help="seed of the moments of the kills")
+
+
+def pytest_configure() -> None:
+    """Undo that interrupts are ignored, as they are in the background of a shell.
+
+    Dagster then ignores SIGTERM with them, and so would every process that a test starts.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

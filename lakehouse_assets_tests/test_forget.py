@@ -17,14 +17,12 @@ from lakehouse_assets.catalog.subjects import Subject
 from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
 from lakehouse_assets.domains.airline.models.segments import SEGMENTS
-from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.removal import REMOVED, Digests, Kind, Removal
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.forgetting import (
     Request,
-    identifies,
     remaining,
     remove_records,
     request_of,
@@ -205,24 +203,6 @@ def request_for(settings: Settings, house: House) -> Request:
 
 def forget_in_process(settings: Settings, house: House) -> list[PlannedRun]:
     return remove_records(settings, house.lake, request_for(settings, house))
-
-
-def test_engines_compare_identifiers_as_requests_do(either: Engine) -> None:
-    given = ["7", " 007.0 ", "+7", "7.5", "07", "70", "a7", "7.00", "", None]
-    frame = either.from_arrow(pa.table({"customer_id": pa.array(given, pa.string())}))
-    for by_number in (True, False):
-        subject = Subject("member", {}, by_number=by_number)
-        found = either.rows(frame.filter(identifies("customer_id", subject, "07")))
-        assert [row["customer_id"] for row in found] == [
-            text for text in given if text and subject.normal(text) == subject.normal("07")
-        ]
-
-
-@pytest.fixture(params=["engine", "spark_engine"])
-def either(request: pytest.FixtureRequest) -> Engine:
-    """Each engine in turn, the active one of the test."""
-    found: Engine = request.getfixturevalue(request.param)
-    return found
 
 
 def test_an_unknown_kind_of_person_is_one_sentence() -> None:

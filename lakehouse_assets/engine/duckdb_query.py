@@ -173,6 +173,12 @@ class Query:
 def _one_sentence(error: Exception) -> QueryError:
     """Return DuckDB's error as one sentence, with the missing table or column."""
     text = str(error)
+    if "Interrupted" in text:
+        # A thread that had to end because another one failed may be the first to say so.
+        return QueryError(
+            "The query does not run: a row cannot be computed, such as a text that is no number.",
+            sqlstate="22000",
+        )
     line_number = re.search(r"^LINE ([0-9]+):", text, re.MULTILINE)
     said = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text.partition("\n")[0]).rstrip(".!: ")
     line = f" (line {line_number[1]})" if line_number and line_number[1] != "1" else ""

@@ -14,7 +14,7 @@ from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.table_path import TablePath
-from lakehouse_assets.quality.tables import MODEL_DECISIONS
+from lakehouse_assets.quality.tables import AUDIT_LOG, MODEL_DECISIONS
 from lakehouse_assets_tests.airline.samples import House, ask
 
 # When a run began, and its name, are the run's own.
@@ -48,9 +48,10 @@ class Difference:
 def differences(here: House, there: House) -> list[Difference]:
     """Find where two lakes differ in any table of the registry, some of it for each column.
 
-    Decisions about models are not compared: each lake has a registry of models of its own.
+    Decisions about models and the audit log are not compared: each lake has its own registry of
+    models and its own versions of tables.
     """
-    compared = [table for table in REGISTRY if table != MODEL_DECISIONS]
+    compared = [table for table in REGISTRY if table not in (MODEL_DECISIONS, AUDIT_LOG)]
     return [found for table in compared for found in _of_table(table, here, there)]
 
 
