@@ -183,12 +183,24 @@ class DuckDBEngine:
                     self._attach(uri, version, name)
 
     def _detach(self, uri: str, version: int) -> None:
-        """Detach a version; frames that still use it re-read its log."""
-        for (at, of, _table, names), view in self._scans.items():
+        """Detach a version; frames that still use it re-read its log.
+
+        Its files may be gone meanwhile, because the table was deleted or its old versions purged.
+        Only frames that still use it fail then.
+        """
+        import duckdb
+
+        for (at, of, table, names), view in self._scans.items():
             if (at, of) == (uri, version):
                 address = literal(self._stores.address(uri))
-                source = f"delta_scan({address}, version => {int(version)})"
-                self._show_scan(view, names, source)
+                try:
+                    self._show_scan(
+                        view, names, f"delta_scan({address}, version => {int(version)})"
+                    )
+                except (duckdb.IOException, LakehouseError):
+                    gone = literal(f"Version {version} of table {table} can no longer be read.")
+                    values = ", ".join(f"error({gone}) AS {identifier(name)}" for name in names)
+                    self._show_scan(view, names, f"(SELECT {values})")
         self._run(f"DETACH {self._snapshots.pop((uri, version))}")
 
     def from_arrow(

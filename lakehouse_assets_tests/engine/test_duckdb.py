@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -210,6 +211,22 @@ def test_a_scan_reads_the_version_it_names(engine, tmp_path):
     assert sorted(row["x"] for row in engine.rows(new)) == [1, 2]
     assert engine.versions_read(old) == {"t": 0}
     assert engine.versions_read(new.filter(F.col("x") > F.lit(0))) == {"t": 1}
+
+
+def test_a_deleted_table_fails_only_the_frames_that_read_it(tmp_path):
+    engine = DuckDBEngine("256MB", 1)
+    declared = [Column("x", "bigint", "A number.")]
+    frames = []
+    # So many that the engine detaches the first ones again.
+    for number in range(80):
+        write_deltalake(tmp_path / f"t{number}", pa.table({"x": [number]}))
+        frames.append(engine.scan_delta(str(tmp_path / f"t{number}"), 0, f"t{number}", declared))
+        if number == 2:
+            shutil.rmtree(tmp_path / "t0")
+    assert engine.rows(frames[1]) == [{"x": 1}]
+    assert engine.rows(frames[79]) == [{"x": 79}]
+    with pytest.raises(Exception, match="Version 0 of table t0 can no longer be read"):
+        engine.rows(frames[0])
 
 
 def test_tables_of_one_name_in_two_lakes_stay_apart(engine, scan):
