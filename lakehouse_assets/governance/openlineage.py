@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
-from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.posting import post_json
 from lakehouse_assets.storage.location import CloudLocation, Location
 
 _Json = dict[str, Any]
@@ -157,35 +157,13 @@ class HttpReceiver:
 
     def send(self, events: Iterable[_Json]) -> None:
         """Post events one by one."""
-        import urllib.error
-        import urllib.request
-
-        class NoRedirects(urllib.request.HTTPRedirectHandler):
-            """Refuses redirects, which could take the token to another host."""
-
-            def redirect_request(self, *_args: Any) -> None:
-                """Return no new request, so that urllib raises an `HTTPError`."""
-
-        headers = {"Content-Type": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
         for event in events:
-            request = urllib.request.Request(  # noqa: S310 - the setting allows https only
-                self.address, json.dumps(event).encode(), headers, method="POST"
-            )
-            try:
-                opener = urllib.request.build_opener(NoRedirects())
-                with opener.open(request, timeout=timeouts.request_seconds()):
-                    continue
-            except urllib.error.HTTPError as error:
-                reason = f"HTTP {error.code}"
-                error.close()
-            except (OSError, ValueError) as error:
-                reason = type(error).__name__
-            raise LakehouseError(
-                f"The receiver of lineage events did not take one ({reason}); check "
-                "LAKEHOUSE_OPENLINEAGE_URL. Events of the run are sent again next time."
-            )
+            reason = post_json(self.address, event, self.token)
+            if reason is not None:
+                raise LakehouseError(
+                    f"The receiver of lineage events did not take one ({reason}); check "
+                    "LAKEHOUSE_OPENLINEAGE_URL. Events of the run are sent again next time."
+                )
 
 
 class Events:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakehouse_assets import timeouts
 from lakehouse_assets.catalog.gold import GoldTable, RowsAlert
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.io_manager import ALERT_ROWS, PARTITION_ROWS
 from lakehouse_assets.orchestration.recorded import materialisations_after
 from lakehouse_assets.orchestration.sensors import read_cursor
+from lakehouse_assets.posting import post_json
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -54,34 +54,9 @@ def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> 
     log(alert.text)
     if webhook is None:
         return
-    import urllib.error
-    import urllib.request
-
-    class NoRedirects(urllib.request.HTTPRedirectHandler):
-        """Refuses redirects, which would go to another host and drop the message."""
-
-        def redirect_request(self, *_args: Any) -> None:
-            """Return no new request, so that urllib raises an `HTTPError`."""
-
-    request = urllib.request.Request(  # noqa: S310 - the setting allows https, or this machine
-        webhook.get_secret_value(),
-        data=json.dumps({"text": alert.text}).encode(),
-        headers={"Content-Type": "application/json"},
-        method="POST",
-    )
-    handlers: list[urllib.request.BaseHandler] = [NoRedirects()]
-    if request.type == "http":
-        # Plain http is only allowed to this machine, so it must not go through a proxy.
-        handlers.append(urllib.request.ProxyHandler({}))
-    try:
-        opener = urllib.request.build_opener(*handlers)
-        with opener.open(request, timeout=timeouts.request_seconds()):
-            return
-    except urllib.error.HTTPError as error:
-        reason = f"HTTP {error.code}"
-        error.close()
-    except (OSError, ValueError) as error:
-        reason = type(error).__name__
+    reason = post_json(webhook.get_secret_value(), {"text": alert.text})
+    if reason is None:
+        return
     raise LakehouseError(
         f"The alert webhook did not take a message ({reason}); check LAKEHOUSE_ALERT_WEBHOOK."
     )
