@@ -126,6 +126,7 @@ def sql(
     from lakehouse_assets.endpoint.server import serve as run
     from lakehouse_assets.endpoint.server import tls_of
     from lakehouse_assets.endpoint.session import Limits
+    from lakehouse_assets.query.audit import AuditFolder
     from lakehouse_assets.query.session import Sessions
     from lakehouse_assets.query.users import Users
     from lakehouse_assets.settings import load_settings
@@ -137,7 +138,9 @@ def sql(
     users = Users.read(given.get_secret_value() if given else None, ROLES)
     tls = tls_of(certificate, key) if certificate and key else None
     sessions = Sessions(
-        open_lake(settings, "duckdb"), key=masks.get_secret_value() if masks else None
+        open_lake(settings, "duckdb"),
+        key=masks.get_secret_value() if masks else None,
+        audit=AuditFolder(settings.audit).add,
     )
     run(
         sessions,

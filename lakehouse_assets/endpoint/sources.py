@@ -18,6 +18,7 @@ from lakehouse_assets.endpoint.settings import DEFAULTS
 from lakehouse_assets.endpoint.sqlstate import SqlError
 from lakehouse_assets.endpoint.system_queries import VECTORS, Facts, system_query
 from lakehouse_assets.endpoint.system_tables import Relation, database_of, numbers_of_tables
+from lakehouse_assets.query.audit import Reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +106,8 @@ class Source:
     def _open(self, user: User) -> Session:
         """Open a session of the user's role, which may only read."""
         access = None if user.role == OWNER else self._roles[user.role]
-        return self._sessions.open(access, guarded=True)
+        reader = Reader(user.name, "postgresql")
+        return self._sessions.open(access, guarded=True, reader=reader)
 
     def _run_system(self, statement: str, user: User, running: Callable[[Stop], None]) -> Rows:
         cursor = self._system(user).database.cursor()

@@ -15,6 +15,7 @@ import pyarrow.csv
 import pytest
 
 from lakehouse_assets.endpoint.values import data_rows
+from lakehouse_assets.query.audit import Asked
 from lakehouse_assets_tests.endpoint.served import CLERK, ROWS, Served
 
 # Statements over every type; the last ones have types that no table has.
@@ -171,3 +172,27 @@ def test_encoding_takes_little_beside_writing_csv() -> None:
     written = time.process_time() - started
     # A row at a time in Python takes more than fifty times as long.
     assert encoded < 15 * written
+
+
+def test_what_clients_ask_is_recorded_with_their_names(served: Served) -> None:
+    found: list[Asked] = []
+    served.sessions.audit = found.append
+    try:
+        with psycopg.connect(served.dsn("carl"), autocommit=True) as client:
+            client.execute("select sale_id from sales where note = %s", ("x",)).fetchall()
+            with pytest.raises(psycopg.Error):
+                client.execute("select * from secrets")
+            cursor = client.cursor("one_by_one", withhold=True)
+            cursor.execute("select sale_id, note from sales")
+            cursor.fetchmany(5)
+            cursor.close()
+    finally:
+        served.sessions.audit = None
+    asked = [record for record in found if record.statement != "show tables"]
+    assert {(r.user, r.role, r.source) for r in asked} == {("carl", "clerk", "postgresql")}
+    assert [
+        (r.verdict, r.rows) for r in asked if r.statement.startswith("SELECT sale_id FROM")
+    ] == [("answered", 0)]
+    assert [r.verdict for r in asked if r.tables == ("shop.secrets",)] == ["refused"]
+    assert "SELECT sale_id, note FROM sales" in {r.statement for r in asked}
+    assert all("'x'" not in r.statement for r in asked)
