@@ -119,7 +119,7 @@ class Request:
             for dataset in self.domain.datasets
             if dataset.name in self.subject.identified_by
         ]
-        return tuple(built_from(silver, [self.domain]))
+        return tuple(sorted(built_from(silver, [self.domain]), key=lambda table: table.key))
 
 
 def subject_named(domain: str, name: str) -> tuple[Domain, Subject]:

@@ -15,12 +15,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from lakehouse_assets.errors import LakehouseError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -37,8 +33,12 @@ class Reader:
 
     @classmethod
     def here(cls, source: str = "command") -> Reader:
-        """Return the user of this process."""
-        return cls(getpass.getuser(), source)
+        """Return the user of this process; their number where the system knows no name."""
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = f"uid {os.getuid()}"
+        return cls(user, source)
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,8 @@ class AuditFolder:
             with self._lock:
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-                try:
-                    os.write(descriptor, line.encode())
-                finally:
-                    os.close(descriptor)
+                with os.fdopen(descriptor, "ab") as file:
+                    file.write(line.encode())
         except OSError as error:
             raise LakehouseError(
                 f"The statement cannot be recorded in {self._folder} ({error.strerror}); make the "

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 import sqlglot
 from sqlglot import exp
@@ -51,7 +52,10 @@ class Watch:
 
         if self._done:
             return rows
-        return pa.RecordBatchReader.from_batches(rows.schema, self._counted(rows))
+        counted = self._counted(rows)
+        # A generator that never began is not told when it is dropped.
+        finalize(counted, self.end, "cancelled")
+        return pa.RecordBatchReader.from_batches(rows.schema, counted)
 
     def _counted(self, rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         try:
