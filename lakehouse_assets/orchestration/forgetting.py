@@ -87,7 +87,6 @@ class Request:
         subject: The kind of person.
         identifier: Their identifier, which is stored nowhere.
         receipt: What is kept of the request.
-        removal: Recognises their records.
         held: What bronze holds of them.
         keys: By column, the identifiers that silver gave their rows.
     """
@@ -96,7 +95,6 @@ class Request:
     subject: Subject
     identifier: str = field(repr=False)
     receipt: Receipt
-    removal: Removal
     held: tuple[Held, ...]
     keys: Mapping[str, frozenset[str]] = field(repr=False)
 
@@ -177,7 +175,7 @@ def request_of(
                     if value is not None:
                         keys.setdefault(key, set()).add(str(value))
     return Request(
-        found, subject, identifier, receipt, removal, tuple(held),
+        found, subject, identifier, receipt, tuple(held),
         {name: frozenset(values) for name, values in keys.items()},
     )  # fmt: skip
 
