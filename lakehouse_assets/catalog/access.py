@@ -10,7 +10,7 @@ from typing import Literal
 from lakehouse_assets.catalog.registry import Column, Layer, Pii, Registry, Table
 from lakehouse_assets.errors import LakehouseError, did_you_mean
 
-# The role of whoever owns the lake: it reads everything as it is stored.
+# The lake's owner, who reads everything as it is stored.
 OWNER = "owner"
 
 _WHOLE = ("bigint", "int")

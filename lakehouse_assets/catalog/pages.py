@@ -55,7 +55,7 @@ KINDS: Mapping[str, Kind] = {
     "decomposition_tree": Kind((2, 8), (1, 1)),
     "key_influencers": Kind((1, 20), (0, 1), target=True, selects=False),
     "top_segments": Kind((1, 20), (0, 1), target=True, selects=False),
-    # Low, expected and high value, and optionally what came true.
+    # Low, expected and high value, and optionally the actual value.
     "forecast_band": Kind((1, 1), (3, 4), selects=False),
     # Place, latitude and longitude; the measure is the size of the circle.
     "map": Kind((3, 3), (1, 2)),

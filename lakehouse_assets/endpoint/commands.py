@@ -31,7 +31,7 @@ class Command:
         name: Name of a setting, cursor or prepared statement; empty for all of them.
         value: Value of a setting.
         rows: Rows to fetch; None for all.
-        tag: What the client is told when it is done.
+        tag: The command tag that the client receives on completion.
         options: Words behind COPY ... TO STDOUT, in lower case.
         holds: Whether a cursor stays open after its transaction.
     """

@@ -151,13 +151,13 @@ class _Known(flight.ServerMiddleware):  # type: ignore[misc]
 
 
 class _Handshake(flight.ServerAuthHandler):  # type: ignore[misc]
-    """The handshake, which `_Reception` has done already."""
+    """The handshake, which `_Reception` has completed already."""
 
     def authenticate(self, outgoing: object, incoming: object) -> None:
-        """Accept: whoever comes here is known."""
+        """Accept, because `_Reception` has authenticated the user."""
 
     def is_valid(self, token: object) -> bytes:
-        """Accept: each call has shown who it is."""
+        """Accept, because `_Reception` has authenticated the call."""
         return b""
 
 

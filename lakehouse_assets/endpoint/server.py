@@ -158,7 +158,7 @@ class Server:
                 raise
             writer.write(m.error(_LEAVING, "FATAL"))
         except _BROKEN:
-            # It left, sent what is no TLS, or does not read: there is nobody to tell.
+            # The client left, did not speak TLS, or does not read, so no error can be sent.
             if number:
                 _drop(writer)
         finally:
