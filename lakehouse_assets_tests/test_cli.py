@@ -423,3 +423,9 @@ def test_what_an_encoding_lacks_is_replaced_and_stops_no_command(house: House) -
         done = command(*arguments, variables=variables_of(house) | ascii_only, cwd=place)
         assert (done.returncode, done.stderr) == (0, "")
         assert shown in done.stdout
+
+
+def test_arguments_of_commands_in_groups_have_help(lakehouse: Lakehouse) -> None:
+    code, said, _ = lakehouse("serve", "model", "--help")
+    assert code == 0
+    assert "Registered model." in said

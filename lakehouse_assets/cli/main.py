@@ -63,9 +63,16 @@ def _commands() -> Any:
     Also restores the help of arguments, which Typer loses with Click 8.5.
     """
     group: Any = typer.main.get_command(app)
+    _mend_help(group)
+    return group
+
+
+def _mend_help(group: Any) -> None:
     for built in group.commands.values():
         # Rich would keep the line breaks of docstrings.
         built.help = re.sub(r"(?<!\n)\n(?!\n)", " ", built.help)
+        if hasattr(built, "commands"):
+            _mend_help(built)
         if built.callback is None:
             continue
         hints = get_type_hints(unwrap(built.callback), include_extras=True)
@@ -73,7 +80,6 @@ def _commands() -> Any:
             if parameter.param_type_name == "argument":
                 (declared,) = hints[parameter.name].__metadata__
                 parameter.help = declared.help
-    return group
 
 
 def main() -> None:

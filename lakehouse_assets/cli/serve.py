@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -12,6 +12,30 @@ from lakehouse_assets import timeouts
 from lakehouse_assets.cli.models import spec_of
 from lakehouse_assets.cli.terminal import console, errors
 from lakehouse_assets.errors import LakehouseError
+
+BehindProxy: TypeAlias = Annotated[
+    str, typer.Option(help="Address to listen on; others than loopback need a proxy for TLS.")
+]
+WithTls: TypeAlias = Annotated[
+    str, typer.Option(help="Address to listen on; others than loopback need a certificate.")
+]
+Port: TypeAlias = Annotated[int, typer.Option(help="Port; 0 for any free one.")]
+TokenFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of tokens, one a line, instead of LAKEHOUSE_SERVING_TOKEN; read again when it "
+        "changes."
+    ),
+]
+Certificate: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Certificate for TLS, with its chain, in PEM.")
+]
+CertificateKey: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Key of the certificate, in PEM.")
+]
+StatementSeconds: TypeAlias = Annotated[
+    float, typer.Option(min=0.1, help="Most seconds that a statement may take.")
+]
 
 serve = typer.Typer(
     no_args_is_help=True, help="Serve models and the catalog over HTTP, and the lake in SQL."
@@ -21,17 +45,9 @@ serve = typer.Typer(
 @serve.command()
 def model(
     name: Annotated[str, typer.Argument(help="Registered model.")],
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; others than loopback need a proxy for TLS.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 5001,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of tokens, one a line, instead of LAKEHOUSE_SERVING_TOKEN; read again when "
-            "it changes."
-        ),
-    ] = None,
+    host: BehindProxy = "127.0.0.1",
+    port: Port = 5001,
+    token_file: TokenFile = None,
     refresh: Annotated[
         float, typer.Option(min=0.1, help="Seconds between looks for a new champion.")
     ] = timeouts.REFRESH_SECONDS,
@@ -61,17 +77,9 @@ def model(
 
 @serve.command()
 def catalog(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; others than loopback need a proxy for TLS.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 8080,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of tokens, one a line, instead of LAKEHOUSE_SERVING_TOKEN; read again when "
-            "it changes."
-        ),
-    ] = None,
+    host: BehindProxy = "127.0.0.1",
+    port: Port = 8080,
+    token_file: TokenFile = None,
     refresh: Annotated[
         float, typer.Option(min=0.1, help="Seconds between looks for new tokens.")
     ] = timeouts.REFRESH_SECONDS,
@@ -102,17 +110,11 @@ def catalog(
 
 @serve.command()
 def sql(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; others than loopback need a certificate.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 5432,
-    certificate: Annotated[
-        Path | None, typer.Option(help="Certificate for TLS, with its chain, in PEM.")
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="Key of the certificate, in PEM.")] = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Most seconds that a statement may take.")
-    ] = timeouts.STATEMENT_SECONDS,
+    host: WithTls = "127.0.0.1",
+    port: Port = 5432,
+    certificate: Certificate = None,
+    key: CertificateKey = None,
+    timeout: StatementSeconds = timeouts.STATEMENT_SECONDS,
     clients: Annotated[int, typer.Option(min=1, help="Most clients at a time.")] = 100,
 ) -> None:
     """Serve the lake to clients of PostgreSQL until Ctrl-C or SIGTERM.
@@ -156,17 +158,11 @@ def sql(
 
 @serve.command()
 def flight(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; others than loopback need a certificate.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 31337,
-    certificate: Annotated[
-        Path | None, typer.Option(help="Certificate for TLS, with its chain, in PEM.")
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="Key of the certificate, in PEM.")] = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Most seconds that a statement may take.")
-    ] = timeouts.STATEMENT_SECONDS,
+    host: WithTls = "127.0.0.1",
+    port: Port = 31337,
+    certificate: Certificate = None,
+    key: CertificateKey = None,
+    timeout: StatementSeconds = timeouts.STATEMENT_SECONDS,
 ) -> None:
     """Serve the lake in bulk by Arrow Flight SQL until Ctrl-C or SIGTERM.
 
