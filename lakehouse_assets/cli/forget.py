@@ -80,7 +80,7 @@ def _print_held(request: Request) -> None:
 
 def _print_receipt(receipt: Receipt, purged: bool) -> None:
     rows = sum(receipt.removed.values())
-    console.print(f"{rows:,} records are removed. Receipt in the lake: {receipt.path}")
+    console.print(f"Records removed: {rows:,}. Receipt in the lake: {receipt.path}")
     if receipt.files:
         console.print(
             f"These delivered files still have them: {', '.join(receipt.files)}. Delete or correct "
