@@ -200,7 +200,7 @@ constraints: setup ## Write constraints.txt from the environment
 	@{ echo "# Every package of the environment, pinned. Made by \`make constraints\`; names and versions only."; \
 	  $(BIN)/python -m pip freeze --exclude-editable; } > constraints.txt
 
-licences: setup ## Write docs/packages.md: each pinned package's licence and date of release
+licences: setup ## Write docs/reference/packages.md: each pinned package's licence and date of release
 	@$(BIN)/python -m lakehouse_assets_tests.operations.licences
 
 clean: ## Remove the environment and the local lake

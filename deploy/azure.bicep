@@ -1,6 +1,6 @@
 // What the lake needs in a subscription: a storage account with hierarchical namespace and three
 // containers, an identity for the runs, and, where asked for, a Databricks workspace with its
-// Access Connector. docs/azure.md says the same in words, and what Fabric needs, which has no
+// Access Connector. docs/how-to/azure.md says the same in words, and what Fabric needs, which has no
 // resources here.
 
 targetScope = 'resourceGroup'

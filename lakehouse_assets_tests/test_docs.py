@@ -15,7 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,13 @@ from lakehouse_assets.domains.retail import sources
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import REPOSITORY
 
-PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
+DOCS = REPOSITORY / "docs"
+PAGES = (
+    REPOSITORY / "README.md",
+    *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
+)
+# The notebooks' test runs their blocks.
+TUTORIALS = DOCS / "tutorials"
 _BLOCK = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 _INLINE = re.compile(r"`((?:\.venv/bin/)?(?:lakehouse|make|python -m|pytest) [^`]+)`")
 # Commands that show something and leave everything as it is, by the arguments that they need.
@@ -40,7 +46,7 @@ class Block:
     """A fenced block.
 
     Attributes:
-        page: Name of its page.
+        page: Path of its page within the project, such as `docs/how-to/pages.md`.
         kind: What stands behind the fence.
         text: What is in it.
     """
@@ -65,16 +71,17 @@ class Block:
 
 def blocks() -> list[Block]:
     return [
-        Block(page.name, *match)
+        Block(page.relative_to(REPOSITORY).as_posix(), *match)
         for page in PAGES
+        if TUTORIALS not in page.parents
         for match in _BLOCK.findall(page.read_text("utf-8"))
     ]
 
 
-def inline() -> list[str]:
+def inline(pages: Iterable[Path] = PAGES) -> list[str]:
     """Return the commands within sentences and tables."""
     found = []
-    for page in PAGES:
+    for page in pages:
         text = _BLOCK.sub("", page.read_text("utf-8"))
         found += [match.replace("\\|", "|") for match in _INLINE.findall(text)]
     return sorted(set(found))
@@ -148,7 +155,9 @@ def bash(project: Path, script: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(900)
 def test_the_commands_run_and_the_new_table_is_there(project: Path) -> None:
     run = [block for block in blocks() if block.kind == "sh run"]
-    looking = {command.removeprefix(".venv/bin/") for command in inline() if looks_only(command)}
+    pages = [page for page in PAGES if TUTORIALS not in page.parents]
+    found = filter(looks_only, inline(pages))
+    looking = {command.removeprefix(".venv/bin/") for command in found}
     assert len(looking) >= 4
     commands = [block.commands for block in run]
     commands += [f"{command} > /dev/null\n" for command in sorted(looking)]
@@ -185,7 +194,7 @@ def test_the_new_table_is_as_lint_and_types_want_it(tmp_path: Path) -> None:
 
 
 def test_a_source_table_is_one_of_those_that_are_declared() -> None:
-    (block,) = [b for b in blocks() if b.kind == "python" and b.page == "sources.md"]
+    (block,) = [b for b in blocks() if b.kind == "python" and b.page.endswith("/databases.md")]
     where, code = block.text.split("\n", 1)
     assert where == "# in SOURCES of lakehouse_assets/domains/retail/sources.py"
     assert eval(code, vars(sources)) in sources.SOURCES  # noqa: S307

@@ -45,7 +45,7 @@ def extract(
 
     It first checks that the source answers, counts the rows to copy and reports changes of its
     schema. After an interruption, even a kill, the same command resumes the copy. The address is
-    the variable LAKEHOUSE_SOURCE_<NAME>; docs/sources.md has an example for each database.
+    the variable LAKEHOUSE_SOURCE_<NAME>; docs/how-to/databases.md has an example for each database.
     """
     from lakehouse_assets.catalog.sources import source_of
     from lakehouse_assets.domains import SOURCES

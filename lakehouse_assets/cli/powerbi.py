@@ -31,7 +31,7 @@ def powerbi(
 
     The model has the domain's gold tables as they are now, with relations and measures; the report
     has the domain's pages. The same registry gives the same files, so they can be kept in Git.
-    docs/powerbi.md says how to open them.
+    docs/how-to/powerbi.md says how to open them.
     """
     from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY, ROLES
     from lakehouse_assets.pages.own import OWN_PAGES

@@ -25,7 +25,7 @@ from lakehouse_assets.ml.spec import ModelSpec
 from lakehouse_assets.quality.tables import QUALITY_EVENTS, QUALITY_RULES
 
 FORMAT = 1
-"""Version of the shape of `catalog.json`, see docs/governance.md."""
+"""Version of the shape of `catalog.json`, see docs/how-to/govern.md."""
 
 MASKED = "•••"
 _SAMPLE_ROWS = 5

@@ -38,7 +38,7 @@ class TooManyRowsError(LakehouseError):
 def load(
     registry: Registry, page: Page, source: Source, ask: Ask, *, identifiers: bool = False
 ) -> dict[str, Any]:
-    """Read a source and return it as the browser's `source`, see docs/pages.md.
+    """Read a source and return it as the browser's `source`, see docs/how-to/pages.md.
 
     Unless `identifiers`, running numbers stand for values that identify people.
 

@@ -1,7 +1,7 @@
 """What an operation costs: requests and bytes, counted by the proxy, with bounds that hold.
 
-The table has 24 months, one commit each. `docs/azure.md` shows the figures; the bounds leave little
-room, so that a change which costs requests is seen.
+The table has 24 months, one commit each. `docs/how-to/azure.md` shows the figures; the bounds leave
+little room, so that a change which costs requests is seen.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lakehouse_assets_tests.airline.samples import REPOSITORY
 
-PAGE = REPOSITORY / "docs" / "packages.md"
+PAGE = REPOSITORY / "docs" / "reference" / "packages.md"
 _HEAD = """\
 # Packages
 

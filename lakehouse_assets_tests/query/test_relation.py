@@ -78,7 +78,7 @@ def test_what_there_is_not_is_one_sentence(spent: House) -> None:
 
 
 def test_the_snippets_of_the_docs_run(spent: House) -> None:
-    page = (REPOSITORY / "docs" / "sql.md").read_text("utf-8")
+    page = (REPOSITORY / "docs" / "how-to" / "query-sql.md").read_text("utf-8")
     snippets = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
     for snippet in snippets:

@@ -230,7 +230,7 @@ def test_the_sample_is_judged_day_by_day_and_in_one_run_alike(new_house: NewHous
     assert len(ahead) == 45
     assert all(60 < row["temp_forecast"] < 75 for row in ahead)
     # The queries of the manual; nothing was ingested here.
-    manual = Path("docs/streams.md").read_text(encoding="utf-8")
+    manual = Path("docs/explanation/streams.md").read_text(encoding="utf-8")
     queries = re.findall(r"`(select [^`]+)`", manual)
     assert len(queries) > 10
     for query in queries:

@@ -1,7 +1,7 @@
 "use strict";
 // The one global of a page. Files are classic scripts, because browsers load no modules from file://.
 const Pages = {
-  // Kinds of visuals by name, see docs/pages.md.
+  // Kinds of visuals by name, see docs/how-to/pages.md.
   visuals: {},
   // Passes over the rows of a source since the page was opened.
   passes: 0,
