@@ -1,6 +1,6 @@
-"""Views that users have made: statements with a name, kept in the lake.
+"""Views made by users: named statements that are stored in the lake.
 
-A view is read with the rights of whoever asks, never with those of whoever made it.
+A view is read with the rights of the user who queries it, never with those of its author.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class UserViews(Mapping[str, Statement]):
             LakehouseError: the view reads itself.
         """
         if name in self._reading:
-            raise LakehouseError(f"The view {name} reads itself; make it again, or drop it.")
+            raise LakehouseError(f"The view {name} reads itself; replace or drop it.")
         if name not in self._read:
             self._reading.append(name)
             try:
@@ -73,14 +73,11 @@ def read_views(lake: Lake) -> dict[str, str]:
     Raises:
         LakehouseError: the lake cannot be read.
     """
-    if lake.files is None:
-        return {}
-    content = lake.files.read(FILE)
-    return {} if content is None else dict(json.loads(content))
+    return {} if lake.files is None else _texts(lake.files.read(FILE))
 
 
 def create_view(lake: Lake, name: str, text: str, *, replace: bool = False) -> None:
-    """Keep a statement as a view, after a look at whether it can be read.
+    """Store a statement as a view, if it can be read.
 
     Args:
         lake: The lake, on the embedded engine.
@@ -98,33 +95,52 @@ def create_view(lake: Lake, name: str, text: str, *, replace: bool = False) -> N
             f"{name!r} cannot be the name of a view; use lower-case letters, digits and _."
         )
     if name in views(lake.registry) or name in shared_names(lake.registry):
-        raise LakehouseError(f"A table has the name {name} already; choose another.")
-    before = read_views(lake)
-    if name in before and not replace:
-        raise LakehouseError(f"There is a view {name} already; --replace makes it anew.")
-    found = {other: of for other, of in before.items() if other != name} | {name: text.strip()}
-    # Read through the new view, so that one that reads itself is found.
-    sessions = Sessions(lake, views=UserViews(found, lake.registry))
-    sessions.open(guarded=True).describe(f"SELECT * FROM {SCHEMA}.{name}")  # noqa: S608
-    _files(lake).put(FILE, json.dumps(found, indent=1, ensure_ascii=False).encode())
+        raise LakehouseError(f"There is a table called {name}; choose another name.")
+
+    def changed(content: bytes | None) -> bytes:
+        before = _texts(content)
+        if name in before and not replace:
+            raise LakehouseError(f"The view {name} exists already; replace it with --replace.")
+        found = {other: of for other, of in before.items() if other != name} | {name: text.strip()}
+        # Read through the new view, so that one that reads itself is found.
+        sessions = Sessions(lake, views=UserViews(found, lake.registry))
+        sessions.open(guarded=True).describe(f"SELECT * FROM {SCHEMA}.{name}")  # noqa: S608
+        return _content(found)
+
+    _files(lake).update(FILE, changed)
 
 
 def drop_view(lake: Lake, name: str) -> list[str]:
-    """Remove a view; return the names of views that read it, and fail from then on.
+    """Remove a view, and return the names of the views that read it and now fail.
 
     Raises:
         LakehouseError: there is no such view.
     """
-    before = read_views(lake)
-    if name not in before:
-        close = did_you_mean(name, before) or "."
-        raise LakehouseError(f"There is no view {name}{close} `lakehouse views list` lists them.")
-    known = UserViews(before, lake.registry)
-    own = {name, f"{SCHEMA}.{name}"}
-    readers = [other for other in before if other != name and own & {*known[other].views}]
-    del before[name]
-    _files(lake).put(FILE, json.dumps(before, indent=1, ensure_ascii=False).encode())
+    readers: list[str] = []
+
+    def changed(content: bytes | None) -> bytes:
+        before = _texts(content)
+        if name not in before:
+            close = did_you_mean(name, before) or "."
+            raise LakehouseError(
+                f"There is no view {name}{close} `lakehouse views list` lists the views."
+            )
+        known = UserViews(before, lake.registry)
+        own = {name, f"{SCHEMA}.{name}"}
+        readers[:] = [other for other in before if other != name and own & {*known[other].views}]
+        del before[name]
+        return _content(before)
+
+    _files(lake).update(FILE, changed)
     return readers
+
+
+def _texts(content: bytes | None) -> dict[str, str]:
+    return {} if content is None else dict(json.loads(content))
+
+
+def _content(views: Mapping[str, str]) -> bytes:
+    return json.dumps(views, indent=1, ensure_ascii=False).encode()
 
 
 def _files(lake: Lake) -> Files:

@@ -65,6 +65,16 @@ class Files(ABC):
         """Store a file atomically, replacing any file of that name."""
 
     @abstractmethod
+    def update(self, path: str, change: Callable[[bytes | None], bytes]) -> None:
+        """Change a small file, so that no concurrent update of it is lost.
+
+        Args:
+            path: The file.
+            change: Returns the new content, given the present one, which is None if there is no
+                file. In a cloud it may be called several times.
+        """
+
+    @abstractmethod
     def check_writable(self) -> None:
         """Write and remove a probe, so that no run starts that could not store its results."""
 

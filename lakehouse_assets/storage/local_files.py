@@ -6,6 +6,7 @@ whole listing for one odd name or circular link, and does not preserve file mode
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import secrets
@@ -139,6 +140,22 @@ class LocalFiles(Files):
                 f"{target.name} cannot be landed in {target.parent} ({error.strerror or error}); "
                 "check free space and write permissions, then land it again."
             ) from error
+
+    def update(self, path: str, change: Callable[[bytes | None], bytes]) -> None:
+        """Change a small file while others who do so wait."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.root / f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise LakehouseError(
+                f"{self.root / path} cannot be changed ({error.strerror or error}); check write "
+                "permissions."
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.put(path, change(self.read(path)))
+        finally:
+            os.close(lock)
 
     def check_writable(self) -> None:
         """Write and remove an unnamed temporary file."""

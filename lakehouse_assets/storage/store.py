@@ -20,11 +20,13 @@ from lakehouse_assets.storage.local_files import LocalFiles
 from lakehouse_assets.storage.location import Location
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import ObjectMeta, PutMode
     from obstore.store import AzureStore
 
 # A page of a listing has 1,000 files, which are assumed to span this many folders.
 _FOLDERS_PER_PAGE = 10
+# Updates of a file that others change at the same time.
+_MOST_TRIES = 20
 # Prefix of probe files; the dot hides leftovers of an interrupted probe.
 PROBE = ".lakehouse-probe-"
 
@@ -121,6 +123,31 @@ class CloudFiles(Files):
         with self._store() as store:
             # Few parallel parts, so that none of them times out on a slow connection.
             store.put(path, source, max_concurrency=4)
+
+    def update(self, path: str, change: Callable[[bytes | None], bytes]) -> None:
+        """Change a small file, again from the start if somebody else changes it meanwhile."""
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        for _ in range(_MOST_TRIES):
+            content: bytes | None = None
+            mode: PutMode = "create"
+            try:
+                with self._store() as store:
+                    found = store.get(path)
+                    content, mode = bytes(found.bytes()), {"e_tag": found.meta["e_tag"]}
+            except FileNotFoundError:
+                pass
+            changed = change(content)
+            try:
+                with self._store() as store:
+                    store.put(path, changed, mode=mode)
+            except (AlreadyExistsError, PreconditionError):
+                continue
+            return
+        raise StoreError(
+            f"{self._access.location / path} was changed {_MOST_TRIES} times by others; run the "
+            "command again."
+        )
 
     def remove(self, path: str) -> None:
         """Remove a file."""

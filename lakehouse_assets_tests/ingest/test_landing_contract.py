@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def names(zone: LandingZone, *window: date | None) -> list[str]:
 def content(zone: LandingZone) -> dict[str, bytes]:
     with zone.fetched(zone.files(THINGS)) as files:
         return {file.short_name: file.local.read_bytes() for file in files}
+
+
+def test_concurrent_updates_of_a_file_are_all_kept(zone):
+    def add(number: int) -> None:
+        line = f"{number}\n".encode()
+        files_at(zone.root, DEFAULT).update("_lines", lambda content: (content or b"") + line)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add, range(8)))
+    found = files_at(zone.root, DEFAULT).read("_lines")
+    assert found is not None
+    assert sorted(map(int, found.split())) == [*range(8)]
 
 
 def test_files_are_listed_oldest_first_and_fetched_as_they_are(zone):

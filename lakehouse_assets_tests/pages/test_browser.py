@@ -752,7 +752,7 @@ def test_the_pages_of_a_role_say_what_is_not_shown(
 # Texts that could be taken for markup, for parts of an address, for formulas or for properties.
 _LABELS = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "a|b", "1..2", "",
            None, "O'Brien \"x\"", "=1+1", "x" * 300, "a&b=c#d", "~title", "%41", "日本語 🛫",
-           "line\nbreak", "__proto__", "constructor"]  # fmt: skip
+           "line\nbreak", "__proto__", "constructor", "∅", "∅∅"]  # fmt: skip
 
 
 def test_labels_of_any_kind_are_shown_and_selected_by_links(tab: Tab, tmp_path: Path) -> None:

@@ -329,11 +329,21 @@ def test_a_users_view_is_read_with_the_rights_of_who_asks(tmp_path: Path) -> Non
         guarded.run("select * from doubled")
 
 
+def test_views_made_at_the_same_time_are_all_kept(lake: Lake) -> None:
+    names = [f"view_{n}" for n in range(12)]
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda name: create_view(lake, name, f"select '{name}' as a"), names))
+    assert {*read_views(lake)} == {*names}
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda name: drop_view(lake, name), names))
+    assert read_views(lake) == {}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("Sales!", "select 1 as a", "cannot be the name"),
-        ("counts", "select 1 as a", "A table has the name counts"),
+        ("counts", "select 1 as a", "There is a table called counts"),
         ("there", "select 2 as a", "--replace"),
         ("new", "select m from counts", "No column is called m"),
         ("new", "select 1 as a; select 2", "several statements"),

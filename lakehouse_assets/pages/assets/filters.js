@@ -9,7 +9,12 @@ Pages.filters = (() => {
   let kept = new Map();
 
   const depth = () => history.state?.depth ?? 0;
-  const text = (label) => (label === null || label === undefined ? NULL : String(label));
+  // A label that begins with the sign for null gets one more, so that the two differ.
+  const text = (label) => {
+    if (label === null || label === undefined) return NULL;
+    const found = String(label);
+    return found.startsWith(NULL) ? NULL + found : found;
+  };
 
   function read() {
     chosen = new Map();
@@ -75,9 +80,9 @@ Pages.filters = (() => {
   // 1 for each value of a dimension that a filter or a list of labels lets through.
   function allowed(dimension, filter) {
     const found = new Uint8Array(dimension.values.length);
-    if (Array.isArray(filter) || filter instanceof Set) filter = { labels: filter };
-    if (filter.labels) {
-      const labels = new Set([...filter.labels].map(text));
+    const listed = Array.isArray(filter) || filter instanceof Set;
+    const labels = listed ? new Set([...filter].map(text)) : filter.labels;
+    if (labels) {
       dimension.values.forEach((value, code) => (found[code] = labels.has(text(value)) ? 1 : 0));
       return found;
     }
