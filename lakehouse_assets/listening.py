@@ -34,6 +34,21 @@ def is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address).is_loopback
 
 
+def require_loopback(listener: socket.socket) -> None:
+    """Check that only this machine reaches a socket, because its server has no certificate.
+
+    Raises:
+        LakehouseError: other machines reach it; the socket is closed then.
+    """
+    address = listener.getsockname()[0]
+    if not is_loopback(address):
+        listener.close()
+        raise LakehouseError(
+            f"Other machines can reach {address}, so passwords and rows need TLS: give "
+            "--certificate and --key, or listen on 127.0.0.1."
+        )
+
+
 def shown(listener: socket.socket) -> str:
     """Return the address and the port of a socket, such as `127.0.0.1:5432`."""
     address, port = listener.getsockname()[:2]

@@ -1,1 +1,1 @@
-"""SQL over the network: the lake as a PostgreSQL server, which every BI tool can read."""
+"""SQL over the network: PostgreSQL's protocol for BI tools, and Arrow Flight SQL."""

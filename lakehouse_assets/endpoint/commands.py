@@ -1,4 +1,4 @@
-"""Statements about a session instead of the lake: SET, SHOW, BEGIN, DECLARE, FETCH, COPY, ..."""
+"""Parses statements about the session rather than the lake: SET, SHOW, BEGIN, FETCH, COPY, ..."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Command:
     """One statement of a client.
 
     Attributes:
-        kind: What it asks for.
+        kind: Kind of the statement.
         text: The query of `query`, `declare` and `copy`; otherwise the statement.
         name: Name of a setting, cursor or prepared statement; empty for all of them.
         value: Value of a setting.
         rows: Rows to fetch; None for all.
         tag: The command tag that the client receives on completion.
-        options: Words behind COPY ... TO STDOUT, in lower case.
+        options: Words after COPY ... TO STDOUT, in lower case.
         holds: Whether a cursor stays open after its transaction.
     """
 
@@ -47,7 +47,7 @@ class Command:
 
 
 def statements_of(text: str) -> list[str]:
-    """Split a text into its statements; one that cannot be read stays whole."""
+    """Split a text into statements; a text that cannot be tokenised stays whole."""
     try:
         tokens = sqlglot.tokenize(text, dialect="postgres")
     except SqlglotError:
@@ -65,10 +65,10 @@ def statements_of(text: str) -> list[str]:
 
 
 def command_of(text: str) -> Command:
-    """Read a statement.
+    """Parse a statement.
 
     Raises:
-        SqlError: it is one about the session, but incomplete.
+        SqlError: a statement about the session is incomplete.
     """
     first = re.match(r"\w*", text)
     words = _WORD.findall(text) if first and first[0].lower() in _READERS else []
@@ -124,7 +124,7 @@ def _show(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
 
 
 def _named(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
-    """Read RESET, DISCARD, DEALLOCATE and CLOSE."""
+    """Parse RESET, DISCARD, DEALLOCATE and CLOSE."""
     at = 2 if low[0] == "deallocate" and low[1] == "prepare" else 1
     name = "" if low[at] == "all" else _bare(words[at])
     kind: dict[str, Kind] = {
@@ -141,7 +141,7 @@ def _declare(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
         raise IndexError
     head = _WORD.findall(text[: match.start()].lower())
     if "binary" in head:
-        raise SqlError("0A000", "Cursors give texts here; leave out BINARY.")
+        raise SqlError("0A000", "Cursors return text only; leave out BINARY.")
     return Command(
         "declare", text[match.end() :].strip(), _bare(words[1]), tag="DECLARE CURSOR",
         holds="hold" in head and "without" not in head,
@@ -157,15 +157,13 @@ def _fetch(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
         return Command(kind, text, _bare(words[-1]))
     count = middle[0].removeprefix("+")
     if len(middle) > 1 or not count.isdecimal():
-        raise SqlError("55000", "Cursors only move forward here; write FETCH <rows> FROM <cursor>.")
+        raise SqlError("55000", "Cursors only move forward; write FETCH <rows> FROM <cursor>.")
     return Command(kind, text, _bare(words[-1]), rows=int(count))
 
 
 def _copy(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
     if "stdout" not in low:
-        raise SqlError(
-            "42501", "This endpoint only reads: COPY (SELECT ...) TO STDOUT is possible."
-        )
+        raise SqlError("42501", "This endpoint is read-only; write COPY (SELECT ...) TO STDOUT.")
     last = len(low) - 1 - low[::-1].index("stdout")
     ends = [match.start() for match in re.finditer(r"\bto\s+stdout\b", text, re.IGNORECASE)]
     if not ends or low[last - 1] != "to":

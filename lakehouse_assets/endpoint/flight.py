@@ -1,4 +1,4 @@
-"""The lake as an Arrow Flight SQL server: bulk reads, for ADBC and JDBC clients."""
+"""An Arrow Flight SQL server over the lake, for bulk reads by ADBC and JDBC clients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from lakehouse_assets.endpoint.sqlstate import SqlError
 from lakehouse_assets.endpoint.system_tables import DATABASE, Relation
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.schema import arrow_type
-from lakehouse_assets.listening import is_loopback, listen
+from lakehouse_assets.listening import listen, require_loopback
 from lakehouse_assets.query.audit import Reader
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 131_072
 _MOST_PREPARED, _MOST_TOKENS = 1_000, 10_000
-_FIXED = {"CreatePreparedStatement": "Prepare a statement.", "ClosePreparedStatement": "End one."}
+_ACTIONS = {
+    "CreatePreparedStatement": "Prepares a statement.",
+    "ClosePreparedStatement": "Closes a prepared statement.",
+}
 _TEXT, _NUMBER = pa.string(), pa.int32()
 
 
@@ -68,7 +71,7 @@ _INFO_VALUES = pa.dense_union(
     ]
 )  # fmt: skip
 _INFO = _schema(("info_name", pa.uint32(), False), ("value", _INFO_VALUES, False))
-# Name, version, version of Arrow, read-only; SQL is spoken, Substrait is not.
+# Name, version, version of Arrow, read-only, takes SQL, takes Substrait.
 _FACTS: Mapping[int, str | bool] = {
     0: DATABASE, 1: "1", 2: pa.__version__, 3: True, 4: True, 5: False,
 }  # fmt: skip
@@ -76,25 +79,38 @@ _FACTS: Mapping[int, str | bool] = {
 
 @dataclass
 class _Prepared:
-    """A prepared statement, with the values of its parameters: a row for each run."""
+    """A prepared statement with its parameters: one row of values for each execution."""
 
     text: str
     user: str
     rows: Sequence[Sequence[Any]] = ((),)
 
 
-class _Reception(flight.ServerMiddlewareFactory):  # type: ignore[misc]
-    """Lets clients in by name and password, and gives them a token for what follows."""
+@dataclass(frozen=True)
+class _Login:
+    """A user name and a password that are not checked yet."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+class _Logins(flight.ServerMiddlewareFactory):  # type: ignore[misc]
+    """Checks user names and passwords, and issues tokens for the calls that follow.
+
+    pyarrow does not tell the address of a client that logs in. When logins of a user fail too
+    often, the next ones are therefore checked at their first call, where the address is known:
+    nobody can lock out a user from another address.
+    """
 
     def __init__(self, users: Users) -> None:
         super().__init__()
         self._users = users
         self._failed = FailedLogins()
-        self._tokens: OrderedDict[str, User] = OrderedDict()
+        self._tokens: OrderedDict[str, User | _Login] = OrderedDict()
         self._lock = threading.Lock()
 
-    def start_call(self, info: object, headers: Mapping[str, Sequence[str]]) -> _Known:
-        """Find out who calls.
+    def start_call(self, info: object, headers: Mapping[str, Sequence[str]]) -> _Call:
+        """Authenticate a call.
 
         Raises:
             FlightUnauthenticatedError: the password or the token is wrong.
@@ -102,73 +118,110 @@ class _Reception(flight.ServerMiddlewareFactory):  # type: ignore[misc]
         given = next(iter(headers.get("authorization", ())), "")
         kind, _, value = given.partition(" ")
         if kind.lower() == "bearer":
-            user = self._tokens.get(value)
-            if user is None:
-                raise flight.FlightUnauthenticatedError("The token is not known; log in again.")
-            return _Known(user, None)
+            if value not in self._tokens:
+                raise flight.FlightUnauthenticatedError("The token is unknown; log in again.")
+            return _Call(self, value, new=False)
         if kind.lower() != "basic":
             raise flight.FlightUnauthenticatedError("Log in with a user name and a password.")
-        user = self._logged_in(value)
+        login = _login_of(value)
+        user = login if self._has_failed("", login.name) else self._checked("", login)
         token = secrets.token_urlsafe(32)
         with self._lock:
             self._tokens[token] = user
             while len(self._tokens) > _MOST_TOKENS:
                 self._tokens.popitem(last=False)
-        return _Known(user, token)
+        return _Call(self, token, new=True)
 
-    def _logged_in(self, encoded: str) -> User:
-        # Clients in Go leave the padding out.
-        padded = encoded + "=" * (-len(encoded) % 4)
-        try:
-            name, _, password = base64.b64decode(padded, validate=True).decode().partition(":")
-        except ValueError:
-            raise flight.FlightUnauthenticatedError("The login is not well formed.") from None
+    def user_of(self, token: str, peer: str) -> User:
+        """Return the user of a token.
+
+        Args:
+            token: The token.
+            peer: The client, such as `ipv4:127.0.0.1:53412`.
+
+        Raises:
+            FlightUnauthenticatedError: the password is wrong, or too many logins from the address
+                have failed.
+        """
+        found = self._tokens.get(token)
+        if found is None:
+            raise flight.FlightUnauthenticatedError("The token is unknown; log in again.")
+        if isinstance(found, _Login):
+            self._tokens.pop(token, None)
+            address = peer.rpartition(":")[0]
+            refusal = self._has_failed(address, found.name)
+            if refusal:
+                raise flight.FlightUnauthenticatedError(refusal)
+            found = self._tokens[token] = self._checked(address, found)
+        return found
+
+    def _has_failed(self, address: str, name: str) -> str:
+        """Return why a user may not log in from an address now; empty if they may."""
         with self._lock:
             try:
-                self._failed.check("", name)
+                self._failed.check(address, name)
             except SqlError as error:
-                raise flight.FlightUnauthenticatedError(str(error)) from None
-        user = self._users.get(name)
-        right = (user.verifier if user else self._users.unknown(name)).accepts(password)
+                return str(error)
+        return ""
+
+    def _checked(self, address: str, login: _Login) -> User:
+        user = self._users.get(login.name)
+        verifier = user.verifier if user else self._users.unknown(login.name)
+        right = verifier.accepts(login.password)
         if user is None or not right:
             with self._lock:
-                self._failed.add("", name)
-            raise flight.FlightUnauthenticatedError("The user or the password is wrong.")
+                self._failed.add(address, login.name)
+            raise flight.FlightUnauthenticatedError("The user name or password is wrong.")
         return user
 
 
-class _Known(flight.ServerMiddleware):  # type: ignore[misc]
-    """A call of a user who is known."""
+def _login_of(encoded: str) -> _Login:
+    # Clients in Go leave the padding out.
+    padded = encoded + "=" * (-len(encoded) % 4)
+    try:
+        name, _, password = base64.b64decode(padded, validate=True).decode().partition(":")
+    except ValueError:
+        raise flight.FlightUnauthenticatedError(
+            "The login cannot be read; send a user name and a password."
+        ) from None
+    return _Login(name, password)
 
-    def __init__(self, user: User, token: str | None) -> None:
+
+class _Call(flight.ServerMiddleware):  # type: ignore[misc]
+    """A call with a token."""
+
+    def __init__(self, logins: _Logins, token: str, *, new: bool) -> None:
         super().__init__()
-        self.user = user
-        self._token = token
+        self._logins, self._token, self._new = logins, token, new
+
+    def user(self, peer: str) -> User:
+        """Return the user who calls."""
+        return self._logins.user_of(self._token, peer)
 
     def sending_headers(self) -> dict[str, str]:
-        """Tell the client its new token."""
-        return {"authorization": f"Bearer {self._token}"} if self._token else {}
+        """Send the client its new token."""
+        return {"authorization": f"Bearer {self._token}"} if self._new else {}
 
 
 class _Handshake(flight.ServerAuthHandler):  # type: ignore[misc]
-    """The handshake, which `_Reception` has completed already."""
+    """The handshake, which `_Logins` has completed already."""
 
     def authenticate(self, outgoing: object, incoming: object) -> None:
-        """Accept, because `_Reception` has authenticated the user."""
+        """Accept, because `_Logins` has authenticated the user."""
 
     def is_valid(self, token: object) -> bytes:
-        """Accept, because `_Reception` has authenticated the call."""
+        """Accept, because `_Logins` has authenticated the call."""
         return b""
 
 
 class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
-    """Serves the lake by Arrow Flight SQL; each statement is checked as its user's role says.
+    """Serves the lake over Arrow Flight SQL; each statement is limited to its user's role.
 
     Args:
         location: Address, as `grpc://host:port` or `grpc+tls://host:port`.
         sessions: Sessions on the lake.
-        users: Who may log in.
-        roles: What each role may read.
+        users: The users by name.
+        roles: The roles by name.
         certificate: Certificate and key for TLS, in PEM.
     """
 
@@ -188,13 +241,13 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
             location,
             auth_handler=_Handshake(),
             tls_certificates=[certificate] if certificate else None,
-            middleware={"reception": _Reception(users)},
+            middleware={"logins": _Logins(users)},
         )
 
     def get_flight_info(
         self, context: Any, descriptor: flight.FlightDescriptor
     ) -> flight.FlightInfo:
-        """Say what columns a command returns, and the ticket for its rows."""
+        """Return the columns of a command's rows, and a ticket for the rows."""
         name, fields = _unpacked(descriptor.command)
         if name == "CommandStatementQuery":
             query = p.text(fields, 1) or ""
@@ -209,7 +262,7 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
         return flight.FlightInfo(schema, descriptor, [flight.FlightEndpoint(ticket, [])], -1, -1)
 
     def get_schema(self, context: Any, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
-        """Say what columns a command returns."""
+        """Return the columns of a command's rows."""
         return flight.SchemaResult(self.get_flight_info(context, descriptor).schema)
 
     def do_get(self, context: Any, ticket: flight.Ticket) -> flight.FlightDataStream:
@@ -226,18 +279,18 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
         """Take the parameters of a prepared statement."""
         name, fields = _unpacked(descriptor.command)
         if name != "CommandPreparedStatementQuery":
-            raise flight.FlightUnauthorizedError("Nobody can write to the lake here.")
+            raise flight.FlightUnauthorizedError("This endpoint is read-only.")
         prepared = self._statement(context, p.binary(fields, 1))
         given = reader.read_all()
         columns = [column.to_pylist() for column in given.columns]
         prepared.rows = list(zip(*columns, strict=True)) or ((),)
 
     def list_actions(self, context: Any) -> list[tuple[str, str]]:
-        """List what `do_action` does."""
-        return list(_FIXED.items())
+        """List the actions of `do_action`."""
+        return list(_ACTIONS.items())
 
     def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
-        """Prepare a statement, or end a prepared one."""
+        """Prepare a statement, or close a prepared one."""
         _, fields = _unpacked(action.body.to_pybytes())
         user = _user(context)
         if action.type == "CreatePreparedStatement":
@@ -255,12 +308,14 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
             with self._lock:
                 self._prepared.pop(p.binary(fields, 1), None)
             return iter([])
-        raise flight.FlightServerError(f"The action {action.type} is not known here.")
+        raise flight.FlightServerError(f"The action {action.type} is not supported.")
 
     def _statement(self, context: Any, handle: bytes) -> _Prepared:
         prepared = self._prepared.get(handle)
         if prepared is None or prepared.user != _user(context).name:
-            raise flight.FlightServerError("There is no such prepared statement; prepare it again.")
+            raise flight.FlightServerError(
+                "The prepared statement does not exist; prepare it again."
+            )
         return prepared
 
     def _session(self, context: Any) -> Any:
@@ -299,12 +354,12 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
         return flight.GeneratorStream(first.schema, batches())
 
     def _metadata(self, context: Any, name: str, fields: p.Fields) -> pa.Table:
-        """Answer a command about what there is."""
+        """Answer a command about the server, its tables or their keys."""
         if name == "CommandGetSqlInfo":
             return _info({int(n) for n in fields.get(1, []) if isinstance(n, int)})
         answer = _ANSWERS.get(name)
         if answer is None:
-            raise flight.FlightServerError(f"The command {name} is not known here.")
+            raise flight.FlightServerError(f"The command {name} is not supported.")
         try:
             relations = relations_of(self._session(context), self._sessions.lake.registry)
         except LakehouseError as error:
@@ -405,7 +460,7 @@ _ANSWERS: Mapping[str, Callable[[Sequence[Relation], p.Fields], pa.Table]] = {
 
 
 def _info(wanted: set[int]) -> pa.Table:
-    """Return what clients ask of a server: all facts, or those of some numbers."""
+    """Return facts about the server: all of them, or those with the given numbers."""
     facts = {n: value for n, value in _FACTS.items() if not wanted or n in wanted}
     texts = [value for value in facts.values() if isinstance(value, str)]
     truths = [value for value in facts.values() if not isinstance(value, str)]
@@ -428,7 +483,7 @@ def _table(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.Table:
 
 
 def _like(pattern: str | None) -> Callable[[str], bool]:
-    """Return whether a name fits an SQL pattern; None fits all."""
+    """Return a test whether a name matches an SQL pattern; None matches every name."""
     if pattern is None:
         return lambda name: True
     parts = (".*" if c == "%" else "." if c == "_" else re.escape(c) for c in pattern)
@@ -440,16 +495,16 @@ def _unpacked(command: bytes) -> tuple[str, p.Fields]:
     try:
         return p.unpack(command)
     except ValueError as error:
-        raise flight.FlightServerError(f"The command is not of Flight SQL: {error}.") from None
+        raise flight.FlightServerError(f"This is not a Flight SQL command: {error}.") from None
 
 
 def _user(context: Any) -> User:
-    known: _Known = context.get_middleware("reception")
-    return known.user
+    call: _Call = context.get_middleware("logins")
+    return call.user(context.peer())
 
 
 def _refuse(error: LakehouseError) -> NoReturn:
-    """Send an error as one sentence; for other classes, a traceback would go with it."""
+    """Send an error as one sentence; other exceptions would carry a traceback."""
     raise flight.FlightServerError(str(error)) from None
 
 
@@ -463,32 +518,29 @@ def serve_flight(
     certificate: tuple[bytes, bytes] | None,
     say: Callable[[str], None],
 ) -> None:
-    """Serve until the main thread is interrupted; statements that run then are stopped.
+    """Serve until the main thread is interrupted, then stop the running statements.
 
     Args:
         sessions: Sessions on the lake.
-        users: Who may log in.
-        roles: What each role may read.
+        users: The users by name.
+        roles: The roles by name.
         host: Address to listen on.
         port: Port; 0 for any free one.
         certificate: Certificate and key in PEM; needed for an address that other machines reach.
-        say: Reports what happens, in one sentence.
+        say: Prints a message.
 
     Raises:
         LakehouseError: the port is taken, or the address needs a certificate.
         KeyboardInterrupt: the process was asked to end.
     """
+    # Opened once by itself, for a plain error about the address.
     with listen(host, port) as probe:
         place = f"[{host}]" if probe.family == socket.AF_INET6 else host
-        # Only to explain what is wrong with an address.
-        if certificate is None and not is_loopback(probe.getsockname()[0]):
-            raise LakehouseError(
-                f"{host} is reached from other machines: give a certificate with --certificate "
-                "and --key, or listen on 127.0.0.1."
-            )
+        if certificate is None:
+            require_loopback(probe)
     kind = "grpc+tls" if certificate else "grpc"
     server = FlightSql(f"{kind}://{place}:{port}", sessions, users, roles, certificate)
-    say(f"The lake is at {kind}://{place}:{server.port} for clients of Arrow Flight SQL.")
+    say(f"Arrow Flight SQL clients connect to {kind}://{place}:{server.port}.")
     try:
         threading.Event().wait()
     finally:

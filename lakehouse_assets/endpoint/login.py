@@ -1,4 +1,4 @@
-"""A client's way in: TLS, who it is, and the proof of its password."""
+"""Logs clients in: TLS, user name and password."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 _SASL, _SASL_CONTINUE, _SASL_FINAL = 10, 11, 12
 _LONGEST_PASSWORD_MESSAGE: Final = 10_000
-# Failed logins within a while: of one user from one address, and of one address.
+# Most failed logins within this time: of one user from one address, and from one address.
 _WHILE_SECONDS: Final = 60.0
 _MOST_OF_USER, _MOST_OF_ADDRESS = 5, 20
 _MOST_KNOWN: Final = 10_000
 
 
 class FailedLogins:
-    """Counts failed logins, so that nobody can try many passwords."""
+    """Counts failed logins and limits them, so that passwords cannot be guessed."""
 
     def __init__(self) -> None:
         self._times: dict[tuple[str, ...], deque[float]] = {}
 
     def check(self, address: str, user: str) -> None:
-        """Refuse a login after too many failed ones.
+        """Check that a user may try to log in from an address.
 
         Raises:
-            SqlError: there were too many.
+            SqlError: too many logins have failed.
         """
         now = time.monotonic()
         for key, most in (((address, user), _MOST_OF_USER), ((address,), _MOST_OF_ADDRESS)):
@@ -44,9 +44,7 @@ class FailedLogins:
             while times and now - times[0] > _WHILE_SECONDS:
                 times.popleft()
             if len(times) >= most:
-                raise SqlError(
-                    "28P01", f"Too many logins failed; try again in {_WHILE_SECONDS:g} seconds."
-                )
+                raise SqlError("28P01", f"Too many logins failed; wait {_WHILE_SECONDS:g} seconds.")
 
     def add(self, address: str, user: str) -> None:
         """Count a failed login."""
@@ -61,7 +59,7 @@ class FailedLogins:
 
 @dataclass(frozen=True)
 class LoggedIn:
-    """A client whose password is right, and the settings that it asks for."""
+    """A user whose password is right, and the session settings that the client asks for."""
 
     user: User
     settings: dict[str, str]
@@ -76,10 +74,10 @@ class Cancel:
 
 
 class Door:
-    """Lets clients in.
+    """Logs clients in.
 
     Args:
-        users: Who may log in.
+        users: The users by name.
         tls: The server's certificate; None for connections without TLS only.
         tls_only: Whether clients without TLS are refused.
         seconds: How long a TLS handshake may take.
@@ -97,10 +95,10 @@ class Door:
     async def login(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> LoggedIn | Cancel:
-        """Go through the login of a client.
+        """Log a client in.
 
         Raises:
-            SqlError: it is refused.
+            SqlError: the login is refused.
             OSError: the connection is lost.
         """
         secure = False
@@ -119,9 +117,9 @@ class Door:
             else:
                 break
         if code >> 16 != 3:
-            raise SqlError("0A000", "Version 3 of PostgreSQL's protocol is spoken here.")
+            raise SqlError("0A000", "Only version 3 of PostgreSQL's protocol is supported.")
         if self._tls_only and not secure:
-            raise SqlError("28000", "This server asks for TLS; connect with sslmode=require.")
+            raise SqlError("28000", "This server requires TLS; connect with sslmode=require.")
         given = _startup_settings(body)
         options = [name for name in given if name.startswith("_pq_.")]
         if code != m.PROTOCOL_3 or options:
@@ -129,7 +127,9 @@ class Door:
         user = await self._authenticated(reader, writer, given.get("user", ""))
         database = given.get("database") or given.get("user", "")
         if database != DATABASE:
-            raise SqlError("3D000", f"There is no database {database}; connect to {DATABASE}.")
+            raise SqlError(
+                "3D000", f"There is no database {database}; connect to the database {DATABASE}."
+            )
         settings = {
             name: value
             for name, value in given.items()
@@ -148,13 +148,13 @@ class Door:
         await writer.drain()
         first = await _sasl_message(reader)
         if first.text() != MECHANISM:
-            raise SqlError("28000", f"Logins here are {MECHANISM}.")
+            raise SqlError("28000", f"This server accepts only {MECHANISM}.")
         writer.write(m.authentication(_SASL_CONTINUE, exchange.first(first.take(first.int32()))))
         await writer.drain()
         proof = exchange.final((await _sasl_message(reader)).rest())
         if proof is None or user is None:
             self._failed.add(address, name)
-            raise SqlError("28P01", "The user or the password is wrong.")
+            raise SqlError("28P01", "The user name or password is wrong.")
         writer.write(m.authentication(_SASL_FINAL, proof) + m.authentication(0))
         return user
 
@@ -162,18 +162,18 @@ class Door:
 async def _sasl_message(reader: asyncio.StreamReader) -> m.Reader:
     kind, body = await m.read_message(reader, _LONGEST_PASSWORD_MESSAGE)
     if kind != b"p":
-        raise SqlError("08P01", f"The login is not one of {MECHANISM}.")
+        raise SqlError("08P01", f"The login does not follow {MECHANISM}.")
     return body
 
 
 async def _nothing_more(reader: asyncio.StreamReader) -> None:
-    """Refuse what was sent in clear behind the wish for TLS: it would count as sent over TLS."""
+    """Refuse data sent unencrypted after the request for TLS: it would count as sent over TLS."""
     try:
         async with asyncio.timeout(0):
             await reader.readexactly(1)
     except TimeoutError:
         return
-    raise SqlError("08P01", "The client sent something between its wish for TLS and the handshake.")
+    raise SqlError("08P01", "The client sent unencrypted data after its request for TLS.")
 
 
 def _startup_settings(body: m.Reader) -> dict[str, str]:

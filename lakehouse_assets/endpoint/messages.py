@@ -1,4 +1,4 @@
-"""Messages of PostgreSQL's protocol, version 3: what clients send is read, answers are built."""
+"""Reads and builds messages of PostgreSQL's protocol, version 3."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 
 from lakehouse_assets.endpoint.sqlstate import SqlError
 
-# Codes that stand in the place of a protocol version.
+# Codes sent instead of a protocol version.
 SSL_REQUEST: Final = 80877103
 GSS_REQUEST: Final = 80877104
 CANCEL_REQUEST: Final = 80877102
 PROTOCOL_3: Final = 3 << 16
-# A statement of this length is a mistake; messages of clients who have not logged in are short.
+# A longer statement is a mistake; messages before the login are short.
 _LONGEST: Final = 16 << 20
 _LONGEST_STARTUP: Final = 10_000
 
@@ -28,13 +28,13 @@ COPY_DONE: Final = b"c\0\0\0\x04"
 
 
 class Field(NamedTuple):
-    """A column of a result, as RowDescription tells it.
+    """A column of a result, as RowDescription describes it.
 
     Attributes:
         name: Its name.
         oid: PostgreSQL's number of its type.
         size: Bytes of a value; -1 if they vary.
-        modifier: What the type has in addition, such as precision and scale; -1 for nothing.
+        modifier: Parameters of the type, such as precision and scale; -1 for none.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Reader:
     """Reads the fields of one message.
 
     Raises:
-        SqlError: the message is shorter than it says.
+        SqlError: the message is shorter than its length field says.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -58,7 +58,7 @@ class Reader:
         """Return the next bytes."""
         end = self._at + length
         if length < 0 or end > len(self._body):
-            raise SqlError("08P01", "A message of the client is incomplete.")
+            raise SqlError("08P01", "The client sent an incomplete message.")
         part, self._at = self._body[self._at : end], end
         return part
 
@@ -78,7 +78,7 @@ class Reader:
         try:
             return part.decode()
         except UnicodeDecodeError:
-            raise SqlError("22021", "A text of the client is not UTF-8.") from None
+            raise SqlError("22021", "The client sent text that is not UTF-8.") from None
 
     def rest(self) -> bytes:
         """Return all further bytes."""
@@ -93,7 +93,9 @@ async def read_startup(stream: asyncio.StreamReader) -> tuple[int, Reader]:
     """Read a message before the login; return its code or version, and its fields."""
     length = int.from_bytes(await stream.readexactly(4))
     if not 8 <= length <= _LONGEST_STARTUP:
-        raise SqlError("08P01", "This is a server of PostgreSQL's protocol; use such a client.")
+        raise SqlError(
+            "08P01", "This server speaks PostgreSQL's protocol; use a PostgreSQL client."
+        )
     body = Reader(await stream.readexactly(length - 4))
     return body.int32(), body
 
@@ -106,7 +108,7 @@ async def read_message(
     length = int.from_bytes(head[1:])
     if not 4 <= length <= longest:
         raise SqlError(
-            "08P01", f"A message of the client has {length} bytes; {longest} are the most."
+            "08P01", f"The client sent a message of {length} bytes; the limit is {longest}."
         )
     return head[:1], Reader(await stream.readexactly(length - 4))
 
@@ -117,7 +119,7 @@ def message(kind: bytes, body: bytes = b"") -> bytes:
 
 
 def text(value: str) -> bytes:
-    """Return a text as it stands in messages."""
+    """Encode a text for a message."""
     return value.replace("\0", "").encode() + b"\0"
 
 
@@ -132,12 +134,12 @@ def parameter_status(name: str, value: str) -> bytes:
 
 
 def backend_key(number: int, secret: int) -> bytes:
-    """Tell the client by which numbers it can cancel its statements."""
+    """Send the client the numbers by which it can cancel its statements."""
     return message(b"K", struct.pack("!iI", number, secret))
 
 
 def negotiate(options: Sequence[str]) -> bytes:
-    """Tell the client that version 3.0 without further options is spoken."""
+    """Tell the client that the server supports version 3.0 without the given options."""
     return message(
         b"v", struct.pack("!ii", PROTOCOL_3, len(options)) + b"".join(map(text, options))
     )

@@ -15,8 +15,8 @@ from sqlglot.errors import SqlglotError
 
 from lakehouse_assets.endpoint.sqlstate import SqlError
 
-# PostgreSQL's numbers of types, and how DuckDB names them; other values are written as texts, whose
-# type follows from where they stand.
+# DuckDB's names of types by PostgreSQL's number. Values of other types are written as texts, whose
+# type DuckDB infers.
 _CASTS = {
     16: "BOOLEAN", 17: "BLOB", 20: "BIGINT", 21: "SMALLINT", 23: "INTEGER", 26: "BIGINT",
     700: "FLOAT", 701: "DOUBLE", 1082: "DATE", 1083: "TIME", 1114: "TIMESTAMP",
@@ -60,7 +60,7 @@ def with_literals(text: str, literals: Sequence[str]) -> str:
     parts, done = [], 0
     for place in _places(text):
         if not 0 < place.number <= len(literals):
-            raise SqlError("08P01", f"The parameter ${place.number} has no value.")
+            raise SqlError("08P01", f"Parameter ${place.number} has no value.")
         written = literals[place.number - 1]
         if written.startswith("'{") and (place.in_any or place.as_array):
             # An array of texts, which clients send as a text of no type.
@@ -71,9 +71,9 @@ def with_literals(text: str, literals: Sequence[str]) -> str:
 
 
 def _places(text: str) -> list[_Place]:
-    """Return the place of each parameter outside of texts and comments."""
+    """Return the place of each parameter outside string literals and comments."""
     try:
-        # The first word would make it take the rest of some statements, such as DECLARE, as one.
+        # Without SELECT, sqlglot makes one token of the rest of some statements, such as DECLARE.
         tokens = sqlglot.tokenize(f"{_BEFORE}{text}", dialect="postgres")[1:]
     except SqlglotError:
         return []
@@ -118,7 +118,7 @@ def literal(value: bytes | None, oid: int, binary: bool) -> str:
     try:
         return _literal(_of_binary(value, oid) if binary else value.decode(), oid)
     except (ValueError, struct.error, ArithmeticError, OverflowError):
-        raise SqlError("22P03", "The value of a parameter is not one of its type.") from None
+        raise SqlError("22P03", "A parameter has a value that is not of its type.") from None
 
 
 def _literal(text: str, oid: int) -> str:

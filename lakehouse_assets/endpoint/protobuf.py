@@ -1,4 +1,4 @@
-"""Reads and writes the few Protocol Buffers messages that Flight SQL needs."""
+"""Reads and writes the few Protocol Buffers messages that Flight SQL uses."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Fields = dict[int, list[bytes | int]]
 
 
 def read_fields(data: bytes) -> Fields:
-    """Return the values of a message by field number; those of an unknown field are kept, too.
+    """Return the values of a message by field number, including unknown fields.
 
     Raises:
-        ValueError: it is not a message.
+        ValueError: the bytes are not a message.
     """
     found: Fields = {}
     at = 0
@@ -30,16 +30,16 @@ def read_fields(data: bytes) -> Fields:
             elif kind in (_FIXED_64, _FIXED_32):
                 length = 8 if kind == _FIXED_64 else 4
             else:
-                raise ValueError("unknown kind of field")
+                raise ValueError("it has an unknown kind of field")
             value, at = data[at : at + length], at + length
             if at > len(data):
-                raise ValueError("the message ends early")
+                raise ValueError("it is incomplete")
         found.setdefault(key >> 3, []).append(value)
     return found
 
 
 def write_fields(fields: Mapping[int, bytes]) -> bytes:
-    """Return a message of byte and text fields; empty ones are left out."""
+    """Return a message with fields of bytes; empty fields are left out."""
     return b"".join(
         _varint_of(number << 3 | _BYTES) + _varint_of(len(value)) + value
         for number, value in fields.items()
@@ -60,15 +60,15 @@ def binary(fields: Fields, number: int) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[str, Fields]:
-    """Return the name and the fields of a Flight SQL message that is packed as `Any`.
+    """Return the name and the fields of a Flight SQL message packed as `Any`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the bytes are no such message.
     """
     fields = read_fields(data)
     name = text(fields, 1) or ""
     if not name.startswith(_TYPE):
-        raise ValueError(f"not a message of Flight SQL: {name[:100]!r}")
+        raise ValueError(f"its type is {name[:100]!r}")
     return name.removeprefix(_TYPE), read_fields(binary(fields, 2))
 
 
@@ -81,7 +81,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(data) or shift > 63:
-            raise ValueError("the message ends early")
+            raise ValueError("it is incomplete")
         byte = data[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7

@@ -1,4 +1,4 @@
-"""What a role sees of the lake, as relations with keys: from the registry and its session."""
+"""The tables and views that a role sees, with their columns and keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def relations_of(session: Session, registry: Registry) -> list[Relation]:
     """Return the tables and views that a session lists, as the registry declares them.
 
-    Names that it does not declare are views that users have made.
+    Names that are not declared are views made by users.
     """
     listed = session.run("show tables").rows.read_all()
     known = views(registry)
@@ -63,11 +63,11 @@ def _described(name: str, session: Session) -> Relation:
     columns = tuple(
         Column(field.name, _type_of(field.type), "") for field in session.describe(f"FROM {name}")
     )
-    return Relation(schema, bare, "A view that a user has made.", columns, is_view=True)
+    return Relation(schema, bare, "A view made by a user.", columns, is_view=True)
 
 
 def _type_of(kind: Any) -> str:
-    """Return the registry's name of a type; text for what it has no name of."""
+    """Return the registry's name of a type; `string` for types without a name there."""
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision},{kind.scale})"
     if pa.types.is_timestamp(kind):

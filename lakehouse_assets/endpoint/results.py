@@ -1,4 +1,4 @@
-"""Rows of a statement as they are sent: a stream that is taken in parts, and may be stopped."""
+"""The rows of a statement: a stream that is sent in parts and can be stopped."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def formats_of(given: Sequence[int], columns: int) -> list[int]:
         SqlError: it names another number of formats, or an unknown one.
     """
     if not {*given} <= {0, 1} or len(given) not in {0, 1, columns}:
-        raise SqlError("08P01", "The formats of the result do not fit its columns.")
+        raise SqlError("08P01", "The client asks for formats that do not fit the columns.")
     return list(given) if len(given) == columns else [*given, 0][:1] * columns
 
 
@@ -120,7 +120,9 @@ class CopyForm:
                 words.pop(0)
             else:
                 raise SqlError(
-                    "0A000", f"COPY takes text or CSV, HEADER, DELIMITER and NULL, not {word}."
+                    "0A000",
+                    f"COPY does not support {word}; use FORMAT text or csv, HEADER, DELIMITER and "
+                    "NULL.",
                 )
         self.delimiter = self.delimiter or ("," if self.csv else "\t")
         self.null = self.null if self.null is not None else "" if self.csv else "\\N"

@@ -1,4 +1,4 @@
-"""SCRAM-SHA-256 (RFC 5802, RFC 7677): a login that shows neither side's secret to the other."""
+"""SCRAM-SHA-256 (RFC 5802, RFC 7677): a login in which neither side learns the other's secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.query.users import Verifier
 
 MECHANISM: Final = "SCRAM-SHA-256"
-# Clients that could bind the login to TLS begin with y, others with n; it is not offered here.
+# Clients that support channel binding to TLS begin with y, others with n; the server has none.
 _FIRST: Final = re.compile(rb"([yn],(?:a=[^,]*)?,)(n=[^,]*,r=([!-+\--~]+)(?:,.*)?)", re.DOTALL)
 _FINAL: Final = re.compile(rb"(c=([A-Za-z0-9+/=]+),r=([!-+\--~]+)),p=([A-Za-z0-9+/=]+)")
 
@@ -25,7 +25,7 @@ class Exchange:
     """One login, from the server's side.
 
     Args:
-        verifier: What the server knows of the user's password.
+        verifier: The verifier of the user's password.
     """
 
     def __init__(self, verifier: Verifier) -> None:
@@ -36,7 +36,7 @@ class Exchange:
         """Answer the client's first message.
 
         Raises:
-            SqlError: it is not one of SCRAM.
+            SqlError: the message does not follow SCRAM.
         """
         found = _FIRST.fullmatch(client)
         if found is None:
@@ -52,7 +52,7 @@ class Exchange:
         """Answer the client's last message with the server's proof; None if the password is wrong.
 
         Raises:
-            SqlError: it is not one of SCRAM.
+            SqlError: the message does not follow SCRAM.
         """
         found = _FINAL.fullmatch(client)
         if found is None or found[3] != self._nonce or _decoded(found[2]) != self._bound:
@@ -70,7 +70,7 @@ class Exchange:
 
 
 def _malformed() -> SqlError:
-    return SqlError("08P01", "The login is not one of SCRAM-SHA-256.")
+    return SqlError("08P01", "The login does not follow SCRAM-SHA-256.")
 
 
 def _decoded(text: bytes) -> bytes:

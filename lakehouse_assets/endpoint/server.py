@@ -1,4 +1,4 @@
-"""Serves the lake to clients of PostgreSQL until the process is asked to end."""
+"""Serves the lake to PostgreSQL clients until the process is asked to end."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ from lakehouse_assets.endpoint.sources import Source
 from lakehouse_assets.endpoint.sqlstate import SqlError
 from lakehouse_assets.endpoint.system_tables import DATABASE
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.listening import is_loopback, listen, shown
+from lakehouse_assets.listening import is_loopback, listen, require_loopback, shown
 
 if TYPE_CHECKING:
     from lakehouse_assets.catalog.access import Access
     from lakehouse_assets.query.session import Sessions
     from lakehouse_assets.query.users import Users
 
-# Bytes that wait for a client before the server computes no more rows for it.
+# Once this many bytes wait for a client, the server computes no more rows for it.
 _WAITING_BYTES: Final = 1 << 20
-_LEAVING: Final = SqlError("57P01", "The server ends; connect again later.")
+_LEAVING: Final = SqlError("57P01", "The server is shutting down; connect again later.")
+_FULL: Final = SqlError("53300", "Too many clients are connected; try again later.")
 _BROKEN: Final = (OSError, EOFError, ssl.SSLError, TimeoutError)
 
 
 def tls_of(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return the TLS of a server with a certificate and its key, in PEM.
+    """Return the TLS context of a server with a certificate and its key, in PEM.
 
     Raises:
-        LakehouseError: they cannot be read or do not belong together.
+        LakehouseError: the files cannot be read or do not belong together.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -48,8 +49,8 @@ def tls_of(certificate: Path, key: Path) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "not PEM"
         raise LakehouseError(
-            f"The certificate {certificate} with the key {key} cannot be used ({reason}); both are "
-            "files in PEM, the key without a password."
+            f"The certificate {certificate} with the key {key} cannot be used ({reason}); give two "
+            "PEM files that belong together, the key without a password."
         ) from None
     return context
 
@@ -58,11 +59,11 @@ class Server:
     """The server, in an event loop of its own.
 
     Args:
-        sessions: The lake's sessions.
-        users: Who may log in.
-        roles: What each role may read.
-        tls: The server's certificate; None for none, which only clients on this machine get.
-        limits: How long and how many.
+        sessions: Sessions on the lake.
+        users: The users by name.
+        roles: The roles by name.
+        tls: The server's certificate; None serves only clients on this machine.
+        limits: Limits on time and connections.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Server:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Let `serve` end, from another thread: running statements have a moment to finish."""
+        """End `serve` from another thread; running statements get a moment to finish."""
         self._loop.call_soon_threadsafe(self._closed.set)
 
     async def _end_clients(self) -> None:
@@ -126,7 +127,7 @@ class Server:
             await asyncio.wait(self._tasks, timeout=1)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection; whatever happens ends only this one."""
+        """Serve one connection; a failure ends only this one."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         self._tasks[task] = None
@@ -135,7 +136,7 @@ class Server:
             _configure(writer)
             async with asyncio.timeout(self._limits.login_seconds):
                 if len(self._tasks) > 2 * self._limits.connections:
-                    raise SqlError("53300", "Too many clients are connected; try again later.")
+                    raise _FULL
                 found = await self._door.login(reader, writer)
             if isinstance(found, Cancel):
                 asked = self._clients.get(found.number)
@@ -143,7 +144,7 @@ class Server:
                     asked.cancel()
                 return
             if len(self._clients) >= self._limits.connections:
-                raise SqlError("53300", "Too many clients are connected; try again later.")
+                raise _FULL
             number = next(self._numbers)
             client = Client(
                 number, found.user, (reader, writer), self._source, self._threads, self._limits,
@@ -169,7 +170,7 @@ class Server:
 
 
 def _configure(writer: asyncio.StreamWriter) -> None:
-    """Notice clients whose machine is gone, and hold little for those who do not read."""
+    """Detect clients whose machine is gone, and buffer little for clients that do not read."""
     writer.transport.set_write_buffer_limits(high=_WAITING_BYTES)
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -179,7 +180,7 @@ def _configure(writer: asyncio.StreamWriter) -> None:
 
 
 def _drop(writer: asyncio.StreamWriter) -> None:
-    """End a connection without the rows that wait for its client."""
+    """Close a connection and discard the rows that wait for its client."""
     linger = struct.pack("ii", 1, 0)
     with contextlib.suppress(OSError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -206,30 +207,26 @@ def serve(
     limits: Limits,
     say: Callable[[str], None],
 ) -> None:
-    """Serve until the main thread is interrupted; then give running statements a moment to finish.
+    """Serve until the main thread is interrupted; running statements get a moment to finish.
 
     Args:
-        sessions: The lake's sessions.
-        users: Who may log in.
-        roles: What each role may read.
+        sessions: Sessions on the lake.
+        users: The users by name.
+        roles: The roles by name.
         host: Address to listen on.
         port: Port to listen on; 0 for any free one.
         tls: The server's certificate; needed for an address that other machines reach.
-        limits: How long and how many.
-        say: Reports what happens, in one sentence.
+        limits: Limits on time and connections.
+        say: Prints a message.
 
     Raises:
         LakehouseError: the port is taken, or the address needs a certificate.
-        KeyboardInterrupt: The process was asked to end.
+        KeyboardInterrupt: the process was asked to end.
     """
     listener = listen(host, port)
     address, number = listener.getsockname()[:2]
-    if tls is None and not is_loopback(address):
-        listener.close()
-        raise LakehouseError(
-            f"{address} is reached from other machines: give a certificate with --certificate and "
-            "--key, or listen on 127.0.0.1."
-        )
+    if tls is None:
+        require_loopback(listener)
     server = Server(sessions, users, roles, tls, limits)
     began, ended = threading.Event(), threading.Event()
     failed: list[BaseException] = []
@@ -237,7 +234,7 @@ def serve(
     def run() -> None:
         try:
             asyncio.run(server.serve(listener, began.set))
-        except BaseException as error:  # noqa: BLE001  # told by the main thread
+        except BaseException as error:  # noqa: BLE001  # the main thread raises it
             failed.append(error)
         finally:
             began.set()
@@ -257,6 +254,6 @@ def serve(
             server.close()
         sessions_end = timeouts.DRAIN_SECONDS + 1
         serving.join(sessions_end)
-    raise LakehouseError("The server ended by itself; start it again.") from next(
+    raise LakehouseError("The server stopped unexpectedly; start it again.") from next(
         iter(failed), None
     )

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from lakehouse_assets import timeouts
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 # Bytes of prepared statements that a session keeps.
 _MOST_PREPARED: Final = 16 << 20
-# How often a running statement looks whether its client is still there.
+# How often a running statement checks that its client is still connected.
 _LOOK_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a client and its statements may take.
+    """Limits on time and connections.
 
     Attributes:
-        statement_seconds: Computing, and sending, the rows of one message of the client.
-        idle_seconds: Silence between two statements.
-        write_seconds: Not reading what it was sent.
-        login_seconds: Connecting and logging in.
-        connections: Clients at a time.
+        statement_seconds: Time to compute and send the rows of one message of a client.
+        idle_seconds: Time without a statement.
+        write_seconds: Time in which a client does not read its rows.
+        login_seconds: Time to connect and log in.
+        connections: Number of clients at a time.
     """
 
     statement_seconds: float = timeouts.STATEMENT_SECONDS
@@ -60,10 +60,10 @@ class _Prepared:
 
 @dataclass
 class _Portal:
-    """A statement with its parameters, whose rows may be taken in parts.
+    """A statement with its parameters, whose rows may be fetched in parts.
 
     Attributes:
-        command: What it asks for.
+        command: The statement.
         given: Formats of the columns, as the client named them.
         rows: Its rows, once it runs.
         holds: Whether it outlives its transaction.
@@ -73,16 +73,15 @@ class _Portal:
     given: Sequence[int] = ()
     rows: Rows | None = None
     holds: bool = False
-    sent: int = field(default=0)
 
 
 class Client:
     """One connected client after its login.
 
     Attributes:
-        number: By which it cancels its statements, together with `secret`.
-        secret: Known only to the client.
-        busy: Whether a statement runs.
+        number: Number of the connection.
+        secret: Number that only the client knows; with `number`, it cancels statements.
+        busy: Whether a statement is running.
     """
 
     def __init__(
@@ -114,7 +113,7 @@ class Client:
         """Answer the client until it leaves.
 
         Raises:
-            SqlError: it breaks the protocol, or was silent for too long.
+            SqlError: the client violates the protocol or was idle for too long.
             OSError: the connection is lost.
         """
         for name in REPORTED:
@@ -127,7 +126,9 @@ class Client:
                 async with asyncio.timeout(self._limits.idle_seconds):
                     kind, body = await m.read_message(self._reader)
             except TimeoutError:
-                raise SqlError("57P05", "The session ends: it was not used for too long.") from None
+                raise SqlError(
+                    "57P05", "The session was idle for too long; connect again."
+                ) from None
             if kind == b"X":
                 return
             if kind == b"S":
@@ -154,14 +155,14 @@ class Client:
                 await self._drain()
 
     def stop(self, reason: SqlError) -> None:
-        """Stop the statement that runs, if one does."""
+        """Stop the running statement, if there is one."""
         if self.busy:
             self._stopped = reason
             if self._stop_running:
                 self._stop_running()
 
     def cancel(self) -> None:
-        """Stop the statement that runs because the client asks for it."""
+        """Stop the running statement because the client asks for it."""
         self.stop(SqlError("57014", "The statement was cancelled."))
 
     def close(self) -> None:
@@ -188,7 +189,7 @@ class Client:
         elif kind == b"H":
             await self._drain()
         elif kind not in {b"d", b"c", b"f"}:
-            raise SqlError("0A000", "The client sent a message that this endpoint does not know.")
+            raise SqlError("0A000", "The client sent a message of an unsupported kind.")
 
     async def _query(self, text: str) -> None:
         statements = statements_of(text)
@@ -206,14 +207,16 @@ class Client:
         oids = [body.int32() & 0xFFFFFFFF for _ in range(body.int16())]
         statements = statements_of(text)
         if len(statements) > 1:
-            raise SqlError("42601", "A prepared statement is one statement; these are several.")
+            raise SqlError(
+                "42601", "Several statements cannot be prepared as one; prepare them one by one."
+            )
         one = statements[0] if statements else ""
         oids += [0] * (count_of(one) - len(oids))
         if name and name in self._prepared:
-            raise SqlError("42P05", f"There is a prepared statement {name} already.")
+            raise SqlError("42P05", f"A prepared statement {name} exists already.")
         held = sum(len(prepared.text) for prepared in self._prepared.values())
         if held + len(one) > _MOST_PREPARED:
-            raise SqlError("53400", "Too many prepared statements are held; close some of them.")
+            raise SqlError("53400", "The session has too many prepared statements; close some.")
         self._prepared[name] = _Prepared(one, oids)
         self._send(m.PARSE_COMPLETE)
 
@@ -228,7 +231,8 @@ class Client:
         if len(values) != len(prepared.oids):
             raise SqlError(
                 "08P01",
-                f"The statement has {len(prepared.oids)} parameters and got {len(values)} values.",
+                f"The statement takes {len(prepared.oids)} parameters, but {len(values)} values "
+                "were given.",
             )
         forms = formats_of(formats, len(values))
         literals = [
@@ -237,7 +241,7 @@ class Client:
         ]
         text = with_literals(prepared.text, literals) if literals else prepared.text
         if name and name in self._portals:
-            raise SqlError("42P03", f"There is a cursor {name} already.")
+            raise SqlError("42P03", f"A cursor {name} exists already.")
         self._portals[name] = _Portal(command_of(text), body.int16s())
         self._send(m.BIND_COMPLETE)
 
@@ -274,7 +278,7 @@ class Client:
     async def _fields(
         self, portal: _Portal, *, only_describe: bool = False
     ) -> list[m.Field] | None:
-        """Return the columns of a statement; None if it has none. The statement starts for it."""
+        """Start a statement and return its columns; None if it returns no rows."""
         command = portal.command
         if command.kind in {"fetch", "move"}:
             return (
@@ -301,13 +305,13 @@ class Client:
         return portal.rows
 
     def _runs(self, stop: Callable[[], None]) -> None:
-        """Remember what stops the statement that starts; it may be stopped already."""
+        """Keep the function that stops the statement, unless it was stopped before it started."""
         self._stop_running = stop
         if self._stopped:
             raise self._stopped
 
     async def _run(self, portal: _Portal, most: int | None) -> None:
-        """Run a statement, or the next part of its rows, and say when it is done."""
+        """Run a statement, or send the next part of its rows, and confirm its completion."""
         command = portal.command
         if command.kind not in {"commit", "rollback", "rollback_to"}:
             self._check_transaction()
@@ -370,7 +374,7 @@ class Client:
         return sent
 
     async def _in_thread(self, work: Callable[[], _Result], rows: Rows | None = None) -> _Result:
-        """Do a part of a statement's work in a thread, which a time-out or a lost client stops."""
+        """Run part of a statement in a thread; a timeout or a lost client stops it."""
         seconds = min(
             self._limits.statement_seconds,
             self._settings.statement_seconds or self._limits.statement_seconds,
@@ -390,7 +394,7 @@ class Client:
                     sentence = f"The statement took longer than {seconds:g} seconds."
                     self.stop(SqlError("57014", sentence))
                 elif self._reader.at_eof() or self._writer.is_closing():
-                    self.stop(SqlError("08006", "The client is gone."))
+                    self.stop(SqlError("08006", "The client has disconnected."))
             return task.result()
         except LakehouseError:
             if self._stopped:
@@ -400,7 +404,7 @@ class Client:
             self._stop_running = None
 
     def _settle(self, command: Command) -> None:
-        """Do what a statement about the session asks for."""
+        """Carry out a statement about the session."""
         kind, name = command.kind, command.name
         if kind == "set":
             self._settings.set(name, command.value)
@@ -427,10 +431,10 @@ class Client:
                 self._prepared.clear()
         elif kind == "declare":
             if name in self._portals:
-                raise SqlError("42P03", f"There is a cursor {name} already.")
+                raise SqlError("42P03", f"A cursor {name} exists already.")
             if self._status == "I" and not command.holds:
                 raise SqlError(
-                    "25P01", "A cursor needs a transaction: BEGIN it, or write WITH HOLD."
+                    "25P01", "A cursor needs a transaction: BEGIN one, or declare it WITH HOLD."
                 )
             query = Command("query", command.text)
             self._portals[name] = _Portal(query, holds=command.holds)
@@ -455,7 +459,7 @@ class Client:
 
     def _check_transaction(self) -> None:
         if self._status == "E":
-            raise SqlError("25P02", "The transaction has failed; ROLLBACK ends it.")
+            raise SqlError("25P02", "The transaction has failed; end it with ROLLBACK.")
 
     def _shown(self, name: str) -> dict[str, list[str]]:
         settings = self._settings.all() | {"search_path": self._search_path()}
@@ -469,7 +473,7 @@ class Client:
         return ", ".join(self._source.schemas(self._user))
 
     def _facts(self) -> Facts:
-        """Return what functions about the session give."""
+        """Return the functions about the session, such as `current_user`, by name."""
 
         def setting(name: str, missing: object = None) -> str | None:
             if name.lower() == "search_path":

@@ -1,4 +1,4 @@
-"""Settings of a client's session, which SET changes and SHOW tells."""
+"""Settings of a client's session, for SET and SHOW."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULTS: Final = {
     "statement_timeout": "0", "timezone": "UTC", "transaction_isolation": "read committed",
     "transaction_read_only": "on",
 }  # fmt: skip
-# Clients are told these at once, and when they change.
+# Sent to clients after the login, and on changes.
 REPORTED: Final = (
     "application_name", "client_encoding", "datestyle", "default_transaction_read_only",
     "in_hot_standby", "integer_datetimes", "intervalstyle", "is_superuser", "server_encoding",
@@ -31,7 +31,7 @@ REPORTED: Final = (
 _SPELLINGS: Final = {
     "datestyle": "DateStyle", "timezone": "TimeZone", "intervalstyle": "IntervalStyle",
 }  # fmt: skip
-# Values are sent in these forms whatever a client asks for, and each value says its form.
+# SET has no effect on these: values are always sent in the same format.
 _FIXED: Final = {
     "client_encoding", "datestyle", "intervalstyle", "timezone", "bytea_output",
     "standard_conforming_strings", "transaction_read_only", "default_transaction_read_only",
@@ -65,7 +65,7 @@ class SessionSettings:
         try:
             return self._values[name.lower()]
         except KeyError:
-            raise SqlError("42704", f"There is no setting {name} here.") from None
+            raise SqlError("42704", f"There is no setting {name}.") from None
 
     def get(self, name: str) -> str | None:
         """Return a setting, or None if there is none of that name."""
@@ -76,27 +76,27 @@ class SessionSettings:
         return {spelling(name): value for name, value in sorted(self._values.items())}
 
     def set(self, name: str, value: str) -> None:
-        """Change a setting; what values look like stays as it is.
+        """Change a setting; settings of the format of values stay as they are.
 
         Raises:
-            SqlError: the value cannot be used, or the setting is the server's.
+            SqlError: the value cannot be used, or only the server can change the setting.
         """
         name = name.lower()
         if name in _READ_ONLY:
             raise SqlError("55P02", f"The setting {name} cannot be changed.")
         if name == "role" and value.lower() not in {"none", "default"}:
-            raise SqlError("42501", "The role of a session is that of its user.")
+            raise SqlError("42501", "The role is that of the user; log in as another user.")
         if name == "client_encoding" and value.upper().replace("-", "") not in {"UTF8", "UNICODE"}:
-            raise SqlError("22023", "Texts are sent in UTF-8; SET client_encoding TO UTF8.")
+            raise SqlError("22023", "Only UTF-8 is supported; SET client_encoding TO UTF8.")
         if name.endswith("read_only") and value.lower() in {"off", "false", "0"}:
-            raise SqlError("25006", "This endpoint only reads.")
+            raise SqlError("25006", "This endpoint is read-only.")
         if name == "statement_timeout":
             _seconds(value)
         if name not in _FIXED:
             self._values[name] = self._first.get(name, "") if value.lower() == "default" else value
 
     def reset(self, name: str = "") -> None:
-        """Set a setting to its first value, or all of them."""
+        """Reset a setting, or all of them, to the first value."""
         if name:
             self.set(name, "default")
         else:
@@ -104,7 +104,7 @@ class SessionSettings:
 
     @property
     def statement_seconds(self) -> float:
-        """How long the session lets a statement take; 0 for as long as the server does."""
+        """The session's limit on a statement; 0 for the server's limit."""
         return _seconds(self["statement_timeout"])
 
 
@@ -118,5 +118,5 @@ def _seconds(value: str) -> float:
     if value.lower() == "default":
         return 0
     if found is None:
-        raise SqlError("22023", "statement_timeout takes milliseconds, or a text such as 30s.")
+        raise SqlError("22023", "statement_timeout takes milliseconds or a text such as 30s.")
     return int(found[1]) * _UNITS[found[2]]

@@ -1,4 +1,4 @@
-"""Where the rows of a statement come from: the lake, or the system tables of what a role sees."""
+"""Runs statements on the lake, or on the system tables of a role."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.query.session import Session, Sessions
     from lakehouse_assets.query.users import User, Users
 
-# How long a table that was built or granted a moment ago may be missing in the system tables.
+# How long the system tables may lack a table that was just built or granted.
 _FRESH_SECONDS: Final = 10.0
 _BATCH: Final = 10_000
 _INT2VECTOR: Final = 22
@@ -40,9 +40,9 @@ class _System:
 
     Attributes:
         database: The tables.
-        relations: What they list.
+        relations: The tables and views that they list.
         schemas: Names of the schemas with tables.
-        checked: When the list was made.
+        checked: Time of the list.
     """
 
     database: Any
@@ -55,9 +55,9 @@ class Source:
     """Runs statements of users.
 
     Args:
-        sessions: The lake's sessions, which check and rewrite what a role may read.
+        sessions: Sessions on the lake, which restrict statements to a role.
         users: All users.
-        roles: What each role may read.
+        roles: The roles by name.
     """
 
     def __init__(self, sessions: Sessions, users: Users, roles: Mapping[str, Access]) -> None:
@@ -73,9 +73,9 @@ class Source:
 
         Args:
             text: The statement.
-            user: Who asks.
-            facts: What functions about the session give.
-            running: Is given what stops the statement, before it starts.
+            user: The user who runs it.
+            facts: Functions about the session.
+            running: Receives the function that stops the statement, before it starts.
 
         Raises:
             LakehouseError: it is refused or fails.
@@ -104,7 +104,7 @@ class Source:
         return self._system(user).schemas
 
     def _open(self, user: User) -> Session:
-        """Open a session of the user's role, which may only read."""
+        """Open a read-only session with the user's role."""
         access = None if user.role == OWNER else self._roles[user.role]
         reader = Reader(user.name, "postgresql")
         return self._sessions.open(access, guarded=True, reader=reader)
@@ -143,7 +143,7 @@ class Source:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Raise DuckDB's errors of system tables as one sentence with a code."""
+    """Turn DuckDB's errors about system tables into one sentence with a code."""
     try:
         yield
     except duckdb.InterruptException:

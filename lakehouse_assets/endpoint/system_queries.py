@@ -1,4 +1,4 @@
-"""Statements on system tables: which they are, and how PostgreSQL's SQL reads in DuckDB's."""
+"""Recognises statements on system tables, and translates them from PostgreSQL to DuckDB."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lakehouse_assets.endpoint.sqlstate import SqlError
 from lakehouse_assets.endpoint.system_tables import local_name
 
 _SCHEMAS: Final = ("pg_catalog", "information_schema")
-# What a text is turned into by a cast to a type of names, and what a number is.
+# Functions for a cast of a text, and of a number, to a type of names.
 _NAMED_TYPES: Final = {
     "regclass": ("relation_number", "relation_name"),
     "regtype": ("type_number", "type_name"),
@@ -27,9 +27,9 @@ _PLAIN_TYPES: Final = {
     "regclass": "UINTEGER", "sql_identifier": "TEXT", "character_data": "TEXT", "yes_or_no": "TEXT",
     "cardinal_number": "INT", "float4": "FLOAT", "float8": "DOUBLE", "any": "TEXT",
 }  # fmt: skip
-# Gives no rows, because no table has partitions of its own.
+# Returns no rows, because no table is a partition of another.
 _ANCESTORS: Final = "pg_partition_ancestors"
-# Functions that give rows without reading anything.
+# Functions that return rows without reading a table.
 _ROWS: Final = frozenset(
     {
         "generate_series",
@@ -41,13 +41,13 @@ _ROWS: Final = frozenset(
         _ANCESTORS,
     }
 )
-# Columns of type int2vector or oidvector, which PostgreSQL writes as `1 2` instead of `{1,2}`, and
-# counts from 0.
+# Columns of type int2vector or oidvector, which PostgreSQL writes as `1 2` instead of `{1,2}` and
+# indexes from 0.
 VECTORS: Final = frozenset(
     {"indkey", "indclass", "indcollation", "indoption", "partattrs", "proargtypes", "tgattr"}
 )
 _RENAMED: Final = {"json_build_object": "json_object"}
-# sqlglot's names of functions that PostgreSQL writes without brackets or that have nodes.
+# Functions about the session that sqlglot parses to nodes of their own.
 _FACTS: Final[dict[type[exp.Expr], str]] = {
     exp.CurrentUser: "current_user",
     exp.CurrentSchema: "current_schema",
@@ -64,18 +64,18 @@ Facts = Mapping[str, Callable[..., str | int | list[str] | None]]
 
 
 def system_query(text: str, names: Mapping[str, int], facts: Facts) -> str | None:
-    """Return a statement on system tables in DuckDB's SQL, or None if it is about something else.
+    """Translate a statement on system tables to DuckDB's SQL; None for any other statement.
 
-    A SELECT without tables is one, too: clients ask for versions, settings and constants so.
+    A SELECT without tables counts as one: clients ask for versions, settings and constants so.
 
     Args:
         text: The statement, in PostgreSQL's SQL.
         names: Numbers of all system tables, by `main.<table>` and `info.<table>`.
-        facts: What functions such as `current_user` and `current_setting` return in this session,
-            by name, from their constant arguments.
+        facts: Functions about the session by name, such as `current_user` and `current_setting`;
+            they are called with constant arguments.
 
     Raises:
-        SqlError: it reads system tables and tables of the lake, which is not possible.
+        SqlError: the statement reads system tables and tables of the lake.
     """
     try:
         trees = sqlglot.parse(text, dialect="postgres")
@@ -90,7 +90,7 @@ def system_query(text: str, names: Mapping[str, int], facts: Facts) -> str | Non
         if any(local.values()) and any(table.db.lower() in _SCHEMAS for table in tables):
             raise SqlError(
                 "0A000",
-                "A statement reads either system tables or tables of the lake; write two.",
+                "A statement cannot read both system tables and tables of the lake; write two.",
             )
         return None
     numbers: dict[str, int] = {}
@@ -108,7 +108,7 @@ def system_query(text: str, names: Mapping[str, int], facts: Facts) -> str | Non
             numbers[alias.name.lower()] = names[where]
     if isinstance(tree, exp.Select):
         _name_columns(tree)
-    # From the leaves up, so that what replaces a node is made of replaced parts.
+    # From the leaves up, so that a new node contains the new parts.
     for node in reversed(list(tree.walk())):
         if isinstance(node, exp.Column) and node.args.get("db"):
             # `pg_catalog.pg_class.oid`: each table has its name as its alias.
@@ -131,7 +131,7 @@ def _of_statement(table: exp.Table, tree: exp.Expr) -> bool:
 
 
 def _local(table: exp.Table, names: Mapping[str, int]) -> str | None:
-    """Return where a system table is; None for a table that is none."""
+    """Return the local name of a system table; None for any other table."""
     inner = table.this
     if isinstance(inner, exp.Dot):
         inner = inner.expression
@@ -145,7 +145,7 @@ def _local(table: exp.Table, names: Mapping[str, int]) -> str | None:
 
 
 def _name_column(table: exp.Table) -> None:
-    """Name the column of a function that gives rows as PostgreSQL does: as the function."""
+    """Name the column of a function in FROM as PostgreSQL does: after the function."""
     alias = table.args.get("alias")
     if alias and not alias.columns:
         alias.set("columns", [exp.to_identifier(alias.name)])
@@ -188,7 +188,7 @@ def _name_columns(tree: exp.Select) -> None:
 
 
 def _rewritten(node: exp.Expr, facts: Facts) -> exp.Expr:
-    """Return what DuckDB reads instead of a node; the node itself if it reads that."""
+    """Translate a node; one that DuckDB reads alike is returned itself."""
     kept: exp.Expr
     if isinstance(node, exp.Dot) and node.this.name.lower() in _SCHEMAS:
         kept = node.expression
@@ -223,7 +223,7 @@ def _operator(node: exp.Operator) -> exp.Expr:
         "~": exp.RegexpLike, "=": exp.EQ, "<>": exp.NEQ, "~~": exp.Like,
     }  # fmt: skip
     if sign.lstrip("!") not in found:
-        raise SqlError("0A000", f"The operator {sign} is not known here.")
+        raise SqlError("0A000", f"The operator {sign} is not supported on system tables.")
     kind = found[sign.lstrip("!")]
     new = kind(this=node.this, expression=node.expression)
     return exp.Not(this=exp.paren(new)) if sign.startswith("!") else new

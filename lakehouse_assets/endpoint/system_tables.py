@@ -1,7 +1,7 @@
-"""The system tables that clients of PostgreSQL ask: pg_catalog and information_schema.
+"""The system tables that PostgreSQL clients query: pg_catalog and information_schema.
 
-Their columns are those of PostgreSQL 15 (`system_tables.csv`, `types.csv`); their rows say what the
-registry declares: a schema for each domain, tables, columns with comments and units, and keys.
+Their columns are those of PostgreSQL 15 (`system_tables.csv`, `types.csv`). Their rows describe the
+registry: a schema for each domain, tables, columns with comments and units, and keys.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Relation:
     Attributes:
         schema: Its domain.
         name: Its name.
-        description: What it is for.
+        description: Its description.
         columns: Its columns, in the order of `select *`.
         keys: The columns that identify a row.
-        parents: Its foreign keys, to relations that the role sees, too.
+        parents: Its foreign keys to relations that the role sees.
         is_view: Whether its rows are computed.
     """
 
@@ -68,12 +68,12 @@ class Relation:
 def database_of(
     relations: Sequence[Relation], users: Mapping[str, bool], settings: Mapping[str, str]
 ) -> Any:
-    """Return an in-memory DuckDB database with the system tables, which can read nothing else.
+    """Return an in-memory DuckDB database with the system tables; it can read nothing else.
 
     The tables of `information_schema` are in its schema `info`, all others in `main`.
 
     Args:
-        relations: The tables and views that can be seen.
+        relations: The tables and views to list.
         users: Names of users, and whether each is an owner of the lake.
         settings: Settings of a session and their defaults.
     """
@@ -123,7 +123,7 @@ def _insert(database: Any, name: str, rows: list[Row]) -> None:
 
 
 def _numbers(names: Iterable[str]) -> dict[str, int]:
-    """Number names so that each keeps its number as long as the names stay."""
+    """Number names; a name keeps its number as long as the names stay the same."""
     found: dict[str, int] = {}
     taken: set[int] = set()
     for name in sorted(names):
@@ -301,7 +301,7 @@ def _class(
         "reltablespace": 0, "relpages": 0, "reltuples": -1.0, "relallvisible": 0,
         "reltoastrelid": 0, "relhasindex": indexed, "relisshared": False, "relpersistence": "p",
         "relkind": kind, "relnatts": columns, "relchecks": 0, "relhasrules": False,
-        # PostgreSQL's foreign keys are triggers, so clients look for them where there are some.
+        # PostgreSQL's foreign keys are triggers; clients ask for keys where there are triggers.
         "relhastriggers": referring, "relhassubclass": False, "relrowsecurity": False,
         "relforcerowsecurity": False, "relispopulated": True, "relreplident": "d",
         "relispartition": False, "relrewrite": 0,

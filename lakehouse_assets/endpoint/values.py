@@ -1,7 +1,7 @@
-"""PostgreSQL's form of values: the type of each column, its texts and its bytes, from Arrow.
+"""Encodes Arrow columns as PostgreSQL's types, texts and bytes.
 
-Columns are encoded as a whole by Arrow and numpy, so that Python does nothing for each row, except
-for types that are rare in results: arrays, structures, intervals, bytes and very large decimals.
+Arrow and numpy encode whole columns. Python encodes single values only of types that are rare in
+results: arrays, structures, intervals, bytes and very large decimals.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _NUMBERS: Final = {
 
 
 def field_of(name: str, kind: pa.DataType) -> Field:
-    """Return the column of PostgreSQL that an Arrow column is sent as.
+    """Return the PostgreSQL column for an Arrow column.
 
-    Decimals are numeric, timestamps with a time zone timestamptz; structures and maps are json.
+    Decimals become numeric, timestamps with a time zone timestamptz, structures and maps json.
     """
     modifier = -1
     if pa.types.is_decimal(kind):
@@ -91,11 +91,11 @@ def data_rows(batch: pa.RecordBatch, formats: Sequence[int]) -> memoryview:
 
 
 def copy_rows(batch: pa.RecordBatch, line: Callable[[list[pa.Array]], pa.Array]) -> memoryview:
-    """Encode rows as CopyData messages, one a row.
+    """Encode rows as CopyData messages, one for each row.
 
     Args:
         batch: The rows.
-        line: Makes the lines, each with its end, of columns of texts.
+        line: Joins columns of texts to lines, each with its line end.
     """
     lines = line([text_of(column) for column in batch.columns]).cast(_BYTES)
     total = pc.binary_length(lines).to_numpy(zero_copy_only=False) + 4
@@ -103,7 +103,7 @@ def copy_rows(batch: pa.RecordBatch, line: Callable[[list[pa.Array]], pa.Array])
 
 
 def _rows(kind: str, total: np.ndarray, columns: int | None, parts: list[pa.Array]) -> memoryview:
-    """Join the parts of each message behind its kind, its length and its number of columns."""
+    """Join the parts of each message after its kind, its length and its number of columns."""
     shape = [("kind", "S1"), ("length", ">i4")] + (
         [("columns", ">i2")] if columns is not None else []
     )

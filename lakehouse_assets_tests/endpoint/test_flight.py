@@ -163,11 +163,32 @@ def test_nobody_comes_in_without_the_password(server: FlightSql) -> None:
             connect(server, user, password)
     with connect(server, "", "") as connection, pytest.raises(dbapi.Error, match="Log in"):
         asked(connection, "select 1")
-    for _ in range(6):
-        with pytest.raises(dbapi.Error):
-            connect(server, "carl", "wrong")
-    with pytest.raises(dbapi.Error, match="Too many logins failed"):
-        connect(server, "carl")
+
+
+def test_many_wrong_passwords_lock_out_their_address_only(sessions: Sessions) -> None:
+    try:
+        running = FlightSql("grpc://[::]:0", sessions, users(), ROLES)
+    except OSError:
+        pytest.skip("this machine has no IPv6, so it has only one address")
+
+    def count(host: str, password: str) -> list[dict[str, int]]:
+        given = {"username": "carl", "password": password}
+        with dbapi.connect(
+            f"grpc://{host}:{running.port}", db_kwargs=given, autocommit=True
+        ) as connection:
+            return asked(connection, "select count(*) as n from sales").to_pylist()
+
+    try:
+        for _ in range(10):
+            with pytest.raises(dbapi.Error, match="password is wrong"):
+                count("127.0.0.1", "wrong")
+        with pytest.raises(dbapi.Error, match="Too many logins failed"):
+            count("127.0.0.1", PASSWORD)
+        assert count("[::1]", PASSWORD) == [{"n": 500}]
+        with pytest.raises(dbapi.Error, match="password is wrong"):
+            count("[::1]", "wrong")
+    finally:
+        running.shutdown()
 
 
 def test_many_clients_at_once_get_their_own_rows(server: FlightSql) -> None:
