@@ -178,9 +178,10 @@ pages: setup ## Write the pages of measures and open them
 pictures: setup ## Take the README's pictures of the pages again (Chromium)
 	@$(BIN)/python -m lakehouse_assets_tests.pages.pictures
 
-sample: setup ## Make the sample landing zone in data/ again (seeded: the same bytes)
-	@rm -rf data/airline data/retail data/streams
+sample: setup ## Make the sample in data/ and deliveries/ again (seeded: the same bytes)
+	@rm -rf data/airline data/retail data/streams deliveries
 	@$(BIN)/python -m lakehouse_assets.sample.airline --out data
+	@$(BIN)/python -m lakehouse_assets.sample.airline.deliveries --out deliveries
 	@$(BIN)/python -m lakehouse_assets.sample.retail --out data
 	@$(BIN)/python -m lakehouse_assets.sample.retail.devices --sample --out data/streams/devices
 
