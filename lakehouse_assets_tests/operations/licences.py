@@ -18,24 +18,65 @@ from pathlib import Path
 from lakehouse_assets_tests.airline.samples import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "reference" / "packages.md"
+# Licences that ask for their notice and no more, as packages spell them.
+PERMISSIVE = {
+    "0BSD", "3-Clause BSD License", "Apache Software License", "Apache-2.0", "BSD", "BSD 3-Clause",
+    "BSD License", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC License (ISCL)", "MIT",
+    "MIT License", "MIT-0", "MIT-CMU", "PSF-2.0", "Python Software Foundation License",
+    "UPL-1.0", "Unlicense", "Zlib",
+}  # fmt: skip
+_MPL = "MPL-2.0 covers changes to its own files; it is used unchanged"
+_LGPL = "LGPL; imported as a library that anybody can replace, only with the extra"
+_TERADATA = "Teradata's own licence; only with the extra `teradata`"
+# Every other package, and why it may be used.
+REVIEWED = {
+    "certifi": _MPL,
+    "huey": "declares no name; its LICENSE is MIT",
+    "hypothesis": f"{_MPL}, by tests only",
+    "pathspec": _MPL,
+    "psycopg": f"{_LGPL} `sources`",
+    "psycopg-binary": f"{_LGPL} `sources`",
+    "psycopg2-binary": f"{_LGPL} `postgres`",
+    "pymssql": f"{_LGPL} `sources`",
+    "skops": "declares no name; its LICENSE is MIT",
+    "teradatasql": _TERADATA,
+    "teradatasqlalchemy": _TERADATA,
+    "tqdm": _MPL,
+}
 _HEAD = """\
-# Packages
+# Packages and licences
 
-Every pinned package of `constraints.txt`, made by `make licences`: the licence that it declares,
-and the day on which that version was released. `direct` are those that `pyproject.toml` asks for,
-within bounds; the others come with them.
+lakehouse_assets is licensed under **Apache-2.0**. Dagster, Delta Lake, Spark, MLflow, Arrow and
+Apache ECharts, which is in the wheel, have the same licence, so code can move between them and this
+project. It permits commercial use and includes a patent grant, and it is compatible with every
+package below: none is under the GPL or AGPL, and the LGPL and proprietary ones are optional and
+are not part of the wheel.
 
-**No list of known vulnerabilities has been consulted**: that needs the network at the moment of
-asking. Where there is one, `pip-audit -r constraints.txt` asks for it; the dates here only show
-what is old. Licences are as declared, which is no legal advice.
+What the wheel contains from others is in `NOTICE`: Apache ECharts 6.1.0 (Apache-2.0, with parts of
+d3 under BSD-3-Clause) and outlines of countries (world-atlas, ISC; data of Natural Earth, public
+domain). `dim_places` and `dim_countries` hold data of GeoNames (CC BY 4.0): keep the attribution
+when you pass those tables on.
 
-Beside them, `lakehouse_assets/pages/vendor` holds Apache ECharts 6.1.0 (Apache-2.0, with parts
-of d3 under BSD-3-Clause) and outlines of countries made from world-atlas (ISC; data of Natural
-Earth, in the public domain), each with its licence.
+Licences are as the packages declare them, which is not legal advice. **No list of known
+vulnerabilities was consulted**; where the network allows it, `pip-audit -r constraints.txt` does.
+
+## Packages to know about
+"""
+_LIST = """
+## Every pinned package
+
+`make licences` makes this table from `constraints.txt`. `released` is the day of release of that
+version. `direct` packages are those that `pyproject.toml` asks for.
 
 | package | version | released | licence | direct |
 |---|---|---|---|---|
 """
+
+
+def is_permissive(licence: str) -> bool:
+    """Say whether a declared licence asks for its notice and no more."""
+    parts = re.split(r" AND | / ", licence)
+    return all(any(one in PERMISSIVE for one in part.split(" OR ")) for part in parts)
 
 
 def canonical(name: str) -> str:
@@ -101,7 +142,8 @@ def page() -> str:
             f"{'yes' if name in asked else ''} |\n"
             for name, version in sorted(wanted.items())
         ]
-    return _HEAD + "".join(rows)
+    known = "".join(f"| {name} | {REVIEWED[name]} |\n" for name in wanted if name in REVIEWED)
+    return f"{_HEAD}\n| package | licence |\n|---|---|\n{known}{_LIST}{''.join(rows)}"
 
 
 if __name__ == "__main__":

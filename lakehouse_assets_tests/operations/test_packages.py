@@ -8,7 +8,14 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
-from lakehouse_assets_tests.operations.licences import PAGE, canonical, direct, pins
+from lakehouse_assets_tests.operations.licences import (
+    PAGE,
+    REVIEWED,
+    canonical,
+    direct,
+    is_permissive,
+    pins,
+)
 from lakehouse_assets_tests.operations.services import DEPLOY
 
 # It takes the place of PySpark, so it is never in the environment that is pinned.
@@ -42,6 +49,36 @@ def test_the_page_lists_what_is_pinned() -> None:
     asked = {canonical(Requirement(line).name) for line in direct()} - NOT_PINNED
     assert {name for name, *_, marked in rows if marked} == asked, "run `make licences`"
     assert not re.search(r"https?://", text), "the page names no registry"
+    unknown = {name: licence for name, _, _, licence, _ in rows if not is_permissive(licence)}
+    assert unknown.keys() == REVIEWED.keys(), "review it, and give the reason in licences.py"
+
+
+@pytest.mark.parametrize(
+    ("licence", "expected"),
+    [
+        ("MIT OR GPL-3.0-only", True),
+        ("Apache-2.0 AND MIT", True),
+        ("MIT AND LGPL-3.0-only", False),
+        ("BSD License / GNU General Public License (GPL)", False),
+        ("see the package", False),
+    ],
+)
+def test_a_licence_that_is_copyleft_or_unknown_is_noticed(licence: str, expected: bool) -> None:
+    assert is_permissive(licence) is expected
+
+
+def test_the_wheel_carries_the_licences_of_what_it_contains() -> None:
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["license"] == "Apache-2.0"
+    carried = {
+        path for pattern in project["project"]["license-files"]
+        for path in DEPLOY.parent.glob(pattern)
+    }  # fmt: skip
+    vendored = DEPLOY.parent / "lakehouse_assets" / "pages" / "vendor"
+    wanted = {path for path in vendored.iterdir() if path.suffix != ".js"}
+    assert carried == wanted | {DEPLOY.parent / "LICENSE", DEPLOY.parent / "NOTICE"}
+    notice = (DEPLOY.parent / "NOTICE").read_text(encoding="utf-8")
+    assert all(path.name in notice for path in vendored.iterdir())
 
 
 def test_the_image_of_a_models_server_is_pinned_and_not_roots() -> None:
