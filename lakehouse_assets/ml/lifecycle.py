@@ -172,15 +172,17 @@ def _inputs(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def _too_few(spec: ModelSpec, engine: Engine, rows: DataFrame, complete: int, fewest: int) -> str:
-    """Say how many rows can be fitted, how many are needed, and which columns have no value."""
+    """Say how many rows are complete, how many are needed, and which columns are empty."""
     empty = [F.count(F.when(F.col(name).isNull(), F.lit(1))).alias(name) for name in _inputs(spec)]
     (found,) = engine.rows(rows.agg(F.count(F.lit(1)).alias("rows_in_all"), *empty))
     total = int(found["rows_in_all"])
-    lacking = [f"{name} in {found[name]}" for name in _inputs(spec) if found[name]]
-    why = f"; there is no value of {', '.join(lacking)}" if lacking else ""
+    lacking = [f"{name} {found[name]}" for name in _inputs(spec) if found[name]]
+    needs = f"The model {spec.name} needs at least {fewest} rows with all its columns"
+    if not lacking:
+        return f"{needs}, but there are only {complete}. Deliver more rows."
     return (
-        f"{complete} of {total} rows can be fitted, and {fewest} or more are needed{why}; deliver "
-        "more rows with all of these columns."
+        f"{needs}, but only {complete} of {total} rows have them. Values are missing in these "
+        f"numbers of rows: {', '.join(lacking)}. Deliver these values, or more rows."
     )
 
 

@@ -50,7 +50,7 @@ def model_card(
         f"{data or 'a table that is not stored'}.",
         f"Predicts {spec.target or 'groups'} from {', '.join(spec.features)}.",
         "## Metrics",
-        _grid(("metric", "value"), ((name, f"{value:.4f}") for name, value in
+        _grid(("metric", "value"), ((name, metric_text(value)) for name, value in
                                     fitted.metrics.items())),
         *_estimates(spec, sample.rows, held_out),
         "## Guards",
@@ -78,6 +78,11 @@ def _estimates(spec: ModelSpec, rows: pa.Table, held_out: pa.Table | None) -> It
     found = estimates_by_slice(comparison, features, labels, predictions)
     yield f"Out of fold, with 95 % intervals ({int(usable.sum()):,} rows):"
     yield _grid(("rows", comparison.metric), ((name, str(each)) for name, each in found.items()))
+
+
+def metric_text(value: float) -> str:
+    """Return a metric as text; counts, which MLflow stores as floats, have no decimals."""
+    return f"{value:.0f}" if value.is_integer() else f"{value:.4f}"
 
 
 def _grid(heads: Sequence[str], rows: Any) -> str:

@@ -1,6 +1,6 @@
 """The asset of the static pages: refreshed after the quality log, which follows everything else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,9 @@ from dagster import AutomationCondition as When
 from lakehouse_assets.catalog.access import Access
 from lakehouse_assets.catalog.pages import Page, table_of, tables_of
 from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.code_version import code_version
 from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY
+from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.partitions import accepting_beta
 from lakehouse_assets.orchestration.retries import retries_transient
@@ -37,15 +39,17 @@ def write_pages(
     *,
     tracking: "MlflowTracking | None" = None,
     identifiers: bool = False,
+    made_from: Mapping[str, Any] | None = None,
 ) -> "Site":
     """Write every page of the domains, and for the owner those about the lake, into a folder.
 
     Args:
         sessions: Sessions on the lake.
         folder: The folder; pages that were written there before are replaced.
-        access: What the role may read that the pages are for; None for the owner.
-        tracking: Where models are registered, for their metrics.
+        access: The role that the pages are for; None for the owner.
+        tracking: The MLflow store, for the models' metrics.
         identifiers: Whether the files may hold values that identify people.
+        made_from: What is kept in the folder to tell later whether anything has changed.
 
     Raises:
         LakehouseError: see `write_site`.
@@ -56,7 +60,9 @@ def write_pages(
 
     reader = lake_reader(sessions, Lineage(DOMAINS, sessions.lake.engine).reads, access, tracking)
     pages = EVERY_PAGE if access is None else [page for page in PAGES if _may_read(access, page)]
-    return write_site(_REGISTRY, pages, reader, folder, identifiers=identifiers)
+    return write_site(
+        _REGISTRY, pages, reader, folder, identifiers=identifiers, made_from=made_from
+    )
 
 
 def _may_read(access: Access, page: Page) -> bool:
@@ -73,6 +79,18 @@ def tables_of_pages() -> list[Table]:
         for table in tables_of(_REGISTRY, page, source)
     }
     return [table for table in REGISTRY if table in read]
+
+
+def _made_from(lake: Lake) -> dict[str, Any]:
+    """Return the code and the data that pages are made from.
+
+    The tables of the quality log are left out: each run adds to them, also one without new data.
+    """
+    versions = {table.full_name: lake.version(table) for table in tables_of_pages()}
+    decisions = sum(lake.rows_by_partition(MODEL_DECISIONS).values())
+    for table in _LAST:
+        del versions[table.full_name]
+    return {"code": code_version(), "versions": versions, "decisions": decisions}
 
 
 @accepting_beta()
@@ -105,14 +123,25 @@ def pages_asset(folder: Path) -> dg.AssetsDefinition:
     )
     @retries_transient
     def site(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        from lakehouse_assets.pages.site import mark_of
         from lakehouse_assets.query.audit import AuditFolder
         from lakehouse_assets.query.session import Sessions
 
         resource: LakeResource = context.resources.lake
         # Pages are asked for in the embedded engine's SQL, whatever engine builds the tables.
         lake = resource.model_copy(update={"engine": "duckdb"}).open()
+        made_from, before = _made_from(lake), mark_of(folder)
+        if before.get("made_from") == made_from:
+            index = dg.MetadataValue.path(str(folder / "index.html"))
+            yield dg.MaterializeResult(
+                metadata={"index": index, "unchanged": True},
+                data_version=dg.DataVersion(before["digest"]),
+            )
+            return
         sessions = Sessions(lake, audit=AuditFolder(Path(resource.audit)).add)
-        written = write_pages(sessions, folder, tracking=context.resources.mlflow.open())
+        written = write_pages(
+            sessions, folder, tracking=context.resources.mlflow.open(), made_from=made_from
+        )
         lines = ["| table | version | written (UTC) |", "|---|---|---|"]
         lines += [f"| {v.table} | {v.version} | {v.written} |" for v in written.versions]
         missing = {".".join(name): reason for name, reason in written.missing.items()}

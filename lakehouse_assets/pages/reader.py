@@ -1,4 +1,4 @@
-"""Reads pages' rows from the lake, and facts about the lake itself."""
+"""Reads the rows of pages from the lake, and facts about the lake itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.access import Access
+from lakehouse_assets.catalog.domain import built_from_streams
 from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.catalog.streams import stream_tables
+from lakehouse_assets.domains import DOMAINS, STREAMS
 from lakehouse_assets.pages.facts import facts
 from lakehouse_assets.pages.site import Reader, Version
 from lakehouse_assets.query import audit
@@ -25,13 +28,13 @@ def lake_reader(
     access: Access | None = None,
     tracking: MlflowTracking | None = None,
 ) -> Reader:
-    """Return a reader of the lake's tables, and, for the owner, of `OWN_TABLES`.
+    """Return a reader of the lake's tables and, for the owner, of `OWN_TABLES`.
 
     Args:
         sessions: Sessions on the lake.
-        reads: What each table reads, by full name, for the graph of tables.
-        access: What the role may read that the pages are for; None for the owner.
-        tracking: Where models are registered, for their metrics.
+        reads: The tables that each table reads, by full name, for the lineage.
+        access: The role that the pages are for; None for the owner.
+        tracking: The MLflow store, for the models' metrics.
     """
     lake = sessions.lake
     session = sessions.open(access, reader=audit.Reader.here("pages"))
@@ -57,7 +60,18 @@ def lake_reader(
         written = newest[0].written_at or newest[0].committed_at
         return Version(table.full_name, newest[0].number, _minute(written))
 
-    return Reader(ask, version)
+    return Reader(ask, version, _missing)
+
+
+def _missing(table: Table) -> str:
+    streamed = {t for stream in STREAMS for t in stream_tables(stream)}
+    if table in streamed | built_from_streams(DOMAINS):
+        return (
+            f"{table.full_name} is not built: it needs the events of a stream. Read them with "
+            "`lakehouse stream` (or simulate them with `lakehouse stream --simulate`), then run "
+            "`lakehouse run`."
+        )
+    return f"{table.full_name} is not built; run `lakehouse run`."
 
 
 def _minute(moment: datetime) -> str:

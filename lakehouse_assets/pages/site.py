@@ -48,15 +48,17 @@ class Version:
 
 @dataclass(frozen=True)
 class Reader:
-    """Where pages read their rows.
+    """Reads rows for pages.
 
     Attributes:
         ask: Runs a statement.
-        version: Returns the version of a table that statements read; None if it was not built.
+        version: Returns the version of a table that statements read; None if it is not built.
+        missing: Says how to build a table that is not built.
     """
 
     ask: Ask
     version: Callable[[Table], Version | None]
+    missing: Callable[[Table], str] = lambda table: f"{table.full_name} is not built."
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ class Site:
 
     Attributes:
         folder: Where they are.
-        rows: Number of rows by page and source; None for a source that cannot be shown.
-        missing: Why a source cannot be shown, by page and source.
-        versions: The versions that they were made from.
+        rows: Number of rows by page and source; None for a source that is not shown.
+        missing: Why a source is not shown, by page and source.
+        versions: The versions of the tables.
         pages: Number of pages.
         digest: Identifies the files' contents.
     """
@@ -87,22 +89,23 @@ def write_site(
     folder: Path,
     *,
     identifiers: bool = False,
+    made_from: Mapping[str, Any] | None = None,
 ) -> Site:
-    """Write pages, and an index of them, into a folder; one written before is replaced.
+    """Write pages and their index into a folder, replacing pages that were written there before.
 
     The same versions of the tables give the same bytes.
 
     Args:
         registry: The tables that pages show.
         pages: The pages, in the order of their links.
-        reader: Where rows are read.
+        reader: Reads the rows.
         folder: The folder.
-        identifiers: Whether the files may hold values that identify people or how to reach them.
-            If not, running numbers stand for them.
+        identifiers: Whether the files may hold values that identify people or how to contact them.
+            If not, running numbers replace these values.
+        made_from: What is kept in the folder to tell later whether anything has changed.
 
     Raises:
-        LakehouseError: a page does not follow the registry, has too many rows, or the folder holds
-            other files.
+        LakehouseError: a page does not match the registry, or the folder holds other files.
     """
     _check_folder(folder)
     models: dict[str, dict[str, Any]] = {}
@@ -125,7 +128,7 @@ def write_site(
     links = [{"name": p.name, "title": p.title, "description": p.description} for p in pages]
     index: dict[str, Any] = {
         "name": "index", "title": "Pages", "visuals": None, "slicers": [], "sources": [],
-        "description": "What the lake says about the business, its models and itself.",
+        "description": "Reports on the business, the models and the lake itself.",
     }  # fmt: skip
     models["index"] = index | _stamped(every)
     fresh = folder.with_name(f"{folder.name}.new")
@@ -133,16 +136,27 @@ def write_site(
     try:
         digest = _write(fresh, models, links)
         read = tuple(every[name] for name in sorted(every) if every[name].version is not None)
-        mark = {"pages": links, "versions": [asdict(version) for version in read]}
+        mark = {
+            "pages": links, "versions": [asdict(version) for version in read], "digest": digest,
+            "made_from": made_from,
+        }  # fmt: skip
         (fresh / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
         # The folder is complete before it takes its place.
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     except OSError as error:
         raise LakehouseError(
-            f"The pages cannot be written to {folder} ({error.strerror}); name another folder."
+            f"The pages cannot be written to {folder} ({error.strerror}); choose another folder."
         ) from None
     return Site(folder, rows, missing, read, len(pages), digest)
+
+
+def mark_of(folder: Path) -> dict[str, Any]:
+    """Return what `write_site` noted in a folder: links, versions, digest and `made_from`."""
+    try:
+        return dict(json.loads((folder / _MARK).read_text("utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
 def _check_folder(folder: Path) -> None:
@@ -153,26 +167,26 @@ def _check_folder(folder: Path) -> None:
         raise LakehouseError(f"The folder {folder} cannot be read ({error.strerror}).") from None
     if others and not (folder / _MARK).is_file():
         raise LakehouseError(
-            f"The folder {folder} holds other files, which the pages would replace; name an empty "
-            "one."
+            f"The folder {folder} holds other files, which the pages would replace; choose an "
+            "empty folder."
         )
 
 
 def _source(
     registry: Registry, page: Page, source: Source, reader: Reader, identifiers: bool
 ) -> tuple[dict[str, Any], dict[str, Version]]:
-    """Load a source with the versions that it was read from, or say why it cannot be shown."""
+    """Load a source and the versions that it was read from, or the reason why it is not shown."""
     found = {table: reader.version(table) for table in tables_of(registry, page, source)}
-    absent = [table.full_name for table, version in found.items() if version is None]
+    absent = [table for table, version in found.items() if version is None]
     name = table_of(registry, page, source).full_name
     if absent:
-        reason = f"{absent[0]} has not been built yet; `lakehouse run` builds it."
-        return {"name": source.name, "table": name, "missing": reason}, {}
+        missing = reader.missing(absent[0])
+        return {"name": source.name, "table": name, "missing": missing}, {}
     versions = {table.full_name: version for table, version in found.items() if version}
     try:
         return load(registry, page, source, reader.ask, identifiers=identifiers), versions
     except (QueryError, TooManyRowsError) as error:
-        # A role may not read it, or it is too large; the other sources are shown.
+        # A role may not read it, or it has too many rows. The other sources are shown.
         return {"name": source.name, "table": name, "missing": str(error)}, {}
 
 
@@ -196,7 +210,7 @@ def _stamped(versions: Mapping[str, Version]) -> dict[str, Any]:
     listed = [versions[name] for name in sorted(versions)]
     newest = max(filter(None, (version.written for version in listed)), default=None)
     return {
-        "stamp": f"Data of {newest} UTC" if newest else "No data yet",
+        "stamp": f"Data as of {newest} UTC" if newest else "No data yet",
         "versions": [asdict(version) for version in listed if version.version is not None],
     }
 

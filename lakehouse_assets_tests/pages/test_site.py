@@ -6,6 +6,7 @@ import json
 import re
 import warnings
 from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,19 +137,25 @@ def test_a_page_says_which_versions_it_was_made_from(site: Site, sample: SampleR
         assert version == sample.house.lake.version(REGISTRY[name])
     assert "airline.fact_transactions" in versions
     assert "conformed.dim_date" in versions
-    assert re.fullmatch(r"Data of \d{4}-\d\d-\d\d \d\d:\d\d UTC", model(site, "business")["stamp"])
+    assert re.fullmatch(
+        r"Data as of \d{4}-\d\d-\d\d \d\d:\d\d UTC", model(site, "business")["stamp"]
+    )
 
 
 def test_the_asset_says_when_and_from_what(sample: SampleRun, tmp_path: Path) -> None:
     made = pages_asset(tmp_path / "site")
-    result = dg.materialize(
-        [made],
-        resources={
-            "lake": LakeResource.of(sample.house.settings),
-            "mlflow": MlflowResource.of(sample.house.settings),
-        },
+    resources = {
+        "lake": LakeResource.of(sample.house.settings),
+        "mlflow": MlflowResource.of(sample.house.settings),
+    }
+    first, again = (
+        dg.materialize([made], resources=resources).get_asset_materialization_events()[0]
+        for _ in range(2)
     )
-    (event,) = result.get_asset_materialization_events()
+    assert again.materialization.metadata["unchanged"].value is True
+    tag = "dagster/data_version"
+    assert again.materialization.tags[tag] == first.materialization.tags[tag]
+    event = first
     assert "airline.fact_transactions" in str(event.materialization.metadata["versions"].value)
     assert event.materialization.metadata["pages"].value == len(EVERY_PAGE)
     assert (tmp_path / "site" / "index.html").is_file()
@@ -201,6 +208,21 @@ def test_a_source_with_too_many_rows_is_not_shown_and_says_so(
     reason = written.missing["p", "kpi_customer_value"]
     assert re.search(r"combinations of customer_key; .* at most 10\.", reason)
     assert source(written, "p", "kpi_customer_value")["missing"] == reason
+
+
+def test_a_page_without_its_stream_shows_the_rest_and_says_what_to_do(
+    sample: SampleRun, tmp_path: Path
+) -> None:
+    devices = next(page for page in EVERY_PAGE if page.name == "devices")
+    reader = lake_reader(Sessions(sample.house.lake), {})
+    without = replace(
+        reader,
+        version=lambda t: None if t.name == "gold_devices_at_risk" else reader.version(t),
+    )
+    written = write_site(REGISTRY, [devices], without, tmp_path / "site")
+    assert [*written.missing] == [("devices", "gold_devices_at_risk")]
+    assert "`lakehouse stream --simulate`" in written.missing["devices", "gold_devices_at_risk"]
+    assert source(written, "devices", "gold_threshold_violations")["rows"] > 0
 
 
 def test_the_command_writes_pages_and_says_where(sample: SampleRun, tmp_path: Path) -> None:
