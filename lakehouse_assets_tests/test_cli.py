@@ -296,7 +296,7 @@ def test_what_belongs_to_nothing_is_named_and_the_rest_is_loaded(
     for part in (
         "deep.csv is too deep, in the folder more; move it to airline/transactions/2014-03-05/.",
         "airline/transactions has folders that are not named by a date: march;",
-        "The folder airline/hotels of the landing zone belongs to no dataset;",
+        "The folder airline/hotels in the landing zone belongs to no dataset;",
     ):
         assert part in said
     assert house.count(SILVER_TRANSACTIONS) == 1

@@ -136,7 +136,7 @@ def test_show_and_describe_tell_of_the_lake_alone(lake: Lake) -> None:
         newest.write_bytes(stored)
     columns = {row[0]: row[1:] for row in asked(lake, 'describe airline."Fact_Flights"')}
     assert columns["total_km_flown"] == (
-        "bigint", "km", "Distance flown in the window.",
+        "bigint", "km", "Distance flown in the two-year window.",
     )  # fmt: skip
     assert columns["year_1_flights"][-1] == "Another name for year_1_revenue."
     assert list(columns) == list(views(REGISTRY)["fact_flights"].columns)

@@ -82,7 +82,9 @@ class Field:
         type: Type of the silver column, see `Column`.
         description: What the value means.
         source: Name of the delivered field, if it differs from `name`.
-        delivered: Description of the delivered text, if it differs from `description`.
+        delivered: Description of the delivered text,
+        if it differs from `description` up to its first
+            semicolon; what follows says how silver treats the value.
         need: What happens to a row whose value is missing or cannot be read. `required`: the row is
             quarantined. `fact`: the row is quarantined if a value is given but cannot be read,
             because sums would be wrong without it. `optional`: the value becomes null, and a flag
@@ -139,8 +141,9 @@ class Field:
     @property
     def bronze(self) -> Column:
         """The bronze column, which holds the delivered text."""
+        description = self.delivered or self.description.partition(";")[0].removesuffix(".") + "."
         return Column(
-            self.field, "string", self.delivered or self.description,
+            self.field, "string", description,
             unit=self.unit, pii=self.pii, source=self.source or self.name,
         )  # fmt: skip
 
@@ -325,7 +328,10 @@ def with_options(feed: _Feed, options: Mapping[str, Any]) -> _Feed:
 def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
     """Return the columns that date the delivery; the last one is the partition column."""
     delivered = Column(
-        "delivered_on", "date", "Day of delivery: the dated landing folder.", nullable=False
+        "delivered_on",
+        "date",
+        "Day of delivery, from the dated folder in the landing zone.",
+        nullable=False,
     )
     if dataset.grain == "day":
         return (delivered,)
@@ -336,10 +342,10 @@ def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
 def provenance_columns() -> tuple[Column, ...]:
     """Return the columns that trace a row to its delivered file and its position there."""
     return (
-        Column("_source_file", "string", "Delivered file, relative to the landing zone.", False),
+        Column("_source_file", "string", "Delivered file, as a path in the landing zone.", False),
         Column(
             "_row_number", "bigint",
-            "Position of the record in its file, from 1, counting malformed records.", False,
+            "Position of the record in its file, from 1; rejects count.", False,
             "position",
         ),
     )  # fmt: skip
@@ -351,11 +357,11 @@ def _file_columns() -> tuple[Column, ...]:
         Column("_ingested_at", "timestamp", "When the run that read the file started.", False),
         Column(
             "_file_version", "string",
-            "Hash of the file's size and its ETag or modification time, from a listing.",
+            "Hash of the file's size and its ETag or modification time when it was listed.",
         ),
         Column(
             "_file_records", "bigint",
-            "Records in the file, including malformed ones; null if it was refused.",
+            "Number of records in the file, rejects included; null if the file was refused.",
             unit="records",
         ),
     )  # fmt: skip
@@ -367,7 +373,7 @@ def bronze_table(dataset: Dataset) -> Table:
         domain=dataset.domain,
         name=f"bronze_{dataset.name}",
         layer="bronze",
-        description=f"{dataset.description} Every field as the text that was delivered.",
+        description=f"{dataset.description} Every field holds the delivered text.",
         columns=(
             *dataset.fields, *provenance_columns(), *_file_columns(), *delivery_columns(dataset),
         ),
@@ -386,22 +392,25 @@ def rejects_table(dataset: Dataset) -> Table:
         name=f"bronze_{dataset.name}_rejects",
         layer="bronze",
         description=(
-            f"Deliveries of {dataset.path} that could not be read: malformed records with their "
-            "raw text, and refused files (line 0, no text)."
+            f"Rejects of {dataset.path}: records that could not be parsed, with their raw text, "
+            f"and "
+            "files that were refused as a whole (line 0, no text)."
         ),
         columns=(
             Column(
                 "line_number",
                 "bigint",
-                "Physical line from 1; 0 for a whole file; -n for the n-th record, if it was "
-                "removed at a person's request.",
+                "Line in the file, from 1; 0 for a refused file; -n for record n if a request to "
+                "forget a person removed it.",
                 False,
                 "position",
             ),
             Column("raw_text", "string", "The record as delivered.", pii="identifier"),
-            Column("reason", "string", "Why it could not be read.", False),
+            Column("reason", "string", "Why the record or file could not be read.", False),
             provenance_columns()[0],
-            Column("_file_sha256", "string", "SHA-256 of the file; null if it is unreadable."),
+            Column(
+                "_file_sha256", "string", "SHA-256 of the file; null if the file could not be read."
+            ),
             *_file_columns()[1:],
             *delivery_columns(dataset),
         ),
@@ -451,12 +460,15 @@ def quarantine_table(dataset: Dataset) -> Table:
         layer="silver",
         description=(
             f"Rows of bronze_{dataset.name} that are not in silver_{dataset.name}: quarantined "
-            "with all reasons that apply, or a named duplicate of a kept row."
+            f"rows "
+            "with all reasons that apply, and duplicates with the row that was kept."
         ),
         columns=(
             Column("disposition", "string", "`quarantined` or `duplicate`.", False),
-            Column("reasons", "array<string>", "Names of the expectations the row fails."),
-            Column("duplicate_of", "string", "`<file>#<row>` of the kept row, for a duplicate."),
+            Column("reasons", "array<string>", "Names of the expectations that the row fails."),
+            Column(
+                "duplicate_of", "string", "For a duplicate, the row that was kept: `<file>#<row>`."
+            ),
             *dataset.fields,
             *provenance_columns(),
             *delivery_columns(dataset),

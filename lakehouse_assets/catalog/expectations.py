@@ -37,7 +37,7 @@ def present(name: str) -> Expectation:
     return Expectation(
         f"{name}_is_readable",
         "drop",
-        f"{name.upper()} is present and readable; a row without it is meaningless.",
+        f"{name} is given and can be read; other rows are quarantined.",
         lambda: F.col(name).isNotNull(),
     )
 
@@ -57,7 +57,7 @@ def in_calendar(name: str) -> Expectation:
     return Expectation(
         f"{name}_is_in_the_calendar",
         "drop",
-        "The date is in 1900 to 2099, the calendar of dim_date.",
+        f"{name} is from 1900 to 2099, the years of dim_date; other rows are quarantined.",
         lambda: F.coalesce(F.col(name).between(*CALENDAR), F.lit(True)),
     )
 
@@ -67,7 +67,7 @@ def not_negative(name: str) -> Expectation:
     return Expectation(
         f"{name}_is_not_negative",
         "drop",
-        f"{name.upper()} is a count; a negative one is meaningless.",
+        f"{name} is not negative; other rows are quarantined.",
         lambda: F.coalesce(F.col(name) >= F.lit(0), F.lit(True)),
     )
 
@@ -77,6 +77,6 @@ def known(name: str, values: Sequence[str]) -> Expectation:
     return Expectation(
         f"{name}_is_known",
         "warn",
-        f"One of {', '.join(values)}.",
+        f"{name} is one of {', '.join(values)}; rows with other values are kept.",
         lambda: F.col(name).isin(*values),
     )

@@ -247,7 +247,9 @@ class Table:
         grain = self.partition.grain
         if not self.holds_states:
             return f"{self.description} In SQL: every {grain}."
-        return f"{self.description} In SQL: the latest {grain}; {self.name}_history has them all."
+        return (
+            f"{self.description} In SQL: the latest {grain}; {self.name}_history has every {grain}."
+        )
 
     @property
     def key(self) -> tuple[str, str]:
@@ -289,16 +291,16 @@ class Table:
 MONTH = PartitionColumn("as_of_month", "month")
 _MONTHS = {
     "event": "Month of delivery, as its first day.",
-    "aggregate": "Month of delivery whose rows are added up, as its first day.",
+    "aggregate": "Month of the deliveries that are added up, as its first day.",
 }
-_AS_OF = "Month at whose end the row is valid, as its first day."
+_AS_OF = "Month that the row describes as of its end, as the month's first day."
 LOADED = Column("load_timestamp", "timestamp", "When the run that wrote the row started.", False)
 MODEL_VERSION = Column(
-    "model_version", "int", "Version of the model that scored the row; null if none did.",
+    "model_version", "int", "Version of the model that scored the row; null if not scored.",
     unit="code",
 )  # fmt: skip
 INPUTS_DIGEST = Column(
-    "inputs_digest", "bigint", "Hash of what the model predicts from; rows with another are scored "
+    "inputs_digest", "bigint", "Hash of the model's inputs; when it changes, the row is scored "
     "again.", unit="code",
 )  # fmt: skip
 

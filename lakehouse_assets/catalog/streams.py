@@ -25,11 +25,13 @@ _PROPERTIES = {
     "delta.deletedFileRetentionDuration": "interval 1 days",
     "delta.setTransactionRetentionDuration": "interval 3650 days",
 }
-_DATE = Column("event_date", "date", "Day of the event in UTC, by its own time.", nullable=False)
+_DATE = Column(
+    "event_date", "date", "Day of the event in UTC, by the event's own time.", nullable=False
+)
 _INGESTED = Column("_ingested_at", "timestamp", "When the event was written to bronze.", False)
 _LINEAGE = (
     Column("_source", "string", "Where the message was read: scheme, broker or folder, consumer "
-           "group, topic and partition. The offset that a table has reached has this name.", False),
+           "group, topic and partition.", False),
     Column("_topic", "string", "Topic of the message.", False),
     Column("_partition", "int", "Partition of the topic.", False, "code"),
     Column("_offset", "bigint", "Offset of the message in the partition.", False, "position"),
@@ -137,7 +139,7 @@ def bronze_events(stream: Stream) -> Table:
         domain=stream.domain,
         name=f"bronze_{stream.name}",
         layer="bronze",
-        description=f"{stream.description} Every attribute as the text that was sent.",
+        description=f"{stream.description} Every attribute holds the text that was sent.",
         columns=(*stream.fields, *_LINEAGE, _INGESTED, _DATE),
         keys=ADDRESS,
         owner=stream.owner,
@@ -157,16 +159,16 @@ def rejected_events(stream: Stream) -> Table:
         name=f"bronze_{stream.name}_rejects",
         layer="bronze",
         description=(
-            f"Messages of {stream.topic}, and events in them, that could not be read, with their "
-            "raw text."
+            f"Rejects of the topic {stream.topic}: messages, and events in them, that could not be "
+            "parsed, with their raw text."
         ),
         columns=(
             *_LINEAGE,
             Column(
-                "raw_text", "string", "The text as it was sent; bytes that are not UTF-8 are "
-                "written as \\xNN.", False,
+                "raw_text", "string", "The text as sent; bytes that are not UTF-8 appear as "
+                "\\xNN.", False,
             ),
-            Column("reason", "string", "Why it could not be read.", False),
+            Column("reason", "string", "Why the message or event could not be parsed.", False),
             _INGESTED,
         ),
         keys=ADDRESS,
@@ -209,14 +211,14 @@ def quarantined_events(stream: Stream) -> Table:
         layer="silver",
         description=(
             f"Events of bronze_{stream.name} that are not in silver_{stream.name}: quarantined "
-            "with all reasons that apply, or a named duplicate of a kept event."
+            "events with all reasons that apply, and duplicates with the event that was kept."
         ),
         columns=(
             Column("disposition", "string", "`quarantined` or `duplicate`.", False),
-            Column("reasons", "array<string>", "Names of the expectations the event fails."),
+            Column("reasons", "array<string>", "Names of the expectations that the event fails."),
             Column(
-                "duplicate_of", "string", "`<source>:<offset>#<index>` of the kept event, for "
-                "a duplicate.",
+                "duplicate_of", "string", "For a duplicate, the event that was kept: "
+                "`<source>:<offset>#<index>`.",
             ),
             *stream.fields,
             *stream.lineage,
@@ -240,16 +242,17 @@ def minutes(stream: Stream) -> Table:
         name=f"agg_{stream.name}_minute",
         layer="gold",
         description=(
-            f"The events of silver_{stream.name} by device and minute; one row per device and "
-            "minute with events. A late event changes its minute, and `revision` counts that."
+            f"Events of silver_{stream.name} by minute: one row per device and minute with "
+            f"events. A "
+            "late event changes its minute; `revision` counts these changes."
         ),
         columns=(
             silver.column(stream.device),
             Column("minute", "timestamp", "Start of the minute in UTC.", False),
-            Column("readings", "bigint", "Events of the minute.", False, "count"),
+            Column("readings", "bigint", "Number of events in the minute.", False, "count"),
             *(_minute_column(silver, aggregate) for aggregate in stream.minute),
             Column(
-                "revision", "int", "How often late events changed the row after the watermark had "
+                "revision", "int", "How often late events changed the row after the watermark "
                 "closed its minute.", False, "count",
             ),
             _DATE,

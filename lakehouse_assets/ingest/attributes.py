@@ -35,11 +35,11 @@ class Attributes:
         """
         found = [
             f"new attribute {where}"
-            + (", of which bronze keeps no value" if additive else ", which are rejected")
+            + (", whose values bronze does not store" if additive else ", which are rejected")
             for where in _places(self.undeclared, records)
         ]
         gone = self._gone(records)
-        return found + [f"no attribute {where}" for where in _places(gone, records)]
+        return found + [f"missing attribute {where}" for where in _places(gone, records)]
 
     def differing(self, records: Mapping[date, int]) -> Counter[date]:
         """Count, by partition, the attributes that are new or that no record has."""
@@ -105,16 +105,16 @@ def columns_of_header(
         if set(have).isdisjoint(declared):
             # The line is not quoted, because it may be personal data.
             raise FileRefusedError(
-                f"{name} has no header: its first line names none of the declared columns; "
-                f"begin it with {','.join(declared)}, and deliver it again."
+                f"{name} has no header: its first line has none of the declared columns. "
+                f"Add the header {','.join(declared)} and deliver it again."
             )
         check_columns(name, have, declared, additive)
         if not additive:
             place = next(i for i, column in enumerate(declared) if have[i] != column)
             raise FileRefusedError(
-                f"{name} has its columns in another order: column {place + 1} is "
-                f"{have[place][:80]} where {declared[place]} is declared; deliver them in the "
-                "declared order."
+                f"{name} has its columns in a different order: column {place + 1} is "
+                f"{have[place][:80]} instead of {declared[place]}. Deliver them in the declared "
+                "order."
             )
     return have
 
@@ -136,6 +136,6 @@ def _check_separator(name: str, first_line: str, fields: int, header: bool) -> N
         # A header may have a new column as well, but column names contain no separators.
         if fields > 1 and (split == fields or (header and split > max(fields // 2, 1))):
             raise FileRefusedError(
-                f"{name} looks separated by {called} where commas are expected; export it as "
-                "comma-separated text (and decimals with a point), and deliver it again."
+                f"{name} seems to be separated by {called} instead of commas; export it as "
+                "comma-separated text, with decimal points, and deliver it again."
             )

@@ -29,8 +29,8 @@ _SUFFIXES: dict[str, FileFormat] = {
 _SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook, not text; export it as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook, not text; export it as CSV",
-    b"\x1f\x8b": "packed by gzip but not named so; add .gz to its name",
-    b"PAR1": "a Parquet file but not named so; end its name in .parquet",
+    b"\x1f\x8b": "a gzip file, but its name does not end in .gz; rename it",
+    b"PAR1": "a Parquet file, but its name does not end in .parquet; rename it",
     b"%PDF-": "a PDF file, not text; export it as CSV",
 }
 
@@ -48,8 +48,9 @@ def file_format(name: str) -> FileFormat:
     kind = _SUFFIXES.get(suffixes[-1]) if suffixes else None
     if kind is None or (packed and kind == "parquet"):
         raise FileRefusedError(
-            f"{name} is neither CSV, JSON nor Parquet by its name; name it .csv, .txt, "
-            ".json or .jsonl (each also with .gz), or .parquet."
+            f"{name} has no known file extension; name it .csv, .txt, .json or .jsonl (each also "
+            f"with "
+            ".gz), or .parquet."
         )
     return kind
 
@@ -154,12 +155,14 @@ class Content:
                 yield chunk if size > len(chunk) else chunk.removeprefix(BOM_UTF8)
         except (gzip.BadGzipFile, EOFError, zlib.error):
             raise FileRefusedError(
-                f"{self.name} is named .gz but cannot be unpacked; it was cut off, is no gzip file "
-                "or something else follows its end: deliver it again."
+                f"{self.name} is named .gz but cannot be unpacked: it is truncated, not a gzip "
+                f"file, or "
+                "followed by other data. Deliver it again."
             ) from None
         if decoder.getstate()[0]:
             raise FileRefusedError(
-                f"{self.name} ends in the middle of a character; it was cut off, deliver it again."
+                f"{self.name} ends in the middle of a character, so it is truncated; deliver it "
+                f"again."
             )
         if not size:
             self._check_start(b"")
@@ -187,7 +190,8 @@ class Content:
     def _check_text(self, chunk: bytes, decoder: Any, lines: int) -> None:
         if b"\0" in chunk:
             raise FileRefusedError(
-                f"{self.name} holds zero bytes, so it is no text; deliver it as UTF-8 CSV or JSON."
+                f"{self.name} contains null bytes, so it is not text; deliver it as UTF-8 CSV or "
+                f"JSON."
             )
         # Most text is ASCII, and checking for it is many times faster than decoding.
         if chunk.isascii() and not decoder.getstate()[0]:

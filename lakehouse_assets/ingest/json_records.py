@@ -207,7 +207,9 @@ def json_records(
             yield Malformed(line, text, str(value))
             continue
         if _has_half_character(text, value):
-            yield Malformed(line, text, "half of a surrogate pair is no character")
+            yield Malformed(
+                line, text, "it contains half of a surrogate pair, which is not a character"
+            )
             continue
         undeclared: tuple[str, ...] = ()
         missing: tuple[str, ...] = ()
@@ -248,7 +250,7 @@ def _check_no_wrapper(name: str, value: dict[str, Any], known: frozenset[str]) -
             if known.isdisjoint(value):
                 raise FileRefusedError(
                     f"{name} is one object with its records in the attribute {key[:80]}; deliver "
-                    "them as an array, or one object a line."
+                    "them as an array, or one object per line."
                 )
             return
 
@@ -301,7 +303,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def no_constant(name: str) -> Any:
     """Refuse NaN and Infinity, which Python's parser reads although JSON does not have them."""
-    raise _ValueError(f"{name} is no JSON value")
+    raise _ValueError(f"{name} is not a JSON value")
 
 
 _DECODER = json.JSONDecoder(
@@ -363,7 +365,7 @@ def _array_elements(window: _Window) -> Iterator[tuple[int, str, Any]]:
             window.move(window.position + 1)
             sign = window.skip(_SPACE)
     if not closed:
-        yield window.line, "", _ValueError("the array is not closed: cut off?")
+        yield window.line, "", _ValueError("the array is not closed (truncated?)")
 
 
 def _end_of_broken(window: _Window, *, in_array: bool) -> int:

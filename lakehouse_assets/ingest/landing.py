@@ -23,7 +23,7 @@ from lakehouse_assets.storage.store import files_at
 _UNFINISHED = (".tmp", ".part", ".crdownload")
 # Files that desktop systems create in folders.
 _JUNK = ("Thumbs.db", "desktop.ini")
-# Folder of streams without a broker, which are no deliveries.
+# Folder of streams without a broker, which are not deliveries.
 STREAMS = "streams"
 # How well delivered text compresses, about.
 _USUAL_RATIO = 8
@@ -66,11 +66,11 @@ class LandedFile:
         """Local path of its content.
 
         Raises:
-            LakehouseError: it is in a store and was not fetched.
+            LakehouseError: it is in cloud storage and was not fetched.
         """
         if not isinstance(self.path, Path):
             raise LakehouseError(
-                f"{self.name} is in a store; read it within LandingZone.fetched()."
+                f"{self.name} is in cloud storage; read it within LandingZone.fetched()."
             )
         return self.path
 
@@ -104,8 +104,8 @@ class LandingZone:
     """The dated folders into which sources deliver.
 
     Args:
-        root: Folder of the zone, on a disk or in a store.
-        identity: Identity that accesses a store.
+        root: Folder of the zone, on a disk or in cloud storage.
+        identity: Identity that accesses cloud storage.
         limits: Limits on delivered files.
     """
 
@@ -259,15 +259,17 @@ class LandingZone:
             raise LakehouseError(f"There is no file {file}; check the path.")
         if not file.name.isprintable():
             raise LakehouseError(
-                f"The name of {file} holds characters that are not UTF-8 or do not print; rename "
+                f"The name of {file} contains characters that are not UTF-8 or not printable; "
+                f"rename "
                 "it and land it again."
             )
         if not dataset.documents:
             file_format(file.name)
         if _is_hidden(file.name):
             raise LakehouseError(
-                f"{file.name} would be overlooked: names that begin with a dot, _ or ~ stand for "
-                "hidden files and markers; rename it and land it again."
+                f"{file.name} would be ignored, like all hidden, temporary and marker files (such "
+                f"as names "
+                "that begin with ., _ or ~); rename it and land it again."
             )
         target = f"{dataset.path}/{delivered_on.isoformat()}/{file.name}"
         there = self._files.digest(target)
@@ -276,7 +278,8 @@ class LandingZone:
                 return self.root / target, False
             if not replace:
                 raise LakehouseError(
-                    f"{target} was already delivered with other content; use --replace to correct "
+                    f"{target} was already delivered with different content; use --replace to "
+                    f"correct "
                     "that delivery, or another file name to add to it."
                 )
         self._files.put(target, file)
@@ -293,14 +296,14 @@ class LandingZone:
             ValueError: the name does not begin with _, so the file would be a delivery.
         """
         if not name.startswith("_"):
-            raise ValueError(f"{name} would be mistaken for a delivery")
+            raise ValueError(f"{name} would be taken for a delivery")
         self._files.put(f"{dataset.path}/{name}", content)
 
     def _check_exists(self) -> None:
         if not self._files.exists():
             raise LakehouseError(
                 f"The landing zone {self.root} does not exist; create it, or set LAKEHOUSE_LANDING "
-                "to the folder that holds <domain>/<dataset>/<date>/."
+                "to the folder that contains <domain>/<dataset>/<date>/."
             )
 
 
@@ -309,7 +312,7 @@ def _belongs_to_no_dataset(name: str, entry: Entry, known: Iterable[str]) -> str
         return f"{name} {entry.problem}."
     kind = "folder" if entry.is_folder else "file"
     return (
-        f"The {kind} {name} of the landing zone belongs to no dataset; known are "
+        f"The {kind} {name} in the landing zone belongs to no dataset; the datasets are "
         f"{', '.join(sorted(known))}. Move or rename it{_IGNORED}"
     )
 

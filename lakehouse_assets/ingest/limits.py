@@ -66,8 +66,9 @@ class FileLimits:
             FileRefusedError: it has more than `ratio`.
         """
         if unpacked > max(_RATIO_FROM, self.ratio * packed):
-            found = f"{packed:,} packed bytes hold {unpacked:,}, {unpacked // packed:,} for each"
-            raise self.exceeded(name, "ratio", f"is packed too well: {found}")
+            found = f"unpacks from {packed:,} to {unpacked:,} bytes, {unpacked // packed:,} times "
+            "as many"
+            raise self.exceeded(name, "ratio", found)
 
     def check_values(self, name: str, line: int, values: Iterable[str | None]) -> None:
         """Check that no value of the record at a line exceeds `field_bytes`.

@@ -77,7 +77,7 @@ class ParquetReader:
             raise self._damaged() from error
         self.rows = int(footer.num_rows)
         if not self.rows:
-            raise FileRefusedError(f"{name} holds no rows; deliver it again with its rows.")
+            raise FileRefusedError(f"{name} has no rows; deliver it again with its rows.")
         self.undeclared = tuple(name for name in schema.names if name not in columns)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -97,7 +97,7 @@ class ParquetReader:
                 size += most
                 found += batch.num_rows
                 if size > self._limits.unpacked_bytes:
-                    what = f"holds more than {size:,} bytes of text"
+                    what = f"has {size:,} bytes of text or more"
                     raise self._limits.exceeded(self._name, "unpacked_bytes", what)
                 step = max(batch.num_rows * _BYTES // max(most, _BYTES), 1)
                 for start in range(0, batch.num_rows, step):
@@ -110,7 +110,7 @@ class ParquetReader:
             raise self._damaged()
 
     def _damaged(self) -> FileRefusedError:
-        return FileRefusedError(f"{self._name} is damaged or no Parquet file; deliver it again.")
+        return FileRefusedError(f"{self._name} is damaged or not a Parquet file; deliver it again.")
 
     def _check_types(self, schema: pa.Schema) -> None:
         import pyarrow as pa
@@ -121,8 +121,9 @@ class ParquetReader:
                 _as_text(pa.nulls(0, field.type))
             except (TypeError, pa.ArrowException):
                 raise FileRefusedError(
-                    f"{self._name} has a column {column} of type {str(field.type)[:80]}, which has "
-                    "no text; deliver it flat, or as text."
+                    f"{self._name} has a column {column} of type {str(field.type)[:80]}, which "
+                    f"cannot "
+                    "be stored as text; deliver it flat, or as text."
                 ) from None
 
     def _check_size(self, footer: Any, packed: int) -> None:
@@ -134,7 +135,7 @@ class ParquetReader:
             for i in range(footer.num_columns)
         )
         if size > self._limits.unpacked_bytes:
-            found = f"says that it unpacks to {size:,} bytes"
+            found = f"unpacks to {size:,} bytes, according to its footer"
             raise self._limits.exceeded(self._name, "unpacked_bytes", found)
         self._limits.check_ratio(self._name, packed, size)
 
@@ -168,7 +169,7 @@ class ParquetReader:
             return _as_text(values)
         except pa.ArrowInvalid:
             raise FileRefusedError(
-                f"{self._name} has a column {column} of bytes that are no UTF-8 text; deliver it "
+                f"{self._name} has a column {column} of bytes that are not UTF-8 text; deliver it "
                 "as text."
             ) from None
 

@@ -124,7 +124,7 @@ class _Loading:
         A file that cannot be read is refused, and the others are read.
 
         Raises:
-            Exception: a transient error of a store or disk; the step is then retried.
+            Exception: a transient error of a disk or cloud storage; the step is then retried.
         """
         from lakehouse_assets.storage.transient import is_transient
 
@@ -175,8 +175,8 @@ class _Loading:
         tally.sha256 = content.sha256
         if not tally.records:
             header = kind == "csv" and dataset.header
-            holds = "a header but no rows; deliver it" if header else "no records; deliver it again"
-            raise FileRefusedError(f"{name} {'has' if header else 'holds'} {holds} with its rows.")
+            found_none = "a header but no rows" if header else "no records"
+            raise FileRefusedError(f"{name} has {found_none}; deliver it again with its rows.")
 
     def _csv(self, content: Content, tally: _Tally) -> Iterator[pa.Table | Record | Malformed]:
         from lakehouse_assets.ingest.csv_records import CsvReader
@@ -247,7 +247,7 @@ def read_delivery(
         removal: Recognises the records of forgotten people, which become rejects without text.
 
     Raises:
-        Exception: a transient error of a store or disk.
+        Exception: a transient error of a disk or cloud storage.
     """
     import pyarrow as pa
 

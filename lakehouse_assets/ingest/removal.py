@@ -1,7 +1,7 @@
 """Keeps the records of people who asked to be forgotten out of bronze.
 
-The lake has a receipt for each request. It holds a keyed digest of the person's identifier and not
-the identifier itself, so that a later load recognises their records in a file that is delivered
+The lake has a receipt for each request, with a keyed digest of the person's identifier instead of
+the identifier itself. By the digest, a later load recognises their records if a file is delivered
 again. Such a record becomes a reject without text, so that every delivered record is still counted.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.storage.files import Files
 
 FOLDER = "_forgotten"
-REMOVED = "The record was removed because the person whom it is about asked to be forgotten."
+REMOVED = "The record was removed because the person it is about asked to be forgotten."
 # Identifiers in the text of a malformed record are between these.
 _BETWEEN = re.compile(r"""[\s,;|"'{}\[\]():=<>]+""")
 
@@ -52,7 +52,7 @@ class Kind:
 class Digests:
     """Computes the digests of identifiers with a secret key.
 
-    Without the key nobody can find out whose digest it is by trying all numbers.
+    Without the key, nobody can find the person by trying all numbers.
     """
 
     def __init__(self, key: str) -> None:
@@ -123,8 +123,9 @@ class Receipt:
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise LakehouseError(
-                f"The receipt {path} in the lake is damaged; restore it from a backup, because it "
-                "keeps a person's records from being loaded again."
+                f"The receipt {path} in the lake is damaged. Restore it from a backup: without "
+                f"it, a "
+                "forgotten person's records would be loaded again."
             ) from None
         return receipt
 
@@ -152,16 +153,17 @@ def digests_for(key: str | None, known: Iterable[Receipt]) -> Digests:
     """
     if not key:
         raise LakehouseError(
-            "LAKEHOUSE_FORGET_KEY is not set. It is the secret with which the lake recognises the "
-            "records of people who asked to be forgotten; set the key that was used before, or, "
-            "for the first request, a new one: python -c 'import secrets; "
-            "print(secrets.token_hex(32))'. Keep it outside of the lake."
+            "LAKEHOUSE_FORGET_KEY is not set. This secret is needed to recognise the records of "
+            "people who asked to be forgotten. Set the key that was used before or, for the first "
+            "request, a new one: python -c 'import secrets; print(secrets.token_hex(32))'. Keep it "
+            "outside the lake."
         )
     digests = Digests(key)
     if any(receipt.key_check != digests.check for receipt in known):
         raise LakehouseError(
-            "LAKEHOUSE_FORGET_KEY is not the key with which people were forgotten in this lake, so "
-            "their records would come back; set the former key."
+            "LAKEHOUSE_FORGET_KEY is not the key that was used for earlier requests in this lake, "
+            "so "
+            "forgotten records would be loaded again; set the earlier key."
         )
     return digests
 

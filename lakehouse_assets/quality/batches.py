@@ -1,8 +1,8 @@
 """Finds the files of a partition that silver lacks, so that a build cleans only their rows.
 
 The rows of other files stay if a rebuild would give the same ones: if the files, the code and all
-earlier partitions are as they were when silver was built. A commit of silver records that. Whatever
-it does not prove, such as a corrected file or a build that was killed, leads to a rebuild.
+earlier partitions are as they were when silver was built. A commit of silver records that. In any
+other case, such as a corrected file or a killed build, the partition is rebuilt.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def plan_batch(
 ) -> Batch:
     """Compare the files of bronze with those that silver and its quarantine have.
 
-    Always rebuilt are runs over several partitions, partitions without new files, because that is
-    why people run them by hand, and datasets whose deliveries correct earlier ones. Spark commits
-    nothing to silver for a file without an accepted row, so that the next file leads to a rebuild.
+    Runs over several partitions, datasets whose deliveries correct earlier ones, and partitions
+    without new files (a re-run by hand) are always rebuilt. Spark commits nothing to silver for a
+    file without an accepted row, so the next file leads to a rebuild.
 
     Args:
         dataset: The dataset.

@@ -12,14 +12,14 @@ from lakehouse_assets.quality.checks import Check, Finding
 
 
 def declared_checks(table: Table) -> list[Check]:
-    """Return the checks of a table: its keys are unique, and each of its references is found."""
+    """Return the checks of a table: its keys are unique, and all its references exist."""
     keys = Check("keys_are_unique", f"No two rows share {', '.join(table.keys)}.", blocking=True)
     return [
         keys,
         *(
             Check(
                 f"{reference.columns[-1]}_is_in_{reference.to_table.replace('.', '_')}",
-                f"{', '.join(reference.columns)} is found in {reference.to_table}.",
+                f"{', '.join(reference.columns)} exists in {reference.to_table}.",
                 blocking=reference.required,
             )
             for reference in table.references
@@ -59,7 +59,7 @@ def check_declared(
     )
     for check, reference, lost in zip(references, table.references, numbers, strict=True):
         total = sum(lost.values())
-        text = f"{total:,} rows have no {reference.to_table}."
+        text = f"{total:,} rows have no match in {reference.to_table}."
         yield Finding(check, text, lost, numbers={"rows_without_parent": total})
 
 
@@ -70,7 +70,7 @@ def _orphans(
     reference: Reference,
     parent_selection: Selection,
 ) -> DataFrame:
-    """Return the rows whose reference is not found."""
+    """Return the rows whose reference does not exist."""
     parent = lake.registry.meant_by(table, reference.to_table)
     targets = lake.read(
         parent, parent_selection if parent.partition else None, columns=reference.to_columns

@@ -1,7 +1,7 @@
-"""Drift of a partition from those before it: its rows, and the distribution of watched columns.
+"""Drift of a partition from earlier ones: its rows, and the distribution of watched columns.
 
 The population stability index compares shares per bin: the sum of (p - q) ln(p / q). By a rule of
-thumb from credit scoring, a value up to 0.1 means no change, one above 0.25 another population.
+thumb from credit scoring, a value up to 0.1 means no change, and above 0.25 another population.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ POOLED = {"day": 28, "month": 1}
 FEWEST = {"day": 5, "month": 3}
 LEAST_RATIO, MOST_RATIO = 0.5, 2.0
 MOST_PSI = 0.25
-# For inputs and scores of models, which a smaller change concerns; see `persists`.
+# For inputs and scores of models, which are sensitive to smaller changes; see `persists`.
 MOST_MODEL_PSI = 0.1
 # Below this, shares jump by chance.
 FEWEST_ROWS = 200
@@ -199,7 +199,7 @@ def _labelled(counts: Counts, edges: Sequence[float]) -> dict[str, int]:
 
 
 def _by_chance(bins: int, here: int, there: int) -> float:
-    """Return what the index of two samples of one population exceeds once in a thousand times.
+    """Return what the index of two samples of one population exceeds once in a thousand cases.
 
     The index is then approximately chi-squared, times the sum of the samples' reciprocal sizes; the
     quantile is by Wilson and Hilferty's approximation.

@@ -169,7 +169,7 @@ def _implausible(column: Field) -> Flag | None:
     low, high = column.between
     return Flag(
         f"{column.name}_implausible",
-        f"A given {column.name} is between {low} and {high}; others became null.",
+        f"{column.name}, if given, is from {low} to {high}; other values became null.",
     )
 
 
@@ -180,7 +180,7 @@ def _lost(column: Field) -> Flag | None:
         return None
     return Flag(
         f"{column.name}_unreadable",
-        f"A given {column.name} can be read and is possible; others became null.",
+        f"{column.name}, if given, can be read; other values became null.",
     )
 
 
@@ -208,7 +208,7 @@ def _readable_if_given(feed: Feed, column: Field) -> Expectation:
     return Expectation(
         f"{column.name}_is_readable",
         "drop",
-        f"{column.name.upper()} can be read if it is given; null is legal.",
+        f"{column.name}, if given, can be read; other rows are quarantined.",
         condition,
     )
 

@@ -15,7 +15,7 @@ from lakehouse_assets.quality.checks import Check, Finding
 # A join that multiplies or loses rows changes the sums.
 TOTALS_ARE_KEPT = Check(
     "totals_are_kept",
-    "Its columns add up to what the tables it is built from add up to.",
+    "Its totals equal those of the tables that it is built from.",
     blocking=True,
 )
 # Stands for the number of rows, not for a column.
@@ -87,7 +87,7 @@ def check_totals(
         rows = lake.read(table, selection).filter(F.col("as_of_month") == F.lit(month))
         (found,) = lake.engine.rows(rows.agg(*[_sum(table, name) for name in expected]))
         differing = [
-            f"{name} of {month:%B %Y} is {found[name] or 0} where the inputs have {value}"
+            f"{name} of {month:%B %Y} is {found[name] or 0}, but the inputs have {value}"
             for name, value in expected.items()
             if (found[name] or 0) != value
         ]
@@ -96,7 +96,7 @@ def check_totals(
     texts = [text for differing in wrong.values() for text in differing]
     return Finding(
         TOTALS_ARE_KEPT,
-        "; ".join(texts) or "Every total is that of the inputs.",
+        "; ".join(texts) or "All totals equal those of the inputs.",
         {month: len(differing) for month, differing in wrong.items()},
         numbers={"differing_totals": len(texts), "months": len(wanted)},
     )

@@ -1,4 +1,4 @@
-"""Finds the later days that a late day puts out of date.
+"""Finds the later days that a late day makes out of date.
 
 When several days deliver an id, the earliest day keeps it. When an earlier day is loaded after a
 later one, or is corrected, the later day is out of date in one of two ways: it keeps an id that the

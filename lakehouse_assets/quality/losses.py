@@ -1,4 +1,4 @@
-"""The check that stops everything downstream of a partition that lost too many records."""
+"""The check that stops downstream tables if a partition lost too many records."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Loss:
     refused: int = 0
 
     def too_much(self, limit: LossLimit) -> bool:
-        """Say whether too much is lost to build anything from the rest."""
+        """Return whether too much is lost to build downstream tables."""
         nothing_left = self.refused > 0 and self.lost >= self.records
         return (limit.whole and nothing_left) or limit.exceeded(self.lost, self.records)
 
@@ -40,7 +40,8 @@ def losses_check(limit: LossLimit, verb: Verb) -> Check:
     whole = ", and not all of them" if limit.whole else ""
     return Check(
         "losses_are_within_limits",
-        f"Of each partition at most {limit.share:.0%} or {limit.rows} records are {verb}{whole}.",
+        f"At most {limit.share:.0%} of a partition's records, or {limit.rows} records, are "
+        f"{verb}{whole}.",
         blocking=True,
     )
 
@@ -69,10 +70,10 @@ def check_losses(
         found = [_sentence(day, losses[day], verb, why.get(day, ())) for day in bad[:_SHOWN]]
         more = f"; and {len(bad) - _SHOWN} more partitions" if len(bad) > _SHOWN else ""
         text = (
-            f"Too much of {dataset.path} is lost: {'; '.join(found)}{more}. Nothing is built from "
-            "it. Correct the files and deliver them again (lakehouse land --replace), or, if that "
-            f"much is to be expected, set LAKEHOUSE_LOSS_LIMITS or the dataset's `{verb}` limit "
-            f"(now {limit.share:.0%} and {limit.rows} records)."
+            f"Too many records of {dataset.path} were lost: {'; '.join(found)}{more}. Downstream "
+            "tables are not built. Correct the files and deliver them again (lakehouse land "
+            "--replace). If such losses are expected, raise LAKEHOUSE_LOSS_LIMITS or the dataset's "
+            f"`{verb}` limit (now {limit.share:.0%} and {limit.rows} records)."
         )
     return Finding(
         losses_check(limit, verb),

@@ -52,12 +52,14 @@ VERSION = "version"
 _REASONS = 3
 _CONSERVED = Check(
     "bronze_rows_are_conserved",
-    "Bronze rows = silver + quarantined + named duplicates.",
+    "Bronze rows equal silver rows plus quarantined rows plus duplicates.",
     blocking=True,
 )
 _OTHER_DAYS = Check(
     "later_days_agree",
-    "No stored other day keeps an id that this run's days keep, or names a row that they lost.",
+    "No other stored day keeps an id that this run's days now keep, or refers to a row that they "
+    "no "
+    "longer accept.",
 )
 # First of a run's partitions, and the one after the last.
 Span: TypeAlias = tuple[date, date]
@@ -71,7 +73,7 @@ class Cleaned:
         accepted: Rows of the silver table.
         quarantined: Rows of the quarantine.
         files: Files whose rows these are, and are replaced; None for all rows of the partitions.
-        outdated: Other partitions that the run puts out of date.
+        outdated: Other partitions that the run makes out of date.
         failing: By partition, how many rows fail each expectation, and `all_rows`.
         dispositions: Number of rows, by disposition and partition.
         state: Record of the build for the commits.
@@ -87,7 +89,7 @@ class Cleaned:
 
 
 class _ReplacesKeptRowError(Exception):
-    """A row of a new file counts instead of one that silver has."""
+    """A row of a new file replaces one that silver has."""
 
 
 def clean(
@@ -99,8 +101,9 @@ def clean(
 ) -> Cleaned:
     """Type bronze rows and divide them into silver and quarantine.
 
-    Of a partition that only new files have come to, only their rows are cleaned, unless one of them
-    counts instead of a row that silver has. The numbers are always those of whole partitions.
+    If a partition only has new files, only their rows are cleaned,
+    unless one of them replaces a row
+    that silver has. The counts are always those of whole partitions.
 
     Args:
         dataset: The dataset.
@@ -127,7 +130,7 @@ def _clean(
     """Clean the rows of a batch.
 
     Raises:
-        _ReplacesKeptRowError: a row of the batch counts instead of one that silver has.
+        _ReplacesKeptRowError: a row of the batch replaces one that silver has.
     """
     engine, column = lake.engine, dataset.partition.column
     expectations = expectations_of(dataset)
@@ -278,12 +281,12 @@ def _other_days(outdated: Sequence[date]) -> Finding:
     return Finding(
         _OTHER_DAYS,
         (
-            f"This delivery puts other days out of date: {named}. `lakehouse run` and the sensor "
-            "late_deliveries run them again; by hand, materialise these days."
+            f"This delivery makes other days out of date: {named}. `lakehouse run` and the sensor "
+            "late_deliveries rebuild them; otherwise, materialise these days."
         )
         if outdated
         else "No other day is out of date.",
-        # The next run of each day judges it again.
+        # The next run of each day checks it again.
         dict.fromkeys(outdated, 1),
         numbers={"days": len(outdated)},
     )
@@ -317,7 +320,7 @@ def with_version(dataset: Dataset, rows: DataFrame) -> DataFrame:
 def _later_partitions_out_of_date(
     lake: Lake, dataset: Dataset, accepted: DataFrame, span: Span
 ) -> list[date]:
-    """Find the later partitions that the run puts out of date; none if its days are the newest.
+    """Find the later partitions that the run makes out of date; none if its days are the newest.
 
     Args:
         lake: Where the tables are stored.
@@ -348,7 +351,7 @@ def _later_partitions_out_of_date(
 def _misclassified_partitions(
     lake: Lake, dataset: Dataset, final: DataFrame, span: Span
 ) -> list[date]:
-    """Find the stored partitions, except the run's own, that its deliveries put out of date."""
+    """Find the stored partitions, except the run's own, that its deliveries make out of date."""
     table, quarantine = silver_table(dataset), quarantine_table(dataset)
     columns = [dataset.partition.column, "_source_file", "_row_number"]
     found = misclassified_days(
@@ -371,7 +374,7 @@ def _with_delivered_before(
     file statistics then skip most of its files.
 
     Raises:
-        _ReplacesKeptRowError: the row that silver holds does not count any more.
+        _ReplacesKeptRowError: a row of the batch replaces one that silver has.
     """
     engine, key = lake.engine, dataset.key
     batch = (
@@ -387,7 +390,7 @@ def _with_delivered_before(
     )
     found = engine.checkpoint(duplicates_of_earlier(batch, candidates, key))
     if dataset.counts == "first":
-        # Files sort by their delivery day; of one day, a new one may come before one that is kept.
+        # Files sort by delivery day; within a day, a new file may sort before one that is kept.
         replaced = found.filter(F.col("last_file") > F.col("repeated_file"))
     else:
         replaced = found

@@ -15,32 +15,36 @@ _PARTITION = Column(
 )  # fmt: skip
 _RULE = Column("rule", "string", "Name of the expectation, check or figure.", False)
 _ACTION = Column(
-    "action", "string", "Action for a failing row: warn, drop or fail; null for a check."
+    "action", "string", "What happens to rows that fail: warn, drop or fail; null for a check."
 )
 _ROWS = Column(
-    "rows", "bigint", "Rows that were checked or counted; null if not known.", unit="count"
+    "rows", "bigint", "Number of rows checked or counted; null if unknown.", unit="count"
 )
-_FAILING = Column("failing_rows", "bigint", "Rows that fail; null if not known.", unit="count")
+_FAILING = Column(
+    "failing_rows", "bigint", "Number of rows that fail; null if unknown.", unit="count"
+)
 
 QUALITY_EVENTS = Table(
     domain=DOMAIN,
     name="quality_events",
     layer="gold",
     description=(
-        "Results of every run by partition and rule: expectations with their counts, checks, and "
-        "the figures of conservation. Rows are only added, once per run."
+        "One row per run, table, partition and rule: results of expectations and checks, and row "
+        "counts (figures). Rows are only added."
     ),
     columns=(
-        Column("run_id", "string", "Dagster run.", False),
+        Column("run_id", "string", "Id of the Dagster run.", False),
         _TABLE,
         _PARTITION,
         _RULE,
-        Column("kind", "string", "`expectation`, `check` or `figure`.", False),
+        Column(
+            "kind", "string", "What the row is about: `expectation`, `check` or `figure`.", False
+        ),
         _ACTION,
-        Column("passed", "boolean", "Whether the rule held; null for a figure."),
+        Column("passed", "boolean", "Whether the rule passed; null for a figure."),
         _FAILING,
         _ROWS,
-        Column("recorded_at", "timestamp", "When the run checked it.", False),
+        Column("recorded_at", "timestamp", "When the run recorded the result.", False),
     ),
     keys=("run_id", "table_name", "partition", "rule"),
     owner=OWNER,
@@ -52,32 +56,35 @@ QUALITY_RULES = Table(
     domain=DOMAIN,
     name="quality_rules",
     layer="gold",
-    description="The latest verdict of every rule on every partition, with its pass rate.",
+    description="Latest result of every rule on every partition, with its pass rate.",
     columns=(
         _TABLE,
         _PARTITION,
         _RULE,
         _ACTION,
-        Column("passed", "boolean", "Whether the rule held."),
+        Column("passed", "boolean", "Whether the rule passed."),
         _FAILING,
         _ROWS,
         Column(
-            "pass_rate", "double", "Share of the rows that pass; null without rows.", unit="share"
+            "pass_rate", "double", "Share of rows that pass; null if there are no rows.",
+            unit="share"
         ),
-        Column("runs", "bigint", "Runs that checked the partition by this rule.", False, "count"),
-        Column("recorded_at", "timestamp", "When it was last checked.", False),
+        Column("runs", "bigint", "Number of runs that checked the rule on the partition.", False,
+               "count"),
+        Column("recorded_at", "timestamp", "When the rule was last checked.", False),
     ),
     keys=("table_name", "partition", "rule"),
     owner=OWNER,
     kind="snapshot",
     measures=(
-        Measure("verdicts", "count(*)", "count", "additive", "Rules on partitions."),
+        Measure("verdicts", "count(*)", "count", "additive", "Number of results: one per rule and "
+                                   "partition."),
         Measure("failing_verdicts", "count(*) filter (where not passed)", "count", "additive",
-                "Rules that fail on a partition."),
+                "Number of results that fail."),
         Measure("failing_rows", "sum(coalesce(failing_rows, 0))", "count", "additive",
-                "Rows that fail a rule."),
+                "Number of rows that fail a rule."),
         Measure("failing_share", "sum(failing_rows) / nullif(sum(rows), 0)", "share",
-                "non_additive", "Share of the checked rows that fail."),
+                "non_additive", "Share of checked rows that fail."),
     ),
 )  # fmt: skip
 
@@ -86,50 +93,53 @@ QUALITY_DRIFT = Table(
     name="quality_drift",
     layer="gold",
     description=(
-        "How far the newest partitions of silver tables and of models' tables are from those "
-        "before them: rows against the trailing median, and watched columns, which are inputs and "
-        "scores of models, by their population stability index."
+        "How much the newest partitions of silver tables and model tables differ from earlier "
+        "ones: "
+        "the number of rows against the median of earlier partitions, and the distribution of "
+        "watched columns by population stability index (PSI)."
     ),
     columns=(
         _TABLE,
         _PARTITION,
         Column(
             "measure", "string",
-            "`rows`, the column whose distribution is compared, or `realised` and the metric of a "
-            "model's predictions, measured by labels that came later.",
+            "`rows`; the column whose distribution is compared; or `realised` and a metric of a "
+            "model's predictions, computed with labels that arrived later.",
             False,
         ),
         Column(
             "value", "double",
-            "Rows divided by their trailing median, or the index: up to 0.1 means the same "
-            "distribution, above 0.25 another; null if there is too little to compare with. For "
-            "a realised metric, its value.",
+            "For rows, their number divided by the median of earlier partitions. For a column, the "
+            "PSI: up to 0.1 means no change, above 0.25 a different distribution. For a realised "
+            "metric, its value. Null if there is too little data to compare with.",
             unit="ratio or index",
         ),
         Column(
             "current_rows", "bigint",
-            "Rows of the partition; for an index, also of as many days before it as are needed "
-            "for 200.",
+            "Number of rows in the partition; for a PSI, also in earlier days, up to 200 rows.",
             False, "count",
         ),
-        Column("reference_rows", "bigint", "Rows of the partitions before them.", False, "count"),
+        Column("reference_rows", "bigint", "Number of rows in the earlier partitions.", False,
+               "count"),
         Column(
             "usual", "boolean",
-            "Whether it is within bounds: 0.5 to 2 times the rows; an index up to 0.25, for a "
-            "model's inputs and scores 0.1, or up to what chance exceeds once in 1,000 times; a "
-            "realised metric that passes the model's gates, or may by its interval. "
-            "Null if there is no verdict.",
+            "Whether the value is within bounds: 0.5 to 2 times the rows; a PSI up to 0.25 (0.1 "
+            "for "
+            "inputs and scores of models), or up to what chance exceeds once in 1,000 comparisons; "
+            "a realised metric whose interval does not clearly miss the model's gates. Null if "
+            "there "
+            "is too little data.",
         ),
     ),
     keys=("table_name", "partition", "measure"),
     owner=OWNER,
     kind="snapshot",
     measures=(
-        Measure("comparisons", "count(*)", "count", "additive", "Comparisons of partitions."),
+        Measure("comparisons", "count(*)", "count", "additive", "Number of comparisons."),
         Measure("unusual", "count(*) filter (where not usual)", "count", "additive",
-                "Comparisons outside the bounds."),
+                "Number of comparisons outside the bounds."),
         Measure("largest_value", "max(value)", "ratio or index", "non_additive",
-                "Largest ratio or index."),
+                "Largest ratio or PSI."),
     ),
 )  # fmt: skip
 
@@ -138,56 +148,64 @@ MODEL_DECISIONS = Table(
     name="model_decisions",
     layer="gold",
     description=(
-        "Decisions about which version of a model is the champion: after each fit, and by people. "
-        "Rows are only added."
+        "One row per decision on which version of a model is the champion, made after each fit or "
+        "by "
+        "a person. Rows are only added."
     ),
     columns=(
-        Column("decision_id", "string", "Identifies the decision across registries.", False),
-        Column("model", "string", "Registered model.", False),
-        Column("number", "int", "Its place among the model's decisions.", False, "count"),
-        Column("action", "string", "`fit`, `promote` or `rollback`.", False),
+        Column("decision_id", "string", "Id of the decision, unique across registries.", False),
+        Column("model", "string", "Name of the registered model.", False),
+        Column("number", "int", "Number of the decision among those on the model.", False, "count"),
+        Column("action", "string", "What led to the decision: `fit`, `promote` or `rollback`.",
+               False),
         Column("candidate", "int", "Version that the decision is about.", False, "code"),
-        Column("champion", "int", "Champion before; null if there was none.", unit="code"),
+        Column("champion", "int", "Champion before the decision; null if there was none.",
+               unit="code"),
         Column("partition", "string", "Partition that the candidate was fitted on.", False),
-        Column("data_versions", "string", "Delta versions that it was fitted on, as JSON."),
-        Column("metric", "string", "Metric of the comparison; null without one."),
+        Column("data_versions", "string", "Delta versions that the candidate was fitted on, as "
+               "JSON."),
+        Column("metric", "string", "Metric of the comparison; null if there was none."),
         Column(
-            "difference", "double", "By how much the candidate is better; negative if worse.",
+            "difference", "double", "How much better the candidate is; negative if worse.",
             unit="metric",
         ),
-        Column("low", "double", "Lower bound of its 95 % interval.", unit="metric"),
-        Column("high", "double", "Upper bound of its 95 % interval.", unit="metric"),
-        Column("rows", "int", "Rows that were compared.", False, "count"),
+        Column("low", "double", "Lower bound of the difference's 95 % interval.", unit="metric"),
+        Column("high", "double", "Upper bound of the difference's 95 % interval.", unit="metric"),
+        Column("rows", "int", "Number of rows compared.", False, "count"),
         Column(
-            "out_of_fold_rows", "int", "Those that the champion was fitted on, too.", False, "count"
+            "out_of_fold_rows", "int", "Number of compared rows that the champion was also fitted "
+            "on.", False, "count"
         ),
         Column(
             "changed_rows", "int",
-            "Those that the champion was fitted on in an earlier state, which favours it.",
+            "Number of compared rows of which the champion was fitted on an earlier state, which "
+            "favours the champion.",
             False, "count",
         ),
-        Column("guards", "string", "Names, results and figures of the guards, as JSON.", False),
+        Column("guards", "string", "Guards with their results and figures, as JSON.", False),
         Column("promoted", "boolean", "Whether the candidate became the champion.", False),
-        Column("verdict", "string", "Why, in words.", False),
+        Column("verdict", "string", "Reason for the decision, as a sentence.", False),
         Column("scored_by", "int", "Version that scores the candidate's partition.", False, "code"),
         Column(
-            "decided_by", "string", "The rule of the model, or a person.", False, pii="identifier"
+            "decided_by", "string", "Who decided: the model's rule, or a person.", False,
+            pii="identifier"
         ),
-        Column("run_id", "string", "Dagster run of the fit; empty if a person decided.", False),
-        Column("decided_at", "timestamp", "When it was decided.", False),
+        Column("run_id", "string", "Id of the Dagster run of the fit; empty if a person decided.",
+               False),
+        Column("decided_at", "timestamp", "When the decision was made.", False),
     ),
     keys=("decision_id",),
     owner=OWNER,
     kind="event",
     measures=(
-        Measure("decisions", "count(*)", "count", "additive", "Decisions."),
+        Measure("decisions", "count(*)", "count", "additive", "Number of decisions."),
         Measure("promotions", "count(*) filter (where promoted)", "count", "additive",
-                "Decisions that made a version the champion."),
-        Measure("models", "count(distinct model)", "count", "non_additive", "Models."),
+                "Number of decisions that made a version the champion."),
+        Measure("models", "count(distinct model)", "count", "non_additive", "Number of models."),
         Measure("latest_version", "max(candidate)", "code", "non_additive",
-                "Highest version that a decision is about."),
+                "Highest version with a decision."),
         Measure("gain", "max(difference)", "metric", "non_additive",
-                "Largest gain of a candidate over its champion."),
+                "Largest gain of a candidate over the champion."),
     ),
     constraints={"known_action": "action IN ('fit', 'promote', 'rollback')"},
 )  # fmt: skip
@@ -197,50 +215,56 @@ AUDIT_LOG = Table(
     name="audit_log",
     layer="gold",
     description=(
-        "Who asked what of the lake, every change of its data, and every change of what roles may "
-        "read. Rows are only added, until they are older than LAKEHOUSE_AUDIT_DAYS."
+        "One row per event: queries of users, changes of data, and changes of grants. Rows are "
+        "only "
+        "added, and removed once they are older than LAKEHOUSE_AUDIT_DAYS."
     ),
     columns=(
-        Column("event_id", "string", "Identifies the event.", False),
-        Column("batch", "string", "What it was recorded with, for exactly one copy.", False),
-        Column("at", "timestamp", "When it happened.", False),
-        Column("kind", "string", "`query`, `change` or `grant`.", False),
-        Column("user_name", "string", "Who asked; null for a change.", pii="identifier"),
-        Column("role", "string", "Role of the user, or whose grant changed."),
+        Column("event_id", "string", "Id of the event.", False),
+        Column("batch", "string", "Batch in which the event was recorded; prevents duplicates.",
+               False),
+        Column("at", "timestamp", "When the event happened.", False),
+        Column("kind", "string", "Kind of event: `query`, `change` or `grant`.", False),
+        Column("user_name", "string", "User who ran the query; null for a change.",
+               pii="identifier"),
+        Column("role", "string", "Role of the user, or the role whose grant changed."),
         Column(
             "source", "string",
-            "What it was asked with: `command`, `postgresql`, `flight`, `python` or `pages`; the "
-            "asset that changed the data.",
+            "For a query, how it was sent: `command`, `postgresql`, `flight`, `python` or "
+            "`pages`. For "
+            "a change, the asset that changed the data.",
         ),
         Column(
             "statement", "string",
-            "Shape of a query, with ? for values; Delta's operation; the grant.",
+            "The query with ? in place of values, the Delta operation, or the grant.",
         ),
-        Column("tables", "array<string>", "Tables, as <domain>.<table>."),
-        Column("columns", "array<string>", "Columns, as <domain>.<table>.<column>."),
-        Column("policy", "string", "Row filter and masks that applied."),
-        Column("rows", "bigint", "Rows that a query fetched.", unit="count"),
-        Column("milliseconds", "bigint", "Time that a query took.", unit="milliseconds"),
+        Column("tables", "array<string>", "Tables of the event, as <domain>.<table>."),
+        Column("columns", "array<string>", "Columns of the event, as <domain>.<table>.<column>."),
+        Column("policy", "string", "Row filter and masks that were applied."),
+        Column("rows", "bigint", "Number of rows that the query fetched.", unit="count"),
+        Column("milliseconds", "bigint", "Duration of the query.", unit="milliseconds"),
         Column(
             "verdict", "string",
-            "`answered`, `refused`, `failed` or `cancelled`; `granted` or `revoked`; `committed`.",
+            "Outcome: `answered`, `refused`, `failed` or `cancelled` for a query, `committed` for "
+            "a "
+            "change, `granted` or `revoked` for a grant.",
             False,
         ),
-        Column("code", "string", "SQLSTATE of an error."),
-        Column("run_id", "string", "Dagster run that changed the data."),
-        Column("version", "bigint", "Version of the table that a change made.", unit="code"),
+        Column("code", "string", "SQLSTATE of the error; null if there was none."),
+        Column("run_id", "string", "Id of the Dagster run that changed the data."),
+        Column("version", "bigint", "Table version that the change created.", unit="code"),
     ),
     keys=("event_id",),
     owner=OWNER,
     kind="event",
     measures=(
-        Measure("events", "count(*)", "count", "additive", "Recorded events."),
+        Measure("events", "count(*)", "count", "additive", "Number of events."),
         Measure("queries", "count(*) filter (where kind = 'query')", "count", "additive",
-                "Statements that were asked."),
+                "Number of queries."),
         Measure("refused_queries", "count(*) filter (where verdict = 'refused')", "count",
-                "additive", "Statements that a role was refused."),
+                "additive", "Number of refused queries."),
         Measure("readers", "count(distinct user_name)", "count", "non_additive",
-                "Users who asked something."),
+                "Number of users with a query."),
     ),
     constraints={"known_kind": "kind IN ('query', 'change', 'grant')"},
 )  # fmt: skip

@@ -17,12 +17,12 @@ REMEDY = (
     "; deliver it with the declared columns, ID, Name, Note, or change the dataset's declaration."
 )
 NO_HEADER = (
-    "a.csv has no header: its first line names none of the declared columns; begin it with "
-    "ID,Name,Note, and deliver it again."
+    "a.csv has no header: its first line names none of the declared columns. Add the header "
+    "ID,Name,Note and deliver it again."
 )
 SEMICOLONS = (
-    "a.csv looks separated by ';' where commas are expected; export it as comma-separated text "
-    "(and decimals with a point), and deliver it again."
+    "a.csv seems to be separated by ';' instead of commas; export it as comma-separated text, with "
+    "decimal points, and deliver it again."
 )
 
 
@@ -53,7 +53,7 @@ def file(tmp_path):
         ("ID,ID,Name,Note\n1,1,2,3\n", "a.csv has the column ID twice" + REMEDY),
         (
             "Name,ID,Note\n1,2,3\n",
-            "a.csv has its columns in another order: column 1 is Name where ID is declared; "
+            "a.csv has its columns in a different order: column 1 is Name where ID is declared; "
             "deliver them in the declared order.",
         ),
         ("ID;Name;Note\n1;2,5;3\n", SEMICOLONS),
@@ -63,9 +63,9 @@ def file(tmp_path):
         ("ID,Name,Note\r1,2,3\r", NO_HEADER),
         ("1,2,3\n4,5,6\n", NO_HEADER),
         ('"ID\n",Name,Note\n1,2,3\n', "a.csv lacks the column Name, Note" + REMEDY),
-        ("ID,Name,Note\n", "a.csv has a header but no rows; deliver it with its rows."),
-        ("ID,Name,Note", "a.csv has a header but no rows; deliver it with its rows."),
-        ("ID,Name,Note\r\n\r\n", "a.csv has a header but no rows; deliver it with its rows."),
+        ("ID,Name,Note\n", "a.csv has a header but no rows; deliver it again with its rows."),
+        ("ID,Name,Note", "a.csv has a header but no rows; deliver it again with its rows."),
+        ("ID,Name,Note\r\n\r\n", "a.csv has a header but no rows; deliver it again with its rows."),
     ],
 )
 def test_wrong_headers_are_refused_by_name(engine, file, content, sentence):
@@ -110,7 +110,7 @@ def test_an_additive_dataset_takes_new_attributes_and_says_so(engine, file):
         outcome = deliver(engine, landed_file, dataset=ADDITIVE)
         assert outcome.values == [(1, "1", "b", "c"), (2, "2", None, None)], landed_file.name
         assert outcome.undeclared == [
-            f"new attribute New in 2 of 2 records of {DAY}, of which bronze keeps no value"
+            f"new attribute New in 2 of 2 records of {DAY}, whose values bronze does not store"
         ]
         assert outcome.complete
         # What is declared is still needed, and of one type.
@@ -131,12 +131,12 @@ def test_attributes_of_json_are_counted_by_name(engine, file, tmp_path):
     text = "\n".join(['{"ID":1,"Label":"x"}', '{"ID":2,"Label":"y","Note":""}'])
     outcome = deliver(engine, file(text, "b.json"), dataset=ADDITIVE)
     assert outcome.undeclared == [
-        f"new attribute Label in 2 of 2 records of {DAY}, of which bronze keeps no value",
-        f"no attribute Name in 2 of 2 records of {DAY}",
+        f"new attribute Label in 2 of 2 records of {DAY}, whose values bronze does not store",
+        f"missing attribute Name in 2 of 2 records of {DAY}",
     ]
     other = file(text, "b.json").local
     files = [landed(other), landed(other, DAY + timedelta(days=1))]
     assert deliver(engine, *files, dataset=ADDITIVE).undeclared == [
-        f"new attribute Label in 4 of 4 records (since {DAY}), of which bronze keeps no value",
-        f"no attribute Name in 4 of 4 records (since {DAY})",
+        f"new attribute Label in 4 of 4 records (since {DAY}), whose values bronze does not store",
+        f"missing attribute Name in 4 of 4 records (since {DAY})",
     ]

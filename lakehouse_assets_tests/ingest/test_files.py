@@ -41,7 +41,7 @@ def test_formats_by_name(name, kind):
 
 @pytest.mark.parametrize("name", ["a", "a.xml", "a.gz", "a.csv.zip", "csv", "a.parquet.gz"])
 def test_other_names_are_refused(name):
-    sentence = f"{name} is neither CSV, JSON nor Parquet by its name"
+    sentence = f"{name} has no known file extension"
     with pytest.raises(FileRefusedError, match=f"^{re.escape(sentence)}"):
         file_format(name)
 
@@ -75,26 +75,26 @@ def test_the_hash_of_a_packed_file_is_that_of_its_packed_bytes(read):
         ),
         (
             "a,b\n".encode("utf-16-be"), "a.csv",
-            "a.csv holds zero bytes, so it is no text; deliver it as UTF-8 CSV or JSON.",
+            "a.csv contains null bytes, so it is not text; deliver it as UTF-8 CSV or JSON.",
         ),
         (
             b"a,b\n1,\xc3", "a.csv",
-            "a.csv ends in the middle of a character; it was cut off, deliver it again.",
+            "a.csv ends in the middle of a character, so it is truncated; deliver it again.",
         ),
         (
             gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "a.csv.gz",
-            "a.csv.gz is named .gz but cannot be unpacked; it was cut off, is no gzip file or "
-            "something else follows its end: deliver it again.",
+            "a.csv.gz is named .gz but cannot be unpacked: it is truncated, not a gzip file, "
+            "or followed by other data. Deliver it again.",
         ),
         (
             b"a,b\n1,2\n", "a.csv.gz",
-            "a.csv.gz is named .gz but cannot be unpacked; it was cut off, is no gzip file or "
-            "something else follows its end: deliver it again.",
+            "a.csv.gz is named .gz but cannot be unpacked: it is truncated, not a gzip file, "
+            "or followed by other data. Deliver it again.",
         ),
         (
             gzip.compress(b"a,b\n1,2\n") + b"tail", "a.csv.gz",
-            "a.csv.gz is named .gz but cannot be unpacked; it was cut off, is no gzip file or "
-            "something else follows its end: deliver it again.",
+            "a.csv.gz is named .gz but cannot be unpacked: it is truncated, not a gzip file, "
+            "or followed by other data. Deliver it again.",
         ),
         (
             b"PK\x03\x04\0\0", "a.csv",
@@ -103,7 +103,8 @@ def test_the_hash_of_a_packed_file_is_that_of_its_packed_bytes(read):
         ),
         (
             gzip.compress(b"a,b\n1,2\n"), "a.csv",
-            "a.csv is packed by gzip but not named so; add .gz to its name, and deliver it again.",
+            "a.csv is a gzip file, but its name does not end in .gz; rename it, and deliver it "
+            "again.",
         ),
     ],
     ids=[

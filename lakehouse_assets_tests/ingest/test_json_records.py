@@ -66,13 +66,13 @@ def test_other_plain_values(split):
         ('{"a":{"x":1}}', "attribute a is not a plain value"),
         ('{"a":[1],"b":{}}', "attribute a, b is not a plain value"),
         ('{"a":1,"z":2,"y":3}', "undeclared attribute y, z"),
-        ('{"a":NaN}', "NaN is no JSON value"),
-        ('{"a":-Infinity}', "-Infinity is no JSON value"),
+        ('{"a":NaN}', "NaN is not a JSON value"),
+        ('{"a":-Infinity}', "-Infinity is not a JSON value"),
         ("[1]", "expected an object, found an array"),
         ("null", "expected an object, found null"),
         ("12", "expected an object, found a plain value"),
         ('"x"', "expected an object, found a plain value"),
-        ('{"a":"\\ud800"}', "half of a surrogate pair is no character"),
+        ('{"a":"\\ud800"}', "it contains half of a surrogate pair, which is not a character"),
     ],
 )
 def test_malformed_records(split, element, reason):
@@ -114,8 +114,8 @@ def test_an_array_that_is_cut_off(split):
     found = split('[{"a":1},\n{"a":2},\n{"a":')
     assert found[:2] == [Record(1, ("1", None)), Record(2, ("2", None))]
     assert (found[2].line, found[2].text) == (3, '{"a":')
-    assert found[3] == Malformed(3, "", "the array is not closed: cut off?")
-    assert split('[{"a":1}')[1] == Malformed(1, "", "the array is not closed: cut off?")
+    assert found[3] == Malformed(3, "", "the array is not closed (truncated?)")
+    assert split('[{"a":1}')[1] == Malformed(1, "", "the array is not closed (truncated?)")
 
 
 def test_text_after_an_array(split):
@@ -128,7 +128,7 @@ def test_arrays_that_were_put_together(split):
     want = [Record(1, ("1", None)), Record(2, ("2", None)), Record(3, ("3", None))]
     assert split('[{"a":1},\n {"a":2}]\n[\n{"a":3}]\n') == want
     assert split('[{"a":1}][][{"a":2},{"a":3}]') == want
-    assert split('[{"a":1}][{"a":2}')[2] == Malformed(1, "", "the array is not closed: cut off?")
+    assert split('[{"a":1}][{"a":2}')[2] == Malformed(1, "", "the array is not closed (truncated?)")
 
 
 PRETTY = '{\n  "a": 1,\n  "b": "x {\\"y\\"}"\n}'
@@ -184,7 +184,7 @@ def test_an_object_around_the_records_is_refused(engine, tmp_path, text):
     outcome = deliver_bytes(engine, tmp_path, text.encode(), "a.json")
     sentence = (
         "a.json is one object with its records in the attribute records; deliver them as an "
-        "array, or one object a line."
+        "array, or one object per line."
     )
     assert (outcome.bad, outcome.rows) == ([(0, None, sentence)], [])
 
@@ -204,7 +204,7 @@ def test_records_name_the_attributes_that_are_new_and_missing(tmp_path):
 def test_an_empty_array_holds_no_records(split, engine, tmp_path):
     assert split("[ ]") == []
     outcome = deliver_bytes(engine, tmp_path, b"[]", "a.json")
-    sentence = "a.json holds no records; deliver it again with its rows."
+    sentence = "a.json has no records; deliver it again with its rows."
     assert outcome.refused == [f"shop/things/2014-03-31/a.json: {sentence}"]
     assert outcome.bad == [(0, None, sentence)]
     assert (outcome.rows, sum(outcome.delivered.values())) == ([], 0)

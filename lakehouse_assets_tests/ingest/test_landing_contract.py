@@ -31,7 +31,8 @@ STRAYS = [
     "shop/things/20140331/a.csv", "shop/things/2014/03/31/a.csv",
 ]  # fmt: skip
 NOBODYS = (
-    "The {} of the landing zone belongs to no dataset; known are shop/things. Move or rename it, "
+    "The {} in the landing zone belongs to no dataset; the datasets are shop/things. Move or "
+    "rename it, "
     "or put _ before the name to have it ignored."
 ).format
 SENTENCES = {
@@ -138,7 +139,9 @@ def test_landing_is_whole_and_once_and_replaces_only_where_asked(zone, tmp_path)
         assert zone.land(THINGS, source, DAY, replace=replace) == (target, False)
     assert zone.files(THINGS) == [before], "the same content twice changes nothing"
     source.write_bytes(b"a\n2\n")
-    with pytest.raises(LakehouseError, match="already delivered with other content; use --replace"):
+    with pytest.raises(
+        LakehouseError, match="already delivered with different content; use --replace"
+    ):
         zone.land(THINGS, source, DAY)
     assert content(zone) == {"a.csv": b"a\n1\n"}
     assert zone.land(THINGS, source, DAY, replace=True) == (target, True)
@@ -150,10 +153,10 @@ def test_landing_is_whole_and_once_and_replaces_only_where_asked(zone, tmp_path)
 @pytest.mark.parametrize(
     ("name", "error", "told"),
     [
-        ("a.xlsx", FileRefusedError, "neither CSV, JSON nor Parquet"),
-        (".a.csv", LakehouseError, "would be overlooked"),
-        ("_a.csv", LakehouseError, "would be overlooked"),
-        ("odd\udcff.csv", LakehouseError, "not UTF-8 or do not print; rename"),
+        ("a.xlsx", FileRefusedError, "has no known file extension"),
+        (".a.csv", LakehouseError, "would be ignored"),
+        ("_a.csv", LakehouseError, "would be ignored"),
+        ("odd\udcff.csv", LakehouseError, "not UTF-8 or not printable; rename"),
         ("none.csv", LakehouseError, r"There is no file .*none\.csv"),
     ],
 )
@@ -172,5 +175,5 @@ def test_a_note_is_kept_beside_the_deliveries_and_is_none(zone):
         assert zone.note(THINGS, "_seen") == text
     assert names(zone) == []
     assert zone.strays([THINGS]) == []
-    with pytest.raises(ValueError, match="would be mistaken for a delivery"):
+    with pytest.raises(ValueError, match="would be taken for a delivery"):
         zone.keep_note(THINGS, "seen", b"x")

@@ -121,13 +121,13 @@ def test_what_cannot_be_read_is_refused_and_the_others_go_on(engine, tmp_path):
     assert outcome.delivered == {DAY: 1}
     reasons = dict(text.removeprefix(f"shop/things/{DAY}/").split(": ", 1)
                    for text in outcome.refused)  # fmt: skip
-    damaged = "{} is damaged or no Parquet file; deliver it again.".format
+    damaged = "{} is damaged or not a Parquet file; deliver it again.".format
     assert reasons == {
         "missing.parquet": f"missing.parquet lacks the column Note{REMEDY}",
         "more.parquet": f"more.parquet has a new column X{REMEDY}",
         "nested.parquet": "nested.parquet has a column Note of type list<element: int64>, which "
-        "has no text; deliver it flat, or as text.",
-        "none.parquet": "none.parquet holds no rows; deliver it again with its rows.",
+        "cannot be stored as text; deliver it flat, or as text.",
+        "none.parquet": "none.parquet has no rows; deliver it again with its rows.",
         "torn.parquet": damaged("torn.parquet"),
         "text.parquet": damaged("text.parquet"),
         "page.parquet": damaged("page.parquet"),
@@ -144,7 +144,7 @@ def test_text_that_is_no_unicode_is_refused(engine, tmp_path):
 
 
 def test_packed_parquet_is_no_format(tmp_path):
-    with pytest.raises(LakehouseError, match="neither CSV, JSON nor Parquet"):
+    with pytest.raises(LakehouseError, match="has no known file extension"):
         file_format(tmp_path / "a.parquet.gz")
     assert file_format(tmp_path / "A.PARQUET") == "parquet"
     with pytest.raises(FileRefusedError):
@@ -170,6 +170,6 @@ def test_bytes_are_text_if_they_are_utf8(engine, tmp_path):
     columns["Note"] = pa.array([b"1", b"2", b"\x89PNG\xff"])
     outcome = deliver(engine, landed(parquet(tmp_path, columns, row_group_size=1)))
     assert outcome.refused == [
-        f"shop/things/{DAY}/a.parquet: a.parquet has a column Note of bytes that are no UTF-8 "
+        f"shop/things/{DAY}/a.parquet: a.parquet has a column Note of bytes that are not UTF-8 "
         "text; deliver it as text."
     ]

@@ -94,8 +94,8 @@ def test_descriptions_say_which_months_a_name_has():
         )
     }
     assert said == {
-        "kpi_customer_value": "the latest month; kpi_customer_value_history has them all.",
-        "country_revenue": "the latest month; country_revenue_history has them all.",
+        "kpi_customer_value": "the latest month; kpi_customer_value_history has every month.",
+        "country_revenue": "the latest month; country_revenue_history has every month.",
         "fact_sales": "every month.",
         "tweet_days": "every day.",
         "dim_date": "",
@@ -104,7 +104,7 @@ def test_descriptions_say_which_months_a_name_has():
               t.column_names}  # fmt: skip
     assert months["event"] == "Month of delivery, as its first day."
     assert months["snapshot"] == months["dimension"] == months["cumulative"] == (
-        "Month at whose end the row is valid, as its first day."
+        "Month that the row describes as of its end, as the month's first day."
     )  # fmt: skip
 
 

@@ -567,7 +567,7 @@ def test_a_bar_is_drilled_to_the_next_level_and_back(tab: Tab, folder: Path, ask
 
 def test_the_data_of_a_picture_are_downloaded_as_csv(tab: Tab, folder: Path) -> None:
     show(tab, folder, "churn")
-    for title in ("Tenure and spend of each customer", "What goes with churn"):
+    for title in ("Tenure and spend by customer", "Factors associated with churn"):
         shown = shown_rows(tab, title)
         text = tab.run(
             f"""new Promise((done) => {{

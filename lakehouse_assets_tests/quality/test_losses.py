@@ -22,8 +22,8 @@ from lakehouse_assets_tests.airline.samples import House, check, purchase, steps
 DAY, NEXT = "2014-03-05", "2014-03-06"
 BRONZE = bronze_table(TRANSACTIONS)
 REMEDY = (
-    ". Nothing is built from it. Correct the files and deliver them again (lakehouse land "
-    "--replace), or, if that much is to be expected, set LAKEHOUSE_LOSS_LIMITS or the dataset's "
+    ". Downstream tables are not built. Correct the files and deliver them again (lakehouse land "
+    "--replace). If such losses are expected, raise LAKEHOUSE_LOSS_LIMITS or the dataset's "
     "`{}` limit (now 5% and 50 records)."
 )
 
@@ -125,7 +125,9 @@ def test_a_refused_file_stops_its_day_if_nothing_else_was_delivered(house: House
     house.deliver("transactions", DAY, "semicolons.csv", text)
     verdict = check(run(house), BRONZE, "losses_are_within_limits")
     assert not verdict.passed
-    assert f"{DAY} 1 file refused: semicolons.csv looks separated by ';'" in verdict.description
+    assert (
+        f"{DAY} 1 file refused: semicolons.csv seems to be separated by ';'" in verdict.description
+    )
     # Beside a file that can be read it is only refused.
     house.deliver_purchases(DAY, [purchase("T1")])
     result = run(house)
@@ -160,7 +162,8 @@ def test_an_additive_dataset_goes_on_with_a_warning(house: House) -> None:
     warning = check(result, BRONZE, "attributes_are_declared")
     assert (warning.passed, warning.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert warning.description == (
-        f"New attribute loyalty_card in 5 of 5 records of {DAY}, of which bronze keeps no value. "
+        f"New attribute loyalty_card in 5 of 5 records of {DAY}, whose values bronze does not "
+        f"store. "
         "Ask the source; declare the field to have its values."
     )
     assert house.count(BRONZE, "customer_id = '7'") == 5

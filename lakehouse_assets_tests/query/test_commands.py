@@ -124,7 +124,7 @@ def test_a_file_of_views_shows_the_tables_as_they_are(
                 "where table_name = 'fact_flights'"
             ).fetchall()
         )
-        assert said["total_flights"] == "Flights in the window. Unit: count."
+        assert said["total_flights"] == "Flights in the two-year window. Unit: count."
         assert said["year_1_flights"] == "Other name of year_1_revenue."
         (about,) = file.execute(
             "select comment from duckdb_tables() where table_name = 'customer_spend'"

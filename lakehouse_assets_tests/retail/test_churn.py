@@ -133,7 +133,7 @@ BAD: Mapping[str, tuple[Callable[[list[Row]], list[Row]], str]] = {
         lambda rows: [{k: v for k, v in row.items() if k != "Brand"} for row in rows],
         "lacks the columns Brand",
     ),
-    "one class": (one_class, "0 of whom left; give at least"),
+    "one class": (one_class, "0 of them left. Provide at least"),
     "few rows": (lambda rows: rows[:20], "20 customers have Churn"),
     "a copy among the features": (copied("OrderStatus"), "OrderStatus nearly determines Churn"),
     "a copy beside them": (copied("Left"), "Left nearly determines Churn"),

@@ -1,4 +1,4 @@
-"""Devices out of their limits: episodes worked out by hand, the sample's, and their alert."""
+"""Devices outside their limits: episodes worked out by hand, the sample's, and their alert."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_the_sample_has_an_episode_across_midnight_and_one_alert_for_each(
              for day in (20, 21, 22)]  # fmt: skip
     assert begun[0] >= 4
     assert sent == [
-        f"Devices are out of their limits in 2021-10-{day} (episodes: {number})"
+        f"Devices are outside their limits in 2021-10-{day} (episodes: {number})"
         for day, number in zip((20, 21, 22), begun, strict=True)
     ]
     (row,) = sample_house.rows(DIM_DEVICES, where="device_id = 'TH035' and valid_to is null")

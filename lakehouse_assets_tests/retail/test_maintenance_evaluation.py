@@ -256,14 +256,15 @@ def test_other_files_that_cannot_be_evaluated(tmp_path: Path) -> None:
         (tmp_path / "none", None, None, "none does not exist"),
         (train, test, None, "--test and --rul belong together"),
         (train, test, written(tmp_path / "short", left[1:]), r"has 5 line\(s\), but .* 6 engine"),
-        (train, test, written(tmp_path / "late", [-3, *left[1:]]), "line 1: no engine has fewer"),
+        (train, test, written(tmp_path / "late", [-3, *left[1:]]),
+         "line 1: the cycles left cannot"),
         (train, test, train, r"line 1: expected 1 number\(s\)"),
         (train, written(tmp_path / "seen", cut(engines(6))[0]), rul, "shows a leak: .* rows of"),
         (train, written(tmp_path / "hot", rows + 42 * np.eye(1, 26, 2)), rul,
-         "runs with settings 4[12].*, which no engine to learn from has"),
+         "has the settings 4[12].*, which no training engine has"),
     ]  # fmt: skip
     (tmp_path / "packed").write_bytes(b"\x1f\x8b\x08broken")
-    cases.append((tmp_path / "packed", None, None, "is not plain text, nor such text packed"))
+    cases.append((tmp_path / "packed", None, None, "is neither plain text nor gzipped text"))
     for *files, message in cases:
         with pytest.raises(LakehouseError, match=message):
             evaluated(*files)

@@ -151,5 +151,5 @@ def test_the_check_sees_a_total_that_was_multiplied(
     assert result.passed is passed
     if not passed:
         assert str(result.description) == (
-            "revenue of September 2021 is 20.0000 where the inputs have 10.0000"
+            "revenue of September 2021 is 20.0000, but the inputs have 10.0000"
         )

@@ -339,7 +339,7 @@ def test_both_channels_are_one_fact(shop: tuple[House, RunSummary]) -> None:
     assert {row["product_key"] for row in rows} == products.keys()
     # An unknown store and customer are told, and what was sold stays.
     failed = {(w.table, w.check): w.description for w in outcome.warnings}
-    assert failed["fact_sales", "store_is_in_dim_stores"] == "1 rows have no dim_stores."
+    assert failed["fact_sales", "store_is_in_dim_stores"] == "1 rows have no match in dim_stores."
     assert failed["fact_sales", "customer_id_is_in_dim_retail_customers"].startswith("1 rows")
 
 

@@ -112,7 +112,8 @@ def test_copies_of_judged_tweets_are_not_learnt_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([("a", "Positive")] * 20, "0 Negative, 0 Neutral, 20 Positive tweets; give 20 or more"),
+        ([("a", "Positive")] * 20, "0 Negative, 0 Neutral, 20 Positive tweets; provide at least "
+           "20"),
         ([("a", "Positive"), ("b", "Glad")], "record 2: sentiment is 'Glad'; write Negative"),
         ([("a", "Positive"), ("b", "")], "record 2: sentiment is empty; write Negative"),
         ([], "0 Negative, 0 Neutral, 0 Positive tweets"),

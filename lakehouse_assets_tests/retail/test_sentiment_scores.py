@@ -185,10 +185,10 @@ def test_both_engines_give_the_same_sentiments(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda rows: rows[:20], "learn from and to choose by; give 20 or more of each"),
+        (lambda rows: rows[:20], "for training and validation; provide at least 20 of each"),
         (lambda rows: [(text, "Positive") for text, _ in rows], "There are 0 Negative, 0 Neut"),
         (lambda rows: [(f"{text} {label}!", label) for text, label in rows],
-         "Negative tweets contain the word Negative, so their texts hold their labels"),
+         "Negative tweets contain the word Negative, so their texts seem to contain"),
     ],
 )  # fmt: skip
 def test_tweets_that_cannot_be_learnt_from_are_refused_in_one_sentence(
@@ -217,7 +217,9 @@ def test_a_users_file_trains_a_version_and_a_bad_one_registers_nothing(
 
     leaking = [(f"{text} {label}", label) for text, label in tweets(300, 1)]
     for bad in (tweets(20, 1), leaking):
-        with pytest.raises(LakehouseError, match=r"give 20 or more of each|hold their labels"):
+        with pytest.raises(
+            LakehouseError, match=r"provide at least 20 of each|contain their labels"
+        ):
             trained(bad)
     assert versions_of(tracking, SENTIMENT_MODEL.name) == []
     # Copies of a tweet are one tweet.

@@ -255,5 +255,5 @@ def test_devices_that_are_out_of_their_limits_now_are_named(house: House) -> Non
     assert str(alarms.text(None)) == "No minute is closed yet."
     last = START + timedelta(minutes=29, seconds=30)
     # A device that was out of them half an hour before is not.
-    assert str(alarms.text(last)) == "Out of limits at 00:25: TH002 too warm since 23:58 (80.0)."
-    assert str(Alarms(house.lake).text(START)) == "No device is out of its limits at 23:56."
+    assert str(alarms.text(last)) == "Outside limits at 00:25: TH002 too warm since 23:58 (80.0)."
+    assert str(Alarms(house.lake).text(START)) == "No device is outside its limits at 23:56."

@@ -64,8 +64,9 @@ def with_time(moment: Any) -> dict[str, Any]:
         (GOOD[:-1] + b', "Temp": 3}', 0, ["attribute Temp occurs twice"]),
         (reading(temp={"value": 3}), 0, ["attribute Temp is not a plain value"]),
         (reading(temp=[3]), 0, ["attribute Temp is not a plain value"]),
-        (GOOD.replace(b"67.1", b"NaN"), 0, ["NaN is no JSON value"]),
-        (reading(City="\ud800"), 0, ["half of a surrogate pair is no character"]),
+        (GOOD.replace(b"67.1", b"NaN"), 0, ["NaN is not a JSON value"]),
+        (reading(City="\ud800"), 0, ["it contains half of a surrogate pair, which is not a "
+                 "character"]),
         (reading(City="\U0001f600\0\u00b0"), 1, []),
         (b"[" * 100_000, 0, ["nested"]),
         ({"records": [reading()]}, 0, ["is one object with its records in the attribute records"]),

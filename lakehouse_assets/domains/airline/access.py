@@ -1,16 +1,16 @@
-"""What roles read of the airline's tables."""
+"""What each role may read of the airline's tables."""
 
 from lakehouse_assets.catalog.access import NULL, Grant, Role, RowFilter
 
 ROLES = (
     Role(
         "analyst",
-        "Members have hashed keys; ages are decades.",
+        "Sees members by hashed key, and ages as decades.",
         (Grant(("*",), layers=("gold", "segments")),),
     ),
     Role(
         "marketing",
-        "Members have hashed keys, and no city.",
+        "Sees members by hashed key, without their city.",
         (
             Grant(
                 ("dim_customers", "gold_*", "customer_segments_ml"),

@@ -6,9 +6,9 @@ from lakehouse_assets.domains.airline.shared import OWNER
 TERMS = (
     Term(
         "Member",
-        "A person enrolled in the loyalty programme, known by the member number that never "
-        "changes. A monthly table has one row per member in the latest snapshot, whether or not "
-        "they flew; members of several months must not be added up.",
+        "A person enrolled in the loyalty programme, identified by a member number that never "
+        "changes. A monthly table has one row per member of the latest snapshot. Do not add up "
+        "the members of several months.",
         OWNER,
         synonyms=("customer", "passenger", "frequent flyer"),
         columns=("customer_key",),
@@ -17,16 +17,15 @@ TERMS = (
     ),
     Term(
         "Snapshot month",
-        "The month of the delivery that a member's data comes from. The source sends the whole "
-        "membership once a month, each time with the last two years of flying.",
+        "The month of the delivery that a member's data comes from. The source delivers all "
+        "members once a month, each with the last two years of flying.",
         OWNER,
         synonyms=("as-of month", "reporting month"),
         columns=("snapshot_month", "as_of_month"),
     ),
     Term(
         "Flight",
-        "A flight of a member, as the source counts them, within the two years before the end of "
-        "the snapshot.",
+        "A member's flight in the two-year window of the snapshot, as the source counts flights.",
         OWNER,
         synonyms=("trip", "frequency"),
         columns=("total_flights", "avg_flights"),
@@ -34,7 +33,7 @@ TERMS = (
     ),
     Term(
         "Distance flown",
-        "Kilometres of all flights within the two years of the snapshot.",
+        "Kilometres of all flights in the two-year window of the snapshot.",
         OWNER,
         synonyms=("kilometres", "mileage", "km"),
         columns=("total_km_flown", "avg_km"),
@@ -42,8 +41,9 @@ TERMS = (
     ),
     Term(
         "Fare revenue",
-        "Money paid for flights, by year of the two-year window. It is separate from purchases, "
-        "and the reference lab calls its columns flights by mistake.",
+        "Money paid for flights, by year of the two-year window. Purchases are separate. The "
+        "public teaching lab that this domain is modelled on calls these columns "
+        "year_1_flights and year_2_flights by mistake.",
         OWNER,
         synonyms=("ticket revenue", "year_1_flights", "year_2_flights"),
         columns=("year_1_revenue", "year_2_revenue"),
@@ -52,8 +52,8 @@ TERMS = (
     ),
     Term(
         "Loyalty points",
-        "Points credited to a member within the window, for flights and for anything else. The "
-        "value of a cluster of members is judged by their mean.",
+        "Points credited to a member in the two-year window, for flights and for anything else. "
+        "Clusters are ranked by the mean of their members' points.",
         OWNER,
         synonyms=("miles", "bonus points"),
         columns=("total_loyalty_points", "base_points", "avg_points", "non_flight_points"),
@@ -62,15 +62,14 @@ TERMS = (
     ),
     Term(
         "Point redemption",
-        "An occasion within the window on which a member exchanged points for something.",
+        "An exchange of points for an award in the two-year window.",
         OWNER,
         synonyms=("exchange", "award"),
         columns=("exchange_count",),
     ),
     Term(
         "Recency",
-        "Days from a member's last flight to the end of the snapshot, counting both days as the "
-        "source does.",
+        "Days from a member's last flight to the end of the window, counting both days.",
         OWNER,
         synonyms=("days since last flight", "inactivity"),
         columns=("days_since_last_flight", "avg_days_since_flight", "last_flight_date"),
@@ -79,21 +78,22 @@ TERMS = (
     ),
     Term(
         "Flight interval",
-        "Days between one flight of a member and the next, on average and at most.",
+        "Days between two consecutive flights of a member: the average and the longest.",
         OWNER,
         columns=("avg_flight_interval_days", "max_flight_interval_days"),
     ),
     Term(
         "Average discount rate",
-        "The share of the full fare that was paid, on average: 1 is no discount and 0.7 is 30 % "
-        "off. A low value means large discounts.",
+        "The average share of the full fare that a member paid: 1 is no discount, 0.7 is 30 % off. "
+        "A low value means large discounts.",
         OWNER,
         synonyms=("discount",),
         columns=("avg_discount_rate",),
     ),
     Term(
         "Loyalty tier",
-        "The level of a member's card: Gold (4), Platinum (5), Diamond (6), or else Silver.",
+        "The level of a member's card: Gold (4), Platinum (5), Diamond (6), or Silver for any "
+        "other number.",
         OWNER,
         synonyms=("status level", "card level", "FFP tier"),
         columns=("loyalty_tier", "tier_name"),
@@ -108,23 +108,23 @@ TERMS = (
     ),
     Term(
         "Place of work",
-        "City, province and country where a member works, as they gave it. It is personal data "
-        "and says nothing about where they fly.",
+        "City, province and country where a member works, as the member stated them. They are "
+        "personal data and do not say where the member flies.",
         OWNER,
         synonyms=("home", "address", "geography"),
         columns=("city", "province", "country", "geo_key"),
     ),
     Term(
         "Age and sex",
-        "What the member gave when enrolling: age in years, or unknown, its decade, and sex.",
+        "Age in years, age group and gender, as the member stated them.",
         OWNER,
         synonyms=("age group", "gender", "demographics"),
         columns=("age", "age_group", "avg_age", "gender"),
     ),
     Term(
         "Purchase",
-        "What a customer has bought, with its status. It counts whatever that is; only completed "
-        "purchases count as spend.",
+        "What a member bought, with its status. Purchases of every status are counted, but only "
+        "completed ones are spend.",
         OWNER,
         synonyms=("transaction", "order"),
         columns=("transaction_id", "transaction_date", "transaction_amount", "payment_method",
@@ -134,8 +134,8 @@ TERMS = (
     ),
     Term(
         "Completed spend",
-        "The sum of completed purchases delivered so far, in the currency of the source. "
-        "Purchases of any other status, and fares, are not included.",
+        "The total of completed purchases delivered so far, in the source's currency. Purchases "
+        "of any other status, and fares, are not included.",
         OWNER,
         synonyms=("spend", "total spent", "customer value", "avg_revenue"),
         columns=("total_spent", "completed_amount", "completed_count", "transaction_count",
@@ -145,8 +145,9 @@ TERMS = (
     ),
     Term(
         "Customer status",
-        "Active with a flight in the last 90 days, At Risk up to 180 days, and Inactive after "
-        "that. The persona At-Risk Customers is wider: it includes most inactive members.",
+        "Active up to 90 days since the last flight, At Risk up to 180 days, and Inactive after "
+        "that. The persona At-Risk Customers is wider: it includes At Risk and Inactive members, "
+        "except New Joiners.",
         OWNER,
         synonyms=("active", "at risk", "inactive", "churn risk"),
         columns=("customer_status", "previous_status"),
@@ -156,8 +157,8 @@ TERMS = (
     Term(
         "Segment",
         "The persona of a member: Premium Elite Members, Loyal Frequent Flyers, New Joiners, "
-        "Occasional Travelers or At-Risk Customers. Exactly one rule fits each member; members "
-        "who lack a feature are Uncategorized.",
+        "Occasional Travelers or At-Risk Customers. Each member fits exactly one rule; members "
+        "without a cluster are Uncategorized.",
         OWNER,
         synonyms=("persona", "customer segment"),
         columns=("segment", "segment_name", "segment_rule", "previous_segment_name",
@@ -167,9 +168,9 @@ TERMS = (
     ),
     Term(
         "Cluster",
-        "The group of similar members that the k-means model found, ordered by mean loyalty "
-        "points: 0 is the most valuable. Numbers keep their meaning from month to month only by "
-        "that order.",
+        "A group of similar members found by the k-means model. Clusters are numbered by mean "
+        "loyalty points: 0 is the most valuable. Other numbers are comparable only between rows "
+        "that the same model version scored.",
         OWNER,
         synonyms=("k-means", "machine-learned segment"),
         columns=("cluster",),
@@ -177,8 +178,8 @@ TERMS = (
     ),
     Term(
         "Recency, frequency and monetary score",
-        "Scores from 1 to 5 by days since the last flight, by flights, and by loyalty points; 5 "
-        "is the best fifth of the members.",
+        "Scores from 1 to 5 for days since the last flight, flights, and loyalty points, by fixed "
+        "thresholds; 5 is best.",
         OWNER,
         synonyms=("RFM",),
         columns=("recency_score", "frequency_score", "monetary_score", "avg_recency",
@@ -187,8 +188,8 @@ TERMS = (
     ),
     Term(
         "Segment migration",
-        "How many members had one persona a month before and another one now, including those who "
-        "joined or left in between.",
+        "The number of members by previous and current persona, including members who joined or "
+        "left in between.",
         OWNER,
         synonyms=("movement", "transition"),
         columns=("from_segment_name", "to_segment_name", "gold_segment_migration.customers",
@@ -198,8 +199,8 @@ TERMS = (
     ),
     Term(
         "Newly at risk",
-        "A member whose status is At Risk and was another in the latest earlier month. Members who "
-        "were not in that month do not count.",
+        "A member whose status is At Risk and was different in the latest earlier month. Members "
+        "without a row in that month do not count.",
         OWNER,
         synonyms=("at-risk alert",),
         columns=("gold_newly_at_risk.customer_key", "previous_status"),

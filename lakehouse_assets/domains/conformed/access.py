@@ -1,13 +1,13 @@
-"""Roles that every domain knows, and what they read of what domains share."""
+"""Roles that every domain has, and what they may read of the shared tables."""
 
 from lakehouse_assets.catalog.access import Grant, Role
 
 ROLES = (
-    Role("analyst", "Studies figures without knowing whom they are about.", (Grant(("dim_*",)),)),
-    Role("marketing", "Plans campaigns.", (Grant(("dim_*",)),)),
+    Role("analyst", "Analyses data without seeing whom it is about.", (Grant(("dim_*",)),)),
+    Role("marketing", "Plans campaigns and contacts customers.", (Grant(("dim_*",)),)),
     Role(
         "steward",
-        "Answers for the data and its quality.",
+        "Is responsible for the data and its quality.",
         (Grant(("*", "quality.*"), shows=("identifier",)),),
     ),
 )

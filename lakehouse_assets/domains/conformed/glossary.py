@@ -1,4 +1,4 @@
-"""What the words mean that all domains share."""
+"""Terms that all domains share."""
 
 from lakehouse_assets.catalog.glossary import Term
 from lakehouse_assets.domains.conformed import OWNER
@@ -6,8 +6,7 @@ from lakehouse_assets.domains.conformed import OWNER
 TERMS = (
     Term(
         "Calendar day",
-        "A day in UTC. All dates of the lake are UTC days, also where a store is in another time "
-        "zone.",
+        "A day in UTC. All dates in the lake are UTC days, even for stores in other time zones.",
         OWNER,
         synonyms=("date", "day"),
         columns=("date", "year", "quarter", "month", "day", "month_name", "year_month", "day_name",
@@ -15,16 +14,16 @@ TERMS = (
     ),
     Term(
         "Week",
-        "Seven days from the configured first day of the week, Monday by default, named by that "
-        "day. ISO weeks always start on Monday and have their own year.",
+        "Seven days, identified by the first one. LAKEHOUSE_WEEK_STARTS_ON sets the first day of "
+        "the week, Monday by default. ISO weeks always start on Monday and have their own year.",
         OWNER,
         synonyms=("calendar week", "ISO week"),
         columns=("week_start", "iso_week", "iso_year"),
     ),
     Term(
         "Country",
-        "A country or territory by its ISO 3166 code of two letters; Unknown where a source gives "
-        "none. Names follow GeoNames.",
+        "A country or territory, identified by its two-letter ISO 3166 code; Unknown if a source "
+        "gives none. Names are those of GeoNames.",
         OWNER,
         synonyms=("nation", "ISO code"),
         columns=("country_code", "country_name", "iso3", "dim_countries.country",
@@ -32,8 +31,9 @@ TERMS = (
     ),
     Term(
         "Place",
-        "A city or town of the world with its position, under the one name that all tables use "
-        "for it. Spellings of sources are matched to it; what is no place stays as it was given.",
+        "A city or town with its coordinates, under the one name that all tables use for it. "
+        "Spellings in the sources are matched to that name; text that names no place stays as "
+        "delivered.",
         OWNER,
         synonyms=("city", "location", "coordinates"),
         columns=("place_name", "known_as", "place", "state", "latitude", "longitude",

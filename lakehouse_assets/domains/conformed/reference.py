@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 UNKNOWN_COUNTRY = "Unknown"
-"""The code of the row that stands for no country, so that facts without one find it."""
+"""The country code of facts without a country; `dim_countries` has a row for it."""
 
 
 def calendar_days() -> pa.Table:

@@ -1,6 +1,6 @@
 """Wide World Importers retail: analytics of campaigns, tweets, sales, customers and the website.
 
-Laid out like `airline/`. `shared.py` has what several datasets share, `reference.py` data that the
-spec lists and no source delivers, `sources.py` the database tables that are landed. `sample/retail`
-generates the sample.
+Laid out like `airline/`. `shared.py` has what several datasets share, `reference/` the data that no
+source delivers, and `sources.py` the database tables that are landed. `sample/retail` generates the
+sample.
 """

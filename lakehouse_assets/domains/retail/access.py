@@ -1,11 +1,11 @@
-"""What roles read of the retailer's tables."""
+"""What each role may read of the retailer's tables."""
 
 from lakehouse_assets.catalog.access import NULL, Grant, Role, RowFilter
 
 ROLES = (
     Role(
         "analyst",
-        "Customers and authors of tweets have hashed keys; tweets have no text.",
+        "Sees customers and authors of tweets by hashed key, and no text of tweets.",
         (
             Grant(
                 ("*",),
@@ -16,7 +16,7 @@ ROLES = (
     ),
     Role(
         "marketing",
-        "Customers have hashed keys; tweets have no author.",
+        "Sees customers by hashed key, and no author or text of tweets.",
         (
             Grant(
                 ("*campaign*", "country_*", "website_*", "sales_days", "tweet*",

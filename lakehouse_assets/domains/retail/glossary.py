@@ -1,4 +1,4 @@
-"""What the words of the retail business mean."""
+"""The terms of the retail business."""
 
 from lakehouse_assets.catalog.glossary import Term
 from lakehouse_assets.domains.retail.shared import OWNER
@@ -6,9 +6,8 @@ from lakehouse_assets.domains.retail.shared import OWNER
 TERMS = (
     Term(
         "Sale",
-        "What one row of a source sells: a week of a brand in a store, or a line of an online "
-        "order. Numbers of sales of the two channels are therefore not comparable; pieces and "
-        "revenue are.",
+        "One row of a source: the sales of a brand in a store in a week, or an online order. The "
+        "number of sales is therefore not comparable between channels; pieces and revenue are.",
         OWNER,
         synonyms=("order", "transaction"),
         columns=("sale_key", "sale_id", "sale_date", "sale_count", "period"),
@@ -17,7 +16,7 @@ TERMS = (
     ),
     Term(
         "Channel",
-        "Where something is sold: in a store or online.",
+        "Where a product is sold: in a store or online.",
         OWNER,
         synonyms=("store sales", "online sales"),
         columns=("channel",),
@@ -33,8 +32,8 @@ TERMS = (
     ),
     Term(
         "Revenue",
-        "Money from sales in US dollars, as the source of the channel gives it. Revenue of a "
-        "campaign is another figure: what marketing attributes to it.",
+        "Money from sales in US dollars, as the channel's source reports it. Campaign revenue is a "
+        "different figure: the revenue that marketing attributes to a campaign.",
         OWNER,
         synonyms=("turnover", "sales amount"),
         columns=("fact_sales.revenue", "sales_days.revenue", "sales_weeks.revenue"),
@@ -43,38 +42,41 @@ TERMS = (
     ),
     Term(
         "Product",
-        "What is sold: a category, a product and a brand. Store sales are known by brand only.",
+        "What is sold, identified by category, product and brand. Store sales are known by brand "
+        "only.",
         OWNER,
         synonyms=("article", "brand", "category"),
         columns=("product_key", "product", "product_category", "brand"),
     ),
     Term(
         "Price",
-        "Revenue by pieces in a week, so an average that discounts lower.",
+        "Price per piece. The weekly price of a store is revenue divided by pieces, so discounts "
+        "lower it.",
         OWNER,
         columns=("price",),
         related=("Promotion",),
     ),
     Term(
         "Promotion",
-        "What a store does for a brand in a week: an advertisement (feature), a price at least 5 "
-        "% below that of the eight weeks before (deal), or nothing.",
+        "How a store promotes a brand in a week: by an advertisement (feature), by a price at "
+        "least 5 % below that of the previous eight weeks (deal), or not at all (none).",
         OWNER,
         synonyms=("advert", "advertisement", "feature", "deal"),
         columns=("advert", "promotion"),
     ),
     Term(
         "Store",
-        "One of the stores, by its number in store sales or by S001 and so on in devices' events.",
+        "One of the ten stores. Store sales use the store's number; events of devices use its id, "
+        "S001 to S010.",
         OWNER,
         synonyms=("shop", "branch"),
         columns=("store", "store_id", "dim_stores.city", "dim_stores.place_name"),
     ),
     Term(
         "Demand forecast",
-        "Pieces that the model expects to be sold in a week after the last delivered one, with a "
-        "lower and an upper bound: eight of ten weeks of a brand in a store should be between "
-        "them. Sums of bounds are too wide for a total.",
+        "Pieces that the model expects a store to sell of a brand in a week after the last "
+        "delivered one. Eight of ten weeks should lie between the lower and the upper bound. Sums "
+        "of bounds are too wide for a total.",
         OWNER,
         synonyms=("sales forecast", "outlook", "p10", "p50", "p90"),
         columns=("forecast_p10", "forecast_p50", "forecast_p90", "demand", "demand_low",
@@ -85,8 +87,8 @@ TERMS = (
     ),
     Term(
         "Revenue after a campaign",
-        "Revenue that the model expects of all stores in the weeks after the latest campaign "
-        "ends.",
+        "Revenue that the model expects all stores to make in each week after the latest "
+        "campaign.",
         OWNER,
         synonyms=("post-campaign revenue", "predicted revenue"),
         columns=("predicted_revenue", "revenue_low", "revenue_high", "weeks_after_campaign"),
@@ -96,8 +98,8 @@ TERMS = (
     ),
     Term(
         "Campaign",
-        "A marketing campaign by its name, whatever its case. The hashtag of the campaign is its "
-        "name with # before it.",
+        "A marketing campaign, identified by its name in any case. The campaign's hashtag is # and "
+        "its name.",
         OWNER,
         synonyms=("marketing campaign",),
         columns=("campaign_key", "campaign_name", "campaign_id", "hashtag"),
@@ -106,8 +108,8 @@ TERMS = (
     ),
     Term(
         "Campaign result",
-        "What a campaign achieved on one day with one group of customers in one country, as "
-        "marketing reports it, with responses, cost, revenue and profit.",
+        "Responses, cost, revenue and profit of a campaign on one day, in one country, by one "
+        "channel and for one generation, as marketing reports them.",
         OWNER,
         synonyms=("response", "lead"),
         columns=("results", "responses", "camp_date", "loss_results"),
@@ -115,8 +117,8 @@ TERMS = (
     ),
     Term(
         "Campaign revenue",
-        "Revenue that marketing attributes to a campaign, and the target set for it. Targets may "
-        "be negative in the source.",
+        "Revenue that marketing attributes to a campaign, and its target. Some targets are "
+        "negative in the source.",
         OWNER,
         synonyms=("target", "attributed revenue"),
         columns=("campaign_days.revenue", "revenue_target", "total_revenue",
@@ -127,7 +129,7 @@ TERMS = (
     ),
     Term(
         "Campaign cost",
-        "What a campaign cost, and the part of it that marketing spent.",
+        "The cost of a campaign, and its marketing cost, as marketing reports them.",
         OWNER,
         synonyms=("spend", "marketing cost"),
         columns=("cost", "marketing_cost", "min_cost", "max_cost"),
@@ -135,8 +137,8 @@ TERMS = (
     ),
     Term(
         "Profit and loss of a campaign",
-        "Profit as marketing reports it, not revenue less cost. A loss is the sum of the negative "
-        "profits of a campaign, which its profitable results do not make up for.",
+        "Profit as marketing reports it, which is not revenue less cost. A campaign's loss is the "
+        "sum of its negative profits only; profitable results do not offset it.",
         OWNER,
         synonyms=("margin", "loss-making", "ROI"),
         columns=("profit", "total_profit", "loss", "total_loss", "loss_rank"),
@@ -144,16 +146,16 @@ TERMS = (
     ),
     Term(
         "Generation addressed",
-        "The generation that a campaign addresses, such as Gen Y. The source swaps the labels of "
-        "generation and channel; here they are put right.",
+        "The generation that a campaign addresses, such as Gen Y. The source swaps generation and "
+        "channel; silver and gold tables have them in the right columns.",
         OWNER,
         synonyms=("customer segment", "audience", "campaign tactic"),
         columns=("campaign_days.customer_segment", "campaign_tactic"),
     ),
     Term(
         "Tweet",
-        "A public message that has one of the watched hashtags. A message with several hashtags "
-        "counts once for each.",
+        "A public message with one of the campaigns' hashtags. A message that was collected by "
+        "several hashtags counts once for each.",
         OWNER,
         synonyms=("post", "message"),
         columns=("tweet_id", "tweet_date", "tweeted_at", "tweets", "twitter_text", "username"),
@@ -162,8 +164,7 @@ TERMS = (
     ),
     Term(
         "Hashtag",
-        "A word with # before it in a tweet. It belongs to a campaign of the same name, whatever "
-        "its case.",
+        "A word with # before it. It belongs to the campaign of the same name, in any case.",
         OWNER,
         synonyms=("tag",),
         columns=("tweets_by_hashtag.hashtag", "tweets.hashtag", "tweet_days.hashtag"),
@@ -171,7 +172,7 @@ TERMS = (
     ),
     Term(
         "Retweet",
-        "A tweet sent on by somebody else, and how often that and a like happened.",
+        "A tweet that repeats another user's tweet; and how often a tweet was retweeted or liked.",
         OWNER,
         synonyms=("share", "reach", "like", "favourite"),
         columns=("retweets", "retweet_count", "is_retweet", "favourites", "favourite_count"),
@@ -179,8 +180,8 @@ TERMS = (
     ),
     Term(
         "Sentiment",
-        "Whether a tweet is positive, neutral or negative: as the source says, or as the model "
-        "says, with how sure it is.",
+        "Whether a tweet is positive, neutral or negative: according to the source (sentiment), or "
+        "according to the model (ml_sentiment), with a probability.",
         OWNER,
         synonyms=("mood", "opinion", "polarity"),
         columns=("sentiment", "sentiment_score", "ml_sentiment", "ml_sentiment_probability",
@@ -189,8 +190,8 @@ TERMS = (
     ),
     Term(
         "Customer",
-        "A person who buys, with a contract or online, by the customer number of the customer "
-        "system. Former customers count, too.",
+        "A person with a customer number in the customer system, who buys by contract or online. "
+        "Former customers are included.",
         OWNER,
         synonyms=("client", "buyer"),
         columns=("customer_id",),
@@ -199,8 +200,7 @@ TERMS = (
     ),
     Term(
         "Churn",
-        "Whether a customer has left, as observed in the snapshot of the month; null while it is "
-        "not known.",
+        "Whether a customer has left, as observed in the month's snapshot; null if not known.",
         OWNER,
         synonyms=("attrition", "left", "lost customer"),
         columns=("churn",),
@@ -209,9 +209,9 @@ TERMS = (
     ),
     Term(
         "Churn probability",
-        "The probability, by the model, that a customer leaves. Yes as prediction means that a "
-        "contact pays: the probability is above the cost of a contact divided by what is lost "
-        "with a customer, not above one half.",
+        "The model's probability that a customer leaves. The prediction is Yes if contacting the "
+        "customer pays off: if the probability exceeds the cost of a contact divided by the loss "
+        "of a customer, rather than one half.",
         OWNER,
         synonyms=("churn risk", "churn score", "predicted churn"),
         columns=("churn_probability", "predicted_churn", "gold_customer_churn.reason_1",
@@ -222,7 +222,7 @@ TERMS = (
     ),
     Term(
         "Tenure",
-        "Whole months since somebody became a customer, up to the snapshot.",
+        "Whole months from becoming a customer to the snapshot.",
         OWNER,
         synonyms=("customer age", "tenure_month"),
         columns=("tenure_months",),
@@ -230,7 +230,7 @@ TERMS = (
     ),
     Term(
         "Customer spend",
-        "What a customer pays a month, and what they have paid so far.",
+        "What a customer pays per month, and has paid so far.",
         OWNER,
         synonyms=("total amount", "unit price", "lifetime revenue"),
         columns=("unit_price", "total_amount", "average_amount", "price_drift"),
@@ -238,8 +238,8 @@ TERMS = (
     ),
     Term(
         "Contract and service",
-        "What a customer has agreed to and uses: contract, discount, delivery, support, kind of "
-        "outlet and of brand, billing and way of paying.",
+        "The customer's contract, discount, delivery, support, kind of outlet, billing and payment "
+        "method.",
         OWNER,
         synonyms=("contract", "conditions"),
         columns=("store_contract", "discount", "online_delivery", "customer_support",
@@ -247,15 +247,15 @@ TERMS = (
     ),
     Term(
         "Household",
-        "What is known of a customer as a person: sex, whether they are a senior citizen, and "
-        "whether they have a partner or dependents.",
+        "The customer's gender, whether they are a senior citizen, and whether they have a partner "
+        "or dependents.",
         OWNER,
         synonyms=("demographics", "gender", "senior citizen"),
         columns=("gender", "senior_citizen", "partner", "dependents"),
     ),
     Term(
         "Visit",
-        "A stay on the website from its first page to the last.",
+        "One visit to the website, from its first page to its last.",
         OWNER,
         synonyms=("session",),
         columns=("visit_number", "visited_at", "visit_date", "visits", "pages",
@@ -265,8 +265,8 @@ TERMS = (
     ),
     Term(
         "Visitor",
-        "Somebody who visits the website. One who comes several times counts once, so visitors of "
-        "several days must not be added up.",
+        "A person who visits the website, identified by a cookie. A person who returns counts "
+        "once, so do not add up the visitors of several days.",
         OWNER,
         synonyms=("user", "unique visitor"),
         columns=("visitor_key", "customer_type"),
@@ -274,7 +274,7 @@ TERMS = (
     ),
     Term(
         "Bounce",
-        "A visit that ended after one page. The bounce rate is their share of all visits.",
+        "A visit that ended after one page. The bounce rate is the share of such visits.",
         OWNER,
         synonyms=("bounce rate",),
         columns=("bounced", "bounces"),
@@ -282,8 +282,7 @@ TERMS = (
     ),
     Term(
         "Happiness",
-        "What a visitor answered when asked: Happy or Not Happy. Shares are of the visits with an "
-        "answer.",
+        "The visitor's own answer: Happy or Not Happy. Shares count only visits with an answer.",
         OWNER,
         synonyms=("satisfaction", "not happy"),
         columns=("happiness", "happy", "not_happy"),
@@ -291,7 +290,8 @@ TERMS = (
     ),
     Term(
         "Conversion",
-        "An order that a visit ended in. The rate is of the visits whose outcome is known.",
+        "A visit that ended in an order. The conversion rate counts only visits of delivered rows "
+        "with a valid rate (rated visits).",
         OWNER,
         synonyms=("conversion rate", "order rate"),
         columns=("conversions", "conversion_rate", "rated_visits"),
@@ -299,7 +299,7 @@ TERMS = (
     ),
     Term(
         "Device",
-        "A thermostat with a counter of visitors in a store.",
+        "A thermostat in a store that also counts visitors.",
         OWNER,
         synonyms=("sensor", "thermostat"),
         columns=("device_id", "dim_devices.model", "installed_on"),
@@ -307,8 +307,8 @@ TERMS = (
     ),
     Term(
         "Reading",
-        "An event that a device sends every few seconds. Those of a minute are added up by the "
-        "device's own time; a late one changes its minute.",
+        "An event that a device sends every few seconds. Readings are added up by minute, by the "
+        "device's clock; a late reading changes its minute.",
         OWNER,
         synonyms=("event", "message", "telemetry"),
         columns=("readings", "readings_share", "minute", "revision", "events"),
@@ -317,8 +317,8 @@ TERMS = (
     ),
     Term(
         "Temperature",
-        "Temperature in a store as its thermostats measure it, in degrees Fahrenheit, whatever "
-        "unit a device sends.",
+        "Temperature in a store, as its thermostats measure it. It is in degrees Fahrenheit even "
+        "if a device sends Celsius.",
         OWNER,
         synonyms=("climate", "heat"),
         columns=("temp_avg", "temp_min", "temp_max", "temp_before", "temp_peak", "temp_spread"),
@@ -335,8 +335,8 @@ TERMS = (
     ),
     Term(
         "Visitors in a store",
-        "People whom the devices of a store count: near a device, coming in and leaving. Devices "
-        "of one store may count the same person.",
+        "People that the devices of a store count: near a device, coming in and leaving. Several "
+        "devices may count the same person.",
         OWNER,
         synonyms=("occupancy", "footfall", "traffic"),
         columns=("visitors_avg", "visitors_in", "visitors_out", "visitors_peak"),
@@ -345,7 +345,7 @@ TERMS = (
     ),
     Term(
         "Time in the store",
-        "How long visitors stay in the aisle and in one place, on average.",
+        "Average time that visitors spend in the aisle, and in one place.",
         OWNER,
         synonyms=("dwell time", "aisle time", "stay"),
         columns=("aisle_avg", "dwell_avg", "minutes_avg"),
@@ -353,8 +353,10 @@ TERMS = (
     ),
     Term(
         "Anomaly",
-        "A value far from what is usual for its time: outside the fences around the 10th to 90th "
-        "percentile of the differences from the baseline, by a score of at least the threshold.",
+        "A value unusually far from the baseline, which is what is expected at that time. The "
+        "score is the distance beyond the 10th or 90th percentile of the differences from the "
+        "baseline, in ranges between these percentiles; a value is an anomaly from 1.5 "
+        "(temperature), 2.0 (time in one place) or 1.8 (time in the aisle) on.",
         OWNER,
         synonyms=("outlier", "unusual value"),
         columns=("flag", "score", "baseline"),
@@ -363,8 +365,7 @@ TERMS = (
     ),
     Term(
         "Expected temperature",
-        "The temperature that the daily pattern and the trend of a device lead to in the next "
-        "minutes.",
+        "Forecast of a device's temperature in the next minutes, from its daily pattern and trend.",
         OWNER,
         synonyms=("temperature forecast",),
         columns=("temp_forecast",),
@@ -372,8 +373,8 @@ TERMS = (
     ),
     Term(
         "Limit violation",
-        "An episode in which a device is above or below its temperature limits or below its "
-        "battery limit, counted on the day it began.",
+        "An episode in which a device is outside its temperature limits or below its battery "
+        "limit. It counts on the day on which it began.",
         OWNER,
         synonyms=("alarm", "threshold violation"),
         columns=("limit_value", "worst_value", "minutes_out", "continued", "temp_low", "temp_high"),
@@ -382,8 +383,8 @@ TERMS = (
     ),
     Term(
         "Crowd",
-        "A time in which a store has more than 1.4 times its average number of visitors, and how "
-        "long the temperature takes to come back after it.",
+        "At least five minutes in which a store has more than 1.4 times its average number of "
+        "visitors; and how long the temperature takes to recover.",
         OWNER,
         synonyms=("rush", "peak"),
         columns=("began_at", "ended_at", "minutes_to_band", "correlation", "lag_minutes"),
@@ -391,8 +392,8 @@ TERMS = (
     ),
     Term(
         "Device health",
-        "How likely a device fails within 24 hours and how many hours it has left, by the model. "
-        "The risk is high from a probability of one half and medium from one tenth.",
+        "The model's probability that a device fails within 24 hours, and its estimate of the "
+        "hours left. The risk is high from a probability of 0.5 on, and medium from 0.1 on.",
         OWNER,
         synonyms=("predictive maintenance", "remaining useful life", "failure probability"),
         columns=("fails_within_24h", "remaining_hours", "risk", "hours_left"),

@@ -15,7 +15,7 @@ MONEY = "decimal(18,2)"
 # Sources deliver up to three decimals, followed by floating-point noise.
 FINE = "decimal(18,4)"
 UNKNOWN = "Unknown"
-# What sources write for "not given", in lower case; section 3.1 counts the literals NULL and NA.
+# What sources write for "not given", in lower case.
 NOTHING = ("null", "na", "n/a", "none", "unknown", "#n/a", "#name?", "#null!")
 # Date formats of the sources.
 DAYS = ("M/d/yyyy",)
@@ -48,9 +48,9 @@ def label_by_beginning(lower: Col, labels: Mapping[str, str]) -> Col:
 
 
 def generation(label: Col) -> Col:
-    """Return the generations that a label lists, in order of age; null if it lists anything else.
+    """Return the generations that a label lists, oldest first; null if it lists anything else.
 
-    Several are joined by `; `; all of them are "All generations".
+    Several are joined by `; `; all of them become "All generations".
     """
     listed = F.regexp_replace(v.lower(label), r"[ ]+|;[ ]*\z", "")
     parts = F.split(listed, ";")
@@ -98,12 +98,13 @@ def _revenue_fits() -> Col:
 SEGMENT_IS_KNOWN = Expectation(
     "customer_segment_is_known",
     "warn",
-    f"One or several of {', '.join(GENERATIONS)}, all of them, or Unknown (section 3.1).",
+    f"customer_segment is one or more of {', '.join(GENERATIONS)}; {EVERYBODY}; or Unknown. Rows "
+    "with other values are kept.",
     _is_generation,
 )
 REVENUE_FITS = Expectation(
     "revenue_is_quantity_times_price",
     "warn",
-    "Revenue is quantity times price, to the cent (section 3.4).",
+    "revenue equals quantity times price, to the cent.",
     _revenue_fits,
 )

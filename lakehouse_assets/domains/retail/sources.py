@@ -1,4 +1,4 @@
-"""The database tables that are landed as datasets of the retail domain, as in the reference lab."""
+"""The database tables that are copied into the landing zone as datasets of the retail domain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lakehouse_assets.domains.retail.datasets import campaigns, customers, onlin
 
 SOURCES = (
     # Results have no number, so there is no key. Each copy re-reads the last week, whose results
-    # may still be corrected; changed rows replace the earlier ones.
+    # may still be corrected.
     SourceTable(
         dataset=campaigns.CAMPAIGNS,
         source="marketing",

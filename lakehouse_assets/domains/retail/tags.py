@@ -7,4 +7,4 @@ CAMPAIGN_TAGS = (
     "#southBeach", "#SustainableFashion", "#GoGreen", "#EnjoyTheMoment", "#LetsGoSurf",
     "#BeUnique", "#FallintoWinter", "#LetsRun",
 )  # fmt: skip
-"""The reference lab's six tags, those it forgot although they are campaigns, and all campaigns."""
+"""The reference lab's six tags, and those of all other campaigns."""

@@ -1,6 +1,6 @@
-"""Flights: members of the loyalty programme, each with two years of flying (spec, sections 1, 3).
+"""Flights: members of the loyalty programme, each with two years of flying.
 
-The source system counts a 29 February 2014, which never existed: LAST_TO_END is one day too long
+The source system counts a 29 February 2014, which never existed, so LAST_TO_END is one day too long
 for spans that cross it.
 """
 
@@ -20,8 +20,8 @@ CURRENCY = "source currency"
 MONEY = "decimal(18,2)"
 DAYS_TO_END = (
     "Days from the last flight to the end of the window, as the source counts them: the "
-    "difference of the dates plus 1, or plus 2 for a last flight up to 28 February 2014, because "
-    "the source has a 29 February 2014."
+    "difference between the dates plus 1, or plus 2 if the last flight was before March 2014, "
+    "because the source counts a 29 February 2014."
 )
 # No passenger flew on a scheduled airline before 1 January 1914.
 FIRST_AIRLINE_FLIGHT = date(1914, 1, 1)
@@ -29,7 +29,7 @@ BEFORE_PHANTOM_DAY = date(2014, 2, 28)
 AFTER_PHANTOM_DAY = date(2014, 3, 1)
 _REPAIRED = Flag(
     "last_flight_date_repaired",
-    "The last flight is on a day that exists; impossible days were repaired from LAST_TO_END.",
+    "The last flight is on a day that exists; other days were recomputed from LAST_TO_END.",
 )
 _COUNTED = (
     "flight_count", "seg_km_sum", "points_sum", "last_to_end", "bp_sum", "exchange_count",
@@ -120,11 +120,12 @@ FLIGHTS = Dataset(
     domain="airline",
     name="flights",
     grain="month",
-    description="One member of the loyalty programme, with two years of flying, as a snapshot.",
+    description="Monthly snapshot: one member of the loyalty programme with two years of flying.",
     owner="team:loyalty",
     rows=(
-        "One row per member and snapshot month: typed, places normalised, implausible attributes "
-        "null and flagged. Of several deliveries in a month the latest counts, then the first row."
+        "One row per member and snapshot month: typed, with normalised places; implausible values "
+        "are null and flagged. If a member is delivered several times in a month, the latest "
+        "delivery counts, and in it the first row."
     ),
     key="member_no",
     counts="latest",
@@ -133,81 +134,99 @@ FLIGHTS = Dataset(
     columns=(
         Field("member_no", "bigint", "Member number.", "MEMBER_NO", need="required", unit="id",
               pii="identifier"),
-        Field("ffp_date", "date", "Day of joining the programme.", "FFP_DATE", need="required"),
+        Field("ffp_date", "date", "Day the member joined the programme.", "FFP_DATE",
+              need="required"),
         Field(
-            "first_flight_date", "date", "First flight; null if implausible (flagged).",
+            "first_flight_date", "date", "Day of the first flight; null and flagged if "
+            "implausible.",
             "FIRST_FLIGHT_DATE",
             implausible=Flag(
                 "first_flight_implausible",
-                "The first flight is between 1914 and the end of the window; others became null.",
+                "The first flight is from 1914 to the end of the window; other days became null.",
             ),
         ),
         Field(
-            "gender", "string", "Male, Female or Unknown.", "GENDER", parse=_gender,
+            "gender", "string", "Male or Female; Unknown if not given.", "GENDER", parse=_gender,
             missing=UNKNOWN, pii="demographic",
             lost=Flag(
-                "gender_unknown", "A given gender is male or female; other values became Unknown."
+                "gender_unknown", "Gender, if given, is male or female; other values became "
+                "Unknown."
             ),
         ),
         Field(
-            "ffp_tier", "int", "Tier: 4 Gold, 5 Platinum, 6 Diamond.", "FFP_TIER", need="required",
+            "ffp_tier", "int", "Loyalty tier: 4 Gold, 5 Platinum, 6 Diamond.", "FFP_TIER",
+            need="required",
             unit="code",
         ),
         Field(
-            "work_city", "string", "City of work, normalised; Unknown if none.", "WORK_CITY",
+            "work_city", "string", "City where the member works; normalised, Unknown if not "
+            "given.", "WORK_CITY",
             parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
                 "city_not_a_place",
-                "A given city is a name; numbers and codes became Unknown.",
+                "City, if given, is a name; numbers and codes became Unknown.",
             ),
         ),
         Field(
-            "work_province", "string", "Province, normalised; Unknown if none.", "WORK_PROVINCE",
+            "work_province", "string", "Province where the member works; normalised, Unknown if "
+            "not given.", "WORK_PROVINCE",
             parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
-                "province_not_a_place", "A given province is a name; other values became Unknown."
+                "province_not_a_place",
+                "Province, if given, is a name; numbers and codes became Unknown.",
             ),
         ),
         Field(
-            "work_country", "string", "Country, ISO alpha-2; Unknown if none.", "WORK_COUNTRY",
+            "work_country", "string", "Country where the member works, ISO alpha-2 code; Unknown "
+            "if not given.", "WORK_COUNTRY",
             parse=v.upper, missing=UNKNOWN,
             lost=Flag(
                 "country_unknown",
-                "A given country is an ISO alpha-2 code; other values became Unknown.",
+                "Country, if given, is an ISO alpha-2 code; other values became Unknown.",
             ),
         ),
         Field(
-            "age", "int", "Age; null if not given or not 12 to 100.", "AGE", parse=v.whole_number,
+            "age", "int", "Age of the member; null if not given or not from 12 to 100.", "AGE",
+            parse=v.whole_number,
             between=(12, 100), unit="years", pii="demographic",
         ),
         Field(
-            "window_end", "date", "Last day of the observation window.", "LOAD_TIME",
+            "window_end", "date", "Last day of the two-year window that the counts and sums "
+            "cover.", "LOAD_TIME",
             need="required",
         ),
         Field("flight_count", "bigint", "Flights in the window.", "FLIGHT_COUNT", need="required",
               unit="count"),
-        Field("bp_sum", "bigint", "Base points.", "BP_SUM", need="fact", unit="points"),
-        Field("sum_yr_1", MONEY, "Fare revenue, first year.", "SUM_YR_1", need="fact",
+        Field("bp_sum", "bigint", "Base points earned in the window.", "BP_SUM", need="fact",
+              unit="points"),
+        Field("sum_yr_1", MONEY, "Fare revenue in the first year of the window.", "SUM_YR_1",
+              need="fact",
               unit=CURRENCY),
-        Field("sum_yr_2", MONEY, "Fare revenue, second year.", "SUM_YR_2", need="fact",
+        Field("sum_yr_2", MONEY, "Fare revenue in the second year of the window.", "SUM_YR_2",
+              need="fact",
               unit=CURRENCY),
-        Field("seg_km_sum", "bigint", "Distance flown.", "SEG_KM_SUM", need="required", unit="km"),
+        Field("seg_km_sum", "bigint", "Distance flown in the window.", "SEG_KM_SUM",
+              need="required", unit="km"),
         Field(
             "last_flight_date", "date",
-            "Last flight; checked against LAST_TO_END, repaired from it where impossible.",
+            "Day of the last flight; an impossible day is recomputed from LAST_TO_END.",
             "LAST_FLIGHT_DATE", need="required",
         ),
         Field("last_to_end", "bigint", DAYS_TO_END, "LAST_TO_END", need="required", unit="days"),
-        Field("avg_interval", "double", "Mean interval between flights.", "AVG_INTERVAL",
+        Field("avg_interval", "double", "Average interval between flights.", "AVG_INTERVAL",
               need="fact", unit="days"),
         Field("max_interval", "bigint", "Longest interval between flights.", "MAX_INTERVAL",
               need="fact", unit="days"),
-        Field("exchange_count", "bigint", "Point redemptions.", "EXCHANGE_COUNT", need="fact",
+        Field("exchange_count", "bigint", "Point redemptions in the window.", "EXCHANGE_COUNT",
+              need="fact",
               unit="count"),
-        Field("avg_discount", "double", "Mean share of the full fare that was paid.", need="fact",
+        Field("avg_discount", "double", "Average share of the full fare that was paid.",
+              need="fact",
               unit="share"),
-        Field("points_sum", "bigint", "All points.", "Points_Sum", need="required", unit="points"),
-        Field("point_notflight", "bigint", "Point events other than flights.", "Point_NotFlight",
+        Field("points_sum", "bigint", "All points earned in the window.", "Points_Sum",
+              need="required", unit="points"),
+        Field("point_notflight", "bigint", "Point credits in the window for anything but flights.",
+              "Point_NotFlight",
               need="fact", unit="count"),
     ),
     rule=with_places_and_last_flight,
@@ -215,35 +234,37 @@ FLIGHTS = Dataset(
     flags=(_REPAIRED,),
     expectations=(
         Expectation(
-            "measures_are_not_negative", "drop", f"{', '.join(_COUNTED)} are counts or sums.",
+            "measures_are_not_negative", "drop",
+            f"{', '.join(_COUNTED)} are not negative; other rows are quarantined.",
             _counts_are_not_negative,
         ),
         Expectation(
             "dates_are_in_the_calendar", "drop",
-            "Dates are in 1900 to 2099, the calendar of dim_date.",
+            "ffp_date and last_flight_date are from 1900 to 2099, the years of dim_date; other "
+            "rows are quarantined.",
             lambda: (
                 F.col("ffp_date").between(*CALENDAR) & F.col("last_flight_date").between(*CALENDAR)
             ),
         ),
         Expectation(
             "last_to_end_agrees_with_last_flight_date", "warn",
-            "LAST_TO_END is the number of days from the last flight to the exclusive window end, "
-            "one more across the source's imaginary 29 February 2014 (spec, section 1).",
+            "LAST_TO_END is the number of days from the last flight to the day after the window, "
+            "plus one if the source's imaginary 29 February 2014 is in between.",
             lambda: F.coalesce(F.col("expected_last_to_end") == F.col("last_to_end"), F.lit(True)),
         ),
         Expectation(
             "joined_before_window_end", "warn",
-            "A member joined before the end of the snapshot's window.",
+            "The member joined by the end of the window.",
             lambda: F.col("ffp_date") <= F.col("window_end"),
         ),
         Expectation(
             "avg_interval_is_at_most_max_interval", "warn",
-            "A mean never exceeds the maximum (spec, section 1).",
+            "The average interval is not longer than the longest one.",
             lambda: F.coalesce(F.col("avg_interval") <= F.col("max_interval"), F.lit(True)),
         ),
         Expectation(
             "silver_key_is_positive", "fail",
-            "Member numbers start at 1 (spec, section 1); others mean that columns are shifted.",
+            "Member numbers start at 1; others mean that columns are shifted.",
             lambda: F.col("member_no") > F.lit(0),
         ),
     ),

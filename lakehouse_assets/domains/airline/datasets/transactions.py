@@ -1,4 +1,4 @@
-"""Transactions: purchases of members (spec, section 3)."""
+"""Transactions: purchases of members."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ TRANSACTIONS = Dataset(
     description="One purchase of a member.",
     owner="team:loyalty",
     rows=(
-        "One row per transaction_id over all deliveries: typed, labels normalised. The first "
-        "delivery of an id counts (by day, file, row); correct one by delivering its day again."
+        "One row per transaction_id: typed, with normalised labels. The first delivery of an id "
+        "counts (by day, file and row); to correct a purchase, deliver its day again."
     ),
     key="transaction_id",
     nothing=NOTHING,
@@ -49,43 +49,48 @@ TRANSACTIONS = Dataset(
     columns=(
         Field("transaction_id", "string", "Identifier of the purchase.", need="required",
               parse=v.text_id, nothing=()),
-        Field("customer_id", "bigint", "Member number.", need="required", unit="id",
-              pii="identifier", delivered="Member number; number, text or garbage."),
-        Field("customer_name", "string", "Name, blanks collapsed; Unknown if not given.",
+        Field("customer_id", "bigint", "Number of the member who bought.", need="required",
+              unit="id", pii="identifier"),
+        Field("customer_name", "string", "Name of the customer; repeated spaces collapsed, "
+              "Unknown if not given.",
               parse=_one_blank, missing=UNKNOWN, pii="identifier"),
         Field(
-            "email", "string", "E-mail, lower case; null if not an address.", parse=_address,
+            "email", "string", "E-mail address; in lower case, null if it is not an address.",
+            parse=_address,
             nothing=(), pii="contact",
-            lost=Flag("email_removed", "A given e-mail is an address; others became null."),
+            lost=Flag("email_removed", "E-mail, if given, is an address; other texts became null."),
         ),
         Field("purchase_date", "date", "Day of purchase.", need="required", in_calendar=True,
-              delivered="Day of purchase: yyyy-MM-dd, MM/dd/yyyy or yyyy/MM/dd."),
-        Field("amount", "decimal(18,2)", "Amount.", need="required", unit="source currency"),
+              delivered="Day of purchase, as yyyy-MM-dd, MM/dd/yyyy or yyyy/MM/dd."),
+        Field("amount", "decimal(18,2)", "Amount of the purchase.", need="required",
+              unit="source currency"),
         Field(
-            "status", "string", "Status, lower case; unknown if not given.", parse=v.lower,
+            "status", "string", "completed, pending, cancelled, refunded or failed; unknown if "
+            "not given.", parse=v.lower,
             missing="unknown",
-            unknown="A purchase has a status; a missing one became unknown.",
+            unknown="Status is given; missing values became unknown.",
             labels=("completed", "pending", "cancelled", "refunded", "failed"),
         ),
         Field(
-            "payment_method", "string", "credit_card, debit_card, paypal ..., unknown.",
+            "payment_method", "string", "credit_card, debit_card, paypal or another method; "
+            "unknown if not given.",
             parse=_payment_method, missing="unknown",
-            unknown="A purchase has a payment method; a missing one became unknown.",
+            unknown="Payment method is given; missing values became unknown.",
         ),
         Field(
-            "region", "string", "Sales region, upper case; Unknown if not given.", parse=v.upper,
+            "region", "string", "Sales region; in upper case, Unknown if not given.", parse=v.upper,
             missing=UNKNOWN,
-            unknown="A purchase has a region; a missing one became Unknown.",
+            unknown="Region is given; missing values became Unknown.",
         ),
     ),
     expectations=(
         Expectation(
-            "purchased_before_delivery", "warn", "A purchase is delivered on its day or later.",
+            "purchased_before_delivery", "warn", "The purchase was delivered on its day or later.",
             lambda: F.col("purchase_date") <= F.col("delivered_on"),
         ),
         Expectation(
             "amount_is_not_negative", "warn",
-            "Refunds have a status of their own, so amounts are not negative.",
+            "Amount is not negative; refunds are marked by their status.",
             lambda: F.col("amount") >= F.lit(0),
         ),
     ),

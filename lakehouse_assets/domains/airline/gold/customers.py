@@ -16,15 +16,27 @@ from lakehouse_assets.engine import vocabulary as v
 CUSTOMER = Column("customer_key", "bigint", "Member number.", False, "id", "identifier")
 GEO = Column("geo_key", "bigint", "Hash of country, province and city.", False, "id", "location")
 GENDER = Column("gender", "string", "Male, Female or Unknown.", False, pii="demographic")
-AGE = Column("age", "int", "Age; null if not known.", unit="years", pii="demographic")
+AGE = Column("age", "int", "Age of the member; null if not known.", unit="years", pii="demographic")
 AGE_GROUP = Column(
-    "age_group", "string", "Decade: Under 18, 18-29 ... 60+ or Unknown.", False, pii="demographic"
+    "age_group",
+    "string",
+    "Age group: Under 18, 18-29, then by decade to 60+; Unknown without an age.",
+    False,
+    pii="demographic",
 )
-TIER = Column("loyalty_tier", "int", "Tier number.", False, "code")
-TIER_NAME = Column("tier_name", "string", "4 Gold, 5 Platinum, 6 Diamond, other Silver.", False)
+TIER = Column("loyalty_tier", "int", "Number of the loyalty tier.", False, "code")
+TIER_NAME = Column(
+    "tier_name",
+    "string",
+    "Loyalty tier: Gold (4), Platinum (5), Diamond (6), or Silver for any other number.",
+    False,
+)
 
 SNAPSHOT = Column(
-    "snapshot_month", "date", "Month of the member's snapshot, as its first day.", False
+    "snapshot_month",
+    "date",
+    "Month of the snapshot that the row comes from, as its first day.",
+    False,
 )
 
 MEMBERSHIP = Column(
@@ -33,7 +45,11 @@ MEMBERSHIP = Column(
 )  # fmt: skip
 
 PROVINCE = Column(
-    "province", "string", "Province of work; Unknown if not given.", False, pii="location"
+    "province",
+    "string",
+    "Province where the member works; Unknown if not given.",
+    False,
+    pii="location",
 )
 
 DIM_CUSTOMERS = gold(
@@ -41,12 +57,14 @@ DIM_CUSTOMERS = gold(
     "One row per member as of the end of a month, from the latest snapshot delivered by then.",
     (
         CUSTOMER, GENDER, AGE, AGE_GROUP, TIER, TIER_NAME,
-        Column("loyalty_join_date", "date", "Day of joining the programme.", False),
+        Column("loyalty_join_date", "date", "Day the member joined the programme.", False),
         MEMBERSHIP,
-        Column("first_flight_date", "date", "First flight; null if not known."),
-        Column("city", "string", "City of work; Unknown if not given.", False, pii="location"),
+        Column("first_flight_date", "date", "Day of the first flight; null if not known."),
+        Column("city", "string", "City where the member works; Unknown if not given.", False,
+               pii="location"),
         PROVINCE,
-        Column("country", "string", "Country of work; Unknown if not given.", False),
+        Column("country", "string", "Country where the member works, ISO alpha-2 code; Unknown if "
+               "not given.", False),
         GEO, SNAPSHOT, LOADED,
     ),
     ("customer_key",),
@@ -59,15 +77,15 @@ DIM_GEOGRAPHY = gold(
     "One row per country, province and city in which members work, as of the end of a month.",
     (
         GEO,
-        Column("country", "string", "Country, ISO alpha-2 or Unknown.", False),
+        Column("country", "string", "Country, ISO alpha-2 code, or Unknown.", False),
         PROVINCE,
-        Column("city", "string", "City or Unknown.", False),
+        Column("city", "string", "City, or Unknown.", False),
         SNAPSHOT,
         LOADED,
     ),
     ("geo_key",),
     kind="dimension",
-    # Not every country that members give is one: unknown ones are reported and kept.
+    # Members may give a country that does not exist; it is reported and kept.
     references=(Reference(("country",), "dim_countries", ("country_code",), required=False),),
     hierarchies={"Places": ("country", "province", "city")},
 )
@@ -114,7 +132,7 @@ def geo_key() -> Col:
 
 
 def tier_name(tier: Col) -> Col:
-    """Name a tier: 4 Gold, 5 Platinum, 6 Diamond, other Silver (section 4)."""
+    """Name a tier: 4 Gold, 5 Platinum, 6 Diamond, any other Silver."""
     return (
         F.when(tier == F.lit(4), F.lit("Gold"))
         .when(tier == F.lit(5), F.lit("Platinum"))
@@ -124,7 +142,7 @@ def tier_name(tier: Col) -> Col:
 
 
 def age_group(age: Col) -> Col:
-    """Group ages as section 4 does, with Unknown and Under 18 as separate groups (section 7)."""
+    """Group ages by decade, with Unknown and Under 18 as separate groups."""
     return (
         F.when(age.isNull(), F.lit("Unknown"))
         .when(age < F.lit(18), F.lit("Under 18"))

@@ -18,16 +18,27 @@ from lakehouse_assets.domains.airline.shared import CURRENCY, TOTAL
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
-_PERSONA = "or (joined), (left) for members of one of the two months only."
-
 GOLD_SEGMENT_MIGRATION = gold(
     "gold_segment_migration",
-    "Members by their persona in this month and in the latest earlier month with members.",
+    "Number of members by their previous and current persona. The previous persona is that of the "
+    "latest earlier month with members.",
     (
-        Column("from_segment_name", "string", f"Persona of the month before, {_PERSONA}", False),
-        Column("to_segment_name", "string", f"Persona of the month, {_PERSONA}", False),
+        Column(
+            "from_segment_name",
+            "string",
+            "Previous persona; (joined) for members without a row in the earlier month.",
+            False,
+        ),
+        Column(
+            "to_segment_name",
+            "string",
+            "Current persona; (left) for members without a row in this month.",
+            False,
+        ),
         Column("customers", "bigint", "Members.", False, "count"),
-        Column("share", "double", "Share of the members with the first persona.", False, "share"),
+        Column(
+            "share", "double", "Share of all members with that previous persona.", False, "share"
+        ),
     ),
     ("from_segment_name", "to_segment_name"),
     kind="snapshot",
@@ -40,26 +51,26 @@ GOLD_SEGMENT_MIGRATION = gold(
             "sum(case when from_segment_name <> to_segment_name then customers else 0 end)",
             "count",
             "semi_additive",
-            "Members with another persona than before, or who joined or left.",
+            "Members whose persona changed, or who joined or left.",
         ),
     ),
 )
 
 GOLD_NEWLY_AT_RISK = gold(
     "gold_newly_at_risk",
-    "Members whose customer_status became At Risk: it is At Risk now and was different in the "
-    "latest earlier month with members. Members without a row in that month are not listed.",
+    "Members whose customer_status is At Risk this month and was different in the latest earlier "
+    "month with members. Members without a row in that earlier month are not listed.",
     (
         CUSTOMER,
-        Column("previous_status", "string", "Status in that earlier month.", False),
+        Column("previous_status", "string", "Status in the earlier month.", False),
         Column(
             "previous_segment_name",
             "string",
-            "Persona in that earlier month.",
+            "Persona in the earlier month.",
             False,
             pii="demographic",
         ),
-        Column("total_spent", TOTAL, "Completed spend so far.", False, CURRENCY),
+        Column("total_spent", TOTAL, "Total of completed purchases so far.", False, CURRENCY),
         RECENCY,
     ),
     ("customer_key",),
@@ -68,8 +79,14 @@ GOLD_NEWLY_AT_RISK = gold(
     layer="segments",
     references=(same_month(("customer_key",), "dim_customers"),),
     measures=(
-        Measure("members", "count(*)", "count", "semi_additive", "Members newly at risk."),
-        Measure("spend", "sum(total_spent)", CURRENCY, "semi_additive", "Completed spend so far."),
+        Measure("members", "count(*)", "count", "semi_additive", "Members who are newly at risk."),
+        Measure(
+            "spend",
+            "sum(total_spent)",
+            CURRENCY,
+            "semi_additive",
+            "Total of completed purchases so far.",
+        ),
         Measure(
             "average_days_since_flight",
             "avg(days_since_last_flight)",
@@ -125,7 +142,7 @@ def segment_migration(before: DataFrame, now: DataFrame, month: date) -> DataFra
 
 
 def newly_at_risk(before: DataFrame, now: DataFrame, month: date) -> DataFrame:
-    """List the members whose customer status turned At Risk.
+    """List the members whose customer status became At Risk.
 
     Args:
         before: Rows of `gold_customer_segments_ml` of the latest earlier month that has any.

@@ -1,4 +1,4 @@
-"""Member segments: scores, personas and their summary (specification, section 5)."""
+"""Member segments: scores, personas and their summary."""
 
 from __future__ import annotations
 
@@ -25,32 +25,36 @@ from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
 SEGMENT = Column(
-    "segment", "int", "Code of the persona, 1 to 5; null if Uncategorized.", unit="code",
+    "segment", "int", "Number of the persona, 1 to 5; null if Uncategorized.", unit="code",
     pii="demographic",
 )  # fmt: skip
 
 SEGMENT_NAME = Column(
     "segment_name", "string",
-    " ".join(f"{p.name}: {p.rule}" for p in PERSONAS) + f" {UNCATEGORIZED}: {UNCATEGORIZED_RULE}",
+    f"Persona: {', '.join(p.name for p in PERSONAS)} or {UNCATEGORIZED}; see segment_rule of "
+    "gold_segment_summary.",
     False,
     pii="demographic",
 )  # fmt: skip
 
 GOLD_CUSTOMER_SEGMENTS_ML = gold(
     "gold_customer_segments_ml",
-    "Customer value with RFM scores, the k-means cluster, and the persona, which follows from "
-    "rules: when the member joined, when and how often they flew, and whether they are in the "
-    "most valuable cluster.",
+    "One row per member: customer value, RFM scores, k-means cluster and persona. Rules assign the "
+    "persona: when the member joined, when they last flew, how often they flew, and whether they "
+    "are in the most valuable cluster.",
     (
         *KPI_COLUMNS,
-        Column("recency_score", "int", "1 to 5 by days since the last flight.", False, "score"),
-        Column("frequency_score", "int", "1 to 5 by flights.", False, "score"),
-        Column("monetary_score", "int", "1 to 5 by loyalty points.", False, "score"),
+        Column("recency_score", "int", "Days since the last flight as a score: 5 up to 90 days, "
+               "4 up to 180, 3 up to 365, 2 up to 730, else 1.", False, "score"),
+        Column("frequency_score", "int", "Flights as a score: 5 from 40 flights, 4 from 20, 3 from "
+               "10, 2 from 5, else 1.", False, "score"),
+        Column("monetary_score", "int", "Loyalty points as a score: 5 from 50,000 points, 4 from "
+               "20,000, 3 from 10,000, 2 from 5,000, else 1.", False, "score"),
         Column(
             "cluster", "int",
-            "K-means cluster on ten features, ordered by descending mean of loyalty points: 0 is "
-            "the most valuable. Null unless all features are known. Numbers are comparable only "
-            "within a month.", unit="code",
+            "K-means cluster on ten features, numbered by descending mean of loyalty points: 0 is "
+            "the most valuable. Null if a feature is missing. Other numbers are comparable only "
+            "between rows with the same model_version.", unit="code",
             pii="demographic",
         ),
         SEGMENT, SEGMENT_NAME, MODEL_VERSION,
@@ -58,7 +62,7 @@ GOLD_CUSTOMER_SEGMENTS_ML = gold(
     ("customer_key",),
     kind="snapshot",
     layer="segments",
-    # Spend and purchases add up from the first month that is known, so they never stop growing.
+    # Spend and purchases are not watched: they add up over all months, so they keep growing.
     watched=(
         "age", "total_flights", "total_km_flown", "total_loyalty_points", "days_since_last_flight",
         "recency_score", "frequency_score", "monetary_score", "cluster", "segment_name",
@@ -70,13 +74,14 @@ GOLD_CUSTOMER_SEGMENTS_ML = gold(
         Measure("high_value_members",
                 f"count(*) filter (where segment_name in ('{LOYAL.name}', '{PREMIUM.name}'))",
                 "count", "semi_additive", f"{LOYAL.name} and {PREMIUM.name}."),
-        Measure("spend", "sum(total_spent)", CURRENCY, "semi_additive", "Completed spend so far."),
+        Measure("spend", "sum(total_spent)", CURRENCY, "semi_additive",
+                "Total of completed purchases so far."),
         Measure("spend_per_member", "sum(total_spent) / count(*)", CURRENCY, "non_additive",
-                "Average completed spend so far per member."),
+                "Average total of completed purchases so far per member."),
         Measure("average_flights", "avg(total_flights)", "count", "non_additive",
-                "Average flights in the window per member."),
+                "Average number of flights per member in the two-year window."),
         Measure("average_points", "avg(total_loyalty_points)", "points", "non_additive",
-                "Average loyalty points in the window per member."),
+                "Average loyalty points per member in the two-year window."),
         Measure("average_days_since_flight", "avg(days_since_last_flight)", "days",
                 "non_additive", "Average days since the last flight."),
         Measure("average_recency", "avg(recency_score)", "score", "non_additive",
@@ -92,29 +97,32 @@ GOLD_CUSTOMER_SEGMENTS_ML = gold(
 
 
 def _average(name: str, what: str, unit: str, *aliases: str) -> Column:
-    description = f"Mean {what}; null if no member has one."
+    description = f"Average {what}; null if no member has a value."
     return Column(name, "double", description, unit=unit, aliases=aliases)
 
 
 GOLD_SEGMENT_SUMMARY = gold(
     "gold_segment_summary",
-    "One row per segment: size and means, with the columns of both of the lab's versions.",
+    "One row per persona: number of members and averages.",
     (
         replace(SEGMENT, pii=None), replace(SEGMENT_NAME, pii=None),
-        Column("segment_rule", "string", "Who belongs to the segment.", False),
-        Column("customer_count", "bigint", "Members.", False, "count"),
-        _average("avg_age", "age, 1 decimal", "years"),
-        _average("avg_flights", "flights, 1 decimal", "count", "avg_total_flights"),
-        _average("avg_km", "distance, whole", "km"),
-        _average("avg_points", "loyalty points, whole", "points", "avg_loyalty_points"),
-        _average("avg_days_since_flight", "days since the last flight, whole", "days"),
-        _average("avg_days_since_joining", "days since joining, whole", "days"),
-        _average("avg_spent", "completed purchases, not fares (the lab's other name for it is "
-                 "avg_revenue), 2 decimals", CURRENCY, "avg_revenue"),
-        _average("avg_recency", "recency score, 2 decimals", "score"),
-        _average("avg_frequency", "frequency score, 2 decimals", "score"),
-        _average("avg_monetary", "monetary score, 2 decimals", "score"),
-        Column("total_spent", TOTAL, "Completed spend of all members.", False, CURRENCY),
+        Column("segment_rule", "string", "The rule that assigns members to the persona.", False),
+        Column("customer_count", "bigint", "Number of members.", False, "count"),
+        _average("avg_age", "age, to 1 decimal", "years"),
+        _average("avg_flights", "number of flights, to 1 decimal", "count", "avg_total_flights"),
+        _average("avg_km", "distance flown, rounded to whole numbers", "km"),
+        _average("avg_points", "loyalty points, rounded to whole numbers", "points",
+                 "avg_loyalty_points"),
+        _average("avg_days_since_flight", "days since the last flight, rounded to whole numbers",
+                 "days"),
+        _average("avg_days_since_joining", "days since joining, rounded to whole numbers", "days"),
+        _average("avg_spent", "total of completed purchases, without fares, to 2 decimals",
+                 CURRENCY, "avg_revenue"),
+        _average("avg_recency", "recency score, to 2 decimals", "score"),
+        _average("avg_frequency", "frequency score, to 2 decimals", "score"),
+        _average("avg_monetary", "monetary score, to 2 decimals", "score"),
+        Column("total_spent", TOTAL, "Total of completed purchases of all members.", False,
+               CURRENCY),
     ),
     ("segment_name",),
     kind="snapshot",
@@ -123,7 +131,7 @@ GOLD_SEGMENT_SUMMARY = gold(
 
 
 def with_scores(kpi: DataFrame) -> DataFrame:
-    """Add recency, frequency and monetary scores from 1 to 5 (section 5)."""
+    """Add recency, frequency and monetary scores from 1 to 5."""
     days, flights = F.col("days_since_last_flight"), F.col("total_flights")
     points = F.col("total_loyalty_points")
     return kpi.withColumns(
@@ -138,14 +146,14 @@ def with_scores(kpi: DataFrame) -> DataFrame:
 def with_personas(clustered: DataFrame) -> DataFrame:
     """Add each customer's persona; a customer without a cluster is Uncategorized.
 
-    `personas.py` has the rules in words; each member fits exactly one. So a persona changes only
-    with what the member did, except that the month's clustering separates the elite from the other
-    frequent flyers. Bounds belong to the better side: 10 flights are not few, 365 days since
+    `personas.py` states the rules in words; each member fits exactly one. A persona changes only
+    with what the member does, except that the month's clusters separate Premium Elite Members from
+    Loyal Frequent Flyers. Bounds are on the better side: 10 flights are not few, 365 days since
     joining are new, 90 days since the last flight are active.
 
     Args:
-        clustered: Result of `with_scores` with `model_version` and `cluster`: 0 is the most
-            valuable one; null if a feature is missing.
+        clustered: Result of `with_scores` with `model_version` and `cluster`, which is 0 for the
+            most valuable cluster and null if a feature is missing.
 
     Returns:
         Rows of `gold_customer_segments_ml`.

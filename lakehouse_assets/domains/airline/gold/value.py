@@ -26,30 +26,37 @@ from lakehouse_assets.domains.airline.shared import CURRENCY, MONEY, TOTAL
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
-FLIGHTS_TOTAL = Column("total_flights", "bigint", "Flights in the window.", False, "count")
-_KM = Column("total_km_flown", "bigint", "Distance flown in the window.", False, "km")
-POINTS = Column("total_loyalty_points", "bigint", "All points in the window.", False, "points")
+FLIGHTS_TOTAL = Column("total_flights", "bigint", "Flights in the two-year window.", False, "count")
+_KM = Column("total_km_flown", "bigint", "Distance flown in the two-year window.", False, "km")
+POINTS = Column(
+    "total_loyalty_points", "bigint", "All points earned in the two-year window.", False, "points"
+)
 RECENCY = Column("days_since_last_flight", "bigint", DAYS_TO_END, False, "days")
 
 FACT_FLIGHTS = gold(
     "fact_flights",
-    "One row per member: two years of flying as of the end of a month.",
+    "One row per member: two years of flying, as of the end of a month.",
     (
         CUSTOMER, FLIGHTS_TOTAL,
-        Column("base_points", "bigint", "Base points.", unit="points"),
-        Column("year_1_revenue", MONEY, "Fare revenue of the first year: money, although the lab "
-               "calls it year_1_flights.", unit=CURRENCY, aliases=("year_1_flights",)),
-        Column("year_2_revenue", MONEY, "Fare revenue of the second year: money, although the lab "
-               "calls it year_2_flights.", unit=CURRENCY, aliases=("year_2_flights",)),
+        Column("base_points", "bigint", "Base points earned in the window.", unit="points"),
+        Column("year_1_revenue", MONEY, "Fare revenue in the first year of the window; the "
+               "reference lab's name year_1_flights is an alias.", unit=CURRENCY,
+               aliases=("year_1_flights",)),
+        Column("year_2_revenue", MONEY, "Fare revenue in the second year of the window; the "
+               "reference lab's name year_2_flights is an alias.", unit=CURRENCY,
+               aliases=("year_2_flights",)),
         _KM,
-        Column("avg_flight_interval_days", "double", "Mean interval between flights.", unit="days"),
-        Column("max_flight_interval_days", "bigint", "Longest interval.", unit="days"),
+        Column("avg_flight_interval_days", "double", "Average interval between flights.",
+               unit="days"),
+        Column("max_flight_interval_days", "bigint", "Longest interval between flights.",
+               unit="days"),
         RECENCY,
-        Column("exchange_count", "bigint", "Point redemptions.", unit="count"),
-        Column("avg_discount_rate", "double", "Mean share of the full fare that was paid: 1 is no "
-               "discount, 0.7 is 30 % off.", unit="share"),
+        Column("exchange_count", "bigint", "Point redemptions in the window.", unit="count"),
+        Column("avg_discount_rate", "double", "Average share of the full fare that was paid: 1 is "
+               "no discount, 0.7 is 30 % off.", unit="share"),
         POINTS,
-        Column("non_flight_points", "bigint", "Point events other than flights.", unit="count"),
+        Column("non_flight_points", "bigint", "Point credits in the window for anything but "
+               "flights.", unit="count"),
         Column("last_flight_date", "date", "Day of the last flight.", False),
         SNAPSHOT,
         LOADED,
@@ -58,10 +65,12 @@ FACT_FLIGHTS = gold(
     kind="snapshot",
     references=(same_month(("customer_key",), "dim_customers"), dates("last_flight_date")),
     measures=(
-        Measure("flights", "sum(total_flights)", "count", "semi_additive", "Flights of members."),
-        Measure("distance", "sum(total_km_flown)", "km", "semi_additive", "Distance they flew."),
+        Measure("flights", "sum(total_flights)", "count", "semi_additive",
+                "Flights of all members."),
+        Measure("distance", "sum(total_km_flown)", "km", "semi_additive",
+                "Distance flown by all members."),
         Measure("fare_revenue", "sum(coalesce(year_1_revenue, 0) + coalesce(year_2_revenue, 0))",
-                CURRENCY, "semi_additive", "Fare revenue of both years."),
+                CURRENCY, "semi_additive", "Fare revenue of both years of the window."),
     ),
 )  # fmt: skip
 
@@ -72,10 +81,11 @@ FACT_TRANSACTIONS = gold(
         Column("transaction_id", "string", "Identifier of the purchase.", False),
         CUSTOMER,
         Column("transaction_date", "date", "Day of purchase.", False),
-        Column("transaction_amount", MONEY, "Amount.", False, unit=CURRENCY),
-        Column("status", "string", "Status, lower case.", False),
-        Column("region", "string", "Sales region, upper case.", False),
-        Column("payment_method", "string", "Payment method.", False),
+        Column("transaction_amount", MONEY, "Amount of the purchase.", False, unit=CURRENCY),
+        Column("status", "string", "Status: completed, pending, cancelled, refunded, failed or "
+               "unknown.", False),
+        Column("region", "string", "Sales region, in upper case.", False),
+        Column("payment_method", "string", "Payment method, such as credit_card or paypal.", False),
         LOADED,
     ),
     ("transaction_id",),
@@ -85,11 +95,11 @@ FACT_TRANSACTIONS = gold(
         dates("transaction_date"),
     ),
     measures=(
-        Measure("purchases", "count(*)", "count", "additive", "Purchases, whatever their status."),
+        Measure("purchases", "count(*)", "count", "additive", "Number of purchases of any status."),
         Measure("amount", "sum(transaction_amount)", CURRENCY, "additive",
-                "Amount of purchases, whatever their status."),
+                "Amount of purchases of any status."),
         Measure("average_purchase", "sum(transaction_amount) / nullif(count(*), 0)", CURRENCY,
-                "non_additive", "Average amount of a purchase, whatever its status."),
+                "non_additive", "Average amount of a purchase of any status."),
         Measure(
             "completed_amount",
             "sum(case when status = 'completed' then transaction_amount else 0 end)",
@@ -109,11 +119,11 @@ FACT_TRANSACTIONS = gold(
 
 CUSTOMER_SPEND = gold(
     "customer_spend",
-    "Completed purchases per customer delivered in a month: the aggregate that later months add "
-    "up, so that building a month reads only one new month.",
+    "Completed purchases delivered in a month, by customer. kpi_customer_value adds up the months, "
+    "so that building a month reads the purchases of that month only.",
     (
         CUSTOMER,
-        Column("completed_amount", TOTAL, "Sum of completed purchases.", False, unit=CURRENCY),
+        Column("completed_amount", TOTAL, "Amount of completed purchases.", False, unit=CURRENCY),
         Column("completed_count", "bigint", "Number of completed purchases.", False, "count"),
     ),
     ("customer_key",),
@@ -123,17 +133,19 @@ CUSTOMER_SPEND = gold(
 KPI_COLUMNS = (
     CUSTOMER, GENDER, AGE, AGE_GROUP, TIER, TIER_NAME, PROVINCE,
     MEMBERSHIP, FLIGHTS_TOTAL, _KM, POINTS, RECENCY,
-    Column("total_spent", TOTAL, "Sum of completed purchases delivered so far.", False, CURRENCY),
-    Column("transaction_count", "bigint", "Completed purchases delivered so far.", False, "count"),
+    Column("total_spent", TOTAL, "Amount of completed purchases delivered so far.", False,
+           CURRENCY),
+    Column("transaction_count", "bigint", "Number of completed purchases delivered so far.", False,
+           "count"),
     Column("customer_status", "string",
-           "By days since the last flight: up to 90 Active, up to 180 At Risk, otherwise Inactive.",
+           "Active up to 90 days since the last flight, At Risk up to 180, Inactive after that.",
            False),
 )  # fmt: skip
 
 KPI_CUSTOMER_VALUE = gold(
     "kpi_customer_value",
-    "One row per member: the member's value as of the end of a month. Purchases of customers who "
-    "are not members are not included; the check spenders_are_members reports their total.",
+    "One row per member: flights, points and purchases as of the end of a month. Purchases of "
+    "customers who are not members are left out; the check spenders_are_members reports them.",
     KPI_COLUMNS,
     ("customer_key",),
     kind="snapshot",
@@ -142,21 +154,27 @@ KPI_CUSTOMER_VALUE = gold(
         Measure(
             "members", "count(*)", "count", "semi_additive", "Members at the end of the month."
         ),
-        Measure("spend", "sum(total_spent)", CURRENCY, "semi_additive", "Completed spend so far."),
-        Measure("flown", "sum(total_flights)", "count", "semi_additive", "Flights they took."),
+        Measure(
+            "spend",
+            "sum(total_spent)",
+            CURRENCY,
+            "semi_additive",
+            "Total of completed purchases so far.",
+        ),
+        Measure("flown", "sum(total_flights)", "count", "semi_additive", "Flights of all members."),
         Measure(
             "spend_per_member",
             "sum(total_spent) / count(*)",
             CURRENCY,
             "non_additive",
-            "Average completed spend so far per member.",
+            "Average total of completed purchases so far per member.",
         ),
         Measure(
             "at_risk_share",
             "avg(case when customer_status = 'At Risk' then 1.0 else 0.0 end)",
             "share",
             "non_additive",
-            "Share of members who are At Risk.",
+            "Share of members whose status is At Risk.",
         ),
     ),
 )
@@ -272,7 +290,7 @@ def spend_of_others(spend: DataFrame, stored: DataFrame) -> DataFrame:
 
 
 def customer_status(days_since_last_flight: Col) -> Col:
-    """Label recency: up to 90 days Active, up to 180 At Risk, above Inactive (section 4)."""
+    """Label recency: up to 90 days Active, up to 180 At Risk, above Inactive."""
     return (
         F.when(days_since_last_flight <= F.lit(ACTIVE_WITHIN_DAYS), F.lit(ACTIVE_STATUS))
         .when(days_since_last_flight <= F.lit(180), F.lit(AT_RISK_STATUS))
@@ -295,8 +313,8 @@ GOLD = (
         checks=(
             Check(
                 "spenders_are_members",
-                "Every customer with completed purchases so far is a member; what others spent is "
-                "in fact_transactions but not in total_spent.",
+                "Every customer with completed purchases is a member. Purchases of other customers "
+                "are in fact_transactions, but not in total_spent.",
                 spend_of_others,
                 amount="completed_amount",
                 blocking=False,

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 UNCATEGORIZED: Final = "Uncategorized"
-"""Segment name of members that were left out of training, for instance without an age."""
+"""Segment name of members without a cluster, such as those without an age."""
 
-UNCATEGORIZED_RULE: Final = "A feature of the clustering is missing, for instance the age."
+UNCATEGORIZED_RULE: Final = "A value that the clusters need is missing, such as the age."
 
 VALUE: Final = "total_loyalty_points"
-"""The feature by whose mean clusters are ranked: the one in which the elite stands apart most.
+"""The feature by whose mean clusters are ranked.
 
-In the first cluster its mean is 2.7 times that of the second or more, on the real members and in
-each month of the sample for 3 to 8 clusters: no small change swaps the two. Spend is not used,
-since one extreme amount makes a tiny cluster of its own.
+Its mean in the first cluster is at least 2.7 times that in the second, on the real members and in
+each month of the sample for 3 to 8 clusters, so small changes do not swap the two. Spend is not
+used, because one extreme amount makes a tiny cluster of its own.
 """
 
 NEW_WITHIN_DAYS: Final = 365
@@ -45,31 +45,31 @@ class Persona:
 PREMIUM: Final = Persona(
     1,
     "Premium Elite Members",
-    f"Flew in the last {ACTIVE_WITHIN_DAYS} days, at least {FEW_FLIGHTS_BELOW} flights, and in "
-    "cluster 0, which has the highest mean of loyalty points.",
+    f"Last flight at most {ACTIVE_WITHIN_DAYS} days ago, at least {FEW_FLIGHTS_BELOW} flights, and "
+    "in cluster 0, which has the highest mean of loyalty points.",
 )
 LOYAL: Final = Persona(
     2,
     "Loyal Frequent Flyers",
-    f"Flew in the last {ACTIVE_WITHIN_DAYS} days, at least {FEW_FLIGHTS_BELOW} flights, and in "
-    "another cluster than 0.",
+    f"Last flight at most {ACTIVE_WITHIN_DAYS} days ago, at least {FEW_FLIGHTS_BELOW} flights, and "
+    "not in cluster 0.",
 )
 NEW: Final = Persona(
     3,
     "New Joiners",
-    f"Joined in the last {NEW_WITHIN_DAYS} days, and fewer than {FEW_FLIGHTS_BELOW} flights.",
+    f"Joined at most {NEW_WITHIN_DAYS} days ago, and fewer than {FEW_FLIGHTS_BELOW} flights.",
 )
 OCCASIONAL: Final = Persona(
     4,
     "Occasional Travelers",
-    f"Flew in the last {ACTIVE_WITHIN_DAYS} days, fewer than {FEW_FLIGHTS_BELOW} flights, and "
-    f"joined more than {NEW_WITHIN_DAYS} days ago.",
+    f"Last flight at most {ACTIVE_WITHIN_DAYS} days ago, fewer than {FEW_FLIGHTS_BELOW} flights, "
+    f"and joined more than {NEW_WITHIN_DAYS} days ago.",
 )
 AT_RISK: Final = Persona(
     5,
     "At-Risk Customers",
-    f"No flight for more than {ACTIVE_WITHIN_DAYS} days (status At Risk or Inactive), and no New "
-    "Joiner.",
+    f"Last flight more than {ACTIVE_WITHIN_DAYS} days ago (status At Risk or Inactive), and not a "
+    "New Joiner.",
 )
 
 PERSONAS: Final[tuple[Persona, ...]] = (PREMIUM, LOYAL, NEW, OCCASIONAL, AT_RISK)

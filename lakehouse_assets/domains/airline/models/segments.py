@@ -30,34 +30,33 @@ SEGMENT_FEATURES: Final = (
     "age", "total_flights", "total_km_flown", "total_loyalty_points", "days_since_last_flight",
     "total_spent", "transaction_count", "recency_score", "frequency_score", "monetary_score",
 )  # fmt: skip
-"""The ten features of the airline specification's section 5, in its order."""
+"""The ten features of the reference lab, in its order."""
 
 SEPARATED: Final = Gate(
     name="segments_are_separated",
     metric="silhouette_squared_euclidean",
     above=0.3,
     description=(
-        "The squared-Euclidean silhouette, as Spark reports it, exceeds 0.3 (specification, "
-        "section 5). The plain Euclidean one of the same clusters, as scikit-learn reports it, is "
-        "lower; it is shown next to it for information only."
+        "The squared-Euclidean silhouette, as Spark reports it, exceeds 0.3. The Euclidean "
+        "silhouette of the same clusters, as scikit-learn reports it, is lower and is shown for "
+        "information only."
     ),
     also_shown=("silhouette_euclidean",),
 )
 
 
 def same_clusters(clusters: Any, others: Any) -> float:
-    """Return the adjusted Rand index of two clusterings of the same members: 1 if they are one."""
+    """Return the adjusted Rand index of two clusterings of the same members: 1 if equal."""
     from sklearn.metrics import adjusted_rand_score
 
     return float(adjusted_rand_score(clusters, others))
 
 
 STABLE: Final = Agreement("segments_are_stable", "cluster", same_clusters, above=0.6)
-"""A month's fit may move members, but not cut them up in another way.
+"""A new fit may move some members, but must keep the clusters recognisable.
 
-On the sample's months, fits of the same month that differ in their seed agree by 0.98 or more,
-those of consecutive months by 0.81 or more, and those with three or four clusters instead of five
-by 0.47 to 0.71.
+In the sample, fits of one month with different seeds agree by 0.98 or more, fits of consecutive
+months by 0.81 or more, and fits with three or four clusters instead of five by 0.47 to 0.71.
 """
 
 
@@ -163,9 +162,10 @@ SEGMENTS: Final = ModelSpec(
     gates=(SEPARATED,),
     agreement=STABLE,
     limits=(
-        "A persona is about what a member did, not about why; it is no ground to refuse a service.",
+        "A persona describes what a member did, not why; do not refuse a service because of it.",
         "Members without an age have no cluster and are Uncategorized.",
-        "Cluster numbers mean the same only as long as the same version scores.",
+        "Except for 0, cluster numbers are comparable only between rows that the same version "
+        "scored.",
     ),
     fewest=lambda config: int(config.k),
     prepare=with_scores,
@@ -173,4 +173,4 @@ SEGMENTS: Final = ModelSpec(
     describe=describe_segments,
     rules={"ranked_by": VALUE, "personas": [asdict(persona) for persona in PERSONAS]},
 )
-"""Every fit that is separated and stable replaces the champion of its own or an earlier month."""
+"""A fit that passes both checks replaces the champion of its own or an earlier month."""

@@ -1,4 +1,4 @@
-"""The lab's small segment model: clusters on flights and points only, unscaled."""
+"""The reference lab's small segment model: clusters on flights and points only, unscaled."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from lakehouse_assets.ml.sampling import feature_matrix, fetch_sample
 
 CUSTOMER_SEGMENTS_ML = gold(
     "customer_segments_ml",
-    "The lab's small model: five clusters on flights and points alone, unscaled. Segment 0 has the "
-    "fewest points and 4 the most, in every month: unscaled, points alone set clusters apart, and "
-    "on a line the nearest centre of the month before is the one of the same rank.",
-    (CUSTOMER, Column("segment", "int", "Cluster, by ascending mean of points.", False, "code"),
+    "One row per member: one of five k-means clusters on flights and points, without scaling. "
+    "Segment 0 has the fewest points and 4 the most in every month, because unscaled points "
+    "dominate the distance.",
+    (CUSTOMER, Column("segment", "int", "Cluster, numbered by ascending mean of points.", False,
+                      "code"),
      FLIGHTS_TOTAL, POINTS),
     ("customer_key",),
     kind="snapshot",

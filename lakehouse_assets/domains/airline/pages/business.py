@@ -1,4 +1,4 @@
-"""The page about members, their flights and their purchases."""
+"""The page on members, their flights and their purchases."""
 
 from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
 from lakehouse_assets.domains.airline.shared import DOMAIN
@@ -10,7 +10,7 @@ BUSINESS = Page(
     "business",
     "Business",
     DOMAIN,
-    "Members, what they fly and what they buy.",
+    "Members, their flights and their purchases.",
     sources=(
         Source(
             "fact_transactions",
@@ -21,7 +21,7 @@ BUSINESS = Page(
             },
         ),
         Source("kpi_customer_value", dimensions={"country": "dim_customers.country"}),
-        # Apart, because only it has a row for each member.
+        # A source of its own, because only this visual needs a row per member.
         Source("kpi_customer_value", "spenders", dimensions={"country": "dim_customers.country"}),
         Source("fact_flights", dimensions=_MEMBER),
     ),
@@ -56,7 +56,7 @@ BUSINESS = Page(
             dimensions=("country", "member_province", "city"), drill=True, height="tall",
         ),
         Visual(
-            "table", "Members who spend most", source="spenders",
+            "table", "Top 10 members by spend", source="spenders",
             dimensions=("customer_key", "tier_name", "customer_status"),
             measures=("spend", "flown"), top=10, height="tall",
         ),

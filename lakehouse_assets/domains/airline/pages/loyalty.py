@@ -1,4 +1,4 @@
-"""The page about members' segments: who they are, what they are worth and how they move."""
+"""The page on member segments: their size, their value, and how members move between them."""
 
 from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
 from lakehouse_assets.domains.airline.shared import DOMAIN
@@ -7,10 +7,11 @@ LOYALTY = Page(
     "loyalty",
     "Loyalty segments",
     DOMAIN,
-    "Personas of members at the end of the latest month, their value, and who moves between them.",
+    "Member segments at the end of the latest month: their size and value, and how members move "
+    "between them.",
     sources=(
         Source("gold_customer_segments_ml", "segments"),
-        # Apart, because only it has a row for each member.
+        # A source of its own, because only this visual needs a row per member.
         Source("gold_customer_segments_ml", "each_member"),
         Source("gold_customer_segments_ml", "months", history=True),
         Source("gold_segment_migration", "migration", dimensions={"segment_name":
@@ -22,7 +23,7 @@ LOYALTY = Page(
     ),
     labels={
         "segment_name": "Segment", "tier_name": "Tier", "as_of_month": "Month",
-        "from_segment_name": "Segment before", "customer_status": "Status",
+        "from_segment_name": "Previous segment", "customer_status": "Status",
     },
     slicers=(
         Slicer("segment_name"), Slicer("tier_name"), Slicer("age_group"), Slicer("gender"),
@@ -41,20 +42,20 @@ LOYALTY = Page(
                measures=("spend_per_member",), width=4),
         Visual("bar", "Scores by segment", dimensions=("segment_name",), width=6,
                measures=("average_recency", "average_frequency", "average_monetary"),
-               note="1 is the lowest, 5 the highest score"),
+               note="Scores run from 1 (lowest) to 5 (highest)."),
         Visual("stacked_column", "Segments by month", source="months",
                dimensions=("as_of_month",), series="segment_name", measures=("members",),
                sort="dimension", width=6),
-        Visual("matrix", "Migration since the month before", source="migration", width=7,
+        Visual("matrix", "Migration since the previous month", source="migration", width=7,
                dimensions=("from_segment_name", "segment_name"), measures=("customers",),
-               note="Down: the segment before; across: the segment now"),
+               note="Rows: previous segment. Columns: current segment."),
         Visual("matrix", "Members by segment and tier", dimensions=("segment_name", "tier_name"),
                measures=("members",), width=5),
-        Visual("scatter", "Recency and points of members",
+        Visual("scatter", "Recency and points by member",
             source="each_member", dimensions=("customer_key",),
                measures=("average_days_since_flight", "average_points", "average_flights"),
                series="segment_name", width=7, height="tall",
-               note="Each point is a member; its size shows the flights"),
+               note="One point per member; its size is the number of flights."),
         Visual("table", "Members newly at risk", source="newly_at_risk", width=5, height="tall",
                dimensions=("customer_key", "segment_name", "previous_status"),
                measures=("spend", "average_days_since_flight"), top=50),

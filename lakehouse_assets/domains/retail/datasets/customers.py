@@ -1,8 +1,8 @@
 """Customers: their attributes, their contracts, and whether they left.
 
-The source is a monthly snapshot of eighteen columns (spec, section 4.1), landed from Teradata. Some
-of its names are odd: `Discount` is whether customers have a discount, `Brand` whether they buy
-local or national brands.
+The source is a monthly snapshot of eighteen columns, copied from Teradata. Some of its names are
+unclear: `Discount` says whether customers have a discount, `Brand` whether they buy local or
+national brands.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _senior(given: Col) -> Col:
 
 def _yes_no(name: str, description: str, source: str, *, pii: Pii | None = None) -> Field:
     return Field(
-        name, "string", f"{description}: Yes, No or Unknown.", source, parse=yes_no,
+        name, "string", f"{description}: Yes or No; Unknown if not given.", source, parse=yes_no,
         missing=UNKNOWN, labels=YES_NO, pii=pii,
     )  # fmt: skip
 
@@ -41,12 +41,12 @@ CUSTOMERS = Dataset(
     domain=DOMAIN,
     name="customers",
     grain="month",
-    description="One customer, as a snapshot.",
+    description="Monthly snapshot: one customer with their contract.",
     owner=OWNER,
     rows=(
-        "One row per customer and snapshot month: typed, SeniorCitizen as Yes or No. Customers "
-        "without a first payment or a churn label are kept, with null as TotalAmount or Churn. Of "
-        "several deliveries in a month the latest counts, then the first row."
+        "One row per customer and snapshot month: typed, with normalised labels. Customers without "
+        "a payment or a churn label are kept, with null as total_amount or churn. If a customer is "
+        "delivered several times in a month, the latest delivery counts, and in it the first row."
     ),
     key="customer_id",
     counts="latest",
@@ -54,45 +54,57 @@ CUSTOMERS = Dataset(
     columns=(
         Field("customer_id", "string", "Number of the customer.", "CustomerID", need="required",
               parse=v.text_id, pii="identifier"),
-        Field("gender", "string", "Male, Female or Unknown.", "Gender", missing=UNKNOWN,
+        Field("gender", "string", "Male or Female; Unknown if not given.", "Gender",
+              missing=UNKNOWN,
               labels=("Male", "Female"), pii="demographic"),
-        Field("senior_citizen", "string", "Whether they are a senior citizen: Yes or No.",
+        Field("senior_citizen", "string", "Whether the customer is a senior citizen: Yes or No.",
               "SeniorCitizen", need="required", parse=_senior, pii="demographic"),
-        _yes_no("partner", "Whether they have a partner", "Partner", pii="demographic"),
-        _yes_no("dependents", "Whether they have dependents", "Dependents", pii="demographic"),
-        Field("tenure_months", "int", "How long they have been a customer.", "tenure_month",
+        _yes_no("partner", "Whether the customer has a partner", "Partner", pii="demographic"),
+        _yes_no("dependents", "Whether the customer has dependents", "Dependents",
+                pii="demographic"),
+        Field("tenure_months", "int", "Whole months since becoming a customer.", "tenure_month",
               need="required", not_negative=True, unit="months"),
-        _yes_no("discount", "Whether they have a discount", "Discount"),
-        Field("outlet_size", "string", "Big, Medium, Small or Unknown.", "OutletSize",
+        _yes_no("discount", "Whether the customer has a discount", "Discount"),
+        Field("outlet_size", "string", "Size of the outlet: Big, Medium or Small; Unknown if not "
+              "given.", "OutletSize",
               missing=UNKNOWN, labels=("Big", "Medium", "Small")),
-        _yes_no("online_delivery", "Whether they have orders delivered", "OnlineDelivery"),
-        Field("order_status", "string", "Shipped, Cancelled or Unknown.", "OrderStatus",
-              missing=UNKNOWN, unknown="A customer has the status of an order.",
+        _yes_no("online_delivery", "Whether the customer has orders delivered", "OnlineDelivery"),
+        Field("order_status", "string", "Order status: Shipped or Cancelled; Unknown if not "
+              "given.", "OrderStatus",
+              missing=UNKNOWN, unknown="Order status is given; missing values became Unknown.",
               labels=("Shipped", "Cancelled", UNKNOWN)),
-        _yes_no("customer_support", "Whether they were supported", "CustomerSupport"),
-        Field("brand", "string", "Local, National or Unknown.", "Brand", missing=UNKNOWN,
+        _yes_no("customer_support", "Whether the customer uses customer support",
+                "CustomerSupport"),
+        Field("brand", "string", "Whether the customer buys Local or National brands; Unknown if "
+              "not given.", "Brand", missing=UNKNOWN,
               labels=("Local", "National")),
-        Field("store_contract", "string", "Month-to-month, One year, Two year or Unknown.",
+        Field("store_contract", "string", "Contract: Month-to-month, One year or Two year; "
+              "Unknown if not "
+              "given.",
               "StoreContract", missing=UNKNOWN, labels=("Month-to-month", "One year", "Two year")),
-        _yes_no("paperless_billing", "Whether bills are sent without paper", "PaperlessBilling"),
-        Field("payment_method", "string", "How they pay; Unknown if not given.", "PaymentMethod",
+        _yes_no("paperless_billing", "Whether the customer gets paperless bills",
+                "PaperlessBilling"),
+        Field("payment_method", "string", "Payment method; Unknown if not given.", "PaymentMethod",
               missing=UNKNOWN),
-        Field("unit_price", MONEY, "What they pay a month.", "UnitPrice", need="required",
+        Field("unit_price", MONEY, "Amount the customer pays per month.", "UnitPrice",
+              need="required",
               unit=CURRENCY),
-        Field("total_amount", MONEY, "What they paid so far; null until the first payment.",
+        Field("total_amount", MONEY, "Amount the customer has paid so far; null before the first "
+              "payment.",
               "TotalAmount", need="fact", unit=CURRENCY),
-        Field("churn", "string", "Whether they left: Yes or No; null if it is not known.", "Churn",
+        Field("churn", "string", "Whether the customer has left: Yes or No; null if unknown.",
+              "Churn",
               parse=yes_no),
     ),
     expectations=(
         Expectation(
             "total_amount_is_given", "warn",
-            "Customers have a TotalAmount, except in their first month.",
+            "total_amount is given, except in the customer's first month.",
             lambda: F.col("total_amount").isNotNull() | (F.col("tenure_months") == F.lit(0)),
         ),
         Expectation(
             "churn_is_yes_or_no", "drop",
-            "Churn is Yes or No if it is given.",
+            "churn, if given, is Yes or No; other rows are quarantined.",
             lambda: F.col("churn").isNull() | F.col("churn").isin(*YES_NO),
         ),
     ),

@@ -1,7 +1,7 @@
-"""Hourly readings of devices until they failed, from which the model of the devices' health learns.
+"""Hourly readings of devices until they failed: the training data of the device health model.
 
-They are what a workshop keeps of the devices that it replaced: CSV, one row per device and hour of
-its record.
+A workshop keeps them for the devices that it replaced: CSV, one row per device and hour of its
+record.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
 SENSORS = {
-    "temp_avg": ("degrees Fahrenheit", "Mean of the minutes' average temperatures."),
+    "temp_avg": ("degrees Fahrenheit", "Average temperature in the hour."),
     "temp_spread": (
         "share",
-        "Mean distance of the minutes' average temperatures from that of the hour, compared with "
-        "the mean of all devices in the hour: 1 is usual.",
+        "How much the temperature varies within the hour, as a ratio to the average of all devices "
+        "in the hour: 1 is normal.",
     ),
-    "battery_avg": ("percent", "Mean of the minutes' average charge of the battery."),
+    "battery_avg": ("percent", "Average battery charge in the hour."),
     "readings_share": (
         "share",
-        "Readings that arrived, compared with the device from which most arrived in the hour.",
+        "Readings received in the hour, as a share of the highest number from any device.",
     ),
 }
-"""What is read of a device in an hour, with its unit and meaning."""
+"""The numbers by device and hour, with their unit and meaning."""
 
 _SOURCES = dict(zip(SENSORS, ("TempAvg", "TempSpread", "BatteryAvg", "ReadingsShare"), strict=True))
 
@@ -46,21 +46,22 @@ DEVICE_WEAR = Dataset(
     owner=OWNER,
     rows=(
         "One row per device and hour of its record: typed. An hour that is delivered again is a "
-        "duplicate of the first."
+        "duplicate of the first delivery."
     ),
     key="reading_key",
     nothing=NOTHING,
     columns=(
-        Field("reading_key", "bigint", "Hash of device and hour.", need="checked", derived=True,
+        Field("reading_key", "bigint", "Key of the row: hash of device and hour.", need="checked",
+              derived=True,
               unit="id"),
-        Field("device_id", "string", "The device.", "DeviceId", need="required"),
-        Field("hour", "int", "Hours since its record began.", "Hour", need="required",
+        Field("device_id", "string", "Id of the device.", "DeviceId", need="required"),
+        Field("hour", "int", "Hours since the record of the device began.", "Hour", need="required",
               unit="hours"),
         *(
             Field(name, "double", text, _SOURCES[name], unit=unit)
             for name, (unit, text) in SENSORS.items()
         ),
-        Field("hours_left", "double", "Hours from the end of the hour until it failed.",
+        Field("hours_left", "double", "Hours from the end of this hour to the failure.",
               "HoursLeft", unit="hours"),
     ),
     rule=with_reading_key,

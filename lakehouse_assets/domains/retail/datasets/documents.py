@@ -1,6 +1,6 @@
 """Documents: metadata of images and PDF files about campaigns and products.
 
-The table holds no content. The files are in the landing zone, at `path` below its root.
+The table holds no content. The files stay in the landing zone, at `path` below its root.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXTENSIONS = {
     "image/webp": ("webp",), "image/bmp": ("bmp",), "image/tiff": ("tif", "tiff"),
     "application/pdf": ("pdf",),
 }  # fmt: skip
-"""Media types recognised by a file's first bytes, and the endings of such files' names."""
+"""Media types recognised by a file's first bytes, with their file extensions."""
 
 
 def with_path(documents: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
@@ -52,32 +52,34 @@ DOCUMENTS = Dataset(
     documents=True,
     rows=(
         "One row per document, identified by its content: the same bytes under another name are a "
-        "duplicate of the first. A document whose bytes do not match its extension is "
+        "duplicate of the first delivery. A document whose bytes do not match its extension is "
         "quarantined."
     ),
     key="sha256",
     columns=(
         # Derived from the file itself, so never missing.
         Field("sha256", "string", "SHA-256 of the content.", "SHA256", need="checked"),
-        Field("path", "string", "Path of the file, relative to the landing zone.",
+        Field("path", "string", "Path of the file in the landing zone.",
               need="checked", derived=True),
         Field("file_name", "string", "Name of the file.", "Name", need="checked"),
-        Field("media_type", "string", "Media type according to its first bytes.", "MediaType",
-              need="checked", delivered="Media type according to its first bytes; null if it is "
+        Field("media_type", "string", "Media type, recognised by the first bytes.", "MediaType",
+              need="checked", delivered="Media type, recognised by the first bytes; null if "
               "not recognised."),
-        Field("size", "bigint", "Its size.", "Size", need="required", unit="bytes"),
-        text_field("Extension", "Extension of its name in lower case; null if it has none."),
+        Field("size", "bigint", "Size of the file.", "Size", need="required", unit="bytes"),
+        text_field("Extension", "Extension of the file name, in lower case; null if there is "
+                   "none."),
     ),
     delivered_order=DOCUMENT_FIELDS,
     rule=with_path,
     expectations=(
-        Expectation("has_content", "drop", "A document is not empty.",
+        Expectation("has_content", "drop", "The document is not empty; empty ones are quarantined.",
                     lambda: F.col("size") > F.lit(0)),
         Expectation("media_type_is_known", "drop",
-                    "The first bytes are those of an image or a PDF file.",
+                    "The first bytes are those of an image or PDF file; others are quarantined.",
                     lambda: F.col("media_type").isNotNull()),
         Expectation("name_fits_media_type", "drop",
-                    "The extension matches the media type of the first bytes.", _name_fits),
+                    "The extension matches the first bytes; other documents are quarantined.",
+                    _name_fits),
     ),
     constraints={"has_content": "size > 0"},
 )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Labelled tweets, from which the model of sentiment learns: a text and what it expresses.
+"""Labelled tweets: the training data of the sentiment model, each a text with its sentiment.
 
-The columns are those of the reference's labelled file (spec, section 4.2), as CSV. The name of the
-file says what it is for: tweets of `validation*` choose the model, tweets of `test*` judge it, and
-all others are learnt from.
+The files are CSV with the columns of the reference lab's labelled file. A file's name says what its
+tweets are for: those of `validation*` choose the model, those of `test*` test it, and all others
+train it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _sentiment(given: Col) -> Col:
 
 
 def with_part_and_key(tweets: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
-    """Add the part that the file's name says, and a key that copies of a tweet share.
+    """Add the part, by the file's name, and a key that copies of a tweet share.
 
     Copies differ only in case, punctuation, links and handles.
     """
@@ -49,23 +49,23 @@ LABELLED_TWEETS = Dataset(
     domain=DOMAIN,
     name="labelled_tweets",
     grain="day",
-    description="One tweet with the sentiment that a person gave it.",
+    description="One tweet with its sentiment, as labelled by a person.",
     owner=OWNER,
     rows=(
-        "One row per labelled tweet. A tweet that is delivered again is a duplicate of the first, "
-        "even if its case, punctuation, links or handles differ, so no tweet is in two parts."
+        "One row per labelled tweet. A tweet that is delivered again is a duplicate of the first "
+        "delivery, even if case, punctuation, links or handles differ, so no tweet is in two parts."
     ),
     key="tweet_key",
     nothing=NOTHING,
     columns=(
-        Field("tweet_key", "bigint", "Hash of the words of the tweet in lower case.",
+        Field("tweet_key", "bigint", "Key of the tweet: hash of its words in lower case.",
               need="checked", derived=True, unit="id", pii="identifier"),
         Field("twitter_text", "string", "Text of the tweet.", need="required", nothing=(),
               pii="identifier"),
-        Field("sentiment", "string", "Negative, Neutral or Positive.", need="required",
+        Field("sentiment", "string", "Sentiment: Negative, Neutral or Positive.", need="required",
               parse=_sentiment, labels=SENTIMENTS),
-        Field("part", "string", "What it is for: train, validation or test, by the name of its "
-              "file.", need="checked", derived=True),
+        Field("part", "string", "What the tweet is for: train, validation or test, by the name of "
+              "its file.", need="checked", derived=True),
     ),
     rule=with_part_and_key,
     watched=("sentiment",),

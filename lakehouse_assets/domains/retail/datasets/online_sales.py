@@ -1,7 +1,7 @@
 """Online sales: customers' orders in the web shop.
 
-The lab lands them from Oracle and does not show their columns; we defined these ourselves. An order
-is one product of one brand; its customer number refers to `retail/customers`.
+The reference lab copies them from Oracle and does not show their columns; we defined these
+ourselves. An order is one product of one brand; its customer number refers to `retail/customers`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ ONLINE_SALES = Dataset(
     description="One order of a product in the web shop.",
     owner=OWNER,
     rows=(
-        "One row per order. The first delivery of a number counts; correct one by delivering its "
-        "day again."
+        "One row per order: typed, with normalised labels. The first delivery of an order counts; "
+        "to "
+        "correct an order, deliver its day again."
     ),
     key="order_id",
     nothing=NOTHING,
@@ -53,27 +54,27 @@ ONLINE_SALES = Dataset(
               parse=v.text_id, nothing=()),
         Field("ordered_at", "timestamp", "Time of the order in UTC.", "OrderedAt",
               need="required"),
-        Field("order_date", "date", "Its day in UTC.", derived=True, need="checked",
+        Field("order_date", "date", "Day of the order in UTC.", derived=True, need="checked",
               in_calendar=True),
         Field("customer_id", "string", "Number of the customer; null for a guest.", "CustomerID",
               parse=v.text_id, pii="identifier"),
-        Field("country", "string", "Country it is sent to.", "Country", need="required",
+        Field("country", "string", "Country that the order is sent to.", "Country", need="required",
               labels=tuple(REGIONS)),
         Field(
-            "city", "string", "City it is sent to; Unknown if not given.", "City",
+            "city", "string", "City that the order is sent to; Unknown if not given.", "City",
             parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
-                "city_not_a_place", "A given city is a name; numbers and codes became Unknown."
+                "city_not_a_place", "City, if given, is a name; numbers and codes became Unknown."
             ),
         ),
         Field("product_category", "string", "Category of the product; Unknown if not given.",
               "ProductCategory", missing=UNKNOWN),
-        Field("product", "string", "Product.", "Product", need="required"),
-        Field("brand", "string", "Brand.", "Brand", need="required"),
+        Field("product", "string", "Name of the product.", "Product", need="required"),
+        Field("brand", "string", "Brand of the product.", "Brand", need="required"),
         Field("quantity", "bigint", "Pieces ordered.", "Quantity", need="required",
               parse=v.small_number, not_negative=True, unit="pieces"),
         Field("price", FINE, "Price per piece.", "Price", need="required", unit=CURRENCY),
-        Field("revenue", FINE, "Revenue according to the source.", "Revenue", need="required",
+        Field("revenue", FINE, "Revenue, as the source reports it.", "Revenue", need="required",
               unit=CURRENCY),
     ),
     rule=with_order_date,

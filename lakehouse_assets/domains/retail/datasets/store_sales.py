@@ -1,7 +1,7 @@
 """Store sales: what each store sold of a brand in a week.
 
-The source is text of eight values per line without a header (spec, section 3.4), landed from the
-shops' operational database.
+The source is text with eight values per line and no header, copied from the stores' operational
+database.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ STORE_SALES = Dataset(
     domain=DOMAIN,
     name="store_sales",
     grain="day",
-    description="Sales of a brand in a store in a week.",
+    description="Sales of one brand in one store in one week.",
     owner=OWNER,
     header=False,
     rows=(
-        "One row per row of the source: a store, a brand and a week. The first delivery "
-        "of a number counts; correct one by delivering its day again."
+        "One row per store, brand and week: typed. The first delivery of a row number counts; to "
+        "correct a row, deliver its day again."
     ),
     key="sale_id",
     nothing=NOTHING,
@@ -38,14 +38,14 @@ STORE_SALES = Dataset(
         Field("week_starting", "date", "First day of the week.", "WeekStarting", need="required",
               in_calendar=True),
         Field("store", "int", "Number of the store.", "Store", need="required", unit="id"),
-        Field("brand", "string", "Brand.", "Brand", need="required",
+        Field("brand", "string", "Brand of the products.", "Brand", need="required",
               labels=("BrandA", "BrandB", "BrandC")),
         Field("quantity", "bigint", "Pieces sold.", "Quantity", need="required",
               parse=v.small_number, not_negative=True, unit="pieces"),
-        Field("advert", "int", "1 if the brand was advertised in the week, otherwise 0.", "Advert",
+        Field("advert", "int", "1 if the brand was advertised in the week, else 0.", "Advert",
               parse=v.boolean, unit="code"),
         Field("price", FINE, "Price per piece.", "Price", need="required", unit=CURRENCY),
-        Field("revenue", FINE, "Revenue according to the source.", "Revenue", need="required",
+        Field("revenue", FINE, "Revenue, as the source reports it.", "Revenue", need="required",
               unit=CURRENCY),
     ),
     expectations=(REVENUE_FITS,),

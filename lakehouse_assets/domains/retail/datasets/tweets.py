@@ -1,7 +1,7 @@
 """Tweets about campaigns: text, hashtag and city.
 
-The source is JSON of twelve attributes (spec, section 3.2), delivered in many small files, some of
-which are redelivered under another name.
+The source is JSON with twelve attributes, delivered in many small files, some of which are
+redelivered under another name.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _CLEANING = (
 
 
 def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:
-    """Return the campaign tag by which a tweet was found, else the one in its text; null if none.
+    """Return the campaign tag by which a tweet was collected, or one in its text; null if none.
 
     Both texts are in lower case. A tag in the text must not be followed by a letter or digit of any
     script: `#beachlife` is not `#beach`. If the text has several, the first in the list counts.
@@ -123,7 +123,7 @@ def with_moment_tag_and_city(tweets: DataFrame, given: Mapping[str, Any]) -> Dat
     truth = v.boolean(mark)
     tag = campaign_tag(F.col("found_by"), F.col("said"), tags)
     listed = v.is_any(F.col("found_by"), [t.lower() for t in tags])
-    told_hour = v.whole_number(F.col("text_hourofday"))
+    given_hour = v.whole_number(F.col("text_hourofday"))
     made = frame.select(
         *[name for name in tweets.columns if name != "hashtag"],
         F.when(F.col("tweeted_at").isNotNull(), tweet_id).alias("tweet_id"),
@@ -131,7 +131,7 @@ def with_moment_tag_and_city(tweets: DataFrame, given: Mapping[str, Any]) -> Dat
         hour.alias("hour_of_day"),
         tag.alias("hashtag"),
         F.coalesce(truth, v.whole_number(mark) > F.lit(0), F.lit(False)).alias("is_retweet"),
-        (~F.coalesce(told_hour == hour, F.lit(False))).alias("flag_hour_corrected"),
+        (~F.coalesce(given_hour == hour, F.lit(False))).alias("flag_hour_corrected"),
         truth.isNull().alias("flag_retweet_mark_unusual"),
         (tag.isNotNull() & ~listed).alias("flag_hashtag_taken_from_text"),
     )
@@ -142,50 +142,57 @@ TWEETS = Dataset(
     domain=DOMAIN,
     name="tweets",
     grain="day",
-    description="One tweet, found by a hashtag.",
+    description="One tweet, collected by a hashtag.",
     owner=OWNER,
     rows=(
-        "One row per tweet and hashtag: typed, text cleaned. A tweet that is delivered again in "
-        "any file is a duplicate of the first; one without a city or a campaign tag is "
-        "quarantined."
+        "One row per tweet and hashtag: typed, with cleaned text. A tweet that is delivered again "
+        "in any file is a duplicate of the first delivery. A tweet without a city or a campaign "
+        "tag "
+        "is quarantined."
     ),
     key="tweet_id",
     nothing=NOTHING,
     columns=(
-        Field("tweet_id", "string", "Time, and hash of user, text and hashtag; ids increase with "
-              "time.", need="checked", derived=True, pii="identifier"),
+        Field("tweet_id", "string", "Key of the tweet: its time, and a hash of user, text and "
+              "hashtag. Keys increase with time.", need="checked", derived=True, pii="identifier"),
         Field("tweeted_at", "timestamp", "Time of the tweet in UTC.", "time", need="required"),
-        Field("tweet_date", "date", "Its day in UTC.", need="checked", derived=True,
+        Field("tweet_date", "date", "Day of the tweet in UTC.", need="checked", derived=True,
               aliases=("date",)),
-        Field("hour_of_day", "int", "Its hour in UTC.", need="checked", derived=True, unit="hour",
+        Field("hour_of_day", "int", "Hour of the tweet in UTC.", need="checked", derived=True,
+              unit="hour",
               aliases=("hourofday",)),
         Field("hashtag", "string", "Campaign tag, as spelled in the list of tags.", need="checked",
-              delivered="Hashtag by which it was found."),
+              delivered="Hashtag by which the tweet was collected."),
         Field(
-            "clean_text", "string", "Only the words, with contractions expanded.", "tweet",
-            delivered="Text, cut off by the source.", parse=clean_text,
+            "clean_text", "string", "Words of the tweet, with contractions expanded; null if it "
+            "has none.", "tweet",
+            delivered="Text of the tweet, truncated by the source.", parse=clean_text,
             pii="identifier",
             lost=Flag(
-                "text_without_words", "A text has words in Latin letters; other texts became null."
+                "text_without_words", "The text has words in Latin letters; other texts became "
+                "null."
             ),
         ),
-        Field("city", "string", "City, by its name in dim_places, or else as the user wrote it.",
+        Field("city", "string", "City: its name in dim_places, or the user's text if no place "
+              "matches.",
               need="checked", parse=_place, pii="location",
-              delivered="City of the user as the user wrote it; 44 % are blank."),
-        Field("username", "string", "User.", pii="identifier"),
-        Field("retweet_count", "bigint", "Retweets.", "retweetcount", need="required",
+              delivered="City of the user, as the user wrote it; often blank."),
+        Field("username", "string", "Name of the user who tweeted.", pii="identifier"),
+        Field("retweet_count", "bigint", "Number of retweets.", "retweetcount", need="required",
               not_negative=True, unit="count"),
-        Field("favourite_count", "bigint", "Likes.", "favouritecount", need="required",
+        Field("favourite_count", "bigint", "Number of likes.", "favouritecount", need="required",
               not_negative=True, unit="count"),
-        Field("is_retweet", "boolean", "Whether it is a retweet itself.", need="checked",
+        Field("is_retweet", "boolean", "Whether the tweet is a retweet.", need="checked",
               derived=True, aliases=("isretweet",)),
-        Field("sentiment", "string", "Sentiment according to the source, or Unknown.",
+        Field("sentiment", "string", "Sentiment, according to the source; Unknown if not given.",
               missing=UNKNOWN),
-        Field("sentiment_score", "double", "Score according to the source.", "sentimentscore",
+        Field("sentiment_score", "double", "Sentiment score, according to the source.",
+              "sentimentscore",
               unit="score"),
-        Field("language", "string", "Language, or Unknown.", missing=UNKNOWN),
-        text_field("isretweet", "1 for a retweet; values up to 3 occur."),
-        text_field("hourofday", "Hour; values up to 34 occur."),
+        Field("language", "string", "Language of the tweet; Unknown if not given.",
+              missing=UNKNOWN),
+        text_field("isretweet", "1 for a retweet, else 0; other numbers occur."),
+        text_field("hourofday", "Hour of the tweet; numbers above 23 occur."),
     ),
     delivered_order=(
         "time", "hashtag", "tweet", "city", "username", "retweetcount", "favouritecount",
@@ -195,27 +202,31 @@ TWEETS = Dataset(
     reference={"city_names": gazetteer.city_names, "regions": gazetteer.regions},
     options={"campaign_tags": CAMPAIGN_TAGS},
     flags=(
-        Flag("hour_corrected", "HourOfDay is the hour of the time; values up to 34 occur."),
-        Flag("retweet_mark_unusual", "IsRetweet is 0 or 1; values up to 3 occur."),
+        Flag("hour_corrected", "hourofday matches the time of the tweet; others were replaced by "
+             "the hour of the time."),
+        Flag("retweet_mark_unusual", "isretweet is 0 or 1; larger numbers count as a retweet."),
         Flag(
             "hashtag_taken_from_text",
-            "The hashtag of a tweet is a campaign tag; others gave way to the tag in its text.",
+            "The tweet's hashtag is a campaign tag; other hashtags were replaced by a campaign "
+            "tag in "
+            "the text.",
         ),
     ),
     expectations=(
         in_calendar("tweet_date"),
         Expectation(
             "valid_city", "drop",
-            "A tweet names a city; 44 % of the reference's do not (section 3.2).",
+            "The tweet has a city; other tweets are quarantined.",
             lambda: F.col("city").isNotNull(),
         ),
         Expectation(
             "has_campaign_tag", "drop",
-            "A tweet was found by a campaign tag or contains one, in any case (section 3.2).",
+            "The tweet was collected by a campaign tag or contains one, in any case; other tweets "
+            "are quarantined.",
             lambda: F.col("hashtag").isNotNull(),
         ),
     ),
-    # Almost half of all tweets name no city and are quarantined; in a small delivery, all may be.
+    # Almost half of all tweets have no city and are quarantined; in a small delivery, all may be.
     quarantined=LossLimit(share=0.8, whole=False),
     watched=("hashtag", "retweet_count"),
     clustered=("city", "hashtag"),

@@ -1,7 +1,7 @@
-"""Visits of the website, one by one: who came from where, what they found, and whether it pleased.
+"""Visits to the website: who came from where, what they found, and whether they were happy.
 
-The table behind the report's page Website Analytics was not found (spec, section 6). We defined
-these columns ourselves, so that they answer what the page asks.
+The reference lab's page Website Analytics does not show the table behind it. We defined these
+columns ourselves, so that the page can be built.
 """
 
 from __future__ import annotations
@@ -61,34 +61,38 @@ VISITS = Dataset(
     domain=DOMAIN,
     name="visits",
     grain="day",
-    description="One visit of the website.",
+    description="One visit to the website.",
     owner=OWNER,
     rows=(
-        "One row per visit: typed, labels normalised. The first delivery of a number counts; "
-        "correct one by delivering its day again."
+        "One row per visit: typed, with normalised labels. The first delivery of a visit counts; "
+        "to "
+        "correct a visit, deliver its day again."
     ),
     key="visit_number",
     nothing=NOTHING,
     columns=(
         Field("visit_number", "string", "Number of the visit.", "VisitNumber", need="required",
               parse=v.text_id, nothing=()),
-        Field("visited_at", "timestamp", "Time at which the visit began, in UTC.", "VisitedAt",
+        Field("visited_at", "timestamp", "Start of the visit in UTC.", "VisitedAt",
               need="required"),
-        Field("visit_date", "date", "Its day in UTC.", derived=True, need="checked",
+        Field("visit_date", "date", "Day of the visit in UTC.", derived=True, need="checked",
               in_calendar=True),
         Field("visitor_id", "string", "Number of the visitor, from a cookie.", "VisitorID",
               need="required", parse=v.text_id, nothing=(), pii="identifier"),
         Field("country", "string", "Country of the visitor.", "Country", need="required",
               pii="location"),
-        _label("age_group", "Age in years: <21, 21-30 ... >60", "AgeGroup", AGE_GROUPS,
+        _label("age_group", "Age group in years: <21, by decade to 51-60, or >60", "AgeGroup",
+               AGE_GROUPS,
                pii="demographic"),
-        Field("customer_segment", "string", "Generation, or Unknown.", "Customer_Segment",
+        Field("customer_segment", "string", "Generation of the visitor; Unknown if not given.",
+              "Customer_Segment",
               parse=generation_or_label, missing=UNKNOWN, pii="demographic",
-              unknown="A visit names the visitor's generation."),
-        _label("customer_type", "New, Returning (was here before) or Repeat customer (bought "
-               "before)", "CustomerType", CUSTOMER_TYPES),
-        _label("device", "Mobile Phone, Laptop or Tablet", "Device", DEVICES),
-        _label("mobile_experience", "How pages loaded on a mobile phone: Good, Poor, or Not mobile",
+              unknown="Generation is given; missing values became Unknown."),
+        _label("customer_type", "Kind of visitor: New, Returning (visited before) or Repeat "
+               "customer (bought before)", "CustomerType", CUSTOMER_TYPES),
+        _label("device", "Device of the visitor: Mobile Phone, Laptop or Tablet", "Device",
+               DEVICES),
+        _label("mobile_experience", "How pages loaded on a mobile phone: Good, Poor or Not mobile",
                "MobileExperience", EXPERIENCES),
         _label("referrer", "Where the visitor came from: Search, Direct, Social or Third-party "
                "redirect", "Referrer", REFERRERS),
@@ -96,13 +100,13 @@ VISITS = Dataset(
                "SearchMatch", _YES_NO, parse=yes_no),
         _label("discount_offered", "Whether a discount was offered: Yes or No", "DiscountOffered",
                _YES_NO, parse=yes_no),
-        _label("product_category", "Category of the products looked at", "ProductCategory"),
-        _label("happiness", "What the visitor answered: Happy or Not Happy", "Happiness",
+        _label("product_category", "Category of the products viewed", "ProductCategory"),
+        _label("happiness", "The visitor's answer: Happy or Not Happy", "Happiness",
                (HAPPY, NOT_HAPPY)),
         Field("bounced", "boolean", "Whether the visitor left after one page.", "Bounced",
               need="required"),
-        _count("pages", "Pages seen.", "Pages", "count"),
-        _count("duration_seconds", "How long the visit lasted.", "DurationSeconds", "seconds"),
+        _count("pages", "Number of pages viewed.", "Pages", "count"),
+        _count("duration_seconds", "Duration of the visit.", "DurationSeconds", "seconds"),
     ),
     rule=with_visit_date,
     expectations=(
@@ -110,7 +114,7 @@ VISITS = Dataset(
         Expectation(
             "bounced_means_one_page",
             "warn",
-            "A visit that bounced has one page, any other has several.",
+            "A visit that bounced has one page; any other has several.",
             _fits_bounce,
         ),
     ),

@@ -1,7 +1,6 @@
 """Website and social analytics: visits and conversion by product, country, device and source.
 
-The source is a table of 25 columns (spec, section 6: WebsiteSocialAnalytics). The table behind the
-report's page Website Analytics was not found; this one is related to it.
+The source is the reference lab's table WebsiteSocialAnalytics, with 25 columns.
 """
 
 from __future__ import annotations
@@ -54,50 +53,62 @@ WEBSITE = Dataset(
     domain=DOMAIN,
     name="website",
     grain="day",
-    description="Counts of the website for a product and a kind of visitor on a day.",
+    description="Website and social media counts for one product and kind of visitor on one day.",
     owner=OWNER,
     rows=(
-        "One row per delivered count: typed, labels normalised. A row that is delivered again is a "
-        "duplicate of the first; equal rows within one file are kept."
+        "One row per delivered row: typed, with normalised labels. A row that is delivered again "
+        "in "
+        "another file is a duplicate of the first delivery; equal rows within a file are kept."
     ),
     key="visit_id",
     nothing=NOTHING,
     dates=DAYS,
     columns=(
-        Field("visit_id", "bigint", "Hash of the delivered row, and of its occurrence among equal "
-              "rows of its file.", need="checked", derived=True, unit="id"),
-        Field("visit_date", "date", "Day.", "Date", need="required", in_calendar=True),
+        Field("visit_id", "bigint", "Key of the row: hash of its content and of its number among "
+              "equal rows of its file.", need="checked", derived=True, unit="id"),
+        Field("visit_date", "date", "Day of the visits.", "Date", need="required",
+              in_calendar=True),
         Field("country", "string", "Country of the visitors.", "Country", need="required"),
-        _label("region", "Region, which does not follow from the country in this source; Unknown "
-               "if not given.", "Region"),
-        _label("product_category", "Category; Unknown if not given.", "Product_Category"),
-        _label("product", "Product; Unknown if not given.", "Product"),
-        _label("channel", "Online, or Unknown.", "Channel"),
-        _label("gender", "Female, Male, Other or Unknown.", "Gender", ("Female", "Male", "Other")),
-        Field("customer_segment", "string", "Generation, or Unknown.", "Customer_Segment",
+        _label("region", "Region, which need not match the country in this source; Unknown if not "
+               "given.", "Region"),
+        _label("product_category", "Category of the product; Unknown if not given.",
+               "Product_Category"),
+        _label("product", "Name of the product; Unknown if not given.", "Product"),
+        _label("channel", "Sales channel, such as Online; Unknown if not given.", "Channel"),
+        _label("gender", "Gender of the visitors: Female, Male or Other; Unknown if not given.",
+               "Gender", ("Female", "Male", "Other")),
+        Field("customer_segment", "string", "Generation of the visitors; Unknown if not given.",
+              "Customer_Segment",
               parse=generation_or_label, missing=UNKNOWN,
-              unknown="A count names the visitors' generation."),
-        _label("device_category", "Mobile, Tablet, Desktop or Unknown.", "Device_Category",
+              unknown="Generation is given; missing values became Unknown."),
+        _label("device_category", "Kind of device: Mobile, Tablet or Desktop; Unknown if not "
+               "given.", "Device_Category",
                ("Mobile", "Tablet", "Desktop")),
-        _label("traffic_source", "Google, Direct ... or Unknown.", "Sources"),
-        _label("conversation", "Platform on which it was discussed, or Unknown.", "Conversations"),
-        _label("page", "Page, or Unknown.", "Page"),
-        _label("browser", "Browser, or Unknown.", "Browser"),
-        _label("sentiment", "Positive, Neutral, Negative or Unknown.", "Sentiment"),
-        Field("campaign_name", "string", "Campaign; null if not given.", "Campaign_Name"),
-        Field("hashtag", "string", "Hashtag with a # before it; null if not given.", "Hashtags",
+        _label("traffic_source", "Where visitors came from, such as Google or Direct; Unknown if "
+               "not "
+               "given.", "Sources"),
+        _label("conversation", "Platform on which the product was discussed; Unknown if not "
+               "given.", "Conversations"),
+        _label("page", "Page of the website; Unknown if not given.", "Page"),
+        _label("browser", "Browser of the visitors; Unknown if not given.", "Browser"),
+        _label("sentiment", "Sentiment of the discussion: Positive, Neutral or Negative; Unknown "
+               "if not "
+               "given.", "Sentiment"),
+        Field("campaign_name", "string", "Name of the campaign; null if not given.",
+              "Campaign_Name"),
+        Field("hashtag", "string", "Hashtag of the tweets, with #; null if not given.", "Hashtags",
               parse=_hashtag, delivered="Hashtag of the tweets, without #."),
-        replace(_count("visits", "Visits.", "Visits"), need="required"),
-        _count("sessions", "Sessions.", "Sessions"),
-        _count("unique_visitors", "Visitors.", "Unique_Visitors"),
-        _count("return_visitors", "Returning visitors.", "Return_Visitors"),
-        _count("daily_users", "Users of the day.", "Daily_Users"),
-        _count("duration_minutes", "Mean duration of a visit.", "Duration_min", "minutes"),
-        Field("conversion_rate", "decimal(9,4)", "Share of visits that ended in an order; null if "
-              "not between 0 and 100 (flagged).", "Conversion_Rate", parse=_percent,
+        replace(_count("visits", "Number of visits.", "Visits"), need="required"),
+        _count("sessions", "Number of sessions.", "Sessions"),
+        _count("unique_visitors", "Number of different visitors.", "Unique_Visitors"),
+        _count("return_visitors", "Number of returning visitors.", "Return_Visitors"),
+        _count("daily_users", "Number of users on the day.", "Daily_Users"),
+        _count("duration_minutes", "Average duration of a visit.", "Duration_min", "minutes"),
+        Field("conversion_rate", "decimal(9,4)", "Share of visits that ended in an order; null and "
+              "flagged if not from 0 to 100.", "Conversion_Rate", parse=_percent,
               unit="percent"),
-        _count("tweets", "Tweets about the product.", "Tweets"),
-        _count("retweets", "Retweets of them.", "Retweets"),
+        _count("tweets", "Number of tweets about the product.", "Tweets"),
+        _count("retweets", "Number of retweets of these tweets.", "Retweets"),
     ),
     delivered_order=(
         "Country", "Product_Category", "Product", "Channel", "Gender", "Sessions",

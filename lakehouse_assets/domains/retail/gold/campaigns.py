@@ -1,4 +1,4 @@
-"""Campaigns, and their revenue and cost by day, week, country and region."""
+"""Campaigns, with revenue and cost by day, week, country and region."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from lakehouse_assets.domains.retail.shared import CURRENCY, FINE, MONEY
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
-_KEY = Column("campaign_key", "bigint", "Campaign: hash of its name in lower case.", False, "id")
+_KEY = Column(
+    "campaign_key", "bigint", "Key of the campaign: hash of its name in lower case.", False, "id"
+)
 
 _BY = (
     "camp_date", "campaign_name", "country", "region", "campaign_tactic", "customer_segment",
@@ -31,19 +33,19 @@ _DAY, _NAME, _COUNTRY, _REGION, _TACTIC, _SEGMENT = SILVER_CAMPAIGNS.pick(*_BY)
 
 DIM_CAMPAIGNS = gold(
     "dim_campaigns",
-    "One row per campaign that has results by the end of a month.",
+    "One row per campaign with results delivered by the end of a month.",
     (
         _KEY,
         _NAME,
         Column(
             "campaign_id",
             "int",
-            "Number of the campaign, the lowest if there are several.",
+            "Number of the campaign; the lowest if there are several.",
             unit="id",
         ),
-        Column("hashtag", "string", "Its hashtag: the name with a # before it.", False),
+        Column("hashtag", "string", "Hashtag of the campaign: # and its name.", False),
         Column("first_day", "date", "Day of the first result.", False),
-        Column("last_day", "date", "Day of the last result so far.", False),
+        Column("last_day", "date", "Day of the latest result so far.", False),
         LOADED,
     ),
     ("campaign_key",),
@@ -53,25 +55,34 @@ DIM_CAMPAIGNS = gold(
 )
 
 _MEASURES = (
-    Column("results", "bigint", "Results.", False, "count"),
-    Column("responses", FINE_TOTAL, "Responses.", False, "count"),
-    Column("cost", FINE_TOTAL, "Cost.", False, CURRENCY),
-    Column("revenue", FINE_TOTAL, "Revenue.", False, CURRENCY),
-    Column("revenue_target", FINE_TOTAL, "Targets, also negative ones.", False, CURRENCY),
-    Column("profit", FINE_TOTAL, "Profit.", False, CURRENCY),
-    Column("marketing_cost", FINE_TOTAL, "Cost of marketing.", False, CURRENCY),
+    Column("results", "bigint", "Number of results.", False, "count"),
+    Column("responses", FINE_TOTAL, "Responses to the campaign.", False, "count"),
+    Column("cost", FINE_TOTAL, "Cost of the campaign.", False, CURRENCY),
+    Column(
+        "revenue", FINE_TOTAL, "Revenue that marketing attributes to the campaign.", False, CURRENCY
+    ),
+    Column(
+        "revenue_target",
+        FINE_TOTAL,
+        "Sum of the revenue targets; some targets are negative.",
+        False,
+        CURRENCY,
+    ),
+    Column("profit", FINE_TOTAL, "Profit; negative for a loss.", False, CURRENCY),
+    Column("marketing_cost", FINE_TOTAL, "Marketing cost.", False, CURRENCY),
 )
 
 CAMPAIGN_DAYS = gold(
     "campaign_days",
-    "Campaign results delivered in a month by day, country, channel and generation: the aggregate "
-    "that the tables below add up over months, so that building a month reads only one new month.",
+    "Campaign results delivered in a month, by day, country, channel and generation. Cumulative "
+    "tables add up the months, so that building a month reads only that month's results.",
     (
         _KEY,
         _DAY, _NAME, _COUNTRY, COUNTRY_CODE, _REGION, _TACTIC, _SEGMENT, *_MEASURES,
-        Column("min_cost", FINE, "Lowest cost of a result.", False, CURRENCY),
-        Column("max_cost", FINE, "Highest cost of a result.", False, CURRENCY),
-        Column("loss_results", "bigint", "Results with a negative profit.", False, "count"),
+        Column("min_cost", FINE, "Lowest cost of any result.", False, CURRENCY),
+        Column("max_cost", FINE, "Highest cost of any result.", False, CURRENCY),
+        Column("loss_results", "bigint", "Number of results with a negative profit.", False,
+               "count"),
         Column("loss", FINE_TOTAL, "Sum of the negative profits: 0 or less.", False, CURRENCY),
     ),
     ("campaign_key", "camp_date", "country", "region", "campaign_tactic", "customer_segment"),
@@ -79,26 +90,29 @@ CAMPAIGN_DAYS = gold(
     topic="campaigns",
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("camp_date"), COUNTRIES),
     measures=(
-        Measure("results", "sum(results)", "count", "additive", "Results of campaigns."),
-        Measure("revenue", "sum(revenue)", CURRENCY, "additive", "Revenue of campaigns."),
+        Measure("results", "sum(results)", "count", "additive", "Number of campaign results."),
+        Measure("revenue", "sum(revenue)", CURRENCY, "additive",
+                "Revenue that marketing attributes to campaigns."),
         Measure("cost", "sum(cost)", CURRENCY, "additive", "Cost of campaigns."),
-        Measure("profit", "sum(profit)", CURRENCY, "additive", "Profit; negative for a loss."),
+        Measure("profit", "sum(profit)", CURRENCY, "additive", "Profit of campaigns; negative for "
+                               "a loss."),
         Measure("revenue_to_target", "sum(revenue) / nullif(sum(revenue_target), 0)", "share",
-                "non_additive", "Revenue as a share of the targets."),
+                "non_additive", "Revenue as a share of its target."),
     ),
 )  # fmt: skip
 
 COUNTRY_REVENUE = gold(
     "country_revenue",
-    "Revenue, target and profit by country and region, over all results delivered so far.",
+    "Revenue, target and profit by country and region, from all results delivered so far.",
     (
         _COUNTRY, COUNTRY_CODE, _REGION,
-        Column("results", "bigint", "Results.", False, "count"),
-        Column("total_revenue", TOTAL, "Revenue, 2 decimals.", False, CURRENCY),
-        Column("total_revenue_target", TOTAL, "Targets, 2 decimals.", False, CURRENCY),
-        Column("total_profit", TOTAL, "Profit, 2 decimals.", False, CURRENCY),
-        Column("max_cost", MONEY, "Highest cost of a result.", False, CURRENCY),
-        Column("min_cost", MONEY, "Lowest cost of a result.", False, CURRENCY),
+        Column("results", "bigint", "Number of results.", False, "count"),
+        Column("total_revenue", TOTAL, "Revenue, to 2 decimals.", False, CURRENCY),
+        Column("total_revenue_target", TOTAL, "Sum of the revenue targets, to 2 decimals.", False,
+               CURRENCY),
+        Column("total_profit", TOTAL, "Profit, to 2 decimals.", False, CURRENCY),
+        Column("max_cost", MONEY, "Highest cost of any result.", False, CURRENCY),
+        Column("min_cost", MONEY, "Lowest cost of any result.", False, CURRENCY),
     ),
     ("country", "region"),
     kind="cumulative",
@@ -108,18 +122,20 @@ COUNTRY_REVENUE = gold(
 )  # fmt: skip
 
 _WEEK = (
-    Column("week_start", "date", "First day of the week (LAKEHOUSE_WEEK_STARTS_ON).", False),
+    Column(
+        "week_start", "date", "First day of the week, as LAKEHOUSE_WEEK_STARTS_ON sets it.", False
+    ),
     Column("week_end", "date", "Last day of the week.", False),
 )
 
 CAMPAIGN_WEEKS = gold(
     "campaign_weeks",
-    "Results per campaign and week, over all results delivered so far.",
+    "Number of results by campaign and week, from all results delivered so far.",
     (
         _KEY,
         _NAME,
         *_WEEK,
-        Column("results", "bigint", "Results.", False, "count", aliases=("count",)),
+        Column("results", "bigint", "Number of results.", False, "count", aliases=("count",)),
     ),
     ("campaign_key", "week_start"),
     kind="cumulative",
@@ -130,10 +146,10 @@ CAMPAIGN_WEEKS = gold(
 
 COUNTRY_PROFIT_WEEKS = gold(
     "country_profit_weeks",
-    "Profit per country and week, over all results delivered so far.",
+    "Profit by country and week, from all results delivered so far.",
     (
         _COUNTRY, COUNTRY_CODE, *_WEEK,
-        Column("total_profit", TOTAL, "Profit, 2 decimals.", False, CURRENCY),
+        Column("total_profit", TOTAL, "Profit, to 2 decimals.", False, CURRENCY),
     ),
     ("country", "week_start"),
     kind="cumulative",
@@ -144,21 +160,21 @@ COUNTRY_PROFIT_WEEKS = gold(
 
 LOSS_MAKING_CAMPAIGNS = gold(
     "loss_making_campaigns",
-    "Campaigns with results that lost money, the largest loss first.",
+    "Campaigns with results that lost money, ranked by loss, from all results delivered so far.",
     (
         _KEY,
         _NAME,
-        Column("loss_rank", "int", "1 for the largest loss.", False, "rank"),
+        Column("loss_rank", "int", "Rank by loss: 1 for the largest.", False, "rank"),
         Column(
             "loss_results",
             "bigint",
-            "Results with a negative profit.",
+            "Number of results with a negative profit.",
             False,
             "count",
             aliases=("loss_count",),
         ),
-        Column("total_loss", TOTAL, "Sum of the negative profits.", False, CURRENCY),
-        Column("total_profit", TOTAL, "Profit of all results.", False, CURRENCY),
+        Column("total_loss", TOTAL, "Sum of the negative profits, to 2 decimals.", False, CURRENCY),
+        Column("total_profit", TOTAL, "Profit of all results, to 2 decimals.", False, CURRENCY),
     ),
     ("campaign_key",),
     kind="cumulative",
@@ -170,7 +186,7 @@ LOSS_MAKING_CAMPAIGNS = gold(
 
 
 def campaign_key(name: Col) -> Col:
-    """Hash a campaign's name in lower case, so that spellings with other case share the key."""
+    """Hash a campaign's name in lower case, so that its spellings share a key."""
     return v.hash_key(v.lower(name))
 
 
@@ -276,7 +292,7 @@ def totals_of_days(days: DataFrame) -> DataFrame:
 
 
 def countries_that_are_off(stored: DataFrame, days: DataFrame) -> DataFrame:
-    """Find countries whose weeks do not add up to their days within half a cent per week.
+    """Find countries whose weeks differ from their days by more than half a cent per week.
 
     Args:
         stored: The month's rows of `country_profit_weeks`, each rounded to cents.
@@ -376,7 +392,7 @@ GOLD = (
         checks=(
             Check(
                 "weeks_add_up_to_days",
-                "A country's weeks add up to its days, except for rounding of half a cent a week.",
+                "A country's weekly profits add up to its daily profits, to half a cent per week.",
                 countries_that_are_off,
             ),
         ),

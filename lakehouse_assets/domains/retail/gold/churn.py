@@ -1,4 +1,4 @@
-"""Churn of customers: what the model reads of each of them, and what it says."""
+"""Customer churn: the inputs of the model, and its scores."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ CUSTOMER_COLUMNS = tuple(column.silver for column in CUSTOMERS.columns)
 
 GOLD_CHURN_FEATURES = gold(
     "gold_churn_features",
-    "What the model of churn is fitted on and scores: one row per customer as of the end of a "
-    "month, from the latest snapshot. Customers without a label are scored only.",
+    "Inputs of the churn model: one row per customer as of the end of a month, from the latest "
+    "snapshot. The model is fitted on customers with a label (churn) and scores all of them.",
     (
         *CUSTOMER_COLUMNS,
         Column(
             "average_amount", "double",
-            "What they paid a month on average: the total amount by tenure, in the first month "
-            "the unit price. The model derives it from these.", unit=CURRENCY,
+            "Average amount the customer paid per month: total_amount divided by tenure_months, or "
+            "unit_price in the first month. Derived by the model.", unit=CURRENCY,
         ),
         Column(
             "price_drift", "double",
-            "How far the unit price is above that average; the model derives it.", unit=CURRENCY,
+            "unit_price minus average_amount. Derived by the model.", unit=CURRENCY,
         ),
     ),
     ("customer_id",),
@@ -36,23 +36,26 @@ GOLD_CHURN_FEATURES = gold(
     topic="churn",
 )  # fmt: skip
 
-_REASON = "importance for those who are contacted: a source column and its value; null without one."
-
 GOLD_CUSTOMER_CHURN = gold(
     "gold_customer_churn",
-    "How likely each customer is to leave, whether it pays to contact them, and why: one row per "
-    "customer as of the end of a month, with what the model read.",
+    "One row per customer as of the end of a month: the probability that the customer leaves, "
+    "whether a contact pays off, the reasons, and the model's inputs.",
     (
         *CUSTOMER_COLUMNS,
-        Column("churn_probability", "double", "Probability that they leave; null without a model.",
+        Column("churn_probability", "double", "Probability that the customer leaves; null before "
+               "the first model.",
                unit="share", pii="demographic", aliases=("ChurnProbability",)),
         Column("predicted_churn", "string",
-               "Yes if a contact pays: the probability is above the cost of a contact divided by "
-               "the loss of a customer, both settings of the model; else No.",
+               "Yes if contacting the customer pays off: the probability exceeds the cost of a "
+               "contact divided by the loss of a customer, both settings of the model. Else No.",
                pii="demographic", aliases=("PredictedChurn",)),
-        Column("reason_1", "string", f"Reason of the first {_REASON}", pii="demographic"),
-        Column("reason_2", "string", f"Reason of the second {_REASON}", pii="demographic"),
-        Column("reason_3", "string", f"Reason of the third {_REASON}", pii="demographic"),
+        *(
+            Column(f"reason_{number}", "string",
+                   f"{rank} reason for a Yes: a source column and its value; null if there is "
+                   f"none.",
+                   pii="demographic")
+            for number, rank in enumerate(("Main", "Second", "Third"), 1)
+        ),
         MODEL_VERSION,
         replace(INPUTS_DIGEST, pii="demographic"),
     ),
@@ -66,19 +69,20 @@ GOLD_CUSTOMER_CHURN = gold(
     ),
     lab="customerchurndataprediction",
     measures=(
-        Measure("customers", "count(*)", "count", "semi_additive", "Customers, former ones, too."),
+        Measure("customers", "count(*)", "count", "semi_additive",
+                "Number of customers, including former ones."),
         Measure("churn_rate",
                 "1.0 * count(*) filter (where churn = 'Yes') / "
                 "nullif(count(*) filter (where churn in ('Yes', 'No')), 0)",
-                "share", "non_additive", "Share of customers who have left, as observed."),
+                "share", "non_additive", "Share of customers with a label who have left."),
         Measure("average_tenure", "avg(tenure_months)", "months", "non_additive",
-                "Mean time since they became customers."),
+                "Average months since becoming a customer."),
         Measure("average_spend", "avg(total_amount)", CURRENCY, "non_additive",
-                "Mean amount that a customer has paid so far."),
+                "Average amount that a customer has paid so far."),
         Measure("average_churn_probability", "avg(churn_probability)", "share", "non_additive",
-                "Mean probability that a customer leaves, by the model."),
+                "Average probability that a customer leaves, by the model."),
         Measure("customers_to_contact", "count(*) filter (where predicted_churn = 'Yes')", "count",
-                "semi_additive", "Customers whose contact pays, by the model."),
+                "semi_additive", "Number of customers whose contact pays off, by the model."),
     ),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 FINE_TOTAL = "decimal(38,4)"
 TOTAL = "decimal(38,2)"
 COUNT_TOTAL = "decimal(38,0)"
-COUNTRY_CODE = Column("country_code", "string", "Country, ISO alpha-2, or Unknown.", False)
+COUNTRY_CODE = Column("country_code", "string", "Country, ISO alpha-2 code, or Unknown.", False)
 COUNTRIES = Reference(("country_code",), "dim_countries", ("country_code",))
 
 

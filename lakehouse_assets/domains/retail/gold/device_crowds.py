@@ -1,4 +1,4 @@
-"""Crowds and heat: how long after a crowd a store is warmest, and how long the cooling takes."""
+"""Crowds and heat: how temperature follows visitors, and how long cooling takes."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
 CHANGE: Final = 30
-"""Minutes over which changes are correlated, which leaves out the rhythm of the day."""
+"""Minutes over which changes are correlated; short enough to leave out the daily pattern."""
 
 LEAST_PAIRS: Final = 60
 """Fewest pairs of minutes for a correlation."""
 
 WEAKEST: Final = 0.2
-"""Weakest correlation that is reported: by chance alone, one of 61 lags has more than none."""
+"""Weakest correlation that is reported: among 61 lags, some correlate by chance."""
 
 CROWD: Final = (14, 10)
-"""A crowd has more than 14/10 of the visitors that the store has on average while it is open."""
+"""A crowd has more than 14/10 of the store's average visitors in open minutes."""
 
 _GAP, _LEAST_MINUTES = 5, 5
 _BEFORE, _SMOOTHED = 15, 5
@@ -51,20 +51,22 @@ GOLD_CROWD_HEAT = Table(
     name="gold_crowd_heat",
     layer="gold",
     description=(
-        "How a store's temperature follows its visitors: the lag at which their changes over "
-        f"{CHANGE} minutes correlate most, of 0 to {LONGEST_LAG} minutes. One row per store and "
-        f"shift of a day, and one for the whole day, if r is at least {WEAKEST} of at least "
-        f"{LEAST_PAIRS} pairs of minutes: none for a closed store."
+        "How a store's temperature follows its visitors: the lag from 0 to "
+        f"{LONGEST_LAG} minutes at which their changes over {CHANGE} minutes correlate most. One "
+        "row per store and shift of a day, and one for the whole day, if the correlation is at "
+        f"least {WEAKEST} over at least {LEAST_PAIRS} pairs of minutes. Closed stores have none."
     ),
     columns=(
         _EVENT_DATE,
         _STORE,
-        Column("shift", "int", "Shift of the temperature by the store's local time: 1 from 6:00, 2 "
-               f"from 14:00, 3 from 22:00; {WHOLE_DAY} for the whole day.", False, "code"),
-        Column("lag_minutes", "int", "Minutes by which the temperature is behind.", False,
+        Column("shift", "int", "Shift of the temperature, in the store's local time: 1 from 6:00, "
+               f"2 from 14:00, 3 from 22:00; {WHOLE_DAY} for the whole day.", False, "code"),
+        Column("lag_minutes", "int", "Minutes by which the temperature lags behind the visitors.",
+               False,
                "minutes"),
-        Column("correlation", "double", "Pearson's r at this lag, 4 decimals.", False, "score"),
-        Column("pairs", "bigint", "Pairs of minutes at this lag.", False, "count"),
+        Column("correlation", "double", "Pearson correlation at this lag, to 4 decimals.", False,
+               "score"),
+        Column("pairs", "bigint", "Number of pairs of minutes at this lag.", False, "count"),
     ),
     keys=("event_date", "store_id", "shift"),
     owner=OWNER,
@@ -79,28 +81,32 @@ GOLD_CROWD_COOLING = Table(
     name="gold_crowd_cooling",
     layer="gold",
     description=(
-        f"How long stores take to cool down after a crowd: at least {_LEAST_MINUTES} minutes with "
-        f"more than {CROWD[0] / CROWD[1]} times the store's average visitors of two days, closed "
-        f"minutes left out. One row per crowd, on the day (UTC) that is {LONGEST_LAG} minutes "
-        "after its end, when the outcome is known."
+        "How long stores take to cool down after a crowd. A crowd is at least "
+        f"{_LEAST_MINUTES} minutes with more than {CROWD[0] / CROWD[1]} times the store's average "
+        "visitors in the open minutes of two days. One row per crowd, on the day (UTC) on which "
+        f"its outcome is known: {LONGEST_LAG} minutes after its end."
     ),
     columns=(
         _EVENT_DATE,
         _STORE,
         Column("began_at", "timestamp", "First minute of the crowd (UTC).", False),
         Column("ended_at", "timestamp", "Last minute of the crowd (UTC).", False),
-        Column("shift", "int", "Shift in which it began, by the store's local time: 1 from 6:00, 2 "
-               "from 14:00, 3 from 22:00.", unit="code"),
-        Column("visitors_peak", "double", "Most visitors per device in a minute.", False, "count"),
+        Column("shift", "int", "Shift in which the crowd began, in the store's local time: 1 from "
+               "6:00, 2 from 14:00, 3 from 22:00.", unit="code"),
+        Column("visitors_peak", "double", "Highest number of visitors in a minute, as an average "
+               "of "
+               "the store's devices.", False, "count"),
         Column("temp_before", "double", f"Average temperature of the {_BEFORE} minutes before; "
-               "null without one.", unit="degrees Fahrenheit"),
-        Column("temp_peak", "double", f"Highest average temperature of {_SMOOTHED} minutes during "
-               f"the crowd and {LONGEST_LAG} minutes after it, or until the next; null without "
-               "one.", unit="degrees Fahrenheit"),
-        Column("minutes_to_band", "int", "Minutes from the end of the crowd until the average of "
-               f"{_SMOOTHED} minutes is at most {_BAND / 100} F above temp_before again; 0 if it "
-               f"never was higher, null if that took more than {LONGEST_LAG} minutes or until the "
-               "next crowd.", unit="minutes"),
+               "null if there is none.", unit="degrees Fahrenheit"),
+        Column("temp_peak", "double", f"Highest {_SMOOTHED}-minute average temperature during the "
+               f"crowd and the {LONGEST_LAG} minutes after it, or until the next crowd; null if "
+               "there is none.", unit="degrees Fahrenheit"),
+        Column("minutes_to_band", "int", f"Minutes from the end of the crowd until the "
+               f"{_SMOOTHED}-minute "
+               f"average temperature is at most {_BAND / 100} F above temp_before again; 0 if it "
+               f"was "
+               f"never higher, null if that took more than {LONGEST_LAG} minutes or the next crowd "
+               "came first.", unit="minutes"),
     ),
     keys=("store_id", "began_at"),
     owner=OWNER,
@@ -109,9 +115,9 @@ GOLD_CROWD_COOLING = Table(
     topic="climate",
     references=_REFERENCES,
     measures=(
-        Measure("crowds", "count(*)", "count", "additive", "Crowds in the stores."),
+        Measure("crowds", "count(*)", "count", "additive", "Number of crowds in the stores."),
         Measure("cooling_minutes", "avg(minutes_to_band)", "minutes", "non_additive",
-                "Average minutes from the end of a crowd to the temperature before it."),
+                "Average minutes that a store took to cool down after a crowd."),
     ),
 )  # fmt: skip
 
@@ -205,7 +211,7 @@ def crowd_heat(
 def crowd_cooling(
     temperatures: DataFrame, visitors: DataFrame, clocks: DataFrame, day: date
 ) -> DataFrame:
-    """Find crowds and how long the cooling took; columns as declared for `gold_crowd_cooling`.
+    """Find crowds and how long cooling took; columns as declared for `gold_crowd_cooling`.
 
     Args:
         temperatures: Rows of `agg_thermostat_minute` of the day and the day before.
@@ -256,7 +262,7 @@ def crowd_cooling(
     )
     found = v.staged(crowds.join(v.staged(outcome), ["store_id", "start"], "left"))
     never = F.col("peak") <= F.col("base") + F.lit(float(_BAND))
-    told = v.staged(
+    described = v.staged(
         found.withColumns(
             {
                 "event_date": F.lit(day),
@@ -268,7 +274,7 @@ def crowd_cooling(
             }
         )
     )
-    return with_shift(told, clocks).select(*GOLD_CROWD_COOLING.column_names)
+    return with_shift(described, clocks).select(*GOLD_CROWD_COOLING.column_names)
 
 
 def _store_minutes(temperatures: DataFrame, visitors: DataFrame) -> DataFrame:
@@ -304,7 +310,7 @@ def _pearson() -> Col:
 
 
 def _crowds(series: DataFrame, day: date) -> DataFrame:
-    """Return crowds of which the minutes until `until` are of this day or the one before.
+    """Return the crowds whose outcome is known on this day.
 
     Columns: `store_id`, `start`, `end` and `until` (minutes since 1970), `began_at`, `ended_at` and
     `most`, the most visitors in hundredths.

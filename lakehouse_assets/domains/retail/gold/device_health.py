@@ -1,4 +1,4 @@
-"""The devices' health: how long each will go on, hour by hour, and which are at risk."""
+"""Device health: the hours each device has left, hour by hour, and which devices are at risk."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ GOLD_DEVICE_HEALTH: Final = Table(
     name="gold_device_health",
     layer="gold",
     description=(
-        "One row per device and hour with readings: what the model of health read of the hour and "
-        "the 23 before it, and what it says. The day's last hour may still go on."
+        "One row per device and hour with readings: the inputs of the device health model, from "
+        "this hour and the 23 before it, and the model's scores. The last hour of the current day "
+        "may be incomplete."
     ),
     columns=(
         _DAY,
@@ -52,7 +53,7 @@ GOLD_DEVICE_HEALTH: Final = Table(
     ),
     measures=(
         Measure("least_remaining_hours", "min(remaining_hours)", "hours", "non_additive",
-                "Least hours that any device has left by the model."),
+                "Fewest hours that any device has left, by the model."),
         Measure("failure_probability", "max(fails_within_24h)", "share", "non_additive",
                 "Highest probability that a device fails within 24 hours, by the model."),
     ),
@@ -63,8 +64,8 @@ GOLD_DEVICES_AT_RISK: Final = Table(
     name="gold_devices_at_risk",
     layer="gold",
     description=(
-        "Devices whose risk was high in the latest hour of a day with readings of them, with the "
-        "reasons: those to look after first."
+        "One row per day and device whose risk was high in its latest hour with readings on that "
+        "day, with the reasons. Inspect these devices first."
     ),
     columns=(
         _DAY,
@@ -80,9 +81,9 @@ GOLD_DEVICES_AT_RISK: Final = Table(
     partition=EVENT_DATE,
     measures=(
         Measure("devices_at_risk", "count(distinct device_id)", "count", "non_additive",
-                "Devices whose risk is high, by the model."),
+                "Number of devices whose risk is high, by the model."),
         Measure("least_remaining_hours", "min(remaining_hours)", "hours", "non_additive",
-                "Least hours that any device at risk has left by the model."),
+                "Fewest hours that any device at risk has left, by the model."),
     ),
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""What the model of the devices' health reads: four numbers of each device and hour, and windows.
+"""Features of the device health model: four numbers by device and hour, and windows over them.
 
-The model learns from the dataset `device_wear`, devices that ran until they failed, and scores the
-hours of the stream (`device_health.py`); both get their features here.
+The model is fitted on the dataset `device_wear` (devices that ran until they failed) and scores the
+hours of the stream (`device_health.py`). Both get their features here.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ FEATURES: Final = WINDOWS.features(tuple(SENSORS))
 """The model's features, each with the sensor it is about."""
 
 _TEXTS: Final = {
-    "_mean_6": "the mean of the last 6 hours", "_mean_24": "the mean of the last 24 hours",
-    "_slope_24": "its rise an hour over the last 24 hours",
+    "_mean_6": "Average of {} over the last 6 hours.",
+    "_mean_24": "Average of {} over the last 24 hours.",
+    "_slope_24": "Change of {} per hour over the last 24 hours.",
 }  # fmt: skip
-# Digits of the features, which have the same text on every engine as decimals only.
+# Digits of the features: decimals have the same text on every engine, doubles do not.
 _DIGITS: Final = 4
 _FEATURE: Final = f"decimal(12,{_DIGITS})"
 _PARTS: Final = 10**_DIGITS
-# A battery that is so much fuller than an hour before is another one: the device was replaced.
+# If the battery gains this many percent within an hour, the device was replaced.
 _REPLACED: Final = 10
 
 
 def _feature(name: str, sensor: str) -> Column:
     unit, text = SENSORS[sensor]
     suffix = name.removeprefix(sensor)
-    return Column(name, _FEATURE, f"Of {sensor}: {_TEXTS[suffix]}." if suffix else text, unit=unit)
+    described = _TEXTS[suffix].format(sensor) if suffix else text
+    return Column(name, _FEATURE, described, unit=unit)
 
 
 FEATURE_COLUMNS: Final = tuple(_feature(name, sensor) for name, sensor in FEATURES.items())
@@ -43,7 +45,7 @@ FEATURE_COLUMNS: Final = tuple(_feature(name, sensor) for name, sensor in FEATUR
 def device_hours(minutes: DataFrame, devices: DataFrame) -> DataFrame:
     """Sum up the minutes of known devices by hour.
 
-    All sums are of whole numbers, so that each engine has the same, to the last bit.
+    All sums are of whole numbers, so that engines agree to the last bit.
 
     Args:
         minutes: Rows of `agg_thermostat_minute`.
@@ -71,7 +73,7 @@ def device_hours(minutes: DataFrame, devices: DataFrame) -> DataFrame:
         F.max("store_id").alias("store_id"),
         F.sum("readings").cast("bigint").alias("readings"),
         _mean(F.sum("temp"), count).alias("temp_avg"),
-        # The distances count as whole parts, too.
+        # Distances are whole numbers of parts, too.
         F.floor(v.ratio(F.sum("apart"), count * count) + F.lit(0.5)).cast("bigint").alias("apart"),
         _mean(F.sum("battery"), F.count("battery")).alias("battery_avg"),
     )
@@ -103,7 +105,7 @@ def since_replaced(hours: DataFrame) -> DataFrame:
 
 
 def with_features(hours: DataFrame, unit: tuple[str, ...], time: str) -> DataFrame:
-    """Add `FEATURES` to hours, rounded to four decimals; of `SENSORS`, they take the place.
+    """Add `FEATURES` to hours, rounded to four decimals; they replace the columns of `SENSORS`.
 
     Args:
         hours: Rows with `SENSORS`.

@@ -1,4 +1,4 @@
-"""Devices out of their limits: episodes of too warm, too cold and low batteries."""
+"""Devices outside their limits: episodes of high and low temperature and of low battery."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
 GAP: Final = 10
-"""Minutes between two minutes out of the limits that still belong to one episode."""
+"""Longest gap in minutes between two minutes of one episode."""
 
 LOOK_BACK: Final = 3
-"""Days in which the beginning of an episode is looked for."""
+"""Days in which the start of an episode is looked for."""
 
-# A minute that is younger may still lack readings, so that its average tells too little.
+# Younger minutes may still lack readings.
 _WATERMARK = timedelta(minutes=2)
 _NEVER = date(9999, 12, 31)
 TOO_WARM, TOO_COLD, LOW_BATTERY = "temperature_high", "temperature_low", "battery_low"
@@ -39,31 +39,32 @@ GOLD_THRESHOLD_VIOLATIONS = Table(
     name="gold_threshold_violations",
     layer="gold",
     description=(
-        "Episodes in which the minutes of a device were outside of the limits that dim_devices has "
-        f"for the day. Minutes out of the limits that are at most {GAP} minutes apart are one "
-        "episode. One row per episode and day: an episode that goes on after midnight (UTC) has a "
-        "row on the next day, too, which is `continued` and covers the whole episode so far, "
-        f"{LOOK_BACK} days at most. Minutes of the last two minutes before the build are left to "
-        "the next one."
+        "Episodes in which a device was outside its limits in dim_devices. Minutes outside the "
+        f"limits that are at most {GAP} minutes apart belong to one episode. One row per episode "
+        "and day: an episode that continues after midnight (UTC) has another row on the next day, "
+        f"with `continued` true, which covers the episode so far, up to {LOOK_BACK} days. Minutes "
+        "that ended less than two minutes before the build are left to the next build."
     ),
     columns=(
         Column("event_date", "date", "Day (UTC).", False),
         Column("device_id", "string", "The device.", False),
-        Column("store_id", "string", "Its store, according to dim_devices.", False),
-        Column("measure", "string", f"{TOO_WARM}, {TOO_COLD} or {LOW_BATTERY}.", False),
-        Column("began_at", "timestamp", "First minute out of the limits (UTC).", False),
-        Column("last_minute", "timestamp", "Last minute out of the limits (UTC) by the end of the "
-               "day.", False),
-        Column("minutes", "bigint", "Minutes from the first to the last, both included.", False,
+        Column("store_id", "string", "The store of the device, according to dim_devices.", False),
+        Column("measure", "string", f"Limit that was exceeded: {TOO_WARM}, {TOO_COLD} or "
+               f"{LOW_BATTERY}.", False),
+        Column("began_at", "timestamp", "First minute outside the limits (UTC).", False),
+        Column("last_minute", "timestamp", "Last minute outside the limits (UTC), up to the end of "
+               "the day.", False),
+        Column("minutes", "bigint", "Minutes from the first to the last minute, inclusive.", False,
                "minutes"),
-        Column("minutes_out", "bigint", "Minutes out of the limits that were observed.", False,
+        Column("minutes_out", "bigint", "Number of minutes observed outside the limits.", False,
                "minutes"),
-        Column("worst_value", "double", "Average of the worst minute, in degrees Fahrenheit or "
+        Column("worst_value", "double", "Average in the worst minute, in degrees Fahrenheit or "
                "percent.", False, "as measure says"),
-        Column("limit_value", "double", "The limit; the stricter one if it changed meanwhile.",
+        Column("limit_value", "double", "The limit; the stricter one if it changed during the "
+               "episode.",
                False, "as measure says"),
-        Column("shift", "int", "Shift in which it began, by the store's local time: 1 from 6:00, 2 "
-               "from 14:00, 3 from 22:00.", unit="code"),
+        Column("shift", "int", "Shift in which the episode began, in the store's local time: 1 "
+               "from 6:00, 2 from 14:00, 3 from 22:00.", unit="code"),
         Column("continued", "boolean", "Whether the episode began on an earlier day.", False),
     ),
     keys=("event_date", "device_id", "measure", "began_at"),
@@ -74,9 +75,9 @@ GOLD_THRESHOLD_VIOLATIONS = Table(
     references=(dates("event_date"), Reference(("store_id",), "dim_stores", ("store_id",))),
     measures=(
         Measure("violations", "sum(case when continued then 0 else 1 end)", "count", "additive",
-                "Episodes of devices out of their limits, each on the day it began."),
+                "Number of episodes outside the limits, on the day on which each began."),
         Measure("longest_violation", "max(minutes)", "minutes", "non_additive",
-                "Longest time that a device was out of its limits."),
+                "Longest episode outside the limits."),
     ),
 )  # fmt: skip
 
@@ -84,7 +85,7 @@ GOLD_THRESHOLD_VIOLATIONS = Table(
 def threshold_violations(
     minutes: DataFrame, devices: DataFrame, clocks: DataFrame, day: date, loaded_at: datetime
 ) -> DataFrame:
-    """Find episodes out of the limits; columns as declared for `gold_threshold_violations`.
+    """Find episodes outside the limits; columns as declared for `gold_threshold_violations`.
 
     Args:
         minutes: Rows of `agg_thermostat_minute` of the day and the days before.
@@ -153,7 +154,7 @@ def threshold_violations(
 def open_violations(
     minutes: DataFrame, devices: DataFrame, clocks: DataFrame, day: date, loaded_at: datetime
 ) -> DataFrame:
-    """Find the episodes out of the limits that have not ended by a closed minute.
+    """Find the episodes outside the limits that have not ended by a closed minute.
 
     Args:
         minutes: As for `threshold_violations`.
@@ -175,7 +176,7 @@ def _described(violation: Mapping[str, Any]) -> str:
 
 
 def _outside(limited: DataFrame, measure: str, value: str, limit: str) -> DataFrame:
-    """Return the minutes out of one limit."""
+    """Return the minutes outside one limit."""
     found, allowed = F.col(value), F.col(limit).cast("double")
     out: Col = found > allowed if measure == TOO_WARM else found < allowed
     return limited.filter(out).select(
@@ -194,14 +195,14 @@ GOLD = (
             "clocks": reference.store_clocks,
         },
         alert=RowsAlert(
-            "devices_out_of_limits", "Devices are out of their limits", "episodes", but="continued"
+            "devices_out_of_limits", "Devices are outside their limits", "episodes", but="continued"
         ),
     ),
 )
 
 OUT_OF_LIMITS = LiveAlarm(
-    "Out of limits",
-    "No device is out of its limits",
+    "Outside limits",
+    "No device is outside its limits",
     AGG_THERMOSTAT_MINUTE,
     open_violations,
     {"devices": reference.device_history, "clocks": reference.store_clocks},

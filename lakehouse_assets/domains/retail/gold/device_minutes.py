@@ -1,4 +1,4 @@
-"""What the gold tables about the stores' devices share: their minutes, episodes and shifts."""
+"""Minutes, episodes and shifts, shared by the gold tables on the stores' devices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AGG_OCCUPANCY_MINUTE = minutes(OCCUPANCY)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROS = 60_000_000
 _DAY = 24 * 60
-# Shifts begin at 6:00 and at 14:00, and the third at 22:00 (spec, section 2).
+# First minutes of the three shifts.
 _FIRST, _SECOND, _THIRD = 6 * 60, 14 * 60, 22 * 60
 
 
@@ -33,7 +33,7 @@ def with_episode(rows: DataFrame, by: Sequence[str], gap: int) -> DataFrame:
     Args:
         rows: Rows with the columns `by` and `number`, a minute's number since 1970.
         by: Columns of a group.
-        gap: A longer one ends an episode.
+        gap: Longest gap within an episode, in minutes.
 
     Returns:
         The rows and their `episode`, from 1.
@@ -46,14 +46,14 @@ def with_episode(rows: DataFrame, by: Sequence[str], gap: int) -> DataFrame:
 
 
 def with_shift(rows: DataFrame, clocks: DataFrame) -> DataFrame:
-    """Add the shift of the store's local time: 1 from 6:00, 2 from 14:00, 3 from 22:00.
+    """Add the shift in the store's local time: 1 from 6:00, 2 from 14:00, 3 from 22:00.
 
     Args:
         rows: Rows with `store_id` and `number`, a minute's number since 1970.
         clocks: Rows of `reference.store_clocks`.
 
     Returns:
-        The rows and their `shift`, which is null for a store that is not known.
+        The rows and their `shift`, which is null for an unknown store.
     """
     own = clocks.select(
         F.col("store_id").alias("clock_of"), "from_minute", "until_minute", "offset_minutes"

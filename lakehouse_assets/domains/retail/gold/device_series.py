@@ -1,6 +1,6 @@
-"""What is unusual in the stores' temperatures and visits, and what temperature comes next.
+"""Anomalies of the stores' temperatures and visits, and a temperature forecast.
 
-Series are decomposed as Kusto does, see `engine/series.py`.
+Series are decomposed as in Kusto, see `engine/series.py`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from lakehouse_assets.engine import Col, DataFrame, F, W, series
 from lakehouse_assets.engine import vocabulary as v
 
 DAYS: Final = 3
-"""Days from which the usual course of a day is learned: of three values the median is usual."""
+"""Days from which the daily pattern is learned: the median of three values."""
 
 ALL_DEVICES: Final = "All"
-"""What `device_id` is in rows about all devices of a store together."""
+"""The `device_id` of rows that average all devices of a store."""
 
 AHEAD: Final = 15
 """Number of minutes that are forecast."""
@@ -32,7 +32,7 @@ STEP: Final = 5
 """Minutes of a step of the visits' series."""
 
 THRESHOLDS: Final = {"temperature": 1.5, "dwell": 2.0, "aisle": 1.8}
-"""Lowest scores of anomalies: Kusto's default, and those that the reference uses."""
+"""Lowest absolute score of an anomaly: Kusto's default, and the reference lab's values."""
 
 _DAY = 24 * 60
 _LEARNED = 2 * _DAY
@@ -41,21 +41,23 @@ _EXACT = "decimal(18,4)"
 _UNKNOWN = "Unknown"
 _KEYS = ("store_id", "device_id")
 _SERIES = ("series",)
-_STORE = Column("store_id", "string", "The store; Unknown if the device names none.", False)
+_STORE = Column("store_id", "string", "The store; Unknown if the device sends none.", False)
 _DEVICE = Column(
     "device_id", "string", "The device; All for the average of the store's devices.", False
 )
-_JUDGEMENT = (
-    Column("score", "double", "Distance from what is usual: 0 between the 10th and the 90th "
-           "percentile of the differences from the baseline, else the distance from the nearer of "
-           "them in ranges between them, negative below. Null in a gap.", unit="score"),
-    Column("flag", "int", "1 for an anomaly above the baseline, -1 below, else 0.", False, "code"),
+_SCORES = (
+    Column("score", "double", "How unusual the value is: 0 if its difference from the baseline is "
+           "between the 10th and the 90th percentile of these differences, else its distance from "
+           "the nearer percentile, in ranges between the two; negative below. Null in a gap.",
+           unit="score"),
+    Column("flag", "int", "1 for an anomaly above the baseline, -1 for one below, else 0.", False,
+           "code"),
 )  # fmt: skip
 
 
 def _daily(name: str, description: str, columns: tuple[Column, ...], keys: tuple[str, ...],
            **declared: Any) -> Table:  # fmt: skip
-    day = Column("event_date", "date", "Day of the minutes in UTC.", False)
+    day = Column("event_date", "date", "Day of the minutes (UTC).", False)
     return Table(
         DOMAIN, name, "gold", description, (day, *columns), ("event_date", *keys), OWNER,
         partition=EVENT_DATE, topic="anomalies", clustered=keys[:1], **declared,
@@ -64,77 +66,83 @@ def _daily(name: str, description: str, columns: tuple[Column, ...], keys: tuple
 
 THERMOSTAT_ANOMALIES = _daily(
     "thermostat_anomalies",
-    f"Each minute's temperature of each device, and of each store, beside the one expected from "
-    f"{DAYS} days: the median of the same minute of these days, or the mean if the device has not "
-    "sent for that long. Minutes without a reading, from a device's first to the last of any, are "
-    "gaps.",
+    f"Temperature of each device and each store by minute, compared with a baseline from {DAYS} "
+    "days: the median of the same minute on these days, or the mean if the device has not sent "
+    "for that long. Minutes without a reading are gaps, from the device's first minute to the "
+    "last minute of any device.",
     (
         _STORE, _DEVICE,
         Column("minute", "timestamp", "Start of the minute in UTC.", False),
         Column("temp_avg", "double", "Average temperature; null in a gap.",
                unit="degrees Fahrenheit"),
-        Column("baseline", "double", "Temperature that is expected.", unit="degrees Fahrenheit"),
-        *_JUDGEMENT,
+        Column("baseline", "double", "Expected temperature.", unit="degrees Fahrenheit"),
+        *_SCORES,
     ),
     ("device_id", "store_id", "minute"),
     kind="aggregate",
     measures=(
         Measure("temperature_anomalies", "sum(case when device_id <> 'All' then abs(flag) end)",
-                "count", "additive", "Minutes in which a device's temperature was unusual."),
+                "count", "additive", "Number of minutes in which a device's temperature was "
+                "unusual."),
         Measure("average_temperature", "avg(temp_avg)", "degrees Fahrenheit", "non_additive",
-                "Mean temperature of the minutes, as measured."),
+                "Average temperature, as measured."),
         Measure("usual_temperature", "avg(baseline)", "degrees Fahrenheit", "non_additive",
-                "Mean temperature that is usual in the minutes."),
+                "Average of the expected temperature."),
         Measure("minutes_without_reading",
                 "sum(case when device_id <> 'All' and temp_avg is null then 1 else 0 end)",
-                "count", "additive", "Minutes in which a device sent no temperature."),
+                "count", "additive", "Number of minutes in which a device sent no temperature."),
     ),
 )  # fmt: skip
 
 OCCUPANCY_ANOMALIES = _daily(
     "occupancy_anomalies",
-    f"How long visitors stay, in steps of {STEP} minutes, beside what is expected from {DAYS} days "
-    "as in thermostat_anomalies.",
+    f"How long visitors stay, in steps of {STEP} minutes, compared with a baseline from {DAYS} "
+    "days, as in thermostat_anomalies.",
     (
-        Column("measure", "string", "`dwell`: time in one place; `aisle`: time in the aisle.",
+        Column("measure", "string", "What is measured: `dwell` is time in one place, `aisle` time "
+               "in the "
+               "aisle.",
                False),
         _STORE, _DEVICE,
         Column("step_start", "timestamp", f"Start of the {STEP} minutes in UTC.", False),
         Column("minutes_avg", "double", "Average time of a visitor; null in a gap.",
                unit="minutes"),
-        Column("baseline", "double", "Time that is expected.", unit="minutes"),
-        *_JUDGEMENT,
+        Column("baseline", "double", "Expected time.", unit="minutes"),
+        *_SCORES,
     ),
     ("measure", "device_id", "store_id", "step_start"),
     kind="aggregate",
     measures=(
         Measure("stay_anomalies", "sum(case when device_id <> 'All' then abs(flag) end)", "count",
-                "additive", "Steps in which visitors of a device stayed unusually long or short."),
+                "additive", "Number of steps in which visitors near a device stayed unusually "
+                "long or "
+                "short."),
     ),
 )  # fmt: skip
 
 THERMOSTAT_FORECAST = _daily(
     "thermostat_forecast",
-    f"Temperature of each device in the {AHEAD} minutes after the last minute of any device, from "
-    "the two days before; of devices that sent on the day.",
+    f"Forecast of each device's temperature for the {AHEAD} minutes after the last minute of any "
+    "device, from the previous two days. Only devices that sent on the day have a forecast.",
     (
         _STORE, _DEVICE,
-        Column("minute", "timestamp", "Start of the minute that is forecast, in UTC.", False),
-        Column("temp_forecast", "double", "Temperature that is expected.", False,
+        Column("minute", "timestamp", "Start of the forecast minute, in UTC.", False),
+        Column("temp_forecast", "double", "Forecast temperature.", False,
                "degrees Fahrenheit"),
-        Column("last_minute", "timestamp", "Last minute in which the device sent.", False),
+        Column("last_minute", "timestamp", "Last minute in which the device sent a temperature.",
+               False),
     ),
     ("device_id", "store_id", "minute"),
     kind="snapshot",
     measures=(
         Measure("expected_temperature", "avg(temp_forecast)", "degrees Fahrenheit", "non_additive",
-                "Mean temperature that is expected of the devices."),
+                "Average forecast temperature of the devices."),
     ),
 )  # fmt: skip
 
 
 def thermostat_anomalies(thermostat: DataFrame, day: date) -> DataFrame:
-    """Judge the temperatures of a day; columns as declared for `thermostat_anomalies`.
+    """Score the temperatures of a day; columns as declared for `thermostat_anomalies`.
 
     Args:
         thermostat: Rows of `agg_thermostat_minute` of the day and the days before.
@@ -149,7 +157,7 @@ def thermostat_anomalies(thermostat: DataFrame, day: date) -> DataFrame:
 
 
 def occupancy_anomalies(occupancy: DataFrame, day: date) -> DataFrame:
-    """Judge how long visitors stay on a day; columns as declared for `occupancy_anomalies`.
+    """Score how long visitors stay on a day; columns as declared for `occupancy_anomalies`.
 
     Args:
         occupancy: Rows of `agg_occupancy_minute` of the day and the days before.
@@ -238,7 +246,7 @@ def _mean_of(steps: DataFrame, keys: tuple[str, ...]) -> DataFrame:
 def _scored(
     steps: DataFrame, keys: tuple[str, ...], day: date, step: int, threshold: Col
 ) -> DataFrame:
-    """Decompose the series of devices, and of each store's together, over a window of days.
+    """Decompose the series of devices and of stores over a window of days.
 
     Returns the rows of the last day.
     """
@@ -279,7 +287,7 @@ def _last(steps: DataFrame) -> DataFrame:
 def _with_period(filled: DataFrame, step: int) -> DataFrame:
     """Add the period of each series: a day if it goes back to the window's first hour, else none.
 
-    With one or two days, an anomaly would be half of the usual course and show on the other day.
+    With one or two days, an anomaly would be half of the daily pattern and distort the other day.
     """
     known = F.when(F.col("value").isNotNull(), F.col("position"))
     whole = W.partitionBy(*_SERIES)
@@ -296,7 +304,7 @@ def _with_period(filled: DataFrame, step: int) -> DataFrame:
 
 
 def _start(day: date) -> Col:
-    """Return the start of the window whose last day it is."""
+    """Return the start of the window that ends with the day."""
     return F.lit(day - timedelta(days=DAYS - 1)).cast("timestamp")
 
 

@@ -1,4 +1,4 @@
-"""Views of the stores' devices: their latest state, a store's hours, and what was ingested."""
+"""Views of the stores' devices: latest state, hourly averages, and ingested events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MINUTE = 60_000_000
 _EXACT = "decimal(18,4)"
 _AVERAGES = {
     "temp_avg": ("Average temperature.", "degrees Fahrenheit"),
-    "battery_avg": ("Average charge of the batteries.", "percent"),
+    "battery_avg": ("Average battery charge.", "percent"),
     "visitors_avg": ("Average number of visitors near a device.", "count"),
     "aisle_avg": ("Average time of a visitor in the aisle.", "minutes"),
     "dwell_avg": ("Average time of a visitor in one place.", "minutes"),
@@ -46,23 +46,25 @@ def _view(
 
 DEVICES_LATEST = _view(
     "devices_latest",
-    "The last minute of each thermostat, with its place and the limits that hold today.",
+    "Latest minute of each thermostat, with its store's city and today's battery limit.",
     (
         Column("device_id", "string", "The device.", False),
-        Column("store_id", "string", "The store that it named."),
-        Column("city", "string", "City of the store; null if dim_devices does not list it."),
+        Column("store_id", "string", "The store, according to the device."),
+        Column(
+            "city", "string", "City of the store; null if dim_devices does not list the device."
+        ),
         Column("minute", "timestamp", "Start of the minute in UTC.", False),
         Column("temp_avg", "double", "Average temperature.", unit="degrees Fahrenheit"),
-        Column("battery_avg", "double", "Average charge of the battery.", unit="percent"),
-        Column("battery_limit", "int", "Lowest charge allowed.", unit="percent"),
-        Column("battery_is_low", "boolean", "Whether the charge is below the limit."),
+        Column("battery_avg", "double", "Average battery charge.", unit="percent"),
+        Column("battery_limit", "int", "Lowest allowed battery charge.", unit="percent"),
+        Column("battery_is_low", "boolean", "Whether the battery charge is below the limit."),
     ),
     ("device_id",),
 )
 
 STORE_HOURS = _view(
     "store_hours",
-    "Temperature and visits of each store by hour: averages of all readings of its devices.",
+    "Temperature, battery and visitors by store and hour: averages over all readings.",
     (
         Column("store_id", "string", "The store."),
         Column("hour", "timestamp", "Start of the hour in UTC.", False),
@@ -72,36 +74,36 @@ STORE_HOURS = _view(
     references=(Reference(("store_id",), "dim_stores", ("store_id",)),),
     measures=(
         Measure("average_temperature", "avg(temp_avg)", "degrees Fahrenheit", "non_additive",
-                "Mean of the hours' average temperatures."),
+                "Average of the hourly temperatures."),
         Measure("average_battery", "avg(battery_avg)", "percent", "non_additive",
-                "Mean of the hours' average charge of the batteries."),
+                "Average of the hourly battery charges."),
         Measure("average_visitors", "avg(visitors_avg)", "count", "non_additive",
-                "Mean number of visitors near a device."),
+                "Average number of visitors near a device."),
     ),
 )  # fmt: skip
 
 DEVICE_HEALTH_NOW = _view(
     "device_health_now",
-    "Rows of gold_device_health of the latest hour with readings.",
+    "Health of each device in the latest hour with readings, from gold_device_health.",
     GOLD_DEVICE_HEALTH.pick("device_id", "store_id", "hour", *(c.name for c in HEALTH_COLUMNS)),
     ("device_id",),
     references=(Reference(("store_id",), "dim_stores", ("store_id",)),),
     measures=(
         Measure("devices_at_risk_now", "count(distinct case when risk = 'high' then device_id end)",
                 "count", "non_additive",
-                "Devices whose risk is high in the latest hour, by the model."),
+                "Number of devices whose risk is high in the latest hour, by the model."),
         Measure("remaining_hours_now", "min(remaining_hours)", "hours", "non_additive",
-                "Least hours that a device has left in the latest hour, by the model."),
+                "Fewest hours that any device has left, in the latest hour, by the model."),
     ),
 )  # fmt: skip
 
 EVENTS_INGESTED = _view(
     "events_ingested",
-    "Number of events that were written to bronze, by stream and minute of writing.",
+    "Number of events written to bronze, by stream and minute.",
     (
         Column("stream", "string", "Name of the stream.", False),
         Column("minute", "timestamp", "Start of the minute in UTC.", False),
-        Column("five_minutes", "timestamp", "Start of the five minutes with the minute.", False),
+        Column("five_minutes", "timestamp", "Start of the five-minute interval.", False),
         Column("events", "bigint", "Number of events.", False, "count"),
     ),
     ("stream", "minute"),

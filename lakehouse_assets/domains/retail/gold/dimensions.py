@@ -1,8 +1,9 @@
 """The dimensions of sales and devices: stores, products, customers and devices.
 
 Dates, places and countries are conformed: they mean the same in every domain. Customers are not:
-the shop's customers and the airline's members share no number, and equal names and addresses do not
-prove that two people are the same. The dimension of campaigns is in `campaigns.py`.
+the retailer's customers and the airline's members share no number,
+and equal names do not prove that
+two people are the same. The dimension of campaigns is in `campaigns.py`.
 """
 
 from __future__ import annotations
@@ -25,15 +26,18 @@ DIM_STORES = Table(
     domain=DOMAIN,
     name="dim_stores",
     layer="gold",
-    description="The ten stores of the spec's section 2: S001 Miami to S010 Chicago.",
+    description="One row per store: S001 (Miami) to S010 (Chicago).",
     columns=(
-        Column("store", "int", "Number of the store in store sales.", False, "id"),
+        Column("store", "int", "Number of the store, as in store sales.", False, "id"),
+        Column("store_id", "string", "Id of the store in events of devices: S001 to S010.", False),
+        Column("city", "string", "City of the store.", False),
         Column(
-            "store_id", "string", "Its name in thermostat and door counter data: S001 ...", False
+            "place_name",
+            "string",
+            "The city's name in dim_places, which has its coordinates.",
+            False,
         ),
-        Column("city", "string", "City.", False),
-        Column("place_name", "string", "The city in dim_places, which has its position.", False),
-        Column("country_code", "string", "Country, ISO alpha-2.", False),
+        Column("country_code", "string", "Country, ISO alpha-2 code.", False),
         LOADED,
     ),
     keys=("store",),
@@ -51,25 +55,25 @@ DIM_DEVICES = Table(
     name="dim_devices",
     layer="gold",
     description=(
-        "The thermostats and visitor counters of the stores, with history: a row holds from the "
-        "day valid_from until the day before valid_to, and no two rows of a device on one day."
+        "The stores' thermostats and visitor counters, with history: a row is valid from the day "
+        "valid_from to the day before valid_to. A device has at most one valid row on any day."
     ),
     columns=(
-        Column("device_id", "string", "The device: TH001 ...", False),
-        Column("store_id", "string", "Its store: S001 ...", False),
+        Column("device_id", "string", "Id of the device: TH001 and so on.", False),
+        Column("store_id", "string", "Store of the device: S001 to S010.", False),
         Column("city", "string", "City of the store.", False),
-        Column("time_zone", "string", "IANA time zone of the store, by which its shifts are.",
+        Column("time_zone", "string", "IANA time zone of the store, which determines its shifts.",
                False),
         Column("model", "string", "Model of the device.", False),
-        Column("installed_on", "date", "Day on which it was installed.", False),
-        Column("temp_low", "decimal(4,1)", "Lowest temperature allowed.", False,
+        Column("installed_on", "date", "Day on which the device was installed.", False),
+        Column("temp_low", "decimal(4,1)", "Lowest allowed temperature.", False,
                "degrees Fahrenheit"),
-        Column("temp_high", "decimal(4,1)", "Highest temperature allowed.", False,
+        Column("temp_high", "decimal(4,1)", "Highest allowed temperature.", False,
                "degrees Fahrenheit"),
-        Column("battery_limit", "int", "Lowest charge of the battery allowed.", False, "percent"),
-        Column("valid_from", "date", "First day (UTC) on which the row holds.", False),
-        Column("valid_to", "date", "First day (UTC) on which it no longer holds; null for the "
-               "row that holds today."),
+        Column("battery_limit", "int", "Lowest allowed battery charge.", False, "percent"),
+        Column("valid_from", "date", "First day (UTC) on which the row is valid.", False),
+        Column("valid_to", "date", "First day (UTC) on which the row is no longer valid; null "
+               "for the device's last row."),
         LOADED,
     ),
     keys=("device_id", "valid_from"),
@@ -81,13 +85,24 @@ DIM_DEVICES = Table(
 
 DIM_PRODUCTS = gold(
     "dim_products",
-    "One row per product that was sold by the end of a month. Stores report sales by brand only: "
-    "their product is All products of a brand.",
+    "One row per product sold by the end of a month. Stores report sales by brand only, as the "
+    "product All products.",
     (
-        Column("product_key", "bigint", "Hash of category, product and brand.", False, "id"),
-        Column("product", "string", "Product, or All products.", False),
-        Column("product_category", "string", "Category, All categories or Unknown.", False),
-        Column("brand", "string", "Brand.", False),
+        Column(
+            "product_key",
+            "bigint",
+            "Key of the product: hash of category, product and brand.",
+            False,
+            "id",
+        ),
+        Column("product", "string", "Name of the product, or All products.", False),
+        Column(
+            "product_category",
+            "string",
+            "Category of the product, All categories or Unknown.",
+            False,
+        ),
+        Column("brand", "string", "Brand of the product.", False),
         LOADED,
     ),
     ("product_key",),

@@ -1,4 +1,4 @@
-"""The forecast of store sales: the weeks it is made from, its result, and what follows from it."""
+"""The forecast of store sales: its input weeks, its result, and tables derived from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
 WEEKS_AHEAD: Final = 10
-"""Number of weeks that are forecast: as many as the reference plots after a campaign."""
+"""Number of weeks that are forecast."""
 
 RECENT: Final = 8
 """Number of weeks whose mean price is assumed for the weeks ahead."""
@@ -42,23 +42,23 @@ _STORE = Column("store", "int", "Number of the store.", False, "id")
 _BRAND = Column("brand", "string", "Brand.", False)
 _WEEK = Column("week_start", "date", "First day of the week.", False)
 _AHEAD = Column(
-    "weeks_ahead", "int", "Weeks after the last delivered one; 0 for delivered weeks.", False,
+    "weeks_ahead", "int", "Weeks after the last delivered week; 0 for delivered weeks.", False,
     "count",
 )  # fmt: skip
 
 GOLD_STORE_WEEKS = gold(
     "gold_store_weeks",
-    f"Sales per store, brand and week so far, and the {WEEKS_AHEAD} weeks after the last one with "
-    f"the price of the last {RECENT} weeks and the last advert, which are assumed to go on. Brands "
-    f"that a store has not sold for {RECENT} weeks have no weeks ahead. Weeks that begin after the "
-    "month, a typing error as a rule, are left out: the last one decides what is ahead.",
+    f"Input of the sales forecast: sales by store, brand and week so far, and the {WEEKS_AHEAD} "
+    f"weeks ahead. Weeks ahead have the average price of the last {RECENT} weeks and the latest "
+    f"advert. A brand that a store has not sold for {RECENT} weeks has no weeks ahead. Weeks that "
+    "begin after the month are left out, because they are usually typing errors.",
     (
         _STORE, _BRAND, _WEEK, _AHEAD,
-        Column("week_number", "int", "Weeks since 1 January 1970.", False, "count"),
+        Column("week_number", "int", "Number of weeks since 1 January 1970.", False, "count"),
         Column("quantity", "bigint", "Pieces sold; null for weeks ahead.", unit="pieces"),
-        Column("price", "double", "Revenue by pieces, 4 decimals; null if none were sold.",
+        Column("price", "double", "Revenue per piece, to 4 decimals; null if nothing was sold.",
                unit=CURRENCY),
-        Column("advert", "int", "1 if the brand was advertised in the week, otherwise 0.", False,
+        Column("advert", "int", "1 if the brand was advertised in the week, else 0.", False,
                "code"),
     ),
     ("store", "brand", "week_start", "weeks_ahead"),
@@ -66,24 +66,28 @@ GOLD_STORE_WEEKS = gold(
     topic="forecast",
 )  # fmt: skip
 
-_BOUND = "Null without a model."
+_BOUND = "Null before the first model."
 
 GOLD_SALES_FORECAST = gold(
     "gold_sales_forecast",
-    "Forecast of the pieces that a store sells of a brand in each of the weeks after the last one "
-    "delivered by the end of a month. Eight of ten weeks are expected between p10 and p90.",
+    f"Forecast of the pieces that a store will sell of a brand in each of the {WEEKS_AHEAD} weeks "
+    "ahead. Eight of ten weeks should lie between p10 and p90.",
     (
         _STORE, _BRAND, _WEEK, _AHEAD,
-        Column("price", "double", "Price that is assumed.", unit=CURRENCY),
-        Column("promotion", "string", "Promotion that is assumed: feature if advertised, deal if "
-               f"at least 5 % cheaper than in the {RECENT} weeks before, else none."),
-        Column("method", "string", "What the forecast is: trees, boosted trees; or a simple "
-               "method: recent, the mean of the last weeks; last_week; year_before, the same week "
-               "of the year before; smoothed, exponential smoothing; similar, a mean that weighs "
-               "recent weeks with a similar price and advert most. Null without a model."),
-        Column("forecast_p10", "double", f"Lower bound. {_BOUND}", unit="pieces"),
-        Column("forecast_p50", "double", f"The forecast. {_BOUND}", unit="pieces"),
-        Column("forecast_p90", "double", f"Upper bound. {_BOUND}", unit="pieces"),
+        Column("price", "double", "Assumed price.", unit=CURRENCY),
+        Column("promotion", "string", "Assumed promotion: feature if advertised, deal if at "
+               f"least 5 % cheaper than in the previous {RECENT} weeks, else none."),
+        Column("method", "string", f"Method of the forecast: trees (boosted trees), recent (mean "
+        f"of "
+               f"the last {RECENT} weeks), last_week, year_before (same week of the previous "
+               f"year), "
+               "smoothed (exponential smoothing), or similar (mean that gives recent weeks with a "
+               f"similar price and advert the highest weight). {_BOUND}"),
+        Column("forecast_p10", "double", f"Lower bound: one of ten weeks is below it. {_BOUND}",
+               unit="pieces"),
+        Column("forecast_p50", "double", f"Forecast (median). {_BOUND}", unit="pieces"),
+        Column("forecast_p90", "double", f"Upper bound: one of ten weeks is above it. {_BOUND}",
+               unit="pieces"),
         MODEL_VERSION,
     ),
     ("store", "brand", "week_start"),
@@ -97,8 +101,8 @@ SALES_OUTLOOK = Table(
     name="sales_outlook",
     layer="gold",
     description=(
-        "What each store sold of each brand in each week, and the forecast for the weeks ahead: "
-        "gold_store_weeks and gold_sales_forecast below each other."
+        "Pieces that each store sold of each brand by week, followed by the forecast for the weeks "
+        "ahead: the union of gold_store_weeks and gold_sales_forecast."
     ),
     columns=(
         _STORE, _BRAND, _WEEK, _AHEAD,
@@ -114,28 +118,28 @@ SALES_OUTLOOK = Table(
         Reference(("week_start",), "dim_date", ("date",)),
     ),
     measures=(
-        Measure("pieces", "sum(quantity)", "pieces", "additive", "Pieces sold, as observed."),
+        Measure("pieces", "sum(quantity)", "pieces", "additive", "Pieces sold."),
         Measure("forecast", "sum(forecast_p50)", "pieces", "additive",
-                "Pieces that the model expects."),
+                "Pieces forecast by the model."),
         Measure("forecast_low", "sum(forecast_p10)", "pieces", "non_additive",
-                "Sum of the lower bounds; of a store's brand, one week of ten is below it."),
+                "Sum of the lower bounds of each store and brand."),
         Measure("forecast_high", "sum(forecast_p90)", "pieces", "non_additive",
-                "Sum of the upper bounds; of a store's brand, one week of ten is above it."),
+                "Sum of the upper bounds of each store and brand."),
     ),
 )  # fmt: skip
 
-_SUMMED = "of all stores: the sum of theirs, so more than eight of ten are between low and high."
+_SUMMED = "of all stores: the sum of each store's bound, so the interval is wider than 80 %."
 
 GOLD_DEMAND_FORECAST = gold(
     "gold_demand_forecast",
-    f"Pieces of each product that all stores are expected to sell in the next {WEEKS_AHEAD} weeks "
-    "together, to keep in stock.",
+    f"Pieces of each product that all stores are expected to sell in the next {WEEKS_AHEAD} weeks, "
+    "for planning stock.",
     (
-        Column("product_key", "bigint", "Product.", False, "id"), _BRAND,
-        Column("first_week", "date", "First day of the first week.", False),
-        Column("weeks", "int", "Number of weeks.", False, "count"),
+        Column("product_key", "bigint", "Key of the product in dim_products.", False, "id"), _BRAND,
+        Column("first_week", "date", "First day of the first week forecast.", False),
+        Column("weeks", "int", "Number of weeks forecast.", False, "count"),
         Column("demand_low", TOTAL, f"Lower bound {_SUMMED}", unit="pieces"),
-        Column("demand", TOTAL, "Forecast of all stores.", unit="pieces"),
+        Column("demand", TOTAL, "Forecast for all stores.", unit="pieces"),
         Column("demand_high", TOTAL, f"Upper bound {_SUMMED}", unit="pieces"),
         MODEL_VERSION,
     ),
@@ -147,14 +151,15 @@ GOLD_DEMAND_FORECAST = gold(
 
 GOLD_POST_CAMPAIGN_REVENUE = gold(
     "gold_post_campaign_revenue",
-    "Revenue that all stores are expected to make in each week after the latest campaign, at the "
-    "prices that the forecast assumes. Empty while there is no campaign.",
+    "Revenue that all stores are expected to make in each week ahead, at the prices that the "
+    "forecast assumes, with the number of weeks since the latest campaign. Empty if there is no "
+    "campaign.",
     (
         _WEEK,
         Column("weeks_after_campaign", "int", "Weeks since the last day of the latest campaign; "
-               "negative if it goes on.", False, "count"),
+               "negative while it is running.", False, "count"),
         Column("revenue_low", TOTAL, f"Lower bound {_SUMMED}", unit=CURRENCY),
-        Column("predicted_revenue", TOTAL, "Forecast of all stores.", unit=CURRENCY),
+        Column("predicted_revenue", TOTAL, "Forecast for all stores.", unit=CURRENCY),
         Column("revenue_high", TOTAL, f"Upper bound {_SUMMED}", unit=CURRENCY),
         MODEL_VERSION,
     ),
@@ -163,7 +168,7 @@ GOLD_POST_CAMPAIGN_REVENUE = gold(
     topic="forecast",
     measures=(
         Measure("predicted_revenue", "sum(predicted_revenue)", CURRENCY, "semi_additive",
-                "Revenue that the model expects of all stores."),
+                "Revenue forecast for all stores."),
         Measure("revenue_low", "sum(revenue_low)", CURRENCY, "non_additive",
                 "Sum of the stores' lower bounds."),
         Measure("revenue_high", "sum(revenue_high)", CURRENCY, "non_additive",
@@ -173,7 +178,7 @@ GOLD_POST_CAMPAIGN_REVENUE = gold(
 
 
 def store_weeks(store_sales: DataFrame, month: date) -> DataFrame:
-    """Add sales up by week, and plan the weeks ahead; columns as declared for `gold_store_weeks`.
+    """Add up sales by week and add the weeks ahead; columns as declared for `gold_store_weeks`.
 
     Args:
         store_sales: Rows of `silver_store_sales` delivered by the end of the month.
@@ -235,7 +240,7 @@ def store_weeks(store_sales: DataFrame, month: date) -> DataFrame:
 
 
 def sales_outlook(weeks: DataFrame, forecast: DataFrame) -> DataFrame:
-    """Put sold and forecast weeks below each other; columns as declared for `sales_outlook`.
+    """Unite sold and forecast weeks; columns as declared for `sales_outlook`.
 
     Args:
         weeks: Rows of `gold_store_weeks`.
@@ -258,7 +263,7 @@ def sales_outlook(weeks: DataFrame, forecast: DataFrame) -> DataFrame:
 
 
 def demand_forecast(forecast: DataFrame) -> DataFrame:
-    """Add the forecast up by product; columns as declared for `gold_demand_forecast`.
+    """Add up the forecast by product; columns as declared for `gold_demand_forecast`.
 
     Args:
         forecast: The month's rows of `gold_sales_forecast`.
@@ -285,7 +290,7 @@ def demand_forecast(forecast: DataFrame) -> DataFrame:
 
 
 def post_campaign_revenue(forecast: DataFrame, campaigns: DataFrame) -> DataFrame:
-    """Add the forecast's revenue up by week; columns as for `gold_post_campaign_revenue`.
+    """Add up the forecast revenue by week; columns as for `gold_post_campaign_revenue`.
 
     Args:
         forecast: The month's rows of `gold_sales_forecast`.
@@ -310,12 +315,12 @@ def post_campaign_revenue(forecast: DataFrame, campaigns: DataFrame) -> DataFram
 
 
 def _price(revenue: Col, quantity: Col) -> Col:
-    """Return the price of a piece with 4 decimals, which hide how engines convert decimals."""
+    """Return the price of a piece to 4 decimals, so that engines agree."""
     return v.round_half_up(v.ratio(revenue, quantity), 4)
 
 
 def _sum(column: Col) -> Col:
-    """Add numbers up exactly, rounded to 2 decimals each, in whatever order they come."""
+    """Add up numbers exactly, each rounded to 2 decimals, so that their order does not matter."""
     return v.total(v.round_half_up(column, 2).cast(TOTAL), 2)
 
 

@@ -1,7 +1,7 @@
 """The stitched data product: tweets by hashtag and city with the campaign's results.
 
-The lab repeats a row for each week of the campaign and finds a campaign only if upper and lower
-case agree; here a result counts once, and case does not matter.
+The reference lab repeats a row for each week of the campaign, and matches hashtags to campaigns by
+case. Here, each result counts once, and case does not matter.
 """
 
 from __future__ import annotations
@@ -27,20 +27,24 @@ from lakehouse_assets.engine import vocabulary as v
 
 CAMPAIGN_TWEETS = gold(
     "campaign_tweets",
-    "Tweets by hashtag and city with the results of the hashtag's campaign, distributed over its "
-    "cities in proportion to their tweets, so that every total equals that of the inputs.",
+    "Tweets by hashtag and city, with the results of the hashtag's campaign. A campaign's results "
+    "are split among its cities in proportion to their tweets, so that totals match the inputs.",
     (
-        Column("hashtag", "string", "Hashtag.", False),
-        Column("city", "string", "City; null for a campaign without tweets."),
-        Column("campaign_name", "string", "Campaign; null for a hashtag without results."),
-        Column("tweets", "bigint", "Tweets.", False, "count", aliases=("count",)),
-        Column("retweets", COUNT_TOTAL, "Retweets.", False, "count"),
+        Column("hashtag", "string", "Hashtag of the tweets or of the campaign.", False),
+        Column("city", "string", "City of the tweets; null for a campaign without tweets."),
+        Column(
+            "campaign_name",
+            "string",
+            "Name of the campaign; null for a hashtag without campaign results.",
+        ),
+        Column("tweets", "bigint", "Number of tweets.", False, "count", aliases=("count",)),
+        Column("retweets", COUNT_TOTAL, "Number of retweets.", False, "count"),
         *SENTIMENT,
         Column(
             "revenue", FINE_TOTAL, "The city's share of the campaign's revenue.", False, CURRENCY
         ),
-        Column("cost", FINE_TOTAL, "The city's share of its cost.", False, CURRENCY),
-        Column("profit", FINE_TOTAL, "The city's share of its profit.", False, CURRENCY),
+        Column("cost", FINE_TOTAL, "The city's share of the campaign's cost.", False, CURRENCY),
+        Column("profit", FINE_TOTAL, "The city's share of the campaign's profit.", False, CURRENCY),
     ),
     ("hashtag", "city"),
     kind="cumulative",
@@ -52,15 +56,15 @@ CAMPAIGN_TWEETS = gold(
             "count(distinct hashtag)",
             "count",
             "non_additive",
-            "Hashtags of tweets.",
+            "Number of hashtags.",
         ),
-        Measure("tweets", "sum(tweets)", "count", "semi_additive", "Tweets with the hashtag."),
+        Measure("tweets", "sum(tweets)", "count", "semi_additive", "Number of tweets."),
         Measure(
             "revenue",
             "sum(revenue)",
             CURRENCY,
             "semi_additive",
-            "Revenue of the campaigns that the hashtags name.",
+            "Revenue of the hashtags' campaigns.",
         ),
     ),
 )
@@ -124,8 +128,8 @@ def campaign_tweets(
         *(c.name for c in SENTIMENT),
         *[_money(_share(n)).alias(n) for n in _MEASURES],
     )
-    untold = named.join(tweeted, F.col("campaign_key") == F.col("tag_key"), "left_anti")
-    silent = v.staged(untold).select(
+    without_tweets = named.join(tweeted, F.col("campaign_key") == F.col("tag_key"), "left_anti")
+    silent = v.staged(without_tweets).select(
         F.col("own_tag").alias("hashtag"),
         F.lit(None).cast("string").alias("city"),
         "campaign_name",

@@ -1,4 +1,4 @@
-"""Sales of both channels: the fact table, its aggregates, and the input of a forecast."""
+"""Sales of both channels: the fact table, its aggregates, and training and test data."""
 
 from __future__ import annotations
 
@@ -30,26 +30,43 @@ from lakehouse_assets.domains.retail.shared import CURRENCY, FINE
 from lakehouse_assets.engine import DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
-_CHANNEL = Column("channel", "string", "store or online.", False)
+_CHANNEL = Column("channel", "string", "Sales channel: store or online.", False)
 _STORE = Column("store", "int", "Number of the store; null for online sales.", unit="id")
-_BRAND = Column("brand", "string", "Brand.", False)
+_BRAND = Column("brand", "string", "Brand of the product.", False)
 
 FACT_SALES = gold(
     "fact_sales",
-    "One row per sale delivered in a month: sales of a brand in a store in a week, or an order.",
+    "One row per sale delivered in a month: the sales of a brand in a store in a week, or an "
+    "online "
+    "order.",
     (
-        Column("sale_key", "bigint", "Hash of channel and the source's number.", False, "id"),
+        Column(
+            "sale_key",
+            "bigint",
+            "Key of the sale: hash of the channel and the source's number.",
+            False,
+            "id",
+        ),
         _CHANNEL,
-        Column("sale_date", "date", "Day of the order, or first day of the store's week.", False),
-        Column("period", "string", "Period that starts on sale_date: day or week.", False),
+        Column(
+            "sale_date", "date", "Day of the online order, or first day of the store's week.", False
+        ),
+        Column(
+            "period", "string", "Period that sale_date begins: day (online) or week (store).", False
+        ),
         _STORE,
         COUNTRY_CODE,
-        Column("product_key", "bigint", "Product.", False, "id"),
+        Column("product_key", "bigint", "Key of the product in dim_products.", False, "id"),
         _BRAND,
-        Column("customer_id", "string", "Customer; null for stores and guests.", pii="identifier"),
-        Column("quantity", "bigint", "Pieces.", False, "pieces"),
+        Column(
+            "customer_id",
+            "string",
+            "Number of the customer; null for stores and guests.",
+            pii="identifier",
+        ),
+        Column("quantity", "bigint", "Pieces sold.", False, "pieces"),
         Column("price", FINE, "Price per piece.", False, CURRENCY),
-        Column("revenue", FINE, "Revenue according to the source.", False, CURRENCY),
+        Column("revenue", FINE, "Revenue, as the source reports it.", False, CURRENCY),
         LOADED,
     ),
     ("sale_key",),
@@ -59,14 +76,14 @@ FACT_SALES = gold(
         dates("sale_date"),
         COUNTRIES,
         same_month(("product_key",), "dim_products"),
-        # A store or customer that is not known yet must not block its sales.
+        # Sales of an unknown store or customer must not block the build.
         Reference(("store",), "dim_stores", ("store",), required=False),
         same_month(("customer_id",), "dim_retail_customers", required=False),
     ),
     # The key is a hash; sales are looked up by date.
     clustered=("sale_date",),
     measures=(
-        Measure("sales", "count(*)", "count", "additive", "Sales."),
+        Measure("sales", "count(*)", "count", "additive", "Number of sales."),
         Measure("pieces", "sum(quantity)", "pieces", "additive", "Pieces sold."),
         Measure("revenue", "sum(revenue)", CURRENCY, "additive", "Revenue of both channels."),
         Measure(
@@ -80,16 +97,23 @@ FACT_SALES = gold(
 )
 
 _SUMS = (
-    Column("sale_count", "bigint", "Sales: rows of fact_sales.", False, "count"),
-    Column("quantity", "bigint", "Pieces.", False, "pieces"),
-    Column("revenue", FINE_TOTAL, "Revenue.", False, CURRENCY),
+    Column("sale_count", "bigint", "Number of sales: rows of fact_sales.", False, "count"),
+    Column("quantity", "bigint", "Pieces sold.", False, "pieces"),
+    Column("revenue", FINE_TOTAL, "Revenue of the sales.", False, CURRENCY),
 )
 
 SALES_DAYS = gold(
     "sales_days",
-    "Sales delivered in a month by day (a store's week by its first day), channel, store, country "
-    "and brand: the aggregate that sales_weeks adds up over months.",
-    (Column("sale_date", "date", "Day.", False), _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS),
+    "Sales delivered in a month, by day, channel, store, country and brand. A store's week is on "
+    "its first day. sales_weeks adds up the months.",
+    (
+        Column("sale_date", "date", "Day of the sales; the first day of a store's week.", False),
+        _CHANNEL,
+        _STORE,
+        COUNTRY_CODE,
+        _BRAND,
+        *_SUMS,
+    ),
     ("sale_date", "channel", "store", "country_code", "brand"),
     kind="aggregate",
     topic="sales",
@@ -98,12 +122,11 @@ SALES_DAYS = gold(
 
 SALES_WEEKS = gold(
     "sales_weeks",
-    "Sales per week, store (or country of online sales) and brand, over everything delivered so "
-    "far. A store's week begins as delivered; LAKEHOUSE_WEEK_STARTS_ON puts online sales into the "
-    "same weeks.",
+    "Sales by week, channel, store, country and brand, from all sales delivered so far. Weeks of "
+    "stores start on the day delivered; weeks of online sales start on LAKEHOUSE_WEEK_STARTS_ON.",
     (
-        Column("week_start", "date", "First day of the week: the store's own, or of online sales "
-               "by LAKEHOUSE_WEEK_STARTS_ON.", False),
+        Column("week_start", "date", "First day of the week: as delivered for stores, as "
+               "LAKEHOUSE_WEEK_STARTS_ON sets it for online sales.", False),
         _CHANNEL, _STORE, COUNTRY_CODE, _BRAND, *_SUMS,
     ),
     ("week_start", "channel", "store", "country_code", "brand"),
@@ -121,9 +144,8 @@ _SALE = tuple(
 
 SALES_TRAIN = gold(
     "sales_train",
-    "Store sales so far of the earlier weeks, up to a percent rank of 0.8 over WeekStarting: the "
-    "data that a forecast is trained on. Sales of one week share a rank, so a week is never on "
-    "both sides.",
+    "Training data of a forecast: store sales so far of the earlier weeks, up to a percent rank of "
+    "0.8 by week_starting. Sales of a week share a rank, so no week is in both training and test.",
     _SALE,
     ("sale_id",),
     kind="cumulative",
@@ -133,8 +155,9 @@ SALES_TRAIN = gold(
 
 SALES_TEST = gold(
     "sales_test",
-    "Store sales so far of the later weeks, above a percent rank of 0.8 over WeekStarting: the "
-    "data that a forecast is tested on. Empty while no week is above it.",
+    "Test data of a forecast: store sales so far of the later weeks, above a percent rank of 0.8 "
+    "by "
+    "week_starting. Empty while there is no such week.",
     _SALE,
     ("sale_id",),
     kind="cumulative",
@@ -239,9 +262,9 @@ def sales_days(sales: DataFrame) -> DataFrame:
 
 
 def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
-    """Add days up by week; columns as declared for `sales_weeks`.
+    """Add up days by week; columns as declared for `sales_weeks`.
 
-    A store's sales are not known by day, so that its weeks start on the delivered day.
+    Store sales are not known by day, so a store's weeks start on the delivered day.
 
     Args:
         days: Rows of `sales_days` of this and all earlier months.
@@ -350,12 +373,12 @@ GOLD = (
         checks=(
             Check(
                 "weeks_are_apart",
-                "Every week of the test is later than every week of training.",
+                "Every week of sales_test is later than every week of sales_train.",
                 not_after_training,
             ),
             Check(
                 "every_sale_is_on_one_side",
-                "Each store sale delivered so far is once in training or in the test.",
+                "Each store sale delivered so far is in exactly one of sales_train and sales_test.",
                 not_on_one_side,
             ),
         ),

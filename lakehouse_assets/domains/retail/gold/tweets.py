@@ -29,9 +29,9 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
 _COUNTS = (
-    Column("tweets", "bigint", "Tweets.", False, "count", aliases=("count",)),
-    Column("retweets", COUNT_TOTAL, "Sum of their retweets.", False, "count"),
-    Column("favourites", COUNT_TOTAL, "Sum of their likes.", False, "count"),
+    Column("tweets", "bigint", "Number of tweets.", False, "count", aliases=("count",)),
+    Column("retweets", COUNT_TOTAL, "Number of retweets.", False, "count"),
+    Column("favourites", COUNT_TOTAL, "Number of likes.", False, "count"),
 )
 
 _HASHTAG, _CITY = SILVER_TWEETS.pick("hashtag", "city")
@@ -43,7 +43,8 @@ _KEPT = SILVER_TWEETS.pick(
 
 GOLD_TWEETS = gold(
     "tweets",
-    "Tweets delivered in a month, with the sentiment that the champion of the model gives them.",
+    "One row per tweet and hashtag delivered in a month, with the sentiment predicted by the "
+    "champion of the sentiment model.",
     (
         *_KEPT,
         Column(TEXT, "string", "Words of the tweet, with contractions expanded.",
@@ -61,25 +62,26 @@ GOLD_TWEETS = gold(
 )  # fmt: skip
 
 SENTIMENTS_COUNTED = tuple(
-    Column(f"{name.lower()}_tweets", "bigint", f"Tweets that the model calls {name.lower()}.",
+    Column(f"{name.lower()}_tweets", "bigint", f"Number of tweets that the model classifies as "
+                         f"{name.lower()}.",
            False, "count")
     for name in CLASSES
 )  # fmt: skip
-"""Counts of tweets by sentiment; tweets without words, or before the first model, are in none."""
+"""Counts of tweets by sentiment; tweets without a predicted sentiment are in none of them."""
 
 SENTIMENT = (
     *SENTIMENTS_COUNTED,
     *(
-        Column(f"{name}_share", "double", f"The {name} ones as a share of those three; null if "
-               "there are none.", unit="share")
+        Column(f"{name}_share", "double", f"Share of {name} tweets among those with a predicted "
+               "sentiment; null if there are none.", unit="share")
         for name in ("negative", "positive")
     ),
 )  # fmt: skip
 
 TWEET_SENTIMENTS = gold(
     "tweet_sentiments",
-    "Tweets delivered in a month by hashtag, city and sentiment: the aggregate that the tables "
-    "below add up.",
+    "Tweets delivered in a month, by hashtag and city, counted by predicted sentiment. Cumulative "
+    "tables add up the months.",
     (_HASHTAG, _CITY, *SENTIMENTS_COUNTED),
     ("hashtag", "city"),
     kind="aggregate",
@@ -91,11 +93,12 @@ TWEET_DAYS = Table(
     name="tweet_days",
     layer="gold",
     description=(
-        "Tweets delivered on a day, by day, hashtag and city: the aggregate that the tables below "
-        "add up, so that a new file only recomputes its own day."
+        "Tweets delivered on a day, by day of the tweet, hashtag and city. Cumulative tables add "
+        "up "
+        "the days, so that a new file only recomputes its own day."
     ),
     columns=(
-        Column("tweet_date", "date", "Day of the tweets.", False),
+        Column("tweet_date", "date", "Day of the tweets (UTC).", False),
         _HASHTAG, _CITY, *_COUNTS,
         *delivery_columns(TWEETS),
     ),
@@ -107,16 +110,16 @@ TWEET_DAYS = Table(
     clustered=("city", "hashtag"),
     references=(dates("tweet_date"),),
     measures=(
-        Measure("tweets", "sum(tweets)", "count", "additive", "Tweets."),
-        Measure("retweets", "sum(retweets)", "count", "additive", "How often they were retweeted."),
+        Measure("tweets", "sum(tweets)", "count", "additive", "Number of tweets."),
+        Measure("retweets", "sum(retweets)", "count", "additive", "Number of retweets."),
         Measure("retweets_per_tweet", "sum(retweets) / nullif(sum(tweets), 0)", "count",
-                "non_additive", "Average retweets per tweet."),
+                "non_additive", "Average number of retweets per tweet."),
     ),
 )  # fmt: skip
 
 TWEETS_BY_CITY_AND_HASHTAG = gold(
     "tweets_by_city_and_hashtag",
-    "Tweets per city and hashtag, over everything delivered so far.",
+    "Tweets by city and hashtag, from all tweets delivered so far.",
     (_CITY, _HASHTAG, *_COUNTS, *SENTIMENT),
     ("city", "hashtag"),
     kind="cumulative",
@@ -126,7 +129,7 @@ TWEETS_BY_CITY_AND_HASHTAG = gold(
 
 TWEETS_BY_HASHTAG = gold(
     "tweets_by_hashtag",
-    "Tweets and retweets per hashtag, over everything delivered so far.",
+    "Tweets by hashtag, from all tweets delivered so far.",
     (_HASHTAG, *_COUNTS, *SENTIMENT),
     ("hashtag",),
     kind="cumulative",
@@ -136,7 +139,7 @@ TWEETS_BY_HASHTAG = gold(
 
 TWEET_TOTALS = gold(
     "tweet_totals",
-    "Tweets, retweets and likes in one row, over everything delivered so far.",
+    "One row with the number of tweets, retweets and likes, from all tweets delivered so far.",
     (*_COUNTS, *SENTIMENT),
     (),
     kind="cumulative",
@@ -146,24 +149,26 @@ TWEET_TOTALS = gold(
 
 TWEETS_BY_CITY = gold(
     "tweets_by_city",
-    "Tweets per city with its position; a city that is not a known place has no coordinates.",
+    "Tweets by city with its coordinates, from all tweets delivered so far. A city that is not in "
+    "dim_places has no coordinates.",
     (
         _CITY, *_COUNTS, *SENTIMENT,
-        Column("place", "string", "Name of the place; null if the city is not a known place."),
-        Column("country", "string", "Country of the place, ISO alpha-2."),
-        Column("latitude", "double", "Latitude.", unit="degrees", aliases=("lat",)),
-        Column("longitude", "double", "Longitude.", unit="degrees", aliases=("lon",)),
+        Column("place", "string", "City as in GeoNames; null if the city is not in dim_places."),
+        Column("country", "string", "Country of the city, ISO alpha-2 code."),
+        Column("latitude", "double", "Latitude of the city.", unit="degrees", aliases=("lat",)),
+        Column("longitude", "double", "Longitude of the city.", unit="degrees", aliases=("lon",)),
     ),
     ("city",),
     kind="cumulative",
     topic="tweets",
-    measures=(Measure("tweets", "sum(tweets)", "count", "semi_additive", "Tweets so far."),),
+    measures=(Measure("tweets", "sum(tweets)", "count", "semi_additive",
+                      "Number of tweets so far."),),
     lab="gold_twitter_historical_city_hashtag_count_loc",
 )  # fmt: skip
 
 
 def gold_tweets(tweets: DataFrame, month: date) -> DataFrame:
-    """Choose the columns of a month's tweets that `tweets` has beside those of the model."""
+    """Select the columns of a month's tweets that `tweets` has, without the model's."""
     return tweets.select(
         F.lit(month).alias("as_of_month"),
         *(c.name for c in _KEPT),
@@ -174,7 +179,7 @@ def gold_tweets(tweets: DataFrame, month: date) -> DataFrame:
 def total_of_tweets(tweets: DataFrame) -> DataFrame:
     """Return one row with a total of the month's tweets, which `tweets` must match.
 
-    Of their numbers, the hours alone add up in 64 bits.
+    Hours are used because sums of the other numbers may exceed 64 bits.
     """
     return tweets.agg(F.sum("hour_of_day").cast("bigint").alias("hour_of_day"))
 
@@ -229,7 +234,7 @@ def by_hashtag(pairs: DataFrame, month: date) -> DataFrame:
 def in_total(pairs: DataFrame, month: date) -> DataFrame:
     """Add up all tweets in one row; columns as declared for `tweet_totals`."""
     totals = _added_up(pairs, (), month)
-    # A month without tweets has a row, too, with zeros.
+    # A month without tweets has a row with zeros.
     none = {
         c.name: F.coalesce(F.col(c.name), F.lit(0).cast(c.type))
         for c in (*_COUNTS, *SENTIMENTS_COUNTED)
@@ -267,7 +272,7 @@ def _added_up(counts: DataFrame, keys: Sequence[str], month: date) -> DataFrame:
 
 
 def with_shares(counts: DataFrame) -> DataFrame:
-    """Add the shares of negative and positive tweets among those that have a sentiment."""
+    """Add the shares of negative and positive tweets among those with a predicted sentiment."""
     negative, neutral, positive = (F.col(c.name) for c in SENTIMENTS_COUNTED)
     scored = negative + neutral + positive
     return counts.withColumns(

@@ -1,4 +1,4 @@
-"""Visits of the website: one by one with what may explain happiness, and added up by day."""
+"""Visits to the website: each visit with its possible reasons for happiness, and daily sums."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ _YOUNGEST = {"<21": 0, "21-30": 21, "31-40": 31, "41-50": 41, "51-60": 51, ">60"
 
 WEBSITE_VISITS = gold(
     "website_visits",
-    "One row per visit of the website delivered in a month, with what may explain whether it "
-    "pleased.",
+    "One row per website visit delivered in a month, with attributes that may explain whether the "
+    "visitor was happy.",
     (
         *SILVER_VISITS.pick("visit_number", "visited_at", "visit_date"),
-        Column("visitor_key", "bigint", "Hash of the visitor's number.", False, "id",
+        Column("visitor_key", "bigint", "Hash of the visitor's number; identifies a returning "
+               "visitor.", False, "id",
                pii="identifier"),
         Column("country_code", "string", COUNTRY_CODE.description, False, pii="location"),
         _AGE,
-        Column("youngest", "int", "Lowest age of the age group; null if it is not known.",
+        Column("youngest", "int", "Lowest age of the age group; null if unknown.",
                unit="years", pii="demographic"),
         *SILVER_VISITS.pick(*_DESCRIBED, *_COUNTED),
     ),
@@ -49,54 +50,59 @@ WEBSITE_VISITS = gold(
     # The key is a number; visits are looked up by date.
     clustered=("visit_date",),
     measures=(
-        Measure("visits", "count(*)", "count", "additive", "Visits of the website."),
+        Measure("visits", "count(*)", "count", "additive", "Number of website visits."),
         Measure("visitors", "count(distinct visitor_key)", "count", "non_additive",
-                "Visitors: one who comes several times counts once."),
+                "Number of different visitors; a returning visitor counts once."),
         Measure("bounce_rate", "100.0 * count(*) filter (where bounced) / nullif(count(*), 0)",
                 "percent", "non_additive", "Share of visits that ended after one page."),
         Measure("not_happy", f"count(*) filter (where happiness = '{NOT_HAPPY}')", "count",
-                "additive", "Visits of which the visitor said Not Happy."),
+                "additive", "Number of visits with the answer Not Happy."),
         Measure(
             "not_happy_share",
             f"100.0 * count(*) filter (where happiness = '{NOT_HAPPY}') / "
             f"nullif(count(*) filter (where happiness in ('{HAPPY}', '{NOT_HAPPY}')), 0)",
-            "percent", "non_additive", "Share Not Happy of the visits with an answer.",
+            "percent", "non_additive", "Share of Not Happy among visits with an answer.",
         ),
         Measure("repeat_customers", "count(*) filter (where customer_type = 'Repeat customer')",
-                "count", "additive", "Visits of customers who had bought before."),
+                "count", "additive", "Number of visits by customers who had bought before."),
         Measure("average_duration", "sum(duration_seconds) / nullif(count(duration_seconds), 0)",
-                "seconds", "non_additive", "Mean duration of a visit."),
+                "seconds", "non_additive", "Average duration of a visit."),
     ),
 )  # fmt: skip
 
 WEBSITE_VISIT_DAYS = gold(
     "website_visit_days",
-    "Visits delivered in a month by day, country, device, age group and referrer. Visitors are not "
-    "included: one person may be counted in several rows.",
+    "Website visits delivered in a month, by day, country, device, age group and referrer. "
+    "Visitors "
+    "are not counted, because one person may be in several rows.",
     (
         SILVER_VISITS.column("visit_date"),
         COUNTRY_CODE,
-        Column("device", "string", "Mobile Phone, Laptop, Tablet or Unknown.", False),
-        Column("age_group", "string", "Age in years: <21, 21-30 ... >60, or Unknown.", False),
-        Column("referrer", "string", "Where the visitor came from, or Unknown.", False),
-        Column("visits", "bigint", "Visits.", False, "count"),
-        Column("bounces", "bigint", "Visits that ended after one page.", False, "count"),
-        Column("happy", "bigint", "Visits with the answer Happy.", False, "count"),
-        Column("not_happy", "bigint", "Visits with the answer Not Happy.", False, "count"),
-        Column("pages", COUNT_TOTAL, "Pages seen.", False, "count"),
-        Column("duration_seconds", COUNT_TOTAL, "Duration of the visits.", False, "seconds"),
+        Column("device", "string", "Device of the visitor: Mobile Phone, Laptop, Tablet or "
+               "Unknown.", False),
+        Column("age_group", "string", "Age group in years: <21, by decade to 51-60, >60, or "
+               "Unknown.", False),
+        Column("referrer", "string", "Where the visitor came from: Search, Direct, Social, "
+               "Third-party redirect or Unknown.", False),
+        Column("visits", "bigint", "Number of visits.", False, "count"),
+        Column("bounces", "bigint", "Number of visits that ended after one page.", False, "count"),
+        Column("happy", "bigint", "Number of visits with the answer Happy.", False, "count"),
+        Column("not_happy", "bigint", "Number of visits with the answer Not Happy.", False,
+               "count"),
+        Column("pages", COUNT_TOTAL, "Number of pages viewed.", False, "count"),
+        Column("duration_seconds", COUNT_TOTAL, "Total duration of the visits.", False, "seconds"),
     ),
     ("visit_date", "country_code", "device", "age_group", "referrer"),
     kind="aggregate",
     topic="website",
     references=(dates("visit_date"), COUNTRIES),
     measures=(
-        Measure("visits", "sum(visits)", "count", "additive", "Visits of the website."),
+        Measure("visits", "sum(visits)", "count", "additive", "Number of website visits."),
         Measure("bounce_rate", "100.0 * sum(bounces) / nullif(sum(visits), 0)", "percent",
                 "non_additive", "Share of visits that ended after one page."),
         Measure("not_happy_share",
                 "100.0 * sum(not_happy) / nullif(sum(happy) + sum(not_happy), 0)",
-                "percent", "non_additive", "Share Not Happy of the visits with an answer."),
+                "percent", "non_additive", "Share of Not Happy among visits with an answer."),
     ),
 )  # fmt: skip
 
@@ -126,7 +132,7 @@ def website_visits(visits: DataFrame, countries: DataFrame, month: date) -> Data
 
 
 def website_visit_days(visits: DataFrame) -> DataFrame:
-    """Add a month's visits up by day; columns as declared for `website_visit_days`.
+    """Add up a month's visits by day; columns as declared for `website_visit_days`.
 
     Args:
         visits: The month's rows of `website_visits`.

@@ -19,17 +19,26 @@ from lakehouse_assets.domains.retail.gold.common import (
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
-_DAY = Column("visit_date", "date", "Day.", False)
-_DEVICE = Column("device_category", "string", "Mobile, Tablet, Desktop or Unknown.", False)
-_SOURCE = Column("traffic_source", "string", "Google, Direct ... or Unknown.", False)
+_DAY = Column("visit_date", "date", "Day of the visits.", False)
+_DEVICE = Column(
+    "device_category", "string", "Kind of device: Mobile, Tablet, Desktop or Unknown.", False
+)
+_SOURCE = Column(
+    "traffic_source",
+    "string",
+    "Where visitors came from, such as Google or Direct; or Unknown.",
+    False,
+)
 
 _VISITS = (
-    Column("visits", "bigint", "Visits.", False, "count"),
-    Column("rated_visits", "bigint", "Visits with a known conversion rate.", False, "count"),
+    Column("visits", "bigint", "Number of visits.", False, "count"),
+    Column(
+        "rated_visits", "bigint", "Number of visits with a known conversion rate.", False, "count"
+    ),
     Column(
         "conversions",
         FINE_TOTAL,
-        "Orders of the rated visits: visits times rate, to four decimals in each delivered row.",
+        "Orders from rated visits: visits times conversion rate, to 4 decimals per delivered row.",
         False,
         "count",
     ),
@@ -37,17 +46,19 @@ _VISITS = (
 
 WEBSITE_DAYS = gold(
     "website_days",
-    "Visits delivered in a month by day, country, device and traffic source: the aggregate that "
-    "website_conversion adds up over months. Visitors are not included: one person may be counted "
-    "in several rows of silver_website, so their sum is not a number of visitors.",
+    "Website visits delivered in a month, by day, country, device and traffic source. "
+    "website_conversion adds up the months. Visitors are not counted, because one person may be in "
+    "several rows of silver_website.",
     (_DAY, COUNTRY_CODE, _DEVICE, _SOURCE, *_VISITS),
     ("visit_date", "country_code", "device_category", "traffic_source"),
     kind="aggregate",
     topic="website",
     references=(dates("visit_date"), COUNTRIES),
     measures=(
-        Measure("visits", "sum(visits)", "count", "additive", "Visits of the website."),
-        Measure("orders", "sum(conversions)", "count", "additive", "Orders of rated visits."),
+        Measure("visits", "sum(visits)", "count", "additive", "Number of website visits."),
+        Measure(
+            "orders", "sum(conversions)", "count", "additive", "Number of orders from rated visits."
+        ),
         Measure(
             "conversion_rate",
             "100 * sum(conversions) / nullif(sum(rated_visits), 0)",
@@ -60,11 +71,11 @@ WEBSITE_DAYS = gold(
 
 WEBSITE_CONVERSION = gold(
     "website_conversion",
-    "Visits and conversion by device and traffic source, over everything delivered so far.",
+    "Visits and conversion rate by device and traffic source, from everything delivered so far.",
     (
         _DEVICE, _SOURCE, *_VISITS,
         Column("conversion_rate", "double", "Share of rated visits that ended in an order; null "
-               "without rated visits.", unit="percent"),
+               "if there are none.", unit="percent"),
     ),
     ("device_category", "traffic_source"),
     kind="cumulative",
@@ -102,7 +113,7 @@ def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFr
 
 
 def website_conversion(days: DataFrame, month: date) -> DataFrame:
-    """Add days up by device and source; columns as declared for `website_conversion`.
+    """Add up days by device and source; columns as declared for `website_conversion`.
 
     Args:
         days: Rows of `website_days` of this and all earlier months.

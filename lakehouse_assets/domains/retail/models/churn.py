@@ -1,9 +1,10 @@
-"""The model of churn: how likely a customer is to leave.
+"""The churn model: how likely a customer is to leave.
 
-The reference's random forest and a plain logistic regression are the baselines. Candidates are a
-logistic regression with splines, boosted trees, and the mean of their logits. Penalty, depth and
-number of the trees, the choice among candidates and the calibration all come from predictions out
-of fold within the rows that are fitted.
+The reference lab's random forest and a plain logistic regression are the baselines. Candidates "
+"are a
+logistic regression with splines, boosted trees, and the mean of their logits. Penalty, depth,
+number
+of trees, candidate and calibration are all chosen by out-of-fold predictions on the fitted rows.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ FEWEST_ROWS: Final = 100
 FEWEST_OF_A_CLASS: Final = 20
 
 SOURCES: Final = {field.name: field.source or field.name for field in CUSTOMERS.columns}
-# By how much a level of the trees must lower the log loss; less is noise.
+# Another level of trees must lower the log loss by this much; less is noise.
 _LEVEL: Final = 0.001
 # Most customers in a figure.
 _MOST_DRAWN: Final = 5_000
@@ -92,9 +93,9 @@ class ChurnSettings:
         depths: Depths of the boosted trees to choose from, 1 to 3.
         learning_rates: Learning rates of the trees to choose from.
         trees: Most boosted trees; their number is chosen.
-        contact_cost: What it costs to contact a customer, in US dollars.
-        loss: What is lost with a customer who leaves and was not contacted, in US dollars. A
-            contact pays if the probability is above the ratio of the two.
+        contact_cost: Cost of contacting a customer, in US dollars.
+        loss: Loss from a customer who leaves without having been contacted, in US dollars. A
+            contact pays off if the probability exceeds contact_cost / loss.
     """
 
     seed: int = 42
@@ -254,16 +255,16 @@ def check_customers(rows: pa.Table, labels: Labels) -> None:
     fewest = min(leavers, len(labels) - leavers)
     if fewest < FEWEST_OF_A_CLASS or len(labels) < FEWEST_ROWS:
         raise CannotFitError(
-            f"{len(labels)} customers have {SOURCES[LABEL]} and {SOURCES['total_amount']}, "
-            f"{leavers} of whom left; give at least {FEWEST_ROWS}, with {FEWEST_OF_A_CLASS} or "
-            "more of either kind."
+            f"{len(labels)} customers have {SOURCES[LABEL]} and {SOURCES['total_amount']}, and "
+            f"{leavers} of them left. Provide at least {FEWEST_ROWS}, with {FEWEST_OF_A_CLASS} or "
+            "more who left and as many who stayed."
         )
     revealing = revealing_columns(rows, labels)
     if revealing:
         names = ", ".join(SOURCES.get(name, name) for name in revealing)
         raise CannotFitError(
-            f"{names} nearly determines {SOURCES[LABEL]} alone, so it is a copy of the label or "
-            "known only after it; remove the column or correct its values."
+            f"{names} alone nearly determines {SOURCES[LABEL]}, so it copies the label or is known "
+            "only after it. Remove the column or correct its values."
         )
 
 
@@ -572,18 +573,21 @@ CHURN: Final = ModelSpec(
     gates=(
         Gate(
             "churn_is_ranked", "auc", 0.65,
-            "Out of fold, customers who left have the higher probability in more than 65 % of "
-            "pairs with one who stayed.",
+            "AUC above 0.65 out of fold: in more than 65 % of pairs, the customer who left has a "
+            "higher probability than the one who stayed.",
         ),
         Gate(
             "churn_is_calibrated", "ece", None, below=0.08,
-            description="Out of fold, probabilities are within .08 of the share who left.",
+            description="Calibration error below 0.08 out of fold: probabilities match the share "
+            "of "
+            "customers who left.",
             also_shown=("brier",),
         ),
         Gate(
             "churn_is_not_leaked", "leaks", None, below=1.0,
-            description="No sign that rows were resampled before they were split, and no AUC that "
-            "is too good to be true; the run's leaks.json says what was found.",
+            description="No sign of leakage: rows were not resampled before the split, and no AUC "
+            "is "
+            "implausibly high. leaks.json of the MLflow run lists the findings.",
         ),
     ),
     comparison=by_auc("churn_probability", not_worse_by=0.005, slices=("senior_citizen",)),
@@ -591,9 +595,9 @@ CHURN: Final = ModelSpec(
     realised=realised_churn,
     finish=lambda frame: frame.select(*GOLD_CUSTOMER_CHURN.column_names),
     limits=(
-        "Whether a customer left is known only for the month of the snapshot; the model says who "
-        "resembles those who left, not when somebody will leave.",
-        "Reasons say what the model weighs, not what would make a customer stay.",
+        "Churn is known only for the month of the snapshot. The model says who resembles customers "
+        "who left, not when a customer will leave.",
+        "Reasons show what the model weighs, not what would make a customer stay.",
     ),
     libraries=("scikit-learn", "xgboost-cpu"),
 )  # fmt: skip

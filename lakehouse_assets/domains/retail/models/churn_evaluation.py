@@ -74,8 +74,9 @@ def read_customers(path: Path) -> tuple[pa.Table, Labels, int]:
         twice = repeated(text[SOURCES[KEY]].filter(known).to_pylist())
         if twice:
             raise LakehouseError(
-                f"{path} has {len(twice)} customers in several rows; keep one row of each, because "
-                "predicting a customer that it has seen says nothing about a model."
+                f"{path} has {len(twice)} customers in several rows; keep one row of each. A "
+                f"model must "
+                "not be tested on customers that it was fitted on."
             )
     try:
         check_customers(text.drop_columns([SOURCES[LABEL]]).filter(known), labels)
@@ -124,7 +125,10 @@ def evaluate_churn(arguments: Mapping[str, Any], progress: Progress) -> dict[str
     from lakehouse_assets.ml.binary import CHAMPION, evaluate
 
     rows, labels, others = read_customers(arguments["data"])
-    progress(f"{len(labels)} customers, {labels.sum()} of whom left; {others} are left out")
+    progress(
+        f"{len(labels)} customers, {labels.sum()} of whom left; {others} without Churn or "
+        f"TotalAmount skipped"
+    )
 
     def fit(
         trained: pa.Table, trained_labels: Labels, seed: int
@@ -150,19 +154,20 @@ def evaluate_churn(arguments: Mapping[str, Any], progress: Progress) -> dict[str
 CHURN_EVALUATION: Final = Evaluation(
     name="churn",
     description=(
-        "Evaluate the churn model on a file of customers. For each seed a stratified fifth of the "
-        "customers with Churn and TotalAmount is held out, and everything is fitted on the others. "
+        "Evaluate the churn model on a file of customers. For each seed, a stratified fifth of the "
+        "customers with Churn and TotalAmount is held out, and the model is fitted on the others. "
         "Prints AUC, Brier score and calibration error (ECE, ten bins of equal width) by seed and "
-        "their means, the means of candidates and baselines, and the gain in AUC over the plain "
-        "logistic regression with its corrected 95 % interval, over five splits a seed."
+        "on average, the averages of candidates and baselines, and the gain in AUC over the plain "
+        "logistic regression with its corrected 95 % interval, over five splits per seed."
     ),
     arguments=(
         Argument(
             "data",
             "CSV file of customers, plain or .gz, with the columns "
             + ", ".join(SOURCES[name] for name in (*FEATURES, LABEL))
-            + " in any order; CustomerID is read if it is there, and other columns are ignored "
-            "unless one repeats Churn.",
+            + " in any order. CustomerID is read if present. Other columns are ignored, but a "
+            "copy of "
+            "Churn is refused.",
             parse=Path,
         ),
         Argument("seeds", "Seeds of the splits, such as 0-4 or 0,3,7.", "0-4", parse_seeds),

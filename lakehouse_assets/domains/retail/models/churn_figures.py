@@ -15,7 +15,7 @@ _COLOURS = {"No": "#1f6f8b", "Yes": "#222222"}
 
 
 def spend_figure(rows: pa.Table) -> Figure:
-    """Draw what customers paid by how long they have been customers, in the colours of the lab.
+    """Draw total amount by tenure, in the colours of the reference lab.
 
     Args:
         rows: Customers with `tenure_months`, `total_amount` and `churn`.

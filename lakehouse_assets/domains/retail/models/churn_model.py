@@ -1,4 +1,4 @@
-"""The fitted model of churn as plain numbers: probabilities, and the reasons for them.
+"""The fitted churn model as plain numbers: probabilities, and the reasons for them.
 
 Everything here needs NumPy and PyArrow only, so it runs where rows are scored.
 """
@@ -25,8 +25,8 @@ TEXTS: Final = (
 )  # fmt: skip
 FEATURES: Final = (*NUMBERS, *TEXTS)
 DERIVED: Final = {"average_amount": "total_amount", "price_drift": "unit_price"}
-"""What a customer paid a month on average, and how far the price is above that now; each with the
-column that it tells more about."""
+"""The average monthly amount, and how far the price is above it; each with the column that its
+contribution counts for."""
 
 CANDIDATES: Final = {"splines": (1.0, 0.0), "xgboost": (0.0, 1.0), "blend": (0.5, 0.5)}
 """The weights of the logits of the spline regression and of the trees, by candidate."""

@@ -1,9 +1,11 @@
 """The forecast of weekly sales by store and brand: boosted trees, calibrated by promotion.
 
-A forecast starts from what the series sold in earlier weeks with a similar price and promotion, the
-recent ones weighing more; trees learn by how much the week will differ from that. The factor of a
-forecast and its interval come from earlier forecasts, by promotion state, because a promoted week
-is far less certain than another.
+A forecast starts from what the series sold in earlier weeks with a similar price and promotion,
+with
+more weight on recent weeks; trees predict how much the week will differ from that. The factor of a
+forecast and its interval come from earlier forecasts, by promotion state,
+because promoted weeks are
+far less certain.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The backtest of the sales forecast: rolling origins, simple methods beside it, and the choice.
+"""The backtest of the sales forecast: rolling origins, simple methods, and the choice.
 
-At each origin every method knows the sales up to it and forecasts weeks after it. A forecast is
-calibrated with the forecasts of earlier origins whose weeks are over, so that nothing after the
-origin affects it.
+At each origin,
+every method knows the sales up to it and forecasts the weeks after it. A forecast is
+calibrated with forecasts of earlier origins whose weeks are over, so that nothing after the origin
+affects it.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def errors(found: Forecasts) -> dict[str, float]:
 
 
 def loss(found: Mapping[str, float]) -> float:
-    """Return by what methods are chosen: WAPE, and what the bias exceeds the allowed one by."""
+    """Return the figure by which methods are chosen: WAPE plus the bias beyond the allowed one."""
     return found["wape"] + max(abs(found["bias"]) - BIAS_ALLOWED, 0.0)
 
 
@@ -275,10 +276,10 @@ def ets(features: Features, origin: int, _horizons: Sequence[int]) -> Callable[[
 
 
 def lab_regression(*, leaks: bool) -> Method:
-    """Return the reference's random forest as a method.
+    """Return the reference lab's random forest as a method.
 
     It predicts the revenue of a week from Quantity, Advert, Price and Brand of the same week. The
-    revenue is quantity times price, so its features hold the answer, and no forecast can have them.
+    revenue is quantity times price, so the features contain the answer, which no forecast knows.
 
     Args:
         leaks: Whether it is given the quantity of the week that it forecasts, as in the reference;
@@ -327,7 +328,7 @@ BASELINES: Final[Mapping[str, Method]] = {
     "ets": ets,
     "lab_regression": lab_regression(leaks=False),
 }
-"""Methods without settings; the reference's regression as it can be used, without its leak."""
+"""Methods without settings, including the reference lab's regression without its leak."""
 
 
 def _last_known(units: FloatArray) -> FloatArray:

@@ -56,7 +56,7 @@ def read_sales(folder: Path) -> Panel:
     path = next((p for p in (folder / _FILE, folder / f"{_FILE}.gz") if p.is_file()), None)
     if path is None:
         raise LakehouseError(
-            f"{folder} has no file {_FILE} or {_FILE}.gz; give the folder that holds it."
+            f"{folder} has no file {_FILE} or {_FILE}.gz; give the folder that has it."
         )
     text = read_csv(path, _COLUMNS, ())
     store, brand = text["store"], text["brand"]
@@ -76,13 +76,14 @@ def read_sales(folder: Path) -> Panel:
     weeks = int(week.max() - week.min()) + 1 if len(week) else 0
     if weeks < FEWEST_WEEKS:
         raise LakehouseError(
-            f"{path} has sales of {weeks} weeks; give {FEWEST_WEEKS} or more, because "
-            f"{ROUNDS} rounds are forecast after a year and a half of history."
+            f"{path} has sales of {weeks} weeks; provide at least {FEWEST_WEEKS}, for {ROUNDS} "
+            f"rounds "
+            "after a year and a half of history."
         )
     keys = np.rec.fromarrays([columns["store"], columns["brand"], week])
     if len(np.unique(keys)) < len(keys):
         raise LakehouseError(
-            f"{path} has several rows of a store, brand and week; add them up to one."
+            f"{path} has several rows for a store, brand and week; add them up to one."
         )
     return Panel.of(columns)
 
@@ -119,8 +120,8 @@ def _numbers(
 
 _ALLOWED: Final = {
     "week": "write a whole number",
-    "units": "write what was sold, more than 0, and leave out weeks without sales",
-    "price_per_oz": "write the price, more than 0",
+    "units": "write the units sold, above 0, and leave out weeks without sales",
+    "price_per_oz": "write a price above 0",
     "deal": "write 0 or 1",
     "feat": "write the share of stores that advertised it, from 0 to 1",
 }
@@ -191,11 +192,11 @@ def evaluate_forecast(arguments: Mapping[str, Any], progress: Progress) -> dict[
 FORECAST_EVALUATION: Final = Evaluation(
     name="forecast",
     description=(
-        "Forecast the weekly sales of stores and brands by the public protocol for orange juice: "
-        f"{ROUNDS} rounds, {STEP} weeks apart; each knows the sales up to a week, and the price, "
-        "deal and feature of the weeks 2 and 3 after it, which it forecasts. Prints MAPE (in "
-        "percent), MASE, WAPE, bias (share of the volume) and what intervals of 80 % cover; and "
-        "the errors of all methods, of which the one that is best before the first round is used."
+        "Evaluate the sales forecast by the public protocol for weekly orange juice sales: "
+        f"{ROUNDS} rounds, {STEP} weeks apart. Each round knows the sales up to a week, and the "
+        "price, deal and feature of the weeks that it forecasts, 2 and 3 weeks later. Prints MAPE "
+        "(in percent), MASE, WAPE, bias (share of the volume), the coverage of the 80 % intervals, "
+        "and the errors of all methods. The champion is the best method before the first round."
     ),
     arguments=(
         Argument(

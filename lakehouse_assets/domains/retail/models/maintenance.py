@@ -1,7 +1,7 @@
-"""The model of the devices' health: how long a device will go on, and why not longer.
+"""The device health model: how many hours a device has left, and why.
 
-It learns from devices that ran until they failed (dataset `device_wear`) and scores every hour of
-every device (`gold_device_health`). `maintenance_evaluation.py` proves the same fit on public data.
+It is fitted on devices that ran until they failed (dataset `device_wear`) and scores every hour of
+every device (`gold_device_health`). `maintenance_evaluation.py` tests the same fit on public data.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SCORED: Final = {
     "remaining_hours": "double", "fails_within_24h": "double", "risk": "string",
     **{f"reason_{number}": "string" for number in range(1, REASONS + 1)},
 }  # fmt: skip
-# From this share of its rows on, a device that repeats another one's readings is a copy of it.
+# A device that shares at least this part of its readings with another one is a copy of it.
 _COPIED: Final = 0.5
 _SLOPE: Final = f"_slope_{WINDOWS.slope}"
 
@@ -59,13 +59,13 @@ class MaintenanceSettings:
     """Settings of a fit.
 
     Attributes:
-        cap: Hours before a failure in which wear shows; more hours count as so many.
-        horizon: "Fails soon" means within so many hours.
+        cap: Hours before a failure in which wear shows; more hours left count as this many.
+        horizon: "Fails soon" means within this many hours.
         seed: Seed of the folds and of the trees.
         folds: Folds of devices.
         trees: Most trees; their number is chosen.
         cap_weights: Weights of rows at the cap to choose from.
-        shifts: Hours to choose from by which to predict less than the trees say.
+        shifts: Hours to subtract from the trees' prediction, to choose from.
     """
 
     cap: float = 120.0
@@ -98,15 +98,15 @@ def fit(rows: pa.Table, settings: MaintenanceSettings) -> Fitted:
     count = len(np.unique(units))
     if count < FEWEST_DEVICES:
         raise CannotFitError(
-            f"{count} device(s) ran until they failed; give at least {FEWEST_DEVICES}, because the "
-            "model is judged by devices that it has not seen."
+            f"The rows have {count} device(s) that ran until they failed; provide at least "
+            f"{FEWEST_DEVICES}, so that the model can be tested on devices that it has not seen."
         )
     features, left = feature_matrix(rows.select([*FEATURES])), rows[TARGET].to_numpy()
     soon = left <= settings.horizon
     if soon.all() or not soon.any():
         raise CannotFitError(
             f"{soon.sum()} of {len(soon)} hours are within {settings.horizon:g} hours of a "
-            "failure; give records that begin earlier and end with the failure."
+            "failure; provide records that begin earlier and end with the failure."
         )
     life = LifeSettings(
         settings.cap, settings.horizon, settings.seed, settings.folds, settings.trees,
@@ -204,10 +204,10 @@ def maintenance_scorer(model: LifeModel) -> Callable[[pa.RecordBatch], pa.Record
         known = np.isfinite(remaining)
         soon = model.fails_soon(remaining)
         risk = np.where(soon >= HIGH, "high", np.where(soon >= MEDIUM, "medium", "low"))
-        told = np.flatnonzero(known & (risk != "low"))
+        risky = np.flatnonzero(known & (risk != "low"))
         reasons: list[list[str | None]] = [[None] * len(known) for _ in range(REASONS)]
-        added = model.trees.contributions(features[told]) @ np.array(member, np.float64)
-        for row, shares in zip(told, added, strict=True):
+        added = model.trees.contributions(features[risky]) @ np.array(member, np.float64)
+        for row, shares in zip(risky, added, strict=True):
             values = dict(zip(names, features[row].tolist(), strict=True))
             ranked = [place for place in np.argsort(shares, kind="stable") if shares[place] < 0.0]
             for reason, place in zip(reasons, ranked, strict=False):
@@ -229,22 +229,23 @@ def _reason(sensor: str, values: Mapping[str, float]) -> str:
 
 
 HEALTH_COLUMNS: Final = (
-    Column("remaining_hours", "double", "Hours until it fails by the model, 120 at most; null "
-           "before the first model.", unit="hours"),
-    Column("fails_within_24h", "double", "Probability that it fails within 24 hours.",
+    Column("remaining_hours", "double", "Hours that the device has left by the model, at most "
+           "120; null before the first model.", unit="hours"),
+    Column("fails_within_24h", "double", "Probability that the device fails within 24 hours.",
            unit="share"),
-    Column("risk", "string", f"high from a probability of {HIGH:g}, medium from {MEDIUM:g}, else "
-           "low."),
+    Column("risk", "string", f"Risk of failure within 24 hours: high from a probability of "
+           f"{HIGH:g}, "
+           f"medium from {MEDIUM:g}, else low."),
     *(
-        Column(f"reason_{number}", "string", f"Reason of the {rank} importance for a risk that is "
-               "not low: a reading and its rise an hour; null without one.")
-        for number, rank in enumerate(("first", "second", "third"), 1)
+        Column(f"reason_{number}", "string", f"{rank} reason for a medium or high risk: a reading "
+               "and its change per hour; null if there is none.")
+        for number, rank in enumerate(("Main", "Second", "Third"), 1)
     ),
 )  # fmt: skip
 DEVICE_WEAR_SCORED: Final = gold(
     "device_wear_scored",
-    "Hours of devices that ran until they failed, delivered so far, with what the model of health "
-    "makes of them; it has learnt from them.",
+    "Hours of devices that ran until they failed, from everything delivered so far, with the "
+    "features and scores of the device health model, which was trained on them.",
     (
         *SILVER_DEVICE_WEAR.pick(KEY, UNIT, "hour", TARGET),
         *FEATURE_COLUMNS,
@@ -270,26 +271,28 @@ MAINTENANCE: Final = ModelSpec(
     gates=(
         Gate(
             "remaining_life_is_predicted", "rmse", None, below=25.0,
-            description="Of devices that a fit has not seen, the remaining hours (up to 120) are "
-            "predicted with a root mean squared error of less than 25 hours.",
+            description="RMSE of the remaining hours (up to 120) below 25 hours, on devices that "
+                                                      "the "
+            "fit has not seen.",
             also_shown=("phm", "rmse_of_the_mean"),
         ),
         Gate(
             "failures_are_ranked", "pr_auc", 0.8,
-            "Hours within 24 hours of a failure have the higher probabilities: an area under the "
-            "precision-recall curve of more than .8, out of fold.",
+            "Area under the precision-recall curve above 0.8 out of fold, for failures within 24 "
+            "hours.",
             also_shown=("auc",),
         ),
         Gate(
             "failures_are_calibrated", "ece", None, below=0.05,
-            description="Out of fold, the probability of failing within 24 hours is within .05 of "
-            "how often it happens.",
+            description="Calibration error below 0.05 out of fold: the probability of failure "
+            "within "
+            "24 hours matches the observed share.",
             also_shown=("brier",),
         ),
         Gate(
             "devices_are_held_out", "leaks", None, below=1.0,
-            description="No device, and no copy of one, is in both parts of a split; the run's "
-            "leaks.json says what was found.",
+            description="No device, or copy of one, is in both parts of a split. leaks.json of the "
+            "MLflow run lists the findings.",
         ),
     ),
     fewest=lambda _settings: 100,
@@ -297,10 +300,12 @@ MAINTENANCE: Final = ModelSpec(
     finish=lambda rows: rows.select(*DEVICE_WEAR_SCORED.column_names),
     comparison=by_metric("rmse", rmse, "remaining_hours", lower_is_better=True, not_worse_by=1.0),
     limits=(
-        "It knows failures that announce themselves by heat, noise, lost readings or a falling "
-        "battery, as the simulated ones do; a device that breaks without notice is not foreseen.",
+        "It predicts failures that are preceded by heat, noise, lost readings or a falling "
+        "battery, "
+        "as in the simulation. It does not predict sudden failures.",
         "Remaining lives of more than 120 hours are not distinguished.",
-        "Fitted on simulated devices; train it on real ones before maintenance is planned by it.",
+        "It is fitted on simulated devices; train it on real ones before you plan maintenance by "
+        "it.",
     ),
     libraries=("scikit-learn", "xgboost-cpu"),
 )  # fmt: skip

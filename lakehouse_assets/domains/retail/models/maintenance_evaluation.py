@@ -1,6 +1,6 @@
-"""`lakehouse models evaluate maintenance`: remaining life on run-to-failure files like C-MAPSS'.
+"""`lakehouse models evaluate maintenance`: remaining life on files in C-MAPSS format.
 
-The public data of turbofan engines (NASA, 2008) proves the model of devices on real machines: its
+The public data of turbofan engines (NASA, 2008) tests the device health model on other machines:
 features, fit and choices are those of `ml/remaining_life.py`, in cycles instead of hours.
 """
 
@@ -112,8 +112,9 @@ def read_engines(path: Path) -> Engines:
     wrong = np.flatnonzero((ids != np.round(ids)).any(axis=1) | (ids < 1).any(axis=1))
     if len(wrong):
         raise LakehouseError(
-            f"{path}, line {wrong[0] + 1}: the engine and the cycle must be whole numbers from 1; "
-            "correct the line."
+            f"{path}, line {wrong[0] + 1}: engine and cycle must be whole numbers from 1; correct "
+            f"the "
+            "line."
         )
     order = np.lexsort((ids[:, 1], ids[:, 0]))
     unit, cycle = ids[order].astype(np.int64).T
@@ -123,8 +124,8 @@ def read_engines(path: Path) -> Engines:
         place = int(np.flatnonzero(cycle != expected)[0])
         raise LakehouseError(
             f"{path}: engine {unit[place]} has cycle {cycle[place]} where {expected[place]} is "
-            "expected; give whole trajectories, each cycle once: rows that are split at random "
-            "leak, because the model has seen their neighbours."
+            "expected. Provide whole trajectories with each cycle once; rows that were drawn at "
+            "random leak, because the model has seen their neighbours."
         )
     sensors = 2 + len(SETTINGS)
     return Engines(unit, cycle, numbers[order, 2:sensors], numbers[order, sensors:])
@@ -149,8 +150,8 @@ def _numbers(path: Path, columns: int, what: str) -> FloatArray:
         text = (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("ascii")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise LakehouseError(
-            f"{path} is not plain text, nor such text packed by gzip ({error}); give lines of "
-            f"numbers separated by blanks: {what}."
+            f"{path} is neither plain text nor gzipped text ({error}). Provide lines of numbers "
+            f"separated by spaces: {what}."
         ) from None
     rows = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -161,12 +162,12 @@ def _numbers(path: Path, columns: int, what: str) -> FloatArray:
         if row or line.strip():
             if len(row) != columns or not all(abs(value) <= _MOST for value in row):
                 raise LakehouseError(
-                    f"{path}, line {number}: expected {columns} number(s) separated by blanks "
+                    f"{path}, line {number}: expected {columns} number(s) separated by spaces "
                     f"({what}); correct the line."
                 )
             rows.append(row)
     if not rows:
-        raise LakehouseError(f"{path} has no lines; give {what} in each.")
+        raise LakehouseError(f"{path} is empty; provide {what} on each line.")
     return np.array(rows)
 
 
@@ -199,8 +200,8 @@ class _Scale:
         if len(unknown):
             values = ", ".join(f"{value:g}" for value in engines.settings[unknown[0]])
             raise LakehouseError(
-                f"{path}: engine {engines.unit[unknown[0]]} runs with settings {values}, which no "
-                "engine to learn from has; give files of the same operating conditions."
+                f"{path}: engine {engines.unit[unknown[0]]} has the settings {values}, which no "
+                "training engine has; provide files with the same operating conditions."
             )
         return np.asarray((engines.sensors - self.means[nearest]) / self.deviations[nearest])
 
@@ -361,17 +362,18 @@ def evaluate_maintenance(arguments: Mapping[str, Any], progress: Progress) -> di
 
     path, test_path, rul_path = (arguments[name] for name in ("train", "test", "rul"))
     if (test_path is None) != (rul_path is None):
-        raise LakehouseError("--test and --rul belong together; give both of them or neither.")
+        raise LakehouseError("--test and --rul belong together; give both or neither.")
     engines = read_engines(path)
     count = len(engines.ends)
     if count < FEWEST_ENGINES:
         raise LakehouseError(
-            f"{path} has {count} engine(s); give at least {FEWEST_ENGINES}, because the model is "
-            "judged by engines that it has not seen."
+            f"{path} has {count} engine(s); provide at least {FEWEST_ENGINES}, so that the model "
+            f"can "
+            "be tested on engines that it has not seen."
         )
     scale = _Scale(engines)
     if not scale.useful:
-        raise LakehouseError(f"{path}: no sensor ever changes; give readings that do.")
+        raise LakehouseError(f"{path}: no sensor ever changes; provide readings that vary.")
     progress(
         f"{count} engines, {len(engines.unit)} cycles, {len(scale.conditions)} operating "
         f"condition(s), {len(scale.useful)} sensors that change"
@@ -407,20 +409,21 @@ def _read_test(trained: Engines, path: Path, rul: Path) -> tuple[Engines, FloatA
     left = _numbers(rul, 1, "the cycles that an engine has left")[:, 0]
     if len(left) != len(test.ends):
         raise LakehouseError(
-            f"{rul} has {len(left)} line(s), but {path} has {len(test.ends)} engine(s); give one "
-            "line for each engine, in their order."
+            f"{rul} has {len(left)} line(s), but {path} has {len(test.ends)} engine(s); provide "
+            f"one "
+            "line per engine, in the same order."
         )
     if (left < 0).any():
         raise LakehouseError(
-            f"{rul}, line {np.flatnonzero(left < 0)[0] + 1}: no engine has fewer than 0 cycles "
-            "left; correct the line."
+            f"{rul}, line {np.flatnonzero(left < 0)[0] + 1}: the cycles left cannot be negative; "
+            "correct the line."
         )
     known = {row.tobytes() for row in np.hstack([trained.settings, trained.sensors])}
     rows = np.hstack([test.settings, test.sensors])
     copies = sum(row.tobytes() in known for row in rows)
     # Two engines may have a row in common by chance, but no more.
     if copies > len(rows) * 0.01:
-        refuse([f"{copies} of {len(rows)} rows of {path} are also among those to learn from"])
+        refuse([f"{copies} of {len(rows)} rows of {path} are also in the training file"])
     return test, left
 
 
@@ -430,29 +433,34 @@ def _file(text: str) -> Path | None:
 
 def _split(text: str) -> str:
     if text not in SPLITS:
-        raise LakehouseError(f"--split {text} is not known; give {' or '.join(SPLITS)}.")
+        raise LakehouseError(f"--split {text} is not valid; give {' or '.join(SPLITS)}.")
     return text
 
 
 MAINTENANCE_EVALUATION: Final = Evaluation(
     name="maintenance",
     description=(
-        "Evaluate the model of remaining life on machines that ran to failure, in the form of "
-        "NASA's C-MAPSS files: engine, cycle, 3 settings and 21 sensors, separated by blanks. "
-        "Prints the root of the mean squared error (rmse) and the summed penalty of the data "
-        "challenge PHM08 (phm). What is left counts up to 125 cycles, which is the convention; "
-        "`uncapped` has both for all that is left. Without a test file, five folds of engines are "
-        "held out in turn, and each engine is cut at ten random cycles, as in the public test set "
-        f"after cycle {LEAST_SEEN} and with no more than {MOST_LEFT} left. Number of trees, "
-        "weights and caution are chosen within the training part."
+        "Evaluate the remaining-life model on machines that ran to failure, in the format of "
+        "NASA's "
+        "C-MAPSS files: engine, cycle, 3 settings and 21 sensors, separated by spaces. Prints the "
+        "root mean squared error (rmse) and the summed penalty of the PHM08 data challenge (phm). "
+        "By convention, cycles left are capped at 125; `uncapped` has both figures without the "
+        "cap. "
+        "Without a test file, five folds of engines are held out in turn, and each engine is cut "
+        "at "
+        f"ten random cycles, as in the public test set: after cycle {LEAST_SEEN} and with at most "
+        f"{MOST_LEFT} cycles left. Number of trees, weights and shift are chosen on the training "
+        "part."
     ),
     arguments=(
         Argument("train", "File of engines that ran to failure, plain or .gz.", parse=Path),
         Argument("test", "File of engines that end before they fail.", "", _file),
-        Argument("rul", "File of what each of these has left, one number in a line.", "", _file),
-        Argument("seeds", "Seeds of folds and cuts, without a test file, such as 0-4.", "0",
+        Argument("rul", "File with the cycles that each of these has left, one number per line.",
+                 "", _file),
+        Argument("seeds", "Seeds of folds and cuts if there is no test file, such as 0-4.", "0",
                  parse_seeds),
-        Argument("split", "engines; or rows, which is a leak, and refused as one.", "engines",
+        Argument("split", "What to split by: engines, or rows (a leak, which is refused).",
+                 "engines",
                  _split),
     ),
     run=evaluate_maintenance,

@@ -1,8 +1,8 @@
 """The model of `gold_sales_forecast`: boosted trees or a simple method, calibrated.
 
-A forecast is read from a row alone, so that the champion can forecast later months: the row says
-what the series sold up to the forecast's origin. Every delivered week is forecast from one to ten
-weeks before, which is a backtest with rolling origins: it chooses the method and calibrates it.
+A forecast needs only one row, which says what the series sold up to the forecast's origin, so the
+champion can forecast later months. Every delivered week is forecast from one to ten weeks before.
+This backtest with rolling origins chooses the method and calibrates it.
 """
 
 from __future__ import annotations
@@ -375,8 +375,9 @@ SALES_FORECAST: Final = ModelSpec(
     gates=(
         Gate(
             "forecast_is_not_biased", "bias", -0.2, below=0.2,
-            description="In the backtest, less than a fifth of the volume is forecast too much or "
-            "too little.",
+            description="Bias in the backtest below 0.2: forecasts are off by less than a fifth "
+            "of the "
+            "volume in total.",
             also_shown=("wape", "mape"),
         ),
     ),
@@ -385,10 +386,10 @@ SALES_FORECAST: Final = ModelSpec(
     finish=only_ahead,
     describe=describe_sales_forecast,
     limits=(
-        "Price and advert of the weeks ahead are assumed to stay as they are.",
-        "Intervals do not widen with the weeks ahead, and sums of bounds are wider than 80 %.",
-        "Trees know a series by its own past; those of `lakehouse models evaluate forecast` also "
-        "know other brands and stores.",
+        "Price and advert are assumed to stay the same in the weeks ahead.",
+        "Intervals do not widen with the weeks ahead, and sums of bounds cover more than 80 %.",
+        "Trees use a series' own past only; those of `lakehouse models evaluate forecast` also use "
+        "other brands and stores.",
     ),
     libraries=("scikit-learn", "xgboost-cpu"),
 )  # fmt: skip

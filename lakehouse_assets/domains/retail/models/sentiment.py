@@ -1,8 +1,8 @@
-"""The model of sentiment: whether a tweet is positive, neutral or negative.
+"""The sentiment model: whether a tweet is positive, neutral or negative.
 
-The reference's boosted trees on TF-IDF and the VADER lexicon are the baselines. The model is a
+The reference lab's boosted trees on TF-IDF and the VADER lexicon are the baselines. The model is a
 linear support vector machine on characters, words with their negation, and the lexicon's scores.
-Classes weigh the same, because their shares differ from one collection of tweets to another.
+Classes have equal weight, because their shares differ between collections of tweets.
 """
 
 from __future__ import annotations
@@ -346,19 +346,19 @@ def _check_fit(trained: Tweets, validation: Tweets) -> None:
     if counts.min() < FEWEST_OF_A_CLASS or not held.all():
         listed = ", ".join(f"{n} {name}" for n, name in zip(counts, CLASSES, strict=True))
         raise CannotFitError(
-            f"There are {listed} tweets to learn from and to choose by; give {FEWEST_OF_A_CLASS} "
-            "or more of each."
+            f"There are {listed} tweets for training and validation; provide at least "
+            f"{FEWEST_OF_A_CLASS} of each."
         )
     for place, name in enumerate(CLASSES):
         texts = [
             text for text, label in zip(trained.texts, trained.labels, strict=True)
             if label == place
         ]  # fmt: skip
-        told = sum(re.search(rf"\b{name}\b", text, re.IGNORECASE) is not None for text in texts)
-        if told > len(texts) / 2:
+        labelled = sum(re.search(rf"\b{name}\b", text, re.IGNORECASE) is not None for text in texts)
+        if labelled > len(texts) / 2:
             raise CannotFitError(
-                f"{told} of {len(texts)} {name} tweets contain the word {name}, so their texts "
-                "hold their labels; remove the labels from the texts."
+                f"{labelled} of {len(texts)} {name} tweets contain the word {name}, so their texts "
+                "seem to contain their labels; remove the labels from the texts."
             )
 
 
@@ -400,7 +400,7 @@ def _check_classes(tweets: Tweets, source: str) -> None:
     if counts.min() < FEWEST_OF_A_CLASS:
         listed = ", ".join(f"{n} {name}" for n, name in zip(counts, CLASSES, strict=True))
         raise LakehouseError(
-            f"{source} has {listed} tweets; give {FEWEST_OF_A_CLASS} or more of each."
+            f"{source} has {listed} tweets; provide at least {FEWEST_OF_A_CLASS} of each."
         )
 
 
@@ -439,9 +439,9 @@ def evaluate_sentiment(arguments: Mapping[str, Any], progress: Progress) -> dict
         for name, left in (("train", trained), ("validation", validation))
     }
     progress(
-        f"{len(trained.texts)} tweets to learn from, {len(validation.texts)} to choose by, "
-        f"{len(test.texts)} to test with; left out as copies of later tweets: "
-        f"{copies['train']} and {copies['validation']}"
+        f"{len(trained.texts)} tweets for training, {len(validation.texts)} for validation, "
+        f"{len(test.texts)} for testing; skipped as copies of tweets in a later file: "
+        f"{copies['train']} for training, {copies['validation']} for validation"
     )
     for name, left in (("train", trained), ("validation", validation)):
         _check_classes(left, f"{arguments[name]}, without copies of tweets in the other files,")
@@ -452,7 +452,7 @@ def evaluate_sentiment(arguments: Mapping[str, Any], progress: Progress) -> dict
         start = time.process_time()
         champion = scores(test.labels, score(test.texts))
         rate = len(test.texts) / max(time.process_time() - start, 1e-9)
-        progress(f"macro recall {champion['macro_recall']:.4f}; {rate:,.0f} tweets a CPU second")
+        progress(f"macro recall {champion['macro_recall']:.4f}; {rate:,.0f} tweets per CPU second")
         baselines = {
             "xgboost": fit_reference(trained, validation),
             "vader": fit_lexicon(validation),
@@ -473,7 +473,7 @@ def evaluate_sentiment(arguments: Mapping[str, Any], progress: Progress) -> dict
 
 def _file(use: str) -> str:
     return (
-        f"CSV file of labelled tweets {use}, plain or .gz, with the columns {TEXT} and {LABEL} "
+        f"CSV file of labelled tweets for {use}, plain or .gz, with the columns {TEXT} and {LABEL} "
         f"({', '.join(CLASSES)})."
     )
 
@@ -481,31 +481,35 @@ def _file(use: str) -> str:
 SENTIMENT_EVALUATION: Final = Evaluation(
     name="sentiment",
     description=(
-        "Train the sentiment model on labelled tweets, choose its penalty on others, and test it "
-        "on a third file. Tweets of an earlier file that a later one repeats are left out of the "
-        "earlier. Prints macro recall, macro F1, accuracy and calibration error (ECE, ten bins of "
-        "equal width) of the champion, and of the baselines: the reference's boosted trees on "
-        "1,024 TF-IDF columns, and VADER with bounds chosen on the validation file."
+        "Train the sentiment model on labelled tweets, choose its penalty on a second file, and "
+        "test "
+        "it on a third. Tweets that a later file repeats are skipped in the earlier one. Prints "
+        "macro recall, macro F1, accuracy and calibration error (ECE, ten bins of equal width) of "
+        "the champion and of the baselines: boosted trees on 1,024 TF-IDF columns, and VADER with "
+        "bounds chosen on the validation file."
     ),
     arguments=(
-        Argument("train", _file("to learn from"), parse=Path),
-        Argument("validation", _file("to choose by"), parse=Path),
-        Argument("test", _file("to test with"), parse=Path),
+        Argument("train", _file("training"), parse=Path),
+        Argument("validation", _file("validation"), parse=Path),
+        Argument("test", _file("testing"), parse=Path),
     ),
     run=evaluate_sentiment,
 )
 
 SENTIMENT_COLUMNS: Final = (
-    Column("ml_sentiment", "string", "Sentiment by the model; null if the tweet has no words, or "
+    Column("ml_sentiment", "string", "Sentiment predicted by the model; null if the tweet has no "
+           "words, or "
            "before the first model.", aliases=("mlsentiment",)),
-    Column("ml_sentiment_probability", "double", "How sure the model is, from 1/3 to 1.",
+    Column("ml_sentiment_probability", "double", "Probability of the predicted sentiment, from "
+           "1/3 to 1.",
            unit="share"),
 )  # fmt: skip
 LABELLED_TWEETS_SCORED: Final = monthly_table(
     DOMAIN,
     "labelled_tweets_scored",
-    "Labelled tweets delivered so far with what the model makes of them; it has learnt from those "
-    "of the part train.",
+    "Labelled tweets delivered so far, with the sentiment predicted by the model, which was "
+    "trained "
+    "on those of the part train.",
     (
         *SILVER_LABELLED_TWEETS.pick(KEY, TEXT, LABEL, PART),
         *SENTIMENT_COLUMNS,
@@ -533,12 +537,13 @@ SENTIMENT_MODEL: Final = ModelSpec(
     gates=(
         Gate(
             "sentiment_is_told_apart", "macro_recall", 0.4,
-            "The mean recall of the three sentiments exceeds 0.4; 0.33 is chance.",
+            "Average recall of the three sentiments above 0.4; chance is 0.33.",
             also_shown=("macro_f1", "gain_over_vader"),
         ),
         Gate(
             "sentiment_is_calibrated", "ece", None,
-            "The probability of the likeliest sentiment is within 0.2 of how often it is right.",
+            "Calibration error below 0.2: the probability of the predicted sentiment matches how "
+            "often it is right.",
             below=0.2,
         ),
     ),
@@ -546,9 +551,9 @@ SENTIMENT_MODEL: Final = ModelSpec(
     finish=lambda rows: rows.select(*LABELLED_TWEETS_SCORED.column_names),
     comparison=by_metric("macro_recall", macro_recall, "ml_sentiment"),
     limits=(
-        "English texts only: other languages are scored, but mostly as Neutral.",
-        "Irony and sentences about two things are often misread.",
-        "The sample's tweets are made of templates; a model for use is trained on real labels.",
+        "It is for English; other languages are mostly scored as Neutral.",
+        "It often misreads irony and sentences about two things.",
+        "The sample's tweets are made from templates; train the model on real labels before use.",
     ),
     libraries=("scikit-learn", "vaderSentiment", "xgboost-cpu"),
 )  # fmt: skip
@@ -566,14 +571,15 @@ SENTIMENT_TRAINING: Final = Training(
     domain=DOMAIN,
     description=(
         "Train the sentiment model on labelled tweets and register it. It becomes the champion if "
-        "there is none, or if its macro recall is clearly better on tweets that neither was "
-        "trained on. A tweet that repeats another one is left out."
+        "there is none, or if its macro recall is significantly better on tweets that neither "
+        "model "
+        "was trained on. Repeated tweets are skipped."
     ),
     arguments=(
-        Argument("train", _file("to learn from"), parse=Path),
+        Argument("train", _file("training"), parse=Path),
         Argument(
             "validation",
-            _file("to choose by; without it, one of five tweets to learn from is held out"),
+            _file("validation") + " Without it, a fifth of the training tweets is held out.",
             "",
             lambda text: Path(text) if text else None,
         ),

@@ -64,7 +64,7 @@ def _confusion(axes: Axes, labels: Any, probabilities: FloatArray) -> None:
     places = range(len(CLASSES))
     axes.set_xticks(places, CLASSES)
     axes.set_yticks(places, CLASSES)
-    _frame(axes, "What tweets are called", "by the model", "by people")
+    _frame(axes, "Confusion matrix", "predicted by the model", "labelled by people")
 
 
 def _calibration(axes: Axes, labels: Any, probabilities: FloatArray) -> None:

@@ -1,4 +1,4 @@
-"""The fitted model of sentiment, as plain arrays and text, and how it scores tweets.
+"""The fitted sentiment model as plain arrays and text, and how it scores tweets.
 
 Scoring needs NumPy, PyArrow and vaderSentiment only.
 """
@@ -145,7 +145,7 @@ def clean(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return the words and marks of a tweet; words after a negation, in its clause, begin so."""
+    """Return the words and marks of a tweet; words in the clause of a negation begin with `not`."""
     found: list[str] = []
     negated = False
     for word in _TOKEN.findall(text.lower()):

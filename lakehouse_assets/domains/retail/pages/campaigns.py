@@ -1,4 +1,4 @@
-"""The page about campaigns: what they earn, where, by which channel and with whom."""
+"""The page on campaigns: revenue, cost and profit by country, channel and generation."""
 
 from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
 from lakehouse_assets.domains.retail.shared import DOMAIN
@@ -7,8 +7,9 @@ CAMPAIGNS = Page(
     "campaigns",
     "Campaigns",
     DOMAIN,
-    "What campaigns earn by country, channel and generation, as their source reports it. Profit is "
-    "a figure of the source, not revenue less cost; targets may be negative.",
+    "Revenue, cost and profit of campaigns by country, channel and generation, as marketing "
+    "reports "
+    "them. Profit is not revenue less cost, and targets may be negative.",
     sources=(
         Source(
             "campaign_days",
@@ -23,7 +24,7 @@ CAMPAIGNS = Page(
     slicers=(Slicer("week", "range"), Slicer("country"), Slicer("channel")),
     visuals=(
         Visual("card", "Revenue", measures=("revenue",), width=3),
-        Visual("card", "Revenue as a share of the targets", measures=("revenue_to_target",),
+        Visual("card", "Revenue as a share of target", measures=("revenue_to_target",),
                width=3),
         Visual("card", "Profit", measures=("profit",), width=3),
         Visual("card", "Cost", measures=("cost",), width=3),
@@ -32,7 +33,7 @@ CAMPAIGNS = Page(
         Visual("donut", "Revenue by country", dimensions=("country",), measures=("revenue",),
                width=5),
         Visual(
-            "decomposition_tree", "Where the revenue comes from",
+            "decomposition_tree", "Revenue breakdown",
             dimensions=("country", "campaign", "channel", "generation"), measures=("revenue",),
             width=12, height="tall",
         ),

@@ -1,4 +1,4 @@
-"""The page about the website: who comes, who leaves at once, and who is not happy and why."""
+"""The page on the website: visitors, bounces, and who is not happy and why."""
 
 from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
 from lakehouse_assets.domains.retail.datasets.visits import NOT_HAPPY
@@ -17,8 +17,8 @@ WEBSITE = Page(
     "website",
     "Website",
     DOMAIN,
-    "Visits of the website, and what goes with visitors who are not happy. All of it is observed; "
-    f"happiness is the visitors' own answer. In a browser: the latest {WEEKS} weeks.",
+    f"Visits to the website in the latest {WEEKS} weeks, and factors associated with visitors who "
+    "are not happy. Happiness is the visitor's own answer.",
     sources=(
         Source(
             "website_visits",
@@ -36,23 +36,24 @@ WEBSITE = Page(
         Visual("donut", "Happiness", dimensions=("happiness",), measures=("visits",), width=4),
         Visual("stacked_column", "Visits by age group and happiness", dimensions=("age_group",),
                measures=("visits",), series="happiness", sort="dimension", width=8),
-        Visual("key_influencers", "What goes with visitors who are not happy", target=_TARGET,
+        Visual("key_influencers", "Factors associated with visitors who are not happy",
+               target=_TARGET,
                dimensions=("search_match", "generation", "device", "mobile_experience",
                            "referrer", "discount_offered", "product_category", "customer_type",
                            "country"),
-               width=6, height="tall", note="What goes with it need not be its cause."),
-        Visual("top_segments", "Where most visitors are not happy", target=_TARGET,
+               width=6, height="tall", note="An association is not necessarily a cause."),
+        Visual("top_segments", "Segments with the highest share of Not Happy", target=_TARGET,
                dimensions=("search_match", "device", "generation", "referrer",
                            "discount_offered", "product_category", "customer_type"),
                width=6, height="tall",
-               note="The share is that of the segment's own visits."),
+               note="Share of the segment's visits with the answer Not Happy."),
         Visual("bar", "Repeat customers by product", dimensions=("product_category",),
                measures=("repeat_customers",), width=4, options={"pictures": _PICTURES}),
         Visual("bar", "Visits by country", dimensions=("country",), measures=("visits",),
                width=4),
         Visual("donut", "Visits by device", dimensions=("device",), measures=("visits",),
                width=4),
-        Visual("decomposition_tree", "Where visits with the answer Not Happy come from",
+        Visual("decomposition_tree", "Breakdown of visits with the answer Not Happy",
                dimensions=("age_group", "search_match", "device", "referrer",
                            "discount_offered"),
                measures=("not_happy",), width=12, height="tall"),

@@ -16,26 +16,28 @@ _CLOCK_ERROR = 5 * 60 * _SECOND
 _DAY = 24 * 60 * 60 * _SECOND
 
 DEVICE_FIELDS = (
-    Field("device_id", "string", "The device.", "DeviceId", need="required"),
+    Field("device_id", "string", "Id of the device.", "DeviceId", need="required"),
     Field("city", "string", "City of the store, according to the device.", "City"),
     Field("store_id", "string", "The store, according to the device.", "StoreID"),
-    Field("event_time", "timestamp", "When the device measured, by its own clock, in UTC.",
+    Field("event_time", "timestamp", "Time of the reading in UTC, by the device's clock.",
           "EnqueuedTimeUTC", need="required"),
-    Field("battery_level", "int", "Charge of the battery.", "BatteryLevel", between=(0, 100),
+    Field("battery_level", "int", "Battery charge; null and flagged if not from 0 to 100.",
+          "BatteryLevel", between=(0, 100),
           unit="percent"),
 )  # fmt: skip
 DEVICE_FLAGS = (
-    Flag("device_unknown", "The device is in dim_devices; events of others are kept."),
+    Flag("device_unknown", "The device is in dim_devices; events of other devices are kept."),
     Flag(
         "clock_ahead",
-        "The event's time is at most 5 minutes after the broker received it; devices whose clocks "
-        "are further ahead are kept.",
+        "The time of the event is at most 5 minutes after the broker received it; other events are "
+        "kept.",
     ),
 )
 NOT_IN_THE_FUTURE = Expectation(
     "event_time_is_not_in_the_future",
     "drop",
-    "The event's time is at most a day after the broker received it.",
+    "The time of the event is at most a day after the broker received it; other events are "
+    "quarantined.",
     lambda: ~_ahead_by_more_than(_DAY),
 )
 
@@ -54,6 +56,6 @@ def with_device_flags(events: DataFrame, given: Mapping[str, Any]) -> DataFrame:
 
 
 def _ahead_by_more_than(micros: int) -> Col:
-    """Say whether an event's time is later than its receipt; no if that time is unknown."""
+    """Say whether an event is dated later than its receipt by more than `micros`."""
     ahead = v.micros_between(F.col("_enqueued_at"), F.col("event_time"))
     return F.coalesce(ahead > F.lit(micros), F.lit(False))

@@ -1,4 +1,4 @@
-"""Occupancy: visitors near each device, and how long they stay (spec, section 2)."""
+"""Occupancy: visitors near each device, and how long they stay."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ OCCUPANCY = Stream(
     description="One count of the visitors near a device.",
     owner=OWNER,
     rows=(
-        "One row per device and time: typed. Of several events of a device with the same time, the "
-        "one that the broker received first counts."
+        "One row per device and time: typed. If a device sends several events with the same time, "
+        "the one that the broker received first counts."
     ),
     nothing=NOTHING,
     columns=(
         *DEVICE_FIELDS,
-        Field("visitors", "int", "Visitors near the device.", "visitors_cnt", need="fact",
+        Field("visitors", "int", "Number of visitors near the device.", "visitors_cnt", need="fact",
               not_negative=True, unit="count"),
-        Field("visitors_in", "int", "Visitors who came since the event before.", need="fact",
+        Field("visitors_in", "int", "Visitors who came in since the previous event.", need="fact",
               not_negative=True, unit="count"),
-        Field("visitors_out", "int", "Visitors who left since the event before.", need="fact",
+        Field("visitors_out", "int", "Visitors who left since the previous event.", need="fact",
               not_negative=True, unit="count"),
-        Field("aisle_minutes", "decimal(9,3)", "Average time of a visitor in the aisle.",
+        Field("aisle_minutes", "decimal(9,3)", "Average time of a visitor in the aisle; null and "
+              "flagged if not from 0 to 1440.",
               "avg_aisle_time_spent", between=(0, 1440), unit="minutes"),
-        Field("dwell_minutes", "decimal(9,3)", "Average time of a visitor in one place.",
+        Field("dwell_minutes", "decimal(9,3)", "Average time of a visitor in one place; null and "
+              "flagged if not from 0 to 1440.",
               "avg_dwell_time", between=(0, 1440), unit="minutes"),
     ),
     rule=with_device_flags,
@@ -45,18 +47,18 @@ OCCUPANCY = Stream(
     watched=("visitors",),
     clustered=("event_time",),
     minute=(
-        Aggregate("store_id", "store_id", "highest", "The store; the last one by name, should the "
-                  "device name several."),
+        Aggregate("store_id", "store_id", "highest", "The store; the last one by name if the "
+                  "device sends several."),
         Aggregate("visitors_avg", "visitors", "mean", "Average number of visitors."),
-        Aggregate("visitors_in", "visitors_in", "total", "Visitors who came."),
+        Aggregate("visitors_in", "visitors_in", "total", "Visitors who came in."),
         Aggregate("visitors_out", "visitors_out", "total", "Visitors who left."),
-        Aggregate("aisle_avg", "aisle_minutes", "mean", "Average time in the aisle."),
-        Aggregate("dwell_avg", "dwell_minutes", "mean", "Average time in one place."),
+        Aggregate("aisle_avg", "aisle_minutes", "mean", "Average time of a visitor in the aisle."),
+        Aggregate("dwell_avg", "dwell_minutes", "mean", "Average time of a visitor in one place."),
     ),
     measures=(
         Measure("visitors_came", "sum(visitors_in)", "count", "additive",
-                "Visitors who came into the stores."),
+                "Number of visitors who came into the stores."),
         Measure("visitors_left", "sum(visitors_out)", "count", "additive",
-                "Visitors who left the stores."),
+                "Number of visitors who left the stores."),
     ),
 )  # fmt: skip

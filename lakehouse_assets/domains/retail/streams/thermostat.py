@@ -1,4 +1,4 @@
-"""Thermostats: temperature and battery of each device (spec, section 2)."""
+"""Thermostats: temperature and battery of each device."""
 
 from __future__ import annotations
 
@@ -61,49 +61,51 @@ THERMOSTAT = Stream(
     description="One reading of a thermostat.",
     owner=OWNER,
     rows=(
-        "One row per device and time: typed, temperatures in Fahrenheit. Of several events of a "
-        "device with the same time, the one that the broker received first counts."
+        "One row per device and time: typed, with temperatures in Fahrenheit. If a device sends "
+        "several events with the same time, the one that the broker received first counts."
     ),
     nothing=NOTHING,
     columns=(
         *DEVICE_FIELDS,
-        Field("temp_f", "decimal(9,4)", "Temperature in the store.", "Temp",
+        Field("temp_f", "decimal(9,4)", "Temperature in the store; null and flagged if "
+                                 "implausible.", "Temp",
               delivered="Temperature in the unit of temp_uom.", unit="degrees Fahrenheit",
-              implausible=Flag("temp_implausible", "A temperature is between -40 and 150 degrees "
-                               "Fahrenheit; others became null.")),
-        Field("temp_delivered", "decimal(9,4)", "Temperature as it was sent.", derived=True,
+              implausible=Flag("temp_implausible", "temp_f, if given, is from -40 to 150; other "
+                               "values became null.")),
+        Field("temp_delivered", "decimal(9,4)", "Temperature, as sent.", derived=True,
               unit="as temp_unit says"),
-        Field("temp_unit", "string", "Unit in which the temperature was sent, F or C.", "Temp_UoM",
+        Field("temp_unit", "string", "Unit of the temperature as sent: F or C.", "Temp_UoM",
               need="checked", parse=_unit),
     ),
     rule=with_fahrenheit,
     reference={"devices": devices},
     flags=(
         *DEVICE_FLAGS,
-        Flag("temp_converted", "The temperature was sent in Fahrenheit; Celsius is converted."),
-        Flag("temp_unit_assumed", "The unit of the temperature is given; others are Fahrenheit."),
+        Flag("temp_converted", "The temperature was sent in Fahrenheit; Celsius was converted."),
+        Flag("temp_unit_assumed", "The unit of the temperature is given; a missing one counts as "
+             "F."),
     ),
     expectations=(
         NOT_IN_THE_FUTURE,
         Expectation(
-            "temp_unit_is_known", "drop", "The unit of a temperature is F or C.",
+            "temp_unit_is_known", "drop", "temp_unit is F or C; other rows are quarantined.",
             lambda: F.col("temp_unit").isin("F", "C"),
         ),
     ),
     watched=("temp_f", "battery_level"),
     clustered=("event_time",),
     minute=(
-        Aggregate("store_id", "store_id", "highest", "The store; the last one by name, should the "
-                  "device name several."),
+        Aggregate("store_id", "store_id", "highest", "The store; the last one by name if the "
+                  "device sends several."),
         Aggregate("temp_avg", "temp_f", "mean", "Average temperature."),
         Aggregate("temp_min", "temp_f", "lowest", "Lowest temperature."),
         Aggregate("temp_max", "temp_f", "highest", "Highest temperature."),
-        Aggregate("battery_avg", "battery_level", "mean", "Average charge of the battery."),
+        Aggregate("battery_avg", "battery_level", "mean", "Average battery charge."),
     ),
     measures=(
         Measure("thermostat_readings", "sum(readings)", "count", "additive",
-                "Number of readings of the thermostats."),
+                "Number of thermostat readings."),
         Measure("hottest_minute", "max(temp_max)", "degrees Fahrenheit", "non_additive",
-                "Highest temperature of any minute."),
+                "Highest temperature in any minute."),
     ),
 )  # fmt: skip
