@@ -1,13 +1,14 @@
-"""Copy tables of operational databases into the landing zone, where they are ordinary deliveries.
+"""Copy database tables into the landing zone, where they are ordinary deliveries; read streams.
 
     lookup.py      checks that the source answers, counts new rows, finds changes of its schema
     streams.py     rows as Arrow batches of text, by the fastest method of each database
-    served.py      databases' text rewritten in bronze's form
+    served.py      rewrites databases' text in bronze's form
     extraction.py  writes batches as files into the landing zone; resumes an interrupted copy
-    memory.py      state between copies, stored with the deliveries
+    copy_state.py  state between copies, stored with the deliveries
     connection.py  addresses, secrets, and plain error messages
     dialects.py    differences between databases
     embedded.py    the embedded database of the demo
+    messages.py    topics of messages: kafka.py (Kafka, Event Hubs) or folder_stream.py
 
 Why not dlt: its pyarrow backend reads 26,000-96,000 rows/s and returned a MySQL double as
 decimal(11,10); its connectorx backend reads 135,000 rows/s and converts every numeric to

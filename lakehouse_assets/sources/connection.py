@@ -31,12 +31,12 @@ _REASONS = (
     (r"refused|10061|cannot connect|can't connect|unable to connect", "connection refused"),
     (r"closed the connection|reset by peer", "it closed the connection"),
     (r"timed? ?out|DPY-6005.*timeout", "the connection timed out"),
-    (r"name or service|name resolution|getaddrinfo|no such host|nodename", "the host is not known"),
+    (r"name or service|name resolution|getaddrinfo|no such host|nodename", "the host is unknown"),
     (
         r"password|authenticat|access denied|login failed|logon|ORA-01017|DPY-4001|08001",
-        "it does not accept the user or the password",
+        "wrong user or password",
     ),
-    (r"unable to open database file", "the file is not there"),
+    (r"unable to open database file", "the file does not exist"),
 )
 _TRANSIENT = {"connection refused", "the connection timed out", "it closed the connection"}
 # Errors that repeat values and statements, which may contain any of the words above.
@@ -77,9 +77,9 @@ class Source:
         known = DIALECTS.get(scheme)
         if known is None:
             raise LakehouseError(
-                f"The address in {variable_of(self.name)} does not begin with a "
-                "supported database; "
-                f"begin it with one of {', '.join(f'{name}://' for name in DIALECTS)}."
+                f"The address in {variable_of(self.name)} does not name a supported database; "
+                f"begin it "
+                f"with one of {', '.join(f'{name}://' for name in DIALECTS)}."
             )
         object.__setattr__(self, "dialect", known)
 
@@ -122,8 +122,8 @@ class Source:
             url = sa.make_url(self.url.get_secret_value())
         except (sa.exc.ArgumentError, ValueError):
             raise LakehouseError(
-                f"The address in {variable_of(self.name)} is not the URL of a database; write it "
-                "as postgresql://user@host:5432/database, with special characters as %xx."
+                f"The address in {variable_of(self.name)} is not a database URL; write it as "
+                "postgresql://user@host:5432/database, with special characters as %xx."
             ) from None
         return url.set(drivername=self.dialect.driver)
 
@@ -205,13 +205,15 @@ class Source:
         for pattern, reason in () if of_a_statement else _REASONS:
             if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
                 return LakehouseError(
-                    f"The source {self.name} cannot be reached at {self.place}: {reason}; check "
-                    f"that it runs, the network, and {variable_of(self.name)}.",
+                    f"The source {self.name} cannot be reached at {self.place}: {reason}. Check "
+                    f"that it "
+                    f"is running, the network, and {variable_of(self.name)}.",
                     transient=transient or reason in _TRANSIENT,
                 )
         return LakehouseError(
-            f"The source {self.name} at {self.place} reports: {self._short(error)}; check its "
-            f"rights and {variable_of(self.name)}.",
+            f"The source {self.name} at {self.place} reports: {self._short(error)}. Check the "
+            f"user's "
+            f"permissions and {variable_of(self.name)}.",
             transient=transient,
         )
 
@@ -244,8 +246,9 @@ def secret_of(given: Mapping[str, str], variable: str) -> str | None:
         text = ""
     if not text:
         raise LakehouseError(
-            f"The file that {variable}_FILE names is missing, empty or not readable; mount it "
-            "and name it there."
+            f"The file in {variable}_FILE is missing, empty or not readable; set {variable}_FILE "
+            f"to "
+            "the path of the secret's file."
         )
     return text
 

@@ -95,8 +95,9 @@ class CopyState:
             return cls(**found, open=copy)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise LakehouseError(
-                f"{NAME} cannot be read, it was changed or written by another version; remove it "
-                "and the next copy is a full one."
+                f"{NAME} cannot be read, because it was changed or written by another version. "
+                f"Remove "
+                "it; the next copy is then a full one."
             ) from None
 
 

@@ -85,8 +85,8 @@ class CopyResult:
             return sentences
         return [
             *sentences,
-            f"{self.look_up.waiting:,} rows waited and {self.rows:,} were copied; if nobody wrote "
-            "to the table meanwhile, copy it again with --full.",
+            f"{self.look_up.waiting:,} rows were expected and {self.rows:,} were copied. If nobody "
+            "wrote to the table in the meantime, copy it again with --full.",
         ]
 
 
@@ -161,8 +161,8 @@ def extract(
     on_look_up(found)
     if found.retyped and not wanted.accepted:
         raise LakehouseError(
-            f"{' '.join(found.retyped)} Nothing of {dataset.path} was copied; if its rules fit the "
-            "new type, run the copy once with --accept-types."
+            f"{' '.join(found.retyped)} Nothing of {dataset.path} was copied. If the dataset's "
+            "columns fit the new type, run the copy once with --accept-types."
         )
     resumed = bool(copy.name)
     if resumed:
@@ -193,12 +193,12 @@ def extract(
     if copy.window.high is not None and (copy.full or _reaches(low, before.cursor)):
         ended = replace(ended, cursor=copy.window.high, state=copy.state)
         if before.cursor is None and not copy.full:
-            skipped = f"Rows before {low} were not copied; --full takes them."
+            skipped = f"Rows before {low} were not copied; copy them with --full."
     elif copy.full:
         ended = replace(ended, state=copy.state)
     else:
         # Otherwise the rows between the last copy's end and `low` would never be copied.
-        skipped = f"The next copy begins at {before.cursor} again, since this one began at {low}."
+        skipped = f"This copy began at {low}, so the next one begins at {before.cursor} again."
     remember(zone, dataset, ended)
     return CopyResult(found, copy.rows, copy.chunks, copy.full, resumed, copy.day, skipped)
 
@@ -222,7 +222,8 @@ def _window(
     if wanted.since is not None:
         if declared.cursor is None:
             raise LakehouseError(
-                f"The source of {declared.dataset.path} declares no cursor, so there is no since; "
+                f"The source of {declared.dataset.path} declares no cursor, so --since cannot be "
+                f"used; "
                 "leave it out to copy everything."
             )
         low = _moment(wanted.since, typed=source.dialect.typed)
@@ -230,8 +231,8 @@ def _window(
             return False, Window(low)
         if copy.window.low != low:
             raise LakehouseError(
-                f"A copy of {declared.dataset.path} was interrupted; finish it first, by the same "
-                "command without --since, or take everything with --full."
+                f"A copy of {declared.dataset.path} was interrupted. Finish it first with the same "
+                "command without --since, or copy everything with --full."
             )
     if copy is not None and copy.full == (wanted.full or copy.full):
         return copy.full, copy.window
@@ -331,7 +332,7 @@ def _key(batch: pa.RecordBatch, key: Sequence[str], row: int) -> tuple[str, ...]
     values = [batch.column(name)[row].as_py() for name in key]
     if None in values:
         raise LakehouseError(
-            f"A key ({', '.join(key)}) is null in the source, so that its rows have no order; "
+            f"A key ({', '.join(key)}) is null in the source, so its rows cannot be ordered; "
             "declare other columns as the key, or none."
         )
     return tuple(values)

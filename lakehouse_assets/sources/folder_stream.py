@@ -1,8 +1,8 @@
 """A folder as a source of messages, for a laptop without a broker.
 
 A message is a line of `<folder>/<topic>/<partition>/<first offset, 20 digits>.jsonl[.gz]`; the
-messages of a file have consecutive offsets. A plain file may grow by whole lines: a last line that
-does not end yet is not there yet. A `.gz` file is complete.
+messages of a file have consecutive offsets. A plain file may grow by whole lines; an incomplete
+last line is not read yet. A `.gz` file is complete.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class _Open:
             line = self.handle.readline()
         except (EOFError, gzip.BadGzipFile, OSError) as error:
             raise LakehouseError(
-                f"The file {self.path} of a stream cannot be read from offset {self.next} on "
-                f"({error}); put a complete one in its place."
+                f"The stream file {self.path} cannot be read from offset {self.next} on ({error}); "
+                "replace it with a complete file."
             ) from None
         if not line:
             return None
@@ -75,7 +75,7 @@ class _Partition:
     def files(self) -> list[tuple[int, Path]]:
         """Return the files with their first offsets, in their order."""
         found: dict[int, Path] = {}
-        # Where a plain file is being compressed, it is the one that is complete: it comes last.
+        # While a plain file is being compressed, both exist; the plain one is complete, so it wins.
         for path in sorted(self.folder.iterdir(), reverse=True):
             if named := _FILE.fullmatch(path.name):
                 found[int(named[1])] = path
@@ -119,9 +119,8 @@ class _Partition:
                 )
             if self.file and first < self.position:
                 raise LakehouseError(
-                    f"The file {path} begins at offset {first}, although the one before it, "
-                    f"{self.file.path.name}, ends at {self.position}; name it by its first "
-                    "offset."
+                    f"The file {path} begins at offset {first}, but the previous file "
+                    f"{self.file.path.name} ends at {self.position}; rename it to its first offset."
                 )
             self.file = _Open.at(path, first, self.position)
             line = self.file.line()
@@ -177,8 +176,9 @@ class FolderSource:
         numbers = sorted(int(name) for name in found if name.isdecimal())
         if not numbers:
             raise LakehouseError(
-                f"The stream's folder {self._folder} has no topic {topic}; its messages are lines "
-                f"of {topic}/0/{0:020}.jsonl, or correct the folder."
+                f"The stream folder {self._folder} has no topic {topic}. Correct the folder, or "
+                f"put "
+                f"the messages into {topic}/0/{0:020}.jsonl, one per line."
             )
         return numbers
 
@@ -187,7 +187,7 @@ class FolderSource:
         for number, wanted in offsets.items():
             folder = self._folder / topic / str(number)
             if not folder.is_dir():
-                raise LakehouseError(f"The stream's folder {self._folder} has no {topic}/{number}.")
+                raise LakehouseError(f"The stream folder {self._folder} has no {topic}/{number}.")
             partition = _Partition(folder, 0)
             files = partition.files()
             first = files[0][0] if files else 0
@@ -204,7 +204,7 @@ class FolderSource:
         found: list[Message] = []
         while len(found) < most:
             before, left = len(found), until - time.monotonic()
-            # In turns, so that a partition with a long backlog does not hold up the others.
+            # Partitions take turns, so that one with a long backlog does not delay the others.
             turn = max(most // max(len(self._assigned), 1), 1)
             for (topic, number), partition in self._assigned.items():
                 found.extend(_messages(topic, number, partition, min(turn, most - len(found))))

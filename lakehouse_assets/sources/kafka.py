@@ -29,7 +29,7 @@ from lakehouse_assets.sources.messages import GROUP, Message, check_offset
 
 T = TypeVar("T")
 
-# How long a call may keep the process from noticing that the broker refuses it.
+# Longest time in seconds until the process notices that the broker refuses it.
 _SLICE: Final = 0.5
 _BATCH: Final = 10_000
 # librdkafka's names of errors; those with an underscore are its own, the others the broker's.
@@ -281,16 +281,17 @@ class KafkaSource:
                 else f"assign the role Azure Event Hubs Data Receiver to the identity "
                 f"({identity.kind})"
             )
-            return LakehouseError(f"{place} does not accept the login of the stream; {remedy}.")
+            return LakehouseError(f"{place} rejects the stream's login; {remedy}.")
         if name in _NOT_ALLOWED:
             return LakehouseError(
-                f"{place} does not allow the stream's user to read {topic or 'the topic'}; give it "
-                "the right to read and describe it (Listen in Event Hubs)."
+                f"{place} does not allow the stream's user to read {topic or 'the topic'}; grant "
+                f"it "
+                "permission to read and describe the topic (Listen in Event Hubs)."
             )
         if name == "_SSL":
             return LakehouseError(
-                f"The certificate of {place} is not trusted here, or belongs to another host; name "
-                "its authority in SSL_CERT_FILE."
+                f"The certificate of {place} is not trusted, or belongs to another host; set "
+                "SSL_CERT_FILE to the certificate of its authority."
             )
         if name in _NO_TOPIC:
             return LakehouseError(
@@ -299,10 +300,10 @@ class KafkaSource:
             )
         if name in _AWAY:
             return LakehouseError(
-                f"{place} does not answer; check that it runs, the network and {variable}.",
+                f"{place} does not answer. Check that it is running, the network and {variable}.",
                 transient=True,
             )
         return LakehouseError(
-            f"{place} reports: {error.str()[:300].rstrip('.; ')}; check {variable}.",
+            f"{place} reports: {error.str()[:300].rstrip('.; ')}. Check {variable}.",
             transient=error.retriable(),
         )

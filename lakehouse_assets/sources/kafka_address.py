@@ -83,12 +83,14 @@ class KafkaAddress:
         """Return the options of Spark's own client, with the secret in plain text.
 
         Raises:
-            LakehouseError: the login needs tokens, for which Spark's client needs Java of its own.
+            LakehouseError: the login needs tokens, which Spark's client does not support without
+                additional Java code.
         """
         if self.identity is not None:
             raise LakehouseError(
-                f"Spark reads Event Hubs with a connection string only; set {self.variable}"
-                "_PASSWORD, or read the stream on the embedded engine."
+                f"Spark needs a connection string to read Event Hubs; set "
+                f"{self.variable}_PASSWORD, or "
+                "read the stream with LAKEHOUSE_ENGINE=duckdb."
             )
         options = {
             "kafka.bootstrap.servers": self.hosts,
@@ -137,14 +139,14 @@ def parse(variable: str, text: str, password: str | None, identity: Identity) ->
         identity: The lake's identity, for Event Hubs without a connection string.
 
     Raises:
-        LakehouseError: the address cannot be used, or a password is missing or superfluous.
+        LakehouseError: the address cannot be used, or a password is missing or not expected.
     """
     found = _ADDRESS.fullmatch(text)
     if found is None:
         raise LakehouseError(
-            f"The address in {variable} is not that of a stream; write it as kafka://host:port, "
+            f"The address in {variable} is not valid; write it as kafka://host:port, "
             "kafka+ssl://user@host:port, eventhubs://<namespace>.servicebus.windows.net or a "
-            f"folder, and the password in {variable}_PASSWORD."
+            f"folder, and put the password in {variable}_PASSWORD."
         )
     secret = None if password is None else SecretStr(password)
     kind, hosts, user = found["scheme"], found["hosts"], found["user"]
@@ -157,8 +159,8 @@ def parse(variable: str, text: str, password: str | None, identity: Identity) ->
         )
     if (user is None) != (secret is None):
         raise LakehouseError(
-            f"Logging in at the broker in {variable} needs a user and a password; write the user "
-            f"as kafka+ssl://user@host:port, and the password in {variable}_PASSWORD."
+            f"Logging in to the broker in {variable} needs a user and a password; write the user "
+            f"as kafka+ssl://user@host:port, and put the password in {variable}_PASSWORD."
         )
     encrypted = kind == "kafka+ssl"
     if secret is not None and not encrypted:
@@ -179,12 +181,13 @@ def _event_hubs(
         if not resolved.gets_tokens:
             raise LakehouseError(
                 f"Event Hubs does not accept an identity of kind {resolved.kind}; set "
-                f"{variable}_PASSWORD to the connection string, or use an identity of Entra."
+                f"{variable}_PASSWORD to the connection string, or use an Entra identity."
             )
         return KafkaAddress(variable, "eventhubs", hosts, encrypted=True, identity=resolved)
     if not secret.get_secret_value().startswith("Endpoint=sb://"):
         raise LakehouseError(
-            f"{variable}_PASSWORD is not a connection string of Event Hubs; copy the one of a "
-            "policy with the right Listen, which begins with Endpoint=sb://."
+            f"{variable}_PASSWORD is not an Event Hubs connection string; copy that of a policy "
+            f"with "
+            "the Listen permission, which begins with Endpoint=sb://."
         )
     return KafkaAddress(variable, "eventhubs", hosts, "$ConnectionString", secret, encrypted=True)

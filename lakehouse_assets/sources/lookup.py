@@ -90,13 +90,13 @@ class LookUp:
         sentences = list(self.retyped)
         if self.added:
             sentences.append(
-                f"The source has undeclared columns: {', '.join(self.added)}; they are "
-                "not copied. Declare them as fields of the dataset to copy them."
+                f"The source has undeclared columns: {', '.join(self.added)}. They are not "
+                f"copied; to "
+                "copy them, declare them as fields of the dataset."
             )
         if self.without_cursor:
             sentences.append(
-                f"{self.without_cursor} rows have no cursor value, so only a full copy "
-                "takes them; run it with --full."
+                f"{self.without_cursor} rows have no cursor value; copy them with --full."
             )
         return sentences
 
@@ -143,7 +143,7 @@ def look_up(
         if cursor is not None and window.low is not None:
             without = int(connection.execute(query.where(cursor.is_(None))).scalar() or 0)
     retyped = [
-        f"Column {column.name} is {column.type}, and was {known[column.name]} at the last copy."
+        f"Column {column.name} is {column.type}, but was {known[column.name]} at the last copy."
         for column in columns
         if known.get(column.name, column.type) != column.type
     ]
@@ -171,8 +171,8 @@ def _columns(
         described = []
     if not described:
         raise LakehouseError(
-            f"The source {source.name} at {source.place} has no table {declared.full_name}, or "
-            "its user may not read it; check the address and the user's rights."
+            f"The source {source.name} at {source.place} has no table {declared.full_name}, or the "
+            "user may not read it. Check the address and the user's permissions."
         )
     by_name: dict[str, list[Any]] = {}
     for column in described:
@@ -184,8 +184,9 @@ def _columns(
         if names:
             raise LakehouseError(
                 f"The table {declared.full_name} of the source {source.name} {what} "
-                f"{', '.join(names)}; nothing is copied. Restore it there, or declare what it is "
-                f"called now among the fields of {declared.dataset.path}."
+                f"{', '.join(names)}, so nothing was copied. Restore the column, or declare its "
+                f"new "
+                f"name in the fields of {declared.dataset.path}."
             )
     taken = {lower: by_name[lower][0] for lower in wanted}
     typed = source.dialect.typed

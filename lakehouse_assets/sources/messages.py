@@ -129,10 +129,10 @@ class RetentionGapError(LakehouseError):
     def __init__(self, topic: str, partition: int, wanted: int, first: int) -> None:
         super().__init__(
             f"{first - wanted} offsets of topic {topic}, partition {partition} are gone: the lake "
-            f"has read up to offset {wanted}, and the first that there is now is {first}. Keep "
-            "messages longer than the lake may stand still; to go on without these, set the "
-            "stream's variable LAKEHOUSE_STREAM_<NAME>_GROUP to a new name, under which all that "
-            "there is is read and what the lake has already is recognised as duplicates."
+            f"has read up to offset {wanted}, but the first available offset is {first}. Keep "
+            "messages longer than the longest pause of the stream. To continue without the lost "
+            "ones, set LAKEHOUSE_STREAM_<NAME>_GROUP to a new name: the topic is then read again, "
+            "and events that the lake already has become duplicates."
         )
         self.topic, self.partition, self.wanted, self.first = topic, partition, wanted, first
 
@@ -155,10 +155,11 @@ def check_offset(topic: str, partition: int, wanted: int, first: int, end: int) 
         raise RetentionGapError(topic, partition, wanted, first)
     if wanted > end:
         raise LakehouseError(
-            f"Topic {topic}, partition {partition} ends at offset {end}, although the lake has "
-            f"read up to offset {wanted}: the topic was recreated, or its broker lost messages. "
-            "Set the stream's variable LAKEHOUSE_STREAM_<NAME>_GROUP to a new name to read the "
-            "topic from its beginning; what the lake has already is recognised as duplicates."
+            f"Topic {topic}, partition {partition} ends at offset {end}, but the lake has read up "
+            f"to "
+            f"offset {wanted}: the topic was recreated, or its broker lost messages. To read the "
+            "topic from its beginning, set LAKEHOUSE_STREAM_<NAME>_GROUP to a new name; events "
+            "that the lake already has become duplicates."
         )
 
 
@@ -193,7 +194,8 @@ def open_stream(
     group = given.get(f"{variable}_GROUP") or GROUP
     if not re.fullmatch(r"[\w.-]+", group, re.ASCII):
         raise LakehouseError(
-            f"{variable}_GROUP must consist of letters, digits, dots, hyphens and underscores."
+            f"{variable}_GROUP may only contain letters, digits, dots, hyphens and underscores; "
+            "correct it."
         )
     address = address_of(name) or (str(default) if default else None)
     if address is None:
@@ -208,7 +210,7 @@ def open_stream(
             from lakehouse_assets.sources.kafka import KafkaSource
         except ImportError:
             raise LakehouseError(
-                f"The stream {name} needs a client of Kafka; install lakehouse_assets[streams]."
+                f"The stream {name} needs a Kafka client; install lakehouse_assets[streams]."
             ) from None
         password = secret_of(given, f"{variable}_PASSWORD")
         return KafkaSource(parse(variable, address, password, identity), group)

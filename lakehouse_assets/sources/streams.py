@@ -120,8 +120,8 @@ def _typed(column: ColumnInfo, text: str) -> Any:
     if column.kind in {"moment", "zoned"}:
         return datetime.fromisoformat(text)
     raise LakehouseError(
-        f"Column {column.name} is {column.type}, by which rows cannot be put in order exactly; "
-        "name other columns as the key."
+        f"Column {column.name} is {column.type}, which cannot order rows exactly; declare other "
+        "columns as the key."
     )
 
 
@@ -177,7 +177,8 @@ def _lines(
             while rows := cursor.fetchmany(_ROWS):
                 if any(row[0] is None for row in rows):
                     raise LakehouseError(
-                        "A row is larger than max_allowed_packet of the server; make that larger."
+                        "A row is larger than the server's max_allowed_packet; increase that "
+                        "setting."
                     )
                 yield from _parsed(b"\n".join(row[0] for row in rows) + b"\n", names)
         except BaseException:
@@ -250,6 +251,7 @@ def _texts(values: Sequence[Any], name: str) -> pa.Array:
         return pa.array([value_as_text(value) for value in values], pa.string())
     except TypeError as error:
         raise LakehouseError(
-            f"Column {name} holds values of type {error}, which have no text; leave it out, or "
-            "cast it in a view."
+            f"Column {name} has values of type {error}, which cannot be converted to text; leave "
+            f"it "
+            "out, or cast it in a view."
         ) from None

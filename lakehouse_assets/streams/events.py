@@ -22,10 +22,10 @@ _UNKNOWN = datetime(2200, 1, 1, tzinfo=UTC)
 def classify_events(
     stream: Stream, engine: Engine, bronze: DataFrame, known: DataFrame
 ) -> DataFrame:
-    """Type events and give each its disposition: accepted, quarantined or a named duplicate.
+    """Type events and give each its disposition: accepted, quarantined or duplicate.
 
-    Of several events of a device with the same time, the one that the broker received first counts.
-    If silver has one of them already, it stays, unless an earlier one says something else.
+    If a device sends several events with the same time, the one that the broker received first
+    counts. If silver already has one of them, it stays, unless an earlier one has other values.
 
     Args:
         stream: The stream.
@@ -35,8 +35,8 @@ def classify_events(
 
     Returns:
         The rows of `typed_rows`, with `reasons`, `disposition`, `duplicate_of`, and `displaces`:
-        whether the event counts instead of the one that silver has and says something else. If any
-        does, its days have to be classified anew, without known rows.
+        whether the event replaces the one that silver has, which has other values. If any does, its
+        days must be classified again, without known rows.
     """
     typed = apply_expectations(typed_rows(stream, engine, bronze), expectations_of(stream))
     trusted = F.size(F.col("reasons")) == F.lit(0)

@@ -1,9 +1,9 @@
 """Reads a stream into its tables, each event exactly once.
 
 A cycle commits rejects, bronze, quarantine, silver and minutes, one after the other. Each commit
-records, with its rows, up to which offset the table has got in each partition of the topic, and a
-process that continues starts from there. What a killed process left behind between two commits is
-finished first, from the same events, so that all tables come out as if it had not been killed.
+records, with its rows, the offset that the table has reached in each partition of the topic, where
+the next process continues. If a process was killed between two commits, the next one first finishes
+the cycle from the same events, so all tables are as if it had not been killed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from lakehouse_assets.streams.minutes import minute_rows
 MOST = 50_000
 """Messages of a cycle, unless the caller says otherwise."""
 WATERMARK = timedelta(minutes=2)
-"""How much older than the newest event a minute must be to be closed."""
+"""A minute is closed once it is this much older than the newest event."""
 # More windows of time than this make a slower filter than the rows between them.
 _MOST_SPANS = 16
 # Messages that are fetched at a time, each of which may hold many events, and the number of events
@@ -132,15 +132,15 @@ class Stored:
 class Ingest:
     """A stream that is being read.
 
-    Opening it finishes what a killed process left, and assigns all partitions of the topic from
-    where bronze has got.
+    Opening it finishes the cycle of a killed process, and assigns all partitions of the topic from
+    the offsets that bronze has reached.
 
     Args:
         stream: The stream.
         source: Source of its messages, which nothing else reads from.
         lake: Where its tables are stored.
         run_id: The run that its commits name.
-        watermark: How much older than the newest event a minute must be to be closed.
+        watermark: A minute is closed once it is this much older than the newest event.
         limits: Limits on a message.
 
     Raises:
@@ -261,13 +261,13 @@ class Ingest:
         return messages, parsed
 
     def _find_progress(self, names: Iterable[str]) -> None:
-        """Read from the tables how far each has got."""
+        """Read the offsets that each table has reached."""
         names = [*names]
         for table in (self._rejects, self._bronze, self._quarantine, self._silver, self._minutes):
             self._reached.setdefault(table.name, {}).update(self._lake.progress(table, names))
 
     def _assign(self, partitions: Mapping[str, int]) -> None:
-        """Read partitions from where bronze has got."""
+        """Read partitions from the offsets that bronze has reached."""
         if not partitions:
             return
         if new := partitions.keys() - self._reached[self._bronze.name].keys():
@@ -304,7 +304,7 @@ class Ingest:
                     self._write_minutes(known, silver.filter(F.lit(False)), touched, newest, ends)
 
     def _behind(self, table: Table, other: Table) -> dict[str, int]:
-        """Return how far another table has got in the sources in which a table is behind it."""
+        """Return the offsets of another table in the sources in which a table is behind it."""
         mine, theirs = self._reached[table.name], self._reached[other.name]
         return {name: end for name, end in theirs.items() if mine.get(name, 0) < end}
 
@@ -327,7 +327,7 @@ class Ingest:
             bronze: The events.
             number: Their number.
             sent: Their minutes.
-            ends: How far they take the tables in each source.
+            ends: The offsets that the tables reach with them, by source.
 
         Raises:
             LakehouseError: the events do not add up.
@@ -381,9 +381,9 @@ class Ingest:
                     late += row["events"]
         if counts.total() != number:
             raise LakehouseError(
-                f"The events of {self.stream.path} do not add up: bronze has {number:,}, and "
+                f"The events of {self.stream.path} do not add up: bronze has {number:,}, but "
                 f"{counts.total():,} were classified, because {self._silver.name} has an event "
-                "twice. Nothing was written to it; restore an earlier version of the table."
+                "twice. Nothing was written to it. Restore an earlier version of the table."
             )
         return Stored(
             accepted=counts[ACCEPTED],
@@ -407,10 +407,10 @@ class Ingest:
 
         Args:
             known: The events that silver had in these minutes.
-            added: Those that it has got.
+            added: The new ones.
             sent: The minutes.
             newest: Time of the newest event.
-            ends: How far the events take the table in each source.
+            ends: The offsets that the table reaches with the events, by source.
         """
         import pyarrow as pa
 
@@ -438,7 +438,7 @@ class Ingest:
         selection: Windows | None = None,
         state: str = "",
     ) -> None:
-        """Append rows, or replace the selected ones, and record how far they take the table."""
+        """Append rows, or replace the selected ones, and record the offsets that are reached."""
         commit = Commit(
             self._run_id,
             f"{table.domain}/stream_{self.stream.name}",
@@ -447,7 +447,7 @@ class Ingest:
             state,
         )
         reached = self._reached[table.name]
-        # A killed process may have taken this table further than the messages of this commit.
+        # A killed process may have written more to this table than the messages of this commit.
         ends = {name: max(end, reached.get(name, 0)) for name, end in ends.items()}
         progress = {name: Advance(reached.get(name), end) for name, end in ends.items()}
         self._lake.advance(table, rows, commit, progress, selection)
@@ -504,7 +504,7 @@ def _add_up(
     stored: DataFrame,
     closed: DataFrame,
 ) -> DataFrame:
-    """Return the rows of minutes from the events that silver had and those that it has got."""
+    """Return the rows of minutes from the events that silver had and the new ones."""
     return minute_rows(stream, engine.union([known, added]), stored, closed)
 
 
@@ -534,7 +534,7 @@ def _any(conditions: Iterable[Col]) -> Col:
 def _selection(column: str, sent: frozenset[Minute]) -> Windows:
     """Select the rows of minutes, and of others between them where there would be many windows."""
     starts = sorted({minute.start for minute in sent})
-    # The widest gaps between minutes part the spans.
+    # The widest gaps between minutes separate the spans.
     gaps = [
         (after - before, after) for before, after in pairwise(starts) if after - before > _MINUTE
     ]

@@ -32,10 +32,10 @@ _DECODER = json.JSONDecoder(
 _MOST_LAYOUTS = 1_000
 _LONGEST_TIME = 100
 _PLAIN = frozenset({str, bool, type(None)})
-# Half of a surrogate pair is no character; messages with such escapes are read with more care.
+# Half of a surrogate pair is not a character; messages with such escapes are read one by one.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _READABLE = re.compile(MOMENT.replace(r"\z", r"\Z"))
-_UNREADABLE_TIME = "its time {field} cannot be read as a moment of the years 1900 to 2099 in UTC"
+_UNREADABLE_TIME = "its time {field} is not a UTC timestamp from 1900 to 2099"
 
 
 class Minute(NamedTuple):
@@ -114,7 +114,7 @@ class Parsed:
 
 
 class MessageReader:
-    """Reads messages of a stream; it keeps what it has learnt about the shape of events.
+    """Reads messages of a stream; it remembers the layouts of events that it has seen.
 
     Args:
         stream: The stream.
@@ -177,7 +177,7 @@ class MessageReader:
         )
 
     def _quick(self, value: bytes) -> list[_Event | Malformed] | None:
-        """Read a message in which nothing is wrong; None if anything is."""
+        """Read a message without any error; None if there is one."""
         if len(value) > self._limits.of_text:
             return None
         try:

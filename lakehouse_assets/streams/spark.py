@@ -1,9 +1,9 @@
 """Reads a stream with Spark Structured Streaming, for topics that one machine cannot keep up with.
 
 Spark reads the topic and parses its messages on all workers; bronze, silver and minutes are then
-made by the same functions as on the embedded engine. How far each table has got is in the tables,
-in transactions of the same names, so that either engine continues where the other one stopped.
-Spark's own checkpoint is thrown away when reading ends.
+made by the same functions as on the embedded engine. The offsets that each table has reached are in
+the tables, in transactions of the same names, so either engine continues where the other one
+stopped. Spark's own checkpoint is discarded when reading ends.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class SparkIngest(Ingest):
     ) -> None:
         if not isinstance(lake.engine, SparkEngine) or lake.engine.remote:
             raise LakehouseError(
-                "Spark reads a stream in a session of this process only; unset LAKEHOUSE_SPARK_"
-                "REMOTE and LAKEHOUSE_SPARK_DATABRICKS, or use LAKEHOUSE_ENGINE=duckdb."
+                "Spark can only read a stream in a local session; unset LAKEHOUSE_SPARK_REMOTE and "
+                "LAKEHOUSE_SPARK_DATABRICKS, or use LAKEHOUSE_ENGINE=duckdb."
             )
         self._session = lake.engine.session
         self._kafka, self._limits = source, limits
@@ -170,7 +170,7 @@ class SparkIngest(Ingest):
         parts.sort(key=lambda part: max(part.minutes, default=_NONE))
         closed, newest = self._closed, None
         for part in parts:
-            # What other partitions of this batch brought does not make these events late.
+            # The other partitions of this batch do not make these events late.
             self._closed = closed
             stored = self._write(part)
             newest = max(filter(None, (newest, stored.newest)), default=None)

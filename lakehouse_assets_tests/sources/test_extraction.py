@@ -59,9 +59,7 @@ def test_later_copies_take_what_changed_since_and_a_little_before(database, zone
     # SQLite's moments are text, for which there is no little before.
     late = [] if database.kind == "sqlite" else [("30", "late")]
     assert [(row[0], row[7]) for row in news] == [*late, ("40", "changed"), ("45", "")]
-    assert second.look_up.findings == [
-        "1 rows have no cursor value, so only a full copy takes them; run it with --full."
-    ]
+    assert second.look_up.findings == ["1 rows have no cursor value; copy them with --full."]
     assert copied(zone, database, source, STILL_LATER, full=True).rows == 6
     assert len(zone.files(ORDERS)) == 3
 
@@ -239,7 +237,7 @@ def test_since_leaves_nothing_out_for_ever(database, zone):
     database.insert([order(n) for n in range(11, 21)])
     ahead = copied(zone, database, NUMBERED, LATER, since="15")
     assert ids(zone)[10:] == list(range(15, 21))
-    assert ahead.findings == ["The next copy begins at 10 again, since this one began at 15."]
+    assert ahead.findings == ["This copy began at 15, so the next one begins at 10 again."]
     copied(zone, database, NUMBERED, STILL_LATER)
     assert ids(zone)[16:] == list(range(10, 21))
     # Without a gap the cursor moves.
@@ -253,7 +251,7 @@ def test_a_first_copy_may_begin_late_and_says_so(database, zone):
     database.make_table()
     database.insert([order(n) for n in (1, 2, 3)])
     first = copied(zone, database, NUMBERED, since="2")
-    assert first.findings == ["Rows before 2 were not copied; --full takes them."]
+    assert first.findings == ["Rows before 2 were not copied; copy them with --full."]
     database.insert([order(4)])
     copied(zone, database, NUMBERED, LATER)
     assert ids(zone) == [2, 3, 3, 4]
@@ -273,7 +271,7 @@ def test_since_goes_on_with_its_own_copy_and_with_no_other(database, zone, monke
                 copied(zone, database, NUMBERED, **wanted)
 
     broken()
-    with pytest.raises(LakehouseError, match="was interrupted; finish it first"):
+    with pytest.raises(LakehouseError, match=r"was interrupted\. Finish it first"):
         copied(zone, database, NUMBERED, since="2")
     copied(zone, database, NUMBERED)
     broken(since="2", now=LATER)
@@ -334,8 +332,8 @@ def test_more_columns_are_told_and_not_copied(database, zone):
     database.run("ALTER TABLE orders ADD COLUMN gift text")
     database.insert([order(1)])
     assert copied(zone, database).look_up.findings == [
-        "The source has undeclared columns: gift; they are not copied. Declare them as "
-        "fields of the dataset to copy them."
+        "The source has undeclared columns: gift. They are not copied; to copy them, declare them "
+        "as fields of the dataset."
     ]
     assert pq.read_schema(zone.files(ORDERS)[0].local).names == list(FIELDS)
 
@@ -350,8 +348,8 @@ def test_rows_that_do_not_come_are_told(database, zone, monkeypatch):
 
     monkeypatch.setattr(extraction, "rows_of", thief)
     assert copied(zone, database).findings == [
-        "2 rows waited and 1 were copied; if nobody wrote to the table meanwhile, copy it again "
-        "with --full."
+        "2 rows were expected and 1 were copied. If nobody wrote to the table in the meantime, "
+        "copy it again with --full."
     ]
 
 
@@ -369,7 +367,7 @@ def test_a_key_of_floating_point_cannot_be_gone_on_behind(database, zone, monkey
     source = replace(SOURCE, key=("Ratio",), cursor=None)
     begun = OpenCopy("orders-x", NOW.date(), True, Window(), 1, 1, ("0.1",))
     remember(zone, ORDERS, CopyState(open=begun))
-    with pytest.raises(LakehouseError, match="Ratio is REAL, by which rows cannot be put in order"):
+    with pytest.raises(LakehouseError, match="Ratio is REAL, which cannot order rows exactly"):
         copied(zone, database, source)
 
 

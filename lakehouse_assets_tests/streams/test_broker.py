@@ -63,9 +63,10 @@ def test_event_hubs_are_read_with_a_connection_string(event_hubs: Broker) -> Non
     [
         (
             f"{VARIABLE}_PASSWORD", CONNECTION_STRING.replace(SECRET, f"x{SECRET}"),
-            f"does not accept the login of the stream; correct {VARIABLE}_PASSWORD.",
+            f"rejects the stream's login; correct {VARIABLE}_PASSWORD.",
         ),
-        ("SSL_CERT_FILE", None, "is not trusted here, .*; name its authority in SSL_CERT_FILE."),
+        ("SSL_CERT_FILE", None, "is not trusted, .*; set SSL_CERT_FILE to the certificate of its "
+         "authority."),
     ],
 )  # fmt: skip
 def test_what_connecting_again_does_not_mend_is_said_at_once(
@@ -154,7 +155,9 @@ def test_a_broker_that_stays_away_is_given_up(
     source.assign("away", {0: None})
     broker.kill()
     try:
-        with pytest.raises(LakehouseError, match="does not answer; check that it runs") as caught:
+        with pytest.raises(
+            LakehouseError, match=r"does not answer\. Check that it is running"
+        ) as caught:
             source.poll(1, 60)
         assert caught.value.transient
     finally:

@@ -80,7 +80,7 @@ def test_messages_are_read_from_the_reader_s_own_offsets(source, send) -> None:
 
 def test_an_offset_beyond_the_end_and_a_missing_topic_are_one_sentence(source, send) -> None:
     send("short", 0, "a")
-    with pytest.raises(LakehouseError, match="ends at offset 1, although the lake has read up to"):
+    with pytest.raises(LakehouseError, match="ends at offset 1, but the lake has read up to"):
         source.assign("short", {0: 2})
     with pytest.raises(LakehouseError, match=f"has no topic none, or .* correct {VARIABLE}"):
         source.partitions("none")
@@ -126,8 +126,8 @@ def test_addresses_say_how_to_log_in(address, password, place, options, monkeypa
 @pytest.mark.parametrize(
     ("address", "password", "sentence"),
     [
-        ("kafka://u:b25l@a:1", None, "is not that of a stream; write it as kafka://host:port"),
-        ("https://a/b25l", None, "is not that of a stream"),
+        ("kafka://u:b25l@a:1", None, "is not valid; write it as kafka://host:port"),
+        ("https://a/b25l", None, "is not valid"),
         ("kafka://u@a:1", None, f"the password in {VARIABLE}_PASSWORD"),
         ("kafka+ssl://a:1", SECRET, "needs a user and a password"),
         ("kafka://u@a:1", SECRET, r"unencrypted; begin it with kafka\+ssl://"),

@@ -31,7 +31,7 @@ from lakehouse_assets_tests.streams.samples import (
 )
 
 GOOD = json.dumps(reading()).encode()
-TIME = "its time EnqueuedTimeUTC cannot be read as a moment of the years 1900 to 2099 in UTC"
+TIME = "its time EnqueuedTimeUTC is not a UTC timestamp from 1900 to 2099"
 
 
 def read(*values: Any, limits: FileLimits | None = None) -> Parsed:

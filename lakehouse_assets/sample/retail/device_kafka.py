@@ -90,13 +90,13 @@ class KafkaSink:
             self._on_error(error, lost=True)
 
     def _on_error(self, error: KafkaError, lost: bool = False) -> None:
-        """Note what cannot be mended by waiting; the client goes on trying otherwise."""
+        """Note errors that waiting does not fix; the client retries all others."""
         if lost or error.name() in _REFUSED:
             self._fail(
                 LakehouseError(
-                    f"{self._address.place} does not take messages ({error.name()}); check "
-                    f"{self._address.variable}, its password, and that the topics exist and allow "
-                    "to send."
+                    f"{self._address.place} does not accept messages ({error.name()}). Check "
+                    f"{self._address.variable} and its password, and that the topics exist and the "
+                    "user may write to them."
                 )
             )
 
@@ -118,7 +118,7 @@ def kafka_sink(partitions: int = 1) -> KafkaSink:
     address: Any = secret_of(given, variable)
     if address is None or "://" not in address:
         raise LakehouseError(
-            f"Set {variable} to the broker that gets the messages: kafka://host:port or "
+            f"Set {variable} to the broker to send messages to: kafka://host:port or "
             "eventhubs://<namespace>.servicebus.windows.net."
         )
     password = secret_of(given, f"{variable}_PASSWORD")

@@ -25,7 +25,7 @@ Whole: TypeAlias = npt.NDArray[np.int64]
 
 STORES = 10
 PER_STORE = 10
-# The devices that the lab's queries name come first in a world of fewer devices per store.
+# With fewer devices per store, those that the reference lab's queries name are kept.
 _ORDER = (5, 1, 2, 9, 3, 4, 6, 7, 8, 10)
 OPENS, CLOSES = 9 * 60, 21 * 60
 """Opening hours in minutes of the store's local day."""
@@ -57,10 +57,10 @@ class DeviceConfig:
         partitions: Partitions of each topic.
         life_days: Mean days until a device fails.
         anomalies: Planted anomalies per device and day: one minute, 8 F too warm or too cold.
-        late: Share of the messages of a store that come up to 30 minutes late.
-        replayed: Share of minutes whose messages come a second time, up to 30 minutes later.
-        swapped: Share of messages that come up to three intervals late: out of order.
-        broken: Share of messages of which a copy that is cut off comes first.
+        late: Share of the messages of a store that arrive up to 30 minutes late.
+        replayed: Share of minutes whose messages arrive a second time, up to 30 minutes later.
+        swapped: Share of messages that arrive up to three intervals late, and so out of order.
+        broken: Share of messages that a truncated copy precedes.
         unknown: Share of messages with a reading of an unknown device.
         celsius: Share of a device's hours in which it reports in C.
         skewed: Share of a device's days on which its clock is up to ten minutes off.

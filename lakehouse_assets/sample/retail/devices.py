@@ -1,7 +1,7 @@
 """The simulator of thermostats and visitor counters: messages of both hubs, to a folder or Kafka.
 
-A message is one JSON array with a reading of each device, as the lab sends it every five seconds.
-Where the faults of `DeviceConfig` come in, a store's readings come in a message of their own.
+A message is one JSON array with a reading of each device, as the reference lab sends it every five
+seconds. If a fault of `DeviceConfig` makes a store's readings late, they are a separate message.
 """
 
 from __future__ import annotations
@@ -335,7 +335,7 @@ def send(
     speed: float = 0,
     start: datetime | None = None,
     stop: threading.Event | None = None,
-    told: Callable[[datetime], None] | None = None,
+    on_time: Callable[[datetime], None] | None = None,
 ) -> dict[str, int]:
     """Send the messages of the configured hours, each when it arrives.
 
@@ -345,7 +345,7 @@ def send(
         speed: How much faster than real time; 0 sends as fast as possible.
         start: Messages that arrive earlier (UTC) are left out; with a speed, this moment is now.
         stop: Ends the sending early when it is set.
-        told: Called with the simulated time up to which everything has been sent.
+        on_time: Called with the simulated time up to which everything has been sent.
 
     Returns:
         The number of messages of each hub, and how often each fault was injected.
@@ -372,8 +372,8 @@ def send(
                     places[index] = due
             if speed:
                 sink.flush()
-                if told is not None:
-                    told(datetime.fromtimestamp((now + 1) / 1000, UTC))
+                if on_time is not None:
+                    on_time(datetime.fromtimestamp((now + 1) / 1000, UTC))
                 if stop.wait(_PAUSE):
                     return counts
     return counts
@@ -395,14 +395,14 @@ def simulate(
     start = max(start, simulated_until(folder) or start)
     sink = FolderSink(folder)
 
-    def told(until: datetime) -> None:
+    def save(until: datetime) -> None:
         written = state.with_suffix(".tmp")
         written.write_text(json.dumps({"until": until.isoformat()}))
         written.replace(state)
 
     config = DeviceConfig(seed=seed, start=start.date(), hours=_FOREVER)
     try:
-        send(config, sink, speed=speed, start=start, stop=stop, told=told)
+        send(config, sink, speed=speed, start=start, stop=stop, on_time=save)
     finally:
         sink.close()
 

@@ -1,7 +1,7 @@
-"""A delivery of labelled tweets in three files: to learn from, to choose by, and to judge by.
+"""A delivery of labelled tweets in three files: for training, validation and testing.
 
 Texts are templates of our own with words in their gaps. No template is in two files, so a model is
-judged on sentences that it has not seen in any form.
+tested on sentences that it has not seen in any form.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Weekly deliveries of store sales: text files without a header.
 
-Advert is always 1, as in all rows of the reference that could be seen. Stores are numbered as in
-section 2.
+Advert is always 1, as in all rows that the reference lab shows.
 """
 
 from __future__ import annotations

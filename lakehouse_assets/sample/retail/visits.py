@@ -1,12 +1,12 @@
-"""Weekly deliveries of the website's visits, calibrated to the report's page Website Analytics.
+"""Weekly deliveries of website visits, calibrated to the reference lab's page Website Analytics.
 
-The numbers of the reference (spec, section 6) do not fit each other: six segments of 29,773 visits
-with 90 to 94 % unhappy visitors alone hold more of them than 56.99 % of 45,195 visitors. Here there
-is one base, 45,195 visits of as many visitors, of whom 56.99 % are unhappy. The first segment is
-that of the reference: no search match, mobile, millennial; 25.2 % of all visits, 94.5 % unhappy.
-What the others have in common is not known: the second and the third have the reference's size and
-share, and are made of influencers that the report names. The unhappy who are left do not suffice
-for the other three. All other visits are unhappy by a logistic model of the influencers.
+The lab's numbers contradict each other: six segments of 29,773 visits with 90 to 94 % unhappy
+visitors have more of them than 56.99 % of 45,195 visitors. Here, 45,195 visits by as many visitors
+are the only base, and 56.99 % of them are unhappy. The first segment is that of the lab: no search
+match, mobile, millennial; 25.2 % of all visits, 94.5 % unhappy. The lab does not define the others:
+the second and the third have its sizes and shares, and are made of influencers that it names. Too
+few unhappy visits are left for the other three. All other visits are unhappy by a logistic model of
+the influencers.
 """
 
 from __future__ import annotations
