@@ -53,8 +53,8 @@ def file(tmp_path):
         ("ID,ID,Name,Note\n1,1,2,3\n", "a.csv has the column ID twice" + REMEDY),
         (
             "Name,ID,Note\n1,2,3\n",
-            "a.csv has its columns in a different order: column 1 is Name where ID is declared; "
-            "deliver them in the declared order.",
+            "a.csv has its columns in a different order: column 1 is Name instead of ID. "
+            "Deliver them in the declared order.",
         ),
         ("ID;Name;Note\n1;2,5;3\n", SEMICOLONS),
         ("ID;Name;Note;New\n1;2,5;3;4\n", SEMICOLONS),
