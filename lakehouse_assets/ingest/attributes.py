@@ -105,15 +105,15 @@ def columns_of_header(
         if set(have).isdisjoint(declared):
             # The line is not quoted, because it may be personal data.
             raise FileRefusedError(
-                f"{name} has no header: its first line has none of the declared columns. "
-                f"Add the header {','.join(declared)} and deliver it again."
+                f"{name} has no header: its first line has none of the declared columns; "
+                f"add the header {','.join(declared)} and deliver it again."
             )
         check_columns(name, have, declared, additive)
         if not additive:
             place = next(i for i, column in enumerate(declared) if have[i] != column)
             raise FileRefusedError(
                 f"{name} has its columns in a different order: column {place + 1} is "
-                f"{have[place][:80]} instead of {declared[place]}. Deliver them in the declared "
+                f"{have[place][:80]} instead of {declared[place]}; deliver them in the declared "
                 "order."
             )
     return have

@@ -156,13 +156,12 @@ class Content:
         except (gzip.BadGzipFile, EOFError, zlib.error):
             raise FileRefusedError(
                 f"{self.name} is named .gz but cannot be unpacked: it is truncated, not a gzip "
-                f"file, or "
-                "followed by other data. Deliver it again."
+                "file, or followed by other data; deliver it again."
             ) from None
         if decoder.getstate()[0]:
             raise FileRefusedError(
                 f"{self.name} ends in the middle of a character, so it is truncated; deliver it "
-                f"again."
+                "again."
             )
         if not size:
             self._check_start(b"")

@@ -17,7 +17,7 @@ REMEDY = (
     "; deliver it with the declared columns, ID, Name, Note, or change the dataset's declaration."
 )
 NO_HEADER = (
-    "a.csv has no header: its first line names none of the declared columns. Add the header "
+    "a.csv has no header: its first line has none of the declared columns; add the header "
     "ID,Name,Note and deliver it again."
 )
 SEMICOLONS = (
@@ -53,8 +53,8 @@ def file(tmp_path):
         ("ID,ID,Name,Note\n1,1,2,3\n", "a.csv has the column ID twice" + REMEDY),
         (
             "Name,ID,Note\n1,2,3\n",
-            "a.csv has its columns in a different order: column 1 is Name instead of ID. "
-            "Deliver them in the declared order.",
+            "a.csv has its columns in a different order: column 1 is Name instead of ID; "
+            "deliver them in the declared order.",
         ),
         ("ID;Name;Note\n1;2,5;3\n", SEMICOLONS),
         ("ID;Name;Note;New\n1;2,5;3;4\n", SEMICOLONS),

@@ -84,17 +84,17 @@ def test_the_hash_of_a_packed_file_is_that_of_its_packed_bytes(read):
         (
             gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "a.csv.gz",
             "a.csv.gz is named .gz but cannot be unpacked: it is truncated, not a gzip file, "
-            "or followed by other data. Deliver it again.",
+            "or followed by other data; deliver it again.",
         ),
         (
             b"a,b\n1,2\n", "a.csv.gz",
             "a.csv.gz is named .gz but cannot be unpacked: it is truncated, not a gzip file, "
-            "or followed by other data. Deliver it again.",
+            "or followed by other data; deliver it again.",
         ),
         (
             gzip.compress(b"a,b\n1,2\n") + b"tail", "a.csv.gz",
             "a.csv.gz is named .gz but cannot be unpacked: it is truncated, not a gzip file, "
-            "or followed by other data. Deliver it again.",
+            "or followed by other data; deliver it again.",
         ),
         (
             b"PK\x03\x04\0\0", "a.csv",

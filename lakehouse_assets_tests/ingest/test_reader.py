@@ -280,7 +280,7 @@ def test_refused_files_are_named_and_the_others_go_on(engine, tmp_path):
         ("a.csv", "1"), (".json"[-5:], "4"), ("i.csv", "7"),
     ]  # fmt: skip
     starts = {
-        "b.csv": "b.csv has its columns in a different order: column 2 is Note instead of Name.",
+        "b.csv": "b.csv has its columns in a different order: column 2 is Note instead of Name;",
         "c.csv": "c.csv is not UTF-8 text: byte 0xfc in line 2 is not valid;",
         "d.csv": "d.csv has a header but no rows;",
         "e.csv": "e.csv is empty;",

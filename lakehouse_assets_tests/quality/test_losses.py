@@ -91,7 +91,8 @@ def test_a_new_attribute_in_every_record_stops_the_day(house: House) -> None:
     verdict = check(result, BRONZE, "losses_are_within_limits")
     assert (verdict.passed, verdict.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert verdict.description == (
-        f"Too much of airline/transactions is lost: {DAY} 4 of 4 records (100%) rejected: "
+        f"Too many records of airline/transactions were lost: {DAY} 4 of 4 records (100%) "
+        f"rejected: "
         "undeclared attribute loyalty_card (4)" + REMEDY.format("rejected")
     )
     new = check(result, BRONZE, "attributes_are_declared")
@@ -114,7 +115,8 @@ def test_a_bad_day_does_not_hide_in_a_range(house: House) -> None:
     verdict = check(result, SILVER_TRANSACTIONS, "losses_are_within_limits")
     assert not verdict.passed
     assert verdict.description == (
-        f"Too much of airline/transactions is lost: {NEXT} 3 of 3 records (100%) quarantined: "
+        f"Too many records of airline/transactions were lost: {NEXT} 3 of 3 records (100%) "
+        f"quarantined: "
         "amount_is_readable (3), customer_id_is_readable (3)" + REMEDY.format("quarantined")
     )
     assert not result.success

@@ -223,19 +223,19 @@ def test_public_engines_are_predicted_well(tmp_path: Path) -> None:
 
 BAD = {
     "a column too few": (lambda rows: rows[:, :25], r"line 1: expected 26 number"),
-    "one engine": (lambda rows: rows[rows[:, 0] == 1], r"has 1 engine\(s\); give at least 5"),
+    "one engine": (lambda rows: rows[rows[:, 0] == 1], r"has 1 engine\(s\); provide at least 5"),
     "rows drawn at random": (
         lambda rows: rows[np.random.default_rng(0).random(len(rows)) < 0.8],
-        r"engine 1 has cycle \d+ where \d+ is expected; give whole trajectories",
+        r"engine 1 has cycle \d+ where \d+ is expected\. Provide whole trajectories",
     ),
     "a cycle twice": (lambda rows: np.vstack([rows, rows[:1]]), "has cycle 1 where 2 is expected"),
-    "half an engine": (lambda rows: rows + np.eye(1, 26) / 2, "line 1: the engine and the cycle"),
+    "half an engine": (lambda rows: rows + np.eye(1, 26) / 2, "line 1: engine and cycle"),
     "no sensor changes": (
         lambda rows: np.hstack([rows[:, :5], np.ones((len(rows), 21))]),
         "no sensor ever changes",
     ),
     "not a number": (lambda rows: rows * np.nan, "line 1: expected 26 number"),
-    "nothing": (lambda rows: rows[:0], "has no lines"),
+    "nothing": (lambda rows: rows[:0], "is empty"),
 }  # fmt: skip
 
 

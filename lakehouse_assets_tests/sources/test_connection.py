@@ -42,7 +42,7 @@ def test_an_address_comes_from_the_environment_a_file_or_env(monkeypatch, tmp_pa
     monkeypatch.setenv("LAKEHOUSE_SOURCE_SHOP_FILE", str(mounted))
     assert Source.named("shop").place == "mounted:99"
     mounted.write_text("")
-    with pytest.raises(LakehouseError, match="LAKEHOUSE_SOURCE_SHOP_FILE names is missing"):
+    with pytest.raises(LakehouseError, match="LAKEHOUSE_SOURCE_SHOP_FILE is missing"):
         Source.named("shop")
 
 
@@ -57,7 +57,7 @@ def test_a_password_may_come_by_itself(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", NETWORKED)
-def test_a_refused_connection_is_one_sentence_without_secrets(scheme, monkeypatch):
+def test_a_refused_connection_is_told_without_secrets(scheme, monkeypatch):
     if scheme == "teradatasql":
         pytest.importorskip("teradatasqlalchemy", reason="the extra teradata is not installed")
     port = free_port()
@@ -69,8 +69,8 @@ def test_a_refused_connection_is_one_sentence_without_secrets(scheme, monkeypatc
         pass
     where = f"127.0.0.1:{port}" if scheme != "teradatasql" else "127.0.0.1"
     assert str(error.value) == (
-        f"The source shop cannot be reached at {where}: connection refused; check that it "
-        "runs, the network, and LAKEHOUSE_SOURCE_SHOP."
+        f"The source shop cannot be reached at {where}: connection refused. Check that "
+        "it is running, the network, and LAKEHOUSE_SOURCE_SHOP."
     ) or (scheme == "teradatasql" and "cannot be reached at 127.0.0.1" in str(error.value))
     assert is_transient(error.value)
     assert error.value.__cause__ is None
@@ -108,9 +108,9 @@ def test_a_wrong_password(database):
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("foo://a:secret@b/c", "does not begin with a supported database"),
-        ("secret", "does not begin with a supported database"),
-        ("postgresql://a:secret@b:port/c", "is not the URL of a database"),
+        ("foo://a:secret@b/c", "does not name a supported database"),
+        ("secret", "does not name a supported database"),
+        ("postgresql://a:secret@b:port/c", "is not a database URL"),
     ],
 )
 def test_what_is_no_address_is_not_repeated(address, sentence):
@@ -128,7 +128,7 @@ def test_a_driver_that_is_missing(monkeypatch):
 
 
 def test_other_errors_of_the_database_are_told_without_the_password(database, zone, tmp_path):
-    with pytest.raises(LakehouseError, match=r"has no table orders, or its user may not read it"):
+    with pytest.raises(LakehouseError, match=r"has no table orders, or the user may not read it"):
         copied(zone, database.__class__("sqlite", Source("shop", SecretStr("sqlite://"))))
     with closing(sqlite3.connect(tmp_path / "broken.db")) as broken:
         broken.execute("CREATE TABLE x (a)")

@@ -132,7 +132,7 @@ def test_addresses_say_how_to_log_in(address, password, place, options, monkeypa
         ("kafka+ssl://a:1", SECRET, "needs a user and a password"),
         ("kafka://u@a:1", SECRET, r"unencrypted; begin it with kafka\+ssl://"),
         ("kafka+ssl://u@a:1?mechanism=GSSAPI", SECRET, "use one of PLAIN, SCRAM"),
-        ("eventhubs://n.servicebus.windows.net", SECRET, "is not a connection string"),
+        ("eventhubs://n.servicebus.windows.net", SECRET, "is not an Event Hubs connection string"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_one_sentence(
