@@ -1,4 +1,4 @@
-"""The lake in Python: tables and statements as relations, on the lake of the settings."""
+"""Reads the lake of the settings in Python: tables and SQL statements as relations."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def table(name: str, *, as_of: int | str | date | None = None, role: str = "owner") -> Relation:
-    """Return a table of the lake, whose rows are read when they are asked for.
+    """Return a table of the lake; its rows are read on demand.
 
     Args:
-        name: Its name in SQL: `<domain>.<table>`, the bare name or an alias. A table that has a
-            state for each month is the latest; `<table>_history` has them all.
-        as_of: An earlier state: a version, or a moment in UTC.
-        role: The role that reads; a role gets its rows, masked.
+        name: Its name in SQL: `<domain>.<table>`, the bare name or an alias. If a table has a state
+            for each month, this is the latest; `<table>_history` has all of them.
+        as_of: A version, or a time in UTC, to read an earlier state.
+        role: The role that reads; any but `owner` gets only its rows, with its masks.
 
     Returns:
         A relation with `.df()` (pandas), `.pl()` (Polars), `.arrow()`, `.batches()`, and
@@ -35,12 +35,12 @@ def table(name: str, *, as_of: int | str | date | None = None, role: str = "owne
 
 
 def sql(text: str, parameters: Sequence[Any] = (), *, role: str = "owner") -> Relation:
-    """Return the rows of a statement over the lake, which runs when they are asked for.
+    """Return the rows of a SQL statement, which runs on demand.
 
     Args:
         text: One statement in DuckDB's dialect.
         parameters: Values of `?` and `$1`.
-        role: The role that asks; the owner may do all that DuckDB can.
+        role: The role that asks; `owner` may do all that DuckDB can.
 
     Raises:
         LakehouseError: there is no such role.
@@ -63,17 +63,8 @@ def _session(role: str) -> tuple[Sessions, Session]:
 
 @cache
 def sessions_at(root: str) -> Sessions:
-    """Return the sessions on the lake of the settings, one for each place of a lake."""
-    from lakehouse_assets.cli.report import deliveries_of, open_lake
-    from lakehouse_assets.query.audit import AuditFolder
-    from lakehouse_assets.query.session import Sessions
+    """Return the sessions on the lake of the settings, cached by the location of the lake."""
+    from lakehouse_assets.cli.report import open_sessions
     from lakehouse_assets.settings import load_settings
 
-    settings = load_settings()
-    key = settings.mask_key.get_secret_value() if settings.mask_key else None
-    return Sessions(
-        open_lake(settings, "duckdb"),
-        key=key,
-        audit=AuditFolder(settings.audit).add,
-        deliveries=deliveries_of(settings),
-    )
+    return open_sessions(load_settings(), with_deliveries=True)

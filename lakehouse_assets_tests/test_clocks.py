@@ -56,7 +56,7 @@ def built(house: House, moment: datetime, zone: str, *domains: str) -> Mapping[s
     land = ("land", daily, str(REPOSITORY / "pyproject.toml"), "--date", f"{tomorrow}")
     code, _, said = in_process(house, moment, zone, *land)
     assert (code, said.count("\n")) == (1, 1)
-    assert f"{daily}/{tomorrow} cannot be loaded, because in UTC" in said
+    assert f"{daily}/{tomorrow} cannot be loaded yet, because today is" in said
     code, said, errors = in_process(house, moment, zone, "run")
     assert (code, errors) == (0, ""), said
     for name, partitions in (found := values(house)).items():

@@ -79,13 +79,13 @@ def same(path: Path, checkout: Path) -> bool:
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (("page", "shop/x"), "use domain, dataset, table, model"),
+        (("page", "shop/x"), "'page' is not one of"),
         (("dataset", "orders"), "Write <domain>/<name>"),
         (("dataset", "nowhere/orders"), "no domain nowhere"),
         (("dataset", "retail/Two Words"), "a to z"),
-        (("dataset", "retail/tweets"), "exists already"),
+        (("dataset", "retail/tweets"), "already exists"),
         (("table", "retail/x", "--reads", "nothing"), "no dataset"),
-        (("domain", "retail"), "exists already"),
+        (("domain", "retail"), "already exists"),
     ],
 )
 def test_what_cannot_be_made_is_one_sentence(

@@ -125,7 +125,7 @@ def test_the_sample_is_complete_and_its_failing_rules_are_counted(
 ) -> None:
     house = sample.house
     found = by_name(status(house.settings))
-    assert found["conformed.dim_date"].freshness == "ageless"
+    assert found["conformed.dim_date"].freshness == "no deadline"
     assert found["airline.silver_flights"].rows == house.count("silver_flights")
     assert found["airline.silver_transactions"].missing == ()
     failing = house.rows(

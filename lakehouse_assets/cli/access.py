@@ -1,4 +1,4 @@
-"""`lakehouse access`: who may read what, and the same for other tools."""
+"""`lakehouse access`: shows and exports what each role may read."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rich.table import Table as Grid
 from lakehouse_assets.cli.terminal import console
 from lakehouse_assets.errors import LakehouseError
 
-access = typer.Typer(help="Show who may read what, or export it.")
+access = typer.Typer()
 
 
 @access.callback(invoke_without_command=True)
 def show(
     context: typer.Context,
-    role: Annotated[str | None, typer.Option(help="Only this role.")] = None,
-    table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
+    role: Annotated[str | None, typer.Option(help="Show only this role.")] = None,
+    table: Annotated[str | None, typer.Option(help="Show only this table.")] = None,
 ) -> None:
-    """Show who may read what: for each role and table, the rows and the masks of columns."""
+    """Show which rows each role may read and which columns are masked, or export the roles."""
     from lakehouse_assets.catalog.access import OWNER, access_of
     from lakehouse_assets.domains import REGISTRY, ROLES
     from lakehouse_assets.query.policy import row_filter
@@ -49,22 +49,24 @@ def show(
 
 @access.command()
 def export(
-    unity: Annotated[bool, typer.Option("--unity", help="SQL for Unity Catalog.")] = False,
-    fabric: Annotated[bool, typer.Option("--fabric", help="Roles for OneLake, as JSON.")] = False,
+    unity: Annotated[bool, typer.Option("--unity", help="Write SQL for Unity Catalog.")] = False,
+    fabric: Annotated[bool, typer.Option("--fabric", help="Write OneLake roles as JSON.")] = False,
     to: Annotated[
-        Path | None, typer.Option(help="File to write; without it, the text is printed.")
+        Path | None, typer.Option(help="File to write. Default: standard output.")
     ] = None,
-    catalog: Annotated[str, typer.Option(help="Catalog of Unity Catalog.")] = "lakehouse",
+    catalog: Annotated[
+        str, typer.Option(help="Catalog that holds the tables in Unity Catalog.")
+    ] = "lakehouse",
 ) -> None:
-    """Write the roles as grants, row filters and column masks of Databricks or Fabric.
+    """Export the roles as grants, row filters and column masks for Databricks or Fabric.
 
-    Neither has been run there.
+    The output has not been tried on either platform.
     """
     from lakehouse_assets.domains import REGISTRY, ROLES
     from lakehouse_assets.governance.access_export import onelake_roles, unity_catalog
 
     if unity == fabric:
-        raise LakehouseError("Say what to write: lakehouse access export --unity, or --fabric.")
+        raise LakehouseError("Choose what to write: either --unity or --fabric.")
     if unity:
         text = unity_catalog(ROLES.values(), REGISTRY, catalog)
     else:
@@ -73,4 +75,4 @@ def export(
         typer.echo(text, nl=False)
         return
     to.write_text(text, encoding="utf-8")
-    console.print(f"{to} has the roles {', '.join(ROLES)}")
+    console.print(f"Wrote the roles {', '.join(ROLES)} to {to}.")

@@ -1,4 +1,4 @@
-"""`lakehouse doctor` and `migrate`, and the commands for scripts and `make`."""
+"""`lakehouse doctor` and `migrate`, and the commands that scripts and `make` call."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ import typer
 from rich.table import Table as Grid
 from rich.text import Text
 
-from lakehouse_assets.cli.terminal import console, errors
+from lakehouse_assets.cli.terminal import AsJson, ModelName, console, errors
 from lakehouse_assets.errors import LakehouseError
 
 
 def doctor(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print findings as JSON, for scripts.")
-    ] = False,
+    as_json: AsJson = False,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Bring dagster.yaml up to date; a copy of it is kept.")
+        bool, typer.Option("--fix", help="Update dagster.yaml, and keep a copy of the old file.")
     ] = False,
 ) -> None:
-    """Check the installation, the stores and the tables, and show a remedy for each problem.
+    """Check the installation, the storage and the tables, and say how to fix each problem.
 
-    Tests the lake, the landing zone and the model store step by step: for a cloud store the name,
-    the token (its owner and expiry), listing, and writing, reading and removing a probe. The exit
-    code is 1 if a problem prevents runs.
+    Tests the lake, the landing zone and the model storage step by step. In cloud storage, the steps
+    are the name, the token (its owner and expiry), listing, and writing, reading and deleting a
+    probe file. The exit code is 1 if a problem prevents runs.
     """
     from lakehouse_assets.cli.doctor import examine, fix_home, is_well
     from lakehouse_assets.settings import load_settings
@@ -38,7 +36,7 @@ def doctor(
     if as_json:
         print(json.dumps([finding.as_json() for finding in findings], indent=2))  # noqa: T201
     else:
-        grid = Grid("what", "check", "", "ms", "found", header_style="bold")
+        grid = Grid("area", "check", "state", "ms", "finding", header_style="bold")
         colours = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "dim"}
         for finding in findings:
             state = Text(finding.state, colours[finding.state])
@@ -51,7 +49,7 @@ def doctor(
 
 
 def migrate() -> None:
-    """Bring a lake that an earlier version built to this version's format; every row is kept."""
+    """Convert a lake that an earlier version built to the current format; every row is kept."""
     from lakehouse_assets.lake.format import FORMAT
     from lakehouse_assets.lake.format import migrate as migrate_lake
     from lakehouse_assets.orchestration.lake_resource import LakeResource
@@ -60,22 +58,22 @@ def migrate() -> None:
     lake = LakeResource.of(load_settings()).open(any_format=True)
     tables = migrate_lake(lake)
     console.print(
-        f"{len(tables)} tables of {lake.root} are as declared; the lake has format {FORMAT} now."
+        f"Migrated {lake.root} to format {FORMAT}; its {len(tables)} tables match their "
+        "declarations."
         if tables
-        else f"{lake.root} has format {FORMAT} already; there is nothing to migrate.",
+        else f"{lake.root} already has format {FORMAT}; there is nothing to migrate.",
         soft_wrap=True,
     )
 
 
 def selection(
-    families: Annotated[
-        list[str], typer.Argument(help="reference_data, <domain>_daily or <domain>_monthly.")
+    jobs: Annotated[
+        list[str], typer.Argument(help="Jobs: reference_data, <domain>_daily or <domain>_monthly.")
     ],
 ) -> None:
-    """Print the assets of families of partitions for `dagster asset materialize --select`.
+    """Print the assets of jobs, one line per job, for `dagster asset materialize --select`.
 
-    Prints one line per family. Dagster runs everything when a selection matches nothing, so an
-    unknown family is an error.
+    An unknown job is an error, because Dagster runs everything when a selection matches nothing.
     """
     from lakehouse_assets.orchestration.assembly import build_defs
     from lakehouse_assets.orchestration.maintenance import JOB as MAINTENANCE
@@ -84,18 +82,18 @@ def selection(
     definitions = build_defs(load_settings())
     # Maintenance has no assets, and an empty selection would select everything.
     names = {job.name for job in definitions.jobs or []} - {MAINTENANCE}
-    for family in families:
-        if family not in names:
+    for name in jobs:
+        if name not in names:
             raise LakehouseError(
-                f"There is no family {family!r}; use one of {', '.join(sorted(names))}."
+                f"There is no job {name!r}; use one of {', '.join(sorted(names))}."
             )
-    for family in families:
-        keys = definitions.resolve_job_def(family).asset_layer.executable_asset_keys
+    for name in jobs:
+        keys = definitions.resolve_job_def(name).asset_layer.executable_asset_keys
         print(",".join(sorted(key.to_user_string() for key in keys)))  # noqa: T201 - for scripts
 
 
 def home() -> None:
-    """Create the persistent stores of Dagster (telemetry off) and MLflow; print Dagster's home."""
+    """Create the storage of Dagster (telemetry off) and MLflow, and print Dagster's home."""
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.orchestration.instance import dagster_instance
     from lakehouse_assets.settings import load_settings
@@ -110,11 +108,12 @@ def mlflow_uri(
     page: Annotated[
         str | None,
         typer.Option(
-            "--page", help="Address of a server: print the page of its newest experiment instead."
+            "--page",
+            help="Address of an MLflow server; prints its newest experiment's page instead.",
         ),
     ] = None,
 ) -> None:
-    """Print the address of the MLflow store, for `mlflow server`."""
+    """Print the address of MLflow's database, for `mlflow server`."""
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.settings import load_settings
 
@@ -130,10 +129,10 @@ def mlflow_uri(
 
 
 def export_model(
-    name: Annotated[str, typer.Argument(help="Registered model.")],
-    folder: Annotated[Path, typer.Argument(help="New folder.")],
+    name: ModelName,
+    folder: Annotated[Path, typer.Argument(help="Folder to create.")],
 ) -> None:
-    """Check the champion's files and write a new folder that MLflow's servers serve."""
+    """Check a model's champion and export it to a folder for MLflow's model servers."""
     from lakehouse_assets.cli.models import spec_of
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.serving.export import export

@@ -1,4 +1,4 @@
-"""`lakehouse doctor`: finds problems and says what to do about them.
+"""`lakehouse doctor`: finds problems and says how to fix them.
 
 To add a check, write a function that takes the settings and yields findings, and add it to
 `CHECKS`. It should raise only `LakehouseError`; any other exception is reported as a broken check.
@@ -42,12 +42,12 @@ class Finding:
     """What a check found.
 
     Attributes:
-        area: What was examined, such as `lake`.
-        check: The aspect of it that was checked, such as `token`.
+        area: What was checked, such as `lake`.
+        check: The step, such as `token`.
         state: `ok`; `warning`, which stops nothing; `error`; or `skipped`, because a previous step
             failed or nothing is configured.
-        text: What was found and, unless it is `ok`, the remedy.
-        milliseconds: How long it took; 0 where that has no meaning.
+        text: What was found and, unless it is `ok`, how to fix it.
+        milliseconds: How long it took; 0 if that has no meaning.
     """
 
     area: str
@@ -81,15 +81,15 @@ def check_artifacts(settings: Settings) -> Iterator[Finding]:
 
 
 def check_versions(_settings: Settings) -> Iterator[Finding]:
-    """Check the version of Python, and that packages which must fit each other do."""
+    """Check the version of Python, and the packages whose versions must match."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python in _PYTHONS:
         yield Finding("versions", "python", "ok", f"Python {python}.")
     else:
         yield Finding(
             "versions", "python", "warning",
-            f"Python {python} is not one that this is tested on ({', '.join(_PYTHONS)}); make the "
-            "environment again with `make setup`.",
+            f"Python {python} is not a tested version ({', '.join(_PYTHONS)}); rebuild the "
+            "environment with `make setup`.",
         )  # fmt: skip
     for first, others in _SAME_VERSION.items():
         wanted = _installed(first)
@@ -101,8 +101,8 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
         ]
         if different:
             text = (
-                f"{first} is {wanted}, but {', '.join(different)}: their versions must be the "
-                "same; install them with PIP_CONSTRAINT=constraints.txt."
+                f"{first} is {wanted}, but {', '.join(different)}; the versions must be the same, "
+                "so install them with PIP_CONSTRAINT=constraints.txt."
             )
             yield Finding("versions", first, "error", text)
         else:
@@ -110,7 +110,7 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_home(settings: Settings) -> Iterator[Finding]:
-    """Test Dagster's home, and check that its settings keep the writers of a table apart."""
+    """Test Dagster's home and check its settings."""
     home = settings.dagster_home
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -119,16 +119,16 @@ def check_home(settings: Settings) -> Iterator[Finding]:
     except OSError as error:
         yield Finding(
             "dagster", "home", "error",
-            f"{home} cannot be written ({error.strerror}); check its rights and free space, or set "
-            "LAKEHOUSE_DAGSTER_HOME.",
+            f"{home} is not writable ({error.strerror}); check its permissions and free space, or "
+            "set LAKEHOUSE_DAGSTER_HOME.",
         )  # fmt: skip
         return
-    yield Finding("dagster", "home", "ok", f"{home} can be written.")
+    yield Finding("dagster", "home", "ok", f"{home} is writable.")
     yield _home_settings(home)
 
 
 def fix_home(settings: Settings) -> str | None:
-    """Bring `dagster.yaml` up to date, and say what was done; None if there was nothing to do.
+    """Update `dagster.yaml`, and say what was done; None if there was nothing to do.
 
     Raises:
         LakehouseError: the file cannot be read or written.
@@ -144,35 +144,34 @@ def fix_home(settings: Settings) -> str | None:
         copy = bring_up_to_date(config)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise LakehouseError(
-            f"{config} cannot be brought up to date ({one_line(error)}); correct it, or check its "
-            "rights."
+            f"{config} cannot be updated ({one_line(error)}); correct it, or check its permissions."
         ) from None
-    return None if copy is None else f"{config} is up to date; {copy.name} is as it was."
+    return None if copy is None else f"Updated {config}; {copy.name} is the old file."
 
 
 def _home_settings(home: Path) -> Finding:
-    """Check that `dagster.yaml` keeps the writers of a table apart and history in the home."""
+    """Check that `dagster.yaml` lets one writer per table run and keeps history in the home."""
     import yaml
 
     from lakehouse_assets.orchestration.instance import missing_settings, names_former_classes
 
     config = home / "dagster.yaml"
     if not config.is_file():
-        return Finding("dagster", "settings", "ok", "dagster.yaml is made by the first run.")
+        return Finding("dagster", "settings", "ok", "The first run creates dagster.yaml.")
     try:
         text = config.read_text(encoding="utf-8")
         found = yaml.safe_load(text) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         return Finding(
             "dagster", "settings", "error",
-            f"{config} cannot be read ({one_line(error)}); correct it, or move it away and have it "
-            "made again.",
+            f"{config} cannot be read ({one_line(error)}); correct it, or move it away so that the "
+            "next run creates it.",
         )  # fmt: skip
     if names_former_classes(text):
         return Finding(
             "dagster", "settings", "error",
-            f"{config} names classes of an earlier version; `lakehouse doctor --fix` brings it up "
-            "to date and keeps a copy.",
+            f"{config} names classes of an earlier version; `lakehouse doctor --fix` updates it "
+            "and keeps a copy.",
         )  # fmt: skip
     try:
         limit = found["concurrency"]["pools"]["default_limit"]
@@ -181,8 +180,8 @@ def _home_settings(home: Path) -> Finding:
     if limit not in {None, 1}:
         return Finding(
             "dagster", "settings", "warning",
-            f"{config} sets the default_limit of pools to {limit}, so that writers of "
-            "one table may race and try again; set concurrency.pools.default_limit to 1.",
+            f"{config} sets concurrency.pools.default_limit to {limit}, so writers of one table "
+            "may conflict and retry; set it to 1.",
         )  # fmt: skip
     elsewhere = [
         folder
@@ -194,8 +193,8 @@ def _home_settings(home: Path) -> Finding:
     if elsewhere:
         return Finding(
             "dagster", "settings", "warning",
-            f"{config} keeps history in {' and '.join(elsewhere)}, outside of this home, perhaps "
-            "that of the project from which this one was copied; remove base_dir to keep it here.",
+            f"{config} keeps history in {' and '.join(elsewhere)}, outside this home, perhaps "
+            "because the project was copied; remove base_dir to keep it here.",
         )  # fmt: skip
     if missing := missing_settings(found):
         return Finding(
@@ -210,17 +209,19 @@ def check_settings(_settings: Settings) -> Iterator[Finding]:
     """Report the variables that look like settings but are not."""
     unknown = unknown_variables()
     for name in unknown:
-        text = f"{name} is not a setting and has no effect; correct its name, or remove it."
+        text = f"{name} is not a setting and has no effect; correct its name or remove it."
         yield Finding("settings", name, "warning", text)
     if not unknown:
         folder = project_folder()
-        yield Finding("settings", "project", "ok", f"Settings and relative paths are of {folder}.")
+        yield Finding(
+            "settings", "project", "ok", f"Settings and relative paths belong to {folder}."
+        )
 
 
 def check_tables(settings: Settings) -> Iterator[Finding]:
     """Compare each table with its declaration and, in a local lake, its log with its files."""
     root = LakeRoot(settings.root, settings.identity)
-    # Names of tables by what is wrong with them; one cause, such as a login, may affect them all.
+    # Names of tables by their problem; one cause, such as a login, may affect them all.
     problems: dict[str, list[str]] = {}
     try:
         check_format(settings.root, settings.identity, REGISTRY)
@@ -240,9 +241,9 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
             return Finding("tables", table.name, "ok", "")
         return Finding(
             "tables", table.name, "error",
-            f"Table {table.name} has lost files, {len(broken)} in all, such as {broken[0]}, which "
-            "is missing or cut off; restore them from a copy, or move the table's folder away and "
-            "run `lakehouse run`, which rebuilds the table.",
+            f"Table {table.name} has lost files ({len(broken)}), such as {broken[0]}, which is "
+            "missing or truncated; restore them from a backup, or move the table's folder away and "
+            "rebuild the table with `lakehouse run`.",
         )  # fmt: skip
 
     began = time.monotonic()
@@ -310,9 +311,8 @@ def check_streams(settings: Settings) -> Iterator[Finding]:
         try:
             source = open_source(stream.source, settings.landing, settings.identity)
             if source is None:
-                text = (
-                    f"{variable_of(stream.source)} is not set, and the landing zone has no folder."
-                )
+                variable = variable_of(stream.source)
+                text = f"{variable} is not set, and the landing zone has no such folder."
                 yield Finding("streams", stream.path, "skipped", text)
                 continue
             with closing(source):
@@ -343,7 +343,7 @@ CHECKS: dict[str, Check] = {
 
 
 def examine(settings: Settings, checks: dict[str, Check] | None = None) -> list[Finding]:
-    """Run every check (by area; `CHECKS` by default), whatever the others find."""
+    """Run every check (by area; `CHECKS` by default), even if others fail."""
     findings: list[Finding] = []
     for area, check in (CHECKS if checks is None else checks).items():
         try:
@@ -354,7 +354,12 @@ def examine(settings: Settings, checks: dict[str, Check] | None = None) -> list[
             # Its text may contain an address with a password.
             kind = type(error).__name__
             findings.append(
-                Finding(area, "check", "error", f"The check broke off ({kind}); please report it.")
+                Finding(
+                    area,
+                    "check",
+                    "error",
+                    f"The check failed unexpectedly ({kind}); please report it.",
+                )
             )
     return findings
 

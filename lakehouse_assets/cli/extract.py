@@ -1,4 +1,4 @@
-"""`lakehouse extract`: the command's arguments, progress and report."""
+"""`lakehouse extract`: copies database tables into the landing zone."""
 
 from __future__ import annotations
 
@@ -25,27 +25,29 @@ EMBEDDED = Path(".lakehouse") / "sources" / "demo.db"
 
 
 def extract(
-    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>.")],
-    full: Annotated[bool, typer.Option("--full", help="Copy all rows again.")] = False,
+    dataset: Annotated[str, typer.Argument(help="Dataset to copy, as <domain>/<dataset>.")],
+    full: Annotated[
+        bool, typer.Option("--full", help="Copy every row, not only new and changed ones.")
+    ] = False,
     since: Annotated[
-        str | None, typer.Option(help="Copy from this value of the cursor, such as 2021-09-06.")
+        str | None, typer.Option(help="Copy from this cursor value on, such as 2021-09-06.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be copied, and copy nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be copied without copying it.")
     ] = False,
     accept_types: Annotated[
-        bool, typer.Option("--accept-types", help="Copy although a column's type has changed.")
+        bool, typer.Option("--accept-types", help="Copy even if a column's type has changed.")
     ] = False,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Copy from the embedded sample database (SQLite).")
+        bool, typer.Option("--demo", help="Copy from the built-in sample database (SQLite).")
     ] = False,
-    chunk: Annotated[int, typer.Option(min=1, help="Most rows in one delivered file.")] = 1_000_000,
+    chunk: Annotated[int, typer.Option(min=1, help="Maximum rows per file.")] = 1_000_000,
 ) -> None:
-    """Copy a table of a database into the landing zone, as files delivered today.
+    """Copy a database table into the landing zone, as a delivery of today.
 
-    It first checks that the source answers, counts the rows to copy and reports changes of its
-    schema. After an interruption, even a kill, the same command resumes the copy. The address is
-    the variable LAKEHOUSE_SOURCE_<NAME>; docs/how-to/databases.md has an example for each database.
+    Checks first that the source answers, counts the rows to copy and reports schema changes. The
+    same command resumes an interrupted copy. LAKEHOUSE_SOURCE_<NAME> holds the address of the
+    database; docs/how-to/databases.md has an example for each kind.
     """
     from lakehouse_assets.catalog.sources import source_of
     from lakehouse_assets.domains import SOURCES
@@ -63,7 +65,7 @@ def extract(
     now = clock.now()
     if dry_run:
         found = ask(zone, source, declared, wanted, now.date())
-        _tell(declared, found, found.window.low is None)
+        _print_found(declared, found)
         return
     shown = (SpinnerColumn(), TextColumn("{task.description}", markup=False), _Rows(), Elapsed())
     with Progress(*shown, console=console, transient=True) as progress:
@@ -71,7 +73,7 @@ def extract(
 
         def looked_up(found: LookUp) -> None:
             progress.update(bar, total=found.waiting)
-            _tell(declared, found, found.window.low is None)
+            _print_found(declared, found)
 
         def copied_rows(rows: int) -> None:
             progress.advance(bar, rows)
@@ -80,14 +82,13 @@ def extract(
     for finding in copied.findings:
         console.print(f"Note: {finding}", style="yellow")
     if not copied.rows:
-        console.print(f"Nothing is new in {dataset}; nothing was delivered.")
+        console.print(f"{dataset} has no new rows, so nothing was delivered.")
         return
     again = " It resumed an interrupted copy." if copied.resumed else ""
     console.print(
-        f"{copied.rows:,} rows in {copied.files} file{'s' * (copied.files != 1)} of "
-        f"{dataset}/{copied.day}, in "
-        f"{settings.landing}.{again} "
-        "Next: `lakehouse run`, or the sensors load them."
+        f"Copied {copied.rows:,} rows to {copied.files} file{'s' * (copied.files != 1)} in "
+        f"{settings.landing}/{dataset}/{copied.day}.{again} Next: load them with `lakehouse run`, "
+        "unless the sensors do."
     )
 
 
@@ -100,10 +101,11 @@ def _embedded() -> SecretStr:
     return embedded(project_folder() / EMBEDDED, SOURCES, write_source_data)
 
 
-def _tell(declared: SourceTable, found: LookUp, full: bool) -> None:
-    what = "a full copy" if full else f"what changed since {found.window.low}"
+def _print_found(declared: SourceTable, found: LookUp) -> None:
+    what = "full copy" if found.window.low is None else f"changes since {found.window.low}"
     console.print(
-        f"{found.database} answers: {found.waiting:,} rows of {declared.full_name} wait, as {what}."
+        f"{found.database} answers: {found.waiting:,} rows of {declared.full_name} to copy "
+        f"({what})."
     )
     for finding in found.findings:
         console.print(f"Note: {finding}", style="yellow")

@@ -1,4 +1,4 @@
-"""`lakehouse forget`: removes a person's records from the lake on their request."""
+"""`lakehouse forget`: removes a person's records from the lake."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from lakehouse_assets.cli.run import end, watched
-from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.cli.terminal import Yes, console
 
 if TYPE_CHECKING:
     from lakehouse_assets.ingest.removal import Receipt
@@ -17,27 +17,33 @@ if TYPE_CHECKING:
 
 
 def forget(
-    domain: Annotated[str, typer.Argument(help="Name of a domain.")],
-    subject: Annotated[str, typer.Argument(help="Kind of person, as the domain calls it.")],
+    domain: Annotated[str, typer.Argument(help="Domain that holds the records.")],
+    subject: Annotated[str, typer.Argument(help="Kind of person, as the domain names it.")],
     identifier: Annotated[
         str,
-        typer.Argument(help="Their identifier; - reads it from standard input, so that no shell "
-                       "history keeps it."),
+        typer.Argument(
+            help="Identifier of the person; - reads it from standard input, to keep it out of the "
+            "shell history."
+        ),
     ],
     reason: Annotated[
-        str, typer.Option(help="Why, such as the number of the request; no personal data.")
+        str, typer.Option(help="Reason, such as a request number; no personal data.")
     ],
     purge: Annotated[
         bool,
-        typer.Option("--purge", help="Remove old versions of the tables now, and with them time "
-                     "travel; default: maintenance does after a week."),
+        typer.Option(
+            "--purge",
+            help="Delete old table versions now, which ends time travel. Default: maintenance "
+            "deletes them after a week.",
+        ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:  # fmt: skip
-    """Remove a person's records from every table, and keep them out when files are delivered again.
+    yes: Yes = False,
+) -> None:
+    """Remove a person's records from every table, and keep them out of later loads.
 
-    Rows leave bronze and the rejects; what is built from them is built again. The delivered files
-    stay as they are: the receipt names them. LAKEHOUSE_FORGET_KEY is needed for later loads too.
+    Deletes the rows from bronze and the rejects, and rebuilds the tables computed from them. The
+    delivered files are not changed; the receipt lists them. Later loads need LAKEHOUSE_FORGET_KEY
+    too.
     """
     from lakehouse_assets.cli.report import open_lake, print_warnings
     from lakehouse_assets.orchestration.forgetting import conclude, remove_records, request_of
@@ -72,7 +78,7 @@ def _print_held(request: Request) -> None:
     console.print(table)
     if not any(held.partitions for held in request.held):
         console.print(
-            "Bronze has no record of this person. The receipt keeps out any that is delivered "
+            "Bronze holds no records of this person. The receipt keeps out any that are delivered "
             "later.",
             soft_wrap=True,
         )
@@ -83,19 +89,19 @@ def _print_receipt(receipt: Receipt, purged: bool) -> None:
     console.print(f"Records removed: {rows:,}. Receipt in the lake: {receipt.path}")
     if receipt.files:
         console.print(
-            f"These delivered files still have them: {', '.join(receipt.files)}. Delete or correct "
-            "them where they are kept; loads leave these records out.",
+            f"These delivered files still hold the records: {', '.join(receipt.files)}. Delete or "
+            "correct the files; loads skip the records.",
             soft_wrap=True,
         )
     if receipt.models:
         console.print(
-            "These model versions may have been fitted on them: "
-            f"{', '.join(receipt.models)}. Fits from now on are without them.",
+            "These model versions may have been trained on the records: "
+            f"{', '.join(receipt.models)}. Later versions are trained without them.",
             soft_wrap=True,
         )
     if not purged:
         console.print(
-            "Old versions of the tables still have them until maintenance removes these after a "
-            "week, and their logs after a month; --purge removes both now.",
+            "Old table versions hold the records until maintenance deletes them after a week, and "
+            "logs for a month; --purge deletes both now.",
             soft_wrap=True,
         )

@@ -1,4 +1,4 @@
-"""`lakehouse catalog`, `lineage` and `classify`: what there is, its origin, what is personal."""
+"""`lakehouse catalog`, `lineage` and `classify`: describe tables and find personal data."""
 
 from __future__ import annotations
 
@@ -14,49 +14,31 @@ from rich.table import Table as Grid
 from rich.text import Text
 from rich.tree import Tree
 
-from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.cli.terminal import AsJson, console
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
     from lakehouse_assets.engine.base import SourceColumn
-    from lakehouse_assets.governance.lineage import Lineage
-    from lakehouse_assets.lake.delta import Lake
-
-
-def open_embedded() -> Lake:
-    """Open the lake of the settings on the embedded engine, whichever the settings name."""
-    from lakehouse_assets.cli.report import open_lake
-    from lakehouse_assets.settings import load_settings
-
-    return open_lake(load_settings().model_copy(update={"engine": "duckdb"}))
-
-
-def open_lineage() -> Lineage:
-    """Return the lineage of all domains, derived on the embedded engine."""
-    from lakehouse_assets.domains import DOMAINS
-    from lakehouse_assets.engine.start import start_engine
-    from lakehouse_assets.governance.lineage import Lineage
-
-    return Lineage(DOMAINS, start_engine())
 
 
 def lineage(
-    column: Annotated[str, typer.Argument(help="A column, as [<domain>.]<table>.<column>.")],
-    up: Annotated[bool, typer.Option("--up", help="Only what it is computed from.")] = False,
-    down: Annotated[bool, typer.Option("--down", help="Only what is computed from it.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    column: Annotated[str, typer.Argument(help="Column to trace, as [<domain>.]<table>.<column>.")],
+    up: Annotated[bool, typer.Option("--up", help="Show only its origins.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Show only its uses.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show what a column is computed from, up to the delivered fields, and what is made of it.
+    """Show what a column is computed from, back to the delivered fields, and what uses it.
 
-    Lineage is derived from the code, so it needs no lake. Columns that only filter, join or sort
-    rows do not count. A column whose branch is shown further up is marked with an ellipsis.
+    Lineage is derived from the code, so it needs no lake. It leaves out columns that only filter,
+    join or sort rows. An ellipsis marks a column whose branch is already shown above.
     """
-    from lakehouse_assets.domains import REGISTRY
-    from lakehouse_assets.governance.lineage import find_column, walk
+    from lakehouse_assets.domains import DOMAINS, REGISTRY
+    from lakehouse_assets.engine.start import start_engine
+    from lakehouse_assets.governance.lineage import Lineage, find_column, walk
 
     if up and down:
-        raise LakehouseError("--up and --down exclude each other; leave both out to see both.")
-    at, found = find_column(REGISTRY, column), open_lineage()
+        raise LakehouseError("Use either --up or --down, or neither to see both directions.")
+    at, found = find_column(REGISTRY, column), Lineage(DOMAINS, start_engine())
     directions: dict[str, tuple[str, Callable[[SourceColumn], list[SourceColumn]]]] = {}
     if not down:
         directions["upstream"] = ("computed from", found.upstream)
@@ -72,11 +54,11 @@ def lineage(
     for title, step in directions.values():
         console.print(_tree(at, title, step))
     if learning and not up:
-        console.print(f"Models that learn from it: {', '.join(learning)}.")
+        console.print(f"Models trained on it: {', '.join(learning)}.")
 
 
 def _tree(at: SourceColumn, title: str, step: Callable[[SourceColumn], list[SourceColumn]]) -> Tree:
-    """Draw what a column leads to; each branch once."""
+    """Draw the columns that a column leads to, each branch once."""
     drawn: set[SourceColumn] = set()
 
     def grow(tree: Tree, column: SourceColumn) -> None:
@@ -87,7 +69,7 @@ def _tree(at: SourceColumn, title: str, step: Callable[[SourceColumn], list[Sour
                 drawn.add(other)
                 grow(branch, other)
 
-    root = Tree(_label(at, f" is {title}" + ("" if step(at) else " nothing that is stored")))
+    root = Tree(_label(at, f" is {title}" + ("" if step(at) else " no stored column")))
     grow(root, at)
     return root
 
@@ -101,29 +83,31 @@ def _label(column: SourceColumn, note: str) -> Text:
 
 def classify(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Tables to look at; all of them by default.")
+        list[str] | None, typer.Argument(help="Tables to scan. Default: all tables.")
     ] = None,
     rows: Annotated[
-        int, typer.Option(min=1, help="Most rows of a table to look at, drawn at random.")
+        int, typer.Option(min=1, help="Maximum rows per table, sampled at random.")
     ] = 5_000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Look for personal data in the stored rows, and fail if a column with some declares no class.
+    """Find personal data in stored rows, and fail if its column declares no PII class.
 
-    A column counts if more than half of its values look like e-mail addresses, telephone numbers,
-    bank accounts, payment cards, identity numbers, handles, addresses or coordinates, or if its
-    name says that it is about people. The exit code is 1 if such a column declares no class.
+    A column is reported if more than half of its values look like e-mail addresses, telephone
+    numbers, bank accounts, payment cards, identity numbers, handles, addresses or coordinates, or
+    if its name suggests personal data. The exit code is 1 if such a column declares no class.
     """
+    from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import REGISTRY
     from lakehouse_assets.governance.classify import scan
+    from lakehouse_assets.settings import load_settings
 
-    lake = open_embedded()
+    lake = open_lake(load_settings(), "duckdb")
     tables = [REGISTRY[name] for name in names] if names else [*REGISTRY]
     stored = [table for table in tables if lake.version(table) is not None]
     if not stored or (names and len(stored) < len(tables)):
         absent = ", ".join(t.full_name for t in tables if t not in stored) if names else "the lake"
         raise LakehouseError(
-            f"Nothing is stored of {absent} in {lake.root}; `lakehouse run` builds it."
+            f"No rows of {absent} are stored in {lake.root}; build them with `lakehouse run`."
         )
     found = [s for table in stored for s in scan(lake.engine, table, lake.read(table), rows)]
     undeclared = [suspect for suspect in found if suspect.declared is None]
@@ -139,27 +123,33 @@ def classify(
             grid.add_row(f"{suspect.table}.{suspect.column}", suspect.looks_like, share, declared)
         console.print(grid)
         columns = sum(len(table.columns) for table in stored)
-        console.print(f"{columns:,} columns of {len(stored)} tables: {len(found)} look personal.")
+        console.print(
+            f"Scanned {columns:,} columns of {len(stored)} tables; {len(found)} look like personal "
+            "data."
+        )
     if undeclared:
         listed = "; ".join(f'{s.table}.{s.column} (pii="{s.pii}")' for s in undeclared)
         raise LakehouseError(
-            f"Personal data is not declared: {listed}. Declare the class of the columns where they "
-            "are declared, and of what is computed from them; `lakehouse lineage` shows that."
+            f"Personal data is not declared: {listed}. Add the class to the declarations of these "
+            "columns and of those computed from them, which `lakehouse lineage` shows."
         )
 
 
 def catalog(
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="The folder; by default `catalog` beside LAKEHOUSE_PAGES."),
+        typer.Option("--to", help="Folder to write. Default: `catalog` next to LAKEHOUSE_PAGES."),
     ] = None,
-    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    show: Annotated[
+        bool, typer.Option("--open", help="Open the catalogue in the browser.")
+    ] = False,
 ) -> None:
-    """Write the catalogue: tables, columns, terms, lineage, quality and samples, to search.
+    """Write a searchable catalogue of tables, columns, terms, lineage, quality and samples.
 
-    The folder opens from the disk and from any web server; catalog.json in it has the same data for
-    programs. Personal data is masked. A catalogue that was written before is replaced.
+    The folder opens from disk or from any web server, and its catalog.json holds the same data for
+    programs. Personal data is masked. An earlier catalogue in the folder is replaced.
     """
+    from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import DOMAINS, ROLES
     from lakehouse_assets.governance.catalog import Ages, describe
     from lakehouse_assets.governance.lineage import Lineage
@@ -168,7 +158,8 @@ def catalog(
     from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
     from lakehouse_assets.settings import load_settings
 
-    pages, lake = load_settings().pages.absolute(), open_embedded()
+    settings = load_settings()
+    pages, lake = settings.pages.absolute(), open_lake(settings, "duckdb")
     folder = (to or pages.with_name("catalog")).absolute()
     ages = {
         table: Ages(*(window.total_seconds() for window in windows))

@@ -1,4 +1,4 @@
-"""`lakehouse sql`, `tables` and `status`: what is in the lake."""
+"""`lakehouse sql`, `tables` and `status`: show what is in the lake."""
 
 from __future__ import annotations
 
@@ -15,85 +15,76 @@ from rich.console import Group
 from rich.table import Table as Grid
 from rich.text import Text
 
-from lakehouse_assets.cli.terminal import console, errors
+from lakehouse_assets.cli.formats import Format
+from lakehouse_assets.cli.terminal import AsJson, console, errors
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lakehouse_assets.cli.formats import Format
     from lakehouse_assets.cli.stream_status import StreamStatus
 
 
 def sql(
     query: Annotated[
-        str | None, typer.Argument(help="One SQL statement, or - to read it from stdin.")
+        str | None, typer.Argument(help="SQL statement; - reads it from standard input.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="Read the statement from a file.")
+        Path | None, typer.Option("--file", "-f", help="File that holds the SQL statement.")
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", help="table, csv, json or markdown; csv and json are exact.")
+        Format, typer.Option("--format", help="Output format; csv and json keep every digit.")
     ] = "table",
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Most rows; 50 for a table or Markdown, no limit for others."),
+        typer.Option(
+            min=1, help="Maximum rows. Default: 50 for table and markdown, none for csv and json."
+        ),
     ] = None,
     safe: Annotated[
-        bool, typer.Option("--safe", help="Only SELECT, and only from the lake's files.")
+        bool, typer.Option("--safe", help="Allow only SELECT, and only on the lake's files.")
     ] = False,
     role: Annotated[
         str | None,
-        typer.Option(
-            "--as", help="Ask with this role: only its tables and rows, and masked columns."
-        ),
+        typer.Option("--as", help="Role to query as; limits tables and rows, and masks columns."),
     ] = None,
     safe_formulas: Annotated[
         bool,
         typer.Option(
             "--safe-formulas",
-            help="Put ' before CSV text that a spreadsheet would take for a formula.",
+            help="Put an apostrophe before CSV text that a spreadsheet would run as a formula.",
         ),
     ] = False,
 ) -> None:
-    """Query the lake, e.g. lakehouse sql "select * from <table> limit 5".
+    """Query the lake, for example: lakehouse sql "select * from <table> limit 5".
 
-    Every table is available by name, by alias and as <domain>.<table>. A table that has a state
-    for each month shows the latest; <table>_history shows all. "show tables" lists the
-    tables and "describe <table>" the columns of one. This is a tool for the lake's owner: without
-    --safe or --as, a statement can read and write files of this machine.
+    Tables are available by name, by alias and as <domain>.<table>. If a table has a state for each
+    month, its name returns the latest one and <table>_history all of them. "show tables" lists the
+    tables, "describe <table>" the columns of one. Without --safe or --as, a statement can read and
+    write files of this machine.
     """
     from lakehouse_assets.catalog.access import access_of
     from lakehouse_assets.cli.formats import lines_of, rows_of, without_formulas
-    from lakehouse_assets.cli.report import deliveries_of, open_lake
+    from lakehouse_assets.cli.report import deliveries_of, open_lake, open_sessions
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.query.audit import AuditFolder
-    from lakehouse_assets.query.session import Sessions, ask
+    from lakehouse_assets.query.session import ask
     from lakehouse_assets.settings import load_settings
 
-    forms: dict[str, Format] = {
-        "table": "table", "csv": "csv", "json": "json", "markdown": "markdown",
-    }  # fmt: skip
-    if form not in forms:
-        raise LakehouseError(f"--format {form} is not known; use one of {', '.join(forms)}.")
     if safe_formulas and form != "csv":
         raise LakehouseError("--safe-formulas is for spreadsheets; add --format csv.")
     settings, statement = load_settings(), _statement(query, file)
-    audit = AuditFolder(settings.audit).add
     if role is None:
         answer = ask(
             open_lake(settings),
             statement,
             confined=safe,
-            audit=audit,
+            audit=AuditFolder(settings.audit).add,
             deliveries=deliveries_of(settings),
         )
     else:
         access = access_of(role, ROLES, "--as")
-        key = settings.mask_key.get_secret_value() if settings.mask_key else None
-        lake = open_lake(settings.model_copy(update={"engine": "duckdb"}))
-        sessions = Sessions(lake, key=key, audit=audit)
-        answer = sessions.open(access, guarded=True).run(statement)
+        answer = open_sessions(settings).open(access, guarded=True).run(statement)
     exact = form in {"csv", "json"}
     most = limit or (None if exact or answer.of_catalog else 50)
     names, rows = answer.rows.schema.names, rows_of(answer.rows)
@@ -105,16 +96,18 @@ def sql(
             sys.stdout.reconfigure(encoding="utf-8")
         else:
             sys.stdout.reconfigure(errors="backslashreplace")
-    for line in lines_of(forms[form], names, islice(rows, most), width):
+    for line in lines_of(form, names, islice(rows, most), width):
         print(line)  # noqa: T201 - as it is, without Rich
     if most is not None and next(rows, None) is not None:
         errors.print(f"Only the first {most} rows are shown; --limit shows more.")
 
 
 def _statement(query: str | None, file: Path | None) -> str:
-    """Return the statement that the arguments give or point to."""
+    """Return the statement that the arguments give or name."""
     if (query is None) == (file is None):
-        raise LakehouseError('Say what to ask: lakehouse sql "select ...", or -f <file>, or -.')
+        raise LakehouseError(
+            'Give a statement: lakehouse sql "select ...", or -f <file>, or - for standard input.'
+        )
     try:
         if file is not None:
             return file.read_text(encoding="utf-8-sig")
@@ -122,15 +115,17 @@ def _statement(query: str | None, file: Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise LakehouseError(
-            f"The statement cannot be read from {file or 'stdin'} ({reason}); give a file of UTF-8 "
-            "text."
+            f"The statement cannot be read from {file or 'standard input'} ({reason}); use a UTF-8 "
+            "text file."
         ) from None
 
 
 def tables(
-    name: Annotated[str | None, typer.Argument(help="A table, to see its columns.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Table to describe. Default: list all tables.")
+    ] = None,
 ) -> None:
-    """List the declared tables, or describe one: columns, types, units, keys, references."""
+    """List all tables, or describe the columns, keys and measures of one."""
     from lakehouse_assets.domains import REGISTRY
     from lakehouse_assets.lake.schema import comment
 
@@ -138,7 +133,7 @@ def tables(
         grid = Grid(header_style="bold")
         grid.add_column("table", overflow="fold")
         grid.add_column("kind", no_wrap=True)
-        grid.add_column("what a row is")
+        grid.add_column("description")
         for table in (*REGISTRY, *(view.table for view in REGISTRY.views)):
             grid.add_row(f"{table.domain}.{table.name}", table.kind, table.full_description)
         console.print(grid)
@@ -178,15 +173,13 @@ _STATUS_COLUMNS = (
 
 
 def status(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the tables as JSON, for scripts.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show every table: rows, partitions, missing ones, the last run, freshness, quality.
+    """Show each table's rows, missing partitions, last run, freshness and failing rules.
 
-    Failing rules are shown as "2 in 14": two rules fail, in 14 partitions. Of each stream: the next
-    offset and the lag of each partition of its topic, the last event and the newest minute that is
-    closed. Reads only logs, so it is quick however large the tables are.
+    "2 in 14" failing rules means that two rules fail, in 14 partitions. For each partition of a
+    stream's topic, the command shows the next offset, the lag, the last event and the newest closed
+    minute. It reads only logs, so it is quick for tables of any size.
     """
     from lakehouse_assets.cli.report import no_lake
     from lakehouse_assets.cli.status import status as look
@@ -210,7 +203,7 @@ def status(
         "fresh": "green",
         "aging": "yellow",
         "late": "red",
-        "ageless": "dim",
+        "no deadline": "dim",
         "never": "dim",
     }
     columns: dict[str, list[str | Text]] = {name: [] for name in _STATUS_COLUMNS}
@@ -251,7 +244,7 @@ def status(
 
 
 def _of_streams(streams: Sequence[StreamStatus]) -> Group:
-    """Draw how far each partition of the streams is read, on 80 columns."""
+    """Draw how far each partition of the streams has been read, in 80 columns."""
     grid = Grid(box=None, header_style="bold", padding=(0, 1))
     grid.add_column("stream", no_wrap=True)
     for heading in ("partition", "offset", "lag", "last event (UTC)", "closed"):

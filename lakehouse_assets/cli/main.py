@@ -1,4 +1,4 @@
-"""The command line: its commands, exit codes and signals."""
+"""The command line: commands, exit codes and signals."""
 
 from __future__ import annotations
 
@@ -37,24 +37,41 @@ from lakehouse_assets.orchestration.signals import (
 )
 
 app = typer.Typer(
-    help="A whole lakehouse on Delta Lake, run by Dagster. Settings are LAKEHOUSE_* variables or "
-    ".env; see `lakehouse run --help`.",
+    help="Build, query and govern a lakehouse on Delta Lake, run by Dagster. `lakehouse run` "
+    "builds it from the deliveries in ./data. Settings are LAKEHOUSE_* variables in the "
+    "environment or in .env.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    run.run, run.backfill, run.replay, run.land, extract, inspect.sql, inspect.tables,
-    inspect.status, admin.doctor, admin.migrate, admin.selection, admin.home, admin.mlflow_uri,
-    admin.export_model, new, pages, powerbi, restore, stream, lineage,
-    catalog, classify, forget, openlineage,
-):  # fmt: skip
-    app.command()(command)
-app.add_typer(models, name="models")
-app.add_typer(serve, name="serve")
-app.add_typer(views, name="views")
-app.add_typer(access, name="access")
+# In the order of a first hour.
+_COMMANDS: dict[str, dict[str, Any]] = {
+    "Load": {
+        "run": run.run, "land": run.land, "extract": extract, "stream": stream,
+        "backfill": run.backfill, "replay": run.replay,
+    },
+    "Explore": {
+        "status": inspect.status, "tables": inspect.tables, "sql": inspect.sql, "pages": pages,
+        "views": views, "powerbi": powerbi, "serve": serve,
+    },
+    "Extend": {"new": new},
+    "Models": {"models": models, "export-model": admin.export_model},
+    "Govern": {
+        "catalog": catalog, "lineage": lineage, "access": access, "classify": classify,
+        "forget": forget, "openlineage": openlineage,
+    },
+    "Operate": {"doctor": admin.doctor, "restore": restore, "migrate": admin.migrate},
+    "For scripts and make": {
+        "selection": admin.selection, "home": admin.home, "mlflow-uri": admin.mlflow_uri,
+    },
+}  # fmt: skip
+for panel, commands in _COMMANDS.items():
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=panel)
+        else:
+            app.command(name, rich_help_panel=panel)(command)
 
 
 def _commands() -> Any:
@@ -84,7 +101,7 @@ def _mend_help(group: Any) -> None:
 
 def main() -> None:
     """Run the command line; a known error is one sentence and exit code 1."""
-    # Plans are large and short-lived: looking for cycles every 700 objects takes a tenth of a run.
+    # Query plans are large and short-lived: collecting every 700 objects takes a tenth of a run.
     gc.set_threshold(500_000, 20, 50)
     with ending_on_signals():
         raise_on_signals()

@@ -1,4 +1,4 @@
-"""`lakehouse models`: evaluate models on files; list, show, compare, promote and roll them back."""
+"""`lakehouse models`: lists, compares, promotes, trains and evaluates models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from rich.table import Table as Grid
 from typer.core import TyperGroup
 
-from lakehouse_assets.cli.terminal import console, errors
+from lakehouse_assets.cli.terminal import AsJson, ModelName, console, errors
 from lakehouse_assets.errors import LakehouseError, did_you_mean
 from lakehouse_assets.ml.evaluation import Evaluation, Training
 
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from lakehouse_assets.ml.spec import ModelSpec
     from lakehouse_assets.ml.tracking import MlflowTracking
 
-_JSON = "Print one JSON object, for scripts."
-
 
 class _Declared(TyperGroup):
-    """Commands that the domains declare, which are imported only when one is named."""
+    """Commands that the domains declare; their code is imported only when one is named."""
 
     to: str
 
@@ -49,7 +47,7 @@ class _Declared(TyperGroup):
         if cmd_name not in found:
             close = did_you_mean(cmd_name, found) or "."
             raise LakehouseError(
-                f"No model to {self.to} is called {cmd_name}{close} There are: "
+                f"There is no model {cmd_name} to {self.to}{close} Models to {self.to}: "
                 f"{', '.join(sorted(found))}."
             )
         return _command(found[cmd_name])
@@ -74,15 +72,15 @@ class _Trainings(_Declared):
 
 
 models = typer.Typer(
-    no_args_is_help=True, help="Evaluate and train models on files, and manage the registered ones."
+    no_args_is_help=True, help="List, compare, promote, train and evaluate models."
 )
 models.add_typer(
     typer.Typer(),
     name="evaluate",
     cls=_Evaluations,
     no_args_is_help=True,
-    help="Evaluate a model on labelled files; nothing is registered. "
-    "`lakehouse models evaluate <model> --help` lists a model's arguments.",
+    help="Evaluate a model on labelled files, without registering it. "
+    "`lakehouse models evaluate <model> --help` lists the options of a model.",
 )
 models.add_typer(
     typer.Typer(),
@@ -90,18 +88,18 @@ models.add_typer(
     cls=_Trainings,
     no_args_is_help=True,
     help="Train a model from labelled files, register it, and compare it with the champion. "
-    "`lakehouse models train <model> --help` lists a model's arguments.",
+    "`lakehouse models train <model> --help` lists the options of a model.",
 )
 
 
-_Name = Annotated[str, typer.Argument(help="Registered model, as `lakehouse models list` has it.")]
-_AsJson = Annotated[bool, typer.Option("--json", help=_JSON)]
-_Why = Annotated[str, typer.Option("--reason", help="Why; it is recorded with your user name.")]
+_Why = Annotated[
+    str, typer.Option("--reason", help="Reason, which is recorded with your user name.")
+]
 
 
 @models.command("list")
-def list_models(as_json: _AsJson = False) -> None:
-    """List the models with the versions of their aliases, and the newest decision about each."""
+def list_models(as_json: AsJson = False) -> None:
+    """List the models with their champion, challenger and latest decision."""
     from lakehouse_assets.domains import MODELS
     from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
 
@@ -119,8 +117,8 @@ def list_models(as_json: _AsJson = False) -> None:
 
 
 @models.command()
-def show(name: _Name, as_json: _AsJson = False) -> None:
-    """Show a model's versions with their metrics, and all decisions about them."""
+def show(name: ModelName, as_json: AsJson = False) -> None:
+    """Show the versions of a model with their metrics, and the decisions about them."""
     from lakehouse_assets.ml.decisions import PARTITION_TAG, aliases_of, decisions_of, versions_of
 
     tracking, spec = _tracking(), spec_of(name)
@@ -156,14 +154,14 @@ def show(name: _Name, as_json: _AsJson = False) -> None:
 
 @models.command()
 def compare(
-    name: _Name,
-    version: Annotated[int, typer.Argument(help="A version.")],
+    name: ModelName,
+    version: Annotated[int, typer.Argument(help="Version to compare.")],
     other: Annotated[
-        int | None, typer.Argument(help="Another one; the champion if it is not given.")
+        int | None, typer.Argument(help="Version to compare it with. Default: the champion.")
     ] = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare two versions on the rows that both have predictions out of fold for."""
+    """Compare two versions of a model on the rows that both predicted out of fold."""
     from lakehouse_assets.ml.challenge import compare_versions
     from lakehouse_assets.ml.decisions import CHAMPION, aliases_of, versions_of
 
@@ -195,12 +193,12 @@ def compare(
 
 @models.command()
 def promote(
-    name: _Name,
-    version: Annotated[int, typer.Argument(help="The version that becomes the champion.")],
+    name: ModelName,
+    version: Annotated[int, typer.Argument(help="Version to promote.")],
     reason: _Why,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a version the champion, whatever the rule of the model says; the reason is recorded."""
+    """Make a version the champion, even against the model's rule, and record the reason."""
     from lakehouse_assets.ml.decisions import promote_by_hand
 
     spec_of(name)
@@ -208,8 +206,8 @@ def promote(
 
 
 @models.command()
-def rollback(name: _Name, reason: _Why, as_json: _AsJson = False) -> None:
-    """Swap the champion and the version that was the champion before; the reason is recorded."""
+def rollback(name: ModelName, reason: _Why, as_json: AsJson = False) -> None:
+    """Swap the champion with the previous champion, and record the reason."""
     from lakehouse_assets.ml.decisions import roll_back
 
     spec_of(name)
@@ -218,22 +216,22 @@ def rollback(name: _Name, reason: _Why, as_json: _AsJson = False) -> None:
 
 @models.command()
 def reproduce(
-    name: _Name,
-    version: Annotated[int, typer.Argument(help="The version to rebuild.")],
+    name: ModelName,
+    version: Annotated[int, typer.Argument(help="Version to train again.")],
     files: Annotated[
         list[str] | None,
         typer.Option(
             "--file",
-            help="For a version trained from files: each of them, named as `lakehouse models "
-            "train` names them, such as train=labelled.csv.",
+            help="File that the version was trained on, named by its option of `lakehouse models "
+            "train`, such as train=labelled.csv; repeat for each file.",
         ),
     ] = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Fit a version again from the data versions, parameters and seeds that it names.
+    """Train a version again from its recorded data versions, parameters and seeds.
 
-    A version that was trained from files is fitted again on these. Nothing is registered. The exit
-    code is 1 if its rows, metrics or predictions out of fold differ by more than 1e-9.
+    Nothing is registered. A version that was trained on files needs the same files. The exit code
+    is 1 if rows, metrics or out-of-fold predictions differ by more than 1e-9.
     """
     from lakehouse_assets.domains import MODEL_TABLES
     from lakehouse_assets.ml.reproduce import reproduce as rebuild
@@ -259,15 +257,15 @@ def _rows_of_files(name: str, files: list[str]) -> pa.Table:
     from lakehouse_assets.domains import TRAININGS
 
     if name not in TRAININGS:
-        raise LakehouseError(f"The model {name} is not trained from files; leave --file out.")
+        raise LakehouseError(f"The model {name} is not trained on files; omit --file.")
     arguments = TRAININGS[name].arguments
     given = dict(file.partition("=")[::2] for file in files)
     needed = {argument.name for argument in arguments if argument.default is None}
     if not needed <= given.keys() <= {argument.name for argument in arguments}:
         listed = ", ".join(f"{a.name}=FILE" for a in arguments)
         raise LakehouseError(
-            f"--file {', '.join(files)} cannot be used; give the files that `lakehouse models "
-            f"train {name}` was given: {listed}."
+            f"--file {', '.join(files)} does not match; name the files as in `lakehouse models "
+            f"train {name}`: {listed}."
         )
     return TRAININGS[name].rows(
         {a.name: a.parse(given.get(a.name, a.default or "")) for a in arguments}
@@ -292,7 +290,7 @@ def spec_of(name: str) -> ModelSpec:
     if name not in MODELS:
         close = did_you_mean(name, MODELS) or "."
         raise LakehouseError(
-            f"No model is called {name}{close} There are: {', '.join(sorted(MODELS))}."
+            f"There is no model {name}{close} Models: {', '.join(sorted(MODELS))}."
         )
     return MODELS[name]
 
@@ -351,7 +349,7 @@ def _command(declared: Evaluation | Training) -> Any:
         name: Annotated[str, typer.Option(f"--{name}", help=argument.help)]
         for name, argument in texts.items()
     }
-    hints["as_json"] = Annotated[bool, typer.Option("--json", help=_JSON)]
+    hints["as_json"] = AsJson
     defaults = {name: Parameter.empty if a.default is None else a.default
                 for name, a in texts.items()} | {"as_json": False}  # fmt: skip
     run.__signature__ = Signature([  # type: ignore[attr-defined]

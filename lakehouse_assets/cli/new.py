@@ -1,11 +1,11 @@
-"""`lakehouse new`: working skeletons of a domain, dataset, gold table or model, with tests."""
+"""`lakehouse new`: generates a working domain, dataset, gold table or model, with its test."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 from string import Template
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ _PACKAGE = Path(lakehouse_assets.__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 _DOMAIN = '''\
-"""The domain $domain."""
+"""The $domain domain."""
 
 from datetime import date
 
@@ -37,7 +37,7 @@ $DOMAIN = Domain(
 )
 '''
 _DATASET = '''\
-"""What is delivered as $domain/$name."""
+"""The dataset $domain/$name."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ $NAME = Dataset(
     grain="day",
     description="One record of the delivered CSV files.",
     owner="team:$domain",
-    rows="One row per number of the source; the first delivery of a number counts.",
+    rows="One row per number; the first delivery of a number counts.",
     key="number",
     columns=(
-        Field("number", "string", "Number at the source.", "Number", need="required",
+        Field("number", "string", "Number of the record.", "Number", need="required",
               parse=v.text_id),
-        Field("happened_on", "date", "Day on which it happened.", "Date", need="required",
+        Field("happened_on", "date", "Day of the event.", "Date", need="required",
               in_calendar=True),
-        Field("label", "string", "What it is called.", "Label"),
+        Field("label", "string", "Name of the record.", "Label"),
         Field("amount", "decimal(18,2)", "Amount; refunds are negative.", "Amount", need="fact",
               unit="US dollars"),
     ),
@@ -65,7 +65,7 @@ $NAME = Dataset(
 SILVER_$NAME = silver_table($NAME)
 '''
 _DATASET_TEST = '''\
-"""$domain/$name: a delivered file becomes typed rows, and what cannot be read is quarantined."""
+"""$domain/$name: a delivered file becomes typed rows; unreadable values are quarantined."""
 
 from decimal import Decimal
 
@@ -86,7 +86,7 @@ def test_a_delivery_becomes_rows(house: House) -> None:
     assert house.count(quarantine_table($NAME)) == 1
 '''
 _TABLE = '''\
-"""$domain.$name: its declaration, its rule and what the rule reads."""
+"""$domain.$name: its declaration, its rule and its inputs."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ from lakehouse_assets.engine import DataFrame, F
 $NAME = monthly_table(
     "$domain",
     "$name",
-    "Rows of silver_$reads that were delivered in a month, by the day of delivery.",
+    "Rows of silver_$reads by day of delivery.",
     (
         Column("delivered_on", "date", "Day of delivery.", False),
-        Column("row_count", "bigint", "Rows.", False, "count"),
+        Column("row_count", "bigint", "Number of rows.", False, "count"),
     ),
     ("delivered_on",),
     "team:$domain",
@@ -112,7 +112,7 @@ $NAME = monthly_table(
 
 
 def $name(rows: DataFrame, month: date) -> DataFrame:
-    """Count rows by day of delivery; columns as declared for `$name`.
+    """Count rows by day of delivery.
 
     Args:
         rows: Rows of `silver_$reads` that were delivered in the month.
@@ -125,7 +125,7 @@ def $name(rows: DataFrame, month: date) -> DataFrame:
 GOLD = (GoldTable($NAME, $name, {"rows": SILVER_$READS}),)
 '''
 _TABLE_TEST = '''\
-"""$domain.$name: rows are counted by the day of delivery."""
+"""$domain.$name: counts rows by day of delivery."""
 
 from datetime import date
 
@@ -143,7 +143,7 @@ def test_rows_are_counted_by_day(engine: Engine) -> None:
     assert {row["as_of_month"] for row in found} == {date(2024, 1, 1)}
 '''
 _MODEL = '''\
-"""The model $domain/$name: groups of the rows of $reads that are like each other."""
+"""The model $domain/$name: clusters of similar rows of $reads."""
 
 from __future__ import annotations
 
@@ -163,10 +163,10 @@ FEATURES = ("row_count",)
 TABLE = monthly_table(
     "$domain",
     "$name",
-    "Rows of $reads and the group of each.",
+    "Rows of $reads with the cluster of each.",
     (
         *(column for column in $READS.columns if column.name != "as_of_month"),
-        Column("group_number", "int", "Group; null where a feature is missing.", unit="code"),
+        Column("group_number", "int", "Cluster; null if a feature is missing.", unit="code"),
     ),
     ("delivered_on",),
     "team:$domain",
@@ -180,14 +180,14 @@ class Settings:
     """Settings of a fit.
 
     Attributes:
-        groups: Number of groups.
+        groups: Number of clusters.
     """
 
     groups: int = 2
 
 
 def fit(rows: pa.Table, settings: Settings) -> Fitted:
-    """Fit groups to the rows of a month."""
+    """Fit the clusters to the rows of a month."""
     from sklearn.cluster import KMeans
 
     model = KMeans(settings.groups, n_init=5, random_state=0)
@@ -196,7 +196,7 @@ def fit(rows: pa.Table, settings: Settings) -> Fitted:
 
 
 def scorer(model: Any) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """Find the nearest centre of each row of a batch; null where a feature is missing."""
+    """Return a function that finds the nearest centre of each row; null if a feature is missing."""
     import numpy as np
     import pyarrow as pa
 
@@ -232,7 +232,7 @@ MODEL = ModelTable(
 )
 '''
 _MODEL_TEST = '''\
-"""$domain/$name: rows that are alike are in one group."""
+"""$domain/$name: similar rows are in one cluster."""
 
 import numpy as np
 import pyarrow as pa
@@ -240,7 +240,7 @@ import pyarrow as pa
 from lakehouse_assets.domains.$domain.models.$name import FEATURES, Settings, fit, scorer
 
 
-def test_what_is_alike_is_in_one_group() -> None:
+def test_similar_rows_are_in_one_cluster() -> None:
     counts = [1.0, 2.0, 90.0, 91.0, None]
     rows = pa.table(dict.fromkeys(FEATURES, counts))
     fitted = fit(rows.slice(0, 4), Settings())
@@ -258,30 +258,36 @@ _TEMPLATES = {
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="domain, dataset, table or model.")],
+    kind: Annotated[
+        Literal["domain", "dataset", "table", "model"], typer.Argument(help="What to generate.")
+    ],
     name: Annotated[
-        str, typer.Argument(help="In lower case: <domain>/<name>, or the name of a domain.")
+        str, typer.Argument(help="Name in lower case: <domain>/<name>, or that of a new domain.")
     ],
     reads: Annotated[
-        str, typer.Option("--reads", help="The dataset of a table, or the table of a model.")
+        str,
+        typer.Option(
+            "--reads", help="Dataset that the new table reads, or gold table that the model reads."
+        ),
     ] = "",
 ) -> None:
-    """Write a working skeleton and its test into the project; nothing is overwritten."""
-    made = {"dataset": "datasets", "table": "gold", "model": "models"}
+    """Generate a working domain, dataset, gold table or model, with a test.
+
+    Existing files are not overwritten.
+    """
     if kind == "domain":
         _new_domain(name)
         return
-    if kind not in made:
-        raise LakehouseError(f"There is no kind {kind!r}; use domain, {', '.join(made)}.")
     domain, slash, own = name.partition("/")
     if not slash:
         raise LakehouseError(f"Write <domain>/<name>, such as shop/{name}.")
     folder = _PACKAGE / "domains" / domain
-    _there(folder / "domain.py", "domain", domain)
+    _require(folder / "domain.py", f"domain {domain}")
     if kind == "table":
-        _there(folder / "datasets" / f"{reads}.py", "dataset for --reads called", reads)
+        _require(folder / "datasets" / f"{reads}.py", f"dataset {reads!r} for --reads")
     if kind == "model":
-        _there(folder / "gold" / f"{reads}.py", "table for --reads called", reads)
+        _require(folder / "gold" / f"{reads}.py", f"table {reads!r} for --reads")
+    made = {"dataset": "datasets", "table": "gold", "model": "models"}
     code, test = _TEMPLATES[kind]
     files = {
         folder / made[kind] / f"{_checked(own)}.py": code,
@@ -291,7 +297,7 @@ def new(
 
 
 def _new_domain(name: str) -> None:
-    """Write a folder of declarations, and its entry in DOMAINS."""
+    """Write a folder of declarations, and add the domain to DOMAINS."""
     folder, registered = _PACKAGE / "domains" / _checked(name), _PACKAGE / "domains" / "__init__.py"
     listed = registered.read_text(encoding="utf-8")
     imported = f"from lakehouse_assets.domains.{name}.domain import {name.upper()}\n"
@@ -301,31 +307,32 @@ def _new_domain(name: str) -> None:
     if found != 1:
         raise LakehouseError(f"{registered} has no line DOMAINS = (...); add the domain by hand.")
     files = {
-        folder / "__init__.py": '"""The domain $domain."""\n',
+        folder / "__init__.py": '"""The $domain domain."""\n',
         folder / "domain.py": _DOMAIN,
-        folder
-        / "datasets"
-        / "__init__.py": '"""What is delivered, a module for each dataset."""\n',
-        folder / "gold" / "__init__.py": '"""Gold tables, a module for each topic."""\n',
-        folder / "models" / "__init__.py": '"""Models, a module for each."""\n',
-        _tests(name) / "__init__.py": '"""Tests of the domain $domain."""\n',
+        folder / "datasets" / "__init__.py": '"""Datasets, one per module."""\n',
+        folder / "gold" / "__init__.py": '"""Gold tables, one topic per module."""\n',
+        folder / "models" / "__init__.py": '"""Models, one per module."""\n',
+        _tests(name) / "__init__.py": '"""Tests of the $domain domain."""\n',
     }
     _write(files, domain=name)
     registered.write_text(text, encoding="utf-8")
-    console.print(f"{registered}: DOMAINS has {name.upper()}", soft_wrap=True)
+    console.print(f"{registered} (added {name.upper()} to DOMAINS)", soft_wrap=True)
 
 
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise LakehouseError(f"{name!r} is no name; use a to z, digits and _, such as store_sales.")
+        raise LakehouseError(
+            f"{name!r} is not a valid name; start with a letter and use a to z, digits and _, such "
+            "as store_sales."
+        )
     return name
 
 
-def _there(file: Path, kind: str, name: str) -> None:
+def _require(file: Path, what: str) -> None:
     if not file.is_file():
         raise LakehouseError(
-            f"There is no {kind} {name} ({file} is missing); make it first with `lakehouse new`, "
-            "or write another name."
+            f"There is no {what} ({file} is missing); create it first with `lakehouse new`, or use "
+            "another name."
         )
 
 
@@ -333,8 +340,8 @@ def _tests(domain_name: str) -> Path:
     folder = _PACKAGE.parent / f"{_PACKAGE.name}_tests"
     if not folder.is_dir():
         raise LakehouseError(
-            f"{_PACKAGE.parent} is no checkout of the project, so that nothing can be added to it; "
-            "clone the project and run `make setup`."
+            f"{_PACKAGE.parent} is not a checkout of the project; clone the project and run `make "
+            "setup`."
         )
     return folder / domain_name
 
@@ -344,7 +351,7 @@ def _write(templates: dict[Path, str], **values: str) -> None:
     for path in templates:
         if path.exists():
             raise LakehouseError(
-                f"{path} exists already; choose another name, or change that file."
+                f"{path} already exists; choose another name, or change that file."
             )
     given = {**values, **{key.upper(): value.upper() for key, value in values.items()}}
     for path, text in templates.items():

@@ -1,4 +1,4 @@
-"""`lakehouse openlineage`: what runs read and wrote, for a company's lineage tool."""
+"""`lakehouse openlineage`: sends what runs read and wrote to a lineage tool."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from lakehouse_assets.cli.terminal import console
 
 
 def openlineage() -> None:
-    """Send OpenLineage events of the runs that have ended since the last time.
+    """Send OpenLineage events for the runs that ended since the last call.
 
-    They are added to LAKEHOUSE_OPENLINEAGE_FILE, or posted to LAKEHOUSE_OPENLINEAGE_URL. The
-    sensor `openlineage` does the same each minute where sensors run.
+    Events are appended to LAKEHOUSE_OPENLINEAGE_FILE or posted to LAKEHOUSE_OPENLINEAGE_URL. The
+    sensor `openlineage` does the same every minute.
     """
     from lakehouse_assets.domains import DATASETS, REGISTRY, STREAMS
     from lakehouse_assets.orchestration.instance import dagster_instance
@@ -21,4 +21,4 @@ def openlineage() -> None:
         feeds = (*DATASETS, *STREAMS)
         sent = send_new(instance, REGISTRY, feeds, settings.root, receiver_of(settings))
     place = settings.openlineage_file if settings.openlineage_url is None else "the receiver"
-    console.print(f"Events of {sent} runs went to {place}.")
+    console.print(f"Sent the events of {sent} runs to {place}.")

@@ -1,48 +1,45 @@
-"""`lakehouse powerbi`: the lake as Power BI projects."""
+"""`lakehouse powerbi`: writes Power BI projects."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from lakehouse_assets.cli.terminal import console
-from lakehouse_assets.errors import LakehouseError
 
 
 def powerbi(
-    to: Annotated[Path, typer.Option(help="Folder for the projects.")],
+    to: Annotated[Path, typer.Option(help="Folder to write the projects to.")],
     source: Annotated[
-        str, typer.Option(help="Where Power BI reads rows: local, onelake or sql.")
+        Literal["local", "onelake", "sql"],
+        typer.Option(help="Source that Power BI reads rows from."),
     ] = "local",
     at: Annotated[
         str | None,
         typer.Option(
-            help="The place of that source, if it is not the lake's: a folder, abfss://... of "
+            help="Location of the source, if it is not the lake's: a folder, abfss://... of "
             "OneLake, or <host>:<port>/<database> of `lakehouse serve sql`."
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that Power BI Desktop has changed.")
+        bool, typer.Option("--overwrite", help="Replace files changed in Power BI Desktop.")
     ] = False,
 ) -> None:
-    """Write a Power BI project (PBIP) for each domain: its semantic model and its report.
+    """Write a Power BI project (PBIP) for each domain: a semantic model and a report.
 
-    The model has the domain's gold tables as they are now, with relations and measures; the report
-    has the domain's pages. The same registry gives the same files, so they can be kept in Git.
-    docs/how-to/powerbi.md says how to open them.
+    The model has the latest state of the domain's gold tables, with relationships and measures. The
+    report has the domain's pages. The files depend only on the declarations, so Git can track them.
+    docs/how-to/powerbi.md explains how to open them.
     """
     from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY, ROLES
     from lakehouse_assets.pages.own import OWN_PAGES
     from lakehouse_assets.powerbi.project import projects, write
-    from lakehouse_assets.powerbi.sources import KINDS, RowSource
+    from lakehouse_assets.powerbi.sources import RowSource
     from lakehouse_assets.settings import load_settings
 
-    kind = next((known for known in KINDS if known == source), None)
-    if kind is None:
-        raise LakehouseError(f"{source} is not a source; choose {', '.join(KINDS)}.")
-    place = RowSource.of(kind, at, load_settings().root)
+    place = RowSource.of(source, at, load_settings().root)
     made = list(
         projects(
             REGISTRY, place, pages=(*PAGES, *OWN_PAGES), roles=ROLES.values(),

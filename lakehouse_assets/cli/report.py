@@ -1,4 +1,4 @@
-"""Prints the report after a run: the lake, small tables of the domains, and failed checks."""
+"""Prints the report after a run: the tables, summaries of the domains, and failed checks."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lakehouse_assets.catalog.gold import Summary
     from lakehouse_assets.orchestration.run import FailedCheck
     from lakehouse_assets.query.deliveries import Deliveries
+    from lakehouse_assets.query.session import Sessions
 
 
 def open_lake(settings: Settings, engine: str | None = None) -> Lake:
@@ -32,6 +33,28 @@ def open_lake(settings: Settings, engine: str | None = None) -> Lake:
 
     resource = LakeResource.of(settings)
     return (resource if engine is None else resource.model_copy(update={"engine": engine})).open()
+
+
+def open_sessions(
+    settings: Settings, timeout: float | None = None, *, with_deliveries: bool = False
+) -> Sessions:
+    """Open SQL sessions on the lake of the settings, with their masks and audit log.
+
+    Args:
+        settings: Settings of the lakehouse.
+        timeout: Maximum seconds for a statement.
+        with_deliveries: Whether the owner may query delivered files too.
+    """
+    from lakehouse_assets.query.audit import AuditFolder
+    from lakehouse_assets.query.session import Sessions
+
+    return Sessions(
+        open_lake(settings, "duckdb"),
+        timeout,
+        settings.mask_key.get_secret_value() if settings.mask_key else None,
+        audit=AuditFolder(settings.audit).add,
+        deliveries=deliveries_of(settings) if with_deliveries else None,
+    )
 
 
 def deliveries_of(settings: Settings) -> Deliveries:
@@ -46,8 +69,8 @@ def deliveries_of(settings: Settings) -> Deliveries:
 def no_lake(settings: Settings) -> str:
     """Return the message for a lake that has no table yet."""
     return (
-        f"There is no lake at {settings.root}; run `lakehouse run` to make one, or name another "
-        "place in LAKEHOUSE_ROOT."
+        f"There is no lake at {settings.root}; build one with `lakehouse run`, or set "
+        "LAKEHOUSE_ROOT to another location."
     )
 
 
@@ -161,7 +184,7 @@ def _print_summary(
 
 
 def print_warnings(console: Console, warnings: Sequence[FailedCheck]) -> None:
-    """Print what checks found without stopping anything, one line per check."""
+    """Print the warnings of checks, one line per check."""
     found: dict[tuple[str, str], list[FailedCheck]] = {}
     for warning in warnings:
         found.setdefault((warning.table, warning.check), []).append(warning)

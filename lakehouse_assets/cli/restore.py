@@ -1,4 +1,4 @@
-"""`lakehouse restore`: an earlier version of a table becomes the newest one."""
+"""`lakehouse restore`: makes an earlier version of a table the current one."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from typing import Annotated
 import typer
 from rich.table import Table as Grid
 
-from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.cli.terminal import Yes, console
 
 _MOST = 20
 
 
 def restore(
-    name: Annotated[str, typer.Argument(help="The table.")],
-    version: Annotated[int, typer.Option(min=0, help="The version, as in `describe history`.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    name: Annotated[str, typer.Argument(help="Table to restore.")],
+    version: Annotated[
+        int, typer.Option(min=0, help="Version to restore, as `describe history` lists it.")
+    ],
+    yes: Yes = False,
 ) -> None:
-    """Make an earlier version of a table the newest one again.
+    """Make an earlier version of a table the current one.
 
-    Shows which partitions change, with their rows before and after, and asks. Nothing is lost: the
-    versions since stay in the history. Only for tables that are computed from others; the next run
-    of the table's own step computes it anew. Dagster hears of the change, so that what is computed
-    from the table follows.
+    Shows the row counts of the partitions that change, and asks before it writes. The versions in
+    between stay in the history. Only computed tables can be restored, and the next run of the
+    table's own step computes it again. Dagster records the change, so that automation rebuilds the
+    downstream tables.
     """
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import REGISTRY
@@ -36,7 +38,7 @@ def restore(
     lake, table = open_lake(settings), REGISTRY[name]
     planned = plan_restoration(lake, table, version)
     if not planned.rows:
-        console.print(f"Version {planned.newest} of {table.full_name} has the same rows already.")
+        console.print(f"{table.full_name} already has the rows of version {version}.")
         return
     grid = Grid("partition" if table.partition else "", header_style="bold")
     grid.add_column("rows now", justify="right")
@@ -45,22 +47,21 @@ def restore(
         grid.add_row("all" if part is None else str(part), f"{now:,}", f"{then:,}")
     console.print(grid)
     if len(planned.rows) > _MOST:
-        console.print(f"and {len(planned.rows) - _MOST} more partitions.")
+        console.print(f"... and {len(planned.rows) - _MOST} more partitions.")
     origin = planned.written and planned.written.commit
     if planned.written and origin:
         console.print(
             f"Version {version} was written on {planned.written.written_at:%Y-%m-%d %H:%M} UTC by "
             f"run {origin.run_id}."
         )
-    question = f"Restore version {version} of {table.full_name} over {planned.newest}?"
+    question = f"Restore {table.full_name} from version {planned.newest} to version {version}?"
     if not yes and not typer.confirm(question):
         raise typer.Exit(1)
     made = restore_version(lake, planned)
     with dagster_instance(settings) as instance:
         report_restored(instance, lake, planned, made)
     console.print(
-        f"{table.full_name} has the rows of version {version} again, as version {made}. Dagster "
-        "knows; what is computed from the table follows as its conditions say, or with a "
-        "materialisation of its downstream assets.",
+        f"Restored {table.full_name} to version {version}, as version {made}. Automation rebuilds "
+        "the downstream tables; without it, materialise them in Dagster.",
         soft_wrap=True,
     )

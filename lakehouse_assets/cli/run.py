@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def run() -> None:
-    """Build every partition that was delivered to the landing zone, then show the lake.
+    """Load every delivery in the landing zone, build all tables and print a summary.
 
-    Reads LAKEHOUSE_LANDING (default ./data), writes LAKEHOUSE_ROOT (default ./.lakehouse/lake) and
-    tracks models in LAKEHOUSE_MLFLOW_URI. Running again gives the same tables.
+    Reads LAKEHOUSE_LANDING (default: ./data), writes to LAKEHOUSE_ROOT (default: ./.lakehouse/lake)
+    and tracks models in LAKEHOUSE_MLFLOW_URI. Running it again gives the same tables.
     """
     started = time.monotonic()
     from lakehouse_assets.cli.report import open_lake, print_lake, print_summaries, print_warnings
@@ -109,16 +109,20 @@ def watched(
 
 
 def backfill(
-    domain: Annotated[str, typer.Argument(help="Name of a domain.")],
-    months: Annotated[str, typer.Argument(help="A range such as 2024-01..2024-12, or a month.")],
-    chunk: Annotated[int, typer.Option(min=1, help="Months in one run; bounds its memory.")] = 3,
+    domain: Annotated[str, typer.Argument(help="Domain to build.")],
+    months: Annotated[
+        str, typer.Argument(help="Month or range of months, as 2024-01 or 2024-01..2024-12.")
+    ],
+    chunk: Annotated[
+        int, typer.Option(min=1, help="Months in one run; fewer months need less memory.")
+    ] = 3,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Repeat what an interrupted backfill finished.")
+        bool, typer.Option("--restart", help="Start over instead of resuming.")
     ] = False,
 ) -> None:
-    """Run a range of delivered partitions in chunks; the same command resumes an interrupted one.
+    """Build a range of months in chunks; the same command resumes after an interruption.
 
-    The tables are the same as if each partition had been run separately, oldest first.
+    The tables are the same as if each partition had been run on its own, oldest first.
     """
     from lakehouse_assets.cli.report import print_warnings
     from lakehouse_assets.orchestration.backfill import Months, plan_backfill
@@ -128,30 +132,30 @@ def backfill(
     wanted = Months.parse(months)
     planned = plan_backfill(settings, domain, wanted, chunk, restart=restart)
     if planned.done:
-        console.print(f"{planned.done} runs were finished before; --restart repeats them.")
+        console.print(f"Runs finished before: {planned.done}; --restart repeats them.")
     summary = watched(settings, planned.runs, "lakehouse backfill", planned.note)
     summary.errors += planned.refused
     print_warnings(console, summary.warnings)
     end(summary)
     planned.progress.forget()
-    _tell_of_later_months(settings, domain, wanted.last)
+    _mention_later_months(settings, domain, wanted.last)
 
 
 def replay(
-    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>.")],
+    dataset: Annotated[str, typer.Argument(help="Dataset to clean, as <domain>/<dataset>.")],
     days: Annotated[
         list[str] | None,
         typer.Option(
             "--date",
-            help="Day of a loaded delivery; may be repeated. Default: every day with "
+            help="Date of a loaded delivery, YYYY-MM-DD; repeat for more. Default: every date with "
             "quarantined rows.",
         ),
     ] = None,
 ) -> None:
-    """Clean stored deliveries again after a rule was corrected, including their quarantined rows.
+    """Clean stored deliveries again, for example after a rule was corrected.
 
-    The delivered rows are in bronze, so nothing has to be delivered again. Downstream tables are
-    rebuilt.
+    Bronze holds the delivered rows, so nothing needs to be delivered again. Quarantined rows are
+    included, and downstream tables are rebuilt.
     """
     from lakehouse_assets.catalog.datasets import dataset_named, quarantine_table
     from lakehouse_assets.cli.report import count_quarantined, open_lake, print_warnings
@@ -168,7 +172,7 @@ def replay(
         counts = lake.rows_by_partition(quarantine_table(found))
         chosen = sorted(partition for partition, rows in counts.items() if rows)
     if not chosen:
-        console.print(f"No rows of {dataset} are quarantined; there is nothing to replay.")
+        console.print(f"{dataset} has no quarantined rows, so there is nothing to replay.")
         return
     partitions = loaded_partitions(lake, found, chosen)
     before = count_quarantined(lake, found, chosen)
@@ -181,18 +185,18 @@ def replay(
         soft_wrap=True,
     )
     end(summary)
-    _tell_of_later_months(settings, found.domain, partitions[-1].replace(day=1))
+    _mention_later_months(settings, found.domain, partitions[-1].replace(day=1))
 
 
-def _tell_of_later_months(settings: Settings, domain: str, last: date) -> None:
-    """Say that gold tables of later months include what was just run."""
+def _mention_later_months(settings: Settings, domain: str, last: date) -> None:
+    """Say that gold tables of later months depend on what was just run."""
     from lakehouse_assets.orchestration.backfill import months_after
 
     later = months_after(settings, domain, last)
     if later is not None:
         console.print(
-            "Gold tables of later months add these up. The sensor build_downstream renews them; "
-            f"without it: lakehouse backfill {domain} {later}",
+            "Gold tables of later months are computed from these. The sensor build_downstream "
+            f"rebuilds them; without sensors, run: lakehouse backfill {domain} {later}",
             soft_wrap=True,
         )
 
@@ -206,14 +210,16 @@ def end(summary: RunSummary) -> None:
 
 
 def land(
-    dataset: Annotated[str, typer.Argument(help="<domain>/<dataset>.")],
-    file: Annotated[Path, typer.Argument(help="The delivered file; it stays where it is.")],
-    day: Annotated[str, typer.Option("--date", help="Day of delivery, YYYY-MM-DD.")],
+    dataset: Annotated[
+        str, typer.Argument(help="Dataset the file belongs to, as <domain>/<dataset>.")
+    ],
+    file: Annotated[Path, typer.Argument(help="File to copy; the original stays in place.")],
+    day: Annotated[str, typer.Option("--date", help="Date of the delivery, YYYY-MM-DD.")],
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a delivered file of the same name.")
     ] = False,
 ) -> None:
-    """Copy a delivered file into the landing zone, completely or not at all."""
+    """Copy a file into the landing zone as a delivery, completely or not at all."""
     from lakehouse_assets.catalog.datasets import dataset_named
     from lakehouse_assets.domains import DATASETS
     from lakehouse_assets.ingest.landing import LandingZone

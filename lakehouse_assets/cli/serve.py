@@ -1,4 +1,4 @@
-"""`lakehouse serve`: a registered model and the catalog over HTTP; the lake in SQL, its users."""
+"""`lakehouse serve`: serves models, the catalog and SQL, and creates SQL users."""
 
 from __future__ import annotations
 
@@ -10,52 +10,53 @@ import typer
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.cli.models import spec_of
-from lakehouse_assets.cli.terminal import console, errors
+from lakehouse_assets.cli.terminal import ModelName, console, errors
 from lakehouse_assets.errors import LakehouseError
 
 BehindProxy: TypeAlias = Annotated[
-    str, typer.Option(help="Address to listen on; others than loopback need a proxy for TLS.")
+    str, typer.Option(help="Address to listen on; only loopback is safe without a TLS proxy.")
 ]
 WithTls: TypeAlias = Annotated[
-    str, typer.Option(help="Address to listen on; others than loopback need a certificate.")
+    str, typer.Option(help="Address to listen on; any but loopback needs a certificate.")
 ]
-Port: TypeAlias = Annotated[int, typer.Option(help="Port; 0 for any free one.")]
+Port: TypeAlias = Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")]
 TokenFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        help="File of tokens, one a line, instead of LAKEHOUSE_SERVING_TOKEN; read again when it "
+        help="File with one token per line, instead of LAKEHOUSE_SERVING_TOKEN; read again when it "
         "changes."
     ),
 ]
 Certificate: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Certificate for TLS, with its chain, in PEM.")
+    Path | None, typer.Option(help="TLS certificate with its chain, as a PEM file.")
 ]
 CertificateKey: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Key of the certificate, in PEM.")
+    Path | None, typer.Option(help="Private key of the certificate, as a PEM file.")
 ]
 StatementSeconds: TypeAlias = Annotated[
-    float, typer.Option(min=0.1, help="Most seconds that a statement may take.")
+    float, typer.Option(min=0.1, help="Maximum seconds for a statement.")
 ]
 
 serve = typer.Typer(
-    no_args_is_help=True, help="Serve models and the catalog over HTTP, and the lake in SQL."
+    no_args_is_help=True,
+    help="Serve the lake to SQL clients, and models and the catalog over HTTP.",
 )
 
 
 @serve.command()
 def model(
-    name: Annotated[str, typer.Argument(help="Registered model.")],
+    name: ModelName,
     host: BehindProxy = "127.0.0.1",
     port: Port = 5001,
     token_file: TokenFile = None,
     refresh: Annotated[
-        float, typer.Option(min=0.1, help="Seconds between looks for a new champion.")
+        float, typer.Option(min=0.1, help="Seconds between checks for a new champion.")
     ] = timeouts.REFRESH_SECONDS,
 ) -> None:
     """Serve a model's champion over HTTP until Ctrl-C or SIGTERM.
 
-    `POST /invocations` takes the shapes that MLflow documents and Azure ML's `input_data`, and
-    gives the scores that the batch tables have. Clients send `Authorization: Bearer <token>`.
+    `POST /invocations` accepts MLflow's request formats and Azure ML's `input_data`, and returns
+    the same scores as the batch tables. Clients send `Authorization: Bearer <token>`.
     """
     from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.serving.server import serve as run
@@ -71,7 +72,7 @@ def model(
         host=host,
         port=port,
         refresh_seconds=refresh,
-        say=lambda sentence: errors.print(sentence),
+        say=errors.print,
     )
 
 
@@ -81,14 +82,14 @@ def catalog(
     port: Port = 8080,
     token_file: TokenFile = None,
     refresh: Annotated[
-        float, typer.Option(min=0.1, help="Seconds between looks for new tokens.")
+        float, typer.Option(min=0.1, help="Seconds between checks for new tokens.")
     ] = timeouts.REFRESH_SECONDS,
 ) -> None:
-    """Serve the tables' names, columns and places as Unity Catalog does, until Ctrl-C or SIGTERM.
+    """Serve the tables' names, columns and locations with Unity Catalog's API.
 
-    Clients such as DuckDB attach the catalog `lake` and read the tables' files themselves, as the
-    storage lets them: roles do not apply. Nothing can be changed. Clients send `Authorization:
-    Bearer <token>`.
+    Runs until Ctrl-C or SIGTERM and is read-only. Clients such as DuckDB attach the catalog `lake`
+    and read the files with their own storage rights: roles do not apply. Clients send
+    `Authorization: Bearer <token>`.
     """
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.governance.unity import CATALOG, build_app
@@ -104,7 +105,7 @@ def catalog(
     title = f"Catalog {CATALOG}: http://{shown(listener)}/api/2.1/unity-catalog"
     run_app(
         build_app(lake, tokens), listener, title, (tokens.refresh,), refresh,
-        lambda sentence: errors.print(sentence, highlight=False, soft_wrap=True),
+        errors.print,
     )  # fmt: skip
 
 
@@ -115,44 +116,36 @@ def sql(
     certificate: Certificate = None,
     key: CertificateKey = None,
     timeout: StatementSeconds = timeouts.STATEMENT_SECONDS,
-    clients: Annotated[int, typer.Option(min=1, help="Most clients at a time.")] = 100,
+    clients: Annotated[int, typer.Option(min=1, help="Maximum clients at a time.")] = 100,
 ) -> None:
-    """Serve the lake to clients of PostgreSQL until Ctrl-C or SIGTERM.
+    """Serve the lake to PostgreSQL clients until Ctrl-C or SIGTERM.
 
-    psql, DBeaver, Superset, Power BI, Excel and every driver of PostgreSQL connect to the database
-    `lake`. LAKEHOUSE_SQL_USERS says who may ask (`lakehouse serve user` makes its lines) and the
-    role of each says what it may read. Nobody can write.
+    psql, DBeaver, Superset, Power BI, Excel and PostgreSQL drivers connect to the database `lake`.
+    LAKEHOUSE_SQL_USERS lists the users (`lakehouse serve user` creates them), and the role of a
+    user decides what they may read. Nobody can write.
     """
-    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.cli.report import open_sessions
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.endpoint.server import serve as run
     from lakehouse_assets.endpoint.server import tls_of
     from lakehouse_assets.endpoint.session import Limits
-    from lakehouse_assets.query.audit import AuditFolder
-    from lakehouse_assets.query.session import Sessions
     from lakehouse_assets.query.users import Users
     from lakehouse_assets.settings import load_settings
 
-    if (certificate is None) != (key is None):
-        raise LakehouseError("TLS needs both --certificate and --key; give the other one, too.")
+    _check_pair(certificate, key)
     settings = load_settings()
-    given, masks = settings.sql_users, settings.mask_key
+    given = settings.sql_users
     users = Users.read(given.get_secret_value() if given else None, ROLES)
     tls = tls_of(certificate, key) if certificate and key else None
-    sessions = Sessions(
-        open_lake(settings, "duckdb"),
-        key=masks.get_secret_value() if masks else None,
-        audit=AuditFolder(settings.audit).add,
-    )
     run(
-        sessions,
+        open_sessions(settings),
         users,
         ROLES,
         host=host,
         port=port,
         tls=tls,
         limits=Limits(statement_seconds=timeout, connections=clients),
-        say=lambda sentence: errors.print(sentence, highlight=False, soft_wrap=True),
+        say=errors.print,
     )
 
 
@@ -164,41 +157,36 @@ def flight(
     key: CertificateKey = None,
     timeout: StatementSeconds = timeouts.STATEMENT_SECONDS,
 ) -> None:
-    """Serve the lake in bulk by Arrow Flight SQL until Ctrl-C or SIGTERM.
+    """Serve the lake in bulk over Arrow Flight SQL until Ctrl-C or SIGTERM.
 
-    For ADBC, Polars, pandas and other clients that read Arrow: millions of rows a second. Users,
-    roles and what may be asked are those of `lakehouse serve sql`.
+    ADBC, Polars, pandas and other Arrow clients read millions of rows a second. Users, roles and
+    allowed statements are the same as for `lakehouse serve sql`.
     """
-    from lakehouse_assets.cli.report import deliveries_of, open_lake
+    from lakehouse_assets.cli.report import open_sessions
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.endpoint.flight import serve_flight
-    from lakehouse_assets.query.audit import AuditFolder
-    from lakehouse_assets.query.session import Sessions
     from lakehouse_assets.query.users import Users
     from lakehouse_assets.settings import load_settings
 
-    if (certificate is None) != (key is None):
-        raise LakehouseError("TLS needs both --certificate and --key; give the other one, too.")
+    _check_pair(certificate, key)
     settings = load_settings()
-    given, masks = settings.sql_users, settings.mask_key
+    given = settings.sql_users
     users = Users.read(given.get_secret_value() if given else None, ROLES)
-    lake = open_lake(settings, "duckdb")
     pair = (_pem(certificate), _pem(key)) if certificate and key else None
     serve_flight(
-        Sessions(
-            lake,
-            timeout,
-            masks.get_secret_value() if masks else None,
-            audit=AuditFolder(settings.audit).add,
-            deliveries=deliveries_of(settings),
-        ),
+        open_sessions(settings, timeout, with_deliveries=True),
         users,
         ROLES,
         host=host,
         port=port,
         certificate=pair,
-        say=lambda sentence: errors.print(sentence, highlight=False, soft_wrap=True),
+        say=errors.print,
     )
+
+
+def _check_pair(certificate: Path | None, key: Path | None) -> None:
+    if (certificate is None) != (key is None):
+        raise LakehouseError("TLS needs both --certificate and --key; add the other one.")
 
 
 def _pem(path: Path) -> bytes:
@@ -206,20 +194,20 @@ def _pem(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise LakehouseError(
-            f"{path} cannot be read ({error.strerror}); --certificate and --key name PEM files."
+            f"{path} cannot be read ({error.strerror}); --certificate and --key take PEM files."
         ) from None
 
 
 @serve.command()
 def databricks(
-    name: Annotated[str, typer.Argument(help="Registered model.")],
-    to: Annotated[str, typer.Option(help="Name there: <catalog>.<schema>.<model>.")],
-    endpoint: Annotated[str, typer.Option(help="Endpoint; it is made if there is none.")],
+    name: ModelName,
+    to: Annotated[str, typer.Option(help="Name in Unity Catalog, as <catalog>.<schema>.<model>.")],
+    endpoint: Annotated[str, typer.Option(help="Serving endpoint; created if it does not exist.")],
 ) -> None:
-    """Register a model's champion in Databricks, and let a Model Serving endpoint serve it.
+    """Register a model's champion in Databricks and serve it with Model Serving.
 
-    DATABRICKS_HOST and DATABRICKS_TOKEN say where and as whom. This has not been run against
-    Databricks.
+    DATABRICKS_HOST and DATABRICKS_TOKEN set the workspace and the login. This has not been tried
+    on Databricks.
     """
     from databricks.sdk import WorkspaceClient
 
@@ -234,22 +222,27 @@ def databricks(
         exported = export(spec, MlflowTracking.of(load_settings()), folder)
         version = register_exported(folder, to)
     point_endpoint(WorkspaceClient(), endpoint, to, version)
-    console.print(f"{exported.model_uri} is version {version} of {to}, for the endpoint {endpoint}")
+    console.print(
+        f"Registered {exported.model_uri} as version {version} of {to}, served by {endpoint}."
+    )
 
 
 @serve.command()
 def user(
     name: Annotated[str, typer.Argument(help="Name of the user.")],
     role: Annotated[
-        str, typer.Option(help="Role, as `lakehouse access` lists them; `owner` reads everything.")
+        str,
+        typer.Option(
+            help="Role of the user, as `lakehouse access` lists it; `owner` reads everything."
+        ),
     ],
     to: Annotated[
-        Path | None, typer.Option(help="File to add the line to; without it, the line is printed.")
+        Path | None, typer.Option(help="File to add the line to. Default: standard output.")
     ] = None,
 ) -> None:
-    """Make the line of a user for LAKEHOUSE_SQL_USERS; asks for the password twice.
+    """Create a user for LAKEHOUSE_SQL_USERS; asks for the password twice.
 
-    The line holds what proves the password (SCRAM-SHA-256), from which it cannot be read.
+    The user is one line of text. It verifies the password (SCRAM-SHA-256) but does not reveal it.
     """
     from lakehouse_assets.catalog.access import access_of
     from lakehouse_assets.domains import ROLES
@@ -262,4 +255,4 @@ def user(
         typer.echo(made.line)
         return
     with_user(to, made, ROLES)
-    console.print(f"{to} has the user {name} now, with the role {role}")
+    console.print(f"Added the user {name} with the role {role} to {to}.")

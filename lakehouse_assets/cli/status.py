@@ -1,4 +1,4 @@
-"""`lakehouse status`: every table at a glance, from logs only, in under two seconds."""
+"""`lakehouse status`: the state of every table, from logs only, in under two seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lakehouse_assets.settings import Settings
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-Freshness = Literal["fresh", "aging", "late", "ageless", "never", "damaged"]
+Freshness = Literal["fresh", "aging", "late", "no deadline", "never", "damaged"]
 # Dataset of each bronze and silver table.
 _LOADED = {
     REGISTRY[f"{d.domain}.{name}"]: d
@@ -59,8 +59,8 @@ class TableStatus:
         version: Delta version.
         updated_at: When a run last wrote the table.
         run_id: That run.
-        freshness: `fresh`; `aging`, due for a delivery; `late`; `ageless`; `never` written; or
-            `damaged`, see `lakehouse doctor`.
+        freshness: `fresh`; `aging`, due for a delivery; `late`; `no deadline`, for tables without
+            partitions; `never` written; or `damaged`, see `lakehouse doctor`.
         failing_rules: Number of rules whose latest verdict on a partition is a failure; None
             without a quality log.
         failing_partitions: Number of partitions in which one of them fails.
@@ -199,7 +199,7 @@ def _freshness(table: Table, at: datetime | None, now: datetime) -> Freshness:
     if at is None:
         return "never"
     if windows is None:
-        return "ageless"
+        return "no deadline"
     warn, fail = windows
     age = now - at
     return "late" if age > fail else "aging" if age > warn else "fresh"
@@ -247,6 +247,6 @@ def _failing_rules(root: LakeRoot) -> dict[str, tuple[int, int]] | None:
         table = pa.table(rows)
     except OSError as error:
         raise LakehouseError(
-            f"The quality log cannot be read ({one_line(error)}); run the job quality again."
+            f"The quality log cannot be read ({one_line(error)}); run the job `quality` again."
         ) from error
     return {row["table_name"]: (row["rules"], row["partitions"]) for row in table.to_pylist()}

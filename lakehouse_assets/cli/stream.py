@@ -1,4 +1,4 @@
-"""`lakehouse stream`: reads the streams of events until it is ended, and shows them live."""
+"""`lakehouse stream`: reads streams of events until it is stopped, and shows them live."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from lakehouse_assets.settings import Settings
     from lakehouse_assets.sources.messages import MessageSource
 
-# Without a terminal a line is printed for each stream, this often.
+# Seconds between the lines of a stream when there is no terminal.
 _LINE_SECONDS = 60.0
 _ALARMS_SHOWN = 3
-# How far back a simulation that is faster than real time begins.
+# How far back a simulation that is faster than real time starts.
 _SIMULATED_DAYS = 3
 _LOOK_SECONDS = 0.5
 
@@ -42,14 +42,14 @@ _LOOK_SECONDS = 0.5
 def stream(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Streams, as <domain>/<stream>; all of them by default."),
+        typer.Argument(help="Streams to read, as <domain>/<stream>. Default: all streams."),
     ] = None,
     simulate: Annotated[
         bool,
         typer.Option(
             "--simulate",
-            help="Simulate stores and devices that write their messages to a folder, which needs "
-            "no broker: the folder in LAKEHOUSE_STREAM_DEVICES, or .lakehouse/streams/devices.",
+            help="Simulate devices that write messages to a folder, without a broker: to "
+            "LAKEHOUSE_STREAM_DEVICES, or .lakehouse/streams/devices.",
         ),
     ] = False,
     speed: Annotated[
@@ -57,30 +57,30 @@ def stream(
         typer.Option(
             min=1,
             max=3600,
-            help="With --simulate: how much faster than real time. Above 1 the simulation begins "
-            f"{_SIMULATED_DAYS} days ago, until it has caught up with the clock.",
+            help="Speed of the simulation; 1 is real time. Above 1, it starts "
+            f"{_SIMULATED_DAYS} days ago and continues in real time when it reaches the present.",
         ),
     ] = 1.0,
     seconds: Annotated[
-        float | None, typer.Option(min=0, help="End after so many seconds; default: never.")
+        float | None, typer.Option(min=0, help="Stop after this many seconds. Default: never.")
     ] = None,
     until_caught_up: Annotated[
-        bool, typer.Option("--until-caught-up", help="End when no message is left to read.")
+        bool, typer.Option("--until-caught-up", help="Stop when every message has been read.")
     ] = False,
     cadence: Annotated[
         float,
         typer.Option(
             min=0.5,
-            help="Seconds after which an event is in the minutes at the latest, if the machine "
-            "can; fewer seconds make more and smaller commits.",
+            help="Seconds until an event is in the tables by minute, if the machine keeps up; "
+            "fewer seconds make more and smaller commits.",
         ),
     ] = 10.0,
 ) -> None:
-    """Read streams into bronze, silver and minutes, each event exactly once, until it is ended.
+    """Read streams into bronze, silver and tables by minute, each event exactly once.
 
-    It begins where the tables are, looks after them (compaction and old files each hour), and tells
-    Dagster at most once a minute which days changed. Ctrl-C or SIGTERM end it after the current
-    commit. A stream has one reader: a second one is refused.
+    Continues where the tables end, compacts them and deletes old files every hour, and reports
+    changed days to Dagster at most once a minute. Ctrl-C or SIGTERM stops it after the current
+    commit. A stream has one reader; a second one is refused.
     """
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.orchestration.live_streams import LiveStreams
@@ -88,7 +88,7 @@ def stream(
     from lakehouse_assets.settings import load_settings
 
     if speed != 1 and not simulate:
-        raise LakehouseError("--speed applies to the simulation only; add --simulate.")
+        raise LakehouseError("--speed applies only to the simulation; add --simulate.")
     settings, stop = load_settings(), StopRequest()
     chosen = _chosen(names)
     lake = open_lake(settings)
@@ -131,8 +131,8 @@ def _simulated(settings: Settings, speed: float, *, simulate: bool) -> Iterator[
     address = address_of(SOURCE)
     if address and "://" in address:
         raise LakehouseError(
-            f"{variable_of(SOURCE)} names a broker, and --simulate writes to a folder; remove "
-            "the variable, or name a folder in it."
+            f"{variable_of(SOURCE)} names a broker, but --simulate writes to a folder; unset the "
+            "variable, or set it to a folder."
         )
     folder = Path(address) if address else simulated_folder(settings, SOURCE)
     for topic in TOPICS:
@@ -186,7 +186,7 @@ def _source_of(
         if source is None:
             raise LakehouseError(
                 f"The stream {found.path} has no address; set {variable_of(found.source)}, or use "
-                "--simulate to have simulated devices instead."
+                "--simulate to simulate devices."
             )
         return source
 
@@ -195,7 +195,7 @@ def _source_of(
 
 @contextmanager
 def _shown(live: LiveStreams, lake: Lake) -> Iterator[Callable[[LiveStreams], None]]:
-    """Show the streams: as a table that changes on a terminal, as lines elsewhere."""
+    """Show the streams: as a live table in a terminal, as lines elsewhere."""
     began, alarms = time.monotonic(), Alarms(lake)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as screen:
@@ -236,7 +236,7 @@ def _minute(found: LiveStream) -> str:
 
 
 def _view(live: LiveStreams, began: float, alarms: Alarms) -> Group:
-    """Draw the streams on 80 columns."""
+    """Draw the streams in 80 columns."""
     grid = Grid(box=None, header_style="bold", padding=(0, 1))
     grid.add_column("stream", no_wrap=True)
     for name in ("events/s", "lag", "last minute", "late", "rejected", "quarantined", "events"):
@@ -260,7 +260,7 @@ def _view(live: LiveStreams, began: float, alarms: Alarms) -> Group:
         problems.append(Text(live.problem, "yellow"))
     last = max((s.total.last_event for s in live.streams if s.total.last_event), default=None)
     return Group(
-        Text(f"Reading for {since}; Ctrl-C ends it after the commit.", "dim"),
+        Text(f"Running for {since}; Ctrl-C stops after the current commit.", "dim"),
         grid,
         alarms.text(last),
         *problems,
@@ -268,7 +268,7 @@ def _view(live: LiveStreams, began: float, alarms: Alarms) -> Group:
 
 
 class Alarms:
-    """The alarms that domains declare, looked up once for each minute that is closed."""
+    """The alarms of the domains, computed once for each closed minute."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake

@@ -1,4 +1,4 @@
-"""How far the streams are read, from the logs of their tables and the ends of their topics."""
+"""How far the streams have been read, from their tables' logs and the ends of their topics."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from lakehouse_assets.sources.folder_stream import FolderSource
 if TYPE_CHECKING:
     from lakehouse_assets.sources.messages import MessageSource
 
-# A broker that does not answer must not hold up the rest.
+# A broker that does not answer must not delay the others.
 _PATIENCE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class StreamStatus:
-    """How far a partition of a stream's topic is read.
+    """How far a partition of a stream's topic has been read.
 
     Attributes:
         stream: The stream, as <domain>/<name>.
@@ -41,7 +41,7 @@ class StreamStatus:
         simulated: Whether the messages are those of `lakehouse stream --simulate`.
         partition: Number of the partition; None if the source did not answer.
         offset: Offset of the next message.
-        lag: Messages that are left to read.
+        lag: Messages not read yet.
         last_event: Time of the newest event in silver.
         closed_minute: Newest minute that is closed.
         problem: Why the source did not answer.
@@ -89,7 +89,7 @@ def _partitions(
     bronze = bronze_events(stream)
     named = {"stream": stream.path, "table": bronze.full_name, **known}
     result: list[StreamStatus] = []
-    problems = [f"The source has not answered within {_PATIENCE_SECONDS:.0f} seconds."]
+    problems = [f"The source did not answer within {_PATIENCE_SECONDS:.0f} seconds."]
 
     def ask() -> None:
         try:

@@ -1,10 +1,11 @@
-"""The terminal that commands print to: strings are text, never markup, emoji or control codes."""
+"""The terminal that commands print to, and the options that several commands share."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -12,7 +13,10 @@ from lakehouse_assets.text import visible
 
 
 class Terminal(Console):
-    """A console that shows every string as it is; styles are given as `Text` or `style`."""
+    """A console that prints strings as they are: no markup, no emoji, control codes escaped.
+
+    Styles are given as `Text` or `style`.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, **options)
@@ -22,6 +26,12 @@ class Terminal(Console):
         return super().render_str(visible(text, keep="\n"), **options)
 
 
-# Without a terminal the width is fixed and large enough, so that logs and pipes get whole tables.
+# Logs and pipes get a fixed width that fits whole tables.
 console = Terminal(width=None if sys.stdout.isatty() else 140)
 errors = Terminal(stderr=True, soft_wrap=True, highlight=False)
+
+ModelName: TypeAlias = Annotated[
+    str, typer.Argument(help="Registered model, as `lakehouse models list` shows it.")
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -1,4 +1,4 @@
-"""`lakehouse views`: a DuckDB file of the lake's tables, and views that users make."""
+"""`lakehouse views`: writes a DuckDB file of the lake's tables, and manages saved views."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ views = typer.Typer()
 @views.callback(invoke_without_command=True)
 def write(
     context: typer.Context,
-    to: Annotated[Path, typer.Option("--to", help="The file.")] = Path("lake.duckdb"),
+    to: Annotated[Path, typer.Option("--to", help="File to write.")] = Path("lake.duckdb"),
     copy: Annotated[
         list[str] | None,
-        typer.Option("--copy", help="A table whose rows are stored in the file, as they are now."),
+        typer.Option("--copy", help="Table whose current rows are copied to the file; repeatable."),
     ] = None,
 ) -> None:
-    """Write a DuckDB file with the lake's tables as views, for tools that open such files.
+    """Write a DuckDB file with the lake's tables as views, or manage the lake's saved views.
 
-    A schema for each domain, every table as its latest state, <table>_history with every partition,
-    aliases, and descriptions with units as comments. The views show the tables as they are when
-    they are asked. A tool needs DuckDB's extension delta. Where the lake was moved, write the file
-    again, or SET VARIABLE lakehouse_root = '<the folder>'.
+    The file has a schema for each domain, with the latest state of each table, <table>_history with
+    every partition, aliases, and descriptions as comments. Views read the lake when they are
+    queried, with DuckDB's extension delta. After the lake has moved, write the file again or
+    SET VARIABLE lakehouse_root = '<the folder>'.
     """
     if context.invoked_subcommand:
         return
@@ -42,17 +42,17 @@ def write(
     written = write_views(lake, file, [REGISTRY[name] for name in copy or ()])
     if not written.views:
         raise LakehouseError(no_lake(settings))
-    console.print(f"{len(written.views)} views: {file}", soft_wrap=True)
+    console.print(f"Wrote {len(written.views)} views to {file}", soft_wrap=True)
     if written.missing:
         console.print(
-            f"{len(written.missing)} tables are not built and not in it: "
+            f"{len(written.missing)} tables are not built yet and were left out: "
             f"{', '.join(written.missing)}.",
             soft_wrap=True,
         )
     if not isinstance(lake.location, Path):
         console.print(
-            "The lake is in a store: who opens the file needs DuckDB's extension azure too, and a "
-            "secret of their own, such as CREATE SECRET (TYPE azure, PROVIDER credential_chain, "
+            "The lake is in cloud storage, so readers of the file also need DuckDB's extension "
+            "azure and a secret, such as CREATE SECRET (TYPE azure, PROVIDER credential_chain, "
             "ACCOUNT_NAME '<account>').",
             soft_wrap=True,
         )
@@ -60,27 +60,27 @@ def write(
 
 @views.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Its name.")],
-    text: Annotated[str, typer.Argument(help="One SELECT over the lake.")],
+    name: Annotated[str, typer.Argument(help="Name of the view.")],
+    text: Annotated[str, typer.Argument(help="One SELECT statement on the lake.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace the view of that name.")
+        bool, typer.Option("--replace", help="Replace an existing view of this name.")
     ] = False,
 ) -> None:
-    """Keep a SELECT in the lake as views.<name>, for every SQL interface.
+    """Save a SELECT in the lake as views.<name>, for every SQL interface.
 
-    Whoever asks reads it with the rights of their own role.
+    A view returns what the reader's own role may read.
     """
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.query.user_views import SCHEMA, create_view
     from lakehouse_assets.settings import load_settings
 
     create_view(open_lake(load_settings(), "duckdb"), name, text, replace=replace)
-    console.print(f"{SCHEMA}.{name} is there.")
+    console.print(f"Created {SCHEMA}.{name}.")
 
 
 @views.command("list")
 def list_them() -> None:
-    """List the views that users have made."""
+    """List the saved views."""
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.query.user_views import SCHEMA, read_views
     from lakehouse_assets.settings import load_settings
@@ -90,13 +90,13 @@ def list_them() -> None:
 
 
 @views.command()
-def drop(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
-    """Remove a view that a user has made; tables stay as they are."""
+def drop(name: Annotated[str, typer.Argument(help="Name of the view.")]) -> None:
+    """Drop a saved view; tables are not changed."""
     from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.query.user_views import SCHEMA, drop_view
     from lakehouse_assets.settings import load_settings
 
     readers = drop_view(open_lake(load_settings(), "duckdb"), name)
-    console.print(f"{SCHEMA}.{name} is gone.")
+    console.print(f"Dropped {SCHEMA}.{name}.")
     if readers:
-        console.print(f"These views read it and fail now: {', '.join(readers)}.")
+        console.print(f"These views read it and no longer work: {', '.join(readers)}.")

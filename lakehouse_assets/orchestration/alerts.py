@@ -1,7 +1,7 @@
-"""Alerts about the rows of tables that declare one, and about failed runs.
+"""Sends alerts about rows of tables that declare an alert, and about failed runs.
 
-An alert holds counts, a partition or the run's id and job: no values of rows, and no error
-messages, which may quote data.
+An alert holds counts, and a partition or the run's id and job. It holds no values of rows and no
+error messages, which may quote data.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> 
     if reason is None:
         return
     raise LakehouseError(
-        f"The alert webhook did not take a message ({reason}); check LAKEHOUSE_ALERT_WEBHOOK."
+        f"The alert webhook did not accept a message ({reason}); check LAKEHOUSE_ALERT_WEBHOOK."
     )
 
 
 def _rows_by_partition(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
-    """Return the latest number of rows by partition; each event has that of its own."""
+    """Return the latest number of rows by partition."""
     counts = {}
     for record in records:
         made = record.asset_materialization
@@ -76,12 +76,12 @@ def _rows_by_partition(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
 
 
 def alert_sensors(tables: Iterable[GoldTable], *, running: bool) -> list[dg.SensorDefinition]:
-    """Make the sensors of tables' alerts and of failed runs; they start on if `running`."""
+    """Make the sensors of tables' alerts and of failed runs."""
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
 
     @dg.run_failure_sensor(
         name="alert_failed_runs",
-        description="Reports that a run failed, and how many of its steps: counts only.",
+        description="Sends an alert when a run fails, with the number of failed steps.",
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=status,
     )
@@ -107,8 +107,8 @@ def _rows_sensor(
     @dg.sensor(
         name=f"alert_{declared.name}",
         description=(
-            f"{declared.title}: reports how many in each partition that was built, once, and again "
-            "if the number changes; counts only."
+            f"{declared.title}: sends their number for each partition that is built, and again if "
+            "it changes."
         ),
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=status,

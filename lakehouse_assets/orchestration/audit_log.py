@@ -1,4 +1,4 @@
-"""The asset of the audit log: queries, changes of data and changes of grants."""
+"""The asset of the audit log, which records queries, changes of data and changes of grants."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -26,15 +26,15 @@ from lakehouse_assets.query.audit import day_of, records
 from lakehouse_assets.query.policy import words_of
 
 Row = dict[str, Any]
-# A process that began before midnight may still add what it was asked then.
+# A process that started before midnight may still add records to that day's file.
 _SETTLED = timedelta(days=2)
 
 
 def audit_asset(roles: Mapping[str, Access]) -> dg.AssetsDefinition:
     """Make the asset of the audit log.
 
-    The lake's resource names the folder to which processes that answer queries add their records,
-    and says how many days events are kept.
+    The lake's resource names the folder of the query records and the number of days that events are
+    kept.
 
     Args:
         roles: What roles may read, by name.
@@ -69,7 +69,7 @@ def audit_asset(roles: Mapping[str, Access]) -> dg.AssetsDefinition:
                 added = NewRows(lake.engine.checkpoint(whole))
             yield dg.Output(added, metadata={"new_events": len(new)})
             yield from check_results(table, check_declared(table, lake, Everything(), Everything()))
-        # They are in the table now, and nothing is added to them any more.
+        # The table holds their records, and no process adds to them any more.
         for path in files:
             if day_of(path) < clock.now() - _SETTLED:
                 path.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def _event(kind: str, batch: str, number: int, **values: Any) -> Row:
 
 
 def _queries(files: Iterable[Path]) -> Iterator[Row]:
-    """Read the records of each file, which replace those that were read of it before."""
+    """Read the records of each file; they replace those read from it before."""
     for path in files:
         for number, asked in enumerate(records(path), start=1):
             yield _event(
@@ -123,7 +123,7 @@ def _changes(lake: Lake) -> Iterator[Row]:
 
 
 def grant_events(lake: Lake, roles: Mapping[str, Access]) -> Iterator[Row]:
-    """Compare what roles may read with what the log says that they could."""
+    """Compare what roles may read now with what the log recorded."""
     stored = lake.read(AUDIT_LOG).filter(F.col("kind") == F.lit("grant"))
     rows = lake.engine.rows(stored.select("batch", "role", "statement", "tables", "verdict"))
     numbers = {row["batch"]: int(row["batch"].partition("@")[2]) for row in rows}

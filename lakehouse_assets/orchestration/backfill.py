@@ -159,7 +159,7 @@ def plan_backfill(
     if not planned:
         raise LakehouseError(
             " ".join(refused)
-            or f"Nothing of {domain} was delivered in {months}; look at the landing zone "
+            or f"Nothing of {domain} was delivered in {months}; check the landing zone "
             f"{settings.landing}, or choose other months."
         )
     progress = Progress.of(settings, f"{settings.root} {domain} {months} {months_per_run}")
@@ -207,7 +207,7 @@ def loaded_partitions(lake: Lake, dataset: Dataset, days: Iterable[date]) -> lis
     if missing:
         raise LakehouseError(
             f"Bronze has no rows of {dataset.path} that were delivered on "
-            f"{', '.join(map(str, missing))}, so there is nothing to clean again; "
+            f"{', '.join(map(str, missing))}, so there is nothing to replay; "
             + (
                 f"it has rows from {min(held)} to {max(held)}."
                 if held

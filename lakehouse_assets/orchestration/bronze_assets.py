@@ -37,9 +37,7 @@ CONSERVED = Check(
     "Records in the delivered files = bronze rows + rejects.",
     blocking=True,
 )
-READABLE = Check(
-    "files_are_readable", "No delivered file had to be refused as a whole.", error=True
-)
+READABLE = Check("files_are_readable", "No delivered file was refused as a whole.", error=True)
 DECLARED = Check("attributes_are_declared", "Records have the declared attributes, and no others.")
 _REASONS = 3
 
@@ -78,8 +76,8 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         with lake.engine.scope():
             plan = plan_load(lake, dataset, listed, window)
             context.log.info(
-                f"{len(plan.files)} files of {dataset.path} to read; bronze holds "
-                f"{plan.reused_files} more"
+                f"Reading {len(plan.files)} files of {dataset.path}; bronze already holds "
+                f"{plan.reused_files} others."
             )
             with zone.fetched(plan.files) as files:
                 removal = context.resources.lake.removal(dataset)
@@ -139,14 +137,12 @@ def _undeclared(dataset: Dataset, found: Sequence[str]) -> str:
     if not found:
         return "Every record has the declared attributes."
     text = visible("; ".join(found))
-    remedy = "declare the field to have its values" if dataset.additive else (
-        "declare the field, or the dataset as additive=True"
-    )  # fmt: skip
-    return f"{text[0].upper()}{text[1:]}. Ask the source; {remedy}."
+    more = " to load its values" if dataset.additive else " or set additive=True on the dataset"
+    return f"{text[0].upper()}{text[1:]}. Ask the source, or declare the field{more}."
 
 
 def _removed(lake: Lake, dataset: Dataset, window: Windows) -> dict[date, int]:
-    """Count the records of forgotten people, which are no loss, by partition."""
+    """Count the removed records of forgotten people, which are not losses, by partition."""
     column = dataset.partition.column
     with lake.engine.scope():
         rejects = lake.read(rejects_table(dataset), window)
@@ -181,4 +177,4 @@ def _read_well(files: int, kept: int) -> str:
     read = f"All {files} files were read."
     if not kept:
         return read
-    return f"All {files} new or changed files were read; the rows of {kept} others stay."
+    return f"All {files} new or changed files were read; {kept} others are unchanged."

@@ -1,4 +1,4 @@
-"""Automation conditions: when each asset is rebuilt after its sources change.
+"""Automation conditions, which decide when an asset is rebuilt after its sources change.
 
 The partition mapping distinguishes four kinds of dependency: *aligned* (the same partition),
 *within* (the days of the month), *history* (everything so far) and *last days* (a day and some
@@ -25,7 +25,7 @@ from lakehouse_assets.orchestration.partitions import accepting_beta
 from lakehouse_assets.orchestration.schedules import CRON
 
 _LOOK_SECONDS = 30
-# Tables built from streams, whose sources change all the time, are built this often at most.
+# How often tables that are built from streams are rebuilt at most; their sources change constantly.
 _STREAMS_CRON = "*/5 * * * *"
 Condition: TypeAlias = dg.AutomationCondition[Any]
 
@@ -106,19 +106,21 @@ def conditions_of(
             condition = None if reads_itself else _condition_of(key, dep, asset, domain)
             if condition is not None and key in live:
                 due = When.cron_tick_passed(_STREAMS_CRON).since(When.newly_requested())
-                condition = (condition & due).with_label("follows its sources, every 5 minutes")
+                condition = (condition & due).with_label(
+                    "when a source changes, at most every 5 minutes"
+                )
             found[key] = condition
     return found
 
 
 @accepting_beta()
 def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition:
-    """Make the sensor that evaluates every condition; it starts switched on if `running`."""
+    """Make the sensor that evaluates every condition."""
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     return dg.AutomationConditionSensorDefinition(
         "build_downstream",
         target=dg.AssetSelection.all(),
-        description="Builds the tables whose sources have changed, see each asset's condition.",
+        description="Builds tables whose sources have changed; see each asset's condition.",
         default_status=status,
         minimum_interval_seconds=_LOOK_SECONDS,
         # One run per partition: the conditions enforce the order, and a failed run does not stop
@@ -154,17 +156,17 @@ def _condition_of(
         & _nothing_moves(
             deps.aligned | deps.within | deps.whole, deps.history | deps.last_days.keys()
         )
-    ).with_label("follows its sources")
+    ).with_label("when a source changes")
 
 
 def _made_once() -> Condition:
-    """Build a calendar, or other reference data, when it is missing; nothing else changes it."""
+    """Build the calendar and other reference data when they are missing; nothing changes them."""
     return (
         # Requested once each time it goes missing: a failing build is not repeated on every tick.
         When.missing().newly_true().since(When.newly_requested() | When.newly_updated())
         # Not while a run, perhaps a manual one, is already building it.
         & ~When.in_progress()
-    ).with_label("made when missing")
+    ).with_label("when it is missing")
 
 
 def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition:

@@ -1,4 +1,4 @@
-"""Scheduled copies of databases: a job and a daily schedule for each source table."""
+"""Copies databases on a schedule: a job and a daily schedule for each source table."""
 
 from collections.abc import Iterable
 
@@ -40,7 +40,7 @@ def _schedule(declared: SourceTable, *, running: bool) -> dg.ScheduleDefinition:
         cron_schedule=CRON,
         execution_timezone="UTC",
         job=_job(declared, name),
-        description=f"Copies what is new in the source of {declared.dataset.path}.",
+        description=f"Copies new rows of the source of {declared.dataset.path} every day.",
         default_status=status,
     )
 

@@ -9,8 +9,8 @@ import dagster as dg
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _EVENTS = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.STEP_SUCCESS}
 _EVENTS_AT_ONCE = 1_000
-# Tag of failed runs whose tables were all rebuilt since, or failed again in a later run; they are
-# not examined any more.
+# Tag of failed runs that need no further look: their tables were rebuilt, or failed again in a
+# later run.
 _MADE_AGAIN = "lakehouse/made_again"
 
 # Id of the failed run, by asset and partition (None for an unpartitioned table).

@@ -1,8 +1,8 @@
 """Removes a person's records from every table, on their request.
 
-Their rows leave bronze and the rejects, every table that is built from those is built again, and a
-receipt in the lake keeps the rows out when a file is delivered again. The steps can be repeated: a
-request that was interrupted is completed by the same command.
+Their rows are deleted from bronze and the rejects, and every table computed from those is rebuilt.
+A receipt in the lake keeps the rows out of later loads. All steps can be repeated, so the same
+command completes an interrupted request.
 """
 
 from __future__ import annotations
@@ -124,32 +124,32 @@ def subject_named(domain: str, name: str) -> tuple[Domain, Subject]:
     """Return a domain and its kind of person.
 
     Raises:
-        LakehouseError: there is no such domain, or it knows no such people.
+        LakehouseError: there is no such domain, or it declares no such kind of person.
     """
     named = {(found.name, of.name): (found, of) for found in DOMAINS for of in found.subjects}
     if (domain, name) not in named:
         known = [f"{one} {other}" for one, other in named]
         close = did_you_mean(f"{domain} {name}", known) or f"; choose from {', '.join(known)}."
-        raise LakehouseError(f"No records are kept by {domain} {name}{close}")
+        raise LakehouseError(f"No kind of person is declared as {domain} {name}{close}")
     return named[domain, name]
 
 
 def request_of(
     settings: Settings, lake: Lake, domain: str, name: str, identifier: str, reason: str
 ) -> Request:
-    """Find what the lake holds of a person; nothing is changed.
+    """Find what the lake holds about a person; nothing is changed.
 
     Raises:
-        LakehouseError: the kind of person is not known, the identifier is empty, the lake is one of
-            Databricks, or the key is missing or another one than before.
+        LakehouseError: the kind of person is not declared, the identifier is empty, only Databricks
+            can access the lake, or the key is missing or has changed.
     """
     found, subject = subject_named(domain, name)
     if not subject.normal(identifier):
         raise LakehouseError("The identifier is empty; give the one that the source uses.")
     if lake.files is None:
         raise LakehouseError(
-            "A lake that only Databricks may enter cannot keep receipts; run the command with an "
-            "identity of its own for the lake (LAKEHOUSE_IDENTITY, LAKEHOUSE_ENGINE=duckdb)."
+            "Receipts cannot be written to a lake that only Databricks can access; set "
+            "LAKEHOUSE_ENGINE=duckdb and a LAKEHOUSE_IDENTITY that can access the lake."
         )
     known = receipts(lake.files)
     secret = settings.forget_key
@@ -184,7 +184,7 @@ def remove_records(settings: Settings, lake: Lake, request: Request) -> list[Pla
     """Write the receipt, remove the person's records from bronze, and plan the runs that follow.
 
     Returns:
-        The runs that build every other table with their records again; `conclude` comes after.
+        The runs that rebuild every other table with their records; call `conclude` after them.
     """
     assert lake.files is not None  # noqa: S101 - `request_of` has refused such a lake
     removed = dict(request.receipt.removed)
@@ -203,7 +203,7 @@ def remove_records(settings: Settings, lake: Lake, request: Request) -> list[Pla
         files=tuple(sorted({*request.receipt.files}.union(*(h.files for h in request.held)))),
         models=tuple(sorted({*request.receipt.models, *_models(settings, request)})),
     )
-    # First, so that nothing that is loaded meanwhile brings the records back.
+    # The receipt comes first, so that a load in between does not bring the records back.
     receipt.write(lake.files)
     for held in request.held:
         if held.partitions:
@@ -212,13 +212,12 @@ def remove_records(settings: Settings, lake: Lake, request: Request) -> list[Pla
 
 
 def conclude(lake: Lake, request: Request, *, now: bool) -> Receipt:
-    """Check that no table has the person's identifiers, and complete the receipt.
+    """Check that no table holds the person's identifiers, and complete the receipt.
 
     Args:
         lake: The lake.
         request: The request.
-        now: Whether to remove the old versions of the tables now; otherwise maintenance does after
-            the retention.
+        now: Whether to delete old versions of the tables now instead of in maintenance.
 
     Raises:
         LakehouseError: a table still has them; the message names it.
@@ -326,8 +325,8 @@ def _silver_rows(
 def _remove(lake: Lake, request: Request, held: Held) -> None:
     """Turn a person's records into rejects without text: first the rejects, then bronze.
 
-    A process that is killed in between leaves rows that are counted twice until the command is
-    repeated, which recognises the rejects by file and number.
+    If the process is killed in between, rows count twice until the command is repeated; it
+    recognises the rejects by file and number.
     """
     dataset = held.dataset
     rows, rejects = bronze_table(dataset), rejects_table(dataset)
@@ -391,7 +390,7 @@ def _with(frame: DataFrame, columns: Mapping[str, Col]) -> DataFrame:
 
 
 def _runs(lake: Lake, request: Request) -> list[PlannedRun]:
-    """Plan the runs that build what comes after bronze again, oldest first."""
+    """Plan the runs that rebuild the tables after bronze, oldest first."""
     after = request.built
     daily = [t.full_name for t in after if t.partition and t.partition.grain == "day"]
     monthly = [t.full_name for t in after if t.partition and t.partition.grain == "month"]

@@ -29,7 +29,7 @@ from lakehouse_assets.settings import Settings
 _CODE_LOCATION = "lakehouse_assets"
 _REPOSITORY = "__repository__"
 _CONFIG = """\
-# Written by `lakehouse`; yours to change.
+# Written by `lakehouse`; you may edit it.
 telemetry:
   enabled: false
 nux:
@@ -38,21 +38,21 @@ event_log_storage:
   module: lakehouse_assets.orchestration.event_log
   class: PooledSqliteEventLogStorage
   config: {}
-# Every table has a pool: whatever writes it, a load, a backfill or its maintenance, writes alone.
+# Every table has a pool, so that only one load, backfill or maintenance writes it at a time.
 concurrency:
   pools:
     default_limit: 1
     granularity: op
   runs:
     max_concurrent_runs: 2
-# Runs wait while the code server is being started again, instead of failing one by one.
+# Runs wait while the code server restarts, instead of failing one by one.
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
   config:
     max_user_code_failure_retries: 1000
     user_code_failure_retry_delay: 10
-# A run whose process was killed starts again; steps try transient faults again by themselves.
+# A run whose process was killed is retried; steps retry transient errors themselves.
 run_retries:
   enabled: true
   max_retries: 2
@@ -62,7 +62,7 @@ run_monitoring:
   free_slots_after_run_end_seconds: 60
 freshness:
   enabled: true
-# Each tick of a sensor keeps a copy of what it remembers.
+# Every tick of a sensor stores a copy of its cursor.
 retention:
   sensor:
     purge_after_days:
@@ -71,7 +71,7 @@ retention:
 """
 
 
-# What earlier versions wrote about their own classes, and what it is now.
+# Patterns of what earlier versions wrote about their own classes, and the current text.
 _FORMER = (
     (r"lakehouse_assets\.event_log\b", "lakehouse_assets.orchestration.event_log"),
     (
@@ -88,7 +88,7 @@ _SECTION = r"(?m)(?:^#.*\n)*^(\w+):.*\n(?:^[ \t].*\n)*"
 
 
 def names_former_classes(text: str) -> bool:
-    """Say whether a `dagster.yaml` names classes of an earlier version, so that it has no use."""
+    """Say whether a `dagster.yaml` names classes of an earlier version, which do not load."""
     return any(re.search(former, text) for former, _ in _FORMER)
 
 
@@ -102,10 +102,10 @@ def missing_settings(found: Mapping[str, Any]) -> list[str]:
 def bring_up_to_date(config: Path) -> Path | None:
     """Give a `dagster.yaml` the classes and the missing settings of this version.
 
-    Everything else stays, comments as well.
+    Everything else stays, including comments.
 
     Returns:
-        Path of the copy that is as it was; None if there was nothing to do.
+        Path of a copy of the old file; None if there was nothing to do.
 
     Raises:
         OSError: a file cannot be read or written.
@@ -140,18 +140,18 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             config.write_text(_CONFIG, encoding="utf-8")
         if names_former_classes(config.read_text(encoding="utf-8")):
             raise LakehouseError(
-                f"{config} names classes of an earlier version; `lakehouse doctor --fix` brings it "
-                "up to date and keeps a copy."
+                f"{config} names classes of an earlier version; `lakehouse doctor --fix` updates "
+                "it and keeps a copy."
             )
     except OSError as error:
         raise LakehouseError(
-            f"Dagster's home {home} cannot be written ({error.strerror or error}); check its "
-            "rights or set LAKEHOUSE_DAGSTER_HOME."
+            f"Dagster's home {home} is not writable ({error.strerror or error}); check its "
+            "permissions, or set LAKEHOUSE_DAGSTER_HOME."
         ) from None
     except ValueError as error:
         raise LakehouseError(
-            f"{config} cannot be read ({one_line(error)}); correct it, or move it away and have it "
-            "made again."
+            f"{config} cannot be read ({one_line(error)}); correct it, or move it away so that the "
+            "next run creates it."
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     with open_home(home) as instance:

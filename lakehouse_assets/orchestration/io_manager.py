@@ -41,7 +41,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class NewRows:
-    """Asset output that may replace only some rows of its table or of the run's partitions.
+    """An asset output that replaces only some rows of its table or of the run's partitions.
 
     Attributes:
         frame: The new rows, all of which match `replaced`.

@@ -1,4 +1,4 @@
-"""The jobs: one per domain and family of assets, because one run cannot mix partitions."""
+"""The jobs: one per domain and kind of partitions, because one run cannot mix partitions."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LIVE = "live"
 QUALITY = "quality"
 
 _TEXTS = {
-    DAILY: "Daily deliveries of {domain} to bronze and silver, and what is counted by day.",
-    MONTHLY: "Monthly snapshots of {domain}, its gold tables and its models.",
-    STREAMS: "Reads what is new in the streams of {domain}.",
-    LIVE: "What is built by day from the streams of {domain}.",
+    DAILY: "Loads daily deliveries of {domain} into bronze and silver; builds its daily tables.",
+    MONTHLY: "Loads monthly snapshots of {domain}, and builds its gold tables and models.",
+    STREAMS: "Reads new messages from the streams of {domain}.",
+    LIVE: "Builds the daily tables of {domain} that read streams.",
 }
 
 
@@ -72,8 +72,8 @@ def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAsse
     """Make the jobs that materialise all assets of each domain and family of partitions."""
     jobs: dict[str, list[dg.AssetKey]] = {UNPARTITIONED: []}
     texts = {
-        UNPARTITIONED: "Tables without partitions, such as the calendar.",
-        QUALITY: "The quality log: what the runs so far have found, and drift.",
+        UNPARTITIONED: "Builds tables without partitions, such as the calendar.",
+        QUALITY: "Adds check results to the quality log, and measures drift.",
     }
     for definition in assets:
         if not definition.is_executable:

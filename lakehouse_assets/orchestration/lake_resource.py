@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
-    """Where the lake is and which engine works on it; opened once per process.
+    """Location of the lake and its engine; opened once per process.
 
     Attributes:
         root: The lake: a folder, or a location in ADLS or OneLake.
@@ -39,9 +39,9 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         spark_jars: Folder of Spark's jars.
         spark_memory: Memory of Spark's driver; by default a third of the machine's.
         spark_options: Further Spark options.
-        identity: Identity that accesses a store: its `kind` and its fields.
-        audit: Folder of the statements that the audit log takes over.
-        audit_days: Days that the audit log keeps what it recorded.
+        identity: Identity that accesses cloud storage: its `kind` and its fields.
+        audit: Folder of the query records that the audit log reads.
+        audit_days: Days that the audit log keeps its records.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.
@@ -97,8 +97,8 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         root, governed = lake_root(self.root), self._on_databricks
         if governed and isinstance(root, Path):
             raise LakehouseError(
-                f"Databricks sees no folder of this machine, such as {self.root}; set "
-                "LAKEHOUSE_ROOT to a lake at abfss:// to which Unity Catalog grants it access."
+                f"Databricks cannot read folders of this machine, such as {self.root}; set "
+                "LAKEHOUSE_ROOT to an abfss:// location to which Unity Catalog grants it access."
             )
         spark = self._spark() if self.engine == "spark" else None
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
@@ -108,7 +108,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         return Lake(root, engine, self.registry(), identity, governed=governed)
 
     def logs(self) -> LakeRoot:
-        """Return the places of the tables, whose logs can be read without an engine."""
+        """Return the root of the tables, whose logs can be read without an engine."""
         return LakeRoot(lake_root(self.root), Identity.model_validate(self.identity))
 
     @property
@@ -123,15 +123,16 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         """
         if self._on_databricks:
             raise LakehouseError(
-                "Databricks sees no file of this machine, where delivered files are read; load "
-                "bronze with LAKEHOUSE_ENGINE=duckdb, then run what follows with Databricks."
+                "Databricks cannot read files of this machine, where delivered files are read; "
+                "load bronze with LAKEHOUSE_ENGINE=duckdb, then run the other steps with "
+                "Databricks."
             )
 
     def removal(self, dataset: Dataset) -> Removal | None:
         """Return what recognises the dataset's records of forgotten people; None if there are none.
 
         Raises:
-            LakehouseError: there are some, and LAKEHOUSE_FORGET_KEY is missing or another one.
+            LakehouseError: there are some, and LAKEHOUSE_FORGET_KEY is missing or has changed.
         """
         from lakehouse_assets.domains import DOMAINS
         from lakehouse_assets.ingest.removal import Kind, removal_for

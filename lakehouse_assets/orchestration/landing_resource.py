@@ -22,7 +22,7 @@ class LandingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
 
     Attributes:
         root: The landing zone: a folder, or a location in ADLS or OneLake.
-        identity: Identity that accesses a store: its `kind` and its fields.
+        identity: Identity that accesses cloud storage: its `kind` and its fields.
         limits: Limits on delivered files, by name; the others keep their defaults.
     """
 

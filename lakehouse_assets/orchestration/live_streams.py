@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 REPORT_SECONDS = 60.0
 UPKEEP_SECONDS = 3600.0
 _RATE_SECONDS = 60.0
-# While messages are left: how long to wait for as many as a cycle takes.
+# How long a cycle waits to fill up while the stream is behind.
 _BEHIND_SECONDS = 0.25
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
@@ -45,7 +45,7 @@ class LiveStream:
         connect: Opens the source of its messages.
         total: What it has read since the process started.
         news: What it has read since the last report.
-        problem: Why it is not being read at the moment; empty if it is.
+        problem: Why it cannot be read now; empty if it can.
     """
 
     stream: Stream
@@ -68,15 +68,15 @@ class LiveStream:
             self._arrived.popleft()
         if len(self._arrived) < 2:
             return 0.0
-        # The first entry says since when.
+        # The first entry marks the start of the measured time.
         spent = self._arrived[-1][0] - self._arrived[0][0]
         return sum(events for _, events in list(self._arrived)[1:]) / spent if spent else 0.0
 
     @property
     def behind(self) -> bool:
-        """Whether more messages are left than the last cycle has read.
+        """Whether more messages are left than the last cycle read.
 
-        A few always are: those that came while it was committed. They wait for the next round.
+        A few always are, because they arrived during the commit. They wait for the next round.
         """
         return self.unfinished and self.total.left > self._read
 
@@ -87,14 +87,14 @@ class LiveStream:
 
     @property
     def caught_up(self) -> bool:
-        """Whether everything was read that was there."""
+        """Whether every message has been read."""
         return self._ingest is not None and bool(self._arrived) and not self.total.left
 
     def cycle(self, lake: Lake, run_id: str) -> Cycle | None:
-        """Read what is there; None while a fault that may pass is waited for.
+        """Read the waiting messages; None while it pauses after a transient error.
 
         Raises:
-            LakehouseError: the fault will not pass by itself.
+            LakehouseError: the error is not transient.
         """
         if self._ingest is None and time.monotonic() < self._again_at:
             return None
@@ -131,7 +131,7 @@ class LiveStreams:
         settings: Settings of the lakehouse.
         lake: The lake.
         run_id: The id that commits carry.
-        cadence: Events are in the minutes after at most this many seconds, if the machine can.
+        cadence: Maximum seconds until an event is in the tables by minute, if the machine keeps up.
         upkeep: Seconds between two rounds of compaction and vacuum.
     """
 
@@ -175,7 +175,7 @@ class LiveStreams:
             until_caught_up: Whether to end when nothing is left.
 
         Raises:
-            LakehouseError: a stream cannot be read, and will not be by waiting.
+            LakehouseError: a stream cannot be read, and the error is not transient.
         """
         end = time.monotonic() + (math.inf if seconds is None else seconds)
         report_at = time.monotonic() + REPORT_SECONDS
@@ -230,7 +230,7 @@ class LiveStreams:
                 try:
                     maintain(self._lake, table, ordered=False)
                 except LakehouseError as error:
-                    # Another process has written; the next hour will do.
+                    # Another process wrote at the same time; try again in an hour.
                     live.problem = str(error)
 
 
@@ -238,7 +238,7 @@ class _Reports:
     """Reports to Dagster in a separate thread, because its log takes seconds to write.
 
     Attributes:
-        problem: Why the last report could not be made; what it had is in the next one.
+        problem: Why the last report failed; the next one includes its content.
     """
 
     def __init__(self, settings: Settings, lake: Lake) -> None:
@@ -255,17 +255,17 @@ class _Reports:
         return not all(future.done() for future in self._waiting)
 
     def tell(self, stream: Stream, tally: Tally, findings: Sequence[Finding]) -> None:
-        """Have a stream reported."""
+        """Queue a report of a stream."""
         self._waiting = [future for future in self._waiting if not future.done()]
         self._waiting.append(self._thread.submit(self._tell, stream, tally, findings))
 
     def wait(self) -> None:
-        """Return when everything is reported."""
+        """Wait until every report is made."""
         for future in self._waiting:
             future.result()
 
     def close(self) -> None:
-        """Report what is waiting, and close Dagster's instance in the thread that opened it."""
+        """Finish the reports, and close Dagster's instance in the thread that opened it."""
         self._thread.submit(self._open.close).result()
         self._thread.shutdown()
 
@@ -276,4 +276,6 @@ class _Reports:
             report_outside_runs(self._instance, stream, self._lake, tally, findings)
             self.problem = ""
         except Exception as error:  # noqa: BLE001 - the stream goes on, the next report has it all
-            self.problem = f"No report to Dagster ({type(error).__name__}: {one_line(error)})."
+            self.problem = (
+                f"The report to Dagster failed ({type(error).__name__}: {one_line(error)})."
+            )

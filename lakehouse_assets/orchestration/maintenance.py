@@ -1,4 +1,4 @@
-"""Maintenance of every table, and never while one of its writers runs."""
+"""Maintains every table, never while one of its writers runs."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -27,7 +27,7 @@ def maintenance_job(tables: Iterable[Table]) -> dg.JobDefinition:
         steps.setdefault(table.step, []).append(table)
     return dg.GraphDefinition(
         JOB,
-        description="Compacts and orders tables, removes old files, writes checkpoints.",
+        description="Compacts and sorts tables, deletes old files and writes checkpoints.",
         node_defs=[_op(step, found) for step, found in steps.items()],
     ).to_job()
 
@@ -39,10 +39,12 @@ def _op(step: str, tables: Sequence[Table]) -> dg.OpDefinition:
         lake: Lake = context.resources.lake.open()
         with retry_transient(context.retry_number), ExitStack() as claims:
             if tables[0].writer and lake.version(tables[0]) is not None:
-                # Bronze stands for all tables of a stream.
+                # A claim on bronze covers all tables of the stream.
                 reader = claims.enter_context(claim(lake.uri(tables[0]), "the maintenance"))
                 if reader is not None:
-                    context.log.info(f"Their tables are maintained by their reader, {reader}.")
+                    context.log.info(
+                        f"Skipped, because the stream's reader maintains its tables: {reader}."
+                    )
                     return
             for table in tables:
                 found = maintain(lake, table)
@@ -52,7 +54,7 @@ def _op(step: str, tables: Sequence[Table]) -> dg.OpDefinition:
     names = ", ".join(table.name for table in tables)
     return dg.op(
         name=f"maintain_{step}",
-        description=f"Maintenance of {names}; each table's page shows what it did.",
+        description=f"Maintains {names}; the page of each table shows the result.",
         ins={},
         out=dg.Out(dg.Nothing),
         required_resource_keys={"lake"},
@@ -69,6 +71,6 @@ def _observation(table: Table, found: "Maintained") -> dg.AssetObservation:
     }
     return dg.AssetObservation(
         dg.AssetKey(table.key),
-        description="Maintenance: files and bytes.",
+        description="Files and bytes before and after maintenance.",
         metadata={**figures, "old files removed": found.removed},
     )

@@ -25,7 +25,7 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gene
             `dg.EnvVar`; it is never printed.
         experiment: Name of the experiment; it is created on first use.
         artifact_root: Folder or object store URL for the artefacts of a new experiment.
-        identity: Identity that accesses a store of artefacts: its `kind` and its fields.
+        identity: Identity that accesses artefacts in cloud storage: its `kind` and its fields.
     """
 
     # Errors do not show inputs, which may be secrets in the wrong place.

@@ -1,4 +1,4 @@
-"""Assets of models: a life cycle for each month, with gates as checks and figures in the UI."""
+"""Assets of models: fit, gates, decision and scores of each month, with figures in the UI."""
 
 import base64
 import io
@@ -36,7 +36,7 @@ from lakehouse_assets.orchestration.table_assets import (
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.declared import check_declared, declared_checks
 
-FITTED: Final = Check("model_is_fitted", "Each month has rows on which a model can be fitted.")
+FITTED: Final = Check("model_is_fitted", "Each month has enough rows to fit a model.")
 
 # Dots per inch of the figures in the UI; each is stored with its event, at about 50 kB.
 _FIGURE_DPI = 55
@@ -185,14 +185,20 @@ def _image(figure: Any) -> dg.MetadataValue[Any]:
 
 
 def _fitted(runs: Mapping[str, ModelRun]) -> Finding:
-    """Say which months have no fit of their own, why, and what scored their rows."""
+    """Say which months have no fit, why, and which version scored their rows."""
     refused = {key: run for key, run in runs.items() if run.refusal is not None}
     lines = [
         f"{key}: {run.refusal} "
-        + ("No row is scored." if run.scored_by is None else f"Version {run.scored_by} scores.")
+        + (
+            "Rows are not scored."
+            if run.scored_by is None
+            else f"Version {run.scored_by} scores the rows."
+        )
         for key, run in refused.items()
     ]
-    return Finding(FITTED, " ".join(lines) or "Fitted.", dict.fromkeys(refused, 1))
+    return Finding(
+        FITTED, " ".join(lines) or "A model was fitted for each month.", dict.fromkeys(refused, 1)
+    )
 
 
 def _gate_check(gate: Gate, model: ModelTable) -> Check:
@@ -213,7 +219,7 @@ def _evaluated(gate: Gate, model: ModelTable, runs: Mapping[str, ModelRun]) -> F
     }
     failed = {month: run for month, run in fits.items() if not gate.passes(run.metrics)}
     check = _gate_check(gate, model)
-    # A fit that the champion scores in place of does no harm: a warning, which blocks nothing.
+    # A fit that does not score rows, because the champion does, is only a warning.
     if all(run.version and run.scored_by != run.version.model_version for run in failed.values()):
         check = replace(check, blocking=False)
     return Finding(

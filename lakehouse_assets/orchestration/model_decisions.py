@@ -23,8 +23,8 @@ from lakehouse_assets.quality.tables import MODEL_DECISIONS
 
 AS_DECIDED = Check(
     "champions_are_as_decided",
-    "Champion, challenger and previous version of each model are those that the newest decision "
-    "about it left.",
+    "The champion, challenger and previous version of each model match the newest decision about "
+    "it.",
     error=True,
 )
 
@@ -104,7 +104,9 @@ def decisions_asset(models: Sequence[ModelTable]) -> dg.AssetsDefinition:
             if (text := contradiction(decisions_of(versions_of(tracking, name)),
                                       aliases_of(tracking, name)))
         ]  # fmt: skip
-        text = "; ".join(wrong) or f"{len(names)} models are as decided."
+        text = (
+            "; ".join(wrong) or f"The aliases of {len(names)} models match their newest decisions."
+        )
         yield from check_results(
             table, [Finding(AS_DECIDED, text, {"": len(wrong)} if wrong else {})]
         )

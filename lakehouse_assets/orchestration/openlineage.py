@@ -1,8 +1,7 @@
-"""Sends what runs read and wrote to the receiver of lineage events, after they have ended.
+"""Sends what ended runs read and wrote to a receiver of OpenLineage events.
 
-Events are made from what Dagster has recorded, so a receiver that does not answer delays them and
-never a run. The instance keeps how far they were sent; what is in doubt is sent again, with the
-same ids.
+Events are made from Dagster's records, so a receiver that does not answer delays them but never a
+run. The instance stores how far they were sent; in doubt they are sent again, with the same ids.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ def send_new(
     root: Location,
     receiver: Receiver,
 ) -> int:
-    """Send the events of the runs that have ended since the last time; return how many runs.
+    """Send the events of the runs that ended since the last call; return the number of runs.
 
     Args:
         instance: The instance that records the runs.
@@ -89,7 +88,8 @@ def send_new(
         receiver: Where the events go.
 
     Raises:
-        LakehouseError: the receiver did not take an event; the run's are sent again next time.
+        LakehouseError: the receiver did not accept an event; the next call sends the run's events
+            again.
     """
     events = Events(registry, root)
     tables, deliveries = {table.full_name for table in registry}, deliveries_of(feeds)
@@ -110,7 +110,7 @@ def send_new(
 
 
 def _cursor(instance: dg.DagsterInstance) -> tuple[datetime | None, list[str]]:
-    """Return the moment up to which runs were sent, and the runs that ended at that moment."""
+    """Return the time up to which runs were sent, and the runs that ended at that time."""
     told = instance.daemon_cursor_storage.get_cursor_values({_CURSOR}).get(_CURSOR)
     if not told:
         return None, []
@@ -209,7 +209,7 @@ def _number(made: dg.AssetMaterialization, name: str) -> int | None:
 
 
 def _written(made: Iterable[dg.AssetMaterialization]) -> dict[str, Written]:
-    """Return what each table got; a range's rows and lineage are on one of its events."""
+    """Return what was written to each table; one event of a range has its rows and lineage."""
     found: dict[str, Written] = {}
     for one in made:
         name = ".".join(one.asset_key.path)

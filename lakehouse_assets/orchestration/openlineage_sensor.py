@@ -15,13 +15,13 @@ _LOOK_SECONDS = 60
 def openlineage_sensor(
     registry: Registry, feeds: Sequence[Feed], *, running: bool
 ) -> dg.SensorDefinition:
-    """Make the sensor that sends lineage events of runs; it starts on if `running`."""
+    """Make the sensor that sends lineage events of runs."""
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
         name="openlineage",
-        description="Sends OpenLineage events of the runs that have ended; a receiver that does "
-        "not take them gets them later.",
+        description="Sends OpenLineage events for runs that have ended; events that are not "
+        "accepted are sent again later.",
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=status,
     )
@@ -32,6 +32,6 @@ def openlineage_sensor(
         settings = load_settings()
         receiver = receiver_of(settings)
         sent = send_new(context.instance, registry, feeds, settings.root, receiver)
-        return dg.SkipReason(f"{sent} runs sent.")
+        return dg.SkipReason(f"Sent the events of {sent} runs.")
 
     return openlineage

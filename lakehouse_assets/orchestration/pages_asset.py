@@ -1,4 +1,4 @@
-"""The asset of the static pages: refreshed after the quality log, which follows everything else."""
+"""The asset of the static pages, rebuilt after the quality log, which is filled last."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ JOB = "pages"
 KEY = dg.AssetKey(["pages", "site"])
 EVERY_PAGE = (*PAGES, *OWN_PAGES)
 _REGISTRY = Registry((*REGISTRY, *OWN_TABLES), REGISTRY.views)
-# They are filled after all others, so that pages are not made again after each of those.
+# These tables are filled last, so pages are rebuilt once and not after every table.
 _LAST = (QUALITY_RULES, QUALITY_DRIFT, MODEL_DECISIONS)
 
 
@@ -117,7 +117,7 @@ def pages_asset(folder: Path) -> dg.AssetsDefinition:
         kinds={"html"},
         owners=["team:platform"],
         description="Static pages of the domains' measures, the models and the lake itself.",
-        automation_condition=condition.with_label("follows the quality log"),
+        automation_condition=condition.with_label("when the quality log changes"),
         required_resource_keys={"lake", "mlflow"},
         pool=JOB,
     )
@@ -128,7 +128,7 @@ def pages_asset(folder: Path) -> dg.AssetsDefinition:
         from lakehouse_assets.query.session import Sessions
 
         resource: LakeResource = context.resources.lake
-        # Pages are asked for in the embedded engine's SQL, whatever engine builds the tables.
+        # Pages query the embedded engine, whichever engine builds the tables.
         lake = resource.model_copy(update={"engine": "duckdb"}).open()
         made_from, before = _made_from(lake), mark_of(folder)
         if before.get("made_from") == made_from:
@@ -162,5 +162,5 @@ def pages_asset(folder: Path) -> dg.AssetsDefinition:
 def pages_job() -> "dg.UnresolvedAssetJobDefinition":
     """Make the job that writes the pages."""
     return dg.define_asset_job(
-        JOB, selection=dg.AssetSelection.assets(KEY), description="The static pages."
+        JOB, selection=dg.AssetSelection.assets(KEY), description="Writes the static pages."
     )

@@ -136,7 +136,7 @@ def live_runs(settings: Settings, job: str) -> list[PlannedRun]:
         days |= {file.partition for file in files_of(found) if file.rows} if found else set()
     return [
         PlannedRun(job_name(domain, LIVE), str(chunk[0]), str(chunk[-1]))
-        # Devices whose clocks are wrong have sent the others.
+        # Other days come from devices with wrong clocks.
         for chunk in consecutive({day for day in days if first <= day <= today}, "day")
     ]
 
@@ -228,14 +228,14 @@ def no_partition(settings: Settings, dataset: Dataset, day: date) -> str | None:
     first = Calendar.of(dataset.domain, settings.first_partition).first
     if day < first:
         return (
-            f"{dataset.path}/{day} cannot be loaded, because {dataset.domain} begins on {first}; "
-            f"set LAKEHOUSE_FIRST_PARTITION to {day.replace(day=1)} or earlier."
+            f"{dataset.path}/{day} cannot be loaded, because the partitions of {dataset.domain} "
+            f"start on {first}; set LAKEHOUSE_FIRST_PARTITION to {day.replace(day=1)} or earlier."
         )
     today = clock.today()
     if partition_value(dataset, day) > today:
         return (
-            f"{dataset.path}/{day} cannot be loaded, because in UTC, whose days count, it is still "
-            f"{today}; deliver it under {today} or an earlier day."
+            f"{dataset.path}/{day} cannot be loaded yet, because today is {today} in UTC; deliver "
+            f"it under {today} or an earlier day."
         )
     return None
 

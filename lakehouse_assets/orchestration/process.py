@@ -161,14 +161,14 @@ class Heartbeat:
                 self._instance.add_run_tags(self._run_id, {"dagster/max_retries": "0"})
                 stop(
                     f"Run {self._run_id} has taken longer than LAKEHOUSE_RUN_TIME_LIMIT "
-                    f"({self._time_limit}); look in its log for what takes so long, or allow more."
+                    f"({self._time_limit}); find the slow step in its log, or raise the limit."
                 )
                 return
             try:
                 self._instance.add_run_tags(self._run_id, {ALIVE_TAG: clock.now().isoformat()})
                 end_dead_runs(self._instance)
             except Exception:  # noqa: BLE001 - the next one may succeed
-                _LOG.warning("Run %s could not say that it is alive.", self._run_id, exc_info=True)
+                _LOG.warning("The heartbeat of run %s failed.", self._run_id, exc_info=True)
 
 
 def was_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -209,10 +209,7 @@ def end_interrupted_runs(instance: dg.DagsterInstance) -> None:
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    text = (
-        f"{reason} Its tables are as they were before or after each step, never in between; run "
-        "the partitions again."
-    )
+    text = f"{reason} No table is left half written; run the partitions again."
     if run.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, text)
     else:

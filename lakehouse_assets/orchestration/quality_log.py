@@ -22,7 +22,7 @@ _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_
 
 
 def finished_runs(instance: dg.DagsterInstance, since: datetime | None) -> Iterator[dg.DagsterRun]:
-    """Return the runs that ended since a moment, or all of them; running ones come next time."""
+    """Return the runs that ended since a time, or all that ended."""
     yield from instance.get_runs(dg.RunsFilter(statuses=_FINISHED, updated_after=since))
 
 

@@ -38,19 +38,20 @@ from lakehouse_assets.quality.log import latest_verdicts
 from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
 
 VOLUME = Check(
-    "volume_is_usual", "The newest partition has 0.5 to 2 times the trailing median's rows."
+    "volume_is_usual",
+    "The newest partition has 0.5 to 2 times as many rows as the trailing median.",
 )
 DISTRIBUTION = Check(
     "distributions_are_stable",
-    "No watched column's stability index is unusual in the newest one.",
+    "The stability index of every watched column is normal in the newest partition.",
 )
 INPUTS = Check(
     "models_see_what_they_know",
-    "No input or score of a model is unusual in the newest month and in one of two before it.",
+    "No input or score of a model drifts in the newest month and in one of the two before it.",
 )
 REALISED = Check(
     "models_are_as_good_as_promised",
-    "Predictions pass the gates of their model when they are measured by labels that came later.",
+    "Predictions pass their model's gates when measured against labels that arrived later.",
 )
 FOUND = (VOLUME, DISTRIBUTION, INPUTS, REALISED)
 # Number of newest partitions in the drift table.
@@ -97,7 +98,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
             evaluated = {(row["table_name"], row["partition"]) for row in pairs}
             rows: list[dict[str, Any]] = []
             runs = [context.run.run_id]
-            # Oldest first, because later runs judge partitions of earlier ones again.
+            # Oldest first, because later runs check partitions of earlier ones again.
             for run in reversed([*finished_runs(context.instance, since)]):
                 if run.run_id in known:
                     continue
@@ -242,7 +243,7 @@ def drift_of(lake: Lake, table: Table, most: float = MOST_PSI) -> list[Drift]:
 
 
 def lasting(found: Sequence[Drift]) -> list[Drift]:
-    """Return the newest drift of each measure but the rows; usual is what does not persist."""
+    """Return the newest drift of each measure except rows; drift that does not persist is usual."""
     measures = dict.fromkeys(drift.measure for drift in found if drift.measure != "rows")
     newest = []
     for measure in measures:
@@ -260,9 +261,9 @@ def latest(found: Sequence[Drift]) -> list[Drift]:
 
 
 def realised_of(lake: Lake, model: ModelTable) -> list[Drift]:
-    """Judge predictions of a model's newest months by labels that came later.
+    """Measure predictions of a model's newest months against labels that arrived later.
 
-    Only rows without a label when they were scored count: no fit of their month has seen them.
+    Only rows without a label when they were scored count, because no fit of their month saw them.
     Their labels are those of the latest month.
     """
     spec, table, partition = model.spec, model.table, model.table.partition
@@ -296,7 +297,7 @@ def realised_of(lake: Lake, model: ModelTable) -> list[Drift]:
         labels = own["outcome"].combine_chunks()
         for metric, interval in spec.realised(labels, own[score].to_numpy()).items():
             gate = gates.get(metric)
-            # Good enough by chance is good enough.
+            # A value passes if its interval reaches the gate.
             usual = (
                 None
                 if gate is None
@@ -319,7 +320,7 @@ def _finding(check: Check, newest: Sequence[tuple[Table, Drift]]) -> Finding:
     )
     return Finding(
         check,
-        listed or f"{compared_now} measures of the newest partitions are as usual.",
+        listed or f"{compared_now} measures of the newest partitions are normal.",
         # The table has no partitions.
         {"": len(unusual)} if unusual else {},
         numbers={"compared": compared_now, "unusual": len(unusual)},

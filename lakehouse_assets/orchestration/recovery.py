@@ -18,13 +18,13 @@ _LOOK_SECONDS = 60
 
 
 def healing_sensor(*, running: bool) -> dg.SensorDefinition:
-    """Make the sensor that ends the runs of killed processes; it starts on if `running`."""
+    """Make the sensor that ends the runs of killed processes."""
 
     @dg.sensor(
         name="fail_orphaned_runs",
         description=(
-            "Ends runs whose process was killed, frees their places in pools and ends their MLflow "
-            "runs; Dagster then starts them again (run_retries in dagster.yaml)."
+            "Ends runs whose process was killed, frees their pool slots and ends their MLflow "
+            "runs; Dagster then retries them (run_retries in dagster.yaml)."
         ),
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=(
@@ -43,7 +43,9 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
             end_orphaned_runs(mlflow.open(), active_runs(context.instance), now)
         context.update_cursor(now.isoformat())
         return dg.SkipReason(
-            f"Ended the runs {', '.join(ended)} of killed processes." if ended else "All is well."
+            f"Ended the runs {', '.join(ended)} of killed processes."
+            if ended
+            else "No process of a run was killed."
         )
 
     return fail_orphaned_runs

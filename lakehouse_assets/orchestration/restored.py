@@ -1,4 +1,4 @@
-"""Reports the restoration of a table to Dagster, so that what depends on it follows."""
+"""Reports a restored table to Dagster, so that automation rebuilds the downstream tables."""
 
 from __future__ import annotations
 

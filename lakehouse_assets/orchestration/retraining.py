@@ -1,4 +1,4 @@
-"""Fits models again: once for each alarm about one, and every month."""
+"""Fits models again: once for each alarm, and every month."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from lakehouse_assets.orchestration.sensors import Job
 from lakehouse_assets.quality.tables import QUALITY_DRIFT
 
 ASKED_TAG: Final = "lakehouse/fit_because"
-"""Tag of a run that says why models are fitted again; the decision repeats it."""
+"""Tag of a run with the reason why models are fitted again; the decision records it."""
 
 ALARMS: Final = "alarms"
-"""Metadata of the drift table: by model, what is unusual about it, as month and measure."""
+"""Metadata of the drift table: the alarms of each model, as month and measure."""
 
 _LOOK_SECONDS: Final = 60
 # On the third of a month at 04:00 UTC, before the daily refresh.
@@ -29,7 +29,7 @@ _SHOWN: Final = 5
 def alarm_sensor(
     models: Sequence[ModelTable], jobs: Iterable[Job], *, running: bool
 ) -> dg.SensorDefinition:
-    """Make the sensor that fits a model again when its inputs, scores or results alarm.
+    """Make the sensor that fits a model again after an alarm about its inputs, scores or results.
 
     Args:
         models: The models of monthly tables.
@@ -44,9 +44,9 @@ def alarm_sensor(
         name="model_alarms",
         jobs=[job for job in jobs if job.name in wanted],
         description=(
-            "Fits a model on its newest month and decides about the fit, once for each alarm of "
-            f"the table {QUALITY_DRIFT.name}: drift of inputs or scores, or results that no longer "
-            "pass the model's gates."
+            "Fits a model on its newest month and compares it with the champion, once for each "
+            f"alarm in the table {QUALITY_DRIFT.name}: drift of inputs or scores, or results that "
+            "no longer pass the model's gates."
         ),
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=status,
@@ -104,7 +104,7 @@ def _fit_schedule(
         cron_schedule=_CRON,
         execution_timezone="UTC",
         job=job,
-        description="Fits each model on its newest month and decides about the fit.",
+        description="Fits each model on its newest month and compares it with the champion.",
         default_status=status,
     )
     def fits(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:

@@ -1,7 +1,7 @@
-"""The schedules: a daily refresh of what the sensors leave out, the quality log, maintenance.
+"""The schedules of the daily refresh, the quality log and maintenance.
 
-The sensors do nothing while they are switched off, pause after a failure and ignore deleted files.
-The daily refresh requests all of these partitions.
+Sensors do nothing while they are switched off, pause after a failure and ignore deleted files. The
+daily refresh requests the partitions that they left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +23,10 @@ from lakehouse_assets.orchestration.sensors import Job, days_of, keys_of, reques
 CRON = "0 6 * * *"
 _SCHEDULES = (
     ("quality_log", "15 * * * *", QUALITY,
-     "Adds what the runs of the last hour found to the quality log."),
+     "Adds the check results of the last hour to the quality log."),
     # Sundays at 03:00 UTC: between the last delivery of the week and the daily refresh.
     ("weekly_maintenance", "0 3 * * 0", MAINTENANCE,
-     "Maintains every table on Sundays; a table's writers wait meanwhile."),
+     "Maintains every table on Sundays; writers of a table wait meanwhile."),
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def _refresh(
         cron_schedule=CRON,
         execution_timezone="UTC",
         job=job,
-        description="Loads partitions that are not as their files are now, or whose run failed.",
+        description="Loads partitions whose files changed since their load, or whose run failed.",
         default_status=status,
     )
     def refresh(
@@ -87,13 +87,13 @@ def _refresh(
             spans, _ = spans_of(dataset, found.due | fewer, loads, failures, now + LONGEST_PAUSE)
             keys = keys_of(dataset, dataset.loaded_tables)
             requests += [request(dataset, span, keys) for span in spans]
-        return requests or dg.SkipReason("Every partition is as new as its files.")
+        return requests or dg.SkipReason("Every partition matches its files.")
 
     return refresh
 
 
 def job_schedules(*, running: bool) -> list[dg.ScheduleDefinition]:
-    """Make the schedules of the quality log and of maintenance; they start on if `running`."""
+    """Make the schedules of the quality log and of maintenance."""
     status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
     return [
         dg.ScheduleDefinition(

@@ -1,4 +1,4 @@
-"""The sensors for arriving files and for days that a late delivery puts out of date."""
+"""The sensors that load deliveries and rebuild days that a late delivery put out of date."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,8 +73,8 @@ def arrivals_sensor(
         name="deliveries",
         jobs=jobs,
         description=(
-            "Files in the landing zone: new, corrected and late ones run the partitions that they "
-            "belong to, once they are whole. Deleted files are reported and change nothing."
+            "Loads new, corrected and late files of the landing zone once they are complete. "
+            "Deleted files are reported and change nothing."
         ),
         minimum_interval_seconds=_LISTING_SECONDS,
         default_status=status,
@@ -98,7 +98,7 @@ def arrivals_sensor(
             run_requests=look.requests,
             skip_reason=None
             if look.requests
-            else " ".join([*look.notes, *look.sentences]) or "Nothing new was delivered.",
+            else " ".join([*look.notes, *look.sentences]) or "There are no new deliveries.",
             cursor=look.memory(),
             asset_events=look.observations,
         )
@@ -114,7 +114,7 @@ def days_of(dataset: Dataset, calendar: Calendar) -> tuple[date, date]:
 
 
 class _Look:
-    """One tick's look at the datasets of the landing zone, one after the other.
+    """One tick of the sensor, which looks at the datasets one after the other.
 
     Attributes:
         requests: Runs to request.
@@ -147,7 +147,7 @@ class _Look:
         if dataset.path in self._loading:
             # Its tables have one writer at a time. Files that arrive meanwhile go into one later
             # run, so that a daemon which falls behind never queues a run for each file.
-            self.notes.append(f"A run loads {dataset.path}; what has arrived since is next.")
+            self.notes.append(f"A run is loading {dataset.path}; newer files are loaded after it.")
             return
         now = clock.now()
         listing = self._zone.files(dataset)
@@ -197,8 +197,8 @@ def late_sensor(
         name="late_deliveries",
         jobs=jobs,
         description=(
-            "Days that share ids with a day which was loaded after them run again, so that the "
-            "earliest day keeps an id, whatever the order of arrival."
+            "Runs days again that share ids with an earlier day that was loaded after them, so "
+            "that the earliest day keeps each id, whatever the order of delivery."
         ),
         minimum_interval_seconds=_LATE_SECONDS,
         default_status=status,
@@ -277,18 +277,18 @@ def _sentences(
     pausing: Sequence[tuple[date, datetime]],
 ) -> Iterator[str]:
     if found.waiting:
-        yield f"Waiting for files of {dataset.path} to be whole: {_some(found.waiting)}."
+        yield f"Waiting for files of {dataset.path} to be complete: {_some(found.waiting)}."
     if pausing:
         named = [f"{partition} at {until:%Y-%m-%d %H:%M} UTC" for partition, until in pausing]
         yield (
-            f"Runs of {dataset.path} failed and are retried, at once if a file changes: "
+            f"Failed runs of {dataset.path} are retried later, or at once if a file changes: "
             f"{_some(named)}."
         )
     if found.deleted:
         gone = _some([*found.deleted.values()])
         yield (
-            f"Deleted from the landing zone, tables of {dataset.path} are unchanged: {gone}; "
-            "materialise their partitions to drop the rows too."
+            f"Deleted from the landing zone of {dataset.path}: {gone}. The tables are unchanged; "
+            "materialise the partitions to drop the rows too."
         )
     if found.outside:
         yield (

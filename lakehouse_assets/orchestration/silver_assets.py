@@ -21,7 +21,7 @@ from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import asset_attributes
 from lakehouse_assets.quality.silver import check_silver, clean, silver_checks
 
-# Metadata of the silver table: days that its run has put out of date, as ISO dates.
+# Metadata of the silver table: days that its run put out of date, as ISO dates.
 RUN_AGAIN = "run_again"
 _EARLIER = "delivered_before"
 
@@ -40,7 +40,7 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
     inputs = {"bronze": dg.AssetIn(key=dg.AssetKey(bronze.key))}
     upstream = {t.name: {dg.AssetKey(bronze.key)} for t in (table, quarantine)}
     if dataset.counts == "first":
-        # Not for the quarantine too: Dagster's backfills would then go one day after the other.
+        # Only for silver: with the quarantine too, Dagster would backfill one day at a time.
         upstream[table.name].add(dg.AssetKey(table.key))
         columns = [dataset.key, "_source_file", "_row_number", dataset.partition.column]
         inputs[_EARLIER] = dg.AssetIn(
@@ -71,8 +71,8 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
             again = [day.isoformat() for day in cleaned.outdated]
             if cleaned.files:
                 context.log.info(
-                    f"{len(cleaned.files.values)} new files of {dataset.path} are cleaned; the "
-                    "rows of the others stay."
+                    f"Cleaned {len(cleaned.files.values)} new files of {dataset.path}; rows of "
+                    "other files are kept."
                 )
             yield dg.Output(
                 NewRows(cleaned.accepted, cleaned.files, cleaned.state),

@@ -1,4 +1,4 @@
-"""The assets of a stream: one that reads it, and its tables, which every reader of it fills."""
+"""The assets of a stream: one that reads it, and the tables that it fills."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -41,13 +41,13 @@ _CONFIG = {
     "seconds": dg.Field(
         float,
         default_value=50.0,
-        description="Most seconds to read; the run ends earlier once no message is left, and what "
-        "is left then waits for the next run.",
+        description="Maximum seconds to read. The run ends earlier when no message is left; "
+        "remaining messages wait for the next run.",
     ),
     "most_lag": dg.Field(
         int,
         default_value=MOST_LAG,
-        description="Most messages that may be left for the check lag_is_small to pass.",
+        description="Maximum number of messages left for the check lag_is_small to pass.",
     ),
 }
 
@@ -57,10 +57,10 @@ def stream_assets(
 ) -> list[dg.AssetsDefinition]:
     """Make the asset that reads a stream, and those of its tables.
 
-    The tables cannot be materialised by themselves: a reader fills all of them, whatever the day of
-    an event is. A run of the stream's asset reads what is there and reports the days that changed;
-    so does `lakehouse stream`, while it runs. The loss limits of the settings, `limits`, override
-    those of streams.
+    The tables cannot be materialised by themselves, because a reader fills all of them for events
+    of any day. A run of the stream's asset reads the waiting messages and reports the days that
+    changed; `lakehouse stream` does the same while it runs. The loss limits of the settings,
+    `limits`, override those of streams.
     """
     stream = with_limits(stream, limits)
     reader = stream_key(stream)
@@ -96,9 +96,9 @@ def _reader(stream: Stream) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 key,
                 description=(
-                    f"Reads the messages of the topic {stream.topic} into bronze, silver and "
-                    "minutes, each exactly once, until none is left or its time is over. Nothing "
-                    "happens where the stream has no address."
+                    f"Reads the messages of the topic {stream.topic} into bronze, silver and the "
+                    "table by minute, each exactly once, until none is left or the time is up. "
+                    "Does nothing if the stream has no address."
                 ),
                 group_name=bronze.group,
                 owners=[stream.owner],
@@ -107,7 +107,7 @@ def _reader(stream: Stream) -> dg.AssetsDefinition:
             )
         ],
         check_specs=check_specs(key, STREAM_CHECKS),
-        # Nothing has to be reported where nothing is read.
+        # A subset may be empty: a stream without an address reports nothing.
         can_subset=True,
         config_schema=_CONFIG,
         # The IO manager watches over the run.

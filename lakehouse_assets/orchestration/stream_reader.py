@@ -21,7 +21,7 @@ from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import Location
 
-# Streams are imported where one is read: not every process that loads the definitions does.
+# Imported where a stream is read, because few processes that load the definitions read one.
 if TYPE_CHECKING:
     from lakehouse_assets.settings import Settings
     from lakehouse_assets.sources.messages import MessageSource
@@ -33,13 +33,13 @@ class StreamTakenError(LakehouseError):
 
     def __init__(self, stream: Stream, who: str) -> None:
         super().__init__(
-            f"The stream {stream.path} is being read by {who}; a stream has one reader, so let it "
-            "go on, or end it first."
+            f"The stream {stream.path} is being read by {who}; a stream has one reader, so wait "
+            "for it to end, or stop it first."
         )
 
 
 def folder_of(source: str, landing: Location) -> Path | None:
-    """Return the folder of a stream's source in the landing zone; None for a zone in a store."""
+    """Return the folder of a stream's source in the landing zone; None in cloud storage."""
     return landing / STREAMS / source if isinstance(landing, Path) else None
 
 
@@ -71,14 +71,14 @@ def open_source(source: str, landing: Location, identity: Identity) -> MessageSo
 def reading(
     stream: Stream, source: MessageSource, lake: Lake, run_id: str, who: str
 ) -> Iterator[Ingest]:
-    """Read a stream from where its tables are, alone; the source is closed at the end.
+    """Read a stream from where its tables end, as its only reader; closes the source at the end.
 
     Args:
         stream: The stream.
         source: The source of its messages.
         lake: The lake.
         run_id: The run that is recorded in the tables' histories.
-        who: Who reads, for others who would like to.
+        who: The reader, named in the message to others who want to read.
 
     Raises:
         StreamTakenError: another process reads it.
@@ -94,7 +94,7 @@ def reading(
 
 
 def _opened(stream: Stream, source: MessageSource, lake: Lake, run_id: str) -> Ingest:
-    """Open a stream: Spark, if it is the engine, reads a broker by itself."""
+    """Open a stream; if Spark is the engine, it reads a broker itself."""
     from lakehouse_assets.sources.folder_stream import FolderSource
     from lakehouse_assets.streams.ingest import Ingest
 
@@ -109,7 +109,7 @@ def _opened(stream: Stream, source: MessageSource, lake: Lake, run_id: str) -> I
 
 @dataclass(frozen=True)
 class Position:
-    """How far a stream was read in a partition of its topic.
+    """How far a partition of a stream's topic has been read.
 
     Attributes:
         partition: Number of the partition.
@@ -123,12 +123,12 @@ class Position:
 
     @property
     def lag(self) -> int:
-        """Messages that are left to read."""
+        """Messages not read yet."""
         return self.end - self.offset
 
 
 def positions_of(stream: Stream, source: MessageSource, root: LakeRoot) -> list[Position]:
-    """Return how far a stream was read, from the logs of its tables.
+    """Return how far a stream has been read, from the logs of its tables.
 
     Raises:
         LakehouseError: the source does not answer, or messages are gone.

@@ -1,7 +1,7 @@
 """Reports a stream to Dagster: the days of its tables that changed, and how far behind it is.
 
-What changed is read from the histories of the tables, since the version that Dagster knows. So a
-process that was killed between a commit and its report leaves no day out.
+Changes are read from the tables' histories since the last reported version, so no day is left out
+if a process is killed between a commit and its report.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LOSSES = Check(
 )
 DECLARED = Check("attributes_are_declared", "Events have the declared attributes, and no others.")
 STREAM_CHECKS = (CONSERVED, LAG, LOSSES, DECLARED)
-# Operations that change no rows, or are none of this project's.
+# Operations that change no rows.
 _KEEPS_ROWS = ("OPTIMIZE", "VACUUM", "CREATE", "ADD", "SET", "DROP", "CHANGE")
 _VERSION = "delta_version"
 
@@ -59,10 +59,10 @@ class Tally:
         messages: Messages.
         events: Events in them that could be read.
         rejected: Events and messages that could not be read.
-        quarantined: Events that silver refused, without duplicates.
-        late: Events of minutes that were closed.
+        quarantined: Events that silver quarantined, without duplicates.
+        late: Events of minutes that were already closed.
         undeclared: Names of undeclared attributes.
-        lag: Messages that are left, by topic and partition.
+        lag: Messages not read yet, by topic and partition.
         progress: Next offset, by topic and partition.
         last_event: Time of the newest event.
         stored: Rows of bronze before the first message.
@@ -117,7 +117,7 @@ def findings_of(
     yield Finding(
         LAG,
         f"{tally.left:,} messages are left to read"
-        f"{f' ({listed})' if listed else ''}; up to {most_lag:,} are few.",
+        f"{f' ({listed})' if listed else ''}; the limit is {most_lag:,}.",
         {"": tally.left} if tally.left > most_lag else {},
         numbers={"lag": tally.left},
     )
@@ -126,12 +126,12 @@ def findings_of(
     number = tally.events + tally.rejected
     over = {verb: n for verb, n in lost.items() if limits[verb].exceeded(n, number)}
     text = ", ".join(f"{number:,} {verb}" for verb, number in lost.items())
-    remedy = "; look at the reasons in the tables of rejects and quarantine" if over else ""
+    remedy = "; see the reasons in the rejects and quarantine tables" if over else ""
     yield Finding(LOSSES, f"Of {number:,} events: {text}{remedy}.", {"": sum(over.values())})
     names = visible(", ".join(sorted(tally.undeclared)))
     yield Finding(
         DECLARED,
-        f"Undeclared attributes: {names}. Ask the source, or declare the fields to have their "
+        f"Undeclared attributes: {names}. Ask the source, or declare the fields to store their "
         "values from then on."
         if names
         else "Every event has the declared attributes.",
@@ -215,9 +215,9 @@ def summary_of(tally: Tally) -> dict[str, Any]:
 
 
 def _changed(found: DeltaTable, table: Table, since: int | None) -> set[date] | None:
-    """Return the days that were written after a version; None if it cannot be said.
+    """Return the days that were written after a version; None if they are unknown.
 
-    A table without partitions has one entry, the first day there is, if it was written.
+    A table without partitions has one entry, `date.min`, if it was written.
     """
     if since is None or since > found.version():
         return None

@@ -36,8 +36,8 @@ def streams_sensor(
         name="streams",
         jobs=[job for job in jobs if job.name in names],
         description=(
-            "Reads each stream that has new messages, at most once a minute. Beside `lakehouse "
-            "stream`, which reads all the time, it does nothing."
+            "Reads each stream that has new messages, at most once a minute. Does nothing while "
+            "`lakehouse stream` reads it."
         ),
         minimum_interval_seconds=_LOOK_SECONDS,
         default_status=(
@@ -54,7 +54,7 @@ def streams_sensor(
         for stream in declared:
             job = job_name(stream.domain, STREAMS)
             if job in running_jobs:
-                notes.append(f"A run reads {stream.path}.")
+                notes.append(f"A run is reading {stream.path}.")
                 continue
             try:
                 source = source_of(stream, landing, lake)

@@ -207,7 +207,7 @@ def test_what_the_webhook_did_not_take_is_told_at_the_next_look_and_nothing_twic
     assert watch.tick() == [told(2, 1)]
     # Nothing of it can be told: the tick fails, and shows in the UI.
     monkeypatch.setattr(alerts, "_webhook", lambda: SecretStr("http://127.0.0.1:1/down"))
-    with pytest.raises(LakehouseError, match="did not take a message"):
+    with pytest.raises(LakehouseError, match="did not accept a message"):
         watch.tick()
     monkeypatch.setattr(alerts, "_webhook", lambda: address)
     assert watch.tick() == [told(3, 2)]

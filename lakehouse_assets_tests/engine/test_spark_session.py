@@ -351,7 +351,7 @@ def test_databricks_that_gives_none(databricks, name, call):
 
 def test_what_databricks_does_not_see_is_refused_before_it_is_asked():
     lake = LakeResource(root="/lake", engine="spark", spark_databricks="serverless")
-    with pytest.raises(LakehouseError, match="Databricks sees no folder of this machine"):
+    with pytest.raises(LakehouseError, match="Databricks cannot read folders of this machine"):
         lake.open()
     with pytest.raises(LakehouseError, match="load bronze with LAKEHOUSE_ENGINE=duckdb"):
         lake.check_reads_files()

@@ -210,9 +210,9 @@ def test_the_command_fails_where_a_class_is_not_declared(engine: Engine, tmp_pat
     done = command("classify", variables={"LAKEHOUSE_ROOT": str(tmp_path)}, cwd=tmp_path)
     assert done.returncode == 1
     said = " ".join(done.stderr.split())
-    assert 'not declared: quality.quality_events.run_id (pii="contact"). Declare' in said
-    assert "1 look personal" in done.stdout
+    assert 'not declared: quality.quality_events.run_id (pii="contact"). Add' in said
+    assert "1 look like personal data" in done.stdout
     absent = command("classify", "--json", "quality_events", "quality_rules",
                      variables={"LAKEHOUSE_ROOT": str(tmp_path)}, cwd=tmp_path)  # fmt: skip
     assert (absent.returncode, absent.stdout) == (1, "")
-    assert "Nothing is stored of quality.quality_rules in" in absent.stderr
+    assert "No rows of quality.quality_rules are stored in" in absent.stderr

@@ -99,7 +99,7 @@ def test_a_new_attribute_in_every_record_stops_the_day(house: House) -> None:
     assert (new.passed, new.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert new.description == (
         f"New attribute loyalty_card in 4 of 4 records of {DAY}, which are rejected. Ask the "
-        "source; declare the field, or the dataset as additive=True."
+        "source, or declare the field or set additive=True on the dataset."
     )
     assert not result.success
     assert "clean_transactions" not in steps(result, "START")
@@ -165,7 +165,6 @@ def test_an_additive_dataset_goes_on_with_a_warning(house: House) -> None:
     assert (warning.passed, warning.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert warning.description == (
         f"New attribute loyalty_card in 5 of 5 records of {DAY}, whose values bronze does not "
-        f"store. "
-        "Ask the source; declare the field to have its values."
+        "store. Ask the source, or declare the field to load its values."
     )
     assert house.count(BRONZE, "customer_id = '7'") == 5

@@ -140,6 +140,6 @@ def test_the_command_shows_and_writes_the_roles(tmp_path: Path) -> None:
     printed = CliRunner().invoke(access, ["export", "--unity", "--catalog", "lake"])
     assert printed.output == UNITY
     both = CliRunner().invoke(access, ["export", "--unity", "--fabric"])
-    assert "Say what to write" in str(both.exception)
+    assert "Choose what to write" in str(both.exception)
     unknown = CliRunner().invoke(access, ["--role", "analist"])
     assert "did you mean analyst" in str(unknown.exception)

@@ -113,7 +113,7 @@ def test_help_names_every_argument() -> None:
     wrong = lakehouse("models", "evaluate", "chrun", "--data", "x")
     assert wrong.returncode == 1
     assert wrong.stderr == (
-        "Error: No model to evaluate is called chrun; did you mean churn? There are: "
+        "Error: There is no model chrun to evaluate; did you mean churn? Models to evaluate: "
         "churn, forecast, maintenance, sentiment.\n"
     )
 

@@ -336,7 +336,7 @@ def test_months_of_customers_through_dagster(house: House) -> None:
     fitted = check(result, GOLD_CUSTOMER_CHURN, "model_is_fitted")
     assert not fitted.passed
     assert "0 of whom left" in fitted.description
-    assert "Version 1 scores." in fitted.description
+    assert "Version 1 scores the rows." in fitted.description
 
     other = {"Yes": "No", "No": "Yes"}
     for later, good in ((rows, True), ([r | {"Churn": other[r["Churn"]]} for r in rows], False)):

@@ -120,12 +120,12 @@ def test_a_late_update_of_a_state_takes_the_place_of_what_was_there(
     shop.insert(
         *[customer(CustomerID=name, tenure_month=n) for name, n in (("A", 1), ("B", 5), ("C", 9))]
     )
-    assert "3 rows of customers wait, as a full copy." in shop.copy()
+    assert "3 rows of customers to copy (full copy)." in shop.copy()
     shop.load()
     assert {row["customer_id"] for row in at_home.rows(SILVER_CUSTOMERS)} == {"A", "B", "C"}
     shop.update("CustomerID", "A", tenure_month=10, TotalAmount="70")
     shop.insert(customer(CustomerID="D", tenure_month=12))
-    assert "3 rows of customers wait, as what changed since 9." in shop.copy()
+    assert "3 rows of customers to copy (changes since 9)." in shop.copy()
     result = shop.load()
     assert {
         row["customer_id"]: (row["tenure_months"], str(row["total_amount"]))

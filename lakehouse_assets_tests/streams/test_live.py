@@ -141,7 +141,7 @@ def test_devices_are_simulated_without_a_broker(house: House) -> None:
     ("options", "message"),
     [
         (["retail/sales"], "There is no stream 'retail/sales'; choose from retail/occupancy, "),
-        (["--speed", "2"], "--speed applies to the simulation only; add --simulate."),
+        (["--speed", "2"], "--speed applies only to the simulation; add --simulate."),
         (["--until-caught-up"], "has no address; set LAKEHOUSE_STREAM_DEVICES, or use --simulate"),
     ],
 )
