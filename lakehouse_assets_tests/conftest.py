@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -76,11 +76,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kill-seed", default=1, type=int, help="seed of the moments of the kills")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Undo that interrupts are ignored, as they are in the background of a shell.
 
     Dagster then ignores SIGTERM with them, and so would every process that a test starts.
     """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        lists = tempfile.TemporaryDirectory(prefix="pytest-spark-")
+        config.add_cleanup(lists.cleanup)
+        # Workers inherit it.
+        os.environ[_LIST] = lists.name
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -96,7 +101,7 @@ def usual_temporary_folder() -> Iterator[None]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest; what takes minutes runs only where it is asked for."""
-    items.sort(key=lambda item: _ORDER.index(_kind(item.path)))
+    items.sort(key=_place)
     for marker, reason in (
         ("cluster", "starts a cluster: make test-cluster"),
         ("kafka", "twenty readers are killed, for minutes: pytest --kafka"),
@@ -108,27 +113,51 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                     item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell the scheduler which tests need Spark: workers send it nothing but their names."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        names = "".join(f"{item.nodeid!r}\n" for item in session.items if _needs_spark(item))
+        Path(os.environ[_LIST], os.environ["PYTEST_XDIST_WORKER"]).write_text(names, "utf-8")
+
+
+_LIST = "PYTEST_TESTS_ON_SPARK"
+
+
+def _needs_spark(item: pytest.Item) -> bool:
+    """Say whether a test has a fixture of Spark, or is the case of one that asks for it by name."""
+    given = getattr(item, "callspec", None)
+    by_name = given is not None and {"spark", "spark_engine"} & {*map(str, given.params.values())}
+    return bool(by_name) or "spark_session_engine" in getattr(item, "fixturenames", ())
+
+
+def _place(item: pytest.Item) -> int:
+    """Return a test's place: first those with Spark, then files that build lakes, then others."""
+    return 0 if _needs_spark(item) else 1 if _is_long(item.path) else 2
+
+
 @cache
-def _kind(path: Path) -> str:
-    """Say what a file's tests need: Spark; processes, pipelines or counted work; or little."""
-    text = path.read_text(encoding="utf-8")
-    return next(kind for kind in _ORDER if re.search(_NEEDS[kind], text))
+def _is_long(path: Path) -> bool:
+    """Say whether a file's tests start processes, run pipelines or count work."""
+    return bool(re.search(_LONG, path.read_text(encoding="utf-8")))
 
 
-_NEEDS = {
-    "spark": "spark_engine|spark_session_engine|on_both_engines",
-    "processes": r"subprocess|command\(|\bhouse\b|Caretaker|running_|azurite|setprofile",
-    "little": "",
-}
-_ORDER = [*_NEEDS]
+_LONG = r"subprocess|command\(|\bhouse\b|Caretaker|running_|azurite|setprofile|_engine"
 
 
 class _FilesAndSpark(LoadScopeScheduling):
-    """Gives each worker files as a whole, and one of them all of Spark, which starts once."""
+    """Gives each worker files as a whole, and one of them the tests on Spark, which starts once.
+
+    Other tests of a file with some on Spark go elsewhere, or the others would wait for that worker.
+    """
+
+    @cached_property
+    def _on_spark(self) -> set[str]:
+        lists = Path(os.environ[_LIST]).iterdir()
+        return {name for path in lists for name in path.read_text("utf-8").splitlines()}
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "spark" if _kind(REPOSITORY / file) == "spark" else file
+        return "spark" if repr(nodeid) in self._on_spark else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -138,7 +167,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave the cores to the worker with Spark first: all others together end later than it."""
-    if "PYTEST_XDIST_WORKER" in os.environ and not _begun and _kind(item.path) != "spark":
+    if "PYTEST_XDIST_WORKER" in os.environ and not _begun and not _needs_spark(item):
         os.nice(5)
     _begun[:] = [item]
 
@@ -149,6 +178,9 @@ _begun: list[pytest.Item] = []
 @pytest.fixture(scope="session")
 def spark_session_engine(request: pytest.FixtureRequest) -> Engine:
     """Spark on this machine, one session for all tests."""
+    assert "PYTEST_XDIST_WORKER" not in os.environ or any(map(_needs_spark, _begun)), (
+        f"{_begun} is not known to need Spark, which would start twice: see _needs_spark"
+    )
     before = current._active[:]
     jars = os.environ.get("LAKEHOUSE_SPARK_JARS") or REPOSITORY / ".lakehouse" / "spark-jars"
     config = SparkConfig(

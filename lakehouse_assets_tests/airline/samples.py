@@ -18,6 +18,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pytest
 
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table
 from lakehouse_assets.catalog.registry import Table
@@ -31,7 +32,7 @@ from lakehouse_assets.lake.predicate import Everything, Selection, between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.assembly import build_defs, every_asset
 from lakehouse_assets.orchestration.jobs import QUALITY, UNPARTITIONED, job_of
-from lakehouse_assets.orchestration.planning import PlannedRun, plan
+from lakehouse_assets.orchestration.planning import PlannedRun, plan, with_follow_ups
 from lakehouse_assets.orchestration.run import RunSummary, execute
 from lakehouse_assets.quality.checks import BY_PARTITION, FIGURES
 from lakehouse_assets.settings import Settings
@@ -245,7 +246,10 @@ class House:
 
     def run(self, *datasets: Dataset) -> RunSummary:
         """Run everything that the landing zone holds, or what has to do with some datasets."""
-        return execute(self.settings, self.planned(*datasets))
+        planned = self.planned(*datasets)
+        if not datasets:
+            return execute(self.settings, planned)
+        return execute_only(self.settings, planned, {run.job: run.tables for run in planned})
 
     @property
     def lake(self) -> Lake:
@@ -299,6 +303,25 @@ class House:
         """Return a table's Delta log by file, which shows whether anything was written."""
         log = self.path(table) / "_delta_log"
         return {path.name: path.read_bytes() for path in sorted(log.glob("*.json"))}
+
+
+def execute_only(
+    settings: Settings, runs: Iterable[PlannedRun], tables: Mapping[str, Sequence[str]]
+) -> RunSummary:
+    """Execute runs and what follows of them, of some tables of each job; other jobs are left out.
+
+    Days that a run puts out of date are run again whole, with every model of their domain.
+    """
+
+    def limited(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+        return [replace(r, tables=tuple(tables[r.job])) for r in runs if r.job in tables]
+
+    def follow_ups(*given: Any) -> list[PlannedRun]:
+        return limited(with_follow_ups(*given))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lakehouse_assets.orchestration.run.with_follow_ups", follow_ups)
+        return execute(settings, limited(runs))
 
 
 def midnight(day: date) -> datetime:
