@@ -15,7 +15,7 @@ export DO_NOT_TRACK := true
 SPARK_JARS := $(or $(LAKEHOUSE_SPARK_JARS),$(CURDIR)/.lakehouse/spark-jars)
 SPARK_POM := lakehouse_assets/engine/jars/pom.xml
 PYTEST_ARGS ?=
-EXTRAS := ui,dev,connect,azure,sources,streams,postgres,serving,polars
+EXTRAS := ui,dev,docs,connect,azure,sources,streams,postgres,serving,polars
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check
 # PySpark comes as its source, of which a package is made first: 400 MB that would be compressed to
 # be unpacked a moment later.
@@ -62,7 +62,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: help setup spark azurite axe kafka databases faketime nginx sql-clients demo test test-cluster soak lint types ui mlflow pages pictures sample bench bench-engines bench-tweets bench-streams constraints licences clean
+.PHONY: docs docs-links help setup spark azurite axe kafka databases faketime nginx sql-clients demo test test-cluster soak lint types ui mlflow pages pictures sample bench bench-engines bench-tweets bench-streams constraints licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -160,7 +160,7 @@ lint: setup ## Check style, docstrings, security rules and which folder imports 
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
 types: setup ## Check types, strictly
-	@$(BIN)/mypy
+	@$(BIN)/mypy && $(BIN)/mypy docs/generated.py docs/conf.py
 
 ui: setup ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/lakehouse home >/dev/null
@@ -171,6 +171,14 @@ mlflow: setup ## Open the newest MLflow experiment on http://127.0.0.1:5000
 	echo "Open $$page"; \
 	[ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] || (sleep 10; $(BIN)/python -m webbrowser -t "$$page" >/dev/null) & \
 	$(BIN)/mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
+
+docs: setup ## Build the documentation in docs/_build/html; links within it are checked, none is fetched
+	@$(BIN)/python -m sphinx -q -W --keep-going -d docs/_build/doctrees -b html docs docs/_build/html
+	@grep -rhoE 'href="https?://[^"#]+' docs/_build/html --include='*.html' | cut -d'"' -f2 | sort -u > docs/_build/links.txt
+	@echo "Open docs/_build/html/index.html. docs/_build/links.txt lists the links to other sites: make docs-links fetches them."
+
+docs-links: setup ## Fetch the documentation's links to other sites and name those that are broken (network)
+	@$(BIN)/python -m sphinx -q -d docs/_build/doctrees -b linkcheck docs docs/_build/linkcheck
 
 pages: setup ## Write the pages of measures and open them
 	@$(BIN)/lakehouse pages --open

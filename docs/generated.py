@@ -1,0 +1,303 @@
+"""Reference pages as Markdown: settings, commands, tables, measures, terms and roles.
+
+A page in `docs/reference` names a list between `<!-- generated: NAME -->` and `<!-- end -->`;
+Sphinx replaces what is between them with the list as the program declares it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from lakehouse_assets.catalog.access import RowFilter
+from lakehouse_assets.catalog.registry import Column, Table
+from lakehouse_assets.cli import main as cli
+from lakehouse_assets.domains import DOMAINS, REGISTRY, ROLES
+from lakehouse_assets.ingest.limits import FileLimits
+from lakehouse_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+_PLACE = re.compile(r"<!-- generated: ([\w.]+) -->\n.*?<!-- end -->", re.DOTALL)
+_LAYERS = {"segments": "Segments", "gold": "Gold", "silver": "Silver", "bronze": "Bronze"}
+_COLUMN = ("Column", "Type", "Unit", "Personal data", "Meaning")
+_PAGES = Path(__file__).parent / "reference" / "tables"
+TABLES = (*REGISTRY, *(view.table for view in REGISTRY.views))
+# Where the value of a setting is not its whole meaning.
+_DEFAULTS = {"threads": "all", "campaign_tags": "14 hashtags", "file_limits": "those above"}
+
+
+def text(value: object) -> str:
+    """Return prose for a cell or a paragraph: what Markdown would take for markup is escaped."""
+    parts = re.split(r"(`[^`\n]*`)", str(value))
+    shown = [
+        part if index % 2 else re.sub(r"([\\<*\[\]_#$~])", r"\\\1", part)
+        for index, part in enumerate(parts)
+    ]
+    return "".join(shown).replace("|", "\\|")
+
+
+def code(value: object) -> str:
+    """Return a name or a value as code."""
+    return f"`{value}`".replace("|", "\\|")
+
+
+def rows(header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown, or nothing if it has no rows."""
+    lines = [f"| {' | '.join(' '.join(cell.split()) for cell in row)} |" for row in cells]
+    if not lines:
+        return ""
+    return "\n".join([f"| {' | '.join(header)} |", f"|{'---|' * len(header)}", *lines]) + "\n"
+
+
+def settings() -> str:
+    """List every setting with its default and its meaning."""
+    return rows(
+        ("Variable", "Default", "Meaning"),
+        (
+            (
+                code(f"LAKEHOUSE_{name.upper()}"),
+                _default(name, field),
+                text(field.description) + (" **A secret.**" if _is_secret(field) else ""),
+            )
+            for name, field in Settings.model_fields.items()
+        ),
+    )
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in (field.annotation, *getattr(field.annotation, "__args__", ()))
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if name in _DEFAULTS:
+        return _DEFAULTS[name]
+    if value is None or value in ((), {}):
+        return "none"
+    if isinstance(value, PurePath):
+        return code(value.as_posix())
+    if isinstance(value, bool):
+        return code(str(value).lower())
+    return code(getattr(value, "kind", value))
+
+
+def limits() -> str:
+    """List the limits on a delivered file."""
+    meanings = dict(
+        re.findall(r"^\s+(\w+): ((?:.+\n)(?:\s{12}.+\n)*)", FileLimits.__doc__ or "", re.MULTILINE)
+    )
+    return rows(
+        ("Limit", "Default", "Of"),
+        (
+            (code(field.name), f"{field.default:,}", text(meanings[field.name]))
+            for field in fields(FileLimits)
+        ),
+    )
+
+
+def commands() -> str:
+    """Describe every command: its use, arguments and options, as `--help` does."""
+    group: click.Group = cli._commands()
+    return "\n".join(
+        part
+        for name, command in sorted(group.commands.items())
+        for part in _command(command, f"lakehouse {name}", 2)
+    )
+
+
+def _command(command: click.Command, name: str, level: int) -> Iterator[str]:
+    context = click.Context(command, info_name=name)
+    yield f"{'#' * level} {name}\n"
+    yield f"```text\n{name} {' '.join(command.collect_usage_pieces(context))}\n```\n"
+    yield "\n\n".join(text(part) for part in (command.help or "").split("\n\n")) + "\n"
+    parameters = [found for found in command.params if found.name != "help"]
+    yield rows(("Argument or option", "Default", "Meaning"), map(_parameter, parameters))
+    if isinstance(command, click.Group):
+        for part, found in command.commands.items():
+            yield from _command(found, f"{name} {part}", level + 1)
+
+
+def _parameter(parameter: click.Parameter) -> tuple[str, str, str]:
+    default = parameter.default
+    if isinstance(parameter, click.Option):
+        names = ", ".join(map(code, (*parameter.opts, *parameter.secondary_opts)))
+        given = not parameter.is_flag and isinstance(default, (str, int, float, PurePath))
+    else:
+        names, given = code((parameter.name or "").upper()), False
+    shown = code(default) if given else "required" if parameter.required else ""
+    return names, shown, text(getattr(parameter, "help", "") or "")
+
+
+def tables(domain: str) -> str:
+    """Describe every table of a domain, the layers that people query first."""
+    own = [table for table in TABLES if table.domain == domain]
+    return "\n".join(
+        part
+        for layer, title in _LAYERS.items()
+        if (found := [table for table in own if table.layer == layer])
+        for part in (f"## {title}\n", *map(_table, found))
+    )
+
+
+def _table(table: Table) -> str:
+    facts = [f"**{table.kind}**", f"one row per {', '.join(map(code, table.keys))}"]
+    if table.partition:
+        facts.append(f"partitioned by {code(table.partition.column)} ({table.partition.grain})")
+    if table.aliases:
+        facts.append(f"also called {', '.join(map(code, table.aliases))}")
+    references = [
+        f"{', '.join(map(code, reference.columns))} → "
+        f"{code(REGISTRY.meant_by(table, reference.to_table).full_name)}"
+        for reference in table.references
+    ]
+    if references:
+        facts.append(f"references {'; '.join(references)}")
+    return "\n".join(
+        (
+            f"### {text(table.name)}\n",
+            f"{text(table.full_description)}\n",
+            f"{'; '.join(facts)}.\n",
+            rows(
+                ("Column", "Type", "Unit", "Personal data", "Meaning"), map(_column, table.columns)
+            ),
+            f"Measures: {', '.join(code(m.name) for m in table.measures)}.\n"
+            if table.measures
+            else "",
+        )
+    )
+
+
+def _column(column: Column) -> tuple[str, ...]:
+    kind = column.type if column.nullable else f"{column.type} not null"
+    also = f" Also called {', '.join(map(code, column.aliases))}." if column.aliases else ""
+    return (
+        code(column.name), text(kind), text(column.unit or ""), column.pii or "",
+        text(column.description) + also,
+    )  # fmt: skip
+
+
+def overview() -> str:
+    """List the tables that people query; a domain without a page of its own has all tables here."""
+    return "\n".join(
+        f"## {domain}\n\n"
+        + rows(
+            ("Table", "Layer", "Kind", "One row is"),
+            (
+                (code(table.name), table.layer, table.kind, text(table.description))
+                for table in TABLES
+                if table.domain == domain and table.layer in ("gold", "segments")
+            ),
+        )
+        + ("" if (_PAGES / f"{domain}.md").exists() else re.sub("(?m)^##", "###", tables(domain)))
+        for domain in sorted({table.domain for table in TABLES})
+    )
+
+
+def measures() -> str:
+    """List every measure by table."""
+    return "\n".join(
+        f"## {text(table.full_name)}\n\n"
+        + rows(
+            ("Measure", "Meaning", "Unit", "Additivity", "Expression"),
+            (
+                (
+                    code(measure.name),
+                    text(measure.description),
+                    text(measure.unit),
+                    measure.additivity.replace("_", " "),
+                    code(measure.expression),
+                )
+                for measure in table.measures
+            ),
+        )
+        for table in TABLES
+        if table.measures
+    )
+
+
+def glossary() -> str:
+    """List the business terms of every domain."""
+    return "\n".join(
+        f"## {domain.name}\n\n"
+        + "\n".join(
+            f"### {text(term.name)}\n\n{text(term.definition)}\n"
+            + (f"\nAlso called {text(', '.join(term.synonyms))}.\n" if term.synonyms else "")
+            + (f"\nSee also {text(', '.join(term.related))}.\n" if term.related else "")
+            + f"\nSteward: {code(term.steward)}.\n"
+            for term in sorted(domain.terms, key=lambda term: term.name.lower())
+        )
+        for domain in DOMAINS
+        if domain.terms
+    )
+
+
+def roles() -> str:
+    """List what each role may read: tables, rows and masks."""
+    return "\n".join(
+        f"## {text(access.name)}\n\n{text(access.description)}\n\n"
+        + rows(
+            ("Table", "Rows", "Masked columns"),
+            (
+                (
+                    code(table.full_name),
+                    _filter(found.rows),
+                    ", ".join(f"{code(name)} ({mask.kind})" for name, mask in found.masks.items()),
+                )
+                for table, found in access.tables.items()
+            ),
+        )
+        for access in ROLES.values()
+    )
+
+
+def _filter(found: RowFilter | None) -> str:
+    if found is None:
+        return "all"
+    return f"{code(found.column)} is {' or '.join(code(value) for value in found.values)}"
+
+
+LISTS: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "limits": limits,
+    "commands": commands,
+    "overview": overview,
+    "measures": measures,
+    "glossary": glossary,
+    "roles": roles,
+}
+
+
+def fill(source: str) -> str:
+    """Return a page with its generated lists; `tables.<domain>` names the tables of a domain."""
+
+    def listed(match: re.Match[str]) -> str:
+        name, _, domain = match[1].partition(".")
+        return tables(domain) if name == "tables" else LISTS[name]()
+
+    return _PLACE.sub(listed, source)
+
+
+def _on_read(app: Sphinx, name: str, source: list[str]) -> None:
+    source[0] = fill(source[0])
+
+
+def _outdated(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> list[str]:
+    """Name the pages that may change although their files have not."""
+    return [name for name in env.found_docs if name.startswith("reference/")]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Fill pages when Sphinx reads them."""
+    app.connect("source-read", _on_read)
+    app.connect("env-get-outdated", _outdated)
+    return {"parallel_read_safe": True}
