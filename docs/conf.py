@@ -12,6 +12,8 @@ extensions = ["myst_parser", "generated"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist"]
+# Texts are quoted as the program writes them.
+smartquotes = False
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -1,13 +1,15 @@
 """Every command and snippet of README and docs runs, or is checked as far as it goes without.
 
-A fenced block says by its language what happens to it here: `sh run` is run, in the order of the
-pages, in a copy of the project; of `sh`, which takes long or needs a cloud or a cluster, each
-command must exist with its options; `python` is applied to the place that its first line names;
-`ini` sets variables that the settings know; `text` is no code.
+A fenced block says by its language what happens to it here: `sh run` is run in a copy of the
+project, the page that builds the lake first; of `sh`, which takes long or needs a cloud or a
+cluster, each command must exist with its options; `python` is applied to the place that its first
+line names; `ini` sets variables that the settings know; `text` is no code. Blocks in braces are
+MyST's.
 """
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import os
 import re
@@ -24,6 +26,7 @@ import pytest
 import typer
 
 from lakehouse_assets.cli import main as cli
+from lakehouse_assets.domains import DOMAINS, REGISTRY, ROLES
 from lakehouse_assets.domains.retail import sources
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import REPOSITORY
@@ -35,6 +38,9 @@ PAGES = (
 )
 # The notebooks' test runs their blocks.
 TUTORIALS = DOCS / "tutorials"
+# Builds the lake that the commands of the other pages look at.
+FIRST = "docs/how-to/your-data.md"
+ADD_TABLES = "docs/how-to/add-tables.md"
 _BLOCK = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 _INLINE = re.compile(r"`((?:\.venv/bin/)?(?:lakehouse|make|python -m|pytest) [^`]+)`")
 # Commands that show something and leave everything as it is, by the arguments that they need.
@@ -75,6 +81,7 @@ def blocks() -> list[Block]:
         for page in PAGES
         if TUTORIALS not in page.parents
         for match in _BLOCK.findall(page.read_text("utf-8"))
+        if not match[0].startswith("{")
     ]
 
 
@@ -101,10 +108,10 @@ def test_every_block_says_what_it_is() -> None:
 
 
 def edited(folder: Path) -> list[Path]:
-    """Apply the README's `python` blocks to a copy of the package; return the files."""
+    """Apply the `python` blocks of a new table to a copy of the package; return the files."""
     found = []
     for block in blocks():
-        if block.kind != "python" or block.page != "README.md":
+        if block.kind != "python" or block.page != ADD_TABLES:
             continue
         where, code = block.text.split("\n", 1)
         match = re.fullmatch(r"# (before|after) `(.*)` in (\S+)", where)
@@ -120,7 +127,7 @@ def edited(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with the README's new table, in which its commands have run."""
+    """A copy of the project with the new table of the documentation."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(
         REPOSITORY / "lakehouse_assets", folder / "lakehouse_assets",
@@ -155,6 +162,7 @@ def bash(project: Path, script: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(900)
 def test_the_commands_run_and_the_new_table_is_there(project: Path) -> None:
     run = [block for block in blocks() if block.kind == "sh run"]
+    run.sort(key=lambda block: block.page != FIRST)
     pages = [page for page in PAGES if TUTORIALS not in page.parents]
     found = filter(looks_only, inline(pages))
     looking = {command.removeprefix(".venv/bin/") for command in found}
@@ -200,6 +208,68 @@ def test_a_source_table_is_one_of_those_that_are_declared() -> None:
     assert eval(code, vars(sources)) in sources.SOURCES  # noqa: S307
 
 
+# --- the site ---------------------------------------------------------------------------------
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+    assert len(text.split()) <= 900
+    assert text.count("](docs/images/") == 3
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert link.startswith("https://") or (REPOSITORY / link).exists(), link
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as `make docs` builds it; a broken link within it is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", folder / "doctrees",
+         "-b", "html", DOCS, folder / "html"],
+        env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "html"
+
+
+def test_the_site_is_whole_and_needs_no_other_host(site: Path) -> None:
+    pages = {page.relative_to(DOCS) for page in PAGES if DOCS in page.parents}
+    assert all((site / page.with_suffix(".html")).exists() for page in pages)
+    loaded = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=["'](?:https?:)?//""")
+    for page in site.rglob("*.html"):
+        assert not loaded.search(page.read_text("utf-8")), page
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"url\([\"']?(?:https?:)?//|@import", sheet.read_text("utf-8")), sheet
+
+
+def shown(page: Path) -> str:
+    """Return the text of a page of the site."""
+    return html.unescape(re.sub(r"<[^>]+>", "", page.read_text("utf-8")))
+
+
+def test_the_reference_lists_everything_that_is_declared(site: Path) -> None:
+    reference = site / "reference"
+    settings = shown(reference / "settings.html")
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert f"LAKEHOUSE_{name.upper()}\n" in settings, name
+        assert field.description.replace("`", "") in " ".join(settings.split()), name
+    assert len(re.findall(r"A secret\.", settings)) >= 8
+    commands = shown(reference / "commands.html")
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, click.Group)
+    for name, command in group.commands.items():
+        assert f"lakehouse {name}" in commands
+        for parameter in command.params:
+            assert parameter.param_type_name == "argument" or parameter.opts[0] in commands
+    assert "generated:" not in commands
+    tables = "".join(shown(page) for page in (reference / "tables").glob("*.html"))
+    for table in REGISTRY:
+        assert table.name in tables
+    assert all(term.name in shown(reference / "glossary.html") for d in DOMAINS for term in d.terms)
+    assert all(name in shown(reference / "roles.html") for name in ROLES)
+
+
 # --- what is checked ----------------------------------------------------------------------------
 
 
@@ -224,7 +294,7 @@ def check(line: str) -> bool:
         words.pop(0)
     if not words:
         return False
-    program, *rest = words
+    program, *rest = (word for word in words if word != "&")
     if program == "make":
         targets = set(re.findall(r"^([a-z-]+):.*##", (REPOSITORY / "Makefile").read_text(), re.M))
         wanted = {word for word in rest if "=" not in word}
@@ -243,11 +313,14 @@ def check(line: str) -> bool:
 
 
 def _check_lakehouse(arguments: list[str], line: str) -> None:
-    group = typer.main.get_command(cli.app)
-    assert isinstance(group, click.Group)
-    name, *rest = arguments
-    command = group.commands.get(name)
+    command: click.Command | None = typer.main.get_command(cli.app)
+    name, rest = "lakehouse", [*arguments]
+    while isinstance(command, click.Group) and rest and not rest[0].startswith(("-", "…")):
+        name = rest.pop(0)
+        command = command.get_command(click.Context(command), name)
     assert command is not None, line
+    if rest == ["--help"]:
+        return
     if "…" in rest or not rest:
         # A sentence names the command, and maybe an option.
         known = {option for parameter in command.params for option in parameter.opts}

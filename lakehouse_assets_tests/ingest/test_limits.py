@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -232,9 +232,3 @@ def test_limits_are_settings(monkeypatch):
         monkeypatch.setenv("LAKEHOUSE_FILE_LIMITS", wrong)
         with pytest.raises(ValueError, match=says):
             Settings()
-
-
-def test_every_limit_is_documented():
-    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    for field in fields(FileLimits):
-        assert f"`{field.name}`" in text
