@@ -315,13 +315,13 @@ def check(line: str) -> bool:
 def _check_lakehouse(arguments: list[str], line: str) -> None:
     command: click.Command | None = typer.main.get_command(cli.app)
     name, rest = "lakehouse", [*arguments]
-    while isinstance(command, click.Group) and rest and not rest[0].startswith(("-", "…")):
+    while isinstance(command, click.Group) and rest and not rest[0].startswith(("-", "…", "<")):
         name = rest.pop(0)
         command = command.get_command(click.Context(command), name)
     assert command is not None, line
     if rest == ["--help"]:
         return
-    if "…" in rest or not rest:
+    if not rest or any(word.startswith(("…", "<")) for word in rest):
         # A sentence names the command, and maybe an option.
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("-")} <= known, line

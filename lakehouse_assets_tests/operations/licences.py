@@ -31,6 +31,7 @@ _TERADATA = "Teradata's own licence; only with the extra `teradata`"
 # Every other package, and why it may be used.
 REVIEWED = {
     "certifi": _MPL,
+    "docutils": "public domain and BSD; its Emacs mode, which we do not use, is GPL; extra `docs`",
     "huey": "declares no name; its LICENSE is MIT",
     "hypothesis": f"{_MPL}, by tests only",
     "pathspec": _MPL,
