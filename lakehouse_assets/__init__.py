@@ -1,11 +1,9 @@
-"""A whole lakehouse as Dagster assets.
+"""A lakehouse on Delta Lake, as Dagster assets.
 
-`domains` declares what the lake contains. The platform below it: `catalog` (declarations), `engine`
-(one DataFrame API), `lake` (Delta tables), `storage` (files and identities), `sources` (databases),
-`ingest` (landing files to bronze), `quality` (expectations, conservation), `ml` (MLflow, models),
-`orchestration` (all of Dagster) and `cli`.
+`domains` declares what the lake contains; `orchestration` holds all of Dagster, and `cli` the
+`lakehouse` command. The packages between them are plain Python.
 
-In Python, `table` and `sql` read the lake of the settings:
+`table` and `sql` read the lake of the settings:
 
     import lakehouse_assets
     lakehouse_assets.table("<domain>.<table>").df()
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Return `table` or `sql`; what they need is imported only with them."""
+    """Return `table` or `sql`; their imports wait until one is used."""
     if name in ("table", "sql"):
         return getattr(import_module("lakehouse_assets.notebook"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The only source of the current time, always in UTC, and the day or month after another."""
+"""The only source of the current time, always in UTC, and the steps of partitions."""
 
 from datetime import UTC, date, datetime, timedelta
 

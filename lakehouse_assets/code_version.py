@@ -1,4 +1,4 @@
-"""The version of the code that computes rows: recorded in commits, and compared by later builds."""
+"""The version of the code that computes rows, recorded in commits and compared by later builds."""
 
 from functools import cache
 from hashlib import sha256
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 _PACKAGE: Final = Path(__file__).parent
-# Other versions of these may compute other values.
+# Another version of one of these may compute other values.
 _LIBRARIES: Final = ("duckdb", "sqlframe", "pyspark", "pyarrow", "deltalake")
 
 

@@ -1,12 +1,9 @@
-"""What Dagster loads: the one `Definitions` object, for the settings of the environment.
-
-`lakehouse run` builds its own, once.
-"""
+"""The `Definitions` object that Dagster loads, for the settings of the environment."""
 
 import gc
 
-# Dagster's classes and the definitions live as long as the process: looking for garbage among them
-# while they are made takes a tenth of the time, and so it would at each full collection later.
+# Dagster's classes and the definitions live as long as the process, so collecting garbage while
+# they are made only costs time (a tenth of it).
 gc.disable()
 try:
     from lakehouse_assets.orchestration.assembly import build_defs

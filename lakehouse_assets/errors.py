@@ -10,9 +10,9 @@ from lakehouse_assets.text import visible
 
 
 class LakehouseError(Exception):
-    """An error whose message is one plain sentence with its remedy.
+    """An error whose message says in plain words what happened and what to do.
 
-    Control characters in it, which a delivered value may contain, are escaped.
+    Control characters from delivered values are escaped in it.
 
     Attributes:
         transient: Whether the error is transient, so that a retry may succeed.
@@ -27,8 +27,8 @@ class QueryError(LakehouseError):
     """An SQL statement that failed.
 
     Attributes:
-        table: Name of the table that the engine did not find, as written in the statement.
-        column: Name of the column that it did not find.
+        table: Name of the missing table, as written in the statement.
+        column: Name of the missing column.
         sqlstate: PostgreSQL's code for the kind of failure; `42000` for a statement that is wrong
             in another way.
     """
@@ -65,7 +65,7 @@ class SourceNotReadyError(LakehouseError):
 
 
 class DamagedTableError(LakehouseError):
-    """A table that cannot be opened, or is not as declared; only steps that use it fail."""
+    """A table that cannot be opened or does not match its declaration; only its users fail."""
 
 
 def one_line(error: BaseException) -> str:

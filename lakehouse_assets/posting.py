@@ -1,4 +1,4 @@
-"""Posts JSON to an address of the settings, which may itself be a secret."""
+"""Posts JSON to an address from the settings, which may be a secret."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from lakehouse_assets import timeouts
 
 
 def post_json(address: str, content: object, token: str | None = None) -> str | None:
-    """Post JSON, without following redirects, which could take it and the token to another host.
+    """Post JSON without following redirects, which could send it and the token to another host.
 
     Args:
-        address: Where to; plain http only to this machine.
-        content: What json can write.
+        address: The address; plain http only for this machine.
+        content: Any value that JSON can hold.
         token: A bearer token.
 
     Returns:
-        Why it was not taken, without the address; None if it was.
+        Why it was not accepted, without the address; None if it was.
     """
     import urllib.error
     import urllib.request

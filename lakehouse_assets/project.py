@@ -27,7 +27,7 @@ def project_folder() -> Path:
         home = Path(named).expanduser().absolute()
         if not home.is_dir():
             raise LakehouseError(
-                f"LAKEHOUSE_HOME is {home}, which is no folder; name the project's folder, or "
+                f"LAKEHOUSE_HOME is {home}, which is not a folder; name the project's folder, or "
                 "unset it and run the command inside the project."
             )
         return home

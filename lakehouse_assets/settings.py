@@ -1,4 +1,4 @@
-"""Typed settings from the environment and `.env`: where the lake is and what runs it.
+"""The settings, read from the environment and `.env`.
 
 Every `LAKEHOUSE_*` variable is declared here, with its default and its meaning.
 """
@@ -203,12 +203,12 @@ class Settings(BaseSettings):
     )
     forget_key: SecretStr | None = Field(
         None,
-        description="Key with which loads recognise the records of forgotten people.",
+        description="Key by which loads recognise the records of forgotten people.",
     )
     sql_users: SecretStr | None = Field(
         None,
-        description="File of the users of SQL, one line of `lakehouse serve user` each; or the "
-        "lines themselves, separated by `;`.",
+        description="File of the SQL users, one line of `lakehouse serve user` each; or the lines "
+        "themselves, separated by `;`.",
     )
     mask_key: SecretStr | None = Field(
         None,
@@ -217,14 +217,14 @@ class Settings(BaseSettings):
     )
     audit: Annotated[Path, BeforeValidator(_folder)] = Field(
         STATE / "audit",
-        description="Folder of the recorded statements that the audit log takes over.",
+        description="Folder where statements are recorded until the audit log reads them.",
     )
     openlineage_file: Annotated[Path, BeforeValidator(_folder)] = Field(
         STATE / "openlineage.jsonl",
         description="File that OpenLineage events of runs are added to.",
     )
     openlineage_url: SecretStr | None = Field(
-        None, description="Receiver that OpenLineage events are posted to instead of the file."
+        None, description="Address that OpenLineage events are posted to instead of the file."
     )
     openlineage_token: SecretStr | None = Field(
         None, description="Bearer token for the receiver of OpenLineage events."
@@ -312,7 +312,7 @@ def load_settings() -> Settings:
 
     Raises:
         LakehouseError: a variable has an invalid value, or its name is close to that of a setting;
-            the message names the variable and the reason, never a value (it could be a secret).
+            the message names the variable and the reason, but not the value, which may be secret.
     """
     for name, meant in unknown_variables().items():
         if meant:
@@ -333,10 +333,9 @@ def load_settings() -> Settings:
 
 
 def unknown_variables() -> dict[str, str | None]:
-    """Return the variables that look like settings but are not, with the setting that may be meant.
+    """Return variables that look like settings but are not, with the setting that may be meant.
 
-    Variables for the addresses of sources and streams, and those that an identity names, are left
-    out.
+    Variables of sources and streams, and those that an identity names, are left out.
     """
     prefix = "LAKEHOUSE_"
     settings = [prefix + name.upper() for name in Settings.model_fields]

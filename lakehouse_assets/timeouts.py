@@ -1,13 +1,13 @@
 """Timeouts and retries of calls that leave this process.
 
 Every client gets its limits from here, in its own format. Two settings change them:
-`LAKEHOUSE_REQUEST_TIMEOUT` for MLflow, stores, Entra, brokers and the webhook,
-`LAKEHOUSE_DATABASE_TIMEOUT` for databases. In addition to a client's own retries, a step that
-failed with a transient error is retried after each of `STEP_PAUSES`, and every retry is reported.
+`LAKEHOUSE_REQUEST_TIMEOUT` for MLflow, cloud storage, Entra, brokers and the webhook, and
+`LAKEHOUSE_DATABASE_TIMEOUT` for databases. After a client's own retries, a step that failed with a
+transient error is retried after each of `STEP_PAUSES`; these retries are reported.
 
-Two clients cannot be configured. DuckDB's Azure reader gives up after four attempts of 60 seconds.
-So does azure-storage-blob, with which MLflow stores artefacts in ADLS or OneLake, with pauses of up
-to 42 seconds between them.
+Two clients cannot be configured. DuckDB's Azure reader gives up after four attempts of 60 seconds,
+and so does azure-storage-blob, by which MLflow stores artefacts in ADLS or OneLake, with pauses of
+up to 42 seconds in between.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from lakehouse_assets.project import variables
 
 REQUEST_SECONDS: Final = 20
 DATABASE_SECONDS: Final = 600
-# A client's own retries; they are followed by those of the step, which are reported.
+# A client's own retries, before those of the step.
 RETRIES: Final = 3
-# One is enough: a step does little before its first call to MLflow, so it can be retried instead.
+# One is enough, because a step does little before its first call to MLflow and can be retried.
 MLFLOW_RETRIES: Final = 1
-# Seconds before each retry of a step; a busy store needs longer pauses, not more of them.
+# Seconds before each retry of a step; busy storage needs longer pauses rather than more of them.
 STEP_PAUSES: tuple[float, ...] = (2.0, 10.0, 40.0)
-# How long a server finishes requests after SIGTERM; a process that takes five seconds is ended.
+# How long a server finishes requests after SIGTERM; after five seconds the process is killed.
 DRAIN_SECONDS: Final = 3
-# How long a statement of a client of SQL may take.
+# How long a statement of a SQL client may take.
 STATEMENT_SECONDS: Final = 300.0
-# How often a server looks for a new champion.
+# How often a server checks for a new champion.
 REFRESH_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 10
 FIRST_PAUSE: Final = timedelta(milliseconds=500)
@@ -63,7 +63,7 @@ def mlflow_variables() -> dict[str, str]:
 
 
 def delta_rs() -> dict[str, str]:
-    """Return the options of delta-rs, whose timeout covers a whole request, including its body."""
+    """Return the options of delta-rs; its timeout covers a request including its body."""
     whole = 2 * request_seconds()
     return {
         "timeout": f"{whole}s",
@@ -105,9 +105,9 @@ def azure_identity() -> dict[str, Any]:
 
 
 def kafka() -> dict[str, Any]:
-    """Return the options of librdkafka, which reconnects until its user gives up."""
+    """Return the options of librdkafka, which reconnects until the caller gives up."""
     return {
-        # It allows no more.
+        # The maximum that librdkafka allows.
         "socket.timeout.ms": min(request_seconds() * 1000, 300_000),
         "socket.connection.setup.timeout.ms": connect_seconds() * 1000,
         "reconnect.backoff.ms": 500,
@@ -139,5 +139,5 @@ def database(driver: str) -> dict[str, Any]:
             "connect_timeout": str(connect * 1000), "request_timeout": str(silence),
         },
     }  # fmt: skip
-    # psycopg2, which MLflow prefers, is based on libpq, as psycopg is.
+    # MLflow prefers psycopg2, which is based on libpq like psycopg.
     return arguments.get("psycopg" if driver == "psycopg2" else driver, {})

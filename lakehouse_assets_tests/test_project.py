@@ -55,7 +55,7 @@ def test_the_project_is_found_from_within(
     monkeypatch.setenv("LAKEHOUSE_HOME", str(folder))
     assert project_folder() == folder
     monkeypatch.setenv("LAKEHOUSE_HOME", "nowhere")
-    with pytest.raises(LakehouseError, match=r"LAKEHOUSE_HOME is .*nowhere, which is no folder"):
+    with pytest.raises(LakehouseError, match=r"LAKEHOUSE_HOME is .*nowhere, which is not a folder"):
         load_settings()
 
 

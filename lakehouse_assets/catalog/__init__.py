@@ -1,1 +1,1 @@
-"""Declarations: tables, columns, delivered datasets, expectations and database sources."""
+"""Declarations: domains, datasets, streams, tables, columns, measures, roles, pages and terms."""

@@ -1,4 +1,4 @@
-"""The declaration of roles: which tables, rows and columns each may read."""
+"""Declares roles: which tables, rows and columns each may read."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Mask:
         per_one = 1 / self.size if 0 < self.size < 1 else self.size
         if self.first < 0 or self.last < 0 or per_one < 1 or abs(per_one - round(per_one)) > 1e-9:
             raise LakehouseError(
-                f"The mask {self.kind} takes 0 or more letters, and as size a whole number or a "
-                "fraction 1/n."
+                f"The mask {self.kind} has an invalid length or size; letters must be 0 or more, "
+                "and the size a whole number or a fraction 1/n."
             )
 
     def fits(self, column: Column) -> bool:
@@ -62,11 +62,11 @@ NULL, HASH, PARTIAL, RANGE = Mask("null"), Mask("hash"), Mask("partial"), Mask("
 
 
 def default_mask(column: Column) -> Mask | None:
-    """Return the mask that follows from a column's class of personal data; None if it has none.
+    """Return the default mask of a column's PII class; None if its values are shown.
 
-    Identifiers are hashed and contacts shown in part. Demographic numbers and dates become ranges;
-    codes become null. Demographic texts, which are categories, and locations are shown. Where the
-    type does not permit the mask, the value becomes null.
+    Identifiers are hashed and contacts shown in part. Demographic numbers and dates become ranges,
+    and codes become null. Demographic texts, which are categories, and locations are shown. If the
+    mask does not fit the type, the value becomes null.
     """
     if column.pii is None or column.pii == "location":
         return None
@@ -101,10 +101,9 @@ class Grant:
     Attributes:
         tables: Names or patterns such as `dim_*`, of tables and views of the role's domain;
             `<domain>.<name>` for those of others.
-        layers: The layers that patterns are about; all of them if none is named.
+        layers: The layers that patterns match; all of them if empty.
         rows: The rows that it may read; None for all of them.
-        shows: Classes of personal data that it reads as stored; columns of the others have the mask
-            of their class.
+        shows: PII classes that it reads as stored; other classes have their default mask.
         masks: Other masks by column; None shows the column as it is stored.
     """
 
@@ -119,7 +118,7 @@ class Grant:
 class Role:
     """What a group of people may read in a domain.
 
-    Roles of several domains with the same name are one role, which may read what each of them may.
+    Roles with the same name in several domains are one role with the grants of all.
 
     Attributes:
         name: Its name: lower-case letters, digits and `_`.
@@ -222,7 +221,7 @@ def _granted(every: Iterable[Table], domain: str, grant: Grant, place: str) -> l
         matching = {name for name in known if fnmatchcase(name, full)}
         if not matching:
             close = did_you_mean(full, known) or "."
-            raise LakehouseError(f"{place} is granted {full}, which is no table{close}")
+            raise LakehouseError(f"{place} is granted {full}, which is not a table{close}")
         names |= matching
     return [table for name, table in known.items() if name in names]
 

@@ -1,4 +1,4 @@
-"""The declaration of a domain: its datasets, streams, tables, models and sources."""
+"""Declares a domain: its datasets, streams, tables, models, sources, roles, pages and terms."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Domain:
         datasets: The delivered datasets.
         streams: The streams of events.
         gold: The gold tables.
-        views: The views over them.
-        alarms: What `lakehouse stream` reports while it reads.
+        views: The views of tables.
+        alarms: Alarms that `lakehouse stream` shows.
         models: The models, with the tables of their results.
         evaluations: How models are evaluated on a user's files.
         trainings: How models are trained from a user's files.
@@ -63,7 +63,7 @@ class Domain:
         roles: What groups of people may read.
         pages: Pages that show its tables.
         subjects: The kinds of people whose records can be removed on request.
-        terms: What its words mean.
+        terms: Its glossary.
         first_partition: First day of the first month that can be delivered, unless a setting
             overrides it.
     """

@@ -1,4 +1,4 @@
-"""The declaration of a term: what a word of the business means, and the data that it names."""
+"""Declares a term of the glossary: its meaning, and the columns and measures it names."""
 
 from __future__ import annotations
 

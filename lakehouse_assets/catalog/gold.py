@@ -1,7 +1,7 @@
-"""The declaration of a gold table: the rule that builds it, its inputs and its checks.
+"""Declares a gold table: the rule that builds it, its inputs and its checks.
 
-A rule is a pure function. The names of its parameters say what it needs: entries of the
-declaration's `reads`, and fields of `BuildContext`.
+A rule is a pure function. Its parameters are named after the entries of the declaration's `reads`
+and the fields of `BuildContext` that it needs.
 """
 
 from __future__ import annotations
@@ -204,9 +204,9 @@ class GoldTable:
         unknown = taken - given - self.reads.keys() - ({STORED} if monthly else set())
         if unknown or self.reads.keys() - taken:
             raise LakehouseError(
-                f"Gold table {self.table.name}: its rules take {', '.join(sorted(taken))}, its "
-                f"reads are {', '.join(sorted(self.reads))}; name each read as the parameter that "
-                f"takes it, and take nothing else but {', '.join(sorted(given))}."
+                f"Gold table {self.table.name}: its rules take {', '.join(sorted(taken))}, but its "
+                f"reads are {', '.join(sorted(self.reads))}; give each read the name of its "
+                f"parameter, and take nothing else but {', '.join(sorted(given))}."
             )
         if not monthly and (self.totals or self.checks or self.triggered_by):
             raise LakehouseError(

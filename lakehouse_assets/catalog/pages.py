@@ -1,4 +1,4 @@
-"""The declaration of a page: which measures it shows by which dimensions, in which visuals.
+"""Declares a page: which measures it shows by which dimensions, in which visuals.
 
 The static pages and the Power BI report are made from the same declarations.
 """
@@ -40,7 +40,7 @@ KINDS: Mapping[str, Kind] = {
     "column": Kind((1, 6), (1, 4), series=True),
     "stacked_bar": Kind((1, 6), (1, 4), series=True),
     "stacked_column": Kind((1, 6), (1, 4), series=True),
-    # Courses over time; the dimension is a date, a month or another ordered value.
+    # Changes over time; the dimension is a date, a month or another ordered value.
     "line": Kind((1, 1), (1, 4), series=True),
     "area": Kind((1, 1), (1, 4), series=True),
     # Shares of a whole.
@@ -124,7 +124,7 @@ class Visual:
         series: Dimension that is shown by colour.
         drill: Whether the dimensions are levels, from coarse to fine, of which one is shown.
         target: Dimension and value that the visual explains.
-        top: Most groups that are shown; the rest is said, not hidden.
+        top: Maximum number of groups; the visual says how many are left out.
         sort: Order of the groups: by the first measure, largest first, or by the dimension.
         width: Columns of the page's grid of 12.
         height: Height of the picture.
@@ -189,8 +189,8 @@ class Page:
         titles = [visual.title for visual in self.visuals]
         if len({*names}) != len(names) or len({*titles}) != len(titles) or not names:
             raise LakehouseError(
-                f"Page {self.name} needs a source, and sources and visuals that each have a name "
-                "of their own."
+                f"Page {self.name} needs at least one source, and unique names of sources and "
+                "titles of visuals."
             )
         for visual in self.visuals:
             self._check(visual)
@@ -212,7 +212,9 @@ class Page:
                     f"{what} has {len(found)} {noun}; a {visual.kind} takes {least} to {most}."
                 )
         if (visual.series and not kind.series) or (visual.target is None) == kind.target:
-            raise LakehouseError(f"{what}: a {visual.kind} takes other fields; see `KINDS`.")
+            raise LakehouseError(
+                f"{what} sets a series or target that a {visual.kind} does not take; see `KINDS`."
+            )
         if visual.series and len(visual.measures) > 1 and visual.kind != "scatter":
             raise LakehouseError(f"{what} has a series, so it can show only one measure.")
         if visual.source is not None:
@@ -364,8 +366,8 @@ def measure_of(registry: Registry, page: Page, source: Source, name: str) -> Mea
             return measure
     known = ", ".join(measure.name for measure in table.measures) or "none"
     raise LakehouseError(
-        f"Page {page.name} shows {name!r}, which is no measure of {table.full_name}; its measures "
-        f"are {known}."
+        f"Page {page.name} shows {name!r}, which is not a measure of {table.full_name}; its "
+        f"measures are {known}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The declaration of a source table: a database table that is copied into the landing zone."""
+"""Declares a source table: a database table that is copied into the landing zone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of people about whom the lake holds records, and how datasets identify them."""
+"""Declares the kinds of people in the lake, and how datasets identify them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ class Subject:
 
     Attributes:
         name: What such a person is called: `member`.
-        identified_by: By name of each dataset with records of the person, the field that holds
-            their identifier.
+        identified_by: The field with the person's identifier, by name of dataset.
         by_number: Whether the identifier is a whole number, so that `007` and `7` are the same.
     """
 
@@ -26,7 +25,7 @@ class Subject:
     by_number: bool = False
 
     def normal(self, identifier: str) -> str:
-        """Return an identifier as silver compares it: without blanks around it and decimals."""
+        """Return an identifier in the form that silver compares, without blanks and decimals."""
         text = identifier.strip()
         if self.by_number:
             number = _NUMBER.fullmatch(text)

@@ -1,4 +1,4 @@
-"""Roles of the lake as Unity Catalog's SQL and as OneLake's data access roles."""
+"""Exports the roles as SQL for Unity Catalog and as data access roles for OneLake."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from lakehouse_assets.catalog.registry import Column, Table
 from lakehouse_assets.engine.duckdb_sql import literal
 from lakehouse_assets.query.policy import row_filter
 
-# Where Databricks keeps the key of hashes: scope and name of the secret.
+# Scope and name of the Databricks secret with the key of hashes.
 _KEY = "secret('lakehouse', 'mask_key')"
 _FUNCTIONS = "access"
 
 
 def unity_catalog(roles: Iterable[Access], tables: Iterable[Table], catalog: str) -> str:
-    """Return the SQL that gives Unity Catalog the roles, as account groups of the same names.
+    """Return SQL that creates the roles in Unity Catalog, as account groups of the same names.
 
-    A table has at most one row filter and a column at most one mask there, so that each function
-    decides by the groups of whoever asks. Members of the group `owner` read everything. People
-    should be in one other group, because each filter and mask takes the widest of several. Views
+    There, a table has at most one row filter and a column at most one mask, so each function
+    decides by the groups of the reader. Members of the group `owner` read everything. A person
+    should be in one other group only, because the widest filter and mask of several apply. Views
     are left out, because they are not stored.
 
     Args:
@@ -124,9 +124,9 @@ def _type(column: Column) -> str:
 def onelake_roles(roles: Iterable[Access], tables: Iterable[Table]) -> dict[str, Any]:
     """Return the body of `PUT .../dataAccessRoles` for a lakehouse whose schemas are the domains.
 
-    OneLake has no masks: a column that a role reads masked is closed to it. The members are left
-    open, because they are ids of the tenant; a person should be in one role only, because OneLake
-    refuses to combine row and column rules of several.
+    OneLake has no masks, so masked columns are closed to a role. The lists of members are empty,
+    because members are ids of the tenant. A person should be in one role only, because OneLake does
+    not combine row and column rules of several.
 
     Args:
         roles: The roles.

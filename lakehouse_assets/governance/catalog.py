@@ -1,4 +1,4 @@
-"""Collects what the catalogue says about each table, term, source, model and page."""
+"""Collects the entries of the catalogue: tables, terms, deliveries, models and pages."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def describe(
     pages_of_lake: Sequence[Page] = (),
     facts: Sequence[Table] = (),
 ) -> Entry:
-    """Return the catalogue as `catalog.json` holds it; the same lake gives the same catalogue.
+    """Return the content of `catalog.json`; the same lake gives the same content.
 
     Args:
         domains: The domains.
-        lake: The lake, on the embedded engine; tables that were not built have no sample.
-        lineage: Their lineage.
+        lake: The lake, on the embedded engine; tables that are not built have no sample.
+        lineage: The lineage of the domains.
         roles: What each role may read.
-        ages: When each table that ages is due and late.
-        pages_of_lake: Pages of no domain, which show the lake itself.
+        ages: The ages at which tables are due and late.
+        pages_of_lake: Pages about the lake itself, which belong to no domain.
         facts: Tables that only those pages have.
     """
     registry = lake.registry
@@ -171,7 +171,7 @@ def _column(
     others = sorted(sources - {at})
     allowed = labels.get(at)
     if allowed is None and len(others) == 1 and others[0].column == column.name:
-        # A column that is only copied has the values of the other one.
+        # A column that is only copied has the values of its source.
         allowed = labels.get(others[0])
     return {
         "name": column.name,
@@ -198,7 +198,7 @@ def _labels(domains: Iterable[Domain]) -> dict[SourceColumn, Sequence[str]]:
 
 
 def _stored(table: Table, lake: Lake) -> Entry:
-    """Return what the lake has of a table: version, rows, history and a masked sample."""
+    """Return the version, rows, history and masked sample of a table."""
     computed = next((view for view in lake.registry.views if view.table == table), None)
     try:
         if computed is not None:
@@ -215,7 +215,7 @@ def _stored(table: Table, lake: Lake) -> Entry:
     except DamagedTableError as error:
         return {"stored": {"damaged": str(error)}, "versions": [], "sample": []}
     except LakehouseError:
-        # A view of tables that were not built.
+        # A view of tables that are not built.
         return {"stored": None, "versions": [], "sample": []}
     return {
         "stored": {
@@ -240,7 +240,7 @@ def _stored(table: Table, lake: Lake) -> Entry:
 
 
 def _sample(lake: Lake, view: View, counts: Mapping[Any, int] | None = None) -> list[list[str]]:
-    """Return the first rows by key, of the newest partition if there are any; PII is masked."""
+    """Return the first rows by key, from the newest partition; PII is masked."""
     table = view.table
     filled = [value for value, rows in (counts or {}).items() if rows and value is not None]
     shown = [column.name for column in table.columns if column.pii is None]
@@ -282,7 +282,7 @@ def _quality(lake: Lake) -> dict[str, Entry]:
         rows = lake.engine.query(statement, {name: lake.read(table)}).read_all()
         for row in rows.to_pylist():
             of = found.setdefault(row.pop("table_name"), {"rules": [], "runs": []})
-            # Sums and counts of conditions are decimals.
+            # DuckDB returns sums as decimals.
             numbers = {n: int(value) for n, value in row.items() if isinstance(value, Decimal)}
             of[key].append(row | numbers | {"recorded_at": _moment(row["recorded_at"])})
     for of in found.values():

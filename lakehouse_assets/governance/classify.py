@@ -1,8 +1,8 @@
-"""Looks for personal data in stored rows, to check what the columns declare.
+"""Finds personal data in stored rows, to check the PII classes that columns declare.
 
-A column's type decides first which signs are looked for. Values that anything might look like, such
-as telephone numbers, count only in columns whose names say so; numbers with check digits count only
-if most of them are right, because one in ten random numbers is.
+A column's type decides which signs are tested. Ambiguous values, such as telephone numbers, count
+only in columns whose names suggest them. Numbers with check digits count only if most of them are
+right, because one random number in ten is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Kind = Literal["text", "whole", "number", "date"]
 # More than this share of a column's values must look like personal data.
 SHARE = 0.5
 ROWS = 5_000
-"""How many rows of a table are looked at by default."""
+"""Number of rows of a table that are sampled by default."""
 
 _VIEW = "scanned_for_personal_data"
 _TEXT: frozenset[Kind] = frozenset({"text"})
@@ -51,7 +51,7 @@ def _weighted(text: str, weights: Sequence[int]) -> str:
 
 
 def _if(shape: str, check: str) -> str:
-    """Return a condition that computes a check only for values of a shape."""
+    """Return a condition that runs a check only on values of a shape."""
     return f"CASE WHEN {shape} THEN {check} ELSE false END"
 
 
@@ -75,7 +75,7 @@ _CPF = " AND ".join(
 
 @dataclass(frozen=True)
 class Sign:
-    """Something by which personal data is recognised.
+    """A sign of personal data.
 
     Attributes:
         name: What the values look like, in the plural.
@@ -85,7 +85,7 @@ class Sign:
             column's name is enough.
         hint: Pattern that the column's name must contain; None if the values are enough.
         fewest: How many values are needed for a verdict.
-        of_person: Whether it is personal only in rows that say whom they are about.
+        of_person: Whether it is personal only in tables that identify people.
     """
 
     name: str
@@ -161,7 +161,7 @@ SIGNS = (
          "try_cast(value AS DOUBLE) BETWEEN -180 AND 180", _hint("lat|latitude|lon|lng|longitude"),
          of_person=True),
 )  # fmt: skip
-"""What is looked for, in the order of certainty."""
+"""The signs, most certain first."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,8 @@ class Suspect:
         looks_like: What its values look like.
         pii: The class that such values have.
         declared: The class that the column declares.
-        share: Share of the values that look so; 1 where the column's name says it.
-        values: How many values were looked at.
+        share: Share of the values that match; 1 if the column's name is enough.
+        values: Number of values that were tested.
     """
 
     table: str
@@ -188,13 +188,13 @@ class Suspect:
 
 
 def scan(engine: Engine, table: Table, rows: DataFrame, most: int = ROWS) -> list[Suspect]:
-    """Look for personal data in a table, in one statement.
+    """Find personal data in a table, in one statement.
 
     Args:
         engine: The embedded engine.
         table: The declaration.
         rows: Its rows.
-        most: How many rows to look at, drawn at random with the same seed each time.
+        most: Maximum rows to sample at random, with a fixed seed.
 
     Returns:
         One suspect for each column that looks like personal data, by the first of `SIGNS`.
@@ -211,8 +211,8 @@ def scan(engine: Engine, table: Table, rows: DataFrame, most: int = ROWS) -> lis
     signs = list(dict.fromkeys(sign for _, sign in wanted))
     texts = ", ".join(f"trim(CAST({identifier(n)} AS VARCHAR)) AS {identifier(n)}" for n in names)
     tests = ", ".join(f"coalesce(sum(n) FILTER ({sign.test or 'true'}), 0)" for sign in signs)
-    # Each test is in the statement once, however many columns there are, and sees each value of a
-    # column once. Only declared names and constants of this module are put into the statement.
+    # Each test is in the statement once, and sees each distinct value of a column once. The
+    # statement holds only declared names and constants of this module.
     statement = f"""
         WITH drawn AS (
             SELECT {texts} FROM {_VIEW} USING SAMPLE reservoir({int(most)} ROWS) REPEATABLE (1)

@@ -1,7 +1,7 @@
-"""Column lineage of all tables, derived from the declared rules without any data.
+"""Column lineage of all tables, derived from the declared rules without data.
 
-Each table's rule is applied to frames without rows on the embedded engine, and the lineage is read
-from the plan. The code is its only source, so it is the same before the first run and after it.
+Each table's rule is applied to empty frames on the embedded engine, and the lineage is read from
+the plan. It depends only on the code, so it is complete before the first run.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from lakehouse_assets.quality.tables import QUALITY_EVENTS, QUALITY_RULES
 from lakehouse_assets.streams.events import accepted_events, classify_events, other_events
 from lakehouse_assets.streams.minutes import minute_rows
 
-# The source columns of each column of a table, which are named `<domain>.<table>`; what is
-# delivered is named `<domain>/<dataset or stream>`, with the names of its fields.
+# The source columns of each column. Tables are named `<domain>.<table>`, deliveries
+# `<domain>/<dataset or stream>`, with the names of their fields.
 Origins: TypeAlias = Mapping[str, frozenset[SourceColumn]]
-# Plans do not depend on the month that is built, on its time, or on the rows to learn from.
+# Any month and limit will do, because plans do not depend on them.
 _MONTH = date(2021, 6, 1)
 _MOST_ROWS = 1_000
 
@@ -50,8 +50,8 @@ _MOST_ROWS = 1_000
 class Lineage:
     """The columns that each column of some domains' tables and views is computed from.
 
-    A table's rule is applied when its lineage is first needed. Columns that only filter, join or
-    sort rows do not count, nor do constants.
+    A table's rule is applied when its lineage is first needed. Constants, and columns that only
+    filter, join or sort rows, do not count.
 
     Args:
         domains: The domains.
@@ -60,11 +60,11 @@ class Lineage:
 
     def __init__(self, domains: Iterable[Domain], engine: Engine) -> None:
         self._engine = engine
-        # Of each table, what returns its rows, and maybe those of tables that are made with it.
+        # By table, a function that returns its rows and those of tables made in the same step.
         self._rules: dict[str, Callable[[], Mapping[Table, DataFrame]]] = {}
         self._found: dict[str, Origins] = {}
         self.reads: dict[str, tuple[str, ...]] = {}
-        """What each table or view reads, by full name; deliveries by their paths."""
+        """Names of the tables and deliveries that each table or view reads."""
         self.models: dict[str, tuple[ModelSpec, Table]] = {}
         """The models that learn from a table of the lake, with that table, by name."""
         for domain in domains:
@@ -85,7 +85,7 @@ class Lineage:
         )
 
     def of(self, table: str) -> Origins:
-        """Return the direct sources of each column of a table; none of those that have none."""
+        """Return the direct sources of a table's columns; columns without sources are left out."""
         if table not in self._found and table in self._rules:
             with self._engine.scope():
                 for made, frame in self._rules[table]().items():
@@ -132,7 +132,7 @@ class Lineage:
             self._rules[table.full_name] = rule
 
     def _add_delivered(self, feed: Dataset | Stream, rows: Table, rejects: Table) -> None:
-        """Bronze has each field as it was delivered, and a reject may have any of them."""
+        """Add bronze, which has each delivered field, and rejects, which may hold any of them."""
         fields = {
             field.name: frozenset({SourceColumn(feed.path, str(field.source))})
             for field in feed.fields
@@ -246,7 +246,7 @@ def find_column(registry: Registry, name: str) -> SourceColumn:
     """
     of, _, column = name.rpartition(".")
     if not of:
-        raise LakehouseError(f"{name!r} names no column; write <table>.<column>.")
+        raise LakehouseError(f"{name!r} is not a column; write <table>.<column>.")
     table = registry[of]
     if column not in table.column_names:
         close = did_you_mean(column, table.column_names) or "."

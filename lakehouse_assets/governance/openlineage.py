@@ -1,6 +1,6 @@
-"""Writes what runs read and wrote as events of the OpenLineage specification.
+"""Writes what runs read and wrote as OpenLineage events.
 
-Events hold names, versions, counts and verdicts: no rows, no values and no error messages.
+Events hold names, versions, counts and verdicts, but no rows, values or error messages.
 """
 
 from __future__ import annotations
@@ -124,12 +124,12 @@ class Receiver(Protocol):
 
 @dataclass(frozen=True)
 class FileReceiver:
-    """Adds events to a file, one as JSON on each line."""
+    """Appends events to a file, one JSON object per line."""
 
     path: Path
 
     def send(self, events: Iterable[_Json]) -> None:
-        """Add events to the file, all at once."""
+        """Append all events in one write."""
         lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,8 +138,8 @@ class FileReceiver:
                 file.write(lines.encode())
         except OSError as error:
             raise LakehouseError(
-                f"Lineage events cannot be added to {self.path} ({error.strerror}); make it "
-                "writable, or name another file in LAKEHOUSE_OPENLINEAGE_FILE."
+                f"Lineage events cannot be written to {self.path} ({error.strerror}); make it "
+                "writable, or set LAKEHOUSE_OPENLINEAGE_FILE to another file."
             ) from error
 
 
@@ -161,8 +161,8 @@ class HttpReceiver:
             reason = post_json(self.address, event, self.token)
             if reason is not None:
                 raise LakehouseError(
-                    f"The receiver of lineage events did not take one ({reason}); check "
-                    "LAKEHOUSE_OPENLINEAGE_URL. Events of the run are sent again next time."
+                    f"The receiver did not accept a lineage event ({reason}); check "
+                    "LAKEHOUSE_OPENLINEAGE_URL. The run's events are sent again next time."
                 )
 
 
@@ -170,8 +170,8 @@ class Events:
     """Makes the events of steps.
 
     Args:
-        registry: All tables, whose descriptions, owners, columns and classes the events have.
-        root: Root of the lake, from which tables have their names.
+        registry: All tables; events hold their descriptions, owners, columns and PII classes.
+        root: Root of the lake, which is part of the names of tables.
     """
 
     def __init__(self, registry: Registry, root: Location) -> None:
@@ -183,7 +183,7 @@ class Events:
         models = [one for one in step.writes if "." not in one.name]
         tables = [one for one in step.writes if "." in one.name]
         if models:
-            # Fitting is a job of its own: the model is what scoring reads.
+            # Fitting is a job of its own, whose model the scoring job reads.
             data = [read for read in step.reads if read.name not in {m.name for m in models}]
             yield from self._pair(step, ".fit", map(self._input, data), map(self._output, models))
         inputs = [self._input(read) for read in step.reads if read.name not in written or models]
@@ -234,7 +234,7 @@ class Events:
                 "schemaURL": _EVENT,
                 "run": run,
                 "job": job,
-                # The start only names them: facets are those of the end.
+                # Only the end event has facets.
                 "inputs": list(map(_named, read)) if state == "START" else read,
                 "outputs": written if state == "COMPLETE" else list(map(_named, written)),
             }

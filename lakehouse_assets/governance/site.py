@@ -12,20 +12,20 @@ from typing import Any
 
 from lakehouse_assets.errors import LakehouseError
 
-# Marks a folder that was written here, and so may be replaced.
+# A folder with this file was written here and may be replaced.
 _MARK = "catalog.json"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'"
 )
-# The look is that of the pages: their colours, header, elements and switch between light and dark.
+# The catalogue shares the pages' colours, header, elements and switch between light and dark.
 _OF_PAGES = ("pages.css", "core.js", "theme.js")
 _STYLES = ("pages.css", "catalog.css")
 _SCRIPTS = ("core.js", "data.js", "theme.js", "search.js", "map.js", "catalog.js")
 
 
 def write_catalog(catalog: Mapping[str, Any], folder: Path, pages: str | None = None) -> None:
-    """Write the catalogue into a folder; one that was written before is replaced.
+    """Write the catalogue into a folder; an earlier catalogue is replaced.
 
     Args:
         catalog: What `governance.catalog.describe` returns.
@@ -40,11 +40,11 @@ def write_catalog(catalog: Mapping[str, Any], folder: Path, pages: str | None = 
         if folder.exists() and not (folder / _MARK).is_file() and [*folder.iterdir()]:
             raise LakehouseError(
                 f"The folder {folder} holds other files, which the catalogue would replace; name "
-                "an empty one."
+                "an empty folder."
             )
         shutil.rmtree(fresh, ignore_errors=True)
         _write(catalog, fresh, pages)
-        # The folder is complete before it takes its place.
+        # The new folder is complete before it replaces the old one.
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     except OSError as error:

@@ -1,7 +1,6 @@
-"""The lake's tables as Unity Catalog's REST API describes them, to be read only.
+"""A read-only REST API that describes the lake's tables as Unity Catalog does.
 
-A client learns where the files of a table are and reads them by itself, with its own rights at the
-storage.
+A client learns where the files of a table are and reads them itself, with its own storage rights.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def build_app(lake: Lake, tokens: Tokens) -> FastAPI:
 
     Args:
         lake: The lake; tables that were not built, and views, are left out.
-        tokens: What clients show to be answered.
+        tokens: The tokens that clients must send.
     """
     app = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
     schemas = sorted({table.domain for table in lake.registry})
@@ -110,7 +109,7 @@ def _known(
     name: str, names: list[str], describe: Callable[[str], dict[str, Any]]
 ) -> dict[str, Any]:
     if name not in names:
-        raise HTTPException(404, f"There is no {name}; there is {', '.join(names)}.")
+        raise HTTPException(404, f"There is no {name}; known names: {', '.join(names)}.")
     return describe(name)
 
 
@@ -118,7 +117,7 @@ def _built(lake: Lake, table: Table) -> bool:
     try:
         return lake.version(table) is not None
     except DamagedTableError:
-        # `lakehouse doctor` says what is wrong with it.
+        # `lakehouse doctor` reports what is wrong with it.
         return False
 
 

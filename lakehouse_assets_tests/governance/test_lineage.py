@@ -171,7 +171,7 @@ def test_the_command_shows_both_ways_and_json() -> None:
     [
         ("dim_customers.agegroup", "has no column 'agegroup'; did you mean age_group"),
         ("dim_customer.age", "No table is called 'dim_customer'; did you mean dim_customers"),
-        ("age", "'age' names no column; write <table>.<column>."),
+        ("age", "'age' is not a column; write <table>.<column>."),
     ],
 )
 def test_a_column_that_there_is_not_is_named(name: str, said: str) -> None:
