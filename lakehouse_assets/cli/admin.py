@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,7 @@ def doctor(
         errors.print(done)
     findings = examine(settings)
     if as_json:
-        print(json.dumps([finding.as_json() for finding in findings], indent=2))  # noqa: T201
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))  # noqa: T201
     else:
         grid = Grid("area", "check", "state", "ms", "finding", header_style="bold")
         colours = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "dim"}

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -55,10 +55,6 @@ class Finding:
     state: State
     text: str
     milliseconds: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the finding for scripts."""
-        return asdict(self)
 
 
 Check: TypeAlias = Callable[[Settings], Iterable[Finding]]

@@ -24,51 +24,29 @@ if TYPE_CHECKING:
     from lakehouse_assets.ml.tracking import MlflowTracking
 
 
-class _Declared(TyperGroup):
-    """Commands that the domains declare; their code is imported only when one is named."""
+def _declared(verb: str, names: str) -> type[TyperGroup]:
+    """Return a group of the commands that domains declare, imported only when one is named."""
 
-    to: str
+    def declared() -> dict[str, Any]:
+        from lakehouse_assets import domains
 
-    def declared(self) -> dict[str, Any]:
-        """Return the declarations by the name of the model."""
-        raise NotImplementedError
+        return dict(getattr(domains, names))
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the models."""
-        return sorted(self.declared())
+    class Declared(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:
+            return sorted(declared())
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return the command of a model.
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            found = declared()
+            if cmd_name not in found:
+                close = did_you_mean(cmd_name, found) or "."
+                raise LakehouseError(
+                    f"There is no model {cmd_name} to {verb}{close} Models to {verb}: "
+                    f"{', '.join(sorted(found))}."
+                )
+            return _command(found[cmd_name])
 
-        Raises:
-            LakehouseError: no model of this name is declared.
-        """
-        found = self.declared()
-        if cmd_name not in found:
-            close = did_you_mean(cmd_name, found) or "."
-            raise LakehouseError(
-                f"There is no model {cmd_name} to {self.to}{close} Models to {self.to}: "
-                f"{', '.join(sorted(found))}."
-            )
-        return _command(found[cmd_name])
-
-
-class _Evaluations(_Declared):
-    to = "evaluate"
-
-    def declared(self) -> dict[str, Any]:
-        from lakehouse_assets.domains import EVALUATIONS
-
-        return EVALUATIONS
-
-
-class _Trainings(_Declared):
-    to = "train"
-
-    def declared(self) -> dict[str, Any]:
-        from lakehouse_assets.domains import TRAININGS
-
-        return TRAININGS
+    return Declared
 
 
 models = typer.Typer(
@@ -77,7 +55,7 @@ models = typer.Typer(
 models.add_typer(
     typer.Typer(),
     name="evaluate",
-    cls=_Evaluations,
+    cls=_declared("evaluate", "EVALUATIONS"),
     no_args_is_help=True,
     help="Evaluate a model on labelled files, without registering it. "
     "`lakehouse models evaluate <model> --help` lists the options of a model.",
@@ -85,7 +63,7 @@ models.add_typer(
 models.add_typer(
     typer.Typer(),
     name="train",
-    cls=_Trainings,
+    cls=_declared("train", "TRAININGS"),
     no_args_is_help=True,
     help="Train a model from labelled files, register it, and compare it with the champion. "
     "`lakehouse models train <model> --help` lists the options of a model.",

@@ -18,7 +18,8 @@ def openlineage() -> None:
 
     settings = load_settings()
     with dagster_instance(settings) as instance:
-        feeds = (*DATASETS, *STREAMS)
-        sent = send_new(instance, REGISTRY, feeds, settings.root, receiver_of(settings))
+        sent = send_new(
+            instance, REGISTRY, (*DATASETS, *STREAMS), settings.root, receiver_of(settings)
+        )
     place = settings.openlineage_file if settings.openlineage_url is None else "the receiver"
     console.print(f"Sent the events of {sent} runs to {place}.")

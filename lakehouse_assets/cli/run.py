@@ -223,12 +223,13 @@ def land(
     from lakehouse_assets.catalog.datasets import dataset_named
     from lakehouse_assets.domains import DATASETS
     from lakehouse_assets.ingest.landing import LandingZone
-    from lakehouse_assets.orchestration.planning import check_date
+    from lakehouse_assets.orchestration.planning import no_partition
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     found, delivered_on = dataset_named(DATASETS, dataset), _date(day)
-    check_date(settings, found, delivered_on)
+    if problem := no_partition(settings, found, delivered_on):
+        raise LakehouseError(problem)
     target, news = LandingZone(settings.landing, settings.zone_identity).land(
         found, file, delivered_on, replace=replace
     )

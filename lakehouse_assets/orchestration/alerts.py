@@ -75,9 +75,10 @@ def _rows_by_partition(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
     return counts
 
 
-def alert_sensors(tables: Iterable[GoldTable], *, running: bool) -> list[dg.SensorDefinition]:
+def alert_sensors(
+    tables: Iterable[GoldTable], status: dg.DefaultSensorStatus
+) -> list[dg.SensorDefinition]:
     """Make the sensors of tables' alerts and of failed runs."""
-    status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
 
     @dg.run_failure_sensor(
         name="alert_failed_runs",

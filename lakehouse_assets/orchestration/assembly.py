@@ -162,25 +162,26 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     assets, calendars = every_asset(settings), _calendars(settings.first_partition)
     jobs = family_jobs(assets)
     models = [m for domain in DOMAINS for m in domain.models if m.table.partition]
+    sensors, schedules = dg.DefaultSensorStatus.STOPPED, dg.DefaultScheduleStatus.STOPPED
+    if settings.automation:
+        sensors, schedules = dg.DefaultSensorStatus.RUNNING, dg.DefaultScheduleStatus.RUNNING
     return dg.Definitions(
         assets=[*assets, pages_asset(settings.pages)],
         jobs=[*jobs, _maintenance(), pages_job()],
         sensors=[
-            *delivery_sensors(DATASETS, calendars, jobs, running=settings.automation),
-            streams_sensor(STREAMS, jobs, running=settings.automation),
-            following_sensor(running=settings.automation),
-            healing_sensor(running=settings.automation),
-            alarm_sensor(models, jobs, running=settings.automation),
-            openlineage_sensor(REGISTRY, (*DATASETS, *STREAMS), running=settings.automation),
-            *alert_sensors(
-                (gold for domain in DOMAINS for gold in domain.gold), running=settings.automation
-            ),
+            *delivery_sensors(DATASETS, calendars, jobs, sensors),
+            streams_sensor(STREAMS, jobs, sensors),
+            following_sensor(sensors),
+            healing_sensor(sensors),
+            alarm_sensor(models, jobs, sensors),
+            openlineage_sensor(REGISTRY, (*DATASETS, *STREAMS), sensors),
+            *alert_sensors((gold for domain in DOMAINS for gold in domain.gold), sensors),
         ],
         schedules=[
-            *refresh_schedules(DATASETS, calendars, jobs, running=settings.automation),
+            *refresh_schedules(DATASETS, calendars, jobs, schedules),
             *extraction_schedules(SOURCES, running=settings.automation),
-            *job_schedules(running=settings.automation),
-            *fit_schedules(models, jobs, running=settings.automation),
+            *job_schedules(schedules),
+            *fit_schedules(models, jobs, schedules),
         ],
         resources={**resources, **overrides},
         executor=dg.in_process_executor,

@@ -15,12 +15,11 @@ from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Values
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.orchestration.checks import check_results, check_specs
+from lakehouse_assets.orchestration.checks import check_results
 from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.lake_resource import LakeResource
-from lakehouse_assets.orchestration.retries import retries_transient
-from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
-from lakehouse_assets.quality.declared import check_declared, declared_checks
+from lakehouse_assets.orchestration.table_assets import table_asset
+from lakehouse_assets.quality.declared import check_declared
 from lakehouse_assets.quality.tables import AUDIT_LOG
 from lakehouse_assets.query.audit import day_of, records
 from lakehouse_assets.query.policy import words_of
@@ -40,12 +39,6 @@ def audit_asset(roles: Mapping[str, Access]) -> dg.AssetsDefinition:
         roles: What roles may read, by name.
     """
     table = AUDIT_LOG
-    make: MakeAsset = dg.asset(
-        **asset_attributes(table),
-        check_specs=check_specs(table, declared_checks(table)),
-        required_resource_keys={"lake"},
-        pool=table.step,
-    )
 
     def audit_log(
         context: dg.AssetExecutionContext,
@@ -74,7 +67,7 @@ def audit_asset(roles: Mapping[str, Access]) -> dg.AssetsDefinition:
             if day_of(path) < clock.now() - _SETTLED:
                 path.unlink(missing_ok=True)
 
-    return make(retries_transient(audit_log))
+    return table_asset(table, audit_log)
 
 
 def _event(kind: str, batch: str, number: int, **values: Any) -> Row:

@@ -114,9 +114,8 @@ def conditions_of(
 
 
 @accepting_beta()
-def following_sensor(*, running: bool) -> dg.AutomationConditionSensorDefinition:
+def following_sensor(status: dg.DefaultSensorStatus) -> dg.AutomationConditionSensorDefinition:
     """Make the sensor that evaluates every condition."""
-    status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     return dg.AutomationConditionSensorDefinition(
         "build_downstream",
         target=dg.AssetSelection.all(),

@@ -65,22 +65,9 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     @classmethod
     def of(cls, settings: Settings) -> LakeResource:
         """Make the resource from settings."""
-        return cls(
-            root=str(settings.root),
-            engine=settings.engine,
-            memory_limit=settings.memory_limit,
-            threads=settings.threads,
-            spark_master=settings.spark_master,
-            spark_remote=settings.spark_remote,
-            spark_tls=settings.spark_tls,
-            spark_databricks=settings.spark_databricks,
-            spark_jars=str(settings.spark_jars),
-            spark_memory=settings.spark_memory,
-            spark_options=settings.spark_options,
-            identity=settings.identity.fields(),
-            audit=str(settings.audit),
-            audit_days=settings.audit_days,
-        )
+        fields = {name: getattr(settings, name) for name in cls.model_fields}
+        places = {name: str(fields[name]) for name in ("root", "spark_jars", "audit")}
+        return cls(**fields | places | {"identity": settings.identity.fields()})
 
     def open(self, *, any_format: bool = False) -> Lake:
         """Start the engine if it is not running and return the lake.

@@ -13,12 +13,11 @@ from lakehouse_assets.ml.decisions import aliases_of, contradiction, decisions_o
 from lakehouse_assets.ml.mlflow_address import sqlite_path
 from lakehouse_assets.ml.spec import ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.orchestration.checks import check_results, check_specs
+from lakehouse_assets.orchestration.checks import check_results
 from lakehouse_assets.orchestration.io_manager import NewRows
-from lakehouse_assets.orchestration.retries import retries_transient
-from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
+from lakehouse_assets.orchestration.table_assets import table_asset
 from lakehouse_assets.quality.checks import Check, Finding
-from lakehouse_assets.quality.declared import check_declared, declared_checks
+from lakehouse_assets.quality.declared import check_declared
 from lakehouse_assets.quality.tables import MODEL_DECISIONS
 
 AS_DECIDED = Check(
@@ -69,21 +68,14 @@ def copy_decisions(lake: Lake, tracking: MlflowTracking, model: str, commit: Com
 def decisions_asset(models: Sequence[ModelTable]) -> dg.AssetsDefinition:
     """Make the asset of the table of decisions about models."""
     table = MODEL_DECISIONS
-    make: MakeAsset = dg.asset(
-        **{**asset_attributes(table), "kinds": {"deltalake", "mlflow"}},
-        deps=[
-            dg.AssetDep(
-                dg.AssetKey(model.table.key),
-                partition_mapping=dg.LastPartitionMapping() if model.table.partition else None,
-            )
-            for model in models
-        ],
-        check_specs=check_specs(table, [*declared_checks(table), AS_DECIDED]),
-        required_resource_keys={"lake", "mlflow"},
-        pool=table.step,
-    )
+    deps = [
+        dg.AssetDep(
+            dg.AssetKey(model.table.key),
+            partition_mapping=dg.LastPartitionMapping() if model.table.partition else None,
+        )
+        for model in models
+    ]
 
-    @retries_transient
     def model_decisions(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -111,4 +103,11 @@ def decisions_asset(models: Sequence[ModelTable]) -> dg.AssetsDefinition:
             table, [Finding(AS_DECIDED, text, {"": len(wrong)} if wrong else {})]
         )
 
-    return make(model_decisions)
+    return table_asset(
+        table,
+        model_decisions,
+        [AS_DECIDED],
+        deps=deps,
+        kinds={"deltalake", "mlflow"},
+        required_resource_keys={"lake", "mlflow"},
+    )

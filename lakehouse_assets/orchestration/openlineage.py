@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakehouse_assets.catalog.datasets import Dataset, Feed, dataset_tables
-from lakehouse_assets.catalog.registry import Registry, Table
+from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
+from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.catalog.streams import Stream, stream_tables
 from lakehouse_assets.governance.openlineage import (
     Events,
@@ -57,24 +57,20 @@ def receiver_of(settings: Settings) -> Receiver:
     return HttpReceiver(address.get_secret_value(), token.get_secret_value() if token else None)
 
 
-def deliveries_of(feeds: Iterable[Feed]) -> dict[str, str]:
+def deliveries_of(feeds: Iterable[Dataset | Stream]) -> dict[str, str]:
     """Return the paths of deliveries by the full names of the bronze tables that they fill."""
     return {
         table.full_name: feed.path
         for feed in feeds
-        for table in (stream_tables(feed) if isinstance(feed, Stream) else _tables(feed))
+        for table in (stream_tables(feed) if isinstance(feed, Stream) else dataset_tables(feed))
         if table.layer == "bronze"
     }
-
-
-def _tables(feed: Feed) -> tuple[Table, ...]:
-    return dataset_tables(feed) if isinstance(feed, Dataset) else ()
 
 
 def send_new(
     instance: dg.DagsterInstance,
     registry: Registry,
-    feeds: Iterable[Feed],
+    feeds: Iterable[Dataset | Stream],
     root: Location,
     receiver: Receiver,
 ) -> int:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from lakehouse_assets.catalog.datasets import Feed
+from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.registry import Registry
+from lakehouse_assets.catalog.streams import Stream
 
 _LOOK_SECONDS = 60
 
 
 def openlineage_sensor(
-    registry: Registry, feeds: Sequence[Feed], *, running: bool
+    registry: Registry, feeds: Sequence[Dataset | Stream], status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     """Make the sensor that sends lineage events of runs."""
-    status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
         name="openlineage",

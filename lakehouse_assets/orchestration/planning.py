@@ -240,17 +240,6 @@ def no_partition(settings: Settings, dataset: Dataset, day: date) -> str | None:
     return None
 
 
-def check_date(settings: Settings, dataset: Dataset, day: date) -> None:
-    """Check that the lake has a partition for a delivery day.
-
-    Raises:
-        LakehouseError: it has none; the message gives the reason and the remedy.
-    """
-    problem = no_partition(settings, dataset, day)
-    if problem is not None:
-        raise LakehouseError(problem)
-
-
 def with_follow_ups(
     waiting: list[PlannedRun], outdated: Mapping[str, set[date]], done: PlannedRun
 ) -> list[PlannedRun]:

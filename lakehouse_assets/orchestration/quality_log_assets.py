@@ -1,6 +1,6 @@
 """The assets of the quality log."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
@@ -14,14 +14,13 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Values, between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.ml.spec import ModelTable
-from lakehouse_assets.orchestration.checks import check_results, check_specs
+from lakehouse_assets.orchestration.checks import check_results
 from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.quality_log import events_of, finished_runs
 from lakehouse_assets.orchestration.retraining import ALARMS
-from lakehouse_assets.orchestration.retries import retries_transient
-from lakehouse_assets.orchestration.table_assets import MakeAsset, asset_attributes
+from lakehouse_assets.orchestration.table_assets import table_asset
 from lakehouse_assets.quality.checks import Check, Finding
-from lakehouse_assets.quality.declared import check_declared, declared_checks
+from lakehouse_assets.quality.declared import check_declared
 from lakehouse_assets.quality.drift import (
     FEWEST_ROWS,
     MOST_MODEL_PSI,
@@ -116,7 +115,7 @@ def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
                 QUALITY_EVENTS, check_declared(QUALITY_EVENTS, lake, Everything(), Everything())
             )
 
-    return _asset(QUALITY_EVENTS, quality_events, deps=deps)
+    return table_asset(QUALITY_EVENTS, quality_events, deps=deps)
 
 
 def _rules() -> dg.AssetsDefinition:
@@ -137,7 +136,7 @@ def _rules() -> dg.AssetsDefinition:
             )
 
     ins = {"events": dg.AssetIn(key=dg.AssetKey(QUALITY_EVENTS.key))}
-    return _asset(QUALITY_RULES, quality_rules, ins=ins)
+    return table_asset(QUALITY_RULES, quality_rules, ins=ins)
 
 
 def _drift(
@@ -194,21 +193,7 @@ def _drift(
         ]
         yield from check_results(table, findings)
 
-    return _asset(table, quality_drift, FOUND, deps=deps)
-
-
-def _asset(
-    table: Table, compute: Callable[..., Any], checks: Sequence[Check] = (), **attributes: Any
-) -> dg.AssetsDefinition:
-    """Make the asset of a table, with the declared checks of the table and others."""
-    make: MakeAsset = dg.asset(
-        **asset_attributes(table),
-        **attributes,
-        check_specs=check_specs(table, [*declared_checks(table), *checks]),
-        required_resource_keys={"lake"},
-        pool=table.step,
-    )
-    return make(retries_transient(compute))
+    return table_asset(table, quality_drift, FOUND, deps=deps)
 
 
 def drift_of(lake: Lake, table: Table, most: float = MOST_PSI) -> list[Drift]:

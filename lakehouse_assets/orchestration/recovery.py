@@ -17,7 +17,7 @@ _BROKEN = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _LOOK_SECONDS = 60
 
 
-def healing_sensor(*, running: bool) -> dg.SensorDefinition:
+def healing_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     """Make the sensor that ends the runs of killed processes."""
 
     @dg.sensor(
@@ -27,9 +27,7 @@ def healing_sensor(*, running: bool) -> dg.SensorDefinition:
             "runs; Dagster then retries them (run_retries in dagster.yaml)."
         ),
         minimum_interval_seconds=_LOOK_SECONDS,
-        default_status=(
-            dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-        ),
+        default_status=status,
     )
     def fail_orphaned_runs(
         context: dg.SensorEvaluationContext, mlflow: MlflowResource

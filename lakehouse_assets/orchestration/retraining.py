@@ -27,17 +27,16 @@ _SHOWN: Final = 5
 
 
 def alarm_sensor(
-    models: Sequence[ModelTable], jobs: Iterable[Job], *, running: bool
+    models: Sequence[ModelTable], jobs: Iterable[Job], status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     """Make the sensor that fits a model again after an alarm about its inputs, scores or results.
 
     Args:
         models: The models of monthly tables.
         jobs: All jobs; those of the models are run.
-        running: Whether it starts switched on; otherwise users switch it on in the UI.
+        status: Whether it starts switched on.
     """
     wanted = {job_name(model.table.domain, MONTHLY) for model in models}
-    status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     key = dg.AssetKey(QUALITY_DRIFT.key)
 
     @dg.sensor(
@@ -80,19 +79,18 @@ def alarm_sensor(
 
 
 def fit_schedules(
-    models: Sequence[ModelTable], jobs: Iterable[Job], *, running: bool
+    models: Sequence[ModelTable], jobs: Iterable[Job], status: dg.DefaultScheduleStatus
 ) -> list[dg.ScheduleDefinition]:
     """Make the schedules that fit each domain's models every month on their newest rows.
 
     Args:
         models: The models of monthly tables.
         jobs: All jobs; those of the models are run.
-        running: Whether they start switched on; otherwise users switch them on in the UI.
+        status: Whether they start switched on.
     """
     by_job: dict[str, list[ModelTable]] = {}
     for model in models:
         by_job.setdefault(job_name(model.table.domain, MONTHLY), []).append(model)
-    status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
     return [_fit_schedule(by_job[job.name], job, status) for job in jobs if job.name in by_job]
 
 

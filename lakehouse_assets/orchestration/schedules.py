@@ -34,8 +34,7 @@ def refresh_schedules(
     datasets: Sequence[Dataset],
     calendars: Mapping[str, Calendar],
     jobs: Iterable[Job],
-    *,
-    running: bool,
+    status: dg.DefaultScheduleStatus,
 ) -> list[dg.ScheduleDefinition]:
     """Make the schedules that reload, every day at 06:00 UTC, partitions that differ from files.
 
@@ -45,12 +44,11 @@ def refresh_schedules(
         datasets: The landing datasets.
         calendars: The partitions of each domain.
         jobs: All jobs; each one that loads datasets gets a schedule.
-        running: Whether they start switched on; otherwise users switch them on in the UI.
+        status: Whether they start switched on.
     """
     loaded: dict[str, list[Dataset]] = {}
     for dataset in datasets:
         loaded.setdefault(job_that_loads(dataset), []).append(dataset)
-    status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
     return [
         _refresh(loaded[job.name], calendars, job, status) for job in jobs if job.name in loaded
     ]
@@ -92,9 +90,8 @@ def _refresh(
     return refresh
 
 
-def job_schedules(*, running: bool) -> list[dg.ScheduleDefinition]:
+def job_schedules(status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinition]:
     """Make the schedules of the quality log and of maintenance."""
-    status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
     return [
         dg.ScheduleDefinition(
             name=name,

@@ -37,8 +37,7 @@ def delivery_sensors(
     datasets: Sequence[Dataset],
     calendars: Mapping[str, Calendar],
     jobs: Iterable[Job],
-    *,
-    running: bool,
+    status: dg.DefaultSensorStatus,
 ) -> list[dg.SensorDefinition]:
     """Make the sensors of the landing zone.
 
@@ -46,9 +45,8 @@ def delivery_sensors(
         datasets: The landing datasets.
         calendars: The partitions of each domain.
         jobs: All jobs; those that load the datasets are run.
-        running: Whether they start switched on; otherwise users switch them on in the UI.
+        status: Whether they start switched on.
     """
-    status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     known = {job.name: job for job in jobs}
     daily = [dataset for dataset in datasets if dataset.grain == "day"]
     return [

@@ -21,14 +21,14 @@ _LOOK_SECONDS = 60
 
 
 def streams_sensor(
-    declared: Sequence[Stream], jobs: Iterable[Job], *, running: bool
+    declared: Sequence[Stream], jobs: Iterable[Job], status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
-    """Make the sensor that reads streams with new messages; it starts on if `running`.
+    """Make the sensor that reads streams with new messages.
 
     Args:
         declared: The streams.
         jobs: All jobs; those that read streams are run.
-        running: Whether it starts switched on; otherwise users switch it on in the UI.
+        status: Whether it starts switched on.
     """
     names = {job_name(stream.domain, STREAMS) for stream in declared}
 
@@ -40,9 +40,7 @@ def streams_sensor(
             "`lakehouse stream` reads it."
         ),
         minimum_interval_seconds=_LOOK_SECONDS,
-        default_status=(
-            dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-        ),
+        default_status=status,
     )
     def new_messages(
         context: dg.SensorEvaluationContext, lake: LakeResource, landing: LandingResource

@@ -1,6 +1,6 @@
 """Assets of gold tables, made from their declarations."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeAlias
@@ -61,6 +61,22 @@ def asset_attributes(table: Table) -> dict[str, Any]:
 def partitions_of(context: dg.AssetExecutionContext) -> list[date]:
     """Return the months of a run, each as its first day, or its days."""
     return [date.fromisoformat(key) for key in context.partition_keys]
+
+
+def table_asset(
+    table: Table, compute: Callable[..., Any], checks: Iterable[Check] = (), **attributes: Any
+) -> dg.AssetsDefinition:
+    """Make the asset of a table whose step needs the lake, with the declared and other checks."""
+    make: MakeAsset = dg.asset(
+        **{
+            **asset_attributes(table),
+            "check_specs": check_specs(table, [*declared_checks(table), *checks]),
+            "required_resource_keys": {"lake"},
+            "pool": table.step,
+            **attributes,
+        }
+    )
+    return make(retries_transient(compute))
 
 
 @accepting_beta()
