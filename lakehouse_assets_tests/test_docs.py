@@ -34,6 +34,7 @@ from lakehouse_assets_tests.airline.samples import REPOSITORY
 DOCS = REPOSITORY / "docs"
 PAGES = (
     REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
     *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
 )
 # The notebooks' test runs their blocks.
