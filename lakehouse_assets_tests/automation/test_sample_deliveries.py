@@ -22,7 +22,9 @@ TABLES = (
 )  # fmt: skip
 DELIVERIES = REPOSITORY / "deliveries"
 PAGE = REPOSITORY / "docs" / "how-to" / "deliveries.md"
-_ASKED = re.compile(r"^```sh\n(lakehouse sql .*)\n```\n\n```text\n((?:.*\n)*?)```$", re.MULTILINE)
+_ASKED = re.compile(
+    r"^```sh\n(lakehouse sql (?:.*\n)*?)```\n\n```text\n((?:.*\n)*?)```$", re.MULTILINE
+)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -65,7 +67,8 @@ def test_each_delivery_does_what_its_page_says(
     asked = _ASKED.findall(PAGE.read_text(encoding="utf-8"))
     assert len(asked) == 5
     for command, shown in asked:
-        code, out, err = lakehouse(*shlex.split(command)[1:])
+        words = shlex.split(command.replace("\\\n", ""))
+        code, out, err = lakehouse(*words[1:])
         assert (code, err) == (0, "")
         found = [line.rstrip() for line in out.splitlines()]
         assert found == [line.rstrip() for line in shown.splitlines()], command
