@@ -393,8 +393,7 @@ def rejects_table(dataset: Dataset) -> Table:
         layer="bronze",
         description=(
             f"Rejects of {dataset.path}: records that could not be parsed, with their raw text, "
-            f"and "
-            "files that were refused as a whole (line 0, no text)."
+            "and files that were refused as a whole (line 0, no text)."
         ),
         columns=(
             Column(
@@ -460,8 +459,7 @@ def quarantine_table(dataset: Dataset) -> Table:
         layer="silver",
         description=(
             f"Rows of bronze_{dataset.name} that are not in silver_{dataset.name}: quarantined "
-            f"rows "
-            "with all reasons that apply, and duplicates with the row that was kept."
+            "rows with all reasons that apply, and duplicates with the row that was kept."
         ),
         columns=(
             Column("disposition", "string", "`quarantined` or `duplicate`.", False),

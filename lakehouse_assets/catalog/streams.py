@@ -242,9 +242,8 @@ def minutes(stream: Stream) -> Table:
         name=f"agg_{stream.name}_minute",
         layer="gold",
         description=(
-            f"Events of silver_{stream.name} by minute: one row per device and minute with "
-            f"events. A "
-            "late event changes its minute; `revision` counts these changes."
+            f"Events of silver_{stream.name} by minute: one row per device and minute with events. "
+            "A late event changes its minute; `revision` counts these changes."
         ),
         columns=(
             silver.column(stream.device),

@@ -49,8 +49,7 @@ def file_format(name: str) -> FileFormat:
     if kind is None or (packed and kind == "parquet"):
         raise FileRefusedError(
             f"{name} has no known file extension; name it .csv, .txt, .json or .jsonl (each also "
-            f"with "
-            ".gz), or .parquet."
+            "with .gz), or .parquet."
         )
     return kind
 

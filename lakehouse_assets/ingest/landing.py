@@ -260,16 +260,14 @@ class LandingZone:
         if not file.name.isprintable():
             raise LakehouseError(
                 f"The name of {file} contains characters that are not UTF-8 or not printable; "
-                f"rename "
-                "it and land it again."
+                "rename it and land it again."
             )
         if not dataset.documents:
             file_format(file.name)
         if _is_hidden(file.name):
             raise LakehouseError(
                 f"{file.name} would be ignored, like all hidden, temporary and marker files (such "
-                f"as names "
-                "that begin with ., _ or ~); rename it and land it again."
+                "as names that begin with ., _ or ~); rename it and land it again."
             )
         target = f"{dataset.path}/{delivered_on.isoformat()}/{file.name}"
         there = self._files.digest(target)
@@ -279,8 +277,7 @@ class LandingZone:
             if not replace:
                 raise LakehouseError(
                     f"{target} was already delivered with different content; use --replace to "
-                    f"correct "
-                    "that delivery, or another file name to add to it."
+                    "correct that delivery, or another file name to add to it."
                 )
         self._files.put(target, file)
         return self.root / target, True

@@ -122,8 +122,7 @@ class ParquetReader:
             except (TypeError, pa.ArrowException):
                 raise FileRefusedError(
                     f"{self._name} has a column {column} of type {str(field.type)[:80]}, which "
-                    f"cannot "
-                    "be stored as text; deliver it flat, or as text."
+                    "cannot be stored as text; deliver it flat, or as text."
                 ) from None
 
     def _check_size(self, footer: Any, packed: int) -> None:

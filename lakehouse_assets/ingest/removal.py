@@ -123,9 +123,8 @@ class Receipt:
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise LakehouseError(
-                f"The receipt {path} in the lake is damaged. Restore it from a backup: without "
-                f"it, a "
-                "forgotten person's records would be loaded again."
+                f"The receipt {path} in the lake is damaged. Restore it from a backup: without it, "
+                "a forgotten person's records would be loaded again."
             ) from None
         return receipt
 
@@ -162,8 +161,7 @@ def digests_for(key: str | None, known: Iterable[Receipt]) -> Digests:
     if any(receipt.key_check != digests.check for receipt in known):
         raise LakehouseError(
             "LAKEHOUSE_FORGET_KEY is not the key that was used for earlier requests in this lake, "
-            "so "
-            "forgotten records would be loaded again; set the earlier key."
+            "so forgotten records would be loaded again; set the earlier key."
         )
     return digests
 

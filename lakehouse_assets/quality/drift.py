@@ -127,8 +127,9 @@ def distribution_drift(
 ) -> Drift:
     """Compare a column's distribution with that of the partitions before it, taken together.
 
-    Numbers are binned by the deciles of the reference. A value is unusual if it is above both
-    `most` and what two samples of one population exceed in one of a thousand comparisons.
+    Numbers are binned by the deciles of the earlier partitions. A value is unusual if it is
+    above both `most` and what two samples of one population exceed in one of a thousand
+    comparisons.
 
     Args:
         counts: By partition, how often each value of `bucket_of` occurs.

@@ -58,8 +58,7 @@ _CONSERVED = Check(
 _OTHER_DAYS = Check(
     "later_days_agree",
     "No other stored day keeps an id that this run's days now keep, or refers to a row that they "
-    "no "
-    "longer accept.",
+    "no longer accept.",
 )
 # First of a run's partitions, and the one after the last.
 Span: TypeAlias = tuple[date, date]
@@ -101,9 +100,8 @@ def clean(
 ) -> Cleaned:
     """Type bronze rows and divide them into silver and quarantine.
 
-    If a partition only has new files, only their rows are cleaned,
-    unless one of them replaces a row
-    that silver has. The counts are always those of whole partitions.
+    If a partition only has new files, only their rows are cleaned, unless one of them replaces a
+    row that silver has. The counts are always those of whole partitions.
 
     Args:
         dataset: The dataset.

@@ -94,9 +94,8 @@ QUALITY_DRIFT = Table(
     layer="gold",
     description=(
         "How much the newest partitions of silver tables and model tables differ from earlier "
-        "ones: "
-        "the number of rows against the median of earlier partitions, and the distribution of "
-        "watched columns by population stability index (PSI)."
+        "ones: the number of rows against the median of earlier partitions, and the distribution "
+        "of watched columns by population stability index (PSI)."
     ),
     columns=(
         _TABLE,
@@ -124,11 +123,9 @@ QUALITY_DRIFT = Table(
         Column(
             "usual", "boolean",
             "Whether the value is within bounds: 0.5 to 2 times the rows; a PSI up to 0.25 (0.1 "
-            "for "
-            "inputs and scores of models), or up to what chance exceeds once in 1,000 comparisons; "
-            "a realised metric whose interval does not clearly miss the model's gates. Null if "
-            "there "
-            "is too little data.",
+            "for inputs and scores of models), or up to what chance exceeds once in 1,000 "
+            "comparisons; a realised metric whose interval does not clearly miss the model's "
+            "gates. Null if there is too little data.",
         ),
     ),
     keys=("table_name", "partition", "measure"),
@@ -149,8 +146,7 @@ MODEL_DECISIONS = Table(
     layer="gold",
     description=(
         "One row per decision on which version of a model is the champion, made after each fit or "
-        "by "
-        "a person. Rows are only added."
+        "by a person. Rows are only added."
     ),
     columns=(
         Column("decision_id", "string", "Id of the decision, unique across registries.", False),
@@ -216,8 +212,7 @@ AUDIT_LOG = Table(
     layer="gold",
     description=(
         "One row per event: queries of users, changes of data, and changes of grants. Rows are "
-        "only "
-        "added, and removed once they are older than LAKEHOUSE_AUDIT_DAYS."
+        "only added, and removed once they are older than LAKEHOUSE_AUDIT_DAYS."
     ),
     columns=(
         Column("event_id", "string", "Id of the event.", False),
@@ -230,9 +225,8 @@ AUDIT_LOG = Table(
         Column("role", "string", "Role of the user, or the role whose grant changed."),
         Column(
             "source", "string",
-            "For a query, how it was sent: `command`, `postgresql`, `flight`, `python` or "
-            "`pages`. For "
-            "a change, the asset that changed the data.",
+            "For a query, how it was sent: `command`, `postgresql`, `flight`, `python` or `pages`. "
+            "For a change, the asset that changed the data.",
         ),
         Column(
             "statement", "string",
@@ -246,8 +240,7 @@ AUDIT_LOG = Table(
         Column(
             "verdict", "string",
             "Outcome: `answered`, `refused`, `failed` or `cancelled` for a query, `committed` for "
-            "a "
-            "change, `granted` or `revoked` for a grant.",
+            "a change, `granted` or `revoked` for a grant.",
             False,
         ),
         Column("code", "string", "SQLSTATE of the error; null if there was none."),

@@ -78,8 +78,7 @@ class Source:
         if known is None:
             raise LakehouseError(
                 f"The address in {variable_of(self.name)} does not name a supported database; "
-                f"begin it "
-                f"with one of {', '.join(f'{name}://' for name in DIALECTS)}."
+                f"begin it with one of {', '.join(f'{name}://' for name in DIALECTS)}."
             )
         object.__setattr__(self, "dialect", known)
 
@@ -206,14 +205,12 @@ class Source:
             if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
                 return LakehouseError(
                     f"The source {self.name} cannot be reached at {self.place}: {reason}. Check "
-                    f"that it "
-                    f"is running, the network, and {variable_of(self.name)}.",
+                    f"that it is running, the network, and {variable_of(self.name)}.",
                     transient=transient or reason in _TRANSIENT,
                 )
         return LakehouseError(
             f"The source {self.name} at {self.place} reports: {self._short(error)}. Check the "
-            f"user's "
-            f"permissions and {variable_of(self.name)}.",
+            f"user's permissions and {variable_of(self.name)}.",
             transient=transient,
         )
 
@@ -247,8 +244,7 @@ def secret_of(given: Mapping[str, str], variable: str) -> str | None:
     if not text:
         raise LakehouseError(
             f"The file in {variable}_FILE is missing, empty or not readable; set {variable}_FILE "
-            f"to "
-            "the path of the secret's file."
+            "to the path of the secret's file."
         )
     return text
 

@@ -96,8 +96,7 @@ class CopyState:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise LakehouseError(
                 f"{NAME} cannot be read, because it was changed or written by another version. "
-                f"Remove "
-                "it; the next copy is then a full one."
+                "Remove it; the next copy is then a full one."
             ) from None
 
 

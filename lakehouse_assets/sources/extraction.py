@@ -223,8 +223,7 @@ def _window(
         if declared.cursor is None:
             raise LakehouseError(
                 f"The source of {declared.dataset.path} declares no cursor, so --since cannot be "
-                f"used; "
-                "leave it out to copy everything."
+                "used; leave it out to copy everything."
             )
         low = _moment(wanted.since, typed=source.dialect.typed)
         if copy is None:

@@ -177,8 +177,7 @@ class FolderSource:
         if not numbers:
             raise LakehouseError(
                 f"The stream folder {self._folder} has no topic {topic}. Correct the folder, or "
-                f"put "
-                f"the messages into {topic}/0/{0:020}.jsonl, one per line."
+                f"put the messages into {topic}/0/{0:020}.jsonl, one per line."
             )
         return numbers
 

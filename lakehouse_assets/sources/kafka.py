@@ -285,8 +285,7 @@ class KafkaSource:
         if name in _NOT_ALLOWED:
             return LakehouseError(
                 f"{place} does not allow the stream's user to read {topic or 'the topic'}; grant "
-                f"it "
-                "permission to read and describe the topic (Listen in Event Hubs)."
+                "it permission to read and describe the topic (Listen in Event Hubs)."
             )
         if name == "_SSL":
             return LakehouseError(

@@ -88,9 +88,8 @@ class KafkaAddress:
         """
         if self.identity is not None:
             raise LakehouseError(
-                f"Spark needs a connection string to read Event Hubs; set "
-                f"{self.variable}_PASSWORD, or "
-                "read the stream with LAKEHOUSE_ENGINE=duckdb."
+                "Spark needs a connection string to read Event Hubs; set "
+                f"{self.variable}_PASSWORD, or read the stream with LAKEHOUSE_ENGINE=duckdb."
             )
         options = {
             "kafka.bootstrap.servers": self.hosts,
@@ -187,7 +186,6 @@ def _event_hubs(
     if not secret.get_secret_value().startswith("Endpoint=sb://"):
         raise LakehouseError(
             f"{variable}_PASSWORD is not an Event Hubs connection string; copy that of a policy "
-            f"with "
-            "the Listen permission, which begins with Endpoint=sb://."
+            "with the Listen permission, which begins with Endpoint=sb://."
         )
     return KafkaAddress(variable, "eventhubs", hosts, "$ConnectionString", secret, encrypted=True)

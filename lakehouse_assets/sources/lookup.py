@@ -90,9 +90,8 @@ class LookUp:
         sentences = list(self.retyped)
         if self.added:
             sentences.append(
-                f"The source has undeclared columns: {', '.join(self.added)}. They are not "
-                f"copied; to "
-                "copy them, declare them as fields of the dataset."
+                f"The source has undeclared columns: {', '.join(self.added)}. They are not copied; "
+                "to copy them, declare them as fields of the dataset."
             )
         if self.without_cursor:
             sentences.append(
@@ -185,8 +184,7 @@ def _columns(
             raise LakehouseError(
                 f"The table {declared.full_name} of the source {source.name} {what} "
                 f"{', '.join(names)}, so nothing was copied. Restore the column, or declare its "
-                f"new "
-                f"name in the fields of {declared.dataset.path}."
+                f"new name in the fields of {declared.dataset.path}."
             )
     taken = {lower: by_name[lower][0] for lower in wanted}
     typed = source.dialect.typed

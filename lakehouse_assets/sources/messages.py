@@ -156,9 +156,8 @@ def check_offset(topic: str, partition: int, wanted: int, first: int, end: int) 
     if wanted > end:
         raise LakehouseError(
             f"Topic {topic}, partition {partition} ends at offset {end}, but the lake has read up "
-            f"to "
-            f"offset {wanted}: the topic was recreated, or its broker lost messages. To read the "
-            "topic from its beginning, set LAKEHOUSE_STREAM_<NAME>_GROUP to a new name; events "
+            f"to offset {wanted}: the topic was recreated, or its broker lost messages. To read "
+            "the topic from its beginning, set LAKEHOUSE_STREAM_<NAME>_GROUP to a new name; events "
             "that the lake already has become duplicates."
         )
 

@@ -252,6 +252,5 @@ def _texts(values: Sequence[Any], name: str) -> pa.Array:
     except TypeError as error:
         raise LakehouseError(
             f"Column {name} has values of type {error}, which cannot be converted to text; leave "
-            f"it "
-            "out, or cast it in a view."
+            "it out, or cast it in a view."
         ) from None

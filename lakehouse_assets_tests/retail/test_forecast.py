@@ -34,7 +34,6 @@ from lakehouse_assets.domains.retail.models.forecast_backtest import (
 )
 from lakehouse_assets.domains.retail.models.forecast_evaluation import (
     FORECAST_EVALUATION,
-    HORIZONS,
     read_sales,
 )
 from lakehouse_assets.errors import LakehouseError
@@ -116,7 +115,7 @@ def test_sales_after_the_origin_change_no_forecast(panel: Panel, method: Method)
     """Neither forecasts nor their factors and intervals know what was sold after the origin."""
     last = ORIGINS[-1]
     found = [
-        calibrated(backtest(Features(p), method, ORIGINS, HORIZONS), last)
+        calibrated(backtest(Features(p), method, ORIGINS), last)
         for p in (panel, changed(panel, last))
     ]
     (first, *bounds), (second, *others) = found
@@ -131,7 +130,7 @@ def test_the_labs_regression_leaks_the_week_that_it_forecasts(panel: Panel) -> N
     other = changed(panel, last)
     leaking, honest = (
         [
-            backtest(Features(p), lab_regression(leaks=leaks), [last], HORIZONS)
+            backtest(Features(p), lab_regression(leaks=leaks), [last])
             for p in (panel, other)
         ]
         for leaks in (True, False)
@@ -148,7 +147,7 @@ def test_without_its_leak_the_labs_regression_explains_nothing() -> None:
     panel = Panel(range(10), range(3), 0, quantity, price, np.zeros(shape), np.ones(shape))
     explained = []
     for leaks in (True, False):
-        found = backtest(Features(panel), lab_regression(leaks=leaks), (40, 48, 56), HORIZONS)
+        found = backtest(Features(panel), lab_regression(leaks=leaks), (40, 48, 56))
         paid = price.reshape(30, -1)[found.series, found.week]
         revenue, said = found.units * paid, found.forecast * paid
         explained.append(
@@ -167,7 +166,7 @@ def test_lags_count_weeks_not_rows() -> None:
         "feature": np.zeros(77),
     }  # fmt: skip
     features = Features(Panel.of(columns))
-    forecast = BASELINES["seasonal_naive"](features, 61, HORIZONS)
+    forecast = BASELINES["seasonal_naive"](features, 61)
     assert forecast(64)[0] == 112.0
     # Week 20 is missing, so that the last known week is used: 59, not the gap before the origin.
     assert forecast(72)[0] == 159.0
@@ -229,7 +228,7 @@ def test_a_factor_must_not_leave_out_more_volume() -> None:
 
 def test_a_method_that_is_biased_is_not_chosen(panel: Panel) -> None:
     """A lower WAPE does not outweigh leaving out a third of the volume."""
-    found = backtest(Features(panel), BASELINES["ets"], ORIGINS, HORIZONS)
+    found = backtest(Features(panel), BASELINES["ets"], ORIGINS)
     low = errors(replace(found, forecast=found.units * 0.65))
     even = errors(
         replace(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from lakehouse_assets.catalog.datasets import Field, Rule
 from lakehouse_assets.catalog.expectations import Expectation
-from lakehouse_assets.engine import Col, F
+from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
 DOMAIN = "retail"
@@ -72,6 +74,24 @@ def generation(label: Col) -> Col:
 def generation_or_label(label: Col) -> Col:
     """Return the generations that a label lists; other labels are kept."""
     return F.coalesce(generation(label), label)
+
+
+def count(name: str, description: str, source: str, unit: str = "count") -> Field:
+    """Declare a count that fits a 32-bit integer, so that sums cannot overflow."""
+    return Field(
+        name, "bigint", description, source, parse=v.small_number, not_negative=True, unit=unit
+    )
+
+
+def with_day_of(moment: str, text: str, day: str) -> Rule:
+    """Return the rule that adds the UTC day of a time as a column, read from its text."""
+
+    def rule(frame: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
+        date = v.parse_date(F.substring(F.col(text), 1, 10), "yyyy-MM-dd")
+        known = F.when(F.col(moment).isNotNull(), date)
+        return frame.select(*frame.columns, known.alias(day))
+
+    return rule
 
 
 def yes_no(given: Col) -> Col:

@@ -32,10 +32,9 @@ def generate(
 ) -> Counter[str]:
     """Write an airline landing zone.
 
-    Files: ``airline/flights/<month end>/flight.csv`` with the 23 columns of spec section 1
-    (distances in km, age in years, revenue in the source's currency) and
-    ``airline/transactions/<delivery day>/transactions.<format>`` with the nine attributes of
-    spec section 2.
+    Files: ``airline/flights/<month end>/flight.csv`` with 23 columns (distances in km, age in
+    years, revenue in the source's currency) and ``airline/transactions/<delivery
+    day>/transactions.<format>`` with nine attributes.
 
     Args:
         landing: Root of the landing zone; created if it does not exist.

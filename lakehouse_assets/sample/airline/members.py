@@ -65,8 +65,8 @@ class Base:
     def days_since_flight(self, window_end: date) -> Ints:
         """Return LAST_TO_END: days from the last flight to the exclusive end of the window.
 
-        The source has a 29 February 2014 (spec section 1): windows that extend past it count one
-        day too many for earlier flights, and it occurs as a flight date.
+        The source has a 29 February 2014, although 2014 was no leap year: windows that extend past
+        it count one day too many for earlier flights, and it occurs as a flight date.
         """
         days: Ints = day_number(window_end) - self.last_flight + 1
         if window_end >= date(2014, 3, 1):
@@ -155,7 +155,7 @@ def opening_base(
     share = np.where(recency < 0, p.OPENING_SHARE_ACTIVE, p.OPENING_SHARE_OTHERS)
 
     # Award travellers pay no fare: 3 % have no revenue in both years, some of it null in the file
-    # (0.87 % in year 1, 0.22 % in year 2; spec section 1).
+    # (0.87 % in year 1, 0.22 % in year 2).
     award = rng.permutation(size)[: max(4, round(0.03 * size))]
     first_year_missing, second_year_missing = np.zeros((2, size), dtype=np.bool_)
     split = max(1, round(0.0087 * size))

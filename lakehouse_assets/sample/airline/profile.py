@@ -24,7 +24,7 @@ FIRST_UNKNOWN_CUSTOMER = 900_000_001
 """Customer ids from here on belong to no member, whatever the configured size."""
 
 MAX_DAYS_SINCE_FLIGHT = 731
-"""The source lists members with a flight in its two-year window (spec section 1, LAST_TO_END)."""
+"""The source lists members with a flight in its two-year window."""
 
 DEFECT_RATES = {
     "null_customers": 0.0035,
@@ -148,8 +148,8 @@ PLACES: tuple[tuple[float, str, str, str], ...] = (
 MUNICIPALITIES = frozenset({"beijing", "shanghai", "tianjin", "zhongqing"})
 CITY_SUFFIX = 0.095
 PROVINCE_SUFFIX = 0.06
-# Placeholders for missing values and their shares (spec section 1; U+3000 is the ideographic
-# space, which an ASCII-only trim does not remove).
+# Placeholders for missing values and their shares (U+3000 is the ideographic space, which an
+# ASCII-only trim does not remove).
 CITY_GAPS: tuple[tuple[float, str | None], ...] = (
     (0.0360, None), (0.0120, "."), (0.0021, "-"), (0.0005, "\u3000"), (0.0002, "0"),
     (0.0001, "*"), (0.0001, "?"), (0.0001, "--"),

@@ -103,7 +103,7 @@ def write_campaigns(config: Config, root: Path) -> list[Path]:
             "Response_Status": [RESPONSES[region] for region in regions],
             "Responses": (numbers["Responses"] * 2).round() / 2,
             "Cost": (numbers["Cost"] * 4).round() / 4,
-            # Cents times 0.01: floating-point noise as in the reference (11180.560000000001).
+            # Cents times 0.01: floating-point noise as in the reference lab (11180.560000000001).
             "Revenue": (numbers["Revenue"] * 100).round() * 0.01,
             "ROI": numbers["ROI"].round() * 1980,
             "Lead_Generation": "NA",

@@ -1,8 +1,8 @@
 """Monthly deliveries of customers: snapshots of all of them.
 
-Attributes follow logistic models whose weights were fitted to the reference; the price is the sum
-of its parts. OrderStatus, which the reference does not have, follows the report's averages
-(section 6). The documented defect is an empty TotalAmount in a customer's first month.
+Attributes follow logistic models whose weights were fitted to the reference lab's data; the price
+is the sum of its parts. OrderStatus, which the lab's data do not have, follows the averages of its
+report. The documented defect is an empty TotalAmount in a customer's first month.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def _feature(name: str, people: Facts) -> Floats:
 
 
 def _codes(rng: np.random.Generator, size: int, taken: Codes = NO_CODES) -> Codes:
-    """Draw codes of customer numbers as in the reference: four digits and five letters."""
+    """Draw codes of customer numbers as in the reference lab: four digits and five letters."""
     digits = rng.integers(0, 10_000, size)
     letters = rng.integers(0, 26, (size, _LETTERS))
     return all_different(digits * 26**_LETTERS + letters @ _PLACES, taken, _ALL_CODES)

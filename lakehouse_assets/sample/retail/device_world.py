@@ -41,7 +41,6 @@ _HEAT = 0.03
 # Hours before a failure in which wear shows, and in which the device overheats.
 _WEAR_HOURS, _OVERHEAT_HOURS = 120.0, 4.0
 _ORIGIN = datetime(2021, 1, 1, tzinfo=UTC)
-_HOUR = np.timedelta64(1, "h")
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def deliver_csv(
     Args:
         root: Landing zone.
         dataset: Decides the order of the columns, and whether there is a header. The pipelines
-            that land data with a header quote every field (spec, section 1).
+            that land data with a header quote every field.
         day: Day of delivery.
         name: Name of the file.
         columns: Values by column, as an array or list, or as one value for all rows. Columns that

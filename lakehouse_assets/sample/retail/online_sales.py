@@ -18,7 +18,7 @@ from lakehouse_assets.sample.retail.draws import Config, choose, deliver_csv, pi
 from lakehouse_assets.sample.retail.products import BRANDS, CATEGORIES, PRODUCTS
 
 PER_WEEK = 60
-# Distributed over countries like the results of campaigns (section 3.1).
+# Distributed over countries like the results of campaigns.
 COUNTRIES = {"USA": 18228, "Germany": 16962, "Japan": 3708, "Brazil": 3032}
 CITIES = {
     "USA": ("New York", "Miami", "Chicago", "San Diego"),

@@ -1,4 +1,4 @@
-"""The products on sale: made-up names in the reference's categories."""
+"""The products on sale: made-up names in the reference lab's categories."""
 
 from __future__ import annotations
 
@@ -19,4 +19,3 @@ PRODUCTS = {
 }
 """Products of each category and what a piece costs."""
 BRANDS = ("BrandA", "BrandB", "BrandC")
-"""The brands of the spec's section 3.4."""

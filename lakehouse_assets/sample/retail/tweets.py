@@ -24,7 +24,7 @@ HASHTAGS = {
 }  # fmt: skip
 ABOUT_CAMPAIGNS = 1 / 8
 BLANK_CITY = 0.4431
-# Places that name no city, for some of the other tweets (section 5).
+# Places that name no city, for some of the other tweets.
 NO_PLACES = {"Online": 4, "MFworld": 2, "KWANGYA": 2, "India": 3, "#codedaily": 1}
 CITIES = (
     "London", "Lagos", "New York", "Miami, FL", "Los Angeles, CA", "Mumbai", "Manila", "Paris",

@@ -24,7 +24,7 @@ from lakehouse_assets.domains.retail.datasets.visits import AGE_GROUPS, HAPPY, N
 from lakehouse_assets.sample.retail.draws import Config, Floats, choose, deliver_csv, utc
 
 FULL: Final = 15
-"""The scale at which there are as many visitors as in the reference."""
+"""The scale at which there are as many visitors as in the reference lab."""
 VISITORS: Final = 45_195
 BOUNCE_RATE: Final = 0.55
 UNHAPPY: Final = 0.5699

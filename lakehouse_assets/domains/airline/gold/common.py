@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lakehouse_assets.catalog.registry import Column, Reference, Table, monthly_table
+from lakehouse_assets.catalog.registry import Column, Table, monthly_table
 from lakehouse_assets.domains.airline.shared import DOMAIN, OWNER
 
 
@@ -17,8 +17,3 @@ def gold(
 ) -> Table:
     """Declare a monthly table of the airline domain, see `monthly_table`."""
     return monthly_table(DOMAIN, name, description, columns, keys, OWNER, **declared)
-
-
-def dates(column: str) -> Reference:
-    """Return a reference to `dim_date`."""
-    return Reference((column,), "dim_date", ("date",))

@@ -8,7 +8,7 @@ from lakehouse_assets.catalog.gold import Check, GoldTable, latest, so_far
 from lakehouse_assets.catalog.registry import LOADED, Column, Measure, same_month
 from lakehouse_assets.domains.airline.datasets.flights import DAYS_TO_END, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
-from lakehouse_assets.domains.airline.gold.common import dates, gold
+from lakehouse_assets.domains.airline.gold.common import gold
 from lakehouse_assets.domains.airline.gold.customers import (
     AGE,
     AGE_GROUP,
@@ -23,6 +23,7 @@ from lakehouse_assets.domains.airline.gold.customers import (
 )
 from lakehouse_assets.domains.airline.models.personas import ACTIVE_WITHIN_DAYS
 from lakehouse_assets.domains.airline.shared import CURRENCY, MONEY, TOTAL
+from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 

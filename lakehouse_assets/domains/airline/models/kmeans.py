@@ -48,7 +48,7 @@ _BLOCK_ROWS: Final = 16_384
 
 @dataclass(frozen=True)
 class ClusteringConfig:
-    """Settings of one clustering (specification section 5).
+    """Settings of one clustering.
 
     Attributes:
         k: Number of clusters, at least 2.
@@ -124,7 +124,7 @@ class ClusteringResult:
 def fit_clusters(
     features: FloatArray, config: ClusteringConfig, feature_names: Sequence[str]
 ) -> ClusteringResult:
-    """Standardise the rows and cluster them with K-means (specification section 5).
+    """Standardise the rows and cluster them with K-means.
 
     The result is the same to the byte for the same rows in the same order: the caller sorts them by
     key, and native threads are limited to one because parallel sums depend on scheduling. The
@@ -210,7 +210,7 @@ def ranked(result: ClusteringResult, feature: str) -> ClusteringResult:
 
 
 def unscaled_centres(features: FloatArray, config: ClusteringConfig) -> FloatArray:
-    """Cluster rows without standardising them: the lab's two-feature model.
+    """Cluster rows without standardising them, as the reference lab's two-feature model does.
 
     Args:
         features: Rows by columns in original units, float64, at least one row.

@@ -46,7 +46,7 @@ PROFILE_COLUMNS: Final[tuple[str, ...]] = (
     "avg_frequency",
     "avg_monetary",
 )
-"""The columns of a profile row that the figure reads (specification section 5)."""
+"""The columns of a profile row that the figure reads."""
 
 _BAR_PANELS: Final = (
     ("customer_count", "Members", "members", "{:,.0f}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.catalog.registry import LOADED, Column, Table
+from lakehouse_assets.catalog.registry import LOADED, Column, Reference, Table
 from lakehouse_assets.domains.conformed import DOMAIN, OWNER
 from lakehouse_assets.domains.conformed.reference import calendar_days
 from lakehouse_assets.engine import Col, DataFrame, F
@@ -100,3 +100,8 @@ def _named(number: Col, names: tuple[str, ...]) -> Col:
 
 
 GOLD = (GoldTable(DIM_DATE, dim_date, {"days": calendar_days}),)
+
+
+def dates(column: str) -> Reference:
+    """Return a reference to `dim_date`."""
+    return Reference((column,), "dim_date", ("date",))

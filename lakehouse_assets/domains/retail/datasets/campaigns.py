@@ -110,9 +110,8 @@ CAMPAIGNS = Dataset(
     dates=DAYS,
     columns=(
         Field("result_id", "bigint", "Key of the result: hash of campaign, day, country, channel "
-              "and "
-              "generation, and of its number among results of its delivery that agree in these. "
-              "Corrections keep the key.",
+              "and generation, and of its number among results of its delivery that agree in "
+              "these. Corrections keep the key.",
               need="checked", derived=True, unit="id"),
         Field("campaign_id", "int", "Number of the campaign.", "Campaign_ID", unit="id"),
         Field("campaign_name", "string", "Name of the campaign.",
@@ -155,9 +154,8 @@ CAMPAIGNS = Dataset(
               "Customer_Segment", missing=UNKNOWN,
               delivered="Channel: the source swaps this label with Campaign_Tactic.",
               unknown="Generation is given; missing values became Unknown."),
-        Field("status", "string", "Stage: Awareness, Consideration, Inquiries, Intent or "
-              "Purchase; Unknown "
-              "if not given.", "Status",
+        Field("status", "string", "Stage: Awareness, Consideration, Inquiries, Intent or Purchase; "
+              "Unknown if not given.", "Status",
               missing=UNKNOWN,
               labels=("Awareness", "Consideration", "Inquiries", "Intent", "Purchase")),
         Field("profit", FINE, "Profit; negative for a loss.", "Profit", need="required",

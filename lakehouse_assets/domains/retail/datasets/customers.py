@@ -78,9 +78,8 @@ CUSTOMERS = Dataset(
         Field("brand", "string", "Whether the customer buys Local or National brands; Unknown if "
               "not given.", "Brand", missing=UNKNOWN,
               labels=("Local", "National")),
-        Field("store_contract", "string", "Contract: Month-to-month, One year or Two year; "
-              "Unknown if not "
-              "given.",
+        Field("store_contract", "string", "Contract: Month-to-month, One year or Two year; Unknown "
+              "if not given.",
               "StoreContract", missing=UNKNOWN, labels=("Month-to-month", "One year", "Two year")),
         _yes_no("paperless_billing", "Whether the customer gets paperless bills",
                 "PaperlessBilling"),

@@ -8,13 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse_assets.catalog.datasets import (
-    DOCUMENT_FIELDS,
-    Dataset,
-    Field,
-    silver_table,
-    text_field,
-)
+from lakehouse_assets.catalog.datasets import DOCUMENT_FIELDS, Dataset, Field, text_field
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F
@@ -83,4 +77,3 @@ DOCUMENTS = Dataset(
     ),
     constraints={"has_content": "size > 0"},
 )  # fmt: skip
-SILVER_DOCUMENTS = silver_table(DOCUMENTS)

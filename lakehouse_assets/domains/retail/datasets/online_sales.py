@@ -6,9 +6,6 @@ ourselves. An order is one product of one brand; its customer number refers to `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from lakehouse_assets.catalog.datasets import Dataset, Field, Flag, silver_table
 from lakehouse_assets.domains.conformed.city_names import is_place_name
 from lakehouse_assets.domains.retail.shared import (
@@ -20,20 +17,14 @@ from lakehouse_assets.domains.retail.shared import (
     REGIONS,
     REVENUE_FITS,
     UNKNOWN,
+    with_day_of,
 )
-from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import Col, F
 from lakehouse_assets.engine import vocabulary as v
 
 
 def _place(given: Col) -> Col:
     return F.when(is_place_name(given), given)
-
-
-def with_order_date(orders: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
-    """Add the day of `ordered_at`."""
-    day = v.parse_date(F.substring(F.col("text_orderedat"), 1, 10), "yyyy-MM-dd")
-    known = F.when(F.col("ordered_at").isNotNull(), day)
-    return orders.select(*orders.columns, known.alias("order_date"))
 
 
 ONLINE_SALES = Dataset(
@@ -44,8 +35,7 @@ ONLINE_SALES = Dataset(
     owner=OWNER,
     rows=(
         "One row per order: typed, with normalised labels. The first delivery of an order counts; "
-        "to "
-        "correct an order, deliver its day again."
+        "to correct an order, deliver its day again."
     ),
     key="order_id",
     nothing=NOTHING,
@@ -77,7 +67,7 @@ ONLINE_SALES = Dataset(
         Field("revenue", FINE, "Revenue, as the source reports it.", "Revenue", need="required",
               unit=CURRENCY),
     ),
-    rule=with_order_date,
+    rule=with_day_of("ordered_at", "text_orderedat", "order_date"),
     expectations=(REVENUE_FITS,),
     watched=("country", "brand"),
     clustered=("customer_id",),

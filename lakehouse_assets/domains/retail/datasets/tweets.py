@@ -147,8 +147,7 @@ TWEETS = Dataset(
     rows=(
         "One row per tweet and hashtag: typed, with cleaned text. A tweet that is delivered again "
         "in any file is a duplicate of the first delivery. A tweet without a city or a campaign "
-        "tag "
-        "is quarantined."
+        "tag is quarantined."
     ),
     key="tweet_id",
     nothing=NOTHING,
@@ -207,9 +206,8 @@ TWEETS = Dataset(
         Flag("retweet_mark_unusual", "isretweet is 0 or 1; larger numbers count as a retweet."),
         Flag(
             "hashtag_taken_from_text",
-            "The tweet's hashtag is a campaign tag; other hashtags were replaced by a campaign "
-            "tag in "
-            "the text.",
+            "The tweet's hashtag is a campaign tag; other hashtags were replaced by a campaign tag "
+            "in the text.",
         ),
     ),
     expectations=(

@@ -6,7 +6,6 @@ columns ourselves, so that the page can be built.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
@@ -17,10 +16,12 @@ from lakehouse_assets.domains.retail.shared import (
     OWNER,
     SEGMENT_IS_KNOWN,
     UNKNOWN,
+    count,
     generation_or_label,
+    with_day_of,
     yes_no,
 )
-from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import Col, F
 from lakehouse_assets.engine import vocabulary as v
 
 AGE_GROUPS = ("<21", "21-30", "31-40", "41-50", "51-60", ">60")
@@ -30,13 +31,6 @@ EXPERIENCES = ("Good", "Poor", "Not mobile")
 CUSTOMER_TYPES = ("New", "Returning", "Repeat customer")
 HAPPY, NOT_HAPPY = "Happy", "Not Happy"
 _YES_NO = ("Yes", "No")
-
-
-def with_visit_date(visits: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
-    """Add the day of `visited_at`."""
-    day = v.parse_date(F.substring(F.col("text_visitedat"), 1, 10), "yyyy-MM-dd")
-    known = F.when(F.col("visited_at").isNotNull(), day)
-    return visits.select(*visits.columns, known.alias("visit_date"))
 
 
 def _fits_bounce() -> Col:
@@ -50,13 +44,6 @@ def _label(name: str, description: str, source: str, labels: tuple[str, ...] = (
     return Field(name, "string", text, source, missing=UNKNOWN, labels=labels, **declared)
 
 
-def _count(name: str, description: str, source: str, unit: str) -> Field:
-    """Declare a count that fits a 32-bit integer, so that sums cannot overflow."""
-    return Field(
-        name, "bigint", description, source, parse=v.small_number, not_negative=True, unit=unit
-    )
-
-
 VISITS = Dataset(
     domain=DOMAIN,
     name="visits",
@@ -65,8 +52,7 @@ VISITS = Dataset(
     owner=OWNER,
     rows=(
         "One row per visit: typed, with normalised labels. The first delivery of a visit counts; "
-        "to "
-        "correct a visit, deliver its day again."
+        "to correct a visit, deliver its day again."
     ),
     key="visit_number",
     nothing=NOTHING,
@@ -105,10 +91,10 @@ VISITS = Dataset(
                (HAPPY, NOT_HAPPY)),
         Field("bounced", "boolean", "Whether the visitor left after one page.", "Bounced",
               need="required"),
-        _count("pages", "Number of pages viewed.", "Pages", "count"),
-        _count("duration_seconds", "Duration of the visit.", "DurationSeconds", "seconds"),
+        count("pages", "Number of pages viewed.", "Pages"),
+        count("duration_seconds", "Duration of the visit.", "DurationSeconds", "seconds"),
     ),
-    rule=with_visit_date,
+    rule=with_day_of("visited_at", "text_visitedat", "visit_date"),
     expectations=(
         SEGMENT_IS_KNOWN,
         Expectation(

@@ -17,6 +17,7 @@ from lakehouse_assets.domains.retail.shared import (
     OWNER,
     SEGMENT_IS_KNOWN,
     UNKNOWN,
+    count,
     generation_or_label,
 )
 from lakehouse_assets.engine import Col, DataFrame, F
@@ -42,13 +43,6 @@ def _label(name: str, description: str, source: str, labels: tuple[str, ...] = (
     return Field(name, "string", description, source, missing=UNKNOWN, labels=labels)
 
 
-def _count(name: str, description: str, source: str, unit: str = "count") -> Field:
-    """Declare a count that fits a 32-bit integer, so that sums cannot overflow."""
-    return Field(
-        name, "bigint", description, source, parse=v.small_number, not_negative=True, unit=unit
-    )
-
-
 WEBSITE = Dataset(
     domain=DOMAIN,
     name="website",
@@ -57,8 +51,7 @@ WEBSITE = Dataset(
     owner=OWNER,
     rows=(
         "One row per delivered row: typed, with normalised labels. A row that is delivered again "
-        "in "
-        "another file is a duplicate of the first delivery; equal rows within a file are kept."
+        "in another file is a duplicate of the first delivery; equal rows within a file are kept."
     ),
     key="visit_id",
     nothing=NOTHING,
@@ -85,30 +78,28 @@ WEBSITE = Dataset(
                "given.", "Device_Category",
                ("Mobile", "Tablet", "Desktop")),
         _label("traffic_source", "Where visitors came from, such as Google or Direct; Unknown if "
-               "not "
-               "given.", "Sources"),
+               "not given.", "Sources"),
         _label("conversation", "Platform on which the product was discussed; Unknown if not "
                "given.", "Conversations"),
         _label("page", "Page of the website; Unknown if not given.", "Page"),
         _label("browser", "Browser of the visitors; Unknown if not given.", "Browser"),
         _label("sentiment", "Sentiment of the discussion: Positive, Neutral or Negative; Unknown "
-               "if not "
-               "given.", "Sentiment"),
+               "if not given.", "Sentiment"),
         Field("campaign_name", "string", "Name of the campaign; null if not given.",
               "Campaign_Name"),
         Field("hashtag", "string", "Hashtag of the tweets, with #; null if not given.", "Hashtags",
               parse=_hashtag, delivered="Hashtag of the tweets, without #."),
-        replace(_count("visits", "Number of visits.", "Visits"), need="required"),
-        _count("sessions", "Number of sessions.", "Sessions"),
-        _count("unique_visitors", "Number of different visitors.", "Unique_Visitors"),
-        _count("return_visitors", "Number of returning visitors.", "Return_Visitors"),
-        _count("daily_users", "Number of users on the day.", "Daily_Users"),
-        _count("duration_minutes", "Average duration of a visit.", "Duration_min", "minutes"),
+        replace(count("visits", "Number of visits.", "Visits"), need="required"),
+        count("sessions", "Number of sessions.", "Sessions"),
+        count("unique_visitors", "Number of different visitors.", "Unique_Visitors"),
+        count("return_visitors", "Number of returning visitors.", "Return_Visitors"),
+        count("daily_users", "Number of users on the day.", "Daily_Users"),
+        count("duration_minutes", "Average duration of a visit.", "Duration_min", "minutes"),
         Field("conversion_rate", "decimal(9,4)", "Share of visits that ended in an order; null and "
               "flagged if not from 0 to 100.", "Conversion_Rate", parse=_percent,
               unit="percent"),
-        _count("tweets", "Number of tweets about the product.", "Tweets"),
-        _count("retweets", "Number of retweets of these tweets.", "Retweets"),
+        count("tweets", "Number of tweets about the product.", "Tweets"),
+        count("retweets", "Number of retweets of these tweets.", "Retweets"),
     ),
     delivered_order=(
         "Country", "Product_Category", "Product", "Channel", "Gender", "Sessions",

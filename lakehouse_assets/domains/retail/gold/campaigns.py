@@ -7,6 +7,7 @@ from datetime import date, datetime
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
 from lakehouse_assets.catalog.registry import LOADED, Column, Measure, same_month
+from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
 from lakehouse_assets.domains.retail.gold.common import (
@@ -14,7 +15,6 @@ from lakehouse_assets.domains.retail.gold.common import (
     COUNTRY_CODE,
     FINE_TOTAL,
     TOTAL,
-    dates,
     gold,
 )
 from lakehouse_assets.domains.retail.shared import CURRENCY, FINE, MONEY
@@ -241,7 +241,7 @@ def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> Data
         v.total(loss, 4).alias("loss"),
     )  # fmt: skip
     # Country names are looked up here, once and for few rows; later tables reuse the codes.
-    placed = with_country_code(_named_alike(grouped, "spelling"), "country", countries)
+    placed = with_country_code(_named_alike(grouped, "spelling"), countries)
     return placed.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_DAYS.column_names)
 
 

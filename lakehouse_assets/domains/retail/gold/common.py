@@ -32,8 +32,3 @@ def gold(
     return monthly_table(
         DOMAIN, name, description, columns, keys, OWNER, aliases=aliases, **declared
     )
-
-
-def dates(column: str) -> Reference:
-    """Return a reference to `dim_date`."""
-    return Reference((column,), "dim_date", ("date",))

@@ -9,8 +9,8 @@ from typing import Any, Final
 from lakehouse_assets.catalog.gold import GoldTable, Read, last_days
 from lakehouse_assets.catalog.registry import Column, Measure, Reference, Table
 from lakehouse_assets.catalog.streams import EVENT_DATE
+from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.retail import reference
-from lakehouse_assets.domains.retail.gold.common import dates
 from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_OCCUPANCY_MINUTE,
     AGG_THERMOSTAT_MINUTE,
@@ -94,19 +94,16 @@ GOLD_CROWD_COOLING = Table(
         Column("shift", "int", "Shift in which the crowd began, in the store's local time: 1 from "
                "6:00, 2 from 14:00, 3 from 22:00.", unit="code"),
         Column("visitors_peak", "double", "Highest number of visitors in a minute, as an average "
-               "of "
-               "the store's devices.", False, "count"),
+               "of the store's devices.", False, "count"),
         Column("temp_before", "double", f"Average temperature of the {_BEFORE} minutes before; "
                "null if there is none.", unit="degrees Fahrenheit"),
         Column("temp_peak", "double", f"Highest {_SMOOTHED}-minute average temperature during the "
                f"crowd and the {LONGEST_LAG} minutes after it, or until the next crowd; null if "
                "there is none.", unit="degrees Fahrenheit"),
-        Column("minutes_to_band", "int", f"Minutes from the end of the crowd until the "
-               f"{_SMOOTHED}-minute "
-               f"average temperature is at most {_BAND / 100} F above temp_before again; 0 if it "
-               f"was "
-               f"never higher, null if that took more than {LONGEST_LAG} minutes or the next crowd "
-               "came first.", unit="minutes"),
+        Column("minutes_to_band", "int", "Minutes from the end of the crowd until the "
+               f"{_SMOOTHED}-minute average temperature is at most {_BAND / 100} F above "
+               "temp_before again; 0 if it was never higher, null if that took more than "
+               f"{LONGEST_LAG} minutes or the next crowd came first.", unit="minutes"),
     ),
     keys=("store_id", "began_at"),
     owner=OWNER,

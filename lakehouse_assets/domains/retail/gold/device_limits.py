@@ -9,8 +9,8 @@ from typing import Any, Final
 from lakehouse_assets.catalog.gold import GoldTable, RowsAlert, last_days
 from lakehouse_assets.catalog.registry import Column, Measure, Reference, Table
 from lakehouse_assets.catalog.streams import EVENT_DATE, LiveAlarm
+from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.retail import reference
-from lakehouse_assets.domains.retail.gold.common import dates
 from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_THERMOSTAT_MINUTE,
     minute_number,

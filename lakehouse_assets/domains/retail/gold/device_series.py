@@ -100,8 +100,7 @@ OCCUPANCY_ANOMALIES = _daily(
     "days, as in thermostat_anomalies.",
     (
         Column("measure", "string", "What is measured: `dwell` is time in one place, `aisle` time "
-               "in the "
-               "aisle.",
+               "in the aisle.",
                False),
         _STORE, _DEVICE,
         Column("step_start", "timestamp", f"Start of the {STEP} minutes in UTC.", False),
@@ -114,9 +113,8 @@ OCCUPANCY_ANOMALIES = _daily(
     kind="aggregate",
     measures=(
         Measure("stay_anomalies", "sum(case when device_id <> 'All' then abs(flag) end)", "count",
-                "additive", "Number of steps in which visitors near a device stayed unusually "
-                "long or "
-                "short."),
+                "additive", "Number of steps in which visitors near a device stayed unusually long "
+                "or short."),
     ),
 )  # fmt: skip
 

@@ -1,9 +1,8 @@
 """The dimensions of sales and devices: stores, products, customers and devices.
 
 Dates, places and countries are conformed: they mean the same in every domain. Customers are not:
-the retailer's customers and the airline's members share no number,
-and equal names do not prove that
-two people are the same. The dimension of campaigns is in `campaigns.py`.
+the retailer's customers and the airline's members share no number, and equal names do not prove
+that two people are the same. The dimension of campaigns is in `campaigns.py`.
 """
 
 from __future__ import annotations

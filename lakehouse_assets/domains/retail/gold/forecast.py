@@ -18,6 +18,7 @@ from lakehouse_assets.catalog.registry import (
     same_month,
 )
 from lakehouse_assets.clock import following
+from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES, STORE_SALES
 from lakehouse_assets.domains.retail.gold.campaigns import DIM_CAMPAIGNS
 from lakehouse_assets.domains.retail.gold.common import TOTAL, gold
@@ -77,12 +78,10 @@ GOLD_SALES_FORECAST = gold(
         Column("price", "double", "Assumed price.", unit=CURRENCY),
         Column("promotion", "string", "Assumed promotion: feature if advertised, deal if at "
                f"least 5 % cheaper than in the previous {RECENT} weeks, else none."),
-        Column("method", "string", f"Method of the forecast: trees (boosted trees), recent (mean "
-        f"of "
-               f"the last {RECENT} weeks), last_week, year_before (same week of the previous "
-               f"year), "
-               "smoothed (exponential smoothing), or similar (mean that gives recent weeks with a "
-               f"similar price and advert the highest weight). {_BOUND}"),
+        Column("method", "string", "Method of the forecast: trees (boosted trees), recent (mean of "
+        f"the last {RECENT} weeks), last_week, year_before (same week of the previous year), "
+        "smoothed (exponential smoothing), or similar (mean that gives recent weeks with a similar "
+        f"price and advert the highest weight). {_BOUND}"),
         Column("forecast_p10", "double", f"Lower bound: one of ten weeks is below it. {_BOUND}",
                unit="pieces"),
         Column("forecast_p50", "double", f"Forecast (median). {_BOUND}", unit="pieces"),
@@ -115,7 +114,7 @@ SALES_OUTLOOK = Table(
     topic="forecast",
     references=(
         Reference(("store",), "dim_stores", ("store",)),
-        Reference(("week_start",), "dim_date", ("date",)),
+        dates("week_start"),
     ),
     measures=(
         Measure("pieces", "sum(quantity)", "pieces", "additive", "Pieces sold."),

@@ -8,6 +8,7 @@ from functools import partial
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
 from lakehouse_assets.catalog.registry import LOADED, Column, Measure, Reference, same_month
+from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.conformed.reference import UNKNOWN_COUNTRY
 from lakehouse_assets.domains.retail.datasets.online_sales import SILVER_ONLINE_SALES
@@ -16,7 +17,6 @@ from lakehouse_assets.domains.retail.gold.common import (
     COUNTRIES,
     COUNTRY_CODE,
     FINE_TOTAL,
-    dates,
     gold,
 )
 from lakehouse_assets.domains.retail.gold.dimensions import (
@@ -37,8 +37,7 @@ _BRAND = Column("brand", "string", "Brand of the product.", False)
 FACT_SALES = gold(
     "fact_sales",
     "One row per sale delivered in a month: the sales of a brand in a store in a week, or an "
-    "online "
-    "order.",
+    "online order.",
     (
         Column(
             "sale_key",
@@ -156,8 +155,7 @@ SALES_TRAIN = gold(
 SALES_TEST = gold(
     "sales_test",
     "Test data of a forecast: store sales so far of the later weeks, above a percent rank of 0.8 "
-    "by "
-    "week_starting. Empty while there is no such week.",
+    "by week_starting. Empty while there is no such week.",
     _SALE,
     ("sale_id",),
     kind="cumulative",
@@ -207,7 +205,7 @@ def fact_sales(
             *_MEASURES,
         )
     )
-    there = with_country_code(online_sales, "country", countries).select(
+    there = with_country_code(online_sales, countries).select(
         F.lit(ONLINE).alias("channel"),
         F.col("order_id").alias("number"),
         F.col("order_date").alias("sale_date"),

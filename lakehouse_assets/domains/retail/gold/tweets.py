@@ -15,9 +15,10 @@ from lakehouse_assets.catalog.registry import (
     Measure,
     Table,
 )
+from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.conformed.gold.places import DIM_PLACES
 from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
-from lakehouse_assets.domains.retail.gold.common import COUNT_TOTAL, dates, gold
+from lakehouse_assets.domains.retail.gold.common import COUNT_TOTAL, gold
 from lakehouse_assets.domains.retail.models.sentiment import (
     LABELLED_TWEETS_SCORED,
     SENTIMENT_COLUMNS,
@@ -94,8 +95,7 @@ TWEET_DAYS = Table(
     layer="gold",
     description=(
         "Tweets delivered on a day, by day of the tweet, hashtag and city. Cumulative tables add "
-        "up "
-        "the days, so that a new file only recomputes its own day."
+        "up the days, so that a new file only recomputes its own day."
     ),
     columns=(
         Column("tweet_date", "date", "Day of the tweets (UTC).", False),

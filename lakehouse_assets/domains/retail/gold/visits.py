@@ -8,13 +8,13 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import Column, Measure
+from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.retail.datasets.visits import HAPPY, NOT_HAPPY, SILVER_VISITS, VISITS
 from lakehouse_assets.domains.retail.gold.common import (
     COUNT_TOTAL,
     COUNTRIES,
     COUNTRY_CODE,
-    dates,
     gold,
 )
 from lakehouse_assets.engine import Col, DataFrame, F
@@ -73,8 +73,7 @@ WEBSITE_VISITS = gold(
 WEBSITE_VISIT_DAYS = gold(
     "website_visit_days",
     "Website visits delivered in a month, by day, country, device, age group and referrer. "
-    "Visitors "
-    "are not counted, because one person may be in several rows.",
+    "Visitors are not counted, because one person may be in several rows.",
     (
         SILVER_VISITS.column("visit_date"),
         COUNTRY_CODE,
@@ -119,7 +118,7 @@ def website_visits(visits: DataFrame, countries: DataFrame, month: date) -> Data
     for label, age in _YOUNGEST.items():
         youngest = F.when(F.col("age_group") == F.lit(label), F.lit(age)).otherwise(youngest)
     return (
-        with_country_code(visits, "country", countries)
+        with_country_code(visits, countries)
         .withColumns(
             {
                 "as_of_month": F.lit(month),

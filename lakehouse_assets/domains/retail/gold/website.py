@@ -7,13 +7,13 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, so_far
 from lakehouse_assets.catalog.registry import Column, Measure
+from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
 from lakehouse_assets.domains.retail.datasets.website import SILVER_WEBSITE, WEBSITE
 from lakehouse_assets.domains.retail.gold.common import (
     COUNTRIES,
     COUNTRY_CODE,
     FINE_TOTAL,
-    dates,
     gold,
 )
 from lakehouse_assets.engine import Col, DataFrame, F
@@ -98,7 +98,7 @@ def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFr
     rated = F.when(F.col("conversion_rate").isNotNull(), F.col("visits"))
     # Decimals instead of doubles, so that sums do not depend on the order of addition.
     orders = (rated * F.col("conversion_rate") * F.lit("0.01").cast("decimal(3,2)")).cast(_ORDERS)
-    placed = with_country_code(visits, "country", countries)
+    placed = with_country_code(visits, countries)
     counted = v.staged(placed.select(*placed.columns, rated.alias("rated"), orders.alias("orders")))
     return (
         counted.groupBy("visit_date", "country_code", "device_category", "traffic_source")

@@ -1,10 +1,9 @@
 """The churn model: how likely a customer is to leave.
 
-The reference lab's random forest and a plain logistic regression are the baselines. Candidates "
-"are a
-logistic regression with splines, boosted trees, and the mean of their logits. Penalty, depth,
-number
-of trees, candidate and calibration are all chosen by out-of-fold predictions on the fitted rows.
+The reference lab's random forest and a plain logistic regression are the baselines. Candidates
+are a logistic regression with splines, boosted trees, and the mean of their logits. Penalty, depth,
+number of trees, candidate and calibration are all chosen by out-of-fold predictions on the fitted
+rows.
 """
 
 from __future__ import annotations
@@ -397,7 +396,7 @@ def fit_churn(
 
 
 def fit_baselines(rows: pa.Table, labels: Labels) -> Callable[[pa.Table], dict[str, FloatArray]]:
-    """Fit the reference's random forest and a plain logistic regression, both on 0 and 1 columns.
+    """Fit the lab's random forest and a plain logistic regression, both on columns of 0 and 1.
 
     Returns:
         What predicts the probabilities of rows, by baseline.
@@ -579,15 +578,13 @@ CHURN: Final = ModelSpec(
         Gate(
             "churn_is_calibrated", "ece", None, below=0.08,
             description="Calibration error below 0.08 out of fold: probabilities match the share "
-            "of "
-            "customers who left.",
+            "of customers who left.",
             also_shown=("brier",),
         ),
         Gate(
             "churn_is_not_leaked", "leaks", None, below=1.0,
             description="No sign of leakage: rows were not resampled before the split, and no AUC "
-            "is "
-            "implausibly high. leaks.json of the MLflow run lists the findings.",
+            "is implausibly high. leaks.json of the MLflow run lists the findings.",
         ),
     ),
     comparison=by_auc("churn_probability", not_worse_by=0.005, slices=("senior_citizen",)),

@@ -74,9 +74,8 @@ def read_customers(path: Path) -> tuple[pa.Table, Labels, int]:
         twice = repeated(text[SOURCES[KEY]].filter(known).to_pylist())
         if twice:
             raise LakehouseError(
-                f"{path} has {len(twice)} customers in several rows; keep one row of each. A "
-                f"model must "
-                "not be tested on customers that it was fitted on."
+                f"{path} has {len(twice)} customers in several rows; keep one row of each. A model "
+                "must not be tested on customers that it was fitted on."
             )
     try:
         check_customers(text.drop_columns([SOURCES[LABEL]]).filter(known), labels)
@@ -165,9 +164,8 @@ CHURN_EVALUATION: Final = Evaluation(
             "data",
             "CSV file of customers, plain or .gz, with the columns "
             + ", ".join(SOURCES[name] for name in (*FEATURES, LABEL))
-            + " in any order. CustomerID is read if present. Other columns are ignored, but a "
-            "copy of "
-            "Churn is refused.",
+            + " in any order. CustomerID is read if present. Other columns are ignored, but a copy "
+            "of Churn is refused.",
             parse=Path,
         ),
         Argument("seeds", "Seeds of the splits, such as 0-4 or 0,3,7.", "0-4", parse_seeds),

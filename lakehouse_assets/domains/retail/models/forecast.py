@@ -1,11 +1,9 @@
 """The forecast of weekly sales by store and brand: boosted trees, calibrated by promotion.
 
 A forecast starts from what the series sold in earlier weeks with a similar price and promotion,
-with
-more weight on recent weeks; trees predict how much the week will differ from that. The factor of a
-forecast and its interval come from earlier forecasts, by promotion state,
-because promoted weeks are
-far less certain.
+with more weight on recent weeks; trees predict how much the week will differ from that. The factor
+of a forecast and its interval come from earlier forecasts, by promotion state, because promoted
+weeks are far less certain.
 """
 
 from __future__ import annotations
@@ -31,6 +29,9 @@ because sales change."""
 
 BIAS_GUARD: Final = 0.1
 """Most of a state's volume that a factor below 1 may leave out of its forecasts."""
+
+HORIZONS: Final = (2, 3)
+"""Numbers of weeks ahead that trees learn to forecast, as in the public protocol."""
 
 FIRST_TARGET: Final = 26
 """Number of the first week that trees learn from: earlier ones have too little history."""
@@ -196,10 +197,10 @@ class Features:
             change,
             deal,
             feature,
-            _lowest(change, 1),
+            _lowest(change),
             _average(change, 1),
             price - _average(price, 1),
-            price - _lowest(price, 1),
+            price - _lowest(price),
             np.nansum(feature, 1, keepdims=True),
             np.nansum(deal, 1, keepdims=True),
             *(change[:, [brand]] for brand in range(shape[1])),
@@ -265,29 +266,26 @@ def _average(values: FloatArray, axis: int) -> FloatArray:
     return _ratio(total, known.sum(axis, keepdims=True, dtype=np.float64))
 
 
-def _lowest(values: FloatArray, axis: int) -> FloatArray:
-    """Return the least along an axis of the values that are known; NaN where none is."""
+def _lowest(values: FloatArray) -> FloatArray:
+    """Return the least known value along axis 1; NaN where none is known."""
     import numpy as np
 
-    lowest = np.where(np.isnan(values), np.inf, values).min(axis, keepdims=True)
+    lowest = np.where(np.isnan(values), np.inf, values).min(1, keepdims=True)
     return np.asarray(np.where(np.isinf(lowest), np.nan, lowest), np.float64)
 
 
-def fit_trees(
-    features: Features, origin: int, horizons: Sequence[int], settings: ForecastSettings
-) -> Any:
-    """Fit trees to the weeks up to an origin, each forecast from those many weeks before.
+def fit_trees(features: Features, origin: int, settings: ForecastSettings) -> Any:
+    """Fit trees to the weeks up to an origin, each forecast from each of the `HORIZONS` before.
 
     Args:
         features: The features; nothing after the origin is used.
         origin: The last week whose sales are known, counted from the panel's first.
-        horizons: Numbers of weeks ahead.
         settings: Settings.
     """
     import numpy as np
 
     rows, gains = [], []
-    for horizon in horizons:
+    for horizon in HORIZONS:
         for week in range(FIRST_TARGET, origin + 1):
             columns, start = features.of(week, week - horizon)
             gain = features.sold[:, :, week].ravel() - start

@@ -1,9 +1,8 @@
 """The backtest of the sales forecast: rolling origins, simple methods, and the choice.
 
-At each origin,
-every method knows the sales up to it and forecasts the weeks after it. A forecast is
-calibrated with forecasts of earlier origins whose weeks are over, so that nothing after the origin
-affects it.
+At each origin, every method knows the sales up to it and forecasts the weeks after it. A forecast
+is calibrated with forecasts of earlier origins whose weeks are over, so that nothing after the
+origin affects it.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lakehouse_assets.domains.retail.models.forecast import (
+    HORIZONS,
     STATES,
     TAIL,
     Features,
@@ -27,8 +27,8 @@ from lakehouse_assets.ml.sampling import FloatArray
 if TYPE_CHECKING:
     from lakehouse_assets.domains.retail.models.forecast import Ints
 
-Method: TypeAlias = "Callable[[Features, int, Sequence[int]], Callable[[int], FloatArray]]"
-"""Fits on features up to an origin, for horizons; returns what forecasts all series in a week."""
+Method: TypeAlias = "Callable[[Features, int], Callable[[int], FloatArray]]"
+"""Fits on features up to an origin; returns what forecasts all series in a week."""
 
 BIAS_ALLOWED: Final = 0.2
 """Share of the volume by which a method may be wrong before it counts against it."""
@@ -84,10 +84,8 @@ class Forecasts:
         return Forecasts(*(values[chosen] for values in vars(self).values()))
 
 
-def backtest(
-    features: Features, method: Method, origins: Sequence[int], horizons: Sequence[int]
-) -> Forecasts:
-    """Forecast from each origin, as if nothing after it were known but plans.
+def backtest(features: Features, method: Method, origins: Sequence[int]) -> Forecasts:
+    """Forecast the `HORIZONS` from each origin, as if nothing after it were known but plans.
 
     Weeks without sales, or for which the method has no forecast, are left out.
     """
@@ -96,9 +94,9 @@ def backtest(
     panel = features.panel
     parts = []
     for origin in origins:
-        forecast = method(features, origin, horizons)
+        forecast = method(features, origin)
         scale = naive_scale(panel, origin)
-        for week in (origin + horizon for horizon in horizons):
+        for week in (origin + horizon for horizon in HORIZONS):
             if week >= panel.weeks:
                 continue
             units, said = panel.units[:, :, week].ravel(), forecast(week)
@@ -199,29 +197,25 @@ def choose(found: Mapping[str, Forecasts]) -> str:
 def trees(settings: ForecastSettings) -> Method:
     """Return the boosted trees as a method."""
 
-    def fit(
-        features: Features, origin: int, horizons: Sequence[int]
-    ) -> Callable[[int], FloatArray]:
-        fitted = fit_trees(features, origin, horizons, settings)
+    def fit(features: Features, origin: int) -> Callable[[int], FloatArray]:
+        fitted = fit_trees(features, origin, settings)
         return lambda week: predict_trees(fitted, features, week, origin)
 
     return fit
 
 
-def naive(features: Features, origin: int, _horizons: Sequence[int]) -> Callable[[int], FloatArray]:
+def naive(features: Features, origin: int) -> Callable[[int], FloatArray]:
     """Forecast the last known week."""
     last = _last_known(features.panel.units[:, :, : origin + 1])
     return lambda _week: last
 
 
-def seasonal_naive(
-    features: Features, origin: int, horizons: Sequence[int]
-) -> Callable[[int], FloatArray]:
+def seasonal_naive(features: Features, origin: int) -> Callable[[int], FloatArray]:
     """Forecast the same week of the year before; without it, the last known week."""
     import numpy as np
 
     units = features.panel.units
-    last = naive(features, origin, horizons)(origin)
+    last = naive(features, origin)(origin)
 
     def forecast(week: int) -> FloatArray:
         if week < _YEAR:
@@ -232,9 +226,7 @@ def seasonal_naive(
     return forecast
 
 
-def mean_of_logs(
-    features: Features, origin: int, _horizons: Sequence[int]
-) -> Callable[[int], FloatArray]:
+def mean_of_logs(features: Features, origin: int) -> Callable[[int], FloatArray]:
     """Forecast the mean of the logarithms of all known weeks."""
     import numpy as np
 
@@ -245,7 +237,7 @@ def mean_of_logs(
     return lambda _week: np.expm1(mean).ravel()
 
 
-def ets(features: Features, origin: int, _horizons: Sequence[int]) -> Callable[[int], FloatArray]:
+def ets(features: Features, origin: int) -> Callable[[int], FloatArray]:
     """Forecast by exponential smoothing with a damped trend, on logarithms.
 
     Each series has the two weights with the least squared errors of one week ahead.
@@ -282,18 +274,16 @@ def lab_regression(*, leaks: bool) -> Method:
     revenue is quantity times price, so the features contain the answer, which no forecast knows.
 
     Args:
-        leaks: Whether it is given the quantity of the week that it forecasts, as in the reference;
+        leaks: Whether it is given the quantity of the week that it forecasts, as in the lab;
             otherwise it is given that of the last known week.
     """
 
-    def fit(
-        features: Features, origin: int, horizons: Sequence[int]
-    ) -> Callable[[int], FloatArray]:
+    def fit(features: Features, origin: int) -> Callable[[int], FloatArray]:
         import numpy as np
         from sklearn.ensemble import RandomForestRegressor
 
         panel = features.panel
-        last = naive(features, origin, horizons)(origin)
+        last = naive(features, origin)(origin)
         brands = np.broadcast_to(np.arange(len(panel.brands))[None], panel.units.shape[:2]).ravel()
 
         def rows(week: int, quantity: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.domains.retail.models.forecast import (
+    HORIZONS,
     STATES,
     Features,
     ForecastSettings,
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROUNDS: Final = 12
-HORIZONS: Final = (2, 3)
 STEP: Final = 2
-"""Rounds, weeks ahead, and weeks from round to round of the public protocol."""
+"""Rounds, and weeks from round to round, of the public protocol."""
 
 FEWEST_WEEKS: Final = 90
 _FILE: Final = "orange_juice_weekly.csv"
@@ -77,8 +77,7 @@ def read_sales(folder: Path) -> Panel:
     if weeks < FEWEST_WEEKS:
         raise LakehouseError(
             f"{path} has sales of {weeks} weeks; provide at least {FEWEST_WEEKS}, for {ROUNDS} "
-            f"rounds "
-            "after a year and a half of history."
+            "rounds after a year and a half of history."
         )
     keys = np.rec.fromarrays([columns["store"], columns["brand"], week])
     if len(np.unique(keys)) < len(keys):
@@ -153,11 +152,11 @@ def evaluate_forecast(arguments: Mapping[str, Any], progress: Progress) -> dict[
         for name, method in methods.items():
             parts = []
             for number, origin in enumerate(origins, 1):
-                parts.append(backtest(features, method, [origin], HORIZONS))
+                parts.append(backtest(features, method, [origin]))
                 if name == "trees":
                     progress(f"trees: origin {number} of {len(origins)}")
             found[name] = Forecasts.joined(parts)
-        leaking = backtest(features, lab_regression(leaks=True), rounds, HORIZONS)
+        leaking = backtest(features, lab_regression(leaks=True), rounds)
     chosen = choose({n: one.where(one.week <= rounds[0]) for n, one in found.items()})
     progress(f"{chosen} is the best method before the first round")
     points, lows, highs = zip(

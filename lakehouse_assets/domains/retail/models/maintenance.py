@@ -233,9 +233,8 @@ HEALTH_COLUMNS: Final = (
            "120; null before the first model.", unit="hours"),
     Column("fails_within_24h", "double", "Probability that the device fails within 24 hours.",
            unit="share"),
-    Column("risk", "string", f"Risk of failure within 24 hours: high from a probability of "
-           f"{HIGH:g}, "
-           f"medium from {MEDIUM:g}, else low."),
+    Column("risk", "string", "Risk of failure within 24 hours: high from a probability of "
+           f"{HIGH:g}, medium from {MEDIUM:g}, else low."),
     *(
         Column(f"reason_{number}", "string", f"{rank} reason for a medium or high risk: a reading "
                "and its change per hour; null if there is none.")
@@ -272,8 +271,7 @@ MAINTENANCE: Final = ModelSpec(
         Gate(
             "remaining_life_is_predicted", "rmse", None, below=25.0,
             description="RMSE of the remaining hours (up to 120) below 25 hours, on devices that "
-                                                      "the "
-            "fit has not seen.",
+                                                      "the fit has not seen.",
             also_shown=("phm", "rmse_of_the_mean"),
         ),
         Gate(
@@ -285,8 +283,7 @@ MAINTENANCE: Final = ModelSpec(
         Gate(
             "failures_are_calibrated", "ece", None, below=0.05,
             description="Calibration error below 0.05 out of fold: the probability of failure "
-            "within "
-            "24 hours matches the observed share.",
+            "within 24 hours matches the observed share.",
             also_shown=("brier",),
         ),
         Gate(
@@ -301,8 +298,7 @@ MAINTENANCE: Final = ModelSpec(
     comparison=by_metric("rmse", rmse, "remaining_hours", lower_is_better=True, not_worse_by=1.0),
     limits=(
         "It predicts failures that are preceded by heat, noise, lost readings or a falling "
-        "battery, "
-        "as in the simulation. It does not predict sudden failures.",
+        "battery, as in the simulation. It does not predict sudden failures.",
         "Remaining lives of more than 120 hours are not distinguished.",
         "It is fitted on simulated devices; train it on real ones before you plan maintenance by "
         "it.",

@@ -113,8 +113,7 @@ def read_engines(path: Path) -> Engines:
     if len(wrong):
         raise LakehouseError(
             f"{path}, line {wrong[0] + 1}: engine and cycle must be whole numbers from 1; correct "
-            f"the "
-            "line."
+            "the line."
         )
     order = np.lexsort((ids[:, 1], ids[:, 0]))
     unit, cycle = ids[order].astype(np.int64).T
@@ -368,8 +367,7 @@ def evaluate_maintenance(arguments: Mapping[str, Any], progress: Progress) -> di
     if count < FEWEST_ENGINES:
         raise LakehouseError(
             f"{path} has {count} engine(s); provide at least {FEWEST_ENGINES}, so that the model "
-            f"can "
-            "be tested on engines that it has not seen."
+            "can be tested on engines that it has not seen."
         )
     scale = _Scale(engines)
     if not scale.useful:
@@ -410,8 +408,7 @@ def _read_test(trained: Engines, path: Path, rul: Path) -> tuple[Engines, FloatA
     if len(left) != len(test.ends):
         raise LakehouseError(
             f"{rul} has {len(left)} line(s), but {path} has {len(test.ends)} engine(s); provide "
-            f"one "
-            "line per engine, in the same order."
+            "one line per engine, in the same order."
         )
     if (left < 0).any():
         raise LakehouseError(
@@ -441,16 +438,13 @@ MAINTENANCE_EVALUATION: Final = Evaluation(
     name="maintenance",
     description=(
         "Evaluate the remaining-life model on machines that ran to failure, in the format of "
-        "NASA's "
-        "C-MAPSS files: engine, cycle, 3 settings and 21 sensors, separated by spaces. Prints the "
-        "root mean squared error (rmse) and the summed penalty of the PHM08 data challenge (phm). "
-        "By convention, cycles left are capped at 125; `uncapped` has both figures without the "
-        "cap. "
-        "Without a test file, five folds of engines are held out in turn, and each engine is cut "
-        "at "
-        f"ten random cycles, as in the public test set: after cycle {LEAST_SEEN} and with at most "
-        f"{MOST_LEFT} cycles left. Number of trees, weights and shift are chosen on the training "
-        "part."
+        "NASA's C-MAPSS files: engine, cycle, 3 settings and 21 sensors, separated by spaces. "
+        "Prints the root mean squared error (rmse) and the summed penalty of the PHM08 data "
+        "challenge (phm). By convention, cycles left are capped at 125; `uncapped` has both "
+        "figures without the cap. Without a test file, five folds of engines are held out in turn, "
+        "and each engine is cut at ten random cycles, as in the public test set: after cycle "
+        f"{LEAST_SEEN} and with at most {MOST_LEFT} cycles left. Number of trees, weights and "
+        "shift are chosen on the training part."
     ),
     arguments=(
         Argument("train", "File of engines that ran to failure, plain or .gz.", parse=Path),

@@ -375,9 +375,8 @@ SALES_FORECAST: Final = ModelSpec(
     gates=(
         Gate(
             "forecast_is_not_biased", "bias", -0.2, below=0.2,
-            description="Bias in the backtest below 0.2: forecasts are off by less than a fifth "
-            "of the "
-            "volume in total.",
+            description="Bias in the backtest below 0.2: forecasts are off by less than a fifth of "
+            "the volume in total.",
             also_shown=("wape", "mape"),
         ),
     ),

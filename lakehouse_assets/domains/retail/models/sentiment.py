@@ -209,7 +209,7 @@ def macro_recall(labels: Any, predictions: Any, weights: FloatArray) -> float:
 
 
 def fit_reference(trained: Tweets, validation: Tweets) -> Callable[[Sequence[str]], FloatArray]:
-    """Fit the reference's model: 1,024 TF-IDF columns of words and pairs, and boosted trees.
+    """Fit the reference lab's model: 1,024 TF-IDF columns of words and pairs, and boosted trees.
 
     Returns:
         What predicts the probabilities of texts.
@@ -327,10 +327,10 @@ def fit_tweets(rows: pa.Table, settings: SentimentSettings) -> Fitted:
     )
 
 
-def weightiest_words(model: SentimentModel, most: int = 25) -> dict[str, list[str]]:
-    """Return the words that speak most for each sentiment."""
+def weightiest_words(model: SentimentModel) -> dict[str, list[str]]:
+    """Return the 25 words that speak most for each sentiment."""
     names = model.words.names.splitlines()
-    order = model.words.weights.argsort(axis=0)[::-1][:most]
+    order = model.words.weights.argsort(axis=0)[::-1][:25]
     return {
         name: [names[place] for place in column]
         for name, column in zip(CLASSES, order.T, strict=True)
@@ -482,11 +482,10 @@ SENTIMENT_EVALUATION: Final = Evaluation(
     name="sentiment",
     description=(
         "Train the sentiment model on labelled tweets, choose its penalty on a second file, and "
-        "test "
-        "it on a third. Tweets that a later file repeats are skipped in the earlier one. Prints "
-        "macro recall, macro F1, accuracy and calibration error (ECE, ten bins of equal width) of "
-        "the champion and of the baselines: boosted trees on 1,024 TF-IDF columns, and VADER with "
-        "bounds chosen on the validation file."
+        "test it on a third. Tweets that a later file repeats are skipped in the earlier one. "
+        "Prints macro recall, macro F1, accuracy and calibration error (ECE, ten bins of equal "
+        "width) of the champion and of the baselines: boosted trees on 1,024 TF-IDF columns, and "
+        "VADER with bounds chosen on the validation file."
     ),
     arguments=(
         Argument("train", _file("training"), parse=Path),
@@ -498,8 +497,7 @@ SENTIMENT_EVALUATION: Final = Evaluation(
 
 SENTIMENT_COLUMNS: Final = (
     Column("ml_sentiment", "string", "Sentiment predicted by the model; null if the tweet has no "
-           "words, or "
-           "before the first model.", aliases=("mlsentiment",)),
+           "words, or before the first model.", aliases=("mlsentiment",)),
     Column("ml_sentiment_probability", "double", "Probability of the predicted sentiment, from "
            "1/3 to 1.",
            unit="share"),
@@ -508,8 +506,7 @@ LABELLED_TWEETS_SCORED: Final = monthly_table(
     DOMAIN,
     "labelled_tweets_scored",
     "Labelled tweets delivered so far, with the sentiment predicted by the model, which was "
-    "trained "
-    "on those of the part train.",
+    "trained on those of the part train.",
     (
         *SILVER_LABELLED_TWEETS.pick(KEY, TEXT, LABEL, PART),
         *SENTIMENT_COLUMNS,
@@ -572,8 +569,7 @@ SENTIMENT_TRAINING: Final = Training(
     description=(
         "Train the sentiment model on labelled tweets and register it. It becomes the champion if "
         "there is none, or if its macro recall is significantly better on tweets that neither "
-        "model "
-        "was trained on. Repeated tweets are skipped."
+        "model was trained on. Repeated tweets are skipped."
     ),
     arguments=(
         Argument("train", _file("training"), parse=Path),

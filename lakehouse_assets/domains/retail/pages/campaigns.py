@@ -8,8 +8,7 @@ CAMPAIGNS = Page(
     "Campaigns",
     DOMAIN,
     "Revenue, cost and profit of campaigns by country, channel and generation, as marketing "
-    "reports "
-    "them. Profit is not revenue less cost, and targets may be negative.",
+    "reports them. Profit is not revenue less cost, and targets may be negative.",
     sources=(
         Source(
             "campaign_days",

@@ -14,9 +14,8 @@ CHURN = Page(
     "Churn",
     DOMAIN,
     "Customers who left or may leave, and the revenue of the campaigns' hashtags. Churn is "
-    "observed; "
-    "churn probability and customers to contact come from the model. The model was trained on some "
-    "of these customers, so it fits them better than it would fit new ones.",
+    "observed; churn probability and customers to contact come from the model. The model was "
+    "trained on some of these customers, so it fits them better than it would fit new ones.",
     sources=(
         Source("gold_customer_churn"),
         # A source of its own: if it has too many rows for a browser, only the scatter is left out.

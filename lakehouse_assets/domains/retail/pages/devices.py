@@ -8,9 +8,8 @@ DEVICES = Page(
     "Devices",
     DOMAIN,
     "The stores' thermostats. Temperatures, batteries and episodes outside the limits are "
-    "measured. "
-    "Usual and expected temperatures come from the time series; risks come from the device health "
-    "model.",
+    "measured. Usual and expected temperatures come from the time series; risks come from the "
+    "device health model.",
     sources=(
         # One day of minutes per store; 'All' is the average of its devices.
         Source(

@@ -51,8 +51,7 @@ SALES = Page(
             note="Weeks ahead are model output. The band adds up the bounds (p10 and p90) of each "
             "store and brand, so it contains the total in more than eight of ten weeks. The line "
             "adds up medians, so the total is usually somewhat higher. If the forecast is flat, "
-            "the "
-            "mean of earlier weeks was the best method.",
+            "the mean of earlier weeks was the best method.",
         ),
         Visual("bar", "Revenue by store", dimensions=("city",), measures=("revenue",),
                note="(none) is the web shop."),

@@ -20,8 +20,7 @@ from lakehouse_assets.errors import LakehouseError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# City, named as in dim_places, country and time zone of each store, in order of store number
-# (section 2).
+# City, named as in dim_places, country and time zone of each store, in order of store number.
 _STORES = (
     ("Miami", "US", "America/New_York"), ("San Diego", "US", "America/Los_Angeles"),
     ("New York", "US", "America/New_York"), ("San Francisco", "US", "America/Los_Angeles"),
