@@ -87,8 +87,7 @@ TERMS = (
     ),
     Term(
         "Revenue after a campaign",
-        "Revenue that the model expects all stores to make in each week after the latest "
-        "campaign.",
+        "Revenue that the model expects all stores to make in each week after the latest campaign.",
         OWNER,
         synonyms=("post-campaign revenue", "predicted revenue"),
         columns=("predicted_revenue", "revenue_low", "revenue_high", "weeks_after_campaign"),
