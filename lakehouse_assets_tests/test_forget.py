@@ -188,7 +188,7 @@ def test_a_request_that_was_interrupted_is_completed_by_the_same_command(
     assert remaining(house.lake, request_for(settings, house)) == {}
     for key, text in (
         ("", "LAKEHOUSE_FORGET_KEY is not set"),
-        ("x" * 32, "is not the key with which people were forgotten"),
+        ("x" * 32, "is not the key that was used for earlier requests"),
     ):
         monkeypatch.setenv("LAKEHOUSE_FORGET_KEY", key)
         stopped = house.run(TRANSACTIONS).errors

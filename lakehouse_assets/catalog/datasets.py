@@ -82,9 +82,8 @@ class Field:
         type: Type of the silver column, see `Column`.
         description: What the value means.
         source: Name of the delivered field, if it differs from `name`.
-        delivered: Description of the delivered text,
-        if it differs from `description` up to its first
-            semicolon; what follows says how silver treats the value.
+        delivered: Description of the delivered text, if it differs from `description` up to its
+            first semicolon; what follows says how silver treats the value.
         need: What happens to a row whose value is missing or cannot be read. `required`: the row is
             quarantined. `fact`: the row is quarantined if a value is given but cannot be read,
             because sums would be wrong without it. `optional`: the value becomes null, and a flag
@@ -92,7 +91,8 @@ class Field:
             expectation of the dataset decides which rows are quarantined.
         parse: Converts the trimmed text to the value; in text columns, texts that mean "not given"
             arrive as null. Without a parser, the type decides how the text is read.
-        missing: Value of a text column if no value is given or the given one was removed.
+        missing: Value of a text column if no value is given or the given one was removed; silver's
+            description says so.
         nothing: Texts that mean "not given", if they differ from the dataset's.
         between: Lowest and highest plausible value; others become null and are flagged.
         labels: The documented values; rows with others are kept and reported.
@@ -152,8 +152,11 @@ class Field:
         """The typed silver column."""
         nullable = self.need in {"fact", "optional"} and self.missing is None
         source = None if self.derived or self.field == self.name else self.field
+        description = self.description
+        if self.missing is not None:
+            description = f"{description.removesuffix('.')}; {self.missing} if not given."
         return Column(
-            self.name, self.type, self.description, nullable,
+            self.name, self.type, description, nullable,
             unit=self.unit, pii=self.pii, source=source, aliases=self.aliases,
         )  # fmt: skip
 

@@ -174,7 +174,7 @@ def leaking(rows: list[Row]) -> list[Row]:
 BAD: Mapping[str, tuple[Callable[[list[Row]], list[Row]], str]] = {
     "one class": (one_class, "0 of them left. Provide at least 100, with 20 or more who left"),
     "20 rows": (lambda rows: rows[:20], "20 customers have Churn and TotalAmount"),
-    "a copy of the label": (leaking, "OrderStatus nearly determines Churn alone, so it is a copy"),
+    "a copy of the label": (leaking, "OrderStatus alone nearly determines Churn, so it copies"),
 }
 
 

@@ -330,7 +330,7 @@ def test_a_broker_that_takes_nothing_is_told_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("lakehouse_assets.sample.retail.device_kafka._PATIENCE", 1)
     # Nothing listens on port 1.
     sink = KafkaSink(KafkaAddress("LAKEHOUSE_STREAM_DEVICES", "kafka", "127.0.0.1:1"))
-    with pytest.raises(LakehouseError, match="does not take messages"), closing(sink):
+    with pytest.raises(LakehouseError, match="does not accept messages"), closing(sink):
         sink.send("thermostat", [b"[]"])
 
 

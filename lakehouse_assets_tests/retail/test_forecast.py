@@ -129,10 +129,7 @@ def test_the_labs_regression_leaks_the_week_that_it_forecasts(panel: Panel) -> N
     last = ORIGINS[-1]
     other = changed(panel, last)
     leaking, honest = (
-        [
-            backtest(Features(p), lab_regression(leaks=leaks), [last])
-            for p in (panel, other)
-        ]
+        [backtest(Features(p), lab_regression(leaks=leaks), [last]) for p in (panel, other)]
         for leaks in (True, False)
     )
     assert (leaking[0].forecast != leaking[1].forecast).mean() > 0.5
@@ -258,8 +255,8 @@ def _first(**values: object) -> Callable[[list[Row]], list[Row]]:
         (_first(feat=""), "feat is empty"),
         (_first(week=40.5), "week is 40.5"),
         (_first(store=""), "store is empty"),
-        (lambda rows: [*rows, rows[0]], "several rows of a store, brand and week"),
-        (lambda rows: [r for r in rows if r["week"] < 100], "has sales of 60 weeks; give 90"),
+        (lambda rows: [*rows, rows[0]], "several rows for a store, brand and week"),
+        (lambda rows: [r for r in rows if r["week"] < 100], "of 60 weeks; provide at least 90"),
         (lambda rows: [dict.fromkeys(r, "") for r in rows[:1]], "record 1"),
     ],
     ids=[

@@ -154,7 +154,7 @@ def test_spark_logs_in_with_a_password_only() -> None:
         "org.apache.kafka.common.security.plain.PlainLoginModule required "
         f'username="$ConnectionString" password="{STRING}";'
     )
-    with pytest.raises(LakehouseError, match=f"set {VARIABLE}_PASSWORD, or read the stream on"):
+    with pytest.raises(LakehouseError, match=f"set {VARIABLE}_PASSWORD, or read the stream with"):
         parse(VARIABLE, hub, None, Identity(kind="azure_cli")).spark_options()
 
 

@@ -83,6 +83,13 @@ def count(name: str, description: str, source: str, unit: str = "count") -> Fiel
     )
 
 
+def label(
+    name: str, description: str, source: str, labels: tuple[str, ...] = (), **declared: Any
+) -> Field:
+    """Declare a label that is Unknown if it is not given."""
+    return Field(name, "string", description, source, missing=UNKNOWN, labels=labels, **declared)
+
+
 def with_day_of(moment: str, text: str, day: str) -> Rule:
     """Return the rule that adds the UTC day of a time as a column, read from its text."""
 

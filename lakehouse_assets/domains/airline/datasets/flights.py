@@ -146,7 +146,7 @@ FLIGHTS = Dataset(
             ),
         ),
         Field(
-            "gender", "string", "Male or Female; Unknown if not given.", "GENDER", parse=_gender,
+            "gender", "string", "Male or Female.", "GENDER", parse=_gender,
             missing=UNKNOWN, pii="demographic",
             lost=Flag(
                 "gender_unknown", "Gender, if given, is male or female; other values became "
@@ -159,8 +159,7 @@ FLIGHTS = Dataset(
             unit="code",
         ),
         Field(
-            "work_city", "string", "City where the member works; normalised, Unknown if not "
-            "given.", "WORK_CITY",
+            "work_city", "string", "City where the member works; normalised.", "WORK_CITY",
             parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
                 "city_not_a_place",
@@ -168,8 +167,8 @@ FLIGHTS = Dataset(
             ),
         ),
         Field(
-            "work_province", "string", "Province where the member works; normalised, Unknown if "
-            "not given.", "WORK_PROVINCE",
+            "work_province", "string", "Province where the member works; normalised.",
+            "WORK_PROVINCE",
             parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
                 "province_not_a_place",
@@ -177,8 +176,8 @@ FLIGHTS = Dataset(
             ),
         ),
         Field(
-            "work_country", "string", "Country where the member works, ISO alpha-2 code; Unknown "
-            "if not given.", "WORK_COUNTRY",
+            "work_country", "string", "Country where the member works, ISO alpha-2 code.",
+            "WORK_COUNTRY",
             parse=v.upper, missing=UNKNOWN,
             lost=Flag(
                 "country_unknown",

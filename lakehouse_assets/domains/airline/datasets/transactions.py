@@ -51,8 +51,7 @@ TRANSACTIONS = Dataset(
               parse=v.text_id, nothing=()),
         Field("customer_id", "bigint", "Number of the member who bought.", need="required",
               unit="id", pii="identifier"),
-        Field("customer_name", "string", "Name of the customer; repeated spaces collapsed, "
-              "Unknown if not given.",
+        Field("customer_name", "string", "Name of the customer; repeated spaces collapsed.",
               parse=_one_blank, missing=UNKNOWN, pii="identifier"),
         Field(
             "email", "string", "E-mail address; in lower case, null if it is not an address.",
@@ -65,20 +64,18 @@ TRANSACTIONS = Dataset(
         Field("amount", "decimal(18,2)", "Amount of the purchase.", need="required",
               unit="source currency"),
         Field(
-            "status", "string", "completed, pending, cancelled, refunded or failed; unknown if "
-            "not given.", parse=v.lower,
+            "status", "string", "completed, pending, cancelled, refunded or failed.", parse=v.lower,
             missing="unknown",
             unknown="Status is given; missing values became unknown.",
             labels=("completed", "pending", "cancelled", "refunded", "failed"),
         ),
         Field(
-            "payment_method", "string", "credit_card, debit_card, paypal or another method; "
-            "unknown if not given.",
+            "payment_method", "string", "credit_card, debit_card, paypal or another method.",
             parse=_payment_method, missing="unknown",
             unknown="Payment method is given; missing values became unknown.",
         ),
         Field(
-            "region", "string", "Sales region; in upper case, Unknown if not given.", parse=v.upper,
+            "region", "string", "Sales region; in upper case.", parse=v.upper,
             missing=UNKNOWN,
             unknown="Region is given; missing values became Unknown.",
         ),

@@ -117,11 +117,11 @@ CAMPAIGNS = Dataset(
         Field("campaign_name", "string", "Name of the campaign.",
               "Campaign_Name", need="required"),
         # The amounts of a result count even if its country is unknown.
-        Field("country", "string", "Country, as the source names it; Unknown if not given.",
+        Field("country", "string", "Country, as the source names it.",
               "Country",
               missing=UNKNOWN, labels=tuple(REGIONS),
               unknown="Country is given; missing values became Unknown."),
-        Field("region", "string", "Region, as the source names it; Unknown if not given.",
+        Field("region", "string", "Region, as the source names it.",
               "Region", missing=UNKNOWN),
         Field("product_category", "string", "Product category; empty in all known deliveries.",
               "ProductCategory"),
@@ -131,8 +131,7 @@ CAMPAIGNS = Dataset(
               "known deliveries.", "Qualification_Number"),
         Field("lead_generation", "string", "Lead generation; empty in all known deliveries.",
               "Lead_Generation"),
-        Field("response_status", "string", "Response status: Qualified, Active or Accepted; "
-              "Unknown if not given.",
+        Field("response_status", "string", "Response status: Qualified, Active or Accepted.",
               "Response_Status", missing=UNKNOWN, labels=("Qualified", "Active", "Accepted")),
         Field("responses", FINE, "Responses to the campaign; not always whole numbers.",
               "Responses", need="fact",
@@ -144,18 +143,16 @@ CAMPAIGNS = Dataset(
         Field("revenue_target", FINE, "Revenue target; may be negative.", "Revenue_Target",
               need="fact",
               unit=CURRENCY),
-        Field("campaign_tactic", "string", "Channel: Social, TV, Event, Media Placements or Email; "
-              "Unknown if not given.",
+        Field("campaign_tactic", "string", "Channel: Social, TV, Event, Media Placements or Email.",
               "Campaign_Tactic", missing=UNKNOWN, labels=(*CHANNELS, UNKNOWN),
               delivered="Generation: the source swaps this label with Customer_Segment.",
               unknown="Channel is given; missing values became Unknown."),
-        Field("customer_segment", "string", "Generation that the campaign addresses; Unknown if "
-              "not given.",
+        Field("customer_segment", "string", "Generation that the campaign addresses.",
               "Customer_Segment", missing=UNKNOWN,
               delivered="Channel: the source swaps this label with Campaign_Tactic.",
               unknown="Generation is given; missing values became Unknown."),
-        Field("status", "string", "Stage: Awareness, Consideration, Inquiries, Intent or Purchase; "
-              "Unknown if not given.", "Status",
+        Field("status", "string", "Stage: Awareness, Consideration, Inquiries, Intent or "
+              "Purchase.", "Status",
               missing=UNKNOWN,
               labels=("Awareness", "Consideration", "Inquiries", "Intent", "Purchase")),
         Field("profit", FINE, "Profit; negative for a loss.", "Profit", need="required",

@@ -32,7 +32,7 @@ def _senior(given: Col) -> Col:
 
 def _yes_no(name: str, description: str, source: str, *, pii: Pii | None = None) -> Field:
     return Field(
-        name, "string", f"{description}: Yes or No; Unknown if not given.", source, parse=yes_no,
+        name, "string", f"{description}: Yes or No.", source, parse=yes_no,
         missing=UNKNOWN, labels=YES_NO, pii=pii,
     )  # fmt: skip
 
@@ -54,7 +54,7 @@ CUSTOMERS = Dataset(
     columns=(
         Field("customer_id", "string", "Number of the customer.", "CustomerID", need="required",
               parse=v.text_id, pii="identifier"),
-        Field("gender", "string", "Male or Female; Unknown if not given.", "Gender",
+        Field("gender", "string", "Male or Female.", "Gender",
               missing=UNKNOWN,
               labels=("Male", "Female"), pii="demographic"),
         Field("senior_citizen", "string", "Whether the customer is a senior citizen: Yes or No.",
@@ -65,25 +65,22 @@ CUSTOMERS = Dataset(
         Field("tenure_months", "int", "Whole months since becoming a customer.", "tenure_month",
               need="required", not_negative=True, unit="months"),
         _yes_no("discount", "Whether the customer has a discount", "Discount"),
-        Field("outlet_size", "string", "Size of the outlet: Big, Medium or Small; Unknown if not "
-              "given.", "OutletSize",
+        Field("outlet_size", "string", "Size of the outlet: Big, Medium or Small.", "OutletSize",
               missing=UNKNOWN, labels=("Big", "Medium", "Small")),
         _yes_no("online_delivery", "Whether the customer has orders delivered", "OnlineDelivery"),
-        Field("order_status", "string", "Order status: Shipped or Cancelled; Unknown if not "
-              "given.", "OrderStatus",
+        Field("order_status", "string", "Order status: Shipped or Cancelled.", "OrderStatus",
               missing=UNKNOWN, unknown="Order status is given; missing values became Unknown.",
               labels=("Shipped", "Cancelled", UNKNOWN)),
         _yes_no("customer_support", "Whether the customer uses customer support",
                 "CustomerSupport"),
-        Field("brand", "string", "Whether the customer buys Local or National brands; Unknown if "
-              "not given.", "Brand", missing=UNKNOWN,
+        Field("brand", "string", "Whether the customer buys Local or National brands.", "Brand",
+              missing=UNKNOWN,
               labels=("Local", "National")),
-        Field("store_contract", "string", "Contract: Month-to-month, One year or Two year; Unknown "
-              "if not given.",
+        Field("store_contract", "string", "Contract: Month-to-month, One year or Two year.",
               "StoreContract", missing=UNKNOWN, labels=("Month-to-month", "One year", "Two year")),
         _yes_no("paperless_billing", "Whether the customer gets paperless bills",
                 "PaperlessBilling"),
-        Field("payment_method", "string", "Payment method; Unknown if not given.", "PaymentMethod",
+        Field("payment_method", "string", "Payment method.", "PaymentMethod",
               missing=UNKNOWN),
         Field("unit_price", MONEY, "Amount the customer pays per month.", "UnitPrice",
               need="required",

@@ -51,13 +51,13 @@ ONLINE_SALES = Dataset(
         Field("country", "string", "Country that the order is sent to.", "Country", need="required",
               labels=tuple(REGIONS)),
         Field(
-            "city", "string", "City that the order is sent to; Unknown if not given.", "City",
+            "city", "string", "City that the order is sent to.", "City",
             parse=_place, missing=UNKNOWN, pii="location",
             lost=Flag(
                 "city_not_a_place", "City, if given, is a name; numbers and codes became Unknown."
             ),
         ),
-        Field("product_category", "string", "Category of the product; Unknown if not given.",
+        Field("product_category", "string", "Category of the product.",
               "ProductCategory", missing=UNKNOWN),
         Field("product", "string", "Name of the product.", "Product", need="required"),
         Field("brand", "string", "Brand of the product.", "Brand", need="required"),

@@ -6,8 +6,6 @@ columns ourselves, so that the page can be built.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.domains.retail.shared import (
@@ -18,6 +16,7 @@ from lakehouse_assets.domains.retail.shared import (
     UNKNOWN,
     count,
     generation_or_label,
+    label,
     with_day_of,
     yes_no,
 )
@@ -36,12 +35,6 @@ _YES_NO = ("Yes", "No")
 def _fits_bounce() -> Col:
     one, several = F.col("pages") == F.lit(1), F.col("pages") > F.lit(1)
     return F.coalesce(F.when(F.col("bounced"), one).otherwise(several), F.lit(True))
-
-
-def _label(name: str, description: str, source: str, labels: tuple[str, ...] = (),
-           **declared: Any) -> Field:  # fmt: skip
-    text = f"{description}; Unknown if not given."
-    return Field(name, "string", text, source, missing=UNKNOWN, labels=labels, **declared)
 
 
 VISITS = Dataset(
@@ -67,28 +60,26 @@ VISITS = Dataset(
               need="required", parse=v.text_id, nothing=(), pii="identifier"),
         Field("country", "string", "Country of the visitor.", "Country", need="required",
               pii="location"),
-        _label("age_group", "Age group in years: <21, by decade to 51-60, or >60", "AgeGroup",
-               AGE_GROUPS,
-               pii="demographic"),
-        Field("customer_segment", "string", "Generation of the visitor; Unknown if not given.",
-              "Customer_Segment",
+        label("age_group", "Age group in years: <21, by decade to 51-60, or >60.", "AgeGroup",
+              AGE_GROUPS, pii="demographic"),
+        Field("customer_segment", "string", "Generation of the visitor.", "Customer_Segment",
               parse=generation_or_label, missing=UNKNOWN, pii="demographic",
               unknown="Generation is given; missing values became Unknown."),
-        _label("customer_type", "Kind of visitor: New, Returning (visited before) or Repeat "
-               "customer (bought before)", "CustomerType", CUSTOMER_TYPES),
-        _label("device", "Device of the visitor: Mobile Phone, Laptop or Tablet", "Device",
-               DEVICES),
-        _label("mobile_experience", "How pages loaded on a mobile phone: Good, Poor or Not mobile",
-               "MobileExperience", EXPERIENCES),
-        _label("referrer", "Where the visitor came from: Search, Direct, Social or Third-party "
-               "redirect", "Referrer", REFERRERS),
-        _label("search_match", "Whether the website's search found the product: Yes or No",
-               "SearchMatch", _YES_NO, parse=yes_no),
-        _label("discount_offered", "Whether a discount was offered: Yes or No", "DiscountOffered",
-               _YES_NO, parse=yes_no),
-        _label("product_category", "Category of the products viewed", "ProductCategory"),
-        _label("happiness", "The visitor's answer: Happy or Not Happy", "Happiness",
-               (HAPPY, NOT_HAPPY)),
+        label("customer_type", "Kind of visitor: New, Returning (visited before) or Repeat "
+              "customer (bought before).", "CustomerType", CUSTOMER_TYPES),
+        label("device", "Device of the visitor: Mobile Phone, Laptop or Tablet.", "Device",
+              DEVICES),
+        label("mobile_experience", "How pages loaded on a mobile phone: Good, Poor or Not mobile.",
+              "MobileExperience", EXPERIENCES),
+        label("referrer", "Where the visitor came from: Search, Direct, Social or Third-party "
+              "redirect.", "Referrer", REFERRERS),
+        label("search_match", "Whether the website's search found the product: Yes or No.",
+              "SearchMatch", _YES_NO, parse=yes_no),
+        label("discount_offered", "Whether a discount was offered: Yes or No.", "DiscountOffered",
+              _YES_NO, parse=yes_no),
+        label("product_category", "Category of the products viewed.", "ProductCategory"),
+        label("happiness", "The visitor's answer: Happy or Not Happy.", "Happiness",
+              (HAPPY, NOT_HAPPY)),
         Field("bounced", "boolean", "Whether the visitor left after one page.", "Bounced",
               need="required"),
         count("pages", "Number of pages viewed.", "Pages"),

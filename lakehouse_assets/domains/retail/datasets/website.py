@@ -19,6 +19,7 @@ from lakehouse_assets.domains.retail.shared import (
     UNKNOWN,
     count,
     generation_or_label,
+    label,
 )
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -37,10 +38,6 @@ def _hashtag(given: Col) -> Col:
 def with_visit_id(visits: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
     """Identify rows by their content, since they have no number."""
     return with_content_key(visits, WEBSITE, "visit_id")
-
-
-def _label(name: str, description: str, source: str, labels: tuple[str, ...] = ()) -> Field:
-    return Field(name, "string", description, source, missing=UNKNOWN, labels=labels)
 
 
 WEBSITE = Dataset(
@@ -62,29 +59,25 @@ WEBSITE = Dataset(
         Field("visit_date", "date", "Day of the visits.", "Date", need="required",
               in_calendar=True),
         Field("country", "string", "Country of the visitors.", "Country", need="required"),
-        _label("region", "Region, which need not match the country in this source; Unknown if not "
-               "given.", "Region"),
-        _label("product_category", "Category of the product; Unknown if not given.",
-               "Product_Category"),
-        _label("product", "Name of the product; Unknown if not given.", "Product"),
-        _label("channel", "Sales channel, such as Online; Unknown if not given.", "Channel"),
-        _label("gender", "Gender of the visitors: Female, Male or Other; Unknown if not given.",
-               "Gender", ("Female", "Male", "Other")),
-        Field("customer_segment", "string", "Generation of the visitors; Unknown if not given.",
+        label("region", "Region, which need not match the country in this source.", "Region"),
+        label("product_category", "Category of the product.",
+              "Product_Category"),
+        label("product", "Name of the product.", "Product"),
+        label("channel", "Sales channel, such as Online.", "Channel"),
+        label("gender", "Gender of the visitors: Female, Male or Other.",
+              "Gender", ("Female", "Male", "Other")),
+        Field("customer_segment", "string", "Generation of the visitors.",
               "Customer_Segment",
               parse=generation_or_label, missing=UNKNOWN,
               unknown="Generation is given; missing values became Unknown."),
-        _label("device_category", "Kind of device: Mobile, Tablet or Desktop; Unknown if not "
-               "given.", "Device_Category",
-               ("Mobile", "Tablet", "Desktop")),
-        _label("traffic_source", "Where visitors came from, such as Google or Direct; Unknown if "
-               "not given.", "Sources"),
-        _label("conversation", "Platform on which the product was discussed; Unknown if not "
-               "given.", "Conversations"),
-        _label("page", "Page of the website; Unknown if not given.", "Page"),
-        _label("browser", "Browser of the visitors; Unknown if not given.", "Browser"),
-        _label("sentiment", "Sentiment of the discussion: Positive, Neutral or Negative; Unknown "
-               "if not given.", "Sentiment"),
+        label("device_category", "Kind of device: Mobile, Tablet or Desktop.", "Device_Category",
+              ("Mobile", "Tablet", "Desktop")),
+        label("traffic_source", "Where visitors came from, such as Google or Direct.", "Sources"),
+        label("conversation", "Platform on which the product was discussed.", "Conversations"),
+        label("page", "Page of the website.", "Page"),
+        label("browser", "Browser of the visitors.", "Browser"),
+        label("sentiment", "Sentiment of the discussion: Positive, Neutral or Negative.",
+              "Sentiment"),
         Field("campaign_name", "string", "Name of the campaign; null if not given.",
               "Campaign_Name"),
         Field("hashtag", "string", "Hashtag of the tweets, with #; null if not given.", "Hashtags",
